@@ -1,0 +1,1 @@
+"""Fakes: small servers that speak each tracker's contract, on loopback."""

@@ -1,0 +1,51 @@
+"""An account's sign-in kept in memory, and a library that writes down what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from webhook.event import Item
+from webhook.trackers import Tokens
+
+
+class Library:
+    """Remembers marks as (item, at, rewatch); an unmark takes the last one of the item away."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[Item, datetime, bool]] = []
+
+    async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        self.marks.append((item, at, rewatch))
+        return "marked"
+
+    async def unmark(self, item: Item) -> str:
+        self.marks = [mark for mark in self.marks if mark[0] != item]
+        return "unmarked"
+
+
+class Access:
+    """Fulfils `webhook.trackers.Access`: tokens, renewed by the tracker's own `refresh` if it has one.
+
+    `renewals` counts how often it went to the service; as in the real one, who asks with tokens that
+    are not the newest any more gets the newest, without another renewal.
+    """
+
+    def __init__(self, tokens: Tokens | None = None, *, tracker: Any = None) -> None:
+        self._tokens: Tokens = dict(tokens or {})
+        self.tracker = tracker
+        self.library = Library()
+        self.renewals = 0
+        self.turn = asyncio.Lock()
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._tokens
+
+    async def renew(self, stale: Tokens) -> Tokens:
+        async with self.turn:
+            if stale == self._tokens:
+                self.renewals += 1
+                self._tokens = await self.tracker.refresh(stale)
+            return self._tokens

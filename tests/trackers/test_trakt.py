@@ -1,0 +1,1052 @@
+"""The tracker `trakt`, over real HTTP, against the fake."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from tests.fakes._server import Clock, Server
+from tests.fakes.trakt import FIRST_HISTORY_ID
+from tests.fakes.trakt import Trakt as FakeTrakt
+from tests.trackers._access import Access
+from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.trackers import Delivery, DeviceCode, SignInFailed
+from webhook.trackers.trakt import Settings, Trakt, build
+
+NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
+TRON = Movie(title="TRON: Legacy", year=2010, ids=Ids(imdb="tt1104001", tmdb=20526))
+PILOT = Episode(
+    title="Pilot",
+    show="Breaking Bad",
+    season=1,
+    number=1,
+    year=2008,
+    ids=Ids(tvdb=349232),
+    show_ids=Ids(tvdb=81189),
+)
+MARK = Delivery(id=1, action=Action.STOP, item=TRON, at=NOW, progress=97.0, mark=True)
+LATE = replace(MARK, at=NOW - timedelta(hours=5), late=True)
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Server]:
+    with Server(FakeTrakt()) as server:
+        yield server
+
+
+@pytest.fixture
+def server(loopback: Server) -> Server:
+    loopback.fake = FakeTrakt(clock=Clock(NOW))
+    return loopback
+
+
+@pytest.fixture
+def fake(server: Server) -> FakeTrakt:
+    fake: FakeTrakt = server.fake
+    return fake
+
+
+@dataclass
+class Account:
+    """Anna's account at the fake, and the tracker that tells it."""
+
+    trakt: Trakt
+    access: Access
+
+    async def send(self, delivery: Delivery) -> Done:
+        return await self.trakt.send(delivery, self.access)
+
+
+@asynccontextmanager
+async def account(server: Server, *, timeout: float = 2, **settings: Any) -> AsyncIterator[Account]:
+    given = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-client-secret")}
+    places = {"api_url": server.url, "auth_url": server.url}
+    async with httpx.AsyncClient(timeout=timeout, verify=False) as http:
+        trakt = build(Settings(**{**given, **places, **settings}), http)
+        yield Account(trakt, Access(server.fake.sign_in("anna"), tracker=trakt))
+
+
+def using(server: Server, work: Callable[[Account], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
+    """What `work` comes to with a fresh tracker and sign-in."""
+
+    async def inside() -> Any:
+        async with account(server, **settings) as at:
+            return await work(at)
+
+    return asyncio.run(inside())
+
+
+def send(server: Server, *deliveries: Delivery, **settings: Any) -> Any:
+    """The outcome of the last of these deliveries; a raised decision is an outcome too."""
+
+    async def each(at: Account) -> Any:
+        for delivery in deliveries:
+            outcome = await decided(at.send(delivery))
+        return outcome
+
+    return using(server, each, **settings)
+
+
+async def decided(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await work
+    except (Undelivered, SignInFailed) as decision:
+        return decision
+
+
+def plays(fake: FakeTrakt) -> list[Any]:
+    return fake.user("anna").history
+
+
+def bodies(fake: FakeTrakt, route: str) -> list[Any]:
+    return [call.body for call in fake.made(route)]
+
+
+def item_of(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != "progress"}
+
+
+# What it is
+
+
+def test_its_settings_have_a_line_each_and_hide_the_secret() -> None:
+    settings = Settings(client_id="id", client_secret=SecretStr("hush"))
+
+    assert all(field.description for field in Settings.model_fields.values())
+    assert "hush" not in repr(settings)
+    with pytest.raises(ValidationError):
+        Settings(client_id="id", client_secret=SecretStr("hush"), writes_per_second=-1)
+
+
+def test_its_host_is_the_api_s(server: Server) -> None:
+    settings = Settings(client_id="id", client_secret=SecretStr("hush"))
+
+    trakt = build(settings, httpx.AsyncClient(verify=False))
+
+    assert trakt.host == "api.trakt.tv"
+    assert trakt.writes_per_second == 1
+    assert dict(trakt.needs) == {}
+
+
+def test_every_call_carries_the_headers_of_the_contract(server: Server, fake: FakeTrakt) -> None:
+    send(server, MARK)
+
+    headers = fake.calls[0].headers
+    assert headers["content-type"] == "application/json"
+    assert headers["trakt-api-version"] == "2"
+    assert headers["trakt-api-key"] == "fake-client-id"
+    assert headers["authorization"].startswith("Bearer ")
+    assert headers["user-agent"].startswith("Watchmark/")
+    assert headers["user-agent"].endswith("(+https://github.com/watchmark/watchmark)")
+
+
+# Live
+
+
+def test_a_start_sets_watching(server: Server, fake: FakeTrakt) -> None:
+    done = send(server, replace(MARK, action=Action.START, mark=False, progress=12.345))
+
+    assert done == Done(answer="start: tmdb 20526")
+    assert fake.user("anna").watching is not None
+    assert bodies(fake, "/scrobble/start")[0]["progress"] == 12.35
+    assert plays(fake) == []
+
+
+def test_a_start_without_known_progress_is_told_as_the_beginning(server: Server, fake: FakeTrakt) -> None:
+    send(server, replace(MARK, action=Action.START, mark=False, progress=None))
+
+    assert bodies(fake, "/scrobble/start")[0]["progress"] == 0
+
+
+@pytest.mark.parametrize(("progress", "told"), [(0.0, 1.0), (42.5, 42.5), (79.95, 79.9), (99.0, 79.9)])
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+def test_a_pause_or_stop_never_reaches_the_watched_mark(
+    server: Server, fake: FakeTrakt, action: Action, progress: float, told: float
+) -> None:
+    done = send(server, replace(MARK, action=action, mark=False, progress=progress))
+
+    assert done.answer.startswith("pause")
+    assert bodies(fake, f"/scrobble/{action}")[0]["progress"] == told
+    assert plays(fake) == []
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+def test_a_pause_or_stop_without_known_progress_is_dead(
+    server: Server, fake: FakeTrakt, action: Action
+) -> None:
+    outcome = send(server, replace(MARK, action=action, mark=False, progress=None))
+
+    assert isinstance(outcome, Dead)
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("status", [404, 405, 422])
+def test_where_pause_is_refused_it_goes_out_as_stop_from_then_on(
+    server: Server, fake: FakeTrakt, status: int
+) -> None:
+    fake.faults.add("/scrobble/pause", status=status, times=-1)
+    pause = replace(MARK, action=Action.PAUSE, mark=False, progress=30.0)
+    tried = 2 if status == 404 else 1  # 404 may be about the item: its other form is tried first
+
+    done = send(server, pause, pause)
+
+    assert done.answer.startswith("pause")
+    assert len(fake.made("/scrobble/pause")) == tried
+    assert [body["progress"] for body in bodies(fake, "/scrobble/stop")] == [30.0, 30.0]
+
+
+def test_an_unknown_item_does_not_give_up_the_pause_call(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+    pause = replace(MARK, action=Action.PAUSE, mark=False, progress=30.0)
+
+    async def work(at: Account) -> Any:
+        return await decided(at.send(pause)), at.trakt.pauses_by
+
+    outcome, pauses_by = using(server, work)
+
+    assert isinstance(outcome, Unmatched)
+    assert pauses_by == "pause"
+
+
+def test_pauses_are_stops_from_the_start_where_the_setting_says_so(server: Server, fake: FakeTrakt) -> None:
+    send(server, replace(MARK, action=Action.PAUSE, mark=False, progress=30.0), pause="stop")
+
+    assert [call.path for call in fake.calls] == ["/scrobble/stop"]
+
+
+# The watched mark
+
+
+@pytest.mark.parametrize(
+    ("progress", "told"),
+    [(None, 90.0), (0.0, 90.0), (50.0, 80.1), (80.0, 80.1), (92.345, 92.34), (100.0, 100)],
+)
+@pytest.mark.parametrize("action", [Action.STOP, Action.WATCHED])
+def test_a_mark_is_a_stop_above_the_threshold_and_gives_its_id(
+    server: Server, fake: FakeTrakt, action: Action, progress: float | None, told: float
+) -> None:
+    done = send(server, replace(MARK, action=action, progress=progress))
+
+    assert done.answer.startswith("scrobble")
+    assert done.remote_id == str(FIRST_HISTORY_ID)
+    assert bodies(fake, "/scrobble/stop")[0]["progress"] == pytest.approx(told)
+    assert len(plays(fake)) == 1
+
+
+def test_a_mark_that_is_there_already_is_done(server: Server, fake: FakeTrakt) -> None:
+    done = send(server, MARK, MARK)
+
+    assert done.answer == "already there, watched at 2026-11-22T20:15:09.000Z"
+    assert len(plays(fake)) == 1
+
+
+@pytest.mark.parametrize("action", ["start", "pause"])
+def test_a_mark_that_was_not_counted_is_dead_and_says_so(
+    server: Server, fake: FakeTrakt, action: str
+) -> None:
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 0, "action": action, "progress": 90})
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Dead)
+    assert "did not count it as watched" in outcome.reason
+    assert outcome.answer is not None
+
+
+def test_an_action_of_another_vintage_counts(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("/scrobble/stop", status=200, body={"id": 2**60 + 1, "action": "stop", "progress": 90})
+
+    assert send(server, MARK).remote_id == str(2**60 + 1)
+
+
+def test_a_stop_that_was_counted_after_all_gets_a_note(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 5, "action": "scrobble", "progress": 79.9})
+
+    done = send(server, replace(MARK, mark=False, progress=70.0))
+
+    assert done.note == "Trakt counted it as watched"
+
+
+# Which item
+
+
+def test_an_episode_is_named_by_its_own_ids_first(server: Server, fake: FakeTrakt) -> None:
+    ids = Ids(imdb="tt0959621", tmdb=62085, tvdb=349232, trakt=73482, plex="abc")
+
+    send(server, replace(MARK, item=replace(PILOT, ids=ids)))
+
+    body = item_of(bodies(fake, "/scrobble/stop")[0])
+    assert body == {"episode": {"ids": {"trakt": 73482, "tvdb": 349232, "tmdb": 62085, "imdb": "tt0959621"}}}
+    assert list(body["episode"]["ids"]) == ["trakt", "tvdb", "tmdb", "imdb"]
+
+
+def test_forms_of_an_episode_are_tried_in_order_on_404_only(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("/scrobble/stop", status=404, times=3)
+
+    done = send(server, replace(MARK, item=PILOT))
+
+    place = {"episode": {"season": 1, "number": 1}}
+    assert isinstance(done, Done)
+    assert [item_of(body) for body in bodies(fake, "/scrobble/stop")] == [
+        {"episode": {"ids": {"tvdb": 349232}}},
+        {"show": {"ids": {"tvdb": 81189}}, **place},
+        {"show": {"title": "Breaking Bad", "year": 2008}, **place},
+        {"show": {"title": "Breaking Bad"}, **place},
+    ]
+
+
+def test_another_answer_than_404_ends_the_trying(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("/scrobble/stop", status=422)
+
+    outcome = send(server, replace(MARK, item=PILOT))
+
+    assert isinstance(outcome, Dead)
+    assert len(fake.calls) == 1
+
+
+def test_a_special_in_season_0_is_an_episode_like_any_other(server: Server, fake: FakeTrakt) -> None:
+    special = replace(PILOT, ids=Ids(), season=0, number=0)
+
+    done = send(server, replace(MARK, item=special))
+
+    assert bodies(fake, "/scrobble/stop")[0]["episode"] == {"season": 0, "number": 0}
+    assert done.note is None
+
+
+def test_a_movie_goes_by_ids_without_tvdb_then_by_title_and_year(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+    fake.catalogue.add("movie", title="TRON: Legacy", year=2010)
+    movie = replace(TRON, ids=Ids(imdb="tt1104001", tvdb=12))
+
+    done = send(server, replace(MARK, item=movie))
+
+    assert done.answer == "scrobble: TRON: Legacy (2010)"
+    assert [item_of(body) for body in bodies(fake, "/scrobble/stop")] == [
+        {"movie": {"ids": {"imdb": "tt1104001"}}},
+        {"movie": {"title": "TRON: Legacy", "year": 2010}},
+    ]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Movie(title="TRON: Legacy"),
+        Movie(year=2010, ids=Ids(tvdb=12, plex="abc")),
+        Episode(title="Pilot", season=1, number=1),
+        Episode(show="Breaking Bad", season=1),
+    ],
+)
+def test_an_item_that_cannot_be_named_is_unmatched_without_a_call(
+    server: Server, fake: FakeTrakt, item: Item
+) -> None:
+    outcome = send(server, replace(MARK, item=item))
+
+    assert isinstance(outcome, Unmatched)
+    assert outcome.reason == f"No id or title by which Trakt could find this {item.kind}"
+    assert fake.calls == []
+
+
+def test_mapped_numbers_are_never_told(server: Server, fake: FakeTrakt) -> None:
+    mapped = replace(PILOT, numbering="mapped")
+    fake.faults.add("/scrobble/stop", status=404, times=-1)
+
+    with_id = send(server, replace(MARK, item=mapped))
+    without = send(server, replace(MARK, item=replace(mapped, ids=Ids())))
+
+    assert isinstance(with_id, Unmatched)
+    assert "mapping list" in without.reason
+    assert len(fake.calls) == 1
+
+
+def test_what_trakt_does_not_know_in_any_form_is_unmatched(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+
+    outcome = send(server, replace(MARK, item=PILOT))
+
+    assert isinstance(outcome, Unmatched)
+    assert len(fake.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("item", "answer"),
+    [
+        (TRON, {"movie": {"title": "Tron", "year": 1982, "ids": {"trakt": 1, "imdb": "tt0084827"}}}),
+        (PILOT, {"episode": {"season": 1, "number": 1, "ids": {"trakt": 5, "tvdb": 9}}, "show": {}}),
+        (
+            replace(PILOT, ids=Ids()),
+            {"episode": {"season": 1, "number": 2, "ids": {"trakt": 5}}, "show": {"ids": {"tvdb": 81189}}},
+        ),
+        (
+            replace(PILOT, ids=Ids()),
+            {"episode": {"season": 1, "number": 1, "ids": {"trakt": 5}}, "show": {"ids": {"tvdb": 1}}},
+        ),
+    ],
+)
+def test_a_different_item_in_the_answer_is_noted(
+    server: Server, fake: FakeTrakt, item: Item, answer: Any
+) -> None:
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 7, "action": "scrobble", **answer})
+
+    done = send(server, replace(MARK, item=item))
+
+    assert done.remote_id == "7"
+    assert done.note.startswith("Trakt matched it to a different item: ")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"episode": {"season": 1, "number": 1, "ids": {"trakt": 5, "tvdb": None, "imdb": ""}}, "show": {}},
+        # The same episode by its own id, counted in another order.
+        {"episode": {"season": 2, "number": 9, "ids": {"trakt": 5, "tvdb": 349232}}, "show": {}},
+        {},
+    ],
+)
+def test_nothing_is_noted_where_nothing_contradicts(server: Server, fake: FakeTrakt, answer: Any) -> None:
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 7, "action": "scrobble", **answer})
+
+    assert send(server, replace(MARK, item=PILOT)).note is None
+
+
+@pytest.mark.parametrize("item", [Show(ids=Ids(tvdb=81189)), Season(season=1, show_ids=Ids(tvdb=81189))])
+def test_only_films_and_episodes_are_scrobbled(server: Server, fake: FakeTrakt, item: Item) -> None:
+    assert isinstance(send(server, replace(MARK, item=item)), Dead)
+    assert fake.calls == []
+
+
+def test_an_action_without_a_call_is_dead(server: Server) -> None:
+    assert isinstance(send(server, replace(MARK, action=Action.FAVOURITE)), Dead)
+
+
+# Late, and unsure
+
+
+def test_a_late_mark_goes_into_the_history_with_its_date(server: Server, fake: FakeTrakt) -> None:
+    done = send(server, LATE)
+
+    assert plays(fake)[0]["watched_at"] == "2026-11-22T15:15:09.000Z"
+    assert done.remote_id == str(plays(fake)[0]["id"])
+    assert done.answer == "added, watched at 2026-11-22T15:15:09.000Z"
+    assert fake.made("/scrobble") == []
+    assert bodies(fake, "POST /sync/history")[0] == {
+        "movies": [{"ids": {"tmdb": 20526, "imdb": "tt1104001"}, "watched_at": "2026-11-22T15:15:09.000Z"}]
+    }
+
+
+@pytest.mark.parametrize("item", [TRON, PILOT, replace(PILOT, ids=Ids())])
+def test_a_late_mark_twice_is_one_play(server: Server, fake: FakeTrakt, item: Item) -> None:
+    late = replace(LATE, item=item)
+
+    done = send(server, late, late)
+
+    assert done.answer == "already there, watched at 2026-11-22T15:15:09.000Z"
+    assert done.remote_id == str(plays(fake)[0]["id"])
+    assert len(plays(fake)) == 1
+
+
+def test_a_late_mark_finds_a_play_a_little_off_but_not_one_of_another_time(
+    server: Server, fake: FakeTrakt
+) -> None:
+    near = replace(LATE, at=LATE.at + timedelta(minutes=12))
+    far = replace(LATE, at=LATE.at + timedelta(minutes=40))
+
+    close = send(server, LATE, near)
+    apart = send(server, far)
+
+    assert close.answer.startswith("already there")
+    assert apart.answer.startswith("added")
+    assert len(plays(fake)) == 2
+
+
+def test_a_short_film_seen_twice_in_a_row_is_two_plays(server: Server, fake: FakeTrakt) -> None:
+    first = replace(LATE, duration_ms=6 * 60_000)
+    second = replace(first, at=first.at + timedelta(minutes=6))
+
+    send(server, first, second)
+
+    assert len(plays(fake)) == 2
+
+
+def test_the_look_goes_through_every_page(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.window_minutes = 0
+    other = [replace(TRON, ids=Ids(tmdb=tmdb)) for tmdb in range(1, 121)]
+    at = LATE.at.isoformat()
+    for movie in (TRON, *other):
+        entry = fake.catalogue.by_ids("movie", {"tmdb": movie.ids.tmdb})
+        assert entry is not None
+        fake.remember(fake.user("anna"), entry, "watch", datetime.fromisoformat(at))
+
+    done = send(server, LATE)
+
+    assert done.answer.startswith("already there")
+    assert len(fake.made("GET /sync/history")) == 2
+
+
+def test_a_play_of_another_item_at_the_same_time_is_not_the_same(server: Server, fake: FakeTrakt) -> None:
+    other = replace(TRON, ids=Ids(imdb="tt0084827"))
+
+    send(server, replace(LATE, item=other), LATE)
+
+    assert len(plays(fake)) == 2
+
+
+def test_a_show_of_the_same_title_is_not_the_same_show(server: Server, fake: FakeTrakt) -> None:
+    old, new = (fake.catalogue.add("show", title="Galactica", ids={"tvdb": tvdb}) for tvdb in (1, 2))
+    first, second = (
+        replace(LATE, item=Episode(show="Galactica", season=1, number=1, show_ids=Ids(tvdb=tvdb)))
+        for tvdb in (1, 2)
+    )
+
+    send(server, first, second)
+
+    assert [row["show"]["ids"]["trakt"] for row in plays(fake)] == [
+        show.data["ids"]["trakt"] for show in (old, new)
+    ]
+
+
+def test_a_late_item_that_is_not_found_goes_through_its_forms(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+    fake.switches.not_found = "empty"
+    show = fake.catalogue.add("show", title="Breaking Bad", year=2008)
+    fake.catalogue.add("episode", show=show, season=1, number=1, title="Pilot")
+
+    done = send(server, replace(LATE, item=PILOT))
+
+    assert done.remote_id == str(plays(fake)[0]["id"])
+    assert bodies(fake, "POST /sync/history")[1] == {
+        "shows": [
+            {
+                "ids": {"tvdb": 81189},
+                "seasons": [
+                    {"number": 1, "episodes": [{"number": 1, "watched_at": "2026-11-22T15:15:09.000Z"}]}
+                ],
+            }
+        ]
+    }
+
+
+def test_a_late_item_unknown_in_every_form_is_unmatched(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+
+    outcome = send(server, LATE)
+
+    assert isinstance(outcome, Unmatched)
+    assert plays(fake) == []
+
+
+def test_a_late_mark_is_done_even_if_its_id_cannot_be_read_back(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("GET /sync/history", status=503, skip=1)
+
+    done = send(server, LATE)
+
+    assert done == Done(answer="added, watched at 2026-11-22T15:15:09.000Z", remote_id=None)
+
+
+@pytest.mark.parametrize("how", [502, "silence", "reset", "late"])
+@pytest.mark.parametrize("mark", [MARK, LATE], ids=["live", "late"])
+def test_recorded_but_not_answered_is_one_play_when_sent_again_as_unsure(
+    server: Server, fake: FakeTrakt, mark: Delivery, how: Any
+) -> None:
+    fake.switches.window_minutes = 0  # the 409 must not be what saves us
+    fake.faults.add("POST /scrobble/stop", record_then=how)
+    fake.faults.add("POST /sync/history", record_then=how)
+
+    async def work(at: Account) -> Any:
+        first = await decided(at.send(mark))
+        while not plays(fake):
+            await asyncio.sleep(0.01)
+        return first, await at.send(replace(mark, unsure=first.unsure))
+
+    first, second = using(server, work, timeout=0.3)
+
+    assert isinstance(first, Retry)
+    assert first.unsure
+    assert second.answer.startswith("already there")
+    assert second.remote_id == str(plays(fake)[0]["id"])
+    assert len(plays(fake)) == 1
+
+
+def test_an_unsure_live_mark_that_was_not_recorded_is_scrobbled(server: Server, fake: FakeTrakt) -> None:
+    done = send(server, replace(MARK, unsure=True))
+
+    assert done.answer.startswith("scrobble")
+    assert [call.path for call in fake.calls] == ["/sync/history/movies", "/scrobble/stop"]
+
+
+def test_a_look_that_fails_leaves_the_delivery_as_unsure_as_it_was(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("GET /sync/history", status=503)
+
+    outcome = send(server, replace(MARK, unsure=True))
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unsure
+    assert fake.made("/scrobble") == []
+
+
+def test_an_unsure_start_is_just_sent_again(server: Server, fake: FakeTrakt) -> None:
+    send(server, replace(MARK, action=Action.START, mark=False, unsure=True))
+
+    assert [call.path for call in fake.calls] == ["/scrobble/start"]
+
+
+# Undo, ratings, collection
+
+
+def test_unwatched_removes_the_one_play_we_made(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.window_minutes = 0
+    first = send(server, MARK)
+    send(server, MARK)
+
+    undo = replace(MARK, action=Action.UNWATCHED, mark=False, remote_id=first.remote_id)
+    done, again = send(server, undo), send(server, undo)
+
+    assert (done.answer, again.answer) == ("removed", "it was gone already")
+    assert bodies(fake, "/sync/history/remove")[0] == {"ids": [FIRST_HISTORY_ID]}
+    assert len(plays(fake)) == 1
+
+
+@pytest.mark.parametrize("remote_id", [None, "", "abc"])
+def test_unwatched_without_an_id_of_ours_is_dead(
+    server: Server, fake: FakeTrakt, remote_id: str | None
+) -> None:
+    outcome = send(server, replace(MARK, action=Action.UNWATCHED, remote_id=remote_id))
+
+    assert isinstance(outcome, Dead)
+    assert outcome.reason.startswith("Nothing of ours to undo")
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize(
+    ("item", "group"),
+    [
+        (TRON, "movies"),
+        (PILOT, "episodes"),
+        (replace(PILOT, ids=Ids()), "shows"),
+        (Show(ids=Ids(tvdb=81189)), "shows"),
+        (Season(season=0, show_ids=Ids(tvdb=81189)), "shows"),
+        (Season(ids=Ids(tvdb=30272)), "seasons"),
+    ],
+)
+def test_everything_can_be_rated_and_unrated(server: Server, fake: FakeTrakt, item: Item, group: str) -> None:
+    rate = replace(MARK, action=Action.RATE, item=item, mark=False, rating=9)
+    unrate = replace(rate, action=Action.UNRATE, rating=None)
+
+    rated = send(server, rate)
+    kept = [(row["type"], row["rating"]) for row in fake.user("anna").ratings.values()]
+    removed, again = send(server, unrate), send(server, unrate)
+
+    assert (rated.answer, removed.answer, again.answer) == ("added", "deleted", "it was gone already")
+    assert kept == [(item.kind, 9)]
+    assert list(bodies(fake, "/sync/ratings")[0]) == [group]
+    assert fake.user("anna").ratings == {}
+
+
+@pytest.mark.parametrize("rating", [None, 0, 11])
+def test_a_rating_out_of_bounds_is_dead(server: Server, fake: FakeTrakt, rating: int | None) -> None:
+    assert isinstance(send(server, replace(MARK, action=Action.RATE, rating=rating)), Dead)
+    assert fake.calls == []
+
+
+def test_what_is_added_goes_into_the_collection_once(server: Server, fake: FakeTrakt) -> None:
+    add = replace(MARK, action=Action.ADD, mark=False)
+
+    first, second = send(server, add), send(server, add)
+
+    assert (first.answer, second.answer) == ("added", "already there")
+    assert len(fake.user("anna").collection) == 1
+
+
+def test_a_full_collection_parks_the_account(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.collection_limit = 0
+
+    outcome = send(server, replace(MARK, action=Action.ADD, mark=False))
+
+    assert isinstance(outcome, Snooze)
+    assert outcome.park is Park.ACCOUNT_LIMIT
+
+
+# Statuses and broken answers
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "park"),
+    [
+        (400, Dead, None),
+        (403, Snooze, Park.APP_DELETED),
+        (405, Dead, None),
+        (412, Dead, None),
+        (418, Dead, None),
+        (420, Snooze, Park.ACCOUNT_LIMIT),
+        (422, Dead, None),
+        (423, Snooze, Park.ACCOUNT_LOCKED),
+        (426, Snooze, Park.VIP_REQUIRED),
+        (429, Snooze, None),
+        (500, Retry, None),
+        (502, Retry, None),
+        (503, Retry, None),
+        (504, Retry, None),
+        (520, Retry, None),
+        (522, Retry, None),
+    ],
+)
+@pytest.mark.parametrize("mark", [MARK, LATE], ids=["live", "late"])
+def test_every_status_comes_to_its_decision(
+    server: Server, fake: FakeTrakt, mark: Delivery, status: int, outcome: type, park: Park | None
+) -> None:
+    fake.faults.add("POST /", status=status, body="<html>trouble</html>", times=-1)
+
+    decision = send(server, mark)
+
+    assert type(decision) is outcome
+    assert getattr(decision, "park", None) is park
+    assert str(status) in decision.reason
+    assert decision.answer == "<html>trouble</html>"
+    assert plays(fake) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({}, timedelta(minutes=5)),
+        ({"Retry-After": "7"}, timedelta(seconds=7)),
+        ({"Retry-After": "7", "X-Ratelimit": '{"name":"AUTHED_API_POST_LIMIT"}'}, timedelta(seconds=7)),
+    ],
+)
+def test_too_fast_is_snoozed_for_as_long_as_trakt_says(
+    server: Server, fake: FakeTrakt, headers: dict[str, str], after: timedelta
+) -> None:
+    fake.faults.add("/scrobble", status=429, headers=headers)
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Snooze)
+    assert outcome.after == after
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 200, "body": "<html>Just a moment...</html>"},
+        {"status": 201, "body": '{"id": 0, "action": "scro'},
+        {"status": 201, "body": '{"id": 1, "action": "scrobble"}', "cut": 9},
+        {"status": 201, "body": "x" * 300_000},
+        {"status": 201, "body": []},
+        {"status": 201, "body": {"id": 5}},
+        {"status": 201, "body": {"added": 1}},
+        {"status": 201},
+        {"delay": 1.0},
+        {"reset": True},
+    ],
+    ids=["html", "truncated", "cut", "huge", "list", "no-action", "no-counts", "empty", "slow", "reset"],
+)
+@pytest.mark.parametrize("mark", [MARK, LATE], ids=["live", "late"])
+def test_an_answer_that_cannot_be_trusted_is_tried_again_as_unsure(
+    server: Server, fake: FakeTrakt, mark: Delivery, fault: dict[str, Any]
+) -> None:
+    fake.faults.add("POST /", **fault)
+
+    outcome = send(server, mark, timeout=0.3)
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unsure
+
+
+@pytest.mark.parametrize("body", ["<html>", {"rows": []}, [1], '[{"id": 1'])
+def test_a_history_that_cannot_be_read_stops_a_late_mark(server: Server, fake: FakeTrakt, body: Any) -> None:
+    fake.faults.add("GET /sync/history", status=200, body=body)
+
+    outcome = send(server, LATE)
+
+    assert isinstance(outcome, Retry)
+    assert plays(fake) == []
+
+
+def test_a_service_that_cannot_be_reached_is_tried_again_and_was_not_told(server: Server) -> None:
+    outcome = send(server, MARK, api_url="http://127.0.0.1:1")
+
+    assert isinstance(outcome, Retry)
+    assert not outcome.unsure
+
+
+# The sign-in
+
+
+def test_a_401_renews_the_sign_in_once_and_repeats_once(server: Server, fake: FakeTrakt) -> None:
+    async def work(at: Account) -> Any:
+        fake.expire("anna")
+        return await at.send(MARK), at.access
+
+    done, access = using(server, work)
+
+    assert done.answer.startswith("scrobble")
+    assert access.tokens["access_token"] == fake.sessions[-1].access
+    assert (access.renewals, fake.refreshes) == (1, 1)
+
+
+def test_many_at_once_renew_once(server: Server, fake: FakeTrakt) -> None:
+    async def work(at: Account) -> Any:
+        fake.expire("anna")
+        items = [replace(TRON, ids=Ids(tmdb=tmdb)) for tmdb in range(1, 21)]
+        return await asyncio.gather(*(at.send(replace(MARK, item=item)) for item in items))
+
+    outcomes = using(server, work)
+
+    assert all(isinstance(done, Done) for done in outcomes)
+    assert fake.refreshes == 1
+
+
+def test_a_401_that_stays_parks_the_account(server: Server, fake: FakeTrakt) -> None:
+    fake.faults.add("/scrobble", status=401, times=-1)
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Snooze)
+    assert outcome.park is Park.SIGNED_OUT
+    assert (len(fake.made("/scrobble")), fake.refreshes) == (2, 1)
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refresh_token_that_is_gone_parks_the_account(server: Server, fake: FakeTrakt, status: int) -> None:
+    fake.switches.refresh_failure = status
+
+    async def work(at: Account) -> Any:
+        fake.sessions.clear()
+        return await decided(at.send(MARK))
+
+    outcome = using(server, work)
+
+    assert isinstance(outcome, Snooze)
+    assert outcome.park is Park.SIGNED_OUT
+    assert len(fake.made("/oauth/token")) == 1
+
+
+def test_a_deleted_app_parks_the_account_also_when_renewing(server: Server, fake: FakeTrakt) -> None:
+    async def work(at: Account) -> Any:
+        fake.switches.app_deleted = True
+        return await decided(at.send(MARK)), await decided(at.trakt.refresh(at.access.tokens))
+
+    for outcome in using(server, work):
+        assert isinstance(outcome, Snooze)
+        assert outcome.park is Park.APP_DELETED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"record_then": "reset"},
+        {"record_then": "silence"},
+        {"record_then": 502},
+        {"status": 200, "body": '{"access_token": "half'},
+        {"status": 200, "body": {"access_token": "only"}},
+    ],
+    ids=["reset", "silence", "502", "truncated", "no-pair"],
+)
+def test_a_lost_answer_to_a_renewal_says_that_the_token_may_be_used_up(
+    server: Server, fake: FakeTrakt, fault: dict[str, Any]
+) -> None:
+    fake.faults.add("/oauth/token", **fault)
+
+    outcome = using(server, lambda at: decided(at.trakt.refresh(at.access.tokens)), timeout=0.3)
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unsure
+    assert "may be used up" in outcome.reason
+    assert "half" not in str(outcome.answer)
+
+
+@pytest.mark.parametrize("status", [404, 422, 503])
+def test_a_renewal_that_was_not_done_is_tried_again(server: Server, fake: FakeTrakt, status: int) -> None:
+    fake.faults.add("/oauth/token", status=status)
+
+    outcome = using(server, lambda at: decided(at.trakt.refresh(at.access.tokens)))
+
+    assert isinstance(outcome, Retry)
+    assert "used up" not in outcome.reason
+
+
+def test_a_renewal_that_cannot_connect_is_tried_again(server: Server) -> None:
+    work = using(
+        server, lambda at: decided(at.trakt.refresh(at.access.tokens)), auth_url="http://127.0.0.1:1"
+    )
+
+    assert isinstance(work, Retry)
+    assert not work.unsure
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "stale"),
+    [
+        (timedelta(days=7), timedelta(hours=17), False),
+        (timedelta(days=7), timedelta(hours=16), True),
+        (timedelta(hours=2), timedelta(minutes=61), False),
+        (timedelta(hours=2), timedelta(minutes=59), True),
+        (timedelta(days=7), timedelta(days=-1), True),
+    ],
+)
+def test_tokens_are_stale_with_a_tenth_or_an_hour_left(
+    server: Server, life: timedelta, left: timedelta, stale: bool
+) -> None:
+    tokens = {"created_at": NOW.timestamp(), "expires_in": life.total_seconds()}
+
+    async def work(at: Account) -> bool:
+        return at.trakt.stale(tokens, NOW + life - left)
+
+    assert using(server, work) == stale
+
+
+def test_a_check_names_the_account(server: Server, fake: FakeTrakt) -> None:
+    assert using(server, lambda at: at.trakt.check(at.access)) == "anna"
+
+
+def test_a_check_of_a_locked_account_says_so(server: Server, fake: FakeTrakt) -> None:
+    fake.user("anna").locked = True
+
+    outcome = using(server, lambda at: decided(at.trakt.check(at.access)))
+
+    assert outcome.park is Park.ACCOUNT_LOCKED
+
+
+def test_revoking_ends_the_sign_in(server: Server, fake: FakeTrakt) -> None:
+    using(server, lambda at: at.trakt.revoke(at.access.tokens))
+
+    assert fake.sessions == []
+
+
+# The device flow
+
+
+def quick(code: DeviceCode) -> DeviceCode:
+    return replace(code, interval=timedelta(milliseconds=20))
+
+
+def test_a_device_code_is_shown_polled_and_comes_to_tokens(server: Server, fake: FakeTrakt) -> None:
+    async def work(at: Account) -> Any:
+        code = await at.trakt.begin()
+        pending = await at.trakt.poll(code)
+        fake.clock.advance(5)
+        fake.approve("berta", code.user_code)
+        return code, pending, await at.trakt.poll(code)
+
+    code, pending, tokens = using(server, work)
+
+    assert code.url == "https://auth.trakt.tv/activate"
+    assert (code.interval, code.expires_in) == (timedelta(seconds=5), timedelta(minutes=10))
+    assert pending is None
+    assert fake.who({"authorization": f"Bearer {tokens['access_token']}"}) == "berta"
+    assert tokens["created_at"] == int(fake.clock.now().timestamp())
+
+
+def test_polling_too_fast_slows_down_and_goes_on(server: Server, fake: FakeTrakt) -> None:
+    async def work(at: Account) -> Any:
+        code = quick(await at.trakt.begin())
+        await at.trakt.poll(code)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        return await at.trakt.poll(code), loop.time() - began
+
+    tokens, took = using(server, work)
+
+    assert tokens is None
+    assert fake.calls[-1].status == 429
+    assert took >= 0.02
+
+
+@pytest.mark.parametrize("fault", [{"status": 502}, {"reset": True}, {"status": 400}])
+def test_a_hiccup_while_polling_is_not_the_end(
+    server: Server, fake: FakeTrakt, fault: dict[str, Any]
+) -> None:
+    fake.switches.auto_approve = "anna"
+    fake.faults.add("/oauth/device/token", **fault)
+
+    async def work(at: Account) -> Any:
+        code = await at.trakt.begin()
+        return await at.trakt.poll(code), await at.trakt.poll(code)
+
+    first, second = using(server, work)
+
+    assert first is None
+    assert second["access_token"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "does not know"), (409, "used already"), (410, "expired"), (418, "refused"), (403, "API app")],
+)
+def test_a_sign_in_that_failed_says_why(server: Server, fake: FakeTrakt, status: int, words: str) -> None:
+    fake.faults.add("/oauth/device/token", status=status)
+
+    async def work(at: Account) -> Any:
+        return await decided(at.trakt.poll(await at.trakt.begin()))
+
+    outcome = using(server, work)
+
+    assert isinstance(outcome, SignInFailed)
+    assert words in str(outcome)
+
+
+@pytest.mark.parametrize("body", ["<html>", '{"access_token": "half', []])
+def test_tokens_that_arrive_broken_fail_the_sign_in_without_showing_them(
+    server: Server, fake: FakeTrakt, body: Any
+) -> None:
+    fake.faults.add("/oauth/device/token", status=200, body=body)
+
+    async def work(at: Account) -> Any:
+        return await decided(at.trakt.poll(await at.trakt.begin()))
+
+    outcome = using(server, work)
+
+    assert isinstance(outcome, SignInFailed)
+    assert "half" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 401, "body": {"error": "invalid_client"}},
+        {"status": 503},
+        {"status": 200, "body": {"user_code": 5}},
+        {"status": 200, "body": "<html>"},
+        {"reset": True},
+    ],
+)
+def test_a_sign_in_that_cannot_begin_says_so(server: Server, fake: FakeTrakt, fault: dict[str, Any]) -> None:
+    fake.faults.add("/oauth/device/code", **fault)
+
+    outcome = using(server, lambda at: decided(at.trakt.begin()))
+
+    assert isinstance(outcome, SignInFailed)
+    assert "Trakt" in str(outcome)
+
+
+def test_tokens_never_reach_the_log(
+    server: Server, fake: FakeTrakt, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.faults.add("/scrobble/pause", status=422)
+    caplog.set_level(logging.DEBUG)
+
+    async def work(at: Account) -> Any:
+        fake.expire("anna")
+        await at.send(replace(MARK, action=Action.PAUSE, mark=False, progress=30.0))
+        return at.access.tokens
+
+    tokens = using(server, work)
+
+    assert "pauses" in caplog.text
+    assert tokens["access_token"] not in caplog.text
+    assert tokens["refresh_token"] not in caplog.text
+
+
+def test_it_says_what_it_can_be_told_of() -> None:
+    assert frozenset({Kind.MOVIE, Kind.EPISODE}) <= Trakt.kinds
+    assert Kind.TRACK not in Trakt.kinds
+    assert Action.FAVOURITE not in Trakt.tells

@@ -1,0 +1,722 @@
+"""The TV Time tracker, against a fake over HTTP, and against a library kept in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from tests.fakes._server import Server
+from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, User, Viewing
+from tests.trackers._access import Access
+from webhook.event import Action, Episode, Ids, Kind, Movie, Track
+from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.trackers import Delivery, SignInFailed
+from webhook.trackers.tvtime import Settings, build
+
+NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+MOONSHINE = Episode(show="Moonshine", season=1, number=2, ids=Ids(tvdb=8685325))
+FILM = Movie(title="The Matrix", year=1999, ids=Ids(tvdb=169, imdb="tt0133093"))
+WATCHED = Delivery(id=1, action=Action.WATCHED, item=MOONSHINE, at=NOW)
+UNWATCHED = replace(WATCHED, action=Action.UNWATCHED)
+FILM_WATCHED = replace(WATCHED, item=FILM)
+
+MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
+TRACKING = "POST /sidecar/msapi.tvtime.com/prod/v1/tracking"
+WATCHES = "GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches"
+SEARCH = "GET /sidecar/search.tvtime.com"
+MINT = "POST /sidecar/api2.tozelabs.com/v2/user"
+LOGIN = "POST /sidecar/auth.tvtime.com"
+RENEWAL = "GET /sidecar/api2.tozelabs.com/v2/user/20000001/jwt"
+PAGE = "<!DOCTYPE html><html><title>Oops</title></html>"
+
+
+class Signed:
+    """A tracker, an account signed in to it, and what can be done with both."""
+
+    def __init__(self, url: str, tokens: dict[str, str] | None = None, transport: Any = None) -> None:
+        self.url, self.transport = url, transport
+        self.access = Access(tokens)
+
+    def run(self, act: Callable[[Any], Awaitable[Any]]) -> Any:
+        async def acted() -> Any:
+            async with httpx.AsyncClient(timeout=1, transport=self.transport) as http:
+                self.access.tracker = build(Settings(url=self.url), http)
+                return await act(self.access.tracker)
+
+        return asyncio.run(acted())
+
+    def send(self, delivery: Delivery) -> Done:
+        return self.run(lambda tracker: tracker.send(delivery, self.access))
+
+    def refused(self, delivery: Delivery) -> Undelivered:
+        with pytest.raises(Undelivered) as raised:
+            self.send(delivery)
+        return raised.value
+
+    def check(self) -> str:
+        return self.run(lambda tracker: tracker.check(self.access))
+
+    def login(self, name: str = "anna", password: str = "secret") -> dict[str, Any]:
+        return self.run(lambda tracker: tracker.login(name, password))
+
+    def refresh(self) -> dict[str, Any]:
+        return self.run(lambda tracker: tracker.refresh(self.access.tokens))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with Server(TVTime()) as server:
+        yield server
+
+
+@pytest.fixture
+def fake(running: Server) -> TVTime:
+    running.fake = TVTime()
+    return running.fake
+
+
+@pytest.fixture
+def user(fake: TVTime) -> User:
+    return fake.add_user("anna", "secret")
+
+
+@pytest.fixture
+def anna(running: Server, user: User) -> Signed:
+    return Signed(running.url, dict(user.tokens))
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where nothing listens any more."""
+    with Server(TVTime()) as server:
+        return server.url
+
+
+# ---- settings
+
+
+def test_without_an_address_it_is_the_built_in_library_and_needs_no_sign_in() -> None:
+    tracker = build(Settings(), httpx.AsyncClient())
+
+    assert (tracker.sign_in, tracker.host, tracker.writes_per_second) == ("none", "", 0)
+
+
+def test_with_an_address_it_is_a_server_signed_in_to_by_password() -> None:
+    tracker = build(Settings(url="http://box.lan:1234/", writes_per_second=2), httpx.AsyncClient())
+
+    assert (tracker.sign_in, tracker.host, tracker.writes_per_second) == ("password", "box.lan", 2)
+    assert tracker.needs == {Kind.EPISODE: ("tvdb",)}
+
+
+@pytest.mark.parametrize("url", ["https://box.lan", " https://box.lan/ ", "https://box.lan/sidecar"])
+def test_the_address_is_the_origin_however_it_is_written(url: str) -> None:
+    assert Settings(url=url).url == "https://box.lan"
+
+
+@pytest.mark.parametrize("url", ["box.lan:1234", "ftp://box.lan", "http://"])
+def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(url=url)
+
+
+# ---- the built-in library
+
+
+@pytest.mark.parametrize("item", [MOONSHINE, FILM], ids=["episode", "movie"])
+def test_the_library_is_told_of_what_was_watched(item: Episode | Movie) -> None:
+    home = Signed("")
+
+    done = home.send(replace(WATCHED, item=item, rewatch=True))
+
+    assert done == Done(answer="marked")
+    assert home.access.library.marks == [(item, NOW, True)]
+
+
+@pytest.mark.parametrize("item", [MOONSHINE, FILM], ids=["episode", "movie"])
+def test_the_library_is_told_of_what_was_unwatched(item: Episode | Movie) -> None:
+    home = Signed("")
+    home.send(replace(WATCHED, item=item))
+
+    done = home.send(replace(UNWATCHED, item=item))
+
+    assert done == Done(answer="unmarked")
+    assert home.access.library.marks == []
+
+
+@pytest.mark.parametrize("delivery", [WATCHED, UNWATCHED], ids=["watched", "unwatched"])
+def test_an_episode_without_tvdb_id_is_unmatched_in_the_library(delivery: Delivery) -> None:
+    home = Signed("")
+
+    error = home.refused(replace(delivery, item=replace(MOONSHINE, ids=Ids(imdb="tt1"))))
+
+    assert isinstance(error, Unmatched)
+    assert "TheTVDB" in error.reason
+
+
+def test_the_library_has_no_account_to_check_or_sign_in_to() -> None:
+    home = Signed("")
+
+    assert home.check() == "built-in library"
+    with pytest.raises(SignInFailed, match="TVTIME_URL"):
+        home.login()
+
+
+# ---- episodes
+
+
+def test_an_episode_is_marked_by_its_tvdb_id(anna: Signed, fake: TVTime, user: User) -> None:
+    done = anna.send(WATCHED)
+
+    call = fake.calls[-1]
+    assert done == Done(answer="Moonshine S1E2 marked watched")
+    assert (call.method, call.query, call.body) == ("POST", "is_rewatch=0", None)
+    assert user.watched[8685325].rewatch_count == 0
+
+
+def test_a_mark_names_itself_and_carries_nothing_but_the_token(
+    anna: Signed, fake: TVTime, user: User
+) -> None:
+    anna.send(WATCHED)
+
+    headers = fake.calls[-1].headers
+    assert headers["user-agent"].startswith("Watchmark/")
+    assert headers["authorization"] == f"Bearer {user.tokens['jwt_token']}"
+    assert "content-type" not in headers
+    assert "secret" not in str(fake.calls)
+
+
+def test_a_mark_told_twice_is_one_viewing(anna: Signed, user: User) -> None:
+    anna.send(WATCHED)
+    anna.send(replace(WATCHED, unsure=True))
+
+    assert user.watched[8685325].rewatch_count == 0
+
+
+def test_a_rewatch_counts(anna: Signed, user: User) -> None:
+    anna.send(WATCHED)
+
+    done = anna.send(replace(WATCHED, rewatch=True))
+
+    assert done.answer == "Moonshine S1E2 counted as watched again"
+    assert user.watched[8685325].rewatch_count == 1
+
+
+def test_a_late_mark_is_sent_and_its_answer_says_who_dates_it(anna: Signed, user: User) -> None:
+    done = anna.send(replace(WATCHED, late=True))
+
+    assert "TV Time dates it by itself" in done.answer
+    assert 8685325 in user.watched
+
+
+def test_a_note_says_where_tv_time_counts_the_episode_differently(anna: Signed) -> None:
+    done = anna.send(replace(WATCHED, item=replace(MOONSHINE, number=3)))
+
+    assert done.note == "The media server calls it S1E3, TV Time calls it Moonshine S1E2."
+
+
+def test_no_note_is_made_of_numbers_that_need_a_mapping_first(anna: Signed) -> None:
+    done = anna.send(replace(WATCHED, item=replace(MOONSHINE, number=3, numbering="mapped")))
+
+    assert done.note is None
+
+
+def test_an_episode_is_unmarked(anna: Signed, user: User) -> None:
+    anna.send(WATCHED)
+
+    done = anna.send(UNWATCHED)
+
+    assert done.answer == "Episode 8685325 is no longer marked watched"
+    assert user.watched == {}
+
+
+def test_an_unmark_may_be_answered_with_nothing(anna: Signed, fake: TVTime) -> None:
+    fake.faults.add("DELETE /sidecar", status=204)
+
+    assert anna.send(UNWATCHED).answer
+
+
+def test_an_episode_without_tvdb_id_is_unmatched_before_any_call(anna: Signed, fake: TVTime) -> None:
+    error = anna.refused(replace(WATCHED, item=replace(MOONSHINE, ids=Ids())))
+
+    assert isinstance(error, Unmatched)
+    assert fake.calls == []
+
+
+def test_what_it_cannot_be_told_is_dead(anna: Signed) -> None:
+    track = anna.refused(replace(WATCHED, item=Track(title="Jolene")))
+    start = anna.refused(replace(WATCHED, action=Action.START))
+
+    assert isinstance(track, Dead)
+    assert isinstance(start, Dead)
+
+
+# ---- a rewatch whose answer was lost
+
+
+@pytest.mark.parametrize("item", [MOONSHINE, FILM], ids=["episode", "movie"])
+@pytest.mark.parametrize(
+    "fault", [{"record_then": 502}, {"record_then": "silence"}, {"record_then": "reset"}]
+)
+def test_a_rewatch_that_arrived_unseen_is_not_sent_again(
+    anna: Signed, fake: TVTime, user: User, item: Episode | Movie, fault: dict[str, Any]
+) -> None:
+    delivery = replace(WATCHED, item=item)
+    anna.send(delivery)
+    fake.faults.add("POST /sidecar", **fault)
+    lost = anna.refused(replace(delivery, rewatch=True))
+
+    done = anna.send(replace(delivery, rewatch=True, unsure=True))
+
+    assert isinstance(lost, Retry)
+    assert lost.unsure
+    assert done.answer == "TV Time counts 2 viewings already"
+    assert done.note
+    assert [one.rewatch_count for one in (*user.watched.values(), *user.movies.values())] == [1]
+
+
+@pytest.mark.parametrize("item", [MOONSHINE, FILM], ids=["episode", "movie"])
+def test_a_rewatch_that_did_not_arrive_is_sent_again(
+    anna: Signed, fake: TVTime, user: User, item: Episode | Movie
+) -> None:
+    delivery = replace(WATCHED, item=item)
+    anna.send(delivery)
+    fake.faults.add("POST /sidecar", status=502)
+    anna.refused(replace(delivery, rewatch=True))
+
+    anna.send(replace(delivery, rewatch=True, unsure=True))
+
+    assert [one.rewatch_count for one in (*user.watched.values(), *user.movies.values())] == [1]
+
+
+@pytest.mark.parametrize("paging", ["kept", "ignored", "repeated"])
+def test_the_look_at_the_movies_watched_ends_however_they_are_paged(
+    anna: Signed, fake: TVTime, user: User, paging: str
+) -> None:
+    now = fake.clock.now()
+    user.movies = {f"film-{number}": Viewing(at=now, updated_at=now) for number in range(250)}
+    fake.switches.paging = paging
+
+    anna.send(replace(FILM_WATCHED, rewatch=True, unsure=True))
+
+    assert len(fake.made(WATCHES)) == {"kept": 3, "ignored": 1, "repeated": 2}[paging]
+
+
+def test_an_empty_list_is_read_again_with_a_newer_token(anna: Signed, fake: TVTime, user: User) -> None:
+    film = replace(FILM_WATCHED, item=replace(FILM, ids=Ids(tvtime=MATRIX.uuid)))
+    anna.send(film)
+    anna.send(replace(film, rewatch=True))
+    fake.switches.expired_reads_are_empty = True
+    fake.end("anna", "access")
+
+    done = anna.send(replace(film, rewatch=True, unsure=True))
+
+    assert "2 viewings" in done.answer
+    assert anna.access.renewals == 1
+    assert user.movies[MATRIX.uuid].rewatch_count == 1
+
+
+# ---- movies
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [Ids(tvdb=169), Ids(imdb="tt0133093"), Ids(tvdb=169, imdb="tt0133093"), Ids(tmdb=603, imdb="tt0133093")],
+)
+def test_a_movie_is_found_by_id_and_marked(anna: Signed, user: User, ids: Ids) -> None:
+    done = anna.send(replace(FILM_WATCHED, item=replace(FILM, ids=ids)))
+
+    assert done == Done(answer="The Matrix marked watched", remote_id=MATRIX.uuid)
+    assert list(user.movies) == [MATRIX.uuid]
+
+
+def test_a_movie_known_by_tv_times_own_id_is_not_searched_for(anna: Signed, fake: TVTime, user: User) -> None:
+    anna.send(replace(FILM_WATCHED, item=replace(FILM, ids=Ids(tvtime=NOBODY.uuid))))
+
+    assert fake.made(SEARCH) == []
+    assert list(user.movies) == [NOBODY.uuid]
+
+
+def test_a_movie_rewatched_counts(anna: Signed, user: User) -> None:
+    anna.send(FILM_WATCHED)
+    anna.send(replace(FILM_WATCHED, rewatch=True))
+
+    assert user.movies[MATRIX.uuid].rewatch_count == 1
+
+
+def test_a_movie_found_by_title_alone_waits_for_a_choice(anna: Signed, user: User) -> None:
+    error = anna.refused(replace(FILM_WATCHED, item=replace(FILM, ids=Ids(tmdb=603))))
+
+    assert isinstance(error, Unmatched)
+    assert error.candidates == [
+        {
+            "kind": "movie",
+            "title": "The Matrix",
+            "year": None,
+            "ids": {"tvdb": 169, "imdb": "tt0133093", "tvtime": MATRIX.uuid},
+        }
+    ]
+    assert user.movies == {}
+
+
+def test_a_movie_whose_ids_contradict_each_other_waits_for_a_choice(anna: Signed, user: User) -> None:
+    error = anna.refused(replace(FILM_WATCHED, item=replace(FILM, ids=Ids(tvdb=169, imdb="tt0485947"))))
+
+    assert isinstance(error, Unmatched)
+    assert {candidate["title"] for candidate in error.candidates} == {"The Matrix", "Mr. Nobody"}
+    assert user.movies == {}
+
+
+def test_a_series_of_the_same_id_is_not_taken_for_the_movie(anna: Signed, fake: TVTime) -> None:
+    row = {"id": 169, "uuid": "u", "name": "The Matrix", "type": "series", "imdb_id": "tt0133093"}
+    fake.faults.add(SEARCH, body={"status": "success", "data": [row]}, times=3)
+
+    error = anna.refused(FILM_WATCHED)
+
+    assert isinstance(error, Unmatched)
+    assert error.candidates == []
+
+
+def test_a_movie_nothing_is_known_of_is_unmatched(anna: Signed) -> None:
+    assert isinstance(anna.refused(replace(FILM_WATCHED, item=Movie())), Unmatched)
+
+
+def test_there_is_no_call_to_unwatch_a_movie(anna: Signed, fake: TVTime) -> None:
+    error = anna.refused(replace(UNWATCHED, item=FILM))
+
+    assert isinstance(error, Dead)
+    assert error.reason == "TV Time has no known call to unwatch a movie"
+    assert fake.calls == []
+
+
+# ---- when it does not work
+
+
+def test_an_expired_token_is_renewed_once_and_the_call_repeated(
+    anna: Signed, fake: TVTime, user: User
+) -> None:
+    fake.clock.advance(timedelta(days=61))
+
+    anna.send(WATCHED)
+
+    assert [call.status for call in fake.made(MARKS)] == [401, 200]
+    assert anna.access.renewals == 1
+    assert 8685325 in user.watched
+
+
+def test_a_refusal_of_the_newer_token_too_is_signed_out(anna: Signed, fake: TVTime) -> None:
+    fake.faults.add(MARKS, status=401, body={"status": "error", "message": "Unauthorized"}, times=-1)
+
+    error = anna.refused(WATCHED)
+
+    assert isinstance(error, Snooze)
+    assert error.park is Park.SIGNED_OUT
+    assert len(fake.made(MARKS)) == 2
+
+
+def test_a_dead_refresh_token_is_signed_out(anna: Signed, fake: TVTime) -> None:
+    fake.end("anna", "access", "refresh")
+
+    error = anna.refused(WATCHED)
+
+    assert isinstance(error, Snooze)
+    assert error.park is Park.SIGNED_OUT
+    assert len(fake.made(MARKS)) == 1
+
+
+TOO_MANY = {"code": 403, "result": "KO", "message": "API rate limit exceeded."}
+INTERNAL = {"error": {"code": 500, "message": None}}
+ANSWERS: dict[str, tuple[dict[str, Any], type[Undelivered], dict[str, Any]]] = {
+    "busy, in seconds": (
+        {"status": 429, "headers": {"Retry-After": "120"}},
+        Snooze,
+        {"after": timedelta(seconds=120), "park": None},
+    ),
+    "busy, without a time": ({"status": 429}, Snooze, {"after": timedelta(minutes=5), "park": None}),
+    "busy, in the envelope": ({"body": TOO_MANY}, Snooze, {"park": None}),
+    "internal error": ({"status": 500, "body": INTERNAL}, Retry, {"unsure": True}),
+    "internal error with status 200": ({"body": INTERNAL}, Retry, {"unsure": True}),
+    "bad gateway page": ({"status": 502, "body": PAGE}, Retry, {"unsure": True}),
+    "unavailable page": ({"status": 503, "body": PAGE}, Retry, {"unsure": False}),
+    "gateway timeout page": ({"status": 504, "body": PAGE}, Retry, {"unsure": True}),
+    "page with status 200": ({"status": 200, "body": PAGE}, Retry, {"unsure": True}),
+    "Cloudflare's page": ({"status": 403, "body": PAGE}, Retry, {"unsure": False}),
+    "another server's page": ({"status": 404, "body": PAGE}, Retry, {"unsure": False}),
+    "truncated JSON": ({"status": 200, "body": '{"result":"OK","id":86853'}, Retry, {"unsure": True}),
+    "cut off": ({"body": {"result": "OK"}, "cut": 5}, Retry, {"unsure": True}),
+    "an empty object": ({"body": {}}, Retry, {"unsure": True}),
+    "an empty list": ({"body": []}, Retry, {"unsure": True}),
+    "nothing": ({"status": 200}, Retry, {"unsure": True}),
+    "reset": ({"reset": True}, Retry, {"unsure": True}),
+    "silence": ({"record_then": "silence"}, Retry, {"unsure": True}),
+    "unknown episode": ({"body": {"result": "KO", "message": "Unknown episode"}}, Unmatched, {}),
+    "another KO": ({"body": {"result": "KO", "message": "Show is hidden"}}, Dead, {}),
+    "status error": ({"body": {"status": "error", "message": "Broken"}}, Dead, {}),
+    "status fail": ({"body": {"status": "fail", "message": "Broken"}}, Dead, {}),
+    "no API key": ({"status": 403, "body": {"message": "MissingAPIKey"}}, Dead, {}),
+    "forbidden": ({"status": 403, "body": {"message": "No"}}, Dead, {}),
+    "not found": ({"status": 404, "body": {"message": "Not found"}}, Unmatched, {}),
+    "gone": ({"status": 410}, Dead, {}),
+    "bad request": ({"status": 400}, Dead, {}),
+    "sent elsewhere": ({"status": 302, "headers": {"Location": "/elsewhere"}}, Dead, {}),
+    "closed": (
+        {"status": 404, "headers": {"server": "awselb/2.0"}},
+        Snooze,
+        {"park": Park.SERVICE_CLOSED},
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "means", "so"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("route", [MARKS, TRACKING], ids=["episode", "movie"])
+def test_each_answer_asks_for_what_it_means(
+    anna: Signed, fake: TVTime, route: str, fault: dict[str, Any], means: type, so: dict[str, Any]
+) -> None:
+    fake.faults.add(route, **fault)
+
+    error = anna.refused(WATCHED if route == MARKS else FILM_WATCHED)
+
+    assert type(error) is means
+    assert {name: getattr(error, name) for name in so} == so
+
+
+def test_the_services_own_words_are_kept(anna: Signed, fake: TVTime) -> None:
+    fake.faults.add(MARKS, body={"result": "KO", "message": "Show is hidden"})
+
+    error = anna.refused(WATCHED)
+
+    assert error.reason == "TV Time answered KO: Show is hidden"
+    assert "Show is hidden" in str(error.answer)
+
+
+def test_a_busy_service_may_say_when_by_date(anna: Signed, fake: TVTime) -> None:
+    when = datetime.now(UTC) + timedelta(minutes=10)
+    fake.faults.add(MARKS, status=429, headers={"Retry-After": format_datetime(when, usegmt=True)})
+
+    error = anna.refused(WATCHED)
+
+    assert isinstance(error, Snooze)
+    assert error.after is not None
+    assert timedelta(minutes=9) < error.after <= timedelta(minutes=10)
+
+
+def test_an_episode_the_service_does_not_know_is_unmatched(anna: Signed, fake: TVTime) -> None:
+    fake.switches.unknown_episodes = [8685325]
+
+    assert isinstance(anna.refused(WATCHED), Unmatched)
+
+
+def test_a_slow_answer_is_waited_for_until_the_clients_patience_ends(anna: Signed, fake: TVTime) -> None:
+    fake.switches.slow_body = 0.1
+    anna.send(WATCHED)
+    fake.switches.slow_body = 1.5
+
+    error = anna.refused(WATCHED)
+
+    assert isinstance(error, Retry)
+    assert error.unsure
+
+
+def test_a_server_that_is_not_there_is_tried_again(nobody: str, user: User) -> None:
+    error = Signed(nobody, dict(user.tokens)).refused(WATCHED)
+
+    assert isinstance(error, Retry)
+    assert not error.unsure
+
+
+@pytest.mark.parametrize("url", ["https://app.tvtime.com", "https://api2.tozelabs.com", "https://tvtime.com"])
+def test_the_services_own_host_that_is_not_there_has_closed(url: str) -> None:
+    error = Signed(url, {"jwt_token": "t"}, unreachable()).refused(WATCHED)
+
+    assert isinstance(error, Snooze)
+    assert error.park is Park.SERVICE_CLOSED
+
+
+def test_a_host_that_only_sounds_like_the_service_is_tried_again() -> None:
+    error = Signed("https://nottvtime.com", {"jwt_token": "t"}, unreachable()).refused(WATCHED)
+
+    assert isinstance(error, Retry)
+
+
+def test_the_services_own_host_that_breaks_off_is_tried_again() -> None:
+    error = Signed("https://app.tvtime.com", {"jwt_token": "t"}, unreachable(httpx.ReadTimeout)).refused(
+        WATCHED
+    )
+
+    assert isinstance(error, Retry)
+
+
+def unreachable(error: type[httpx.TransportError] = httpx.ConnectError) -> httpx.MockTransport:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("No route to host", request=request)
+
+    return httpx.MockTransport(fail)
+
+
+# ---- signing in
+
+
+def test_a_name_and_password_become_tokens(running: Server, fake: TVTime, user: User) -> None:
+    tokens = Signed(running.url).login()
+
+    assert tokens.keys() == {"id", "jwt_token", "jwt_refresh_token"}
+    assert tokens["id"] == str(user.id)
+    assert Signed(running.url, tokens).send(WATCHED)
+
+
+def test_a_login_mints_a_session_first_and_sends_the_password_once(
+    running: Server, fake: TVTime, user: User
+) -> None:
+    Signed(running.url).login()
+
+    minted, signed = fake.calls
+    assert (minted.method, minted.body, "authorization" in minted.headers) == ("POST", None, False)
+    assert signed.body == {"username": "anna", "password": "secret"}
+    assert signed.headers["content-type"] == "application/json"
+    assert signed.headers["authorization"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("anna", "wrong"), ("nobody", "secret"), ("facebook", "secret")]
+)
+def test_a_wrong_name_or_password_says_so_and_what_else_it_may_be(
+    running: Server, fake: TVTime, user: User, name: str, password: str
+) -> None:
+    fake.add_user("facebook")
+
+    with pytest.raises(SignInFailed, match=r"did not accept this name.*Facebook or Google") as failed:
+        Signed(running.url).login(name, password)
+
+    assert password not in str(failed.value)
+
+
+FAILED_LOGINS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "the login is refused with 400": (LOGIN, {"status": 400}, "did not accept"),
+    "the login is refused with 403": (LOGIN, {"status": 403, "body": {"message": "No"}}, "did not accept"),
+    "the login is refused with 200": (LOGIN, {"body": {"status": "fail", "message": "No"}}, "did not accept"),
+    "the login is too fast": (LOGIN, {"status": 429}, "slower pace.*later"),
+    "the login meets trouble": (LOGIN, {"status": 502, "body": PAGE}, "502.*later"),
+    "the login meets a page": (LOGIN, {"status": 403, "body": PAGE}, "web page.*later"),
+    "the login gives no token": (LOGIN, {"body": {"status": "success", "data": {}}}, "without a token"),
+    "the login is answered with nothing": (LOGIN, {"status": 200}, "without a token"),
+    "the session is refused": (MINT, {"status": 500, "body": INTERNAL}, "500.*later"),
+    "the session meets a page": (MINT, {"status": 200, "body": PAGE}, "web page.*later"),
+    "the session is none": (MINT, {"body": {}}, "without a token"),
+    "the service has closed": (MINT, {"status": 404, "headers": {"server": "awselb/2.0"}}, "has closed"),
+}
+
+
+@pytest.mark.parametrize(("route", "fault", "says"), FAILED_LOGINS.values(), ids=FAILED_LOGINS)
+def test_each_failed_login_says_why(
+    running: Server, fake: TVTime, user: User, route: str, fault: dict[str, Any], says: str
+) -> None:
+    fake.faults.add(route, **fault)
+
+    with pytest.raises(SignInFailed, match=says):
+        Signed(running.url).login()
+
+
+def test_a_login_where_nobody_answers_says_so(nobody: str) -> None:
+    with pytest.raises(SignInFailed, match="cannot be reached"):
+        Signed(nobody).login()
+
+
+def test_a_login_at_the_services_own_host_says_that_it_has_closed() -> None:
+    with pytest.raises(SignInFailed, match="has closed"):
+        Signed("https://app.tvtime.com", transport=unreachable()).login()
+
+
+def test_a_renewal_gives_a_newer_token_and_keeps_the_refresh_token(anna: Signed, fake: TVTime) -> None:
+    fake.clock.advance(timedelta(days=61))
+
+    tokens = anna.refresh()
+
+    assert tokens["jwt_token"] != anna.access.tokens["jwt_token"]
+    assert tokens["jwt_refresh_token"] == anna.access.tokens["jwt_refresh_token"]
+    assert tokens["id"] == "20000001"
+
+
+RENEWALS: dict[str, tuple[dict[str, Any], type[Undelivered], Park | None]] = {
+    "401": ({"status": 401}, Snooze, Park.SIGNED_OUT),
+    "403": ({"status": 403, "body": {"message": "No"}}, Snooze, Park.SIGNED_OUT),
+    "404": ({"status": 404, "body": {"message": "No user"}}, Snooze, Park.SIGNED_OUT),
+    "KO": ({"body": {"result": "KO", "message": "No"}}, Snooze, Park.SIGNED_OUT),
+    "429": ({"status": 429}, Snooze, None),
+    "502": ({"status": 502, "body": PAGE}, Retry, None),
+    "Cloudflare": ({"status": 403, "body": PAGE}, Retry, None),
+    "no token": ({"body": {}}, Retry, None),
+    "closed": ({"status": 404, "headers": {"server": "awselb/2.0"}}, Snooze, Park.SERVICE_CLOSED),
+}
+
+
+@pytest.mark.parametrize(("fault", "means", "park"), RENEWALS.values(), ids=RENEWALS)
+def test_a_renewal_that_fails_is_signed_out_or_tried_again(
+    anna: Signed, fake: TVTime, fault: dict[str, Any], means: type[Undelivered], park: Park | None
+) -> None:
+    fake.faults.add(RENEWAL, **fault)
+
+    with pytest.raises(means) as raised:
+        anna.refresh()
+
+    assert getattr(raised.value, "park", None) is park
+
+
+def test_half_an_answer_to_a_renewal_is_not_kept_for_people_to_see(anna: Signed, fake: TVTime) -> None:
+    fake.faults.add(RENEWAL, status=200, body='{"id":"20000001","jwt_token":"eyJsecret')
+
+    with pytest.raises(Retry) as raised:
+        anna.refresh()
+
+    assert raised.value.answer is None
+
+
+def token(**claims: Any) -> dict[str, str]:
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return {"jwt_token": f"e30.{middle}.signature"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stale"),
+    [
+        (token(exp=(NOW + timedelta(hours=25)).timestamp()), False),
+        (token(exp=(NOW + timedelta(hours=23)).timestamp()), True),
+        (token(exp=int((NOW - timedelta(days=9)).timestamp())), True),
+        (token(), False),
+        (token(exp="soon"), False),
+        (token(exp=10**30), False),
+        ({"jwt_token": "opaque"}, False),
+        ({"jwt_token": "a.!!!.c"}, False),
+        ({"jwt_token": "a.bm8.c"}, False),
+        ({}, False),
+    ],
+)
+def test_a_token_with_less_than_a_day_left_is_stale(tokens: dict[str, str], stale: bool) -> None:
+    tracker = build(Settings(url="http://box.lan"), httpx.AsyncClient())
+
+    assert tracker.stale(tokens, NOW) is stale
+
+
+def test_the_user_may_be_known_by_the_token_alone(running: Server, user: User) -> None:
+    assert Signed(running.url, {"jwt_token": user.tokens["jwt_token"]}).check() == "anna"
+
+
+def test_a_check_gives_the_accounts_name(anna: Signed) -> None:
+    assert anna.check() == "anna"
+
+
+def test_a_check_of_a_lost_sign_in_says_that_it_is_lost(anna: Signed, fake: TVTime) -> None:
+    fake.end("anna", "access", "refresh")
+
+    with pytest.raises(Snooze) as raised:
+        anna.check()
+
+    assert raised.value.park is Park.SIGNED_OUT

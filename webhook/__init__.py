@@ -1,0 +1,1 @@
+"""Watchmark: a play that your media server reported is never lost, never counted twice."""

@@ -1,0 +1,5 @@
+"""`python -m webhook` is the command `watchmark`."""
+
+from webhook.cli import main
+
+main()

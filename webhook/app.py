@@ -1,0 +1,248 @@
+"""The app: everything is put together here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+import structlog
+from pydantic import BaseModel
+from sqlalchemy import Connection, insert, select
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from webhook import clock, outbox, people, remote, schema, sources, trackers
+from webhook import settings as environment
+from webhook.body import Form
+from webhook.credentials import Credentials, Seal, seal
+from webhook.db import Database, Unavailable, fresh_ids
+from webhook.dispatcher import SWEEP, Dispatcher
+from webhook.event import Action
+from webhook.identity import Identity
+from webhook.inbox import Inbox
+from webhook.interpreter import Audience, Interpreter, awaken
+from webhook.lookups import Lookup
+from webhook.lookups.trakt import TraktLookup
+from webhook.receiver import Doorkeeper, Receiver
+from webhook.rules import ALWAYS
+from webhook.settings import Environ, Settings
+from webhook.tables import account, note, person
+from webhook.trackers import Tracker
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Service:
+    """What is open while Watchmark runs; the web, the commands and the tests are handed this."""
+
+    settings: Settings
+    environ: Environ
+    database: Database
+    seal: Seal
+    http: httpx.AsyncClient
+    trackers: Mapping[str, Tracker]
+    credentials: Credentials
+    identity: Identity
+    inbox: Inbox
+    doorkeeper: Doorkeeper
+    receiver: Receiver
+    interpreter: Interpreter
+    dispatcher: Dispatcher
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    started_at: datetime = field(default_factory=clock.now)
+
+
+def open_service(environ: Environ) -> Service:
+    """Everything opened but nothing running; raises SettingsError. The database's shape is brought up to date."""
+    settings = environment.load(environ)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    schema.migrate(database)
+    sealed = seal(settings)
+    http = remote.client()
+    built = build_trackers(environ, http)
+    credentials = Credentials(database, sealed)
+    identity = Identity(database, build_lookups(environ, http))
+    inbox = Inbox(database)
+    doorkeeper = Doorkeeper(database)
+    service = Service(
+        settings=settings,
+        environ=environ,
+        database=database,
+        seal=sealed,
+        http=http,
+        trackers=built,
+        credentials=credentials,
+        identity=identity,
+        inbox=inbox,
+        doorkeeper=doorkeeper,
+        receiver=Receiver(inbox, doorkeeper, forms(), settings.max_body_bytes),
+        interpreter=Interpreter(database, sources.read, audiences(built), settings.watched_mark),
+        dispatcher=Dispatcher(database, built, credentials, identity),
+    )
+    database.do(lambda connection: first_start(connection, service))
+    return service
+
+
+def build_trackers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:
+    """The trackers that are set up, by name."""
+    built: dict[str, Tracker] = {}
+    for name, module in trackers.modules().items():
+        given = environment.read(module.Settings, f"{name}_", environ)
+        if given is not None:
+            built[name] = module.build(given, http)
+    return built
+
+
+def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
+    """The lookups that are set up, in the order in which they cost least."""
+    trakt = environment.read(trackers.modules()["trakt"].Settings, "trakt_", environ)
+    return [] if trakt is None else [TraktLookup(http, trakt.api_url, trakt.client_id)]
+
+
+def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
+    """Every setting there is: heading, prefix, fields; for `.env.example` and the documentation."""
+    groups: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
+    for name, module in trackers.modules().items():
+        groups.append((module.LABEL, f"{name}_", module.Settings))
+    return groups
+
+
+def forms() -> dict[str, Form]:
+    modules = sources.modules()
+    return {name: Form(module.FIELDS, module.FORM_IS_PAYLOAD) for name, module in modules.items()}
+
+
+def audiences(built: Mapping[str, Tracker]) -> dict[str, Audience]:
+    return {name: Audience(tracker.kinds, tracker.tells) for name, tracker in built.items()}
+
+
+# --- first start
+
+
+def first_start(connection: Connection, service: Service) -> None:
+    """The first person, their library's account and a webhook token, where there are none yet."""
+    now = clock.now()
+    if not people.count(connection):
+        people.add(connection, people.FIRST, now, owner=True)
+    if not people.valid_tokens(connection, "webhook"):
+        secret = people.new_secret()
+        people.keep_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
+    for row in connection.execute(select(person.c.id)).all():
+        home_accounts(connection, service.trackers, row.id, now)
+    if service.database.sqlite:
+        outbox.forget_leases(connection)
+
+
+def home_accounts(
+    connection: Connection, built: Mapping[str, Tracker], person_id: int, now: datetime
+) -> None:
+    """A tracker that needs no sign-in (the built-in library) is everybody's from the start."""
+    have = set(
+        connection.execute(select(account.c.tracker).where(account.c.person_id == person_id)).scalars()
+    )
+    for name, tracker in built.items():
+        if tracker.sign_in == "none" and name not in have:
+            tells = {*ALWAYS, Action.UNWATCHED} & tracker.tells
+            add_account(connection, person_id, name, None, tells, now)
+
+
+def add_account(
+    connection: Connection, person_id: int, tracker: str, sealed: str | None, tells: Any, now: datetime
+) -> int:
+    (made,) = fresh_ids(connection, account, 1)
+    values = {"id": made, "person_id": person_id, "tracker": tracker, "tokens": sealed, "rules": {}}
+    told = sorted(action.value for action in tells)
+    connection.execute(insert(account), {**values, "tells": told, "failures": 0, "created_at": now})
+    return made
+
+
+def recall(connection: Connection, name: str) -> Any:
+    return connection.execute(select(note.c.value).where(note.c.name == name)).scalar()
+
+
+# --- running
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[Service]:
+    """The service at work: what waits is interpreted and delivered until the end, then drained."""
+    interpreter, dispatcher = service.interpreter, service.dispatcher
+    service.receiver.news = interpreter.news
+    if service.settings.worker:
+        begin = asyncio.create_task
+        service.tasks = [
+            begin(interpreter.run(service.stop, service.receiver.busy), name="interpreter"),
+            begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
+            begin(sweeping(service), name="sweeper"),
+        ]
+        for task in service.tasks:
+            task.add_done_callback(fail_aloud)
+    try:
+        yield service
+    finally:
+        service.stop.set()
+        if service.tasks:
+            await asyncio.wait(service.tasks, timeout=20)
+        await service.http.aclose()
+        service.database.close()
+
+
+def fail_aloud(task: asyncio.Task[Any]) -> None:
+    """A part that dies takes the process with it, so that it is started again instead of half alive."""
+    if not task.cancelled() and (error := task.exception()):
+        log.critical(
+            f"The {task.get_name()} died; the service ends so that it can start again.", exc_info=error
+        )
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def sweeping(service: Service) -> None:
+    """Now and then: close the plays of which no stop came, let go of what is too old to be told live."""
+    while not service.stop.is_set():
+        with contextlib.suppress(Unavailable):
+            if await service.database.write(service.interpreter.sweep, clock.now()):
+                service.interpreter.told.set()
+        await awaken(asyncio.Event(), service.stop, SWEEP)
+
+
+def web_app(service: Service) -> Starlette:
+    """The ASGI application: the door for webhooks, the API and the pages."""
+    from webhook import web
+
+    door = service.receiver
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # the door itself answers 405, after the token
+    routes = [
+        Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
+        Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
+        *web.routes(service),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(service):
+            yield
+
+    inner = [Mount(service.settings.root_path, routes=routes)] if service.settings.root_path else []
+    return Starlette(routes=[*inner, *routes], lifespan=lifespan)
+
+
+class Door:
+    """Lets Starlette route to the receiver without making a Request of it."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.receiver(scope, receive, send)

@@ -1,0 +1,213 @@
+"""The database: one writing thread whose waiting jobs share a commit, and readers beside it.
+
+SQLite runs in WAL mode with synchronous=FULL: what was committed survives a power cut
+(https://www.sqlite.org/pragma.html#pragma_synchronous). Everything that writes goes through one
+connection, so nothing ever waits on a lock inside the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.engine import make_url
+
+T = TypeVar("T")
+R = TypeVar("R")
+Job = Callable[[Connection, list[Any]], Sequence[Any]]
+"""Takes the items that wait for it together, gives one result for each."""
+
+BATCH = 256
+FULL = 4000
+BUSY_MS = 5000
+
+
+class Unavailable(Exception):
+    """The database cannot take it now (full, locked, gone); the message says which."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    job: Job
+    item: Any
+    future: asyncio.Future[Any]
+
+
+class Database:
+    """Opens one database; `write` and `read` run on its threads, `close` drains them."""
+
+    def __init__(self, url: str, *, synchronous: str = "FULL", checkpoint: bool = True) -> None:
+        self.url = url
+        self.sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.engine = engine(url, synchronous=synchronous, checkpoint=checkpoint)
+        self._reading = engine(url, read_only=True) if self.sqlite else self.engine
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self.writes = 0
+        self.commits = 0
+
+    # --- from the event loop
+
+    async def write(self, job: Callable[[Connection, list[T]], Sequence[R]], item: T) -> R:
+        """What `job` gives for this item, once it is committed. Raises Unavailable when it cannot be."""
+        if self._queue.qsize() > FULL:
+            raise Unavailable("the database is behind; too much waits to be written")
+        self._start()
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._queue.put(Waiting(job, item, future))
+        return await future
+
+    async def read(self, question: Callable[[Connection], R]) -> R:
+        """What `question` gives, on a connection that cannot write."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.ask, question)
+
+    # --- from any thread
+
+    def ask(self, question: Callable[[Connection], R]) -> R:
+        with unavailable(), self._reading.connect() as connection:
+            return question(connection)
+
+    def do(self, change: Callable[[Connection], R]) -> R:
+        """Run a change in a transaction of its own, here and now (commands, tests, start-up)."""
+        with unavailable(), self.engine.begin() as connection:
+            return change(connection)
+
+    def close(self) -> None:
+        """Finish what waits, then let go of everything."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+        self._readers.shutdown()
+        self._reading.dispose()
+        self.engine.dispose()
+
+    # --- the writing thread
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            waiting, going = self._take()
+            if waiting:
+                self._commit(waiting)
+
+    def _take(self) -> tuple[list[Waiting], bool]:
+        """Everything that waits, up to a batch; blocks for the first. False when it is time to end."""
+        waiting: list[Waiting] = []
+        entry = self._queue.get()
+        while entry is not None:
+            waiting.append(entry)
+            if len(waiting) >= BATCH:
+                return waiting, True
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return waiting, True
+        return waiting, False
+
+    def _commit(self, waiting: list[Waiting]) -> None:
+        """One transaction for all; when that fails, one for each, so that one cannot fail the others."""
+        try:
+            answers = self._transact(waiting)
+        except Exception as error:
+            if len(waiting) == 1:
+                return self._answer([(waiting[0], error)])
+            for entry in waiting:
+                self._commit([entry])
+            return None
+        return self._answer(list(zip(waiting, answers, strict=True)))
+
+    def _transact(self, waiting: list[Waiting]) -> list[Any]:
+        answers: list[Any] = []
+        with unavailable(), self.engine.begin() as connection:
+            for job, entries in groupby(waiting, key=lambda entry: entry.job):
+                items = [entry.item for entry in entries]
+                answers += job(connection, items)
+        self.commits += 1
+        self.writes += len(waiting)
+        return answers
+
+    @staticmethod
+    def _answer(answers: list[tuple[Waiting, Any]]) -> None:
+        loop = answers[0][0].future.get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, answers)
+
+
+def settle(answers: list[tuple[Waiting, Any]]) -> None:
+    for entry, answer in answers:
+        if entry.future.done():
+            continue
+        if isinstance(answer, Exception):
+            entry.future.set_exception(answer)
+        else:
+            entry.future.set_result(answer)
+
+
+class unavailable:  # noqa: N801 - reads as a word: with unavailable(): …
+    """Turns what the database driver raises when it cannot serve into Unavailable."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from sqlalchemy.exc import InterfaceError, OperationalError
+
+        if isinstance(error, OperationalError | InterfaceError):
+            raise Unavailable(str(error.orig or error).strip()) from error
+
+
+def engine(
+    url: str, *, read_only: bool = False, synchronous: str = "FULL", checkpoint: bool = True
+) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=6)
+    made = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    pragmas = [
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_MS}",
+        "journal_size_limit=67108864",
+        "fullfsync=ON",
+        "secure_delete=ON",
+        f"wal_autocheckpoint={1000 if checkpoint and not read_only else 0}",
+    ]
+    if read_only:
+        pragmas.append("query_only=ON")
+
+    @event.listens_for(made, "connect")
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late for IMMEDIATE
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(made, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return made
+
+
+def fresh_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Ids for rows about to be inserted, in order, so that many rows can go in one statement."""
+    if connection.dialect.name == "sqlite":
+        # Safe because every transaction here holds the write lock from its BEGIN on.
+        last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        return list(range(last + 1, last + 1 + count))
+    sequence = func.pg_get_serial_sequence(table.name, "id")
+    drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).table_valued("n"))
+    return sorted(connection.execute(drawn).scalars())

@@ -1,0 +1,267 @@
+"""The dispatcher: lanes. Each claims an account's next deliveries, identifies, sends, settles.
+
+Lanes run beside one another, so one account's trouble never delays another's; inside a lane
+deliveries go out one by one, in order, no faster than the tracker allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+
+from webhook import clock, outbox, retry
+from webhook.credentials import Credentials
+from webhook.db import Database, Unavailable
+from webhook.event import Action, item_from_json
+from webhook.identity import Identity
+from webhook.interpreter import awaken
+from webhook.outbox import Claiming, Lane, Settlement
+from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.remote import Recorder, recording
+from webhook.settings import SettingsError
+from webhook.trackers import Delivery, Tracker
+
+log = structlog.get_logger()
+
+LANES = 64
+BATCH = 16
+LANE_TIME = outbox.LEASE / 2
+"""How long a lane works on one claim; well within its lease, so that settling is always its own."""
+
+SWEEP = 30.0
+POLL = 1.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """No more writes a second than the tracker allows an account."""
+
+    per_second: float
+    free_at: float = 0.0
+
+    async def wait(self) -> None:
+        if self.per_second <= 0:
+            return
+        now = time.monotonic()
+        begin = max(now, self.free_at)
+        self.free_at = begin + 1 / self.per_second
+        if begin > now:
+            await asyncio.sleep(begin - now)
+
+
+@dataclass(slots=True)
+class Health:
+    """What the dispatcher last did, for /readyz."""
+
+    stepped_at: float = field(default_factory=time.monotonic)
+    delivered: int = 0
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        database: Database,
+        trackers: Mapping[str, Tracker],
+        credentials: Credentials,
+        identity: Identity,
+    ) -> None:
+        self.database = database
+        self.trackers = trackers
+        self.credentials = credentials
+        self.identity = identity
+        self.health = Health()
+        self._paces: dict[int, Pace] = {}
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._freed = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
+        """Deliver until told to stop; then finish what is in hand."""
+        batch = {
+            name: 1 if tracker.writes_per_second > 0 else BATCH for name, tracker in self.trackers.items()
+        }
+        while not stop.is_set():
+            self.health.stepped_at = time.monotonic()
+            try:
+                claimed = await self.claim(batch)
+                pause = 0.0 if claimed else await self.pause()
+            except Unavailable as error:
+                log.warning("The database cannot be used now; deliveries wait.", why=str(error))
+                pause = POLL
+            if pause > 0:
+                await awaken(news, stop, pause)
+        self._stopping = True
+        if self._lanes:
+            await asyncio.wait(self._lanes, timeout=15)
+
+    async def claim(self, batch: Mapping[str, int]) -> int:
+        """Claim as many lanes as are free and set them going; how many that was."""
+        free = LANES - len(self._lanes)
+        if free <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+            free = LANES - len(self._lanes)
+        claiming = Claiming(now=clock.now(), lanes=free, batch=batch)
+        lanes = await self.database.write(outbox.claim, claiming)
+        for lane in lanes:
+            task = asyncio.create_task(self.work(lane), name=f"lane {lane.account_id}")
+            self._lanes.add(task)
+            task.add_done_callback(self.ended)
+        return len(lanes)
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        self._lanes.discard(task)
+        self._freed.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("A lane broke off; its lease lets it fall due again.", exc_info=error)
+
+    async def pause(self) -> float:
+        """Seconds until the next lane falls due."""
+        due = await self.database.read(lambda connection: outbox.next_due(connection, list(self.trackers)))
+        if due is None:
+            return POLL
+        return min(max((due - clock.now()).total_seconds(), 0.001), POLL)
+
+    # --- one lane
+
+    async def work(self, lane: Lane) -> None:
+        """Send what was claimed, one by one; a trouble of the whole lane ends it early."""
+        tracker = self.trackers[lane.tracker]
+        ends = time.monotonic() + LANE_TIME.total_seconds()
+        for index, row in enumerate(lane.rows):
+            rest = [other.id for other in lane.rows[index + 1 :]]
+            settlement = await self.step(lane, row, tracker)
+            last = not rest or self._stopping or time.monotonic() > ends
+            if last or settlement.hold is not None or settlement.park is not None:
+                settlement = replace(settlement, release=True, unclaim=rest)
+            mine = await self.database.write(outbox.settle, settlement)
+            self.health.delivered += 1
+            if settlement.release or not mine:
+                return
+
+    async def step(self, lane: Lane, row: Row[Any], tracker: Tracker) -> Settlement:
+        """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
+        now = clock.now()
+        base = Settlement(
+            delivery_id=row.id, account_id=lane.account_id, lease=lane.lease, now=now, state="waiting",
+            attempts=row.attempts, due_at=row.due_at, answer=row.answer, remote_id=row.remote_id,
+            unsure=row.unsure or row.claimed,
+        )  # fmt: skip
+        live = row.action in outbox.WATCHING and not row.mark
+        if live and now - row.happened_at > retry.LIVE:
+            return replace(base, state="expired", reason="it said what was on then; too old to be told")
+        if lane.dry:
+            return replace(base, state="skipped", reason="dry run: shown, not sent")
+        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait)
+        began = time.monotonic()
+        try:
+            with recording(kept):
+                done = await self.send(lane, row, tracker, now)
+            settled = succeeded(base, done)
+        except Undelivered as decision:
+            settled = decided(base, decision, row, lane)
+        except SettingsError as error:
+            settled = replace(base, state="dead", reason=str(error), outcome="dead")
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)
+            fault = Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
+            settled = decided(base, fault, row, lane)
+        took = round((time.monotonic() - began) * 1000)
+        settled = replace(settled, now=clock.now(), took_ms=took, exchanges=kept.exchanges)
+        log.info(
+            "Delivery " + settled.state,
+            delivery=row.id,
+            webhook=row.webhook_id,
+            tracker=tracker.name,
+            action=row.action,
+            reason=settled.reason or settled.answer,
+        )
+        return settled
+
+    async def send(self, lane: Lane, row: Row[Any], tracker: Tracker, now: datetime) -> Done:
+        access = await self.credentials.access(lane.account_id, lane.person_id, tracker)
+        if tracker.sign_in != "none" and not access.tokens:
+            raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+        told = delivery(row, now)
+        needs = tracker.needs.get(told.item.kind, ())
+        if needs:
+            told = replace(told, item=await self.identity.complete(told.item, needs))
+        return await tracker.send(told, access)
+
+    def pace(self, account_id: int, tracker: Tracker) -> Pace:
+        return self._paces.setdefault(account_id, Pace(tracker.writes_per_second))
+
+
+def delivery(row: Row[Any], now: datetime) -> Delivery:
+    """A row as the tracker sees it."""
+    details = row.details or {}
+    rating = details.get("rating")
+    return Delivery(
+        id=row.id,
+        action=Action(row.action),
+        item=item_from_json(row.item),
+        at=row.happened_at,
+        progress=details.get("progress"),
+        estimated=bool(details.get("estimated")),
+        duration_ms=details.get("duration_ms"),
+        mark=row.mark,
+        rating=None if rating is None else round(rating),
+        late=now - row.happened_at > retry.LIVE,
+        unsure=row.unsure or row.claimed,
+        rewatch=bool(details.get("rewatch")),
+        remote_id=row.remote_id or details.get("remote_id"),
+        attempts=row.attempts,
+    )
+
+
+def succeeded(base: Settlement, done: Done) -> Settlement:
+    return replace(
+        base, state="done", outcome="done", answer=done.answer, reason=done.note, unsure=False,
+        attempts=base.attempts + 1, remote_id=done.remote_id or base.remote_id, clear=True,
+    )  # fmt: skip
+
+
+def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) -> Settlement:
+    """What a decision means for the delivery and its lane."""
+    base = replace(base, reason=decision.reason, answer=decision.answer or base.answer, unsure=row.unsure)
+    match decision:
+        case Retry():
+            return tried(base, decision, row, lane)
+        case Snooze(park=None):
+            pause = decision.after if decision.after is not None else retry.BUSY
+            return replace(base, outcome="snooze", hold=base.now + pause)
+        case Snooze():
+            return replace(base, outcome="snooze", park=decision.park)
+        case Unmatched():
+            return replace(
+                base, state="unmatched", outcome="unmatched", candidates=decision.candidates or None,
+                attempts=base.attempts + 1,
+            )  # fmt: skip
+        case Dead():
+            return replace(base, state="dead", outcome="dead", attempts=base.attempts + 1)
+    return replace(base, state="dead", outcome="dead")
+
+
+def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settlement:
+    """Another try later, unless patience has run out."""
+    attempts = base.attempts + 1
+    unsure = row.unsure or decision.unsure
+    if base.now - row.created_at > retry.PATIENCE:
+        why = f"given up after {retry.PATIENCE.days} days and {attempts} tries: {decision.reason}"
+        return replace(base, state="dead", outcome="dead", reason=why, attempts=attempts, unsure=unsure)
+    pause = max(
+        retry.backoff(lane.failures if decision.lane else row.attempts), decision.after or timedelta(0)
+    )
+    base = replace(base, outcome="retry", attempts=attempts, unsure=unsure)
+    if decision.lane:
+        return replace(base, hold=base.now + pause, trouble=True)
+    return replace(base, due_at=base.now + pause)

@@ -1,0 +1,232 @@
+"""The event: what a webhook means. Values only, frozen; unknown is None, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Action(StrEnum):
+    """What was done, in the words of the public contract."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    WATCHED = "watched"
+    UNWATCHED = "unwatched"
+    RATE = "rate"
+    UNRATE = "unrate"
+    ADD = "add"
+    FAVOURITE = "favourite"
+    UNFAVOURITE = "unfavourite"
+    PROGRESS = "progress"
+
+
+class Kind(StrEnum):
+    """What kind of item it was done with."""
+
+    MOVIE = "movie"
+    EPISODE = "episode"
+    TRACK = "track"
+    SHOW = "show"
+    SEASON = "season"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ids:
+    """The ids that one item is known by, one per namespace.
+
+    An episode's ids are the episode's own; its show's ids stand apart, in `Episode.show_ids`.
+    """
+
+    tvdb: int | None = None
+    tmdb: int | None = None
+    imdb: str | None = None
+    trakt: int | None = None
+    simkl: int | None = None
+    slug: str | None = None
+    anidb: int | None = None
+    mal: int | None = None
+    plex: str | None = None
+    musicbrainz: str | None = None
+    tvtime: str | None = None
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) is not None for name in ID_NAMES)
+
+    def known(self) -> dict[str, int | str]:
+        """The ids that are known, by namespace."""
+        return {name: value for name in ID_NAMES if (value := getattr(self, name)) is not None}
+
+    def merged(self, other: Ids) -> Ids:
+        """These ids, and of `other` what is not known here."""
+        return Ids(**{**other.known(), **self.known()})  # type: ignore[arg-type]
+
+    def contradicts(self, other: Ids) -> bool:
+        """Whether a namespace known to both holds different ids."""
+        mine, theirs = self.known(), other.known()
+        return any(mine[name] != theirs[name] for name in mine.keys() & theirs.keys())
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any] | None) -> Ids:
+        return cls(**{name: value for name, value in (known or {}).items() if name in ID_NAMES})
+
+
+ID_NAMES = tuple(entry.name for entry in fields(Ids))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Movie:
+    kind: ClassVar[Kind] = Kind.MOVIE
+    title: str | None = None
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Show:
+    kind: ClassVar[Kind] = Kind.SHOW
+    title: str | None = None
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Season:
+    kind: ClassVar[Kind] = Kind.SEASON
+    title: str | None = None
+    show: str | None = None
+    season: int | None = None
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+    show_ids: Ids = field(default_factory=Ids)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """An episode. `numbering` says what season and number count.
+
+    `aired` is the common order. `mapped` numbers need a mapping list first (HAMA's tvdb2 to
+    tvdb6 and AniDB modes): they must not be told to a tracker as they are.
+    """
+
+    kind: ClassVar[Kind] = Kind.EPISODE
+    title: str | None = None
+    show: str | None = None
+    season: int | None = None
+    number: int | None = None
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+    show_ids: Ids = field(default_factory=Ids)
+    numbering: str = "aired"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    kind: ClassVar[Kind] = Kind.TRACK
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    album_artist: str | None = None
+    number: int | None = None
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+
+
+Item = Movie | Episode | Track | Show | Season
+ITEMS: Mapping[str, type[Item]] = {cls.kind: cls for cls in (Movie, Episode, Track, Show, Season)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What one webhook says that one user did with one item.
+
+    `position_ms` and `duration_ms` are milliseconds, `progress` is percent (0-100), `rating` is
+    on the scale 0-10, `at` is aware UTC. `completed` is the sender's own word on a stop.
+    """
+
+    action: Action
+    item: Item
+    at: datetime
+    user: str | None = None
+    user_id: str | None = None
+    server: str | None = None
+    server_name: str | None = None
+    player: str | None = None
+    player_id: str | None = None
+    session: str | None = None
+    library: str | None = None
+    item_key: str | None = None  # the item's key on its own server (Plex ratingKey, Jellyfin ItemId)
+    position_ms: int | None = None
+    duration_ms: int | None = None
+    progress: float | None = None
+    completed: bool | None = None
+    rating: float | None = None
+    manual: bool = False  # a mark set by hand, not a viewing
+    home_video: bool = False
+
+    @property
+    def percent(self) -> float | None:
+        """How far it is, 0-100, rounded to two places: as sent, else from position and duration."""
+        if self.progress is not None:
+            return min(max(self.progress, 0.0), 100.0)
+        if self.position_ms is None or not self.duration_ms:
+            return None
+        return round(min(max(100 * self.position_ms / self.duration_ms, 0.0), 100.0), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A webhook that is understood and says nothing to act on. `reason` is a short code of REASONS."""
+
+    reason: str
+
+
+REASONS: Mapping[str, str] = {
+    "trailer": "A trailer or an extra, not a film or an episode.",
+    "theme": "Theme music or a theme video.",
+    "photo": "A photo.",
+    "music": "Music albums and artists are not tracked; only tracks are.",
+    "live_tv": "Live television: there is no item to track.",
+    "no_ids": "Neither an id nor a title and show by which the item could be found.",
+    "unsupported_event": "An event of this kind says nothing about viewing.",
+    "unsupported_kind": "Items of this kind are not tracked.",
+    "duplicate_of_play": "Plex sends this beside media.play; that one is counted.",
+    "noise": "The server saved its own state; nobody did anything.",
+    "test": "A test message: it arrived, so the connection works.",
+    "home_video": "Home videos are not told to trackers.",
+    "no_rating": "A rating event without a rating.",
+    "not_completed": "Not watched to the end.",
+}
+
+
+class Unreadable(Exception):
+    """The payload is not of any shape this source knows; the webhook is quarantined with this word."""
+
+
+def item_to_json(item: Item) -> dict[str, Any]:
+    """The item as JSON, by field name; `Ids` hold only what is known."""
+    described: dict[str, Any] = {"kind": item.kind.value}
+    for entry in fields(item):
+        value = getattr(item, entry.name)
+        described[entry.name] = value.known() if isinstance(value, Ids) else value
+    return described
+
+
+def item_from_json(described: Mapping[str, Any]) -> Item:
+    cls = ITEMS[described["kind"]]
+    known = {entry.name for entry in fields(cls)}
+    values = {name: value for name, value in described.items() if name in known}
+    for name in ("ids", "show_ids"):
+        if name in known:
+            values[name] = Ids.from_json(described.get(name))
+    return cls(**values)
+
+
+def with_ids(item: Item, ids: Ids) -> Item:
+    """The item, knowing these ids too."""
+    return replace(item, ids=item.ids.merged(ids))

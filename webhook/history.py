@@ -1,0 +1,247 @@
+"""The history: plays and the person's own library, read and written inside a caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+
+from webhook.db import Database, fresh_ids
+from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
+from webhook.play import VIEWING, Change, Play, State, advance, closed, keys, over, same_item
+from webhook.tables import follow, play, play_key, tick
+
+FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
+NEAREST = 6
+
+
+def apply(
+    connection: Connection, person_id: int, event: Event, source: str, mark: float
+) -> tuple[Change | None, int | None]:
+    """What the event does to the person's plays, stored; the change and the play's id."""
+    if event.action not in VIEWING:
+        return None, None
+    found = find(connection, person_id, event)
+    before_id, before = found if found else (None, None)
+    change = advance(before, event, mark, source)
+    if change is None:
+        return None, before_id
+    known = before.item if before and not change.anew else None
+    current = replace(change.play, item=richer(known, event.item))
+    play_id = save(connection, person_id, current, None if change.anew else before_id)
+    remember(connection, person_id, play_id, keys(event.item, event.server, event.item_key))
+    return replace(change, play=current), play_id
+
+
+def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Play] | None:
+    """The person's latest play of this item, or None."""
+    known = keys(event.item, event.server, event.item_key)
+    if not known:
+        return None
+    mine = select(play_key.c.play_id).where(play_key.c.person_id == person_id, play_key.c.key.in_(known))
+    rows = connection.execute(
+        select(play)
+        .where(play.c.id.in_(mine))
+        .order_by(play.c.started_at.desc(), play.c.id.desc())
+        .limit(NEAREST)
+    )
+    for row in rows:
+        if same_item(from_row(row).item, event.item):
+            return row.id, from_row(row)
+    return None
+
+
+def by_id(connection: Connection, play_id: int) -> Play | None:
+    row = connection.execute(select(play).where(play.c.id == play_id)).first()
+    return from_row(row) if row else None
+
+
+def from_row(row: Row[Any]) -> Play:
+    values = {name: getattr(row, name) for name in FIELDS}
+    return Play(**{**values, "state": State(row.state), "item": item_from_json(row.item)})
+
+
+def save(connection: Connection, person_id: int, current: Play, play_id: int | None) -> int:
+    values = {name: getattr(current, name) for name in FIELDS}
+    values |= {"state": current.state.value, "item": item_to_json(current.item)}
+    if play_id is not None:
+        connection.execute(update(play).where(play.c.id == play_id).values(values))
+        return play_id
+    (made,) = fresh_ids(connection, play, 1)
+    values |= {"id": made, "person_id": person_id, "kind": current.item.kind.value}
+    connection.execute(insert(play), values)
+    return made
+
+
+def remember(connection: Connection, person_id: int, play_id: int, known: Collection[str]) -> None:
+    have = select(play_key.c.key).where(play_key.c.person_id == person_id, play_key.c.play_id == play_id)
+    missing = set(known) - set(connection.execute(have).scalars())
+    if missing:
+        rows = [{"person_id": person_id, "play_id": play_id, "key": key} for key in sorted(missing)]
+        connection.execute(insert(play_key), rows)
+
+
+def richer(known: Item | None, told: Item) -> Item:
+    """The item as told, with what was known of it before and is not told now."""
+    if known is None or known.kind is not told.kind:
+        return told
+    values: dict[str, Any] = {}
+    for entry in fields(told):
+        mine, before = getattr(told, entry.name), getattr(known, entry.name)
+        if entry.name in ("ids", "show_ids"):
+            values[entry.name] = before.merged(mine)
+        else:
+            values[entry.name] = before if mine is None else mine
+    return replace(told, **values)
+
+
+def displaced(
+    connection: Connection, person_id: int, event: Event, mark: float, besides: Collection[int]
+) -> list[tuple[int, Change]]:
+    """Closes what else is open on the player that starts something now; what that did, by play."""
+    if event.action not in (Action.START, Action.RESUME) or not event.player_id:
+        return []
+    there = and_(
+        play.c.person_id == person_id,
+        play.c.state != State.STOPPED.value,
+        play.c.server.is_(None) if event.server is None else play.c.server == event.server,
+        play.c.player_id == event.player_id,
+        play.c.last_at <= event.at,
+        play.c.id.not_in(besides),
+    )
+    return [close(connection, row, mark) for row in connection.execute(select(play).where(there)).all()]
+
+
+def run_out(connection: Connection, now: datetime, mark: float) -> list[tuple[int, int, Change]]:
+    """Closes the plays of which no stop came though they must be over: person, play, change."""
+    quiet = now - timedelta(minutes=10)
+    rows = connection.execute(
+        select(play).where(play.c.state != State.STOPPED.value, play.c.last_at < quiet)
+    ).all()
+    return [(row.person_id, *close(connection, row, mark)) for row in rows if over(from_row(row), now)]
+
+
+def close(connection: Connection, row: Row[Any], mark: float) -> tuple[int, Change]:
+    change = closed(from_row(row), mark)
+    save(connection, row.person_id, change.play, row.id)
+    return row.id, change
+
+
+def earlier(connection: Connection, person_id: int, known: Collection[str], play_id: int) -> bool:
+    """Whether the person had watched this item before this play: then it is a rewatch."""
+    mine = select(play_key.c.play_id).where(play_key.c.person_id == person_id, play_key.c.key.in_(known))
+    watched = select(play.c.id).where(
+        play.c.id.in_(mine),
+        play.c.id < play_id,
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+    )
+    return connection.execute(watched.limit(1)).first() is not None
+
+
+def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """A play as the JSON API gives it."""
+    current = from_row(row)  # type: ignore[arg-type]
+    item = item_to_json(current.item)
+    return {
+        "id": row.id,  # type: ignore[union-attr]
+        **{
+            name: item.get(name)
+            for name in ("kind", "title", "show", "season", "number", "year", "ids", "show_ids")
+        },
+        "artist": item.get("artist"),
+        "album": item.get("album"),
+        "state": current.state.value,
+        "started_at": stamp(current.started_at),
+        "last_at": stamp(current.last_at),
+        "watched_at": stamp(current.watched_at),
+        "unwatched_at": stamp(current.unwatched_at),
+        "position_ms": current.position(now),
+        "duration_ms": current.duration_ms,
+        "progress": current.percent(now),
+        "estimated": current.estimated or current.state is State.PLAYING,
+        "manual": current.manual,
+        "source": current.source,
+        "server": current.server,
+        "player": current.player,
+        "library": current.library,
+    }
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """A time as the API writes it: ISO 8601, UTC, milliseconds, Z."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- the built-in TV Time library
+
+
+class Shelf:
+    """One person's built-in TV Time library: what they follow and have marked watched."""
+
+    def __init__(self, database: Database, person_id: int) -> None:
+        self.database = database
+        self.person_id = person_id
+
+    async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        return await self.database.write(marked, (self.person_id, item, at, rewatch))
+
+    async def unmark(self, item: Item) -> str:
+        return await self.database.write(unmarked, (self.person_id, item))
+
+
+def marked(connection: Connection, wanted: list[tuple[int, Item, datetime, bool]]) -> list[str]:
+    return [mark_one(connection, *entry) for entry in wanted]
+
+
+def mark_one(connection: Connection, person_id: int, item: Item, at: datetime, rewatch: bool) -> str:
+    key, show_key = shelf_keys(item)
+    here = and_(tick.c.person_id == person_id, tick.c.item_key == key)
+    row = connection.execute(select(tick.c.watched_at, tick.c.rewatches).where(here)).first()
+    if row is None:
+        values = {"person_id": person_id, "item_key": key, "show_key": show_key, "kind": item.kind.value}
+        connection.execute(
+            insert(tick), {**values, "item": item_to_json(item), "watched_at": at, "rewatches": 0}
+        )
+        followed = show_key is not None and follow_one(connection, person_id, item, show_key, at)
+        return "marked watched in the built-in library" + (", show followed" if followed else "")
+    # The time tells a second viewing from a delivery that is made again after a crash.
+    if rewatch and at > row.watched_at:
+        connection.execute(update(tick).where(here).values(watched_at=at, rewatches=row.rewatches + 1))
+        return "marked as watched again in the built-in library"
+    return "already marked watched in the built-in library"
+
+
+def follow_one(connection: Connection, person_id: int, item: Item, show_key: str, at: datetime) -> bool:
+    assert isinstance(item, Episode)
+    here = and_(follow.c.person_id == person_id, follow.c.show_key == show_key)
+    if connection.execute(select(follow.c.show_key).where(here)).first():
+        return False
+    values = {"person_id": person_id, "show_key": show_key, "show": item.show, "ids": item.show_ids.known()}
+    connection.execute(insert(follow), {**values, "followed_at": at})
+    return True
+
+
+def unmarked(connection: Connection, wanted: list[tuple[int, Item]]) -> list[str]:
+    return [unmark_one(connection, *entry) for entry in wanted]
+
+
+def unmark_one(connection: Connection, person_id: int, item: Item) -> str:
+    key, _ = shelf_keys(item)
+    gone = connection.execute(delete(tick).where(tick.c.person_id == person_id, tick.c.item_key == key))
+    return "unmarked in the built-in library" if gone.rowcount else "was not marked in the built-in library"
+
+
+def shelf_keys(item: Item) -> tuple[str, str | None]:
+    """The library's key of an item and of its show: TheTVDB ids, as TV Time counted, else what is known."""
+    if isinstance(item, Episode):
+        show = item.show_ids.tvdb
+        title = "".join(letter for letter in (item.show or "").casefold() if letter.isalnum())
+        show_key = f"tvdb:{show}" if show is not None else (f"title:{title}" if title else None)
+        own = f"tvdb:{item.ids.tvdb}" if item.ids.tvdb is not None else keys(item)[0]
+        return own, show_key
+    assert isinstance(item, Movie)
+    return keys(item)[0] if keys(item) else f"movie:title:{item.title}", None

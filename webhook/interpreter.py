@@ -1,0 +1,361 @@
+"""The interpreter: webhook -> event -> person -> play -> deliveries, in one transaction each.
+
+Interpreting a webhook again changes nothing where nothing has changed, and mends what a better
+parser, another filter or a new claim makes different.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import Connection, Row, and_, func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from webhook import clock, history, outbox, people
+from webhook.db import Database, Unavailable
+from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
+from webhook.play import Change, Play, keys
+from webhook.retry import LIVE
+from webhook.rules import Filters, Listener, Telling, stopped_by, tellings
+from webhook.tables import account, delivery, person, token, webhook
+
+log = structlog.get_logger()
+
+Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
+CHUNK = 16
+ALONE = 7102  # the advisory lock that lets one interpreter at a time run on PostgreSQL
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What a tracker can be told, as far as the interpreter must know."""
+
+    kinds: frozenset[Any]
+    can: frozenset[Action]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a webhook came to: its state, why, and what it means."""
+
+    state: str
+    reason: str | None = None
+    events: Sequence[Mapping[str, Any]] = ()
+    identity_id: int | None = None
+
+
+class Interpreter:
+    """Interprets what waits in the inbox, oldest first."""
+
+    def __init__(
+        self, database: Database, read: Read, audiences: Mapping[str, Audience], watched_mark: float
+    ) -> None:
+        self.database = database
+        self.read = read
+        self.audiences = audiences
+        self.mark = watched_mark
+        self.news = asyncio.Event()
+        self.told = asyncio.Event()  # set when there may be something to deliver
+
+    async def run(self, stop: asyncio.Event, busy: Callable[[], bool]) -> None:
+        """Interpret until told to stop. While requests are being answered, interpretation gives way."""
+        while not stop.is_set():
+            try:
+                if busy():
+                    await asyncio.sleep(0.05)
+                count = await self.database.write(self.interpret, CHUNK)
+            except Unavailable as error:
+                log.warning("The database cannot be used now; webhooks wait.", why=str(error))
+                count = 0
+                await asyncio.sleep(1)
+            if count:
+                self.told.set()
+                continue
+            await awaken(self.news, stop, 1.0)
+
+    def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
+        """Interprets up to so many waiting webhooks; how many it was, for each that asked."""
+        if not alone(connection):
+            return [0] * len(limits)
+        wanted = (
+            select(webhook).where(webhook.c.state == "received").order_by(webhook.c.id).limit(max(limits))
+        )
+        rows = connection.execute(wanted).all()
+        for row in rows:
+            self.one(connection, row)
+        return [len(rows)] * len(limits)
+
+    def one(self, connection: Connection, row: Row[Any]) -> Verdict:
+        """Interpret one webhook; a fault of ours quarantines it and leaves the others alone."""
+        now = clock.now()
+        try:
+            with connection.begin_nested():
+                verdict = self.verdict(connection, row, now)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            log.exception("A webhook could not be interpreted; it is kept.", webhook=row.id)
+            verdict = Verdict("quarantined", f"{type(error).__name__}: {error}"[:500])
+        connection.execute(
+            update(webhook)
+            .where(webhook.c.id == row.id)
+            .values(
+                state=verdict.state,
+                reason=verdict.reason,
+                events=list(verdict.events),
+                identity_id=verdict.identity_id,
+                interpreted_at=now,
+            )
+        )
+        return verdict
+
+    def verdict(self, connection: Connection, row: Row[Any], now: datetime) -> Verdict:
+        if row.raw is None:
+            raise Unreadable("its raw body was pruned, so it cannot be read again")
+        try:
+            read = self.read(row.source, orjson.loads(row.raw), row.received_at)
+        except (Unreadable, orjson.JSONDecodeError) as error:
+            return Verdict("quarantined", str(error))
+        if isinstance(read, Ignored):
+            return Verdict("ignored", read.reason)
+        bound = connection.execute(select(token.c.person_id).where(token.c.id == row.token_id)).scalar()
+        whose = people.whose(connection, row.source, read[0], bound, now)
+        if whose.person_id is None:
+            return Verdict("unclaimed", whose.how, [meant(event) for event in read], whose.identity_id)
+        owner = connection.execute(select(person).where(person.c.id == whose.person_id)).one()
+        filters = Filters.from_json(owner.filters)
+        if stopped := stopped_by(filters, read[0]):
+            events = [{**meant(event), "person": owner.name, "how": whose.how} for event in read]
+            return Verdict("ignored", stopped, events, whose.identity_id)
+        events = [
+            {**told, "person": owner.name, "how": whose.how}
+            for told in self.apply(connection, row, owner.id, read, now)
+        ]
+        return Verdict("interpreted", None, events, whose.identity_id)
+
+    def apply(
+        self, connection: Connection, row: Row[Any], person_id: int, read: list[Event], now: datetime
+    ) -> list[dict[str, Any]]:
+        """Let the events change the plays and put what is to be told; what each event did."""
+        listeners = self.listeners(connection, person_id)
+        before = row.events or []
+        touched: list[int] = []
+        told = []
+        for number, event in enumerate(read):
+            meaning = meant(event)
+            again = number < len(before) and same(before[number], meaning) and before[number].get("play")
+            if again:
+                play_id = int(before[number]["play"])
+                self.again(connection, row, person_id, event, play_id, number, listeners, now)
+            else:
+                play_id = self.once(connection, row, person_id, event, number, listeners, now, touched)
+            if play_id is not None:
+                touched.append(play_id)
+            told.append({**meaning, "play": play_id})
+        return told
+
+    def once(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        person_id: int,
+        event: Event,
+        number: int,
+        listeners: list[Listener],
+        now: datetime,
+        touched: Collection[int],
+    ) -> int | None:
+        change, play_id = history.apply(connection, person_id, event, row.source, self.mark)
+        for other_id, over in history.displaced(
+            connection, person_id, event, self.mark, [*touched, play_id or 0]
+        ):
+            self.tell(
+                connection,
+                row.id,
+                over.play.last_at,
+                over,
+                other_id,
+                f"{row.id}.{number}.{other_id}",
+                listeners,
+                now,
+            )
+        if change is not None and number and change.tell is not None and not change.finished:
+            return play_id  # the second episode of one file: only its mark is told
+        self.tell(connection, row.id, event.at, change, play_id, f"{row.id}.{number}", listeners, now, event)
+        return play_id
+
+    def again(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        person_id: int,
+        event: Event,
+        play_id: int,
+        number: int,
+        listeners: list[Listener],
+        now: datetime,
+    ) -> None:
+        """What was interpreted before stays; only what a changed rule lets through is added."""
+        current = history.by_id(connection, play_id)
+        if current is None or current.watched_at is None or current.watched_at != event.at:
+            return
+        change = Change(play=current, finished=True)
+        self.tell(connection, row.id, event.at, change, play_id, f"{row.id}.{number}", listeners, now, event)
+
+    def tell(
+        self,
+        connection: Connection,
+        webhook_id: int | None,
+        at: datetime,
+        change: Change | None,
+        play_id: int | None,
+        origin: str,
+        listeners: list[Listener],
+        now: datetime,
+        event: Event | None = None,
+    ) -> None:
+        """Put what there is to tell of an event, or of a play that ended by itself."""
+        event = event or (ended(change.play, at) if change else None)
+        if event is None:
+            return
+        for telling in tellings(event, change, play_id, origin, listeners):
+            if telling.action in outbox.WATCHING and not telling.mark and now - at > LIVE:
+                continue  # it says what was on then; nobody needs to know any more
+            if telling.action is Action.UNWATCHED and play_id is not None:
+                telling = untold(connection, telling, play_id, now)
+            putting = outbox.Putting(
+                account_id=telling.account_id,
+                action=telling.action,
+                key=telling.key,
+                item=change.play.item if change else event.item,
+                at=at,
+                mark=telling.mark,
+                webhook_id=webhook_id,
+                play_id=play_id,
+                skipped=telling.skipped,
+                details=details(connection, event, change, play_id, at),
+            )
+            outbox.put(connection, putting, now)
+
+    def listeners(self, connection: Connection, person_id: int) -> list[Listener]:
+        rows = connection.execute(select(account).where(account.c.person_id == person_id))
+        return [
+            Listener(
+                id=row.id,
+                kinds=self.audiences[row.tracker].kinds,
+                can=self.audiences[row.tracker].can,
+                tells=frozenset(map(Action, row.tells)),
+            )
+            for row in rows
+            if row.tracker in self.audiences
+        ]
+
+    # --- what happens without a webhook
+
+    def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
+        """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
+        now = max(moments)
+        ended_plays = history.run_out(connection, now, self.mark)
+        for person_id, play_id, change in ended_plays:
+            listeners = self.listeners(connection, person_id)
+            self.tell(
+                connection, None, change.play.last_at, change, play_id, f"end.{play_id}", listeners, now
+            )
+        return [len(ended_plays) + outbox.expire(connection, now)] * len(moments)
+
+
+def untold(connection: Connection, telling: Telling, play_id: int, now: datetime) -> Telling:
+    """Taking back a mark that has not gone out yet: neither is told."""
+    mark = and_(
+        delivery.c.account_id == telling.account_id, delivery.c.play_id == play_id, delivery.c.mark.is_(True)
+    )
+    row = connection.execute(select(delivery).where(mark)).first()
+    if row is not None and row.state == "done":
+        return telling
+    if row is not None and row.state in ("waiting", "parked", "unmatched", "dead") and not row.claimed:
+        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": now}
+        connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+    return Telling(
+        account_id=telling.account_id,
+        action=telling.action,
+        key=telling.key,
+        skipped="the mark was never told here",
+    )
+
+
+def details(
+    connection: Connection, event: Event, change: Change | None, play_id: int | None, at: datetime
+) -> dict[str, Any]:
+    """What a tracker needs beside the item: how far, how long, which rating, whether seen before."""
+    if change is None:
+        return {"rating": event.rating}
+    play = change.play
+    known = {"progress": play.percent(at), "estimated": play.estimated, "duration_ms": play.duration_ms}
+    if change.finished and play_id is not None:
+        row = connection.execute(
+            select(history.play.c.person_id).where(history.play.c.id == play_id)
+        ).scalar_one()
+        known["rewatch"] = history.earlier(connection, row, keys(play.item), play_id)
+    if change.undone and play_id is not None:
+        known["undoes"] = play_id
+    return known
+
+
+def ended(play: Play, at: datetime) -> Event:
+    """The stop that never came."""
+    return Event(action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id)
+
+
+def meant(event: Event) -> dict[str, Any]:
+    """An event as it is kept with its webhook and as the API gives it."""
+    item = item_to_json(event.item)
+    described = {
+        "action": event.action.value,
+        **{name: item.get(name) for name in ("kind", "title", "show", "season", "number", "year")},
+        "ids": item.get("ids") or {},
+        "show_ids": item.get("show_ids") or {},
+        "position_ms": event.position_ms,
+        "duration_ms": event.duration_ms,
+        "progress": event.percent,
+        "completed": event.completed,
+        "rating": event.rating,
+        "at": history.stamp(event.at),
+        "user": event.user,
+        "server": event.server,
+        "server_name": event.server_name,
+        "player": event.player,
+        "library": event.library,
+        "manual": event.manual,
+    }
+    if item["kind"] == "track":
+        described |= {"artist": item.get("artist"), "album": item.get("album")}
+    return {**described, "person": None, "play": None}
+
+
+SAME = ("action", "kind", "title", "show", "season", "number", "ids", "show_ids", "user", "at")
+
+
+def same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return all(before.get(name) == now.get(name) for name in SAME)
+
+
+def alone(connection: Connection) -> bool:
+    """Whether this is the only interpreter now; on SQLite the write lock already says so."""
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.execute(select(func.pg_try_advisory_xact_lock(text(str(ALONE))))).scalar_one())
+
+
+async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+    """Sleep until there is news, or it is time to stop, or the time is up."""
+    waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
+    await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    news.clear()

@@ -1,0 +1,446 @@
+"""The outbox: put, claim, settle, revive. A lane is an account: its deliveries go out one by one, in order.
+
+A claim only postpones: it moves the account's due time forward by a lease, so that the lane of a
+killed worker falls due again by itself. `settle` is fenced by that lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+
+from webhook.db import fresh_ids
+from webhook.event import Action, Item, item_to_json
+from webhook.outcome import Park
+from webhook.retry import LIVE
+from webhook.tables import account, attempt, delivery
+
+LEASE = timedelta(minutes=2)
+WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
+SETTLED = frozenset({"done", "superseded", "expired"})
+STUCK = ("unmatched", "parked", "dead", "skipped", "expired")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Putting:
+    """A delivery to be put. The same account and key are put once, however often it is asked."""
+
+    account_id: int
+    action: Action
+    key: str
+    item: Item
+    at: datetime
+    mark: bool = False
+    webhook_id: int | None = None
+    play_id: int | None = None
+    skipped: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        """Whether it says what is on now: worth nothing once it is old."""
+        return self.action.value in WATCHING and not self.mark
+
+
+def put(connection: Connection, putting: Putting, now: datetime) -> int:
+    """The delivery's id; it is there when this returns, now or since before."""
+    there = and_(delivery.c.account_id == putting.account_id, delivery.c.key == putting.key)
+    row = connection.execute(select(delivery).where(there)).first()
+    if row is not None:
+        return put_again(connection, row, putting, now)
+    parked = connection.execute(
+        select(account.c.parked).where(account.c.id == putting.account_id)
+    ).scalar_one()
+    (made,) = fresh_ids(connection, delivery, 1)
+    due = min(putting.at, now)
+    state = "skipped" if putting.skipped else "parked" if parked else "waiting"
+    values = {
+        "id": made,
+        "account_id": putting.account_id,
+        "webhook_id": putting.webhook_id,
+        "play_id": putting.play_id,
+        "key": putting.key,
+        "action": putting.action.value,
+        "mark": putting.mark,
+        "happened_at": putting.at,
+        "item": item_to_json(putting.item),
+        "details": dict(putting.details),
+        "state": state,
+        "reason": putting.skipped or parked,
+        "due_at": due,
+        "created_at": now,
+    }
+    connection.execute(insert(delivery), values)
+    if state == "waiting":
+        supersede(connection, putting, made, now)
+        call(connection, [putting.account_id], due, now)
+    return made
+
+
+def put_again(connection: Connection, row: Row[Any], putting: Putting, now: datetime) -> int:
+    """What was put before: mended where a filter, a rule or the item has changed, else left alone."""
+    was_skipped = row.state == "skipped" and not putting.skipped
+    better = row.state == "unmatched" and row.item != item_to_json(putting.item)
+    if was_skipped or better:
+        values = {"item": item_to_json(putting.item), "details": dict(putting.details)}
+        connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+        revive(connection, [row.id], now)
+    return int(row.id)
+
+
+def supersede(connection: Connection, putting: Putting, made: int, now: datetime) -> None:
+    """What is on now replaces what was said before of the same play, and any older start."""
+    if not (putting.live or putting.mark):
+        return
+    replaced = delivery.c.play_id == putting.play_id
+    if putting.action is Action.START:
+        replaced = or_(replaced, delivery.c.action == Action.START.value)
+    connection.execute(
+        update(delivery)
+        .where(
+            delivery.c.account_id == putting.account_id,
+            delivery.c.state == "waiting",
+            delivery.c.due_at > now - LIVE,
+            delivery.c.happened_at <= putting.at,
+            delivery.c.mark.is_(False),
+            delivery.c.claimed.is_(False),
+            delivery.c.action.in_(WATCHING),
+            delivery.c.id != made,
+            replaced,
+        )
+        .values(state="superseded", reason=f"replaced by delivery {made}", settled_at=now)
+    )
+
+
+def call(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
+    """Let the accounts' lanes fall due by then. A lane under lease finds out when it is released."""
+    connection.execute(
+        update(account)
+        .where(
+            account.c.id.in_(account_ids),
+            account.c.parked.is_(None),
+            or_(account.c.leased_until.is_(None), account.c.leased_until <= now),
+            or_(account.c.due_at.is_(None), account.c.due_at > due),
+        )
+        .values(due_at=due)
+    )
+
+
+# --- claim
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claiming:
+    """What a dispatcher is ready for: so many lanes, and of each tracker so many deliveries a lane."""
+
+    now: datetime
+    lanes: int
+    batch: Mapping[str, int]
+    hosts_held: Collection[str] = ()
+    lease: timedelta = LEASE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """A claimed account with the deliveries at the head of its lane; `lease` is the fence."""
+
+    account_id: int
+    person_id: int
+    tracker: str
+    lease: datetime
+    failures: int
+    dry: bool
+    rows: Sequence[Row[Any]]
+
+
+def claim(connection: Connection, waiting: list[Claiming]) -> list[list[Lane]]:
+    return [claim_one(connection, claiming) for claiming in waiting]
+
+
+def claim_one(connection: Connection, claiming: Claiming) -> list[Lane]:
+    now = claiming.now
+    free = (
+        select(account.c.id)
+        .where(
+            account.c.due_at <= now,
+            account.c.tracker.in_(list(claiming.batch)),
+            or_(account.c.held_until.is_(None), account.c.held_until <= now),
+        )
+        .order_by(account.c.due_at)
+        .limit(claiming.lanes)
+        .with_for_update(skip_locked=True)
+    )
+    until = now + claiming.lease
+    taken = connection.execute(
+        update(account)
+        .where(account.c.id.in_(free))
+        .values(due_at=until, leased_until=until)
+        .returning(account)
+    ).all()
+    lanes = [lane for row in taken if (lane := headed(connection, row, until, claiming))]
+    claimed = [row.id for lane in lanes for row in lane.rows]
+    if claimed:
+        connection.execute(update(delivery).where(delivery.c.id.in_(claimed)).values(claimed=True))
+    return lanes
+
+
+def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Claiming) -> Lane | None:
+    """The lane with what is first in it; None, and released, where nothing is due."""
+    heads = first(connection, row.id, claiming.now, claiming.batch[row.tracker])
+    if not heads:
+        release(connection, row.id, claiming.now)
+        return None
+    return Lane(
+        account_id=row.id,
+        person_id=row.person_id,
+        tracker=row.tracker,
+        lease=until,
+        failures=row.failures,
+        dry=bool((row.rules or {}).get("dry_run")),
+        rows=heads,
+    )
+
+
+def first(connection: Connection, account_id: int, now: datetime, count: int) -> list[Row[Any]]:
+    """The deliveries at the head: what is fresh goes ahead of what is late; of each the oldest first."""
+    mine = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
+    ordered = select(delivery).where(mine).order_by(delivery.c.due_at, delivery.c.id)
+    cutoff = now - LIVE
+    heads = list(
+        connection.execute(ordered.where(delivery.c.due_at > cutoff, delivery.c.due_at <= now).limit(count))
+    )
+    if len(heads) < count:
+        heads += connection.execute(ordered.where(delivery.c.due_at <= cutoff).limit(count - len(heads)))
+    return heads
+
+
+def release(connection: Connection, account_id: int, now: datetime, hold: datetime | None = None) -> None:
+    """Give the lane back: it falls due again with the first delivery that waits in it."""
+    waits = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
+    due = connection.execute(select(func.min(delivery.c.due_at)).where(waits)).scalar_one()
+    values: dict[str, Any] = {"due_at": due, "leased_until": None}
+    if hold is not None:
+        values["held_until"] = hold
+    connection.execute(update(account).where(account.c.id == account_id).values(values))
+
+
+# --- settle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """What became of one claimed delivery, and what follows for its lane.
+
+    `release` gives the lane back, `hold` not before that time; `park` stops the whole account.
+    `trouble` counts as a failure of the account, `clear` forgets the failures before.
+    """
+
+    delivery_id: int
+    account_id: int
+    lease: datetime
+    now: datetime
+    state: str
+    reason: str | None = None
+    attempts: int = 0
+    due_at: datetime | None = None
+    unsure: bool = False
+    answer: str | None = None
+    remote_id: str | None = None
+    candidates: list[Any] | None = None
+    outcome: str | None = None
+    took_ms: int | None = None
+    exchanges: list[Any] | None = None
+    release: bool = False
+    hold: datetime | None = None
+    park: Park | None = None
+    trouble: bool = False
+    clear: bool = False
+    unclaim: Sequence[int] = ()
+
+
+def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
+    """Whether each was recorded: a settlement whose lease has passed to another changes nothing."""
+    ids = {settlement.account_id for settlement in waiting}
+    leases = dict(
+        connection.execute(select(account.c.id, account.c.leased_until).where(account.c.id.in_(ids))).all()
+    )  # type: ignore[arg-type]
+    valid = [leases.get(entry.account_id) == entry.lease for entry in waiting]
+    held = [entry for entry, good in zip(waiting, valid, strict=True) if good]
+    record(connection, held)
+    for entry in held:
+        follow_up(connection, entry)
+    return valid
+
+
+SETTLE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("of"))
+    .values(
+        state=bindparam("state"),
+        reason=bindparam("reason"),
+        attempts=bindparam("attempts"),
+        due_at=bindparam("due_at"),
+        unsure=bindparam("unsure"),
+        claimed=False,
+        answer=bindparam("answer"),
+        remote_id=bindparam("remote_id"),
+        candidates=bindparam("candidates"),
+        settled_at=bindparam("settled_at"),
+    )
+)
+
+
+def record(connection: Connection, settled: Iterable[Settlement]) -> None:
+    rows = [
+        {
+            "of": entry.delivery_id,
+            "settled_at": entry.now if entry.state in SETTLED else None,
+            **{
+                name: getattr(entry, name)
+                for name in (
+                    "state",
+                    "reason",
+                    "attempts",
+                    "due_at",
+                    "unsure",
+                    "answer",
+                    "remote_id",
+                    "candidates",
+                )
+            },
+        }
+        for entry in settled
+    ]
+    tries = [
+        {
+            "delivery_id": entry.delivery_id,
+            "at": entry.now,
+            "took_ms": entry.took_ms,
+            "outcome": entry.outcome,
+            "reason": entry.reason or entry.answer,
+            "exchanges": entry.exchanges,
+        }
+        for entry in settled
+        if entry.outcome
+    ]
+    if rows:
+        connection.execute(SETTLE, rows)
+    if tries:
+        connection.execute(insert(attempt), tries)
+
+
+def follow_up(connection: Connection, entry: Settlement) -> None:
+    """What the settlement means for its account."""
+    values: dict[str, Any] = {}
+    if entry.clear:
+        values |= {"failures": 0, "last_done_at": entry.now}
+    if entry.trouble:
+        values["failures"] = account.c.failures + 1
+    if values and not (entry.clear and not entry.release):
+        connection.execute(update(account).where(account.c.id == entry.account_id).values(values))
+    if entry.unclaim:
+        connection.execute(update(delivery).where(delivery.c.id.in_(entry.unclaim)).values(claimed=False))
+    if entry.park is not None:
+        park(connection, entry.account_id, entry.park, entry.reason or "", entry.now)
+    elif entry.release:
+        release(connection, entry.account_id, entry.now, entry.hold)
+
+
+# --- park and revive
+
+
+def park(connection: Connection, account_id: int, why: Park, reason: str, now: datetime) -> None:
+    """Stop the account until a person mends it; what waits in its lane waits without attempts."""
+    mine = delivery.c.account_id == account_id
+    connection.execute(
+        update(delivery)
+        .where(mine, delivery.c.state == "waiting")
+        .values(state="parked", reason=why.value, claimed=False)
+    )
+    values = {
+        "parked": why.value,
+        "parked_at": now,
+        "parked_why": reason,
+        "due_at": None,
+        "leased_until": None,
+    }
+    connection.execute(update(account).where(account.c.id == account_id).values(values))
+
+
+def unpark(connection: Connection, account_id: int, now: datetime) -> int:
+    """Let the account go on; how many deliveries waited."""
+    mine = and_(delivery.c.account_id == account_id, delivery.c.state == "parked")
+    connection.execute(
+        update(account)
+        .where(account.c.id == account_id)
+        .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None, leased_until=None)
+    )
+    freed = connection.execute(update(delivery).where(mine).values(state="waiting", reason=None)).rowcount
+    release(connection, account_id, now)
+    return freed
+
+
+def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
+    """Try these deliveries again, done and waiting ones left alone; how many that were.
+
+    What was tried before is looked up at the tracker first. A parked one takes its account along.
+    """
+    wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(STUCK))
+    rows = connection.execute(wanted).all()
+    for account_id in {row.account_id for row in rows if row.state == "parked"}:
+        unpark(connection, account_id, now)
+    again = [row.id for row in rows]
+    if again:
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.id.in_(again))
+            .values(
+                state="waiting",
+                reason=None,
+                attempts=0,
+                due_at=func.coalesce(delivery.c.happened_at, now),
+                unsure=or_(delivery.c.unsure, delivery.c.attempts > 0),
+                candidates=None,
+                created_at=now,
+            )
+        )
+        call(connection, {row.account_id for row in rows}, now, now)
+    return len(again)
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """Give up what was worth telling only live and waits since too long; how many that were."""
+    old = and_(delivery.c.state.in_(("waiting", "parked")), delivery.c.mark.is_(False))
+    gone = connection.execute(
+        update(delivery)
+        .where(
+            old,
+            delivery.c.action.in_(WATCHING),
+            delivery.c.happened_at < now - LIVE,
+            delivery.c.claimed.is_(False),
+        )
+        .values(state="expired", reason="it said what was on then; too old to be told", settled_at=now)
+    )
+    return gone.rowcount
+
+
+def forget_leases(connection: Connection) -> None:
+    """At start, where only one process can be here (SQLite): lanes of a killed one fall due at once."""
+    stale = account.c.leased_until.is_not(None)
+    due = select(func.min(delivery.c.due_at)).where(
+        delivery.c.account_id == account.c.id, delivery.c.state == "waiting"
+    )
+    connection.execute(update(account).where(stale).values(leased_until=None, due_at=due.scalar_subquery()))
+
+
+def next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
+    """When the next lane falls due, or None when nothing waits."""
+    mine = select(account.c.due_at, account.c.held_until).where(
+        account.c.due_at.is_not(None), account.c.tracker.in_(list(trackers))
+    )
+    times = [max(row.due_at, row.held_until or row.due_at) for row in connection.execute(mine)]
+    return min(times, default=None)

@@ -1,0 +1,131 @@
+"""The outcome of telling an account something: a decision, not an error code.
+
+`Done` is returned; what else is to be done is raised: `Retry` uses an attempt, `Snooze` does not,
+`Unmatched` waits for a match, `Dead` needs a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Park(StrEnum):
+    """What an account needs before it can go on."""
+
+    SIGNED_OUT = "signed_out"
+    VIP_REQUIRED = "vip_required"
+    ACCOUNT_LIMIT = "account_limit"
+    ACCOUNT_LOCKED = "account_locked"
+    APP_DELETED = "app_deleted"
+    SERVICE_CLOSED = "service_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What an account needs, in a sentence, and the step that mends it."""
+
+    sentence: str
+    mend: str
+
+
+PARKED: Mapping[Park, Parked] = {
+    Park.SIGNED_OUT: Parked(
+        "The service no longer accepts this sign-in.",
+        "Sign in again: watchmark connect {tracker} --person {person}",
+    ),
+    Park.VIP_REQUIRED: Parked(
+        "The service wants a paid membership (VIP) for this.",
+        "Renew the membership, then: watchmark connect {tracker} --person {person}",
+    ),
+    Park.ACCOUNT_LIMIT: Parked(
+        "The account has reached a limit that the service sets.",
+        "Make room in the account (or upgrade it), then: watchmark retry --tracker {tracker} --person {person}",
+    ),
+    Park.ACCOUNT_LOCKED: Parked(
+        "The service has locked or deactivated this account.",
+        "Write to the service's support; then: watchmark connect {tracker} --person {person}",
+    ),
+    Park.APP_DELETED: Parked(
+        "The API app behind the client id no longer exists or is not approved.",
+        "Create an API app (Trakt: VIP only since July 2026), set its client id and secret, and restart.",
+    ),
+    Park.SERVICE_CLOSED: Parked(
+        "The service has closed: nothing answers there any more.",
+        "Point the tracker's address at a server that speaks its protocol, or disconnect it: "
+        "watchmark disconnect {tracker} --person {person}",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """The account was told. `answer` is the service's word; `remote_id` is the handle for undo."""
+
+    answer: str
+    remote_id: str | None = None
+    note: str | None = None  # what a person should look at, e.g. matched to a different item
+
+
+class Undelivered(Exception):
+    """Base of every decision but `Done`. `answer` is what the service said, cut to size."""
+
+    def __init__(self, reason: str, *, answer: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = answer
+
+
+class Retry(Undelivered):
+    """Not now; uses an attempt.
+
+    `unsure`: the call may have been recorded, so look before it is sent again.
+    `lane`: the service or the account is in trouble, so everything behind waits too.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        answer: str | None = None,
+        after: timedelta | None = None,
+        unsure: bool = False,
+        lane: bool = True,
+    ) -> None:
+        super().__init__(reason, answer=answer)
+        self.after = after
+        self.unsure = unsure
+        self.lane = lane
+
+
+class Snooze(Undelivered):
+    """Not now, and no attempt used: busy (`after`), or the account needs something (`park`)."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        answer: str | None = None,
+        after: timedelta | None = None,
+        park: Park | None = None,
+    ) -> None:
+        super().__init__(reason, answer=answer)
+        self.after = after
+        self.park = park
+
+
+class Unmatched(Undelivered):
+    """The service does not know which item this is; waits for a person's choice."""
+
+    def __init__(
+        self, reason: str, *, answer: str | None = None, candidates: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        super().__init__(reason, answer=answer)
+        self.candidates = list(candidates)
+
+
+class Dead(Undelivered):
+    """It will not work however often it is tried; a person must look."""

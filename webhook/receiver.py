@@ -1,0 +1,234 @@
+"""The receiver: the door for webhooks. Token, limits, inbox; then, and only then, 200.
+
+A media server sends each webhook once and never repeats it, so nothing here depends on what a
+webhook means: what cannot be read is kept as well, quarantined, where that is possible at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from webhook import clock, people
+from webhook.body import Form, Refused, payload
+from webhook.db import Database, Unavailable
+from webhook.inbox import Inbox, Received
+
+log = structlog.get_logger()
+
+BODY_TIME = 10.0
+"""Seconds in which a whole body must have come."""
+
+FRESH = 2.0
+"""Seconds for which the known tokens are believed; one revoked by a command is refused after that."""
+
+PUTS = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
+
+
+@dataclass(slots=True)
+class Doorkeeper:
+    """Knows the webhook tokens; asks the database only for those it has not seen."""
+
+    database: Database
+    known: dict[str, int] | None = None
+    read_at: float = 0.0
+
+    async def admit(self, secret: str) -> int | None:
+        """The token's id, or None. Takes the same time whichever token is wrong."""
+        digest = people.digest(secret)
+        age = time.monotonic() - self.read_at
+        if self.known is None or age > FRESH or (digest not in self.known and age > FRESH / 10):
+            await self.reload()
+        assert self.known is not None
+        for known, token_id in self.known.items():
+            if hmac.compare_digest(known, digest):
+                return token_id
+        return None
+
+    async def reload(self) -> None:
+        rows = await self.database.read(lambda connection: people.valid_tokens(connection, "webhook"))
+        self.known = {row.digest: row.id for row in rows}
+        self.read_at = time.monotonic()
+
+
+class Receiver:
+    """The ASGI app behind POST /webhooks/{source}/{token}."""
+
+    def __init__(self, inbox: Inbox, doorkeeper: Doorkeeper, forms: Mapping[str, Form], limit: int) -> None:
+        self.inbox = inbox
+        self.doorkeeper = doorkeeper
+        self.forms = forms
+        self.limit = limit
+        self.news: asyncio.Event | None = None
+        self.open = 0  # requests being answered now
+        self.busy_at = 0.0
+        self.stored = 0
+        self.took: Any = None  # a histogram's observe, when there is one
+
+    def busy(self) -> bool:
+        """Whether requests crowd the door just now, so that everything else should give way."""
+        return self.open > 4
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.open += 1
+        began = time.monotonic()
+        try:
+            webhook_id, refused = await self.take(scope, receive)
+            if refused is None:
+                await answer(send, 200, b'{"webhook":%d}' % webhook_id)
+            else:
+                await problem(send, refused, webhook_id)
+        except Unavailable as error:
+            log.error("A webhook could not be stored; the sender was told 503.", why=str(error))
+            why = (
+                f"The webhook could not be stored: {error}. Nothing was kept; free the disk or the database."
+            )
+            await problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
+        finally:
+            self.open -= 1
+            if self.took is not None:
+                self.took(time.monotonic() - began)
+
+    async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
+        """The id of the webhook if one was kept, and why the request is refused if it is."""
+        try:
+            source, token_id = await self.admitted(scope)
+            headers = dict(scope["headers"])
+            raw = await self.body(scope, receive, headers, source)
+        except Refused as refused:
+            await drain(receive)
+            return None, refused
+        fault = unreadable(raw)
+        received = Received(
+            source=source,
+            token_id=token_id,
+            received_at=clock.now(),
+            content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
+            raw=raw,
+            state="quarantined" if fault else "received",
+            reason=fault,
+        )
+        webhook_id = await self.inbox.keep(received)
+        self.stored += 1
+        if self.news is not None:
+            self.news.set()
+        return webhook_id, Refused(400, fault) if fault else None
+
+    async def admitted(self, scope: Scope) -> tuple[str, int]:
+        """The source and the token's id; an unknown one of either gets the same answer."""
+        params = scope.get("path_params", {})
+        source, secret = params.get("source", ""), params.get("token") or token_of(scope)
+        token_id = await self.doorkeeper.admit(secret)
+        if token_id is None or source not in self.forms:
+            raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")
+        if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUTS):
+            raise Refused(405, "A webhook is sent with POST.")
+        return source, token_id
+
+    async def body(
+        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: str
+    ) -> bytes:
+        if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+            raise Refused(415, "A compressed body is not taken; send it as it is.")
+        length = headers.get(b"content-length", b"")
+        size = int(length) if length.isdigit() else None
+        content_type = headers.get(b"content-type", b"")
+        try:
+            async with asyncio.timeout(BODY_TIME):
+                return await payload(chunks(receive), content_type, size, self.forms[source], self.limit)
+        except TimeoutError as error:
+            raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+
+
+def unreadable(raw: bytes) -> str | None:
+    """What is wrong with the JSON, for the person who set the sender up, or None."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        hint = (
+            " A template puts quotes around every value, also around numbers."
+            if b'": ,' in raw or b'":,' in raw
+            else ""
+        )
+        return f"The body is not JSON: {error}.{hint} It is kept, so that it can be looked at."
+    if not isinstance(value, dict):
+        return (
+            f"The JSON is a {type(value).__name__}, not an object. It is kept, so that it can be looked at."
+        )
+    return None
+
+
+def token_of(scope: Scope) -> str:
+    """The token where it is not in the path: `?token=`, which Plex masks in its own log, or a bearer."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    if values := query.get("token"):
+        return values[0]
+    bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    return bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
+
+
+async def chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The sender hung up before the body was whole.")
+        more = message.get("more_body", False)
+        if body := message.get("body"):
+            yield body
+
+
+async def drain(receive: Receive) -> None:
+    """Let a refused sender finish a small body, so that it reads the answer instead of a reset."""
+    try:
+        async with asyncio.timeout(1):
+            for _ in range(16):
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
+async def answer(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    fixed = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    start = {"type": "http.response.start", "status": status, "headers": [*fixed, *headers]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+async def problem(
+    send: Send, refused: Refused, webhook_id: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """An error as application/problem+json (RFC 9457)."""
+    body: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(refused.status, "Refused")}
+    body |= {"status": refused.status, "detail": refused.why}
+    if webhook_id is not None:
+        body["webhook"] = webhook_id
+    content = orjson.dumps(body)
+    if refused.status == 405:
+        headers = (*headers, (b"allow", b"POST"))
+    kind = ((b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(content)))
+    await send({"type": "http.response.start", "status": refused.status, "headers": [*kind, *headers]})
+    await send({"type": "http.response.body", "body": content})
+
+
+TITLES = {
+    400: "Not readable",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Too slow",
+    413: "Too large",
+    415: "Not a type that is taken",
+    503: "Not stored",
+}

@@ -1,0 +1,132 @@
+"""The rules: what is let through, and what each account is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.event import Action, Event, Kind
+from webhook.play import VIEWING, Change
+
+WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
+ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
+"""What an account is told from the start; the rest is off until it is switched on."""
+
+OPTIONAL = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
+FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
+"""Taking back is told wherever the giving is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a person lets through. Empty lists let everything through."""
+
+    libraries: tuple[str, ...] = ()
+    not_libraries: tuple[str, ...] = ()
+    players: tuple[str, ...] = ()
+    not_players: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    home_videos: bool = False
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> Filters:
+        given = given or {}
+        lists = ("libraries", "not_libraries", "players", "not_players", "kinds")
+        chosen = {name: tuple(map(str, given.get(name) or ())) for name in lists}
+        return cls(**chosen, home_videos=bool(given.get("home_videos")))
+
+
+def stopped_by(filters: Filters, event: Event) -> str | None:
+    """The filter that stops the event, in words, or None."""
+    if event.home_video and not filters.home_videos:
+        return "home_video"
+    if filters.kinds and event.item.kind not in filters.kinds:
+        return f"filter: only {listed(filters.kinds)}, and this is a {event.item.kind}"
+    checks = (
+        ("library", event.library, filters.libraries, filters.not_libraries),
+        ("player", event.player, filters.players, filters.not_players),
+    )
+    for name, value, only, never in checks:
+        if only and not among(value, only):
+            return f"filter: only the {name} {listed(only)}, and this is {value or 'unknown'}"
+        if among(value, never):
+            return f"filter: never the {name} {value}"
+    return None
+
+
+def among(value: str | None, names: Iterable[str]) -> bool:
+    return value is not None and value.casefold() in {name.casefold() for name in names}
+
+
+def listed(names: Iterable[str]) -> str:
+    return " or ".join(names)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """An account, as far as deciding what it is told goes.
+
+    `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
+    `tells` what is switched on for the account.
+    """
+
+    id: int
+    kinds: frozenset[Kind]
+    can: frozenset[Action]
+    tells: frozenset[Action]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """One thing to tell one account. `skipped` names the rule that keeps it from being told."""
+
+    account_id: int
+    action: Action
+    key: str
+    mark: bool = False
+    skipped: str | None = None
+
+
+def tellings(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listeners: Iterable[Listener]
+) -> list[Telling]:
+    """What there is to tell each account. `origin` names the webhook and event it comes from."""
+    told = [telling for listener in listeners if (telling := one(event, change, play_id, origin, listener))]
+    return told
+
+
+def one(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
+) -> Telling | None:
+    said = saying(event, change, play_id, origin, listener)
+    if said is None:
+        return None
+    action, key, mark = said
+    if event.item.kind not in listener.kinds or action not in listener.can:
+        return None
+    switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
+    off = None if switch in listener.tells else f"{switch} is switched off for this account"
+    return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=off)
+
+
+def saying(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
+) -> tuple[Action, str, bool] | None:
+    """The action, its key and whether it makes the mark; None where this account hears nothing of it.
+
+    The mark's key is the play: however often it is reported, an account is told once.
+    """
+    if event.action not in VIEWING:
+        return event.action, f"{event.action}:{origin}", False
+    if change is None:
+        return None
+    if change.finished:
+        # Where watching is told live, the mark is the stop that ends it.
+        action = Action.STOP if Action.STOP in listener.can else Action.WATCHED
+        return action, f"watched:{play_id}", True
+    if change.undone:
+        return Action.UNWATCHED, f"unwatched:{play_id}", False
+    if change.tell is not None:
+        return change.tell, f"{change.tell}:{origin}", False
+    return None

@@ -1,0 +1,73 @@
+"""The schema: brought up to date at start, by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+
+from webhook import shipped
+from webhook.db import Database
+
+ADVISORY = 7101
+
+
+class Occupied(Exception):
+    """Another process serves this database already; two would deliver everything twice as eagerly."""
+
+
+def migrate(database: Database) -> None:
+    """Bring the tables to this version's shape; on PostgreSQL whoever comes second waits."""
+
+    def upgrade(connection: Connection) -> None:
+        if not database.sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY})"))
+        command.upgrade(config(connection), "head")
+
+    database.do(upgrade)
+
+
+def config(connection: Connection) -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(shipped.folder("migrations")).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+@contextmanager
+def occupying(url: str) -> Iterator[None]:
+    """Holds the SQLite file for this process; raises Occupied where another one does."""
+    path = make_url(url).database
+    if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
+        yield
+        return
+    with lock_file(Path(path).with_suffix(".lock")) as file:
+        yield
+        file.truncate(0)
+
+
+def lock_file(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        other = file.read().strip() or "unknown"
+        file.close()
+        raise Occupied(
+            f"another Watchmark (process {other}) serves {path.with_suffix('.db')} already. "
+            "Stop that one first, or give this one a DATA_DIR of its own."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

@@ -1,0 +1,145 @@
+"""The settings: the environment (and `.env`), read once. Nobody else looks at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+Environ = Mapping[str, str]
+Given = TypeVar("Given", bound=BaseModel)
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and says what to do."""
+
+
+class Settings(BaseModel):
+    """What the service itself is told; each tracker and lookup brings its own beside these."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: Path = Field(Path("data"), description="Where the database, the key and backups live.")
+    database_url: str = Field(
+        "", description="Empty: SQLite in DATA_DIR. Or postgresql://user:password@host/name."
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 in the image.")
+    port: int = Field(8484, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    base_url: str = Field(
+        "", description="The address others reach this service at; empty: http://HOST:PORT."
+    )
+    root_path: str = Field("", description="The sub-path behind a proxy, e.g. /watchmark.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Seals sign-ins at rest; empty: DATA_DIR/secret.key, made at first start."
+    )
+    admin_password: SecretStr = Field(
+        SecretStr(""), description="The owner's password; empty: set in the browser by the one-time link."
+    )
+    watched_mark: float = Field(
+        80.0, gt=0, le=100, description="A stop at or above this percentage is watched."
+    )
+    notify_urls: str = Field("", description="Apprise addresses, separated by spaces or commas.")
+    retention_days: int = Field(90, ge=1, description="Days that raw webhook bodies are kept.")
+    max_body_bytes: int = Field(
+        2 * 1024 * 1024, ge=1024, description="The largest webhook JSON that is taken."
+    )
+    worker: bool = Field(True, description="false makes a process that only receives.")
+    metrics_public: bool = Field(False, description="true opens /metrics without an API token.")
+    log_format: Literal["text", "json"] = Field("text", description="text or json (one object a line).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @property
+    def database(self) -> str:
+        """The database's address, as SQLAlchemy wants it."""
+        url = self.database_url or f"sqlite:///{self.data_dir}/watchmark.db"
+        return url.replace("{DATA_DIR}", str(self.data_dir)).replace(
+            "postgresql://", "postgresql+psycopg://", 1
+        )
+
+    @property
+    def address(self) -> str:
+        """Where others reach this service, without a slash at the end."""
+        host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else self.host  # noqa: S104
+        return (self.base_url or f"http://{host}:{self.port}{self.root_path}").rstrip("/")
+
+
+def environment(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> dict[str, str]:
+    """The environment over `.env`, with every NAME_FILE replaced by what its file holds."""
+    values = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    values.update(os.environ if environ is None else environ)
+    for name in [name for name in values if name.endswith("_FILE")]:
+        values.setdefault(name.removesuffix("_FILE"), from_file(name, values[name]))
+    return values
+
+
+def from_file(name: str, path: str) -> str:
+    if name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE_FILE"):
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}={path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name}={path} holds no text") from error
+
+
+def given(cls: type[BaseModel], prefix: str, environ: Environ) -> dict[str, str]:
+    """What the environment gives of these settings, by field; an empty value is as good as none."""
+    names = {name: variable(prefix, name) for name in cls.model_fields}
+    return {name: environ[env] for name, env in names.items() if environ.get(env, "").strip()}
+
+
+def variable(prefix: str, field: str) -> str:
+    return f"{prefix}{field}".upper()
+
+
+def read(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
+    """The settings of one service, or None when nothing is set that it cannot do without.
+
+    Some set and some missing is refused, with the missing variable named, so that a typo does not
+    silently switch a tracker off.
+    """
+    values = given(cls, prefix, environ)
+    required = [name for name, field in cls.model_fields.items() if field.is_required()]
+    if required and not values:
+        return None
+    if missing := [variable(prefix, name) for name in required if name not in values]:
+        known = ", ".join(variable(prefix, name) for name in values)
+        raise SettingsError(f"{known} is set but {' and '.join(missing)} is missing. Set both, or neither.")
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{variable(prefix, str(first['loc'][0]))}: {first['msg']}") from error
+
+
+def load(environ: Environ) -> Settings:
+    """The service's own settings; raises SettingsError."""
+    settings = read(Settings, "", environ)
+    assert settings is not None  # none of its fields is required
+    return settings
+
+
+def example(groups: Iterable[tuple[str, str, type[BaseModel]]]) -> str:
+    """The text of `.env.example`: every setting with its default and its sentence.
+
+    A group is a heading, a prefix and the settings under it.
+    """
+    lines = ["# Every setting, with its default. Any of them may be given as NAME_FILE, the path of a file."]
+    for heading, prefix, cls in groups:
+        lines += ["", f"# --- {heading}"]
+        for name, field in cls.model_fields.items():
+            lines += [f"# {field.description}", f"#{variable(prefix, name)}={plain(field.get_default())}"]
+    return "\n".join(lines) + "\n"
+
+
+def plain(default: Any) -> str:
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None or repr(default) == "PydanticUndefined" else str(default)

@@ -1,0 +1,43 @@
+"""Plex: https://support.plex.tv/articles/115002267687-webhooks/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from webhook.event import Action, Event, Ignored, Unreadable
+from webhook.sources import _plexlike, _values
+
+LABEL = "Plex"
+FIELDS = ("payload",)
+FORM_IS_PAYLOAD = False
+SETUP = (
+    "Webhooks need a Plex Pass on the account that owns the server.",
+    "Open plex.tv, sign in as that account, then Settings, Account, Webhooks.",
+    "Choose Add Webhook, paste {url} and save.",
+    "On the server, under Settings, Network, tick Webhooks.",
+    "Play something: it arrives here at once. The one webhook also tells of everybody who uses the server.",
+)
+ACTIONS: Mapping[str, Action] = {
+    "media.play": Action.START,
+    "media.pause": Action.PAUSE,
+    "media.resume": Action.RESUME,
+    "media.stop": Action.STOP,
+    "media.scrobble": Action.WATCHED,
+    "media.rate": Action.RATE,
+    "library.new": Action.ADD,
+}
+IGNORED: Mapping[str, str] = {"playback.started": "duplicate_of_play"}
+
+
+def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    event = _values.text(payload.get("event"))
+    if event is None:
+        raise Unreadable(
+            'This is not a Plex webhook: it has no "event". Is the URL pasted into another program?'
+        )
+    action = ACTIONS.get(event)
+    if action is None:
+        return Ignored(IGNORED.get(event, "unsupported_event"))
+    return _plexlike.events(payload, action, received_at)

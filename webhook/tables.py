@@ -1,0 +1,314 @@
+"""The rows: every table, once, for SQLite and PostgreSQL. Times are UTC milliseconds, JSON is text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(moment: datetime) -> int:
+    return (moment - EPOCH) // MILLISECOND
+
+
+def from_ms(ms: int) -> datetime:
+    return EPOCH + ms * MILLISECOND
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware datetime, stored as milliseconds since 1970: sorts the same in both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_ms(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_ms(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as text: the same bytes in both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+# SQLite counts only INTEGER PRIMARY KEY by itself; PostgreSQL wants the 64 bits said.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def id_column() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+note = Table(
+    "note",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Json),
+    comment="What the service remembers of itself, by name.",
+)
+
+person = Table(
+    "person",
+    metadata,
+    id_column(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("password", String(200)),
+    Column("owner", Boolean, nullable=False, default=False),
+    Column("filters", Json, nullable=False, default=dict),
+    Column("created_at", Utc, nullable=False),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    id_column(),
+    Column("source", String(32), nullable=False),
+    Column("server", String(200), nullable=False, default=""),
+    Column("user", String(200), nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("server_name", String(200)),
+    Column("person_id", ForeignKey("person.id", ondelete="SET NULL")),
+    Column("first_seen", Utc),
+    Column("last_seen", Utc),
+    UniqueConstraint("source", "server", "user"),
+    comment="A user of a media server; `user` is case-folded, an empty server is any server.",
+)
+
+token = Table(
+    "token",
+    metadata,
+    id_column(),
+    Column("kind", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("sealed", Text, nullable=False),
+    Column("name", String(100)),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
+    Column("created_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    id_column(),
+    Column("source", String(32), nullable=False),
+    Column("token_id", ForeignKey("token.id", ondelete="SET NULL")),
+    Column("received_at", Utc, nullable=False),
+    Column("content_type", String(200)),
+    Column("raw", LargeBinary),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("identity_id", ForeignKey("identity.id", ondelete="SET NULL")),
+    Column("events", Json),
+    Column("interpreted_at", Utc),
+)
+Index(
+    "ix_webhook_waiting",
+    webhook.c.id,
+    sqlite_where=text("state = 'received'"),
+    postgresql_where=text("state = 'received'"),
+)
+Index(
+    "ix_webhook_unclaimed",
+    webhook.c.identity_id,
+    sqlite_where=text("state = 'unclaimed'"),
+    postgresql_where=text("state = 'unclaimed'"),
+)
+
+play = Table(
+    "play",
+    metadata,
+    id_column(),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("item", Json, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("server", String(200)),
+    Column("player", String(200)),
+    Column("player_id", String(200)),
+    Column("library", String(200)),
+    Column("started_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("resumed_at", Utc),
+    Column("position_ms", BigInteger),
+    Column("position_at", Utc),
+    Column("estimated", Boolean, nullable=False, default=False),
+    Column("known_percent", Float),
+    Column("duration_ms", BigInteger),
+    Column("watched_at", Utc),
+    Column("unwatched_at", Utc),
+    Column("manual", Boolean, nullable=False, default=False),
+)
+Index("ix_play_person_started", play.c.person_id, play.c.started_at)
+Index(
+    "ix_play_open",
+    play.c.person_id,
+    play.c.last_at,
+    sqlite_where=text("state <> 'stopped'"),
+    postgresql_where=text("state <> 'stopped'"),
+)
+
+play_key = Table(
+    "play_key",
+    metadata,
+    Column("person_id", Id, primary_key=True),
+    Column("key", String(300), primary_key=True),
+    Column("play_id", ForeignKey("play.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    comment="What a play's item is known by, so that the next event finds it.",
+)
+Index("ix_play_key_play_id", play_key.c.play_id)
+
+account = Table(
+    "account",
+    metadata,
+    id_column(),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False),
+    Column("tracker", String(32), nullable=False),
+    Column("name", String(200)),
+    Column("tokens", Text),
+    Column("tells", Json, nullable=False),
+    Column("rules", Json, nullable=False, default=dict),
+    Column("parked", String(32)),
+    Column("parked_at", Utc),
+    Column("parked_why", Text),
+    Column("due_at", Utc),
+    Column("leased_until", Utc),
+    Column("held_until", Utc),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("created_at", Utc, nullable=False),
+    Column("last_done_at", Utc),
+    UniqueConstraint("person_id", "tracker"),
+)
+Index("ix_account_due_at", account.c.due_at)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    id_column(),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False),
+    Column("webhook_id", ForeignKey("webhook.id", ondelete="SET NULL")),
+    Column("play_id", ForeignKey("play.id", ondelete="SET NULL")),
+    Column("key", String(120), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("mark", Boolean, nullable=False, default=False),
+    Column("happened_at", Utc, nullable=False),
+    Column("item", Json, nullable=False),
+    Column("details", Json, nullable=False, default=dict),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Utc),
+    Column("unsure", Boolean, nullable=False, default=False),
+    Column("claimed", Boolean, nullable=False, default=False),
+    Column("answer", Text),
+    Column("remote_id", String(64)),
+    Column("candidates", Json),
+    Column("created_at", Utc, nullable=False),
+    Column("settled_at", Utc),
+    UniqueConstraint("account_id", "key"),
+)
+Index(
+    "ix_delivery_waiting",
+    delivery.c.account_id,
+    delivery.c.due_at,
+    delivery.c.id,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+Index(
+    "ix_delivery_stuck",
+    delivery.c.state,
+    delivery.c.id,
+    sqlite_where=text("state IN ('unmatched', 'parked', 'dead')"),
+    postgresql_where=text("state IN ('unmatched', 'parked', 'dead')"),
+)
+Index("ix_delivery_webhook_id", delivery.c.webhook_id)
+Index("ix_delivery_play_id", delivery.c.play_id)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    id_column(),
+    Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Utc, nullable=False),
+    Column("took_ms", Integer),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text),
+    Column("exchanges", Json),
+)
+
+known_ids = Table(
+    "known_ids",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("ids", Json, nullable=False),
+    Column("via", String(32), nullable=False),
+    Column("learned_at", Utc, nullable=False),
+    comment="Ids that a lookup found for an item, asked once and remembered.",
+)
+
+follow = Table(
+    "follow",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("show_key", String(300), primary_key=True),
+    Column("show", String(500)),
+    Column("ids", Json, nullable=False),
+    Column("followed_at", Utc, nullable=False),
+    comment="The shows a person follows, in the built-in TV Time library.",
+)
+
+tick = Table(
+    "tick",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("item_key", String(300), primary_key=True),
+    Column("show_key", String(300)),
+    Column("kind", String(16), nullable=False),
+    Column("item", Json, nullable=False),
+    Column("watched_at", Utc, nullable=False),
+    Column("rewatches", Integer, nullable=False, default=0),
+    comment="The watched marks of the built-in TV Time library.",
+)

@@ -1,0 +1,369 @@
+"""The trace: what became of everything and why, as the JSON API, the pages and the commands give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from webhook import clock
+from webhook.event import REASONS, item_from_json, item_to_json
+from webhook.history import described, stamp
+from webhook.outcome import PARKED, Park
+from webhook.tables import account, attempt, delivery, identity, person, play, webhook
+
+LIMIT = 50
+MOST = 500
+RAW_SHOWN = 256 * 1024
+
+Page = dict[str, Any]
+"""A page of a list: `items`, newest first, and `next`, the cursor of what is older, or None."""
+
+
+def paged(
+    connection: Connection, wanted: Select[Any], column: Any, limit: int, after: int | None
+) -> tuple[list[Row[Any]], int | None]:
+    """Rows newest first, and the cursor for those after them."""
+    limit = min(max(limit, 1), MOST)
+    if after is not None:
+        wanted = wanted.where(column < after)
+    rows = connection.execute(wanted.order_by(column.desc()).limit(limit + 1)).all()
+    more = len(rows) > limit
+    return list(rows[:limit]), int(rows[limit - 1].id) if more else None
+
+
+# --- webhooks
+
+
+def webhooks(
+    connection: Connection,
+    *,
+    limit: int = LIMIT,
+    after: int | None = None,
+    state: str | None = None,
+    source: str | None = None,
+) -> Page:
+    wanted = select(webhook)
+    if state:
+        wanted = wanted.where(webhook.c.state == state)
+    if source:
+        wanted = wanted.where(webhook.c.source == source)
+    rows, cursor = paged(connection, wanted, webhook.c.id, limit, after)
+    told = deliveries_of(connection, [row.id for row in rows])
+    return {"items": [one_webhook(row, told.get(row.id, []), raw=False) for row in rows], "next": cursor}
+
+
+def webhook_trace(connection: Connection, webhook_id: int) -> dict[str, Any] | None:
+    """One webhook with its whole trace, or None."""
+    row = connection.execute(select(webhook).where(webhook.c.id == webhook_id)).first()
+    if row is None:
+        return None
+    told = deliveries_of(connection, [webhook_id], attempts=True)
+    return one_webhook(row, told.get(webhook_id, []), raw=True)
+
+
+def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "source": row.source,
+        "state": row.state,
+        "reason": row.reason,
+        "explanation": explained(row),
+        "received_at": stamp(row.received_at),
+        "interpreted_at": stamp(row.interpreted_at),
+        "content_type": row.content_type,
+    }
+    if raw:
+        shown["raw"] = None if row.raw is None else row.raw[:RAW_SHOWN].decode("utf-8", "replace")
+    events = [{**event, "deliveries": []} for event in row.events or []]
+    for entry in told:
+        home = next((event for event in events if event.get("play") == entry["play"]), None)
+        if home is None and events:
+            home = events[0]
+        if home is not None:
+            home["deliveries"].append(entry)
+    shown["events"] = events
+    return shown
+
+
+def explained(row: Row[Any]) -> str | None:
+    """The state in a sentence, with what to do."""
+    if row.state == "unclaimed":
+        return f"{row.reason}. Claim it: watchmark people claim PERSON {row.source}:USER. It is interpreted as soon as somebody does."
+    if row.state == "quarantined":
+        return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
+    if row.state == "received":
+        return "It is kept and waits to be interpreted."
+    return REASONS.get(row.reason, row.reason)
+
+
+# --- deliveries
+
+
+def deliveries_of(
+    connection: Connection, webhook_ids: list[int], *, attempts: bool = False
+) -> dict[int, list[dict[str, Any]]]:
+    """The deliveries that these webhooks led to, by webhook: put by them, or by an earlier report of the same play."""
+    if not webhook_ids:
+        return {}
+    wanted = joined().where(delivery.c.webhook_id.in_(webhook_ids)).order_by(delivery.c.id)
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in connection.execute(wanted):
+        shown = one_delivery(row)
+        if attempts:
+            shown["tries"] = tries(connection, row.id)
+        found.setdefault(row.webhook_id, []).append(shown)
+    return found
+
+
+def joined() -> Select[Any]:
+    return (
+        select(
+            delivery,
+            account.c.tracker,
+            account.c.parked,
+            account.c.held_until,
+            person.c.name.label("person"),
+        )
+        .join(account, delivery.c.account_id == account.c.id)
+        .join(person, account.c.person_id == person.c.id)
+    )
+
+
+def deliveries(
+    connection: Connection,
+    *,
+    limit: int = LIMIT,
+    after: int | None = None,
+    state: str | None = None,
+    tracker: str | None = None,
+    person_name: str | None = None,
+) -> Page:
+    wanted = filtered(joined(), state, tracker, person_name)
+    rows, cursor = paged(connection, wanted, delivery.c.id, limit, after)
+    return {"items": [one_delivery(row) for row in rows], "next": cursor}
+
+
+def filtered(
+    wanted: Select[Any], state: str | None, tracker: str | None, person_name: str | None
+) -> Select[Any]:
+    if state:
+        wanted = wanted.where(delivery.c.state == state)
+    if tracker:
+        wanted = wanted.where(account.c.tracker == tracker)
+    if person_name:
+        wanted = wanted.where(person.c.name == person_name)
+    return wanted
+
+
+def matching(
+    connection: Connection, state: str | None, tracker: str | None, person_name: str | None
+) -> list[int]:
+    """The ids of the deliveries that a filter means, for retrying many."""
+    wanted = (
+        select(delivery.c.id)
+        .join(account, delivery.c.account_id == account.c.id)
+        .join(person, account.c.person_id == person.c.id)
+    )
+    return list(connection.execute(filtered(wanted, state, tracker, person_name)).scalars())
+
+
+def one_delivery(row: Row[Any]) -> dict[str, Any]:
+    item = item_to_json(item_from_json(row.item))
+    due = max(row.due_at, row.held_until or row.due_at) if row.state == "waiting" and row.due_at else None
+    return {
+        "id": row.id,
+        "tracker": row.tracker,
+        "person": row.person,
+        "action": row.action,
+        "mark": row.mark,
+        "state": row.state,
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "explanation": delivery_explained(row),
+        "answer": row.answer,
+        "due_at": stamp(due),
+        "happened_at": stamp(row.happened_at),
+        "settled_at": stamp(row.settled_at),
+        "webhook": row.webhook_id,
+        "play": row.play_id,
+        "title": item.get("title"),
+        "show": item.get("show"),
+        "season": item.get("season"),
+        "number": item.get("number"),
+        "kind": item["kind"],
+        "year": item.get("year"),
+        "progress": (row.details or {}).get("progress"),
+        "estimated": bool((row.details or {}).get("estimated")),
+        "remote_id": row.remote_id,
+        "candidates": row.candidates,
+    }
+
+
+def delivery_explained(row: Row[Any]) -> str | None:
+    """Where it stands and what to do, in a sentence; None where the state says it all."""
+    match row.state:
+        case "parked":
+            return mend(row.parked or row.reason, row.tracker, row.person)
+        case "unmatched":
+            return f"{row.reason}. Once the item has ids (or a lookup is set up): watchmark retry {row.id}"
+        case "dead":
+            return f"{row.reason}. When that is mended: watchmark retry {row.id}"
+        case "waiting" if row.attempts:
+            return f"{row.reason}. It is tried again by itself."
+    return row.reason
+
+
+def mend(parked: str | None, tracker: str, person_name: str) -> str | None:
+    """What a parked account needs, and the step that mends it."""
+    if parked is None or parked not in set(Park):
+        return parked
+    what = PARKED[Park(parked)]
+    return f"{what.sentence} {what.mend.format(tracker=tracker, person=person_name)}"
+
+
+def tries(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.id)
+    )
+    return [
+        {
+            "at": stamp(row.at),
+            "took_ms": row.took_ms,
+            "outcome": row.outcome,
+            "reason": row.reason,
+            "exchanges": row.exchanges or [],
+        }
+        for row in rows
+    ]
+
+
+def one_delivery_trace(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
+    row = connection.execute(joined().where(delivery.c.id == delivery_id)).first()
+    return None if row is None else {**one_delivery(row), "tries": tries(connection, delivery_id)}
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many deliveries there are in each state."""
+    wanted = select(delivery.c.state, func.count()).group_by(delivery.c.state)
+    return {state: number for state, number in connection.execute(wanted)}
+
+
+# --- plays, people, accounts
+
+
+def plays(
+    connection: Connection,
+    *,
+    limit: int = LIMIT,
+    after: int | None = None,
+    person_name: str | None = None,
+    since: datetime | None = None,
+) -> Page:
+    wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
+    if person_name:
+        wanted = wanted.where(person.c.name == person_name)
+    if since:
+        wanted = wanted.where(play.c.last_at >= since)
+    rows, cursor = paged(connection, wanted, play.c.id, limit, after)
+    now = clock.now()
+    return {"items": [{"person": row.person, **described(row, now)} for row in rows], "next": cursor}
+
+
+def playing(connection: Connection) -> list[dict[str, Any]]:
+    """What is on now."""
+    wanted = (
+        select(play, person.c.name.label("person"))
+        .join(person, play.c.person_id == person.c.id)
+        .where(play.c.state != "stopped")
+        .order_by(play.c.last_at.desc())
+        .limit(LIMIT)
+    )
+    now = clock.now()
+    return [{"person": row.person, **described(row, now)} for row in connection.execute(wanted)]
+
+
+def people(connection: Connection) -> list[dict[str, Any]]:
+    """Everybody, with the identities they claim; the identities nobody claims stand under None."""
+    claimed: dict[int | None, list[dict[str, Any]]] = {}
+    for row in connection.execute(select(identity).order_by(identity.c.id)):
+        claimed.setdefault(row.person_id, []).append(one_identity(row))
+    rows = connection.execute(select(person).order_by(person.c.id))
+    shown = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "owner": row.owner,
+            "filters": row.filters,
+            "identities": claimed.get(row.id, []),
+        }
+        for row in rows
+    ]
+    return shown
+
+
+def unclaimed(connection: Connection) -> list[dict[str, Any]]:
+    """The identities nobody claims, with how many webhooks wait for each."""
+    waiting = (
+        select(webhook.c.identity_id, func.count().label("webhooks"))
+        .where(webhook.c.state == "unclaimed")
+        .group_by(webhook.c.identity_id)
+    )
+    numbers = {row.identity_id: row.webhooks for row in connection.execute(waiting)}
+    rows = connection.execute(select(identity).where(identity.c.person_id.is_(None)).order_by(identity.c.id))
+    return [{**one_identity(row), "webhooks": numbers.get(row.id, 0)} for row in rows]
+
+
+def one_identity(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "source": row.source,
+        "user": row.label,
+        "server": row.server or None,
+        "server_name": row.server_name,
+        "last_seen": stamp(row.last_seen),
+        "spelled": f"{row.source}:{row.label}" + (f"@{row.server}" if row.server else ""),
+    }
+
+
+def accounts(connection: Connection) -> list[dict[str, Any]]:
+    """Every account with whether it works and what waits in its lane."""
+    waits = (
+        select(delivery.c.account_id, delivery.c.state, func.count().label("number"))
+        .where(delivery.c.state.in_(("waiting", "parked", "unmatched", "dead")))
+        .group_by(delivery.c.account_id, delivery.c.state)
+    )
+    numbers: dict[int, dict[str, int]] = {}
+    for row in connection.execute(waits):
+        numbers.setdefault(row.account_id, {})[row.state] = row.number
+    wanted = select(account, person.c.name.label("person")).join(person, account.c.person_id == person.c.id)
+    return [
+        one_account(row, numbers.get(row.id, {})) for row in connection.execute(wanted.order_by(account.c.id))
+    ]
+
+
+def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "tracker": row.tracker,
+        "person": row.person,
+        "name": row.name,
+        "state": row.parked or "working",
+        "explanation": mend(row.parked, row.tracker, row.person) if row.parked else None,
+        "since": stamp(row.parked_at),
+        "why": row.parked_why,
+        "tells": row.tells,
+        "rules": row.rules,
+        "waits": dict(waits),
+        "failures": row.failures,
+        "held_until": stamp(row.held_until),
+        "last_done_at": stamp(row.last_done_at),
+    }
+
+
+def last_webhooks(connection: Connection) -> dict[str, str | None]:
+    """When each source last sent anything."""
+    wanted = select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source)
+    return {source: stamp(moment) for source, moment in connection.execute(wanted)}

@@ -1,0 +1,145 @@
+"""Trackers: who is told. One file is one tracker; its name is its settings' prefix.
+
+A tracker module has three names: `Settings` (what the environment gives it), `build` (settings and
+an HTTP client to a tracker) and the class that `build` returns, which fulfils `Tracker`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import ModuleType
+from typing import Any, Literal, Protocol
+
+from webhook.event import Action, Item, Kind
+from webhook.outcome import Done
+
+Tokens = Mapping[str, Any]
+SignIn = Literal["device", "password", "token", "web", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One thing to tell one account, as a tracker sees it.
+
+    `progress` is percent (0-100), `at` is aware UTC: when it happened. `mark` makes the watched
+    mark. `late`: too old to be told as happening now, so it goes out dated. `unsure`: an earlier
+    attempt may have been recorded, so look at the service before sending. `remote_id` is the handle
+    the service gave for what is to be undone.
+    """
+
+    id: int
+    action: Action
+    item: Item
+    at: datetime
+    progress: float | None = None
+    estimated: bool = False
+    duration_ms: int | None = None
+    mark: bool = False
+    rating: int | None = None
+    late: bool = False
+    unsure: bool = False
+    rewatch: bool = False
+    remote_id: str | None = None
+    attempts: int = 0
+
+
+class Library(Protocol):
+    """The person's own TV Time library here, which always has a home for the watched mark."""
+
+    async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        """Mark an episode (by its TVDB id) or a movie watched and follow the show; what was done, in words."""
+        ...
+
+    async def unmark(self, item: Item) -> str: ...
+
+
+class Access(Protocol):
+    """An account's sign-in, as a tracker may use it, and the library of the person it belongs to."""
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def library(self) -> Library: ...
+
+    async def renew(self, stale: Tokens) -> Tokens:
+        """Newer tokens than `stale`, renewed once for all who wait; raises Snooze when signed out."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceCode:
+    """A device sign-in under way: show `user_code` and `url`, poll every `interval`."""
+
+    user_code: str
+    url: str
+    interval: timedelta
+    expires_in: timedelta
+    device_code: str
+
+
+class SignInFailed(Exception):
+    """The sign-in did not succeed; the message is for the person."""
+
+
+class Tracker(Protocol):
+    name: str
+    label: str
+    sign_in: SignIn
+    kinds: frozenset[Kind]
+    tells: frozenset[Action]  # what it can be told at all
+    needs: Mapping[Kind, tuple[str, ...]]  # id namespaces of which the item must have one; empty: none
+    writes_per_second: float  # per account; 0 is no pacing
+    host: str
+
+    async def send(self, delivery: Delivery, access: Access) -> Done:
+        """Tell the account; raises Retry, Snooze, Unmatched or Dead."""
+        ...
+
+    async def check(self, access: Access) -> str:
+        """The account's name at the service; raises as `send` does when it does not work."""
+        ...
+
+
+class Renews(Protocol):
+    """A tracker whose tokens age."""
+
+    def stale(self, tokens: Tokens, now: datetime) -> bool:
+        """Whether the tokens should be renewed before the next call."""
+        ...
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """A new set of tokens; raises Snooze(park=signed_out) when the sign-in is gone, else Retry."""
+        ...
+
+
+class Device(Protocol):
+    """A tracker signed in to by device code."""
+
+    async def begin(self) -> DeviceCode: ...
+
+    async def poll(self, code: DeviceCode) -> Tokens | None:
+        """The tokens, None while the person has not agreed yet; raises SignInFailed."""
+        ...
+
+
+class Password(Protocol):
+    """A tracker signed in to by user name and password, which are used once and not kept."""
+
+    async def login(self, username: str, password: str) -> Tokens: ...
+
+
+class Revokes(Protocol):
+    """A tracker that can be told that a sign-in is given up."""
+
+    async def revoke(self, tokens: Tokens) -> None: ...
+
+
+def modules() -> dict[str, ModuleType]:
+    """Every tracker module by its name: the files of this folder without a leading underscore."""
+    names = (entry.name for entry in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
