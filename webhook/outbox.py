@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, literal, or_, select, update
 
 from webhook.db import fresh_ids
 from webhook.event import Action, Item, item_to_json
 from webhook.outcome import Park
 from webhook.retry import LIVE
-from webhook.tables import account, attempt, delivery
+from webhook.tables import Utc, account, attempt, delivery
 
 LEASE = timedelta(minutes=2)
 WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
@@ -94,7 +94,7 @@ def put_again(connection: Connection, row: Row[Any], putting: Putting, now: date
 
 def supersede(connection: Connection, putting: Putting, made: int, now: datetime) -> None:
     """What is on now replaces what was said before of the same play, and any older start."""
-    if not (putting.live or putting.mark):
+    if not (putting.live or putting.mark) or putting.play_id is None:
         return
     replaced = delivery.c.play_id == putting.play_id
     if putting.action is Action.START:
@@ -402,7 +402,7 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
                 state="waiting",
                 reason=None,
                 attempts=0,
-                due_at=func.coalesce(delivery.c.happened_at, now),
+                due_at=case((delivery.c.happened_at > now, literal(now, Utc)), else_=delivery.c.happened_at),
                 unsure=or_(delivery.c.unsure, delivery.c.attempts > 0),
                 candidates=None,
                 created_at=now,

@@ -146,8 +146,9 @@ def started_again(play: Play, event: Event) -> bool:
     """Whether a start after the mark is a new viewing: from the first half again, or long after."""
     assert play.watched_at is not None
     gap = event.at - play.watched_at
-    if event.percent is not None:
-        return play.state is State.STOPPED and gap > TWINS and event.percent < 50
+    percent = percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
+    if percent is not None:
+        return play.state is State.STOPPED and gap > TWINS and percent < 50
     return gap > max(REWATCH, 2 * runtime(play, event))
 
 

@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ PILOT = {"show": {"ids": {"tvdb": 81189}}, "episode": {"season": 1, "number": 1}
 class Client:
     """A person's client: `client("POST", "/scrobble/stop", ...)`."""
 
-    def __init__(self, server: Server, name: str = "anna") -> None:
+    def __init__(self, server: Server, name: str) -> None:
         self.tokens = server.fake.sign_in(name)
         headers = {**KEY, "Authorization": f"Bearer {self.tokens['access_token']}"}
         self.http = httpx.Client(base_url=server.url, headers=headers, timeout=2, verify=False)
@@ -66,10 +67,20 @@ def fake(server: Server) -> Trakt:
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    client = Client(server)
-    with client.http:
-        yield client
+def sign_in(server: Server) -> Iterator[Callable[[str], Client]]:
+    with ExitStack() as stack:
+
+        def sign_in(name: str) -> Client:
+            client = Client(server, name)
+            stack.enter_context(client.http)
+            return client
+
+        yield sign_in
+
+
+@pytest.fixture
+def client(sign_in: Callable[[str], Client]) -> Client:
+    return sign_in("anna")
 
 
 # The door
@@ -317,10 +328,10 @@ def test_history_is_cut_to_a_window_of_times_or_days(client: Client) -> None:
         play = {"watched_at": f"2026-11-{day}T19:00:00.000Z", **TRON["movie"]}
         client("POST", "/sync/history", {"movies": [play]})
 
-    day = client.history(start_at="2026-11-20", end_at="2026-11-20")
+    one_day = client.history(start_at="2026-11-20", end_at="2026-11-20")
     times = client.history(start_at="2026-11-20T19:00:00.000Z", end_at="2026-11-21T18:59:59+00:00")
 
-    assert [row["watched_at"][:10] for row in day] == ["2026-11-20"]
+    assert [row["watched_at"][:10] for row in one_day] == ["2026-11-20"]
     assert [row["watched_at"][:10] for row in times] == ["2026-11-20"]
 
 
@@ -332,8 +343,8 @@ def test_a_rating_is_overwritten_removed_and_bounded(client: Client) -> None:
         assert client("POST", "/sync/ratings", {"movies": [{**TRON["movie"], "rating": rating}]}).is_success
 
     assert [row["rating"] for row in client("GET", "/sync/ratings/movies").json()] == [9]
-    for rating in (0, 11, None):
-        refused = client("POST", "/sync/ratings", {"movies": [{**TRON["movie"], "rating": rating}]})
+    for wrong in (0, 11, None):
+        refused = client("POST", "/sync/ratings", {"movies": [{**TRON["movie"], "rating": wrong}]})
         assert refused.status_code == 422
     removed = client("POST", "/sync/ratings/remove", {"movies": [TRON["movie"]]}).json()
     assert removed["deleted"]["movies"] == 1
@@ -493,10 +504,12 @@ def test_an_access_token_ends_with_its_life_and_when_revoked(client: Client, fak
     assert client("GET", "/users/settings").status_code == 401
 
 
-def test_on_a_free_account_a_second_sign_in_ends_the_first(server: Server, fake: Trakt) -> None:
+def test_on_a_free_account_a_second_sign_in_ends_the_first(
+    sign_in: Callable[[str], Client], fake: Trakt
+) -> None:
     fake.user("free").vip = False
 
-    first, second = Client(server, "free"), Client(server, "free")
+    first, second = sign_in("free"), sign_in("free")
 
     assert first("GET", "/users/settings").status_code == 401
     assert second("GET", "/users/settings").json()["user"]["vip"] is False
@@ -535,14 +548,14 @@ def test_a_second_write_within_a_second_is_429_in_three_header_styles(
 
 
 def test_reads_are_limited_to_500_in_five_minutes_and_users_apart(
-    server: Server, client: Client, fake: Trakt
+    sign_in: Callable[[str], Client], client: Client, fake: Trakt
 ) -> None:
     fake.switches.rate_limit = True
     for _ in range(500):
         client("GET", "/users/me/watching")
 
     assert client("GET", "/users/me/watching").status_code == 429
-    assert Client(server, "berta")("GET", "/users/me/watching").status_code == 204
+    assert sign_in("berta")("GET", "/users/me/watching").status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -559,10 +572,10 @@ def test_any_status_can_be_had_for_as_many_calls_as_wished(client: Client, fake:
 
 
 def test_a_fault_can_hold_for_one_person_and_skip_the_first_calls(
-    server: Server, client: Client, fake: Trakt
+    sign_in: Callable[[str], Client], client: Client, fake: Trakt
 ) -> None:
     fake.faults.add("/users", status=503, user="anna", skip=1, times=-1)
-    berta = Client(server, "berta")
+    berta = sign_in("berta")
 
     assert [client("GET", "/users/settings").status_code for _ in range(3)] == [200, 503, 503]
     assert berta("GET", "/users/settings").status_code == 200

@@ -143,3 +143,13 @@ def test_items_that_are_not_watched_are_ignored(
 def test_what_has_no_event_is_not_embys(received_at: datetime) -> None:
     with pytest.raises(Unreadable, match="not an Emby webhook"):
         parse({"event": "playback.start"}, received_at)
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"), [("Trailer", "trailer"), ("Clip", "trailer"), ("ThemeVideo", "theme")]
+)
+def test_extras_of_a_film_are_not_the_film(load: Any, received_at: datetime, extra: str, reason: str) -> None:
+    payload = load("emby/movie-stopped-early")
+    payload["Item"]["ExtraType"] = extra
+
+    assert parse(payload, received_at) == Ignored(reason)

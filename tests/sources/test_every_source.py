@@ -65,13 +65,17 @@ def changed(payload: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[
     return other
 
 
+def outcome_of(source: str, payload: dict[str, Any]) -> list[Event] | Ignored:
+    """What it means; what is unreadable in words counts as ignored here."""
+    try:
+        return read(source, payload, NOW)
+    except Unreadable as error:
+        return Ignored("unsupported_kind" if str(error) else "no words")
+
+
 def check(source: str, payload: dict[str, Any]) -> None:
     """Reads it, and looks whether what comes out could be stored and told."""
-    try:
-        outcome = read(source, payload, NOW)
-    except Unreadable as error:
-        assert str(error)
-        return
+    outcome = outcome_of(source, payload)
     if isinstance(outcome, Ignored):
         assert outcome.reason in REASONS
         return
@@ -158,8 +162,10 @@ def test_any_value_may_be_missing_or_odd(name: str) -> None:
                 check(name, changed(payload, path, odd))
 
 
+# Numbers and depths that hypothesis itself could not print are tried above.
+SHALLOW = st.sampled_from([odd for odd in ODD if odd is not DEEP and not (type(odd) is int and odd > 2**64)])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(ODD),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | SHALLOW,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )

@@ -419,8 +419,11 @@ def test_nothing_is_noted_where_nothing_contradicts(server: Server, fake: FakeTr
 
 
 @pytest.mark.parametrize("item", [Show(ids=Ids(tvdb=81189)), Season(season=1, show_ids=Ids(tvdb=81189))])
-def test_only_films_and_episodes_are_scrobbled(server: Server, fake: FakeTrakt, item: Item) -> None:
-    assert isinstance(send(server, replace(MARK, item=item)), Dead)
+@pytest.mark.parametrize("mark", [MARK, LATE], ids=["live", "late"])
+def test_only_films_and_episodes_are_marked(
+    server: Server, fake: FakeTrakt, mark: Delivery, item: Item
+) -> None:
+    assert isinstance(send(server, replace(mark, item=item)), Dead)
     assert fake.calls == []
 
 
@@ -701,7 +704,12 @@ def test_a_full_collection_parks_the_account(server: Server, fake: FakeTrakt) ->
 )
 @pytest.mark.parametrize("mark", [MARK, LATE], ids=["live", "late"])
 def test_every_status_comes_to_its_decision(
-    server: Server, fake: FakeTrakt, mark: Delivery, status: int, outcome: type, park: Park | None
+    server: Server,
+    fake: FakeTrakt,
+    mark: Delivery,
+    status: int,
+    outcome: type[Undelivered],
+    park: Park | None,
 ) -> None:
     fake.faults.add("POST /", status=status, body="<html>trouble</html>", times=-1)
 

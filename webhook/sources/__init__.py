@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol, cast
 
 from webhook.event import Event, Ignored
@@ -30,7 +31,8 @@ class Source(Protocol):
         ...
 
 
-def modules() -> dict[str, Source]:
+@cache
+def modules() -> Mapping[str, Source]:
     """Every source module by its name: the files of this folder without a leading underscore."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
     return {

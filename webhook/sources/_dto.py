@@ -59,7 +59,7 @@ def untracked(dto: Payload) -> str | None:
     kind, extra = ((values.text(dto.get(name)) or "").lower() for name in ("Type", "ExtraType"))
     if extra in ("themesong", "themevideo") or is_theme(dto, kind):
         return "theme"
-    if extra and extra not in ("unknown", "clip"):
+    if extra and extra != "unknown":
         return "trailer"
     return UNTRACKED.get(kind)
 

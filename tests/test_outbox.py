@@ -1,0 +1,284 @@
+"""The outbox keeps its promises on every database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, insert, select, update
+
+from webhook import outbox, people
+from webhook.app import add_account
+from webhook.db import Database, fresh_ids
+from webhook.event import Action, Ids, Movie
+from webhook.outbox import Claiming, Lane, Putting, Settlement
+from webhook.outcome import Park
+from webhook.rules import ALWAYS
+from webhook.tables import account, delivery, play
+
+NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))
+BATCH = {"trakt": 4}
+
+
+@pytest.fixture
+def anna(database: Database) -> int:
+    """An account at Trakt."""
+    return database.do(lambda connection: account_of(connection, "anna"))
+
+
+def account_of(connection: Connection, name: str) -> int:
+    person_id = people.add(connection, name, NOW)
+    return add_account(connection, person_id, "trakt", None, ALWAYS, NOW)
+
+
+def putting(account_id: int, key: str, **given: object) -> Putting:
+    made = Putting(account_id=account_id, action=Action.STOP, key=key, item=FILM, at=NOW, mark=True)
+    return replace(made, **given)  # type: ignore[arg-type]
+
+
+def a_play(connection: Connection) -> int:
+    values = {"person_id": 1, "kind": "movie", "item": {}, "state": "stopped", "source": "plex"}
+    (made,) = fresh_ids(connection, play, 1)
+    connection.execute(insert(play), {"id": made, **values, "started_at": NOW, "last_at": NOW})
+    return made
+
+
+def put(database: Database, *wanted: Putting, at: datetime = NOW) -> list[int]:
+    return database.do(lambda connection: [outbox.put(connection, one, at) for one in wanted])
+
+
+def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
+    claiming = Claiming(now=at, lanes=lanes, batch=BATCH)
+    return database.do(lambda connection: outbox.claim(connection, [claiming]))[0]
+
+
+def settlement(lane: Lane, row: int = 0, **given: object) -> Settlement:
+    delivery_id = lane.rows[row].id
+    made = Settlement(
+        delivery_id=delivery_id, account_id=lane.account_id, lease=lane.lease, now=NOW, state="done",
+        attempts=1, outcome="done", release=True,
+    )  # fmt: skip
+    return replace(made, **given)  # type: ignore[arg-type]
+
+
+def settle(database: Database, *settled: Settlement) -> list[bool]:
+    return database.do(lambda connection: outbox.settle(connection, list(settled)))
+
+
+def states(database: Database) -> dict[int, str]:
+    rows = database.ask(lambda connection: connection.execute(select(delivery.c.id, delivery.c.state)).all())
+    return {row.id: row.state for row in rows}
+
+
+def test_what_is_put_can_be_claimed_once(database: Database, anna: int) -> None:
+    (made,) = put(database, putting(anna, "watched:1"))
+
+    first, second = claim(database), claim(database)
+
+    assert [row.id for lane in first for row in lane.rows] == [made]
+    assert second == []
+
+
+def test_the_same_key_is_put_once(database: Database, anna: int) -> None:
+    first = put(database, putting(anna, "watched:1"))
+
+    again = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+
+    assert again[0] == first[0]
+    assert len(states(database)) == 2
+
+
+def test_a_settled_delivery_is_not_claimed_again(database: Database, anna: int) -> None:
+    (made,) = put(database, putting(anna, "watched:1"))
+    (lane,) = claim(database)
+
+    (mine,) = settle(database, settlement(lane))
+
+    assert mine
+    assert states(database) == {made: "done"}
+    assert claim(database, NOW + timedelta(days=1)) == []
+
+
+def test_a_killed_workers_delivery_falls_due_again_and_is_known_to_be_unsure(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"))
+    claim(database)
+
+    early = claim(database, NOW + outbox.LEASE - timedelta(seconds=1))
+    (late,) = claim(database, NOW + outbox.LEASE)
+
+    assert early == []
+    assert late.rows[0].claimed
+
+
+def test_a_settlement_whose_lease_has_passed_changes_nothing(database: Database, anna: int) -> None:
+    (made,) = put(database, putting(anna, "watched:1"))
+    (stale,) = claim(database)
+    (current,) = claim(database, NOW + outbox.LEASE)
+
+    (mine,) = settle(database, settlement(stale, state="dead"))
+
+    assert not mine
+    assert states(database) == {made: "waiting"}
+    assert settle(database, settlement(current)) == [True]
+
+
+def test_what_is_put_during_a_lease_waits_for_its_release(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"))
+    (lane,) = claim(database)
+    put(database, putting(anna, "watched:2"))
+
+    during = claim(database)
+    settle(database, settlement(lane))
+    after = claim(database)
+
+    assert during == []
+    assert [row.key for lane in after for row in lane.rows] == ["watched:2"]
+
+
+def test_a_lane_goes_in_the_order_of_what_happened(database: Database, anna: int) -> None:
+    moments = [timedelta(minutes=minutes) for minutes in (3, 1, 2)]
+    put(database, *(putting(anna, f"watched:{index}", at=NOW - moment) for index, moment in enumerate(moments)))
+
+    (lane,) = claim(database)
+
+    assert [row.key for row in lane.rows] == ["watched:0", "watched:2", "watched:1"]
+
+
+def test_what_is_fresh_goes_ahead_of_what_is_late(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1", at=NOW - timedelta(days=3)), putting(anna, "watched:2"))
+
+    (lane,) = claim(database)
+
+    assert [row.key for row in lane.rows] == ["watched:2", "watched:1"]
+
+
+def test_one_accounts_trouble_holds_its_own_lane_only(database: Database, anna: int) -> None:
+    ben = database.do(lambda connection: account_of(connection, "ben"))
+    put(database, putting(anna, "watched:1"), putting(ben, "watched:1"))
+    lanes = {lane.account_id: lane for lane in claim(database)}
+    hold = NOW + timedelta(minutes=5)
+    held = settlement(lanes[anna], state="waiting", outcome="retry", hold=hold, due_at=NOW)
+    settle(database, held, settlement(lanes[ben]))
+    put(database, putting(anna, "watched:2"), putting(ben, "watched:2"))
+
+    now = claim(database)
+    later = claim(database, hold)
+
+    assert [lane.account_id for lane in now] == [ben]
+    assert [lane.account_id for lane in later if lane.account_id == anna] == [anna]
+    assert [row.key for lane in later if lane.account_id == anna for row in lane.rows] == ["watched:1", "watched:2"]
+
+
+def test_what_is_on_now_replaces_what_was_on_before(database: Database, anna: int) -> None:
+    play_id = database.do(a_play)
+    start = putting(anna, "start:1", action=Action.START, mark=False, at=NOW - timedelta(seconds=2), play_id=play_id)
+    other = replace(start, key="start:2", at=NOW)
+
+    old, new = put(database, start, other)
+
+    assert states(database) == {old: "superseded", new: "waiting"}
+
+
+def test_a_watched_mark_is_never_replaced(database: Database, anna: int) -> None:
+    play_id = database.do(a_play)
+    start = putting(anna, "start:1", action=Action.START, mark=False, play_id=play_id)
+
+    mark, _ = put(database, putting(anna, "watched:1", at=NOW - timedelta(minutes=1), play_id=play_id), start)
+
+    assert states(database)[mark] == "waiting"
+
+
+def test_what_was_worth_telling_live_expires_and_a_mark_does_not(database: Database, anna: int) -> None:
+    start = replace(putting(anna, "start:1"), action=Action.START, mark=False)
+    live, mark = put(database, start, putting(anna, "watched:1"))
+
+    database.do(lambda connection: outbox.expire(connection, NOW + timedelta(minutes=11)))
+
+    assert states(database) == {live: "expired", mark: "waiting"}
+
+
+def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+    (lane,) = claim(database)
+    settle(database, settlement(lane, state="waiting", outcome="snooze", park=Park.SIGNED_OUT, attempts=0, due_at=NOW))
+    put(database, putting(anna, "watched:3"))
+
+    while_parked = (set(states(database).values()), claim(database, NOW + timedelta(days=9)))
+    freed = database.do(lambda connection: outbox.unpark(connection, anna, NOW))
+    (after,) = claim(database)
+
+    assert while_parked == ({"parked"}, [])
+    assert freed == 3
+    assert [row.key for row in after.rows] == ["watched:1", "watched:2", "watched:3"]
+    assert {row.attempts for row in after.rows} == {0}
+
+
+def test_the_dead_come_back_when_asked_and_the_done_do_not(database: Database, anna: int) -> None:
+    dead, done = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+    (lane,) = claim(database)
+    settle(database, settlement(lane, 0, state="dead", outcome="dead", release=False), settlement(lane, 1))
+
+    revived = database.do(lambda connection: outbox.revive(connection, [dead, done], NOW))
+    (after,) = claim(database)
+
+    assert revived == 1
+    assert [row.id for row in after.rows] == [dead]
+    assert after.rows[0].unsure
+
+
+def test_an_unsent_part_of_a_claim_is_given_back_as_never_tried(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+    (lane,) = claim(database)
+    settle(database, settlement(lane, 0, unclaim=[lane.rows[1].id]))
+
+    (after,) = claim(database)
+
+    assert [(row.key, row.claimed) for row in after.rows] == [("watched:2", False)]
+
+
+def test_leases_of_a_killed_process_are_forgotten_at_start(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"))
+    claim(database)
+
+    database.do(outbox.forget_leases)
+    (lane,) = claim(database)
+
+    assert lane.rows[0].claimed
+
+
+def test_no_more_lanes_are_claimed_than_asked_for(database: Database) -> None:
+    accounts = [database.do(lambda connection, n=n: account_of(connection, f"p{n}")) for n in range(5)]
+    put(database, *(putting(account_id, "watched:1") for account_id in accounts))
+
+    first, rest = claim(database, lanes=2), claim(database, lanes=8)
+
+    assert (len(first), len(rest)) == (2, 3)
+
+
+def test_the_next_due_time_is_that_of_the_lane_that_is_free_first(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1", at=NOW - timedelta(minutes=1)))
+    hold = NOW + timedelta(minutes=7)
+    database.do(lambda connection: connection.execute(update(account).values(held_until=hold)))
+
+    due = database.ask(lambda connection: outbox.next_due(connection, ["trakt"]))
+
+    assert due == hold
+
+
+def test_a_skipped_delivery_waits_once_its_rule_is_gone(database: Database, anna: int) -> None:
+    (made,) = put(database, putting(anna, "rate:1.0", mark=False, action=Action.RATE, skipped="switched off"))
+
+    before = states(database)[made]
+    put(database, putting(anna, "rate:1.0", mark=False, action=Action.RATE))
+
+    assert (before, states(database)[made]) == ("skipped", "waiting")
+
+
+def test_a_play_row_can_be_deleted_without_losing_what_was_told(database: Database, anna: int) -> None:
+    (made,) = put(database, putting(anna, "watched:7", play_id=database.do(a_play)))
+
+    database.do(lambda connection: connection.execute(play.delete()))
+
+    assert states(database)[made] == "waiting"
