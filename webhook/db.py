@@ -8,6 +8,7 @@ connection, so nothing ever waits on a lock inside the process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -52,6 +53,7 @@ class Database:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._writing: Connection | None = None
         self.writes = 0
         self.commits = 0
 
@@ -103,6 +105,7 @@ class Database:
             waiting, going = self._take()
             if waiting:
                 self._commit(waiting)
+        self._let_go()
 
     def _take(self) -> tuple[list[Waiting], bool]:
         """Everything that waits, up to a batch; blocks for the first. False when it is time to end."""
@@ -132,13 +135,31 @@ class Database:
 
     def _transact(self, waiting: list[Waiting]) -> list[Any]:
         answers: list[Any] = []
-        with unavailable(), self.engine.begin() as connection:
-            for job, entries in groupby(waiting, key=lambda entry: entry.job):
-                items = [entry.item for entry in entries]
-                answers += job(connection, items)
+        connection = self._connection()
+        try:
+            with unavailable(), connection.begin():
+                for job, entries in groupby(waiting, key=lambda entry: entry.job):
+                    items = [entry.item for entry in entries]
+                    answers += job(connection, items)
+        except Exception:
+            self._let_go()
+            raise
         self.commits += 1
         self.writes += len(waiting)
         return answers
+
+    def _connection(self) -> Connection:
+        """The writer's own connection, kept from one transaction to the next; a new one after a fault."""
+        if self._writing is None:
+            with unavailable():
+                self._writing = self.engine.connect()
+        return self._writing
+
+    def _let_go(self) -> None:
+        if self._writing is not None:
+            with contextlib.suppress(Exception):
+                self._writing.close()
+            self._writing = None
 
     @staticmethod
     def _answer(answers: list[tuple[Waiting, Any]]) -> None:
@@ -206,7 +227,7 @@ def fresh_ids(connection: Connection, table: Table, count: int) -> list[int]:
     """Ids for rows about to be inserted, in order, so that many rows can go in one statement."""
     if connection.dialect.name == "sqlite":
         # Safe because every transaction here holds the write lock from its BEGIN on.
-        last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        last = connection.exec_driver_sql(f"SELECT max(id) FROM {table.name}").scalar() or 0
         return list(range(last + 1, last + 1 + count))
     sequence = func.pg_get_serial_sequence(table.name, "id")
     drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).table_valued("n"))

@@ -232,7 +232,7 @@ def succeeded(base: Settlement, done: Done) -> Settlement:
 
 def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) -> Settlement:
     """What a decision means for the delivery and its lane."""
-    base = replace(base, reason=decision.reason, answer=decision.answer or base.answer, unsure=row.unsure)
+    base = replace(base, reason=decision.reason, answer=decision.answer or base.answer)
     match decision:
         case Retry():
             return tried(base, decision, row, lane)
@@ -254,7 +254,7 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
 def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settlement:
     """Another try later, unless patience has run out."""
     attempts = base.attempts + 1
-    unsure = row.unsure or decision.unsure
+    unsure = base.unsure or decision.unsure
     if base.now - row.created_at > retry.PATIENCE:
         why = f"given up after {retry.PATIENCE.days} days and {attempts} tries: {decision.reason}"
         return replace(base, state="dead", outcome="dead", reason=why, attempts=attempts, unsure=unsure)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, update
 
 from webhook.db import Database, fresh_ids
-from webhook.tables import webhook
+from webhook.tables import to_ms, webhook
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +34,31 @@ class Inbox:
         return await self.database.write(kept, received)
 
 
+COLUMNS = ("id", "source", "token_id", "received_at", "content_type", "raw", "state", "reason")
+PLACES = {"qmark": "?", "pyformat": "%s"}
+
+
 def kept(connection: Connection, waiting: list[Received]) -> list[int]:
+    """Insert all that wait in one statement, by the driver itself: this is the hottest path there is."""
     ids = fresh_ids(connection, webhook, len(waiting))
-    rows = [{"id": made, **asdict(received)} for made, received in zip(ids, waiting, strict=True)]
-    connection.execute(insert(webhook), rows)
+    place = PLACES[connection.dialect.paramstyle]
+    places = ", ".join([place] * len(COLUMNS))
+    statement = f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"
+    connection.exec_driver_sql(statement, [row(*entry) for entry in zip(ids, waiting, strict=True)])
     return ids
+
+
+def row(made: int, received: Received) -> tuple[object, ...]:
+    return (
+        made,
+        received.source,
+        received.token_id,
+        to_ms(received.received_at),
+        received.content_type,
+        received.raw,
+        received.state,
+        received.reason,
+    )
 
 
 def replay(connection: Connection, ids: Collection[int]) -> int:

@@ -97,6 +97,6 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
 
 def backoff(attempts: int, jitter: random.Random | None = None) -> timedelta:
     """The pause after this many attempts: full jitter below a doubling ceiling, capped at six hours."""
-    ceiling = min(FIRST * 2 ** min(attempts, 20), CAP)
-    # Jitter needs no cryptography; half of the ceiling is kept so that a pause is never nothing.
-    return ceiling * (0.5 + (jitter or random).random() / 2)
+    ceiling: timedelta = min(FIRST * 2 ** min(attempts, 20), CAP)
+    # Jitter needs no cryptography; a second at least, so that a pause is never nothing.
+    return timedelta(seconds=(jitter or random).uniform(1.0, ceiling.total_seconds()))

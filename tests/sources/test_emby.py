@@ -153,3 +153,10 @@ def test_extras_of_a_film_are_not_the_film(load: Any, received_at: datetime, ext
     payload["Item"]["ExtraType"] = extra
 
     assert parse(payload, received_at) == Ignored(reason)
+
+
+def test_the_server_is_known_by_the_item_too(load: Any, received_at: datetime) -> None:
+    payload = load("emby/episode-unpaused")
+    del payload["Server"]
+
+    assert only(parse(payload, received_at)).server == "e1" * 16

@@ -355,3 +355,47 @@ def test_what_does_not_say_what_happened_is_unreadable(
 ) -> None:
     with pytest.raises(Unreadable, match="Jellyfin"):
         parse(payload, received_at)
+
+
+@pytest.mark.parametrize(("paused", "action"), [(True, Action.PAUSE), (False, Action.PROGRESS)])
+def test_the_unofficial_plugins_progress_tells_where_and_on_what(
+    load: Any, received_at: datetime, paused: bool, action: Action
+) -> None:
+    payload = load("jellyfin/unofficial-double-episode-watched") | {"Event": "Progress"}
+    payload["Session"]["PlayState"]["IsPaused"] = paused
+
+    outcome = parse(payload, received_at)
+
+    assert not isinstance(outcome, Ignored)
+    assert [event.action for event in outcome] == [action, action]
+    assert (outcome[0].position_ms, outcome[0].player_id) == (2_600_000, "device-9")
+
+
+def test_the_unofficial_plugin_starts_though_its_session_was_paused(load: Any, received_at: datetime) -> None:
+    payload = load("jellyfin/unofficial-double-episode-watched") | {"Event": "Play"}
+    payload["Session"]["PlayState"]["IsPaused"] = True
+
+    outcome = parse(payload, received_at)
+
+    assert not isinstance(outcome, Ignored)
+    assert outcome[0].action is Action.START
+
+
+@pytest.mark.parametrize(
+    ("data", "actions"),
+    [({"Rating": 8}, [Action.RATE]), ({"IsFavorite": True}, [Action.FAVOURITE]), ({}, [])],
+)
+def test_the_unofficial_plugins_rate_is_a_rating_or_the_heart(
+    load: Any, received_at: datetime, data: dict[str, Any], actions: list[Action]
+) -> None:
+    payload = load("jellyfin/unofficial-double-episode-watched") | {"Event": "Rate"}
+    payload["Item"] |= {"UserData": data, "IndexNumberEnd": None}
+
+    outcome = parse(payload, received_at)
+
+    said = [] if isinstance(outcome, Ignored) else [event.action for event in outcome]
+    assert said == actions
+
+
+def test_a_series_is_known_by_its_title(load: Any, received_at: datetime) -> None:
+    assert only(parse(load("jellyfin/series-added"), received_at)).item.title == "Harbour Street"

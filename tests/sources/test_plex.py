@@ -356,3 +356,43 @@ def test_an_empty_server_uuid_is_unknown(load: Any, received_at: datetime) -> No
     payload["Server"]["uuid"] = ""
 
     assert only(parse(payload, received_at)).server is None
+
+
+def test_a_show_has_a_title_and_a_year(load: Any, received_at: datetime) -> None:
+    item = only(parse(load("plex/show-added"), received_at)).item
+
+    assert (item.title, item.year, item.ids.tvdb) == ("Harbour Street", 2018, 880001)
+
+
+def test_a_seasons_number_is_its_index(load: Any, received_at: datetime) -> None:
+    item = only(parse(load("plex/season-added"), received_at)).item
+
+    assert isinstance(item, Season)
+    assert (item.season, item.ids.tvdb, item.show_ids) == (3, 990051, Ids(plex="5f00000000000000000000a1"))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"live": "1"}, "live_tv"),
+        ({"librarySectionType": "livetv"}, "live_tv"),
+        ({"subtype": "trailer"}, "trailer"),
+        ({"subtype": "featurette"}, "trailer"),
+        ({"extraType": 5}, "trailer"),
+        ({"subtype": "themeSong"}, "theme"),
+    ],
+)
+def test_one_sign_is_enough_to_know_what_is_no_film(
+    load: Any, received_at: datetime, told: dict[str, Any], reason: str
+) -> None:
+    payload = load("plex/recording-watched")
+    payload["Metadata"] |= told
+
+    assert parse(payload, received_at) == Ignored(reason)
+
+
+def test_a_rating_may_stand_in_the_metadata_alone(load: Any, received_at: datetime) -> None:
+    payload = load("plex/movie-rated-with-a-number")
+    del payload["rating"]
+
+    assert only(parse(payload, received_at)).rating == 4

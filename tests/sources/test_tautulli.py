@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Movie, Track, Unreadable
+from webhook.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Track, Unreadable
 from webhook.sources.tautulli import parse, template
 
 
@@ -169,3 +169,31 @@ def test_parameters_left_unfilled_say_nothing(received_at: datetime) -> None:
     written = json.loads(template())
 
     assert parse(written | {"action": "play", "media_type": "movie"}, received_at) == Ignored("no_ids")
+
+
+def test_a_range_in_the_shape_of_plex_is_an_event_for_each(load: Any, received_at: datetime) -> None:
+    payload = load("tautulli/plex-shape-watched") | {"event": "tautulli.created"}
+    payload["Metadata"]["index"] = "6-7"
+
+    outcome = parse(payload, received_at)
+
+    assert not isinstance(outcome, Ignored)
+    assert [event.item.number for event in outcome if isinstance(event.item, Episode)] == [6, 7]
+
+
+def test_a_season_and_a_show_have_the_shows_ids(load: Any, received_at: datetime) -> None:
+    payload = load("tautulli/episode-watched") | {"guid": "com.plexapp.agents.thetvdb://880001/3"}
+
+    season = only(parse(payload | {"action": "created", "media_type": "season"}, received_at)).item
+    show = only(parse(payload | {"action": "created", "media_type": "show"}, received_at)).item
+
+    assert isinstance(season, Season)
+    assert (season.season, season.year, season.ids) == (3, 2021, Ids())
+    assert season.show_ids == Ids(tvdb=880001, imdb="tt8800001")
+    assert (show.title, show.year, show.ids) == ("Harbour Street", 2018, Ids(tvdb=880001, imdb="tt8800001"))
+
+
+def test_a_track_keeps_its_plex_id(load: Any, received_at: datetime) -> None:
+    item = only(parse(load("tautulli/track-started"), received_at)).item
+
+    assert item.ids.plex == "5f00000000000000000000d1"

@@ -5,15 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from webhook.web import health, shell
+from webhook.web.api import Api, Gate
+from webhook.web.pages import Pages
+from webhook.web.sign_in import Passwords, Sessions
 
 if TYPE_CHECKING:
     from webhook.app import Service
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    async def healthz(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("ok\n")
+    """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
+    passwords = Passwords(service.settings)
+    sessions = Sessions(service, passwords)
+    gate, pages = Gate(service.database, sessions), Pages(service, sessions, passwords)
+    inside = [*health.routes(service, gate), *Api(service, gate).routes(), *pages.routes()]
+    if root := service.settings.root_path.rstrip("/"):
+        inside.append(Route(root, to_root(root)))
+    return [Mount("", shell.web(inside, pages.error))]
 
-    return [Route("/healthz", healthz)]
+
+def to_root(root: str) -> object:
+    async def endpoint(request: Request) -> Response:
+        return RedirectResponse(f"{root}/")
+
+    return endpoint

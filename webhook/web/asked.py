@@ -75,8 +75,9 @@ class Params:
 
 
 def clean(value: str, longest: int = LONGEST) -> bool:
-    """Whether both databases can keep it: no NUL, no half character, not too long."""
-    return len(value) <= longest and value.isprintable()
+    """Whether both databases can keep it: no NUL, no half of a character, not too long."""
+    halved = any("\ud800" <= letter <= "\udfff" for letter in value)
+    return len(value) <= longest and "\0" not in value and not halved
 
 
 def whole(value: str) -> int | None:

@@ -1,6 +1,179 @@
-"""What a visitor may change: replay, retry, claims, people and filters; each one transaction."""
+"""What a visitor may change: replay, retry, claims, people and filters; each in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import batched if False else islice
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from webhook import clock, inbox, outbox, people, trace
+from webhook.db import Database, fresh_ids
+from webhook.event import Action, Kind
+from webhook.rules import ALWAYS
+from webhook.tables import account, person, webhook
+from webhook.trackers import Tracker
+from webhook.web import views
+from webhook.web.asked import LONGEST, clean
+from webhook.web.shell import Problem
+from webhook.web.views import STUCK, Visitor
+
+R = TypeVar("R")
+
+CHUNK = 500  # how many ids go into one statement
+LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
+
+
+async def write(database: Database, change: Callable[[Connection], R]) -> R:
+    """What the change gives, once it is committed together with whatever else waits."""
+    return await database.write(each, change)
+
+
+def each(connection: Connection, waiting: list[Callable[[Connection], R]]) -> list[R]:
+    return [change(connection) for change in waiting]
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+
+
+# --- webhooks
+
+
+def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
+    """Let one webhook be interpreted again; 1, or 0 where it waits for that already."""
+    if not views.allowed(connection, visitor, [webhook_id]):
+        raise Problem(404, f"There is no webhook {webhook_id}.")
+    row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
+    if row[0]:
+        raise Problem(
+            409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."
+        )
+    return inbox.replay(connection, [webhook_id])
+
+
+def replay_all(connection: Connection, visitor: Visitor, state: str | None, source: str | None) -> int:
+    ids = views.matching_webhooks(connection, visitor, state, source)
+    return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
+
+
+# --- deliveries
+
+
+def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
+    """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
+    if views.one_delivery(connection, visitor, delivery_id) is None:
+        raise Problem(404, f"There is no delivery {delivery_id}.")
+    return outbox.revive(connection, [delivery_id], clock.now())
+
+
+def retry_all(
+    connection: Connection, visitor: Visitor, state: str | None, tracker: str | None, name: str | None
+) -> int:
+    """Try all these again, by default all that are stuck; how many that were."""
+    states = [state] if state else STUCK
+    ids = [
+        found for one in states for found in trace.matching(connection, one, tracker, visitor.only or name)
+    ]
+    if state is not None and state not in outbox.STUCK:
+        return 0
+    for chunk in chunks(ids):
+        outbox.revive(connection, chunk, clock.now())
+    return len(ids)
+
+
+# --- people
+
+
+def somebody(connection: Connection, visitor: Visitor, name: str) -> Row[Any]:
+    """The person of that name; somebody else than the visitor's own is not found."""
+    if visitor.only not in (None, name) or not clean(name):
+        raise Problem(404, "There is nobody of that name whom you may see.")
+    try:
+        return people.by_name(connection, name)
+    except people.Unknown as error:
+        raise Problem(404, said(error)) from error
+
+
+def said(error: people.Unknown) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:] + "."
+
+
+def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) -> None:
+    """A new person, with an account at every tracker that needs no sign-in."""
+    now = clock.now()
+    try:
+        with connection.begin_nested():
+            person_id = people.add(connection, name, now)
+    except people.Unknown as error:
+        raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
+    except IntegrityError as error:
+        raise Problem(409, f"name: there is a person called {name} already.") from error
+    for tracker in built.values():
+        if tracker.sign_in == "none":
+            add_home(connection, person_id, tracker)
+
+
+def add_home(connection: Connection, person_id: int, tracker: Tracker) -> None:
+    (made,) = fresh_ids(connection, account, 1)
+    tells = sorted(action.value for action in {*ALWAYS, Action.UNWATCHED} & tracker.tells)
+    values = {"id": made, "person_id": person_id, "tracker": tracker.name, "tells": tells, "rules": {}}
+    connection.execute(insert(account), {**values, "failures": 0, "created_at": clock.now()})
+
+
+def claim(connection: Connection, name: str, wanted: str) -> int:
+    """How many identities the person claims by it."""
+    try:
+        return len(people.claim(connection, name, wanted, clock.now()))
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def release(connection: Connection, name: str, wanted: str) -> int:
+    try:
+        return people.release(connection, name, wanted)
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
+    """The identity that is to be claimed or released, checked; raises Problem."""
+    wanted = given.get("identity")
+    if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
+        raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
+    try:
+        source, user, server = people.spelled(wanted)
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+    if source not in sources:
+        raise Problem(422, f"identity: {source[:30]} is not a source; there are {', '.join(sources)}.")
+    if max(len(user.casefold()), len(user), len(server or "")) > LONGEST:
+        raise Problem(422, f"identity: a user or a server has at most {LONGEST} characters.")
+    return wanted
+
+
+def set_filters(connection: Connection, person_id: int, filters: Mapping[str, Any]) -> None:
+    connection.execute(update(person).where(person.c.id == person_id).values(filters=dict(filters)))
+
+
+def filters_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters as they are stored, checked; raises Problem."""
+    for name in given:
+        if name not in (*LISTS, "home_videos"):
+            raise Problem(422, f"{name[:50]} is not a filter; there are {', '.join(LISTS)}, home_videos.")
+    kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
+    if unknown := set(kept.get("kinds", ())) - set(Kind):
+        raise Problem(422, f"kinds: {sorted(unknown)[0]} is none of {', '.join(Kind)}.")
+    home_videos = given.get("home_videos", False)
+    if not isinstance(home_videos, bool):
+        raise Problem(422, "home_videos must be true or false.")
+    return {**kept, "home_videos": home_videos}
+
+
+def texts(name: str, given: Any) -> list[str]:
+    fine = isinstance(given, list) and len(given) <= LONGEST
+    if not fine or not all(isinstance(entry, str) and entry and clean(entry) for entry in given):
+        raise Problem(422, f"{name} must be a list of at most {LONGEST} texts.")
+    return list(dict.fromkeys(given))

@@ -1,0 +1,68 @@
+# `make run` starts Watchmark, `make test` runs its tests; each first prepares .venv as far as it needs.
+# Wanted beside make: Python 3.11 or newer, named by PYTHON=… where `python3` is an older one.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export PYTHONUNBUFFERED := 1
+
+.PHONY: setup run demo test soak check bench lock clean
+
+setup: .venv/.runtime .venv/.dev  ## everything the other targets need, then stop
+
+run: .venv/.runtime
+	@exec $(BIN)/watchmark serve
+
+demo: .venv/.runtime
+	@exec $(BIN)/watchmark demo
+
+test: setup
+	$(BIN)/pytest -n auto
+
+soak: setup
+	$(BIN)/pytest -n auto -m soak
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/deptry .
+
+bench: setup
+	$(BIN)/python -m bench
+
+# Pins anew what pyproject.toml asks for. The tool for that is fetched into a folder that is thrown away.
+LOCK := uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-header --extra postgres --group build pyproject.toml
+
+lock:
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && \
+	"$$dir/bin/pip" install --quiet uv && \
+	"$$dir/bin/"$(LOCK) --output-file requirements.lock && \
+	"$$dir/bin/"$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock && \
+	sed -i '1i # Written by `make lock` from pyproject.toml: exactly these files, from whatever index pip is set up with.' \
+		requirements.lock requirements-dev.lock
+
+clean:
+	rm -rf .venv
+
+# --- .venv, in two steps that are each done once until what they are made of changes
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Watchmark needs Python 3.11 or newer. Name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: sudo apt install python3-venv" >&2; \
+		exit 1; }
+
+.venv/.runtime: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing what Watchmark needs into .venv"
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock | .venv/.runtime
+	@echo "Installing what its tests and checks need into .venv"
+	@$(PIP) --require-hashes --requirement requirements-dev.lock
+	@touch $@

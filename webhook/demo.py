@@ -1,0 +1,511 @@
+"""The demo: a scripted evening of viewing on loopback, with fake trackers and no account anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, func, select
+
+from webhook import accounts, clock, people, remote, shipped, trace
+from webhook import app as house
+from webhook import settings as environment
+from webhook.credentials import Credentials, Seal, seal
+from webhook.db import Database
+from webhook.settings import SettingsError
+from webhook.tables import delivery, webhook
+from webhook.trackers import DeviceCode, SignInFailed, Tracker
+
+Json = dict[str, Any]
+Told = Callable[[str], None]
+
+PASSWORD = "an evening at home"
+PAUSE = 4.0
+"""Seconds between two scenes for who watches it."""
+
+PATIENCE = 30.0
+"""Seconds in which a scene must have come to its end."""
+
+THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
+"""About what Plex sends along with every webhook."""
+
+MATRIX: Json = {
+    "title": "The Matrix",
+    "year": 1999,
+    "duration": 8_160_000,
+    "Guid": [{"id": "imdb://tt0133093"}, {"id": "tmdb://603"}, {"id": "tvdb://169"}],
+}
+SHOW: Json = {
+    "title": "Game of Thrones",
+    "year": 2011,
+    "ids": {"tvdb": 121361, "imdb": "tt0944947", "tmdb": 1399},
+    "episodes": [
+        {"season": 3, "number": 9, "title": "The Rains of Castamere", "ids": {"tvdb": 4517466}},
+        {"season": 3, "number": 10, "title": "Mhysa", "ids": {"tvdb": 4517467}},
+    ],
+}
+CATALOGUE: Json = {
+    "movies": [
+        {"title": "The Matrix", "year": 1999, "ids": {"imdb": "tt0133093", "tmdb": 603}, "runtime": 136}
+    ],
+    "shows": [SHOW],
+}
+PLEX_SERVER = {"title": "Living room", "uuid": "demo-plex-server"}
+JELLYFIN_SERVER = "d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
+EPISODE_MS = 3_120_000
+TICKS = 10_000
+
+SCRIPT: Json = {
+    "webhooks": {"interpreted": 10, "unclaimed": 1, "ignored": 1, "quarantined": 1},
+    "plays": {"watched": 3},
+    "deliveries": {"done": 12},
+    "trackers": {"trakt": {"watched": 3}, "tvtime": {"episodes": 2, "movies": 1}},
+}
+"""What the evening comes to when everything goes as it should."""
+
+
+# --- what the media servers send
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A webhook as it goes over the wire; `answer` is the status it should be answered with."""
+
+    source: str
+    content_type: str
+    body: bytes
+    answer: int = 200
+
+
+def plex(event: str, offset: int | None = None, *, user: str = "anna", **about: Any) -> Request:
+    """What Plex sends: a form with the payload and a thumbnail."""
+    metadata = {
+        "librarySectionType": "movie",
+        "librarySectionTitle": "Films",
+        "type": "movie",
+        **MATRIX,
+        **about,
+    }
+    if offset is not None:
+        metadata["viewOffset"] = offset
+    payload = {
+        "event": event,
+        "Account": {"id": 1, "title": user},
+        "Server": PLEX_SERVER,
+        "Player": {"title": f"{user}'s television", "uuid": f"player-of-{user}", "local": True},
+        "Metadata": metadata,
+    }
+    return form(orjson.dumps(payload))
+
+
+def form(payload: bytes, answer: int = 200) -> Request:
+    boundary = b"----watchmark"
+    head = b'--%b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+    parts = head % (boundary, b"payload", b"\r\nContent-Type: application/json", payload)
+    parts += head % (boundary, b"thumb", b'; filename="thumb.jpg"\r\nContent-Type: image/jpeg', THUMBNAIL)
+    kind = f"multipart/form-data; boundary={boundary.decode()}"
+    return Request(source="plex", content_type=kind, body=parts + b"--%b--\r\n" % boundary, answer=answer)
+
+
+def jellyfin(kind: str, number: int, percent: float, **more: Any) -> Request:
+    """What Jellyfin's plugin sends: JSON that calls itself text."""
+    episode = next(one for one in SHOW["episodes"] if one["number"] == number)
+    payload = {
+        "NotificationType": kind,
+        "UtcTimestamp": datetime.now(UTC).isoformat(),
+        "ServerId": JELLYFIN_SERVER,
+        "ServerName": "Attic",
+        "NotificationUsername": "anna",
+        "UserId": "a1" * 16,
+        "DeviceId": "anna-tablet",
+        "DeviceName": "Anna's tablet",
+        "ItemId": f"{number:032x}",
+        "ItemType": "Episode",
+        "Name": episode["title"],
+        "SeriesName": SHOW["title"],
+        "SeasonNumber": episode["season"],
+        "EpisodeNumber": number,
+        "Year": 2013,
+        "Provider_tvdb": str(episode["ids"]["tvdb"]),
+        "RunTimeTicks": EPISODE_MS * TICKS,
+        "PlaybackPositionTicks": int(EPISODE_MS * percent / 100) * TICKS,
+        **more,
+    }
+    return Request(source="jellyfin", content_type="text/plain; charset=utf-8", body=orjson.dumps(payload))
+
+
+def tautulli(action: str) -> Request:
+    """The same film, as Tautulli reports it from the same server."""
+    payload = {
+        "action": action,
+        "media_type": "movie",
+        "server_machine_id": PLEX_SERVER["uuid"],
+        "username": "anna",
+        "player": "anna's television",
+        "title": "The Matrix",
+        "year": "1999",
+        "imdb_id": "tt0133093",
+        "themoviedb_id": "603",
+        "duration_ms": str(MATRIX["duration"]),
+        "progress_percent": "91",
+    }
+    return Request(source="tautulli", content_type="application/json", body=orjson.dumps(payload))
+
+
+# --- the evening
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """A moment of the evening: what is said of it, what is sent, and what befalls Trakt before it."""
+
+    says: str
+    sends: Callable[[], Request]
+    trouble: Mapping[str, Any] | None = None
+
+
+def film(percent: float) -> int:
+    return int(MATRIX["duration"] * percent / 100)
+
+
+def scenes(trouble: int) -> list[Scene]:
+    """The evening; Trakt answers 503 so many times."""
+    away = {"route": "POST /scrobble/stop", "status": 503, "times": trouble}
+    return [
+        Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),
+        Scene(says="She pauses it to fetch something to drink.", sends=lambda: plex("media.pause", film(41))),
+        Scene(says="She goes on.", sends=lambda: plex("media.resume", film(41))),
+        Scene(says="Plex says that the film is watched.", sends=lambda: plex("media.scrobble", film(91))),
+        Scene(says="Tautulli says the same again: it counts once.", sends=lambda: tautulli("watched")),
+        Scene(says="The credits are over, and Plex says stop.", sends=lambda: plex("media.stop", film(97))),
+        Scene(
+            says="Anna starts an episode of Game of Thrones on Jellyfin.",
+            sends=lambda: jellyfin("PlaybackStart", 9, 0),
+        ),
+        Scene(
+            says="It is as good as over …", sends=lambda: jellyfin("PlaybackProgress", 9, 96, IsPaused=False)
+        ),
+        Scene(
+            says="… and the next one starts by itself: no stop ever comes for the first.",
+            sends=lambda: jellyfin("PlaybackStart", 10, 0),
+        ),
+        Scene(
+            says="That one ends while Trakt is away (503): TV Time is told at once, Trakt when it is back.",
+            sends=lambda: jellyfin("PlaybackStop", 10, 98, PlayedToCompletion=True),
+            trouble=away,
+        ),
+        Scene(
+            says="Ben, whom nobody here claims, watches something: it waits for a claim.",
+            sends=lambda: plex("media.play", 0, user="ben"),
+        ),
+        Scene(
+            says="A trailer runs before the next film: it is ignored, with the reason.",
+            sends=lambda: plex("media.play", 0, type="clip", subtype="trailer", extraType=1, Guid=[]),
+        ),
+        Scene(
+            says="A webhook arrives broken: it is refused, and kept all the same.",
+            sends=lambda: form(b'{"event": "media.play", "Account": {"title": "an', answer=400),
+        ),
+    ]
+
+
+class NotAsScripted(Exception):
+    """The evening went another way; the message says where."""
+
+
+# --- what runs
+
+
+def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
+    """Play the evening and, unless it is for `once`, stay. The exit code: 1 where it was not as scripted."""
+    told = teller(as_json)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="watchmark-demo-") as folder:
+            stage = set_up(stack, Path(folder), port, paced=not (fast or once))
+            try:
+                return asyncio.run(evening(stage, told, fast=fast or once, once=once, as_json=as_json))
+            finally:
+                stack.close()  # before the folder goes
+    except (NotAsScripted, SignInFailed, SettingsError, httpx.HTTPError) as error:
+        print(f"watchmark: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def teller(as_json: bool) -> Told:
+    """Says a sentence; on stderr where stdout is for a script."""
+    return lambda sentence: print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """Everything that runs: the service and the two fakes, and a way to the service's data."""
+
+    trakt: str
+    tvtime: str
+    service: Mapping[str, Any]
+    process: subprocess.Popen[str]
+    environ: Mapping[str, str]
+
+
+def set_up(stack: ExitStack, folder: Path, port: int, *, paced: bool) -> Stage:
+    """Start the fakes and then the service that is pointed at them, each a process of its own."""
+    clean = surroundings()
+    trakt, _ = stack.enter_context(process(fake("trakt"), clean, folder))
+    tvtime, _ = stack.enter_context(process(fake("tvtime"), clean, folder))
+    environ = {
+        **clean,
+        "DATA_DIR": str(folder),
+        "PORT": str(port),
+        "LOG_LEVEL": "warning",
+        "TRAKT_CLIENT_ID": "fake-client-id",
+        "TRAKT_CLIENT_SECRET": "fake-client-secret",
+        "TRAKT_API_URL": trakt["url"],
+        "TRAKT_AUTH_URL": trakt["url"],
+        "TRAKT_WRITES_PER_SECOND": "1" if paced else "0",
+        "TVTIME_URL": tvtime["url"],
+        "TVTIME_WRITES_PER_SECOND": "1" if paced else "0",
+    }
+    serve = [sys.executable, "-m", "webhook", "serve", "--json"]
+    service, running = stack.enter_context(process(serve, environ, folder))
+    return Stage(trakt=trakt["url"], tvtime=tvtime["url"], service=service, process=running, environ=environ)
+
+
+def surroundings() -> dict[str, str]:
+    """The environment without any setting of ours, or file that might hold one: nothing real is touched."""
+    ours = {
+        environment.variable(prefix, field)
+        for _, prefix, cls in house.setting_groups()
+        for field in cls.model_fields
+    }
+    kept = {name: value for name, value in os.environ.items() if name not in ours and name[-5:] != "_FILE"}
+    paths = [str(shipped.PACKAGE.parent), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "NO_PROXY": "127.0.0.1,localhost"}
+
+
+def fake(name: str) -> list[str]:
+    """The command that runs a fake tracker: in a wheel it lies in the package, in a checkout in tests."""
+    try:
+        folder = shipped.folder("fakes")
+    except FileNotFoundError:
+        folder = shipped.folder("tests/fakes")
+    package = ".".join(folder.relative_to(shipped.PACKAGE.parent).parts)
+    return [sys.executable, "-m", f"{package}.{name}", "--port", "0"]
+
+
+@contextmanager
+def process(
+    command: list[str], environ: Mapping[str, str], folder: Path
+) -> Iterator[tuple[Json, subprocess.Popen[str]]]:
+    """A process and the JSON that its first line says; ended, and waited for, at the end.
+
+    In a session of its own, so that a Ctrl-C is answered in order: the service first.
+    """
+    running = subprocess.Popen(
+        command, env=dict(environ), cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        if not line:
+            raise NotAsScripted(f"{' '.join(command[1:4])} did not start.")
+        yield orjson.loads(line), running
+    finally:
+        running.terminate()
+        try:
+            running.wait(20)
+        except subprocess.TimeoutExpired:
+            running.kill()
+        if running.stdout is not None:
+            running.stdout.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The service's data, as a command beside it opens them; the `Parts` that accounts work with."""
+
+    database: Database
+    seal: Seal
+    credentials: Credentials
+    trackers: Mapping[str, Tracker]
+
+
+async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: bool) -> int:
+    settings = environment.load(stage.environ)
+    database = Database(settings.database, checkpoint=False)
+    try:
+        async with remote.client() as http:
+            sealed = seal(settings)
+            built = house.build_trackers(stage.environ, http)
+            books = Books(database, sealed, Credentials(database, sealed), built)
+            announce(stage, told, as_json and not once)
+            await sign_in(stage, books, http, told)
+            await play(stage, database, http, told, fast=fast)
+            summary = await sum_up(stage, database, http)
+            wrong = [name for name, wanted in SCRIPT.items() if summary[name] != wanted]
+            show(summary, told, as_json and once)
+            for name in wrong:
+                told(f"Not as scripted: {name} should be {SCRIPT[name]}, and is {summary[name]}.")
+            if once:
+                return int(bool(wrong))
+            told(f"That was the evening. Look around: {stage.service['url']}  (Ctrl-C ends it)")
+            return await stay(stage)
+    finally:
+        database.close()
+
+
+def announce(stage: Stage, told: Told, as_json: bool) -> None:
+    if as_json:
+        fakes = {"trakt": stage.trakt, "tvtime": stage.tvtime}
+        print(orjson.dumps({**stage.service, "fakes": fakes}).decode(), flush=True)
+    told(f"Watchmark is at {stage.service['url']}")
+    told(f"Sign in as its owner with this link: {stage.service['welcome']}")
+    told(f"A Trakt that is none is at {stage.trakt}, a TV Time that is none at {stage.tvtime}")
+
+
+async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Told) -> None:
+    """Connect the first person to both trackers, by the ways in that the real ones have."""
+    ready = [
+        (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST, "interval": 1}),
+        (f"{stage.trakt}/_control/catalogue", CATALOGUE),
+        (f"{stage.tvtime}/_control/users", {"name": people.FIRST, "password": PASSWORD}),
+    ]
+    for url, body in ready:
+        (await http.post(url, json=body)).raise_for_status()
+    me = books.database.do(claims)
+    told("anna is you, on Plex and on Jellyfin.")
+
+    def shown(code: DeviceCode) -> None:
+        told(f"Trakt wants the code {code.user_code} typed in at {code.url}; the fake agrees by itself.")
+
+    trakt = await accounts.connect_device(books, me, "trakt", shown)
+    tvtime = await accounts.connect_password(books, me, "tvtime", people.FIRST, PASSWORD)
+    for name, connected in (("Trakt", trakt), ("TV Time", tvtime)):
+        if not connected.verdict.works:
+            raise NotAsScripted(f"The sign-in to {name} does not work: {connected.verdict.reason}")
+        told(f"You are signed in to {name} as {connected.verdict.name}.")
+
+
+def claims(connection: Connection) -> int:
+    for identity in ("plex:anna", "jellyfin:anna"):
+        people.claim(connection, people.FIRST, identity, clock.now())
+    return int(people.by_name(connection, people.FIRST).id)
+
+
+async def play(stage: Stage, database: Database, http: httpx.AsyncClient, told: Told, *, fast: bool) -> None:
+    for scene in scenes(trouble=1 if fast else 3):
+        told(scene.says)
+        if scene.trouble is not None:
+            (await http.post(f"{stage.trakt}/_control/faults", json=scene.trouble)).raise_for_status()
+        webhook_id = await send(stage, http, scene.sends())
+        await settled(database, webhook_id)
+        await asyncio.sleep(0 if fast else PAUSE)
+
+
+async def send(stage: Stage, http: httpx.AsyncClient, request: Request) -> int:
+    """Send it as a media server does; the webhook's number."""
+    url = stage.service["webhooks"][request.source]
+    answer = await http.post(url, content=request.body, headers={"Content-Type": request.content_type})
+    if answer.status_code != request.answer:
+        raise NotAsScripted(f"A webhook of {request.source} was answered {answer.status_code}: {answer.text}")
+    return int(answer.json()["webhook"])
+
+
+async def settled(database: Database, webhook_id: int) -> None:
+    """Wait until a webhook is interpreted and nothing that it led to waits any more."""
+    ends = time.monotonic() + PATIENCE
+    while not await database.read(lambda connection: at_rest(connection, webhook_id)):
+        if time.monotonic() > ends:
+            raise NotAsScripted(f"Webhook {webhook_id} came to no end within {PATIENCE:.0f} seconds.")
+        await asyncio.sleep(0.02)
+
+
+def at_rest(connection: Connection, webhook_id: int) -> bool:
+    state = connection.execute(select(webhook.c.state).where(webhook.c.id == webhook_id)).scalar()
+    waits = select(delivery.c.id).where(delivery.c.state == "waiting").limit(1)
+    return state not in (None, "received") and connection.execute(waits).first() is None
+
+
+async def stay(stage: Stage) -> int:
+    """Until Ctrl-C, or until the service has ended."""
+    while stage.process.poll() is None:
+        await asyncio.sleep(0.5)
+    return 1
+
+
+# --- what came of it
+
+
+async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> Json:
+    webhooks = select(webhook.c.state, func.count()).group_by(webhook.c.state)
+    counted = await database.read(lambda connection: dict(map(tuple, connection.execute(webhooks).all())))
+    plays = await database.read(lambda connection: trace.plays(connection)["items"])
+    deliveries = await database.read(trace.counts)
+    watched = Counter("watched" if one["watched_at"] else "unfinished" for one in plays)
+    return {
+        "webhooks": counted,
+        "plays": dict(watched),
+        "deliveries": deliveries,
+        "trackers": {"trakt": await at_trakt(stage, http), "tvtime": await at_tvtime(stage, http)},
+    }
+
+
+async def at_trakt(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
+    me = await theirs(stage.trakt, http)
+    return {"watched": len(me["history"])}
+
+
+async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
+    me = await theirs(stage.tvtime, http)
+    return {"episodes": len(me["watched"]), "movies": len(me["movies"])}
+
+
+async def theirs(fake: str, http: httpx.AsyncClient) -> Json:
+    """What a fake has kept of us."""
+    state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
+    found: Json = state["users"][people.FIRST]
+    return found
+
+
+def show(summary: Mapping[str, Any], told: Told, as_json: bool) -> None:
+    if as_json:
+        print(orjson.dumps(summary).decode(), flush=True)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, numbers in rows(summary):
+        table.add_row(name, numbers)
+    console = Console(width=100, markup=False, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    told(captured.get().rstrip())
+
+
+def rows(summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name in ("webhooks", "plays", "deliveries"):
+        yield name, words(summary[name])
+    for name, numbers in summary["trackers"].items():
+        yield f"at {name}", words(numbers)
+
+
+def words(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in numbers.items())

@@ -1,0 +1,74 @@
+"""The addresses that are pasted into the senders, and what else setting one up takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+
+from webhook import people, sources
+from webhook.settings import SettingsError
+from webhook.web.sign_in import base
+from webhook.web.views import Visitor
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+IN_QUERY = frozenset({"plex"})  # Plex masks a parameter called token in its own log, and nothing in a path
+
+
+def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:
+    """Each source with its address, for every valid webhook token that is the visitor's to know."""
+    rows = [
+        row
+        for row in people.valid_tokens(connection, "webhook")
+        if visitor.everything or row.person_id == visitor.person_id
+    ]
+    return [
+        {
+            "source": name,
+            "label": module.LABEL,
+            "token": row.id,
+            "token_name": row.name,
+            "url": address(here, name, secret),
+            "steps": [step.format(url=address(here, name, secret)) for step in module.SETUP],
+            "template": template(name),
+        }
+        for row in rows
+        if (secret := opened(service, row.sealed)) is not None
+        for name, module in sources.modules().items()
+    ]
+
+
+def opened(service: Service, sealed: str) -> str | None:
+    """The token, or None where it was sealed with a key that is gone."""
+    try:
+        return str(service.seal.open(sealed))
+    except SettingsError:
+        return None
+
+
+def address(here: str, source: str, secret: str) -> str:
+    if source in IN_QUERY:
+        return f"{here}/webhooks/{source}?token={quote(secret)}"
+    return f"{here}/webhooks/{source}/{quote(secret)}"
+
+
+def address_of(service: Service, request: Request) -> str:
+    """Where this service is reached: BASE_URL, or else as the visitor has just reached it."""
+    if service.settings.base_url:
+        return service.settings.address
+    host = request.headers.get("host")
+    if not host:
+        return service.settings.address
+    return f"{request.url.scheme}://{host}{base(service.settings, request)}"
+
+
+def template(source: str) -> str | None:
+    """What is pasted into the sender, or None where the source needs nothing pasted or is none."""
+    module = sources.modules().get(source)
+    written = getattr(module, "template", None)
+    return None if written is None else cast(Callable[[], str], written)()

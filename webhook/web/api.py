@@ -1,0 +1,324 @@
+"""The JSON API under /api/v1: everything the pages show and do, for scripts."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import people, sources, trace, trackers
+from webhook.db import Database
+from webhook.web import changes, views
+from webhook.web.addresses import address_of, addresses, template
+from webhook.web.asked import Params, id_of, json_object
+from webhook.web.changes import write
+from webhook.web.openapi import document
+from webhook.web.shell import Problem
+from webhook.web.sign_in import Sessions, by_id, same_site
+from webhook.web.views import DELIVERY_STATES, STATES, Visitor
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+Answer = Callable[[Request, Visitor], Awaitable[Any]]
+
+FRESH = 2.0
+"""Seconds for which the known tokens are believed, as at the door for webhooks."""
+
+READS = frozenset({"GET", "HEAD"})
+WAYS_IN = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
+HOW = "Send an API token as Authorization: Bearer …; make one with: watchmark token new --kind api"
+
+
+class Gate:
+    """Lets in who has an API token, or has signed in with this browser."""
+
+    def __init__(self, database: Database, sessions: Sessions) -> None:
+        self.database = database
+        self.sessions = sessions
+        self.known: dict[str, Visitor] = {}
+        self.read_at = -FRESH
+
+    async def admit(self, request: Request) -> Visitor:
+        """Who asks; raises Problem 401, or 403 where another site asks in the name of who signed in."""
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            visitor = await self.bearer(secret.strip())
+        else:
+            visitor = await self.sessions.visitor(request)
+            self.own_page(request, visitor)
+        if visitor is None:
+            raise Problem(401, HOW, WAYS_IN)
+        return visitor
+
+    def own_page(self, request: Request, visitor: Visitor | None) -> None:
+        settings = self.sessions.service.settings
+        if visitor and request.method not in READS and not same_site(request, settings):
+            raise Problem(403, "With a sign-in only our own pages may change things; use an API token.")
+
+    async def bearer(self, secret: str) -> Visitor | None:
+        """Whose token it is. Takes the same time whichever token is wrong."""
+        digest = people.digest(secret)
+        age = time.monotonic() - self.read_at
+        if age > FRESH or (digest not in self.known and age > FRESH / 10):
+            self.known = await self.database.read(keys)
+            self.read_at = time.monotonic()
+        found = None
+        for known, visitor in self.known.items():
+            if hmac.compare_digest(known, digest):
+                found = visitor
+        return found
+
+
+def keys(connection: Connection) -> dict[str, Visitor]:
+    """The valid API tokens, by digest, each with what it lets see."""
+    return {row.digest: holder(connection, row.person_id) for row in people.valid_tokens(connection, "api")}
+
+
+def holder(connection: Connection, person_id: int | None) -> Visitor:
+    row = None if person_id is None else by_id(connection, person_id)
+    if row is None:
+        return Visitor(everything=True)
+    return Visitor(person_id=row.id, name=row.name, everything=row.owner)
+
+
+class Api:
+    def __init__(self, service: Service, gate: Gate) -> None:
+        self.service = service
+        self.gate = gate
+        self.database = service.database
+
+    def routes(self) -> list[BaseRoute]:
+        guarded = [Route(f"/api/v1{path}", self.guarded(table), methods=[*table]) for path, table in self.table()]
+        return [
+            Route("/api/v1/openapi.json", self.openapi),
+            Route("/api/v1/templates/{source}", self.template),
+            *guarded,
+        ]
+
+    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+        return [
+            ("/webhooks", {"GET": self.webhooks}),
+            ("/webhooks/replay", {"POST": self.replay_all}),
+            ("/webhooks/{id}", {"GET": self.webhook}),
+            ("/webhooks/{id}/replay", {"POST": self.replay}),
+            ("/deliveries", {"GET": self.deliveries}),
+            ("/deliveries/retry", {"POST": self.retry_all}),
+            ("/deliveries/{id}", {"GET": self.delivery}),
+            ("/deliveries/{id}/retry", {"POST": self.retry}),
+            ("/plays", {"GET": self.plays}),
+            ("/people", {"GET": self.people, "POST": self.add_person}),
+            ("/people/{name:path}/claim", {"POST": self.claim}),
+            ("/people/{name:path}/release", {"POST": self.release}),
+            ("/people/{name:path}/filters", {"PUT": self.filters}),
+            ("/identities", {"GET": self.identities}),
+            ("/accounts", {"GET": self.accounts}),
+            ("/urls", {"GET": self.urls}),
+        ]
+
+    def guarded(self, table: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            visitor = await self.gate.admit(request)
+            return as_json(await table[method](request, visitor))
+
+        return endpoint
+
+    # --- webhooks
+
+    async def webhooks(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        chosen = {
+            "limit": params.limit(),
+            "after": params.after(),
+            "state": params.choice("state", STATES),
+            "source": params.choice("source", sources.modules()),
+        }
+        return await self.database.read(lambda connection: views.webhooks(connection, visitor, **chosen))
+
+    async def webhook(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        found = await self.database.read(lambda connection: views.one_webhook(connection, visitor, wanted))
+        return found_or(found, f"There is no webhook {wanted}.")
+
+    async def replay(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        replayed = await write(self.database, lambda connection: changes.replay(connection, visitor, wanted))
+        self.service.interpreter.news.set()
+        return {"replayed": replayed, "webhook": await self.webhook(request, visitor)}
+
+    async def replay_all(self, request: Request, visitor: Visitor) -> Any:
+        params = await filters(request, ("state", "source"))
+        state, source = params.choice("state", STATES), params.choice("source", sources.modules())
+        if state is None and source is None:
+            raise Problem(400, "state or source must say which webhooks are meant.")
+        replayed = await write(
+            self.database, lambda connection: changes.replay_all(connection, visitor, state, source)
+        )
+        self.service.interpreter.news.set()
+        return {"replayed": replayed}
+
+    # --- deliveries
+
+    async def deliveries(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        state, tracker = delivery_filters(params)
+        name = await self.person(params, visitor)
+        limit, after = params.limit(), params.after()
+        return await self.database.read(
+            lambda connection: trace.deliveries(
+                connection, limit=limit, after=after, state=state, tracker=tracker, person_name=name
+            )
+        )
+
+    async def delivery(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        found = await self.database.read(lambda connection: views.one_delivery(connection, visitor, wanted))
+        return found_or(found, f"There is no delivery {wanted}.")
+
+    async def retry(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        retried = await write(self.database, lambda connection: changes.retry(connection, visitor, wanted))
+        self.service.interpreter.told.set()
+        return {"retried": retried, "delivery": await self.delivery(request, visitor)}
+
+    async def retry_all(self, request: Request, visitor: Visitor) -> Any:
+        params = await filters(request, ("state", "tracker", "person"))
+        state, tracker = delivery_filters(params)
+        name = await self.person(params, visitor)
+        retried = await write(
+            self.database, lambda connection: changes.retry_all(connection, visitor, state, tracker, name)
+        )
+        self.service.interpreter.told.set()
+        return {"retried": retried}
+
+    # --- plays, people, accounts
+
+    async def plays(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        name = await self.person(params, visitor)
+        limit, after, since = params.limit(), params.after(), params.moment("since")
+        return await self.database.read(
+            lambda connection: trace.plays(
+                connection, limit=limit, after=after, person_name=name, since=since
+            )
+        )
+
+    async def people(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: views.people(connection, visitor))
+
+    async def add_person(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        name = Params(await json_object(request)).text("name") or ""
+        await write(
+            self.database, lambda connection: changes.add_person(connection, self.service.trackers, name)
+        )
+        return await self.shown(visitor, name.strip())
+
+    async def claim(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        return await self.identity_changed(request, visitor, changes.claim)
+
+    async def release(self, request: Request, visitor: Visitor) -> Any:
+        return await self.identity_changed(request, visitor, changes.release)
+
+    async def identity_changed(
+        self, request: Request, visitor: Visitor, change: Callable[[Connection, str, str], int]
+    ) -> Any:
+        name = request.path_params["name"]
+        wanted = changes.identity_given(await json_object(request), sources.modules())
+
+        def changed(connection: Connection) -> int:
+            changes.somebody(connection, visitor, name)
+            return change(connection, name, wanted)
+
+        await write(self.database, changed)
+        self.service.interpreter.news.set()
+        return await self.shown(visitor, name)
+
+    async def filters(self, request: Request, visitor: Visitor) -> Any:
+        name = request.path_params["name"]
+        chosen = changes.filters_given(await json_object(request))
+
+        def changed(connection: Connection) -> None:
+            person = changes.somebody(connection, visitor, name)
+            changes.set_filters(connection, person.id, chosen)
+
+        await write(self.database, changed)
+        return await self.shown(visitor, name)
+
+    async def identities(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: views.unclaimed(connection, visitor))
+
+    async def accounts(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: views.accounts(connection, visitor))
+
+    async def urls(self, request: Request, visitor: Visitor) -> Any:
+        here = address_of(self.service, request)
+        return await self.listed(lambda connection: addresses(connection, self.service, visitor, here))
+
+    # --- open to everybody
+
+    async def template(self, request: Request) -> Response:
+        text = template(request.path_params["source"])
+        if text is None:
+            raise Problem(404, "There is no such source, or it needs no template.")
+        return PlainTextResponse(text)
+
+    async def openapi(self, request: Request) -> Response:
+        return as_json(document(address_of(self.service, request)))
+
+    # ---
+
+    async def listed(self, question: Callable[[Connection], list[dict[str, Any]]]) -> dict[str, Any]:
+        """A list that is never long, in the shape of those that are."""
+        return {"items": await self.database.read(question), "next": None}
+
+    async def shown(self, visitor: Visitor, name: str) -> Any:
+        everybody = await self.database.read(lambda connection: views.people(connection, visitor))
+        found = next((person for person in everybody if person["name"] == name), None)
+        return found_or(found, "There is nobody of that name.")
+
+    async def person(self, params: Params, visitor: Visitor) -> str | None:
+        """The person that a filter names: anybody for the owner, only oneself for others."""
+        name = params.text("person")
+        if visitor.only is not None:
+            if name not in (None, visitor.only):
+                raise Problem(403, f"person: only {visitor.only} may be asked about here.")
+            return visitor.only
+        if name is not None and name not in await self.database.read(views.names):
+            raise Problem(400, "person must be the name of somebody here; see /api/v1/people.")
+        return name
+
+
+async def filters(request: Request, names: tuple[str, ...]) -> Params:
+    """The filter of a change to many, in the address or in the body; a name with a slip is refused."""
+    params = Params({**request.query_params, **await json_object(request, required=False)})
+    params.only(names)
+    return params
+
+
+def delivery_filters(params: Params) -> tuple[str | None, str | None]:
+    return params.choice("state", DELIVERY_STATES), params.choice("tracker", trackers.modules())
+
+
+def owner_only(visitor: Visitor) -> None:
+    if not visitor.everything:
+        raise Problem(403, "Only the owner may do this.")
+
+
+def found_or(found: Any, otherwise: str) -> Any:
+    if found is None:
+        raise Problem(404, otherwise)
+    return found
+
+
+def as_json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")

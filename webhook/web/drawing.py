@@ -1,0 +1,116 @@
+"""Drawing: templates, and how times, items and states are written for people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from webhook.web.views import DELIVERY_STATES, STATES
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+TONES = {
+    "interpreted": "good",
+    "done": "good",
+    "working": "good",
+    "playing": "good",
+    "received": "wait",
+    "waiting": "wait",
+    "paused": "wait",
+    "unclaimed": "warn",
+    "unmatched": "warn",
+    "parked": "warn",
+    "quarantined": "bad",
+    "dead": "bad",
+}
+"""The colour of a state; what is not named here is quiet. The word always stands beside the colour."""
+
+ACTIONS = {
+    "start": "started",
+    "pause": "paused",
+    "resume": "resumed",
+    "stop": "stopped",
+    "watched": "watched",
+    "unwatched": "marked not watched",
+    "rate": "rated",
+    "unrate": "rating removed",
+    "add": "added to the library",
+    "favourite": "loved",
+    "unfavourite": "no longer loved",
+    "progress": "progress",
+}
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,  # titles are whatever a file on somebody's disk is called
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "moment": moment,
+        "titled": titled,
+        "tone": lambda state: TONES.get(state, "quiet"),
+        "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
+        "did": lambda action: ACTIONS.get(action, action),
+        "sent": sent,
+        "span": span,
+    }
+    made.globals["version"] = fingerprint()
+    return made
+
+
+def fingerprint() -> str:
+    """Changes with the style sheet, so that browsers may keep it."""
+    return hashlib.sha256((STATIC / "style.css").read_bytes()).hexdigest()[:10]
+
+
+def draw(template: str, known: Mapping[str, Any]) -> str:
+    return environment().get_template(template).render(known)
+
+
+def moment(stamped: str) -> str:
+    """A time of the API as it is shown: 22 Nov 2026, 20:15:09 UTC."""
+    return datetime.fromisoformat(stamped).strftime("%-d %b %Y, %H:%M:%S UTC")
+
+
+def titled(entry: Mapping[str, Any]) -> str:
+    """An item in one line: Show S3 E9 – Title (2013)."""
+    title, year = entry.get("title"), entry.get("year")
+    if entry.get("kind") in ("episode", "season"):
+        named = " – ".join(part for part in (head(entry), title) if part)
+        return named or "an episode without a name"
+    if artist := entry.get("artist"):
+        title = f"{artist} – {title}"
+    named = title or f"a {entry.get('kind') or 'thing'} without a name"
+    return f"{named} ({year})" if year else named
+
+
+def head(entry: Mapping[str, Any]) -> str:
+    numbers = [f"{letter}{entry[name]}" for letter, name in (("S", "season"), ("E", "number")) if entry.get(name) is not None]
+    return " ".join(part for part in (entry.get("show"), *numbers) if part)
+
+
+def span(ms: int | None) -> str:
+    """A length as a player shows it: 1:02:03."""
+    if ms is None:
+        return "–"
+    seconds = ms // 1000
+    minutes, hours = seconds // 60 % 60, seconds // 3600
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def sent(value: Any) -> str:
+    """What was sent to a tracker, as text."""
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
