@@ -17,10 +17,10 @@ demo: .venv/.runtime
 	@exec $(BIN)/watchmark demo
 
 test: setup
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -q -n auto
 
 soak: setup
-	$(BIN)/pytest -n auto -m soak
+	$(BIN)/pytest -q -n auto -m soak
 
 check: setup
 	$(BIN)/ruff format --check .

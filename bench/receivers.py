@@ -38,6 +38,7 @@ def watchmark(keep: bool) -> tuple[Starlette, str]:
 
 
 def main(kind: str) -> None:
+    sys.setswitchinterval(0.0005)
     made, path = (Starlette(routes=[Route("/", empty, methods=["POST"])]), "/") if kind == "empty" else watchmark(kind == "store")
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

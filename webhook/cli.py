@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 WELCOME = "welcome"
 WELCOME_LASTS = timedelta(hours=24)
+SHORTEST = 8  # characters of a password, as on the pages
 BY_QUERY = frozenset({"plex"})  # Plex masks a parameter called token in its own log
 CHUNK = 500
 STUCK = ("unmatched", "parked", "dead")
@@ -709,6 +710,8 @@ def people_password(name: Name, as_json: Json = False) -> None:
     with opened() as at:
         row = at.database.ask(lambda connection: people.by_name(connection, name))
         (password,) = asked(f"Password for {name}: ")
+        if len(password) < SHORTEST:
+            raise Failed(f"A password has at least {SHORTEST} characters.")
         at.database.do(lambda connection: set_password(connection, row.id, password))
     say(as_json, {"person": name, "password": True}, f"{name} has a new password.")
 
@@ -1082,9 +1085,9 @@ def doctor(
     found = []
     for finding in examine(online):
         found.append(finding)
-        todo = f" {finding.do}" if finding.do else ""
+        todo = f". {finding.do}" if finding.do else ""
         if not as_json:
-            say(False, None, f"{finding.level:<8}{finding.about}: {finding.says}{todo}")
+            say(False, None, f"{finding.level:<8}{finding.about}: {finding.says.removesuffix('.')}{todo}")
     if as_json:
         say(True, {"findings": [asdict(finding) for finding in found], "problems": problems(found)})
     if problems(found):
@@ -1127,7 +1130,7 @@ def look_at_settings(environ: Environ) -> Iterator[Finding]:
         except SettingsError as error:
             yield problem(name, str(error))
             continue
-        yield fine(name, "is set up") if given else noted(name, "is off", account_book.not_set_up(name))
+        yield fine(name, "is set up") if given else noted(name, account_book.not_set_up(name))
 
 
 def look_at_folder(settings: Settings) -> Iterator[Finding]:

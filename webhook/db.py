@@ -29,6 +29,8 @@ Job = Callable[[Connection, list[Any]], Sequence[Any]]
 BATCH = 256
 FULL = 4000
 BUSY_MS = 5000
+QUIET = 1.0
+LOG_PAGES = 1000
 
 
 class Unavailable(Exception):
@@ -47,6 +49,7 @@ class Database:
 
     def __init__(self, url: str, *, synchronous: str = "FULL", checkpoint: bool = True) -> None:
         self.url = url
+        self.checkpoint = checkpoint
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = engine(url, synchronous=synchronous, checkpoint=checkpoint)
         self._reading = engine(url, read_only=True) if self.sqlite else self.engine
@@ -54,6 +57,7 @@ class Database:
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._writing: Connection | None = None
+        self._dirty = False
         self.writes = 0
         self.commits = 0
 
@@ -105,12 +109,18 @@ class Database:
             waiting, going = self._take()
             if waiting:
                 self._commit(waiting)
+                self._dirty = True
+            elif self._dirty:
+                self._checkpoint()
         self._let_go()
 
     def _take(self) -> tuple[list[Waiting], bool]:
-        """Everything that waits, up to a batch; blocks for the first. False when it is time to end."""
+        """Everything that waits, up to a batch; nothing after a quiet second. False: it is time to end."""
         waiting: list[Waiting] = []
-        entry = self._queue.get()
+        try:
+            entry = self._queue.get(timeout=QUIET)
+        except queue.Empty:
+            return [], True
         while entry is not None:
             waiting.append(entry)
             if len(waiting) >= BATCH:
@@ -154,6 +164,15 @@ class Database:
             with unavailable():
                 self._writing = self.engine.connect()
         return self._writing
+
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the database while nobody waits, so that a burst need not."""
+        self._dirty = False
+        if self.sqlite and self.checkpoint:
+            with contextlib.suppress(Exception):
+                cursor = self._connection().connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor.close()
 
     def _let_go(self) -> None:
         if self._writing is not None:
@@ -205,7 +224,7 @@ def engine(
         "journal_size_limit=67108864",
         "fullfsync=ON",
         "secure_delete=ON",
-        f"wal_autocheckpoint={1000 if checkpoint and not read_only else 0}",
+        f"wal_autocheckpoint={LOG_PAGES if checkpoint and not read_only else 0}",
     ]
     if read_only:
         pragmas.append("query_only=ON")

@@ -237,12 +237,10 @@ def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
     told = teller(as_json)
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
-        with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="watchmark-demo-") as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="watchmark-demo-"))
             stage = set_up(stack, Path(folder), port, paced=not (fast or once))
-            try:
-                return asyncio.run(evening(stage, told, fast=fast or once, once=once, as_json=as_json))
-            finally:
-                stack.close()  # before the folder goes
+            return asyncio.run(evening(stage, told, fast=fast or once, once=once, as_json=as_json))
     except (NotAsScripted, SignInFailed, SettingsError, httpx.HTTPError) as error:
         print(f"watchmark: {error}", file=sys.stderr)
         return 1
@@ -413,7 +411,7 @@ def claims(connection: Connection) -> int:
 
 
 async def play(stage: Stage, database: Database, http: httpx.AsyncClient, told: Told, *, fast: bool) -> None:
-    for scene in scenes(trouble=1 if fast else 3):
+    for scene in scenes(trouble=1 if fast else 2):
         told(scene.says)
         if scene.trouble is not None:
             (await http.post(f"{stage.trakt}/_control/faults", json=scene.trouble)).raise_for_status()
@@ -508,4 +506,6 @@ def rows(summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def words(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in numbers.items())
+    return ", ".join(
+        f"{number} {name.removesuffix('s') if number == 1 else name}" for name, number in numbers.items()
+    )

@@ -111,7 +111,8 @@ class Episode:
     """An episode. `numbering` says what season and number count.
 
     `aired` is the common order. `mapped` numbers need a mapping list first (HAMA's tvdb2 to
-    tvdb6 and AniDB modes): they must not be told to a tracker as they are.
+    tvdb6, AniDB past its first season, DVD and absolute orders): they must not be told to a
+    tracker as they are.
     """
 
     kind: ClassVar[Kind] = Kind.EPISODE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -28,7 +29,7 @@ def routes(service: Service) -> list[BaseRoute]:
     return [Mount("", shell.web(inside, pages.error))]
 
 
-def to_root(root: str) -> object:
+def to_root(root: str) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         return RedirectResponse(f"{root}/")
 

@@ -64,7 +64,7 @@ def address_of(service: Service, request: Request) -> str:
     host = request.headers.get("host")
     if not host:
         return service.settings.address
-    return f"{request.url.scheme}://{host}{base(service.settings, request)}"
+    return f"{request.scope['scheme']}://{host}{base(service.settings, request)}"
 
 
 def template(source: str) -> str | None:

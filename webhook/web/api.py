@@ -96,7 +96,9 @@ class Api:
         self.database = service.database
 
     def routes(self) -> list[BaseRoute]:
-        guarded = [Route(f"/api/v1{path}", self.guarded(table), methods=[*table]) for path, table in self.table()]
+        guarded = [
+            Route(f"/api/v1{path}", self.guarded(table), methods=[*table]) for path, table in self.table()
+        ]
         return [
             Route("/api/v1/openapi.json", self.openapi),
             Route("/api/v1/templates/{source}", self.template),
@@ -135,13 +137,13 @@ class Api:
 
     async def webhooks(self, request: Request, visitor: Visitor) -> Any:
         params = Params(request.query_params)
-        chosen = {
-            "limit": params.limit(),
-            "after": params.after(),
-            "state": params.choice("state", STATES),
-            "source": params.choice("source", sources.modules()),
-        }
-        return await self.database.read(lambda connection: views.webhooks(connection, visitor, **chosen))
+        limit, after = params.limit(), params.after()
+        state, source = webhook_filters(params)
+        return await self.database.read(
+            lambda connection: views.webhooks(
+                connection, visitor, limit=limit, after=after, state=state, source=source
+            )
+        )
 
     async def webhook(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
@@ -156,7 +158,7 @@ class Api:
 
     async def replay_all(self, request: Request, visitor: Visitor) -> Any:
         params = await filters(request, ("state", "source"))
-        state, source = params.choice("state", STATES), params.choice("source", sources.modules())
+        state, source = webhook_filters(params)
         if state is None and source is None:
             raise Problem(400, "state or source must say which webhooks are meant.")
         replayed = await write(
@@ -303,6 +305,10 @@ async def filters(request: Request, names: tuple[str, ...]) -> Params:
     params = Params({**request.query_params, **await json_object(request, required=False)})
     params.only(names)
     return params
+
+
+def webhook_filters(params: Params) -> tuple[str | None, str | None]:
+    return params.choice("state", STATES), params.choice("source", sources.modules())
 
 
 def delivery_filters(params: Params) -> tuple[str | None, str | None]:

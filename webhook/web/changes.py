@@ -47,9 +47,7 @@ def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
         raise Problem(404, f"There is no webhook {webhook_id}.")
     row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
     if row[0]:
-        raise Problem(
-            409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."
-        )
+        raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again.")
     return inbox.replay(connection, [webhook_id])
 
 

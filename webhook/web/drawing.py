@@ -86,26 +86,30 @@ def moment(stamped: str) -> str:
 
 
 def titled(entry: Mapping[str, Any]) -> str:
-    """An item in one line: Show S3 E9 – Title (2013)."""
+    """An item in one line: Show S3 E9 - Title (2013)."""
     title, year = entry.get("title"), entry.get("year")
     if entry.get("kind") in ("episode", "season"):
-        named = " – ".join(part for part in (head(entry), title) if part)
+        named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
         return named or "an episode without a name"
     if artist := entry.get("artist"):
-        title = f"{artist} – {title}"
+        title = f"{artist} \N{EN DASH} {title}"
     named = title or f"a {entry.get('kind') or 'thing'} without a name"
     return f"{named} ({year})" if year else named
 
 
 def head(entry: Mapping[str, Any]) -> str:
-    numbers = [f"{letter}{entry[name]}" for letter, name in (("S", "season"), ("E", "number")) if entry.get(name) is not None]
+    numbers = [
+        f"{letter}{entry[name]}"
+        for letter, name in (("S", "season"), ("E", "number"))
+        if entry.get(name) is not None
+    ]
     return " ".join(part for part in (entry.get("show"), *numbers) if part)
 
 
 def span(ms: int | None) -> str:
     """A length as a player shows it: 1:02:03."""
     if ms is None:
-        return "–"
+        return "?"
     seconds = ms // 1000
     minutes, hours = seconds // 60 % 60, seconds // 3600
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"

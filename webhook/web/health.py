@@ -172,9 +172,7 @@ def stored(rows: dict[str, list[Any]]) -> list[Metric]:
     times = [(source, to_ms(moment) / 1000) for source, moment in rows["last"]]
     return [
         gauge("webhooks", "Webhooks in each state", ["state"], rows["webhooks"]),
-        gauge(
-            "deliveries", "Deliveries by tracker and state", ["tracker", "state"], rows["deliveries"]
-        ),
+        gauge("deliveries", "Deliveries by tracker and state", ["tracker", "state"], rows["deliveries"]),
         gauge("oldest_waiting_seconds", "How old the oldest waiting one is", ["tracker"], ages),
         gauge("parked_accounts", "Accounts that wait for a person", ["tracker", "reason"], rows["parked"]),
         gauge("last_webhook_timestamp_seconds", "When a source last sent anything", ["source"], times),

@@ -27,8 +27,9 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def thing(required: Sequence[str] = (), **properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(required or properties)}
+def thing(**properties: Schema) -> Schema:
+    """An object that always has all of these."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def listed(item: Schema) -> Schema:
@@ -125,7 +126,11 @@ PLAY = thing(
     player=TEXT,
     library=TEXT,
 )
-TEXTS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 200}, "maxItems": 200}
+TEXTS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": 200},
+    "maxItems": 200,
+}
 FILTERS: Schema = {
     "type": "object",
     "additionalProperties": False,
@@ -153,7 +158,10 @@ ACCOUNT = thing(
 )
 SCHEMAS: Mapping[str, Schema] = {
     "Problem": thing(
-        type={"type": "string"}, title={"type": "string"}, status={"type": "integer"}, detail={"type": "string"}
+        type={"type": "string"},
+        title={"type": "string"},
+        status={"type": "integer"},
+        detail={"type": "string"},
     ),
     "Event": thing(**EVENT),
     "Webhook": thing(**WEBHOOK),
@@ -192,7 +200,12 @@ def paging() -> list[Schema]:
     limit: Schema = {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT}
     return [
         {"name": "limit", "in": "query", "schema": limit},
-        {"name": "after", "in": "query", "schema": ID, "description": "The cursor `next` of the page before."},
+        {
+            "name": "after",
+            "in": "query",
+            "schema": ID,
+            "description": "The cursor `next` of the page before.",
+        },
     ]
 
 
@@ -237,7 +250,9 @@ def paths() -> dict[str, dict[str, Schema]]:
         },
         "/webhooks/{id}": {"get": operation("One webhook with its whole trace", ref("WebhookTrace"), by_id)},
         "/webhooks/{id}/replay": {
-            "post": operation("Interpret it again", thing(replayed=number, webhook=ref("WebhookTrace")), by_id)
+            "post": operation(
+                "Interpret it again", thing(replayed=number, webhook=ref("WebhookTrace")), by_id
+            )
         },
         "/webhooks/replay": {
             "post": operation("Interpret many again", thing(replayed=number), [state, source])
@@ -265,7 +280,9 @@ def paths() -> dict[str, dict[str, Schema]]:
         },
         "/people": {
             "get": operation("Everybody, with the identities they claim", listed(ref("Person"))),
-            "post": operation("Add a person", ref("Person"), body=thing(name={"type": "string", "maxLength": 64})),
+            "post": operation(
+                "Add a person", ref("Person"), body=thing(name={"type": "string", "maxLength": 64})
+            ),
         },
         "/people/{name}/claim": {
             "post": operation("Let a person claim an identity", ref("Person"), by_name, identity)
@@ -279,7 +296,11 @@ def paths() -> dict[str, dict[str, Schema]]:
         "/urls": {"get": operation("The webhook addresses to paste", listed(ref("Url")))},
         "/templates/{source}": {
             "get": operation(
-                "What is pasted into the sender", {"type": "string"}, of_template, kind="text/plain", public=True
+                "What is pasted into the sender",
+                {"type": "string"},
+                of_template,
+                kind="text/plain",
+                public=True,
             )
         },
         "/openapi.json": {"get": operation("This document", {"type": "object"}, public=True)},

@@ -18,7 +18,7 @@ from webhook.web.addresses import address_of, addresses
 from webhook.web.asked import Params, clean, form, id_of, whole
 from webhook.web.changes import write
 from webhook.web.drawing import STATIC, draw
-from webhook.web.shell import Problem
+from webhook.web.shell import Problem, path_of
 from webhook.web.sign_in import (
     LONGEST,
     SHORTEST,
@@ -82,9 +82,10 @@ class Pages:
             visitor = await self.sessions.visitor(request)
             if visitor is not None:
                 return await draws(request, visitor)
+            path = here(request, base(self.service.settings, request))
             if from_outside(request):
-                return self.drawn(request, "outside.html", {"onward": outside_address(request)})
-            return self.to(request, f"/sign-in?{urlencode({'next': here(request)})}")
+                return self.drawn(request, "outside.html", {"onward": onward_from_outside(path)})
+            return self.to(request, f"/sign-in?{urlencode({'next': path})}")
 
         return endpoint
 
@@ -118,17 +119,20 @@ class Pages:
         status: int = 200,
     ) -> Response:
         token = self.sessions.form_token(visitor) if visitor else ""
+        prefix = base(self.service.settings, request)
         common = {
-            "base": base(self.service.settings, request),
+            "base": prefix,
             "visitor": visitor,
             "form_token": token,
-            "here": here(request),
+            "here": here(request, prefix),
             "said": said(request),
         }
         return HTMLResponse(draw(template, {**common, **known}), status)
 
     async def error(self, request: Request, status: int, detail: str) -> Response:
-        return self.drawn(request, "error.html", {"status": status, "detail": detail, "said": None}, status=status)
+        return self.drawn(
+            request, "error.html", {"status": status, "detail": detail, "said": None}, status=status
+        )
 
     # --- looking
 
@@ -155,7 +159,12 @@ class Pages:
         listed = await self.database.read(
             lambda connection: views.webhooks(connection, visitor, limit=limit, after=after, **chosen)
         )
-        known = {"chosen": chosen, "states": STATES, "sources": sources.modules(), "webhooks": listed["items"]}
+        known = {
+            "chosen": chosen,
+            "states": STATES,
+            "sources": sources.modules(),
+            "webhooks": listed["items"],
+        }
         return self.drawn(request, "webhooks.html", {**known, "older": older(chosen, listed)}, visitor)
 
     async def trace(self, request: Request, visitor: Visitor) -> Response:
@@ -191,8 +200,18 @@ class Pages:
                 views.names(connection) if visitor.everything else [],
             )
         )
-        known = {"deliveries": listed["items"], "older": older(chosen, listed), "counts": counts, "names": names}
-        choices = {"chosen": chosen, "states": DELIVERY_STATES, "trackers": trackers.modules(), "stuck": STUCK}
+        known = {
+            "deliveries": listed["items"],
+            "older": older(chosen, listed),
+            "counts": counts,
+            "names": names,
+        }
+        choices = {
+            "chosen": chosen,
+            "states": DELIVERY_STATES,
+            "trackers": trackers.modules(),
+            "stuck": STUCK,
+        }
         return self.drawn(request, "deliveries.html", {**known, **choices}, visitor)
 
     @staticmethod
@@ -337,9 +356,9 @@ class Kept(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def here(request: Request) -> str:
+def here(request: Request, prefix: str) -> str:
     """The path and query of this page, without what it last said."""
-    path = quote(request.scope["path"])
+    path = prefix + quote(path_of(request.scope))
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
     return f"{path}?{urlencode(kept)}" if kept else path
 
@@ -375,6 +394,5 @@ def from_outside(request: Request) -> bool:
     return request.headers.get("sec-fetch-site") == "cross-site" and not arrived
 
 
-def outside_address(request: Request) -> str:
-    path = here(request)
+def onward_from_outside(path: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}arrived=1"

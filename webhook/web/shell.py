@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, get_route_path
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhook.db import Unavailable
@@ -48,6 +48,12 @@ MACHINES = ("/api/", "/metrics", "/healthz", "/readyz")
 LATER = {"Retry-After": "30"}
 
 
+def path_of(scope: Scope) -> str:
+    """The path within the application, without what it is mounted under."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
 class Problem(Exception):
     """The request cannot be answered as asked; the detail is a sentence for whoever asked."""
 
@@ -77,7 +83,7 @@ class Shell:
         except ClientDisconnect:
             return
         except Exception:  # the application has answered 500 by now
-            log.exception("A page or an API call met a fault of ours.", route=get_route_path(scope))
+            log.exception("A page or an API call met a fault of ours.", route=path_of(scope))
 
 
 def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
@@ -120,7 +126,7 @@ class Faults:
     async def answer(
         self, request: Request, status: int, detail: str, headers: Mapping[str, str]
     ) -> Response:
-        if get_route_path(request.scope).startswith(MACHINES):
+        if path_of(request.scope).startswith(MACHINES):
             response = problem(status, detail)
         else:
             response = await self.page(request, status, detail)

@@ -71,9 +71,10 @@ class Passwords:
         if hashed is None and not self.nobody:
             self.nobody = hasher.hash(secrets.token_hex())
         try:
-            return hasher.verify(hashed or self.nobody, password) and hashed is not None
+            hasher.verify(hashed or self.nobody, password)
         except (Argon2Error, InvalidHashError):
             return False
+        return hashed is not None
 
     async def hashed(self, password: str) -> str:
         """The password as it is kept; raises Problem where it is too short."""
@@ -92,7 +93,7 @@ class Patience:
     failures: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
     def take(self, *keys: tuple[str, str]) -> int:
-        """0 and the try is counted, or the seconds to wait. Counted first, so that many at once are no way in."""
+        """0, and the try is counted beforehand so that many at once are no way in; or the seconds to wait."""
         now = time.monotonic()
         seconds = max(self.wait(key, now) for key in keys)
         if seconds:
@@ -158,9 +159,9 @@ class Sessions:
         response.delete_cookie(COOKIE, **self.bounds(request))
 
     def bounds(self, request: Request) -> dict[str, Any]:
-        """Where the cookie goes: this path only, no script, no other site, over TLS where that is how it came."""
+        """Where the cookie goes: to this path, to no script and no other site, over TLS if it came so."""
         settings = self.service.settings
-        secure = request.url.scheme == "https" or settings.base_url.startswith("https:")
+        secure = request.scope["scheme"] == "https" or settings.base_url.startswith("https:")
         path = base(settings, request) or "/"
         return {"path": path, "secure": secure, "httponly": True, "samesite": "strict"}
 
@@ -169,7 +170,7 @@ class Sessions:
 
 
 def same_site(request: Request, settings: Settings) -> bool | None:
-    """Whether a page of ours sent the request; None where the client says nothing of it (no browser does that)."""
+    """Whether a page of ours sent the request; None where the client, no browser then, does not say."""
     fetch_site = request.headers.get("sec-fetch-site")
     if fetch_site is not None:
         return fetch_site in ("same-origin", "none")
@@ -190,7 +191,9 @@ def authority(address: str) -> str | None:
 
 def refuse_other_sites(request: Request, settings: Settings) -> None:
     if same_site(request, settings) is False:
-        raise Problem(403, "This came from another site, so nothing was done. Open the page here and try again.")
+        raise Problem(
+            403, "This came from another site, so nothing was done. Open the page here and try again."
+        )
 
 
 # --- rows

@@ -1,0 +1,106 @@
+"""The demo, as a person or a script starts it: everything on loopback, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from webhook import demo
+
+ROOT = Path(__file__).parent.parent
+SOON = 60
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """One in which the demo would do harm if it listened to it."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_FILE")}
+    real = {"DATA_DIR": str(folder / "real"), "TRAKT_CLIENT_ID": "real", "ADMIN_PASSWORD": "of the real one"}
+    return {**kept, "PYTHONPATH": str(ROOT), **real}
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "webhook", "demo", *words]
+
+
+@contextmanager
+def staying(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Mapping[str, Any]]]:
+    """A demo that stays, and the JSON of its first line."""
+    process = subprocess.Popen(
+        command(*words), cwd=folder, env=environment(folder), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(SOON)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_the_evening_goes_as_scripted(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        command("--once", "--json"), cwd=tmp_path, env=environment(tmp_path), text=True,
+        capture_output=True, timeout=SOON, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == demo.SCRIPT
+
+
+def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
+    with staying(tmp_path, "--fast", "--port", "0", "--json") as (_, said):
+        assert said["welcome"].startswith(said["url"])
+
+    assert not (tmp_path / "real").exists()
+
+
+def test_an_evening_that_goes_another_way_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in environment(Path("nowhere")).keys() & {"TRAKT_CLIENT_ID", "ADMIN_PASSWORD", "DATA_DIR"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(demo.SCRIPT, "plays", {"watched": 4})
+
+    code = demo.run(port=0, fast=True, once=True, as_json=False)
+
+    assert code == 1
+    assert "Not as scripted: plays should be {'watched': 4}" in capsys.readouterr().out
+
+
+def test_a_demo_that_stays_can_be_looked_at_and_takes_its_fakes_along_when_it_ends(tmp_path: Path) -> None:
+    with staying(tmp_path, "--fast", "--port", "0", "--json") as (process, said):
+        alive = httpx.get(f"{said['url']}/healthz")
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(SOON)
+
+    assert alive.status_code == 200
+    assert code == 0
+    for url in (said["url"], *said["fakes"].values()):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = subprocess.run(
+            command("--once", "--port", str(port)), cwd=tmp_path, env=environment(tmp_path), text=True,
+            capture_output=True, timeout=SOON, check=False,
+        )  # fmt: skip
+
+    assert ended.returncode == 1
+    assert f"PORT={port} cannot be listened on" in ended.stderr
