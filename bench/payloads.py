@@ -7,7 +7,10 @@ import random
 from pathlib import Path
 
 BOUNDARY = "------------------------j4fq0bench0boundary0x"
-ROLES = [{"id": 1000 + n, "filter": f"actor={1000 + n}", "tag": f"Performer Number {n}", "role": f"Part {n}"} for n in range(24)]
+ROLES = [
+    {"id": 1000 + n, "filter": f"actor={1000 + n}", "tag": f"Performer Number {n}", "role": f"Part {n}"}
+    for n in range(24)
+]
 
 
 def plex(event: str, number: int = 1, user: str = "anna") -> bytes:
@@ -19,7 +22,12 @@ def plex(event: str, number: int = 1, user: str = "anna") -> bytes:
         "owner": True,
         "Account": {"id": 1, "thumb": "https://plex.invalid/users/avatar", "title": user},
         "Server": {"title": "Attic", "uuid": "a" * 40},
-        "Player": {"local": True, "publicAddress": "203.0.113.9", "title": "Living Room", "uuid": "living-room"},
+        "Player": {
+            "local": True,
+            "publicAddress": "203.0.113.9",
+            "title": "Living Room",
+            "uuid": "living-room",
+        },
         "Metadata": {
             "librarySectionType": "show",
             "librarySectionTitle": "Series",
@@ -47,7 +55,10 @@ def multipart(payload: bytes) -> bytes:
     return head.encode() + payload + thumb.encode() + jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "User-Agent": "PlexMediaServer/1.41.8.9834-071366d65"}
+HEADERS = {
+    "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+    "User-Agent": "PlexMediaServer/1.41.8.9834-071366d65",
+}
 
 
 def script(folder: Path, body: bytes) -> Path:
@@ -56,5 +67,7 @@ def script(folder: Path, body: bytes) -> Path:
     held.write_bytes(body)
     lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in HEADERS.items()]
     path = folder / "post.lua"
-    path.write_text("\n".join(['wrk.method = "POST"', *lines, f'wrk.body = io.open("{held}", "rb"):read("*a")']) + "\n")
+    path.write_text(
+        "\n".join(['wrk.method = "POST"', *lines, f'wrk.body = io.open("{held}", "rb"):read("*a")']) + "\n"
+    )
     return path

@@ -19,7 +19,10 @@ def main() -> None:
     bare = folder / "bare.lua"
     bare.write_text('wrk.method = "POST"\n')
     with contextlib.ExitStack() as stack:
-        urls = {kind: stack.enter_context(process("-m", "bench.receivers", kind))[1] for kind in ("empty", "no-store", "store")}
+        urls = {
+            kind: stack.enter_context(process("-m", "bench.receivers", kind))[1]
+            for kind in ("empty", "no-store", "store")
+        }
         for url, used in ((urls["empty"], bare), (urls["no-store"], script), (urls["store"], script)):
             wrk(url, 16, 1, used)
         for connections in (16, 32, 64):
@@ -51,7 +54,11 @@ def report(connections: int, loads: dict[str, Load]) -> None:
         [
             ("empty route", f"{empty.per_second:,.0f}/s", "the reference"),
             ("without the store", f"{bare.per_second:,.0f}/s", f"p99 {bare.p99_ms:.1f} ms"),
-            ("acknowledged, durable", f"{stored.per_second:,.0f}/s", f"p99 {stored.p99_ms:.1f} ms, {stored.errors} errors"),
+            (
+                "acknowledged, durable",
+                f"{stored.per_second:,.0f}/s",
+                f"p99 {stored.p99_ms:.1f} ms, {stored.errors} errors",
+            ),
             ("of the empty route", f"{stored.per_second / empty.per_second:.2f}", "at least 0.20, aim 0.30"),
             ("of the route without store", f"{stored.per_second / bare.per_second:.2f}", "at least 0.70"),
             ("p99 against without store", f"{stored.p99_ms / bare.p99_ms:.1f} ×", "at most 3 × (at 16)"),

@@ -39,13 +39,19 @@ def watchmark(keep: bool) -> tuple[Starlette, str]:
 
 def main(kind: str) -> None:
     sys.setswitchinterval(0.0005)
-    made, path = (Starlette(routes=[Route("/", empty, methods=["POST"])]), "/") if kind == "empty" else watchmark(kind == "store")
+    made, path = (
+        (Starlette(routes=[Route("/", empty, methods=["POST"])]), "/")
+        if kind == "empty"
+        else watchmark(kind == "store")
+    )
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", 0))
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
     listening.listen(1024)
-    config = uvicorn.Config(made, loop="uvloop", http="httptools", access_log=False, log_level="warning", log_config=None)
+    config = uvicorn.Config(
+        made, loop="uvloop", http="httptools", access_log=False, log_level="warning", log_config=None
+    )
     print(f"http://127.0.0.1:{listening.getsockname()[1]}{path}", flush=True)
     asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 

@@ -22,7 +22,9 @@ SERVER_CORE, LOADER_CORE = "0", "1"
 
 
 @contextlib.contextmanager
-def process(*command: str, env: Mapping[str, str] | None = None, core: str = SERVER_CORE) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(
+    *command: str, env: Mapping[str, str] | None = None, core: str = SERVER_CORE
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A Python process on one core, and the first line it prints; ended when the block is left."""
     pinned = ["taskset", "-c", core, sys.executable, *command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}

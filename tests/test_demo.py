@@ -70,8 +70,6 @@ def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
 def test_an_evening_that_goes_another_way_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in environment(Path("nowhere")).keys() & {"TRAKT_CLIENT_ID", "ADMIN_PASSWORD", "DATA_DIR"}:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(demo.SCRIPT, "plays", {"watched": 4})
 
     code = demo.run(port=0, fast=True, once=True, as_json=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,10 +39,14 @@ class House:
 
     def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS) -> int:
         return self.database.do(
-            lambda connection: add_account(connection, person_id, tracker, None, tells & AUDIENCES[tracker].can, NOW)
+            lambda connection: add_account(
+                connection, person_id, tracker, None, tells & AUDIENCES[tracker].can, NOW
+            )
         )
 
-    def post(self, source: str, payload: Mapping[str, Any], minutes: float = 0.0, token_id: int | None = None) -> dict[str, Any]:
+    def post(
+        self, source: str, payload: Mapping[str, Any], minutes: float = 0.0, token_id: int | None = None
+    ) -> dict[str, Any]:
         """Receive and interpret a webhook; its trace."""
         at = NOW + timedelta(minutes=minutes)
         received = Received(
@@ -66,7 +70,9 @@ class House:
         self.interpret()
 
     def plays(self) -> list[Any]:
-        return self.database.ask(lambda connection: connection.execute(select(play).order_by(play.c.id)).all())
+        return list(
+            self.database.ask(lambda connection: connection.execute(select(play).order_by(play.c.id)).all())
+        )
 
     def deliveries(self, tracker: str | None = None, state: str = "waiting") -> list[tuple[str, bool]]:
         found = self.database.ask(
@@ -76,8 +82,8 @@ class House:
 
 
 @pytest.fixture
-def house(database: Database) -> Iterator[House]:
-    return House(database)  # type: ignore[return-value]
+def house(database: Database) -> House:
+    return House(database)
 
 
 def plex(event: str, *, user: str = "anna", number: int = 3, **metadata: Any) -> dict[str, Any]:
@@ -137,7 +143,9 @@ def test_the_same_webhook_received_twice_is_told_once(house: House) -> None:
 
 
 def test_replaying_everything_changes_nothing(house: House) -> None:
-    for index, name in enumerate(("media.play", "media.pause", "media.resume", "media.scrobble", "media.stop")):
+    for index, name in enumerate(
+        ("media.play", "media.pause", "media.resume", "media.scrobble", "media.stop")
+    ):
         house.post("plex", plex(name, duration=3_000_000), index * 8)
     before = (house.plays(), house.deliveries(), house.deliveries(state="superseded"))
 
@@ -219,7 +227,9 @@ def test_a_filter_stops_it_and_says_so(house: House, filters: dict[str, Any], re
 
 
 def test_a_changed_filter_mends_on_replay(house: House) -> None:
-    house.database.do(lambda connection: connection.execute(update(person).values(filters={"kinds": ["movie"]})))
+    house.database.do(
+        lambda connection: connection.execute(update(person).values(filters={"kinds": ["movie"]}))
+    )
     stopped = house.post("plex", plex("media.scrobble"))
     house.database.do(lambda connection: connection.execute(update(person).values(filters={})))
 
@@ -230,7 +240,9 @@ def test_a_changed_filter_mends_on_replay(house: House) -> None:
 
 
 def test_a_home_video_is_ignored_with_the_reason(house: House) -> None:
-    home = plex("media.scrobble", type="movie", subtype="clip", guid="com.plexapp.agents.none://abc?lang=xn", Guid=[])
+    home = plex(
+        "media.scrobble", type="movie", subtype="clip", guid="com.plexapp.agents.none://abc?lang=xn", Guid=[]
+    )
     home["Metadata"] |= {"librarySectionType": "movie", "title": "Beach", "year": 2012}
 
     shown = house.post("plex", home)
@@ -239,7 +251,9 @@ def test_a_home_video_is_ignored_with_the_reason(house: House) -> None:
 
 
 def test_a_trailer_is_ignored_with_the_reason(house: House) -> None:
-    shown = house.post("plex", plex("media.play", type="clip", subtype="trailer", extraType=1, guid="iva://x/1"))
+    shown = house.post(
+        "plex", plex("media.play", type="clip", subtype="trailer", extraType=1, guid="iva://x/1")
+    )
 
     assert (shown["state"], shown["reason"]) == ("ignored", "trailer")
     assert shown["explanation"]
@@ -396,5 +410,7 @@ def test_a_delivery_remembers_whether_the_item_was_seen_before(house: House) -> 
 
     house.post("plex", plex("media.scrobble"))
 
-    rows = house.database.ask(lambda connection: connection.execute(select(delivery).order_by(delivery.c.id)).all())
+    rows = house.database.ask(
+        lambda connection: connection.execute(select(delivery).order_by(delivery.c.id)).all()
+    )
     assert [row.details["rewatch"] for row in rows if row.mark and row.account_id == 1] == [False, True]

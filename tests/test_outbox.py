@@ -101,7 +101,9 @@ def test_a_settled_delivery_is_not_claimed_again(database: Database, anna: int) 
     assert claim(database, NOW + timedelta(days=1)) == []
 
 
-def test_a_killed_workers_delivery_falls_due_again_and_is_known_to_be_unsure(database: Database, anna: int) -> None:
+def test_a_killed_workers_delivery_falls_due_again_and_is_known_to_be_unsure(
+    database: Database, anna: int
+) -> None:
     put(database, putting(anna, "watched:1"))
     claim(database)
 
@@ -139,7 +141,10 @@ def test_what_is_put_during_a_lease_waits_for_its_release(database: Database, an
 
 def test_a_lane_goes_in_the_order_of_what_happened(database: Database, anna: int) -> None:
     moments = [timedelta(minutes=minutes) for minutes in (3, 1, 2)]
-    put(database, *(putting(anna, f"watched:{index}", at=NOW - moment) for index, moment in enumerate(moments)))
+    put(
+        database,
+        *(putting(anna, f"watched:{index}", at=NOW - moment) for index, moment in enumerate(moments)),
+    )
 
     (lane,) = claim(database)
 
@@ -168,12 +173,17 @@ def test_one_accounts_trouble_holds_its_own_lane_only(database: Database, anna: 
 
     assert [lane.account_id for lane in now] == [ben]
     assert [lane.account_id for lane in later if lane.account_id == anna] == [anna]
-    assert [row.key for lane in later if lane.account_id == anna for row in lane.rows] == ["watched:1", "watched:2"]
+    assert [row.key for lane in later if lane.account_id == anna for row in lane.rows] == [
+        "watched:1",
+        "watched:2",
+    ]
 
 
 def test_what_is_on_now_replaces_what_was_on_before(database: Database, anna: int) -> None:
     play_id = database.do(a_play)
-    start = putting(anna, "start:1", action=Action.START, mark=False, at=NOW - timedelta(seconds=2), play_id=play_id)
+    start = putting(
+        anna, "start:1", action=Action.START, mark=False, at=NOW - timedelta(seconds=2), play_id=play_id
+    )
     other = replace(start, key="start:2", at=NOW)
 
     old, new = put(database, start, other)
@@ -199,10 +209,15 @@ def test_what_was_worth_telling_live_expires_and_a_mark_does_not(database: Datab
     assert states(database) == {live: "expired", mark: "waiting"}
 
 
-def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(database: Database, anna: int) -> None:
+def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(
+    database: Database, anna: int
+) -> None:
     put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     (lane,) = claim(database)
-    settle(database, settlement(lane, state="waiting", outcome="snooze", park=Park.SIGNED_OUT, attempts=0, due_at=NOW))
+    settle(
+        database,
+        settlement(lane, state="waiting", outcome="snooze", park=Park.SIGNED_OUT, attempts=0, due_at=NOW),
+    )
     put(database, putting(anna, "watched:3"))
 
     while_parked = (set(states(database).values()), claim(database, NOW + timedelta(days=9)))
@@ -249,7 +264,7 @@ def test_leases_of_a_killed_process_are_forgotten_at_start(database: Database, a
 
 
 def test_no_more_lanes_are_claimed_than_asked_for(database: Database) -> None:
-    accounts = [database.do(lambda connection, n=n: account_of(connection, f"p{n}")) for n in range(5)]
+    accounts = database.do(lambda connection: [account_of(connection, f"p{number}") for number in range(5)])
     put(database, *(putting(account_id, "watched:1") for account_id in accounts))
 
     first, rest = claim(database, lanes=2), claim(database, lanes=8)

@@ -195,7 +195,10 @@ def test_a_position_not_given_is_the_last_known_one() -> None:
 
 
 def test_a_flood_of_progress_is_one_start() -> None:
-    flood = [event(PROGRESS, second / 60, position_ms=second * 1000, duration_ms=HOUR) for second in range(0, 600, 10)]
+    flood = [
+        event(PROGRESS, second / 60, position_ms=second * 1000, duration_ms=HOUR)
+        for second in range(0, 600, 10)
+    ]
 
     seen = evening([event(START, 0, position_ms=0, duration_ms=HOUR), *flood])
 
@@ -285,11 +288,15 @@ def test_a_plex_and_a_tautulli_report_of_one_episode_share_a_key() -> None:
 
 
 ACTIONS = st.sampled_from([START, RESUME, PAUSE, STOP, WATCHED, PROGRESS, UNWATCHED])
-STEPS = st.tuples(ACTIONS, st.floats(0, 90), st.none() | st.integers(0, 2 * HOUR), st.none() | st.integers(1, 2 * HOUR))
+STEPS = st.tuples(
+    ACTIONS, st.floats(0, 90), st.none() | st.integers(0, 2 * HOUR), st.none() | st.integers(1, 2 * HOUR)
+)
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_whatever_comes_every_viewing_is_marked_at_most_once(steps: list[tuple[Action, float, int | None, int | None]]) -> None:
+def test_whatever_comes_every_viewing_is_marked_at_most_once(
+    steps: list[tuple[Action, float, int | None, int | None]],
+) -> None:
     minutes, events = 0.0, []
     for action, wait, position, duration in steps:
         minutes += wait

@@ -26,7 +26,7 @@ from webhook.dispatcher import SWEEP, Dispatcher
 from webhook.event import Action
 from webhook.identity import Identity
 from webhook.inbox import Inbox
-from webhook.interpreter import Audience, Interpreter, awaken
+from webhook.interpreter import Audience, Interpreter
 from webhook.lookups import Lookup
 from webhook.lookups.trakt import TraktLookup
 from webhook.receiver import Doorkeeper, Receiver
@@ -214,7 +214,7 @@ async def sweeping(service: Service) -> None:
         with contextlib.suppress(Unavailable):
             if await service.database.write(service.interpreter.sweep, clock.now()):
                 service.interpreter.told.set()
-        await awaken(asyncio.Event(), service.stop, SWEEP)
+        await clock.awaken(asyncio.Event(), service.stop, SWEEP)
 
 
 def web_app(service: Service) -> Starlette:

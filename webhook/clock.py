@@ -1,8 +1,20 @@
-"""The clock: now, aware, UTC, to the millisecond, as it is stored."""
+"""The clock: now, aware, UTC, to the millisecond, as it is stored; and sleeping until there is news."""
 
+from __future__ import annotations
+
+import asyncio
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+    """Sleep until there is news, or it is time to stop, or the time is up."""
+    waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
+    await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    news.clear()

@@ -9,7 +9,6 @@ import os
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 

@@ -135,7 +135,7 @@ class Database:
         """One transaction for all; when that fails, one for each, so that one cannot fail the others."""
         try:
             answers = self._transact(waiting)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it, whatever it is
             if len(waiting) == 1:
                 return self._answer([(waiting[0], error)])
             for entry in waiting:
@@ -246,7 +246,7 @@ def fresh_ids(connection: Connection, table: Table, count: int) -> list[int]:
     """Ids for rows about to be inserted, in order, so that many rows can go in one statement."""
     if connection.dialect.name == "sqlite":
         # Safe because every transaction here holds the write lock from its BEGIN on.
-        last = connection.exec_driver_sql(f"SELECT max(id) FROM {table.name}").scalar() or 0
+        last = connection.exec_driver_sql(f"SELECT max(id) FROM {table.name}").scalar() or 0  # noqa: S608 - a name of ours
         return list(range(last + 1, last + 1 + count))
     sequence = func.pg_get_serial_sequence(table.name, "id")
     drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).table_valued("n"))

@@ -21,7 +21,6 @@ from webhook.credentials import Credentials
 from webhook.db import Database, Unavailable
 from webhook.event import Action, item_from_json
 from webhook.identity import Identity
-from webhook.interpreter import awaken
 from webhook.outbox import Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, recording
@@ -96,7 +95,7 @@ class Dispatcher:
                 log.warning("The database cannot be used now; deliveries wait.", why=str(error))
                 pause = POLL
             if pause > 0:
-                await awaken(news, stop, pause)
+                await clock.awaken(news, stop, pause)
         self._stopping = True
         if self._lanes:
             await asyncio.wait(self._lanes, timeout=15)
@@ -178,7 +177,8 @@ class Dispatcher:
         took = round((time.monotonic() - began) * 1000)
         settled = replace(settled, now=clock.now(), took_ms=took, exchanges=kept.exchanges)
         log.info(
-            "Delivery " + settled.state,
+            "A delivery was worked on.",
+            state=settled.state,
             delivery=row.id,
             webhook=row.webhook_id,
             tracker=tracker.name,

@@ -24,8 +24,7 @@ def apply(
     """What the event does to the person's plays, stored; the change and the play's id."""
     if event.action not in VIEWING:
         return None, None
-    found = find(connection, person_id, event)
-    before_id, before = found if found else (None, None)
+    before_id, before = find(connection, person_id, event) or (None, None)
     change = advance(before, event, mark, source)
     if change is None:
         return None, before_id

@@ -43,7 +43,7 @@ def kept(connection: Connection, waiting: list[Received]) -> list[int]:
     ids = fresh_ids(connection, webhook, len(waiting))
     place = PLACES[connection.dialect.paramstyle]
     places = ", ".join([place] * len(COLUMNS))
-    statement = f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"
+    statement = f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"  # noqa: S608 - names of ours
     connection.exec_driver_sql(statement, [row(*entry) for entry in zip(ids, waiting, strict=True)])
     return ids
 

@@ -23,7 +23,7 @@ from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
 from webhook.rules import Filters, Listener, Telling, stopped_by, tellings
-from webhook.tables import account, delivery, person, token, webhook
+from webhook.tables import account, delivery, person, play, token, webhook
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Interpreter:
             if count:
                 self.told.set()
                 continue
-            await awaken(self.news, stop, 1.0)
+            await clock.awaken(self.news, stop, 1.0)
 
     def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
         """Interprets up to so many waiting webhooks; how many it was, for each that asked."""
@@ -150,6 +150,7 @@ class Interpreter:
         for number, event in enumerate(read):
             meaning = meant(event)
             again = number < len(before) and same(before[number], meaning) and before[number].get("play")
+            play_id: int | None
             if again:
                 play_id = int(before[number]["play"])
                 self.again(connection, row, person_id, event, play_id, number, listeners, now)
@@ -227,8 +228,9 @@ class Interpreter:
         for telling in tellings(event, change, play_id, origin, listeners):
             if telling.action in outbox.WATCHING and not telling.mark and now - at > LIVE:
                 continue  # it says what was on then; nobody needs to know any more
-            if telling.action is Action.UNWATCHED and play_id is not None:
-                telling = untold(connection, telling, play_id, now)
+            skipped = telling.skipped
+            if telling.action is Action.UNWATCHED and play_id is not None and not skipped:
+                skipped = untold(connection, telling, play_id, now)
             putting = outbox.Putting(
                 account_id=telling.account_id,
                 action=telling.action,
@@ -238,7 +240,7 @@ class Interpreter:
                 mark=telling.mark,
                 webhook_id=webhook_id,
                 play_id=play_id,
-                skipped=telling.skipped,
+                skipped=skipped,
                 details=details(connection, event, change, play_id, at),
             )
             outbox.put(connection, putting, now)
@@ -270,23 +272,18 @@ class Interpreter:
         return [len(ended_plays) + outbox.expire(connection, now)] * len(moments)
 
 
-def untold(connection: Connection, telling: Telling, play_id: int, now: datetime) -> Telling:
-    """Taking back a mark that has not gone out yet: neither is told."""
+def untold(connection: Connection, telling: Telling, play_id: int, now: datetime) -> str | None:
+    """Why taking back a mark need not be told: it has not gone out. None where it has."""
     mark = and_(
         delivery.c.account_id == telling.account_id, delivery.c.play_id == play_id, delivery.c.mark.is_(True)
     )
     row = connection.execute(select(delivery).where(mark)).first()
-    if row is not None and row.state == "done":
-        return telling
-    if row is not None and row.state in ("waiting", "parked", "unmatched", "dead") and not row.claimed:
+    if row is not None and (row.state == "done" or row.claimed or row.unsure):
+        return None
+    if row is not None and row.state in ("waiting", "parked", "unmatched", "dead"):
         values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": now}
         connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
-    return Telling(
-        account_id=telling.account_id,
-        action=telling.action,
-        key=telling.key,
-        skipped="the mark was never told here",
-    )
+    return "the mark was never told here"
 
 
 def details(
@@ -295,15 +292,11 @@ def details(
     """What a tracker needs beside the item: how far, how long, which rating, whether seen before."""
     if change is None:
         return {"rating": event.rating}
-    play = change.play
-    known = {"progress": play.percent(at), "estimated": play.estimated, "duration_ms": play.duration_ms}
+    now = change.play
+    known = {"progress": now.percent(at), "estimated": now.estimated, "duration_ms": now.duration_ms}
     if change.finished and play_id is not None:
-        row = connection.execute(
-            select(history.play.c.person_id).where(history.play.c.id == play_id)
-        ).scalar_one()
-        known["rewatch"] = history.earlier(connection, row, keys(play.item), play_id)
-    if change.undone and play_id is not None:
-        known["undoes"] = play_id
+        person_id = connection.execute(select(play.c.person_id).where(play.c.id == play_id)).scalar_one()
+        known["rewatch"] = history.earlier(connection, person_id, keys(now.item), play_id)
     return known
 
 
@@ -350,12 +343,3 @@ def alone(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
         return True
     return bool(connection.execute(select(func.pg_try_advisory_xact_lock(text(str(ALONE))))).scalar_one())
-
-
-async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
-    """Sleep until there is news, or it is time to stop, or the time is up."""
-    waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
-    await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
-    news.clear()

@@ -267,7 +267,7 @@ def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
     ids = {settlement.account_id for settlement in waiting}
     leases = dict(
         connection.execute(select(account.c.id, account.c.leased_until).where(account.c.id.in_(ids))).all()
-    )  # type: ignore[arg-type]
+    )
     valid = [leases.get(entry.account_id) == entry.lease for entry in waiting]
     held = [entry for entry, good in zip(waiting, valid, strict=True) if good]
     record(connection, held)

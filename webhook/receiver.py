@@ -11,7 +11,6 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -84,10 +83,10 @@ class Receiver:
         began = time.monotonic()
         try:
             webhook_id, refused = await self.take(scope, receive)
-            if refused is None:
-                await answer(send, 200, b'{"webhook":%d}' % webhook_id)
-            else:
+            if refused is not None:
                 await problem(send, refused, webhook_id)
+            else:
+                await answer(send, 200, orjson.dumps({"webhook": webhook_id}))
         except Unavailable as error:
             log.error("A webhook could not be stored; the sender was told 503.", why=str(error))
             why = (
@@ -127,7 +126,8 @@ class Receiver:
     async def admitted(self, scope: Scope) -> tuple[str, int]:
         """The source and the token's id; an unknown one of either gets the same answer."""
         params = scope.get("path_params", {})
-        source, secret = params.get("source", ""), params.get("token") or token_of(scope)
+        source: str = params.get("source", "")
+        secret: str = params.get("token") or token_of(scope)
         token_id = await self.doorkeeper.admit(secret)
         if token_id is None or source not in self.forms:
             raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")

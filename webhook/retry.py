@@ -71,7 +71,8 @@ def decide(
         return Retry(reason, answer=answer, after=after)
     if status >= 500:
         unsure = status in OPEN
-        return Retry(reason, answer=answer, after=after or (GATEWAY if unsure else None), unsure=unsure)
+        pause = after if after is not None else (GATEWAY if unsure else None)
+        return Retry(reason, answer=answer, after=pause, unsure=unsure)
     return Dead(reason, answer=answer)
 
 

@@ -92,8 +92,7 @@ def tellings(
     event: Event, change: Change | None, play_id: int | None, origin: str, listeners: Iterable[Listener]
 ) -> list[Telling]:
     """What there is to tell each account. `origin` names the webhook and event it comes from."""
-    told = [telling for listener in listeners if (telling := one(event, change, play_id, origin, listener))]
-    return told
+    return [telling for listener in listeners if (telling := one(event, change, play_id, origin, listener))]
 
 
 def one(

@@ -68,17 +68,12 @@ class Settings(BaseModel):
 
 
 def environment(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> dict[str, str]:
-    """The environment over `.env`, with every NAME_FILE replaced by what its file holds."""
+    """The environment over `.env`."""
     values = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
-    values.update(os.environ if environ is None else environ)
-    for name in [name for name in values if name.endswith("_FILE")]:
-        values.setdefault(name.removesuffix("_FILE"), from_file(name, values[name]))
-    return values
+    return {**values, **(os.environ if environ is None else environ)}
 
 
 def from_file(name: str, path: str) -> str:
-    if name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE_FILE"):
-        return ""
     try:
         return Path(path).read_text().strip()
     except OSError as error:
@@ -89,8 +84,16 @@ def from_file(name: str, path: str) -> str:
 
 def given(cls: type[BaseModel], prefix: str, environ: Environ) -> dict[str, str]:
     """What the environment gives of these settings, by field; an empty value is as good as none."""
-    names = {name: variable(prefix, name) for name in cls.model_fields}
-    return {name: environ[env] for name, env in names.items() if environ.get(env, "").strip()}
+    found = {name: value_of(variable(prefix, name), environ) for name in cls.model_fields}
+    return {name: value for name, value in found.items() if value}
+
+
+def value_of(name: str, environ: Environ) -> str:
+    """A variable's value, or what the file that NAME_FILE names holds."""
+    if value := environ.get(name, "").strip():
+        return value
+    path = environ.get(f"{name}_FILE", "").strip()
+    return from_file(f"{name}_FILE", path) if path else ""
 
 
 def variable(prefix: str, field: str) -> str:

@@ -96,7 +96,8 @@ def explained(row: Row[Any]) -> str | None:
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
     if row.state == "received":
         return "It is kept and waits to be interpreted."
-    return REASONS.get(row.reason, row.reason)
+    reason: str | None = row.reason
+    return REASONS.get(reason or "", reason)
 
 
 # --- deliveries
@@ -213,7 +214,8 @@ def delivery_explained(row: Row[Any]) -> str | None:
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
         case "waiting" if row.attempts:
             return f"{row.reason}. It is tried again by itself."
-    return row.reason
+    reason: str | None = row.reason
+    return reason
 
 
 def mend(parked: str | None, tracker: str, person_name: str) -> str | None:
@@ -248,7 +250,7 @@ def one_delivery_trace(connection: Connection, delivery_id: int) -> dict[str, An
 def counts(connection: Connection) -> dict[str, int]:
     """How many deliveries there are in each state."""
     wanted = select(delivery.c.state, func.count()).group_by(delivery.c.state)
-    return {state: number for state, number in connection.execute(wanted)}
+    return dict(connection.execute(wanted).tuples())
 
 
 # --- plays, people, accounts
@@ -291,7 +293,7 @@ def people(connection: Connection) -> list[dict[str, Any]]:
     for row in connection.execute(select(identity).order_by(identity.c.id)):
         claimed.setdefault(row.person_id, []).append(one_identity(row))
     rows = connection.execute(select(person).order_by(person.c.id))
-    shown = [
+    return [
         {
             "id": row.id,
             "name": row.name,
@@ -301,7 +303,6 @@ def people(connection: Connection) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-    return shown
 
 
 def unclaimed(connection: Connection) -> list[dict[str, Any]]:

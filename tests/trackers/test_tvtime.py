@@ -570,7 +570,7 @@ def test_a_name_and_password_become_tokens(running: Server, fake: TVTime, user: 
 
     assert tokens.keys() == {"id", "jwt_token", "jwt_refresh_token"}
     assert tokens["id"] == str(user.id)
-    assert Signed(running.url, tokens).send(WATCHED)
+    assert Signed(running.url, tokens).send(WATCHED).answer
 
 
 def test_a_login_mints_a_session_first_and_sends_the_password_once(

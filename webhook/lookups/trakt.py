@@ -70,7 +70,9 @@ class TraktLookup:
 
     async def ask(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The answer, None where Trakt knows nothing; raises Retry (or Snooze) when it cannot say."""
-        response = await call(self.http, self.label, "GET", self.url + path, headers=self.headers, params=params)
+        response = await call(
+            self.http, self.label, "GET", self.url + path, headers=self.headers, params=params
+        )
         try:
             return read(self.label, accept(self.label, response))
         except Unmatched:
@@ -79,7 +81,9 @@ class TraktLookup:
             raise
 
 
-def agreed(item: Episode | Movie, found: Mapping[str, Any] | None, show: Mapping[str, Any] | None) -> Item | None:
+def agreed(
+    item: Episode | Movie, found: Mapping[str, Any] | None, show: Mapping[str, Any] | None
+) -> Item | None:
     """The item with the ids found, unless they contradict what it was asked by."""
     if not isinstance(found, Mapping):
         return None
@@ -88,7 +92,11 @@ def agreed(item: Episode | Movie, found: Mapping[str, Any] | None, show: Mapping
         return None
     known = replace(item, ids=item.ids.merged(ids))
     if isinstance(known, Episode) and show:
-        known = replace(known, show_ids=known.show_ids.merged(trusted(show.get("ids"))), show=known.show or show.get("title"))
+        known = replace(
+            known,
+            show_ids=known.show_ids.merged(trusted(show.get("ids"))),
+            show=known.show or show.get("title"),
+        )
     return known
 
 
@@ -98,4 +106,4 @@ def trusted(ids: Any) -> Ids:
         return Ids()
     numbers = {name: value for name in ("trakt", "tvdb", "tmdb") if isinstance(value := ids.get(name), int)}
     texts = {name: value for name in ("imdb", "slug") if isinstance(value := ids.get(name), str) and value}
-    return Ids(**{**numbers, **texts})
+    return Ids.from_json({**numbers, **texts})

@@ -50,9 +50,12 @@ CUT_OFF = "An earlier call was cut off; it may or may not be among these, so it 
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    url: str = ""
-    """The origin in front of `/sidecar`; empty: the built-in library."""
-    writes_per_second: float = Field(default=1.0, ge=0)
+    url: str = Field(
+        "", description="The origin of a server that speaks TV Time's protocol; empty: the built-in library."
+    )
+    writes_per_second: float = Field(
+        1.0, ge=0, description="Writes a second for each account; 0 is no pacing."
+    )
 
     @field_validator("url")
     @classmethod

@@ -70,12 +70,9 @@ def retry_all(
     connection: Connection, visitor: Visitor, state: str | None, tracker: str | None, name: str | None
 ) -> int:
     """Try all these again, by default all that are stuck; how many that were."""
-    states = [state] if state else STUCK
-    ids = [
-        found for one in states for found in trace.matching(connection, one, tracker, visitor.only or name)
-    ]
-    if state is not None and state not in outbox.STUCK:
-        return 0
+    states = STUCK if state is None else {state} & set(outbox.STUCK)
+    whose = visitor.only or name
+    ids = [found for one in states for found in trace.matching(connection, one, tracker, whose)]
     for chunk in chunks(ids):
         outbox.revive(connection, chunk, clock.now())
     return len(ids)

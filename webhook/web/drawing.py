@@ -65,6 +65,7 @@ def environment() -> Environment:
         "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
         "did": lambda action: ACTIONS.get(action, action),
         "sent": sent,
+        "sentence": sentence,
         "span": span,
     }
     made.globals["version"] = fingerprint()
@@ -104,6 +105,10 @@ def head(entry: Mapping[str, Any]) -> str:
         if entry.get(name) is not None
     ]
     return " ".join(part for part in (entry.get("show"), *numbers) if part)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def span(ms: int | None) -> str:

@@ -1,0 +1,1108 @@
+"""The command `watchmark`, against real files, real processes and the fake trackers over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import structlog
+from argon2 import PasswordHasher
+from sqlalchemy import Connection, select, update
+from typer.testing import CliRunner
+
+from tests.fakes._server import Server
+from tests.fakes.trakt import Trakt
+from tests.fakes.tvtime import TVTime
+from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, trace, trackers
+from webhook.credentials import Seal
+from webhook.db import Database
+from webhook.inbox import Received
+from webhook.outcome import Park
+from webhook.tables import account, delivery, note, person, token, webhook
+from webhook.trackers import DeviceCode, SignInFailed, Tokens
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+SOON = 30.0
+
+
+# --- a home for the commands
+
+
+class Home:
+    """A data folder, and the commands run in it: in this process, or in one of their own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.monkeypatch = monkeypatch
+
+    def set(self, **settings: str) -> None:
+        for name, value in settings.items():
+            self.monkeypatch.setenv(name, value)
+
+    def run(self, *words: str, stdin: str = "") -> Any:
+        return CliRunner().invoke(cli.app, list(words), input=stdin)
+
+    def json(self, *words: str, stdin: str = "") -> Any:
+        """What the command says with --json, once it is done well."""
+        ended = self.run(*words, "--json", stdin=stdin)
+        assert ended.exit_code == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-m", "webhook", *words]
+        return subprocess.Popen(command, cwd=self.folder, env=environ, **pipes)
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[Any]:
+        """A process that stays, with what its first line says as `said`; SIGTERM ends it."""
+        process: Any = self.start(*words, "--json")
+        try:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            process.said = json.loads(line)
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=SOON)
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        database = Database(f"sqlite:///{self.folder}/watchmark.db", checkpoint=False)
+        try:
+            return database.do(change)
+        finally:
+            database.close()
+
+    def received(self, payload: Mapping[str, Any], source: str = "plex") -> int:
+        """A webhook that has arrived and was interpreted; its number."""
+        service = app.open_service(dict(os.environ))
+        raw = json.dumps(payload).encode()
+        one = Received(
+            source=source, token_id=None, received_at=clock.now(), content_type="application/json", raw=raw
+        )
+        (made,) = service.database.do(lambda connection: inbox.kept(connection, [one]))
+        service.database.do(lambda connection: service.interpreter.interpret(connection, [16]))
+        asyncio.run(service.http.aclose())
+        service.database.close()
+        return made
+
+    def state(self, number: int) -> str:
+        wanted = select(webhook.c.state).where(webhook.c.id == number)
+        return str(self.do(lambda connection: connection.execute(wanted).scalar_one()))
+
+    def account(self, tracker: str) -> Any:
+        wanted = select(account).where(account.c.tracker == tracker)
+        return self.do(lambda connection: connection.execute(wanted).first())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    for name in list(os.environ):
+        prefixed = name.startswith(("TRAKT_", "TVTIME_", "DATABASE_", "ADMIN_", "BASE_", "ROOT_"))
+        if prefixed or name.endswith("_FILE") or name in ("HOST", "PORT", "SECRET_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield Home(tmp_path, monkeypatch)
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def trakt(home: Home) -> Iterator[Any]:
+    with Server(Trakt(interval=1)) as server:
+        home.set(TRAKT_CLIENT_ID="fake-client-id", TRAKT_CLIENT_SECRET="fake-client-secret")
+        home.set(TRAKT_API_URL=server.url, TRAKT_AUTH_URL=server.url, TRAKT_WRITES_PER_SECOND="0")
+        yield server.fake
+
+
+@pytest.fixture
+def tvtime(home: Home) -> Iterator[Any]:
+    with Server(TVTime()) as server:
+        home.set(TVTIME_URL=server.url, TVTIME_WRITES_PER_SECOND="0")
+        yield server.fake
+
+
+def signed_in(home: Home, trakt: Any) -> None:
+    trakt.switches.auto_approve = "anna"
+    assert home.run("connect", "trakt").exit_code == 0
+
+
+def watched(user: str = "anna", title: str = "Paper Boats") -> dict[str, Any]:
+    about = {"type": "movie", "title": title, "year": 2016, "duration": 6_000_000}
+    return {
+        "event": "media.scrobble",
+        "Account": {"id": 1, "title": user},
+        "Server": {"title": "Attic", "uuid": "attic-1"},
+        "Player": {"title": "Sofa", "uuid": "sofa-1"},
+        "Metadata": {**about, "librarySectionType": "movie", "Guid": [{"id": "tmdb://771100"}]},
+    }
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + SOON
+    while not holds():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- urls
+
+
+def test_each_source_has_its_address_and_plex_takes_the_token_in_the_query(home: Home) -> None:
+    home.set(BASE_URL="https://tv.example/")
+
+    found = home.json("urls")
+
+    assert set(found) == set(sources.modules())
+    assert found["plex"]["url"].startswith("https://tv.example/webhooks/plex?token=")
+    assert found["jellyfin"]["url"].startswith("https://tv.example/webhooks/jellyfin/")
+    assert any(found["plex"]["url"] in step for step in found["plex"]["setup"])
+    assert found["jellyfin"]["template"] == "https://tv.example/api/v1/templates/jellyfin"
+    assert found["emby"]["template"] is None
+
+
+def test_a_template_is_printed_as_it_is_pasted(home: Home) -> None:
+    ended = home.run("urls", "--template", "jellyfin")
+
+    assert json.loads(ended.stdout)["NotificationType"] == "{{NotificationType}}"
+
+
+def test_a_source_without_a_template_is_said_to_have_none(home: Home) -> None:
+    ended = home.run("urls", "--template", "plex")
+
+    assert ended.exit_code == 1
+    assert "There is no template for plex; there is one for jellyfin, tautulli." in ended.stderr
+
+
+# --- tokens
+
+
+def test_an_api_token_is_shown_once_and_only_its_digest_is_kept(home: Home) -> None:
+    made = home.json("token", "new", "--kind", "api", "--name", "home automation")
+
+    row = home.do(lambda connection: connection.execute(select(token).where(token.c.id == made["id"])).one())
+    assert row.digest == people.digest(made["secret"])
+    assert row.sealed == ""
+    assert made["secret"] not in home.run("token", "list", "--json").stdout
+
+
+def test_a_persons_webhook_token_has_addresses_beside_the_first_ones(home: Home) -> None:
+    home.run("people", "add", "ben")
+
+    made = home.json("token", "new", "--kind", "webhook", "--person", "ben")
+
+    listed = home.json("urls")["emby"]["urls"]
+    assert [entry["person"] for entry in listed] == [None, "ben"]
+    assert listed[1]["url"] == made["urls"]["emby"]
+    assert made["secret"] in made["urls"]["emby"]
+
+
+def test_a_token_for_nobody_there_is_is_not_made(home: Home) -> None:
+    ended = home.run("token", "new", "--kind", "webhook", "--person", "ben")
+
+    assert ended.exit_code == 1
+    assert "there is nobody called ben; there is me" in ended.stderr
+    assert len(home.json("token", "list")["tokens"]) == 1
+
+
+def test_a_revoked_token_has_no_address_any_more(home: Home) -> None:
+    home.run("token", "new", "--kind", "webhook")
+
+    home.run("token", "revoke", "1")
+
+    assert [entry["token"] for entry in home.json("urls")["plex"]["urls"]] == [2]
+    assert [bool(row["revoked_at"]) for row in home.json("token", "list")["tokens"]] == [True, False]
+
+
+def test_a_token_is_revoked_once(home: Home) -> None:
+    home.run("token", "revoke", "1")
+
+    ended = home.run("token", "revoke", "1")
+
+    assert ended.exit_code == 1
+    assert "there is no valid token 1" in ended.stderr
+
+
+# --- people
+
+
+def test_a_new_person_has_the_built_in_library_from_the_start(home: Home) -> None:
+    home.run("people", "add", "ben")
+
+    listed = home.json("accounts")["accounts"]
+
+    assert [(row["person"], row["tracker"]) for row in listed] == [("me", "tvtime"), ("ben", "tvtime")]
+
+
+def test_a_name_is_given_once(home: Home) -> None:
+    ended = home.run("people", "add", "me")
+
+    assert ended.exit_code == 1
+    assert "there is a person called me already" in ended.stderr
+
+
+def test_who_waits_for_a_claim_is_listed_and_a_claim_wakes_the_webhooks(home: Home) -> None:
+    home.received(watched("anna"))
+    number = home.received(watched("Ben"))
+    waits = home.json("people", "list")["unclaimed"]
+
+    claimed = home.json("people", "claim", "me", "plex:ben")
+
+    assert [(one["user"], one["webhooks"]) for one in waits] == [("Ben", 1)]
+    assert claimed["webhooks"] == 1
+    assert home.state(number) == "received"
+
+
+def test_a_claim_of_one_never_seen_is_taken_and_said(home: Home) -> None:
+    ended = home.run("people", "claim", "me", "plex:Ana")
+
+    assert ended.exit_code == 0
+    assert "Nobody of that name was seen yet" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("identity", "says"),
+    [
+        ("kodi:Anna", "there is no source called kodi; there is emby"),
+        ("Anna", "Anna is not an identity: write source:user"),
+        ("plex:Anna@Attic", "no plex user Anna was seen on a server Attic"),
+    ],
+)
+def test_a_claim_of_what_there_is_not_is_refused(home: Home, identity: str, says: str) -> None:
+    ended = home.run("people", "claim", "me", identity)
+
+    assert ended.exit_code == 1
+    assert says in ended.stderr
+
+
+def test_a_released_identity_is_nobodys(home: Home) -> None:
+    home.run("people", "claim", "me", "plex:anna")
+
+    ended = home.run("people", "release", "me", "plex:anna")
+
+    assert ended.exit_code == 0
+    assert [one["identities"] for one in home.json("people", "list")["people"]] == [[]]
+
+
+def test_what_is_not_claimed_cannot_be_released(home: Home) -> None:
+    ended = home.run("people", "release", "me", "plex:anna")
+
+    assert ended.exit_code == 1
+    assert "me does not claim plex:anna" in ended.stderr
+
+
+def test_a_filter_holds_for_what_arrives_after_it(home: Home) -> None:
+    home.run("people", "filter", "me", "--not-library", "Kids", "--not-player", "Sofa")
+
+    number = home.received(watched())
+
+    assert home.json("trace", str(number))["reason"] == "filter: never the player Sofa"
+
+
+def test_a_filter_given_replaces_its_kind_and_leaves_the_others(home: Home) -> None:
+    home.run("people", "filter", "me", "--library", "Films", "--kind", "movie", "--home-videos")
+
+    filters = home.json("people", "filter", "me", "--library", "Series", "--library", "Anime")["filters"]
+
+    assert filters["libraries"] == ["Series", "Anime"]
+    assert filters["kinds"] == ["movie"]
+    assert filters["home_videos"] is True
+
+
+def test_cleared_filters_let_everything_through(home: Home) -> None:
+    home.run("people", "filter", "me", "--library", "Films", "--home-videos")
+
+    filters = home.json("people", "filter", "me", "--clear")["filters"]
+
+    assert not any(filters.values())
+
+
+def test_a_password_is_read_from_stdin_and_kept_as_a_hash(home: Home) -> None:
+    ended = home.run("people", "password", "me", stdin="correct horse\n")
+
+    kept = home.do(lambda connection: connection.execute(select(person.c.password)).scalar_one())
+    assert ended.exit_code == 0
+    assert PasswordHasher().verify(str(kept), "correct horse")
+
+
+@pytest.mark.parametrize(("stdin", "says"), [("", "Nothing was given"), ("short\n", "at least 8 characters")])
+def test_a_password_that_is_none_is_refused(home: Home, stdin: str, says: str) -> None:
+    ended = home.run("people", "password", "me", stdin=stdin)
+
+    assert ended.exit_code == 1
+    assert says in ended.stderr
+
+
+# --- connect
+
+
+def test_a_device_code_is_shown_at_once_and_the_sign_in_follows_the_approval(home: Home, trakt: Any) -> None:
+    with home.running("connect", "trakt") as process:
+        trakt.approve("anna", process.said["user_code"])
+        result = json.loads(process.stdout.readline())
+        code = process.wait(SOON)
+
+    assert code == 0
+    assert set(process.said) == {"user_code", "verification_url", "expires_in", "interval"}
+    assert (result["works"], result["name"], result["person"]) == (True, "anna", "me")
+    assert trakt.sessions[0].access not in home.account("trakt").tokens
+    assert home.account("trakt").tells == ["pause", "start", "stop", "watched"]
+
+
+def test_a_sign_in_that_is_refused_is_said_and_nothing_is_kept(home: Home, trakt: Any) -> None:
+    with home.running("connect", "trakt") as process:
+        trakt.deny(process.said["user_code"])
+        code = process.wait(SOON)
+        said = process.stderr.read()
+
+    assert code == 1
+    assert "the sign-in was refused at Trakt" in said
+    assert home.account("trakt") is None
+
+
+def test_a_new_sign_in_sets_going_what_waited_and_keeps_what_is_told(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    home.run("accounts", "tell", "trakt", "--on", "rate")
+    home.received(watched())
+    parked = home.account("trakt").id
+    home.do(lambda connection: outbox.park(connection, parked, Park.SIGNED_OUT, "401", clock.now()))
+
+    signed_in(home, trakt)
+
+    assert home.account("trakt").parked is None
+    assert "rate" in home.account("trakt").tells
+    assert home.do(trace.counts) == {"waiting": 2}
+
+
+def test_tv_time_is_signed_in_to_by_two_lines_of_stdin(home: Home, tvtime: Any) -> None:
+    tvtime.add_user("anna", "secret of hers")
+
+    result = home.json("connect", "tvtime", stdin="anna\nsecret of hers\n")
+
+    assert (result["works"], result["name"]) == (True, "anna")
+    assert home.account("tvtime").tokens
+
+
+@pytest.mark.parametrize(
+    ("stdin", "says"),
+    [
+        ("anna\nwrong\n", "did not accept this name and password"),
+        ("anna\n", "each on its line: the tv time user name and then the tv time password"),
+    ],
+)
+def test_a_wrong_password_and_a_missing_one_are_said(home: Home, tvtime: Any, stdin: str, says: str) -> None:
+    tvtime.add_user("anna", "secret of hers")
+
+    ended = home.run("connect", "tvtime", stdin=stdin)
+
+    assert ended.exit_code == 1
+    assert says in ended.stderr
+    assert home.account("tvtime") is None
+
+
+def test_the_built_in_library_needs_no_sign_in(home: Home) -> None:
+    ended = home.run("connect", "tvtime")
+
+    assert ended.exit_code == 0
+    assert "there is nothing to sign in to" in ended.stdout
+
+
+def test_a_tracker_that_is_not_set_up_names_what_to_set(home: Home) -> None:
+    ended = home.run("connect", "trakt")
+
+    assert ended.exit_code == 1
+    assert "Set TRAKT_CLIENT_ID and TRAKT_CLIENT_SECRET" in ended.stderr
+
+
+def test_an_unknown_tracker_is_said_with_those_there_are(home: Home) -> None:
+    ended = home.run("connect", "letterboxd")
+
+    assert ended.exit_code == 1
+    assert "There is no tracker called letterboxd; there is" in ended.stderr
+
+
+def test_whose_account_must_be_said_where_there_are_several_people(home: Home) -> None:
+    home.run("people", "add", "ben")
+
+    ended = home.run("connect", "tvtime")
+
+    assert ended.exit_code == 2
+    assert "There is me, ben" in ended.stderr
+
+
+class Device:
+    """A tracker of which the sign-in takes so many polls; each is answered after `takes`."""
+
+    def __init__(self, polls: int, takes: float = 0.0) -> None:
+        self.polls, self.takes = polls, takes
+        self.asked: list[float] = []
+
+    async def begin(self) -> DeviceCode:
+        raise AssertionError
+
+    async def poll(self, code: DeviceCode) -> Tokens | None:
+        self.asked.append(time.monotonic())
+        await asyncio.sleep(self.takes)
+        return {"access_token": "a"} if len(self.asked) == self.polls else None
+
+
+def code(interval: float, life: float) -> DeviceCode:
+    return DeviceCode(
+        user_code="A", url="u", device_code="d",
+        interval=timedelta(seconds=interval), expires_in=timedelta(seconds=life),
+    )  # fmt: skip
+
+
+def test_polling_slows_down_when_the_tracker_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "SLOWER", 0.5)
+    device = Device(polls=2, takes=0.1)
+
+    asyncio.run(accounts.agreed(device, code(0.05, 10)))
+
+    assert device.asked[1] - device.asked[0] >= 0.1 + 0.05 + 0.5
+
+
+def test_a_code_that_runs_out_ends_the_waiting() -> None:
+    device = Device(polls=1000)
+
+    with pytest.raises(SignInFailed, match="expired"):
+        asyncio.run(accounts.agreed(device, code(0.02, 0.1)))
+
+    assert len(device.asked) > 1
+
+
+# --- accounts
+
+
+def test_an_account_that_stops_working_is_parked_by_a_check_and_set_going_by_the_next(
+    home: Home, trakt: Any
+) -> None:
+    signed_in(home, trakt)
+    trakt.user("anna").locked = True
+    broken = home.run("accounts", "--check", "--json")
+    parked = home.account("trakt").parked
+    trakt.user("anna").locked = False
+
+    mended = home.json("accounts", "--check")
+
+    assert broken.exit_code == 1
+    assert parked == "account_locked"
+    checks = {row["tracker"]: row["check"]["works"] for row in mended["accounts"]}
+    assert checks == {"trakt": True, "tvtime": True}
+    assert home.account("trakt").parked is None
+
+
+def test_an_account_of_a_service_that_is_away_is_not_parked(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    trakt.faults.add("GET /users/settings", status=503)
+
+    ended = home.run("accounts", "--check")
+
+    assert ended.exit_code == 1
+    assert "Trakt answered 503" in ended.stdout
+    assert home.account("trakt").parked is None
+
+
+def test_without_check_no_service_is_asked(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    trakt.calls.clear()
+
+    ended = home.run("accounts")
+
+    assert ended.exit_code == 0
+    assert trakt.calls == []
+
+
+def test_a_sign_in_that_another_process_renews_meanwhile_still_works(
+    home: Home, trakt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh token works once: the second to use it must take what the first one got."""
+    signed_in(home, trakt)
+    before = home.account("trakt")
+    trakt.expire("anna")
+    refresh = trackers.modules()["trakt"].Trakt.refresh
+
+    async def overtaken(tracker: Any, tokens: Tokens) -> Tokens:
+        if home.account("trakt").tokens == before.tokens:
+            fresh = await refresh(tracker, tokens)
+            key = (home.folder / "secret.key").read_text().strip()
+            sealed = Seal(key).seal(dict(fresh))
+            home.do(lambda connection: connection.execute(update(account).values(tokens=sealed)))
+        return await refresh(tracker, tokens)
+
+    monkeypatch.setattr(trackers.modules()["trakt"].Trakt, "refresh", overtaken)
+
+    verdict = home.json("accounts", "--check")["accounts"]
+
+    assert {row["tracker"]: row["check"]["works"] for row in verdict}["trakt"] is True
+
+
+def test_what_an_account_is_told_of_can_be_switched(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+
+    told = home.json("accounts", "tell", "trakt", "--on", "unwatched", "--on", "rate", "--off", "pause")
+
+    assert told["tells"] == ["rate", "start", "stop", "unwatched", "watched"]
+
+
+def test_a_tracker_is_not_switched_to_what_it_cannot_be_told(home: Home) -> None:
+    ended = home.run("accounts", "tell", "tvtime", "--on", "rate")
+
+    assert ended.exit_code == 1
+    assert "TV Time cannot be told rate; it can be told unwatched, watched." in ended.stderr
+
+
+def test_a_disconnected_account_without_deliveries_is_gone_and_revoked(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+
+    gone = home.json("disconnect", "trakt")
+
+    assert gone["removed"] is True
+    assert home.account("trakt") is None
+    assert trakt.sessions == []
+
+
+def test_a_disconnected_account_with_deliveries_stays_parked_without_its_tokens(
+    home: Home, trakt: Any
+) -> None:
+    signed_in(home, trakt)
+    home.received(watched())
+
+    gone = home.json("disconnect", "trakt")
+
+    row = home.account("trakt")
+    assert gone["removed"] is False
+    assert (row.tokens, row.parked, row.parked_why) == (None, "signed_out", "disconnected")
+    assert home.run("accounts", "--check").exit_code == 0
+
+
+def test_a_disconnect_works_though_the_service_is_away(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    trakt.faults.add("POST /oauth/revoke", status=503)
+
+    ended = home.run("disconnect", "trakt")
+
+    assert ended.exit_code == 0
+    assert home.account("trakt") is None
+
+
+def test_who_is_not_connected_cannot_be_disconnected(home: Home, trakt: Any) -> None:
+    ended = home.run("disconnect", "trakt")
+
+    assert ended.exit_code == 1
+    assert "me has no account at trakt" in ended.stderr
+
+
+# --- trace
+
+
+def test_a_trace_tells_the_whole_story(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    number = home.received(watched())
+
+    told = home.run("trace", str(number)).stdout
+
+    for part in (
+        "from plex: interpreted",
+        "watched: movie Paper Boats (2016) (tmdb 771100)",
+        "me, the first to play something",
+        "let it through",
+        "stop to trakt of me: waiting, 0 attempts",
+        "watched to tvtime of me: waiting",
+    ):
+        assert part in told
+
+
+def test_a_trace_says_what_to_do_about_an_identity_that_nobody_claims(home: Home) -> None:
+    home.received(watched("anna"))
+
+    told = home.run("trace", str(home.received(watched("ben")))).stdout
+
+    assert "unclaimed" in told
+    assert "watchmark people claim" in told
+
+
+def test_a_title_cannot_steer_the_terminal(home: Home) -> None:
+    number = home.received(watched(title="Paper\x9b2JBoats [bold]"))
+
+    told = home.run("trace", str(number)).stdout
+
+    assert "\x9b" not in told
+    assert "Boats [bold]" in told
+
+
+def test_there_is_no_trace_of_what_never_came(home: Home) -> None:
+    ended = home.run("trace", "17")
+
+    assert ended.exit_code == 1
+    assert "There is no webhook 17." in ended.stderr
+
+
+# --- replay and retry
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (("1",), [1]),
+        (("--state", "quarantined"), [2]),
+        (("--source", "emby"), [2]),
+        (("--state", "interpreted", "--source", "emby"), []),
+        (("--all",), [1, 2]),
+    ],
+)
+def test_webhooks_are_replayed_by_number_and_by_what_they_are(
+    home: Home, words: Sequence[str], chosen: list[int]
+) -> None:
+    home.received(watched())
+    home.received({"nothing": "known"}, source="emby")
+
+    done = home.json("replay", *words)
+
+    assert done["ids"] == chosen
+    assert [number for number in (1, 2) if home.state(number) == "received"] == chosen
+
+
+def test_a_dry_run_replays_nothing(home: Home) -> None:
+    number = home.received(watched())
+
+    done = home.json("replay", "--all", "--dry-run")
+
+    assert done["webhooks"] == 1
+    assert home.state(number) == "interpreted"
+
+
+@pytest.mark.parametrize("command", ["replay", "retry"])
+@pytest.mark.parametrize("words", [(), ("1", "--all"), ("one",)])
+def test_which_ones_are_meant_must_be_said_and_said_once(
+    home: Home, command: str, words: Sequence[str]
+) -> None:
+    ended = home.run(command, *words)
+
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(("command", "what"), [("replay", "webhook"), ("retry", "delivery")])
+def test_a_number_that_there_is_not_is_said(home: Home, command: str, what: str) -> None:
+    ended = home.run(command, "17")
+
+    assert ended.exit_code == 1
+    assert f"There is no {what} 17." in ended.stderr
+
+
+def test_a_webhook_whose_body_was_pruned_is_not_replayed(home: Home) -> None:
+    number = home.received(watched())
+    home.do(lambda connection: connection.execute(update(webhook).values(raw=None)))
+
+    ended = home.run("replay", str(number))
+
+    assert ended.exit_code == 1
+    assert "pruned" in ended.stderr
+    assert home.state(number) == "interpreted"
+
+
+def deliveries_in(home: Home, *states: str) -> None:
+    """One delivery to the built-in library in each of these states."""
+    for number, state in enumerate(states, 1):
+        home.received(watched(title=f"Paper Boats {number}") | {"Metadata": {
+            "type": "movie", "title": f"Paper Boats {number}", "year": 2000 + number,
+        }})  # fmt: skip
+        here = delivery.c.id == number
+        values = {"state": state, "attempts": 3, "reason": "as told"}
+        home.do(
+            lambda connection, here=here, values=values: connection.execute(  # type: ignore[misc]
+                update(delivery).where(here).values(values)
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (("--all",), [1, 2]),
+        (("--state", "dead"), [2]),
+        (("--state", "skipped"), [3]),
+        (("--tracker", "tvtime"), [1, 2]),
+        (("--person", "me"), [1, 2]),
+        (("3",), [3]),
+        (("4",), []),
+    ],
+)
+def test_deliveries_are_retried_by_number_and_by_what_they_are(
+    home: Home, words: Sequence[str], chosen: list[int]
+) -> None:
+    deliveries_in(home, "unmatched", "dead", "skipped", "done")
+
+    done = home.json("retry", *words)
+
+    waits = select(delivery.c.id).where(delivery.c.state == "waiting").order_by(delivery.c.id)
+    assert done["deliveries"] == len(chosen)
+    assert home.do(lambda connection: list(connection.execute(waits).scalars())) == chosen
+
+
+def test_a_dry_run_retries_nothing(home: Home) -> None:
+    deliveries_in(home, "dead")
+
+    done = home.json("retry", "--all", "--dry-run")
+
+    assert done["deliveries"] == 1
+    assert home.do(trace.counts) == {"dead": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("--person", "ben"), 1), (("--tracker", "letterboxd"), 1), (("--state", "done"), 2)],
+)
+def test_a_filter_that_can_mean_nothing_is_refused(home: Home, words: Sequence[str], status: int) -> None:
+    ended = home.run("retry", *words)
+
+    assert ended.exit_code == status
+
+
+# --- doctor
+
+
+def findings(ended: Any) -> dict[str, str]:
+    return {one["about"]: one["level"] for one in json.loads(ended.stdout)["findings"]}
+
+
+def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
+    home.run("urls")
+
+    ended = home.run("doctor", "--json")
+
+    found = findings(ended)
+    assert ended.exit_code == 0
+    assert {found[name] for name in ("tvtime", "data folder", "clock", "database", "schema")} == {"OK"}
+    assert (found["trakt"], found["webhooks"], found["service"]) == ("NOTE", "NOTE", "NOTE")
+
+
+def test_a_doctor_makes_no_database(home: Home) -> None:
+    ended = home.run("doctor", "--json")
+
+    assert ended.exit_code == 0
+    assert findings(ended)["database"] == "NOTE"
+    assert not (home.folder / "watchmark.db").exists()
+
+
+def test_half_set_settings_are_a_problem_that_names_the_variable(home: Home) -> None:
+    home.run("urls")
+    home.set(TRAKT_CLIENT_ID="id")
+
+    ended = home.run("doctor")
+
+    assert ended.exit_code == 1
+    assert "PROBLEM trakt: TRAKT_CLIENT_ID is set but TRAKT_CLIENT_SECRET is missing" in ended.stdout
+
+
+def test_an_account_that_does_not_work_is_a_problem(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    trakt.user("anna").locked = True
+
+    ended = home.run("doctor")
+
+    assert ended.exit_code == 1
+    assert "PROBLEM trakt of me: account_locked" in ended.stdout
+
+
+def test_offline_no_service_is_asked(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    trakt.calls.clear()
+
+    ended = home.run("doctor", "--offline")
+
+    assert ended.exit_code == 0
+    assert trakt.calls == []
+
+
+def test_what_waits_for_a_person_is_noted_with_what_to_do(home: Home) -> None:
+    deliveries_in(home, "dead")
+    home.received(watched("ben"))
+    home.received({"nothing": "known"}, source="emby")
+
+    told = home.run("doctor").stdout
+
+    assert "nobody claims plex:ben@attic-1. Claim: watchmark people claim" in told
+    assert "1 dead. See why" in told
+    assert "1 could not be read. See why" in told
+    assert "Plex: last sent a webhook at" in told
+
+
+def test_a_webhook_from_the_future_tells_of_a_wrong_clock(home: Home) -> None:
+    home.received(watched())
+    ahead = datetime.now(UTC) + timedelta(days=2)
+    home.do(lambda connection: connection.execute(update(webhook).values(received_at=ahead)))
+
+    ended = home.run("doctor")
+
+    assert ended.exit_code == 1
+    assert "PROBLEM clock" in ended.stdout
+
+
+def test_a_schema_of_another_version_is_a_problem(home: Home) -> None:
+    home.run("urls")
+    home.do(lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0'"))
+
+    ended = home.run("doctor")
+
+    assert ended.exit_code == 1
+    assert "PROBLEM schema" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "free"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 6), True),
+        ((3, 45, 0), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), True),
+    ],
+)
+def test_which_sqlite_has_the_bug_of_its_log(version: tuple[int, ...], free: bool) -> None:
+    assert cli.mended(version) is free
+
+
+# --- exit codes and JSON
+
+
+@pytest.mark.parametrize(
+    "words", [("unheard-of",), ("connect",), ("trace", "seventeen"), ("token", "new", "--kind", "x"),
+              ("people", "filter", "me", "--kind", "book"), ("accounts", "tell", "tvtime", "--on", "x")],
+)  # fmt: skip
+def test_wrong_usage_ends_with_2_and_leaves_stdout_empty(home: Home, words: Sequence[str]) -> None:
+    ended = home.run(*words)
+
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("urls",),
+        ("urls", "--template", "tautulli"),
+        ("token", "new", "--kind", "api"),
+        ("token", "list"),
+        ("token", "revoke", "1"),
+        ("people", "list"),
+        ("people", "add", "ben"),
+        ("people", "claim", "me", "plex:anna"),
+        ("people", "filter", "me"),
+        ("connect", "tvtime"),
+        ("accounts",),
+        ("accounts", "--check"),
+        ("accounts", "tell", "tvtime"),
+        ("replay", "--all"),
+        ("retry", "--all"),
+        ("doctor", "--offline"),
+    ],
+)
+def test_with_json_stdout_is_one_json_value(home: Home, words: Sequence[str]) -> None:
+    assert isinstance(home.json(*words), dict)
+
+
+def test_half_set_settings_stop_every_command_and_name_the_variable(home: Home) -> None:
+    home.set(TRAKT_CLIENT_SECRET="s")
+
+    ended = home.run("urls")
+
+    assert ended.exit_code == 1
+    assert "TRAKT_CLIENT_SECRET is set but TRAKT_CLIENT_ID is missing" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nonsense", "DATABASE_URL is no address of a database"),
+        ("sqlite:////nowhere/at/all.db", "the database cannot be used now: unable to open database file"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_said(home: Home, url: str, says: str) -> None:
+    home.set(DATABASE_URL=url)
+
+    ended = home.run("token", "list")
+
+    assert ended.exit_code == 1
+    assert says in ended.stderr
+
+
+def test_the_commands_work_on_postgresql_too(home: Home, postgres_url: str) -> None:
+    home.set(DATABASE_URL=postgres_url)
+
+    claimed = home.json("people", "claim", "me", "plex:anna")
+    healthy = home.run("doctor", "--offline", "--json")
+
+    assert claimed["identities"] == 1
+    assert findings(healthy)["schema"] == "OK"
+    assert not (home.folder / "watchmark.db").exists()
+
+
+def test_a_file_that_is_no_database_is_said(home: Home) -> None:
+    (home.folder / "watchmark.db").write_bytes(b"no database at all " * 1000)
+
+    ended = home.run("token", "list")
+
+    assert ended.exit_code == 1
+    assert "file is not a database" in ended.stderr
+
+
+# --- serve and work, as processes
+
+
+def test_serve_says_where_it_is_and_takes_a_webhook_there(home: Home) -> None:
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        alive = httpx.get(f"{process.said['url']}/healthz")
+        kept = httpx.post(process.said["webhooks"]["plex"], data={"payload": json.dumps(watched())})
+
+    assert alive.status_code == 200
+    assert kept.json() == {"webhook": 1}
+    assert process.returncode == 0
+    assert set(process.said["webhooks"]) == set(sources.modules())
+
+
+def test_a_claim_beside_a_running_service_sends_what_waited_for_it(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    home.run("people", "claim", "me", "plex:anna")
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        httpx.post(process.said["webhooks"]["plex"], data={"payload": json.dumps(watched("ben"))})
+        assert soon(lambda: home.state(1) == "unclaimed")
+        home.run("people", "claim", "me", "plex:ben")
+        told = soon(lambda: bool(trakt.user("anna").history))
+
+    assert told
+    assert trakt.user("anna").history[0]["movie"]["ids"]["tmdb"] == 771100
+
+
+def test_the_first_start_gives_a_link_of_which_only_the_digest_is_kept(home: Home) -> None:
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        link = process.said["welcome"]
+
+    kept = home.do(
+        lambda connection: connection.execute(
+            select(note.c.value).where(note.c.name == "welcome")
+        ).scalar_one()
+    )
+    secret = link.removeprefix(f"{process.said['url']}/welcome/")
+    lasts = datetime.fromisoformat(kept["expires_at"]) - clock.now()
+    assert kept["digest"] == people.digest(secret)
+    assert timedelta(hours=23) < lasts < timedelta(hours=24)
+
+
+def test_with_an_admin_password_there_is_no_link_and_the_owner_has_it(home: Home) -> None:
+    home.set(PORT="0", ADMIN_PASSWORD="correct horse")
+
+    with home.running("serve") as process:
+        link = process.said["welcome"]
+
+    hashed = home.do(lambda connection: connection.execute(select(person.c.password)).scalar_one())
+    assert link is None
+    assert PasswordHasher().verify(str(hashed), "correct horse")
+
+
+def test_an_owner_with_a_password_gets_no_link(home: Home) -> None:
+    home.run("people", "password", "me", stdin="correct horse\n")
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        assert process.said["welcome"] is None
+
+
+def test_a_second_service_on_the_same_data_is_refused(home: Home) -> None:
+    home.set(PORT="0")
+
+    with home.running("serve") as first:
+        second = home.start("serve")
+        _, said = second.communicate(timeout=SOON)
+        third = home.start("work")
+        _, worked = third.communicate(timeout=SOON)
+
+    assert (second.returncode, third.returncode) == (1, 1)
+    assert f"(process {first.pid}) serves" in said
+    assert "set DATABASE_URL" in worked
+
+
+def test_work_delivers_without_a_door(home: Home, trakt: Any) -> None:
+    signed_in(home, trakt)
+    home.received(watched())
+    home.set(WORKER="false")
+
+    with home.running("work") as process:
+        told = soon(lambda: bool(trakt.user("anna").history))
+
+    assert told
+    assert process.said["working"] is True
+    assert process.returncode == 0
+
+
+def test_serve_with_half_set_settings_names_the_variable(home: Home) -> None:
+    home.set(PORT="0", TRAKT_CLIENT_ID="id")
+
+    process = home.start("serve")
+    _, said = process.communicate(timeout=SOON)
+
+    assert process.returncode == 1
+    assert "TRAKT_CLIENT_SECRET is missing" in said
+    assert "Traceback" not in said
+
+
+def test_a_port_that_is_taken_is_said(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        home.set(PORT=str(taken.getsockname()[1]))
+
+        process = home.start("serve")
+        _, said = process.communicate(timeout=SOON)
+
+    assert process.returncode == 1
+    assert "cannot be listened on" in said
+
+
+def test_a_request_under_way_is_answered_before_serve_ends(home: Home) -> None:
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        url = httpx.URL(process.said["webhooks"]["emby"])
+        body = json.dumps({"Event": "system.webhooktest"}).encode()
+        with socket.create_connection((url.host, url.port or 80)) as door:
+            head = f"POST {url.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            door.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            door.sendall(body[5:])
+            answer = door.recv(4096)
+        process.wait(SOON)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert process.returncode == 0
