@@ -148,8 +148,7 @@ def test_a_sign_in_that_is_gone_parks_the_account_and_connecting_again_goes_on(
 ) -> None:
     trakt, url = at_trakt
     process = Process(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
-    trakt.expire("anna")
-    trakt.switches.refresh_failure = 400
+    trakt.sessions.clear()
     with started(process):
         process.post("plex", plex("media.scrobble", 5))
         eventually(lambda: state_of(process, "trakt") == "signed_out", "the account is parked")

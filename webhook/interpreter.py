@@ -229,8 +229,8 @@ class Interpreter:
             if telling.action in outbox.WATCHING and not telling.mark and now - at > LIVE:
                 continue  # it says what was on then; nobody needs to know any more
             skipped = telling.skipped
-            if telling.action is Action.UNWATCHED and play_id is not None and not skipped:
-                skipped = untold(connection, telling, play_id, now)
+            if telling.action is Action.UNWATCHED and play_id is not None:
+                skipped = untold(connection, telling, play_id, now) or skipped
             putting = outbox.Putting(
                 account_id=telling.account_id,
                 action=telling.action,

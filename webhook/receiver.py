@@ -172,9 +172,9 @@ def token_of(scope: Scope) -> str:
     """The token where it is not in the path: `?token=`, which Plex masks in its own log, or a bearer."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     if values := query.get("token"):
-        return values[0]
+        return str(values[0])
     bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-    return bearer[7:].strip() if bearer[:7].lower() == "bearer " else ""
+    return str(bearer[7:]).strip() if bearer[:7].lower() == "bearer " else ""
 
 
 async def chunks(receive: Receive) -> AsyncIterator[bytes]:

@@ -74,16 +74,6 @@ def test_nobody_without_a_password_gets_in(home: Household) -> None:
     assert home.client().post("/sign-in", data={"name": "me", "password": ""}).status_code == 401
 
 
-def test_the_password_may_come_from_the_settings(opened: Open) -> None:
-    home = opened(ADMIN_PASSWORD="from the settings")
-    browser = home.client()
-
-    answer = browser.post("/sign-in", data={"name": "me", "password": "from the settings"})
-
-    assert answer.status_code == 303
-    assert browser.get("/").status_code == 200
-
-
 def test_a_changed_password_signs_out(home: Household) -> None:
     browser = home.browser()
     assert browser.get("/").status_code == 200

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def routes(service: Service) -> list[BaseRoute]:
     """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
-    passwords = Passwords(service.settings)
-    sessions = Sessions(service, passwords)
+    passwords = Passwords()
+    sessions = Sessions(service)
     gate, pages = Gate(service.database, sessions), Pages(service, sessions, passwords)
     inside = [*health.routes(service, gate), *Api(service, gate).routes(), *pages.routes()]
     if root := service.settings.root_path.rstrip("/"):

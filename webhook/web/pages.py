@@ -316,8 +316,8 @@ class Pages:
         """The one-time link: the owner sets a password and is in."""
         secret = request.path_params["secret"]
         owner = await self.database.read(lambda connection: invited(connection, secret, clock.now()))
-        if owner is None or self.passwords.admin:
-            return self.drawn(request, "expired.html", {"admin": bool(self.passwords.admin)}, status=404)
+        if owner is None:
+            return self.drawn(request, "expired.html", {}, status=404)
         if request.method != "POST":
             return self.invitation(request, owner.name)
         refuse_other_sites(request, self.service.settings)
@@ -330,7 +330,7 @@ class Pages:
             return self.invitation(request, owner.name, error.detail, error.status)
         row = await write(self.database, lambda connection: accept(connection, secret, hashed, clock.now()))
         if row is None:
-            return self.drawn(request, "expired.html", {"admin": False}, status=404)
+            return self.drawn(request, "expired.html", {}, status=404)
         response = self.to(request, "/setup")
         self.sessions.begin(request, response, row)
         return response

@@ -83,7 +83,10 @@ class Shell:
         except ClientDisconnect:
             return
         except Exception:  # the application has answered 500 by now
-            log.exception("A page or an API call met a fault of ours.", route=path_of(scope))
+            # Only the first part: what follows in /welcome/ is a secret.
+            log.exception(
+                "A page or an API call met a fault of ours.", page=path_of(scope).strip("/").split("/")[0]
+            )
 
 
 def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:

@@ -51,19 +51,12 @@ def base(settings: Settings, request: Request) -> str:
 class Passwords:
     """Checks passwords beside the event loop, a few at a time: each takes 64 MB for a moment."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.admin = settings.admin_password.get_secret_value()
+    def __init__(self) -> None:
         self.few = asyncio.Semaphore(2)
         self.nobody = ""
 
-    def kept(self, row: Row[Any]) -> str | None:
-        """What stands for the person's password: ADMIN_PASSWORD is the owner's wherever it is set."""
-        return self.admin if row.owner and self.admin else row.password
-
     async def right(self, row: Row[Any] | None, password: str) -> bool:
         """Whether it is the person's password; takes as long where there is no such person."""
-        if row is not None and row.owner and self.admin:
-            return hmac.compare_digest(self.admin.encode(), password.encode("utf-8", "replace"))
         async with self.few:
             return await asyncio.to_thread(self.verified, row.password if row else None, password)
 
@@ -121,9 +114,8 @@ class Patience:
 class Sessions:
     """Signed cookies. A changed password ends them, as its fingerprint is part of them."""
 
-    def __init__(self, service: Service, passwords: Passwords) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self.passwords = passwords
         self.key = service.seal.signing
         self.signer = URLSafeTimedSerializer(self.key, salt="watchmark session")
 
@@ -140,7 +132,7 @@ class Sessions:
         return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
 
     def fingerprint(self, row: Row[Any]) -> str:
-        return self.mac(f"password {row.id} {self.passwords.kept(row)}")
+        return self.mac(f"password {row.id} {row.password}")
 
     def form_token(self, visitor: Visitor) -> str:
         """What every form of this session carries."""

@@ -1,0 +1,279 @@
+"""The door: what is let in, what is refused and why, and that nothing sent to it can break it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.evening import plex
+from tests.running import Process, eventually, started
+
+BOUNDARY = "------------------------j4fqHSAc9FtAnWDn0DyJIL"
+GOOD = json.dumps(plex("media.scrobble")).encode()
+
+
+@pytest.fixture(scope="module")
+def watchmark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with started(Process(tmp_path_factory.mktemp("door")).prepare()) as process:
+        yield process
+
+
+def part(name: str, body: bytes, *, quoted: bool = True, filename: str = "", kind: str = "") -> bytes:
+    head = (
+        f'Content-Disposition: form-data; name="{name}"'
+        if quoted
+        else f"Content-Disposition: form-data; name={name}"
+    )
+    head += f'; filename="{filename}"' if filename else ""
+    head += f"\r\nContent-Type: {kind}" if kind else ""
+    return f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + body + b"\r\n"
+
+
+def multipart(*parts: bytes, end: bytes = f"--{BOUNDARY}--\r\n".encode()) -> bytes:
+    return b"".join(parts) + end
+
+
+THUMB = part("thumb", b"\xff\xd8\xff\xe0" * 2000, filename="thumb.jpg", kind="image/jpeg")
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
+BARE: dict[str, Any] = {"content": GOOD}
+
+
+def send(
+    watchmark: Process, body: bytes, kind: str | None = FORM, source: str = "plex", **headers: str
+) -> Any:
+    given_headers = {"Content-Type": kind, **headers} if kind else headers
+    return watchmark.post(source, None, content=body, headers=given_headers)
+
+
+def raw_of(watchmark: Process, answer: Any) -> bytes:
+    return bytes(watchmark.api(f"/webhooks/{answer.json()['webhook']}")["raw"].encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        multipart(part("payload", GOOD, kind="application/json"), THUMB),
+        multipart(part("payload", GOOD)),
+        multipart(part("payload", GOOD, filename="payload.json", kind="application/json")),
+        multipart(THUMB, part("payload", GOOD)),
+        multipart(part("payload", GOOD, quoted=False)),
+        multipart(part("payload", GOOD, kind="text/plain")),
+        multipart(part("payload", GOOD), part("thumb", b"\xff" * 3_000_000, filename="thumb.jpg")),
+        multipart(part("thumb", b"\xff" * 3_000_000, filename="thumb.jpg"), part("payload", GOOD)),
+        multipart(part("payload", GOOD), THUMB[:900], end=b""),
+        b"\r\n" + multipart(part("payload", GOOD)),
+    ],
+    ids=["plex", "no thumb", "as a file", "thumb first", "unquoted", "text", "big thumb", "big thumb first", "cut thumb", "preamble"],
+)  # fmt: skip
+def test_the_json_is_found_however_it_is_wrapped(watchmark: Process, body: bytes) -> None:
+    answer = send(watchmark, body)
+
+    assert answer.status_code == 200, answer.text
+    assert raw_of(watchmark, answer) == GOOD
+
+
+def test_a_quoted_boundary_is_understood(watchmark: Process) -> None:
+    answer = send(watchmark, multipart(part("payload", GOOD)), f'multipart/form-data; boundary="{BOUNDARY}"')
+
+    assert raw_of(watchmark, answer) == GOOD
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain; charset=utf-8", None, "application/octet-stream", "Text/Plain"]
+)
+def test_bare_json_is_taken_with_any_content_type(watchmark: Process, kind: str | None) -> None:
+    answer = send(watchmark, b"\xef\xbb\xbf" + GOOD, kind)
+
+    assert raw_of(watchmark, answer) == GOOD
+
+
+def test_embys_three_wrappings_are_one(watchmark: Process) -> None:
+    emby = b'{"Event":"system.notificationtest","Server":{"Version":"4.9"}}'
+    form = "data=" + emby.decode().replace('"', "%22").replace("{", "%7B").replace("}", "%7D")
+
+    answers = [
+        send(watchmark, multipart(part("data", emby)), FORM, "emby"),
+        send(watchmark, form.encode(), "application/x-www-form-urlencoded", "emby"),
+        send(watchmark, emby, "application/json", "emby"),
+    ]
+
+    assert [raw_of(watchmark, answer) for answer in answers] == [emby] * 3
+
+
+def test_jellyfins_form_is_the_payload_itself(watchmark: Process) -> None:
+    answer = send(
+        watchmark, b"NotificationType=PlaybackStop&Name=A+B", "application/x-www-form-urlencoded", "jellyfin"
+    )
+
+    assert json.loads(raw_of(watchmark, answer)) == {"NotificationType": "PlaybackStop", "Name": "A B"}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "word"),
+    [
+        (b"", FORM, 400, "empty"),
+        (b"", "application/json", 400, "empty"),
+        (b"   ", None, 400, "empty"),
+        (multipart(THUMB), FORM, 400, '"payload"'),
+        (multipart(part("payload", GOOD)), "multipart/form-data", 400, "boundary"),
+        (multipart(part("payload", GOOD)[: len(GOOD) // 2], end=b""), FORM, 400, "middle"),
+        (b"not a form at all", FORM, 400, "multipart"),
+        (b"<xml/>", "application/xml", 415, "content type"),
+        (b"payload", "application/x-www-form-urlencoded", 400, '"payload"'),
+        (b"&".join(b"a=b" for _ in range(2000)), "application/x-www-form-urlencoded", 400, "fields"),
+        (b'{"a":"' + b"x" * 2_200_000 + b'"}', "application/json", 413, "MAX_BODY_BYTES"),
+        (multipart(part("payload", b"x" * 2_200_000)), FORM, 413, "MAX_BODY_BYTES"),
+        (multipart(*[part(f"p{n}", b"x") for n in range(40)]), FORM, 400, "parts"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_reason(
+    watchmark: Process, body: bytes, kind: str | None, status: int, word: str
+) -> None:
+    answer = send(watchmark, body, kind)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert word in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"17", b"null", b'"text"', b'{"SeasonNumber": ,}', b'{"a":', b'{"a":"\xff\xfe"}', b"[" * 10_000, b'{"a":' * 10_000, b'{"a":"\\ud800"}', b'{"a":NaN}', b'{"a":1e999}', b"\x00\x01\x02"],
+)  # fmt: skip
+def test_what_is_no_json_object_is_refused_and_kept(watchmark: Process, body: bytes) -> None:
+    answer = send(watchmark, body, "application/json")
+
+    assert answer.status_code == 400
+    shown = watchmark.api(f"/webhooks/{answer.json()['webhook']}")
+    assert shown["state"] == "quarantined"
+    assert shown["reason"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"index": 10**30, "parentIndex": -(10**18), "viewOffset": 2**63, "duration": -5},
+        {"title": "a\x00b", "grandparentTitle": "x" * 100_000},
+        {"lastViewedAt": 10**18, "year": 10**9},
+        {"Guid": [{"id": None}, 3, {"id": "tvdb://" + "9" * 400}, {"id": "imdb://"}]},
+        {"index": None, "Guid": None, "title": None},
+        {"index": "7", "title": {"deep": ["er"]}},
+    ],
+)  # fmt: skip
+def test_absurd_values_are_no_error(watchmark: Process, metadata: dict[str, Any]) -> None:
+    answer = watchmark.post("plex", plex("media.play", **metadata))
+
+    assert answer.status_code == 200
+    webhook_id = answer.json()["webhook"]
+    eventually(lambda: watchmark.api(f"/webhooks/{webhook_id}")["state"] != "received", "it is interpreted")
+    assert "Error" not in str(watchmark.api(f"/webhooks/{webhook_id}")["reason"])
+
+
+def test_a_compressed_body_is_not_inflated(watchmark: Process) -> None:
+    bomb = gzip.compress(b"0" * 50_000_000)
+
+    answer = send(watchmark, bomb, "application/json", **{"Content-Encoding": "gzip"})
+
+    assert answer.status_code == 415
+
+
+def test_wrong_token_no_token_and_unknown_source_get_the_same_answer(watchmark: Process) -> None:
+    token = watchmark.ready["webhooks"]["emby"].rsplit("/", 1)[1]
+
+    answers = [
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex/wrong", **BARE),
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex", **BARE),
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex?token=wrong", **BARE),
+        watchmark.http.post(f"{watchmark.url}/webhooks/kodi/{token}", **BARE),
+        watchmark.http.get(f"{watchmark.url}/webhooks/plex/wrong"),
+    ]
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+
+
+def test_the_token_comes_in_the_path_the_query_or_as_a_bearer(watchmark: Process) -> None:
+    token = watchmark.ready["webhooks"]["emby"].rsplit("/", 1)[1]
+    bearer = {"Authorization": f"Bearer {token}"}
+
+    answers = [
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex/{token}", **BARE),
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex?token={token}", **BARE),
+        watchmark.http.post(f"{watchmark.url}/webhooks/plex", headers=bearer, **BARE),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(("method", "source", "status"), [("GET", "plex", 405), ("DELETE", "plex", 405), ("PUT", "plex", 405), ("PUT", "tautulli", 200)])  # fmt: skip
+def test_a_webhook_is_posted(watchmark: Process, method: str, source: str, status: int) -> None:
+    answer = watchmark.http.request(method, watchmark.ready["webhooks"][source], **BARE)
+
+    assert answer.status_code == status
+
+
+def test_a_large_thumbnail_is_not_held_in_memory(watchmark: Process) -> None:
+    assert watchmark.process is not None
+    send(watchmark, multipart(part("payload", GOOD), THUMB))
+    before = resident(watchmark.process.pid)
+
+    body = multipart(part("payload", GOOD), part("thumb", b"\xff" * 25_000_000, filename="thumb.jpg"))
+    answer = send(watchmark, body)
+
+    assert answer.status_code == 200
+    assert resident(watchmark.process.pid) - before < 8_000
+
+
+def resident(pid: int) -> int:
+    """The process's memory in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def test_a_sender_that_hangs_up_half_way_leaves_nothing_behind(watchmark: Process) -> None:
+    address = watchmark.ready["webhooks"]["emby"].removeprefix("http://localhost:")
+    port, path = address.split("/", 1)
+    head = (
+        f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+    )
+    before = watchmark.api("/webhooks", limit=1)["items"][0]["id"]
+
+    with socket.create_connection(("127.0.0.1", int(port))) as sender:
+        sender.sendall(head.encode() + GOOD[:200])
+    time.sleep(0.3)
+
+    assert watchmark.api("/webhooks", limit=1)["items"][0]["id"] == before
+    assert watchmark.healthy()
+
+
+MANGLED = st.one_of(
+    st.binary(max_size=400),
+    st.binary(max_size=60).map(lambda noise: GOOD[:700] + noise + GOOD[700:]),
+    st.binary(max_size=60).map(lambda noise: multipart(part("payload", GOOD), THUMB)[:900] + noise),
+    st.integers(0, len(GOOD)).map(lambda end: multipart(part("payload", GOOD[:end]))),
+)
+KINDS = st.sampled_from([FORM, "application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=\"", "x", ""])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(MANGLED, KINDS, st.sampled_from(["plex", "jellyfin", "emby", "tautulli"]))
+def test_nothing_that_is_sent_is_answered_with_an_error_of_ours(
+    watchmark: Process, body: bytes, kind: str, source: str
+) -> None:
+    answer = send(watchmark, body, kind or None, source)
+
+    assert answer.status_code in (200, 400, 408, 413, 415), answer.text
+
+
+def test_everything_that_was_sent_was_dealt_with(watchmark: Process) -> None:
+    eventually(lambda: not watchmark.api("/webhooks", state="received")["items"], "nothing is stuck")
+
+    assert "Traceback" not in watchmark.log()
