@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from webhook import inbox, interpreter, people, sources, trace
-from webhook.app import add_account
+from webhook.accounts import add_named
 from webhook.db import Database
 from webhook.event import Action, Kind
 from webhook.inbox import Received
@@ -39,9 +39,7 @@ class House:
 
     def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS) -> int:
         return self.database.do(
-            lambda connection: add_account(
-                connection, person_id, tracker, None, tells & AUDIENCES[tracker].can, NOW
-            )
+            lambda connection: add_named(connection, person_id, tracker, tells & AUDIENCES[tracker].can, NOW)
         )
 
     def post(

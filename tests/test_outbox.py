@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from webhook import outbox, people
-from webhook.app import add_account
+from webhook.accounts import add_named
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Ids, Movie
 from webhook.outbox import Claiming, Lane, Putting, Settlement
@@ -30,7 +30,7 @@ def anna(database: Database) -> int:
 
 def account_of(connection: Connection, name: str) -> int:
     person_id = people.add(connection, name, NOW)
-    return add_account(connection, person_id, "trakt", None, ALWAYS, NOW)
+    return add_named(connection, person_id, "trakt", ALWAYS, NOW)
 
 
 def putting(account_id: int, key: str, **given: object) -> Putting:

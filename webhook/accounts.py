@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -136,11 +136,29 @@ def keep(
 
 
 def add(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
+    # What is one's own library, and not a service, is unticked too when the server is.
+    home = {Action.UNWATCHED} if tracker.sign_in == "none" else set()
+    return add_named(connection, person_id, tracker.name, (ALWAYS | home) & tracker.tells, now)
+
+
+def add_named(
+    connection: Connection, person_id: int, tracker: str, tells: Collection[Action], now: datetime
+) -> int:
     (made,) = fresh_ids(connection, account, 1)
-    values = {"id": made, "person_id": person_id, "tracker": tracker.name, "rules": {}, "failures": 0}
-    tells = sorted(action.value for action in ALWAYS & tracker.tells)
-    connection.execute(insert(account), {**values, "tells": tells, "created_at": now})
+    values = {"id": made, "person_id": person_id, "tracker": tracker, "rules": {}, "failures": 0}
+    told = sorted(action.value for action in tells)
+    connection.execute(insert(account), {**values, "tells": told, "created_at": now})
     return made
+
+
+def add_homes(connection: Connection, built: Mapping[str, Tracker], person_id: int, now: datetime) -> None:
+    """A tracker that needs no sign-in (the built-in library) is everybody's from the start."""
+    have = set(
+        connection.execute(select(account.c.tracker).where(account.c.person_id == person_id)).scalars()
+    )
+    for name, tracker in built.items():
+        if tracker.sign_in == "none" and name not in have:
+            add(connection, person_id, tracker, now)
 
 
 # --- check

@@ -13,26 +13,24 @@ from typing import Any
 import httpx
 import structlog
 from pydantic import BaseModel
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from webhook import clock, outbox, people, remote, schema, sources, trackers
+from webhook import accounts, clock, outbox, people, remote, schema, sources, trackers
 from webhook import settings as environment
 from webhook.body import Form
 from webhook.credentials import Credentials, Seal, seal
-from webhook.db import Database, Unavailable, fresh_ids
+from webhook.db import Database, Unavailable
 from webhook.dispatcher import SWEEP, Dispatcher
-from webhook.event import Action
 from webhook.identity import Identity
 from webhook.inbox import Inbox
 from webhook.interpreter import Audience, Interpreter
 from webhook.lookups import Lookup
 from webhook.lookups.trakt import TraktLookup
 from webhook.receiver import Doorkeeper, Receiver
-from webhook.rules import ALWAYS
 from webhook.settings import Environ, Settings
-from webhook.tables import account, note, person
+from webhook.tables import person
 from webhook.trackers import Tracker
 
 log = structlog.get_logger()
@@ -137,36 +135,9 @@ def first_start(connection: Connection, service: Service) -> None:
         secret = people.new_secret()
         people.keep_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
     for row in connection.execute(select(person.c.id)).all():
-        home_accounts(connection, service.trackers, row.id, now)
+        accounts.add_homes(connection, service.trackers, row.id, now)
     if service.database.sqlite:
         outbox.forget_leases(connection)
-
-
-def home_accounts(
-    connection: Connection, built: Mapping[str, Tracker], person_id: int, now: datetime
-) -> None:
-    """A tracker that needs no sign-in (the built-in library) is everybody's from the start."""
-    have = set(
-        connection.execute(select(account.c.tracker).where(account.c.person_id == person_id)).scalars()
-    )
-    for name, tracker in built.items():
-        if tracker.sign_in == "none" and name not in have:
-            tells = {*ALWAYS, Action.UNWATCHED} & tracker.tells
-            add_account(connection, person_id, name, None, tells, now)
-
-
-def add_account(
-    connection: Connection, person_id: int, tracker: str, sealed: str | None, tells: Any, now: datetime
-) -> int:
-    (made,) = fresh_ids(connection, account, 1)
-    values = {"id": made, "person_id": person_id, "tracker": tracker, "tokens": sealed, "rules": {}}
-    told = sorted(action.value for action in tells)
-    connection.execute(insert(account), {**values, "tells": told, "failures": 0, "created_at": now})
-    return made
-
-
-def recall(connection: Connection, name: str) -> Any:
-    return connection.execute(select(note.c.value).where(note.c.name == name)).scalar()
 
 
 # --- running

@@ -92,7 +92,7 @@ def urlencoded(body: bytes, form: Form) -> bytes:
         raise Refused(400, f"The form has more than {MAX_FIELDS} fields.") from error
     values = dict(pairs)
     for name in form.fields:
-        if name in values:
+        if values.get(name, "").strip():
             return values[name].encode("utf-8", "replace")
     if form.is_payload and values:
         return orjson.dumps(values)

@@ -102,7 +102,14 @@ class Credentials:
                 return stored
             if not hasattr(tracker, "refresh"):
                 raise Snooze(f"{tracker.label} no longer accepts the sign-in", park=Park.SIGNED_OUT)
-            fresh = await cast(Renews, tracker).refresh(stale_tokens)
+            try:
+                fresh = await cast(Renews, tracker).refresh(stale_tokens)
+            except Snooze:
+                # Another process (a command, another worker) may have renewed at the same moment.
+                stored = await self.stored(account_id)
+                if stored == stale_tokens:
+                    raise
+                return stored
             # Saved before it is used: the old refresh token is dead already.
             await self.database.write(keep, (account_id, self.seal.seal(dict(fresh))))
             return fresh

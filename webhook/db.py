@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -51,6 +52,8 @@ class Database:
         self.url = url
         self.checkpoint = checkpoint
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.sqlite:
+            private(make_url(url).database)
         self.engine = engine(url, synchronous=synchronous, checkpoint=checkpoint)
         self._reading = engine(url, read_only=True) if self.sqlite else self.engine
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
@@ -185,6 +188,16 @@ class Database:
         loop = answers[0][0].future.get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answers)
+
+
+def private(path: str | None) -> None:
+    """Makes the file so that only its owner can read it: it holds what people watch, and sign-ins."""
+    if not path or path == ":memory:":
+        return
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unavailable(f"unable to open database file {path}: {error.strerror}") from error
 
 
 def settle(answers: list[tuple[Waiting, Any]]) -> None:

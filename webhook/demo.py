@@ -446,7 +446,7 @@ def at_rest(connection: Connection, webhook_id: int) -> bool:
 
 async def stay(stage: Stage) -> int:
     """Until Ctrl-C, or until the service has ended."""
-    while stage.process.poll() is None:
+    while stage.process.poll() is None:  # noqa: ASYNC110 - a process of its own has no event to wait for
         await asyncio.sleep(0.5)
     return 1
 

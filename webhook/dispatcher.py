@@ -25,6 +25,7 @@ from webhook.outbox import Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, recording
 from webhook.settings import SettingsError
+from webhook.tables import from_ms
 from webhook.trackers import Delivery, Tracker
 
 log = structlog.get_logger()
@@ -213,6 +214,7 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         progress=details.get("progress"),
         estimated=bool(details.get("estimated")),
         duration_ms=details.get("duration_ms"),
+        started_at=None if details.get("started_at") is None else from_ms(details["started_at"]),
         mark=row.mark,
         rating=None if rating is None else round(rating),
         late=now - row.happened_at > retry.LIVE,

@@ -23,7 +23,7 @@ from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
 from webhook.rules import Filters, Listener, Telling, stopped_by, tellings
-from webhook.tables import account, delivery, person, play, token, webhook
+from webhook.tables import account, delivery, person, play, to_ms, token, webhook
 
 log = structlog.get_logger()
 
@@ -294,6 +294,7 @@ def details(
         return {"rating": event.rating}
     now = change.play
     known = {"progress": now.percent(at), "estimated": now.estimated, "duration_ms": now.duration_ms}
+    known["started_at"] = to_ms(now.started_at)
     if change.finished and play_id is not None:
         person_id = connection.execute(select(play.c.person_id).where(play.c.id == play_id)).scalar_one()
         known["rewatch"] = history.earlier(connection, person_id, keys(now.item), play_id)

@@ -13,7 +13,7 @@ from structlog.typing import EventDict, Processor
 SECRET = re.compile(
     r"""((?:[?&]|\b)(?:token|access_token|refresh_token|client_secret|code|password|api_sig|sk|apikey|api_key)=)[^&\s"']+"""
     r"""|(Bearer\s+|Token\s+)[\w.~+/=-]{8,}"""
-    r"""|(/webhooks/\w+/)[\w~-]{8,}""",
+    r"""|(/(?:webhooks/\w+|welcome)/)[\w~-]{8,}""",
     re.IGNORECASE,
 )
 

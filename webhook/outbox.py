@@ -377,10 +377,10 @@ def unpark(connection: Connection, account_id: int, now: datetime) -> int:
     connection.execute(
         update(account)
         .where(account.c.id == account_id)
-        .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None, leased_until=None)
+        .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None)
     )
     freed = connection.execute(update(delivery).where(mine).values(state="waiting", reason=None)).rowcount
-    release(connection, account_id, now)
+    call(connection, [account_id], now, now)
     return freed
 
 

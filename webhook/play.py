@@ -40,6 +40,9 @@ RUNTIME: Mapping[Kind, timedelta] = {
 }
 """The least that an item of unknown duration runs for."""
 
+LISTENED_MS = 240_000
+"""How far into a track it counts as listened to, where half of it is further (Last.fm's rule)."""
+
 SEEN_AGAIN = 0.7
 """The part of the runtime that must pass between a new start and the next watched mark."""
 
@@ -232,12 +235,19 @@ def paused(play: Play, event: Event, mark: float, anew: bool) -> Change:
 
 def stopped(play: Play, event: Event, mark: float, anew: bool) -> Change:
     now = moved(play, event, State.STOPPED)
-    percent = None if now.estimated else now.known_percent
-    if event.completed or (percent is not None and percent >= mark):
+    if event.completed or (not now.estimated and reached(now, mark)):
         return finished(now, event, anew)
     was_open = anew or play.state is not State.STOPPED
     tells = was_open and play.watched_at is None and now.percent(event.at) is not None
     return Change(play=now, anew=anew, tell=Action.STOP if tells else None)
+
+
+def reached(play: Play, mark: float) -> bool:
+    """Whether the position that was sent counts as watched; a track counts from its half or four minutes on."""
+    if play.item.kind is Kind.TRACK:
+        far = play.position_ms is not None and play.position_ms >= LISTENED_MS
+        return far or (play.known_percent is not None and play.known_percent >= 50)
+    return play.known_percent is not None and play.known_percent >= mark
 
 
 def scrobbled(play: Play, event: Event, mark: float, anew: bool) -> Change:
@@ -273,7 +283,7 @@ def over(play: Play, now: datetime) -> bool:
 def closed(play: Play, mark: float) -> Change:
     """The play, ended where it was last known to be; only a position that was sent can make the mark."""
     now = replace(play, state=State.STOPPED)
-    if play.watched_at is None and play.known_percent is not None and play.known_percent >= mark:
+    if play.watched_at is None and reached(play, mark):
         return Change(play=replace(now, watched_at=play.last_at), finished=True)
     tells = play.watched_at is None and play.percent(play.last_at) is not None
     return Change(play=now, tell=Action.STOP if tells else None)

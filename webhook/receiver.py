@@ -7,6 +7,7 @@ webhook means: what cannot be read is kept as well, quarantined, where that is p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -100,12 +101,13 @@ class Receiver:
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
         """The id of the webhook if one was kept, and why the request is refused if it is."""
+        incoming = Incoming(receive)
         try:
             source, token_id = await self.admitted(scope)
             headers = dict(scope["headers"])
-            raw = await self.body(scope, receive, headers, source)
+            raw = await self.body(incoming, headers, source)
         except Refused as refused:
-            await drain(receive)
+            await incoming.drain()
             return None, refused
         fault = unreadable(raw)
         received = Received(
@@ -135,9 +137,7 @@ class Receiver:
             raise Refused(405, "A webhook is sent with POST.")
         return source, token_id
 
-    async def body(
-        self, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes], source: str
-    ) -> bytes:
+    async def body(self, incoming: Incoming, headers: Mapping[bytes, bytes], source: str) -> bytes:
         if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
             raise Refused(415, "A compressed body is not taken; send it as it is.")
         length = headers.get(b"content-length", b"")
@@ -145,7 +145,7 @@ class Receiver:
         content_type = headers.get(b"content-type", b"")
         try:
             async with asyncio.timeout(BODY_TIME):
-                return await payload(chunks(receive), content_type, size, self.forms[source], self.limit)
+                return await payload(incoming.chunks(), content_type, size, self.forms[source], self.limit)
         except TimeoutError as error:
             raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
 
@@ -177,27 +177,32 @@ def token_of(scope: Scope) -> str:
     return str(bearer[7:]).strip() if bearer[:7].lower() == "bearer " else ""
 
 
-async def chunks(receive: Receive) -> AsyncIterator[bytes]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "The sender hung up before the body was whole.")
-        more = message.get("more_body", False)
-        if body := message.get("body"):
-            yield body
+@dataclass(slots=True)
+class Incoming:
+    """A request's body as it comes in; `more` is whether there is more of it."""
 
+    receive: Receive
+    more: bool = True
 
-async def drain(receive: Receive) -> None:
-    """Let a refused sender finish a small body, so that it reads the answer instead of a reset."""
-    try:
-        async with asyncio.timeout(1):
-            for _ in range(16):
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-    except TimeoutError:
-        return
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while self.more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                self.more = False
+                raise Refused(400, "The sender hung up before the body was whole.")
+            self.more = message.get("more_body", False)
+            if body := message.get("body"):
+                yield body
+
+    async def drain(self) -> None:
+        """Let a refused sender finish a small body, so that it reads the answer instead of a reset."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                for _ in range(16):
+                    if not self.more:
+                        return
+                    message = await self.receive()
+                    self.more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 async def answer(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

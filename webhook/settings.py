@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 Environ = Mapping[str, str]
 Given = TypeVar("Given", bound=BaseModel)
@@ -30,7 +30,8 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 in the image.")
     port: int = Field(8484, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     base_url: str = Field(
-        "", description="The address others reach this service at; empty: http://HOST:PORT."
+        "",
+        description="The address others reach this service at, sub-path included; empty: http://HOST:PORT.",
     )
     root_path: str = Field("", description="The sub-path behind a proxy, e.g. /watchmark.")
     secret_key: SecretStr = Field(
@@ -51,6 +52,14 @@ class Settings(BaseModel):
     metrics_public: bool = Field(False, description="true opens /metrics without an API token.")
     log_format: Literal["text", "json"] = Field("text", description="text or json (one object a line).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @field_validator("root_path")
+    @classmethod
+    def rooted(cls, path: str) -> str:
+        path = path.strip().rstrip("/")
+        if path and not path.startswith("/"):
+            raise ValueError("must begin with a slash, e.g. /watchmark")
+        return path
 
     @property
     def database(self) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from webhook import clock
 from webhook.event import REASONS, item_from_json, item_to_json
@@ -51,8 +51,8 @@ def webhooks(
     if source:
         wanted = wanted.where(webhook.c.source == source)
     rows, cursor = paged(connection, wanted, webhook.c.id, limit, after)
-    told = deliveries_of(connection, [row.id for row in rows])
-    return {"items": [one_webhook(row, told.get(row.id, []), raw=False) for row in rows], "next": cursor}
+    told = deliveries_of(connection, rows)
+    return {"items": [one_webhook(row, told[row.id], raw=False) for row in rows], "next": cursor}
 
 
 def webhook_trace(connection: Connection, webhook_id: int) -> dict[str, Any] | None:
@@ -60,8 +60,8 @@ def webhook_trace(connection: Connection, webhook_id: int) -> dict[str, Any] | N
     row = connection.execute(select(webhook).where(webhook.c.id == webhook_id)).first()
     if row is None:
         return None
-    told = deliveries_of(connection, [webhook_id], attempts=True)
-    return one_webhook(row, told.get(webhook_id, []), raw=True)
+    told = deliveries_of(connection, [row], attempts=True)
+    return one_webhook(row, told[webhook_id], raw=True)
 
 
 def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict
 def explained(row: Row[Any]) -> str | None:
     """The state in a sentence, with what to do."""
     if row.state == "unclaimed":
-        return f"{row.reason}. Claim it: watchmark people claim PERSON {row.source}:USER. It is interpreted as soon as somebody does."
+        return unclaimed_explained(row)
     if row.state == "quarantined":
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
     if row.state == "received":
@@ -100,23 +100,50 @@ def explained(row: Row[Any]) -> str | None:
     return REASONS.get(reason or "", reason)
 
 
+def unclaimed_explained(row: Row[Any]) -> str:
+    user = next((event.get("user") for event in row.events or [] if event.get("user")), None)
+    if user is None:
+        return (
+            "The webhook names nobody, so it is nobody's. Bind its address to a person: "
+            "watchmark token new --kind webhook --person PERSON"
+        )
+    return (
+        f"Nobody claims {row.source}:{user}. Claim it: watchmark people claim PERSON '{row.source}:{user}'. "
+        "It is kept, and interpreted as soon as somebody does."
+    )
+
+
 # --- deliveries
 
 
+ENDS = frozenset({"watched", "stop"})
+
+
 def deliveries_of(
-    connection: Connection, webhook_ids: list[int], *, attempts: bool = False
+    connection: Connection, webhooks_shown: Sequence[Row[Any]], *, attempts: bool = False
 ) -> dict[int, list[dict[str, Any]]]:
-    """The deliveries that these webhooks led to, by webhook: put by them, or by an earlier report of the same play."""
-    if not webhook_ids:
-        return {}
-    wanted = joined().where(delivery.c.webhook_id.in_(webhook_ids)).order_by(delivery.c.id)
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in connection.execute(wanted):
+    """The deliveries that these webhooks led to, by webhook: put by them, or the mark of the play they ended.
+
+    A scrobble and the stop after it are one viewing, told once: both show that one mark.
+    """
+    ended = {row.id: ended_plays(row) for row in webhooks_shown}
+    mine = or_(
+        delivery.c.webhook_id.in_(list(ended)),
+        and_(delivery.c.mark.is_(True), delivery.c.play_id.in_(set().union(*ended.values()))),
+    )
+    found: dict[int, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in ended}
+    for row in connection.execute(joined().where(mine).order_by(delivery.c.id)):
         shown = one_delivery(row)
         if attempts:
             shown["tries"] = tries(connection, row.id)
-        found.setdefault(row.webhook_id, []).append(shown)
+        for webhook_id, plays_ended in ended.items():
+            if row.webhook_id == webhook_id or (row.mark and row.play_id in plays_ended):
+                found[webhook_id].append(shown)
     return found
+
+
+def ended_plays(row: Row[Any]) -> set[int]:
+    return {event["play"] for event in row.events or [] if event["action"] in ENDS and event.get("play")}
 
 
 def joined() -> Select[Any]:
@@ -196,6 +223,8 @@ def one_delivery(row: Row[Any]) -> dict[str, Any]:
         "number": item.get("number"),
         "kind": item["kind"],
         "year": item.get("year"),
+        "artist": item.get("artist"),
+        "album": item.get("album"),
         "progress": (row.details or {}).get("progress"),
         "estimated": bool((row.details or {}).get("estimated")),
         "remote_id": row.remote_id,
@@ -212,7 +241,7 @@ def delivery_explained(row: Row[Any]) -> str | None:
             return f"{row.reason}. Once the item has ids (or a lookup is set up): watchmark retry {row.id}"
         case "dead":
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
-        case "waiting" if row.attempts:
+        case "waiting" if row.attempts and row.reason:
             return f"{row.reason}. It is tried again by itself."
     reason: str | None = row.reason
     return reason
@@ -249,8 +278,8 @@ def one_delivery_trace(connection: Connection, delivery_id: int) -> dict[str, An
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many deliveries there are in each state."""
-    wanted = select(delivery.c.state, func.count()).group_by(delivery.c.state)
-    return dict(connection.execute(wanted).tuples())
+    wanted = select(delivery.c.state, func.count().label("number")).group_by(delivery.c.state)
+    return {row.state: row.number for row in connection.execute(wanted)}
 
 
 # --- plays, people, accounts
@@ -274,8 +303,8 @@ def plays(
     return {"items": [{"person": row.person, **described(row, now)} for row in rows], "next": cursor}
 
 
-def playing(connection: Connection) -> list[dict[str, Any]]:
-    """What is on now."""
+def playing(connection: Connection, person_id: int | None = None) -> list[dict[str, Any]]:
+    """What is on now, of everybody or of one person."""
     wanted = (
         select(play, person.c.name.label("person"))
         .join(person, play.c.person_id == person.c.id)
@@ -283,6 +312,8 @@ def playing(connection: Connection) -> list[dict[str, Any]]:
         .order_by(play.c.last_at.desc())
         .limit(LIMIT)
     )
+    if person_id is not None:
+        wanted = wanted.where(play.c.person_id == person_id)
     now = clock.now()
     return [{"person": row.person, **described(row, now)} for row in connection.execute(wanted)]
 

@@ -595,7 +595,8 @@ class Trakt(Fake):
     def window(self, ask: Ask, entry: Entry) -> datetime | None:
         """Until when a scrobble of this item is one too many."""
         for row in reversed(ask.user.history):
-            if row["action"] == "scrobble" and row[entry.kind]["ids"] == entry.data["ids"]:
+            same = row["type"] == entry.kind and row[entry.kind]["ids"] == entry.data["ids"]
+            if row["action"] == "scrobble" and same:
                 ends = when(row["watched_at"]) + timedelta(minutes=self.switches.window_minutes)
                 return ends if ask.now < ends else None
         return None

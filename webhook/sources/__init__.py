@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, Protocol, cast
+from urllib.parse import quote
 
 from webhook.event import Event, Ignored
 
@@ -43,3 +44,13 @@ def modules() -> Mapping[str, Source]:
 def read(source_name: str, payload: Payload, received_at: datetime) -> list[Event] | Ignored:
     """What a webhook of the source means; raises Unreadable, and KeyError for a source there is none of."""
     return modules()[source_name].parse(payload, received_at)
+
+
+IN_QUERY = frozenset({"plex"})  # Plex masks a parameter called token in its own log, and nothing in a path
+
+
+def address(here: str, source_name: str, secret: str) -> str:
+    """What is pasted into the sender; `here` is where this service is reached."""
+    if source_name in IN_QUERY:
+        return f"{here}/webhooks/{source_name}?token={quote(secret)}"
+    return f"{here}/webhooks/{source_name}/{quote(secret)}"

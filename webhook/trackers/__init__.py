@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
 from webhook.event import Action, Item, Kind
-from webhook.outcome import Done
+from webhook.outcome import Done, Undelivered
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "password", "token", "web", "none"]
@@ -26,7 +26,8 @@ class Delivery:
     """One thing to tell one account, as a tracker sees it.
 
     `progress` is percent (0-100), `at` is aware UTC: when it happened. `mark` makes the watched
-    mark. `late`: too old to be told as happening now, so it goes out dated. `unsure`: an earlier
+    mark, `started_at` is when the play began. `late`: too old to be told as happening now, so it goes
+    out dated. `unsure`: an earlier
     attempt may have been recorded, so look at the service before sending. `remote_id` is the handle
     the service gave for what is to be undone.
     """
@@ -38,6 +39,7 @@ class Delivery:
     progress: float | None = None
     estimated: bool = False
     duration_ms: int | None = None
+    started_at: datetime | None = None
     mark: bool = False
     rating: int | None = None
     late: bool = False
@@ -102,6 +104,16 @@ class Tracker(Protocol):
 
     async def check(self, access: Access) -> str:
         """The account's name at the service; raises as `send` does when it does not work."""
+        ...
+
+
+class Batches(Protocol):
+    """A tracker that takes many late marks in one call."""
+
+    batch: int  # how many deliveries one call may carry
+
+    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Done | Undelivered]:
+        """Tell late marks together: what became of each, in their order; raises what concerns all of them."""
         ...
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -16,8 +15,6 @@ from webhook.web.views import Visitor
 
 if TYPE_CHECKING:
     from webhook.app import Service
-
-IN_QUERY = frozenset({"plex"})  # Plex masks a parameter called token in its own log, and nothing in a path
 
 
 def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:
@@ -33,8 +30,8 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
             "label": module.LABEL,
             "token": row.id,
             "token_name": row.name,
-            "url": address(here, name, secret),
-            "steps": [step.format(url=address(here, name, secret)) for step in module.SETUP],
+            "url": sources.address(here, name, secret),
+            "steps": [step.format(url=sources.address(here, name, secret)) for step in module.SETUP],
             "template": template(name),
         }
         for row in rows
@@ -49,12 +46,6 @@ def opened(service: Service, sealed: str) -> str | None:
         return str(service.seal.open(sealed))
     except SettingsError:
         return None
-
-
-def address(here: str, source: str, secret: str) -> str:
-    if source in IN_QUERY:
-        return f"{here}/webhooks/{source}?token={quote(secret)}"
-    return f"{here}/webhooks/{source}/{quote(secret)}"
 
 
 def address_of(service: Service, request: Request) -> str:

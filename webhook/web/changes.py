@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhook import clock, inbox, outbox, people, trace
-from webhook.db import Database, fresh_ids
-from webhook.event import Action, Kind
-from webhook.rules import ALWAYS
-from webhook.tables import account, person, webhook
+from webhook import accounts, clock, inbox, outbox, people, trace
+from webhook.db import Database
+from webhook.event import Kind
+from webhook.tables import person, webhook
 from webhook.trackers import Tracker
 from webhook.web import views
 from webhook.web.asked import LONGEST, clean
@@ -106,16 +105,7 @@ def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) 
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
     except IntegrityError as error:
         raise Problem(409, f"name: there is a person called {name} already.") from error
-    for tracker in built.values():
-        if tracker.sign_in == "none":
-            add_home(connection, person_id, tracker)
-
-
-def add_home(connection: Connection, person_id: int, tracker: Tracker) -> None:
-    (made,) = fresh_ids(connection, account, 1)
-    tells = sorted(action.value for action in {*ALWAYS, Action.UNWATCHED} & tracker.tells)
-    values = {"id": made, "person_id": person_id, "tracker": tracker.name, "tells": tells, "rules": {}}
-    connection.execute(insert(account), {**values, "failures": 0, "created_at": clock.now()})
+    accounts.add_homes(connection, built, person_id, clock.now())
 
 
 def claim(connection: Connection, name: str, wanted: str) -> int:
@@ -160,7 +150,7 @@ def filters_given(given: Mapping[str, Any]) -> dict[str, Any]:
             raise Problem(422, f"{name[:50]} is not a filter; there are {', '.join(LISTS)}, home_videos.")
     kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
     if unknown := set(kept.get("kinds", ())) - set(Kind):
-        raise Problem(422, f"kinds: {sorted(unknown)[0]} is none of {', '.join(Kind)}.")
+        raise Problem(422, f"kinds: {min(unknown)} is none of {', '.join(Kind)}.")
     home_videos = given.get("home_videos", False)
     if not isinstance(home_videos, bool):
         raise Problem(422, "home_videos must be true or false.")

@@ -67,7 +67,7 @@ def webhooks(
     if source:
         wanted = wanted.where(webhook.c.source == source)
     rows, cursor = trace.paged(connection, wanted, webhook.c.id, limit, after)
-    told = trace.deliveries_of(connection, [row.id for row in rows])
+    told = trace.deliveries_of(connection, rows)
     shown = [trace.one_webhook(row, told.get(row.id, []), raw=False) for row in rows]
     return {"items": [own(entry, visitor) for entry in shown if may_see(entry, visitor)], "next": cursor}
 
@@ -132,7 +132,7 @@ def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> 
 
 
 def playing(connection: Connection, visitor: Visitor) -> list[Page]:
-    return mine(trace.playing(connection), visitor, "person")
+    return trace.playing(connection, None if visitor.everything else visitor.person_id)
 
 
 def people(connection: Connection, visitor: Visitor) -> list[Page]:
