@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from webhook import outbox, people
+from webhook import outbox, people, retry
 from webhook.accounts import add_named
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Ids, Movie
-from webhook.outbox import Claiming, Lane, Putting, Settlement
+from webhook.outbox import Batch, Claiming, Lane, Putting, Settlement
 from webhook.outcome import Park
 from webhook.rules import ALWAYS
 from webhook.tables import account, delivery, play
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))
-BATCH = {"trakt": 4}
+BATCH = {"trakt": Batch(4, 4)}
 
 
 @pytest.fixture
@@ -257,10 +257,12 @@ def test_leases_of_a_killed_process_are_forgotten_at_start(database: Database, a
     put(database, putting(anna, "watched:1"))
     claim(database)
 
-    database.do(outbox.forget_leases)
-    (lane,) = claim(database)
+    database.do(lambda connection: outbox.forget_leases(connection, NOW))
+    early = claim(database)
+    (lane,) = claim(database, NOW + retry.GATEWAY)
 
-    assert lane.rows[0].claimed
+    assert early == []
+    assert lane.rows[0].unsure
 
 
 def test_no_more_lanes_are_claimed_than_asked_for(database: Database) -> None:

@@ -137,7 +137,7 @@ def first_start(connection: Connection, service: Service) -> None:
     for row in connection.execute(select(person.c.id)).all():
         accounts.add_homes(connection, service.trackers, row.id, now)
     if service.database.sqlite:
-        outbox.forget_leases(connection)
+        outbox.forget_leases(connection, now)
 
 
 # --- running

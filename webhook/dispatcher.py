@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from sqlalchemy import Row
 
 from webhook import clock, outbox, retry
-from webhook.credentials import Credentials
+from webhook.credentials import AccountAccess, Credentials
 from webhook.db import Database, Unavailable
 from webhook.event import Action, item_from_json
 from webhook.identity import Identity
-from webhook.outbox import Claiming, Lane, Settlement
+from webhook.outbox import Batch, Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, recording
 from webhook.settings import SettingsError
 from webhook.tables import from_ms
-from webhook.trackers import Delivery, Tracker
+from webhook.trackers import Batches, Delivery, Tracker
 
 log = structlog.get_logger()
 
 LANES = 64
 BATCH = 16
+TRIPS = 5
+"""Failures of one host in a row after which only one lane at a time tries it."""
+
 LANE_TIME = outbox.LEASE / 2
 """How long a lane works on one claim; well within its lease, so that settling is always its own."""
 
@@ -57,6 +60,30 @@ class Pace:
 
 
 @dataclass(slots=True)
+class Breaker:
+    """Opens when a host fails again and again, whoever asks; then one lane probes it, now and then."""
+
+    failures: int = 0
+    open_until: float = 0.0
+    probing: bool = False
+
+    def lanes(self) -> int:
+        """How many lanes may go there now."""
+        if self.failures < TRIPS:
+            return LANES
+        return 0 if self.probing or time.monotonic() < self.open_until else 1
+
+    def worked(self) -> None:
+        self.failures, self.probing = 0, False
+
+    def failed(self) -> None:
+        self.failures, self.probing = self.failures + 1, False
+        if self.failures >= TRIPS:
+            pause = min(retry.FIRST * 2 ** min(self.failures - TRIPS, 16), retry.CAP)
+            self.open_until = time.monotonic() + pause.total_seconds()
+
+
+@dataclass(slots=True)
 class Health:
     """What the dispatcher last did, for /readyz."""
 
@@ -77,6 +104,8 @@ class Dispatcher:
         self.credentials = credentials
         self.identity = identity
         self.health = Health()
+        self.breakers: dict[str, Breaker] = {tracker.host: Breaker() for tracker in trackers.values()}
+        self._batches = {name: batch_of(tracker) for name, tracker in trackers.items()}
         self._paces: dict[int, Pace] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -84,13 +113,10 @@ class Dispatcher:
 
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
         """Deliver until told to stop; then finish what is in hand."""
-        batch = {
-            name: 1 if tracker.writes_per_second > 0 else BATCH for name, tracker in self.trackers.items()
-        }
         while not stop.is_set():
             self.health.stepped_at = time.monotonic()
             try:
-                claimed = await self.claim(batch)
+                claimed = await self.claim()
                 pause = 0.0 if claimed else await self.pause()
             except Unavailable as error:
                 log.warning("The database cannot be used now; deliveries wait.", why=str(error))
@@ -101,20 +127,35 @@ class Dispatcher:
         if self._lanes:
             await asyncio.wait(self._lanes, timeout=15)
 
-    async def claim(self, batch: Mapping[str, int]) -> int:
+    async def claim(self) -> int:
         """Claim as many lanes as are free and set them going; how many that was."""
-        free = LANES - len(self._lanes)
-        if free <= 0:
+        if len(self._lanes) >= LANES:
             self._freed.clear()
             await self._freed.wait()
-            free = LANES - len(self._lanes)
-        claiming = Claiming(now=clock.now(), lanes=free, batch=batch)
-        lanes = await self.database.write(outbox.claim, claiming)
-        for lane in lanes:
+        claimed = 0
+        for names, lanes in self.ready():
+            free = min(lanes, LANES - len(self._lanes))
+            if free > 0:
+                claimed += await self.claim_of(names, free)
+        return claimed
+
+    def ready(self) -> list[tuple[list[str], int]]:
+        """The trackers that may be told now, and by how many lanes: those in trouble by one at a time."""
+        well = [name for name, tracker in self.trackers.items() if self.breakers[tracker.host].lanes() > 1]
+        ill = [name for name, tracker in self.trackers.items() if self.breakers[tracker.host].lanes() == 1]
+        return [*([(well, LANES)] if well else []), *(([name], 1) for name in ill)]
+
+    async def claim_of(self, names: list[str], lanes: int) -> int:
+        batch = {name: self._batches[name] for name in names}
+        claiming = Claiming(now=clock.now(), lanes=lanes, batch=batch)
+        claimed = await self.database.write(outbox.claim, claiming)
+        for lane in claimed:
+            breaker = self.breakers[self.trackers[lane.tracker].host]
+            breaker.probing = breaker.failures >= TRIPS
             task = asyncio.create_task(self.work(lane), name=f"lane {lane.account_id}")
             self._lanes.add(task)
             task.add_done_callback(self.ended)
-        return len(lanes)
+        return len(claimed)
 
     def ended(self, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
@@ -132,8 +173,17 @@ class Dispatcher:
     # --- one lane
 
     async def work(self, lane: Lane) -> None:
-        """Send what was claimed, one by one; a trouble of the whole lane ends it early."""
+        """Send what was claimed; a trouble of the whole lane ends it early."""
         tracker = self.trackers[lane.tracker]
+        try:
+            if together(tracker, lane):
+                await self.send_together(lane, tracker)
+            else:
+                await self.send_singly(lane, tracker)
+        finally:
+            self.breakers[tracker.host].probing = False
+
+    async def send_singly(self, lane: Lane, tracker: Tracker) -> None:
         ends = time.monotonic() + LANE_TIME.total_seconds()
         for index, row in enumerate(lane.rows):
             rest = [other.id for other in lane.rows[index + 1 :]]
@@ -146,14 +196,48 @@ class Dispatcher:
             if settlement.release or not mine:
                 return
 
+    async def send_together(self, lane: Lane, tracker: Tracker) -> None:
+        """Late marks, told in one call with their true times."""
+        now = clock.now()
+        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait)
+        outcomes = await self.outcomes(lane, tracker, kept, now)
+        settled = [
+            settlement_of(lane, row, outcome, clock.now())
+            for row, outcome in zip(lane.rows, outcomes, strict=True)
+        ]
+        self.note_host(tracker, outcomes)
+        # One call is one failure, however many it carried.
+        settled = [*(replace(entry, trouble=False) for entry in settled[:-1]), settled[-1]]
+        settled[0] = replace(settled[0], exchanges=kept.exchanges)
+        holds = [entry.hold for entry in settled if entry.hold is not None]
+        settled[-1] = replace(settled[-1], release=True, hold=max(holds, default=None))
+        await asyncio.gather(*(self.database.write(outbox.settle, entry) for entry in settled))
+        self.health.delivered += len(settled)
+        log.info("Late deliveries were told together.", tracker=tracker.name, count=len(settled))
+
+    async def outcomes(
+        self, lane: Lane, tracker: Tracker, kept: Recorder, now: datetime
+    ) -> list[Done | Undelivered]:
+        """What became of each; a decision about the whole call is the decision about each."""
+        try:
+            access = await self.access(lane, tracker)
+            found = [await self.identified(delivery(row, now), tracker) for row in lane.rows]
+            told = [entry for entry in found if isinstance(entry, Delivery)]
+            with recording(kept):
+                answers = iter(await cast(Batches, tracker).send_many(told, access) if told else [])
+            return [next(answers) if isinstance(entry, Delivery) else entry for entry in found]
+        except Undelivered as decision:
+            return [decision] * len(lane.rows)
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("Late deliveries met a fault of ours; they are tried again.", tracker=tracker.name)
+            return [fault(error)] * len(lane.rows)
+
     async def step(self, lane: Lane, row: Row[Any], tracker: Tracker) -> Settlement:
         """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
         now = clock.now()
-        base = Settlement(
-            delivery_id=row.id, account_id=lane.account_id, lease=lane.lease, now=now, state="waiting",
-            attempts=row.attempts, due_at=row.due_at, answer=row.answer, remote_id=row.remote_id,
-            unsure=row.unsure or row.claimed,
-        )  # fmt: skip
+        base = begun(lane, row, now)
         live = row.action in outbox.WATCHING and not row.mark
         if live and now - row.happened_at > retry.LIVE:
             return replace(base, state="expired", reason="it said what was on then; too old to be told")
@@ -161,22 +245,11 @@ class Dispatcher:
             return replace(base, state="skipped", reason="dry run: shown, not sent")
         kept = Recorder(pace=self.pace(lane.account_id, tracker).wait)
         began = time.monotonic()
-        try:
-            with recording(kept):
-                done = await self.send(lane, row, tracker, now)
-            settled = succeeded(base, done)
-        except Undelivered as decision:
-            settled = decided(base, decision, row, lane)
-        except SettingsError as error:
-            settled = replace(base, state="dead", reason=str(error), outcome="dead")
-        except Unavailable:
-            raise
-        except Exception as error:
-            log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)
-            fault = Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
-            settled = decided(base, fault, row, lane)
+        outcome = await self.outcome(lane, row, tracker, kept, now)
+        self.note_host(tracker, [outcome])
         took = round((time.monotonic() - began) * 1000)
-        settled = replace(settled, now=clock.now(), took_ms=took, exchanges=kept.exchanges)
+        settled = settlement_of(lane, row, outcome, clock.now())
+        settled = replace(settled, took_ms=took, exchanges=kept.exchanges)
         log.info(
             "A delivery was worked on.",
             state=settled.state,
@@ -188,15 +261,48 @@ class Dispatcher:
         )
         return settled
 
-    async def send(self, lane: Lane, row: Row[Any], tracker: Tracker, now: datetime) -> Done:
+    async def outcome(
+        self, lane: Lane, row: Row[Any], tracker: Tracker, kept: Recorder, now: datetime
+    ) -> Done | Undelivered:
+        """What became of it. Nothing escapes: what is not understood is tried again."""
+        try:
+            with recording(kept):
+                access = await self.access(lane, tracker)
+                found = await self.identified(delivery(row, now), tracker)
+                return found if isinstance(found, Undelivered) else await tracker.send(found, access)
+        except Undelivered as decision:
+            return decision
+        except SettingsError as error:
+            return Dead(str(error))
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)
+            return fault(error)
+
+    async def access(self, lane: Lane, tracker: Tracker) -> AccountAccess:
         access = await self.credentials.access(lane.account_id, lane.person_id, tracker)
         if tracker.sign_in != "none" and not access.tokens:
             raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
-        told = delivery(row, now)
+        return access
+
+    async def identified(self, told: Delivery, tracker: Tracker) -> Delivery | Undelivered:
+        """The delivery with the ids its tracker needs, or why there are none."""
         needs = tracker.needs.get(told.item.kind, ())
-        if needs:
-            told = replace(told, item=await self.identity.complete(told.item, needs))
-        return await tracker.send(told, access)
+        if not needs:
+            return told
+        try:
+            return replace(told, item=await self.identity.complete(told.item, needs))
+        except Undelivered as decision:
+            return decision
+
+    def note_host(self, tracker: Tracker, outcomes: Sequence[Done | Undelivered]) -> None:
+        """Whether the host is in trouble: it answered nothing, or that it cannot."""
+        breaker = self.breakers[tracker.host]
+        if any(isinstance(outcome, Retry) and outcome.lane for outcome in outcomes):
+            breaker.failed()
+        else:
+            breaker.worked()
 
     def pace(self, account_id: int, tracker: Tracker) -> Pace:
         return self._paces.setdefault(account_id, Pace(tracker.writes_per_second))
@@ -223,6 +329,39 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         remote_id=row.remote_id or details.get("remote_id"),
         attempts=row.attempts,
     )
+
+
+def fault(error: Exception) -> Retry:
+    return Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
+
+
+def together(tracker: Tracker, lane: Lane) -> bool:
+    """Whether the lane's deliveries are late marks that one call may carry."""
+    return (
+        hasattr(tracker, "send_many")
+        and not lane.dry
+        and len(lane.rows) > 1
+        and all(row.mark and clock.now() - row.happened_at > retry.LIVE for row in lane.rows)
+    )
+
+
+def batch_of(tracker: Tracker) -> Batch:
+    fresh = 1 if tracker.writes_per_second > 0 else BATCH
+    return Batch(fresh, cast(Batches, tracker).batch if hasattr(tracker, "send_many") else fresh)
+
+
+def begun(lane: Lane, row: Row[Any], now: datetime) -> Settlement:
+    """The settlement of a delivery of which nothing is known yet: it waits as before."""
+    return Settlement(
+        delivery_id=row.id, account_id=lane.account_id, lease=lane.lease, now=now, state="waiting",
+        attempts=row.attempts, due_at=row.due_at, answer=row.answer, remote_id=row.remote_id,
+        unsure=row.unsure or row.claimed,
+    )  # fmt: skip
+
+
+def settlement_of(lane: Lane, row: Row[Any], outcome: Done | Undelivered, now: datetime) -> Settlement:
+    base = begun(lane, row, now)
+    return succeeded(base, outcome) if isinstance(outcome, Done) else decided(base, outcome, row, lane)
 
 
 def succeeded(base: Settlement, done: Done) -> Settlement:

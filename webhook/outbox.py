@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, literal, or_, select, update
 
+from webhook import retry
 from webhook.db import fresh_ids
 from webhook.event import Action, Item, item_to_json
 from webhook.outcome import Park
@@ -133,14 +134,21 @@ def call(connection: Connection, account_ids: Collection[int], due: datetime, no
 # --- claim
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many deliveries a lane takes at once: of fresh ones, and of late ones when nothing is fresh."""
+
+    fresh: int
+    late: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claiming:
     """What a dispatcher is ready for: so many lanes, and of each tracker so many deliveries a lane."""
 
     now: datetime
     lanes: int
-    batch: Mapping[str, int]
-    hosts_held: Collection[str] = ()
+    batch: Mapping[str, Batch]
     lease: timedelta = LEASE
 
 
@@ -205,16 +213,16 @@ def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Cla
     )
 
 
-def first(connection: Connection, account_id: int, now: datetime, count: int) -> list[Row[Any]]:
+def first(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[Row[Any]]:
     """The deliveries at the head: what is fresh goes ahead of what is late; of each the oldest first."""
     mine = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
     ordered = select(delivery).where(mine).order_by(delivery.c.due_at, delivery.c.id)
     cutoff = now - LIVE
-    heads = list(
-        connection.execute(ordered.where(delivery.c.due_at > cutoff, delivery.c.due_at <= now).limit(count))
-    )
-    if len(heads) < count:
-        heads += connection.execute(ordered.where(delivery.c.due_at <= cutoff).limit(count - len(heads)))
+    fresh = ordered.where(delivery.c.due_at > cutoff, delivery.c.due_at <= now).limit(batch.fresh)
+    heads = list(connection.execute(fresh))
+    room = batch.fresh - len(heads) if heads else batch.late
+    if room > 0:
+        heads += connection.execute(ordered.where(delivery.c.due_at <= cutoff).limit(room))
     return heads
 
 
@@ -428,8 +436,15 @@ def expire(connection: Connection, now: datetime) -> int:
     return gone.rowcount
 
 
-def forget_leases(connection: Connection) -> None:
-    """At start, where only one process can be here (SQLite): lanes of a killed one fall due at once."""
+def forget_leases(connection: Connection, now: datetime) -> None:
+    """At start, where only one process can be here (SQLite): lanes of a killed one are free at once.
+
+    What was in hand when it was killed may have arrived: it is looked up before it is sent again,
+    and not before the tracker has had the time to record it.
+    """
+    in_hand = and_(delivery.c.claimed.is_(True), delivery.c.state == "waiting")
+    settled = literal(now + retry.GATEWAY, Utc)
+    connection.execute(update(delivery).where(in_hand).values(claimed=False, unsure=True, due_at=settled))
     stale = account.c.leased_until.is_not(None)
     due = select(func.min(delivery.c.due_at)).where(
         delivery.c.account_id == account.c.id, delivery.c.state == "waiting"

@@ -16,7 +16,7 @@ PATIENCE = timedelta(days=30)
 """How long a watched mark is tried for; a tracker may be away for a fortnight."""
 
 FIRST = timedelta(seconds=5)
-CAP = timedelta(hours=6)
+CAP = timedelta(hours=1)
 BUSY = timedelta(minutes=5)
 """How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
 
@@ -97,7 +97,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
 
 
 def backoff(attempts: int, jitter: random.Random | None = None) -> timedelta:
-    """The pause after this many attempts: full jitter below a doubling ceiling, capped at six hours."""
+    """The pause after this many attempts: full jitter below a doubling ceiling, capped at an hour."""
     ceiling: timedelta = min(FIRST * 2 ** min(attempts, 20), CAP)
     # Jitter needs no cryptography; a second at least, so that a pause is never nothing.
     return timedelta(seconds=(jitter or random).uniform(1.0, ceiling.total_seconds()))
