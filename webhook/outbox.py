@@ -214,16 +214,13 @@ def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Cla
 
 
 def first(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[Row[Any]]:
-    """The deliveries at the head: what is fresh goes ahead of what is late; of each the oldest first."""
+    """The deliveries at the head, the oldest first: of what is fresh, and only then of what is late."""
     mine = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
     ordered = select(delivery).where(mine).order_by(delivery.c.due_at, delivery.c.id)
     cutoff = now - LIVE
     fresh = ordered.where(delivery.c.due_at > cutoff, delivery.c.due_at <= now).limit(batch.fresh)
-    heads = list(connection.execute(fresh))
-    room = batch.fresh - len(heads) if heads else batch.late
-    if room > 0:
-        heads += connection.execute(ordered.where(delivery.c.due_at <= cutoff).limit(room))
-    return heads
+    late = ordered.where(delivery.c.due_at <= cutoff).limit(batch.late)
+    return list(connection.execute(fresh)) or list(connection.execute(late))
 
 
 def release(connection: Connection, account_id: int, now: datetime, hold: datetime | None = None) -> None:

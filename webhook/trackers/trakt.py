@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -108,6 +108,7 @@ class Trakt:
         }
     )
     needs: Mapping[Kind, tuple[str, ...]] = {}  # Trakt resolves ids and titles itself
+    batch = 50  # no maximum is documented; what is not found among them is told by itself, a second each
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self.settings = settings
@@ -208,6 +209,49 @@ class Trakt:
             if page >= whole(response.headers.get("x-pagination-page-count")):
                 break
         return rows
+
+    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Done | Undelivered]:
+        """Late marks in one call, each under its own date, after one look at what is there already."""
+        rows = await self.around(deliveries, access)
+        there = {delivery.id: nearest(delivery, rows) for delivery in deliveries}
+        wanted = {delivery.id: dated(delivery) for delivery in deliveries if there[delivery.id] is None}
+        entries = [entry for entry in wanted.values() if not isinstance(entry, Undelivered)]
+        if entries:
+            response = await self.ask(access, "POST", "/sync/history", json=gathered(entries))
+            shaped(accept(LABEL, response), "added")
+            rows = await self.around(deliveries, access)
+        return [await self.became(delivery, there, wanted, rows, access) for delivery in deliveries]
+
+    async def became(
+        self,
+        delivery: Delivery,
+        there: Mapping[int, Json | None],
+        wanted: Mapping[int, Json | Undelivered],
+        rows: Sequence[Json],
+        access: Access,
+    ) -> Done | Undelivered:
+        """What became of one of many: what Trakt did not find is told by itself, in its other forms."""
+        if (before := there[delivery.id]) is not None:
+            return already(before.get("watched_at"), before.get("id"))
+        refused = wanted[delivery.id]
+        if isinstance(refused, Undelivered):
+            return refused
+        if (made := nearest(delivery, rows)) is not None:
+            return Done(answer=f"added, watched at {iso(delivery.at)}", remote_id=remote(made.get("id")))
+        try:
+            return await self.send(delivery, access)
+        except (Retry, Snooze) as decision:
+            return Retry(
+                decision.reason, answer=decision.answer, after=decision.after, lane=False, unsure=True
+            )
+        except Undelivered as decision:
+            return decision
+
+    async def around(self, deliveries: Sequence[Delivery], access: Access) -> list[Json]:
+        """The history over the time in which these deliveries happened."""
+        begins = min(delivery.at for delivery in deliveries) - BEFORE
+        ends = max(delivery.at for delivery in deliveries) + AFTER
+        return await self.history("/sync/history", {"start_at": iso(begins), "end_at": iso(ends)}, access)
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
         """Takes away the one play that we made, never others of the same item."""
@@ -367,6 +411,40 @@ def forms(item: Item) -> list[Json]:
             "its own that Trakt knows"
         )
     raise Unmatched(f"No id or title by which {LABEL} could find this {item.kind}")
+
+
+def dated(delivery: Delivery) -> Json | Undelivered:
+    """A mark as `/sync/history` takes it, or why it cannot be said."""
+    try:
+        single(delivery.item)
+        return entry(forms(delivery.item)[0], {"watched_at": iso(delivery.at)})
+    except Undelivered as decision:
+        return decision
+
+
+def gathered(entries: Sequence[Json]) -> Json:
+    """Many sync bodies as one."""
+    groups: dict[str, list[Json]] = {}
+    for body in entries:
+        for name, items in body.items():
+            groups.setdefault(name, []).extend(items)
+    return groups
+
+
+def nearest(delivery: Delivery, rows: Sequence[Json]) -> Json | None:
+    """The history row of this viewing: of its item, at its time."""
+    early, late = reach(delivery), AFTER
+    plays = [row for row in rows if same(delivery.item, row) and between(row, delivery.at, early, late)]
+    return min(plays, key=lambda row: distance(row, delivery.at), default=None)
+
+
+def between(row: Json, at: datetime, early: timedelta, late: timedelta) -> bool:
+    try:
+        watched_at = datetime.fromisoformat(row["watched_at"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    watched_at = watched_at if watched_at.tzinfo else watched_at.replace(tzinfo=UTC)
+    return at - early <= watched_at <= at + late
 
 
 def single(item: Item) -> None:

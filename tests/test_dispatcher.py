@@ -1,0 +1,290 @@
+"""The dispatcher against trackers in trouble: probed, not hammered; drained in order; late marks together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.fakes._server import Server
+from tests.fakes.trakt import Trakt as Fake
+from webhook import accounts, app, clock, outbox, people, retry
+from webhook.dispatcher import Breaker
+from webhook.event import Action, Episode, Ids
+from webhook.outbox import Putting
+from webhook.tables import account, attempt, delivery
+
+
+class Desk:
+    """A service that does not receive, with people at the fake Trakt; its dispatcher runs until nothing is due."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.fake: Fake = server.fake
+        self.loop = asyncio.new_event_loop()
+        self.service = app.open_service(
+            {
+                "DATA_DIR": str(folder),
+                "TRAKT_CLIENT_ID": "fake-client-id",
+                "TRAKT_CLIENT_SECRET": "fake-client-secret",
+                "TRAKT_API_URL": server.url,
+                "TRAKT_AUTH_URL": server.url,
+                "TRAKT_WRITES_PER_SECOND": "0",
+            }
+        )
+        self.database = self.service.database
+
+    def person(self, name: str) -> int:
+        """A person's account at the fake."""
+        tokens = dict(self.fake.sign_in(name))
+
+        def add(connection: Any) -> int:
+            made = people.add(connection, name, clock.now())
+            sealed = self.service.seal.seal(tokens)
+            return accounts.keep(connection, made, self.service.trackers["trakt"], sealed, name, clock.now())
+
+        return self.database.do(add)
+
+    def put(
+        self, account_id: int, number: int, at: datetime, *, mark: bool = True, action: Action = Action.STOP
+    ) -> int:
+        item = Episode(
+            title=f"Part {number}", show="Tidewater", season=1, number=number, ids=Ids(tvdb=5000 + number)
+        )
+        putting = Putting(
+            account_id=account_id, action=action, key=f"{action}:{number}", item=item, at=at, mark=mark
+        )
+        return self.database.do(lambda connection: outbox.put(connection, putting, clock.now()))
+
+    def run(self, seconds: float = 2.0) -> None:
+        """Let the dispatcher work until nothing is due, or the time is up."""
+        self.loop.run_until_complete(self.running(seconds))
+
+    async def running(self, seconds: float) -> None:
+        stop, news = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(self.service.dispatcher.run(stop, news))
+        ends = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < ends and self.due():
+            await asyncio.sleep(0.05)
+        stop.set()
+        await task
+
+    def due(self) -> bool:
+        if any(row.leased_until for row in self.rows(account)):
+            return True
+        due = self.database.ask(lambda connection: outbox.next_due(connection, ["trakt"]))
+        return due is not None and due <= clock.now() + timedelta(seconds=3)
+
+    def states(self) -> list[str]:
+        rows = self.database.ask(
+            lambda connection: connection.execute(select(delivery).order_by(delivery.c.id)).all()
+        )
+        return [row.state for row in rows]
+
+    def rows(self, table: Any) -> list[Any]:
+        return list(self.database.ask(lambda connection: connection.execute(select(table)).all()))
+
+    def hurry(self) -> None:
+        """As if the pause after a failure had passed."""
+        self.database.do(lambda connection: connection.execute(update(account).values(held_until=None)))
+        for breaker in self.service.dispatcher.breakers.values():
+            breaker.open_until = 0.0
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with Server(Fake()) as server:
+        made = Desk(tmp_path, server)
+        yield made
+        made.loop.run_until_complete(made.service.http.aclose())
+        made.loop.close()
+        made.database.close()
+
+
+def days_ago(days: float) -> datetime:
+    return clock.now() - timedelta(days=days)
+
+
+def test_late_marks_go_out_together_with_their_true_times(desk: Desk) -> None:
+    anna = desk.person("anna")
+    times = {number: days_ago(5 - number / 50) for number in range(40)}
+    for number, at in times.items():
+        desk.put(anna, number, at)
+
+    desk.run(10)
+
+    assert set(desk.states()) == {"done"}
+    assert len(desk.fake.made("POST /sync/history")) == 1
+    watched = {row["episode"]["ids"]["tvdb"]: row["watched_at"] for row in desk.fake.user("anna").history}
+    assert len(watched) == 40
+    for number, at in times.items():
+        assert abs(datetime.fromisoformat(watched[5000 + number]) - at) < timedelta(seconds=1)
+    assert all(row.remote_id for row in desk.rows(delivery))
+
+
+def test_a_late_mark_that_is_there_already_is_not_sent_among_many(desk: Desk) -> None:
+    anna = desk.person("anna")
+    for number in range(3):
+        desk.put(anna, number, days_ago(2 - number / 10))
+    desk.run(10)
+
+    again = desk.database.do(
+        lambda connection: connection.execute(update(delivery).values(state="waiting", due_at=days_ago(2)))
+    )
+    desk.database.do(lambda connection: outbox.call(connection, [anna], days_ago(2), clock.now()))
+    desk.run(10)
+
+    assert again.rowcount == 3
+    assert set(desk.states()) == {"done"}
+    assert len(desk.fake.user("anna").history) == 3
+
+
+def test_a_batch_whose_answer_was_lost_is_looked_up_and_not_doubled(desk: Desk) -> None:
+    anna = desk.person("anna")
+    for number in range(5):
+        desk.put(anna, number, days_ago(2 - number / 10))
+    desk.fake.faults.add("POST /sync/history", record_then=502)
+
+    desk.run(2)
+    first = desk.states()
+    desk.hurry()
+    desk.run(10)
+
+    assert set(first) == {"waiting"}
+    assert set(desk.states()) == {"done"}
+    assert len(desk.fake.user("anna").history) == 5
+
+
+def test_what_trakt_does_not_know_among_many_is_unmatched_and_the_others_are_told(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.switches.strict = True
+    for number in range(4):
+        desk.put(anna, number, days_ago(2 - number / 10))
+
+    desk.run(15)
+
+    assert set(desk.states()) == {"unmatched"}
+
+
+def test_live_news_goes_ahead_of_a_late_backlog(desk: Desk) -> None:
+    anna = desk.person("anna")
+    for number in range(120):
+        desk.put(anna, number, days_ago(9 - number / 50))
+    desk.put(anna, 900, clock.now(), mark=False, action=Action.START)
+
+    desk.run(15)
+
+    first = next(call for call in desk.fake.calls if call.method == "POST")
+    assert first.path == "/scrobble/start"
+    assert set(desk.states()) == {"done"}
+
+
+def test_a_service_that_is_down_is_probed_and_not_hammered(desk: Desk) -> None:
+    everybody = [desk.person(f"person{number}") for number in range(20)]
+    for account_id in everybody:
+        for number in range(3):
+            desk.put(account_id, number, clock.now())
+    desk.fake.faults.add("POST /scrobble", status=503, times=-1)
+
+    desk.run(3)
+
+    assert len(desk.fake.made("POST /scrobble")) <= 45
+    assert set(desk.states()) == {"waiting"}
+
+
+def test_once_it_is_back_everything_drains(desk: Desk) -> None:
+    everybody = [desk.person(f"person{number}") for number in range(8)]
+    for account_id in everybody:
+        for number in range(3):
+            desk.put(account_id, number, clock.now())
+    desk.fake.faults.add("POST /scrobble", status=503, times=30)
+
+    for _ in range(40):
+        desk.run(2)
+        desk.hurry()
+
+    assert set(desk.states()) == {"done"}
+    assert [len(desk.fake.user(f"person{number}").history) for number in range(8)] == [3] * 8
+
+
+def test_one_accounts_signed_out_account_stops_nobody_else(desk: Desk) -> None:
+    anna, ben = desk.person("anna"), desk.person("ben")
+    desk.put(anna, 1, clock.now())
+    desk.put(ben, 1, clock.now())
+    desk.fake.sessions[:] = [session for session in desk.fake.sessions if session.user != "anna"]
+
+    desk.run(5)
+
+    assert desk.states() == ["parked", "done"]
+    assert {row.parked for row in desk.rows(account) if row.id == anna} == {"signed_out"}
+
+
+def test_a_pace_of_one_a_second_is_kept(desk: Desk) -> None:
+    tracker: Any = desk.service.trackers["trakt"]
+    tracker.writes_per_second = 1.0
+    desk.service.dispatcher._batches["trakt"] = outbox.Batch(1, 1)
+    desk.fake.switches.rate_limit = True
+    anna = desk.person("anna")
+    for number in range(3):
+        desk.put(anna, number, clock.now())
+
+    desk.run(8)
+
+    assert desk.states() == ["done"] * 3
+    assert {call.status for call in desk.fake.made("POST /scrobble")} == {201}
+
+
+def test_every_attempt_is_kept_with_what_was_sent_and_what_came_back(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /scrobble", status=503)
+
+    desk.run(1)
+    desk.hurry()
+    desk.run(5)
+
+    first, second = sorted(desk.rows(attempt), key=lambda row: row.id)
+    assert (first.outcome, second.outcome) == ("retry", "done")
+    assert "503" in first.reason
+    assert [exchange["status"] for exchange in first.exchanges] == [503]
+    assert "Bearer" not in str(first.exchanges + second.exchanges)
+
+
+def test_patience_ends_after_thirty_days(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.put(anna, 1, days_ago(31))
+    old = {"created_at": days_ago(31)}
+    desk.database.do(lambda connection: connection.execute(update(delivery).values(**old)))
+    desk.fake.faults.add("/sync", status=503, times=-1)
+
+    desk.run(2)
+
+    (row,) = desk.rows(delivery)
+    assert row.state == "dead"
+    assert "30 days" in row.reason
+
+
+def test_a_breaker_lets_one_probe_through_and_closes_when_it_works() -> None:
+    breaker = Breaker()
+
+    for _ in range(5):
+        breaker.failed()
+    shut = breaker.lanes()
+    breaker.open_until = 0.0
+    half = breaker.lanes()
+    breaker.worked()
+
+    assert (shut, half) == (0, 1)
+    assert breaker.lanes() > 1
+
+
+def test_pauses_grow_stay_below_the_cap_and_differ() -> None:
+    pauses = [[retry.backoff(attempts) for _ in range(50)] for attempts in range(40)]
+
+    assert all(timedelta(0) < pause <= retry.CAP for row in pauses for pause in row)
+    assert max(pauses[0]) <= retry.FIRST
+    assert len(set(pauses[10])) > 40
