@@ -108,6 +108,7 @@ class Dispatcher:
         self.breakers: dict[str, Breaker] = {tracker.host: Breaker() for tracker in trackers.values()}
         self._batches = {name: batch_of(tracker) for name, tracker in trackers.items()}
         self._paces: dict[int, Pace] = {}
+        self._held: dict[int, tuple[datetime, AccountAccess]] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._freed = asyncio.Event()
@@ -183,6 +184,7 @@ class Dispatcher:
                 await self.send_singly(lane, tracker)
         finally:
             self.breakers[tracker.host].probing = False
+            self._held.pop(lane.account_id, None)
 
     async def send_singly(self, lane: Lane, tracker: Tracker) -> None:
         ends = time.monotonic() + LANE_TIME.total_seconds()
@@ -282,9 +284,14 @@ class Dispatcher:
             return fault(error)
 
     async def access(self, lane: Lane, tracker: Tracker) -> AccountAccess:
+        """Access to the lane's account, its sign-in read once for what is claimed together."""
+        held = self._held.get(lane.account_id)
+        if held is not None and held[0] == lane.lease:
+            return held[1]
         access = await self.credentials.access(lane.account_id, lane.person_id, tracker)
         if tracker.sign_in != "none" and not access.tokens:
             raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+        self._held[lane.account_id] = (lane.lease, access)
         return access
 
     async def identified(self, told: Delivery, tracker: Tracker) -> Delivery | Undelivered:

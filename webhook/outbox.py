@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from webhook import retry
 from webhook.db import fresh_ids
@@ -47,10 +60,16 @@ class Putting:
         return self.action.value in WATCHING and not self.mark
 
 
+THERE = select(delivery).where(
+    delivery.c.account_id == bindparam("account"), delivery.c.key == bindparam("wanted")
+)
+PARKED = select(account.c.parked).where(account.c.id == bindparam("account"))
+PUT = insert(delivery)
+
+
 def put(connection: Connection, putting: Putting, now: datetime) -> int:
     """The delivery's id; it is there when this returns, now or since before."""
-    there = and_(delivery.c.account_id == putting.account_id, delivery.c.key == putting.key)
-    row = connection.execute(select(delivery).where(there)).first()
+    row = connection.execute(THERE, {"account": putting.account_id, "wanted": putting.key}).first()
     if row is not None:
         return put_again(connection, row, putting, now)
     parked = connection.execute(
@@ -75,7 +94,7 @@ def put(connection: Connection, putting: Putting, now: datetime) -> int:
         "due_at": due,
         "created_at": now,
     }
-    connection.execute(insert(delivery), values)
+    connection.execute(PUT, values)
     if state == "waiting":
         supersede(connection, putting, made, now)
         call(connection, [putting.account_id], due, now)
@@ -93,42 +112,60 @@ def put_again(connection: Connection, row: Row[Any], putting: Putting, now: date
     return int(row.id)
 
 
+SUPERSEDE = (
+    update(delivery)
+    .where(
+        delivery.c.account_id == bindparam("account"),
+        delivery.c.state == "waiting",
+        delivery.c.due_at > bindparam("since", type_=Utc),
+        delivery.c.happened_at <= bindparam("at", type_=Utc),
+        delivery.c.mark.is_(False),
+        delivery.c.claimed.is_(False),
+        delivery.c.action.in_(WATCHING),
+        delivery.c.id != bindparam("made"),
+        or_(
+            delivery.c.play_id == bindparam("of_play"),
+            and_(bindparam("starts", type_=Boolean), delivery.c.action == Action.START.value),
+        ),
+    )
+    .values(state="superseded", reason=bindparam("why"), settled_at=bindparam("now", type_=Utc))
+)
+
+
 def supersede(connection: Connection, putting: Putting, made: int, now: datetime) -> None:
     """What is on now replaces what was said before of the same play, and any older start."""
     if not (putting.live or putting.mark) or putting.play_id is None:
         return
-    replaced = delivery.c.play_id == putting.play_id
-    if putting.action is Action.START:
-        replaced = or_(replaced, delivery.c.action == Action.START.value)
     connection.execute(
-        update(delivery)
-        .where(
-            delivery.c.account_id == putting.account_id,
-            delivery.c.state == "waiting",
-            delivery.c.due_at > now - LIVE,
-            delivery.c.happened_at <= putting.at,
-            delivery.c.mark.is_(False),
-            delivery.c.claimed.is_(False),
-            delivery.c.action.in_(WATCHING),
-            delivery.c.id != made,
-            replaced,
-        )
-        .values(state="superseded", reason=f"replaced by delivery {made}", settled_at=now)
+        SUPERSEDE,
+        {
+            "account": putting.account_id,
+            "since": now - LIVE,
+            "at": putting.at,
+            "made": made,
+            "of_play": putting.play_id,
+            "starts": putting.action is Action.START,
+            "why": f"replaced by delivery {made}",
+            "now": now,
+        },
     )
+
+
+CALL = (
+    update(account)
+    .where(
+        account.c.id.in_(bindparam("ids", expanding=True)),
+        account.c.parked.is_(None),
+        or_(account.c.leased_until.is_(None), account.c.leased_until <= bindparam("now", type_=Utc)),
+        or_(account.c.due_at.is_(None), account.c.due_at > bindparam("due", type_=Utc)),
+    )
+    .values(due_at=bindparam("due", type_=Utc))
+)
 
 
 def call(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
     """Let the accounts' lanes fall due by then. A lane under lease finds out when it is released."""
-    connection.execute(
-        update(account)
-        .where(
-            account.c.id.in_(account_ids),
-            account.c.parked.is_(None),
-            or_(account.c.leased_until.is_(None), account.c.leased_until <= now),
-            or_(account.c.due_at.is_(None), account.c.due_at > due),
-        )
-        .values(due_at=due)
-    )
+    connection.execute(CALL, {"ids": list(account_ids), "due": due, "now": now})
 
 
 # --- claim
@@ -213,24 +250,42 @@ def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Cla
     )
 
 
+# Built once: putting a statement together costs more than running it.
+WAITING = (
+    select(delivery)
+    .where(delivery.c.account_id == bindparam("account"), delivery.c.state == "waiting")
+    .order_by(delivery.c.due_at, delivery.c.id)
+    .limit(bindparam("count"))
+)
+FRESH = WAITING.where(delivery.c.due_at > bindparam("cutoff"), delivery.c.due_at <= bindparam("now"))
+LATE = WAITING.where(delivery.c.due_at <= bindparam("cutoff"))
+
+
 def first(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[Row[Any]]:
     """The deliveries at the head, the oldest first: of what is fresh, and only then of what is late."""
-    mine = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
-    ordered = select(delivery).where(mine).order_by(delivery.c.due_at, delivery.c.id)
-    cutoff = now - LIVE
-    fresh = ordered.where(delivery.c.due_at > cutoff, delivery.c.due_at <= now).limit(batch.fresh)
-    late = ordered.where(delivery.c.due_at <= cutoff).limit(batch.late)
-    return list(connection.execute(fresh)) or list(connection.execute(late))
+    wanted = {"account": account_id, "now": now, "cutoff": now - LIVE}
+    fresh = list(connection.execute(FRESH, {**wanted, "count": batch.fresh}))
+    return fresh or list(connection.execute(LATE, {**wanted, "count": batch.late}))
+
+
+NEXT = select(func.min(delivery.c.due_at)).where(
+    delivery.c.account_id == bindparam("account"), delivery.c.state == "waiting"
+)
+RELEASE = (
+    update(account)
+    .where(account.c.id == bindparam("account"))
+    .values(
+        due_at=bindparam("due"),
+        leased_until=None,
+        held_until=func.coalesce(bindparam("hold", type_=Utc), account.c.held_until),
+    )
+)
 
 
 def release(connection: Connection, account_id: int, now: datetime, hold: datetime | None = None) -> None:
     """Give the lane back: it falls due again with the first delivery that waits in it."""
-    waits = and_(delivery.c.account_id == account_id, delivery.c.state == "waiting")
-    due = connection.execute(select(func.min(delivery.c.due_at)).where(waits)).scalar_one()
-    values: dict[str, Any] = {"due_at": due, "leased_until": None}
-    if hold is not None:
-        values["held_until"] = hold
-    connection.execute(update(account).where(account.c.id == account_id).values(values))
+    due = connection.execute(NEXT, {"account": account_id}).scalar_one()
+    connection.execute(RELEASE, {"account": account_id, "due": due, "hold": hold})
 
 
 # --- settle
@@ -267,6 +322,11 @@ class Settlement:
     unclaim: Sequence[int] = ()
 
 
+LEASES = select(account.c.id, account.c.leased_until).where(
+    account.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
 def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
     """Whether each was recorded: a settlement whose lease has passed to another changes nothing."""
     ids = {settlement.account_id for settlement in waiting}
@@ -297,6 +357,9 @@ SETTLE = (
         settled_at=bindparam("settled_at"),
     )
 )
+
+
+TRY = insert(attempt)
 
 
 def record(connection: Connection, settled: Iterable[Settlement]) -> None:
@@ -335,7 +398,7 @@ def record(connection: Connection, settled: Iterable[Settlement]) -> None:
     if rows:
         connection.execute(SETTLE, rows)
     if tries:
-        connection.execute(insert(attempt), tries)
+        connection.execute(TRY, tries)
 
 
 def follow_up(connection: Connection, entry: Settlement) -> None:

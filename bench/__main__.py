@@ -1,0 +1,10 @@
+"""All measurements, one after another: `python -m bench`, or some: `python -m bench lanes start`."""
+
+import sys
+
+from bench import deliver, lanes, receive, start
+
+ALL = {"receive": receive.main, "deliver": deliver.main, "lanes": lanes.main, "start": start.main}
+
+for name in sys.argv[1:] or ALL:
+    ALL[name]()
