@@ -178,3 +178,46 @@ def test_sigterm_ends_it_in_good_order(watchmark: Process) -> None:
     watchmark.post("plex", plex("media.scrobble", 5))
 
     assert watchmark.stop() == 0
+
+
+def test_a_mark_taken_back_removes_exactly_what_was_created(
+    at_trakt: tuple[Trakt, str], tmp_path: Path
+) -> None:
+    trakt, url = at_trakt
+    process = Process(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
+    process.run("accounts", "tell", "trakt", "--on", "unwatched")
+    toggled = {
+        "NotificationType": "UserDataSaved", "SaveReason": "TogglePlayed", "ItemType": "Movie",
+        "Name": "Quiet Harbour", "Year": 2001, "ItemId": "3" * 32, "Provider_imdb": "tt9000009",
+        "NotificationUsername": "anna", "UserId": "1" * 32, "ServerId": "2" * 32,
+    }  # fmt: skip
+    with started(process):
+        process.post("plex", film("media.scrobble"))
+        process.post("jellyfin", {**toggled, "Played": True})
+        eventually(lambda: len(trakt.user("anna").history) == 1, "the film is marked")
+        process.run("people", "claim", "me", "jellyfin:anna")
+        eventually(lambda: len(trakt.user("anna").history) == 2, "both are marked")
+
+        process.post("jellyfin", {**toggled, "Played": False})
+
+        eventually(lambda: len(trakt.user("anna").history) == 1, "one is taken back")
+        assert trakt.user("anna").history[0]["movie"]["ids"]["imdb"] == "tt9000001"
+
+
+def test_the_same_viewing_through_two_sources_arrives_once(watchmark: Process, trakt: Trakt) -> None:
+    tautulli = {
+        "event": "tautulli.watched", "Account": {"title": "anna"}, "Server": {"title": "Attic", "uuid": "a" * 40},
+        "Metadata": {
+            "type": "episode", "title": "Part 5", "grandparentTitle": "Tidewater", "index": "5",
+            "parentIndex": "1", "ratingKey": "100005", "Guids": {"tvdb": "555"},
+        },
+    }  # fmt: skip
+
+    watchmark.post("plex", plex("media.scrobble", 5))
+    watchmark.post("tautulli", tautulli)
+    watchmark.post("plex", plex("media.stop", 5))
+
+    eventually(lambda: not watchmark.api("/webhooks", state="received")["items"], "all are interpreted")
+    eventually(lambda: not watchmark.api("/deliveries", state="waiting")["items"], "nothing waits")
+    assert len(trakt.user("anna").history) == 1
+    assert len(watchmark.api("/plays")["items"]) == 1

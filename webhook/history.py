@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
@@ -35,19 +35,38 @@ def apply(
     return replace(change, play=current), play_id
 
 
+# Built once: putting a statement together costs more than running it.
+KNOWN = select(play_key.c.play_id).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True))
+)
+FIND = (
+    select(play)
+    .where(play.c.id.in_(KNOWN))
+    .order_by(play.c.started_at.desc(), play.c.id.desc())
+    .limit(NEAREST)
+)
+EARLIER = (
+    select(play.c.id)
+    .where(
+        play.c.id.in_(KNOWN),
+        play.c.id < bindparam("play"),
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+    )
+    .limit(1)
+)
+KEYS = select(play_key.c.key).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
+)
+ADD_PLAY, ADD_KEYS = insert(play), insert(play_key)
+
+
 def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Play] | None:
     """The person's latest play of this item, or None."""
     known = keys(event.item, event.server, event.item_key)
     if not known:
         return None
-    mine = select(play_key.c.play_id).where(play_key.c.person_id == person_id, play_key.c.key.in_(known))
-    rows = connection.execute(
-        select(play)
-        .where(play.c.id.in_(mine))
-        .order_by(play.c.started_at.desc(), play.c.id.desc())
-        .limit(NEAREST)
-    )
-    for row in rows:
+    for row in connection.execute(FIND, {"person": person_id, "keys": list(known)}):
         if same_item(from_row(row).item, event.item):
             return row.id, from_row(row)
     return None
@@ -71,16 +90,16 @@ def save(connection: Connection, person_id: int, current: Play, play_id: int | N
         return play_id
     (made,) = fresh_ids(connection, play, 1)
     values |= {"id": made, "person_id": person_id, "kind": current.item.kind.value}
-    connection.execute(insert(play), values)
+    connection.execute(ADD_PLAY, values)
     return made
 
 
 def remember(connection: Connection, person_id: int, play_id: int, known: Collection[str]) -> None:
-    have = select(play_key.c.key).where(play_key.c.person_id == person_id, play_key.c.play_id == play_id)
-    missing = set(known) - set(connection.execute(have).scalars())
+    have = connection.execute(KEYS, {"person": person_id, "play": play_id}).scalars()
+    missing = set(known) - set(have)
     if missing:
         rows = [{"person_id": person_id, "play_id": play_id, "key": key} for key in sorted(missing)]
-        connection.execute(insert(play_key), rows)
+        connection.execute(ADD_KEYS, rows)
 
 
 def richer(known: Item | None, told: Item) -> Item:
@@ -131,14 +150,8 @@ def close(connection: Connection, row: Row[Any], mark: float) -> tuple[int, Chan
 
 def earlier(connection: Connection, person_id: int, known: Collection[str], play_id: int) -> bool:
     """Whether the person had watched this item before this play: then it is a rewatch."""
-    mine = select(play_key.c.play_id).where(play_key.c.person_id == person_id, play_key.c.key.in_(known))
-    watched = select(play.c.id).where(
-        play.c.id.in_(mine),
-        play.c.id < play_id,
-        play.c.watched_at.is_not(None),
-        play.c.unwatched_at.is_(None),
-    )
-    return connection.execute(watched.limit(1)).first() is not None
+    wanted = {"person": person_id, "keys": list(known), "play": play_id}
+    return connection.execute(EARLIER, wanted).first() is not None
 
 
 def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any]:

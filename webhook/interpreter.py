@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Connection, Row, and_, func, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from webhook import clock, history, outbox, people
@@ -23,12 +23,34 @@ from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
 from webhook.rules import Filters, Listener, Telling, stopped_by, tellings
-from webhook.tables import account, delivery, person, play, to_ms, token, webhook
+from webhook.tables import account, delivery, person, to_ms, token, webhook
 
 log = structlog.get_logger()
 
+# Built once: putting a statement together costs more than running it.
+WAITING = (
+    select(webhook).where(webhook.c.state == "received").order_by(webhook.c.id).limit(bindparam("count"))
+)
+SAY = (
+    update(webhook)
+    .where(webhook.c.id == bindparam("of"))
+    .values(
+        state=bindparam("told_state"),
+        reason=bindparam("told_reason"),
+        events=bindparam("told_events"),
+        identity_id=bindparam("told_identity"),
+        interpreted_at=bindparam("told_at"),
+    )
+)
+BOUND = select(token.c.person_id).where(token.c.id == bindparam("token"))
+OWNER = select(person).where(person.c.id == bindparam("person"))
+ACCOUNTS = select(account).where(account.c.person_id == bindparam("person"))
+
 Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
-CHUNK = 16
+CHUNK, FEW = 16, 2
+GIVE_WAY = 0.02
+"""Seconds left to the door between interpretations while requests crowd it: a sender waits for its answer."""
+
 ALONE = 7102  # the advisory lock that lets one interpreter at a time run on PostgreSQL
 
 
@@ -67,9 +89,10 @@ class Interpreter:
         """Interpret until told to stop. While requests are being answered, interpretation gives way."""
         while not stop.is_set():
             try:
-                if busy():
-                    await asyncio.sleep(0.05)
-                count = await self.database.write(self.interpret, CHUNK)
+                crowded = busy()
+                if crowded:
+                    await asyncio.sleep(GIVE_WAY)
+                count = await self.database.write(self.interpret, FEW if crowded else CHUNK)
             except Unavailable as error:
                 log.warning("The database cannot be used now; webhooks wait.", why=str(error))
                 count = 0
@@ -83,10 +106,7 @@ class Interpreter:
         """Interprets up to so many waiting webhooks; how many it was, for each that asked."""
         if not alone(connection):
             return [0] * len(limits)
-        wanted = (
-            select(webhook).where(webhook.c.state == "received").order_by(webhook.c.id).limit(max(limits))
-        )
-        rows = connection.execute(wanted).all()
+        rows = connection.execute(WAITING, {"count": max(limits)}).all()
         for row in rows:
             self.one(connection, row)
         return [len(rows)] * len(limits)
@@ -102,17 +122,9 @@ class Interpreter:
         except Exception as error:
             log.exception("A webhook could not be interpreted; it is kept.", webhook=row.id)
             verdict = Verdict("quarantined", f"{type(error).__name__}: {error}"[:500])
-        connection.execute(
-            update(webhook)
-            .where(webhook.c.id == row.id)
-            .values(
-                state=verdict.state,
-                reason=verdict.reason,
-                events=list(verdict.events),
-                identity_id=verdict.identity_id,
-                interpreted_at=now,
-            )
-        )
+        said = {"of": row.id, "told_state": verdict.state, "told_reason": verdict.reason, "told_at": now}
+        said |= {"told_events": list(verdict.events), "told_identity": verdict.identity_id}
+        connection.execute(SAY, said)
         return verdict
 
     def verdict(self, connection: Connection, row: Row[Any], now: datetime) -> Verdict:
@@ -124,129 +136,64 @@ class Interpreter:
             return Verdict("quarantined", str(error))
         if isinstance(read, Ignored):
             return Verdict("ignored", read.reason)
-        bound = connection.execute(select(token.c.person_id).where(token.c.id == row.token_id)).scalar()
+        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
         whose = people.whose(connection, row.source, read[0], bound, now)
         if whose.person_id is None:
             return Verdict("unclaimed", whose.how, [meant(event) for event in read], whose.identity_id)
-        owner = connection.execute(select(person).where(person.c.id == whose.person_id)).one()
+        owner = connection.execute(OWNER, {"person": whose.person_id}).one()
         filters = Filters.from_json(owner.filters)
         if stopped := stopped_by(filters, read[0]):
             events = [{**meant(event), "person": owner.name, "how": whose.how} for event in read]
             return Verdict("ignored", stopped, events, whose.identity_id)
         events = [
             {**told, "person": owner.name, "how": whose.how}
-            for told in self.apply(connection, row, owner.id, read, now)
+            for told in self.apply(connection, row, owner, read, now)
         ]
         return Verdict("interpreted", None, events, whose.identity_id)
 
     def apply(
-        self, connection: Connection, row: Row[Any], person_id: int, read: list[Event], now: datetime
+        self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime
     ) -> list[dict[str, Any]]:
         """Let the events change the plays and put what is to be told; what each event did."""
-        listeners = self.listeners(connection, person_id)
+        hearing = Hearing(connection, row.id, row.source, owner.id, self.listeners(connection, owner.id), now)
         before = row.events or []
         touched: list[int] = []
         told = []
         for number, event in enumerate(read):
-            meaning = meant(event)
-            again = number < len(before) and same(before[number], meaning) and before[number].get("play")
+            meaning = {**meant(event), "person": owner.name}
             play_id: int | None
-            if again:
+            if number < len(before) and same(before[number], meaning) and before[number].get("play"):
                 play_id = int(before[number]["play"])
-                self.again(connection, row, person_id, event, play_id, number, listeners, now)
+                self.again(hearing, event, play_id, number)
             else:
-                play_id = self.once(connection, row, person_id, event, number, listeners, now, touched)
+                play_id = self.once(hearing, event, number, touched)
             if play_id is not None:
                 touched.append(play_id)
             told.append({**meaning, "play": play_id})
         return told
 
-    def once(
-        self,
-        connection: Connection,
-        row: Row[Any],
-        person_id: int,
-        event: Event,
-        number: int,
-        listeners: list[Listener],
-        now: datetime,
-        touched: Collection[int],
-    ) -> int | None:
-        change, play_id = history.apply(connection, person_id, event, row.source, self.mark)
-        for other_id, over in history.displaced(
-            connection, person_id, event, self.mark, [*touched, play_id or 0]
-        ):
-            self.tell(
-                connection,
-                row.id,
-                over.play.last_at,
-                over,
-                other_id,
-                f"{row.id}.{number}.{other_id}",
-                listeners,
-                now,
-            )
+    def once(self, hearing: Hearing, event: Event, number: int, touched: Collection[int]) -> int | None:
+        """Apply one event; the play it belongs to."""
+        connection, person_id = hearing.connection, hearing.person_id
+        change, play_id = history.apply(connection, person_id, event, hearing.source, self.mark)
+        besides = [*touched, play_id or 0]
+        for other_id, over in history.displaced(connection, person_id, event, self.mark, besides):
+            origin = f"{hearing.webhook_id}.{number}.{other_id}"
+            tell(hearing, ended(over.play, over.play.last_at), over, other_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
             return play_id  # the second episode of one file: only its mark is told
-        self.tell(connection, row.id, event.at, change, play_id, f"{row.id}.{number}", listeners, now, event)
+        tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
         return play_id
 
-    def again(
-        self,
-        connection: Connection,
-        row: Row[Any],
-        person_id: int,
-        event: Event,
-        play_id: int,
-        number: int,
-        listeners: list[Listener],
-        now: datetime,
-    ) -> None:
+    def again(self, hearing: Hearing, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = history.by_id(connection, play_id)
-        if current is None or current.watched_at is None or current.watched_at != event.at:
-            return
-        change = Change(play=current, finished=True)
-        self.tell(connection, row.id, event.at, change, play_id, f"{row.id}.{number}", listeners, now, event)
-
-    def tell(
-        self,
-        connection: Connection,
-        webhook_id: int | None,
-        at: datetime,
-        change: Change | None,
-        play_id: int | None,
-        origin: str,
-        listeners: list[Listener],
-        now: datetime,
-        event: Event | None = None,
-    ) -> None:
-        """Put what there is to tell of an event, or of a play that ended by itself."""
-        event = event or (ended(change.play, at) if change else None)
-        if event is None:
-            return
-        for telling in tellings(event, change, play_id, origin, listeners):
-            if telling.action in outbox.WATCHING and not telling.mark and now - at > LIVE:
-                continue  # it says what was on then; nobody needs to know any more
-            skipped = telling.skipped
-            if telling.action is Action.UNWATCHED and play_id is not None:
-                skipped = untold(connection, telling, play_id, now) or skipped
-            putting = outbox.Putting(
-                account_id=telling.account_id,
-                action=telling.action,
-                key=telling.key,
-                item=change.play.item if change else event.item,
-                at=at,
-                mark=telling.mark,
-                webhook_id=webhook_id,
-                play_id=play_id,
-                skipped=skipped,
-                details=details(connection, event, change, play_id, at),
-            )
-            outbox.put(connection, putting, now)
+        current = history.by_id(hearing.connection, play_id)
+        if current is not None and current.watched_at is not None and current.watched_at == event.at:
+            change = Change(play=current, finished=True)
+            tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
 
     def listeners(self, connection: Connection, person_id: int) -> list[Listener]:
-        rows = connection.execute(select(account).where(account.c.person_id == person_id))
+        rows = connection.execute(ACCOUNTS, {"person": person_id})
         return [
             Listener(
                 id=row.id,
@@ -263,41 +210,73 @@ class Interpreter:
     def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
         """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
         now = max(moments)
-        ended_plays = history.run_out(connection, now, self.mark)
-        for person_id, play_id, change in ended_plays:
-            listeners = self.listeners(connection, person_id)
-            self.tell(
-                connection, None, change.play.last_at, change, play_id, f"end.{play_id}", listeners, now
-            )
-        return [len(ended_plays) + outbox.expire(connection, now)] * len(moments)
+        closed = history.run_out(connection, now, self.mark)
+        for person_id, play_id, change in closed:
+            hearing = Hearing(connection, None, "", person_id, self.listeners(connection, person_id), now)
+            tell(hearing, ended(change.play, change.play.last_at), change, play_id, f"end.{play_id}")
+        return [len(closed) + outbox.expire(connection, now)] * len(moments)
 
 
-def untold(connection: Connection, telling: Telling, play_id: int, now: datetime) -> str | None:
-    """Why taking back a mark need not be told: it has not gone out. None where it has."""
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """One webhook being interpreted for one person: what every step of it needs."""
+
+    connection: Connection
+    webhook_id: int | None
+    source: str
+    person_id: int
+    listeners: Sequence[Listener]
+    now: datetime
+
+
+def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
+    """Put what there is to tell each account of an event, or of a play that ended by itself."""
+    for telling in tellings(event, change, play_id, origin, hearing.listeners):
+        if telling.action in outbox.WATCHING and not telling.mark and hearing.now - event.at > LIVE:
+            continue  # it says what was on then; nobody needs to know any more
+        skipped = telling.skipped
+        undone: dict[str, Any] = {}
+        if telling.action is Action.UNWATCHED and play_id is not None:
+            untold, undone = undoing(hearing, telling, play_id)
+            skipped = untold or skipped
+        putting = outbox.Putting(
+            account_id=telling.account_id,
+            action=telling.action,
+            key=telling.key,
+            item=change.play.item if change else event.item,
+            at=event.at,
+            mark=telling.mark,
+            webhook_id=hearing.webhook_id,
+            play_id=play_id,
+            skipped=skipped,
+            details={**details(hearing, event, change, play_id), **undone},
+        )
+        outbox.put(hearing.connection, putting, hearing.now)
+
+
+def undoing(hearing: Hearing, telling: Telling, play_id: int) -> tuple[str | None, dict[str, Any]]:
+    """Why taking back a mark need not be told (it has not gone out), or the handle of what is to be undone."""
     mark = and_(
         delivery.c.account_id == telling.account_id, delivery.c.play_id == play_id, delivery.c.mark.is_(True)
     )
-    row = connection.execute(select(delivery).where(mark)).first()
+    row = hearing.connection.execute(select(delivery).where(mark)).first()
     if row is not None and (row.state == "done" or row.claimed or row.unsure):
-        return None
+        return None, {"remote_id": row.remote_id}
     if row is not None and row.state in ("waiting", "parked", "unmatched", "dead"):
-        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": now}
-        connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
-    return "the mark was never told here"
+        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": hearing.now}
+        hearing.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+    return "the mark was never told here", {}
 
 
-def details(
-    connection: Connection, event: Event, change: Change | None, play_id: int | None, at: datetime
-) -> dict[str, Any]:
+def details(hearing: Hearing, event: Event, change: Change | None, play_id: int | None) -> dict[str, Any]:
     """What a tracker needs beside the item: how far, how long, which rating, whether seen before."""
     if change is None:
         return {"rating": event.rating}
-    now = change.play
-    known = {"progress": now.percent(at), "estimated": now.estimated, "duration_ms": now.duration_ms}
-    known["started_at"] = to_ms(now.started_at)
+    play = change.play
+    known = {"progress": play.percent(event.at), "estimated": play.estimated, "duration_ms": play.duration_ms}
+    known["started_at"] = to_ms(play.started_at)
     if change.finished and play_id is not None:
-        person_id = connection.execute(select(play.c.person_id).where(play.c.id == play_id)).scalar_one()
-        known["rewatch"] = history.earlier(connection, person_id, keys(now.item), play_id)
+        known["rewatch"] = history.earlier(hearing.connection, hearing.person_id, keys(play.item), play_id)
     return known
 
 
@@ -332,7 +311,7 @@ def meant(event: Event) -> dict[str, Any]:
     return {**described, "person": None, "play": None}
 
 
-SAME = ("action", "kind", "title", "show", "season", "number", "ids", "show_ids", "user", "at")
+SAME = ("person", "action", "kind", "title", "show", "season", "number", "ids", "show_ids", "user", "at")
 
 
 def same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
 
 from webhook.db import fresh_ids
 from webhook.event import Action, Event
@@ -89,12 +89,19 @@ def whose(connection: Connection, source: str, event: Event, bound: int | None, 
     return Whose(None, row.id, f"nobody claims {source}:{row.label}")
 
 
+SEEN = select(identity).where(
+    identity.c.source == bindparam("of_source"),
+    identity.c.server == bindparam("of_server"),
+    identity.c.user == bindparam("of_user"),
+)
+
+
 def seen(connection: Connection, source: str, event: Event, now: datetime) -> Row[Any]:
     """The identity of the event's user on its server, made when it is new."""
     assert event.user
     key = {"source": source, "server": (event.server or "")[:200], "user": event.user.casefold()[:200]}
-    here = and_(*(identity.c[name] == value for name, value in key.items()))
-    row = connection.execute(select(identity).where(here)).first()
+    wanted = {"of_source": key["source"], "of_server": key["server"], "of_user": key["user"]}
+    row = connection.execute(SEEN, wanted).first()
     if row is None:
         values = {
             **key,
@@ -104,7 +111,7 @@ def seen(connection: Connection, source: str, event: Event, now: datetime) -> Ro
             "last_seen": now,
         }
         connection.execute(insert(identity), values)
-        row = connection.execute(select(identity).where(here)).one()
+        row = connection.execute(SEEN, wanted).one()
     elif row.last_seen is None or (now - row.last_seen).total_seconds() > 60:
         values = {"last_seen": now, "server_name": event.server_name or row.server_name}
         connection.execute(update(identity).where(identity.c.id == row.id).values(values))
