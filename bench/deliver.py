@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from bench import payloads
 from bench.servers import process, service, table, wrk
-from webhook import accounts, app, clock, outbox, people
+from webhook import accounts, app, clock, logs, outbox, people
 from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
 from webhook.tables import account
@@ -155,6 +155,7 @@ def acknowledged(delay: str) -> float:
 
 
 def main() -> None:
+    logs.configure("text", "error")
     with process("-m", "bench.tracker", "0", core="1") as (_, tracker):
         with running(tracker, ["me"]) as ready:
             took = sorted(asyncio.run(one_by_one(ready["webhooks"]["plex"], tracker)))

@@ -7,12 +7,12 @@ import contextlib
 import tempfile
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, insert
 
 from bench.servers import table
-from webhook import accounts, app, clock, people
+from webhook import accounts, app, clock, logs, outbox, people
 from webhook.event import Action, Kind, Movie, item_to_json
 from webhook.outcome import Done
 from webhook.rules import ALWAYS
@@ -28,7 +28,7 @@ class Instant:
     name, label, sign_in, host = "instant", "Instant", "none", "instant"
     kinds = frozenset({Kind.MOVIE})
     tells = frozenset({Action.WATCHED})
-    needs: dict[Kind, tuple[str, ...]] = {}
+    needs: ClassVar[dict[Kind, tuple[str, ...]]] = {}
     writes_per_second = 0.0
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
@@ -55,8 +55,6 @@ def prepared(service: app.Service, waiting: int, done: int = 0) -> None:
             ]
             for begin in range(0, len(rows), 5000):
                 connection.execute(insert(delivery), rows[begin : begin + 5000])
-        from webhook import outbox
-
         outbox.call(connection, ids, now - timedelta(seconds=1), now)
 
     service.database.do(fill)
@@ -85,7 +83,7 @@ async def drained(service: app.Service, waiting: int) -> float:
     stop, news = asyncio.Event(), asyncio.Event()
     began = time.perf_counter()
     task = asyncio.create_task(service.dispatcher.run(stop, news))
-    while service.dispatcher.health.delivered < waiting:
+    while service.dispatcher.health.delivered < waiting:  # noqa: ASYNC110 - it counts and sets no event
         await asyncio.sleep(0.002)
     took = time.perf_counter() - began
     stop.set()
@@ -110,8 +108,6 @@ def rate(waiting: int, done: int = 0) -> float:
 
 
 def main() -> None:
-    from webhook import logs
-
     logs.configure("text", "error")
     rate(1000)
     few, many, behind = rate(1000), rate(10_000), rate(10_000, 200_000)
