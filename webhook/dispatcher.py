@@ -202,7 +202,7 @@ class Dispatcher:
     async def send_together(self, lane: Lane, tracker: Tracker) -> None:
         """Late marks, told in one call with their true times."""
         now = clock.now()
-        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait)
+        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait, lane=lane.account_id)
         outcomes = await self.outcomes(lane, tracker, kept, now)
         settled = [
             settlement_of(lane, row, outcome, clock.now())
@@ -246,7 +246,7 @@ class Dispatcher:
             return replace(base, state="expired", reason="it said what was on then; too old to be told")
         if lane.dry:
             return replace(base, state="skipped", reason="dry run: shown, not sent")
-        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait)
+        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait, lane=lane.account_id)
         began = time.monotonic()
         outcome = await self.outcome(lane, row, tracker, kept, now)
         self.note_host(tracker, [outcome])
@@ -273,6 +273,8 @@ class Dispatcher:
                 access = await self.access(lane, tracker)
                 found = await self.identified(delivery(row, now), tracker)
                 return found if isinstance(found, Undelivered) else await tracker.send(found, access)
+        except Unmatched as decision:
+            return await self.identity.explained(item_from_json(row.item), decision)
         except Undelivered as decision:
             return decision
         except SettingsError as error:
@@ -297,10 +299,8 @@ class Dispatcher:
     async def identified(self, told: Delivery, tracker: Tracker) -> Delivery | Undelivered:
         """The delivery with the ids its tracker needs, or why there are none."""
         needs = tracker.needs.get(told.item.kind, ())
-        if not needs:
-            return told
         try:
-            return replace(told, item=await self.identity.complete(told.item, needs))
+            return replace(told, item=await self.identity.resolve(told.item, needs))
         except Undelivered as decision:
             return decision
 

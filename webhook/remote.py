@@ -7,7 +7,7 @@ of it is set around the call with `recording`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -120,13 +120,15 @@ SECRETS = frozenset(
     }
 )
 HIDDEN = "…"
+POOLS = 16
 
 
 @dataclass(slots=True)
 class Recorder:
-    """What one delivery's calls were, for its trace; `pace` is awaited before each write."""
+    """What one delivery's calls were, for its trace; `pace` is awaited before each write of its `lane`."""
 
     pace: Callable[[], Awaitable[None]] | None = None
+    lane: int = 0
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -146,20 +148,21 @@ def recording(kept: Recorder) -> Iterator[Recorder]:
 class Recording(httpx.AsyncBaseTransport):
     """A transport that paces writes and keeps what was sent and what came back, secrets removed."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self.inner = inner
+    def __init__(self, pools: Sequence[httpx.AsyncBaseTransport]) -> None:
+        self.pools = pools
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         kept = recorder.get()
         if kept is None:
-            return await self.inner.handle_async_request(request)
+            return await self.pools[0].handle_async_request(request)
+        pool = self.pools[kept.lane % len(self.pools)]
         if kept.pace is not None and request.method not in ("GET", "HEAD"):
             await kept.pace()
         exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request.content)}
         kept.exchanges.append(exchange)
         began = time.monotonic()
         try:
-            response = await self.inner.handle_async_request(request)
+            response = await pool.handle_async_request(request)
         except Exception as error:
             exchange["error"] = plain(error)
             raise
@@ -169,7 +172,8 @@ class Recording(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        await self.inner.aclose()
+        for pool in self.pools:
+            await pool.aclose()
 
 
 def address(url: httpx.URL) -> str:
@@ -198,8 +202,10 @@ def without_secrets(value: Any) -> Any:
 
 def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
     """The client that every tracker and lookup calls with: bounded in time, following no redirects."""
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=100, keepalive_expiry=30)
-    transport = Recording(httpx.AsyncHTTPTransport(limits=limits, retries=0))
+    # A pool's cost a call grows with its connections, so lanes are spread over several small ones.
+    limits = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30)
+    context = httpx.create_ssl_context()
+    transport = Recording([httpx.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)])
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(timeout, connect=connect),
