@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
 from bench.servers import service, table
 
 
-def once() -> tuple[float, float]:
+def once(folder: str) -> tuple[float, float]:
     """Seconds until it answers, and MiB a moment later."""
     began = time.monotonic()
-    with service() as (process, _):
+    with service(DATA_DIR=folder) as (process, _):
         took = time.monotonic() - began
         time.sleep(1.5)
         lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
@@ -21,10 +22,12 @@ def once() -> tuple[float, float]:
 
 
 def main() -> None:
-    runs = [once() for _ in range(3)]
+    folder = tempfile.mkdtemp(prefix="bench")
+    first, *runs = [once(folder) for _ in range(4)]
     table(
         "Starting",
         [
+            ("first start to first answer", f"{first[0]:.2f} s", "makes the tables and the key"),
             (
                 "start to first answer",
                 f"{statistics.median(took for took, _ in runs):.2f} s",
@@ -33,7 +36,7 @@ def main() -> None:
             (
                 "memory when idle",
                 f"{statistics.median(memory for _, memory in runs):.0f} MiB",
-                "aim under 90",
+                f"aim under 90 (first start {first[1]:.0f})",
             ),
         ],
     )

@@ -7,15 +7,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
 from webhook import shipped
 from webhook.db import Database
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 ADVISORY = 7101
 
@@ -30,12 +31,35 @@ def migrate(database: Database) -> None:
     def upgrade(connection: Connection) -> None:
         if not database.sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY})"))
+        if current(connection) == newest():
+            return  # without Alembic, whose loading costs more than the rest of the start
+        from alembic import command
+
         command.upgrade(config(connection), "head")
 
     database.do(upgrade)
 
 
+def current(connection: Connection) -> str | None:
+    """The revision that the database is at, or None where there is no table yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def revisions() -> list[str]:
+    """Every revision there is, in order: the files of migrations/versions are named after theirs."""
+    files = (shipped.folder("migrations") / "versions").glob("[0-9]*.py")
+    return sorted(path.name.split("_", 1)[0] for path in files)
+
+
+def newest() -> str:
+    return revisions()[-1]
+
+
 def config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     made = Config()
     made.set_main_option("script_location", str(shipped.folder("migrations")).replace("%", "%%"))
     made.attributes["connection"] = connection
