@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.event import Action, Episode, Event, Ids, Movie
+from webhook.event import Action, Episode, Event, Ids, Movie, Track
 from webhook.play import Change, Play, State, advance, closed, keys, over, same_item
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -322,3 +322,17 @@ def test_what_is_reported_twice_counts_once(steps: list[tuple[Action, float]]) -
 
     assert doubled.marks == once.marks
     assert len(doubled.plays) == len(once.plays)
+
+
+def test_a_track_that_is_looped_counts_each_time() -> None:
+    song = Track(title="Undertow", artist="The Tide Tables", ids=Ids(musicbrainz="aaaa"))
+    length, seconds = 115, 115_000
+    loop = [
+        replace(event(action, (turn * length + after) / 60, duration_ms=seconds), item=song)
+        for turn in range(3)
+        for action, after in ((START, 0), (WATCHED, 58), (STOP, 114))
+    ]
+
+    seen = evening(loop)
+
+    assert seen.marks == 3

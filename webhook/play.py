@@ -46,6 +46,9 @@ LISTENED_MS = 240_000
 SEEN_AGAIN = 0.7
 """The part of the runtime that must pass between a new start and the next watched mark."""
 
+HEARD_AGAIN = 0.4
+"""The same for a track, which counts from its half on."""
+
 
 class State(StrEnum):
     PLAYING = "playing"
@@ -138,10 +141,11 @@ def watched_again(play: Play, event: Event) -> bool:
     """Whether a watched event after the mark is a rewatch: there was time to watch it again."""
     assert play.watched_at is not None
     gap = event.at - play.watched_at
-    if gap <= TWINS:
+    if gap <= twins(play, event):
         return False
     if play.resumed_at is not None:
-        return event.at - play.resumed_at >= SEEN_AGAIN * runtime(play, event)
+        again = HEARD_AGAIN if play.item.kind is Kind.TRACK else SEEN_AGAIN
+        return event.at - play.resumed_at >= again * runtime(play, event)
     return gap > max(REWATCH, 2 * runtime(play, event))
 
 
@@ -151,8 +155,13 @@ def started_again(play: Play, event: Event) -> bool:
     gap = event.at - play.watched_at
     percent = percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
     if percent is not None:
-        return play.state is State.STOPPED and gap > TWINS and percent < 50
+        return play.state is State.STOPPED and gap > twins(play, event) and percent < 50
     return gap > max(REWATCH, 2 * runtime(play, event))
+
+
+def twins(play: Play, event: Event) -> timedelta:
+    """How far apart two reports of one moment may lie; less for what itself is short."""
+    return min(TWINS, 0.3 * runtime(play, event)) if play.item.kind is Kind.TRACK else TWINS
 
 
 def runtime(play: Play, event: Event) -> timedelta:
