@@ -51,7 +51,8 @@ PARKED: Mapping[Park, Parked] = {
     ),
     Park.APP_DELETED: Parked(
         "The API app behind the client id no longer exists or is not approved.",
-        "Create an API app (Trakt: VIP only since July 2026), set its client id and secret, and restart.",
+        "Make a new API app at the service (at Trakt only VIP members can, since July 2026), set its client id "
+        "and secret, restart, then: watchmark connect {tracker} --person {person}",
     ),
     Park.SERVICE_CLOSED: Parked(
         "The service has closed: nothing answers there any more.",

@@ -1,0 +1,179 @@
+"""How the shared suite (`test_every_tracker.py`) works each tracker: its fake, a sign-in, its marks.
+
+A new tracker is run through the suite by one entry in `ADAPTERS`, under the name of its file:
+
+    "simkl": Adapter(
+        fake=lambda: FakeSimkl(clock=Clock(NOW)),                  # a fake with nothing in it
+        settings=lambda url: {"client_id": "id", "api_url": url},  # the settings that lead to it
+        tokens=lambda fake: fake.sign_in("anna"),                  # Anna, signed in
+        gone=lambda fake: fake.revoke("anna"),                     # her sign-in holds no longer
+        marks=lambda fake: len(fake.user("anna").history),         # how many marks the fake holds
+        told=(Told(MARK, "POST /scrobble/stop"),),                 # marks, and the call that makes each
+        wrong=SONG,                                                # an item it must not be told of
+    )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+
+from tests.fakes._server import Clock, Fake
+from tests.fakes.lastfm import LastFM as FakeLastFM
+from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
+from tests.fakes.simkl import Simkl as FakeSimkl
+from tests.fakes.trakt import Trakt as FakeTrakt
+from tests.fakes.tvtime import TVTime as FakeTVTime
+from webhook.event import Action, Episode, Ids, Item, Movie, Track
+from webhook.trackers import Delivery, Tokens
+
+NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
+FILM = Movie(title="TRON: Legacy", year=2010, ids=Ids(imdb="tt1104001", tmdb=20526))
+PILOT = Episode(
+    title="Pilot",
+    show="Breaking Bad",
+    season=1,
+    number=1,
+    year=2008,
+    ids=Ids(tvdb=349232),
+    show_ids=Ids(tvdb=81189),
+)
+UNNAMED = replace(PILOT, ids=Ids())
+"""Known by its show and its place in it only."""
+
+SONG = Track(title="Roygbiv", artist="Boards of Canada", album="Music Has the Right to Children", number=11)
+
+MARK = Delivery(
+    id=1,
+    action=Action.STOP,
+    item=FILM,
+    at=NOW,
+    started_at=NOW - timedelta(minutes=120),
+    progress=97.0,
+    mark=True,
+)
+LATE = replace(MARK, id=2, at=NOW - timedelta(hours=5), started_at=NOW - timedelta(hours=7), late=True)
+WATCHED = replace(MARK, id=3, action=Action.WATCHED, item=PILOT, progress=None)
+LATE_EPISODE = replace(LATE, id=4, item=PILOT)
+
+PLAYED = Delivery(
+    id=5,
+    action=Action.WATCHED,
+    item=SONG,
+    at=NOW - timedelta(days=1),  # what ListenBrainz is told must not lie in the future of the real clock
+    started_at=NOW - timedelta(days=1, minutes=2),
+    duration_ms=151_000,
+    progress=90.0,
+    mark=True,
+)
+PLAYED_LATE = replace(PLAYED, id=6, at=NOW - timedelta(days=3), started_at=None, late=True)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A mark, and the route (as a fault is given it: "POST /scrobble/stop") of the call that makes it."""
+
+    delivery: Delivery
+    route: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """What the suite must know of one tracker. `fake` is called anew for every test.
+
+    `expire` ends what a renewal can mend; only a tracker with `refresh` has it. `many` and
+    `many_route` are two or more late marks and the call that carries them; only a tracker with
+    `send_many` has them. `says` is how the service says what others say by a status alone, as a
+    fault is given it: Last.fm's 401 is {"status": 403, "body": {"error": 9, "message": "…"}}.
+    """
+
+    fake: Callable[[], Fake]
+    settings: Callable[[str], Mapping[str, Any]]
+    tokens: Callable[[Any], Tokens]
+    gone: Callable[[Any], Any]
+    marks: Callable[[Any], int]
+    told: tuple[Told, ...]
+    wrong: Item
+    expire: Callable[[Any], Any] | None = None
+    many: tuple[Delivery, ...] = ()
+    many_route: str = ""
+    says: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+
+TRAKT_APP = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-client-secret")}
+LASTFM_APP = {"api_key": "a" * 32, "secret": SecretStr("b" * 32)}
+EPISODE_MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
+
+ADAPTERS: dict[str, Adapter] = {
+    # One entry for each file of webhook/trackers, in the order of the alphabet.
+    "lastfm": Adapter(
+        fake=lambda: FakeLastFM(clock=Clock(NOW)),
+        settings=lambda url: {**LASTFM_APP, "api_url": f"{url}/2.0/", "auth_url": f"{url}/api/auth/"},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        marks=lambda fake: len(fake.user("anna").scrobbles),
+        told=(Told(PLAYED, "POST /2.0"), Told(PLAYED_LATE, "POST /2.0")),
+        many=(PLAYED, PLAYED_LATE),
+        many_route="POST /2.0",
+        wrong=FILM,
+        says={
+            401: {"status": 403, "body": {"error": 9, "message": "Invalid session key"}},
+            422: {"status": 200, "body": {"error": 6, "message": "Invalid parameters"}},
+            429: {"status": 200, "body": {"error": 29, "message": "Rate limit exceeded"}},
+            503: {"status": 200, "body": {"error": 11, "message": "Service offline"}},
+        },
+    ),
+    "listenbrainz": Adapter(
+        fake=lambda: FakeListenBrainz(clock=Clock(NOW)),
+        settings=lambda url: {"api_url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        marks=lambda fake: len(fake.user("anna").listens),
+        told=(Told(PLAYED, "POST /1/submit-listens"), Told(PLAYED_LATE, "POST /1/submit-listens")),
+        many=(PLAYED, PLAYED_LATE),
+        many_route="POST /1/submit-listens",
+        wrong=FILM,
+        says={401: {"status": 401, "body": {"code": 401, "error": "Invalid authorization token."}}},
+    ),
+    "simkl": Adapter(
+        fake=lambda: FakeSimkl(clock=Clock(NOW)),
+        settings=lambda url: {"client_id": "fake-client-id", "api_url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        marks=lambda fake: len(fake.user("anna").history),
+        told=(
+            Told(MARK, "POST /scrobble/stop"),
+            Told(replace(WATCHED, item=UNNAMED), "POST /scrobble/stop"),
+            Told(LATE_EPISODE, "POST /sync/history"),
+        ),
+        many=(LATE, LATE_EPISODE),
+        many_route="POST /sync/history",
+        wrong=SONG,
+    ),
+    "trakt": Adapter(
+        fake=lambda: FakeTrakt(clock=Clock(NOW)),
+        settings=lambda url: {**TRAKT_APP, "api_url": url, "auth_url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        expire=lambda fake: fake.expire("anna"),
+        gone=lambda fake: fake.sessions.clear(),
+        marks=lambda fake: len(fake.user("anna").history),
+        told=(Told(MARK, "POST /scrobble/stop"), Told(LATE, "POST /sync/history")),
+        many=(LATE, LATE_EPISODE),
+        many_route="POST /sync/history",
+        wrong=SONG,
+    ),
+    "tvtime": Adapter(
+        fake=lambda: FakeTVTime(clock=Clock(NOW)),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.add_user("anna", "secret").tokens,
+        expire=lambda fake: fake.end("anna", "access"),
+        gone=lambda fake: fake.end("anna", "access", "refresh"),
+        marks=lambda fake: len(fake.users["anna"].watched),
+        told=(Told(WATCHED, EPISODE_MARKS),),
+        wrong=SONG,
+    ),
+}

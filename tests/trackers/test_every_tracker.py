@@ -1,0 +1,547 @@
+"""What every tracker promises, tested over all of them, each against its fake.
+
+A tracker is worked through its entry in `_adapters.ADAPTERS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes._server import Server
+from tests.trackers._access import Access
+from tests.trackers._adapters import ADAPTERS, Adapter, Told
+from webhook import remote
+from webhook.event import Action, Kind
+from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.remote import Recorder, recording
+from webhook.trackers import Delivery, Tokens, modules
+
+MODULES = modules()
+NAMES = sorted(MODULES)
+TRIED = [name for name in NAMES if name in ADAPTERS]
+AGING = [name for name in TRIED if ADAPTERS[name].expire is not None]
+HOW_TO = (
+    "The tracker {name} is not run through the shared suite: give it an entry of its own in ADAPTERS in "
+    "tests/trackers/_adapters.py, whose docstring shows one, and a fake in tests/fakes/{name}.py."
+)
+PAGE = "<!DOCTYPE html><html><title>Just a moment</title></html>"
+ELSEWHERE = "/elsewhere"
+HEADERS = {"Retry-After": "41"}
+OPEN = (500, 502, 504, 520, 522, 524)
+"""Answers after which the call may have been recorded."""
+
+SPOILT: dict[str, Mapping[str, Any]] = {
+    "a page": {"status": 200, "body": PAGE},
+    "half an object": {"status": 200, "body": '{"added": {"mov'},
+    "another shape": {"status": 200, "body": [1, 2]},
+    "a cut": {"status": 200, "body": '{"added": {"movies": 1}}', "cut": 9},
+    "a huge one": {"status": 200, "body": {"x": "x" * 300_000}},
+    "silence": {"record_then": "silence"},
+    "a reset": {"reset": True},
+    "a reset after all": {"record_then": "reset"},
+}
+"""Answers that say nothing about what was done."""
+
+
+@dataclass
+class Anna:
+    """Anna's account at a fake, and the tracker that tells it."""
+
+    server: Server
+    adapter: Adapter
+    module: ModuleType
+    access: Access
+    kept: Recorder
+    patience: float = 5.0
+
+    @property
+    def fake(self) -> Any:
+        return self.server.fake
+
+    @property
+    def marks(self) -> int:
+        return self.adapter.marks(self.fake)
+
+    def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """What `work` comes to with the tracker and the client that it has in service."""
+
+        async def inside() -> Any:
+            async with remote.client(timeout=self.patience) as http:
+                tracker = self.built(http)
+                self.access.tracker = tracker
+                with recording(self.kept):
+                    return await decided(work(tracker))
+
+        return asyncio.run(inside())
+
+    def built(self, http: httpx.AsyncClient) -> Any:
+        return self.module.build(self.module.Settings(**self.adapter.settings(self.server.url)), http)
+
+    def send(self, delivery: Delivery) -> Any:
+        return self.run(lambda tracker: tracker.send(delivery, self.access))
+
+    def send_many(self) -> Any:
+        return self.run(lambda tracker: tracker.send_many(self.adapter.many, self.access))
+
+    def spoil(self, route: str, status: int, **more: Any) -> None:
+        """From now on the service says this status of these calls, in its own words."""
+        said = self.adapter.says.get(status, {"status": status})
+        self.fake.faults.add(route, **{**said, **more}, times=-1)
+
+
+async def decided(work: Awaitable[Any]) -> Any:
+    """A raised decision is an outcome too."""
+    try:
+        return await work
+    except Undelivered as decision:
+        return decision
+
+
+@pytest.fixture(scope="module")
+def loopbacks() -> Iterator[dict[str, Server]]:
+    """One server for each tracker; every test puts a new fake into it."""
+    servers = {name: Server(adapter.fake()) for name, adapter in ADAPTERS.items()}
+    for server in servers.values():
+        server.__enter__()
+    yield servers
+    for server in servers.values():
+        server.__exit__()
+
+
+def anna_at(name: str, loopbacks: Mapping[str, Server]) -> Anna:
+    adapter, server = ADAPTERS[name], loopbacks[name]
+    server.fake = adapter.fake()
+    return Anna(server, adapter, MODULES[name], Access(adapter.tokens(server.fake)), Recorder())
+
+
+@pytest.fixture
+def anna(name: str, loopbacks: Mapping[str, Server]) -> Anna:
+    return anna_at(name, loopbacks)
+
+
+def calls(names: Sequence[str]) -> list[Any]:
+    """These trackers with every call that makes a mark, by the call's route."""
+    return [
+        pytest.param(name, told, id=f"{name}-{told.route.split('/')[-1]}-{told.delivery.item.kind}")
+        for name in names
+        for told in ADAPTERS[name].told
+    ]
+
+
+every = pytest.mark.parametrize("name", TRIED)
+every_mark = pytest.mark.parametrize(("name", "told"), calls(TRIED))
+every_that_ages = pytest.mark.parametrize("name", AGING)
+every_mark_that_ages = pytest.mark.parametrize(("name", "told"), calls(AGING))
+every_batch = pytest.mark.parametrize("name", [name for name in TRIED if ADAPTERS[name].many])
+
+
+# What it is
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tracker_is_run_through_this_suite(name: str) -> None:
+    if name not in ADAPTERS:
+        pytest.fail(HOW_TO.format(name=name), pytrace=False)
+
+
+def test_nothing_is_run_through_this_suite_that_is_no_tracker() -> None:
+    assert set(ADAPTERS) <= set(NAMES)
+
+
+@every
+def test_a_tracker_says_what_it_is(anna: Anna, name: str) -> None:
+    tracker = anna.built(httpx.AsyncClient())
+
+    assert tracker.name == name
+    assert tracker.label == anna.module.LABEL
+    assert tracker.kinds <= set(Kind)
+    assert tracker.tells <= set(Action)
+    assert {*tracker.needs} <= tracker.kinds
+    assert tracker.writes_per_second >= 0
+    assert tracker.host
+
+
+@every
+def test_every_setting_has_a_line_and_cannot_be_changed(anna: Anna) -> None:
+    settings = anna.module.Settings
+
+    assert all(field.description for field in settings.model_fields.values())
+    assert settings.model_config.get("frozen")
+
+
+@every
+def test_a_tracker_can_be_signed_in_to_as_it_says(anna: Anna) -> None:
+    tracker = anna.built(httpx.AsyncClient())
+
+    for name in {"device": ("begin", "poll"), "password": ("login",)}.get(tracker.sign_in, ()):
+        assert callable(getattr(tracker, name))
+    assert hasattr(tracker, "refresh") == (anna.adapter.expire is not None)
+    assert hasattr(tracker, "refresh") == hasattr(tracker, "stale")
+
+
+@every
+def test_a_tracker_that_takes_many_at_once_is_tried_with_many(anna: Anna) -> None:
+    tracker = anna.built(httpx.AsyncClient())
+
+    assert hasattr(tracker, "send_many") == bool(anna.adapter.many)
+    assert hasattr(tracker, "send_many") == hasattr(tracker, "batch")
+
+
+@every
+def test_the_account_is_told_by_name(anna: Anna) -> None:
+    name = anna.run(lambda tracker: tracker.check(anna.access))
+
+    assert "anna" in name.lower()
+
+
+# What it does
+
+
+@every_mark
+def test_a_mark_is_made_by_the_call_that_it_is_said_to_be(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Done), outcome
+    assert outcome.answer
+    assert len(anna.fake.made(told.route)) == 1
+    assert anna.marks == 1
+
+
+@every_mark
+@pytest.mark.parametrize("unsure", [False, True])
+def test_a_mark_that_is_sent_twice_is_there_once(
+    told: Told, name: str, loopbacks: Mapping[str, Server], unsure: bool
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcomes = [anna.send(told.delivery), anna.send(replace(told.delivery, unsure=unsure))]
+
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert anna.marks == 1
+
+
+@every_mark
+def test_a_mark_whose_answer_was_lost_is_there_once(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.fake.faults.add(told.route, record_then="reset")
+
+    lost = anna.send(told.delivery)
+    again = anna.send(replace(told.delivery, unsure=True, attempts=1))
+
+    assert isinstance(lost, Retry)
+    assert lost.unsure
+    assert isinstance(again, Done), again
+    assert anna.marks == 1
+
+
+@every
+def test_an_item_of_another_kind_is_not_sent(anna: Anna) -> None:
+    outcomes = [
+        anna.send(replace(anna.adapter.told[0].delivery, action=action, item=anna.adapter.wrong))
+        for action in (Action.START, Action.STOP, Action.WATCHED)
+    ]
+
+    assert all(isinstance(outcome, Dead | Unmatched) for outcome in outcomes), outcomes
+    assert anna.fake.calls == []
+
+
+@every
+def test_what_a_tracker_cannot_be_told_is_dead(anna: Anna) -> None:
+    delivery = anna.adapter.told[0].delivery
+    untold = set(Action) - anna.built(httpx.AsyncClient()).tells
+
+    outcomes = [anna.send(replace(delivery, action=action, mark=False)) for action in sorted(untold)]
+
+    assert all(isinstance(outcome, Dead) for outcome in outcomes), outcomes
+    assert anna.marks == 0
+
+
+# The sign-in
+
+
+@every_mark_that_ages
+def test_a_sign_in_that_has_aged_is_renewed_once(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    assert anna.adapter.expire is not None
+    anna.adapter.expire(anna.fake)
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Done), outcome
+    assert anna.access.renewals == 1
+    assert anna.marks == 1
+
+
+@every_mark
+def test_a_sign_in_that_is_gone_parks_the_account(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.adapter.gone(anna.fake)
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Snooze), outcome
+    assert outcome.park is Park.SIGNED_OUT
+    assert anna.access.renewals <= 1
+
+
+@every_mark
+def test_a_401_that_stays_parks_the_account_and_is_not_asked_for_ever(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.spoil(told.route, 401)
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Snooze), outcome
+    assert outcome.park is Park.SIGNED_OUT
+    assert len(anna.fake.made(told.route)) <= 2
+
+
+@every
+def test_a_sign_in_that_is_gone_shows_when_it_is_checked(anna: Anna) -> None:
+    anna.adapter.gone(anna.fake)
+
+    outcome = anna.run(lambda tracker: tracker.check(anna.access))
+
+    assert isinstance(outcome, Snooze), outcome
+    assert outcome.park is Park.SIGNED_OUT
+
+
+# What the service may answer
+
+
+def said(anna: Anna, told: Told, status: int, **more: Any) -> Any:
+    anna.spoil(told.route, status, **more)
+    return anna.send(told.delivery)
+
+
+@every_mark
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [(403, (Dead, Snooze)), (404, (Unmatched, Dead)), (409, (Done, Dead)), (422, (Dead, Unmatched))],
+)
+def test_a_no_is_not_tried_again_by_itself(
+    told: Told, name: str, loopbacks: Mapping[str, Server], status: int, means: tuple[type, ...]
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, status)
+
+    assert isinstance(outcome, means), outcome
+    assert not isinstance(outcome, Snooze) or outcome.park is not None or outcome.after
+
+
+@every_mark
+def test_a_429_waits_as_long_as_it_says_and_uses_no_attempt(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, 429, headers=HEADERS)
+
+    assert isinstance(outcome, Snooze), outcome
+    assert outcome.after == timedelta(seconds=41)
+    assert outcome.park is None
+
+
+@every_mark
+def test_a_429_that_does_not_say_waits_all_the_same(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, 429)
+
+    assert isinstance(outcome, Snooze), outcome
+    assert outcome.after is not None
+    assert outcome.after >= timedelta(seconds=1)
+
+
+@every_mark
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 522, 524])
+def test_a_service_in_trouble_is_tried_again(
+    told: Told, name: str, loopbacks: Mapping[str, Server], status: int
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, status)
+
+    assert isinstance(outcome, Retry), outcome
+    assert outcome.lane
+    assert outcome.unsure == (status in OPEN)
+    assert len(anna.fake.made(told.route)) == 1
+
+
+@every_mark
+def test_a_service_in_trouble_that_says_how_long_is_believed(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, 503, headers=HEADERS)
+
+    assert isinstance(outcome, Retry), outcome
+    assert outcome.after == timedelta(seconds=41)
+
+
+@every_mark
+@pytest.mark.parametrize("how", SPOILT)
+def test_an_answer_that_says_nothing_leaves_it_open(
+    told: Told, name: str, loopbacks: Mapping[str, Server], how: str
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.fake.faults.add(told.route, **SPOILT[how], times=-1)
+    anna.patience = 0.3 if how == "silence" else anna.patience
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Retry), outcome
+    assert outcome.unsure
+    assert len(anna.fake.made(told.route)) == 1
+
+
+@every_mark
+def test_a_service_that_is_not_there_is_tried_again_and_was_surely_not_told(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    with Server(anna.adapter.fake()) as gone:
+        pass
+    anna.server = gone
+
+    outcome = anna.send(told.delivery)
+
+    assert isinstance(outcome, Retry), outcome
+    assert not outcome.unsure
+
+
+@every_mark
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(told: Told, name: str, loopbacks: Mapping[str, Server], status: int) -> None:
+    anna = anna_at(name, loopbacks)
+
+    outcome = said(anna, told, status, headers={"Location": anna.server.url + ELSEWHERE})
+
+    assert isinstance(outcome, Undelivered), outcome
+    assert anna.fake.made(ELSEWHERE) == []
+
+
+# What must stay secret
+
+
+def secrets_of(tokens: Tokens) -> list[str]:
+    """What of a sign-in nobody may read: every text in it but names and short words."""
+    return [value for value in tokens.values() if isinstance(value, str) and len(value) > 12]
+
+
+def seen(anna: Anna, outcome: Any) -> str:
+    """All that is kept of a delivery and shown."""
+    said = (
+        [str(getattr(outcome, entry.name)) for entry in fields(outcome)]
+        if isinstance(outcome, Done)
+        else [str(outcome), outcome.reason, str(outcome.answer)]
+    )
+    return "\n".join([*said, json.dumps(anna.kept.exchanges)])
+
+
+@every_mark
+@pytest.mark.parametrize("status", [None, 200, 401, 403, 404, 409, 422, 429, 500, 503])
+def test_a_token_is_neither_in_an_outcome_nor_in_what_is_kept_of_the_calls(
+    told: Told, name: str, loopbacks: Mapping[str, Server], status: int | None
+) -> None:
+    anna = anna_at(name, loopbacks)
+    secrets = secrets_of(anna.access.tokens)
+    if status is not None:
+        anna.spoil(told.route, status)
+
+    outcome = anna.send(told.delivery)
+
+    secrets += secrets_of(anna.access.tokens)
+    assert secrets
+    assert anna.kept.exchanges
+    assert not [secret for secret in secrets if secret in seen(anna, outcome)]
+
+
+@every_that_ages
+def test_a_renewal_leaves_no_token_in_what_is_kept_of_the_calls(anna: Anna) -> None:
+    assert anna.adapter.expire is not None
+    secrets = secrets_of(anna.access.tokens)
+    anna.adapter.expire(anna.fake)
+
+    outcome = anna.send(anna.adapter.told[0].delivery)
+
+    secrets += secrets_of(anna.access.tokens)
+    assert not [secret for secret in secrets if secret in seen(anna, outcome)]
+
+
+# Many at once
+
+
+@every_batch
+def test_many_marks_go_in_one_call_and_each_has_an_outcome(anna: Anna) -> None:
+    outcomes = anna.send_many()
+
+    assert [type(outcome) for outcome in outcomes] == [Done] * len(anna.adapter.many)
+    assert len(anna.fake.made(anna.adapter.many_route)) == 1
+    assert anna.marks == len(anna.adapter.many)
+
+
+@every_batch
+def test_many_marks_that_are_sent_twice_are_there_once(anna: Anna) -> None:
+    anna.fake.faults.add(anna.adapter.many_route, record_then="reset")
+
+    lost = anna.send_many()
+    anna.adapter = replace(
+        anna.adapter, many=tuple(replace(mark, unsure=True, attempts=1) for mark in anna.adapter.many)
+    )
+    outcomes = anna.send_many()
+
+    assert isinstance(lost, Retry)
+    assert lost.unsure
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert anna.marks == len(anna.adapter.many)
+
+
+@every_batch
+@pytest.mark.parametrize(
+    ("status", "means"), [(401, Snooze), (429, Snooze), (500, Retry), (502, Retry), (503, Retry)]
+)
+def test_what_concerns_all_of_many_is_raised_once(anna: Anna, status: int, means: type[Undelivered]) -> None:
+    anna.spoil(anna.adapter.many_route, status)
+
+    outcome = anna.send_many()
+
+    assert isinstance(outcome, means), outcome
+
+
+@every_batch
+def test_one_of_another_kind_does_not_keep_the_others_back(anna: Anna) -> None:
+    good = anna.adapter.many
+    mixed = (good[0], replace(good[0], id=99, item=anna.adapter.wrong), *good[1:])
+    anna.adapter = replace(anna.adapter, many=mixed)
+
+    first, wrong, *rest = anna.send_many()
+
+    assert isinstance(first, Done)
+    assert isinstance(wrong, Dead | Unmatched)
+    assert all(isinstance(outcome, Done) for outcome in rest)

@@ -1,0 +1,803 @@
+"""The tracker `simkl`, over real HTTP, against the fake."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from tests.fakes._server import Clock, Server
+from tests.fakes.simkl import FIRST_ID
+from tests.fakes.simkl import Simkl as FakeSimkl
+from tests.trackers._access import Access
+from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.trackers import Delivery, DeviceCode, SignInFailed
+from webhook.trackers.simkl import Settings, Simkl, build
+
+NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
+FILM = Movie(title="Inception", year=2010, ids=Ids(imdb="tt1375666", tmdb=27205))
+SHOW = Show(title="Breaking Bad", year=2008, ids=Ids(tvdb=81189))
+PILOT = Episode(
+    title="Pilot",
+    show="Breaking Bad",
+    season=1,
+    number=1,
+    year=2008,
+    ids=Ids(tvdb=349232),
+    show_ids=Ids(tvdb=81189),
+)
+MARK = Delivery(id=1, action=Action.STOP, item=FILM, at=NOW, progress=97.0, mark=True)
+EPISODE = replace(MARK, item=PILOT)
+LATE = replace(MARK, at=NOW - timedelta(hours=5), late=True)
+START = replace(MARK, action=Action.START, mark=False, progress=12.345)
+UNWATCHED = replace(MARK, action=Action.UNWATCHED, mark=False, progress=None, remote_id="17")
+RATED = replace(MARK, action=Action.RATE, mark=False, rating=8)
+TITAN: dict[str, Any] = {
+    "type": "anime",
+    "title": "Attack on Titan Season 2",
+    "ids": {"tvdb": 267440, "anidb": 10944, "imdb": "tt2560140"},
+    "episodes": [{"season": 1, "number": 4, "tvdb_season": 2, "tvdb_number": 4}],
+}
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Server]:
+    with Server(FakeSimkl()) as server:
+        yield server
+
+
+@pytest.fixture
+def server(loopback: Server) -> Server:
+    loopback.fake = FakeSimkl(clock=Clock(NOW))
+    return loopback
+
+
+@pytest.fixture
+def fake(server: Server) -> FakeSimkl:
+    fake: FakeSimkl = server.fake
+    return fake
+
+
+def using(server: Server, work: Callable[[Simkl, Access], Awaitable[Any]], **settings: Any) -> Any:
+    """What `work` comes to with a tracker and Anna's sign-in; a raised decision is an outcome too."""
+
+    async def inside() -> Any:
+        async with httpx.AsyncClient(timeout=2) as http:
+            given = {"client_id": "fake-client-id", "api_url": server.url, **settings}
+            try:
+                return await work(build(Settings(**given), http), Access(server.fake.sign_in("anna")))
+            except (Undelivered, SignInFailed) as decision:
+                return decision
+
+    return asyncio.run(inside())
+
+
+def send(server: Server, *deliveries: Delivery, **settings: Any) -> Any:
+    """The outcome of the last of these deliveries."""
+
+    async def each(simkl: Simkl, access: Access) -> Any:
+        for delivery in deliveries:
+            outcome = await simkl.send(delivery, access)
+        return outcome
+
+    return using(server, each, **settings)
+
+
+def send_many(server: Server, deliveries: Sequence[Delivery]) -> Any:
+    return using(server, lambda simkl, access: simkl.send_many(deliveries, access))
+
+
+def begin(server: Server) -> Any:
+    return using(server, lambda simkl, access: simkl.begin())
+
+
+def poll(server: Server, code: DeviceCode) -> Any:
+    return using(server, lambda simkl, access: simkl.poll(code))
+
+
+def bodies(fake: FakeSimkl, route: str) -> list[Any]:
+    return [call.body for call in fake.made(route)]
+
+
+def plays(fake: FakeSimkl) -> list[Any]:
+    return list(fake.user("anna").history.values())
+
+
+def catalogued(fake: FakeSimkl) -> None:
+    """Only Inception and one episode of Breaking Bad exist."""
+    fake.catalogue.add("movie", "Inception", 2010, ids={"imdb": "tt1375666"})
+    pilot = {"season": 1, "number": 1, "title": "Pilot", "ids": {"tvdb": 349232}}
+    fake.catalogue.add("tv", "Breaking Bad", 2008, ids={"tvdb": 81189}, episodes=[pilot])
+    fake.switches.strict = True
+
+
+# What it is
+
+
+def test_its_settings_are_one_id_and_its_pace_is_not_negative() -> None:
+    settings = Settings(client_id="id")
+
+    assert settings.api_url == "https://api.simkl.com"
+    assert settings.writes_per_second == 1
+    with pytest.raises(ValidationError):
+        Settings(client_id="id", writes_per_second=-1)
+
+
+def test_every_call_says_which_app_it_is(server: Server, fake: FakeSimkl) -> None:
+    send(server, MARK)
+    send(server, LATE)
+    begin(server)
+
+    assert fake.complaints == []
+    assert "app-name=watchmark" in fake.calls[0].query
+    assert fake.calls[0].headers["simkl-api-key"] == "fake-client-id"
+    assert fake.calls[0].headers["user-agent"].startswith("Watchmark/")
+
+
+# Live
+
+
+def test_a_start_sets_what_is_on(server: Server, fake: FakeSimkl) -> None:
+    done = send(server, START)
+
+    assert done == Done(answer="start: Inception (2010)")
+    assert fake.user("anna").watching is not None
+    assert bodies(fake, "/scrobble/start")[0]["progress"] == 12.35
+    assert plays(fake) == []
+
+
+def test_a_start_without_known_progress_is_told_as_the_beginning(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(START, progress=None))
+
+    assert bodies(fake, "/scrobble/start")[0]["progress"] == 0
+
+
+@pytest.mark.parametrize(("progress", "told"), [(0.0, 0.0), (42.5, 42.5), (79.95, 79.9), (99.0, 79.9)])
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+def test_a_pause_or_stop_never_reaches_the_watched_mark(
+    server: Server, fake: FakeSimkl, action: Action, progress: float, told: float
+) -> None:
+    done = send(server, replace(START, action=action, progress=progress))
+
+    assert done == Done(answer="pause: Inception (2010)")
+    assert bodies(fake, f"/scrobble/{action}")[0]["progress"] == told
+    assert plays(fake) == []
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
+def test_a_pause_or_stop_without_known_progress_is_dead(
+    server: Server, fake: FakeSimkl, action: Action
+) -> None:
+    outcome = send(server, replace(START, action=action, progress=None))
+
+    assert isinstance(outcome, Dead)
+    assert fake.calls == []
+
+
+# The watched mark
+
+
+@pytest.mark.parametrize(
+    ("progress", "told"),
+    [(None, 90.0), (0.0, 90.0), (50.0, 80.1), (80.0, 80.1), (92.345, 92.34), (100.0, 100)],
+)
+@pytest.mark.parametrize("action", [Action.STOP, Action.WATCHED])
+def test_a_mark_is_a_stop_above_the_threshold_and_gives_its_id(
+    server: Server, fake: FakeSimkl, action: Action, progress: float | None, told: float
+) -> None:
+    done = send(server, replace(MARK, action=action, progress=progress))
+
+    assert done == Done(answer="scrobble: Inception (2010)", remote_id=str(FIRST_ID))
+    assert bodies(fake, "/scrobble/stop")[0]["progress"] == pytest.approx(told)
+    assert len(plays(fake)) == 1
+
+
+def test_a_mark_within_the_hour_is_there_already_and_not_ours_to_take_back(
+    server: Server, fake: FakeSimkl
+) -> None:
+    done = send(server, MARK, MARK)
+
+    assert done == Done(answer="already there, watched at 2026-11-22T20:15:09.000Z")
+
+
+def test_a_mark_that_is_there_after_our_own_answer_was_lost_is_ours(server: Server, fake: FakeSimkl) -> None:
+    fake.faults.add("/scrobble/stop", record_then="reset")
+
+    send(server, MARK)
+    done = send(server, replace(MARK, unsure=True))
+
+    assert done.answer.startswith("already there")
+    assert done.remote_id is not None
+    assert len(plays(fake)) == 1
+
+
+@pytest.mark.parametrize("action", ["start", "pause"])
+def test_a_mark_that_was_not_counted_is_dead_and_says_so(
+    server: Server, fake: FakeSimkl, action: str
+) -> None:
+    body = {"id": 0, "action": action, "movie": {"title": "Inception", "ids": {"simkl": 1}}}
+    fake.faults.add("/scrobble/stop", status=201, body=body)
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Dead)
+    assert f"but as {action}" in outcome.reason
+
+
+def test_a_stop_that_simkl_counts_as_watched_says_so(server: Server, fake: FakeSimkl) -> None:
+    body = {"id": 5, "action": "scrobble", "movie": {"title": "Inception", "ids": {"simkl": 1}}}
+    fake.faults.add("/scrobble/stop", status=201, body=body)
+
+    done = send(server, replace(START, action=Action.STOP))
+
+    assert done.note == "Simkl counted it as watched"
+    assert done.remote_id == "5"
+
+
+def test_an_answer_without_an_action_leaves_it_open(server: Server, fake: FakeSimkl) -> None:
+    body = {"movie": {"title": "Inception", "ids": {"simkl": 1}}}
+    fake.faults.add("/scrobble/stop", status=201, body=body)
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unsure
+
+
+# How an item is named
+
+
+def test_a_film_is_named_by_its_ids_and_title_but_never_by_a_tvdb_id(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(MARK, item=replace(FILM, ids=replace(FILM.ids, tvdb=113, slug="inception"))))
+
+    ids = {"imdb": "tt1375666", "tmdb": 27205}
+    assert bodies(fake, "/scrobble/stop")[0]["movie"] == {"title": "Inception", "year": 2010, "ids": ids}
+
+
+def test_an_episode_is_named_by_its_show_and_its_place_and_not_by_its_own_id(
+    server: Server, fake: FakeSimkl
+) -> None:
+    done = send(server, EPISODE)
+
+    (body,) = bodies(fake, "/scrobble/stop")
+    assert body["show"] == {"title": "Breaking Bad", "ids": {"tvdb": 81189}}
+    assert body["episode"] == {"season": 1, "number": 1}
+    assert done.note is None
+
+
+def test_a_special_keeps_its_season_0(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(EPISODE, item=replace(PILOT, season=0)))
+
+    assert bodies(fake, "/scrobble/stop")[0]["episode"] == {"season": 0, "number": 1}
+
+
+def test_what_simkl_does_not_know_by_ids_is_asked_for_by_title_and_year(
+    server: Server, fake: FakeSimkl
+) -> None:
+    catalogued(fake)
+
+    done = send(server, replace(MARK, item=replace(FILM, ids=Ids(tmdb=27205))))
+
+    assert done.answer == "scrobble: Inception (2010)"
+    assert [sorted(body["movie"]) for body in bodies(fake, "/scrobble")] == [
+        ["ids", "title", "year"],
+        ["title", "year"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Movie(title="Inception"),
+        Movie(year=2010),
+        Episode(show="Breaking Bad", season=1, number=1),
+        Episode(show="Breaking Bad", season=1, year=2008),
+        Episode(season=1, number=1, ids=Ids(imdb="tt0959621")),
+    ],
+    ids=["no year", "no title", "a show without year", "no number", "an id that Simkl has no use for"],
+)
+@pytest.mark.parametrize("delivery", [START, MARK, LATE], ids=["start", "mark", "late"])
+def test_what_could_be_any_is_unmatched_and_not_sent(
+    server: Server, fake: FakeSimkl, delivery: Delivery, item: Any
+) -> None:
+    outcome = send(server, replace(delivery, item=item))
+
+    assert isinstance(outcome, Unmatched)
+    assert fake.calls == []
+
+
+def test_a_live_episode_without_its_show_s_ids_is_told_by_title_year_and_place(
+    server: Server, fake: FakeSimkl
+) -> None:
+    send(server, replace(START, item=replace(PILOT, show_ids=Ids())))
+
+    (body,) = bodies(fake, "/scrobble/start")
+    assert body["show"] == {"title": "Breaking Bad", "year": 2008}
+
+
+def test_a_mark_of_an_episode_without_its_show_s_ids_goes_by_its_own_id(
+    server: Server, fake: FakeSimkl
+) -> None:
+    catalogued(fake)
+
+    done = send(server, replace(EPISODE, item=replace(PILOT, show_ids=Ids())))
+
+    (body,) = bodies(fake, "/sync/history")
+    assert body == {"episodes": [{"ids": {"tvdb": 349232}, "watched_at": "2026-11-22T20:15:09Z"}]}
+    assert done.remote_id is not None
+    assert plays(fake)[0]["episode"]["title"] == "Pilot"
+    assert fake.made("/scrobble") == []
+
+
+def test_an_episode_whose_show_simkl_does_not_find_goes_by_its_own_id(
+    server: Server, fake: FakeSimkl
+) -> None:
+    catalogued(fake)
+    item = replace(PILOT, show="Somewhere", show_ids=Ids(tvdb=9))
+
+    done = send(server, replace(EPISODE, item=item))
+
+    assert done.answer == "added, watched at 2026-11-22T20:15:09Z"
+    assert plays(fake)[0]["episode"]["title"] == "Pilot"
+
+
+@pytest.mark.parametrize("delivery", [START, EPISODE, LATE], ids=["start", "mark", "late"])
+def test_numbers_of_a_mapping_list_are_never_sent(
+    server: Server, fake: FakeSimkl, delivery: Delivery
+) -> None:
+    send(server, replace(delivery, item=replace(PILOT, numbering="mapped")))
+
+    sent = str([call.body for call in fake.calls])
+    assert "season" not in sent
+    assert "number" not in sent
+
+
+def test_numbers_of_a_mapping_list_without_an_id_are_unmatched_in_words(
+    server: Server, fake: FakeSimkl
+) -> None:
+    outcome = send(server, replace(EPISODE, item=replace(PILOT, numbering="mapped", ids=Ids())))
+
+    assert isinstance(outcome, Unmatched)
+    assert "mapping list" in outcome.reason
+    assert fake.calls == []
+
+
+def test_an_anime_known_by_anidb_only_is_counted_inside_its_season(server: Server, fake: FakeSimkl) -> None:
+    fake.catalogue.add(**TITAN)
+    item = Episode(show="Attack on Titan", season=1, number=4, show_ids=Ids(anidb=10944))
+
+    live = send(server, replace(EPISODE, item=item))
+    late = send(server, replace(LATE, item=item))
+
+    assert bodies(fake, "/scrobble/stop")[0]["anime"] == {"ids": {"anidb": 10944}}
+    assert bodies(fake, "/scrobble/stop")[0]["episode"] == {"number": 4}
+    episodes = [{"number": 4, "watched_at": "2026-11-22T15:15:09Z"}]
+    assert bodies(fake, "/sync/history")[0] == {"shows": [{"ids": {"anidb": 10944}, "episodes": episodes}]}
+    assert live.note is None
+    assert isinstance(late, Done)
+    assert len(plays(fake)) == 1
+
+
+def test_a_special_of_an_anime_known_by_anidb_only_is_not_taken_for_an_episode(
+    server: Server, fake: FakeSimkl
+) -> None:
+    item = Episode(show="Attack on Titan", season=0, number=4, show_ids=Ids(anidb=10944))
+
+    assert isinstance(send(server, replace(EPISODE, item=item)), Unmatched)
+    assert fake.calls == []
+
+
+# Whether it is the same item
+
+
+def test_an_anime_that_simkl_counts_otherwise_is_compared_by_tvdb_s_numbers(
+    server: Server, fake: FakeSimkl
+) -> None:
+    fake.catalogue.add(**TITAN)
+    item = Episode(show="Attack on Titan", season=2, number=4, show_ids=Ids(tvdb=267440, imdb="tt9"))
+
+    done = send(server, replace(EPISODE, item=item))
+
+    assert done.answer == "scrobble: Attack on Titan Season 2 2x04"
+    assert done.note is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "episode"),
+    [
+        ({"simkl": 1, "tvdb": "999"}, {"season": 1, "number": 1}),
+        ({"simkl": 1, "tvdb": "81189"}, {"season": 1, "number": 2}),
+        ({"simkl": 1}, {"season": 2, "number": 1}),
+    ],
+)
+def test_a_different_item_in_the_answer_is_noted(
+    server: Server, fake: FakeSimkl, ids: Any, episode: Any
+) -> None:
+    show = {"title": "Breaking Good", "ids": ids}
+    body = {"id": 5, "action": "scrobble", "show": show, "episode": episode}
+    fake.faults.add("/scrobble/stop", status=201, body=body)
+
+    done = send(server, EPISODE)
+
+    assert done.note.startswith("Simkl matched it to a different item: Breaking Good")
+
+
+def test_an_id_that_agrees_outweighs_one_that_does_not(server: Server, fake: FakeSimkl) -> None:
+    movie = {"title": "Inception", "ids": {"simkl": 1, "imdb": "tt1375666", "tmdb": "1"}}
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 5, "action": "scrobble", "movie": movie})
+
+    assert send(server, MARK).note is None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {},
+        {"movie": {"title": "Inception"}},
+        {"movie": {"ids": {"simkl_id": 7}}},
+        {"movie": {"ids": {"simkl": 0}}},
+    ],
+)
+def test_a_201_without_simkl_s_id_is_not_matched(server: Server, fake: FakeSimkl, item: Any) -> None:
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 5, "action": "scrobble", **item}, times=-1)
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Unmatched)
+    assert "does not know this movie" in outcome.reason
+
+
+def test_an_anime_s_season_may_have_another_imdb_id_than_its_show(server: Server, fake: FakeSimkl) -> None:
+    anime = {"title": "Attack on Titan Season 2", "ids": {"simkl": 439744, "imdb": "tt2560140"}}
+    fake.faults.add("/scrobble/stop", status=201, body={"id": 5, "action": "scrobble", "anime": anime})
+    item = Episode(show="Attack on Titan", season=2, number=4, show_ids=Ids(imdb="tt9"))
+
+    assert send(server, replace(EPISODE, item=item)).note is None
+
+
+# Late marks
+
+
+def test_a_late_mark_goes_into_the_history_under_its_date(server: Server, fake: FakeSimkl) -> None:
+    done = send(server, LATE)
+
+    assert done.answer == "added, watched at 2026-11-22T15:15:09Z"
+    assert done.remote_id is not None
+    assert plays(fake)[0]["watched_at"] == "2026-11-22T15:15:09.000Z"
+    assert fake.made("/scrobble") == []
+
+
+def test_a_late_episode_names_its_season_and_says_that_it_is_tvdb_s(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(LATE, item=PILOT))
+
+    (show,) = bodies(fake, "/sync/history")[0]["shows"]
+    assert show["use_tvdb_anime_seasons"] is True
+    assert show["seasons"] == [
+        {"number": 1, "episodes": [{"number": 1, "watched_at": "2026-11-22T15:15:09Z"}]}
+    ]
+    assert fake.complaints == []
+
+
+def test_many_late_marks_go_in_one_call_and_answer_in_their_order(server: Server, fake: FakeSimkl) -> None:
+    catalogued(fake)
+    unknown = Movie(title="Nothing", year=1999, ids=Ids(imdb="tt9"))
+    items: list[Item] = [unknown, FILM, replace(PILOT, number=99, ids=Ids()), PILOT, SHOW, Movie()]
+
+    outcomes = send_many(server, [replace(LATE, id=index, item=item) for index, item in enumerate(items)])
+
+    assert [type(outcome) for outcome in outcomes] == [Unmatched, Done, Unmatched, Done, Dead, Unmatched]
+    assert len(plays(fake)) == 2
+    assert len(fake.made("/sync/history")) == 2  # what was not found goes once more, by its title
+
+
+def test_an_episode_that_is_not_found_does_not_stand_for_its_show(server: Server, fake: FakeSimkl) -> None:
+    catalogued(fake)
+    known, unknown = replace(LATE, item=PILOT), replace(LATE, id=2, item=replace(PILOT, number=99, ids=Ids()))
+
+    outcomes = send_many(server, [known, unknown])
+
+    assert [type(outcome) for outcome in outcomes] == [Done, Unmatched]
+    places = [
+        [show["seasons"][0]["episodes"][0]["number"] for show in body["shows"]] for body in bodies(fake, "/")
+    ]
+    assert places == [[1, 99], [99]]
+
+
+def test_a_hundred_late_marks_are_one_call(server: Server, fake: FakeSimkl) -> None:
+    marks = [replace(LATE, id=number, item=replace(PILOT, number=number)) for number in range(1, 101)]
+
+    outcomes = send_many(server, marks)
+
+    assert Simkl.batch == len(outcomes) == 100
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    assert len(fake.calls) == 1
+    assert len(plays(fake)) == 100
+
+
+def test_an_echo_with_ids_as_texts_is_recognised(server: Server, fake: FakeSimkl) -> None:
+    echo = {"ids": {"imdb": "tt1375666", "tmdb": "27205"}}
+    added = {"movies": 0, "shows": 0, "episodes": 1}
+    body = {"added": added, "not_found": {"movies": [echo], "shows": [], "episodes": []}}
+    fake.faults.add("/sync/history", status=201, body=body, times=-1)
+    film = replace(FILM, title=None)
+
+    outcomes = send_many(server, [replace(LATE, item=film), replace(LATE, id=2, item=PILOT)])
+
+    assert [type(outcome) for outcome in outcomes] == [Unmatched, Done]
+
+
+def test_where_an_echo_says_nothing_the_marks_are_told_in_halves(server: Server, fake: FakeSimkl) -> None:
+    body = {"added": {"movies": 3}, "not_found": {"movies": [{}]}}
+    fake.faults.add("/sync/history", status=201, body=body)
+    marks = [replace(LATE, id=number, item=replace(PILOT, number=number)) for number in range(1, 5)]
+
+    outcomes = send_many(server, marks)
+
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    assert [len(body["shows"]) for body in bodies(fake, "/sync/history")] == [4, 2, 2]
+
+
+def test_an_echo_that_says_nothing_of_one_mark_is_that_mark(server: Server, fake: FakeSimkl) -> None:
+    body = {"added": {"movies": 0, "statuses": [{}]}, "not_found": {"movies": [{}]}}
+    fake.faults.add("/sync/history", status=201, body=body, times=-1)
+
+    assert isinstance(send(server, LATE), Unmatched)
+
+
+def test_a_call_of_which_nothing_was_counted_is_not_taken_for_a_mark(server: Server, fake: FakeSimkl) -> None:
+    body = {"added": {"movies": 0, "shows": 0, "episodes": 0, "statuses": []}, "not_found": {"movies": []}}
+    fake.faults.add("/sync/history", status=201, body=body, times=-1)
+
+    assert isinstance(send(server, LATE), Unmatched)
+
+
+def test_a_repeat_of_which_nothing_was_counted_is_there_already(server: Server, fake: FakeSimkl) -> None:
+    fake.switches.counts_repeats = False
+
+    done = send(server, LATE, replace(LATE, unsure=True))
+
+    assert done.answer == "already there, watched at 2026-11-22T15:15:09Z"
+    assert len(plays(fake)) == 1
+
+
+def test_the_older_200_for_the_history_is_a_success_too(server: Server, fake: FakeSimkl) -> None:
+    fake.switches.created = 200
+
+    assert isinstance(send(server, LATE), Done)
+
+
+# Undo
+
+
+@pytest.mark.parametrize(
+    "item", [FILM, PILOT, replace(PILOT, show_ids=Ids())], ids=["film", "episode", "own id"]
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_an_unwatched_takes_away_what_we_marked(
+    server: Server, fake: FakeSimkl, item: Any, late: bool
+) -> None:
+    other = replace(EPISODE, item=replace(PILOT, number=2, ids=Ids()))
+    done = send(server, other, replace(MARK, item=item, late=late))
+
+    undone = send(server, replace(UNWATCHED, item=item, remote_id=done.remote_id))
+
+    assert undone.answer == "removed"
+    assert [play["episode"]["number"] for play in plays(fake)] == [2]
+    assert fake.complaints == []
+
+
+def test_an_unwatched_of_what_we_did_not_mark_touches_nothing(server: Server, fake: FakeSimkl) -> None:
+    outcome = send(server, replace(UNWATCHED, remote_id=None))
+
+    assert isinstance(outcome, Dead)
+    assert fake.calls == []
+
+
+def test_an_unwatched_of_what_is_gone_is_done(server: Server, fake: FakeSimkl) -> None:
+    assert send(server, UNWATCHED).answer == "it was gone already"
+
+
+@pytest.mark.parametrize("item", [SHOW, Season(show="Breaking Bad", season=1, show_ids=Ids(tvdb=81189))])
+@pytest.mark.parametrize(
+    "delivery", [START, MARK, LATE, UNWATCHED], ids=["start", "mark", "late", "unwatched"]
+)
+def test_a_show_or_season_is_never_marked_or_taken_away(
+    server: Server, fake: FakeSimkl, delivery: Delivery, item: Any
+) -> None:
+    assert isinstance(send(server, replace(delivery, item=item)), Dead)
+    assert fake.calls == []
+
+
+# Ratings
+
+
+@pytest.mark.parametrize("item", [FILM, SHOW], ids=["film", "show"])
+def test_a_rating_is_set_and_taken_back(server: Server, fake: FakeSimkl, item: Any) -> None:
+    rated = send(server, replace(RATED, item=item))
+    kept = [row["rating"] for row in fake.user("anna").ratings.values()]
+    unrated = send(server, replace(RATED, item=item, action=Action.UNRATE, rating=None))
+
+    assert rated.answer == "rated 8"
+    assert kept == [8]
+    assert unrated.answer == "removed"
+    assert fake.user("anna").ratings == {}
+    assert [call.path for call in fake.calls] == ["/sync/ratings", "/sync/ratings/remove"]
+
+
+@pytest.mark.parametrize("action", [Action.RATE, Action.UNRATE])
+def test_an_episode_cannot_be_rated_at_simkl(server: Server, fake: FakeSimkl, action: Action) -> None:
+    outcome = send(server, replace(RATED, action=action, item=PILOT))
+
+    assert isinstance(outcome, Dead)
+    assert outcome.reason == "Simkl has ratings of films and shows only, not of episodes"
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("rating", [None, 0, 11])
+def test_a_rating_off_the_scale_is_dead(server: Server, fake: FakeSimkl, rating: int | None) -> None:
+    assert isinstance(send(server, replace(RATED, rating=rating)), Dead)
+    assert fake.calls == []
+
+
+def test_a_rating_of_what_simkl_does_not_know_is_unmatched(server: Server, fake: FakeSimkl) -> None:
+    fake.switches.strict = True
+
+    assert isinstance(send(server, RATED), Unmatched)
+    assert isinstance(send(server, replace(RATED, action=Action.UNRATE)), Unmatched)
+
+
+# What goes wrong
+
+
+def test_another_scrobble_in_hand_is_tried_again_in_seconds(server: Server, fake: FakeSimkl) -> None:
+    fake.switches.locked = ["anna"]
+
+    outcome = send(server, MARK)
+
+    assert isinstance(outcome, Retry)
+    assert outcome.after is not None
+    assert timedelta(seconds=2) <= outcome.after <= timedelta(seconds=5)
+    assert outcome.lane
+    assert not outcome.unsure
+
+
+def test_a_bad_call_is_dead(server: Server, fake: FakeSimkl) -> None:
+    fake.faults.add("/scrobble", status=400, body={"error": "empty_field", "code": 400})
+
+    assert isinstance(send(server, MARK), Dead)
+
+
+@pytest.mark.parametrize("delivery", [MARK, LATE, RATED], ids=["mark", "late", "rating"])
+def test_an_app_that_is_refused_is_asked_for_again_in_an_hour(
+    server: Server, fake: FakeSimkl, delivery: Delivery
+) -> None:
+    fake.switches.quota_spent = True
+
+    outcome = send(server, delivery)
+
+    assert isinstance(outcome, Snooze)
+    assert (outcome.after, outcome.park) == (timedelta(hours=1), None)
+    assert "client id" in outcome.reason
+
+
+def test_a_sign_in_that_was_taken_back_parks_the_account(server: Server, fake: FakeSimkl) -> None:
+    async def revoked(simkl: Simkl, access: Access) -> Any:
+        fake.revoke("anna")
+        return await simkl.send(MARK, access)
+
+    outcome = using(server, revoked)
+
+    assert isinstance(outcome, Snooze)
+    assert outcome.park is Park.SIGNED_OUT
+
+
+def test_a_failure_after_a_lost_answer_leaves_it_as_open(server: Server, fake: FakeSimkl) -> None:
+    fake.faults.add("/scrobble", status=503)
+
+    outcome = send(server, replace(MARK, unsure=True))
+
+    assert isinstance(outcome, Retry)
+    assert outcome.unsure
+
+
+def test_a_collection_is_not_simkl_s(server: Server, fake: FakeSimkl) -> None:
+    assert isinstance(send(server, replace(MARK, action=Action.ADD)), Dead)
+    assert fake.calls == []
+
+
+# The sign-in
+
+
+def test_the_check_gives_the_name(server: Server) -> None:
+    assert using(server, lambda simkl, access: simkl.check(access)) == "anna"
+
+
+def test_a_sign_in_shows_a_code_and_gets_the_token_once(server: Server, fake: FakeSimkl) -> None:
+    code = begin(server)
+
+    pending = poll(server, code)
+    fake.approve("anna", code.user_code)
+    fake.clock.advance(5)
+    tokens = poll(server, code)
+
+    assert code.url == "https://simkl.com/pin"
+    assert (code.interval, code.expires_in) == (timedelta(seconds=5), timedelta(minutes=15))
+    assert pending is None
+    assert fake.tokens[tokens["access_token"]] == "anna"
+    assert set(tokens) == {"access_token"}
+
+
+def test_a_poll_that_was_too_fast_comes_back_later(server: Server, fake: FakeSimkl) -> None:
+    code = replace(begin(server), interval=timedelta(seconds=0.2))
+    poll(server, code)
+
+    began = time.monotonic()
+    outcome = poll(server, code)
+
+    assert outcome is None
+    assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("how", ["run out", "unknown"])
+def test_a_code_that_simkl_no_longer_knows_ends_the_sign_in(
+    server: Server, fake: FakeSimkl, how: str
+) -> None:
+    code = begin(server)
+    fake.clock.advance(901 if how == "run out" else 0)
+    asked = code if how == "run out" else replace(code, device_code="../pin")
+
+    outcome = poll(server, asked)
+
+    assert isinstance(outcome, SignInFailed)
+    assert "start again" in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"status": 200, "body": "<html>"},
+        {"reset": True},
+        {"status": 429, "headers": {"Retry-After": "0"}},
+    ],
+    ids=["503", "a page", "a reset", "429"],
+)
+def test_a_code_outlives_a_hiccup(server: Server, fake: FakeSimkl, fault: Any) -> None:
+    code = begin(server)
+    fake.faults.add("/oauth/pin", **fault)
+
+    assert poll(server, code) is None
+
+
+def test_an_app_that_is_refused_cannot_be_signed_in_with(server: Server, fake: FakeSimkl) -> None:
+    code = begin(server)
+    fake.switches.quota_spent = True
+
+    outcomes = begin(server), poll(server, code)
+
+    assert all(isinstance(outcome, SignInFailed) for outcome in outcomes)
+    assert all("client id" in str(outcome) for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"result": "OK"}, [], "<html>"], ids=["empty", "no code", "list", "page"]
+)
+def test_a_sign_in_without_a_code_fails_in_words(server: Server, fake: FakeSimkl, body: Any) -> None:
+    fake.faults.add("/oauth/pin", status=200, body=body)
+
+    assert isinstance(begin(server), SignInFailed)
+
+
+def test_its_kinds_are_what_can_be_marked_and_what_can_be_rated(server: Server) -> None:
+    async def kinds(simkl: Simkl, access: Access) -> Any:
+        return simkl.kinds
+
+    assert using(server, kinds) == {Kind.MOVIE, Kind.EPISODE, Kind.SHOW}
