@@ -1,0 +1,135 @@
+"""The service with something altered in it that is no setting and must not become one.
+
+    python -m tests.faults.altered hasty acknowledge_first -- serve --json
+
+`hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY and HASTY_LIVE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
+is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
+in a test. The others are mistakes, made on purpose, by which a test shows that it would find them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from webhook import app, cli, db, dispatcher, inbox, outbox, remote, retry, trackers
+from webhook.outbox import Claiming, Lane
+
+PAUSE = timedelta(milliseconds=80)
+LEASE = timedelta(seconds=4)
+"""More than the worst that one lane can take: its share of the lease, then four calls that time out."""
+
+
+def hasty() -> None:
+    """Pauses in milliseconds, a lease and a client that wait for seconds."""
+    timeout = float(os.environ.get("HASTY_TIMEOUT", "0.6"))
+    gateway = timedelta(seconds=float(os.environ.get("HASTY_GATEWAY", "0.15")))
+    short = {"FIRST": PAUSE, "CAP": 10 * PAUSE, "GATEWAY": gateway, "BUSY": 2 * PAUSE}
+    if "HASTY_LIVE" in os.environ:
+        short["LIVE"] = timedelta(seconds=float(os.environ["HASTY_LIVE"]))
+    trackers.modules()
+    for module in [entry for name, entry in sys.modules.items() if name.startswith("webhook")]:
+        for name in short.keys() & vars(module).keys():
+            setattr(module, name, short[name])
+    outbox.LEASE = LEASE
+    dispatcher.LANE_TIME = LEASE / 4
+    vars(app)["SWEEP"] = 1.0
+    claim, client, backoff = outbox.claim, remote.client, retry.backoff
+
+    def claimed(connection: Connection, waiting: list[Claiming]) -> list[list[Lane]]:
+        return claim(connection, [replace(entry, lease=LEASE) for entry in waiting])
+
+    def paused(attempts: int, jitter: Any = None) -> timedelta:
+        return backoff(attempts, jitter) / 20  # it is a second at least
+
+    outbox.claim = claimed
+    retry.backoff = paused
+    vars(remote)["client"] = lambda: client(timeout, timeout)
+
+
+def unsynced() -> None:
+    """SQLite leaves it to the system when a commit reaches the disk."""
+    synchronous("OFF")
+
+
+def synced_now_and_then() -> None:
+    """SQLite's usual advice for WAL: the log is synced at a checkpoint, not at each commit."""
+    synchronous("NORMAL")
+
+
+def synchronous(how: str) -> None:
+    engine = db.engine
+
+    def careless(url: str, **given: Any) -> Any:
+        return engine(url, **{**given, "synchronous": how})
+
+    db.engine = careless
+
+
+def acknowledge_first() -> None:
+    """Answers 200 from memory and writes afterwards, as most receivers do."""
+    keep = inbox.Inbox.keep
+    behind: set[Any] = set()
+
+    async def later(self: inbox.Inbox, received: inbox.Received) -> None:
+        import asyncio
+
+        await asyncio.sleep(0.05)
+        await keep(self, received)
+
+    async def kept(self: inbox.Inbox, received: inbox.Received) -> int:
+        import asyncio
+
+        task = asyncio.create_task(later(self, received))
+        behind.add(task)
+        task.add_done_callback(behind.discard)
+        return 0
+
+    inbox.Inbox.keep = kept  # type: ignore[method-assign]
+
+
+def blind() -> None:
+    """Sends again without a look whether the first time was recorded."""
+    told = dispatcher.delivery
+    dispatcher.delivery = lambda row, now: replace(told(row, now), unsure=False)
+
+
+ALTERATIONS: dict[str, Callable[[], None]] = {
+    made.__name__: made for made in (hasty, unsynced, synced_now_and_then, acknowledge_first, blind)
+}
+
+
+def serve(names: Sequence[str], arguments: Sequence[str]) -> None:
+    """The command, altered so."""
+    for name in names:
+        ALTERATIONS[name]()
+    sys.argv = ["watchmark", *arguments]
+    cli.main()
+
+
+def forked(names: Sequence[str], environ: dict[str, str], log: str, said: int, limits: Sequence[int]) -> None:
+    """The same in a process that was forked from one that has everything imported already."""
+    import resource
+
+    os.environ.clear()
+    os.environ.update(environ)
+    os.chdir(environ["DATA_DIR"])
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(handle, 2)
+    os.dup2(said, 1)
+    for limit in limits:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    assert threading.active_count() == 1
+    serve(names, ["serve", "--json"])
+
+
+if __name__ == "__main__":
+    at = sys.argv.index("--")
+    serve(sys.argv[1:at], sys.argv[at + 1 :])

@@ -1,0 +1,251 @@
+"""What the fault tests share: an altered service that starts quickly, and what is to be counted of it."""
+
+# ruff: noqa: S311 - dice need no cryptography
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from sqlalchemy import Connection
+
+from tests.evening import plex
+from tests.fakes.trakt import Trakt
+from tests.faults import altered
+from tests.running import ROOT, SOON, Process, eventually
+from webhook import app
+
+APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.altered"])
+
+
+def at(url: str, **more: str) -> dict[str, str]:
+    """The settings that point at the fake Trakt, without pacing."""
+    return {**APP, "TRAKT_API_URL": url, "TRAKT_AUTH_URL": url, "TRAKT_WRITES_PER_SECOND": "0", **more}
+
+
+class Forked:
+    """A forked process with what `tests.running.Process` asks of one."""
+
+    def __init__(self, names: Iterable[str], environ: dict[str, str], log: Path, limit: int | None) -> None:
+        read, write = os.pipe()
+        limits = [] if limit is None else [limit]
+        self.inner = FORKS.Process(
+            target=start, args=(list(names), environ, str(log), DupFd(write), limits), daemon=True
+        )
+        self.inner.start()
+        os.close(write)
+        self.stdout = os.fdopen(read)
+        assert self.inner.pid is not None
+        self.pid = self.inner.pid
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def poll(self) -> int | None:
+        return self.inner.exitcode
+
+    def wait(self, timeout: float) -> int:
+        self.inner.join(timeout)
+        if self.inner.exitcode is None:
+            raise subprocess.TimeoutExpired("watchmark", timeout)
+        return self.inner.exitcode
+
+
+def start(names: list[str], environ: dict[str, str], log: str, said: Any, limits: list[int]) -> None:
+    altered.forked(names, environ, log, said.detach(), limits)
+
+
+class Altered(Process):
+    """`watchmark serve`, altered. It is forked from a process that has all imported: half a second sooner.
+
+    With `preload` it is started by itself, since a library can only be preloaded then.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *names: str,
+        settings: Mapping[str, str] | None = None,
+        preload: str = "",
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(folder, **(settings or {}))
+        self.names = names
+        self.preload = preload
+        self.limit = limit
+
+    def start(self) -> Altered:
+        log = self.folder / "log.txt"
+        if self.preload:
+            command = [sys.executable, "-m", "tests.faults.altered", *self.names, "--", "serve", "--json"]
+            with log.open("a") as file:
+                self.process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env={**self.environ, "LD_PRELOAD": self.preload},
+                    text=True,
+                    stdout=subprocess.PIPE,
+                    stderr=file,
+                )
+        else:
+            self.process = cast(Any, Forked(self.names, self.environ, log, self.limit))
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(SOON)
+            self.closed()
+            raise AssertionError(self.log()[-3000:])
+        self.ready = json.loads(line)
+        self.url = self.ready["url"]
+        eventually(self.healthy, "the process answers")
+        return self
+
+    def prepared(self, change: Callable[[Connection, app.Service], object]) -> Altered:
+        super().prepared(change)
+        return self
+
+    def prepare(self, change: Callable[[Connection, app.Service], object] | None = None) -> Altered:
+        super().prepare(change)
+        return self
+
+    # --- what there is to count
+
+    def everything(self, path: str, **params: Any) -> list[Any]:
+        """All of a list of the API, page after page."""
+        found: list[Any] = []
+        while True:
+            page = self.api(path, limit=200, **params)
+            found += page["items"]
+            if not page["next"]:
+                return found
+            params["after"] = page["next"]
+
+    def watched(self, person: str = "me") -> Counter[int]:
+        """How often each episode was watched, by its TheTVDB id, as the history says."""
+        plays = self.everything("/plays", person=person)
+        return Counter(play["ids"]["tvdb"] for play in plays if play["watched_at"])
+
+    def waiting(self) -> int:
+        """What is still to be done: webhooks to be read and deliveries to be made."""
+        heads = [
+            self.api("/webhooks", state="received", limit=1),
+            self.api("/deliveries", state="waiting", limit=1),
+        ]
+        return sum(len(head["items"]) for head in heads)
+
+    def drain(self, seconds: float) -> None:
+        eventually(lambda: self.waiting() == 0, "everything is worked off", seconds)
+
+
+def recorded(trakt: Trakt, user: str = "anna") -> Counter[int]:
+    """How often each episode is in the history at Trakt, by its TheTVDB id."""
+    return Counter(row["episode"]["ids"]["tvdb"] for row in trakt.user(user).history)
+
+
+def number_of(number: int) -> int:
+    """The TheTVDB id of the episode with this number (tests.evening)."""
+    return 100_000 + number
+
+
+class Senders:
+    """Threads that post evenings: a start, a watched mark, a stop; some twice, some in another order.
+
+    `acknowledged` are the numbers of the episodes of which the watched mark was answered with 200.
+    """
+
+    def __init__(self, dice: random.Random, threads: int = 3, rest: float = 0.006) -> None:
+        self.dice = dice
+        self.count = threads
+        self.rest = rest
+        self.numbers = iter(range(1, 90_000))
+        self.acknowledged: set[int] = set()
+        self.answers: Counter[int] = Counter()
+        self.lock = threading.Lock()
+        self.going = False
+        self.threads: list[threading.Thread] = []
+
+    def begin(self, process: Process) -> None:
+        self.going = True
+        address = process.ready["webhooks"]["plex"]
+        self.threads = [
+            threading.Thread(target=self.send, args=(address, self.dice.random()), daemon=True)
+            for _ in range(self.count)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self) -> None:
+        self.going = False
+        for thread in self.threads:
+            thread.join(SOON)
+            assert not thread.is_alive()
+
+    def send(self, address: str, seed: float) -> None:
+        dice = random.Random(seed)
+        with httpx.Client(timeout=10) as http:
+            while self.going:
+                with self.lock:
+                    number = next(self.numbers)
+                for event in evening(dice):
+                    if not self.post(http, address, event, number):
+                        return
+                    time.sleep(dice.uniform(0, 2 * self.rest))
+
+    def post(self, http: httpx.Client, address: str, event: str, number: int) -> bool:
+        body = json.dumps(plex(event, number))
+        try:
+            answer = http.post(address, files={"payload": (None, body, "application/json")})
+        except httpx.TransportError:
+            return False  # it was killed: not acknowledged, so nothing is promised
+        with self.lock:
+            self.answers[answer.status_code] += 1
+            if answer.status_code == 200 and event == "media.scrobble":
+                self.acknowledged.add(number_of(number))
+        return True
+
+
+def evening(dice: random.Random) -> list[str]:
+    """The webhooks of one viewing, as a network may deliver them."""
+    events = ["media.play", "media.scrobble", "media.stop"]
+    if dice.random() < 0.5:
+        events.remove("media.play")
+    if dice.random() < 0.25:
+        events.append("media.scrobble")  # the same webhook again
+    if dice.random() < 0.3:
+        dice.shuffle(events)
+    return events
+
+
+def lost_and_doubled(acknowledged: Iterable[int], found: Counter[int]) -> tuple[list[int], list[int]]:
+    """The acknowledged that are not there, and what is there more than once."""
+    lost = sorted(number for number in acknowledged if not found[number])
+    return lost, sorted(number for number, count in found.items() if count > 1)
+
+
+def promptly(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether it comes true in time."""
+    with contextlib.suppress(AssertionError):
+        eventually(holds, "", seconds)
+        return True
+    return False
