@@ -32,7 +32,7 @@ from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.inbox import Received
 from webhook.outcome import Park
-from webhook.tables import account, delivery, note, person, token, webhook
+from webhook.tables import account, delivery, identity, note, person, token, webhook
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
 
 T = TypeVar("T")
@@ -1106,3 +1106,151 @@ def test_a_request_under_way_is_answered_before_serve_ends(home: Home) -> None:
 
     assert answer.startswith(b"HTTP/1.1 200")
     assert process.returncode == 0
+
+
+# --- a dry run that says what it would do
+
+
+def test_a_dry_run_prints_what_would_be_told_and_changes_nothing(home: Home, trakt: Any) -> None:
+    number = home.received(watched())
+    signed_in(home, trakt)
+    before = home.json("trace", str(number))
+
+    said = home.run("replay", str(number), "--dry-run").stdout
+    done = home.json("replay", str(number), "--dry-run")
+
+    (would,) = done["would"]
+    told = [(one["id"], one["tracker"], one["action"], one["state"]) for one in would["deliveries"]]
+    assert told == [(None, "trakt", "stop", "waiting")]
+    assert f"Webhook {number} would be interpreted" in said
+    assert "a new delivery: stop to trakt of me: movie Paper Boats (2016): waiting" in said
+    assert home.json("trace", str(number)) == before
+
+
+def test_what_a_dry_run_says_is_what_a_replay_does(home: Home, trakt: Any) -> None:
+    number = home.received(watched())
+    signed_in(home, trakt)
+    (would,) = home.json("replay", str(number), "--dry-run")["would"]
+
+    home.run("replay", str(number))
+    service = app.open_service(dict(os.environ))
+    service.database.do(lambda connection: service.interpreter.interpret(connection, [16]))
+    asyncio.run(service.http.aclose())
+    service.database.close()
+
+    (event,) = home.json("trace", str(number))["events"]
+    done = [(one["tracker"], one["action"]) for one in event["deliveries"]]
+    assert [(one["tracker"], one["action"]) for one in would["deliveries"]] == [
+        one for one in done if one[0] == "trakt"
+    ]
+
+
+def test_a_dry_run_of_what_was_told_tells_nothing_new(home: Home) -> None:
+    number = home.received(watched())
+
+    said = home.run("replay", str(number), "--dry-run").stdout
+
+    assert "nothing new would be told" in said
+
+
+def test_a_dry_run_says_what_a_filter_would_stop(home: Home) -> None:
+    number = home.received(watched())
+    home.run("people", "filter", "me", "--not-player", "Sofa")
+
+    (would,) = home.json("replay", str(number), "--dry-run")["would"]
+
+    assert (would["state"], would["reason"]) == ("ignored", "filter: never the player Sofa")
+    assert home.state(number) == "interpreted"
+
+
+# --- doctor: senders and notices
+
+
+def test_the_doctor_names_a_server_that_fell_silent(home: Home) -> None:
+    home.received(watched())
+    now = clock.now()
+    seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
+    home.do(lambda connection: connection.execute(update(identity).values(seen)))
+
+    told = home.run("doctor", "--offline")
+    home.set(SILENCE_DAYS="0")
+    never = home.run("doctor", "--offline")
+
+    assert told.exit_code == 0
+    assert "NOTE    silence: No webhook from plex server Attic since" in told.stdout
+    assert "silence" not in never.stdout
+
+
+def test_the_doctor_names_a_sender_that_repeats_itself(home: Home) -> None:
+    home.received(watched())
+    home.received(watched())
+
+    told = home.run("doctor", "--offline").stdout
+
+    assert "NOTE    Plex: it repeats itself" in told
+
+
+def test_the_doctor_names_a_server_with_a_wrong_clock(home: Home) -> None:
+    at = (clock.now() - timedelta(hours=2)).isoformat()
+    events = [{"action": "start", "at": at, "server": "attic-1", "server_name": "Attic"}] * 3
+    home.received({"nothing": "known"}, source="jellyfin")
+    values = {"state": "interpreted", "reason": None, "events": events}
+    home.do(lambda connection: connection.execute(update(webhook).values(values)))
+
+    told = home.run("doctor", "--offline").stdout
+
+    assert "NOTE    Jellyfin server Attic: its clock is off by 1" in told
+    assert "minutes (behind ours)" in told
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("urls", "level", "code"),
+    [("", "NOTE", 0), ("json://127.0.0.1:1/hush", "OK", 0), ("nonsense://hush", "PROBLEM", 1)],
+)
+def test_the_doctor_looks_at_where_notices_go(home: Home, urls: str, level: str, code: int) -> None:
+    home.run("urls")
+    home.set(NOTIFY_URLS=urls)
+
+    ended = home.run("doctor", "--offline", "--json")
+
+    assert findings(ended)["notices"] == level
+    assert ended.exit_code == code
+    assert "hush" not in ended.stdout
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("urls", ["", "json://127.0.0.1:1/hush", "nonsense://hush"])
+def test_a_test_notice_that_does_not_arrive_ends_with_1(home: Home, urls: str) -> None:
+    home.set(NOTIFY_URLS=urls)
+
+    ended = home.run("notify", "--test")
+
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("watchmark: ")
+    assert "hush" not in ended.stderr
+
+
+# --- backup, restore and rekey say what they did as JSON too
+
+
+def test_a_backup_and_its_restore_say_what_they_did(home: Home) -> None:
+    home.run("urls")
+
+    made = home.json("backup", "copy.zip")
+    restored = home.json("restore", "copy.zip")
+    changed = home.json("rekey")
+
+    assert made["bytes"] == (home.folder / "copy.zip").stat().st_size
+    assert restored["before"] == f"{home.folder}/watchmark.db.before-restore"
+    assert restored["key_fits"] is True
+    assert changed["sealed"] == 1
+
+
+def test_a_backup_says_that_the_key_is_not_in_it(home: Home) -> None:
+    home.run("urls")
+
+    said = home.run("backup", "copy.zip").stdout
+
+    assert "The key that opens the sign-ins in it is not in it." in said
+    assert f"{home.folder}/secret.key" in said

@@ -42,10 +42,13 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     switched_on.write_text("\n".join(line.removeprefix("#") for line in lines if line[:2] != "# "))
 
-    environ = settings.environment({}, str(switched_on)) | {
-        "TRAKT_CLIENT_ID": "a",
-        "TRAKT_CLIENT_SECRET": "b",
+    required = {
+        settings.variable(prefix, name): "x"
+        for _, prefix, cls in app.setting_groups()
+        for name, field in cls.model_fields.items()
+        if field.is_required()
     }
+    environ = settings.environment({}, str(switched_on)) | required
 
     assert settings.load(environ) == Settings()
     for _, prefix, cls in app.setting_groups():

@@ -32,6 +32,14 @@ SLOWER = 5.0
 DISCONNECTED = "disconnected"
 
 
+class TokenSignIn(Protocol):
+    """A tracker signed in to by a token that the service shows to the person."""
+
+    async def accept(self, token: str) -> Tokens:
+        """The sign-in that the token is good for; raises SignInFailed where it is not."""
+        ...
+
+
 class AccountError(Exception):
     """It cannot be done with this account; the message is for the person."""
 
@@ -74,7 +82,10 @@ class Connected:
 
 
 async def connect_device(parts: Parts, person_id: int, name: str, shown: Shown) -> Connected:
-    """Sign in by device code; `shown` gets the code, then the person is waited for. Raises SignInFailed."""
+    """Sign in by a code to type in or a page to agree on; `shown` gets it, then the person is waited for.
+
+    Raises SignInFailed.
+    """
     tracker = built(parts, name)
     device = cast(Device, tracker)
     code = await device.begin()
@@ -89,6 +100,13 @@ async def connect_password(
     tracker = built(parts, name)
     tokens = await cast(Password, tracker).login(username, password)
     return await connected(parts, person_id, tracker, tokens, username)
+
+
+async def connect_token(parts: Parts, person_id: int, name: str, token: str) -> Connected:
+    """Sign in by a token that the person copied from the service. Raises SignInFailed."""
+    tracker = built(parts, name)
+    tokens = await cast(TokenSignIn, tracker).accept(token)
+    return await connected(parts, person_id, tracker, tokens, None)
 
 
 async def connected(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from webhook import accounts, clock, outbox, people, remote, schema, sources, trackers
+from webhook import accounts, anime, clock, lookups, outbox, people, remote, schema, sources, trackers
 from webhook import settings as environment
 from webhook.body import Form
 from webhook.credentials import Credentials, Seal, seal
@@ -27,7 +27,8 @@ from webhook.identity import Identity
 from webhook.inbox import Inbox
 from webhook.interpreter import Audience, Interpreter
 from webhook.lookups import Lookup
-from webhook.lookups.trakt import TraktLookup
+from webhook.notices import Notifier, Watcher
+from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.settings import Environ, Settings
 from webhook.tables import person
@@ -64,11 +65,11 @@ def open_service(environ: Environ) -> Service:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     schema.migrate(database)
-    sealed = seal(settings)
+    sealed = seal(settings, database)
     http = remote.client()
     built = build_trackers(environ, http)
     credentials = Credentials(database, sealed)
-    identity = Identity(database, build_lookups(environ, http))
+    identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
     inbox = Inbox(database)
     doorkeeper = Doorkeeper(database)
     service = Service(
@@ -102,8 +103,13 @@ def build_trackers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Track
 
 def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
     """The lookups that are set up, in the order in which they cost least."""
-    trakt = environment.read(trackers.modules()["trakt"].Settings, "trakt_", environ)
-    return [] if trakt is None else [TraktLookup(http, trakt.api_url, trakt.client_id)]
+    built: list[Lookup] = []
+    for name, module in lookups.modules().items():
+        # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
+        whole = trackers.modules().get(name, module)
+        if environment.read(whole.Settings, f"{name}_", environ) is not None:
+            built.append(module.build(environment.read(module.Settings, f"{name}_", environ), http))
+    return built
 
 
 def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
@@ -111,7 +117,18 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     groups: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
     for name, module in trackers.modules().items():
         groups.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in lookups.modules().items():
+        if name not in trackers.modules():
+            groups.append((module.LABEL, f"{name}_", module.Settings))
     return groups
+
+
+def anime_lists(settings: Settings) -> anime.Lists:
+    """The mapping lists that ANIME_LISTS points to; raises SettingsError."""
+    try:
+        return anime.load(settings.anime_lists)
+    except anime.Unusable as error:
+        raise environment.SettingsError(f"ANIME_LISTS: {error}") from error
 
 
 def forms() -> dict[str, Form]:
@@ -136,8 +153,6 @@ def first_start(connection: Connection, service: Service) -> None:
         people.keep_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
     for row in connection.execute(select(person.c.id)).all():
         accounts.add_homes(connection, service.trackers, row.id, now)
-    if service.database.sqlite:
-        outbox.forget_leases(connection, now)
 
 
 # --- running
@@ -146,6 +161,8 @@ def first_start(connection: Connection, service: Service) -> None:
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Service]:
     """The service at work: what waits is interpreted and delivered until the end, then drained."""
+    if service.database.sqlite and service.settings.worker:  # nobody else can be here: see schema.occupying
+        service.database.do(lambda connection: outbox.forget_leases(connection, clock.now()))
     interpreter, dispatcher = service.interpreter, service.dispatcher
     service.receiver.news = interpreter.news
     if service.settings.worker:
@@ -154,6 +171,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
             begin(interpreter.run(service.stop, service.receiver.busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweeping(service), name="sweeper"),
+            *keeping_house(service),
         ]
         for task in service.tasks:
             task.add_done_callback(fail_aloud)
@@ -177,6 +195,17 @@ def fail_aloud(task: asyncio.Task[Any]) -> None:
         import signal
 
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
+    """What is done beside the work: what is old goes, and a person is told when they are needed."""
+    settings = service.settings
+    pruner = Pruner(service.database, settings.retention_days)
+    tasks = [asyncio.create_task(pruner.run(service.stop), name="pruner")]
+    if settings.notify_urls.get_secret_value():
+        watcher = Watcher(service.database, Notifier(settings), settings.silence_days)
+        tasks.append(asyncio.create_task(watcher.run(service.stop), name="watcher"))
+    return tasks
 
 
 async def sweeping(service: Service) -> None:

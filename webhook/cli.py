@@ -23,8 +23,6 @@ import orjson
 import typer
 import uvicorn
 import uvloop
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from rich.console import Console
@@ -34,16 +32,34 @@ from sqlalchemy import Connection, Row, delete, func, insert, inspect, select, u
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from typer.core import TyperGroup
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook import accounts as account_book
 from webhook import app as house
-from webhook import clock, inbox, logs, outbox, people, remote, rules, schema, sources, trace, trackers
+from webhook import (
+    backup,
+    clock,
+    guids,
+    inbox,
+    logs,
+    matches,
+    notices,
+    outbox,
+    people,
+    remote,
+    rules,
+    schema,
+    sources,
+    trace,
+    trackers,
+)
 from webhook import settings as environment
 from webhook.accounts import AccountError, Connected, Verdict
-from webhook.credentials import Credentials, Seal, seal
+from webhook.credentials import Credentials, Seal, any_sealed, opens, rekey, seal
 from webhook.db import Database, Unavailable
 from webhook.event import REASONS, Action, Kind
 from webhook.history import stamp
+from webhook.interpreter import Interpreter
 from webhook.outcome import Undelivered
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import delivery, note, person, webhook
@@ -56,6 +72,7 @@ T = TypeVar("T")
 WELCOME = "welcome"
 WELCOME_LASTS = timedelta(hours=24)
 SHORTEST = 8  # characters of a password, as on the pages
+SHORTEST_KEY = 16
 CHUNK = 500
 STUCK = ("unmatched", "parked", "dead")
 """What `retry --all` means; what was skipped or expired is retried only when it is named."""
@@ -74,7 +91,9 @@ FRIENDLY = (
     AccountError,
     Undelivered,
     DatabaseError,
+    backup.BackupError,
     Failed,
+    matches.NoMatch,
 )
 
 
@@ -164,7 +183,7 @@ def opened() -> Iterator[Desk]:
 
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     http = remote.client()
-    sealed = seal(settings)
+    sealed = seal(settings, database)
     built = house.build_trackers(environ, http)
     return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built)
 
@@ -258,6 +277,65 @@ def somebody(connection: Connection, name: str | None) -> Row[Any]:
 
 # --- serve, work, demo
 
+HEAD_TIME = 15.0
+"""Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
+
+BODY_TIME = 30.0
+"""Seconds for what follows it. Whoever reads a body allows less; this ends what nobody reads."""
+
+
+class Bounded(HttpToolsProtocol):
+    """Hangs up on who sends a request slowly, so that nobody can keep all doors open at no cost."""
+
+    part = ""  # of a request that is under way: its head, its body, or none
+    number = 0
+    watched: tuple[int, str] | None = None
+    patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.part = "head"
+        self.watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.part = ""
+        self.watch()
+
+    def data_received(self, data: bytes) -> None:
+        self.part = self.part or "head"
+        super().data_received(data)
+        self.watch()
+
+    def on_headers_complete(self) -> None:
+        self.part = "body"
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.part = ""
+        self.number += 1
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        self.part = "head"
+        super().on_message_begin()
+
+    def watch(self) -> None:
+        """Time runs for each part of a request from its beginning, however much of it trickles in."""
+        now = (self.number, self.part) if self.part else None
+        if now == self.watched:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self.watched, self.patience = now, None
+        if now is not None:
+            seconds = HEAD_TIME if self.part == "head" else BODY_TIME
+            self.patience = self.loop.call_later(seconds, self.hang_up)
+
+    def hang_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
 
 class Announced(uvicorn.Server):
     """A server that says so when it can be reached."""
@@ -314,7 +392,7 @@ def serving(service: house.Service) -> uvicorn.Config:
     return uvicorn.Config(
         house.web_app(service),
         loop="uvloop",
-        http="httptools",
+        http=Bounded,
         lifespan="on",
         log_config=None,
         access_log=False,
@@ -363,7 +441,7 @@ def welcome(database: Database, settings: Settings, now: datetime) -> str | None
     if owner is None:
         return None
     if wanted:
-        if not matches(owner.password, wanted):
+        if not fits_hash(owner.password, wanted):
             database.do(lambda connection: set_password(connection, owner.id, wanted))
         return None
     if owner.password:
@@ -378,7 +456,7 @@ def the_owner(connection: Connection) -> Row[Any] | None:
     return connection.execute(select(person).where(person.c.owner).order_by(person.c.id)).first()
 
 
-def matches(known: str | None, password: str) -> bool:
+def fits_hash(known: str | None, password: str) -> bool:
     try:
         return known is not None and PasswordHasher().verify(known, password)
     except (Argon2Error, InvalidHashError):
@@ -750,9 +828,10 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
 def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Connected:
     def shown(code: DeviceCode) -> None:
         seconds = int(code.expires_in.total_seconds())
-        value = {"user_code": code.user_code, "verification_url": code.url, "expires_in": seconds}
-        text = f"Open {code.url} and type in {code.user_code}"
-        lasts = f"Waiting for you to agree; the code holds for {seconds // 60} minutes …"
+        user_code = code.user_code or None  # by web auth there is none: the address says it all
+        value = {"user_code": user_code, "verification_url": code.url, "expires_in": seconds}
+        text = f"Open {code.url} and " + (f"type in {user_code}" if user_code else "agree there")
+        lasts = f"Waiting for you to agree; the {'code' if user_code else 'page'} holds for {seconds // 60} minutes …"
         say(as_json, {**value, "interval": int(code.interval.total_seconds())}, text, lasts)
 
     return at.run(account_book.connect_device(at, owner.id, tracker.name, shown))
@@ -763,8 +842,18 @@ def by_password(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> C
     return at.run(account_book.connect_password(at, owner.id, tracker.name, username, password))
 
 
+def by_token(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Connected:
+    (token,) = asked(f"{tracker.label} token: ")
+    return at.run(account_book.connect_token(at, owner.id, tracker.name, token))
+
+
 SigningIn = Callable[[Desk, Tracker, Any, bool], Connected]
-SIGN_INS: Mapping[str, SigningIn] = {"device": by_device, "password": by_password}
+SIGN_INS: Mapping[str, SigningIn] = {
+    "device": by_device,
+    "web": by_device,
+    "password": by_password,
+    "token": by_token,
+}
 
 
 def tell_connected(at: Desk, tracker: Tracker, owner: Row[Any], connected: Connected, as_json: bool) -> None:
@@ -952,10 +1041,30 @@ def replay(
     selecting(ids, everything, state=state, source=source)
     with opened() as at:
         chosen = at.database.ask(lambda connection: replayable(connection, ids, state, source))
+        told = rehearse(at, chosen) if dry_run else []
         count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.replay)
     would = "would be" if dry_run else "will be"
-    shown = {"webhooks": count, "ids": chosen, "dry_run": dry_run}
-    say(as_json, shown, f"{counted(count, 'webhook')} {would} interpreted again.")
+    shown = {"webhooks": count, "ids": chosen, "dry_run": dry_run, **({"would": told} if dry_run else {})}
+    lines = [line for one in told for line in rehearsal_story(one)]
+    say(as_json, shown, *lines, f"{counted(count, 'webhook')} {would} interpreted again.")
+
+
+def rehearse(at: Desk, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """What interpreting them again would come to; done for a moment, and taken back."""
+    audiences = house.audiences(at.trackers)
+    interpreter = Interpreter(at.database, sources.read, audiences, at.settings.watched_mark)
+    return trace.rehearsed(at.database, interpreter.one, ids)
+
+
+def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
+    because = f" ({REASONS.get(one['reason'], one['reason'])})" if one["reason"] else ""
+    nothing = "" if one["deliveries"] else "; nothing new would be told"
+    yield f"Webhook {one['webhook']} would be {one['state']}{because}{nothing}"
+    for entry in one["deliveries"]:
+        new = "a new delivery" if entry["id"] is None else f"delivery {entry['id']}"
+        why = f" ({entry['reason']})" if entry["reason"] else ""
+        whose = f"{entry['tracker']} of {entry['person']}"
+        yield f"  {new}: {entry['action']} to {whose}: {named(entry)}: {entry['state']}{why}"
 
 
 def selecting(ids: Sequence[int] | None, everything: bool, **filters: str | None) -> None:
@@ -1048,6 +1157,75 @@ def in_parts(
     return sum(database.do(lambda connection, part=part: change(connection, part)) for part in shown)  # type: ignore[misc]
 
 
+# --- the unmatched inbox
+
+
+@app.command()
+def unmatched(whose: Whose = None, as_json: Json = False) -> None:
+    """What waits for your choice: why, and what it could be."""
+    with opened() as at:
+        found: list[Any] = at.database.ask(
+            lambda connection: matches.waiting(connection, person_name=whose, limit=trace.MOST)
+        )["items"]
+    if as_json:
+        say(True, {"unmatched": found})
+        return
+    if not found:
+        say(False, None, "Nothing waits for a match.")
+    for entry in found:
+        say(False, None, *unmatched_lines(entry))
+
+
+def unmatched_lines(entry: Mapping[str, Any]) -> Iterator[str]:
+    what = entry["show"] or entry["title"] or "something without a title"
+    place = f" {entry['season']}x{entry['number']}" if entry["kind"] == "episode" else ""
+    year = f" ({entry['year']})" if entry["year"] else ""
+    yield f"{entry['id']}  {what}{place}{year}, to {entry['tracker']} of {entry['person']}"
+    yield f"    {entry['reason']}"
+    for number, one in enumerate(entry["candidates"], 1):
+        ids = " ".join(f"{name}:{value}" for name, value in (one.get("ids") or {}).items())
+        yield f"    {number}. {one.get('title')} ({one.get('year') or '?'})  {ids}  {one.get('picture') or ''}".rstrip()
+    more = f" or --candidate 1 to {len(entry['candidates'])}" if entry["candidates"] else ""
+    yield f"    Choose: watchmark match {entry['id']} --tvdb N, --tmdb N, --imdb tt…{more}"
+
+
+@app.command("match")
+def match_it(
+    delivery_id: Annotated[int, typer.Argument(metavar="DELIVERY", help="Its number: watchmark unmatched.")],
+    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
+    season_offset: Annotated[
+        int, typer.Option(help="What is added to the show's season numbers, e.g. -1.")
+    ] = 0,
+    candidate: Annotated[int | None, typer.Option(help="The candidate of this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what an item is: for an episode the whole show. It is remembered, and what waited goes out."""
+    named = {
+        name: value for name, value in (("tvdb", tvdb), ("tmdb", tmdb), ("imdb", imdb)) if value is not None
+    }
+    if bool(named) == (candidate is not None):
+        raise typer.BadParameter("Say what it is: by ids, or by --candidate.")
+    ids = guids.ids(**named)
+    if ids.known().keys() != named.keys():
+        raise typer.BadParameter("An IMDb id looks like tt0903747.")
+    now = clock.now()
+
+    def choose(connection: Connection) -> matches.Chosen:
+        if candidate is not None:
+            return matches.choose_candidate(
+                connection, now, delivery_id, candidate, season_offset=season_offset
+            )
+        return matches.choose(connection, now, ids, delivery_id=delivery_id, season_offset=season_offset)
+
+    with opened() as at:
+        chosen = at.database.do(choose)
+    count = counted(len(chosen.deliveries), "delivery").replace("deliverys", "deliveries")
+    shown = {"keys": chosen.keys, "deliveries": chosen.deliveries}
+    say(as_json, shown, f"Remembered. {count} will go out.")
+
+
 # --- doctor
 
 
@@ -1107,6 +1285,7 @@ def examine(online: bool) -> Iterator[Finding]:
     yield from settled
     yield from look_at_folder(settings)
     yield from look_at_clock()
+    yield look_at_notices(settings)
     if (
         settings.database.startswith("sqlite")
         and not Path(make_url(settings.database).database or "").is_file()
@@ -1151,6 +1330,17 @@ def look_at_clock() -> Iterator[Finding]:
     yield fine("clock", f"it says {stamp(now)}")
 
 
+def look_at_notices(settings: Settings) -> Finding:
+    try:
+        count = notices.check(settings)
+    except SettingsError as error:
+        return problem("notices", str(error), "Try it: watchmark notify --test")
+    if not count:
+        do = "Set NOTIFY_URLS to hear when an account needs you or a server falls silent."
+        return noted("notices", "NOTIFY_URLS is not set, so nobody is told anything", do)
+    return fine("notices", f"go to {counted(count, 'address').replace('addresss', 'addresses')}")
+
+
 def look_inside(settings: Settings, environ: Environ, database: Database, online: bool) -> Iterator[Finding]:
     if not database.ask(has_tables):
         yield noted("database", "it is empty", "The first start fills it: watchmark serve")
@@ -1162,6 +1352,7 @@ def look_inside(settings: Settings, environ: Environ, database: Database, online
         return
     yield fine("schema", "is up to date")
     yield from look_at_received(database)
+    yield from look_at_senders(settings, database)
     yield from look_at_service(settings, online)
     yield from look_at_accounts(settings, environ, database, online)
     yield from look_at_waiting(database)
@@ -1192,8 +1383,7 @@ def mended(version: tuple[int, ...]) -> bool:
 
 
 def up_to_date(connection: Connection) -> bool:
-    wanted = ScriptDirectory.from_config(schema.config(connection)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == wanted
+    return schema.current(connection) == schema.newest()
 
 
 def look_at_received(database: Database) -> Iterator[Finding]:
@@ -1210,6 +1400,27 @@ def look_at_received(database: Database) -> Iterator[Finding]:
         yield noted(
             "webhooks", "none has come yet", "Paste the address into your media server: watchmark urls"
         )
+
+
+def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Servers that fell silent, that say everything twice, or of which the clock is wrong."""
+    now = clock.now()
+    modules = sources.modules()
+    for one in database.ask(lambda connection: trace.silent(connection, now, settings.silence_days)):
+        do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls"
+        yield noted("silence", one["says"], do)
+    for one in database.ask(trace.repeating):
+        times = counted(one["repeats"], "time")
+        says = f"it repeats itself: the very same webhook came again within seconds, {times} lately"
+        do = "Its webhook is probably set up twice, which does no harm. Remove one."
+        yield noted(modules[one["source"]].LABEL if one["source"] in modules else one["source"], says, do)
+    for one in database.ask(trace.clocks_off):
+        label = modules[one["source"]].LABEL
+        server = one["server_name"] or one["server"]
+        ahead = "ahead of" if one["seconds"] > 0 else "behind"
+        says = f"its clock is off by {abs(one['seconds']) // 60} minutes ({ahead} ours)"
+        do = "Set the clock of that server, or of this one, over the network (NTP)."
+        yield noted(f"{label} server {server}" if server else label, says, do)
 
 
 def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
@@ -1276,3 +1487,101 @@ def look_at_waiting(database: Database) -> Iterator[Finding]:
 def quarantined(connection: Connection) -> int:
     wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "quarantined")
     return connection.execute(wanted).scalar_one()
+
+
+# --- backup, restore, rekey, notify
+
+
+@app.command("backup")
+def backup_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it, e.g. watchmark.zip.")],
+    as_json: Json = False,
+) -> None:
+    """Write a consistent copy of the database, whether the service runs or not."""
+    settings = environment.load(environment.environment())
+    size = backup.backup(settings, file)
+    key = key_place(settings)
+    shown = {"file": str(file), "bytes": size, "key": key}
+    lines = [
+        f"{file} holds the whole database ({size / 1e6:.1f} MB).",
+        f"The key that opens the sign-ins in it is not in it. Keep a copy of that as well, elsewhere: {key}",
+    ]
+    say(as_json, shown, *lines)
+
+
+def key_place(settings: Settings) -> str:
+    if settings.secret_key.get_secret_value():
+        return "SECRET_KEY"
+    return str(settings.data_dir / "secret.key")
+
+
+@app.command("restore")
+def restore_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `watchmark backup` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Put a backup in the database's place. The service must not run; the database there is kept beside."""
+    settings = environment.load(environment.environment())
+    furnish(settings)
+    restored = backup.restore(settings, file)
+    with closing(database_of(settings)) as database:
+        fits = credentials_fit(settings, database)
+    before = None if restored.before is None else str(restored.before)
+    shown = {"file": str(file), "made_at": restored.made_at, "before": before, "key_fits": fits}
+    lines = [f"{file} of {restored.made_at or 'an unknown time'} is in place."]
+    lines += [f"The database before it is kept: {before}"] if before else []
+    if not fits:
+        lines.append(
+            f"Its sign-ins were sealed with another key. Put back that key ({key_place(settings)}), "
+            "or connect the accounts again and make new webhook tokens."
+        )
+    say(as_json, shown, *lines)
+
+
+def credentials_fit(settings: Settings, database: Database) -> bool:
+    sealed = database.ask(any_sealed)
+    return sealed is None or opens(seal(settings, database), sealed)
+
+
+@app.command("rekey")
+def rekey_command(
+    new_key_file: Annotated[
+        Path | None, typer.Option(help="Holds the new key; needed where SECRET_KEY is set.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Seal all sign-ins and tokens with a new key. The service must not run. Browsers have to sign in again."""
+    given = None if new_key_file is None else new_key(new_key_file)
+    with schema.occupying(environment.load(environment.environment()).database), opened() as at:
+        count = rekey(at.settings, at.database, given)
+    from_setting = bool(at.settings.secret_key.get_secret_value())
+    todo = f"Set SECRET_KEY to what {new_key_file} holds before the next start." if from_setting else ""
+    kept = "" if from_setting else f"The new key is in {key_place(at.settings)}; keep a copy of it elsewhere."
+    old = "Backups made before open with the old key only."
+    shown = {"sealed": count, "key": key_place(at.settings)}
+    say(as_json, shown, f"{counted(count, 'secret')} sealed with the new key. {todo}{kept} {old}")
+
+
+def new_key(path: Path) -> str:
+    secret = environment.from_file("--new-key-file", str(path))
+    if len(secret) < SHORTEST_KEY:
+        raise Failed(f"{path} holds fewer than {SHORTEST_KEY} characters, which is too short for a key.")
+    return secret
+
+
+@app.command()
+def notify(
+    test: Annotated[bool, typer.Option("--test", help="Send a notice to every address.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Where notices go. With --test one is sent now; the end is 1 when it does not arrive everywhere."""
+    settings = environment.load(environment.environment())
+    count = notices.check(settings)
+    if not count:
+        raise Failed("NOTIFY_URLS is not set, so there is nobody to notify.")
+    failed = asyncio.run(notices.Notifier(settings).send(notices.example())) if test else None
+    if failed is not None:
+        raise Failed(f"The notice was not sent: {failed}.")
+    where = counted(count, "address").replace("addresss", "addresses")
+    shown = {"addresses": count, "sent": test}
+    say(as_json, shown, f"A notice was sent to {where}." if test else f"Notices go to {where}.")

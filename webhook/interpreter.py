@@ -125,6 +125,7 @@ class Interpreter:
         said = {"of": row.id, "told_state": verdict.state, "told_reason": verdict.reason, "told_at": now}
         said |= {"told_events": list(verdict.events), "told_identity": verdict.identity_id}
         connection.execute(SAY, said)
+        log.info("A webhook was interpreted.", webhook=row.id, state=verdict.state, reason=verdict.reason)
         return verdict
 
     def verdict(self, connection: Connection, row: Row[Any], now: datetime) -> Verdict:
@@ -137,7 +138,7 @@ class Interpreter:
         if isinstance(read, Ignored):
             return Verdict("ignored", read.reason)
         bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
-        whose = people.whose(connection, row.source, read[0], bound, now)
+        whose = people.whose(connection, row.source, read[0], bound, row.received_at)
         if whose.person_id is None:
             return Verdict("unclaimed", whose.how, [meant(event) for event in read], whose.identity_id)
         owner = connection.execute(OWNER, {"person": whose.person_id}).one()

@@ -59,7 +59,7 @@ def configure(style: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic", "python_multipart"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic", "python_multipart", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for ours in ("uvicorn", "uvicorn.error"):
         logging.getLogger(ours).handlers = []

@@ -229,7 +229,10 @@ def claim_one(connection: Connection, claiming: Claiming) -> list[Lane]:
     lanes = [lane for row in taken if (lane := headed(connection, row, until, claiming))]
     claimed = [row.id for lane in lanes for row in lane.rows]
     if claimed:
-        connection.execute(update(delivery).where(delivery.c.id.in_(claimed)).values(claimed=True))
+        # One that was claimed before and never settled may have arrived, whoever claims it now.
+        was_in_hand = or_(delivery.c.unsure, delivery.c.claimed)
+        in_hand = update(delivery).where(delivery.c.id.in_(claimed))
+        connection.execute(in_hand.values(claimed=True, unsure=was_in_hand))
     return lanes
 
 

@@ -71,7 +71,7 @@ class Receiver:
         self.limit = limit
         self.news: asyncio.Event | None = None
         self.open = 0  # requests being answered now
-        self.busy_at = 0.0
+        self.refused_at: float | None = None  # when something could not be stored, last
         self.stored = 0
         self.took: Any = None  # a histogram's observe, when there is one
 
@@ -89,6 +89,7 @@ class Receiver:
             else:
                 await answer(send, 200, orjson.dumps({"webhook": webhook_id}))
         except Unavailable as error:
+            self.refused_at = time.monotonic()
             log.error("A webhook could not be stored; the sender was told 503.", why=str(error))
             why = (
                 f"The webhook could not be stored: {error}. Nothing was kept; free the disk or the database."
@@ -121,6 +122,7 @@ class Receiver:
         )
         webhook_id = await self.inbox.keep(received)
         self.stored += 1
+        log.debug("A webhook was kept.", webhook=webhook_id, source=source)
         if self.news is not None:
             self.news.set()
         return webhook_id, Refused(400, fault) if fault else None

@@ -43,10 +43,19 @@ class Settings(BaseModel):
     watched_mark: float = Field(
         80.0, gt=0, le=100, description="A stop at or above this percentage is watched."
     )
-    notify_urls: str = Field("", description="Apprise addresses, separated by spaces or commas.")
+    notify_urls: SecretStr = Field(
+        SecretStr(""), description="Apprise addresses, separated by spaces or commas."
+    )
     retention_days: int = Field(90, ge=1, description="Days that raw webhook bodies are kept.")
+    silence_days: int = Field(
+        3, ge=0, description="Days without a webhook until a server is called silent; 0 is never."
+    )
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1024, description="The largest webhook JSON that is taken."
+    )
+    anime_lists: str = Field(
+        "",
+        description="Path of an anime-list XML, which says what AniDB's episodes are at TheTVDB; several: a:b.",
     )
     worker: bool = Field(True, description="false makes a process that only receives.")
     metrics_public: bool = Field(False, description="true opens /metrics without an API token.")

@@ -279,14 +279,49 @@ attempt = Table(
     Column("exchanges", Json),
 )
 
-known_ids = Table(
-    "known_ids",
+item = Table(
+    "item",
+    metadata,
+    id_column(),
+    Column("kind", String(16), nullable=False),
+    Column("season", Integer),
+    Column("number", Integer),
+    Column("learned_at", Utc, nullable=False),
+    comment="An item that was asked about once; season and number are its place as aired.",
+)
+
+item_key = Table(
+    "item_key",
     metadata,
     Column("key", String(300), primary_key=True),
-    Column("ids", Json, nullable=False),
+    Column("item_id", ForeignKey("item.id", ondelete="CASCADE"), nullable=False, index=True),
+    comment="What an item is found by again.",
+)
+
+item_id = Table(
+    "item_id",
+    metadata,
+    Column("item_id", ForeignKey("item.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("whose", String(8), primary_key=True),
+    Column("namespace", String(16), primary_key=True),
+    Column("value", String(200), nullable=False),
     Column("via", String(32), nullable=False),
+    Column("sure", Float, nullable=False),
     Column("learned_at", Utc, nullable=False),
-    comment="Ids that a lookup found for an item, asked once and remembered.",
+    comment="An id of an item (whose: own) or of its show, where it came from and how sure it is, 0 to 1.",
+)
+
+match = Table(
+    "match",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("ids", Json, nullable=False),
+    Column("title", String(500)),
+    Column("season_offset", Integer, nullable=False, default=0),
+    Column("distrusts", Boolean, nullable=False, default=False),
+    Column("chosen_at", Utc, nullable=False),
+    comment="What a person chose for an item, or for a whole show; distrusts: the ids that were sent are wrong.",
 )
 
 follow = Table(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from webhook import clock
+from webhook.db import Database, unavailable
 from webhook.event import REASONS, item_from_json, item_to_json
 from webhook.history import described, stamp
 from webhook.outcome import PARKED, Park
@@ -17,6 +22,17 @@ from webhook.tables import account, attempt, delivery, identity, person, play, w
 LIMIT = 50
 MOST = 500
 RAW_SHOWN = 256 * 1024
+
+KNOWN = timedelta(days=7)
+"""How long a server must have been known before its silence is news."""
+
+RECENT = 200  # webhooks of a source that are looked at for how it sends
+REHEARSED = 16  # webhooks interpreted in one transaction that is taken back
+AT_ONCE = timedelta(seconds=10)
+OFF = timedelta(minutes=5)
+FEW = 3  # events, at least, before a clock is called wrong
+DATED = ("jellyfin", "emby")
+PLAYING = frozenset({"start", "pause", "resume", "stop", "progress"})
 
 Page = dict[str, Any]
 """A page of a list: `items`, newest first, and `next`, the cursor of what is older, or None."""
@@ -399,3 +415,152 @@ def last_webhooks(connection: Connection) -> dict[str, str | None]:
     """When each source last sent anything."""
     wanted = select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source)
     return {source: stamp(moment) for source, moment in connection.execute(wanted)}
+
+
+# --- silence, and senders that behave oddly
+
+
+def silent(connection: Connection, now: datetime, days: int) -> list[dict[str, Any]]:
+    """The servers that used to send and have sent nothing for so many days; never for 0.
+
+    Off until a server has been known for a week, so that one that is tried out alarms nobody.
+    """
+    if days <= 0:
+        return []
+    first, last = func.min(identity.c.first_seen), func.max(identity.c.last_seen)
+    wanted = (
+        select(
+            identity.c.source,
+            identity.c.server,
+            func.max(identity.c.server_name).label("server_name"),
+            last.label("last"),
+        )
+        .where(identity.c.last_seen.is_not(None))
+        .group_by(identity.c.source, identity.c.server)
+        .having(and_(first <= now - KNOWN, last < now - timedelta(days=days)))
+        .order_by(last, identity.c.source, identity.c.server)
+    )
+    rows: Sequence[Any] = connection.execute(wanted).all()
+    heard = heard_otherwise(connection, now - timedelta(days=days)) if rows else set()
+    return [one_silent(row, now) for row in rows if (row.source, row.server) not in heard]
+
+
+def heard_otherwise(connection: Connection, since: datetime) -> set[tuple[str, str]]:
+    """The servers that sent through a person's own address, where nobody's identity is looked at."""
+    newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
+    wanted = select(webhook.c.source, webhook.c.events).where(
+        webhook.c.id > newest - RECENT * 10,
+        webhook.c.received_at >= since,
+        webhook.c.identity_id.is_(None),
+        webhook.c.events.is_not(None),
+    )
+    rows = connection.execute(wanted)
+    return {(row.source, str(event.get("server") or "")[:200]) for row in rows for event in row.events}
+
+
+def one_silent(row: Row[Any], now: datetime) -> dict[str, Any]:
+    named = row.server_name or row.server
+    server = f"{row.source} server {named}" if named else row.source
+    return {
+        "source": row.source,
+        "server": row.server or None,
+        "server_name": row.server_name,
+        "last_seen": stamp(row.last),
+        "days": (now - row.last).days,
+        "says": f"No webhook from {server} since {row.last:%Y-%m-%d %H:%M} UTC.",
+    }
+
+
+def repeating(connection: Connection) -> list[dict[str, Any]]:
+    """The sources that sent the very same body again within seconds, among their last webhooks."""
+    found = []
+    for source in connection.execute(
+        select(webhook.c.source).distinct().order_by(webhook.c.source)
+    ).scalars():
+        times: dict[bytes, list[datetime]] = {}
+        for row in recent(connection, source, webhook.c.raw, webhook.c.received_at):
+            if row.raw is not None:
+                times.setdefault(hashlib.sha256(row.raw).digest(), []).append(row.received_at)
+        again = sum(within(sorted(moments), AT_ONCE) for moments in times.values())
+        if again:
+            found.append({"source": source, "repeats": again})
+    return found
+
+
+def within(moments: Sequence[datetime], span: timedelta) -> int:
+    """How often one came so soon after the one before."""
+    return sum(later - earlier <= span for earlier, later in pairwise(moments))
+
+
+def clocks_off(connection: Connection) -> list[dict[str, Any]]:
+    """The servers of which the payload's own time is minutes away from ours. Plex says no time of its own."""
+    apart: dict[tuple[str, str, str | None], list[float]] = {}
+    for source in DATED:
+        for row in recent(connection, source, webhook.c.events, webhook.c.received_at):
+            for event in row.events or []:
+                if event.get("action") in PLAYING and event.get("at"):
+                    key = (source, event.get("server") or "", event.get("server_name"))
+                    moment = datetime.fromisoformat(event["at"])
+                    apart.setdefault(key, []).append((moment - row.received_at).total_seconds())
+    return [
+        {"source": source, "server": server or None, "server_name": name, "seconds": round(median(seconds))}
+        for (source, server, name), seconds in apart.items()
+        if len(seconds) >= FEW and abs(median(seconds)) > OFF.total_seconds()
+    ]
+
+
+def recent(connection: Connection, source: str, *columns: Any) -> Sequence[Row[Any]]:
+    wanted = select(*columns).where(webhook.c.source == source).order_by(webhook.c.id.desc())
+    return connection.execute(wanted.limit(RECENT)).all()
+
+
+# --- a dry run
+
+
+def rehearsed(
+    database: Database, interpret: Callable[[Connection, Row[Any]], Any], webhook_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What interpreting these webhooks again would come to: really done, looked at, and taken back."""
+    told = []
+    for start in range(0, len(webhook_ids), REHEARSED):
+        part = webhook_ids[start : start + REHEARSED]
+        with unavailable(), database.engine.connect() as connection, taken_back(connection):
+            rows = connection.execute(
+                select(webhook)
+                .where(webhook.c.id.in_(part), webhook.c.raw.is_not(None))
+                .order_by(webhook.c.id)
+            ).all()
+            told += [rehearsed_one(connection, interpret, row) for row in rows]
+    return told
+
+
+@contextmanager
+def taken_back(connection: Connection) -> Iterator[None]:
+    transaction = connection.begin()
+    try:
+        yield
+    finally:
+        transaction.rollback()
+
+
+def rehearsed_one(
+    connection: Connection, interpret: Callable[[Connection, Row[Any]], Any], row: Row[Any]
+) -> dict[str, Any]:
+    began = clock.now()
+    last = connection.execute(select(func.max(delivery.c.id))).scalar() or 0
+    touched = or_(
+        delivery.c.id > last,
+        delivery.c.created_at >= began,
+        and_(delivery.c.state == "superseded", delivery.c.settled_at >= began),
+    )
+    before = {one.id: (one.state, one.reason) for one in connection.execute(select(delivery).where(touched))}
+    verdict = interpret(connection, row)
+    after = connection.execute(joined().where(touched).order_by(delivery.c.id)).all()
+    changed = [one for one in after if before.get(one.id) != (one.state, one.reason)]
+    return {
+        "webhook": row.id,
+        "state": verdict.state,
+        "reason": verdict.reason,
+        # A new one has no number yet: the one it had here goes to another.
+        "deliveries": [{**one_delivery(one), "id": one.id if one.id <= last else None} for one in changed],
+    }

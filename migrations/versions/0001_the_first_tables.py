@@ -11,13 +11,28 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "known_ids",
-        sa.Column("key", sa.String(length=300), nullable=False),
-        sa.Column("ids", sa.Text(), nullable=False),
-        sa.Column("via", sa.String(length=32), nullable=False),
+        "item",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("season", sa.Integer(), nullable=True),
+        sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("learned_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_known_ids")),
-        comment="Ids that a lookup found for an item, asked once and remembered.",
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_item")),
+        comment="An item that was asked about once; season and number are its place as aired.",
+    )
+    op.create_table(
+        "match",
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("ids", sa.Text(), nullable=False),
+        sa.Column("title", sa.String(length=500), nullable=True),
+        sa.Column("season_offset", sa.Integer(), nullable=False),
+        sa.Column("distrusts", sa.Boolean(), nullable=False),
+        sa.Column("chosen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_match")),
+        comment="What a person chose for an item, or for a whole show; distrusts: the ids that were sent are wrong.",
     )
     op.create_table(
         "note",
@@ -101,6 +116,34 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "server", "user", name=op.f("uq_identity_source_server_user")),
         comment="A user of a media server; `user` is case-folded, an empty server is any server.",
     )
+    op.create_table(
+        "item_id",
+        sa.Column("item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("whose", sa.String(length=8), nullable=False),
+        sa.Column("namespace", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.String(length=200), nullable=False),
+        sa.Column("via", sa.String(length=32), nullable=False),
+        sa.Column("sure", sa.Float(), nullable=False),
+        sa.Column("learned_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["item_id"], ["item.id"], name=op.f("fk_item_id_item_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("item_id", "whose", "namespace", name=op.f("pk_item_id")),
+        comment="An id of an item (whose: own) or of its show, where it came from and how sure it is, 0 to 1.",
+    )
+    op.create_table(
+        "item_key",
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["item_id"], ["item.id"], name=op.f("fk_item_key_item_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_item_key")),
+        comment="What an item is found by again.",
+    )
+    with op.batch_alter_table("item_key", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_item_key_item_id"), ["item_id"], unique=False)
+
     op.create_table(
         "play",
         sa.Column(
@@ -350,6 +393,11 @@ def downgrade() -> None:
         )
 
     op.drop_table("play")
+    with op.batch_alter_table("item_key", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_item_key_item_id"))
+
+    op.drop_table("item_key")
+    op.drop_table("item_id")
     op.drop_table("identity")
     op.drop_table("follow")
     with op.batch_alter_table("account", schema=None) as batch_op:
@@ -358,4 +406,5 @@ def downgrade() -> None:
     op.drop_table("account")
     op.drop_table("person")
     op.drop_table("note")
-    op.drop_table("known_ids")
+    op.drop_table("match")
+    op.drop_table("item")

@@ -145,7 +145,7 @@ class Catalogue:
     def by_title(self, kind: Kind, title: str, year: int | None) -> Entry | None:
         for entry in self.entries:
             same = entry.kind == kind and str(entry.data["title"]).casefold() == title.casefold()
-            if same and year in (None, entry.data["year"]):
+            if same and year in (None, entry.data.get("year")):
                 return entry
         return None if self.switches.strict else self.add(kind, title=title, year=year)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import httpx
@@ -18,7 +19,7 @@ from webhook import clock, people, tables
 from webhook.web import openapi
 from webhook.web.api import Api, Gate
 
-LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "urls"]
+LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "silent", "urls"]
 EVENT = {
     *("action", "kind", "title", "show", "season", "number", "year", "ids", "show_ids", "position_ms"),
     *("duration_ms", "progress", "completed", "rating", "at", "user", "server", "player", "library"),
@@ -485,3 +486,66 @@ def test_a_signed_in_browser_may_use_it_too_but_no_other_site(home: Household) -
     assert browser.post("/api/v1/deliveries/retry", headers=evil).status_code == 403
     own = {"Sec-Fetch-Site": "same-origin"}
     assert browser.post("/api/v1/deliveries/retry", headers=own).status_code == 200
+
+
+# --- what would be, and what is missing
+
+
+def test_a_dry_run_says_what_a_replay_would_come_to_and_changes_nothing(home: Household) -> None:
+    webhook_id = home.hear()
+    forgotten = tables.delivery.delete()
+    home.do(lambda connection: connection.execute(forgotten))
+
+    answer = home.api().post(f"/api/v1/webhooks/{webhook_id}/replay?dry_run=true").json()
+
+    assert (answer["replayed"], answer["dry_run"]) == (0, True)
+    assert answer["would"]["state"] == "interpreted"
+    told = [(one["id"], one["tracker"], one["state"]) for one in answer["would"]["deliveries"]]
+    assert told == [(None, "tvtime", "waiting")]
+    assert answer["webhook"]["state"] == "interpreted"
+    assert home.api().get("/api/v1/deliveries").json()["items"] == []
+
+
+def test_a_dry_run_of_anothers_webhook_is_not_found(home: Household) -> None:
+    webhook_id = home.hear()
+    bob = home.person("bob")
+
+    answer = home.api(bob).post(f"/api/v1/webhooks/{webhook_id}/replay?dry_run=true")
+
+    assert answer.status_code == 404
+
+
+def test_a_dry_run_is_true_or_false(home: Household) -> None:
+    webhook_id = home.hear()
+
+    answer = home.api().post(f"/api/v1/webhooks/{webhook_id}/replay?dry_run=maybe")
+
+    assert answer.status_code == 400
+    assert home.api().get(f"/api/v1/webhooks/{webhook_id}").json()["state"] == "interpreted"
+
+
+def silent(home: Household) -> None:
+    now = clock.now()
+    seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
+    home.do(lambda connection: connection.execute(update(tables.identity).values(seen)))
+
+
+def test_a_server_that_fell_silent_is_listed_for_the_owner(home: Household) -> None:
+    home.hear()
+    bob = home.person("bob")
+    silent(home)
+
+    (found,) = home.api().get("/api/v1/silent").json()["items"]
+
+    assert (found["source"], found["server_name"], found["days"]) == ("plex", "Attic", 4)
+    assert home.api(bob).get("/api/v1/silent").json()["items"] == []
+
+
+def test_the_first_page_says_which_server_fell_silent(home: Household) -> None:
+    home.hear()
+    browser = home.browser()
+    before = browser.get("/").text
+    silent(home)
+
+    assert "No webhook from" not in before
+    assert "No webhook from plex server Attic since" in browser.get("/").text

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from tests.web.conftest import Household, Open
+from webhook import clock, tables
 from webhook.db import Unavailable
 
 
@@ -107,3 +111,72 @@ def test_the_numbers_are_there(home: Household) -> None:
     assert "watchmark_acknowledgement_seconds_count 1.0" in text
     assert "watchmark_database_commits_total" in text
     assert "watchmark_delivered_total 0.0" in text
+
+
+def test_a_lane_that_nobody_goes_on_with_is_named(opened: Open) -> None:
+    home = opened()
+    home.hear()
+    object.__setattr__(home.service.settings, "worker", True)
+
+    def lease(ago: timedelta) -> int:
+        values = {"leased_until": clock.now() - ago, "due_at": clock.now() - ago}
+        home.do(lambda connection: connection.execute(update(tables.account).values(values)))
+        return home.client().get("/readyz").status_code
+
+    assert lease(timedelta(minutes=1)) == 200
+    assert lease(timedelta(minutes=3)) == 503
+    assert home.client().get("/readyz").json()["reason"].startswith("The lane of account 1 (tvtime)")
+
+
+def test_a_parked_lane_is_not_stuck(opened: Open) -> None:
+    home = opened()
+    object.__setattr__(home.service.settings, "worker", True)
+    long_ago = clock.now() - timedelta(minutes=9)
+    values = {"leased_until": long_ago, "due_at": long_ago, "parked": "signed_out"}
+    home.do(lambda connection: connection.execute(update(tables.account).values(values)))
+
+    assert home.client().get("/readyz").status_code == 200
+
+
+def test_queues_outcomes_latencies_and_sign_ins_are_numbers_too(home: Household) -> None:
+    home.hear()
+    home.settle("done", settled_at=clock.now() + timedelta(seconds=4))
+    home.hear(title="Second", ratingKey="second", index=2, Guid=[{"id": "tvdb://9002"}])
+    home.tried(1, [])
+    now = int(clock.now().timestamp())
+    sealed = home.service.seal.seal({"access_token": "hush", "created_at": now, "expires_in": 3600})
+    home.do(lambda connection: connection.execute(update(tables.account).values(tokens=sealed)))
+
+    text = home.api().get("/metrics").text
+
+    (ends,) = re.findall(r'token_expires_seconds\{account="1",person="me",tracker="tvtime"\} ([\d.]+)', text)
+    assert 3500 < float(ends) <= 3600
+    assert 'watchmark_oldest_seconds{state="waiting",tracker="tvtime"}' in text
+    assert 'watchmark_attempts{outcome="done",tracker="tvtime"} 1.0' in text
+    assert 'watchmark_delivery_seconds_bucket{le="2.0",tracker="tvtime"} 0.0' in text
+    assert 'watchmark_delivery_seconds_bucket{le="10.0",tracker="tvtime"} 1.0' in text
+    assert 'watchmark_delivery_seconds_count{tracker="tvtime"} 1.0' in text
+    assert "hush" not in text
+
+
+def test_a_sign_in_sealed_with_another_key_spoils_no_number(home: Household) -> None:
+    home.do(lambda connection: connection.execute(update(tables.account).values(tokens="nonsense")))
+
+    answer = home.api().get("/metrics")
+
+    assert answer.status_code == 200
+    assert "watchmark_token_expires_seconds{" not in answer.text
+
+
+def test_the_numbers_and_a_dry_run_are_the_same_on_postgresql(opened: Open, postgres_url: str) -> None:
+    home = opened(DATABASE_URL=postgres_url)
+    webhook_id = home.hear()
+    home.settle("done", settled_at=clock.now() + timedelta(seconds=4))
+
+    text = home.api().get("/metrics").text
+    answer = home.api().post(f"/api/v1/webhooks/{webhook_id}/replay?dry_run=true").json()
+
+    assert 'watchmark_delivery_seconds_bucket{le="10.0",tracker="tvtime"} 1.0' in text
+    assert home.client().get("/readyz").status_code == 200
+    assert (answer["would"]["state"], answer["would"]["deliveries"]) == ("interpreted", [])
+    assert home.api().get("/api/v1/silent").json()["items"] == []

@@ -1,29 +1,48 @@
-"""Trakt's search by id: https://docs.trakt.tv
+"""Trakt's search by id and by text: https://docs.trakt.tv
 
-Needs the client id only. An episode is found by its own ids, or by its show's ids and its numbers.
+Needs the client id only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.event import Episode, Ids, Item, Movie
-from webhook.outcome import Undelivered, Unmatched
-from webhook.remote import accept, call, read
+from webhook.event import Episode, Kind
+from webhook.lookups import Candidate, Lookup, Part, rows, table, text, texts, trusted, whole, year_of
 
-NAMESPACES = ("tvdb", "tmdb", "imdb")
+LABEL = "Trakt search"
+COST = 1
+SPECIAL = re.compile(r'([-+&|!(){}\[\]^"~*?:/\\])')
+"""What means something to the search, and is a letter to us."""
 
 
-class TraktLookup:
+class Settings(BaseModel):
+    """Of the app's settings, which the tracker brings, what a search needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
+    api_url: str = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
+
+
+def build(settings: Settings, http: httpx.AsyncClient) -> TraktLookup:
+    return TraktLookup(http, settings.api_url, settings.client_id)
+
+
+class TraktLookup(Lookup):
     name = "trakt"
-    label = "Trakt search"
+    label = LABEL
+    film_ids = ("trakt", "imdb", "tmdb")  # a film's TVDB id means nothing to Trakt
+    show_ids = ("trakt", "imdb", "tvdb", "tmdb")
+    episode_ids = ("trakt", "imdb", "tvdb", "tmdb")
 
     def __init__(self, http: httpx.AsyncClient, api_url: str, client_id: str) -> None:
-        self.http = http
+        super().__init__(http)
         self.url = api_url.rstrip("/")
         self.headers = {
             "Content-Type": "application/json",
@@ -31,79 +50,64 @@ class TraktLookup:
             "trakt-api-key": client_id,
         }
 
-    async def find(self, item: Item) -> Item | None:
-        match item:
-            case Episode():
-                return await self.by_own_ids(item, "episode") or await self.by_show(item)
-            case Movie():
-                return await self.by_own_ids(item, "movie")
-        return None
+    async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        return self.candidates(Kind.MOVIE, await self.hits(namespace, value, "movie"))
 
-    async def by_own_ids(self, item: Episode | Movie, kind: str) -> Item | None:
-        for name in NAMESPACES:
-            value = item.ids.known().get(name)
-            if value is None or (kind == "movie" and name == "tvdb"):
-                continue
-            for found in await self.search(name, value, kind):
-                if known := agreed(item, found.get(kind), found.get("show")):
-                    return known
-        return None
+    async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        return self.candidates(Kind.SHOW, await self.hits(namespace, value, "show"))
 
-    async def by_show(self, item: Episode) -> Item | None:
-        """The episode by its show's ids and its numbers, where those count the aired order."""
-        if item.season is None or item.number is None or item.numbering != "aired":
+    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+        hits = await self.hits(namespace, value, "episode")
+        return [
+            part for hit in hits if (part := self.read(hit.get("episode"), self.candidate(Kind.SHOW, hit)))
+        ]
+
+    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+        if show.ids.trakt is None:
             return None
-        for name in NAMESPACES:
-            value = item.show_ids.known().get(name)
-            for found in await self.search(name, value, "show") if value is not None else []:
-                show = found.get("show") or {}
-                trakt = (show.get("ids") or {}).get("trakt")
-                path = f"/shows/{trakt}/seasons/{item.season}/episodes/{item.number}"
-                episode = await self.ask(path) if trakt else None
-                if known := agreed(item, episode, show):
-                    return known
-        return None
+        path = f"/shows/{show.ids.trakt}/seasons/{season}/episodes/{number}"
+        return self.read(await self.get(path, {"extended": "full"}), show)
 
-    async def search(self, name: str, value: int | str, kind: str) -> list[Mapping[str, Any]]:
-        found = await self.ask(f"/search/{name}/{value}", {"type": kind})
-        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+        params = {"query": SPECIAL.sub(r"\\\1", title), "fields": "title,translations,aliases", "limit": "30"}
+        return self.candidates(kind, rows(await self.get(f"/search/{kind.value}", params)))
 
-    async def ask(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """The answer, None where Trakt knows nothing; raises Retry (or Snooze) when it cannot say."""
-        response = await call(
-            self.http, self.label, "GET", self.url + path, headers=self.headers, params=params
-        )
-        try:
-            return read(self.label, accept(self.label, response))
-        except Unmatched:
+    # ---
+
+    def read(self, found: Any, show: Candidate) -> Part | None:
+        ids = trusted(table(found).get("ids"))
+        if not ids:
             return None
-        except Undelivered:
-            raise
+        season, number = whole(found.get("season")), whole(found.get("number"))
+        year = year_of(found.get("first_aired"))
+        episode = Episode(title=text(found.get("title")), season=season, number=number, year=year, ids=ids)
+        return Part(episode=episode, show=show)
 
+    def candidates(self, kind: Kind, hits: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+        return [one for hit in hits if (one := self.candidate(kind, hit)).ids]
 
-def agreed(
-    item: Episode | Movie, found: Mapping[str, Any] | None, show: Mapping[str, Any] | None
-) -> Item | None:
-    """The item with the ids found, unless they contradict what it was asked by."""
-    if not isinstance(found, Mapping):
-        return None
-    ids = trusted(found.get("ids"))
-    if not ids or item.ids.contradicts(ids):
-        return None
-    known = replace(item, ids=item.ids.merged(ids))
-    if isinstance(known, Episode) and show:
-        known = replace(
-            known,
-            show_ids=known.show_ids.merged(trusted(show.get("ids"))),
-            show=known.show or show.get("title"),
+    def candidate(self, kind: Kind, hit: Mapping[str, Any]) -> Candidate:
+        found = table(hit.get(kind.value))
+        titles = texts(found.get("title"), found.get("original_title"))
+        return Candidate(
+            kind=kind,
+            title=text(found.get("title")),
+            titles=titles,
+            year=whole(found.get("year")),
+            ids=trusted(found.get("ids")),
+            picture=picture(found),
+            via=self.name,
         )
-    return known
+
+    async def hits(self, namespace: str, value: int | str, kind: str) -> list[Mapping[str, Any]]:
+        return rows(await self.get(f"/search/{namespace}/{value}", {"type": kind, "extended": "full"}))
+
+    async def get(self, path: str, params: Mapping[str, str]) -> Any:
+        return await self.ask(self.url + path, params, self.headers)
 
 
-def trusted(ids: Any) -> Ids:
-    """The ids of an answer, of the types they have; anything else is as good as unknown."""
-    if not isinstance(ids, Mapping):
-        return Ids()
-    numbers = {name: value for name in ("trakt", "tvdb", "tmdb") if isinstance(value := ids.get(name), int)}
-    texts = {name: value for name in ("imdb", "slug") if isinstance(value := ids.get(name), str) and value}
-    return Ids.from_json({**numbers, **texts})
+def picture(found: Mapping[str, Any]) -> str | None:
+    """The address of the poster, which Trakt writes without `https://`."""
+    posters = table(found.get("images")).get("poster")
+    first = text(posters[0]) if isinstance(posters, list) and posters else None
+    return None if first is None else first if "://" in first else f"https://{first}"

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.remote import accept, call, read, shown
 from webhook.retry import GATEWAY, retry_after
 from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens
-from webhook.trackers._http import accept, call, read, shown
 
 log = logging.getLogger(__name__)
 

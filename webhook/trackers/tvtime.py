@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from webhook.event import Action, Episode, Ids, Kind, Movie
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.remote import accept, call, read, shown
 from webhook.retry import BUSY, GATEWAY, decide
 from webhook.trackers import Access, Delivery, Library, SignIn, SignInFailed, Tokens
-from webhook.trackers._http import accept, call, read, shown
 
 LABEL = "TV Time"
 API = "https://api2.tozelabs.com/v2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import people, sources, trace, trackers
+from webhook import clock, guids, matches, people, sources, trace, trackers
 from webhook.db import Database
 from webhook.web import changes, views
 from webhook.web.addresses import address_of, addresses, template
@@ -114,6 +115,8 @@ class Api:
             ("/deliveries/retry", {"POST": self.retry_all}),
             ("/deliveries/{id}", {"GET": self.delivery}),
             ("/deliveries/{id}/retry", {"POST": self.retry}),
+            ("/unmatched", {"GET": self.unmatched}),
+            ("/unmatched/{id}/match", {"POST": self.match}),
             ("/plays", {"GET": self.plays}),
             ("/people", {"GET": self.people, "POST": self.add_person}),
             ("/people/{name:path}/claim", {"POST": self.claim}),
@@ -121,6 +124,7 @@ class Api:
             ("/people/{name:path}/filters", {"PUT": self.filters}),
             ("/identities", {"GET": self.identities}),
             ("/accounts", {"GET": self.accounts}),
+            ("/silent", {"GET": self.silent}),
             ("/urls", {"GET": self.urls}),
         ]
 
@@ -151,9 +155,29 @@ class Api:
 
     async def replay(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
+        if Params(request.query_params).choice("dry_run", ("true", "false")) == "true":
+            return await self.rehearsed(visitor, wanted)
         replayed = await write(self.database, lambda connection: changes.replay(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return {"replayed": replayed, "webhook": await self.webhook(request, visitor)}
+
+    async def rehearsed(self, visitor: Visitor, wanted: int) -> Any:
+        """What a replay would come to; nothing is changed."""
+        entry = await self.database.read(lambda connection: views.one_webhook(connection, visitor, wanted))
+        if found_or(entry, f"There is no webhook {wanted}.")["raw"] is None:
+            raise Problem(
+                409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."
+            )
+        interpret = self.service.interpreter.one
+        would = await asyncio.to_thread(trace.rehearsed, self.database, interpret, [wanted])
+        told = would[0] if would else None
+        if told is not None and visitor.only is not None:
+            told["deliveries"] = [one for one in told["deliveries"] if one["person"] == visitor.only]
+        return {"replayed": 0, "dry_run": True, "would": told, "webhook": entry}
+
+    async def silent(self, request: Request, visitor: Visitor) -> Any:
+        now, days = clock.now(), self.service.settings.silence_days
+        return await self.listed(lambda connection: views.silent(connection, visitor, now, days))
 
     async def replay_all(self, request: Request, visitor: Visitor) -> Any:
         params = await filters(request, ("state", "source"))
@@ -199,6 +223,30 @@ class Api:
         )
         self.service.interpreter.told.set()
         return {"retried": retried}
+
+    # --- the unmatched inbox
+
+    async def unmatched(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        name = await self.person(params, visitor)
+        limit, after = params.limit(), params.after()
+        return await self.database.read(
+            lambda connection: matches.waiting(connection, person_name=name, limit=limit, after=after)
+        )
+
+    async def match(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        choice = match_given(await json_object(request))
+
+        def matched(connection: Connection) -> matches.Chosen:
+            if views.one_delivery(connection, visitor, wanted) is None:
+                raise Problem(404, f"There is no delivery {wanted}.")
+            return choice(connection, wanted)
+
+        chosen = await write(self.database, matched)
+        self.service.interpreter.told.set()
+        keys, released = list(chosen.keys), list(chosen.deliveries)
+        return {"keys": keys, "deliveries": released, "delivery": await self.delivery(request, visitor)}
 
     # --- plays, people, accounts
 
@@ -327,3 +375,36 @@ def found_or(found: Any, otherwise: str) -> Any:
 
 def as_json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
+
+
+def match_given(given: Mapping[str, Any]) -> Callable[[Connection, int], matches.Chosen]:
+    """The choice in a body: ids or the number of a candidate, and a season offset; raises Problem."""
+    if others := [name for name in given if name not in ("ids", "candidate", "season_offset")]:
+        raise Problem(
+            422, f"{others[0][:50]} is nothing to match by; there are ids, candidate, season_offset."
+        )
+    offset, candidate, named = given.get("season_offset", 0), given.get("candidate"), given.get("ids")
+    if type(offset) is not int or abs(offset) > 1000:
+        raise Problem(422, "season_offset must be a whole number such as -1.")
+    if (named is None) == (candidate is None):
+        raise Problem(422, "Say what it is: by ids, or by candidate.")
+    if candidate is not None and type(candidate) is not int:
+        raise Problem(422, "candidate must be a number, counted from 1.")
+    if named is not None and (
+        not isinstance(named, dict) or not {*named} <= {"tvdb", "tmdb", "imdb", "trakt"}
+    ):
+        raise Problem(422, "ids must hold tvdb, tmdb, imdb or trakt.")
+    ids = guids.ids(**(named or {}))
+    if ids.known().keys() != (named or {}).keys():
+        raise Problem(422, "ids: tvdb, tmdb and trakt are numbers, and imdb looks like tt0903747.")
+
+    def choice(connection: Connection, delivery_id: int) -> matches.Chosen:
+        now = clock.now()
+        try:
+            if candidate is not None:
+                return matches.choose_candidate(connection, now, delivery_id, candidate, season_offset=offset)
+            return matches.choose(connection, now, ids, delivery_id=delivery_id, season_offset=offset)
+        except matches.NoMatch as error:
+            raise Problem(422, str(error)) from error
+
+    return choice

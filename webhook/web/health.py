@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, case, func, insert, or_, select, type_coerce, update
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,7 +20,8 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.db import Unavailable
 from webhook.history import stamp
-from webhook.tables import account, delivery, note, to_ms, webhook
+from webhook.settings import SettingsError
+from webhook.tables import account, attempt, delivery, note, person, to_ms, webhook
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 
@@ -29,8 +31,16 @@ if TYPE_CHECKING:
 
 FRESH = 2.0
 STUCK = 60.0
+LEASE_OVER = timedelta(minutes=2)
 STORE_TIME = 5.0
 NOTE = "ready"
+REFUSED = 30.0
+"""Seconds after a webhook that could not be stored in which a tiny write that fits proves nothing."""
+
+OPEN = ("waiting", "parked", "unmatched", "dead")
+LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
+"""Seconds from when something was to be told until it was; a tracker may be away for days."""
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -54,7 +64,7 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        reason = self.stuck() or await self.unstorable()
+        reason = self.stuck() or await self.unstorable() or await self.stuck_lane()
         if reason is None:
             return JSONResponse({"ready": True, "reason": None})
         return JSONResponse({"ready": False, "reason": reason}, 503)
@@ -69,6 +79,17 @@ class Health:
             return f"The dispatcher has not moved for {quiet:.0f} seconds."
         return None
 
+    async def stuck_lane(self) -> str | None:
+        """Which account nobody goes on with though it is due, or None; receivers leave that to others."""
+        if not self.service.settings.worker:
+            return None
+        try:
+            return await self.service.database.read(
+                lambda connection: stuck_lane(connection, list(self.service.trackers), clock.now())
+            )
+        except Unavailable as error:
+            return f"Nothing can be read: {error}."
+
     async def unstorable(self) -> str | None:
         """Why nothing can be stored, or None; really tried, at most every two seconds."""
         async with self.one:
@@ -78,6 +99,9 @@ class Health:
             return self.trouble
 
     async def tried(self) -> str | None:
+        refused_at = self.service.receiver.refused_at
+        if refused_at is not None and time.monotonic() - refused_at < REFUSED:
+            return "A webhook could not be stored just now; the log says why."
         try:
             async with asyncio.timeout(STORE_TIME):
                 await write(self.service.database, noted)
@@ -86,6 +110,23 @@ class Health:
         except Unavailable as error:
             return f"Nothing can be stored: {error}."
         return None
+
+
+def stuck_lane(connection: Connection, trackers: list[str], now: datetime) -> str | None:
+    """An account of which the lease ran out a while ago, and that nobody has claimed since."""
+    long_ago = now - LEASE_OVER
+    wanted = select(account.c.tracker, account.c.id, account.c.leased_until).where(
+        account.c.tracker.in_(trackers),
+        account.c.leased_until < long_ago,
+        account.c.due_at < long_ago,
+        account.c.parked.is_(None),
+        or_(account.c.held_until.is_(None), account.c.held_until < long_ago),
+    )
+    row = connection.execute(wanted.order_by(account.c.leased_until).limit(1)).first()
+    if row is None:
+        return None
+    since = (now - row.leased_until).total_seconds()
+    return f"The lane of account {row.id} ({row.tracker}) has been stuck for {since:.0f} seconds."
 
 
 def noted(connection: Connection) -> None:
@@ -123,9 +164,22 @@ class Metrics:
                 self.counted = await self.service.database.read(counted)
                 self.read_at = time.monotonic()
         shown = CollectorRegistry()
-        shown.register(Snapshot([*stored(self.counted), *self.running()]))
+        shown.register(Snapshot([*stored(self.counted), self.expiring(), *self.running()]))
         content = generate_latest(self.registry) + generate_latest(shown)
         return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+    def expiring(self) -> Metric:
+        """When each sign-in ends that says when it does."""
+        ends = []
+        for tracker, name, made, sealed in self.counted["tokens"]:
+            try:
+                tokens = self.service.seal.open(sealed)
+            except SettingsError:
+                continue
+            if (seconds := left(tokens)) is not None:
+                ends.append((tracker, name, made, seconds))
+        text = "Seconds until a sign-in has to be renewed; below 0 it should have been"
+        return gauge("token_expires_seconds", text, ["tracker", "person", "account"], ends)
 
     def running(self) -> list[Metric]:
         database, dispatcher = self.service.database, self.service.dispatcher
@@ -156,11 +210,36 @@ def counted(connection: Connection) -> dict[str, list[Any]]:
         account, delivery.c.account_id == account.c.id
     )
     parked = select(account.c.tracker, account.c.parked, number).where(account.c.parked.is_not(None))
+    aged = select(account.c.tracker, delivery.c.state, func.min(delivery.c.happened_at)).join(
+        account, delivery.c.account_id == account.c.id
+    )
+    aged = aged.where(delivery.c.state.in_(OPEN))
+    outcomes = (
+        select(account.c.tracker, attempt.c.outcome, number)
+        .join(delivery, attempt.c.delivery_id == delivery.c.id)
+        .join(account, delivery.c.account_id == account.c.id)
+    )
+    took = type_coerce(delivery.c.settled_at, BigInteger) - type_coerce(delivery.c.created_at, BigInteger)
+    within = [func.sum(case((took <= seconds * 1000, 1), else_=0)) for seconds in LATENCIES]
+    latencies = (
+        select(account.c.tracker, number, func.sum(took), *within)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(delivery.c.state == "done", delivery.c.settled_at.is_not(None))
+    )
+    tokens = (
+        select(account.c.tracker, person.c.name, account.c.id, account.c.tokens)
+        .join(person, account.c.person_id == person.c.id)
+        .where(account.c.tokens.is_not(None))
+    )
     questions = {
         "webhooks": select(webhook.c.state, number).group_by(webhook.c.state),
         "deliveries": by_account.group_by(account.c.tracker, delivery.c.state),
         "oldest": waiting.where(delivery.c.state == "waiting").group_by(account.c.tracker),
         "parked": parked.group_by(account.c.tracker, account.c.parked),
+        "ages": aged.group_by(account.c.tracker, delivery.c.state),
+        "outcomes": outcomes.group_by(account.c.tracker, attempt.c.outcome),
+        "latencies": latencies.group_by(account.c.tracker),
+        "tokens": tokens,
         "last": select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source),
     }
     return {name: list(connection.execute(question)) for name, question in questions.items()}
@@ -174,6 +253,17 @@ def stored(rows: dict[str, list[Any]]) -> list[Metric]:
         gauge("webhooks", "Webhooks in each state", ["state"], rows["webhooks"]),
         gauge("deliveries", "Deliveries by tracker and state", ["tracker", "state"], rows["deliveries"]),
         gauge("oldest_waiting_seconds", "How old the oldest waiting one is", ["tracker"], ages),
+        gauge(
+            "oldest_seconds",
+            "How old the oldest one in each state is",
+            ["tracker", "state"],
+            [
+                (tracker, state, max((now - happened).total_seconds(), 0))
+                for tracker, state, happened in rows["ages"]
+            ],
+        ),
+        gauge("attempts", "Attempts that are kept, by outcome", ["tracker", "outcome"], rows["outcomes"]),
+        latency(rows["latencies"]),
         gauge("parked_accounts", "Accounts that wait for a person", ["tracker", "reason"], rows["parked"]),
         gauge("last_webhook_timestamp_seconds", "When a source last sent anything", ["source"], times),
     ]
@@ -184,3 +274,22 @@ def gauge(name: str, text: str, labels: list[str], rows: Iterable[Any]) -> Metri
     for *values, number in rows:
         family.add_metric([str(value) for value in values], number)
     return family
+
+
+def latency(rows: Iterable[Any]) -> Metric:
+    """From when something was to be told until the tracker had taken it."""
+    family = HistogramMetricFamily(
+        "watchmark_delivery_seconds", "From putting a delivery to its being done", labels=["tracker"]
+    )
+    for tracker, count, milliseconds, *within in rows:
+        buckets = [(str(float(edge)), int(number)) for edge, number in zip(LATENCIES, within, strict=True)]
+        family.add_metric([tracker], [*buckets, ("+Inf", count)], sum_value=float(milliseconds) / 1000)
+    return family
+
+
+def left(tokens: Mapping[str, Any]) -> float | None:
+    """Seconds until the tokens end, where they say when they were made and how long they hold."""
+    made, lasts = tokens.get("created_at"), tokens.get("expires_in")
+    if not isinstance(made, int | float) or not isinstance(lasts, int | float):
+        return None
+    return made + lasts - clock.now().timestamp()

@@ -156,6 +156,33 @@ ACCOUNT = thing(
     held_until=TIME,
     last_done_at=TIME,
 )
+CANDIDATE = thing(
+    kind={"enum": [*Kind]},
+    title=TEXT,
+    year=NUMBER,
+    ids=IDS,
+)
+UNMATCHED: Mapping[str, Schema] = {
+    **DELIVERY,
+    "candidates": {"type": "array", "items": CANDIDATE},
+    "ids": IDS,
+    "show_ids": IDS,
+    "source": TEXT,
+    "key": TEXT,
+}
+MATCH: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "ids": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {**dict.fromkeys(("tvdb", "tmdb", "trakt"), ID), "imdb": {"type": "string"}},
+        },
+        "candidate": {"type": "integer", "minimum": 1},
+        "season_offset": {"type": "integer", "default": 0},
+    },
+}
 SCHEMAS: Mapping[str, Schema] = {
     "Problem": thing(
         type={"type": "string"},
@@ -167,6 +194,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Webhook": thing(**WEBHOOK),
     "WebhookTrace": thing(**WEBHOOK, raw=TEXT),
     "Delivery": thing(**DELIVERY),
+    "Unmatched": thing(**UNMATCHED),
     "DeliveryTrace": thing(**DELIVERY, tries={"type": "array", "items": TRY}),
     "Play": PLAY,
     "Identity": IDENTITY,
@@ -180,6 +208,20 @@ SCHEMAS: Mapping[str, Schema] = {
         identities={"type": "array", "items": ref("Identity")},
     ),
     "Account": ACCOUNT,
+    "Silent": thing(
+        source={"type": "string"},
+        server=TEXT,
+        server_name=TEXT,
+        last_seen=TIME,
+        days={"type": "integer"},
+        says={"type": "string"},
+    ),
+    "Rehearsal": thing(
+        webhook=ID,
+        state={"enum": [*STATES]},
+        reason=TEXT,
+        deliveries={"type": "array", "items": {"type": "object"}},
+    ),
     "Url": thing(
         source={"type": "string"},
         label={"type": "string"},
@@ -243,6 +285,8 @@ def paths() -> dict[str, dict[str, Schema]]:
     by_id, by_name = [in_path("id", ID)], [in_path("name", {"type": "string", "maxLength": 64})]
     number: Schema = {"type": "integer"}
     identity = thing(identity={"type": "string", "examples": ["plex:Anna"]})
+    replayed = thing(replayed=number, webhook=ref("WebhookTrace"))
+    replayed["properties"] |= {"dry_run": {"type": "boolean"}, "would": ref("Rehearsal")}
     of_template = [in_path("source", {"type": "string"})]
     return {
         "/webhooks": {
@@ -251,7 +295,9 @@ def paths() -> dict[str, dict[str, Schema]]:
         "/webhooks/{id}": {"get": operation("One webhook with its whole trace", ref("WebhookTrace"), by_id)},
         "/webhooks/{id}/replay": {
             "post": operation(
-                "Interpret it again", thing(replayed=number, webhook=ref("WebhookTrace")), by_id
+                "Interpret it again; with dry_run only say what would come of it (`would`)",
+                replayed,
+                [*by_id, choice("dry_run", ["true", "false"])],
             )
         },
         "/webhooks/replay": {
@@ -275,6 +321,23 @@ def paths() -> dict[str, dict[str, Schema]]:
                 [delivery_state, tracker, person],
             )
         },
+        "/unmatched": {
+            "get": operation(
+                "What waits for a person's choice", listed(ref("Unmatched")), [person, *paging()]
+            )
+        },
+        "/unmatched/{id}/match": {
+            "post": operation(
+                "Say what it is, for an episode the whole show; what waited for it goes out",
+                thing(
+                    keys={"type": "array", "items": {"type": "string"}},
+                    deliveries={"type": "array", "items": number},
+                    delivery=ref("DeliveryTrace"),
+                ),
+                by_id,
+                MATCH,
+            )
+        },
         "/plays": {
             "get": operation("The history, newest first", listed(ref("Play")), [person, since, *paging()])
         },
@@ -293,6 +356,7 @@ def paths() -> dict[str, dict[str, Schema]]:
         },
         "/identities": {"get": operation("The identities nobody claims", listed(ref("Unclaimed")))},
         "/accounts": {"get": operation("The accounts, and whether they work", listed(ref("Account")))},
+        "/silent": {"get": operation("The servers that fell silent", listed(ref("Silent")))},
         "/urls": {"get": operation("The webhook addresses to paste", listed(ref("Url")))},
         "/templates/{source}": {
             "get": operation(

@@ -137,6 +137,7 @@ class Pages:
     # --- looking
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
+        now, days = clock.now(), self.service.settings.silence_days
         known = await self.database.read(
             lambda connection: {
                 "playing": views.playing(connection, visitor),
@@ -144,6 +145,7 @@ class Pages:
                 "counts": views.counts(connection, visitor),
                 "accounts": views.accounts(connection, visitor),
                 "unclaimed": views.unclaimed(connection, visitor),
+                "silent": views.silent(connection, visitor, now, days),
                 "names": views.names(connection),
             }
         )

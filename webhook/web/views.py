@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
@@ -146,6 +147,11 @@ def accounts(connection: Connection, visitor: Visitor) -> list[Page]:
 def unclaimed(connection: Connection, visitor: Visitor) -> list[Page]:
     """The identities nobody claims; whose they are is the owner's to say."""
     return trace.unclaimed(connection) if visitor.everything else []
+
+
+def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[Page]:
+    """The servers that fell silent; they are everybody's, so the owner's to look after."""
+    return trace.silent(connection, now, days) if visitor.everything else []
 
 
 def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:

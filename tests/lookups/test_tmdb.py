@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.identity.world import Services, everything
+from webhook.event import Episode, Ids, Kind, Movie
+from webhook.lookups import Lookup, tmdb
+from webhook.outcome import Retry
+from webhook.remote import Recorder, recording
+
+FILM = Movie(title="Harbour Lights", year=2016, ids=Ids(imdb="tt0005001"))
+
+
+def at_tmdb(work: Callable[[Lookup, Services], Awaitable[Any]], token: str | None = None) -> Any:
+    async def run() -> Any:
+        services = Services(everything())
+        given = token or services.tmdb.switches.token
+        lookup = tmdb.build(tmdb.Settings(token=SecretStr(given), api_url="http://tmdb/3"), services.http)
+        try:
+            return await work(lookup, services)
+        finally:
+            await services.http.aclose()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("token", ["head.payload.signature", "0123456789abcdef0123456789abcdef"])
+def test_a_read_token_and_an_api_key_are_told_apart_by_their_shape(token: str) -> None:
+    async def found(lookup: Lookup, services: Services) -> Any:
+        return await lookup.find(FILM), services.tmdb.calls[-1]
+
+    film, call = at_tmdb(found, token)
+
+    assert film.ids.tmdb == 55001
+    assert (call.headers.get("authorization") is not None) == ("." in token)
+    assert ("api_key=" in call.query) == ("." not in token)
+
+
+def test_an_api_key_is_not_kept_in_the_trace() -> None:
+    async def traced(lookup: Lookup, services: Services) -> Recorder:
+        with recording(Recorder()) as kept:
+            await lookup.find(FILM)
+        return kept
+
+    assert at_tmdb(traced, "0123456789abcdef0123456789abcdef").exchanges == []
+
+
+def test_an_episodes_own_id_gives_its_show_and_its_place() -> None:
+    item = Episode(show="Lantern Street", ids=Ids(imdb="tt07000203"))
+
+    found = at_tmdb(lambda lookup, services: lookup.find(item))
+
+    assert (found.season, found.number) == (2, 3)
+    assert found.show_ids.tvdb == 7000
+    assert found.ids.tvdb == 7000203
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 401, "body": {"status_code": 7}},
+        {"status": 429, "body": {"status_code": 25}, "headers": {"retry-after": "7"}},
+        {"status": 429},
+        {"status": 500},
+        {"status": 503},
+        {"status": 200, "body": "<html>maintenance</html>"},
+    ],
+)
+def test_trouble_is_a_retry_of_the_delivery_and_not_of_its_account(fault: dict[str, Any]) -> None:
+    async def down(lookup: Lookup, services: Services) -> Any:
+        services.tmdb.faults.add("GET /3", times=-1, **fault)
+        return await lookup.find(FILM)
+
+    with pytest.raises(Retry) as caught:
+        at_tmdb(down)
+
+    assert not caught.value.lane
+    if "headers" in fault:
+        assert caught.value.after is not None
+        assert caught.value.after.total_seconds() == 7
+
+
+@pytest.mark.parametrize("body", [[], {}, {"movie_results": None}, {"movie_results": [{"id": "x"}, 7]}, 3])
+def test_an_answer_of_another_shape_is_nothing_known(body: Any) -> None:
+    async def odd(lookup: Lookup, services: Services) -> Any:
+        services.tmdb.faults.add("GET /3", status=200, body=body, times=-1)
+        return await lookup.find(FILM), await lookup.search(FILM)
+
+    assert at_tmdb(odd) == (None, [])
+
+
+def test_candidates_come_with_the_addresses_of_their_pictures_the_likeliest_first() -> None:
+    found = at_tmdb(lambda lookup, services: lookup.search(Movie(title="Harbour Lights", year=1974)))
+
+    assert [one.ids.tmdb for one in found[:2]] == [55002, 55001]
+    assert found[0].picture == "https://image.tmdb.org/t/p/w342/film55002.jpg"
+    assert {one.kind for one in found} == {Kind.MOVIE}

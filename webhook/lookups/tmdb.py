@@ -1,0 +1,152 @@
+"""TMDB v3: https://developer.themoviedb.org/reference
+
+This product uses the TMDB API but is not endorsed or certified by TMDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from webhook.event import Episode, Ids, Kind
+from webhook.lookups import (
+    Candidate,
+    Lookup,
+    Part,
+    rows,
+    script,
+    table,
+    text,
+    texts,
+    trusted,
+    whole,
+    year_of,
+)
+
+LABEL = "TMDB"
+COST = 2
+PICTURES = "https://image.tmdb.org/t/p/w342"
+SOURCES = {"imdb": "imdb_id", "tvdb": "tvdb_id"}
+LANGUAGES = {"CJK": "zh-CN", "HIRAGANA": "ja-JP", "KATAKANA": "ja-JP", "HANGUL": "ko-KR", "CYRILLIC": "ru-RU"}
+"""The language to search in for a title that is not in Latin letters."""
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    token: SecretStr = Field(
+        description="API read access token (v4, long, begins with eyJ) or API key (v3) of your TMDB account"
+    )
+    api_url: str = Field(default="https://api.themoviedb.org/3", description="Where TMDB's API is")
+
+
+def build(settings: Settings, http: httpx.AsyncClient) -> Tmdb:
+    return Tmdb(http, settings.api_url, settings.token.get_secret_value())
+
+
+class Tmdb(Lookup):
+    name = "tmdb"
+    label = LABEL
+    film_ids = ("tmdb", "imdb")  # TMDB knows the TVDB ids of shows and episodes only
+    show_ids = ("tmdb", "imdb", "tvdb")
+    episode_ids = ("imdb", "tvdb")  # there is no call that finds an episode by TMDB's own id
+
+    def __init__(self, http: httpx.AsyncClient, api_url: str, token: str) -> None:
+        super().__init__(http)
+        self.url = api_url.rstrip("/")
+        self.bearer = token.count(".") == 2  # a v4 token is a JWT, a v3 key 32 hexadecimal digits
+        self.headers = {"Authorization": f"Bearer {token}"} if self.bearer else {}
+        self.key = {} if self.bearer else {"api_key": token}
+
+    async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        if namespace == "tmdb":
+            return self.listed(Kind.MOVIE, [await self.detailed(f"/movie/{value}")])
+        return await self.named(Kind.MOVIE, "movie_results", namespace, value)
+
+    async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        if namespace == "tmdb":
+            return self.listed(Kind.SHOW, [await self.detailed(f"/tv/{value}")])
+        found = await self.named(Kind.SHOW, "tv_results", namespace, value)
+        return [one for show in found if show.ids.tmdb for one in await self.shows("tmdb", show.ids.tmdb)]
+
+    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+        found = table(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
+        parts = [await self.shown(hit) for hit in rows(found.get("tv_episode_results"))]
+        by = Ids.from_json({namespace: value})
+        kept = [part for part in parts if part is not None and not part.episode.ids.contradicts(by)]
+        return [
+            replace(part, episode=replace(part.episode, ids=part.episode.ids.merged(by))) for part in kept
+        ]
+
+    async def shown(self, hit: Mapping[str, Any]) -> Part | None:
+        show_id, season, number = (
+            whole(hit.get(name)) for name in ("show_id", "season_number", "episode_number")
+        )
+        if show_id is None or season is None or number is None:
+            return None
+        for show in await self.shows("tmdb", show_id):
+            return await self.part(show, season, number)
+        return None
+
+    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+        if show.ids.tmdb is None:
+            return None
+        found = await self.detailed(f"/tv/{show.ids.tmdb}/season/{season}/episode/{number}")
+        ids = identified(found)
+        if not ids or (whole(found.get("season_number")), whole(found.get("episode_number"))) != (
+            season,
+            number,
+        ):
+            return None
+        year = year_of(found.get("air_date"))
+        episode = Episode(title=text(found.get("name")), season=season, number=number, year=year, ids=ids)
+        return Part(episode=episode, show=show)
+
+    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+        path, about = ("/search/movie", "primary_release_year") if kind is Kind.MOVIE else ("/search/tv", "first_air_date_year")  # fmt: skip
+        asked = {"query": title, "include_adult": "false", "page": "1"}
+        if language := LANGUAGES.get(script(title)):
+            asked["language"] = language
+        found = rows(table(await self.get(path, asked)).get("results"))
+        if year is not None:  # of a common title, those of the year may not be on the first page
+            found += rows(table(await self.get(path, {**asked, about: str(year)})).get("results"))
+        return self.listed(kind, found)
+
+    # ---
+
+    async def named(self, kind: Kind, group: str, namespace: str, value: int | str) -> list[Candidate]:
+        found = table(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
+        by = Ids.from_json({namespace: value})
+        return [replace(one, ids=one.ids.merged(by)) for one in self.listed(kind, rows(found.get(group)))]
+
+    async def detailed(self, path: str) -> Mapping[str, Any]:
+        return table(await self.get(path, {"append_to_response": "external_ids"}))
+
+    def listed(self, kind: Kind, found: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+        return [self.candidate(kind, row) for row in found if whole(row.get("id"))]
+
+    def candidate(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
+        name, date = ("title", "release_date") if kind is Kind.MOVIE else ("name", "first_air_date")
+        return Candidate(
+            kind=kind,
+            title=text(row.get(name)),
+            titles=texts(row.get(name), row.get(f"original_{name}")),
+            year=year_of(row.get(date)),
+            ids=identified(row),
+            picture=f"{PICTURES}{path}" if (path := text(row.get("poster_path"))) else None,
+            via=self.name,
+        )
+
+    async def get(self, path: str, params: Mapping[str, str]) -> Any:
+        """One call; one with the key in its address is not kept for the trace."""
+        return await self.ask(self.url + path, {**params, **self.key}, self.headers, secret=not self.bearer)
+
+
+def identified(row: Mapping[str, Any]) -> Ids:
+    others = table(row.get("external_ids"))
+    imdb = text(others.get("imdb_id")) or text(row.get("imdb_id"))
+    return trusted({"tmdb": whole(row.get("id")), "tvdb": whole(others.get("tvdb_id")), "imdb": imdb})

@@ -1,0 +1,244 @@
+"""TheTVDB: https://thetvdb.github.io/v4-api/
+
+A v4 key needs no name; the login of v3 with a user name and a user key is for servers that still speak it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from webhook import clock
+from webhook.event import Episode, Ids, Kind
+from webhook.lookups import Candidate, Lookup, Part, later, rows, table, text, texts, trusted, whole, year_of
+from webhook.outcome import Retry, Undelivered
+from webhook.remote import Recorder, accept, call, read, recording
+
+LABEL = "TheTVDB"
+COST = 3
+LIFE = timedelta(days=25)
+"""How long a token of v4 is used; it is valid for a month."""
+
+LEGACY_LIFE = timedelta(hours=23)
+OFFICIAL = "https://api4.thetvdb.com/v4"
+SOURCES = {"imdb": "imdb", "themoviedb.com": "tmdb", "themoviedb": "tmdb", "tmdb": "tmdb"}
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    api_key: SecretStr = Field(
+        description="API key of TheTVDB (v4), from https://thetvdb.com/api-information"
+    )
+    pin: SecretStr = Field(default=SecretStr(""), description="Subscriber PIN, where the key wants one")
+    username: str = Field(default="", description="User name, for the login of v3; only with USERKEY")
+    userkey: SecretStr = Field(default=SecretStr(""), description="User key (unique id), for the login of v3")
+    api_url: str = Field(default=OFFICIAL, description="Where TheTVDB's API is")
+
+
+def build(settings: Settings, http: httpx.AsyncClient) -> Tvdb:
+    return Tvdb(http, settings)
+
+
+class Tvdb(Lookup):
+    name = "tvdb"
+    label = LABEL
+    film_ids = ("tvdb", "imdb", "tmdb")
+    show_ids = ("tvdb", "imdb", "tmdb")
+    episode_ids = ("tvdb", "imdb", "tmdb")
+
+    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
+        super().__init__(http)
+        self.settings = settings
+        self.url = settings.api_url.rstrip("/")
+        self.legacy = bool(settings.username and settings.userkey.get_secret_value())
+        self.token: str | None = None
+        self.until = datetime.min.replace(tzinfo=UTC)
+        self._signing_in = asyncio.Lock()
+
+    async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        ids = [value] if namespace == "tvdb" else await self.remote("movie", value)
+        found = [await self.get(f"/movies/{one}/extended") for one in ids]
+        return self.candidates(Kind.MOVIE, found)
+
+    async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
+        ids = [value] if namespace == "tvdb" else await self.remote("series", value)
+        found = [await self.get(f"/series/{one}/extended", {"short": "true"}) for one in ids]
+        kept = self.candidates(Kind.SHOW, found)
+        by = Ids() if namespace == "tvdb" else Ids.from_json({namespace: value})
+        return [one for one in kept if not one.ids.contradicts(by)]
+
+    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+        ids = [value] if namespace == "tvdb" else await self.remote("episode", value)
+        found = [await self.episode(one) for one in ids]
+        return [part for part in found if part is not None]
+
+    async def episode(self, number: int | str, show: Candidate | None = None) -> Part | None:
+        """An episode with its ids and its place as aired."""
+        row = table(await self.get(f"/episodes/{number}/extended"))
+        series = whole(row.get("seriesId"))
+        if whole(row.get("id")) is None or series is None:
+            return None
+        for known in [show] if show is not None else await self.shows("tvdb", series):
+            return Part(episode=read_episode(row), show=known)
+        return None
+
+    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+        return await self.ordered(show, "default", season, number)
+
+    async def absolute(self, show: Candidate, number: int) -> Part | None:
+        return await self.ordered(show, "absolute", 1, number)
+
+    async def ordered(self, show: Candidate, order: str, season: int, number: int) -> Part | None:
+        """The one episode that has this place in an order."""
+        if show.ids.tvdb is None:
+            return None
+        asked = {"page": "0", "season": str(season), "episodeNumber": str(number)}
+        data = table(await self.get(f"/series/{show.ids.tvdb}/episodes/{order}", asked))
+        there = [
+            row
+            for row in rows(data.get("episodes"))
+            if (whole(row.get("seasonNumber")), whole(row.get("number"))) == (season, number)
+        ]
+        ids = [found for row in there if (found := whole(row.get("id")))]
+        return await self.episode(ids[0], show) if len(ids) == 1 else None
+
+    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+        type_ = "movie" if kind is Kind.MOVIE else "series"
+        found = rows(await self.get("/search", {"query": title, "type": type_, "limit": "50"}))
+        return [self.hit(kind, row) for row in found if whole(row.get("tvdb_id"))]
+
+    # ---
+
+    async def remote(self, group: str, value: int | str) -> list[int]:
+        """The TVDB ids of what another service's id names; ids of several services may collide."""
+        found = rows(await self.get(f"/search/remoteid/{quote(str(value), safe='')}"))
+        numbers = [whole(table(row.get(group)).get("id")) for row in found]
+        return [number for number in numbers if number]
+
+    def candidates(self, kind: Kind, found: Sequence[Any]) -> list[Candidate]:
+        return [self.candidate(kind, row) for row in map(table, found) if whole(row.get("id"))]
+
+    def candidate(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
+        aliases = [alias.get("name") for alias in rows(row.get("aliases"))]
+        return Candidate(
+            kind=kind,
+            title=text(row.get("name")),
+            titles=texts(row.get("name"), *aliases),
+            year=year_of(row.get("year") or row.get("firstAired")),
+            ids=identified(row.get("id"), row.get("remoteIds")),
+            picture=text(row.get("image")),
+            via=self.name,
+        )
+
+    def hit(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
+        aliases = row.get("aliases")
+        translations = table(row.get("translations")).values()
+        return Candidate(
+            kind=kind,
+            title=text(row.get("name")),
+            titles=texts(row.get("name"), *(aliases if isinstance(aliases, list) else ()), *translations),
+            year=year_of(row.get("year")),
+            ids=identified(row.get("tvdb_id"), row.get("remote_ids")),
+            picture=text(row.get("image_url")),
+            via=self.name,
+        )
+
+    # --- the sign-in
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The `data` of an answer; signed in anew once where the token is no longer accepted."""
+        try:
+            return await self.once(path, params, await self.signed_in())
+        except Refused as refused:
+            if self.token == refused.token:
+                self.token = None
+            try:
+                return await self.once(path, params, await self.signed_in())
+            except Refused as again:
+                raise Retry(f"{LABEL} does not accept its own sign-in", lane=False) from again
+
+    async def once(self, path: str, params: Mapping[str, str] | None, token: str) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            response = await call(self.http, LABEL, "GET", self.url + path, headers=headers, params=params)
+            if response.status_code == 401:
+                raise Refused(token)
+            if response.status_code in (400, 404, 422):
+                return None
+            return table(read(LABEL, accept(LABEL, response))).get("data")
+        except Undelivered as error:
+            raise later(error) from error
+
+    async def signed_in(self) -> str:
+        async with self._signing_in:
+            if self.token is None or clock.now() >= self.until:
+                self.token = await self.login()
+                self.until = clock.now() + (LEGACY_LIFE if self.legacy else LIFE)
+            return self.token
+
+    async def login(self) -> str:
+        try:
+            with recording(Recorder()):  # the key is nothing for the trace
+                response = await call(
+                    self.http, LABEL, "POST", f"{self.url}/login",
+                    headers={"Content-Type": "application/json"}, json=self.proof(),
+                )  # fmt: skip
+            if response.status_code in (400, 401):
+                said = text(table(read(LABEL, response)).get("message")) or "it gives no reason"
+                reason = f"{LABEL} does not accept TVDB_API_KEY ({said})"
+                raise Retry(reason, after=timedelta(hours=1), lane=False)
+            answer = table(read(LABEL, accept(LABEL, response)))
+        except Undelivered as error:
+            raise later(error) from error
+        token = text(table(answer.get("data")).get("token")) or text(answer.get("token"))
+        if token is None:
+            raise Retry(f"{LABEL} answered a sign-in without a token", lane=False)
+        return token
+
+    def proof(self) -> dict[str, str]:
+        key = {"apikey": self.settings.api_key.get_secret_value()}
+        if self.legacy:
+            return {
+                **key,
+                "username": self.settings.username,
+                "userkey": self.settings.userkey.get_secret_value(),
+            }
+        pin = self.settings.pin.get_secret_value()
+        return {**key, "pin": pin} if pin else key  # an empty PIN is refused where none is wanted
+
+
+class Refused(Exception):
+    """The token is not accepted."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__("the token is not accepted")
+        self.token = token
+
+
+def read_episode(row: Mapping[str, Any]) -> Episode:
+    return Episode(
+        title=text(row.get("name")),
+        season=whole(row.get("seasonNumber")),
+        number=whole(row.get("number")),
+        year=year_of(row.get("aired")),
+        ids=identified(row.get("id"), row.get("remoteIds")),
+    )
+
+
+def identified(own: Any, others: Any) -> Ids:
+    """TVDB's own id, and the others by the name of their source."""
+    known: dict[str, Any] = {"tvdb": whole(own)}
+    for row in rows(others):
+        name = SOURCES.get(str(row.get("sourceName") or "").lower())
+        if name == "imdb":
+            known.setdefault(name, row.get("id"))
+        elif name == "tmdb":
+            known.setdefault(name, whole(row.get("id")))
+    return trusted(known)
