@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from webhook import app, people
+from webhook import app, logs, people
 from webhook.inbox import Inbox, Received
 
 
@@ -38,7 +38,7 @@ def watchmark(keep: bool) -> tuple[Starlette, str]:
 
 
 def main(kind: str) -> None:
-    sys.setswitchinterval(0.0005)
+    logs.configure("text", "warning")
     made, path = (
         (Starlette(routes=[Route("/", empty, methods=["POST"])]), "/")
         if kind == "empty"

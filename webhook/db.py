@@ -221,6 +221,8 @@ class unavailable:  # noqa: N801 - reads as a word: with unavailable(): …
 
         if isinstance(error, OperationalError | InterfaceError):
             raise Unavailable(str(error.orig or error).strip()) from error
+        if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
+            raise Unavailable(str(error).strip()) from error
 
 
 def engine(
@@ -250,17 +252,25 @@ def engine(
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        own = driver(connection)
+        assert own is not None
+        own.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return made
 
 
+def driver(connection: Connection) -> sqlite3.Connection | None:
+    """The SQLite driver's own connection, for the hottest paths; None on PostgreSQL."""
+    own = connection.connection.driver_connection
+    return own if isinstance(own, sqlite3.Connection) else None
+
+
 def fresh_ids(connection: Connection, table: Table, count: int) -> list[int]:
     """Ids for rows about to be inserted, in order, so that many rows can go in one statement."""
-    if connection.dialect.name == "sqlite":
+    if (own := driver(connection)) is not None:
         # Safe because every transaction here holds the write lock from its BEGIN on.
-        last = connection.exec_driver_sql(f"SELECT max(id) FROM {table.name}").scalar() or 0  # noqa: S608 - a name of ours
-        return list(range(last + 1, last + 1 + count))
+        (last,) = own.execute(f"SELECT max(id) FROM {table.name}").fetchone()  # noqa: S608 - a name of ours
+        return list(range((last or 0) + 1, (last or 0) + 1 + count))
     sequence = func.pg_get_serial_sequence(table.name, "id")
     drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).table_valued("n"))
     return sorted(connection.execute(drawn).scalars())

@@ -112,9 +112,11 @@ class Dispatcher:
         self._lanes: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._freed = asyncio.Event()
+        self._news = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
         """Deliver until told to stop; then finish what is in hand."""
+        self._news = news
         while not stop.is_set():
             self.health.stepped_at = time.monotonic()
             try:
@@ -162,6 +164,7 @@ class Dispatcher:
     def ended(self, task: asyncio.Task[None]) -> None:
         self._lanes.discard(task)
         self._freed.set()
+        self._news.set()  # what waits behind in this lane may be due at once
         if not task.cancelled() and (error := task.exception()):
             log.error("A lane broke off; its lease lets it fall due again.", exc_info=error)
 

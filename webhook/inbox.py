@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import Connection, update
 
-from webhook.db import Database, fresh_ids
+from webhook.db import Database, driver, fresh_ids
 from webhook.tables import to_ms, webhook
 
 
@@ -35,17 +36,23 @@ class Inbox:
 
 
 COLUMNS = ("id", "source", "token_id", "received_at", "content_type", "raw", "state", "reason")
-PLACES = {"qmark": "?", "pyformat": "%s"}
 
 
 def kept(connection: Connection, waiting: list[Received]) -> list[int]:
     """Insert all that wait in one statement, by the driver itself: this is the hottest path there is."""
     ids = fresh_ids(connection, webhook, len(waiting))
-    place = PLACES[connection.dialect.paramstyle]
-    places = ", ".join([place] * len(COLUMNS))
-    statement = f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"  # noqa: S608 - names of ours
-    connection.exec_driver_sql(statement, [row(*entry) for entry in zip(ids, waiting, strict=True)])
+    rows = [row(*entry) for entry in zip(ids, waiting, strict=True)]
+    if (own := driver(connection)) is not None:
+        own.executemany(insertion("?"), rows)
+    else:
+        connection.exec_driver_sql(insertion("%s"), rows)
     return ids
+
+
+@cache
+def insertion(place: str) -> str:
+    places = ", ".join([place] * len(COLUMNS))
+    return f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"  # noqa: S608 - names of ours
 
 
 def row(made: int, received: Received) -> tuple[object, ...]:

@@ -122,7 +122,6 @@ class Receiver:
         )
         webhook_id = await self.inbox.keep(received)
         self.stored += 1
-        log.debug("A webhook was kept.", webhook=webhook_id, source=source)
         if self.news is not None:
             self.news.set()
         return webhook_id, Refused(400, fault) if fault else None

@@ -117,6 +117,10 @@ SECRETS = frozenset(
         "tvst_access_token",
         "sk",
         "api_sig",
+        "api_key",
+        "apikey",
+        "userkey",
+        "pin",
     }
 )
 HIDDEN = "…"

@@ -254,7 +254,9 @@ def delivery_explained(row: Row[Any]) -> str | None:
         case "parked":
             return mend(row.parked or row.reason, row.tracker, row.person)
         case "unmatched":
-            return f"{row.reason}. Once the item has ids (or a lookup is set up): watchmark retry {row.id}"
+            return (
+                f"{row.reason}. Choose which item it is: watchmark match {row.id} (see watchmark unmatched)"
+            )
         case "dead":
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
         case "waiting" if row.attempts and row.reason:
