@@ -625,7 +625,8 @@ def test_a_trace_tells_the_whole_story(home: Home, trakt: Any) -> None:
 
     for part in (
         "from plex: interpreted",
-        "watched: movie Paper Boats (2016) (tmdb 771100)",
+        "watched: movie Paper Boats (2016)",
+        "item       tmdb 771100 (from webhook)",
         "me, the first to play something",
         "let it through",
         "stop to trakt of me: waiting, 0 attempts",

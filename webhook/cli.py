@@ -53,6 +53,7 @@ from webhook import (
     trace,
     trackers,
 )
+from webhook import identity as item_identity
 from webhook import settings as environment
 from webhook.accounts import AccountError, Connected, Verdict
 from webhook.credentials import Credentials, Seal, any_sealed, opens, rekey, seal
@@ -973,10 +974,15 @@ def trace_command(
 ) -> None:
     """Why was, or was not, this told: a webhook from its receipt to every answer."""
     with opened() as at:
-        found = at.database.ask(lambda connection: trace.webhook_trace(connection, number))
+        found = at.database.ask(lambda connection: whole_trace(connection, number))
     if found is None:
         raise Failed(f"There is no webhook {number}.")
     say(as_json, found, *story(found))
+
+
+def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
+    found = trace.webhook_trace(connection, number)
+    return None if found is None else item_identity.with_origins(connection, found)
 
 
 def story(found: Mapping[str, Any]) -> Iterator[str]:
@@ -989,9 +995,8 @@ def story(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def event_story(event: Mapping[str, Any], state: str, reason: str | None) -> Iterator[str]:
-    ids = ", ".join(f"{space} {value}" for space, value in {**event["ids"]}.items())
     far = "" if event["progress"] is None else f" at {event['progress']:g} %"
-    yield f"  read as    {event['action']}: {named(event)}{far}" + (f" ({ids})" if ids else "")
+    yield f"  read as    {event['action']}: {named(event)}{far}"
     yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
     yield f"  whose      {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
     if event["person"]:
@@ -999,10 +1004,19 @@ def event_story(event: Mapping[str, Any], state: str, reason: str | None) -> Ite
         yield f"  filters    {stopped if state == 'ignored' else 'let it through'}"
     if event["play"]:
         yield f"  play       {event['play']}"
+    for origin in event["item"]:
+        yield f"  item       {origin_said(origin)}"
     if event["play"] and not event["deliveries"]:
         yield "  deliveries none: it told nothing that another report of this play had not"
     for entry in event["deliveries"]:
         yield from delivery_story(entry)
+
+
+def origin_said(origin: Mapping[str, Any]) -> str:
+    """An id, where it came from, how sure it is."""
+    whose = "its show's " if origin["whose"] == "show" else ""
+    sure = "" if origin["sure"] >= 1 else f", {origin['sure']:.0%} sure"
+    return f"{whose}{origin['namespace']} {origin['value']} (from {origin['via']}{sure})"
 
 
 def named(about: Mapping[str, Any]) -> str:

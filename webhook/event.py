@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -226,8 +226,3 @@ def item_from_json(described: Mapping[str, Any]) -> Item:
         if name in known:
             values[name] = Ids.from_json(described.get(name))
     return cls(**values)
-
-
-def with_ids(item: Item, ids: Ids) -> Item:
-    """The item, knowing these ids too."""
-    return replace(item, ids=item.ids.merged(ids))

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 from webhook import anime, clock, matches
 from webhook.anime import Lists
 from webhook.db import Database, Unavailable, fresh_ids
-from webhook.event import Episode, Ids, Item, Movie, Show, item_to_json
+from webhook.event import Episode, Ids, Item, Movie, Show, item_from_json, item_to_json
 from webhook.lookups import (
     Candidate,
     Lookup,
@@ -436,6 +436,52 @@ def remembered(connection: Connection, under: Sequence[str]) -> Known | None:
     for one in connection.execute(select(item_id).where(item_id.c.item_id == known)):
         ids[one.whose][one.namespace] = one.value if one.namespace in TEXTS else int(one.value)
     return Known(Ids.from_json(ids["own"]), Ids.from_json(ids["show"]), row.season, row.number)
+
+
+def with_origins(connection: Connection, webhook: dict[str, Any]) -> dict[str, Any]:
+    """A webhook's trace, saying of each event's item which ids it has, from where, and how sure they are."""
+    for event in webhook["events"]:
+        event["item"] = origins(connection, item_from_json(event))
+    return webhook
+
+
+def origins(connection: Connection, item: Item) -> list[dict[str, Any]]:
+    """Every id of an item or of its show (`whose`), where it came from (`via`), how sure it is (0 to 1)."""
+    said = {"own": item.ids, "show": item.show_ids if isinstance(item, Episode) else Ids()}
+    found = [
+        origin(whose, name, value, "webhook", 1.0)
+        for whose, ids in said.items()
+        for name, value in ids.known().items()
+    ]
+    seen = {(entry["whose"], entry["namespace"]) for entry in found}
+    chosen_item = matches.applied(item, matches.every(connection))
+    if chosen_item != item:
+        news = {
+            "own": chosen_item.ids,
+            "show": chosen_item.show_ids if isinstance(chosen_item, Episode) else Ids(),
+        }
+        chosen_ids = [(whose, *pair) for whose, ids in news.items() for pair in ids.known().items()]
+        found += [
+            origin(whose, name, value, "chosen by a person", 1.0)
+            for whose, name, value in chosen_ids
+            if said[whose].known().get(name) != value
+        ]
+    under = keys(item)
+    known = (
+        connection.execute(select(item_key.c.item_id).where(item_key.c.key.in_(under))).scalars().first()
+        if under
+        else None
+    )
+    for row in (
+        connection.execute(select(item_id).where(item_id.c.item_id == known)) if known is not None else ()
+    ):
+        if (row.whose, row.namespace) not in seen:
+            found.append(origin(row.whose, row.namespace, row.value, row.via, row.sure))
+    return found
+
+
+def origin(whose: str, namespace: str, value: int | str, via: str, sure: float) -> dict[str, Any]:
+    return {"whose": whose, "namespace": namespace, "value": value, "via": via, "sure": sure}
 
 
 def learnt(connection: Connection, waiting: list[Lesson]) -> list[int]:

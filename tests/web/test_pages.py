@@ -82,7 +82,7 @@ def test_the_trace_tells_the_story(home: Household) -> None:
     page = home.browser().get("/trace/1").text
 
     steps = re.findall(r"<h2>(\w+)</h2>", page)
-    assert steps == ["Received", "Read", "Whose", "Filters", "Play", "Deliveries"]
+    assert steps == ["Received", "Read", "Whose", "Filters", "Play", "Item", "Deliveries"]
     assert "POST https://x.example" in page
     assert 'action="/deliveries/1/retry"' in page
     assert 'action="/trace/1/replay"' in page

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from webhook import clock, trace
+from webhook import identity as item_ids
 from webhook.history import described
 from webhook.tables import account, delivery, identity, person, play, token, webhook
 from webhook.trace import Page
@@ -96,6 +97,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Pa
     if not allowed(connection, visitor, [webhook_id]):
         return None
     entry = trace.webhook_trace(connection, webhook_id)
+    entry = None if entry is None else item_ids.with_origins(connection, entry)
     if entry is None or visitor.everything:
         return entry
     return own(entry, visitor) if may_see(entry, visitor) else None

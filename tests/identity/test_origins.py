@@ -1,0 +1,41 @@
+"""The trace says of an item which ids it has, from where, and how sure they are."""
+
+from __future__ import annotations
+
+from webhook import clock, identity
+from webhook.db import Database
+from webhook.event import Episode, Ids, Movie
+from webhook.identity import Lesson
+
+
+def test_the_webhooks_own_ids_are_from_the_webhook(database: Database) -> None:
+    film = Movie(title="Quiet Harbour", year=2001, ids=Ids(imdb="tt9000009"))
+
+    found = database.ask(lambda connection: identity.origins(connection, film))
+
+    assert found == [
+        {"whose": "own", "namespace": "imdb", "value": "tt9000009", "via": "webhook", "sure": 1.0}
+    ]
+
+
+def test_what_a_lookup_found_says_which_and_how_sure(database: Database) -> None:
+    part = Episode(title="Part 3", show="Tidewater", season=1, number=3, ids=Ids(imdb="tt9000003"))
+    better = Episode(
+        title="Part 3", show="Tidewater", season=1, number=3, ids=Ids(imdb="tt9000003", tvdb=77),
+        show_ids=Ids(tvdb=5),
+    )  # fmt: skip
+    lesson = Lesson(asked=part, found=better, via=("own", "tmdb"), at=clock.now())
+    database.do(lambda connection: identity.learnt(connection, [lesson]))
+
+    found = database.ask(lambda connection: identity.origins(connection, part))
+
+    told = {(entry["whose"], entry["namespace"]): (entry["via"], entry["sure"]) for entry in found}
+    assert told[("own", "imdb")] == ("webhook", 1.0)
+    assert "tmdb" in told[("own", "tvdb")][0]
+    assert "tmdb" in told[("show", "tvdb")][0]
+
+
+def test_an_item_without_any_id_has_no_origins(database: Database) -> None:
+    home = Movie(title="Beach")
+
+    assert database.ask(lambda connection: identity.origins(connection, home)) == []
