@@ -294,6 +294,8 @@ class Server:
         self.fake: Any = fake
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by what it accepts: an answer is two writes, the second not to wait for the first one's ACK.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.bind(("127.0.0.1", port))
         self.socket.listen(256)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
