@@ -242,7 +242,7 @@ def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
             stage = set_up(stack, Path(folder), port, paced=not (fast or once))
             return asyncio.run(evening(stage, told, fast=fast or once, once=once, as_json=as_json))
     except (NotAsScripted, SignInFailed, SettingsError, httpx.HTTPError) as error:
-        print(f"watchmark: {error}", file=sys.stderr)
+        print(f"watchmark: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0

@@ -301,7 +301,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         # A fake says for itself what kind of server it is.
         quiet: dict[str, Any] = {"log_level": "critical", "server_header": False}
-        config = uvicorn.Config(self, **quiet, lifespan="off", http="h11", loop="asyncio")
+        # Idle connections are kept for longer than a client keeps them, as real services do: a connection
+        # that closes just as it is used again is a fault, and faults are made on purpose here.
+        idle: dict[str, Any] = {"timeout_keep_alive": 75}
+        config = uvicorn.Config(self, **quiet, **idle, lifespan="off", http="h11", loop="asyncio")
         self.uvicorn = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.run, daemon=True)
 
