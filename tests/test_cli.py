@@ -28,6 +28,7 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, trace, trackers
+from webhook.commands import doctor
 from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.inbox import Received
@@ -886,7 +887,7 @@ def test_a_schema_of_another_version_is_a_problem(home: Home) -> None:
     ],
 )
 def test_which_sqlite_has_the_bug_of_its_log(version: tuple[int, ...], free: bool) -> None:
-    assert cli.mended(version) is free
+    assert doctor.mended(version) is free
 
 
 # --- exit codes and JSON

@@ -26,8 +26,9 @@ from tests.evening import film
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import ROOT, Process, eventually, started
-from webhook import app, cli, outbox, people
+from webhook import app, outbox, people
 from webhook.app import Service, open_service
+from webhook.commands import serving
 from webhook.event import Movie, item_to_json
 from webhook.outcome import Park
 from webhook.tables import account, delivery, play
@@ -43,7 +44,7 @@ def served(folder: Path) -> Iterator[int]:
     """A service behind the server that `watchmark serve` uses; its port."""
     service = open_service({"DATA_DIR": str(folder), "WORKER": "false"})
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(cli.serving(service))
+        server = uvicorn.Server(serving.serving(service))
         thread = threading.Thread(target=lambda: server.run(sockets=[door]), daemon=True)
         thread.start()
         while not server.started:
@@ -56,8 +57,8 @@ def served(folder: Path) -> Iterator[int]:
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(cli, "HEAD_TIME", 0.6)
-    monkeypatch.setattr(cli, "BODY_TIME", 0.8)
+    monkeypatch.setattr(serving, "HEAD_TIME", 0.6)
+    monkeypatch.setattr(serving, "BODY_TIME", 0.8)
     with served(tmp_path) as found:
         yield found
 
@@ -129,11 +130,11 @@ def test_who_sends_at_an_honest_pace_is_not_hung_up_on(port: int) -> None:
 def test_the_server_takes_only_so_many_at_once(tmp_path: Path) -> None:
     service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false"})
 
-    config = cli.serving(service)
+    config = serving.serving(service)
     service.database.close()
 
     assert config.limit_concurrency == 1000
-    assert config.http is cli.Bounded
+    assert config.http is serving.Bounded
 
 
 # --- secrets in what is written

@@ -20,7 +20,7 @@ from webhook.outcome import Park, Snooze, Undelivered
 from webhook.rules import ALWAYS, FOLLOWS
 from webhook.settings import SettingsError, variable
 from webhook.tables import account, delivery, person
-from webhook.trackers import Device, DeviceCode, Password, Revokes, SignInFailed, Tokens, Tracker
+from webhook.trackers import Device, DeviceCode, Password, Revokes, SignInFailed, Tokens, TokenSignIn, Tracker
 
 T = TypeVar("T")
 Shown = Callable[[DeviceCode], None]
@@ -30,14 +30,6 @@ SLOWER = 5.0
 """Seconds by which polling slows down when it is asked to (RFC 8628, slow_down)."""
 
 DISCONNECTED = "disconnected"
-
-
-class TokenSignIn(Protocol):
-    """A tracker signed in to by a token that the service shows to the person."""
-
-    async def accept(self, token: str) -> Tokens:
-        """The sign-in that the token is good for; raises SignInFailed where it is not."""
-        ...
 
 
 class AccountError(Exception):

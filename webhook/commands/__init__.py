@@ -1,0 +1,1 @@
+"""Commands: what `watchmark` can be told to do. One file is one group of them."""

@@ -1,0 +1,230 @@
+"""What the commands share: what they have open, how they say it, and the options they have alike."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import httpx
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, Row, inspect, select
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from typer.core import TyperGroup
+
+from webhook import app as house
+from webhook import backup, matches, people, remote, schema
+from webhook import settings as environment
+from webhook.accounts import AccountError
+from webhook.credentials import Credentials, Seal, seal
+from webhook.db import Database, Unavailable
+from webhook.outcome import Undelivered
+from webhook.settings import Environ, Settings, SettingsError
+from webhook.tables import person
+from webhook.trackers import SignInFailed, Tracker
+
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+Whose = Annotated[
+    str | None, typer.Option("--person", help="Whose; may be left out while there is only one.")
+]
+Which = Annotated[str, typer.Argument(metavar="TRACKER", help="For example trakt or tvtime.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A person's name.")]
+Spelled = Annotated[str, typer.Argument(metavar="SOURCE:USER", help="For example plex:Anna.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID...", help="By number.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
+Words = Annotated[list[str] | None, typer.Option()]
+
+
+# --- what goes wrong
+
+
+class Failed(Exception):
+    """It could not be done; the message is for the person."""
+
+
+FRIENDLY = (
+    SettingsError,
+    people.Unknown,
+    Unavailable,
+    schema.Occupied,
+    SignInFailed,
+    AccountError,
+    Undelivered,
+    DatabaseError,
+    backup.BackupError,
+    Failed,
+    matches.NoMatch,
+)
+
+
+class Plainly(TyperGroup):
+    """Says in a sentence what went wrong, and ends with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FRIENDLY as error:
+            typer.echo(f"watchmark: {plain(sentence(error))}", err=True)
+            raise typer.Exit(1) from error
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return f"the database cannot be used now: {error}. Run: watchmark doctor"
+    if isinstance(error, DatabaseError):
+        return f"the database cannot be used: {error.orig}. Run: watchmark doctor"
+    return str(error)
+
+
+# --- what is open
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command has open; it is the `Parts` that accounts work with."""
+
+    settings: Settings
+    environ: Environ
+    database: Database
+    seal: Seal
+    credentials: Credentials
+    http: httpx.AsyncClient
+    trackers: Mapping[str, Tracker]
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def to_the_end() -> T:
+            async with self.http:
+                return await work
+
+        return asyncio.run(to_the_end())
+
+
+@contextmanager
+def opened() -> Iterator[Desk]:
+    """The data of the service that these settings mean, whether it runs or not."""
+    environ = environment.environment()
+    settings = environment.load(environ)
+    prepare(settings, environ)
+    with closing(database_of(settings)) as database:
+        yield desk(settings, environ, database)
+
+
+def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
+    http = remote.client()
+    sealed = seal(settings, database)
+    built = house.build_trackers(environ, http)
+    return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built)
+
+
+@contextmanager
+def closing(database: Database) -> Iterator[Database]:
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def prepare(settings: Settings, environ: Environ) -> None:
+    """A database that is new is made first, with its first person and token."""
+    furnish(settings)
+    with closing(database_of(settings)) as database:
+        new = not database.ask(has_tables)
+    if new:
+        service = house.open_service(environ)
+        asyncio.run(service.http.aclose())
+        service.database.close()
+
+
+def has_tables(connection: Connection) -> bool:
+    return inspect(connection).has_table("alembic_version")
+
+
+def furnish(settings: Settings) -> None:
+    """The data folder, there and writable."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR={folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise SettingsError(f"DATA_DIR={folder} cannot be written to by this user.")
+
+
+def database_of(settings: Settings) -> Database:
+    try:
+        return Database(settings.database, checkpoint=False)
+    except ArgumentError as error:
+        raise SettingsError(
+            "DATABASE_URL is no address of a database: sqlite:///… or postgresql://…"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise SettingsError("DATABASE_URL names PostgreSQL; install watchmark[postgres].") from error
+
+
+def somebody(connection: Connection, name: str | None) -> Row[Any]:
+    """The person of that name, or the only one there is."""
+    if name is not None:
+        return people.by_name(connection, name)
+    everybody = connection.execute(select(person).order_by(person.c.id)).all()
+    if len(everybody) == 1:
+        return everybody[0]
+    names = ", ".join(row.name for row in everybody)
+    raise typer.BadParameter(f"Say whose: --person NAME. There is {names or 'nobody yet'}.")
+
+
+# --- how it is asked and said
+
+
+def asked(*prompts: str) -> list[str]:
+    """A line of standard input for each prompt; on a terminal it is asked for, the last without echo."""
+    if sys.stdin.isatty():
+        *plainly, last = prompts
+        given = [typer.prompt(prompt.rstrip(": "), err=True) for prompt in plainly] + [getpass.getpass(last)]
+    else:
+        given = [sys.stdin.readline().rstrip("\r\n") for _ in prompts]
+    if not all(given):
+        wanted = " and then the ".join(prompt.rstrip(": ").lower() for prompt in prompts)
+        raise Failed(f"Nothing was given. Write on standard input, each on its line: the {wanted}.")
+    return given
+
+
+def say(as_json: bool, value: Any, *lines: str) -> None:
+    """The value for a script, or the lines for a person."""
+    shown = [orjson.dumps(value).decode()] if as_json else [plain(line) for line in lines]
+    for line in shown:
+        typer.echo(line)
+    sys.stdout.flush()
+
+
+def plain(text: str) -> str:
+    """Without what would steer the terminal: titles and names come from elsewhere."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+
+
+def tabled(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
+    shown = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    if not shown:
+        typer.echo(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in shown:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
+def counted(number: int, one: str) -> str:
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"

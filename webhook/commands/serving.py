@@ -1,0 +1,280 @@
+"""The commands that run the service: serve, work, demo."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+import uvloop
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.engine import make_url
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from webhook import app as house
+from webhook import clock, logs, people, schema, sources
+from webhook import settings as environment
+from webhook.commands._common import Failed, Json, database_of, furnish, say
+from webhook.commands.people import set_password
+from webhook.commands.urls import webhook_urls
+from webhook.db import Database
+from webhook.settings import Environ, Settings
+from webhook.tables import note, person
+
+WELCOME = "welcome"
+WELCOME_LASTS = timedelta(hours=24)
+
+HEAD_TIME = 15.0
+"""Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
+
+BODY_TIME = 30.0
+"""Seconds for what follows it. Whoever reads a body allows less; this ends what nobody reads."""
+
+app = typer.Typer()
+
+
+# --- serve
+
+
+@app.command()
+def serve(as_json: Json = False) -> None:
+    """Bring the database up to date, then receive and deliver."""
+    environ, settings = starting()
+    with schema.occupying(settings.database), listening(settings) as door:
+        port = door.getsockname()[1]
+        service = house.open_service({**environ, "PORT": str(port)})
+        link = welcome(service.database, service.settings, clock.now())
+        server = Announced(serving(service), lambda: announce(service, link, as_json))
+        run_server(server, door)
+        if not server.started or broken(service.tasks):
+            raise typer.Exit(1)
+
+
+def starting() -> tuple[Environ, Settings]:
+    environ = environment.environment()
+    settings = environment.load(environ)
+    logs.configure(settings.log_format, settings.log_level)
+    furnish(settings)
+    database_of(settings).close()
+    return environ, settings
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """The open door: bound before anything else, so that port 0 is known and a taken one is said."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        door = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        # Inherited by what it accepts: an answer is two writes, and must not wait for the first one's ACK.
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as error:
+        place = f"HOST={settings.host} PORT={settings.port}"
+        raise Failed(f"{place} cannot be listened on: {error.strerror}. Choose another PORT.") from error
+    with door:
+        yield door
+
+
+def serving(service: house.Service) -> uvicorn.Config:
+    return uvicorn.Config(
+        house.web_app(service),
+        loop="uvloop",
+        http=Bounded,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=1000,
+        timeout_keep_alive=65,  # longer than the proxies before it, which else meet a closed door
+        timeout_graceful_shutdown=10,
+    )
+
+
+def run_server(server: uvicorn.Server, door: socket.socket) -> None:
+    """Until SIGTERM or SIGINT. uvicorn raises the signal again at its end; here that is no news any more."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run(sockets=[door])
+    except SystemExit as error:
+        raise typer.Exit(1) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def broken(tasks: Iterable[asyncio.Task[Any]]) -> bool:
+    """Whether a part died; then whoever watches over this process is to start it again."""
+    return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
+
+
+def announce(service: house.Service, link: str | None, as_json: bool) -> None:
+    address = service.settings.address
+    found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
+    shown = [f"Watchmark is at {address}", "Webhook addresses (the steps for each: watchmark urls):"]
+    shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
+    if link:
+        shown.append(f"Set the owner's password, once, within 24 hours: {link}")
+    say(as_json, {"url": address, "webhooks": found, "welcome": link}, *shown)
+
+
+# --- slow senders
+
+
+class Bounded(HttpToolsProtocol):
+    """Hangs up on who sends a request slowly, so that nobody can keep all doors open at no cost."""
+
+    part = ""  # of a request that is under way: its head, its body, or none
+    number = 0
+    watched: tuple[int, str] | None = None
+    patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.part = "head"
+        self.watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.part = ""
+        self.watch()
+
+    def data_received(self, data: bytes) -> None:
+        self.part = self.part or "head"
+        super().data_received(data)
+        self.watch()
+
+    def on_headers_complete(self) -> None:
+        self.part = "body"
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.part = ""
+        self.number += 1
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        self.part = "head"
+        super().on_message_begin()
+
+    def watch(self) -> None:
+        """Time runs for each part of a request from its beginning, however much of it trickles in."""
+        now = (self.number, self.part) if self.part else None
+        if now == self.watched:
+            return
+        if self.patience is not None:
+            self.patience.cancel()
+        self.watched, self.patience = now, None
+        if now is not None:
+            seconds = HEAD_TIME if self.part == "head" else BODY_TIME
+            self.patience = self.loop.call_later(seconds, self.hang_up)
+
+    def hang_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+class Announced(uvicorn.Server):
+    """A server that says so when it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self.announce()
+
+
+# --- the owner's password
+
+
+def welcome(database: Database, settings: Settings, now: datetime) -> str | None:
+    """The one-time sign-in link while the owner has no password; ADMIN_PASSWORD is one."""
+    wanted = settings.admin_password.get_secret_value()
+    owner = database.ask(the_owner)
+    if owner is None:
+        return None
+    if wanted:
+        if not fits_hash(owner.password, wanted):
+            database.do(lambda connection: set_password(connection, owner.id, wanted))
+        return None
+    if owner.password:
+        return None
+    secret = secrets.token_urlsafe(32)
+    kept = {"digest": people.digest(secret), "expires_at": (now + WELCOME_LASTS).isoformat()}
+    database.do(lambda connection: remember(connection, WELCOME, kept))
+    return f"{settings.address}/welcome/{secret}"
+
+
+def the_owner(connection: Connection) -> Row[Any] | None:
+    return connection.execute(select(person).where(person.c.owner).order_by(person.c.id)).first()
+
+
+def fits_hash(known: str | None, password: str) -> bool:
+    try:
+        return known is not None and PasswordHasher().verify(known, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def remember(connection: Connection, name: str, value: Any) -> None:
+    connection.execute(delete(note).where(note.c.name == name))
+    connection.execute(insert(note).values(name=name, value=value))
+
+
+# --- work
+
+
+@app.command()
+def work(as_json: Json = False) -> None:
+    """Only interpret and deliver, beside receivers on other machines."""
+    environ, settings = starting()
+    try:
+        with schema.occupying(settings.database):
+            failed = uvloop.run(working({**environ, "WORKER": "true"}, as_json))
+    except schema.Occupied as error:
+        raise Failed(f"{error} Two processes can share the work on PostgreSQL: set DATABASE_URL.") from error
+    if failed:
+        raise typer.Exit(1)
+
+
+async def working(environ: Environ, as_json: bool) -> bool:
+    """Until SIGTERM or SIGINT; whether a part died."""
+    service = house.open_service(environ)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.stop.set)
+    async with house.running(service):
+        where = make_url(service.settings.database).render_as_string(hide_password=True)
+        say(as_json, {"working": True, "database": where}, f"Watchmark delivers from {where}")
+        await service.stop.wait()
+    return broken(service.tasks)
+
+
+# --- demo
+
+
+@app.command()
+def demo(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 takes a free one.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Without the pauses between the scenes.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Play the evening, say what came of it, end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Everything on loopback with fake trackers and a scripted evening, to look around without an account."""
+    from webhook import demo as evening
+
+    chosen = port if port is not None else (0 if once else 8484)
+    raise typer.Exit(evening.run(port=chosen, fast=fast, once=once, as_json=as_json))

@@ -1,0 +1,90 @@
+"""The command that says why: trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from webhook import identity as item_identity
+from webhook import trace
+from webhook.commands._common import Failed, Json, counted, opened, say
+from webhook.event import REASONS
+
+app = typer.Typer()
+
+
+@app.command("trace")
+def trace_command(
+    number: Annotated[int, typer.Argument(metavar="ID", help="A webhook's number.")], as_json: Json = False
+) -> None:
+    """Why was, or was not, this told: a webhook from its receipt to every answer."""
+    with opened() as at:
+        found = at.database.ask(lambda connection: whole_trace(connection, number))
+    if found is None:
+        raise Failed(f"There is no webhook {number}.")
+    say(as_json, found, *story(found))
+
+
+def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
+    found = trace.webhook_trace(connection, number)
+    return None if found is None else item_identity.with_origins(connection, found)
+
+
+def story(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Webhook {found['id']} from {found['source']}: {found['state']}"
+    yield f"  received   {found['received_at']}" + (f" as {kind}" if (kind := found["content_type"]) else "")
+    if found["explanation"]:
+        yield f"  because    {found['explanation']}"
+    for event in found["events"]:
+        yield from event_story(event, found["state"], found["reason"])
+
+
+def event_story(event: Mapping[str, Any], state: str, reason: str | None) -> Iterator[str]:
+    far = "" if event["progress"] is None else f" at {event['progress']:g} %"
+    yield f"  read as    {event['action']}: {named(event)}{far}"
+    yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
+    yield f"  whose      {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
+    if event["person"]:
+        stopped = REASONS.get(reason or "", reason)
+        yield f"  filters    {stopped if state == 'ignored' else 'let it through'}"
+    if event["play"]:
+        yield f"  play       {event['play']}"
+    for origin in event["item"]:
+        yield f"  item       {origin_said(origin)}"
+    if event["play"] and not event["deliveries"]:
+        yield "  deliveries none: it told nothing that another report of this play had not"
+    for entry in event["deliveries"]:
+        yield from delivery_story(entry)
+
+
+def origin_said(origin: Mapping[str, Any]) -> str:
+    """An id, where it came from, how sure it is."""
+    whose = "its show's " if origin["whose"] == "show" else ""
+    sure = "" if origin["sure"] >= 1 else f", {origin['sure']:.0%} sure"
+    return f"{whose}{origin['namespace']} {origin['value']} (from {origin['via']}{sure})"
+
+
+def named(about: Mapping[str, Any]) -> str:
+    """An item in words: its show and numbers, its title, its year."""
+    numbered = about["season"] is not None and about["number"] is not None
+    place = f"{about['season']}x{about['number']:02}" if numbered else None
+    year = f"({about['year']})" if about["year"] and not about["show"] else None
+    return " ".join(str(part) for part in (about["kind"], about["show"], place, about["title"], year) if part)
+
+
+def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
+    tried = counted(entry["attempts"], "attempt")
+    whose = f"{entry['tracker']} of {entry['person']}"
+    yield f"  delivery {entry['id']}: {entry['action']} to {whose}: {entry['state']}, {tried}"
+    for one in entry.get("tries", ()):
+        took = "" if one["took_ms"] is None else f" in {one['took_ms']} ms"
+        yield f"    {one['at']}  {one['outcome']}{took}: {one['reason'] or 'no word'}"
+        for call in one["exchanges"]:
+            yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
+    if entry["explanation"]:
+        yield f"    {entry['explanation']}"
+    if entry["due_at"]:
+        yield f"    next at {entry['due_at']}"
