@@ -10,14 +10,14 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from webhook import inbox, interpreter, people, sources, trace
+from webhook import household, inbox, interpreter, outbox, people, sources, trace
 from webhook.accounts import add_named
 from webhook.db import Database
 from webhook.event import Action, Kind
 from webhook.inbox import Received
 from webhook.interpreter import Audience, Interpreter
 from webhook.rules import ALWAYS
-from webhook.tables import delivery, person, play, webhook
+from webhook.tables import account, attempt, delivery, person, play, webhook
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 VIDEO = frozenset({Kind.MOVIE, Kind.EPISODE})
@@ -53,6 +53,20 @@ class House:
         (made,) = self.database.do(lambda connection: inbox.kept(connection, [received]))
         self.interpret()
         return self.trace(made)
+
+    def rules(self, tracker: str, **rules: Any) -> None:
+        """Give my account at a tracker rules of its own."""
+        mine = (account.c.person_id == self.me, account.c.tracker == tracker)
+        self.database.do(
+            lambda connection: connection.execute(update(account).where(*mine).values(rules=rules))
+        )
+
+    def person(self, name: str, claims: str) -> None:
+        """Somebody else, with an account at each tracker."""
+        made = self.database.do(lambda connection: people.add(connection, name, NOW))
+        for tracker in AUDIENCES:
+            self.account(made, tracker)
+        self.database.do(lambda connection: people.claim(connection, name, claims, NOW))
 
     def interpret(self) -> None:
         while self.database.do(lambda connection: self.interpreter.interpret(connection, [16]))[0]:
@@ -412,3 +426,170 @@ def test_a_delivery_remembers_whether_the_item_was_seen_before(house: House) -> 
         lambda connection: connection.execute(select(delivery).order_by(delivery.c.id)).all()
     )
     assert [row.details["rewatch"] for row in rows if row.mark and row.account_id == 1] == [False, True]
+
+
+# --- an account's own rules
+
+
+def stop_at(percent: float) -> dict[str, Any]:
+    return plex("media.stop", viewOffset=int(percent * 36_000), duration=3_600_000)
+
+
+def test_an_account_with_a_lower_mark_is_told_sooner_and_once(house: House) -> None:
+    house.rules("trakt", watched_mark=60)
+
+    house.post("plex", stop_at(65))
+    assert (house.deliveries("trakt"), house.deliveries("tvtime")) == ([("stop", True)], [])
+    assert house.plays()[0].watched_at is None
+
+    house.post("plex", stop_at(95), minutes=5)
+    assert (house.deliveries("trakt"), house.deliveries("tvtime")) == ([("stop", True)], [("watched", True)])
+    assert house.plays()[0].watched_at == NOW + timedelta(minutes=5)
+
+
+def test_an_account_with_a_higher_mark_waits_for_it_and_hears_the_stop(house: House) -> None:
+    house.rules("trakt", watched_mark=95)
+
+    house.post("plex", stop_at(85))
+    assert (house.deliveries("trakt"), house.deliveries("tvtime")) == ([("stop", False)], [("watched", True)])
+
+    house.post("plex", stop_at(97), minutes=5)
+    assert house.deliveries("trakt") == [("stop", True)]  # it replaces the stop that still waited
+    assert house.deliveries("tvtime") == [("watched", True)]
+
+
+def test_the_servers_own_word_counts_for_every_account(house: House) -> None:
+    house.rules("trakt", watched_mark=99)
+
+    (event,) = house.post("plex", plex("media.scrobble"))["events"]
+
+    assert {(entry["tracker"], entry["mark"]) for entry in event["deliveries"]} == {
+        ("trakt", True),
+        ("tvtime", True),
+    }
+
+
+def test_an_account_hears_only_of_its_libraries_and_kinds_and_says_so(house: House) -> None:
+    house.rules("trakt", not_libraries=["Series"])
+    house.rules("tvtime", kinds=["movie"])
+
+    (event,) = house.post("plex", plex("media.scrobble"))["events"]
+
+    reasons = {entry["tracker"]: (entry["state"], entry["reason"]) for entry in event["deliveries"]}
+    assert reasons == {
+        "trakt": ("skipped", "this account's filter: never the library Series"),
+        "tvtime": ("skipped", "this account's filter: only movie, and this is a episode"),
+    }
+    assert house.plays()[0].watched_at is not None  # the history has it all the same
+
+
+# --- the household
+
+
+def share(house: House, **rule: Any) -> None:
+    wanted = {"players": (), "libraries": (), "names": ("anna", "ben"), **rule}
+    house.database.do(
+        lambda connection: household.add(
+            connection, wanted["players"], wanted["libraries"], wanted["names"], NOW
+        )
+    )
+
+
+@pytest.fixture
+def family(house: House) -> House:
+    house.person("anna", "plex:anna")
+    house.person("ben", "plex:ben")
+    return house
+
+
+def test_what_plays_on_a_shared_player_counts_for_each_of_them_once(family: House) -> None:
+    share(family, players=("living room",))
+
+    shown = family.post("plex", plex("media.scrobble"))
+    family.post("plex", plex("media.stop", viewOffset=3_500_000, duration=3_600_000), minutes=3)
+    family.replay(shown["id"])
+
+    assert [event["person"] for event in shown["events"]] == ["anna", "ben"]
+    assert [event["how"] for event in shown["events"]] == ["claimed as plex:anna", "by a household rule"]
+    assert len(family.plays()) == 2
+    assert {entry["person"] for event in shown["events"] for entry in event["deliveries"]} == {"anna", "ben"}
+    assert family.deliveries("trakt") == [("stop", True), ("stop", True)]
+
+
+def test_elsewhere_and_in_other_libraries_it_is_the_claimers_alone(family: House) -> None:
+    share(family, players=("Living Room",), libraries=("Kids",))
+
+    (event,) = family.post("plex", plex("media.scrobble"))["events"]
+
+    assert event["person"] == "anna"
+
+
+def test_a_friend_whose_player_has_the_same_name_is_not_drawn_in(family: House) -> None:
+    share(family, players=("Living Room",))
+
+    shown = family.post("plex", plex("media.scrobble", user="stranger"))
+
+    assert shown["state"] == "unclaimed"
+    assert family.plays() == []
+
+
+def test_each_of_the_household_keeps_their_own_filters(family: House) -> None:
+    share(family, players=("Living Room",))
+    family.database.do(
+        lambda connection: connection.execute(
+            update(person).where(person.c.name == "ben").values(filters={"not_libraries": ["Series"]})
+        )
+    )
+
+    shown = family.post("plex", plex("media.scrobble"))
+
+    assert shown["state"] == "interpreted"
+    assert [event.get("stopped") for event in shown["events"]] == [None, "filter: never the library Series"]
+    assert len(family.plays()) == 1
+
+
+def test_a_rating_is_its_givers_own(family: House) -> None:
+    share(family, players=("Living Room",))
+
+    shown = family.post("plex", {**plex("media.rate", userRating=8.0), "rating": 8.0})
+
+    assert {event["person"] for event in shown["events"]} == {"anna"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [({}, "would hold for everything"), ({"players": ("TV",), "names": ()}, "needs the people")],
+)
+def test_a_household_rule_must_say_where_and_who(family: House, rule: dict[str, Any], why: str) -> None:
+    with pytest.raises(people.Unknown, match=why):
+        share(family, **rule)
+
+
+# --- a clock that is set back
+
+
+def test_what_waited_for_a_time_waits_no_longer_when_the_clock_is_set_back_a_day(house: House) -> None:
+    house.post("plex", plex("media.scrobble"))
+    later = NOW + timedelta(days=1)
+    lanes = {"due_at": later, "leased_until": later, "held_until": later + timedelta(minutes=5)}
+
+    def before(connection: Any) -> None:
+        connection.execute(update(account).values(lanes))
+        connection.execute(update(delivery).values(due_at=later + timedelta(minutes=1)))
+        row = connection.execute(select(delivery.c.id)).first()
+        connection.execute(attempt.insert().values(delivery_id=row.id, at=later, outcome="retry"))
+
+    house.database.do(before)
+    sweep = house.interpreter.sweep
+    house.database.do(lambda connection: sweep(connection, [NOW]))
+    house.database.do(lambda connection: sweep(connection, [NOW + timedelta(seconds=30)]))
+
+    rows = house.database.ask(lambda connection: connection.execute(select(account)).all())
+    waiting = house.database.ask(
+        lambda connection: connection.execute(select(delivery.c.due_at)).scalars().all()
+    )
+    assert {row.leased_until for row in rows} == {NOW}
+    assert {row.held_until for row in rows} == {NOW + timedelta(minutes=5)}  # what it was meant to be
+    assert set(waiting) == {NOW + timedelta(minutes=1)}
+    due = house.database.ask(lambda connection: outbox.next_due(connection, list(AUDIENCES)))
+    assert due == NOW + timedelta(minutes=5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -17,12 +17,12 @@ import structlog
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhook import clock, history, outbox, people
+from webhook import clock, history, household, outbox, people
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
-from webhook.rules import Filters, Listener, Telling, stopped_by, tellings
+from webhook.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
 from webhook.tables import account, delivery, person, to_ms, token, webhook
 
 log = structlog.get_logger()
@@ -50,6 +50,9 @@ Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 CHUNK, FEW = 16, 2
 GIVE_WAY = 0.02
 """Seconds left to the door between interpretations while requests crowd it: a sender waits for its answer."""
+
+SET_BACK = timedelta(minutes=1)
+"""A clock that lies further than this behind what it recorded was set back."""
 
 ALONE = 7102  # the advisory lock that lets one interpreter at a time run on PostgreSQL
 
@@ -83,6 +86,7 @@ class Interpreter:
         self.audiences = audiences
         self.mark = watched_mark
         self.news = asyncio.Event()
+        self.behind = timedelta(0)  # how far the clock was set back, as far as that was mended
         self.told = asyncio.Event()  # set when there may be something to deliver
 
     async def run(self, stop: asyncio.Event, busy: Callable[[], bool]) -> None:
@@ -141,30 +145,33 @@ class Interpreter:
         whose = people.whose(connection, row.source, read[0], bound, row.received_at)
         if whose.person_id is None:
             return Verdict("unclaimed", whose.how, [meant(event) for event in read], whose.identity_id)
-        owner = connection.execute(OWNER, {"person": whose.person_id}).one()
-        filters = Filters.from_json(owner.filters)
-        if stopped := stopped_by(filters, read[0]):
-            events = [{**meant(event), "person": owner.name, "how": whose.how} for event in read]
-            return Verdict("ignored", stopped, events, whose.identity_id)
-        events = [
-            {**told, "person": owner.name, "how": whose.how}
-            for told in self.apply(connection, row, owner, read, now)
-        ]
+        events: list[dict[str, Any]] = []
+        for person_id in viewers(read[0], whose.person_id, household.rules(connection)):
+            owner = connection.execute(OWNER, {"person": person_id}).one_or_none()
+            if owner is None:
+                continue  # removed since the rule was made
+            how = whose.how if person_id == whose.person_id else "by a household rule"
+            if stopped := stopped_by(Filters.from_json(owner.filters), read[0]):
+                told = [{**meant(event), "person": owner.name, "stopped": stopped} for event in read]
+            else:
+                told = self.apply(connection, row, owner, read, now)
+            events += [{**entry, "how": how} for entry in told]
+        stops = [entry.get("stopped") for entry in events]
+        if stops and all(stops):
+            return Verdict("ignored", stops[0], events, whose.identity_id)
         return Verdict("interpreted", None, events, whose.identity_id)
 
     def apply(
         self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime
     ) -> list[dict[str, Any]]:
-        """Let the events change the plays and put what is to be told; what each event did."""
+        """Let the events change one person's plays and put what is to be told; what each event did."""
         hearing = Hearing(connection, row.id, row.source, owner.id, self.listeners(connection, owner.id), now)
-        before = row.events or []
         touched: list[int] = []
         told = []
         for number, event in enumerate(read):
             meaning = {**meant(event), "person": owner.name}
-            play_id: int | None
-            if number < len(before) and same(before[number], meaning) and before[number].get("play"):
-                play_id = int(before[number]["play"])
+            play_id = played(row.events or [], meaning)
+            if play_id is not None:
                 self.again(hearing, event, play_id, number)
             else:
                 play_id = self.once(hearing, event, number, touched)
@@ -201,6 +208,7 @@ class Interpreter:
                 kinds=self.audiences[row.tracker].kinds,
                 can=self.audiences[row.tracker].can,
                 tells=frozenset(map(Action, row.tells)),
+                rules=AccountRules.from_json(row.rules),
             )
             for row in rows
             if row.tracker in self.audiences
@@ -211,11 +219,21 @@ class Interpreter:
     def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
         """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
         now = max(moments)
+        self.mend_clock(connection, now)
         closed = history.run_out(connection, now, self.mark)
         for person_id, play_id, change in closed:
             hearing = Hearing(connection, None, "", person_id, self.listeners(connection, person_id), now)
             tell(hearing, ended(change.play, change.play.last_at), change, play_id, f"end.{play_id}")
         return [len(closed) + outbox.expire(connection, now)] * len(moments)
+
+    def mend_clock(self, connection: Connection, now: datetime) -> None:
+        """Where the clock was set back, nothing waits for the time that was to come."""
+        behind = outbox.set_back(connection, now)
+        if behind > self.behind + SET_BACK:
+            log.warning("The clock was set back; what waits is brought forward.", by=str(behind))
+            outbox.bring_forward(connection, behind - self.behind, now)
+            self.told.set()
+        self.behind = behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +301,10 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
 
 def ended(play: Play, at: datetime) -> Event:
     """The stop that never came."""
-    return Event(action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id)
+    return Event(
+        action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id,
+        library=play.library,
+    )  # fmt: skip
 
 
 def meant(event: Event) -> dict[str, Any]:
@@ -313,6 +334,12 @@ def meant(event: Event) -> dict[str, Any]:
 
 
 SAME = ("person", "action", "kind", "title", "show", "season", "number", "ids", "show_ids", "user", "at")
+
+
+def played(before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]) -> int | None:
+    """The play that the same event came to when its webhook was interpreted before, or None."""
+    known = (entry for entry in before if same(entry, meaning) and entry.get("play"))
+    return next((int(entry["play"]) for entry in known), None)
 
 
 def same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

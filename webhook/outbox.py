@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Connection,
     Row,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    type_coerce,
     update,
 )
 
@@ -31,7 +33,7 @@ from webhook.db import fresh_ids
 from webhook.event import Action, Item, item_to_json
 from webhook.outcome import Park
 from webhook.retry import LIVE
-from webhook.tables import Utc, account, attempt, delivery
+from webhook.tables import Utc, account, attempt, delivery, webhook
 
 LEASE = timedelta(minutes=2)
 WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
@@ -513,6 +515,32 @@ def forget_leases(connection: Connection, now: datetime) -> None:
         delivery.c.account_id == account.c.id, delivery.c.state == "waiting"
     )
     connection.execute(update(account).where(stale).values(leased_until=None, due_at=due.scalar_subquery()))
+
+
+LAST_SEEN = (
+    select(webhook.c.received_at).order_by(webhook.c.id.desc()).limit(1),
+    select(attempt.c.at).order_by(attempt.c.id.desc()).limit(1),
+)
+
+
+def set_back(connection: Connection, now: datetime) -> timedelta:
+    """How far the clock lies behind what was last recorded by it; zero where it does not."""
+    seen = [moment for wanted in LAST_SEEN if (moment := connection.execute(wanted).scalar()) is not None]
+    return max(max(seen, default=now) - now, timedelta(0))
+
+
+def bring_forward(connection: Connection, by: timedelta, now: datetime) -> None:
+    """After the clock was set back: what waits for a time waits no longer than it was meant to."""
+    ms = by // timedelta(milliseconds=1)
+    for column in (account.c.leased_until, account.c.held_until, account.c.due_at, delivery.c.due_at):
+        sooner = func.max if connection.dialect.name == "sqlite" else func.greatest
+        ahead = (
+            and_(column > now, delivery.c.state == "waiting") if column.table is delivery else column > now
+        )
+        values = {
+            column.name: sooner(literal(now, Utc), type_coerce(type_coerce(column, BigInteger) - ms, Utc))
+        }
+        connection.execute(update(column.table).where(ahead).values(values))
 
 
 def next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The rules: what is let through, and what each account is told. Pure."""
+"""The rules: what is let through, for whom it counts, and what each account is told. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.event import Action, Event, Kind
-from webhook.play import VIEWING, Change
+from webhook.play import VIEWING, Change, reached
 
 WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
@@ -63,18 +63,67 @@ def listed(names: Iterable[str]) -> str:
     return " or ".join(names)
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """One account's own rules.
+
+    `mark` is its watched mark in percent where it differs from the service's; `dry_run` shows what
+    would be sent and sends nothing.
+    """
+
+    filters: Filters = Filters(home_videos=True)
+    mark: float | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> AccountRules:
+        given = given or {}
+        mark = given.get("watched_mark")
+        return cls(
+            # What the person lets through has passed the person's filters already.
+            Filters.from_json({**given, "home_videos": True}),
+            None if mark is None else float(mark),
+            bool(given.get("dry_run")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdRule:
+    """What plays on these players, of these libraries, counts for these people (ids). Empty is any."""
+
+    players: tuple[str, ...]
+    libraries: tuple[str, ...]
+    people: tuple[int, ...]
+
+    def holds(self, event: Event) -> bool:
+        on_player = not self.players or among(event.player, self.players)
+        return on_player and (not self.libraries or among(event.library, self.libraries))
+
+
+def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> tuple[int, ...]:
+    """For whom a viewing counts: the people of the household rules that hold, else whoever claims it.
+
+    Only viewings: a rating, for one, is its giver's own.
+    """
+    if event.action not in VIEWING:
+        return (claimer,)
+    found = [person for rule in household if rule.holds(event) for person in rule.people]
+    return tuple(dict.fromkeys(found)) or (claimer,)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listener:
     """An account, as far as deciding what it is told goes.
 
     `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
-    `tells` what is switched on for the account.
+    `tells` what is switched on for the account, `rules` are its own.
     """
 
     id: int
     kinds: frozenset[Kind]
     can: frozenset[Action]
     tells: frozenset[Action]
+    rules: AccountRules = AccountRules()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +155,12 @@ def one(
         return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
     off = None if switch in listener.tells else f"{switch} is switched off for this account"
-    return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=off)
+    kept_back = off or account_rule(stopped_by(listener.rules.filters, event))
+    return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=kept_back)
+
+
+def account_rule(stopped: str | None) -> str | None:
+    return None if stopped is None else f"this account's {stopped}"
 
 
 def saying(
@@ -120,7 +174,7 @@ def saying(
         return event.action, f"{event.action}:{origin}", False
     if change is None:
         return None
-    if change.finished:
+    if marks(event, change, listener.rules.mark):
         # Where watching is told live, the mark is the stop that ends it.
         action = Action.STOP if Action.STOP in listener.can else Action.WATCHED
         return action, f"watched:{play_id}", True
@@ -128,4 +182,15 @@ def saying(
         return Action.UNWATCHED, f"unwatched:{play_id}", False
     if change.tell is not None:
         return change.tell, f"{change.tell}:{origin}", False
+    if change.finished:  # for the history, and not for this account's own mark
+        return Action.STOP, f"stop:{origin}", False
     return None
+
+
+def marks(event: Event, change: Change, own: float | None) -> bool:
+    """Whether this makes the watched mark for an account. The server's own word does for every one;
+    a position does from the account's own mark on, where it has one."""
+    if own is None or event.action is Action.WATCHED or event.completed:
+        return change.finished
+    ends = event.action is Action.STOP and not change.play.estimated and not change.undone
+    return ends and reached(change.play, own)

@@ -75,18 +75,26 @@ def webhooks(
 
 
 def theirs(visitor: Visitor) -> ColumnElement[bool]:
-    """The webhooks that came for this person: of a user they claim, or through a token of theirs."""
+    """The webhooks that came for this person: of a user they claim, through a token of theirs, or
+    told to an account of theirs by a household rule."""
     claimed = select(identity.c.id).where(identity.c.person_id == visitor.person_id)
     bound = select(token.c.id).where(token.c.person_id == visitor.person_id)
-    return or_(webhook.c.identity_id.in_(claimed), webhook.c.token_id.in_(bound))
+    told = (
+        select(delivery.c.id)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(delivery.c.webhook_id == webhook.c.id, account.c.person_id == visitor.person_id)
+    )
+    return or_(webhook.c.identity_id.in_(claimed), webhook.c.token_id.in_(bound), told.exists())
 
 
 def may_see(entry: Page, visitor: Visitor) -> bool:
-    """Whether nothing in it was credited to somebody else, before a claim passed to this visitor."""
-    return all(event.get("person") in (None, visitor.name) for event in entry["events"])
+    """Whether it was not credited to others alone, before a claim passed to this visitor."""
+    people = {event.get("person") for event in entry["events"]}
+    return not people or bool(people & {None, visitor.name})
 
 
 def own(entry: Page, visitor: Visitor) -> Page:
+    entry["events"] = [event for event in entry["events"] if event.get("person") in (None, visitor.name)]
     for event in entry["events"]:
         event["deliveries"] = [told for told in event["deliveries"] if told["person"] == visitor.name]
     return entry
