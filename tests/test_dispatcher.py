@@ -17,7 +17,7 @@ from webhook import accounts, app, clock, outbox, people, retry
 from webhook.dispatcher import Breaker
 from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
-from webhook.tables import account, attempt, delivery
+from webhook.tables import account, attempt, delivery, tick
 
 
 class Desk:
@@ -76,7 +76,7 @@ class Desk:
     def due(self) -> bool:
         if any(row.leased_until for row in self.rows(account)):
             return True
-        due = self.database.ask(lambda connection: outbox.next_due(connection, ["trakt"]))
+        due = self.database.ask(lambda connection: outbox.next_due(connection, list(self.service.trackers)))
         return due is not None and due <= clock.now() + timedelta(seconds=3)
 
     def states(self) -> list[str]:
@@ -288,3 +288,73 @@ def test_pauses_grow_stay_below_the_cap_and_differ() -> None:
     assert all(timedelta(0) < pause <= retry.CAP for row in pauses for pause in row)
     assert max(pauses[0]) <= retry.FIRST
     assert len(set(pauses[10])) > 40
+
+
+# --- the dry run of an account
+
+
+def dry(desk: Desk, account_id: int) -> None:
+    rules = update(account).where(account.c.id == account_id).values(rules={"dry_run": True})
+    desk.database.do(lambda connection: connection.execute(rules))
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(desk: Desk) -> None:
+    anna = desk.person("anna")
+    dry(desk, anna)
+    desk.put(anna, 1, clock.now())
+    desk.put(anna, 2, days_ago(2))
+
+    desk.run()
+
+    rows = desk.rows(delivery)
+    assert [(row.state, row.reason) for row in rows] == [("skipped", "dry run: shown, not sent")] * 2
+    assert [row.answer.rsplit("/", 2)[1:] for row in rows] == [["scrobble", "stop"], ["sync", "history"]]
+    assert desk.fake.user("anna").history == []
+    shown = {row.delivery_id: row.exchanges[-1] for row in desk.rows(attempt)}
+    assert all(exchange["withheld"] and exchange["sent"] for exchange in shown.values())
+    assert shown[rows[0].id]["sent"]["episode"]["ids"]["tvdb"] == 5001
+
+
+def test_what_a_dry_run_kept_back_goes_out_when_it_is_asked_for_again(desk: Desk) -> None:
+    anna = desk.person("anna")
+    dry(desk, anna)
+    made = desk.put(anna, 1, days_ago(1))
+    desk.run()
+
+    desk.database.do(
+        lambda connection: connection.execute(update(account).where(account.c.id == anna).values(rules={}))
+    )
+    desk.database.do(lambda connection: outbox.revive(connection, [made], clock.now()))
+    desk.run()
+
+    assert desk.states() == ["done"]
+    assert len(desk.fake.user("anna").history) == 1
+
+
+def test_a_sign_in_that_ages_is_renewed_in_a_dry_run_too(desk: Desk) -> None:
+    anna = desk.person("anna")
+    dry(desk, anna)
+    desk.fake.expire("anna")
+    desk.put(anna, 1, days_ago(1))
+
+    desk.run()
+
+    assert desk.states() == ["skipped"]
+    assert desk.fake.made("POST /oauth/token")
+
+
+def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> None:
+    def home(connection: Any) -> int:
+        made = people.add(connection, "ben", clock.now())
+        accounts.add_homes(connection, desk.service.trackers, made, clock.now())
+        return int(connection.execute(select(account.c.id).where(account.c.person_id == made)).scalar_one())
+
+    ben = desk.database.do(home)
+    dry(desk, ben)
+    desk.put(ben, 1, clock.now(), action=Action.WATCHED)
+
+    desk.run()
+
+    (row,) = desk.rows(delivery)
+    assert (row.state, row.answer) == ("skipped", "would mark it watched in the built-in library")
+    assert desk.rows(tick) == []

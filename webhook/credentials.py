@@ -8,8 +8,9 @@ import hashlib
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +20,13 @@ from sqlalchemy import Connection, select, update
 
 from webhook import clock
 from webhook.db import Database
+from webhook.event import Item
 from webhook.history import Shelf
 from webhook.outcome import Park, Snooze
+from webhook.remote import Withheld, sending
 from webhook.settings import Settings, SettingsError
 from webhook.tables import account, token
-from webhook.trackers import Library, Renews, Tokens, Tracker
+from webhook.trackers import Held, Library, Renews, Tokens, Tracker
 
 
 class Seal:
@@ -217,7 +220,8 @@ class Credentials:
             if not hasattr(tracker, "refresh"):
                 raise Snooze(f"{tracker.label} no longer accepts the sign-in", park=Park.SIGNED_OUT)
             try:
-                fresh = await cast(Renews, tracker).refresh(stale_tokens)
+                with sending():
+                    fresh = await cast(Renews, tracker).refresh(stale_tokens)
             except Snooze:
                 # Another process (a command, another worker) may have renewed at the same moment.
                 stored = await self.stored(account_id)
@@ -249,9 +253,31 @@ class AccountAccess:
     def library(self) -> Library:
         return self._library
 
+    def dry(self) -> AccountAccess:
+        """The same, with a library that only says what it would do."""
+        return AccountAccess(
+            self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
+        )
+
     async def renew(self, stale: Tokens) -> Tokens:
         self._tokens = await self._credentials.renewed(self._account_id, self._tracker, stale)
         return self._tokens
+
+
+class DryLibrary:
+    """The built-in library in a dry run: it can be read, and changes raise Withheld."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        raise Withheld("would mark it watched in the built-in library")
+
+    async def unmark(self, item: Item) -> str:
+        raise Withheld("would unmark it in the built-in library")
+
+    def held(self) -> AsyncIterator[Held]:
+        return self._library.held()
 
 
 def stale(tracker: Tracker, tokens: Tokens) -> bool:

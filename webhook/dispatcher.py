@@ -23,7 +23,7 @@ from webhook.event import Action, item_from_json
 from webhook.identity import Identity
 from webhook.outbox import Batch, Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import Recorder, recording
+from webhook.remote import Recorder, Withheld, recording
 from webhook.settings import SettingsError
 from webhook.tables import from_ms
 from webhook.trackers import Batches, Delivery, Tracker
@@ -247,11 +247,21 @@ class Dispatcher:
         live = row.action in outbox.WATCHING and not row.mark
         if live and now - row.happened_at > retry.LIVE:
             return replace(base, state="expired", reason="it said what was on then; too old to be told")
-        if lane.dry:
-            return replace(base, state="skipped", reason="dry run: shown, not sent")
-        kept = Recorder(pace=self.pace(lane.account_id, tracker).wait, lane=lane.account_id)
+        pace = self.pace(lane.account_id, tracker).wait
+        kept = Recorder(withhold=lane.dry, pace=pace, lane=lane.account_id)
         began = time.monotonic()
-        outcome = await self.outcome(lane, row, tracker, kept, now)
+        try:
+            outcome = await self.outcome(lane, row, tracker, kept, now)
+        except Withheld as told:
+            why = "dry run: shown, not sent"
+            return replace(
+                base,
+                state="skipped",
+                reason=why,
+                outcome="skipped",
+                answer=str(told),
+                exchanges=kept.exchanges,
+            )
         self.note_host(tracker, [outcome])
         took = round((time.monotonic() - began) * 1000)
         settled = settlement_of(lane, row, outcome, clock.now())
@@ -282,7 +292,7 @@ class Dispatcher:
             return decision
         except SettingsError as error:
             return Dead(str(error))
-        except Unavailable:
+        except (Unavailable, Withheld):
             raise
         except Exception as error:
             log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)
@@ -296,6 +306,7 @@ class Dispatcher:
         access = await self.credentials.access(lane.account_id, lane.person_id, tracker)
         if tracker.sign_in != "none" and not access.tokens:
             raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+        access = access.dry() if lane.dry else access
         self._held[lane.account_id] = (lane.lease, access)
         return access
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
@@ -129,11 +129,19 @@ POOLS = 16
 
 @dataclass(slots=True)
 class Recorder:
-    """What one delivery's calls were, for its trace; `pace` is awaited before each write of its `lane`."""
+    """What one delivery's calls were, for its trace; `pace` is awaited before each write of its `lane`.
 
+    `withhold` keeps writes from being sent: the first one is recorded, and raises Withheld.
+    """
+
+    withhold: bool = False
     pace: Callable[[], Awaitable[None]] | None = None
     lane: int = 0
     exchanges: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Withheld(Exception):
+    """A dry run came to what it would have sent; the message says what that is."""
 
 
 recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
@@ -149,6 +157,17 @@ def recording(kept: Recorder) -> Iterator[Recorder]:
         recorder.reset(before)
 
 
+@contextmanager
+def sending() -> Iterator[None]:
+    """Calls made inside are sent in a dry run too: they tell nothing, such as the renewal of a sign-in."""
+    kept = recorder.get()
+    if kept is None or not kept.withhold:
+        yield
+        return
+    with recording(replace(kept, withhold=False)):
+        yield
+
+
 class Recording(httpx.AsyncBaseTransport):
     """A transport that paces writes and keeps what was sent and what came back, secrets removed."""
 
@@ -160,9 +179,13 @@ class Recording(httpx.AsyncBaseTransport):
         if kept is None:
             return await self.pools[0].handle_async_request(request)
         pool = self.pools[kept.lane % len(self.pools)]
-        if kept.pace is not None and request.method not in ("GET", "HEAD"):
-            await kept.pace()
         exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request.content)}
+        if request.method not in ("GET", "HEAD"):
+            if kept.withhold:
+                kept.exchanges.append({**exchange, "withheld": True})
+                raise Withheld(f"would send {request.method} {address(request.url)}")
+            if kept.pace is not None:
+                await kept.pace()
         kept.exchanges.append(exchange)
         began = time.monotonic()
         try:
