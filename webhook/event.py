@@ -168,6 +168,7 @@ class Event:
     completed: bool | None = None
     rating: float | None = None
     manual: bool = False  # a mark set by hand, not a viewing
+    recorded: bool = False  # read from a record of the past, not reported at the moment
     home_video: bool = False
 
     @property
@@ -216,6 +217,27 @@ def item_to_json(item: Item) -> dict[str, Any]:
         value = getattr(item, entry.name)
         described[entry.name] = value.known() if isinstance(value, Ids) else value
     return described
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The event as JSON, by field name, without what is unknown; `at` in ISO 8601."""
+    described: dict[str, Any] = {}
+    for entry in fields(event):
+        value = getattr(event, entry.name)
+        if value is not None and value is not False:
+            described[entry.name] = value
+    return {**described, "item": item_to_json(event.item), "at": event.at.isoformat()}
+
+
+def event_from_json(described: Mapping[str, Any]) -> Event:
+    """The event that `event_to_json` wrote; raises Unreadable."""
+    known = {entry.name for entry in fields(Event)}
+    try:
+        values = {name: value for name, value in described.items() if name in known}
+        values |= {"action": Action(described["action"]), "item": item_from_json(described["item"])}
+        return Event(**{**values, "at": datetime.fromisoformat(described["at"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"it is no event of ours: {type(error).__name__}: {error}") from error
 
 
 def item_from_json(described: Mapping[str, Any]) -> Item:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
-from webhook.play import VIEWING, Change, Play, State, advance, closed, keys, over, same_item
+from webhook.play import VIEWING, Change, Dated, Play, State, advance, closed, keys, over, same_item
 from webhook.tables import follow, play, play_key, tick
 
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
@@ -79,12 +79,14 @@ def by_id(connection: Connection, play_id: int) -> Play | None:
 
 def from_row(row: Row[Any]) -> Play:
     values = {name: getattr(row, name) for name in FIELDS}
-    return Play(**{**values, "state": State(row.state), "item": item_from_json(row.item)})
+    return Play(
+        **{**values, "state": State(row.state), "dated": Dated(row.dated), "item": item_from_json(row.item)}
+    )
 
 
 def save(connection: Connection, person_id: int, current: Play, play_id: int | None) -> int:
     values = {name: getattr(current, name) for name in FIELDS}
-    values |= {"state": current.state.value, "item": item_to_json(current.item)}
+    values |= {"state": current.state.value, "dated": current.dated.value, "item": item_to_json(current.item)}
     if play_id is not None:
         connection.execute(update(play).where(play.c.id == play_id).values(values))
         return play_id

@@ -56,6 +56,14 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+class Dated(StrEnum):
+    """What the date of a watched play says: some imports know only the day, or when it was ticked."""
+
+    EXACT = "exact"
+    DAY = "day"
+    TICKED = "ticked"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Play:
     """A play as far as it is known. `position_ms` was true at `position_at`; `known_percent` was sent."""
@@ -78,6 +86,7 @@ class Play:
     watched_at: datetime | None = None
     unwatched_at: datetime | None = None
     manual: bool = False
+    dated: Dated = Dated.EXACT
 
     def position(self, at: datetime) -> int | None:
         """Where it is at a time, in ms: the last position, moved on by the clock while it plays."""

@@ -96,6 +96,7 @@ person = Table(
     Column("password", String(200)),
     Column("owner", Boolean, nullable=False, default=False),
     Column("filters", Json, nullable=False, default=dict),
+    Column("timezone", String(64)),
     Column("created_at", Utc, nullable=False),
 )
 
@@ -156,6 +157,26 @@ Index(
     postgresql_where=text("state = 'unclaimed'"),
 )
 
+job = Table(
+    "job",
+    metadata,
+    id_column(),
+    Column("kind", String(16), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE")),
+    Column("name", String(200)),
+    Column("digest", String(64)),
+    Column("state", String(16), nullable=False),
+    Column("cursor", Json),
+    Column("counts", Json, nullable=False, default=dict),
+    Column("error", Text),
+    Column("created_at", Utc, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    comment="Long work: an import, a backfill, a catch-up. What it has done, so that it goes on after a kill.",
+)
+
 play = Table(
     "play",
     metadata,
@@ -180,7 +201,20 @@ play = Table(
     Column("watched_at", Utc),
     Column("unwatched_at", Utc),
     Column("manual", Boolean, nullable=False, default=False),
+    Column("dated", String(8), nullable=False, server_default="exact"),
+    Column("foreign_key", String(200)),
+    Column("job_id", Id),
+    Column("removed_at", Utc),
 )
+Index(
+    "ix_play_foreign_key",
+    play.c.person_id,
+    play.c.foreign_key,
+    unique=True,
+    sqlite_where=text("foreign_key IS NOT NULL"),
+    postgresql_where=text("foreign_key IS NOT NULL"),
+)
+Index("ix_play_person_watched", play.c.person_id, play.c.watched_at)
 Index("ix_play_person_started", play.c.person_id, play.c.started_at)
 Index(
     "ix_play_open",
@@ -245,6 +279,7 @@ delivery = Table(
     Column("answer", Text),
     Column("remote_id", String(64)),
     Column("candidates", Json),
+    Column("job_id", Id),
     Column("created_at", Utc, nullable=False),
     Column("settled_at", Utc),
     UniqueConstraint("account_id", "key"),
@@ -263,6 +298,13 @@ Index(
     delivery.c.id,
     sqlite_where=text("state IN ('unmatched', 'parked', 'dead')"),
     postgresql_where=text("state IN ('unmatched', 'parked', 'dead')"),
+)
+Index(
+    "ix_delivery_job_id",
+    delivery.c.job_id,
+    delivery.c.state,
+    sqlite_where=text("job_id IS NOT NULL"),
+    postgresql_where=text("job_id IS NOT NULL"),
 )
 Index("ix_delivery_webhook_id", delivery.c.webhook_id)
 Index("ix_delivery_play_id", delivery.c.play_id)
@@ -331,6 +373,7 @@ follow = Table(
     Column("show_key", String(300), primary_key=True),
     Column("show", String(500)),
     Column("ids", Json, nullable=False),
+    Column("state", String(16), nullable=False, server_default="following"),
     Column("followed_at", Utc, nullable=False),
     comment="The shows a person follows, in the built-in TV Time library.",
 )
@@ -346,4 +389,66 @@ tick = Table(
     Column("watched_at", Utc, nullable=False),
     Column("rewatches", Integer, nullable=False, default=0),
     comment="The watched marks of the built-in TV Time library.",
+)
+
+library = Table(
+    "library",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("relation", String(16), primary_key=True),
+    Column("item_key", String(300), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("item", Json, nullable=False),
+    Column("value", Float),
+    Column("at", Utc, nullable=False),
+    comment="What a person has rated, loves, has on the watchlist or owns; value is the rating, 0 to 10.",
+)
+
+household = Table(
+    "household",
+    metadata,
+    id_column(),
+    Column("players", Json, nullable=False),
+    Column("libraries", Json, nullable=False),
+    Column("people", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    comment="What plays there, of somebody here, counts for these people (ids).",
+)
+
+unresolved = Table(
+    "unresolved",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("item", Json, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("candidates", Json),
+    Column("due_at", Utc),
+    Column("created_at", Utc, nullable=False),
+    comment="Items of imported plays that came without an id: asked about, or waiting for a person.",
+)
+Index("ix_unresolved_due_at", unresolved.c.state, unresolved.c.due_at)
+
+edit = Table(
+    "edit",
+    metadata,
+    id_column(),
+    Column("play_id", ForeignKey("play.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("what", String(16), nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Column("by", String(64)),
+    Column("at", Utc, nullable=False),
+    comment="What a person changed about a play by hand.",
+)
+
+episode_list = Table(
+    "episode_list",
+    metadata,
+    Column("show_key", String(300), primary_key=True),
+    Column("via", String(32), nullable=False),
+    Column("episodes", Json, nullable=False),
+    Column("asked_at", Utc, nullable=False),
+    comment="The episodes that a show has, as a lookup gave them.",
 )
