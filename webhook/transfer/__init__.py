@@ -1,0 +1,1 @@
+"""Transfer: history in and out. Imports, exports, catch-up with the media servers, backfill of a tracker."""

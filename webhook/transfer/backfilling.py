@@ -1,0 +1,373 @@
+"""Backfill: a tracker's account is filled from the history with what it lacks, and only that.
+
+What the account holds is read first. The rest goes into the outbox a little at a time, so that what is
+watched meanwhile is told first; the outbox sends it like everything else: in batches, within the
+tracker's limits, once. A kill loses nothing, and a cancelled backfill takes back what has not gone out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import Connection, Row, and_, or_, select
+
+from webhook import clock, history, jobs, outbox
+from webhook.credentials import Credentials
+from webhook.db import Database, Unavailable
+from webhook.event import Action, Event
+from webhook.outbox import Putting
+from webhook.outcome import Park, Snooze, Undelivered
+from webhook.play import Dated, Play, keys, same_viewing
+from webhook.rules import AccountRules, stopped_by
+from webhook.tables import account, delivery, from_ms, job, play, to_ms
+from webhook.trackers import Holds, Tracker
+
+log = structlog.get_logger()
+
+AHEAD = 200
+"""How many of a backfill's deliveries wait in the outbox at once."""
+
+PART = 500
+PAUSE = 1.0
+SHOWN = 50
+
+
+class NoBackfill(Exception):
+    """It cannot be done with this account; the message is for the person."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """What an account holds, found by what its items are known by."""
+
+    times: dict[str, list[datetime | None]] = field(default_factory=lambda: defaultdict(list))
+    count: int = 0
+
+    def holds(self, current: Play) -> bool:
+        """Whether the account has this viewing, under whatever of its ids and with about its date."""
+        at = current.watched_at or current.last_at
+        there = [held for key in keys(current.item) for held in self.times.get(key, ())]
+        if current.dated is Dated.TICKED:
+            return bool(there)
+        return any(held is None or same_viewing(current, held) for held in there) or at in there
+
+
+async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
+    """What the account holds at its service, read page by page; raises Undelivered."""
+    found = Holding()
+    access = await credentials.access(of.id, of.person_id, tracker)
+    if tracker.sign_in != "none" and not access.tokens:
+        raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+    async for held in cast(Holds, tracker).held(access):
+        found.count += 1
+        for key in keys(held.item):
+            found.times[key].append(held.at)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far the history was gone through: the time and the id of the last play."""
+
+    watched_at: datetime
+    play_id: int
+
+    def to_json(self) -> list[int]:
+        return [to_ms(self.watched_at), self.play_id]
+
+    @classmethod
+    def from_json(cls, given: Any) -> Place | None:
+        return cls(from_ms(given[0]), given[1]) if given else None
+
+
+def watched(connection: Connection, tracker: Tracker, person_id: int, after: Place | None) -> list[Row[Any]]:
+    """The next of the person's watched plays that the tracker takes, the oldest first."""
+    wanted = select(play).where(
+        play.c.person_id == person_id,
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+        play.c.kind.in_([kind.value for kind in tracker.kinds]),
+    )
+    if after is not None:
+        later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
+        wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
+    return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(PART)))
+
+
+def told(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
+    """Those of the plays whose mark the account was told of already, or is about to be."""
+    wanted = select(delivery.c.play_id).where(
+        delivery.c.account_id == account_id,
+        delivery.c.mark.is_(True),
+        delivery.c.play_id.in_([row.id for row in rows]),
+        delivery.c.state.in_(("done", "waiting", "parked", "unmatched", "dead")),
+    )
+    return set(connection.execute(wanted).scalars())
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a backfill went through, by what becomes of it."""
+
+    sent: int = 0
+    held: int = 0
+    told: int = 0
+    kept_back: int = 0
+
+    def shown(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def lacking(
+    connection: Connection, of: Row[Any], held: Holding, rows: list[Row[Any]], counts: Counts
+) -> Iterator[tuple[Row[Any], Play]]:
+    """Those of the plays that the account lacks; the others are counted."""
+    known = told(connection, of.id, rows)
+    rules = AccountRules.from_json(of.rules)
+    for row in rows:
+        current = history.from_row(row)
+        if row.id in known:
+            counts.told += 1
+        elif held.holds(current):
+            counts.held += 1
+        elif stopped_by(rules.filters, event_of(current)):
+            counts.kept_back += 1
+        else:
+            counts.sent += 1
+            yield row, current
+
+
+def event_of(current: Play) -> Event:
+    at = current.watched_at or current.last_at
+    return Event(
+        action=Action.WATCHED, item=current.item, at=at, library=current.library, player=current.player
+    )
+
+
+# --- the dry run
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a backfill would send."""
+
+    counts: Counts = field(default_factory=Counts)
+    holds: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    plays: list[dict[str, Any]] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "counts": self.counts.shown(),
+            "holds": self.holds,
+            "first": clock.stamp(self.first),
+            "last": clock.stamp(self.last),
+            "plays": self.plays,
+        }
+
+
+async def preview(database: Database, tracker: Tracker, credentials: Credentials, account_id: int) -> Preview:
+    """What a backfill would send; nothing is sent. Raises NoBackfill and Undelivered."""
+    of = await database.read(lambda connection: backfillable(connection, tracker, account_id))
+    held = await holding(tracker, credentials, of)
+    shown, after = Preview(holds=held.count), None
+    while True:
+        page = await database.read(lambda connection, after=after: look(connection, of, tracker, held, after))  # type: ignore[misc]
+        counts, missing, after = page
+        for name in counts.__slots__:
+            setattr(shown.counts, name, getattr(shown.counts, name) + getattr(counts, name))
+        for row, current in missing:
+            shown.first = shown.first or current.watched_at
+            shown.last = current.watched_at
+            if len(shown.plays) < SHOWN:
+                shown.plays.append(history.described(row, clock.now()))
+        if after is None:
+            return shown
+
+
+def look(
+    connection: Connection, of: Row[Any], tracker: Tracker, held: Holding, after: Place | None
+) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
+    counts = Counts()
+    rows = watched(connection, tracker, of.person_id, after)
+    missing = list(lacking(connection, of, held, rows, counts))
+    return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
+
+
+def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> Row[Any]:
+    """The account, if it can be filled; raises NoBackfill."""
+    of = connection.execute(select(account).where(account.c.id == account_id)).first()
+    if of is None:
+        raise NoBackfill("there is no such account")
+    if not hasattr(tracker, "held"):
+        raise NoBackfill(f"{tracker.label} cannot be asked what it holds, so nothing can be told apart")
+    if Action.WATCHED.value not in of.tells:
+        raise NoBackfill(f"telling {tracker.label} of watched items is switched off for this account")
+    return of
+
+
+# --- at work
+
+
+def begin(connection: Connection, tracker: Tracker, account_id: int, now: datetime) -> int:
+    """The job of a new backfill, or of the one that is under way; raises NoBackfill."""
+    of = backfillable(connection, tracker, account_id)
+    running = jobs.unfinished(connection, jobs.Kind.BACKFILL, account_id=account_id)
+    if running is not None:
+        return int(running.id)
+    return jobs.begin(
+        connection, jobs.Kind.BACKFILL, tracker.name, now, person_id=of.person_id, account_id=account_id,
+        name=of.name,
+    )  # fmt: skip
+
+
+def cancel(connection: Connection, job_id: int, now: datetime) -> int:
+    """Stop a job; what a backfill had put and not sent is taken back, and how many that were."""
+    jobs.finish(connection, job_id, now, jobs.State.CANCELLED)
+    return outbox.withdraw(connection, job_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """One step of a backfill: so many more deliveries of what the account lacks."""
+
+    job_id: int
+    tracker: Tracker
+    held: Holding
+
+
+def feed(connection: Connection, waiting: list[Feeding]) -> list[str]:
+    return [feed_one(connection, feeding) for feeding in waiting]
+
+
+def feed_one(connection: Connection, feeding: Feeding) -> str:
+    """Put the next deliveries where there is room for them; the job's state after that."""
+    row = jobs.by_id(connection, feeding.job_id)
+    now = clock.now()
+    if row is None or row.state != jobs.State.RUNNING.value:
+        return "ended"
+    states = outbox.of_job(connection, row.id)
+    room = AHEAD - states.get("waiting", 0) - states.get("parked", 0)
+    cursor = row.cursor or {}
+    counts = Counts(**cursor.get("counts", {}))
+    if cursor.get("whole"):
+        if not states.get("waiting") and not states.get("parked"):
+            jobs.step(connection, row.id, cursor, {**counts.shown(), **states}, now)
+            jobs.finish(connection, row.id, now)
+            return "ended"
+    elif room > 0:
+        cursor = fill(connection, feeding, row, Place.from_json(cursor.get("after")), counts, room)
+    jobs.step(connection, row.id, cursor, {**counts.shown(), **outbox.of_job(connection, row.id)}, now)
+    return "full" if cursor.get("whole") or room <= 0 else "more"
+
+
+def fill(
+    connection: Connection, feeding: Feeding, row: Row[Any], after: Place | None, counts: Counts, room: int
+) -> dict[str, Any]:
+    """Put up to so many deliveries; how far the history was gone through."""
+    of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
+    rows = watched(connection, feeding.tracker, of.person_id, after)
+    action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
+    missing = lacking(connection, of, feeding.held, rows, counts)
+    for gone, (played, current) in enumerate(missing, 1):
+        outbox.put(connection, putting(connection, of, played, current, action, row.id), clock.now())
+        if gone >= room:
+            return {"after": Place(played.watched_at, played.id).to_json(), "counts": counts.shown()}
+    if not rows:
+        last = None if after is None else after.to_json()
+        return {"after": last, "counts": counts.shown(), "whole": True}
+    return {"after": Place(rows[-1].watched_at, rows[-1].id).to_json(), "counts": counts.shown()}
+
+
+def putting(
+    connection: Connection, of: Row[Any], row: Row[Any], current: Play, action: Action, job_id: int
+) -> Putting:
+    at = current.watched_at or current.last_at
+    rewatch = history.earlier(connection, of.person_id, keys(current.item), row.id, at)
+    details: Mapping[str, Any] = {
+        "duration_ms": current.duration_ms,
+        "started_at": to_ms(current.started_at),
+        "rewatch": rewatch,
+    }
+    return Putting(
+        account_id=of.id, action=action, key=f"watched:{row.id}", item=current.item, at=at, mark=True,
+        play_id=row.id, job_id=job_id, details=details,
+    )  # fmt: skip
+
+
+class Backfills:
+    """Carries on every backfill that is under way, in the service's own time."""
+
+    def __init__(
+        self,
+        database: Database,
+        trackers: Mapping[str, Tracker],
+        credentials: Credentials,
+        told: asyncio.Event,
+    ) -> None:
+        self.database = database
+        self.trackers = trackers
+        self.credentials = credentials
+        self.told = told
+        self.held: dict[int, Holding] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        never = asyncio.Event()
+        while not stop.is_set():
+            try:
+                busy = await self.once()
+            except Unavailable as error:
+                log.warning("The database cannot be used now; backfills wait.", why=str(error))
+                busy = False
+            if not busy:
+                await clock.awaken(never, stop, PAUSE)
+
+    async def once(self) -> bool:
+        """One step of each backfill; whether any has more to put at once."""
+        rows = await self.database.read(under_way)
+        self.held = {job_id: held for job_id, held in self.held.items() if job_id in {row.id for row in rows}}
+        states = [await self.step(row) for row in rows if row.what in self.trackers]
+        return "more" in states
+
+    async def step(self, row: Row[Any]) -> str:
+        tracker = self.trackers[row.what]
+        try:
+            if row.id not in self.held:
+                of = await self.database.read(
+                    lambda connection: backfillable(connection, tracker, row.account_id)
+                )
+                self.held[row.id] = await holding(tracker, self.credentials, of)
+        except (Undelivered, NoBackfill) as error:
+            return await self.broken(row, error)
+        state = await self.database.write(feed, Feeding(row.id, tracker, self.held[row.id]))
+        self.told.set()
+        return state
+
+    async def broken(self, row: Row[Any], error: Exception) -> str:
+        """What cannot be read now is read later; what a person must mend ends the backfill."""
+        log.warning("A backfill could not read what the account holds.", job=row.id, why=str(error))
+        fatal = isinstance(error, NoBackfill) or (isinstance(error, Snooze) and error.park is not None)
+        await self.database.write(note_trouble, (row.id, str(error), fatal))
+        return "waits"
+
+
+def under_way(connection: Connection) -> list[Row[Any]]:
+    mine = (job.c.kind == jobs.Kind.BACKFILL.value, job.c.state == jobs.State.RUNNING.value)
+    return list(connection.execute(select(job).where(*mine).order_by(job.c.id)))
+
+
+def note_trouble(connection: Connection, waiting: list[tuple[int, str, bool]]) -> list[None]:
+    for job_id, error, fatal in waiting:
+        if fatal:
+            jobs.finish(connection, job_id, clock.now(), jobs.State.FAILED, error)
+        else:
+            jobs.trouble(connection, job_id, error, clock.now())
+    return [None] * len(waiting)
