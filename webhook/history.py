@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
+from webhook.clock import stamp
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
-from webhook.play import VIEWING, Change, Dated, Play, State, advance, closed, keys, over, same_item
-from webhook.tables import follow, play, play_key, tick
+from webhook.play import (
+    VIEWING,
+    Change,
+    Dated,
+    Play,
+    State,
+    advance,
+    closed,
+    keys,
+    opened,
+    over,
+    same_item,
+    same_viewing,
+)
+from webhook.tables import Utc, follow, play, play_key, tick
+from webhook.trackers import Held
 
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
 NEAREST = 6
+PAGE = 500
 
 
 def apply(
@@ -24,6 +41,8 @@ def apply(
     """What the event does to the person's plays, stored; the change and the play's id."""
     if event.action not in VIEWING:
         return None, None
+    if event.recorded:
+        return record(connection, person_id, event, source)
     before_id, before = find(connection, person_id, event) or (None, None)
     change = advance(before, event, mark, source)
     if change is None:
@@ -35,13 +54,47 @@ def apply(
     return replace(change, play=current), play_id
 
 
+def record(
+    connection: Connection, person_id: int, event: Event, source: str
+) -> tuple[Change | None, int | None]:
+    """What a record of the past adds: nothing where the play is known, its mark where that is missing."""
+    play_id, known = recorded(connection, person_id, event) or (None, None)
+    if known is not None and (known.watched_at is not None or event.action is not Action.WATCHED):
+        return None, play_id
+    values = replace(known, item=richer(known.item, event.item)) if known else opened(None, event, source)
+    marked = replace(
+        values,
+        state=State.STOPPED,
+        watched_at=event.at,
+        manual=event.manual,
+        duration_ms=values.duration_ms or event.duration_ms,
+    )
+    made = save(connection, person_id, marked, play_id)
+    remember(connection, person_id, made, keys(event.item, event.server, event.item_key))
+    return Change(play=marked, anew=known is None, finished=True), made
+
+
+def recorded(connection: Connection, person_id: int, event: Event) -> tuple[int, Play] | None:
+    """The play that a record of the past speaks of, removed ones included, or None."""
+    known = keys(event.item, event.server, event.item_key)
+    if not known:
+        return None
+    wanted = {"person": person_id, "keys": list(known)}
+    for row in connection.execute(OF_ITEM, wanted):
+        found = from_row(row)
+        if same_item(found.item, event.item) and same_viewing(found, event.at):
+            return row.id, found
+    return None
+
+
 # Built once: putting a statement together costs more than running it.
 KNOWN = select(play_key.c.play_id).where(
     play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True))
 )
+OF_ITEM = select(play).where(play.c.id.in_(KNOWN)).order_by(play.c.started_at.desc(), play.c.id.desc())
 FIND = (
     select(play)
-    .where(play.c.id.in_(KNOWN))
+    .where(play.c.id.in_(KNOWN), play.c.removed_at.is_(None))
     .order_by(play.c.started_at.desc(), play.c.id.desc())
     .limit(NEAREST)
 )
@@ -49,9 +102,10 @@ EARLIER = (
     select(play.c.id)
     .where(
         play.c.id.in_(KNOWN),
-        play.c.id < bindparam("play"),
-        play.c.watched_at.is_not(None),
+        play.c.id != bindparam("play"),
+        play.c.watched_at < bindparam("at", type_=Utc),
         play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
     )
     .limit(1)
 )
@@ -150,9 +204,11 @@ def close(connection: Connection, row: Row[Any], mark: float) -> tuple[int, Chan
     return row.id, change
 
 
-def earlier(connection: Connection, person_id: int, known: Collection[str], play_id: int) -> bool:
+def earlier(
+    connection: Connection, person_id: int, known: Collection[str], play_id: int, at: datetime
+) -> bool:
     """Whether the person had watched this item before this play: then it is a rewatch."""
-    wanted = {"person": person_id, "keys": list(known), "play": play_id}
+    wanted = {"person": person_id, "keys": list(known), "play": play_id, "at": at}
     return connection.execute(EARLIER, wanted).first() is not None
 
 
@@ -178,16 +234,12 @@ def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any
         "progress": current.percent(now),
         "estimated": current.estimated or current.state is State.PLAYING,
         "manual": current.manual,
+        "dated": current.dated.value,
         "source": current.source,
         "server": current.server,
         "player": current.player,
         "library": current.library,
     }
-
-
-def stamp(moment: datetime | None) -> str | None:
-    """A time as the API writes it: ISO 8601, UTC, milliseconds, Z."""
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- the built-in TV Time library
@@ -205,6 +257,26 @@ class Shelf:
 
     async def unmark(self, item: Item) -> str:
         return await self.database.write(unmarked, (self.person_id, item))
+
+    async def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+        """Every mark, with the time of its last viewing."""
+        after: str | None = ""
+        while after is not None:
+            rows = await self.database.read(
+                partial(ticked, person_id=self.person_id, since=since, after=after)
+            )
+            for row in rows:
+                yield Held(item=item_from_json(row.item), at=row.watched_at)
+            after = rows[-1].item_key if len(rows) == PAGE else None
+
+
+def ticked(connection: Connection, person_id: int, since: datetime | None, after: str) -> list[Row[Any]]:
+    """A page of the marks, in the order of their keys."""
+    found = select(tick.c.item_key, tick.c.item, tick.c.watched_at)
+    found = found.where(tick.c.person_id == person_id, tick.c.item_key > after)
+    if since is not None:
+        found = found.where(tick.c.watched_at >= since)
+    return list(connection.execute(found.order_by(tick.c.item_key).limit(PAGE)))
 
 
 def marked(connection: Connection, wanted: list[tuple[int, Item, datetime, bool]]) -> list[str]:

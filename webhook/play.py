@@ -25,6 +25,9 @@ REWATCH = timedelta(hours=4)
 SEEK = 5.0
 """Percentage points by which a position must differ from the estimate to be told as a seek."""
 
+SAME_DAY = timedelta(hours=18)
+"""How far from noon (UTC) a viewing may lie of which another record knows only the day."""
+
 LOST = timedelta(hours=4)
 """A playing play of unknown duration of which nothing was heard for so long is over."""
 
@@ -364,6 +367,28 @@ def title_keys(item: Item) -> Iterator[str]:
 def folded(title: str) -> str:
     """A title without case, blanks and punctuation."""
     return "".join(letter for letter in title.casefold() if letter.isalnum()) or title.casefold()
+
+
+def same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> bool:
+    """Whether a viewing that another record dates so is this play.
+
+    What was only ticked was seen at any time before: it is any earlier viewing that is known.
+    """
+    slack = slack_of(play, dated)
+    latest = max(play.last_at, play.watched_at or play.last_at)
+    if dated is Dated.TICKED:
+        return play.started_at <= at + slack
+    if play.dated is Dated.TICKED:
+        return at <= latest + slack
+    return play.started_at - slack <= at <= latest + slack
+
+
+def slack_of(play: Play, dated: Dated) -> timedelta:
+    if Dated.DAY in (dated, play.dated):
+        return SAME_DAY
+    if play.item.kind is Kind.TRACK:
+        return timedelta(milliseconds=play.duration_ms / 2) if play.duration_ms else TWINS
+    return REWATCH
 
 
 def same_item(one: Item, other: Item) -> bool:

@@ -1,0 +1,215 @@
+"""Edits: what a person changes about their history by hand, undone and told anew at the trackers.
+
+Only what we created is undone: the delivery of the mark names it. What has not gone out yet is taken
+back. Every edit is kept with what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from webhook import history, outbox
+from webhook.clock import stamp
+from webhook.db import fresh_ids
+from webhook.event import Action, Item, item_from_json, item_to_json
+from webhook.outbox import Putting
+from webhook.play import Dated, State, keys
+from webhook.tables import account, delivery, edit, play, play_key, to_ms
+
+CAN_UNDO = "watched marks cannot be taken back there"
+
+Can = Mapping[str, Collection[Action]]
+"""What each tracker can be told at all, by its name."""
+
+
+class NoEdit(Exception):
+    """It cannot be changed so; the message is for the person."""
+
+
+def remove(connection: Connection, play_id: int, can: Can, by: str | None, now: datetime) -> dict[str, Any]:
+    """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
+    row = whole(connection, play_id)
+    made = note(connection, row, "removed", None, by, now)
+    undone = undo(connection, row, made, can, now)
+    values = {"removed_at": now, "state": State.STOPPED.value}
+    connection.execute(update(play).where(play.c.id == play_id).values(values))
+    return {"edit": made, "undone": undone}
+
+
+def redate(
+    connection: Connection, play_id: int, at: datetime, can: Can, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Say when it was watched; the trackers that were told are told anew."""
+    row = whole(connection, play_id)
+    if at > now + timedelta(days=1):
+        raise NoEdit("that date lies in the future")
+    if row.watched_at is None:
+        raise NoEdit("it is not watched, so there is no date to change")
+    moved = at - row.watched_at
+    changed = {
+        "watched_at": at,
+        "started_at": row.started_at + moved,
+        "last_at": row.last_at + moved,
+        "dated": Dated.EXACT.value,
+    }
+    return change(connection, row, changed, "redated", can, by, now)
+
+
+def correct(
+    connection: Connection, play_id: int, item: Item, can: Can, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Say which item it was; the trackers that were told are told anew."""
+    row = whole(connection, play_id)
+    changed = {"item": item_to_json(item), "kind": item.kind.value}
+    done = change(connection, row, changed, "corrected", can, by, now)
+    connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
+    history.remember(connection, row.person_id, play_id, keys(item))
+    return done
+
+
+def merge(
+    connection: Connection, play_id: int, other_id: int, can: Can, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
+    if play_id == other_id:
+        raise NoEdit("a play cannot be merged with itself")
+    row, other = whole(connection, play_id), whole(connection, other_id)
+    if row.person_id != other.person_id:
+        raise NoEdit("the two plays are of different people")
+    if row.kind != other.kind:
+        raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
+    known, told = item_from_json(row.item), item_from_json(other.item)
+    values = {"item": item_to_json(history.richer(told, known))}
+    if row.watched_at is None:
+        values |= {"watched_at": other.watched_at, "dated": other.dated}
+    made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
+    connection.execute(update(play).where(play.c.id == play_id).values(values))
+    history.remember(connection, row.person_id, play_id, keys(told))
+    undone = remove(connection, other_id, can, by, now)["undone"]
+    return {"edit": made, "undone": undone}
+
+
+def change(
+    connection: Connection,
+    row: Row[Any],
+    changed: Mapping[str, Any],
+    what: str,
+    can: Can,
+    by: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    after = {name: jsoned(value) for name, value in changed.items()}
+    made = note(connection, row, what, after, by, now)
+    undone = undo(connection, row, made, can, now)
+    connection.execute(update(play).where(play.c.id == row.id).values(changed))
+    again = tell_again(connection, whole(connection, row.id), undone, made, can, now)
+    return {"edit": made, "undone": undone, "told": again}
+
+
+# --- the trackers
+
+
+def undo(connection: Connection, row: Row[Any], edit_id: int, can: Can, now: datetime) -> list[str]:
+    """Take the play's marks back; the trackers that had been told of it, or were about to be."""
+    wanted = (
+        select(delivery, account.c.tracker)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(delivery.c.play_id == row.id, delivery.c.mark.is_(True))
+    )
+    found = []
+    for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
+        if mark.state == "done" or mark.claimed or mark.unsure:
+            take_back(connection, row, mark, edit_id, can, now)
+        elif mark.state in ("waiting", "parked", "unmatched", "dead"):
+            outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
+        else:
+            continue
+        outbox.release_key(connection, mark.id, edit_id)
+        found.append(str(mark.tracker))
+    return list(dict.fromkeys(found))
+
+
+def take_back(
+    connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, can: Can, now: datetime
+) -> None:
+    able = Action.UNWATCHED in can.get(mark.tracker, ())
+    undoing = Putting(
+        account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
+        item=item_from_json(mark.item), at=mark.happened_at, due=now, play_id=row.id,
+        skipped=None if able else CAN_UNDO, details={"remote_id": mark.remote_id},
+    )  # fmt: skip
+    outbox.put(connection, undoing, now)
+
+
+def tell_again(
+    connection: Connection, row: Row[Any], trackers: Collection[str], edit_id: int, can: Can, now: datetime
+) -> list[str]:
+    """Tell those trackers of the play as it is now, after what was there is taken back."""
+    current = history.from_row(row)
+    accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(trackers))
+    told = []
+    for of in connection.execute(accounts).all():
+        able = can.get(of.tracker, ())
+        if Action.UNWATCHED not in able or current.watched_at is None:
+            continue  # what cannot be taken back there would stand there twice
+        rewatch = history.earlier(connection, row.person_id, keys(current.item), row.id, current.watched_at)
+        details = {"duration_ms": current.duration_ms, "started_at": to_ms(current.started_at)}
+        telling = Putting(
+            account_id=of.id, action=Action.STOP if Action.STOP in able else Action.WATCHED,
+            key=f"watched:{row.id}", item=current.item, at=current.watched_at, due=now, mark=True,
+            play_id=row.id, details={**details, "rewatch": rewatch},
+        )  # fmt: skip
+        outbox.put(connection, telling, now)
+        told.append(str(of.tracker))
+    return told
+
+
+# --- the edits themselves
+
+
+def whole(connection: Connection, play_id: int) -> Row[Any]:
+    row = connection.execute(select(play).where(play.c.id == play_id, play.c.removed_at.is_(None))).first()
+    if row is None:
+        raise NoEdit(f"there is no play {play_id}")
+    return row
+
+
+def note(
+    connection: Connection,
+    row: Row[Any],
+    what: str,
+    after: Mapping[str, Any] | None,
+    by: str | None,
+    now: datetime,
+) -> int:
+    (made,) = fresh_ids(connection, edit, 1)
+    values = {"id": made, "play_id": row.id, "what": what, "before": shown_of(row), "after": after}
+    connection.execute(insert(edit), {**values, "by": by, "at": now})
+    return made
+
+
+def shown_of(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "item": row.item,
+        "watched_at": stamp(row.watched_at),
+        "started_at": stamp(row.started_at),
+        "dated": row.dated,
+    }
+
+
+def jsoned(value: Any) -> Any:
+    return stamp(value) if isinstance(value, datetime) else value
+
+
+def of_play(connection: Connection, play_id: int) -> list[dict[str, Any]]:
+    """The edits of a play, the oldest first, as the API gives them."""
+    rows = connection.execute(select(edit).where(edit.c.play_id == play_id).order_by(edit.c.id))
+    return [
+        {"id": row.id, "what": row.what, "before": row.before, "after": row.after, "by": row.by,
+         "at": stamp(row.at)}
+        for row in rows
+    ]  # fmt: skip
