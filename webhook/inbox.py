@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+import orjson
 from sqlalchemy import Connection, update
 
 from webhook.db import Database, driver, fresh_ids
+from webhook.event import Event, event_to_json
 from webhook.tables import to_ms, webhook
 
 
@@ -24,6 +26,26 @@ class Received:
     raw: bytes
     state: str = "received"
     reason: str | None = None
+
+
+EVENT = "application/vnd.watchmark.event+json"
+"""The content type of what did not come as a sender's webhook: an event of ours, found or told elsewhere."""
+
+CATCH_UP = "catch-up"
+
+
+def of_event(source: str, event: Event, now: datetime, by: str, token_id: int | None = None) -> Received:
+    """An event as it is kept, so that it goes the way of every webhook. `by` says who made it known."""
+    raw = orjson.dumps(event_to_json(event))
+    return Received(
+        source=source, token_id=token_id, received_at=now, content_type=f"{EVENT}; by={by}", raw=raw
+    )
+
+
+def told_by(content_type: str | None) -> str | None:
+    """Who made an event of ours known; None where it is a sender's own webhook."""
+    kind, _, by = (content_type or "").partition("; by=")
+    return by if kind == EVENT else None
 
 
 class Inbox:

@@ -17,9 +17,11 @@ import structlog
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhook import clock, history, household, outbox, people
+from webhook import clock, history, household, library, outbox, people
+from webhook.clock import stamp
 from webhook.db import Database, Unavailable
-from webhook.event import Action, Event, Ignored, Unreadable, item_to_json
+from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
+from webhook.inbox import told_by
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
 from webhook.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
@@ -136,7 +138,12 @@ class Interpreter:
         if row.raw is None:
             raise Unreadable("its raw body was pruned, so it cannot be read again")
         try:
-            read = self.read(row.source, orjson.loads(row.raw), row.received_at)
+            payload = orjson.loads(row.raw)
+            read: list[Event] | Ignored = (
+                [event_from_json(payload)]
+                if told_by(row.content_type)
+                else self.read(row.source, payload, row.received_at)
+            )
         except (Unreadable, orjson.JSONDecodeError) as error:
             return Verdict("quarantined", str(error))
         if isinstance(read, Ignored):
@@ -183,6 +190,7 @@ class Interpreter:
     def once(self, hearing: Hearing, event: Event, number: int, touched: Collection[int]) -> int | None:
         """Apply one event; the play it belongs to."""
         connection, person_id = hearing.connection, hearing.person_id
+        library.apply(connection, person_id, event)
         change, play_id = history.apply(connection, person_id, event, hearing.source, self.mark)
         besides = [*touched, play_id or 0]
         for other_id, over in history.displaced(connection, person_id, event, self.mark, besides):
@@ -295,7 +303,10 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
     known = {"progress": play.percent(event.at), "estimated": play.estimated, "duration_ms": play.duration_ms}
     known["started_at"] = to_ms(play.started_at)
     if change.finished and play_id is not None:
-        known["rewatch"] = history.earlier(hearing.connection, hearing.person_id, keys(play.item), play_id)
+        at = play.watched_at or event.at
+        known["rewatch"] = history.earlier(
+            hearing.connection, hearing.person_id, keys(play.item), play_id, at
+        )
     return known
 
 
@@ -320,7 +331,7 @@ def meant(event: Event) -> dict[str, Any]:
         "progress": event.percent,
         "completed": event.completed,
         "rating": event.rating,
-        "at": history.stamp(event.at),
+        "at": stamp(event.at),
         "user": event.user,
         "server": event.server,
         "server_name": event.server_name,

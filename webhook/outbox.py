@@ -43,7 +43,10 @@ STUCK = ("unmatched", "parked", "dead", "skipped", "expired")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Putting:
-    """A delivery to be put. The same account and key are put once, however often it is asked."""
+    """A delivery to be put. The same account and key are put once, however often it is asked.
+
+    It is due when it happened, so that a lane's deliveries go out in that order, unless `due` says else.
+    """
 
     account_id: int
     action: Action
@@ -53,7 +56,9 @@ class Putting:
     mark: bool = False
     webhook_id: int | None = None
     play_id: int | None = None
+    job_id: int | None = None
     skipped: str | None = None
+    due: datetime | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -78,7 +83,7 @@ def put(connection: Connection, putting: Putting, now: datetime) -> int:
         select(account.c.parked).where(account.c.id == putting.account_id)
     ).scalar_one()
     (made,) = fresh_ids(connection, delivery, 1)
-    due = min(putting.at, now)
+    due = putting.due or min(putting.at, now)
     state = "skipped" if putting.skipped else "parked" if parked else "waiting"
     values = {
         "id": made,
@@ -93,6 +98,7 @@ def put(connection: Connection, putting: Putting, now: datetime) -> int:
         "details": dict(putting.details),
         "state": state,
         "reason": putting.skipped or parked,
+        "job_id": putting.job_id,
         "due_at": due,
         "created_at": now,
     }
@@ -108,7 +114,8 @@ def put_again(connection: Connection, row: Row[Any], putting: Putting, now: date
     was_skipped = row.state == "skipped" and not putting.skipped
     better = row.state == "unmatched" and row.item != item_to_json(putting.item)
     if was_skipped or better:
-        values = {"item": item_to_json(putting.item), "details": dict(putting.details)}
+        values: dict[str, Any] = {"item": item_to_json(putting.item), "details": dict(putting.details)}
+        values["job_id"] = putting.job_id or row.job_id
         connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
         revive(connection, [row.id], now)
     return int(row.id)
@@ -483,6 +490,34 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
         )
         call(connection, {row.account_id for row in rows}, now, now)
     return len(again)
+
+
+def supersede_one(connection: Connection, delivery_id: int, why: str, now: datetime) -> None:
+    values = {"state": "superseded", "reason": why, "settled_at": now}
+    connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
+
+
+def release_key(connection: Connection, delivery_id: int, edit_id: int) -> None:
+    """Let the same be told again: the key of a mark that was taken back is consumed no longer."""
+    was = delivery.c.key.concat(f":before-edit-{edit_id}")
+    connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(key=was))
+
+
+def withdraw(connection: Connection, job_id: int, now: datetime) -> int:
+    """Take back what a job has put and nobody has claimed; how many that were."""
+    mine = and_(
+        delivery.c.job_id == job_id,
+        delivery.c.state.in_(("waiting", "parked", "unmatched")),
+        delivery.c.claimed.is_(False),
+    )
+    values = {"state": "superseded", "reason": "its backfill was cancelled", "settled_at": now}
+    return connection.execute(update(delivery).where(mine).values(values)).rowcount
+
+
+def of_job(connection: Connection, job_id: int) -> dict[str, int]:
+    """How many of a job's deliveries there are in each state."""
+    wanted = select(delivery.c.state, func.count()).where(delivery.c.job_id == job_id)
+    return {row[0]: row[1] for row in connection.execute(wanted.group_by(delivery.c.state))}
 
 
 def expire(connection: Connection, now: datetime) -> int:

@@ -130,6 +130,21 @@ def claims(connection: Connection, source: str, event: Event) -> int | None:
     ).scalar()
 
 
+def claimer(connection: Connection, source: str, event: Event) -> int | None:
+    """Who claims the event's user, by this server or on any; None where nobody does."""
+    if not event.user:
+        return None
+    key = {
+        "of_source": source,
+        "of_server": (event.server or "")[:200],
+        "of_user": event.user.casefold()[:200],
+    }
+    row = connection.execute(SEEN, key).first()
+    if row is not None and row.person_id is not None:
+        return int(row.person_id)
+    return claims(connection, source, event)
+
+
 def nobody_claims(connection: Connection) -> bool:
     return (
         connection.execute(select(identity.c.id).where(identity.c.person_id.is_not(None)).limit(1)).first()
