@@ -18,7 +18,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree
@@ -35,6 +35,7 @@ Said = dict[str, str]
 Handler = Callable[["Ask"], Element | None]
 
 MOST = 50
+LARGEST_PAGE = 200
 FIELDS = ("artist", "track", "album", "albumArtist", "timestamp")
 KEPT = (*FIELDS, "trackNumber", "duration", "mbid", "context", "streamId", "chosenByUser")
 FORM = "application/x-www-form-urlencoded"
@@ -233,6 +234,7 @@ class LastFM(Fake):
             "auth.getToken": (self.get_token, False, False),
             "auth.getSession": (self.get_session, False, False),
             "user.getInfo": (self.get_info, True, False),
+            "user.getRecentTracks": (self.get_recent_tracks, False, False),
             "track.updateNowPlaying": (self.update_now_playing, True, True),
             "track.scrobble": (self.scrobble, True, True),
             "track.love": (self.love, True, True),
@@ -273,6 +275,20 @@ class LastFM(Fake):
     def get_info(self, ask: Ask) -> Element:
         plays = str(len(ask.whose.scrobbles))
         return tree("user", leaf("name", ask.whose.name), leaf("playcount", plays))
+
+    def get_recent_tracks(self, ask: Ask) -> Element:
+        """The newest first; before them, on every page, what is playing now."""
+        user = self.user(ask["user"])
+        first, last = int(ask.said.get("from") or 0), int(ask.said.get("to") or 2**40)
+        found = [one for one in user.scrobbles if first < int(one["timestamp"]) < last]
+        found.sort(key=lambda one: int(one["timestamp"]), reverse=True)
+        limit = min(int(ask.said.get("limit") or 50), LARGEST_PAGE)
+        page = max(int(ask.said.get("page") or 1), 1)
+        now = [] if user.now_playing is None else [played(user.now_playing, nowplaying="true")]
+        rows = [played(one) for one in found[(page - 1) * limit : page * limit]]
+        counts = {"page": page, "perPage": limit, "totalPages": -(-len(found) // limit), "total": len(found)}
+        said = {name: str(count) for name, count in counts.items()}
+        return tree("recenttracks", *now, *rows, user=user.name, **said)
 
     # What is played
 
@@ -376,6 +392,15 @@ def indexed(said: Said) -> list[Said]:
     return ordered
 
 
+def played(track: Said, **attributes: str) -> Element:
+    """A track of the list of recent ones; the one that is playing now has no date."""
+    stamp = track.get("timestamp")
+    at = datetime.fromtimestamp(int(stamp), UTC) if stamp else None
+    date = [leaf("date", f"{at:%d %b %Y, %H:%M}", uts=str(stamp))] if at else []
+    names = [leaf("artist", track["artist"], mbid=""), leaf("name", track["track"]), leaf("mbid", "")]
+    return tree("track", *names, leaf("album", track.get("album", ""), mbid=""), *date, **attributes)
+
+
 # How it is written
 
 
@@ -420,7 +445,9 @@ def as_json(element: Element) -> Any:
     for child in element:
         told.setdefault(child.tag, []).append(as_json(child))
     told = {name: values[0] if len(values) == 1 else values for name, values in told.items()}
-    counts = {name: int(value) for name, value in element.attrib.items()}
+    counts = {
+        name: int(value) if element.tag == "scrobbles" else value for name, value in element.attrib.items()
+    }
     return {**told, "@attr": counts} if counts else told
 
 

@@ -92,6 +92,7 @@ class ListenBrainz(Fake):
     def routes(self) -> list[BaseRoute]:
         signed: list[tuple[str, str, Endpoint]] = [
             ("POST", "/1/submit-listens", self.submit),
+            ("POST", "/1/delete-listen", self.delete),
             ("POST", "/1/feedback/recording-feedback", self.rate),
             ("POST", "/1/latest-import", self.set_latest),
         ]
@@ -215,6 +216,16 @@ class ListenBrainz(Fake):
             if key not in there:
                 user.listens.append(listen)
                 there.add(key)
+
+    async def delete(self, request: Request, user: User) -> Response:
+        said = as_json(await request.body())
+        at, gone = said.get("listened_at"), said.get("recording_msid")
+        if isinstance(at, bool) or not isinstance(at, int):
+            raise Refused("Listen timestamp invalid.")
+        if not is_uuid(gone):
+            raise Refused("Recording MSID format invalid.")
+        user.listens = [one for one in user.listens if (one["listened_at"], msid(one)) != (at, gone)]
+        return JSONResponse({"status": "ok"})
 
     async def rate(self, request: Request, user: User) -> Response:
         said = as_json(await request.body())

@@ -212,6 +212,7 @@ class User:
     playback: dict[str, Json] = field(default_factory=dict)
     ratings: dict[str, Json] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, datetime] = field(default_factory=dict)  # when, by what is on the lists
     watching: Json | None = None
     activities: dict[tuple[str, str], datetime] = field(default_factory=dict)
     posted: datetime | None = None
@@ -497,6 +498,7 @@ class Simkl(Fake):
 
     def touch(self, user: User, entry: Entry, stamp: str, at: datetime | None = None) -> None:
         user.activities[GROUPS[entry.type], stamp] = at or self.clock.now()
+        user.changed[f"{entry.type}:{entry.simkl}"] = self.clock.now()
 
     # Playback
 
@@ -526,13 +528,15 @@ class Simkl(Fake):
         return answer(body)
 
     def all_items(self, ask: Ask) -> Response:
-        """Everything on the lists, or the word `null`."""
+        """Everything on the lists, or what was changed since a time, or the word `null`."""
         wanted, status = ask.path("type"), ask.path("status")
+        since = when(ask.query["date_from"]) if ask.query.get("date_from") else None
         dated = ask.query.get("episode_watched_at") == "yes"
         groups: dict[str, list[Json]] = {}
         for key, on in ask.user.lists.items():
             entry = self.entry(key)
-            if status in (None, on) and wanted in (None, LISTED[entry.type]):
+            late = since is None or ask.user.changed.get(key, since) >= since
+            if late and status in (None, on) and wanted in (None, LISTED[entry.type]):
                 row = self.listed(ask.user, entry, on, full="extended" in ask.query, dated=dated)
                 groups.setdefault(LISTED[entry.type], []).append(row)
         return JSONResponse(groups or None)
@@ -550,7 +554,7 @@ class Simkl(Fake):
         if entry.type == "movie":
             return {**row, "movie": entry.wire()}
         row |= {"user_rated_at": rated.get("rated_at"), "watched_episodes_count": len(plays)}
-        row["show"] = entry.wire()
+        row |= {"show": entry.wire(), **({"anime_type": "tv"} if entry.type == "anime" else {})}
         return {**row, "seasons": seasons(entry, plays, dated=dated)} if full else row
 
     def add_history(self, ask: Ask) -> Response:

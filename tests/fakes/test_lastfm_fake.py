@@ -237,6 +237,29 @@ def test_now_playing_is_not_a_scrobble(client: Client, fake: LastFM) -> None:
     assert fake.user("anna").scrobbles == []
 
 
+def test_recent_tracks_come_newest_first_in_pages_behind_what_plays_now(client: Client) -> None:
+    client.scrobble(*(played(number) for number in range(5)))
+    client("track.updateNowPlaying", **SONG)
+    asked: dict[str, Any] = {"user": "anna", "limit": 2, "from": PLAYED, "sk": None}
+
+    first, last = (
+        client("user.getRecentTracks", page=page, **asked).json()["recenttracks"] for page in (1, 2)
+    )
+
+    assert first["@attr"] == {"user": "anna", "page": "1", "perPage": "2", "totalPages": "2", "total": "4"}
+    assert [row["name"] for row in first["track"]] == ["Some Resolve", "t4", "t3"]
+    assert first["track"][0]["@attr"] == {"nowplaying": "true"}
+    assert "date" not in first["track"][0]
+    assert first["track"][1]["date"]["uts"] == str(PLAYED + 4)
+    assert [row["name"] for row in last["track"]] == ["Some Resolve", "t2", "t1"]
+
+
+def test_a_single_recent_track_is_an_object(client: Client) -> None:
+    client.scrobble(played())
+
+    assert client("user.getRecentTracks", user="anna").json()["recenttracks"]["track"]["name"] == "t0"
+
+
 # As pylast sees it
 
 
@@ -274,6 +297,10 @@ def test_pylast_plays_scrobbles_and_loves(network: tuple[Any, LastFM]) -> None:
     client.scrobble_many(many)
     client.get_track("Röyksopp", "Some Resolve").love()
 
+    recent = client.get_user("anna").get_recent_tracks(limit=None)
+    assert [int(one.timestamp) for one in recent] == [PLAYED + number for number in range(59, -1, -1)] + [
+        PLAYED - 500
+    ]
     anna = fake.user("anna")
     assert anna.now_playing == {**SONG, "duration": "402"}
     assert len(anna.scrobbles) == 61

@@ -190,6 +190,26 @@ def test_a_recording_is_found_loved_and_no_longer_loved(client: Client, fake: Li
     assert client.http.post(feedback, json={"recording_mbid": MBID, "score": 5}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("at", "msid"), [(PLAYED + 1, None), (PLAYED, MBID), (str(PLAYED), None), (PLAYED, "some")]
+)
+def test_only_the_listen_that_is_named_is_deleted(
+    client: Client, fake: ListenBrainz, at: Any, msid: str | None
+) -> None:
+    client.submit("single", listen())
+    (kept,) = client.http.get("/1/user/anna/listens").json()["payload"]["listens"]
+    named = {"listened_at": at, "recording_msid": msid or kept["recording_msid"]}
+
+    answer = client.http.post("/1/delete-listen", json=named)
+
+    assert answer.status_code == (200 if isinstance(at, int) and msid != "some" else 400)
+    assert len(fake.user("anna").listens) == 1
+    client.http.post(
+        "/1/delete-listen", json={**named, "listened_at": PLAYED, "recording_msid": kept["recording_msid"]}
+    )
+    assert fake.user("anna").listens == []
+
+
 def test_the_latest_import_is_kept(client: Client) -> None:
     client.http.post("/1/latest-import", json={"ts": PLAYED})
 
@@ -227,6 +247,10 @@ def test_liblistenbrainz_signs_in_listens_and_loves(secure: tuple[str, ListenBra
         PLAYED, PLAYED - 1000, PLAYED - 2000, PLAYED - 3000,
     ]  # fmt: skip
     assert fake.user("anna").feedback == {MBID: 1}
+
+    client.delete_listen(client.get_listens("anna", max_ts=PLAYED - 1000)[0])
+
+    assert [one.listened_at for one in client.get_listens("anna")] == [PLAYED, PLAYED - 1000, PLAYED - 3000]
 
 
 def test_liblistenbrainz_is_told_of_a_token_that_is_nobody_s(secure: tuple[str, ListenBrainz]) -> None:

@@ -396,6 +396,17 @@ def test_all_items_is_null_until_there_is_one(client: Client) -> None:
     assert client("GET", "/sync/all-items/movies/dropped").json() is None
 
 
+def test_all_items_since_a_time_are_those_that_changed(client: Client, fake: Simkl) -> None:
+    client.scrobble("stop", 90)
+    fake.clock.advance(60)
+    client.scrobble("stop", 90, PILOT)
+
+    later = client("GET", "/sync/all-items", date_from="2026-11-22T20:15:40Z").json()
+
+    assert list(later) == ["shows"]
+    assert client("GET", "/sync/all-items", date_from="2026-11-22T21:00:00Z").json() is None
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_activities_move_with_a_mark(client: Client, fake: Simkl, method: str) -> None:
     before = client(method, "/sync/activities").json()

@@ -1,0 +1,182 @@
+"""A Plex Media Server on loopback, as far as it is asked for what was played.
+
+https://www.plexopedia.com/plex-media-server/api/server/session-history/
+
+`python -m tests.fakes.plex_server --port 0` runs it alone, empty. Items are described as in the Metadata
+of Plex's webhooks; everything is answered in XML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ._server import Fake, main
+
+Json = dict[str, Any]
+
+PAGE = 50
+IN_HISTORY = (
+    *("key", "ratingKey", "librarySectionID", "parentKey", "grandparentKey", "title", "grandparentTitle"),
+    *("type", "index", "parentIndex", "originallyAvailableAt"),
+)
+"""What the history itself keeps of an item; a deleted one loses its keys."""
+
+KEYS = ("key", "ratingKey", "parentKey", "grandparentKey")
+LISTS = ("Guid", "Genre", "Media", "Role")
+TAGS = {"track": "Track"}
+
+
+@dataclass
+class Switches:
+    """What can be set at `/_control/switches`."""
+
+    token: str = "owner-token"
+    all_or_nothing: bool = False  # whether one missing item makes a whole batch a 404
+
+
+class PlexServer(Fake):
+    """The server. Fill it with `view`, which takes a viewing as the webhook of it tells it."""
+
+    switches: Switches
+
+    def __init__(self, **switches: Any) -> None:
+        super().__init__()
+        self.switches = Switches(**switches)
+        self.name = "Attic"
+        self.machine = "5f" * 20
+        self.accounts = {0: "", 1: "Nora"}
+        self.devices = {1: "Sofa"}
+        self.libraries = {1: "Films", 2: "Series", 3: "Music"}
+        self.items: dict[str, Json] = {}
+        self.history: list[Json] = []
+
+    def state(self) -> Json:
+        return {"accounts": self.accounts, "items": self.items, "history": self.history}
+
+    def view(self, metadata: Mapping[str, Any], at: datetime, *, account: int = 1, device: int = 1) -> Json:
+        """Somebody watches an item to its end."""
+        if "ratingKey" in metadata:
+            self.items[str(metadata["ratingKey"])] = dict(metadata)
+        entry = {name: metadata[name] for name in IN_HISTORY if name in metadata}
+        entry |= {
+            "historyKey": f"/status/sessions/history/{len(self.history) + 1}",
+            "viewedAt": int(at.timestamp()),
+            "accountID": account,
+            "deviceID": device,
+        }
+        self.history.append(entry)
+        return entry
+
+    def delete(self, rating_key: str) -> None:
+        """The item is deleted; the history keeps its titles."""
+        del self.items[rating_key]
+        for entry in self.history:
+            if entry.get("ratingKey") == rating_key:
+                for name in KEYS:
+                    entry.pop(name, None)
+
+    def routes(self) -> list[BaseRoute]:
+        table: list[tuple[str, Callable[[Request], Response]]] = [
+            ("/", self.root),
+            ("/accounts", self.show_accounts),
+            ("/devices", self.show_devices),
+            ("/library/sections", self.show_libraries),
+            ("/library/metadata/{keys}", self.metadata),
+            ("/status/sessions/history/all", self.show_history),
+        ]
+        return [Route(path, self.door(handler)) for path, handler in table]
+
+    def door(self, handler: Callable[[Request], Response]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            given = request.headers.get("x-plex-token") or request.query_params.get("X-Plex-Token")
+            return handler(request) if given == self.switches.token else page(401, "Unauthorized")
+
+        return endpoint
+
+    def root(self, request: Request) -> Response:
+        return container(
+            [], friendlyName=self.name, machineIdentifier=self.machine, myPlexUsername="nora@example.org"
+        )
+
+    def show_accounts(self, request: Request) -> Response:
+        found = [
+            element("Account", {"id": number, "key": f"/accounts/{number}", "name": name})
+            for number, name in self.accounts.items()
+        ]
+        return container(found)
+
+    def show_devices(self, request: Request) -> Response:
+        return container(
+            element("Device", {"id": number, "name": name, "platform": "Linux"})
+            for number, name in self.devices.items()
+        )
+
+    def show_libraries(self, request: Request) -> Response:
+        return container(
+            element("Directory", {"key": number, "title": title}) for number, title in self.libraries.items()
+        )
+
+    def metadata(self, request: Request) -> Response:
+        keys = request.path_params["keys"].split(",")
+        found = [self.items[key] for key in keys if key in self.items]
+        if not found or (self.switches.all_or_nothing and len(found) < len(keys)):
+            return page(404, "Not Found")
+        asked = request.query_params
+        left_out = set(asked.get("excludeElements", "").split(",")) | set(
+            asked.get("excludeFields", "").split(",")
+        )
+        if asked.get("includeGuids") != "1":
+            left_out.add("Guid")
+        return container(described(item, left_out) for item in found)
+
+    def show_history(self, request: Request) -> Response:
+        asked = request.query_params
+        field, _, direction = asked.get("sort", "viewedAt:desc").partition(":")
+        kept = [entry for entry in self.history if entry["viewedAt"] >= int(asked.get("viewedAt>", 0))]
+        kept.sort(key=lambda entry: entry[field], reverse=direction == "desc")
+        start = int(request.headers.get("x-plex-container-start", 0))
+        size = int(request.headers.get("x-plex-container-size", PAGE))
+        shown = [described(entry, set()) for entry in kept[start : start + size]]
+        return container(shown, totalSize=len(kept), offset=start)
+
+
+def described(item: Mapping[str, Any], left_out: set[str]) -> Element:
+    made = element(
+        TAGS.get(item["type"], "Video"),
+        {name: value for name, value in item.items() if name not in (*LISTS, *left_out)},
+    )
+    for name in LISTS:
+        for entry in item.get(name, ()) if name not in left_out else ():
+            SubElement(made, name, {key: str(value) for key, value in entry.items()})
+    return made
+
+
+def element(tag: str, values: Mapping[str, Any]) -> Element:
+    return Element(tag, {name: str(value) for name, value in values.items() if not isinstance(value, list)})
+
+
+def container(found: Iterable[Element], **values: Any) -> Response:
+    inside = list(found)
+    made = element("MediaContainer", {"size": len(inside), **values})
+    made.extend(inside)
+    return Response(tostring(made, encoding="utf-8", xml_declaration=True), media_type="text/xml")
+
+
+def page(status: int, title: str) -> Response:
+    """An error as the server words it, in HTML."""
+    text = (
+        f"<html><head><title>{title}</title></head><body><h1>{status} {title}</h1><br><p>Sorry.</body></html>"
+    )
+    return HTMLResponse(text, status)
+
+
+if __name__ == "__main__":
+    main(PlexServer())

@@ -1,0 +1,38 @@
+"""Emby: https://dev.emby.media/reference/RestAPI.html
+
+It knows the latest play of each item only (see `_mediabrowser`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from webhook.servers._asking import Address, Door
+from webhook.servers._mediabrowser import MediaBrowser
+
+LABEL = "Emby"
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    url: Address = Field(description="Where your Emby is, e.g. http://192.168.1.10:8096")
+    api_key: SecretStr = Field(description="API key, from Emby's dashboard, Advanced, API Keys")
+
+
+def build(settings: Settings, http: httpx.AsyncClient) -> Emby:
+    mend = "Make a new key in Emby's dashboard under Advanced, API Keys, and set it there."
+    door = Door(label=LABEL, name="emby", url=settings.url, key="EMBY_API_KEY", mend=mend)
+    return Emby(http, door, {"X-Emby-Token": settings.api_key.get_secret_value()})
+
+
+class Emby(MediaBrowser):
+    name: ClassVar[str] = "emby"
+    label: ClassVar[str] = LABEL
+    fields: ClassVar[str] = "ProviderIds,ProductionYear,UserDataLastPlayedDate,UserDataPlayCount"
+
+    def items_of(self, user_id: str) -> tuple[str, dict[str, str]]:
+        return f"/Users/{user_id}/Items", {}

@@ -1,0 +1,41 @@
+"""Jellyfin: https://api.jellyfin.org
+
+It knows the latest play of each item only (see `_mediabrowser`); every play is known to its Playback
+Reporting plugin, which is not asked.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from webhook.servers._asking import Address, Door
+from webhook.servers._mediabrowser import MediaBrowser
+
+LABEL = "Jellyfin"
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    url: Address = Field(description="Where your Jellyfin is, e.g. http://192.168.1.10:8096")
+    api_key: SecretStr = Field(description="API key, from Jellyfin's dashboard, Advanced, API Keys")
+
+
+def build(settings: Settings, http: httpx.AsyncClient) -> Jellyfin:
+    mend = "Make a new key in Jellyfin's dashboard under Advanced, API Keys, and set it there."
+    door = Door(label=LABEL, name="jellyfin", url=settings.url, key="JELLYFIN_API_KEY", mend=mend)
+    # Jellyfin 12 no longer reads X-Emby-Token; this form is read by all that came before it as well.
+    key = settings.api_key.get_secret_value()
+    return Jellyfin(http, door, {"Authorization": f'MediaBrowser Token="{key}"'})
+
+
+class Jellyfin(MediaBrowser):
+    name: ClassVar[str] = "jellyfin"
+    label: ClassVar[str] = LABEL
+    fields: ClassVar[str] = "ProviderIds"
+
+    def items_of(self, user_id: str) -> tuple[str, dict[str, str]]:
+        return "/Items", {"userId": user_id}
