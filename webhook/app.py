@@ -17,7 +17,19 @@ from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from webhook import accounts, anime, clock, lookups, outbox, people, remote, schema, sources, trackers
+from webhook import (
+    accounts,
+    anime,
+    clock,
+    lookups,
+    outbox,
+    people,
+    remote,
+    schema,
+    servers,
+    sources,
+    trackers,
+)
 from webhook import settings as environment
 from webhook.body import Form
 from webhook.credentials import Credentials, Seal, seal
@@ -30,9 +42,13 @@ from webhook.lookups import Lookup
 from webhook.notices import Notifier, Watcher
 from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
+from webhook.servers import Server
 from webhook.settings import Environ, Settings
 from webhook.tables import person
 from webhook.trackers import Tracker
+from webhook.transfer.backfilling import Backfills
+from webhook.transfer.catching_up import CatchUp
+from webhook.transfer.resolving import Resolver
 
 log = structlog.get_logger()
 
@@ -47,6 +63,7 @@ class Service:
     seal: Seal
     http: httpx.AsyncClient
     trackers: Mapping[str, Tracker]
+    servers: Mapping[str, Server]
     credentials: Credentials
     identity: Identity
     inbox: Inbox
@@ -54,6 +71,9 @@ class Service:
     receiver: Receiver
     interpreter: Interpreter
     dispatcher: Dispatcher
+    catch_up: CatchUp
+    backfills: Backfills
+    resolver: Resolver
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     started_at: datetime = field(default_factory=clock.now)
@@ -72,6 +92,8 @@ def open_service(environ: Environ) -> Service:
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
     inbox = Inbox(database)
     doorkeeper = Doorkeeper(database)
+    interpreter = Interpreter(database, sources.read, audiences(built), settings.watched_mark)
+    asked = build_servers(environ, http)
     service = Service(
         settings=settings,
         environ=environ,
@@ -79,13 +101,17 @@ def open_service(environ: Environ) -> Service:
         seal=sealed,
         http=http,
         trackers=built,
+        servers=asked,
         credentials=credentials,
         identity=identity,
         inbox=inbox,
         doorkeeper=doorkeeper,
         receiver=Receiver(inbox, doorkeeper, forms(), settings.max_body_bytes),
-        interpreter=Interpreter(database, sources.read, audiences(built), settings.watched_mark),
+        interpreter=interpreter,
         dispatcher=Dispatcher(database, built, credentials, identity),
+        catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
+        backfills=Backfills(database, built, credentials, interpreter.told),
+        resolver=Resolver(database, identity),
     )
     database.do(lambda connection: first_start(connection, service))
     return service
@@ -112,6 +138,16 @@ def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]
     return built
 
 
+def build_servers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
+    """The media servers that are set up to be asked, by name."""
+    built: dict[str, Server] = {}
+    for name, module in servers.modules().items():
+        given = environment.read(module.Settings, f"{name}_", environ)
+        if given is not None:
+            built[name] = module.build(given, http)
+    return built
+
+
 def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     """Every setting there is: heading, prefix, fields; for `.env.example` and the documentation."""
     groups: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
@@ -120,6 +156,8 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     for name, module in lookups.modules().items():
         if name not in trackers.modules():
             groups.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in servers.modules().items():
+        groups.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
     return groups
 
 
@@ -201,7 +239,13 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
     """What is done beside the work: what is old goes, and a person is told when they are needed."""
     settings = service.settings
     pruner = Pruner(service.database, settings.retention_days)
-    tasks = [asyncio.create_task(pruner.run(service.stop), name="pruner")]
+    tasks = [
+        asyncio.create_task(pruner.run(service.stop), name="pruner"),
+        asyncio.create_task(service.backfills.run(service.stop), name="backfills"),
+        asyncio.create_task(service.resolver.run(service.stop), name="resolver"),
+    ]
+    if service.servers:
+        tasks.append(asyncio.create_task(service.catch_up.run(service.stop), name="catch-up"))
     if settings.notify_urls.get_secret_value():
         watcher = Watcher(service.database, Notifier(settings), settings.silence_days)
         tasks.append(asyncio.create_task(watcher.run(service.stop), name="watcher"))

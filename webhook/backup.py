@@ -24,7 +24,6 @@ from sqlalchemy.engine import make_url
 
 from webhook import clock, schema
 from webhook.db import Database
-from webhook.history import stamp
 from webhook.settings import Settings
 from webhook.tables import delivery
 
@@ -60,7 +59,7 @@ def backup(settings: Settings, target: Path) -> int:
             copied(live, folder / HELD)
             version = inspected(folder / HELD)
             packed = folder / "packed"
-            pack(packed, folder / HELD, {"made_at": stamp(clock.now()), "schema": version})
+            pack(packed, folder / HELD, {"made_at": clock.stamp(clock.now()), "schema": version})
             packed.replace(target)
         settled(target.absolute().parent)
     except OSError as error:

@@ -11,6 +11,11 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def stamp(moment: datetime | None) -> str | None:
+    """A time as the API writes it: ISO 8601, UTC, milliseconds, Z."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
     """Sleep until there is news, or it is time to stop, or the time is up."""
     waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]

@@ -47,6 +47,11 @@ class Settings(BaseModel):
         SecretStr(""), description="Apprise addresses, separated by spaces or commas."
     )
     retention_days: int = Field(90, ge=1, description="Days that raw webhook bodies are kept.")
+    catch_up_minutes: int = Field(
+        0,
+        ge=0,
+        description="Minutes between catch-ups with the servers; 0: at start and every night. Without Plex Pass: 5.",
+    )
     silence_days: int = Field(
         3, ge=0, description="Days without a webhook until a server is called silent; 0 is never."
     )

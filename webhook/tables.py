@@ -214,6 +214,7 @@ Index(
     sqlite_where=text("foreign_key IS NOT NULL"),
     postgresql_where=text("foreign_key IS NOT NULL"),
 )
+Index("ix_play_started_at", play.c.started_at)
 Index("ix_play_person_watched", play.c.person_id, play.c.watched_at)
 Index("ix_play_person_started", play.c.person_id, play.c.started_at)
 Index(

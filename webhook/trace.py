@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -13,11 +14,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from webhook import clock
+from webhook.clock import stamp
 from webhook.db import Database, unavailable
 from webhook.event import REASONS, item_from_json, item_to_json
-from webhook.history import described, stamp
+from webhook.history import described
+from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
-from webhook.tables import account, attempt, delivery, identity, person, play, webhook
+from webhook.rules import AccountRules
+from webhook.tables import account, attempt, delivery, from_ms, identity, person, play, to_ms, webhook
 
 LIMIT = 50
 MOST = 500
@@ -33,6 +37,8 @@ OFF = timedelta(minutes=5)
 FEW = 3  # events, at least, before a clock is called wrong
 DATED = ("jellyfin", "emby")
 PLAYING = frozenset({"start", "pause", "resume", "stop", "progress"})
+DRY_RUN = "dry run: shown, not sent"
+"""The reason of a delivery that an account's dry run kept back; its answer says what would be sent."""
 
 Page = dict[str, Any]
 """A page of a list: `items`, newest first, and `next`, the cursor of what is older, or None."""
@@ -90,6 +96,7 @@ def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict
         "received_at": stamp(row.received_at),
         "interpreted_at": stamp(row.interpreted_at),
         "content_type": row.content_type,
+        "repaired": told_by(row.content_type) == CATCH_UP,
     }
     if raw:
         shown["raw"] = None if row.raw is None else row.raw[:RAW_SHOWN].decode("utf-8", "replace")
@@ -112,6 +119,8 @@ def explained(row: Row[Any]) -> str | None:
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
     if row.state == "received":
         return "It is kept and waits to be interpreted."
+    if row.reason is None and told_by(row.content_type) == CATCH_UP:
+        return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
     reason: str | None = row.reason
     return REASONS.get(reason or "", reason)
 
@@ -261,6 +270,10 @@ def delivery_explained(row: Row[Any]) -> str | None:
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
         case "waiting" if row.attempts and row.reason:
             return f"{row.reason}. It is tried again by itself."
+        case "skipped" if row.reason == DRY_RUN:
+            return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
+    if row.reason is None and told_by(row.content_type) == CATCH_UP:
+        return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
     reason: str | None = row.reason
     return reason
 
@@ -307,18 +320,39 @@ def plays(
     connection: Connection,
     *,
     limit: int = LIMIT,
-    after: int | None = None,
+    after: str | None = None,
     person_name: str | None = None,
     since: datetime | None = None,
+    text: str | None = None,
 ) -> Page:
+    """The newest plays first, by when they began. `text` is looked for in titles."""
     wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
+    wanted = wanted.where(play.c.removed_at.is_(None))
     if person_name:
-        wanted = wanted.where(person.c.name == person_name)
+        found = select(person.c.id).where(person.c.name == person_name).scalar_subquery()
+        wanted = wanted.where(play.c.person_id == found)
     if since:
         wanted = wanted.where(play.c.last_at >= since)
-    rows, cursor = paged(connection, wanted, play.c.id, limit, after)
+    if text:
+        wanted = wanted.where(play.c.item.icontains(text, autoescape=True))
+    if after is not None:
+        began, made = place(after)
+        wanted = wanted.where(
+            or_(play.c.started_at < began, and_(play.c.started_at == began, play.c.id < made))
+        )
+    limit = min(max(limit, 1), MOST)
+    ordered = wanted.order_by(play.c.started_at.desc(), play.c.id.desc()).limit(limit + 1)
+    rows = connection.execute(ordered).all()
+    shown = rows[:limit]
+    cursor = f"{to_ms(shown[-1].started_at)}-{shown[-1].id}" if len(rows) > limit else None
     now = clock.now()
-    return {"items": [{"person": row.person, **described(row, now)} for row in rows], "next": cursor}
+    return {"items": [{"person": row.person, **described(row, now)} for row in shown], "next": cursor}
+
+
+def place(cursor: str) -> tuple[datetime, int]:
+    """The place in the list of plays that an earlier page gave as `next`; raises ValueError."""
+    began, _, made = cursor.rpartition("-")
+    return from_ms(int(began)), int(made)
 
 
 def playing(connection: Connection, person_id: int | None = None) -> list[dict[str, Any]]:
@@ -326,7 +360,7 @@ def playing(connection: Connection, person_id: int | None = None) -> list[dict[s
     wanted = (
         select(play, person.c.name.label("person"))
         .join(person, play.c.person_id == person.c.id)
-        .where(play.c.state != "stopped")
+        .where(play.c.state != "stopped", play.c.removed_at.is_(None))
         .order_by(play.c.last_at.desc())
         .limit(LIMIT)
     )
@@ -405,12 +439,27 @@ def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
         "since": stamp(row.parked_at),
         "why": row.parked_why,
         "tells": row.tells,
-        "rules": row.rules,
+        "rules": rules_of(row.rules),
         "waits": dict(waits),
         "failures": row.failures,
         "held_until": stamp(row.held_until),
         "last_done_at": stamp(row.last_done_at),
     }
+
+
+def rules_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An account's rules as they are kept and shown, each of them named."""
+    rules = AccountRules.from_json(given)
+    lists = {name: value for name, value in asdict(rules.filters).items() if name != "home_videos"}
+    return {"watched_mark": rules.mark, "dry_run": rules.dry_run, **lists}
+
+
+def kept_back(connection: Connection, account_id: int) -> list[int]:
+    """The deliveries that a dry run of this account showed and did not send."""
+    wanted = select(delivery.c.id).where(
+        delivery.c.account_id == account_id, delivery.c.state == "skipped", delivery.c.reason == DRY_RUN
+    )
+    return list(connection.execute(wanted.order_by(delivery.c.id)).scalars())
 
 
 def last_webhooks(connection: Connection) -> dict[str, str | None]:

@@ -128,6 +128,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("foreign_key IS NOT NULL"),
         postgresql_where=sa.text("foreign_key IS NOT NULL"),
     )
+    op.create_index("ix_play_started_at", "play", ["started_at"], unique=False)
     op.create_index("ix_play_person_watched", "play", ["person_id", "watched_at"], unique=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from webhook.web.shell import Problem
 
 BODY = 64 * 1024
 BODY_TIME = 10.0
+PLACE = re.compile(r"-?[0-9]{1,15}-[0-9]{1,16}")
 BIGGEST = 2**63 - 1
 LONGEST = 200
 
@@ -55,6 +57,13 @@ class Params:
         if value is not None and number is None:
             raise Problem(400, "after must be the cursor that an earlier page gave as next.")
         return number
+
+    def place(self) -> str | None:
+        """The cursor of a list that goes by time."""
+        value = self.text("after")
+        if value is not None and not PLACE.fullmatch(value):
+            raise Problem(400, "after must be the cursor that an earlier page gave as next.")
+        return value
 
     def moment(self, name: str) -> datetime | None:
         value = self.text(name)

@@ -19,7 +19,6 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock
 from webhook.db import Unavailable
-from webhook.history import stamp
 from webhook.settings import SettingsError
 from webhook.tables import account, attempt, delivery, note, person, to_ms, webhook
 from webhook.web.changes import write
@@ -130,7 +129,7 @@ def stuck_lane(connection: Connection, trackers: list[str], now: datetime) -> st
 
 
 def noted(connection: Connection) -> None:
-    now = stamp(clock.now())
+    now = clock.stamp(clock.now())
     mine = update(note).where(note.c.name == NOTE)
     if not connection.execute(mine.values(value=now)).rowcount:
         connection.execute(insert(note), {"name": NOTE, "value": now})
