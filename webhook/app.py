@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,7 @@ from webhook import (
     schema,
     servers,
     sources,
+    stored,
     trackers,
 )
 from webhook import settings as environment
@@ -59,6 +60,9 @@ class Service:
 
     settings: Settings
     environ: Environ
+    """The environment over what was set in the browser."""
+    given: Environ
+    """The environment alone: what it says cannot be changed in the browser."""
     database: Database
     seal: Seal
     http: httpx.AsyncClient
@@ -77,15 +81,22 @@ class Service:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     started_at: datetime = field(default_factory=clock.now)
+    reopen: Callable[[], None] | None = None
+    """Opens the service anew, with other settings, behind the same door; where that can be done."""
+    leaving: Callable[[], bool] = field(default=lambda: False)
+    """Whether it is being closed, so that what streams comes to its end."""
 
 
 def open_service(environ: Environ) -> Service:
     """Everything opened but nothing running; raises SettingsError. The database's shape is brought up to date."""
-    settings = environment.load(environ)
+    given = environ
+    settings = environment.load(given)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     schema.migrate(database)
     sealed = seal(settings, database)
+    environ = stored.under(given, database.ask(lambda connection: stored.read(connection, sealed)))
+    settings = environment.load(environ)
     http = remote.client()
     built = build_trackers(environ, http)
     credentials = Credentials(database, sealed)
@@ -97,6 +108,7 @@ def open_service(environ: Environ) -> Service:
     service = Service(
         settings=settings,
         environ=environ,
+        given=given,
         database=database,
         seal=sealed,
         http=http,

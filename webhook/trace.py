@@ -272,8 +272,6 @@ def delivery_explained(row: Row[Any]) -> str | None:
             return f"{row.reason}. It is tried again by itself."
         case "skipped" if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
-    if row.reason is None and told_by(row.content_type) == CATCH_UP:
-        return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
     reason: str | None = row.reason
     return reason
 

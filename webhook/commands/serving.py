@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 import uvloop
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.engine import make_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook import app as house
-from webhook import clock, logs, people, schema, sources
+from webhook import clock, logs, passwords, people, schema, sources
 from webhook import settings as environment
 from webhook.commands._common import Failed, Json, database_of, furnish, say
-from webhook.commands.people import set_password
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
 from webhook.settings import Environ, Settings
-from webhook.tables import note, person
-
-WELCOME = "welcome"
-WELCOME_LASTS = timedelta(hours=24)
 
 HEAD_TIME = 15.0
 """Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
@@ -51,18 +42,43 @@ def serve(as_json: Json = False) -> None:
     environ, settings = starting()
     with schema.occupying(settings.database), listening(settings) as door:
         port = door.getsockname()[1]
-        service = house.open_service({**environ, "PORT": str(port)})
-        link = welcome(service.database, service.settings, clock.now())
-        server = Announced(serving(service), lambda: announce(service, link, as_json))
-        run_server(server, door)
-        if not server.started or broken(service.tasks):
-            raise typer.Exit(1)
+        environ = {**environ, "PORT": str(port)}
+        again = serve_once(environ, door, lambda service, link: announce(service, link, as_json))
+        while again:
+            again = serve_once(environ, door, lambda service, link: None)
+
+
+Told = Callable[[house.Service, str | None], None]
+"""Hears that the service can be reached, with the link to set the owner's password, where that is open."""
+
+
+def serve_once(environ: Environ, door: socket.socket, told: Told) -> bool:
+    """Serve until the end; True where other settings were made and it is to be opened anew.
+
+    The door stays open meanwhile: who knocks is answered by the next.
+    """
+    service = house.open_service(environ)
+    link = welcome(service.database, service.settings, clock.now())
+    server = Announced(serving(service), lambda: told(service, link))
+    again = False
+
+    def reopen() -> None:
+        nonlocal again
+        again = server.should_exit = True
+
+    service.reopen, service.leaving = reopen, lambda: server.should_exit
+    run_server(server, door.dup())
+    if not server.started or broken(service.tasks):
+        raise typer.Exit(1)
+    return again
 
 
 def starting() -> tuple[Environ, Settings]:
     environ = environment.environment()
     settings = environment.load(environ)
     logs.configure(settings.log_format, settings.log_level)
+    if len(settings.admin_password.get_secret_value()) > passwords.LONGEST:
+        raise Failed(f"ADMIN_PASSWORD has more than the {passwords.LONGEST} characters that a sign-in takes.")
     furnish(settings)
     database_of(settings).close()
     return environ, settings
@@ -204,35 +220,19 @@ class Announced(uvicorn.Server):
 def welcome(database: Database, settings: Settings, now: datetime) -> str | None:
     """The one-time sign-in link while the owner has no password; ADMIN_PASSWORD is one."""
     wanted = settings.admin_password.get_secret_value()
-    owner = database.ask(the_owner)
+    owner = database.ask(passwords.owner)
     if owner is None:
         return None
     if wanted:
-        if not fits_hash(owner.password, wanted):
-            database.do(lambda connection: set_password(connection, owner.id, wanted))
+        if not passwords.fits(owner.password, wanted):
+            kept = passwords.hashed(wanted)
+            database.do(lambda connection: passwords.keep(connection, owner.id, kept))
         return None
     if owner.password:
         return None
-    secret = secrets.token_urlsafe(32)
-    kept = {"digest": people.digest(secret), "expires_at": (now + WELCOME_LASTS).isoformat()}
-    database.do(lambda connection: remember(connection, WELCOME, kept))
+    secret = people.new_secret()
+    database.do(lambda connection: passwords.invite(connection, secret, now))
     return f"{settings.address}/welcome/{secret}"
-
-
-def the_owner(connection: Connection) -> Row[Any] | None:
-    return connection.execute(select(person).where(person.c.owner).order_by(person.c.id)).first()
-
-
-def fits_hash(known: str | None, password: str) -> bool:
-    try:
-        return known is not None and PasswordHasher().verify(known, password)
-    except (Argon2Error, InvalidHashError):
-        return False
-
-
-def remember(connection: Connection, name: str, value: Any) -> None:
-    connection.execute(delete(note).where(note.c.name == name))
-    connection.execute(insert(note).values(name=name, value=value))
 
 
 # --- work

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
 from webhook import clock, history, matches
 from webhook.clock import stamp
@@ -122,7 +122,7 @@ def taught(item: Item, found: Item) -> Item:
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
     """Every play that a question is about: of a show all its episodes."""
     kind, _, rest = key.partition(":title:")
-    mine = [play_key.c.person_id.in_(select(person.c.id))]  # the keys are sorted by person
+    mine: list[ColumnElement[bool]] = [play_key.c.person_id.in_(select(person.c.id))]  # the keys are sorted by person
     if kind == "show":
         prefix = f"episode:title:{rest.removesuffix(':mapped')}:"
         mine.append(play_key.c.key.startswith(prefix, autoescape=True))
