@@ -276,8 +276,8 @@ class DryLibrary:
     async def unmark(self, item: Item) -> str:
         raise Withheld("would unmark it in the built-in library")
 
-    def held(self) -> AsyncIterator[Held]:
-        return self._library.held()
+    def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+        return self._library.held(since)
 
 
 def stale(tracker: Tracker, tokens: Tokens) -> bool:

@@ -127,7 +127,7 @@ class Tmdb(Fake):
 
     def tv(self, request: Request) -> Json:
         one = self.series_at(request)
-        return appended(request, series_row(one), one.ids, ("imdb", "tvdb"))
+        return appended(request, {**series_row(one), "seasons": seasons(one)}, one.ids, ("imdb", "tvdb"))
 
     def tv_ids(self, request: Request) -> Json:
         one = self.series_at(request)
@@ -255,6 +255,13 @@ def series_row(one: Series) -> Json:
         "poster_path": f"/show{one.ids['tmdb']}.jpg",
         "popularity": 1.0,
     }
+
+
+def seasons(one: Series) -> list[Json]:
+    numbers = [part.season for part in one.parts if part.ids.get("tmdb")]
+    return [
+        {"season_number": number, "episode_count": numbers.count(number)} for number in sorted(set(numbers))
+    ]
 
 
 def part_row(one: Series, part: Part) -> Json:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 from webhook.event import Item
-from webhook.trackers import Tokens
+from webhook.trackers import Held, Tokens
 
 
 class Library:
@@ -23,6 +24,11 @@ class Library:
     async def unmark(self, item: Item) -> str:
         self.marks = [mark for mark in self.marks if mark[0] != item]
         return "unmarked"
+
+    async def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+        for item, at, _ in self.marks:
+            if since is None or at >= since:
+                yield Held(item=item, at=at)
 
 
 class Access:

@@ -10,12 +10,15 @@ A new tracker is run through the suite by one entry in `ADAPTERS`, under the nam
         marks=lambda fake: len(fake.user("anna").history),         # how many marks the fake holds
         told=(Told(MARK, "POST /scrobble/stop"),),                 # marks, and the call that makes each
         wrong=SONG,                                                # an item it must not be told of
+        fill=simkl_holds,                                          # puts viewings into Anna's account
+        reads="GET /sync/all-items",                               # the call that lists them
+        three_pages=9,                                             # so many are listed in three calls
     )
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,9 +28,11 @@ from pydantic import SecretStr
 from tests.fakes._server import Clock, Fake
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
+from tests.fakes.simkl import Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.fakes.tvtime import TVTime as FakeTVTime
+from tests.fakes.tvtime import Viewing
 from webhook.event import Action, Episode, Ids, Item, Movie, Track
 from webhook.trackers import Delivery, Tokens
 
@@ -89,6 +94,9 @@ class Adapter:
     `many_route` are two or more late marks and the call that carries them; only a tracker with
     `send_many` has them. `says` is how the service says what others say by a status alone, as a
     fault is given it: Last.fm's 401 is {"status": 403, "body": {"error": 9, "message": "…"}}.
+
+    `fill` puts one viewing of an item of its own into Anna's account for each number, so many hours
+    before NOW; `three_pages` of them take three calls of `reads`, which lists them.
     """
 
     fake: Callable[[], Fake]
@@ -98,10 +106,48 @@ class Adapter:
     marks: Callable[[Any], int]
     told: tuple[Told, ...]
     wrong: Item
+    fill: Callable[[Any, Iterable[int]], None]
+    reads: str
+    three_pages: int
     expire: Callable[[Any], Any] | None = None
     many: tuple[Delivery, ...] = ()
     many_route: str = ""
     says: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        at = int((NOW - timedelta(hours=ago)).timestamp())
+        fake.user("anna").scrobbles.append({"artist": "A", "track": f"T {ago}", "timestamp": str(at)})
+
+
+def listenbrainz_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        at = int((NOW - timedelta(hours=ago)).timestamp())
+        named = {"artist_name": "A", "track_name": f"T {ago}"}
+        fake.user("anna").listens.append({"listened_at": at, "track_metadata": named})
+
+
+def simkl_holds(fake: Any, hours: Iterable[int]) -> None:
+    """Films, episodes of shows and of anime in turn: each kind is a list, and a call, of its own."""
+    for ago in hours:
+        kind = ("movie", "tv", "anime")[ago % 3]
+        parts = [] if kind == "movie" else [{"season": 1, "number": 1}]
+        entry = fake.catalogue.add(kind, f"Title {ago}", 2000, ids={"imdb": f"tt{ago:07}"}, episodes=parts)
+        part = entry.episodes[0] if entry.episodes else None
+        fake.remember(fake.user("anna"), Seen(entry, part), NOW - timedelta(hours=ago))
+
+
+def trakt_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        film = fake.catalogue.add("movie", title=f"Title {ago}", year=2000, ids={"trakt": 5000 + ago})
+        fake.remember(fake.user("anna"), film, "watch", NOW - timedelta(hours=ago))
+
+
+def tvtime_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        at = NOW - timedelta(hours=ago)
+        fake.users["anna"].watched[900_000 + ago] = Viewing(at, at)
 
 
 TRAKT_APP = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-client-secret")}
@@ -120,6 +166,9 @@ ADAPTERS: dict[str, Adapter] = {
         many=(PLAYED, PLAYED_LATE),
         many_route="POST /2.0",
         wrong=FILM,
+        fill=lastfm_holds,
+        reads="POST /2.0",
+        three_pages=250,
         says={
             401: {"status": 403, "body": {"error": 9, "message": "Invalid session key"}},
             422: {"status": 200, "body": {"error": 6, "message": "Invalid parameters"}},
@@ -137,6 +186,9 @@ ADAPTERS: dict[str, Adapter] = {
         many=(PLAYED, PLAYED_LATE),
         many_route="POST /1/submit-listens",
         wrong=FILM,
+        fill=listenbrainz_holds,
+        reads="GET /1/user/anna/listens",
+        three_pages=130,
         says={401: {"status": 401, "body": {"code": 401, "error": "Invalid authorization token."}}},
     ),
     "simkl": Adapter(
@@ -153,6 +205,9 @@ ADAPTERS: dict[str, Adapter] = {
         many=(LATE, LATE_EPISODE),
         many_route="POST /sync/history",
         wrong=SONG,
+        fill=simkl_holds,
+        reads="GET /sync/all-items",
+        three_pages=9,
     ),
     "trakt": Adapter(
         fake=lambda: FakeTrakt(clock=Clock(NOW)),
@@ -165,6 +220,9 @@ ADAPTERS: dict[str, Adapter] = {
         many=(LATE, LATE_EPISODE),
         many_route="POST /sync/history",
         wrong=SONG,
+        fill=trakt_holds,
+        reads="GET /sync/history",
+        three_pages=600,
     ),
     "tvtime": Adapter(
         fake=lambda: FakeTVTime(clock=Clock(NOW)),
@@ -175,5 +233,8 @@ ADAPTERS: dict[str, Adapter] = {
         marks=lambda fake: len(fake.users["anna"].watched),
         told=(Told(WATCHED, EPISODE_MARKS),),
         wrong=SONG,
+        fill=tvtime_holds,
+        reads="GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches",
+        three_pages=250,
     ),
 }

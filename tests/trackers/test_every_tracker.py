@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -18,12 +18,14 @@ import pytest
 
 from tests.fakes._server import Server
 from tests.trackers._access import Access
-from tests.trackers._adapters import ADAPTERS, Adapter, Told
+from tests.trackers._adapters import ADAPTERS, NOW, Adapter, Told
 from webhook import remote
-from webhook.event import Action, Kind
+from webhook.event import Action, Kind, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.play import TWINS, keys, same_item
 from webhook.remote import Recorder, recording
-from webhook.trackers import Delivery, Tokens, modules
+from webhook.trackers import Delivery, Held, Tokens, modules
+from webhook.trackers._shared import began
 
 MODULES = modules()
 NAMES = sorted(MODULES)
@@ -92,6 +94,20 @@ class Anna:
     def send_many(self) -> Any:
         return self.run(lambda tracker: tracker.send_many(self.adapter.many, self.access))
 
+    def held(self, since: datetime | None = None) -> tuple[list[Held], Any]:
+        """What the account holds, as far as it can be read, and the decision that broke it off, or None."""
+        found: list[Held] = []
+
+        async def read(tracker: Any) -> None:
+            async for one in tracker.held(self.access, since):
+                found.append(one)  # noqa: PERF401 - what came before the decision is kept
+
+        return found, self.run(read)
+
+    def undo(self, delivery: Delivery, outcome: Done) -> Any:
+        told = replace(delivery, action=Action.UNWATCHED, mark=False, remote_id=outcome.remote_id)
+        return self.send(told)
+
     def spoil(self, route: str, status: int, **more: Any) -> None:
         """From now on the service says this status of these calls, in its own words."""
         said = self.adapter.says.get(status, {"status": status})
@@ -137,10 +153,17 @@ def calls(names: Sequence[str]) -> list[Any]:
     ]
 
 
+def tells(name: str, action: Action) -> bool:
+    settings = MODULES[name].Settings(**ADAPTERS[name].settings("http://127.0.0.1"))
+    return action in MODULES[name].build(settings, httpx.AsyncClient()).tells
+
+
+UNDOING = [name for name in TRIED if tells(name, Action.UNWATCHED)]
 every = pytest.mark.parametrize("name", TRIED)
 every_mark = pytest.mark.parametrize(("name", "told"), calls(TRIED))
 every_that_ages = pytest.mark.parametrize("name", AGING)
 every_mark_that_ages = pytest.mark.parametrize(("name", "told"), calls(AGING))
+every_mark_that_can_be_undone = pytest.mark.parametrize(("name", "told"), calls(UNDOING))
 every_batch = pytest.mark.parametrize("name", [name for name in TRIED if ADAPTERS[name].many])
 
 
@@ -545,3 +568,162 @@ def test_one_of_another_kind_does_not_keep_the_others_back(anna: Anna) -> None:
     assert isinstance(first, Done)
     assert isinstance(wrong, Dead | Unmatched)
     assert all(isinstance(outcome, Done) for outcome in rest)
+
+
+@pytest.mark.parametrize("name", [name for name in UNDOING if ADAPTERS[name].many])
+def test_each_of_many_marks_can_be_taken_back(anna: Anna) -> None:
+    outcomes = anna.send_many()
+
+    undone = [anna.undo(told, outcome) for told, outcome in zip(anna.adapter.many, outcomes, strict=True)]
+
+    assert all(isinstance(outcome, Done) for outcome in undone), undone
+    assert anna.marks == 0
+
+
+# Taking back
+
+
+@every_mark_that_can_be_undone
+def test_a_mark_is_taken_back_by_the_handle_that_it_got(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.adapter.fill(anna.fake, [100])
+    done = anna.send(told.delivery)
+    assert anna.marks == 2
+
+    undone = [anna.undo(told.delivery, done), anna.undo(told.delivery, done)]
+
+    assert all(isinstance(outcome, Done) for outcome in undone), undone
+    assert anna.marks == 1
+
+
+@every_mark_that_can_be_undone
+def test_a_mark_whose_answer_was_lost_is_taken_back_too(
+    told: Told, name: str, loopbacks: Mapping[str, Server]
+) -> None:
+    anna = anna_at(name, loopbacks)
+    anna.fake.faults.add(told.route, record_then="reset")
+    anna.send(told.delivery)
+    again = anna.send(replace(told.delivery, unsure=True, attempts=1))
+
+    undone = anna.undo(told.delivery, again)
+
+    assert isinstance(undone, Done), undone
+    assert anna.marks == 0
+
+
+# What the account holds
+
+
+@every
+def test_an_empty_account_holds_nothing(anna: Anna) -> None:
+    assert anna.held() == ([], None)
+
+
+@every
+def test_all_that_an_account_holds_is_read_over_its_pages(anna: Anna) -> None:
+    many = anna.adapter.three_pages
+    anna.adapter.fill(anna.fake, range(many))
+
+    found, broken = anna.held()
+
+    assert broken is None
+    assert len(anna.fake.made(anna.adapter.reads)) >= 3
+    assert sorted(one.at for one in found if one.at) == [
+        NOW - timedelta(hours=ago) for ago in reversed(range(many))
+    ]
+    assert len({keys(one.item) for one in found}) == many
+
+
+@every
+def test_nothing_is_read_twice_while_the_account_grows(anna: Anna) -> None:
+    many = anna.adapter.three_pages
+    anna.adapter.fill(anna.fake, range(many))
+    found: list[Held] = []
+
+    async def read(tracker: Any) -> None:
+        async for one in tracker.held(anna.access):
+            if not found:
+                anna.adapter.fill(anna.fake, [-3, -6])  # after everything else
+            found.append(one)
+
+    assert anna.run(read) is None
+    old = sorted(one.at for one in found if one.at and one.at <= NOW)
+    assert old == [NOW - timedelta(hours=ago) for ago in reversed(range(many))]
+
+
+@every
+@pytest.mark.parametrize("hours", [0, 5, 500])
+def test_what_was_held_before_a_time_is_left_out(anna: Anna, hours: int) -> None:
+    anna.adapter.fill(anna.fake, range(9))
+
+    found, broken = anna.held(NOW - timedelta(hours=hours))
+
+    assert broken is None
+    assert len(found) == min(hours, 8) + 1
+    assert all(one.at and one.at >= NOW - timedelta(hours=hours) for one in found)
+
+
+@every
+@pytest.mark.parametrize(
+    ("status", "means"), [(401, Snooze), (429, Snooze), (500, Retry), (503, Retry), (504, Retry)]
+)
+def test_what_breaks_the_reading_off_in_the_middle_is_a_decision(
+    anna: Anna, status: int, means: type[Undelivered]
+) -> None:
+    anna.adapter.fill(anna.fake, range(anna.adapter.three_pages))
+    anna.spoil(anna.adapter.reads, status, headers=HEADERS, skip=1)
+
+    found, broken = anna.held()
+
+    assert 0 < len(found) < anna.adapter.three_pages
+    assert isinstance(broken, means), broken
+    if isinstance(broken, Snooze):
+        assert (broken.park, broken.after) in ((Park.SIGNED_OUT, None), (None, timedelta(seconds=41)))
+        assert (broken.park is None) == (status == 429)
+
+
+@every
+@pytest.mark.parametrize("how", [how for how in SPOILT if "record_then" not in SPOILT[how]])
+def test_a_page_that_says_nothing_in_the_middle_is_tried_again(anna: Anna, how: str) -> None:
+    anna.adapter.fill(anna.fake, range(anna.adapter.three_pages))
+    anna.fake.faults.add(anna.adapter.reads, **SPOILT[how], skip=1, times=-1)
+
+    found, broken = anna.held()
+
+    assert 0 < len(found) < anna.adapter.three_pages
+    assert isinstance(broken, Retry), broken
+
+
+@every_that_ages
+def test_a_sign_in_that_ages_while_the_account_is_read_is_renewed(anna: Anna) -> None:
+    many = anna.adapter.three_pages
+    anna.adapter.fill(anna.fake, range(many))
+    found: list[Held] = []
+
+    async def read(tracker: Any) -> None:
+        async for one in tracker.held(anna.access):
+            if not found and anna.adapter.expire is not None:
+                anna.adapter.expire(anna.fake)
+            found.append(one)
+
+    assert anna.run(read) is None
+    assert len(found) == many
+    assert anna.access.renewals == 1
+
+
+@every_mark
+def test_what_was_told_is_held(told: Told, name: str, loopbacks: Mapping[str, Server]) -> None:
+    anna, item = anna_at(name, loopbacks), told.delivery.item
+    anna.send(told.delivery)
+
+    found, broken = anna.held()
+
+    assert broken is None
+    (one,) = found
+    when = began(told.delivery) if isinstance(item, Track) else told.delivery.at
+    assert {*keys(one.item)} & {*keys(item)}
+    assert same_item(one.item, item)
+    assert one.at is not None
+    assert abs(one.at - when) <= TWINS

@@ -503,3 +503,53 @@ def test_nothing_secret_is_in_an_address_and_all_is_signed(server: Server, fake:
     assert [call.query for call in fake.calls] == ["", ""]
     assert all(call.status == 200 for call in fake.calls)
     assert all(call.headers["user-agent"].startswith("Watchmark/") for call in fake.calls)
+
+
+# What the account holds
+
+
+def held(server: Server, since: datetime | None = None) -> Any:
+    async def read(tracker: LastFM, access: Access) -> Any:
+        return [one async for one in tracker.held(access, since)]
+
+    return using(server, read)
+
+
+def test_what_plays_now_is_not_held(server: Server, fake: FakeLastFM) -> None:
+    send(server, START)
+    assert fake.user("anna").now_playing
+    assert held(server) == []
+
+    send(server, MARK)
+    (one,) = held(server)
+
+    assert one.item == Track(title=SONG.title, artist=SONG.artist, album=SONG.album)
+    assert one.at == MARK.started_at
+    assert one.remote_id is None
+
+
+def test_since_is_asked_of_last_fm_itself(server: Server, fake: FakeLastFM) -> None:
+    send_many(server, *(played(number) for number in range(3)))
+    fake.calls.clear()
+    since = played(1).started_at
+    assert since is not None
+
+    assert sorted(one.item.title for one in held(server, since)) == ["Track 1", "Track 2"]
+    assert fake.calls[-1].body["from"] == str(int(since.timestamp()) - 1)
+    assert fake.calls[-1].body["user"] == "anna"
+
+
+def test_an_answer_without_a_list_is_tried_again(server: Server, fake: FakeLastFM) -> None:
+    fake.faults.add("POST /2.0", body={"recent": {}})
+
+    assert isinstance(held(server), Retry)
+
+
+def test_without_a_count_of_pages_one_that_brings_nothing_new_is_the_last(
+    server: Server, fake: FakeLastFM
+) -> None:
+    row = {"name": "T", "artist": {"#text": "A"}, "date": {"uts": "1795000000"}}
+    fake.faults.add("POST /2.0", body={"recenttracks": {"track": [row]}}, times=-1)
+
+    assert [one.item.title for one in held(server)] == ["T"]
+    assert len(fake.calls) == 2

@@ -18,7 +18,7 @@ from webhook.event import Action, Ids, Movie, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import version
 from webhook.trackers import Delivery, SignInFailed
-from webhook.trackers.listenbrainz import BATCH, ListenBrainz, Settings, build
+from webhook.trackers.listenbrainz import BATCH, PAGE, ListenBrainz, Settings, build
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # it looks at the clock: nothing begins in the future
 MBID = "98255a8c-017a-4bc7-8dd6-1fa36124572b"
@@ -118,7 +118,7 @@ def test_it_needs_no_setting_and_hears_of_no_stop() -> None:
 def test_a_mark_is_a_listen_dated_when_the_play_began(server: Server, fake: FakeListenBrainz) -> None:
     done = send(server, MARK)
 
-    assert done == Done(answer="listened")
+    assert done == Done(answer="listened", remote_id=str(listens(fake)[0]["listened_at"]))
     assert listens(fake) == [
         {
             "listened_at": int((NOW - timedelta(minutes=6)).timestamp()),
@@ -244,7 +244,8 @@ def test_a_thousand_go_in_one_call_with_their_own_times(server: Server, fake: Fa
 
     outcomes = send_many(server, *marks)
 
-    assert outcomes == [Done(answer="listened")] * BATCH
+    assert {outcome.answer for outcome in outcomes} == {"listened"}
+    assert [outcome.remote_id for outcome in outcomes] == [str(one["listened_at"]) for one in listens(fake)]
     assert [call.body["listen_type"] for call in fake.calls] == ["import"]
     assert [one["listened_at"] for one in listens(fake)] == [int(mark.at.timestamp()) - 50 for mark in marks]
 
@@ -257,7 +258,8 @@ def test_one_bad_listen_among_many_is_found_by_halves(server: Server, fake: Fake
     bad = outcomes.pop(11)
     assert isinstance(bad, Dead)
     assert "too large" in bad.reason
-    assert outcomes == [Done(answer="listened")] * 31
+    assert {outcome.answer for outcome in outcomes} == {"listened"}
+    assert [outcome.remote_id for outcome in outcomes] == [str(one["listened_at"]) for one in listens(fake)]
     assert len(listens(fake)) == 31
     assert len(fake.calls) == 11
 
@@ -474,3 +476,86 @@ def test_the_account_s_name_is_read_and_a_revoked_one_is_signed_out(
 
     assert name == "anna"
     assert outcome.park is Park.SIGNED_OUT
+
+
+# Taking back, and what the account holds
+
+
+def undo(server: Server, delivery: Delivery, remote_id: str | None) -> Any:
+    return send(server, replace(delivery, action=Action.UNWATCHED, mark=False, remote_id=remote_id))
+
+
+def test_only_the_listen_that_we_made_is_deleted(server: Server, fake: FakeListenBrainz) -> None:
+    same_song, same_second = (
+        replace(MARK, started_at=NOW - timedelta(hours=1)),
+        replace(MARK, item=replace(SONG, title="Else")),
+    )
+    done = send(server, MARK)
+    send(server, same_song)
+    send(server, same_second)
+
+    first, again = undo(server, MARK, done.remote_id), undo(server, MARK, done.remote_id)
+
+    assert (first.answer, again.answer) == (
+        "to be deleted after the full hour",
+        "it was gone already",
+    )
+    assert sorted(titles(fake)) == ["Else", "Some Resolve"]
+    assert len(fake.made("POST /1/delete-listen")) == 1
+
+
+@pytest.mark.parametrize("remote_id", [None, "", "abc"])
+def test_what_we_did_not_make_is_not_deleted(
+    server: Server, fake: FakeListenBrainz, remote_id: str | None
+) -> None:
+    outcome = undo(server, MARK, remote_id)
+
+    assert isinstance(outcome, Dead)
+    assert outcome.reason.startswith("Nothing of ours to undo")
+    assert fake.calls == []
+
+
+def held(server: Server, since: datetime | None = None) -> Any:
+    async def read(tracker: ListenBrainz, access: Access) -> Any:
+        return [one async for one in tracker.held(access, since)]
+
+    return using(server, read)
+
+
+def test_what_is_held_is_said_with_all_that_is_known_of_it(server: Server, fake: FakeListenBrainz) -> None:
+    send(server, MARK)
+
+    (one,) = held(server)
+
+    mine = Ids(musicbrainz="3d1f6a52-0000-4000-8000-0123456789ab")
+    assert one.item == replace(SONG, album_artist=None, ids=mine)
+    assert (one.at, one.remote_id) == (MARK.started_at, str(listens(fake)[0]["listened_at"]))
+
+
+def test_a_second_that_lies_on_two_pages_is_read_whole(server: Server, fake: FakeListenBrainz) -> None:
+    at = NOW - timedelta(days=1)
+    marks = [
+        replace(played(number), started_at=at - timedelta(seconds=number // 4)) for number in range(3 * PAGE)
+    ]
+    send_many(server, *marks)
+
+    found = held(server)
+
+    assert len(found) == len({one.item.title for one in found}) == 3 * PAGE
+
+
+def test_a_server_that_takes_no_end_is_not_asked_for_ever(server: Server, fake: FakeListenBrainz) -> None:
+    rows = [{"listened_at": 1_795_000_000, "track_metadata": {"artist_name": "A", "track_name": "T"}}]
+    fake.faults.add("GET /1/user", body={"payload": {"listens": rows}}, times=-1)
+
+    assert len(held(server)) == 1
+    assert len(fake.calls) == 3
+
+
+def test_reading_waits_until_more_calls_are_taken(server: Server, fake: FakeListenBrainz) -> None:
+    send_many(server, *(played(number) for number in range(4 * PAGE)))
+    fake.windows.clear()
+    fake.switches.limit, fake.switches.window = 2, 1
+
+    assert len(held(server)) == 4 * PAGE
+    assert {call.status for call in fake.calls} == {200}

@@ -23,7 +23,8 @@ from webhook.event import Action, Kind
 from webhook.interpreter import Interpreter
 from webhook.rules import ALWAYS
 from webhook.tables import delivery
-from webhook.trackers import Delivery, lastfm, listenbrainz, modules
+from webhook.trackers import Delivery, lastfm, modules
+from webhook.trackers._shared import began
 
 SET_UP = {
     "TRAKT_CLIENT_ID": "id",
@@ -134,7 +135,7 @@ def test_a_scrobble_is_dated_when_its_play_began(house: Everywhere) -> None:
     marks = house.marks()
     assert len(marks) == 2
     assert [mark.at for mark in marks] == [NOW + timedelta(minutes=3)] * 2
-    assert {lastfm.began(mark) for mark in marks} | {listenbrainz.began(mark) for mark in marks} == {NOW}
+    assert {began(mark) for mark in marks} == {NOW}
 
 
 def test_a_track_that_is_played_twice_is_told_twice(house: Everywhere) -> None:
@@ -143,8 +144,8 @@ def test_a_track_that_is_played_twice_is_told_twice(house: Everywhere) -> None:
         house.post("plex", song("media.scrobble"), begin + 3)
         house.post("plex", song("media.stop"), begin + 3.4)
 
-    began = sorted(lastfm.began(mark) for mark in house.marks())
-    assert began == [NOW, NOW, NOW + timedelta(minutes=20), NOW + timedelta(minutes=20)]
+    times = sorted(began(mark) for mark in house.marks())
+    assert times == [NOW, NOW, NOW + timedelta(minutes=20), NOW + timedelta(minutes=20)]
 
 
 # How one signs in

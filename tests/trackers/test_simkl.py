@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from tests.trackers._access import Access
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, DeviceCode, SignInFailed
+from webhook.trackers._shared import Cutter
 from webhook.trackers.simkl import Settings, Simkl, build
 
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
@@ -801,3 +803,154 @@ def test_its_kinds_are_what_can_be_marked_and_what_can_be_rated(server: Server) 
         return simkl.kinds
 
     assert using(server, kinds) == {Kind.MOVIE, Kind.EPISODE, Kind.SHOW}
+
+
+# What the account holds
+
+
+def held(server: Server, since: datetime | None = None) -> Any:
+    async def read(simkl: Simkl, access: Access) -> Any:
+        return [one async for one in simkl.held(access, since)]
+
+    return using(server, read)
+
+
+def answered(fake: FakeSimkl, name: str, *rows: Any) -> None:
+    """Simkl's list of this name holds these rows."""
+    fake.faults.add(f"GET /sync/all-items/{name}", body={name: list(rows)}, times=-1)
+
+
+def test_what_is_held_is_said_with_all_that_is_known_of_it(server: Server, fake: FakeSimkl) -> None:
+    fake.catalogue.add("movie", "Inception", 2010, ids={"imdb": "tt1375666", "tmdb": 27205, "simkl": 472214})
+    pilot = {"season": 1, "number": 1}
+    fake.catalogue.add("tv", "Breaking Bad", 2008, ids={"tvdb": 81189, "simkl": 11121}, episodes=[pilot])
+    send(server, MARK, EPISODE)
+
+    film, episode = held(server)
+
+    assert film.item == replace(FILM, ids=Ids(imdb="tt1375666", tmdb=27205, simkl=472214))
+    assert (film.at, episode.at) == (NOW, NOW)
+    shown = Ids(tvdb=81189, simkl=11121)
+    assert episode.item == Episode(show="Breaking Bad", season=1, number=1, year=2008, show_ids=shown)
+
+
+def test_each_list_is_asked_for_once_with_its_episodes(server: Server, fake: FakeSimkl) -> None:
+    held(server, NOW)
+
+    calls = fake.made("GET /sync/all-items")
+    assert [call.path.rpartition("/")[2] for call in calls] == ["movies", "shows", "anime"]
+    asked = "episode_watched_at=yes&date_from=2026-11-22T20%3A15%3A09Z"
+    assert [call.query.partition("extended=")[2] for call in calls] == [
+        f"full&{asked}",
+        f"full&{asked}",
+        f"full_anime_seasons&{asked}",
+    ]
+    assert fake.complaints == []
+
+
+def test_a_show_that_changed_is_held_without_its_earlier_episodes(server: Server, fake: FakeSimkl) -> None:
+    second = replace(PILOT, number=2, ids=Ids())
+    send(server, replace(LATE, item=PILOT), replace(MARK, item=second))
+
+    assert [one.item.number for one in held(server)] == [1, 2]
+    assert [one.item.number for one in held(server, NOW - timedelta(hours=1))] == [2]
+
+
+def test_a_film_that_is_only_planned_is_not_held(server: Server, fake: FakeSimkl) -> None:
+    dune, heat = fake.catalogue.add("movie", "Dune", 2021), fake.catalogue.add("movie", "Heat", 1995)
+    fake.user("anna").lists |= {
+        f"movie:{dune.simkl}": "plantowatch",
+        f"movie:{heat.simkl}": "completed",
+    }
+
+    assert [(one.item.title, one.at) for one in held(server)] == [("Heat", None)]
+
+
+def test_an_anime_is_held_by_the_numbers_that_others_count_by(server: Server, fake: FakeSimkl) -> None:
+    fake.catalogue.add(**TITAN)
+    item = Episode(show="Attack on Titan", season=2, number=4, show_ids=Ids(tvdb=267440))
+    send(server, replace(MARK, item=item))
+
+    (one,) = held(server)
+
+    assert (one.item.season, one.item.number) == (2, 4)
+    assert one.item.show_ids == Ids(tvdb=267440, imdb="tt2560140")
+
+
+def test_an_anime_that_only_anidb_counts_is_held_by_its_numbers(server: Server, fake: FakeSimkl) -> None:
+    ids = {"simkl": 7, "tvdb": "267440", "anidb": "10944", "mal": "25777"}
+    seasons = [{"number": 1, "episodes": [{"number": 4, "watched_at": "1970-01-01T00:00:01Z"}]}]
+    show = {"title": "Attack on Titan Season 2", "year": 2017, "ids": ids}
+    answered(fake, "anime", {"status": "watching", "anime_type": "tv", "show": show, "seasons": seasons})
+
+    (one,) = held(server)
+
+    assert (one.item.season, one.item.number, one.at) == (1, 4, None)
+    assert one.item.show_ids == Ids(simkl=7, anidb=10944, mal=25777)
+
+
+def test_an_anime_film_is_held_as_a_film(server: Server, fake: FakeSimkl) -> None:
+    film = {"title": "Your Name.", "year": 2016, "ids": {"simkl": 9, "mal": "32281"}}
+    answered(fake, "anime", {"anime_type": "movie", "last_watched_at": "2026-11-20T10:00:00Z", "show": film})
+
+    (one,) = held(server)
+
+    assert one.item == Movie(title="Your Name.", year=2016, ids=Ids(simkl=9, mal=32281))
+
+
+def test_a_list_may_be_far_longer_than_any_other_answer(server: Server, fake: FakeSimkl) -> None:
+    parts = [{"number": number, "watched_at": "2026-11-20T21:00:00Z"} for number in range(1, 401)]
+    shows = [
+        {
+            "show": {"title": f'"Show" [{n}] {{\\', "ids": {"simkl": n}},
+            "seasons": [{"number": 1, "episodes": parts}],
+        }
+        for n in range(1, 41)
+    ]
+    answered(fake, "shows", *shows)
+
+    found = held(server)
+
+    assert len(found) == 16_000
+    assert {one.item.show for one in found} == {show["show"]["title"] for show in shows}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    "text", ['{"shows":[]}', ' {\n"shows" : [ {"a": "]}"} ,\n{"b": [1]}, 5, {"a": {}} ]\n}']
+)
+def test_a_list_is_cut_into_its_rows_however_it_comes_in(size: int, text: str) -> None:
+    cutter = Cutter("Simkl", "shows")
+
+    found = [row for at in range(0, len(text), size) for row in cutter.rows(text[at : at + size])]
+    cutter.finish()
+
+    assert found == [row for row in json.loads(text)["shows"] if isinstance(row, dict)]
+
+
+@pytest.mark.parametrize("body", ["null", "{}", "[]"])
+def test_an_answer_that_says_there_is_nothing_is_believed(server: Server, fake: FakeSimkl, body: str) -> None:
+    fake.faults.add("GET /sync/all-items", body=body, times=-1)
+
+    assert held(server) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '{"shows":[',
+        '{"shows":[{"a":1}',
+        '{"shows":[{"a":1}]',
+        '{"shows":[{"a":1}]}]',
+        '{"error":"x"}',
+        '{"shows":{}}',
+    ],
+)
+def test_a_list_that_is_cut_off_or_none_is_tried_again(server: Server, fake: FakeSimkl, body: str) -> None:
+    fake.faults.add("GET /sync/all-items/shows", status=200, body=body, times=-1)
+
+    outcome = held(server)
+
+    assert isinstance(outcome, Retry), outcome
+    assert "cut off or of an unknown shape" in outcome.reason

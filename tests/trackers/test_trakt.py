@@ -450,11 +450,23 @@ def test_a_late_mark_goes_into_the_history_with_its_date(server: Server, fake: F
 def test_a_late_mark_twice_is_one_play(server: Server, fake: FakeTrakt, item: Item) -> None:
     late = replace(LATE, item=item)
 
-    done = send(server, late, late)
+    done = send(server, late, replace(late, unsure=True))
 
     assert done.answer == "already there, watched at 2026-11-22T15:15:09.000Z"
     assert done.remote_id == str(plays(fake)[0]["id"])
     assert len(plays(fake)) == 1
+
+
+def test_a_play_that_somebody_else_made_has_no_handle(server: Server, fake: FakeTrakt) -> None:
+    film = fake.catalogue.by_ids("movie", {"tmdb": 20526})
+    assert film is not None
+    fake.remember(fake.user("anna"), film, "checkin", LATE.at)
+
+    single = send(server, LATE)
+    (many,) = using(server, lambda at: at.trakt.send_many([LATE], at.access))
+
+    assert single.answer == many.answer == "already there, watched at 2026-11-22T15:15:09.000Z"
+    assert (single.remote_id, many.remote_id) == (None, None)
 
 
 def test_a_late_mark_finds_a_play_a_little_off_but_not_one_of_another_time(
@@ -552,7 +564,8 @@ def test_a_late_mark_is_done_even_if_its_id_cannot_be_read_back(server: Server, 
 
     done = send(server, LATE)
 
-    assert done == Done(answer="added, watched at 2026-11-22T15:15:09.000Z", remote_id=None)
+    at = "2026-11-22T15:15:09.000Z"
+    assert done == Done(answer=f"added, watched at {at}", remote_id=at)
 
 
 @pytest.mark.parametrize("how", [502, "silence", "reset", "late"])
@@ -616,6 +629,22 @@ def test_unwatched_removes_the_one_play_we_made(server: Server, fake: FakeTrakt)
     assert (done.answer, again.answer) == ("removed", "it was gone already")
     assert bodies(fake, "/sync/history/remove")[0] == {"ids": [FIRST_HISTORY_ID]}
     assert len(plays(fake)) == 1
+
+
+def test_a_play_of_ours_without_an_id_is_found_by_its_time(server: Server, fake: FakeTrakt) -> None:
+    film = fake.catalogue.by_ids("movie", {"tmdb": 20526})
+    assert film is not None
+    fake.remember(fake.user("anna"), film, "watch", LATE.at - timedelta(minutes=20))
+    fake.faults.add("GET /sync/history", status=503, skip=1)
+    made = send(server, LATE)
+    assert len(plays(fake)) == 2
+
+    undo = replace(LATE, action=Action.UNWATCHED, at=NOW, mark=False, remote_id=made.remote_id)
+    done, again = send(server, undo), send(server, undo)
+
+    assert (done.answer, again.answer) == ("removed", "it was gone already")
+    assert [row["watched_at"] for row in plays(fake)] == ["2026-11-22T14:55:09.000Z"]
+    assert len(bodies(fake, "/sync/history/remove")) == 1
 
 
 @pytest.mark.parametrize("remote_id", [None, "", "abc"])
@@ -1058,3 +1087,125 @@ def test_it_says_what_it_can_be_told_of() -> None:
     assert frozenset({Kind.MOVIE, Kind.EPISODE}) <= Trakt.kinds
     assert Kind.TRACK not in Trakt.kinds
     assert Action.FAVOURITE not in Trakt.tells
+
+
+# Many at once
+
+
+EPISODE = replace(LATE, id=2, item=PILOT, at=LATE.at - timedelta(hours=1))
+
+
+def many(server: Server, *deliveries: Delivery) -> Any:
+    return using(server, lambda at: decided(at.trakt.send_many(deliveries, at.access)))
+
+
+def test_many_that_were_all_taken_are_done_even_if_they_cannot_be_read_back(
+    server: Server, fake: FakeTrakt
+) -> None:
+    fake.faults.add("GET /sync/history", status=503, skip=1)
+
+    outcomes = many(server, LATE, EPISODE)
+
+    assert [outcome.remote_id for outcome in outcomes] == [
+        "2026-11-22T15:15:09.000Z",
+        "2026-11-22T14:15:09.000Z",
+    ]
+    assert len(plays(fake)) == 2
+    undo = replace(EPISODE, action=Action.UNWATCHED, mark=False, remote_id=outcomes[1].remote_id)
+    assert send(server, undo).answer == "removed"
+    assert [row["type"] for row in plays(fake)] == ["movie"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_many_of_which_one_was_not_found_are_all_open_if_they_cannot_be_read_back(
+    server: Server, fake: FakeTrakt, status: int
+) -> None:
+    fake.switches.strict = True
+    fake.catalogue.add("movie", title="TRON: Legacy", year=2010, ids={"tmdb": 20526})
+    fake.faults.add("GET /sync/history", status=status, skip=1, headers={"Retry-After": "41"})
+
+    first = many(server, LATE, EPISODE)
+    again = many(server, *(replace(mark, unsure=True) for mark in (LATE, EPISODE)))
+
+    assert isinstance(first, Retry)
+    assert (first.unsure, first.after) == (True, timedelta(seconds=41))
+    assert isinstance(again[0], Done)
+    assert again[0].remote_id == str(plays(fake)[0]["id"])
+    assert isinstance(again[1], Unmatched)
+    assert len(plays(fake)) == 1
+
+
+def test_one_of_many_that_is_unknown_is_unmatched_as_it_is_by_itself(server: Server, fake: FakeTrakt) -> None:
+    fake.switches.strict = True
+    fake.catalogue.add("movie", title="TRON: Legacy", year=2010, ids={"tmdb": 20526})
+
+    told, unknown = many(server, LATE, EPISODE)
+    alone = send(server, EPISODE)
+
+    assert isinstance(told, Done)
+    assert (type(unknown), unknown.reason, unknown.candidates) == (
+        type(alone),
+        alone.reason,
+        alone.candidates,
+    )
+
+
+# What the account holds
+
+
+def held(server: Server, since: datetime | None = None) -> Any:
+    async def read(at: Account) -> Any:
+        return [one async for one in at.trakt.held(at.access, since)]
+
+    return using(server, lambda at: decided(read(at)))
+
+
+def test_what_is_held_is_said_with_all_that_is_known_of_it(server: Server, fake: FakeTrakt) -> None:
+    fake.catalogue.add("movie", title="TRON: Legacy", year=2010, ids={"trakt": 12601, "tmdb": 20526})
+    show = fake.catalogue.add("show", title="Breaking Bad", year=2008, ids={"trakt": 1388, "tvdb": 81189})
+    fake.catalogue.add(
+        "episode", show=show, season=1, number=1, title="Pilot", ids={"trakt": 73482, "tvdb": 349232}
+    )
+    send(server, LATE, replace(EPISODE, at=LATE.at - timedelta(days=1)))
+
+    film, episode = held(server)
+
+    assert film.item == replace(TRON, ids=Ids(trakt=12601, tmdb=20526, imdb="tt1104001"))
+    assert (film.at, film.remote_id) == (LATE.at, str(plays(fake)[0]["id"]))
+    assert episode.item == Episode(
+        title="Pilot",
+        show="Breaking Bad",
+        season=1,
+        number=1,
+        year=2008,
+        ids=Ids(trakt=73482, tvdb=349232),
+        show_ids=Ids(trakt=1388, tvdb=81189),
+    )
+
+
+def test_a_play_without_a_date_is_held_without_one(server: Server, fake: FakeTrakt) -> None:
+    film = fake.catalogue.by_ids("movie", {"tmdb": 20526})
+    assert film is not None
+    fake.remember(fake.user("anna"), film, "watch", None)
+    fake.remember(fake.user("anna"), film, "watch", datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+
+    assert [one.at for one in held(server)] == [None, None]
+
+
+def test_since_is_asked_of_trakt_itself(server: Server, fake: FakeTrakt) -> None:
+    send(server, LATE, replace(EPISODE, at=LATE.at - timedelta(days=1)))
+    fake.calls.clear()
+
+    assert [one.at for one in held(server, LATE.at)] == [LATE.at]
+    assert fake.calls[-1].query == "start_at=2026-11-22T15%3A15%3A09.000Z&page=1&limit=250"
+
+
+def test_without_a_count_of_pages_one_that_brings_nothing_new_is_the_last(
+    server: Server, fake: FakeTrakt
+) -> None:
+    send(server, LATE)
+    row = {**plays(fake)[0], "type": "movie"}
+    fake.faults.add("GET /sync/history", body=[row], times=-1)
+
+    assert len(held(server)) == 1
+    assert len(fake.made("GET /sync/history")) == 4  # two of them looked before and after the mark

@@ -18,9 +18,11 @@ from pydantic import ValidationError
 from tests.fakes._server import Server
 from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, User, Viewing
 from tests.trackers._access import Access
+from webhook import history, people
+from webhook.db import Database
 from webhook.event import Action, Episode, Ids, Kind, Movie, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.trackers import Delivery, SignInFailed
+from webhook.trackers import Delivery, Held, SignInFailed
 from webhook.trackers.tvtime import Settings, build
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -33,6 +35,7 @@ FILM_WATCHED = replace(WATCHED, item=FILM)
 MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
 TRACKING = "POST /sidecar/msapi.tvtime.com/prod/v1/tracking"
 WATCHES = "GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches"
+FOLLOWED = "GET /sidecar/msapi.tvtime.com/prod/v1/tracking/cgw/follows"
 SEARCH = "GET /sidecar/search.tvtime.com"
 MINT = "POST /sidecar/api2.tozelabs.com/v2/user"
 LOGIN = "POST /sidecar/auth.tvtime.com"
@@ -720,3 +723,113 @@ def test_a_check_of_a_lost_sign_in_says_that_it_is_lost(anna: Signed, fake: TVTi
         anna.check()
 
     assert raised.value.park is Park.SIGNED_OUT
+
+
+# ---- what the account holds
+
+
+def held(at: Signed, since: datetime | None = None) -> list[Held]:
+    async def read(tracker: Any) -> list[Held]:
+        return [one async for one in tracker.held(at.access, since)]
+
+    return at.run(read)
+
+
+def test_the_built_in_library_is_read_where_there_is_no_server() -> None:
+    mine = Signed("")
+    mine.send(WATCHED)
+    mine.send(replace(FILM_WATCHED, at=NOW - timedelta(days=1)))
+
+    assert held(mine) == [Held(item=MOONSHINE, at=NOW), Held(item=FILM, at=NOW - timedelta(days=1))]
+    assert held(mine, NOW) == [Held(item=MOONSHINE, at=NOW)]
+
+
+def test_a_server_s_episodes_and_movies_are_held_by_their_ids(anna: Signed, fake: TVTime, user: User) -> None:
+    anna.send(WATCHED)
+    anna.send(FILM_WATCHED)
+
+    episode, film = held(anna)
+
+    assert episode.item == Episode(ids=Ids(tvdb=8685325), show_ids=Ids(tvdb=398096))
+    assert episode.at == user.watched[8685325].at
+    ids = Ids(tvtime=MATRIX.uuid, tvdb=169, imdb="tt0133093")
+    assert film == Held(
+        item=Movie(title="The Matrix", ids=ids), at=user.movies[MATRIX.uuid].at, remote_id=MATRIX.uuid
+    )
+
+
+def test_a_movie_that_is_only_followed_is_not_held(anna: Signed, fake: TVTime) -> None:
+    rows = [
+        {"uuid": "a", "filter": ["all", "not_watched"], "meta": {"name": "Later"}},
+        {"uuid": "b", "extended": {"is_watched": True}, "meta": {"first_release_date": "2009-01-01"}},
+    ]
+    fake.faults.add(FOLLOWED, body={"status": "success", "data": {"objects": rows}})
+
+    assert held(anna) == [Held(item=Movie(year=2009, ids=Ids(tvtime="b")), at=None, remote_id="b")]
+
+
+@pytest.mark.parametrize("paging", ["kept", "ignored", "repeated"])
+def test_a_list_ends_however_it_is_paged(anna: Signed, fake: TVTime, user: User, paging: str) -> None:
+    now = fake.clock.now()
+    user.watched = {number: Viewing(at=now, updated_at=now) for number in range(1, 251)}
+    fake.switches.paging = paging
+
+    found = held(anna)
+
+    assert len(found) == len({one.item.ids for one in found}) == (100 if paging == "repeated" else 250)
+
+
+def test_a_token_that_expires_while_a_list_is_read_does_not_cut_it_off(
+    anna: Signed, fake: TVTime, user: User
+) -> None:
+    now = fake.clock.now()
+    user.watched = {number: Viewing(at=now, updated_at=now) for number in range(1, 251)}
+    fake.switches.expired_reads_are_empty = True
+    found: list[Held] = []
+
+    async def read(tracker: Any) -> None:
+        async for one in tracker.held(anna.access):
+            if not found:
+                fake.end("anna", "access")
+            found.append(one)
+
+    anna.run(read)
+
+    assert len(found) == 250
+    assert anna.access.renewals == 1
+
+
+def test_a_viewing_beside_earlier_ones_is_not_taken_back_with_them(
+    anna: Signed, fake: TVTime, user: User
+) -> None:
+    anna.send(WATCHED)
+    done = anna.send(replace(WATCHED, rewatch=True))
+
+    outcome = anna.refused(replace(UNWATCHED, remote_id=done.remote_id))
+
+    assert isinstance(outcome, Dead)
+    assert user.watched[8685325].rewatch_count == 1
+
+
+def test_the_shelf_gives_all_its_marks_over_its_pages(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PAGE", 3)
+    mine, other = (history.Shelf(database, person(database, name)) for name in ("anna", "ben"))
+    marks = [(replace(MOONSHINE, ids=Ids(tvdb=number)), NOW - timedelta(days=number)) for number in range(7)]
+
+    async def work() -> tuple[list[Held], list[Held]]:
+        await other.mark(FILM, NOW, rewatch=False)
+        for item, at in marks:
+            await mine.mark(item, at, rewatch=False)
+        recent = mine.held(NOW - timedelta(days=2))
+        return [one async for one in mine.held()], [one async for one in recent]
+
+    every, recent = asyncio.run(work())
+
+    assert every == [Held(item=item, at=at) for item, at in marks]
+    assert recent == every[:3]
+
+
+def person(database: Database, name: str) -> int:
+    return database.do(lambda connection: people.add(connection, name, NOW))

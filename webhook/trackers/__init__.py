@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -57,6 +57,10 @@ class Library(Protocol):
         ...
 
     async def unmark(self, item: Item) -> str: ...
+
+    def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+        """Every mark (of a last viewing at `since` or later), with the time of its last viewing."""
+        ...
 
 
 class Access(Protocol):
@@ -117,6 +121,30 @@ class Batches(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """One viewing that an account holds already.
+
+    `at` is when it was watched, of a track when it began (as both music services keep it), and None where
+    the service keeps no date. A service that keeps one play an item gives its last.
+    """
+
+    item: Item
+    at: datetime | None
+    remote_id: str | None = None
+
+
+class Holds(Protocol):
+    """A tracker that can be asked what its account holds already: read before it is filled, or for an import."""
+
+    def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """Every viewing that the account holds, page by page; raises as `send` does.
+
+        `since` leaves out what is dated before it. Nothing comes twice, even if the list grows while it is read.
+        """
+        ...
+
+
 class Renews(Protocol):
     """A tracker whose tokens age."""
 
@@ -143,6 +171,14 @@ class Password(Protocol):
     """A tracker signed in to by user name and password, which are used once and not kept."""
 
     async def login(self, username: str, password: str) -> Tokens: ...
+
+
+class TokenSignIn(Protocol):
+    """A tracker signed in to by a token that the service shows to the person."""
+
+    async def accept(self, token: str) -> Tokens:
+        """The sign-in that the token is good for; raises SignInFailed where it is not."""
+        ...
 
 
 class Revokes(Protocol):

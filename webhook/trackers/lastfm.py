@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +17,9 @@ from webhook.event import Action, Kind, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, accept, call, read, shown
 from webhook.retry import BUSY, GATEWAY, decide, retry_after
-from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers._shared import Json, began, inner, recent, rows
 
-Json = dict[str, Any]
 Outcome = Done | Undelivered
 
 LABEL = "Last.fm"
@@ -27,6 +28,9 @@ SHORTEST = timedelta(seconds=30)
 
 TOO_SHORT = "not told: Last.fm takes no track of 30 seconds or less"
 BATCH = 50
+PAGE = 100
+"""Last.fm gives up to 200 on a page, but names in other scripts can make those larger than we read."""
+
 TOMORROW = timedelta(days=1)
 DAILY_LIMIT = 5
 IGNORED: Mapping[int, str] = {
@@ -86,7 +90,10 @@ def build(settings: Settings, http: httpx.AsyncClient) -> LastFM:
 
 
 class LastFM:
-    """Shows what is playing, scrobbles what was played; a scrobble that is sent twice counts once."""
+    """Shows what is playing, scrobbles what was played; a scrobble that is sent twice counts once.
+
+    What was scrobbled stays: Last.fm's API has no call that takes a scrobble back.
+    """
 
     name = "lastfm"
     label = LABEL
@@ -154,6 +161,33 @@ class LastFM:
     async def unlove(self, delivery: Delivery, access: Access) -> Done:
         await self.ask("track.unlove", named(delivery), access)
         return Done(answer="no longer loved")
+
+    # What the account holds
+
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """The scrobbles, the newest first; what is playing now is none."""
+        asked = {"user": await self.user(access), "limit": str(PAGE)}
+        if since is not None:
+            asked["from"] = stamp(since - timedelta(seconds=1))
+        before: set[Held] = set()
+        for page in itertools.count(1):
+            body = await self.ask("user.getRecentTracks", {**asked, "page": str(page)}, access)
+            listed = inner(body, "recenttracks")
+            if not listed:
+                raise Retry(f"{LABEL} sent an answer of an unknown shape", after=GATEWAY)
+            viewings = [held for row in several(listed.get("track")) if (held := scrobbled(row))]
+            # New scrobbles move the older ones on to the next page.
+            new = [held for held in viewings if held not in before]
+            for held in new:
+                if recent(held.at, since):
+                    yield held
+            pages = whole(inner(listed, "@attr").get("totalPages"))
+            if page >= pages if pages else not new:
+                return
+            before = set(viewings)
+
+    async def user(self, access: Access) -> str:
+        return str(access.tokens.get("name") or await self.check(access))
 
     # The sign-in
 
@@ -256,14 +290,6 @@ def settled(delivery: Delivery) -> Outcome | None:
     return None
 
 
-def began(delivery: Delivery) -> datetime:
-    """When the play began: as it was seen, else reckoned back from its mark by what was played until then."""
-    if delivery.started_at is not None and delivery.started_at < delivery.at:
-        return delivery.started_at
-    part = 1.0 if delivery.progress is None else delivery.progress / 100
-    return delivery.at - timedelta(milliseconds=delivery.duration_ms or 0) * part
-
-
 def stamp(at: datetime) -> str:
     return str(int(at.timestamp()))
 
@@ -315,17 +341,37 @@ def failed(code: int, response: httpx.Response) -> Undelivered:
 
 
 def counted(body: Json, told: int) -> list[Outcome]:
-    """What became of each scrobble. Last.fm gives one as an object and several as a list."""
+    """What became of each scrobble."""
     scrobbles = inner(body, "scrobbles")
-    given = scrobbles.get("scrobble")
-    rows = [row for row in (given if isinstance(given, list) else [given]) if isinstance(row, dict)]
-    if len(rows) != told:
+    found = several(scrobbles.get("scrobble"))
+    if len(found) != told:
         raise Retry(f"{LABEL} did not say what became of every scrobble", after=GATEWAY, unsure=True)
-    outcomes = [outcome(row) for row in rows]
+    outcomes = [outcome(row) for row in found]
     counts = inner(scrobbles, "@attr") or scrobbles
     if whole(counts.get("ignored")) >= told and all(isinstance(known, Done) for known in outcomes):
-        return [Dead(f"{LABEL} ignored it without saying why") for _ in rows]
+        return [Dead(f"{LABEL} ignored it without saying why") for _ in found]
     return outcomes
+
+
+def several(given: Any) -> list[Json]:
+    """What Last.fm gives as an object where it is one, and as a list where there are more."""
+    return rows(given if isinstance(given, list) else [given])
+
+
+def scrobbled(row: Json) -> Held | None:
+    """A played track; None for the one that is playing now, which has no date.
+
+    Its MusicBrainz id is the recording's, and ours are tracks' ids: it is left out.
+    """
+    played_at = whole(inner(row, "date").get("uts"))
+    if not played_at or inner(row, "@attr").get("nowplaying") == "true":
+        return None
+    item = Track(
+        title=text(row.get("name")) or None,
+        artist=text(row.get("artist")) or None,
+        album=text(row.get("album")) or None,
+    )
+    return Held(item=item, at=datetime.fromtimestamp(played_at, UTC))
 
 
 def outcome(row: Json) -> Outcome:
@@ -340,11 +386,6 @@ def outcome(row: Json) -> Outcome:
     theirs = f"{text(row.get('artist'))} – {text(row.get('track'))}"
     corrected = any(whole(inner(row, name).get("corrected")) for name in ("artist", "track"))
     return Done(answer=theirs, note=f"{LABEL} corrected it to {theirs}" if corrected else None)
-
-
-def inner(body: Json, name: str) -> Json:
-    value = body.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def text(value: Any) -> str:

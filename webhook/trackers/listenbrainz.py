@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.event import Action, Kind, Track
+from webhook.event import Action, Ids, Kind, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, call, read, shown, version
 from webhook.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
-from webhook.trackers import Access, Delivery, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers._shared import Json, began, inner, rows
 
-Json = dict[str, Any]
 Outcome = Done | Undelivered
 
 LABEL = "ListenBrainz"
 BATCH = 1000
+PAGE = 50
+"""ListenBrainz gives up to 1000 at once, but what players say of a listen can make those larger than we read."""
+
 FIRST = datetime(2002, 10, 1, tzinfo=UTC)
 """Before it nobody scrobbled: a listen of an earlier date is refused."""
 
 AHEAD = timedelta(hours=1)
 """How far in the future a listen may begin, as clocks differ."""
+
+MARGIN = 0.05
+LONGEST_PAUSE = timedelta(minutes=1)
+"""How long the next page is waited for; where it takes longer, whoever asks is told so."""
 
 HOUR = timedelta(hours=1)
 """How long to keep away where a guard in front of ListenBrainz turns us back."""
@@ -66,7 +76,7 @@ class ListenBrainz:
     sign_in: SignIn = "token"
     kinds = frozenset({Kind.TRACK})
     # No stop: ListenBrainz has no call for it, so that what makes the mark is a WATCHED.
-    tells = frozenset({Action.START, Action.WATCHED, Action.FAVOURITE, Action.UNFAVOURITE})
+    tells = frozenset({Action.START, Action.WATCHED, Action.UNWATCHED, Action.FAVOURITE, Action.UNFAVOURITE})
     needs: Mapping[Kind, tuple[str, ...]] = {}
     writes_per_second = 0.0  # it says itself, in every answer, how many more it takes
     batch = BATCH
@@ -81,6 +91,7 @@ class ListenBrainz:
         tell = {
             Action.START: self.start,
             Action.WATCHED: self.mark,
+            Action.UNWATCHED: self.unmark,
             Action.FAVOURITE: self.love,
             Action.UNFAVOURITE: self.unlove,
         }.get(delivery.action)
@@ -98,7 +109,8 @@ class ListenBrainz:
         return Done(answer="playing now")
 
     async def mark(self, delivery: Delivery, access: Access) -> Done:
-        return await self.submit("single", [listen(delivery)], access)
+        told = listen(delivery)
+        return replace(await self.submit("single", [told], access), remote_id=handle(told))
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
         """Import up to a thousand in one call; one that cannot be told is settled without it."""
@@ -118,7 +130,7 @@ class ListenBrainz:
             if len(listens) == 1 or not isinstance(error, Refusal):
                 return [error for _ in listens]
         else:
-            return [done for _ in listens]
+            return [replace(done, remote_id=handle(told)) for told in listens]
         middle = len(listens) // 2
         outcomes: list[Outcome] = []
         for half in (listens[:middle], listens[middle:]):
@@ -127,6 +139,68 @@ class ListenBrainz:
             except Undelivered as error:
                 outcomes += [error for _ in half]
         return outcomes
+
+    async def unmark(self, delivery: Delivery, access: Access) -> Done:
+        """Deletes the one listen that we made. ListenBrainz finds it by its time and an id that it gave itself."""
+        listened_at = whole(delivery.remote_id)
+        if listened_at is None:
+            raise Dead(f"Nothing of ours to undo: {LABEL} was not told of this play")
+        msid = await self.msid(listened_at, delivery, access)
+        if msid is None:
+            return Done(answer="it was gone already", remote_id=delivery.remote_id)
+        said = {"listened_at": listened_at, "recording_msid": msid}
+        await self.ask(access.tokens, "POST", "/1/delete-listen", json=said)
+        return Done(answer="to be deleted after the full hour", remote_id=delivery.remote_id)
+
+    async def msid(self, listened_at: int, delivery: Delivery, access: Access) -> str | None:
+        """The id of the listen of this artist and title at this second; None where there is none any more."""
+        wanted = [folded(name) for name in names(delivery)]
+        for row in await self.listens(access, await self.user_of(access), listened_at + 1):
+            theirs = inner(row, "track_metadata")
+            named = [folded(theirs.get("artist_name")), folded(theirs.get("track_name"))]
+            if row.get("listened_at") == listened_at and named == wanted:
+                return uuid(row.get("recording_msid"))
+        return None
+
+    # What the account holds
+
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """The listens, the newest first.
+
+        A page ends somewhere inside a second, so the next one begins with that second again.
+        """
+        name, until, before = await self.user_of(access), None, set[Held]()
+        while True:
+            await self.pause(access)
+            listened = [(row["listened_at"], held(row)) for row in await self.listens(access, name, until)]
+            new = [(at, viewing) for at, viewing in listened if viewing not in before]
+            for at, viewing in new:
+                if since is not None and at < since.timestamp():
+                    return
+                yield viewing
+            oldest = min((at for at, _ in listened), default=None)
+            if oldest is None or (not new and until == oldest):
+                return
+            until = oldest + 1 if new else oldest
+            before = {viewing for _, viewing in listened}
+
+    async def listens(self, access: Access, name: str, until: int | None) -> list[Json]:
+        """A page of dated listens, the newest first, of before a second (`until`)."""
+        asked = {"count": str(PAGE)} | ({} if until is None else {"max_ts": str(until)})
+        answer = await self.ask(access.tokens, "GET", f"/1/user/{quote(name, safe='')}/listens", params=asked)
+        payload = inner(answer, "payload")
+        if not isinstance(payload.get("listens"), list):
+            raise Retry(f"{LABEL} sent an answer of an unknown shape", after=GATEWAY)
+        return [row for row in rows(payload["listens"]) if isinstance(row.get("listened_at"), int)]
+
+    async def user_of(self, access: Access) -> str:
+        return str(access.tokens.get("name") or await self.check(access))
+
+    async def pause(self, access: Access) -> None:
+        """Until more calls are taken: many pages are more than ListenBrainz takes at once."""
+        left = self._free_at.get(str(access.tokens.get("token", "")), 0.0) - time.monotonic()
+        if left > 0:
+            await asyncio.sleep(min(left + MARGIN, LONGEST_PAUSE.total_seconds()))
 
     async def love(self, delivery: Delivery, access: Access) -> Done:
         return await self.rate(delivery, access, 1)
@@ -287,14 +361,6 @@ def details(delivery: Delivery) -> Json:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def began(delivery: Delivery) -> datetime:
-    """When the play began: as it was seen, else reckoned back from its mark by what was played until then."""
-    if delivery.started_at is not None and delivery.started_at < delivery.at:
-        return delivery.started_at
-    part = 1.0 if delivery.progress is None else delivery.progress / 100
-    return delivery.at - timedelta(milliseconds=delivery.duration_ms or 0) * part
-
-
 def tidy(text: str | None) -> str:
     return (text or "").replace("\0", "").strip()
 
@@ -311,7 +377,32 @@ def uuid(value: Any) -> str | None:
         return None
 
 
+def handle(told: Json) -> str:
+    """What a listen of ours is found again by: the second in which it began."""
+    return str(told["listened_at"])
+
+
 # What the answer means
+
+
+def held(row: Json) -> Held:
+    told = inner(row, "track_metadata")
+    details = inner(told, "additional_info")
+    item = Track(
+        title=tidy(told.get("track_name")) or None,
+        artist=tidy(told.get("artist_name")) or None,
+        album=tidy(told.get("release_name")) or None,
+        number=whole(details.get("tracknumber")),
+        # The id of the track on its release, as ours are; the recording's is another.
+        ids=Ids(musicbrainz=uuid(details.get("track_mbid"))),
+    )
+    at = datetime.fromtimestamp(row["listened_at"], UTC)
+    return Held(item=item, at=at, remote_id=str(row["listened_at"]))
+
+
+def whole(value: Any) -> int | None:
+    """A number of an answer, which may be a text."""
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
 
 def refused(response: httpx.Response) -> Undelivered:

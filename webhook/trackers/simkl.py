@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Show
 from webhook.outcome import Dead, Done, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, accept, call, read, shown, version
 from webhook.retry import GATEWAY, retry_after
-from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent, rows, streamed
 
-Json = dict[str, Any]
 Verb = Literal["start", "pause", "stop"]
 
 LABEL = "Simkl"
@@ -43,6 +42,9 @@ FINISHED = 90.0
 
 BUSY = timedelta(seconds=3)
 """Simkl works on one scrobble of a person at a time; another one is in hand for seconds."""
+
+LISTS: Mapping[str, str] = {"movies": "full", "shows": "full", "anime": "full_anime_seasons"}
+"""What an account holds comes in three lists, each in one answer; this is how each is asked for with its episodes."""
 
 HOUR = timedelta(hours=1)
 SLOWEST = timedelta(seconds=30)
@@ -186,6 +188,30 @@ class Simkl:
             raise Dead(f"Nothing of ours to undo: {LABEL} had this mark already, or never took it")
         return await self.take_out("/sync/history/remove", delivery.item, delivery.remote_id, access)
 
+    # What the account holds
+
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """The films, the episodes of shows and those of anime; Simkl keeps one play of each."""
+        for name, extended in LISTS.items():
+            asked = {"extended": extended, "episode_watched_at": "yes"}
+            if since is not None:
+                asked["date_from"] = iso(since)  # what has changed since then, with all its episodes
+            async for row in self.listed(name, asked, access):
+                for viewing in viewings(row, by_season=name == "anime"):
+                    if recent(viewing.at, since):
+                        yield viewing
+
+    def listed(self, name: str, asked: Mapping[str, str], access: Access) -> AsyncIterator[Json]:
+        return streamed(
+            self.http,
+            LABEL,
+            f"{self.api}/sync/all-items/{name}",
+            name,
+            headers={**self.headers(), **bearer(access)},
+            params={**self.app(), **asked},
+            judge=accepted,
+        )
+
     # Ratings
 
     async def rate(self, delivery: Delivery, access: Access) -> Done:
@@ -231,28 +257,26 @@ class Simkl:
         raise unknown(delivery.item, response)
 
     async def ask(self, access: Access, method: str, path: str, json: Any = None) -> httpx.Response:
-        token = str(access.tokens.get("access_token", ""))
-        return await self.call(method, path, json, {"Authorization": f"Bearer {token}"})
+        return await self.call(method, path, json, bearer(access))
 
     async def call(
         self, method: str, path: str, json: Any = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """One call with what Simkl wants to see on each: which app, in which version."""
-        app = {"client_id": self.settings.client_id, "app-name": "watchmark", "app-version": version()}
-        every = {
+        every = {**self.headers(), **(headers or {})}
+        return await call(
+            self.http, LABEL, method, self.api + path, headers=every, params=self.app(), json=json
+        )
+
+    def app(self) -> dict[str, str]:
+        """What Simkl wants to see on every address: which app, in which version."""
+        return {"client_id": self.settings.client_id, "app-name": "watchmark", "app-version": version()}
+
+    def headers(self) -> dict[str, str]:
+        return {
             "User-Agent": USER_AGENT,
             "Content-Type": "application/json",
             "simkl-api-key": self.settings.client_id,
         }
-        return await call(
-            self.http,
-            LABEL,
-            method,
-            self.api + path,
-            headers={**every, **(headers or {})},
-            params=app,
-            json=json,
-        )
 
     # The sign-in, whose token lasts for years and cannot be renewed
 
@@ -587,7 +611,60 @@ def places(body: Json) -> set[tuple[int | None, int | None]]:
     }
 
 
+# What the account holds
+
+
+def viewings(row: Json, *, by_season: bool) -> Iterator[Held]:
+    """What was watched of one row of the lists: a film, or episodes; `by_season`: of an anime."""
+    show, movie = inner(row, "show"), inner(row, "movie")
+    if film := movie or (show if row.get("anime_type") == "movie" else {}):
+        at = moment(row.get("last_watched_at"))
+        if at is not None or row.get("status") == "completed":
+            item = Movie(title=text(film.get("title")), year=whole(film.get("year")), ids=their_ids(film))
+            yield Held(item=item, at=at)
+        return
+    for season in rows(row.get("seasons")):
+        for one in rows(season.get("episodes")):
+            placed = episode(show, whole(season.get("number")), one, by_season=by_season)
+            yield Held(item=placed, at=moment(one.get("watched_at")))
+
+
+def episode(show: Json, season: int | None, one: Json, *, by_season: bool) -> Episode:
+    """An episode by its place in the show. Of an anime by TheTVDB's, which others count by too, where it is known.
+
+    An anime's entry is a season of it: AniDB's, MyAnimeList's and Simkl's own ids belong to Simkl's numbers,
+    those of the whole show to TheTVDB's.
+    """
+    number, ids = whole(one.get("number")), their_ids(show)
+    tvdb = (whole(inner(one, "tvdb").get("season")), whole(inner(one, "tvdb").get("episode")))
+    if by_season and tvdb != (season, number):
+        own = ("simkl", *ANIME)
+        mapped = None not in tvdb
+        season, number = tvdb if mapped else (season, number)
+        known = {name: value for name, value in ids.known().items() if (name in own) != mapped}
+        ids = Ids.from_json(known)
+    return Episode(
+        title=text(one.get("title")),
+        show=text(show.get("title")),
+        season=season,
+        number=number,
+        year=whole(show.get("year")),
+        show_ids=ids,
+    )
+
+
+def their_ids(item: Json) -> Ids:
+    """An answer's ids, whose numbers may be texts; what is no number there is a name, and none of ours."""
+    given = inner(item, "ids")
+    numbers = {name: whole(given.get(name)) for name in ("simkl", "tvdb", "tmdb", *ANIME)}
+    return Ids.from_json({**numbers, "imdb": text(given.get("imdb"))})
+
+
 # How answers are read
+
+
+def bearer(access: Access) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access.tokens.get('access_token', '')}"}
 
 
 def shaped(response: httpx.Response, *names: str) -> Json:
@@ -597,28 +674,6 @@ def shaped(response: httpx.Response, *names: str) -> Json:
         return body
     reason = f"{LABEL} sent an answer of an unknown shape"
     raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True)
-
-
-def inner(body: Json, name: str) -> Json:
-    value = body.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def inner_json(response: httpx.Response) -> Json:
-    """The object in an answer that may as well be empty."""
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def rows(value: Any) -> list[Json]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def counted(body: Json, name: str) -> int:
-    return sum(number for number in inner(body, name).values() if isinstance(number, int))
 
 
 def missing(body: Json) -> list[tuple[str, Json]]:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from typing import Any, Literal
 
 import httpx
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import accept, call, read, shown
 from webhook.retry import GATEWAY, retry_after
-from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent
 
 log = logging.getLogger(__name__)
 
-Json = dict[str, Any]
 Verb = Literal["start", "pause", "stop"]
 
 LABEL = "Trakt"
@@ -48,11 +48,15 @@ REFUSES_PAUSE = frozenset({404, 405, 422})
 BEFORE = AFTER = timedelta(minutes=15)
 """How far from the time of a play one that is there already counts as the same."""
 
-PAGE, MOST_PAGES = 100, 50
+CLOSE = timedelta(minutes=1)
+"""How far from its time a play of ours may lie."""
+
+PAGE, LARGEST_PAGE = 100, 250
 LIFE = timedelta(days=7)
 HOUR = timedelta(hours=1)
 SLOWEST = timedelta(seconds=30)
 REDIRECT = "urn:ietf:wg:oauth:2.0:oob"
+GONE = "it was gone already"
 UNCOUNTED = ("start", "pause")
 BURNT = (
     "Trakt's answer to the renewal of the sign-in was lost, and the refresh token works only once: "
@@ -167,7 +171,7 @@ class Trakt:
         if delivery.late or delivery.unsure:
             there = await self.look(delivery, access, AFTER)
             if there is not None:
-                return already(there.get("watched_at"), there.get("id"))
+                return already(there, ours=delivery.unsure)
         if delivery.late:
             return await self.remember(delivery, access)
         response = await self.scrobble("stop", delivery, marked(delivery.progress), access)
@@ -177,17 +181,16 @@ class Trakt:
         """The play put into the history under its own date, and its id read back."""
         watched_at = iso(delivery.at)
         done = await self.sync("/sync/history", delivery.item, {"watched_at": watched_at}, access)
-        return Done(
-            answer=f"{done.answer}, watched at {watched_at}", remote_id=await self.handle(delivery, access)
-        )
+        handle = await self.handle(delivery, access)
+        return Done(answer=f"{done.answer}, watched at {watched_at}", remote_id=handle)
 
-    async def handle(self, delivery: Delivery, access: Access) -> str | None:
-        """The id of the play just made, which Trakt does not say; not worth failing for."""
+    async def handle(self, delivery: Delivery, access: Access) -> str:
+        """The id of the play just made, which Trakt does not say; not worth failing for: its time will do."""
         try:
-            row = await self.look(delivery, access, timedelta(minutes=1), timedelta(minutes=1))
+            row = await self.look(delivery, access, CLOSE, CLOSE)
         except Undelivered:
-            return None
-        return None if row is None else remote(row.get("id"))
+            row = None
+        return (row and remote(row.get("id"))) or iso(delivery.at)
 
     async def look(
         self, delivery: Delivery, access: Access, after: timedelta, before: timedelta | None = None
@@ -200,27 +203,52 @@ class Trakt:
         return min(plays, key=lambda row: distance(row, delivery.at), default=None)
 
     async def history(self, path: str, window: Mapping[str, str], access: Access) -> list[Json]:
-        """Every page; how many there are is in a header, a short page means nothing."""
-        rows: list[Json] = []
-        for page in range(1, MOST_PAGES + 1):
-            params = {**window, "page": str(page), "limit": str(PAGE)}
+        return [row async for rows in self.pages(path, window, access, PAGE) for row in rows]
+
+    async def pages(
+        self, path: str, asked: Mapping[str, str], access: Access, limit: int
+    ) -> AsyncIterator[list[Json]]:
+        """Page after page, without what the page before had: new plays move the older ones on.
+
+        How many pages there are is in a header, a short page means nothing; without the header, one
+        that brings nothing new is the last.
+        """
+        before: set[Any] = set()
+        for page in itertools.count(1):
+            params = {**asked, "page": str(page), "limit": str(limit)}
             response = accept(LABEL, await self.ask(access, "GET", path, params=params))
-            rows += listed(response)
-            if page >= whole(response.headers.get("x-pagination-page-count")):
-                break
-        return rows
+            rows = listed(response)
+            if new := [row for row in rows if row.get("id") not in before]:
+                yield new
+            count = response.headers.get("x-pagination-page-count")
+            if page >= whole(count) if count else not new:
+                return
+            before = {row.get("id") for row in rows}
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Done | Undelivered]:
         """Late marks in one call, each under its own date, after one look at what is there already."""
-        rows = await self.around(deliveries, access)
+        rows: Sequence[Json] = await self.around(deliveries, access)
         there = {delivery.id: nearest(delivery, rows) for delivery in deliveries}
         wanted = {delivery.id: dated(delivery) for delivery in deliveries if there[delivery.id] is None}
         entries = [entry for entry in wanted.values() if not isinstance(entry, Undelivered)]
+        taken = False
         if entries:
             response = await self.ask(access, "POST", "/sync/history", json=gathered(entries))
-            shaped(accept(LABEL, response), "added")
-            rows = await self.around(deliveries, access)
-        return [await self.became(delivery, there, wanted, rows, access) for delivery in deliveries]
+            body = shaped(accept(LABEL, response), "added")
+            taken = counted(body, "added") >= len(entries) and not missing(body)
+            rows = await self.reread(deliveries, access, taken=taken)
+        return [await self.became(delivery, there, wanted, rows, access, taken) for delivery in deliveries]
+
+    async def reread(self, deliveries: Sequence[Delivery], access: Access, *, taken: bool) -> Sequence[Json]:
+        """The history with what was just put into it; where all was taken it may as well stay unread."""
+        try:
+            return await self.around(deliveries, access)
+        except Undelivered as decision:
+            if taken:
+                return ()
+            after = decision.after if isinstance(decision, Retry | Snooze) else None
+            reason = f"Not all were found, and which cannot be read: {decision.reason}"
+            raise Retry(reason, answer=decision.answer, after=after, unsure=True) from decision
 
     async def became(
         self,
@@ -229,15 +257,18 @@ class Trakt:
         wanted: Mapping[int, Json | Undelivered],
         rows: Sequence[Json],
         access: Access,
+        taken: bool,
     ) -> Done | Undelivered:
         """What became of one of many: what Trakt did not find is told by itself, in its other forms."""
         if (before := there[delivery.id]) is not None:
-            return already(before.get("watched_at"), before.get("id"))
+            return already(before, ours=delivery.unsure)
         refused = wanted[delivery.id]
         if isinstance(refused, Undelivered):
             return refused
-        if (made := nearest(delivery, rows)) is not None:
-            return Done(answer=f"added, watched at {iso(delivery.at)}", remote_id=remote(made.get("id")))
+        made = nearest(delivery, rows)
+        if made is not None or taken:
+            at = iso(delivery.at)
+            return Done(answer=f"added, watched at {at}", remote_id=remote((made or {}).get("id")) or at)
         try:
             return await self.send(delivery, access)
         except (Retry, Snooze) as decision:
@@ -254,13 +285,32 @@ class Trakt:
         return await self.history("/sync/history", {"start_at": iso(begins), "end_at": iso(ends)}, access)
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
-        """Takes away the one play that we made, never others of the same item."""
-        number = whole(delivery.remote_id)
+        """Takes away the one play that we made, by its id, never others of the same item."""
+        number = whole(delivery.remote_id) or await self.dated_id(delivery, access)
         if not number:
-            raise Dead("Nothing of ours to undo: Trakt gave no id for this play")
+            return Done(answer=GONE, remote_id=delivery.remote_id)
         response = await self.ask(access, "POST", "/sync/history/remove", json={"ids": [number]})
         deleted = counted(shaped(accept(LABEL, response), "deleted"), "deleted")
-        return Done(answer="removed" if deleted else "it was gone already", remote_id=delivery.remote_id)
+        return Done(answer="removed" if deleted else GONE, remote_id=delivery.remote_id)
+
+    async def dated_id(self, delivery: Delivery, access: Access) -> int:
+        """The id of a play of ours of which only the time is known; 0 where it is there no more."""
+        at = moment(delivery.remote_id)
+        if at is None:
+            raise Dead("Nothing of ours to undo: Trakt had this play already, or gave no id for it")
+        row = await self.look(replace(delivery, at=at), access, CLOSE, CLOSE)
+        return 0 if row is None else whole(row.get("id"))
+
+    # What the account holds
+
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """The history, the newest play first."""
+        asked = {} if since is None else {"start_at": iso(since)}
+        async for rows in self.pages("/sync/history", asked, access, LARGEST_PAGE):
+            for row in rows:
+                viewing = held(row)
+                if viewing is not None and recent(viewing.at, since):
+                    yield viewing
 
     # Ratings and the collection
 
@@ -302,7 +352,7 @@ class Trakt:
             if counted(body, "existing") or counted(body, "updated"):
                 return Done(answer="already there")
             if gives == "deleted" and not missing(body):
-                return Done(answer="it was gone already")
+                return Done(answer=GONE)
         raise Unmatched(f"{LABEL} does not know this {item.kind}", answer=shown(response))
 
     async def ask(
@@ -439,12 +489,8 @@ def nearest(delivery: Delivery, rows: Sequence[Json]) -> Json | None:
 
 
 def between(row: Json, at: datetime, early: timedelta, late: timedelta) -> bool:
-    try:
-        watched_at = datetime.fromisoformat(row["watched_at"])
-    except (KeyError, TypeError, ValueError):
-        return False
-    watched_at = watched_at if watched_at.tzinfo else watched_at.replace(tzinfo=UTC)
-    return at - early <= watched_at <= at + late
+    watched_at = moment(row.get("watched_at"))
+    return watched_at is not None and at - early <= watched_at <= at + late
 
 
 def single(item: Item) -> None:
@@ -570,10 +616,31 @@ def known(row: Json) -> Known:
     )
 
 
+def held(row: Json) -> Held | None:
+    """A row of the history; None where it is neither of a film nor of an episode."""
+    theirs = known(row)
+    item: Item
+    if inner(row, "movie"):
+        item = Movie(title=theirs.title, year=theirs.year, ids=theirs.ids)
+    elif inner(row, "episode"):
+        item = Episode(
+            title=theirs.title,
+            show=theirs.show,
+            season=theirs.season,
+            number=theirs.number,
+            year=number(inner(row, "show").get("year")),
+            ids=theirs.ids,
+            show_ids=theirs.show_ids,
+        )
+    else:
+        return None
+    return Held(item=item, at=moment(row.get("watched_at")), remote_id=remote(row.get("id")))
+
+
 def told(wanted: str, item: Item, response: httpx.Response) -> Done:
     """What an answer to a scrobble call comes to; `wanted` is the action that it should name."""
     if response.status_code == 409:
-        return already(inner_json(response).get("watched_at"))
+        return already(inner_json(response))
     body = shaped(accept(LABEL, response))
     action = body.get("action")
     if not isinstance(action, str):
@@ -589,9 +656,11 @@ def told(wanted: str, item: Item, response: httpx.Response) -> Done:
     return Done(answer=f"{action}: {theirs}", remote_id=remote(body.get("id")), note=note)
 
 
-def already(watched_at: Any, history_id: Any = None) -> Done:
+def already(there: Json, *, ours: bool = False) -> Done:
+    """A play that was there before. Only one of ours has a handle: nobody else's is ever taken back."""
+    watched_at = there.get("watched_at")
     at = f", watched at {watched_at}" if watched_at else ""
-    return Done(answer=f"already there{at}", remote_id=remote(history_id))
+    return Done(answer=f"already there{at}", remote_id=remote(there.get("id")) if ours else None)
 
 
 def other(item: Item, theirs: Known) -> str | None:
@@ -654,11 +723,8 @@ def reach(delivery: Delivery) -> timedelta:
 
 
 def distance(row: Json, at: datetime) -> timedelta:
-    try:
-        watched_at = datetime.fromisoformat(row["watched_at"])
-    except (KeyError, TypeError, ValueError):
-        return timedelta.max
-    return abs((watched_at if watched_at.tzinfo else watched_at.replace(tzinfo=UTC)) - at)
+    watched_at = moment(row.get("watched_at"))
+    return timedelta.max if watched_at is None else abs(watched_at - at)
 
 
 # How answers are read
@@ -679,24 +745,6 @@ def listed(response: httpx.Response) -> list[Json]:
     if isinstance(body, list) and all(isinstance(row, dict) for row in body):
         return body
     raise Retry(f"{LABEL} sent an answer of an unknown shape", answer=shown(response), after=GATEWAY)
-
-
-def inner(body: Json, name: str) -> Json:
-    value = body.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def inner_json(response: httpx.Response) -> Json:
-    """The object in an answer that may as well be empty."""
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def counted(body: Json, name: str) -> int:
-    return sum(number for number in inner(body, name).values() if isinstance(number, int))
 
 
 def missing(body: Json) -> bool:

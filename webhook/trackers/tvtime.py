@@ -7,7 +7,8 @@ the calls here are those that its last clients made (https://github.com/Zggis/pl
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,20 +22,26 @@ from webhook.event import Action, Episode, Ids, Kind, Movie
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import accept, call, read, shown
 from webhook.retry import BUSY, GATEWAY, decide
-from webhook.trackers import Access, Delivery, Library, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
+from webhook.trackers._shared import moment, recent
 
 LABEL = "TV Time"
 API = "https://api2.tozelabs.com/v2"
 LOGIN = "https://auth.tvtime.com/v1/login"
 SEARCH = "https://search.tvtime.com/v1/search/movie"
 TRACKING = "https://msapi.tvtime.com/prod/v1/tracking"
+WATCHES, FOLLOWS = "watches", "cgw/follows"
+PAGES: Mapping[str, int] = {WATCHES: 100, FOLLOWS: 20}
+"""The rows on a page of each list; a followed movie comes with all that is known of it."""
+
 
 PUBLIC = ("tvtime.com", "tozelabs.com")
 """Where the service itself was: nobody answering there is no outage."""
 
 RENEW_AHEAD = timedelta(days=1)
-PAGE = 100
-PAGES = 50
+AGAIN = "rewatch"
+"""The handle of a viewing that was counted beside earlier ones, which would be taken back with it."""
+
 
 CLOSED = "TV Time has closed: nothing answers at this address any more"
 WRONG = (
@@ -72,6 +79,8 @@ def build(settings: Settings, http: httpx.AsyncClient) -> TVTime:
 
 
 class TVTime:
+    """Marks watched, by the service's own date. Taken back are episodes: no call is known for movies."""
+
     name = "tvtime"
     label = LABEL
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
@@ -95,7 +104,7 @@ class TVTime:
             case Episode() as episode, Action.WATCHED:
                 return await self._watch(delivery, episode, access)
             case Episode() as episode, _:
-                return await self._unwatch(episode, access)
+                return await self._unwatch(delivery, episode, access)
             case Movie() as movie, Action.WATCHED:
                 return await self._watch_movie(delivery, movie, access)
         raise Dead("TV Time has no known call to unwatch a movie")
@@ -119,9 +128,12 @@ class TVTime:
         path = f"{API}/watched_episodes/episode/{tvdb}"
         answer = await self._call(access, "POST", path, is_rewatch=str(int(delivery.rewatch)))
         said = agreed(answer, "result", "OK")
-        return Done(answer=worded(delivery, described(said)), note=mismatch(episode, said))
+        handle = AGAIN if delivery.rewatch else None
+        return Done(answer=worded(delivery, described(said)), remote_id=handle, note=mismatch(episode, said))
 
-    async def _unwatch(self, episode: Episode, access: Access) -> Done:
+    async def _unwatch(self, delivery: Delivery, episode: Episode, access: Access) -> Done:
+        if delivery.remote_id == AGAIN:
+            raise Dead("TV Time takes back all viewings of an episode or none, and this was not the first")
         tvdb = tvdb_of(episode)
         await self._call(access, "DELETE", f"{API}/watched_episodes/episode/{tvdb}")
         return Done(answer=f"Episode {tvdb} is no longer marked watched")
@@ -150,30 +162,59 @@ class TVTime:
         raise Unmatched(reason, candidates=[candidate(film) for film in candidates.values()])
 
     async def _viewings(self, uuid: str, access: Access) -> int:
-        """How often TV Time has counted the movie.
-
-        Some back ends ignored the paging: a page that is repeated or too long is the last.
-        """
-        first = None
-        for offset in range(0, PAGE * PAGES, PAGE):
-            rows = await self._page(access, offset)
+        """How often TV Time has counted the movie."""
+        async for rows in self._pages(access, WATCHES, entity_type="movie"):
             counts = [integer(row.get("rewatch_count")) or 0 for row in rows if row.get("uuid") == uuid]
             if counts:
                 return len(counts) + max(counts)
-            if len(rows) != PAGE or rows[0].get("uuid") == first:
-                return 0
-            first = first or rows[0].get("uuid")
         return 0
 
-    async def _page(self, access: Access, offset: int) -> list[Mapping[str, Any]]:
-        path = f"{TRACKING}/watches/user/{user_id(access.tokens)}"
-        asked = {"entity_type": "movie", "page_offset": str(offset), "page_limit": str(PAGE)}
-        rows = objects(await self._call(access, "GET", path, **asked))
-        if rows or offset:
+    # ---- what the account holds
+
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+        """The episodes and movies marked watched, of each the one date that TV Time keeps.
+
+        A server's list of episodes has their TheTVDB ids and nothing else of them.
+        """
+        if not self.url:
+            async for viewing in access.library.held(since):
+                yield viewing
+            return
+        # Movies are read from what is followed: the list of what was watched has no ids of theirs.
+        for path, kind, meant in ((WATCHES, "episode", seen), (FOLLOWS, "movie", seen_movie)):
+            async for rows in self._pages(access, path, entity_type=kind):
+                for viewing in filter(None, map(meant, rows)):
+                    if recent(viewing.at, since):
+                        yield viewing
+
+    async def _pages(self, access: Access, path: str, **asked: str) -> AsyncIterator[list[Mapping[str, Any]]]:
+        """Page after page of a list of the user's.
+
+        Some back ends ignored the paging: a page that is repeated or too long is the last.
+        """
+        first, size = None, PAGES[path]
+        for offset in itertools.count(0, size):
+            rows = await self._page(access, path, offset, asked)
+            if offset and rows and rows[0].get("uuid") == first:
+                return
+            yield rows
+            if len(rows) != size:
+                return
+            first = rows[0].get("uuid") if offset == 0 else first
+
+    async def _page(
+        self, access: Access, path: str, offset: int, asked: Mapping[str, str]
+    ) -> list[Mapping[str, Any]]:
+        paged = {**asked, "page_offset": str(offset), "page_limit": str(PAGES[path])}
+        path = f"{TRACKING}/{path}/user/{user_id(access.tokens)}"
+        rows = objects(await self._call(access, "GET", path, **paged))
+        tokens = access.tokens
+        if not rows:
+            # An expired token reads an empty list instead of a 401 here: a call that says so renews it.
+            await self.check(access)
+        if access.tokens == tokens:
             return rows
-        # An expired token reads an empty list instead of a 401 here.
-        await access.renew(access.tokens)
-        return objects(await self._call(access, "GET", path, **asked))
+        return objects(await self._call(access, "GET", path, **paged))
 
     # ---- signing in
 
@@ -333,7 +374,33 @@ def rows_of(listed: Any) -> list[Mapping[str, Any]]:
 
 
 def objects(answer: Any) -> list[Mapping[str, Any]]:
-    return rows_of(table(table(answer).get("data")).get("objects"))
+    """The rows of a list; raises Retry where the answer holds none, not even an empty one."""
+    listed = table(table(answer).get("data")).get("objects")
+    if not isinstance(listed, list):
+        raise Retry("TV Time's answer holds no list", after=GATEWAY)
+    return rows_of(listed)
+
+
+def seen(row: Mapping[str, Any]) -> Held | None:
+    """A row of the watched episodes."""
+    ids, show_ids = Ids(tvdb=integer(row.get("episode_id"))), Ids(tvdb=integer(row.get("series_id")))
+    return Held(item=Episode(ids=ids, show_ids=show_ids), at=moment(row.get("watched_at"))) if ids else None
+
+
+def seen_movie(row: Mapping[str, Any]) -> Held | None:
+    """A row of the followed movies; None for one that is only followed."""
+    watched = row.get("watched_at") or table(row.get("extended")).get("is_watched") is True
+    about, uuid = table(row.get("meta")), row.get("uuid")
+    if not watched or not uuid:
+        return None
+    year = integer(str(about.get("first_release_date") or "")[:4])
+    item = Movie(title=about.get("name") or None, year=year, ids=movie_ids(str(uuid), about))
+    return Held(item=item, at=moment(row.get("watched_at")), remote_id=str(uuid))
+
+
+def movie_ids(uuid: str, about: Mapping[str, Any]) -> Ids:
+    sources = {source.get("source"): source.get("id") for source in rows_of(about.get("external_sources"))}
+    return Ids(tvtime=uuid, tvdb=integer(sources.get("tvdb")), imdb=about.get("imdb_id") or None)
 
 
 def counted(viewings: Any) -> Done | None:
