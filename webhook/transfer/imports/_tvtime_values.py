@@ -1,0 +1,248 @@
+"""What the readers of all TV Time exports share: how a mark becomes an entry, and what was given already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from webhook.event import Episode, Ids, Item, Movie, Show
+from webhook.play import Dated, Play, State
+from webhook.transfer.entries import Bad, Entry, Kept, Relation, Viewing
+from webhook.transfer.imports._files import Bundle, NoDate, Row, moment
+
+SOURCE = "tvtime"
+LOOK = "Nothing of this row was taken; the rest of the file was."
+YEAR = re.compile(r"(.+?)\s*\(((?:18|19|20)\d\d)\)")
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+class Wrong(ValueError):
+    """A row that cannot be taken; the message says why."""
+
+
+# --- single values
+
+
+def whole(value: object) -> int | None:
+    """A number of a CSV field or of JSON; None where it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else None
+
+
+def tvdb(value: object) -> int | None:
+    return whole(value) or None
+
+
+def imdb(value: object) -> str | None:
+    """An IMDb id; exports write -1 or nothing where there is none."""
+    return value if isinstance(value, str) and re.fullmatch(r"tt\d{5,10}", value, re.ASCII) else None
+
+
+def words(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def true(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() in ("true", "1"))
+
+
+def false(value: object) -> bool:
+    """Whether it is said to be false: nothing said is not."""
+    return value is False or (isinstance(value, str) and value.lower() in ("false", "0"))
+
+
+def titled(name: str | None) -> tuple[str | None, int | None]:
+    """A show's title without the year that TV Time tells namesakes apart by, and that year."""
+    split = YEAR.fullmatch(name) if name else None
+    return (split[1], int(split[2])) if split else (name, None)
+
+
+def when(value: object) -> datetime | None:
+    """The moment, or None where none is given; raises NoDate where what is given is none."""
+    text = words(value)
+    return moment(text) if text else None
+
+
+def perhaps(value: object) -> datetime | None:
+    """The moment where one is given that can be."""
+    try:
+        return when(value)
+    except NoDate:
+        return None
+
+
+# --- entries
+
+
+def show(name: str | None, show_id: int | None, imdb_id: str | None = None, uuid: str | None = None) -> Show:
+    title, year = titled(name)
+    return Show(title=title, year=year, ids=Ids(tvdb=show_id, imdb=imdb_id, tvtime=uuid))
+
+
+def episode(
+    series: Show, *, season: int | None, number: int | None, ids: Ids | None = None, title: str | None = None
+) -> Episode:
+    """An episode of the show; raises Wrong where nothing says which one it is."""
+    ids = ids or Ids()
+    if not ids and (season is None or number is None):
+        raise Wrong("it has neither an episode id nor season and number")
+    if not ids and not series.ids and series.title is None:
+        raise Wrong("nothing says which show it belongs to")
+    return Episode(
+        title=title,
+        show=series.title,
+        season=season,
+        number=number,
+        ids=ids,
+        show_ids=series.ids,
+    )
+
+
+def viewing(item: Item, at: datetime, *, ticked: bool = False, seconds: int | None = None) -> Viewing:
+    """The mark of one viewing. Everything in TV Time was marked by hand; what came in bulk has no date of its own."""
+    watched = Play(
+        item=item,
+        state=State.STOPPED,
+        started_at=at,
+        last_at=at,
+        watched_at=at,
+        source=SOURCE,
+        manual=True,
+        duration_ms=seconds * 1000 if seconds else None,
+        dated=Dated.TICKED if ticked else Dated.EXACT,
+    )
+    return Viewing(play=watched, foreign_key=f"tvtime:{named(item)}:{int(at.timestamp())}"[:200])
+
+
+def named(item: Item) -> str:
+    """What TV Time's exports know an item by; the same in each of them as far as they say the same."""
+    match item:
+        case Episode(ids=Ids(tvdb=int(number))):
+            return f"episode:{number}"
+        case Episode(show_ids=Ids(tvdb=int(number))):
+            return f"episode:{number}:{item.season}x{item.number}"
+        case Episode():
+            return f"episode:{item.show}:{item.season}x{item.number}"
+        case Movie(ids=Ids(tvtime=str(uuid))):
+            return f"movie:{uuid}"
+        case Movie(ids=Ids(tvdb=int(number))):
+            return f"movie:tvdb-{number}"
+        case Movie():
+            return f"movie:{item.ids.imdb or item.title}"
+    return f"{item.kind}:{item.ids.tvdb or item.title}"
+
+
+@dataclass(slots=True)
+class Given:
+    """What earlier files of the bundle gave already, so that the same mark in another layout is not given twice.
+
+    A file is compared with the files before it, never with itself: two rows of one file are two viewings.
+    An episode is known by its id, and by show and numbers only where one of the two rows has no id.
+    """
+
+    known: set[Hashable] = field(default_factory=set)
+    kept: set[tuple[Relation, Hashable]] = field(default_factory=set)
+    fresh: set[Hashable] = field(default_factory=set)
+    undated: int = 0
+
+    def has(self, item: Item) -> bool:
+        return any(key in self.known for key in asked(item))
+
+    def note(self, item: Item) -> None:
+        self.fresh.update(told(item))
+
+    def finish(self) -> None:
+        """The file is read: what it gave is known to the next."""
+        self.known |= self.fresh
+        self.fresh.clear()
+        self.undated = 0
+
+    def first(self, relation: Relation, item: Item) -> bool:
+        """Whether this is the first word on this item."""
+        ids = [("tvtime", item.ids.tvtime), ("tvdb", item.ids.tvdb), ("imdb", item.ids.imdb)]
+        own: list[Hashable] = [(item.kind, *pair) for pair in ids if pair[1]] or [named(item)]
+        new = not any((relation, key) in self.kept for key in own)
+        self.kept.update((relation, key) for key in own)
+        return new
+
+
+def numbered(item: Episode, what: str = "numbered") -> list[Hashable]:
+    of = item.show_ids.tvdb or item.show
+    return [] if None in (of, item.season, item.number) else [(what, of, item.season, item.number)]
+
+
+def asked(item: Item) -> list[Hashable]:
+    """By what an item may be known from an earlier file."""
+    if not isinstance(item, Episode):
+        return told(item)
+    return [item.ids.tvdb, *numbered(item, "bare")] if item.ids.tvdb else numbered(item)
+
+
+def told(item: Item) -> list[Hashable]:
+    """By what a later file may know an item."""
+    if isinstance(item, Episode):
+        return [*numbered(item), *([item.ids.tvdb] if item.ids.tvdb else numbered(item, "bare"))]
+    return [named(item), *([f"{item.kind}:tvdb-{item.ids.tvdb}"] if item.ids.tvdb else [])]
+
+
+def kept(
+    given: Given,
+    relation: Relation,
+    item: Item,
+    at: datetime | None = None,
+    value: float | None = None,
+    state: str | None = None,
+) -> Iterator[Kept]:
+    """The library entry, unless an earlier row or file had a word on it already."""
+    if given.first(relation, item):
+        yield Kept(relation=relation, item=item, at=at, value=value, state=state)
+
+
+def without_date(name: str, given: Given) -> Iterator[Bad]:
+    """A word on rewatches that a file only counts: without a date they are no plays."""
+    if given.undated:
+        yield Bad(
+            file=name,
+            line=None,
+            why=f"rewatches that are only counted, not dated, are no plays: {given.undated} of them were left",
+            do="Nothing, unless you know when it was: then add them by hand.",
+        )
+
+
+# --- rows
+
+
+Make = Callable[[Row], Iterable[Entry]]
+
+
+def made(bundle: Bundle, name: str, make: Make, required: Collection[str] = ()) -> Iterator[Entry]:
+    """What `make` makes of each row; a row that cannot be taken is Bad and costs no other."""
+    for row in bundle.rows(name, required=required):
+        if isinstance(row, Bad):
+            yield row
+            continue
+        try:
+            yield from make(row)
+        except (Wrong, NoDate) as wrong:
+            yield Bad(file=name, line=row.line, why=str(wrong), do=LOOK)
+
+
+def twice(
+    bundle: Bundle, name: str, of: Callable[[Row], tuple[str, str] | None]
+) -> frozenset[tuple[str, str]]:
+    """The pairs of show and second that several rows share: they were ticked together."""
+    once: set[tuple[str, str]] = set()
+    more: set[tuple[str, str]] = set()
+    for row in bundle.rows(name):
+        pair = None if isinstance(row, Bad) else of(row)
+        if pair is not None:
+            (more if pair in once else once).add(pair)
+    return frozenset(more)
+
+
+def second(show_name: str | None, date: str | None) -> tuple[str, str] | None:
+    """Show and second, as `twice` compares them."""
+    return (show_name, date[:19].replace("T", " ")) if show_name and date else None
