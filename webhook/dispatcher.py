@@ -231,7 +231,8 @@ class Dispatcher:
             told = [entry for entry in found if isinstance(entry, Delivery)]
             with recording(kept):
                 answers = iter(await cast(Batches, tracker).send_many(told, access) if told else [])
-            return [next(answers) if isinstance(entry, Delivery) else entry for entry in found]
+            became = [next(answers) if isinstance(entry, Delivery) else entry for entry in found]
+            return [await self.explained(row, one) for row, one in zip(lane.rows, became, strict=True)]
         except Undelivered as decision:
             return [decision] * len(lane.rows)
         except Unavailable:
@@ -239,6 +240,12 @@ class Dispatcher:
         except Exception as error:
             log.exception("Late deliveries met a fault of ours; they are tried again.", tracker=tracker.name)
             return [fault(error)] * len(lane.rows)
+
+    async def explained(self, row: Row[Any], outcome: Done | Undelivered) -> Done | Undelivered:
+        """What could not be matched, with candidates for the person to choose from."""
+        if not isinstance(outcome, Unmatched):
+            return outcome
+        return await self.identity.explained(item_from_json(row.item), outcome)
 
     async def step(self, lane: Lane, row: Row[Any], tracker: Tracker) -> Settlement:
         """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
@@ -284,12 +291,10 @@ class Dispatcher:
         try:
             with recording(kept):
                 access = await self.access(lane, tracker)
-                found = await self.identified(delivery(row, now), tracker)
+                found = await self.identified(await self.handled(row, now), tracker)
                 return found if isinstance(found, Undelivered) else await tracker.send(found, access)
-        except Unmatched as decision:
-            return await self.identity.explained(item_from_json(row.item), decision)
         except Undelivered as decision:
-            return decision
+            return await self.explained(row, decision)
         except SettingsError as error:
             return Dead(str(error))
         except (Unavailable, Withheld):
@@ -297,6 +302,15 @@ class Dispatcher:
         except Exception as error:
             log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)
             return fault(error)
+
+    async def handled(self, row: Row[Any], now: datetime) -> Delivery:
+        """The delivery; one that undoes another with the handle which that one has got since it was put."""
+        told = delivery(row, now)
+        undoes = (row.details or {}).get("undoes")
+        if told.remote_id is not None or undoes is None:
+            return told
+        handle = await self.database.read(lambda connection: outbox.handle_of(connection, undoes))
+        return replace(told, remote_id=handle)
 
     async def access(self, lane: Lane, tracker: Tracker) -> AccountAccess:
         """Access to the lane's account, its sign-in read once for what is claimed together."""

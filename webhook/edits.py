@@ -140,7 +140,7 @@ def take_back(
     undoing = Putting(
         account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
         item=item_from_json(mark.item), at=mark.happened_at, due=now, play_id=row.id,
-        skipped=None if able else CAN_UNDO, details={"remote_id": mark.remote_id},
+        skipped=None if able else CAN_UNDO, details={"remote_id": mark.remote_id, "undoes": mark.id},
     )  # fmt: skip
     outbox.put(connection, undoing, now)
 

@@ -288,7 +288,7 @@ def undoing(hearing: Hearing, telling: Telling, play_id: int) -> tuple[str | Non
     )
     row = hearing.connection.execute(select(delivery).where(mark)).first()
     if row is not None and (row.state == "done" or row.claimed or row.unsure):
-        return None, {"remote_id": row.remote_id}
+        return None, {"remote_id": row.remote_id, "undoes": row.id}
     if row is not None and row.state in ("waiting", "parked", "unmatched", "dead"):
         values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": hearing.now}
         hearing.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))

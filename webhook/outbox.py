@@ -492,6 +492,11 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     return len(again)
 
 
+def handle_of(connection: Connection, delivery_id: int) -> str | None:
+    """What the service calls that which this delivery made there."""
+    return connection.execute(select(delivery.c.remote_id).where(delivery.c.id == delivery_id)).scalar()
+
+
 def supersede_one(connection: Connection, delivery_id: int, why: str, now: datetime) -> None:
     values = {"state": "superseded", "reason": why, "settled_at": now}
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
