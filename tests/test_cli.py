@@ -28,7 +28,7 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, trace, trackers
-from webhook.commands import doctor
+from webhook.commands import _common, doctor
 from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.inbox import Received
@@ -347,7 +347,14 @@ def test_a_password_is_read_from_stdin_and_kept_as_a_hash(home: Home) -> None:
     assert PasswordHasher().verify(str(kept), "correct horse")
 
 
-@pytest.mark.parametrize(("stdin", "says"), [("", "Nothing was given"), ("short\n", "at least 8 characters")])
+@pytest.mark.parametrize(
+    ("stdin", "says"),
+    [
+        ("", "Nothing was given"),
+        ("short\n", "at least 8 characters"),
+        ("x" * 1025 + "\n", "at most 1024 characters"),
+    ],
+)
 def test_a_password_that_is_none_is_refused(home: Home, stdin: str, says: str) -> None:
     ended = home.run("people", "password", "me", stdin=stdin)
 
@@ -574,6 +581,187 @@ def test_a_tracker_is_not_switched_to_what_it_cannot_be_told(home: Home) -> None
     assert "TV Time cannot be told rate; it can be told unwatched, watched." in ended.stderr
 
 
+# --- an account's own rules
+
+
+def test_rules_given_replace_their_kind_and_leave_the_others(home: Home) -> None:
+    home.run("accounts", "rules", "tvtime", "--watched-mark", "60", "--not-library", "Kids")
+
+    said = home.json("accounts", "rules", "tvtime", "--kind", "movie", "--not-library", "Anime")
+
+    assert said["rules"] == {
+        "watched_mark": 60,
+        "dry_run": False,
+        "libraries": [],
+        "not_libraries": ["Anime"],
+        "players": [],
+        "not_players": [],
+        "kinds": ["movie"],
+    }
+    assert home.json("accounts", "rules", "tvtime")["rules"] == said["rules"]
+
+
+def test_cleared_rules_are_none_but_for_what_else_is_said(home: Home) -> None:
+    home.run("accounts", "rules", "tvtime", "--watched-mark", "60", "--player", "Sofa")
+
+    rules = home.json("accounts", "rules", "tvtime", "--clear", "--kind", "movie")["rules"]
+
+    assert {name: value for name, value in rules.items() if value} == {"kinds": ["movie"]}
+
+
+def test_the_rules_are_said_in_words(home: Home) -> None:
+    ended = home.run("accounts", "rules", "tvtime", "--library", "Films")
+
+    assert ended.stdout.splitlines() == [
+        "watched mark: 80 %, as everywhere",
+        "dry run: no",
+        "libraries: Films",
+        "not libraries: none",
+        "players: any",
+        "not players: none",
+        "kinds: any",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [("--watched-mark", "0"), ("--watched-mark", "101"), ("--watched-mark", "most"), ("--kind", "x")]
+)
+def test_a_rule_that_cannot_be_is_wrong_usage_and_changes_nothing(home: Home, words: Sequence[str]) -> None:
+    home.run("accounts", "rules", "tvtime", "--watched-mark", "60")
+
+    ended = home.run("accounts", "rules", "tvtime", *words)
+
+    assert ended.exit_code == 2
+    assert home.json("accounts", "rules", "tvtime")["rules"]["watched_mark"] == 60
+
+
+def test_accounts_show_rules_in_short_and_a_dry_run_loudly(home: Home) -> None:
+    before = home.run("accounts").stdout
+    home.run("accounts", "rules", "tvtime", "--dry-run", "--watched-mark", "60", "--library", "Films")
+
+    shown = home.run("accounts").stdout
+
+    assert "DRY RUN" not in before
+    assert "DRY RUN; watched at 60 %; libraries: Films" in shown
+    assert "nothing is sent" in shown
+    assert "watchmark accounts rules tvtime --person me --no-dry-run" in shown
+
+
+def test_the_doctor_notes_a_dry_run(home: Home) -> None:
+    home.run("accounts", "rules", "tvtime", "--dry-run")
+
+    found = home.json("doctor", "--offline")["findings"]
+
+    noted = [one for one in found if one["about"] == "tvtime of me" and one["level"] == "NOTE"]
+    assert ["dry run" in one["says"] for one in noted] == [True]
+    assert "--no-dry-run" in noted[0]["do"]
+
+
+def test_a_dry_run_beside_a_running_service_holds_at_once_and_its_end_sends_nothing_by_itself(
+    home: Home, trakt: Any
+) -> None:
+    signed_in(home, trakt)
+    home.set(PORT="0")
+
+    with home.running("serve") as process:
+        plex = process.said["webhooks"]["plex"]
+        home.run("accounts", "rules", "trakt", "--dry-run")
+        httpx.post(plex, json=watched())
+        assert soon(lambda: home.do(trace.counts).get("skipped") == 1)
+        shown = home.run("trace", "1").stdout
+        (number,) = home.json("accounts", "rules", "trakt")["kept_back"]
+
+        ended = home.run("accounts", "rules", "trakt", "--no-dry-run").stdout
+        httpx.post(plex, json=other_film())
+        assert soon(lambda: len(trakt.user("anna").history) == 1)
+        alone = [entry["movie"]["ids"]["tmdb"] for entry in trakt.user("anna").history]
+        home.run("retry", str(number))
+        assert soon(lambda: len(trakt.user("anna").history) == 2)
+
+    assert "scrobble/stop -> not sent; it would have said" in shown
+    assert '"tmdb":771100' in shown
+    assert f"A dry run: it would send POST {trakt_url(shown)}. Once that is off, send it" in shown
+    assert f"not sent by itself. To send it: watchmark retry {number}" in ended
+    assert alone == [771200]
+
+
+def other_film() -> dict[str, Any]:
+    film = watched(title="Salt Road")
+    return film | {"Metadata": {**film["Metadata"], "Guid": [{"id": "tmdb://771200"}], "year": 1999}}
+
+
+def trakt_url(shown: str) -> str:
+    """The address that a trace names in its line of a call that was not sent."""
+    return next(line.split()[1] for line in shown.splitlines() if "-> not sent" in line)
+
+
+# --- the household
+
+
+def test_a_household_rule_is_added_listed_and_removed(home: Home) -> None:
+    home.run("people", "add", "ben")
+
+    made = home.json("household", "add", "me", "ben", "--player", "Sofa", "--library", "Films")
+    listed = home.json("household", "list")["household"]
+    shown = home.run("household", "list").stdout
+    home.json("household", "remove", str(made["id"]))
+
+    assert listed == [made]
+    assert made["people"] == ["me", "ben"]
+    assert "me, ben" in shown
+    assert home.json("household", "list")["household"] == []
+
+
+def test_what_a_household_rule_counts_for_is_said_in_words(home: Home) -> None:
+    home.run("people", "add", "ben")
+
+    said = home.run("household", "add", "me", "ben", "--player", "Sofa", "--player", "Den").stdout
+
+    assert "What plays on Sofa or Den counts for me and ben from now on." in said
+    assert "watchmark household remove 1" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("add", "me"), 1, "needs a player or a library"),
+        (("add", "eve", "--player", "Sofa"), 1, "there is nobody called eve"),
+        (("add", "--player", "Sofa"), 2, "Missing argument"),
+        (("remove", "7"), 1, "there is no household rule 7"),
+    ],
+)
+def test_a_household_rule_that_cannot_be_is_refused(
+    home: Home, words: Sequence[str], status: int, says: str
+) -> None:
+    ended = home.run("household", *words)
+
+    assert ended.exit_code == status
+    assert says in ended.stderr
+    assert home.json("household", "list")["household"] == []
+
+
+def test_a_trace_says_for_whom_a_household_rule_counts_and_whose_filter_stopped_it(home: Home) -> None:
+    for name in ("ben", "eve"):
+        home.run("people", "add", name)
+    home.run("people", "claim", "me", "plex:anna")
+    home.run("people", "filter", "eve", "--not-player", "Sofa")
+    home.run("household", "add", "me", "ben", "eve", "--player", "Sofa")
+
+    told = home.run("trace", str(home.received(watched()))).stdout
+
+    assert "whose      me, claimed as plex:anna" in told
+    assert "whose      ben, by a household rule" in told
+    lines = told.splitlines()
+    eves = lines.index("  whose      eve, by a household rule")
+    assert lines[eves + 1] == "  filters    stopped: never the player Sofa"
+    assert told.count("let it through") == 2
+    assert "watched to tvtime of ben" in told
+    assert "watched to tvtime of eve" not in told
+
+
+# --- disconnect
+
+
 def test_a_disconnected_account_without_deliveries_is_gone_and_revoked(home: Home, trakt: Any) -> None:
     signed_in(home, trakt)
 
@@ -764,6 +952,36 @@ def test_deliveries_are_retried_by_number_and_by_what_they_are(
     assert home.do(lambda connection: list(connection.execute(waits).scalars())) == chosen
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("done", "it is done, and nothing is told twice"),
+        ("waiting", "it waits for its turn already"),
+        ("superseded", "something newer took its place"),
+    ],
+)
+def test_why_a_delivery_is_not_tried_again_is_said(home: Home, state: str, why: str) -> None:
+    deliveries_in(home, state, "dead")
+
+    ended = home.run("retry", "1", "2")
+
+    assert ended.stdout.splitlines() == [
+        f"Delivery 1 is not tried again: {why}.",
+        "1 delivery will be tried again.",
+    ]
+    assert home.json("retry", "1")["left_alone"] == {"1": why}
+
+
+def test_why_a_webhook_is_not_interpreted_again_is_said(home: Home) -> None:
+    number = home.received(watched())
+    home.run("replay", str(number))
+
+    again = home.run("replay", str(number)).stdout
+
+    assert f"Webhook {number} is not interpreted again: it waits to be interpreted already." in again
+    assert "0 webhooks will be interpreted again." in again
+
+
 def test_a_dry_run_retries_nothing(home: Home) -> None:
     deliveries_in(home, "dead")
 
@@ -781,6 +999,19 @@ def test_a_filter_that_can_mean_nothing_is_refused(home: Home, words: Sequence[s
     ended = home.run("retry", *words)
 
     assert ended.exit_code == status
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "said"),
+    [
+        (1, "delivery", "1 delivery"),
+        (2, "delivery", "2 deliveries"),
+        (0, "address", "0 addresses"),
+        (3, "webhook", "3 webhooks"),
+    ],
+)
+def test_what_is_counted_is_said_in_its_plural(number: int, one: str, said: str) -> None:
+    assert _common.counted(number, one) == said
 
 
 # --- doctor
@@ -920,6 +1151,9 @@ def test_wrong_usage_ends_with_2_and_leaves_stdout_empty(home: Home, words: Sequ
         ("accounts",),
         ("accounts", "--check"),
         ("accounts", "tell", "tvtime"),
+        ("accounts", "rules", "tvtime"),
+        ("household", "list"),
+        ("household", "add", "me", "--player", "Sofa"),
         ("replay", "--all"),
         ("retry", "--all"),
         ("doctor", "--offline"),
@@ -1031,6 +1265,16 @@ def test_with_an_admin_password_there_is_no_link_and_the_owner_has_it(home: Home
     hashed = home.do(lambda connection: connection.execute(select(person.c.password)).scalar_one())
     assert link is None
     assert PasswordHasher().verify(str(hashed), "correct horse")
+
+
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_an_admin_password_too_long_for_a_sign_in_is_refused_at_the_start(home: Home, command: str) -> None:
+    home.set(PORT="0", ADMIN_PASSWORD="x" * 1025)
+
+    ended = home.run(command)
+
+    assert ended.exit_code == 1
+    assert "ADMIN_PASSWORD has more than the 1024 characters" in ended.stderr
 
 
 def test_an_owner_with_a_password_gets_no_link(home: Home) -> None:

@@ -8,6 +8,8 @@ from webhook import logs
 from webhook.commands import (
     accounts,
     doctor,
+    editing,
+    household,
     keeping,
     matching,
     notifying,
@@ -16,6 +18,7 @@ from webhook.commands import (
     serving,
     tokens,
     tracing,
+    transferring,
     urls,
 )
 from webhook.commands._common import Plainly
@@ -28,11 +31,25 @@ app = typer.Typer(
     add_completion=False,
 )
 # In the order in which `watchmark --help` shows them.
-for commands in (serving, urls, accounts, tracing, retrying, matching, doctor, keeping, notifying):
+for commands in (
+    serving,
+    urls,
+    accounts,
+    tracing,
+    retrying,
+    matching,
+    transferring,
+    doctor,
+    keeping,
+    notifying,
+):
     app.add_typer(commands.app)
 app.add_typer(tokens.token_app, name="token")
 app.add_typer(people.people_app, name="people")
+app.add_typer(household.household_app, name="household")
 app.add_typer(accounts.accounts_app, name="accounts")
+app.add_typer(editing.history_app, name="history")
+app.add_typer(editing.library_app, name="library")
 
 
 def main() -> None:

@@ -19,9 +19,8 @@ import uvicorn
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert, update
 
-from webhook import app, clock, inbox, people, tables
+from webhook import app, clock, inbox, passwords, people, tables
 from webhook.app import Service
-from webhook.web import sign_in
 
 PASSWORD = "correct horse"
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
@@ -100,8 +99,7 @@ class Household:
 
     def welcome(self, lasts: timedelta = timedelta(hours=1)) -> str:
         secret = people.new_secret()
-        noted = {"name": sign_in.WELCOME, "value": sign_in.welcome(secret, clock.now(), lasts)}
-        self.do(lambda connection: connection.execute(insert(tables.note), noted))
+        self.do(lambda connection: passwords.invite(connection, secret, clock.now(), lasts))
         return secret
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from tests.web.conftest import Household, Open, serving
-from webhook import clock, people, tables
+from webhook import accounts, clock, people, tables
 from webhook.web import openapi
 from webhook.web.api import Api, Gate
 
-LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "silent", "urls"]
+LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "household", "silent", "urls"]
 EVENT = {
     *("action", "kind", "title", "show", "season", "number", "year", "ids", "show_ids", "position_ms"),
     *("duration_ms", "progress", "completed", "rating", "at", "user", "server", "player", "library"),
@@ -168,7 +168,11 @@ bodies = st.binary(max_size=60) | st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["name", "identity", "state", "kinds", "libraries"]), inner, max_size=3
+            st.sampled_from(
+                ["name", "identity", "state", "kinds", "libraries", "people", "tells", "watched_mark"]
+            ),
+            inner,
+            max_size=3,
         )
     ),
     max_leaves=6,
@@ -183,6 +187,9 @@ bodies = st.binary(max_size=60) | st.recursive(
             ("POST", "people/me/claim"),
             ("POST", "people/me/release"),
             ("PUT", "people/me/filters"),
+            ("PUT", "accounts/1/rules"),
+            ("PUT", "accounts/1/tells"),
+            ("POST", "household"),
             ("POST", "deliveries/retry"),
             ("POST", "webhooks/replay"),
             ("POST", "webhooks/1/replay"),
@@ -395,6 +402,171 @@ def test_filters_are_set_and_checked(home: Household) -> None:
     assert api.get("/api/v1/webhooks/1").json()["state"] == "ignored"
     assert api.put("/api/v1/people/me/filters", json={"kinds": ["opera"]}).status_code == 422
     assert api.put("/api/v1/people/me/filters", json={"kind": ["movie"]}).status_code == 422
+
+
+# --- accounts
+
+
+NO_RULES: dict[str, object] = {
+    "watched_mark": None,
+    "dry_run": False,
+    "libraries": [],
+    "not_libraries": [],
+    "players": [],
+    "not_players": [],
+    "kinds": [],
+}
+
+
+def test_an_account_has_no_rules_until_some_are_set(home: Household) -> None:
+    (account,) = home.api().get("/api/v1/accounts").json()["items"]
+
+    assert account["rules"] == NO_RULES
+    assert account["tells"] == ["unwatched", "watched"]
+
+
+def test_rules_are_set_as_a_whole_and_hold_at_once(home: Household) -> None:
+    api = home.api()
+    api.put("/api/v1/accounts/1/rules", json={"dry_run": True, "kinds": ["movie"]})
+
+    account = api.put("/api/v1/accounts/1/rules", json={"watched_mark": 60.5, "players": ["Den"]}).json()
+    (event,) = api.get(f"/api/v1/webhooks/{home.hear()}").json()["events"]
+
+    assert account["rules"] == {**NO_RULES, "watched_mark": 60.5, "players": ["Den"]}
+    assert api.get("/api/v1/accounts").json()["items"] == [account]
+    assert [(told["state"], told["reason"]) for told in event["deliveries"]] == [
+        ("skipped", "this account's filter: only the player Den, and this is Sofa")
+    ]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"watched_mark": 0},
+        {"watched_mark": 100.5},
+        {"watched_mark": "60"},
+        {"watched_mark": True},
+        {"dry_run": 1},
+        {"dry_run": None},
+        {"libraries": "Films"},
+        {"players": [""]},
+        {"kinds": ["opera"]},
+        {"home_videos": True},
+        {"mark": 60},
+    ],
+)
+def test_what_is_no_rule_is_refused_and_changes_nothing(home: Household, rules: dict[str, object]) -> None:
+    api = home.api()
+    api.put("/api/v1/accounts/1/rules", json={"watched_mark": 60})
+
+    answer = api.put("/api/v1/accounts/1/rules", json=rules)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(next(iter(rules)))
+    assert api.get("/api/v1/accounts").json()["items"][0]["rules"]["watched_mark"] == 60
+
+
+def test_what_an_account_is_told_is_switched_as_a_whole_but_never_its_marks(home: Household) -> None:
+    api = home.api()
+
+    less = api.put("/api/v1/accounts/1/tells", json={"tells": []}).json()["tells"]
+    more = api.put("/api/v1/accounts/1/tells", json={"tells": ["unwatched"]}).json()["tells"]
+
+    assert (less, more) == (["watched"], ["unwatched", "watched"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"tells": "unwatched"},
+        {"tells": ["rate"]},
+        {"tells": ["watched"]},
+        {"tells": ["x"]},
+        {"tells": [], "on": []},
+    ],
+)
+def test_what_an_account_cannot_be_told_is_refused(home: Household, body: dict[str, object]) -> None:
+    api = home.api()
+
+    assert api.put("/api/v1/accounts/1/tells", json=body).status_code == 422
+    assert api.get("/api/v1/accounts").json()["items"][0]["tells"] == ["unwatched", "watched"]
+
+
+def test_an_account_of_a_tracker_that_is_not_set_up_says_what_to_set(home: Household) -> None:
+    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", [], clock.now()))
+
+    answer = home.api().put("/api/v1/accounts/2/tells", json={"tells": ["rate"]})
+
+    assert answer.status_code == 409
+    assert "TRAKT_CLIENT_ID" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("what", "body"), [("rules", {"dry_run": True}), ("tells", {"tells": []})])
+def test_an_account_is_its_persons_and_the_owners(
+    home: Household, what: str, body: dict[str, object]
+) -> None:
+    bob = home.person("bob")
+    home.do(lambda connection: accounts.add_homes(connection, home.service.trackers, bob, clock.now()))
+    bobs = home.api(bob)
+
+    assert bobs.put(f"/api/v1/accounts/1/{what}", json=body).status_code == 404
+    assert bobs.put(f"/api/v1/accounts/2/{what}", json=body).json()["person"] == "bob"
+    assert home.api(1).put(f"/api/v1/accounts/2/{what}", json=body).status_code == 200
+    assert home.api(1).put(f"/api/v1/accounts/3/{what}", json=body).status_code == 404
+    assert home.api(1).get("/api/v1/accounts").json()["items"][0]["rules"] == NO_RULES
+
+
+# --- the household
+
+
+def test_a_household_rule_is_made_holds_and_is_taken_back(home: Household) -> None:
+    home.person("bob")
+    api = home.api()
+    shared = {"players": ["sofa"], "libraries": [], "people": ["me", "bob"]}
+
+    made = api.post("/api/v1/household", json={"players": ["sofa"], "people": ["me", "bob"]}).json()
+    listed = api.get("/api/v1/household").json()["items"]
+    events = api.get(f"/api/v1/webhooks/{home.hear()}").json()["events"]
+    gone = api.delete(f"/api/v1/household/{made['id']}")
+
+    assert made == {"id": made["id"], **shared}
+    assert listed == [made]
+    assert [(event["person"], event["how"]) for event in events][1] == ("bob", "by a household rule")
+    assert gone.json() == {"id": made["id"], "removed": True}
+    assert api.get("/api/v1/household").json()["items"] == []
+    assert api.delete(f"/api/v1/household/{made['id']}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({}, "needs a player or a library"),
+        ({"players": ["TV"]}, "needs the people"),
+        ({"players": ["TV"], "people": ["eve"]}, "nobody called eve"),
+        ({"players": "TV", "people": ["me"]}, "players must be a list"),
+        ({"player": ["TV"], "people": ["me"]}, "player is nothing"),
+    ],
+)
+def test_a_household_rule_must_say_where_and_who(home: Household, rule: dict[str, object], why: str) -> None:
+    api = home.api()
+
+    answer = api.post("/api/v1/household", json=rule)
+
+    assert answer.status_code == 422
+    assert why in answer.json()["detail"]
+    assert api.get("/api/v1/household").json()["items"] == []
+
+
+def test_the_household_is_the_owners_alone(home: Household) -> None:
+    bobs = home.api(home.person("bob"))
+    rule = {"players": ["TV"], "people": ["me", "bob"]}
+    made = home.api(1).post("/api/v1/household", json=rule).json()["id"]
+
+    assert bobs.get("/api/v1/household").status_code == 403
+    assert bobs.post("/api/v1/household", json=rule).status_code == 403
+    assert bobs.delete(f"/api/v1/household/{made}").status_code == 403
+    assert len(home.api(1).get("/api/v1/household").json()["items"]) == 1
 
 
 # --- open to everybody, and the document

@@ -156,6 +156,15 @@ def test_a_bad_choice_leaves_the_link_valid(home: Household, password: str, agai
     assert home.client().get(f"/welcome/{secret}").status_code == 200
 
 
+def test_a_password_too_long_is_called_too_long(home: Household) -> None:
+    fields = dict.fromkeys(("password", "again"), "x" * 1025)
+
+    page = home.client().post(f"/welcome/{home.welcome()}", data=fields)
+
+    assert page.status_code == 422
+    assert "at most 1024 characters" in page.text
+
+
 def test_an_expired_or_wrong_link_says_what_to_do(home: Household) -> None:
     secret = home.welcome(timedelta(seconds=-1))
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, TypeVar
 
 import httpx
@@ -21,15 +22,19 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from typer.core import TyperGroup
 
 from webhook import app as house
-from webhook import backup, matches, people, remote, schema
+from webhook import backup, matches, passwords, people, remote, schema, stored
 from webhook import settings as environment
 from webhook.accounts import AccountError
 from webhook.credentials import Credentials, Seal, seal
 from webhook.db import Database, Unavailable
+from webhook.edits import NoEdit
 from webhook.outcome import Undelivered
+from webhook.servers import Server
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import person
 from webhook.trackers import SignInFailed, Tracker
+from webhook.transfer.backfilling import NoBackfill
+from webhook.transfer.entries import Unusable
 
 T = TypeVar("T")
 
@@ -65,6 +70,10 @@ FRIENDLY = (
     backup.BackupError,
     Failed,
     matches.NoMatch,
+    passwords.Unfit,
+    NoEdit,
+    NoBackfill,
+    Unusable,
 )
 
 
@@ -101,6 +110,7 @@ class Desk:
     credentials: Credentials
     http: httpx.AsyncClient
     trackers: Mapping[str, Tracker]
+    servers: Mapping[str, Server]
 
     def run(self, work: Awaitable[T]) -> T:
         async def to_the_end() -> T:
@@ -123,8 +133,10 @@ def opened() -> Iterator[Desk]:
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     http = remote.client()
     sealed = seal(settings, database)
-    built = house.build_trackers(environ, http)
-    return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built)
+    environ = stored.under(environ, database.ask(lambda connection: stored.read(connection, sealed)))
+    settings = environment.load(environ)
+    built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
+    return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built, asked)
 
 
 @contextmanager
@@ -199,6 +211,16 @@ def asked(*prompts: str) -> list[str]:
     return given
 
 
+def moment(option: str, text: str, zone: tzinfo) -> datetime:
+    """A day or a time that was typed in; one without an offset is meant in this zone."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        example = "a day or a time, such as 2026-10-01 or 2026-10-01T20:15"
+        raise typer.BadParameter(f"“{text[:40]}” is no date. Give {example}.", param_hint=option) from error
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
 def say(as_json: bool, value: Any, *lines: str) -> None:
     """The value for a script, or the lines for a person."""
     shown = [orjson.dumps(value).decode()] if as_json else [plain(line) for line in lines]
@@ -226,5 +248,20 @@ def tabled(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -
     Console(width=width, markup=False, highlight=False, emoji=False).print(table)
 
 
+def ruled(name: str, value: bool | Sequence[str]) -> str:
+    """A filter or a rule and its value, in words."""
+    if isinstance(value, bool):
+        said = "yes" if value else "no"
+    else:
+        said = ", ".join(value) or ("none" if name.startswith("not_") else "any")
+    return f"{name.replace('_', ' ')}: {said}"
+
+
 def counted(number: int, one: str) -> str:
-    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+    return f"{number} {one if number == 1 else plural(one)}"
+
+
+def plural(one: str) -> str:
+    if one.endswith("y"):
+        return f"{one[:-1]}ies"
+    return f"{one}es" if one.endswith("s") else f"{one}s"

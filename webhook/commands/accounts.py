@@ -1,20 +1,37 @@
-"""The commands for accounts at trackers: connect, accounts, accounts tell, disconnect."""
+"""The commands for accounts at trackers: connect, accounts, accounts tell, accounts rules, disconnect."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, update
 
 from webhook import accounts as account_book
 from webhook import trace
 from webhook.accounts import Connected, Verdict
-from webhook.commands._common import Desk, Failed, Json, Which, Whose, asked, opened, say, somebody, tabled
-from webhook.event import Action
+from webhook.commands._common import (
+    Desk,
+    Failed,
+    Json,
+    Which,
+    Whose,
+    Words,
+    asked,
+    opened,
+    ruled,
+    say,
+    somebody,
+    tabled,
+)
+from webhook.event import Action, Kind
+from webhook.tables import account
 from webhook.trackers import DeviceCode, Tracker
+
+LISTED = 20
+"""How many numbers of deliveries are named."""
 
 app = typer.Typer()
 accounts_app = typer.Typer(invoke_without_command=True)
@@ -121,7 +138,7 @@ async def check_all(at: Desk) -> dict[int, Verdict]:
 
 def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
     tabled(
-        ("tracker", "person", "as", "state", "waits", "is told"),
+        ("tracker", "person", "as", "state", "waits", "is told", "rules"),
         [
             (
                 row["tracker"],
@@ -130,6 +147,7 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
                 row["state"],
                 ", ".join(f"{number} {state}" for state, number in row["waits"].items()),
                 ", ".join(row["tells"]),
+                in_short(row["rules"]),
             )
             for row in rows
         ],
@@ -139,6 +157,26 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
         failed = row.get("check", {}).get("works") is False and row["check"]["reason"]
         if why := row["explanation"] or failed:
             say(False, None, f"{row['tracker']} of {row['person']}: {why}")
+        if row["rules"]["dry_run"]:
+            say(False, None, f"{row['tracker']} of {row['person']} is in a DRY RUN: {SHOWN}. {ending(row)}")
+
+
+SHOWN = "what it would be told is shown (watchmark trace ID), and nothing is sent"
+
+
+def ending(row: Mapping[str, Any]) -> str:
+    return f"To end it: watchmark accounts rules {row['tracker']} --person {row['person']} --no-dry-run"
+
+
+def in_short(rules: Mapping[str, Any]) -> str:
+    """An account's rules as far as there are any."""
+    said = ["DRY RUN"] if rules["dry_run"] else []
+    said += [f"watched at {rules['watched_mark']:g} %"] if rules["watched_mark"] is not None else []
+    return "; ".join(said + [ruled(name, value) for name, value in lists_of(rules) if value])
+
+
+def lists_of(rules: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in rules.items() if name not in ("watched_mark", "dry_run")]
 
 
 @accounts_app.command("tell")
@@ -163,6 +201,60 @@ def accounts_tell(
         tells = at.run(switch(at, row))
     shown = {"tracker": tracker, "person": row.person, "tells": tells}
     say(as_json, shown, f"{tracker} of {row.person} is told of: {', '.join(tells) or 'nothing'}")
+
+
+@accounts_app.command("rules")
+def accounts_rules(
+    tracker: Which,
+    whose: Whose = None,
+    watched_mark: Annotated[
+        float | None, typer.Option(min=1, max=100, metavar="PERCENT", help="When it counts as watched here.")
+    ] = None,
+    dry_run: Annotated[
+        bool | None, typer.Option("--dry-run/--no-dry-run", help="Show what would be sent, and send nothing.")
+    ] = None,
+    library: Words = None,
+    not_library: Words = None,
+    player: Words = None,
+    not_player: Words = None,
+    kind: Annotated[list[Kind] | None, typer.Option()] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="No rules, but for what else is said.")] = False,
+    as_json: Json = False,
+) -> None:
+    """An account's own rules. What is given replaces what was; nothing given shows them. They hold at once."""
+    given = {
+        "watched_mark": watched_mark,
+        "dry_run": dry_run,
+        "libraries": library,
+        "not_libraries": not_library,
+        "players": player,
+        "not_players": not_player,
+        "kinds": None if kind is None else [one.value for one in kind],
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+
+    def change(connection: Connection) -> tuple[Row[Any], dict[str, Any], list[int]]:
+        row = whose_account(connection, whose, tracker)
+        rules = trace.rules_of({**({} if clear else row.rules or {}), **wanted})
+        connection.execute(update(account).where(account.c.id == row.id).values(rules=rules))
+        return row, rules, trace.kept_back(connection, row.id)
+
+    with opened() as at:
+        row, rules, kept = at.database.do(change)
+    shown = {"tracker": tracker, "person": row.person, "rules": rules, "kept_back": kept}
+    say(as_json, shown, *rules_story(row, rules, kept, at.settings.watched_mark))
+
+
+def rules_story(row: Row[Any], rules: Mapping[str, Any], kept: Sequence[int], usual: float) -> Iterator[str]:
+    mark = rules["watched_mark"]
+    yield f"watched mark: {usual:g} %, as everywhere" if mark is None else f"watched mark: {mark:g} %"
+    yield ruled("dry_run", rules["dry_run"])
+    yield from (ruled(name, value) for name, value in lists_of(rules))
+    if rules["dry_run"]:
+        yield f"{row.tracker} of {row.person} is in a DRY RUN: {SHOWN}."
+    elif kept:
+        numbers = " ".join(map(str, kept[:LISTED])) + (" …" if len(kept) > LISTED else "")
+        yield f"What a dry run kept back is not sent by itself. To send it: watchmark retry {numbers}"
 
 
 def whose_account(connection: Connection, whose: str | None, tracker: str) -> Row[Any]:

@@ -20,6 +20,7 @@ from webhook import accounts as account_book
 from webhook import clock, notices, schema, sources, trace, trackers
 from webhook import settings as environment
 from webhook.accounts import Verdict
+from webhook.clock import stamp
 from webhook.commands._common import (
     Json,
     closing,
@@ -31,9 +32,8 @@ from webhook.commands._common import (
     say,
     sentence,
 )
-from webhook.commands.accounts import check_all
+from webhook.commands.accounts import SHOWN, check_all, ending
 from webhook.db import Database, Unavailable
-from webhook.history import stamp
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import webhook
 
@@ -149,7 +149,7 @@ def look_at_notices(settings: Settings) -> Finding:
     if not count:
         do = "Set NOTIFY_URLS to hear when an account needs you or a server falls silent."
         return noted("notices", "NOTIFY_URLS is not set, so nobody is told anything", do)
-    return fine("notices", f"go to {counted(count, 'address').replace('addresss', 'addresses')}")
+    return fine("notices", f"go to {counted(count, 'address')}")
 
 
 def look_inside(settings: Settings, environ: Environ, database: Database, online: bool) -> Iterator[Finding]:
@@ -259,7 +259,10 @@ def look_at_accounts(
         at = desk(settings, environ, database)
         verdicts = at.run(check_all(at))
         rows = database.ask(trace.accounts)
-    yield from (look_at_account(row, verdicts.get(row["id"])) for row in rows)
+    for row in rows:
+        yield look_at_account(row, verdicts.get(row["id"]))
+        if row["rules"]["dry_run"]:
+            yield noted(f"{row['tracker']} of {row['person']}", f"is in a dry run: {SHOWN}", ending(row))
     if not any(row["tracker"] == "trakt" for row in rows) and environ.get("TRAKT_CLIENT_ID"):
         yield noted("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
 

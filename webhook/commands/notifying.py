@@ -27,6 +27,6 @@ def notify(
     failed = asyncio.run(notices.Notifier(settings).send(notices.example())) if test else None
     if failed is not None:
         raise Failed(f"The notice was not sent: {failed}.")
-    where = counted(count, "address").replace("addresss", "addresses")
+    where = counted(count, "address")
     shown = {"addresses": count, "sent": test}
     say(as_json, shown, f"A notice was sent to {where}." if test else f"Notices go to {where}.")

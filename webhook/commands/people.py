@@ -7,17 +7,14 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from argon2 import PasswordHasher
 from sqlalchemy import Connection, func, select, update
 
 from webhook import accounts as account_book
-from webhook import clock, people, rules, sources, trace
-from webhook.commands._common import Failed, Json, Name, Spelled, Words, asked, counted, opened, say, tabled
+from webhook import clock, passwords, people, rules, sources, trace
+from webhook.commands._common import Json, Name, Spelled, Words, asked, counted, opened, ruled, say, tabled
 from webhook.event import Kind
 from webhook.tables import identity as identity_table
 from webhook.tables import person, webhook
-
-SHORTEST = 8  # characters of a password, as on the pages
 
 people_app = typer.Typer(no_args_is_help=True, help="People, and the identities they claim.")
 
@@ -129,7 +126,7 @@ def people_filter(
     wanted = {option: value for option, value in given.items() if value is not None}
     with opened() as at:
         filters = at.database.do(lambda connection: refilter(connection, name, wanted, clear))
-    lines = [f"{option.replace('_', ' ')}: {listed(value)}" for option, value in filters.items()]
+    lines = [ruled(option, value) for option, value in filters.items()]
     say(as_json, {"person": name, "filters": filters}, *lines)
 
 
@@ -141,24 +138,13 @@ def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear
     return filters
 
 
-def listed(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(value) or "any"
-
-
 @people_app.command("password")
 def people_password(name: Name, as_json: Json = False) -> None:
     """Set a person's password, read from standard input."""
     with opened() as at:
         row = at.database.ask(lambda connection: people.by_name(connection, name))
         (password,) = asked(f"Password for {name}: ")
-        if len(password) < SHORTEST:
-            raise Failed(f"A password has at least {SHORTEST} characters.")
-        at.database.do(lambda connection: set_password(connection, row.id, password))
+        passwords.check(password)
+        kept = passwords.hashed(password)
+        at.database.do(lambda connection: passwords.keep(connection, row.id, kept))
     say(as_json, {"person": name, "password": True}, f"{name} has a new password.")
-
-
-def set_password(connection: Connection, person_id: int, password: str) -> None:
-    hashed = PasswordHasher().hash(password)
-    connection.execute(update(person).where(person.c.id == person_id).values(password=hashed))

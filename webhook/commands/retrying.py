@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import track
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from webhook import accounts as account_book
 from webhook import app as house
@@ -35,6 +35,14 @@ from webhook.tables import delivery, webhook
 
 CHUNK = 500
 
+LEFT_ALONE = {
+    "done": "it is done, and nothing is told twice",
+    "waiting": "it waits for its turn already",
+    "superseded": "something newer took its place",
+    "received": "it waits to be interpreted already",
+}
+"""Why a delivery, or a webhook, in this state is not done again."""
+
 STUCK = ("unmatched", "parked", "dead")
 """What `retry --all` means; what was skipped or expired is retried only when it is named."""
 
@@ -57,11 +65,14 @@ def replay(
     selecting(ids, everything, state=state, source=source)
     with opened() as at:
         chosen = at.database.ask(lambda connection: replayable(connection, ids, state, source))
+        left = at.database.ask(lambda connection: left_alone(connection, webhook, ids, chosen))
         told = rehearse(at, chosen) if dry_run else []
         count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.replay)
     would = "would be" if dry_run else "will be"
-    shown = {"webhooks": count, "ids": chosen, "dry_run": dry_run, **({"would": told} if dry_run else {})}
+    shown = {"webhooks": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
+    shown |= {"would": told} if dry_run else {}
     lines = [line for one in told for line in rehearsal_story(one)]
+    lines += [f"Webhook {number} is not interpreted again: {why}." for number, why in left.items()]
     say(as_json, shown, *lines, f"{counted(count, 'webhook')} {would} interpreted again.")
 
 
@@ -121,15 +132,13 @@ def retry(
     now = clock.now()
     with opened() as at:
         chosen = at.database.ask(lambda connection: retriable(connection, ids, state, tracker, whose))
+        left = at.database.ask(lambda connection: left_alone(connection, delivery, ids, chosen))
         revive = lambda connection, part: outbox.revive(connection, part, now)  # noqa: E731
         count = len(chosen) if dry_run else in_parts(at.database, chosen, revive)
     would = "would be" if dry_run else "will be"
-    shown = {"deliveries": count, "ids": chosen, "dry_run": dry_run}
-    say(
-        as_json,
-        shown,
-        f"{counted(count, 'delivery').replace('deliverys', 'deliveries')} {would} tried again.",
-    )
+    shown = {"deliveries": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
+    lines = [f"Delivery {number} is not tried again: {why}." for number, why in left.items()]
+    say(as_json, shown, *lines, f"{counted(count, 'delivery')} {would} tried again.")
 
 
 def retriable(
@@ -167,6 +176,15 @@ def selecting(ids: Sequence[int] | None, everything: bool, **filters: str | None
     if not ids and not filtered and not everything:
         options = ", ".join(f"--{name}" for name in filters)
         raise typer.BadParameter(f"Say which: numbers, {options} or --all.")
+
+
+def left_alone(
+    connection: Connection, table: Table, ids: Sequence[int] | None, chosen: Sequence[int]
+) -> dict[str, str]:
+    """Those named that are not among the chosen, by number, and why."""
+    others = set(ids or ()) - set(chosen)
+    rows = connection.execute(select(table.c.id, table.c.state).where(table.c.id.in_(others)))
+    return {str(row.id): LEFT_ALONE.get(row.state, f"it is {row.state}") for row in rows}
 
 
 def in_parts(

@@ -8,8 +8,8 @@ import typer
 from sqlalchemy import Connection, select
 
 from webhook import clock, people, sources
+from webhook.clock import stamp
 from webhook.commands._common import Json, Whose, opened, say, tabled
-from webhook.history import stamp
 from webhook.tables import person
 from webhook.tables import token as token_table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+import orjson
 import typer
 from sqlalchemy import Connection
 
@@ -39,17 +40,16 @@ def story(found: Mapping[str, Any]) -> Iterator[str]:
     if found["explanation"]:
         yield f"  because    {found['explanation']}"
     for event in found["events"]:
-        yield from event_story(event, found["state"], found["reason"])
+        yield from event_story(event)
 
 
-def event_story(event: Mapping[str, Any], state: str, reason: str | None) -> Iterator[str]:
+def event_story(event: Mapping[str, Any]) -> Iterator[str]:
     far = "" if event["progress"] is None else f" at {event['progress']:g} %"
     yield f"  read as    {event['action']}: {named(event)}{far}"
     yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
     yield f"  whose      {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
     if event["person"]:
-        stopped = REASONS.get(reason or "", reason)
-        yield f"  filters    {stopped if state == 'ignored' else 'let it through'}"
+        yield f"  filters    {filtered(event.get('stopped'))}"
     if event["play"]:
         yield f"  play       {event['play']}"
     for origin in event["item"]:
@@ -58,6 +58,13 @@ def event_story(event: Mapping[str, Any], state: str, reason: str | None) -> Ite
         yield "  deliveries none: it told nothing that another report of this play had not"
     for entry in event["deliveries"]:
         yield from delivery_story(entry)
+
+
+def filtered(stopped: str | None) -> str:
+    """What the person's filters did with it."""
+    if stopped is None:
+        return "let it through"
+    return f"stopped: {REASONS.get(stopped, stopped.removeprefix('filter: '))}"
 
 
 def origin_said(origin: Mapping[str, Any]) -> str:
@@ -83,8 +90,16 @@ def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
         took = "" if one["took_ms"] is None else f" in {one['took_ms']} ms"
         yield f"    {one['at']}  {one['outcome']}{took}: {one['reason'] or 'no word'}"
         for call in one["exchanges"]:
-            yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
+            yield from call_story(call)
     if entry["explanation"]:
         yield f"    {entry['explanation']}"
     if entry["due_at"]:
         yield f"    next at {entry['due_at']}"
+
+
+def call_story(call: Mapping[str, Any]) -> Iterator[str]:
+    if not call.get("withheld"):
+        yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
+        return
+    yield f"      {call['method']} {call['url']} -> not sent; it would have said"
+    yield f"        {orjson.dumps(call['sent']).decode()}"

@@ -13,6 +13,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from difflib import SequenceMatcher
 from types import ModuleType
 from typing import Any, ClassVar
@@ -63,6 +64,28 @@ class Part:
     show: Candidate
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """An episode in a show's list: its place as aired, and the day on which it is first shown (`2026-11-22`)."""
+
+    season: int
+    number: int
+    title: str | None = None
+    aired: str | None = None
+    ids: Ids = field(default_factory=Ids)
+
+    def aired_by(self, day: date) -> bool:
+        return self.aired is not None and self.aired <= day.isoformat()
+
+    def to_json(self) -> dict[str, Any]:
+        place = {"season": self.season, "number": self.number}
+        return {**place, "title": self.title, "aired": self.aired, "ids": self.ids.known()}
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Listed:
+        return cls(**{**known, "ids": Ids.from_json(known.get("ids"))})
+
+
 class Lookup(ABC):
     """Finds what else an item is known by; `find` and `search` raise Retry (of this delivery) when it is down."""
 
@@ -95,6 +118,10 @@ class Lookup(ABC):
 
     async def absolute(self, show: Candidate, number: int) -> Part | None:
         """An episode by its absolute number, where the service counts those."""
+        return None
+
+    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+        """Every episode of a show as aired, specials too; None where the service lists none or does not know it."""
         return None
 
     @abstractmethod
@@ -418,6 +445,12 @@ def text(value: Any) -> str | None:
 
 def texts(*values: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if text(value)))
+
+
+def day_of(value: Any) -> str | None:
+    """The day of a date as text, where it is a whole one."""
+    match = re.match(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d", str(value or ""))
+    return match[0] if match else None
 
 
 def year_of(value: Any) -> int | None:

@@ -15,8 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from webhook.event import Episode, Ids, Kind
 from webhook.lookups import (
     Candidate,
+    Listed,
     Lookup,
     Part,
+    day_of,
+    pairs,
     rows,
     script,
     table,
@@ -106,6 +109,28 @@ class Tmdb(Lookup):
         episode = Episode(title=text(found.get("name")), season=season, number=number, year=year, ids=ids)
         return Part(episode=episode, show=show)
 
+    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+        number = show_ids.tmdb or await self.number_of(show_ids)
+        if number is None:
+            return None
+        seasons = [
+            whole(row.get("season_number"))
+            for row in rows(table(await self.get(f"/tv/{number}", {})).get("seasons"))
+        ]
+        found: list[Listed] = []
+        for season in seasons:
+            if season is not None:
+                shown = table(await self.get(f"/tv/{number}/season/{season}", {})).get("episodes")
+                found += [one for row in rows(shown) if (one := listed(season, row)) is not None]
+        return found or None
+
+    async def number_of(self, show_ids: Ids) -> int | None:
+        """TMDB's own id of a show that is known by another service's."""
+        for name, value in pairs(show_ids, self.show_ids):
+            for show in await self.named(Kind.SHOW, "tv_results", name, value):
+                return show.ids.tmdb
+        return None
+
     async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         path, about = ("/search/movie", "primary_release_year") if kind is Kind.MOVIE else ("/search/tv", "first_air_date_year")  # fmt: skip
         asked = {"query": title, "include_adult": "false", "page": "1"}
@@ -144,6 +169,14 @@ class Tmdb(Lookup):
     async def get(self, path: str, params: Mapping[str, str]) -> Any:
         """One call; one with the key in its address is not kept for the trace."""
         return await self.ask(self.url + path, {**params, **self.key}, self.headers, secret=not self.bearer)
+
+
+def listed(season: int, row: Mapping[str, Any]) -> Listed | None:
+    number = whole(row.get("episode_number"))
+    if number is None:
+        return None
+    aired, ids = day_of(row.get("air_date")), identified(row)
+    return Listed(season=season, number=number, title=text(row.get("name")), aired=aired, ids=ids)
 
 
 def identified(row: Mapping[str, Any]) -> Ids:

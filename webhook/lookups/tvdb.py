@@ -16,7 +16,22 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock
 from webhook.event import Episode, Ids, Kind
-from webhook.lookups import Candidate, Lookup, Part, later, rows, table, text, texts, trusted, whole, year_of
+from webhook.lookups import (
+    Candidate,
+    Listed,
+    Lookup,
+    Part,
+    day_of,
+    later,
+    pairs,
+    rows,
+    table,
+    text,
+    texts,
+    trusted,
+    whole,
+    year_of,
+)
 from webhook.outcome import Retry, Undelivered
 from webhook.remote import Recorder, accept, call, read, recording
 
@@ -24,6 +39,12 @@ LABEL = "TheTVDB"
 COST = 3
 LIFE = timedelta(days=25)
 """How long a token of v4 is used; it is valid for a month."""
+
+PAGE = 500
+"""How many episodes a page of a list has; the last one has fewer."""
+
+PAGES = 40
+"""Where a list is taken to have no end."""
 
 LEGACY_LIFE = timedelta(hours=23)
 OFFICIAL = "https://api4.thetvdb.com/v4"
@@ -109,7 +130,29 @@ class Tvdb(Lookup):
         ids = [found for row in there if (found := whole(row.get("id")))]
         return await self.episode(ids[0], show) if len(ids) == 1 else None
 
+    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+        number = show_ids.tvdb or await self.number_of(show_ids)
+        if number is None:
+            return None
+        found: list[Listed] = []
+        for page in range(PAGES):
+            data = table(await self.get(f"/series/{number}/episodes/default", {"page": str(page)}))
+            shown = rows(data.get("episodes"))
+            found += [one for row in shown if (one := listed(row)) is not None]
+            if len(shown) < PAGE:
+                break
+        return found or None
+
+    async def number_of(self, show_ids: Ids) -> int | None:
+        """TVDB's own id of a show that is known by another service's."""
+        for name, value in pairs(show_ids, self.show_ids):
+            for show in await self.shows(name, value):
+                return show.ids.tvdb
+        return None
+
     async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+        """The first 50 that the search answers. How it would give more is not documented: for a title with
+        more namesakes than that, the right one may not be among them."""
         type_ = "movie" if kind is Kind.MOVIE else "series"
         found = rows(await self.get("/search", {"query": title, "type": type_, "limit": "50"}))
         return [self.hit(kind, row) for row in found if whole(row.get("tvdb_id"))]
@@ -229,6 +272,16 @@ def read_episode(row: Mapping[str, Any]) -> Episode:
         number=whole(row.get("number")),
         year=year_of(row.get("aired")),
         ids=identified(row.get("id"), row.get("remoteIds")),
+    )
+
+
+def listed(row: Mapping[str, Any]) -> Listed | None:
+    season, number = whole(row.get("seasonNumber")), whole(row.get("number"))
+    if season is None or number is None:
+        return None
+    ids = identified(row.get("id"), None)
+    return Listed(
+        season=season, number=number, title=text(row.get("name")), aired=day_of(row.get("aired")), ids=ids
     )
 
 

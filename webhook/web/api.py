@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock, guids, matches, people, sources, trace, trackers
+from webhook import clock, guids, household, matches, people, sources, trace, trackers
 from webhook.db import Database
 from webhook.web import changes, views
 from webhook.web.addresses import address_of, addresses, template
@@ -124,6 +124,10 @@ class Api:
             ("/people/{name:path}/filters", {"PUT": self.filters}),
             ("/identities", {"GET": self.identities}),
             ("/accounts", {"GET": self.accounts}),
+            ("/accounts/{id}/rules", {"PUT": self.rules}),
+            ("/accounts/{id}/tells", {"PUT": self.tells}),
+            ("/household", {"GET": self.household, "POST": self.share}),
+            ("/household/{id}", {"DELETE": self.unshare}),
             ("/silent", {"GET": self.silent}),
             ("/urls", {"GET": self.urls}),
         ]
@@ -253,10 +257,11 @@ class Api:
     async def plays(self, request: Request, visitor: Visitor) -> Any:
         params = Params(request.query_params)
         name = await self.person(params, visitor)
-        limit, after, since = params.limit(), params.after(), params.moment("since")
+        limit, after, since = params.limit(), params.place(), params.moment("since")
+        text = params.text("text")
         return await self.database.read(
             lambda connection: trace.plays(
-                connection, limit=limit, after=after, person_name=name, since=since
+                connection, limit=limit, after=after, person_name=name, since=since, text=text
             )
         )
 
@@ -308,6 +313,47 @@ class Api:
 
     async def accounts(self, request: Request, visitor: Visitor) -> Any:
         return await self.listed(lambda connection: views.accounts(connection, visitor))
+
+    async def rules(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        chosen = changes.rules_given(await json_object(request))
+        await write(self.database, lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
+        return await self.account(visitor, wanted)
+
+    async def tells(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        chosen = changes.tells_given(await json_object(request))
+        built = self.service.trackers
+        await write(
+            self.database, lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
+        )
+        return await self.account(visitor, wanted)
+
+    async def account(self, visitor: Visitor, wanted: int) -> Any:
+        mine = await self.database.read(lambda connection: views.accounts(connection, visitor))
+        found = next((account for account in mine if account["id"] == wanted), None)
+        return found_or(found, f"There is no account {wanted}.")
+
+    # --- the household
+
+    async def household(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        return await self.listed(household.listed)
+
+    async def share(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        given = changes.household_given(await json_object(request))
+        made = await write(self.database, lambda connection: changes.add_household_rule(connection, given))
+        rules = await self.database.read(household.listed)
+        return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
+
+    async def unshare(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        wanted = id_of(request)
+        await write(self.database, lambda connection: changes.remove_household_rule(connection, wanted))
+        return {"id": wanted, "removed": True}
+
+    # --- the addresses to paste
 
     async def urls(self, request: Request, visitor: Visitor) -> Any:
         here = address_of(self.service, request)

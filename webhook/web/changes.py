@@ -1,4 +1,4 @@
-"""What a visitor may change: replay, retry, claims, people and filters; each in one transaction."""
+"""What a visitor may change: replay, retry, claims, people, filters and rules; each in one transaction."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhook import accounts, clock, inbox, outbox, people, trace
+from webhook import accounts, clock, household, inbox, outbox, people, trace
 from webhook.db import Database
-from webhook.event import Kind
-from webhook.tables import person, webhook
+from webhook.event import Action, Kind
+from webhook.rules import OPTIONAL
+from webhook.tables import account, person, webhook
 from webhook.trackers import Tracker
 from webhook.web import views
 from webhook.web.asked import LONGEST, clean
@@ -22,6 +23,8 @@ R = TypeVar("R")
 
 CHUNK = 500  # how many ids go into one statement
 LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
+MARKS = (1, 100)
+"""The percentages that a watched mark can be."""
 
 
 async def write(database: Database, change: Callable[[Connection], R]) -> R:
@@ -148,13 +151,21 @@ def filters_given(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         if name not in (*LISTS, "home_videos"):
             raise Problem(422, f"{name[:50]} is not a filter; there are {', '.join(LISTS)}, home_videos.")
+    return {**lists_given(given), "home_videos": flag("home_videos", given)}
+
+
+def lists_given(given: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
     if unknown := set(kept.get("kinds", ())) - set(Kind):
         raise Problem(422, f"kinds: {min(unknown)} is none of {', '.join(Kind)}.")
-    home_videos = given.get("home_videos", False)
-    if not isinstance(home_videos, bool):
-        raise Problem(422, "home_videos must be true or false.")
-    return {**kept, "home_videos": home_videos}
+    return kept
+
+
+def flag(name: str, given: Mapping[str, Any]) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise Problem(422, f"{name} must be true or false.")
+    return value
 
 
 def texts(name: str, given: Any) -> list[str]:
@@ -162,3 +173,90 @@ def texts(name: str, given: Any) -> list[str]:
     if not fine or not all(isinstance(entry, str) and entry and clean(entry) for entry in given):
         raise Problem(422, f"{name} must be a list of at most {LONGEST} texts.")
     return list(dict.fromkeys(given))
+
+
+# --- accounts
+
+
+def an_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
+    """The account of that id; somebody else's than the visitor's own is not found."""
+    wanted = select(account).where(account.c.id == account_id)
+    if not visitor.everything:
+        wanted = wanted.where(account.c.person_id == visitor.person_id)
+    row = connection.execute(wanted).first()
+    if row is None:
+        raise Problem(404, f"There is no account {account_id}.")
+    return row
+
+
+def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: Mapping[str, Any]) -> None:
+    row = an_account(connection, visitor, account_id)
+    values = {"rules": trace.rules_of(rules)}
+    connection.execute(update(account).where(account.c.id == row.id).values(values))
+
+
+def rules_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """An account's rules, checked; raises Problem. What is not given is no rule."""
+    for name in given:
+        if name not in ("watched_mark", "dry_run", *LISTS):
+            known = ", ".join(("watched_mark", "dry_run", *LISTS))
+            raise Problem(422, f"{name[:50]} is not a rule; there are {known}.")
+    mark = given.get("watched_mark")
+    least, most = MARKS
+    if mark is not None and (type(mark) not in (int, float) or not least <= mark <= most):
+        raise Problem(422, f"watched_mark must be a percentage from {least} to {most}, or null.")
+    return {"watched_mark": mark, "dry_run": flag("dry_run", given), **lists_given(given)}
+
+
+def set_tells(
+    connection: Connection,
+    built: Mapping[str, Tracker],
+    visitor: Visitor,
+    account_id: int,
+    wanted: Collection[str],
+) -> None:
+    """Switch on these of what the account need not be told, and switch off the others."""
+    row = an_account(connection, visitor, account_id)
+    if row.tracker not in built:
+        raise Problem(409, accounts.not_set_up(row.tracker))
+    can = [action for action in OPTIONAL if action in built[row.tracker].tells]
+    if unknown := set(wanted) - set(can):
+        known = ", ".join(can) or "nothing that could be switched"
+        raise Problem(422, f"tells: {min(unknown)[:50]} cannot be switched here; there is {known}.")
+    for action in can:
+        accounts.switched(connection, row.id, Action(action), action in wanted)
+
+
+def tells_given(given: Mapping[str, Any]) -> list[str]:
+    if given.keys() != {"tells"}:
+        raise Problem(422, "The body must hold tells, and nothing else.")
+    return texts("tells", given["tells"])
+
+
+# --- the household
+
+
+def add_household_rule(connection: Connection, given: Mapping[str, Sequence[str]]) -> int:
+    """A new rule's id; raises Problem where it names nobody or would hold for everything."""
+    try:
+        return household.add(connection, given["players"], given["libraries"], given["people"], clock.now())
+    except people.Unknown as error:
+        raise Problem(422, said(error)) from error
+
+
+def remove_household_rule(connection: Connection, rule_id: int) -> None:
+    try:
+        household.remove(connection, rule_id)
+    except people.Unknown as error:
+        raise Problem(404, said(error)) from error
+
+
+def household_given(given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A household rule, checked; raises Problem."""
+    names = ("players", "libraries", "people")
+    for name in given:
+        if name not in names:
+            raise Problem(
+                422, f"{name[:50]} is nothing that a household rule has; there are {', '.join(names)}."
+            )
+    return {name: texts(name, given.get(name, [])) for name in names}

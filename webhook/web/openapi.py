@@ -8,6 +8,7 @@ from typing import Any
 
 from webhook import sources, trackers
 from webhook.event import Action, Kind
+from webhook.rules import OPTIONAL
 from webhook.trace import LIMIT, MOST
 from webhook.web.views import DELIVERY_STATES, STATES
 
@@ -131,15 +132,39 @@ TEXTS: Schema = {
     "items": {"type": "string", "minLength": 1, "maxLength": 200},
     "maxItems": 200,
 }
+NAMES: Mapping[str, Schema] = {
+    **dict.fromkeys(("libraries", "not_libraries", "players", "not_players"), TEXTS),
+    "kinds": {"type": "array", "items": {"enum": [*Kind]}},
+}
 FILTERS: Schema = {
     "type": "object",
     "additionalProperties": False,
+    "properties": {**NAMES, "home_videos": {"type": "boolean"}},
+}
+RULES: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "What is not given is no rule. Rules hold at once. While `dry_run` is true, what the account "
+    "would be told is shown and not sent; it is not sent afterwards either, unless it is retried.",
     "properties": {
-        **dict.fromkeys(("libraries", "not_libraries", "players", "not_players"), TEXTS),
-        "kinds": {"type": "array", "items": {"enum": [*Kind]}},
-        "home_videos": {"type": "boolean"},
+        "watched_mark": {
+            **DECIMAL,
+            "minimum": 1,
+            "maximum": 100,
+            "description": "Percent; null is what counts everywhere.",
+        },
+        "dry_run": {"type": "boolean"},
+        **NAMES,
     },
 }
+TELLS = thing(
+    tells={
+        "type": "array",
+        "items": {"enum": [*OPTIONAL]},
+        "description": "Of what its tracker can be told: these on, the others off.",
+    }
+)
+SHARED: Mapping[str, Schema] = {"players": TEXTS, "libraries": TEXTS, "people": TEXTS}
 ACCOUNT = thing(
     id=ID,
     tracker={"type": "string"},
@@ -150,7 +175,7 @@ ACCOUNT = thing(
     since=TIME,
     why=TEXT,
     tells={"type": "array", "items": {"enum": [*Action]}},
-    rules={"type": "object"},
+    rules=ref("Rules"),
     waits={"type": "object", "additionalProperties": {"type": "integer"}},
     failures={"type": "integer"},
     held_until=TIME,
@@ -190,7 +215,7 @@ SCHEMAS: Mapping[str, Schema] = {
         status={"type": "integer"},
         detail={"type": "string"},
     ),
-    "Event": thing(**EVENT),
+    "Event": {"allOf": [thing(**EVENT), {"properties": {"how": TEXT, "stopped": TEXT}}]},
     "Webhook": thing(**WEBHOOK),
     "WebhookTrace": thing(**WEBHOOK, raw=TEXT),
     "Delivery": thing(**DELIVERY),
@@ -208,6 +233,8 @@ SCHEMAS: Mapping[str, Schema] = {
         identities={"type": "array", "items": ref("Identity")},
     ),
     "Account": ACCOUNT,
+    "Rules": RULES,
+    "HouseholdRule": thing(id=ID, **SHARED),
     "Silent": thing(
         source={"type": "string"},
         server=TEXT,
@@ -356,6 +383,27 @@ def paths() -> dict[str, dict[str, Schema]]:
         },
         "/identities": {"get": operation("The identities nobody claims", listed(ref("Unclaimed")))},
         "/accounts": {"get": operation("The accounts, and whether they work", listed(ref("Account")))},
+        "/accounts/{id}/rules": {
+            "put": operation("Set an account's own rules", ref("Account"), by_id, ref("Rules"))
+        },
+        "/accounts/{id}/tells": {
+            "put": operation("Say what of the optional an account is told", ref("Account"), by_id, TELLS)
+        },
+        "/household": {
+            "get": operation("For whom what plays counts; the owner's to see", listed(ref("HouseholdRule"))),
+            "post": operation(
+                "Let what plays on players, of libraries, count for people",
+                ref("HouseholdRule"),
+                body={"type": "object", "additionalProperties": False, "properties": SHARED},
+            ),
+        },
+        "/household/{id}": {
+            "delete": operation(
+                "Take a household rule back; its plays stay",
+                thing(id=ID, removed={"type": "boolean"}),
+                by_id,
+            )
+        },
         "/silent": {"get": operation("The servers that fell silent", listed(ref("Silent")))},
         "/urls": {"get": operation("The webhook addresses to paste", listed(ref("Url")))},
         "/templates/{source}": {
