@@ -1,0 +1,124 @@
+"""Letterboxd's own export (a zip, from Settings, Data), or single files of it: films only, known by title and year.
+
+`diary.csv` holds viewings by their day. `watched.csv` lists every film that was watched; a film that is
+not in the diary becomes one play that says when it was ticked. An address in the diary is that of the diary
+entry, not of the film, so the two files are joined by title and year. `ratings.csv` holds stars, 0.5-5, which count
+twice here; without it the ratings of the diary are taken. `likes/films.csv` becomes loves. The
+folders `deleted` and `orphaned` hold what the person took back: they are not read. Nor is `reviews.csv`, whose
+viewings are in the diary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from webhook.event import Movie
+from webhook.play import Dated, folded
+from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.transfer.imports._fields import Wrong, noon, rating, seen, year
+from webhook.transfer.imports._files import Bundle, Row
+
+LABEL = "Letterboxd"
+
+NAME, DATE, WATCHED = "Name", "Date", "Watched Date"
+REQUIRED = {
+    "diary": (NAME, "Year", WATCHED),
+    "watched": (NAME, "Year", DATE),
+    "ratings": (NAME, "Year", "Rating"),
+    "watchlist": (NAME, "Year"),
+    "films": (NAME, "Year"),
+}
+STARS = 2
+
+Diary = set[tuple[str, int | None]]
+
+
+def read(bundle: Bundle) -> Iterator[Entry]:
+    """Viewings of the diary, films outside it, ratings, the watchlist, likes."""
+    files = recognised(bundle)
+    bundle.plan(list(files.values()))
+    diary: Diary = set()
+    for part, name in files.items():
+        required = REQUIRED[part]
+        for row in bundle.rows(name, required=required):
+            yield from (
+                [row] if isinstance(row, Bad) else entries(part, row, name, diary, "ratings" not in files)
+            )
+
+
+def recognised(bundle: Bundle) -> dict[str, str]:
+    """The names of the files to read, in the order of REQUIRED; raises Unusable where there is none."""
+    parts = {part: name for part in REQUIRED for name in bundle.names if stem(name) == part}
+    if "films" in parts and not set(REQUIRED["films"]) <= set(bundle.columns(parts["films"])):
+        del parts["films"]  # a list that somebody called “films”
+    if not parts:
+        wanted = ", ".join(f"{part}.csv" for part in REQUIRED)
+        raise Unusable(f"{bundle.path} holds none of {wanted}. Import the zip as Letterboxd gave it.")
+    return parts
+
+
+def stem(name: str) -> str:
+    """`ratings` for `Ratings.csv` and for `ratings (1).csv`, as browsers call a second download."""
+    return name.lower().removesuffix(".csv").partition("(")[0].strip()
+
+
+def entries(part: str, row: Row, name: str, diary: Diary, rated: bool) -> Iterator[Entry]:
+    """What a row says. `diary` gathers the films of the diary; `rated`: take the ratings that stand there."""
+    try:
+        yield from READERS[part](row, film(row), diary, rated)
+    except Wrong as wrong:
+        yield wrong.bad(name, row.line)
+
+
+def film(row: Row) -> Movie:
+    title = row.get(NAME)
+    if title is None:
+        raise Wrong(f"it has no “{NAME}”")
+    return Movie(title=title, year=year(row.get("Year")))
+
+
+def known(item: Movie) -> tuple[str, int | None]:
+    return folded(item.title or ""), item.year
+
+
+def key(part: str, row: Row, item: Movie, column: str) -> str:
+    """What Letterboxd knows a row by: the address of the diary entry or of the film."""
+    address = row.get("Letterboxd URI") or f"{item.title}:{item.year}"
+    return f"letterboxd:{part}:{address}:{row.get(column) or ''}"[:200]
+
+
+def of_diary(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
+    diary.add(known(item))
+    at = noon(row.get(WATCHED), WATCHED)
+    play = seen(item, at, "letterboxd", dated=Dated.DAY, manual=True)
+    yield Viewing(play=play, foreign_key=key("diary", row, item, WATCHED))
+    if rated:
+        yield from of_ratings(row, item, diary, rated)
+
+
+def of_watched(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
+    if known(item) not in diary:
+        at = noon(row.get(DATE), DATE)
+        play = seen(item, at, "letterboxd", dated=Dated.TICKED, manual=True)
+        yield Viewing(play=play, foreign_key=key("watched", row, item, DATE))
+
+
+def of_ratings(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
+    value = rating(row.get("Rating"), STARS)
+    if value is not None:
+        yield kept(Relation.RATING, row, item, value)
+
+
+def kept(relation: Relation, row: Row, item: Movie, value: float | None = None) -> Kept:
+    at = None if row.get(DATE) is None else noon(row.get(DATE), DATE)
+    return Kept(relation=relation, item=item, at=at, value=value)
+
+
+Reader = Callable[[Row, Movie, Diary, bool], Iterator[Entry]]
+READERS: dict[str, Reader] = {
+    "diary": of_diary,
+    "watched": of_watched,
+    "ratings": of_ratings,
+    "watchlist": lambda row, item, diary, rated: iter([kept(Relation.WATCHLIST, row, item)]),
+    "films": lambda row, item, diary, rated: iter([kept(Relation.LOVE, row, item)]),
+}

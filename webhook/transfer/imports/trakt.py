@@ -1,0 +1,237 @@
+"""Trakt: its own export (Settings, Data, Export: a zip of JSON files), or single files with answers of its API.
+
+The files are arrays in the shapes of `GET /sync/history`, `/sync/ratings`, `/sync/watchlist`, `/sync/favorites`,
+`/sync/collection` and `/sync/watched/{movies|shows}`, numbered where they are long (seen in public readers of that
+export; Trakt documents none of it). In a zip a file is known by its name (`watched-history-1.json`, or
+`watched/history-1.json` in the older layout), and what else lies there, such as settings and
+comments, is not opened. A loose file is read whatever its name, by the shape of its entries.
+
+`watched` only counts: it is read where there is no history, and gives one play an item, the last.
+A play without a date (Trakt's “unknown date”, and dates up to 1970, which stand for it) is ticked now.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from webhook.event import Episode, Item, Movie, Season, Show
+from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.transfer.imports._fields import (
+    Wrong,
+    each,
+    ids_of,
+    inner,
+    mapping,
+    number,
+    rating,
+    seen,
+    several,
+    text,
+    when,
+    year,
+)
+from webhook.transfer.imports._files import Bundle
+
+LABEL = "Trakt"
+
+T = TypeVar("T", Movie, Show)
+Step = Callable[[], Entry]
+
+HISTORY_TOO = "Import the history as well: Trakt's export has it as watched-history-1.json and so on."
+
+HISTORY = re.compile(r"(watched-)?history(-\w+)*\.json")
+SUMMARY = re.compile(r"watched-(movies|shows)(-\d+)?\.json")
+LISTED: Mapping[Relation, re.Pattern[str]] = {
+    Relation.RATING: re.compile(r"ratings(-\w+)*\.json"),
+    Relation.WATCHLIST: re.compile(r"(lists-)?watchlist(-\w+)*\.json"),
+    Relation.LOVE: re.compile(r"(lists-)?(favorites|recommendations)(-\w+)*\.json"),
+    Relation.COLLECTION: re.compile(r"collection(-\w+)*\.json"),
+}
+
+
+def read(bundle: Bundle) -> Iterator[Entry]:
+    """What the files say, history first."""
+    files = recognised(bundle)
+    bundle.plan(list(files))
+    for name, relation in files.items():
+        for count, value in enumerate(bundle.items(name), start=1):
+            yield from [value] if isinstance(value, Bad) else entries(value, name, count, relation)
+
+
+def recognised(bundle: Bundle) -> dict[str, Relation]:
+    """The files to read, each with what it means to be listed there; raises Unusable where there is none."""
+    if len(bundle.names) == 1:
+        return {alone(bundle): meant(bundle.names[0])}
+    history = pages(bundle, HISTORY) or pages(bundle, SUMMARY)
+    others = [name for pattern in LISTED.values() for name in pages(bundle, pattern)]
+    if not history and not others:
+        raise Unusable(
+            f"{bundle.path} holds no file of a Trakt export, such as watched-history-1.json or ratings-movies.json."
+        )
+    return {name: meant(name) for name in [*history, *others]}
+
+
+def pages(bundle: Bundle, pattern: re.Pattern[str]) -> list[str]:
+    """The files of this name, 9 before 10."""
+    return sorted((name for name in bundle.names if pattern.fullmatch(name)), key=page)
+
+
+def alone(bundle: Bundle) -> str:
+    """The one file, if it can be Trakt's; raises Unusable."""
+    name = bundle.names[0]
+    if not bundle.head(name).lstrip().startswith(b"["):
+        raise Unusable(f"{name} is no list of Trakt's: it would be JSON and begin with “[”.")
+    return name
+
+
+def meant(name: str) -> Relation:
+    found = (relation for relation, pattern in LISTED.items() if pattern.fullmatch(name))
+    return next(found, Relation.WATCHLIST)
+
+
+def page(name: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(.*?)(\d*)\.json", name)
+    return (found[1], int(found[2] or 0)) if found else (name, 0)
+
+
+def entries(value: Any, name: str, count: int, relation: Relation) -> Iterator[Entry]:
+    """What one entry of an array says; `relation` is what being listed in this file means."""
+    where = f"entry {count}: "
+    try:
+        yield from each(told(mapping(value), relation), name, where)
+    except Wrong as wrong:
+        yield wrong.bad(name, None, where)
+
+
+def told(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
+    if "watched_at" in entry:
+        yield partial(viewing, entry)
+    elif "rating" in entry:
+        yield partial(kept, entry, Relation.RATING, "rated_at")
+    elif "listed_at" in entry:
+        yield partial(kept, entry, relation, "listed_at")
+    elif "collected_at" in entry:
+        yield partial(kept, entry, Relation.COLLECTION, "collected_at")
+    elif "last_collected_at" in entry:
+        yield partial(kept, entry, Relation.COLLECTION, "last_collected_at")
+    elif "last_watched_at" in entry:
+        yield from summary(entry)
+    else:
+        raise Wrong("it is neither a play nor a rating nor an entry of a list")
+
+
+def viewing(entry: Mapping[str, Any]) -> Viewing:
+    item, at = item_of(entry), when(entry["watched_at"])
+    if not isinstance(item, Movie | Episode):
+        raise Wrong(f"a {item.kind} is no play")
+    play = seen(item, at, "trakt", manual=entry.get("action") == "watch")
+    history_id = number(entry.get("id"))
+    key = str(history_id) if history_id else None if at else f"{item.kind}:{undated_key(item)}"
+    return Viewing(play=play, foreign_key=key and f"trakt:{key}")
+
+
+def undated_key(item: Item) -> str:
+    """What tells an undated play from others, so that it is not ticked again by the next import."""
+    known = item.ids.known()
+    return next((f"{name}:{value}" for name, value in known.items()), str(item.title))[:150]
+
+
+def kept(entry: Mapping[str, Any], relation: Relation, date: str) -> Kept:
+    value = rating(entry["rating"]) if relation is Relation.RATING else None
+    if relation is Relation.RATING and value is None:
+        raise Wrong("it has no rating")
+    return Kept(relation=relation, item=item_of(entry), at=when(entry.get(date)), value=value)
+
+
+def summary(entry: Mapping[str, Any]) -> Iterator[Step]:
+    """The last play of a film, or of each episode of a show; raises Wrong for a show that does not say which."""
+    if "movie" in entry:
+        yield partial(last_of_movie, entry)
+        return
+    show, seasons = show_of(inner(entry, "show")), several(entry.get("seasons"))
+    if not seasons:
+        raise Wrong(f"it counts plays of “{show.title}” and does not say of which episodes", HISTORY_TOO)
+    for season in seasons:
+        for episode in several(mapping(season).get("episodes")):
+            yield partial(last_of_episode, episode, season, entry)
+
+
+def last_of_movie(entry: Mapping[str, Any]) -> Viewing:
+    movie = movie_of(inner(entry, "movie"))
+    return last(movie, entry, f"movie:{undated_key(movie)}")
+
+
+def last_of_episode(episode: Any, season: Mapping[str, Any], entry: Mapping[str, Any]) -> Viewing:
+    show = show_of(inner(entry, "show"))
+    item = episode_of({**mapping(episode), "season": season.get("number")}, inner(entry, "show"))
+    return last(item, episode, f"show:{undated_key(show)}:{item.season}x{item.number}")
+
+
+def last(item: Item, entry: Mapping[str, Any], key: str) -> Viewing:
+    at = when(entry.get("last_watched_at"))
+    return Viewing(
+        play=seen(item, at, "trakt"), foreign_key=f"trakt:last:{key}:{at.isoformat() if at else ''}"
+    )
+
+
+# --- items
+
+
+def item_of(entry: Mapping[str, Any]) -> Item:
+    """What an entry is about, by its `type` or by what it holds; raises Wrong."""
+    show = inner(entry, "show")
+    match entry.get("type") or next(
+        (kind for kind in ("movie", "episode", "season", "show") if kind in entry), None
+    ):
+        case "movie":
+            return movie_of(inner(entry, "movie"))
+        case "episode":
+            return episode_of(inner(entry, "episode"), show)
+        case "season":
+            return season_of(inner(entry, "season"), show)
+        case "show":
+            return show_of(show)
+        case other:
+            raise Wrong(f"“{str(other)[:40]}” is not tracked")
+
+
+def movie_of(movie: Mapping[str, Any]) -> Movie:
+    item = Movie(
+        title=text(movie.get("title")), year=year(movie.get("year")), ids=ids_of(inner(movie, "ids"))
+    )
+    return named(item)
+
+
+def show_of(show: Mapping[str, Any]) -> Show:
+    item = Show(title=text(show.get("title")), year=year(show.get("year")), ids=ids_of(inner(show, "ids")))
+    return named(item)
+
+
+def season_of(season: Mapping[str, Any], show: Mapping[str, Any]) -> Season:
+    of = show_of(show)
+    ids = ids_of(inner(season, "ids"))
+    return Season(show=of.title, season=number(season.get("number")), ids=ids, show_ids=of.ids)
+
+
+def episode_of(episode: Mapping[str, Any], show: Mapping[str, Any]) -> Episode:
+    ids, of = ids_of(inner(episode, "ids")), ids_of(inner(show, "ids"))
+    item = Episode(
+        title=text(episode.get("title")),
+        show=text(show.get("title")),
+        season=number(episode.get("season")),
+        number=number(episode.get("number")),
+        ids=ids,
+        show_ids=of,
+    )
+    if not ids and (item.season is None or item.number is None or not (of or item.show)):
+        raise Wrong("it is an episode without an id, and without its show and numbers")
+    return item
+
+
+def named(item: T) -> T:
+    if not item.ids and item.title is None:
+        raise Wrong(f"it is a {item.kind} without an id and without a title")
+    return item
