@@ -1,0 +1,22 @@
+"""Exports of the history: one file is one kind of `watchmark export KIND`; its name is the kind.
+
+An export module has six names: `LABEL` (its name for people), `DESCRIPTION` (one sentence: what it is
+for), `SUFFIX` and `MEDIA_TYPE` of the file, `KINDS` (the kinds of item it takes; plays of any other are
+left out) and `write(plays, library, *, zone=UTC) -> Iterator[bytes]`. Plays come oldest first. The file
+is streamed: however long the history, no more than a piece of it is in memory. `zone` is the person's
+own time zone, for formats that know days only. The same plays make the same bytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from webhook.transfer.exports._values import Exported as Exported
+
+
+def modules() -> dict[str, ModuleType]:
+    """Every export module by its name: the files of this folder without a leading underscore."""
+    names = (entry.name for entry in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}

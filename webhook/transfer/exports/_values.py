@@ -1,0 +1,90 @@
+"""What an export is given, and what several exports ask of it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+
+from webhook.event import Episode, Item, Kind, Movie, Season
+from webhook.play import Dated, Play, folded, id_keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """One play of the history. `rewatch`: watched before, anywhere in it; `rating` is the person's own, 0-10."""
+
+    play: Play
+    foreign_key: str | None = None
+    rewatch: bool = False
+    rating: float | None = None
+
+
+def watched(plays: Iterable[Exported], kinds: frozenset[Kind]) -> Iterator[tuple[Exported, datetime]]:
+    """The plays of these kinds that are watched and stayed so, each with the time of its mark."""
+    for entry in plays:
+        at = entry.play.watched_at
+        if at is not None and entry.play.unwatched_at is None and entry.play.item.kind in kinds:
+            yield entry, at
+
+
+def stamp(at: datetime) -> str:
+    """A time in ISO 8601, UTC, to the millisecond, as plays are stored."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def day(at: datetime, dated: Dated, zone: tzinfo) -> date:
+    """The person's own day. Where only the day is known it stands at noon UTC and is that day everywhere."""
+    return at.astimezone(UTC if dated is Dated.DAY else zone).date()
+
+
+def whole(rating: float | None) -> int | None:
+    """A rating as a whole number from 1 to 10, halves rounded up; None where there is none."""
+    if rating is None or rating <= 0:
+        return None
+    return min(max(math.floor(rating + 0.5), 1), 10)
+
+
+def numbers(item: Episode) -> tuple[int, int] | None:
+    """Season and number, where both are known in the common order. Others would name another episode."""
+    if item.numbering != "aired" or item.season is None or item.number is None:
+        return None
+    return item.season, item.number
+
+
+class Groups:
+    """Numbers things by what they are known by: whatever shares a key has one number."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.count = 0
+
+    def of(self, keys: Iterable[str]) -> int:
+        """The number of the thing with these keys, a new one where none of them was seen."""
+        named = list(keys)
+        found = next((self.known[key] for key in named if key in self.known), None)
+        if found is None:
+            found = self.count
+            self.count += 1
+        for key in named:
+            self.known.setdefault(key, found)
+        return found
+
+
+def known_by(item: Item) -> tuple[str, ...]:
+    """What tells an item from others: its ids, else its title; empty where neither is known."""
+    return tuple(id_keys(item)) or by_title(item)
+
+
+def by_title(item: Item) -> tuple[str, ...]:
+    if item.title is None:
+        return ()
+    year = f":{item.year}" if isinstance(item, Movie) else ""
+    return (f"{item.kind}:title:{folded(item.title)}{year}",)
+
+
+def show_known_by(item: Episode | Season) -> tuple[str, ...]:
+    """The same for an episode's show. Its title is a key only without ids: two shows may have one title."""
+    ids = tuple(f"show:{name}:{value}" for name, value in item.show_ids.known().items())
+    return ids or (() if item.show is None else (f"show:title:{folded(item.show)}",))

@@ -1,0 +1,80 @@
+"""A plain table for spreadsheets: UTF-8 with a byte order mark (Excel needs it), commas, a header.
+
+A text that begins with = + - @, a tab or a line break would be run as a formula by a spreadsheet (the titles come from
+outside). Such a text gets an apostrophe before it, which spreadsheets take for "this is text".
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, tzinfo
+
+from webhook.event import Episode, Ids, Item, Kind, Movie, Track
+from webhook.transfer.entries import Kept
+from webhook.transfer.exports._pieces import Cell, Table, gathered
+from webhook.transfer.exports._values import Exported, stamp, watched
+
+LABEL = "Spreadsheet"
+DESCRIPTION = "A table of everything watched, for a spreadsheet or a script of your own."
+SUFFIX = "csv"
+MEDIA_TYPE = "text/csv; charset=utf-8"
+KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
+
+ITEM = ("kind", "title", "show", "season", "number", "year", "artist", "album")
+IDS = ("tvdb", "tmdb", "imdb", "trakt", "musicbrainz")
+SHOW_IDS = ("tvdb", "tmdb", "imdb", "trakt")
+COLUMNS = (
+    *ITEM,
+    *("watched_at", "started_at", "dated", "source", "player", "library", "duration_minutes"),
+    *("rewatch", "rating"),
+    *IDS,
+    *(f"show_{name}" for name in SHOW_IDS),
+)
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
+    """One row for each watched play. `dated` says whether `watched_at` is exact, a day, or when it was ticked."""
+    return gathered(lines(plays))
+
+
+def lines(plays: Iterable[Exported]) -> Iterator[bytes]:
+    table = Table(end="\r\n")
+    yield BOM_UTF8 + table.line(COLUMNS)
+    for entry, at in watched(plays, KINDS):
+        yield table.line([guarded(cell) for cell in row(entry, at)])
+
+
+def row(entry: Exported, at: datetime) -> Iterator[Cell]:
+    play = entry.play
+    yield from of_item(play.item)
+    yield from (stamp(at), stamp(play.started_at), play.dated.value)
+    yield from (play.source, play.player, play.library, minutes(play.duration_ms))
+    yield from ("yes" if entry.rewatch else "", entry.rating)
+    known = play.item.ids.known()
+    yield from (known.get(name) for name in IDS)
+    shown = (play.item.show_ids if isinstance(play.item, Episode) else Ids()).known()
+    yield from (shown.get(name) for name in SHOW_IDS)
+
+
+def of_item(item: Item) -> tuple[Cell, ...]:
+    match item:
+        case Movie():
+            return (item.kind.value, item.title, None, None, None, item.year, None, None)
+        case Episode():
+            return (item.kind.value, item.title, item.show, item.season, item.number, item.year, None, None)
+        case Track():
+            return (item.kind.value, item.title, None, None, item.number, item.year, item.artist, item.album)
+        case _:
+            raise AssertionError(f"{item.kind} is not among KINDS")
+
+
+def minutes(duration_ms: int | None) -> str | None:
+    """A duration in minutes, to a tenth; empty where it is unknown."""
+    return f"{duration_ms / 60_000:.1f}".removesuffix(".0") if duration_ms else None
+
+
+def guarded(cell: Cell) -> Cell:
+    """The cell, with an apostrophe before a text that a spreadsheet would run as a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell

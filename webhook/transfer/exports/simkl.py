@@ -1,0 +1,173 @@
+"""Simkl's backup: a zip with `SimklBackup.json`, in the shape of `GET /sync/all-items`.
+
+That file is what Simkl's backup gives and what people upload again at https://simkl.com/apps/import/json/
+(seen in public converters and backup tools; not documented by Simkl and not tried). Simkl keeps one date
+for a film or an episode, so a rewatch moves the date to the latest. A play that only says when it was
+ticked is marked watched without a date; what Simkl then takes for the date is not known. Episodes go
+by season and number: those whose numbers are not known in the common order are left out. Anime
+goes with the shows; Simkl sorts it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from webhook.event import Episode, Ids, Item, Kind, Movie, Show
+from webhook.play import Dated
+from webhook.transfer.entries import FOR_LATER, STOPPED, Kept, Relation
+from webhook.transfer.exports._pieces import Spool, listed, zipped
+from webhook.transfer.exports._values import (
+    Exported,
+    Groups,
+    known_by,
+    numbers,
+    show_known_by,
+    stamp,
+    watched,
+    whole,
+)
+
+LABEL = "Simkl"
+DESCRIPTION = "Films and shows with their ratings, for Simkl's JSON import."
+SUFFIX = "zip"
+MEDIA_TYPE = "application/zip"
+KINDS = frozenset({Kind.MOVIE, Kind.EPISODE})
+
+IDS = ("simkl", "slug", "imdb", "tmdb", "tvdb", "mal", "anidb")
+
+
+def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
+    """One entry for each film and each show, with everything that is known of it."""
+    return zipped([("SimklBackup.json", backup(plays, library))])
+
+
+def backup(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
+    with Spool() as movies, Spool() as shows:
+        titles = Groups()
+        for entry, at in watched(plays, KINDS):
+            put_play(entry, at, movies, shows, titles)
+        for kept in library:
+            put_kept(kept, movies, shows, titles)
+        yield b'{"movies":'
+        yield from listed(movie(movies.values(group)) for group in movies.groups)
+        yield b',"shows":'
+        yield from listed(show(shows.values(group)) for group in shows.groups)
+        yield b',"anime":[]}\n'
+
+
+# --- what is set aside, by film and by show
+
+
+def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles: Groups) -> None:
+    date = None if entry.play.dated is Dated.TICKED else stamp(at)
+    item = entry.play.item
+    if isinstance(item, Movie) and (keys := known_by(item)):
+        rating = whole(entry.rating)
+        movies.put(titles.of(keys), {**titled(item), "watched": True, "at": date, "rating": rating})
+    if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
+        of = Show(title=item.show, ids=item.show_ids)
+        shows.put(titles.of(keys), {**titled(of), "watched": True, "at": date, "place": place})
+
+
+def put_kept(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
+    spool = {Kind.MOVIE: movies, Kind.SHOW: shows}.get(kept.item.kind)
+    keys, said = known_by(kept.item), of_library(kept)
+    if spool is not None and keys and said:
+        spool.put(titles.of(keys), {**titled(kept.item), **said})
+
+
+def of_library(kept: Kept) -> dict[str, Any]:
+    at = None if kept.at is None else stamp(kept.at)
+    if kept.relation is Relation.RATING:
+        return {"rating": whole(kept.value), "rated_at": at}
+    if kept.relation is Relation.WATCHLIST or kept.state == FOR_LATER:
+        return {"status": "plantowatch", "added_at": at}
+    if kept.relation is Relation.FOLLOW:
+        return {"status": "dropped" if kept.state == STOPPED else "watching", "added_at": at}
+    return {}
+
+
+def titled(item: Item) -> dict[str, Any]:
+    year = item.year if isinstance(item, Movie | Show) else None
+    return {"title": item.title, "year": year, "ids": chosen(item.ids)}
+
+
+def chosen(ids: Ids) -> dict[str, Any]:
+    known = ids.known()
+    return {name: known[name] for name in IDS if name in known}
+
+
+# --- what is made of it
+
+
+@dataclass(slots=True)
+class Told:
+    """What the lines of one film or show say together: of each value the last, of each episode the latest date."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
+    last: str = ""
+    dates: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def add(self, line: dict[str, Any]) -> None:
+        self.ids = {**line["ids"], **self.ids}
+        self.values |= known(
+            {name: value for name, value in line.items() if name not in ("ids", "at", "place")}
+        )
+        at = line.get("at") or ""
+        self.last = max(self.last, at)
+        if place := line.get("place"):
+            season, number = place
+            self.dates[season, number] = max(at, self.dates.get((season, number), ""))
+
+    def common(self) -> dict[str, Any]:
+        return known(
+            {
+                "added_to_watchlist_at": self.values.get("added_at"),
+                "last_watched_at": self.last or None,
+                "user_rated_at": self.values.get("rated_at"),
+                "user_rating": self.values.get("rating"),
+            }
+        )
+
+    def title(self) -> dict[str, Any]:
+        named: dict[str, Any] = {name: self.values[name] for name in ("title", "year") if name in self.values}
+        return {**named, "ids": {name: self.ids[name] for name in IDS if name in self.ids}}
+
+
+def together(lines: Iterable[dict[str, Any]]) -> Told:
+    told = Told()
+    for line in lines:
+        told.add(line)
+    return told
+
+
+def movie(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    told = together(lines)
+    status = "completed" if "watched" in told.values else told.values.get("status", "plantowatch")
+    return {**told.common(), "status": status, "movie": told.title()}
+
+
+def show(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    told = together(lines)
+    status = told.values.get("status", "plantowatch")
+    if status == "plantowatch" and "watched" in told.values:
+        status = "watching"
+    return {**told.common(), "status": status, "show": told.title(), "seasons": list(seasons(told.dates))}
+
+
+def seasons(dates: dict[tuple[int, int], str]) -> Iterator[dict[str, Any]]:
+    for season, places in groupby(sorted(dates), key=itemgetter(0)):
+        episodes = [
+            known({"number": number, "watched_at": dates[season, number] or None}) for _, number in places
+        ]
+        yield {"number": season, "episodes": episodes}
+
+
+def known(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,71 @@
+"""Watchmark's own format: everything, in JSON lines, so that an import of it on another install loses nothing.
+
+The first line is `{"format":"watchmark","version":1}`. After it comes a line for each library entry,
+`{"kept":{…}}`, and one for each play, `{"play":{…}}`, which holds the play's fields by name and its
+`foreign_key`. Keys stand in a fixed order, what is unknown is left out, times are UTC to the
+millisecond. The `version` rises when a reader of the version before would misread the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import orjson
+
+from webhook.event import Item, Kind, item_to_json
+from webhook.play import Play
+from webhook.transfer.entries import Kept
+from webhook.transfer.exports._pieces import gathered
+from webhook.transfer.exports._values import Exported, stamp
+
+LABEL = "Watchmark"
+DESCRIPTION = "Everything that is known, to keep or to import into another Watchmark."
+SUFFIX = "jsonl"
+MEDIA_TYPE = "application/jsonl"
+KINDS = frozenset(Kind)
+
+FORMAT = {"format": "watchmark", "version": 1}
+
+
+def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
+    """The whole library, then every play, watched or not."""
+    return gathered(lines(plays, library))
+
+
+def lines(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
+    yield line(FORMAT)
+    for kept in library:
+        yield line({"kept": kept_to_json(kept)})
+    for entry in plays:
+        yield line({"play": play_to_json(entry.play, entry.foreign_key)})
+
+
+def line(value: Any) -> bytes:
+    return orjson.dumps(value) + b"\n"
+
+
+def kept_to_json(kept: Kept) -> dict[str, Any]:
+    return described({entry.name: getattr(kept, entry.name) for entry in fields(Kept)})
+
+
+def play_to_json(play: Play, foreign_key: str | None) -> dict[str, Any]:
+    values = {entry.name: getattr(play, entry.name) for entry in fields(Play)}
+    return described(values | {"foreign_key": foreign_key})
+
+
+def described(values: dict[str, Any]) -> dict[str, Any]:
+    """The values that are known, as JSON has them."""
+    return {name: plain(value) for name, value in values.items() if value is not None}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return stamp(value)
+    return item(value) if isinstance(value, Item) else value
+
+
+def item(value: Item) -> dict[str, Any]:
+    return {name: known for name, known in item_to_json(value).items() if known is not None and known != {}}
