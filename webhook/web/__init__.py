@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from webhook.web import health, shell
+from webhook.web import health, pages, shell
 from webhook.web.api import Api, Gate
-from webhook.web.pages import Pages
+from webhook.web.live import Live
+from webhook.web.pages.entrance import Entrance
 from webhook.web.sign_in import Passwords, Sessions
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ def routes(service: Service) -> list[BaseRoute]:
     """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
-    gate, pages = Gate(service.database, sessions), Pages(service, sessions, passwords)
-    inside = [*health.routes(service, gate), *Api(service, gate).routes(), *pages.routes()]
+    gate, entrance = Gate(service.database, sessions), Entrance(service, sessions, passwords)
+    inside = [
+        *health.routes(service, gate),
+        *Api(service, gate).routes(),
+        *Live(service, sessions).routes(),
+        *pages.routes(service, sessions, entrance),
+    ]
     if root := service.settings.root_path.rstrip("/"):
         inside.append(Route(root, to_root(root)))
-    return [Mount("", shell.web(inside, pages.error))]
+    return [Mount("", shell.web(inside, entrance.error))]
 
 
 def to_root(root: str) -> Callable[[Request], Awaitable[Response]]:

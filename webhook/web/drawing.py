@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def environment() -> Environment:
     )
     made.filters |= {
         "moment": moment,
+        "day": day,
+        "hour": hour,
         "titled": titled,
         "tone": lambda state: TONES.get(state, "quiet"),
         "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
@@ -73,17 +76,34 @@ def environment() -> Environment:
 
 
 def fingerprint() -> str:
-    """Changes with the style sheet, so that browsers may keep it."""
-    return hashlib.sha256((STATIC / "style.css").read_bytes()).hexdigest()[:10]
+    """Changes with the static files, so that browsers may keep them."""
+    files = sorted(path for path in STATIC.iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]
 
 
-def draw(template: str, known: Mapping[str, Any]) -> str:
-    return environment().get_template(template).render(known)
+ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+"""The zone in which the page that is being drawn shows times."""
+
+
+def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) -> str:
+    before = ZONE.set(zone or UTC)
+    try:
+        return environment().get_template(template).render(known)
+    finally:
+        ZONE.reset(before)
 
 
 def moment(stamped: str) -> str:
-    """A time of the API as it is shown: 22 Nov 2026, 20:15:09 UTC."""
-    return datetime.fromisoformat(stamped).strftime("%-d %b %Y, %H:%M:%S UTC")
+    """A time of the API as it is shown, in the person's zone: 22 Nov 2026, 21:15:09 CET."""
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
+
+
+def day(stamped: str) -> str:
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y")
+
+
+def hour(stamped: str) -> str:
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
 
 def titled(entry: Mapping[str, Any]) -> str:

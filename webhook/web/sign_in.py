@@ -9,18 +9,16 @@ import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webhook import people, tables
+from webhook import passwords, tables
 from webhook.settings import Settings
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
@@ -30,14 +28,9 @@ if TYPE_CHECKING:
 
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)
-SHORTEST = 8
-LONGEST = 1024
 TRIES = 5
 WINDOW = 300.0
 KEYS = 10_000  # names and addresses of which failures are remembered
-WELCOME = "welcome"
-
-hasher = PasswordHasher()
 
 
 def base(settings: Settings, request: Request) -> str:
@@ -62,19 +55,17 @@ class Passwords:
 
     def verified(self, hashed: str | None, password: str) -> bool:
         if hashed is None and not self.nobody:
-            self.nobody = hasher.hash(secrets.token_hex())
-        try:
-            hasher.verify(hashed or self.nobody, password)
-        except (Argon2Error, InvalidHashError):
-            return False
-        return hashed is not None
+            self.nobody = passwords.hashed(secrets.token_hex())
+        return passwords.fits(hashed or self.nobody, password) and hashed is not None
 
     async def hashed(self, password: str) -> str:
-        """The password as it is kept; raises Problem where it is too short."""
-        if not SHORTEST <= len(password) <= LONGEST:
-            raise Problem(422, f"A password has at least {SHORTEST} characters.")
+        """The password as it is kept; raises Problem where it is too short or too long."""
+        try:
+            passwords.check(password)
+        except passwords.Unfit as error:
+            raise Problem(422, str(error)) from error
         async with self.few:
-            return await asyncio.to_thread(hasher.hash, password)
+            return await asyncio.to_thread(passwords.hashed, password)
 
 
 @dataclass(slots=True)
@@ -197,44 +188,3 @@ def by_id(connection: Connection, person_id: int) -> Row[Any] | None:
 
 def named(connection: Connection, name: str) -> Row[Any] | None:
     return connection.execute(select(tables.person).where(tables.person.c.name == name)).first()
-
-
-def welcome(secret: str, now: datetime, lasts: timedelta = timedelta(days=1)) -> dict[str, str]:
-    """The note that makes /welcome/{secret} a way in, once."""
-    return {"digest": people.digest(secret), "expires_at": (now + lasts).isoformat()}
-
-
-def invited(connection: Connection, secret: str, now: datetime) -> Row[Any] | None:
-    """The owner, where this one-time link is the valid one."""
-    noted = connection.execute(select(tables.note.c.value).where(tables.note.c.name == WELCOME)).scalar()
-    if not isinstance(noted, dict) or not hmac.compare_digest(
-        str(noted.get("digest")), people.digest(secret)
-    ):
-        return None
-    expires = moment(noted.get("expires_at"))
-    if expires is None or expires <= now:
-        return None
-    owners = select(tables.person).where(tables.person.c.owner.is_(True)).order_by(tables.person.c.id)
-    return connection.execute(owners).first()
-
-
-def moment(noted: Any) -> datetime | None:
-    """A time as a note may hold it: ISO 8601, or seconds or milliseconds since 1970."""
-    if isinstance(noted, int | float):
-        return datetime.fromtimestamp(noted / 1000 if noted > 1e11 else noted, UTC)
-    try:
-        parsed = datetime.fromisoformat(str(noted))
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def accept(connection: Connection, secret: str, hashed: str, now: datetime) -> Row[Any] | None:
-    """Sets the owner's password and uses the link up; None where it is not valid any more."""
-    owner = invited(connection, secret, now)
-    if owner is None:
-        return None
-    mine = tables.person.c.id == owner.id
-    connection.execute(update(tables.person).where(mine).values(password=hashed))
-    connection.execute(delete(tables.note).where(tables.note.c.name == WELCOME))
-    return by_id(connection, owner.id)

@@ -1,0 +1,30 @@
+"""The pages: drawn here on the server, complete without scripts. One file is one group of pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Mount
+
+from webhook.web.drawing import STATIC
+from webhook.web.pages._static import Kept
+from webhook.web.pages.activity import Activity
+from webhook.web.pages.entrance import Entrance
+from webhook.web.pages.needs_you import NeedsYou
+from webhook.web.pages.now import Now
+from webhook.web.pages.setup import Setup
+from webhook.web.sign_in import Sessions
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+GROUPS = (Now, Activity, NeedsYou, Setup)
+
+
+def routes(service: Service, sessions: Sessions, entrance: Entrance) -> list[BaseRoute]:
+    groups = [group(service, sessions) for group in GROUPS]
+    return [
+        *(route for group in groups for route in group.routes()),
+        *entrance.routes(),
+        Mount("/static", Kept(directory=STATIC)),
+    ]

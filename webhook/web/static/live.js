@@ -1,0 +1,120 @@
+// Watchmark: what makes a page livelier. Everything works without it.
+(() => {
+  "use strict";
+  const root = document.documentElement.dataset.base || "";
+  const each = (what, does, within = document) => within.querySelectorAll(what).forEach(does);
+  const speak = (words) => {
+    const place = document.getElementById("spoken");
+    if (place) place.textContent = words;
+  };
+
+  // Copy buttons: hidden until there is somebody to press them for.
+  const readyCopies = (within) =>
+    each("button[data-copy]", (button) => {
+      if (!navigator.clipboard && !document.queryCommandSupported) return;
+      button.hidden = false;
+      button.onclick = async () => {
+        const from = document.getElementById(button.dataset.copy);
+        const words = "value" in from ? from.value : from.textContent;
+        try {
+          await navigator.clipboard.writeText(words);
+        } catch {
+          from.focus();
+          if (from.select) from.select();
+          document.execCommand("copy"); // over plain HTTP there is no clipboard
+        }
+        const before = button.textContent;
+        button.textContent = "Copied";
+        speak("Copied");
+        setTimeout(() => (button.textContent = before), 1500);
+      };
+    }, within);
+
+  // Progress of what plays, moved on between two drawings.
+  let ticking = null;
+  const tick = () =>
+    each("progress[data-position]", (bar) => {
+      if (bar.dataset.playing !== "true") return;
+      const passed = Date.now() - Number(bar.dataset.drawn);
+      const position = Math.min(Number(bar.dataset.position) + passed, Number(bar.dataset.duration));
+      bar.value = (100 * position) / Number(bar.dataset.duration);
+      const words = document.getElementById(bar.dataset.words);
+      if (words) words.textContent = span(position);
+    });
+  const span = (ms) => {
+    const seconds = Math.floor(ms / 1000);
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    const [hours, minutes, rest] = parts;
+    const two = (number) => String(number).padStart(2, "0");
+    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+  };
+  const readyBars = () => {
+    each("progress[data-position]", (bar) => (bar.dataset.drawn = Date.now()));
+    if (!ticking && document.querySelector("progress[data-position]")) ticking = setInterval(tick, 1000);
+  };
+
+  // The live parts of the page, drawn again by the server whenever there is news.
+  const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const open = (part) => [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
+  let drawing = false;
+  let again = false;
+  const draw = async () => {
+    if (drawing) {
+      again = true;
+      return;
+    }
+    drawing = true;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
+      if (answer.redirected && new URL(answer.url).pathname !== location.pathname) {
+        location.href = answer.url; // a wizard went on, or the sign-in ended
+        return;
+      }
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      document.title = fresh.title;
+      each("[data-live][id]", (part) => {
+        const other = fresh.getElementById(part.id);
+        if (!other || other.innerHTML === part.innerHTML || busy(part)) return;
+        const shown = open(part);
+        const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+        part.innerHTML = other.innerHTML;
+        shown.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+        if (focused) document.getElementById(focused)?.focus();
+        ready(part);
+        if (part.dataset.speaks) speak(part.dataset.speaks);
+      });
+      readyBars();
+    } catch {
+      // The stream says when the service is back.
+    } finally {
+      drawing = false;
+      if (again) {
+        again = false;
+        setTimeout(draw, 250);
+      }
+    }
+  };
+  const ready = (within) => {
+    readyCopies(within);
+    each("[data-scripted]", (one) => (one.hidden = false), within);
+    each("[data-unscripted]", (one) => (one.hidden = true), within);
+    each("select[data-sends], input[data-sends]", (field) => (field.onchange = () => field.form.requestSubmit()), within);
+  };
+
+  ready(document);
+  readyBars();
+  if (document.querySelector("[data-live]") && window.EventSource) {
+    const stream = new EventSource(`${root}/live`);
+    let lost = false;
+    stream.addEventListener("news", draw);
+    stream.onerror = () => (lost = true);
+    stream.onopen = () => {
+      if (lost) draw();
+      lost = false;
+    };
+    addEventListener("pagehide", () => stream.close());
+  }
+  const pause = Number(document.querySelector("[data-again]")?.dataset.again);
+  if (pause) setInterval(draw, pause * 1000);
+})();
