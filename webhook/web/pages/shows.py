@@ -1,0 +1,204 @@
+"""A person's numbers, year by year, and their shows, season by season."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock, library, numbers, shows
+from webhook.event import Ids, Show
+from webhook.library import show_key
+from webhook.play import folded
+from webhook.tables import episode_list, follow, play, play_key
+from webhook.web import charts
+from webhook.web.asked import Params
+from webhook.web.changes import write
+from webhook.web.pages._page import Page
+from webhook.web.shell import Problem
+from webhook.web.views import Visitor
+
+RECENT = 500
+"""How many of the latest plays are looked at for the shows that are watched now."""
+
+PLACE = re.compile(r"([0-9]+)x([0-9]+)")
+KEY = re.compile(r"tvdb:[0-9]{1,12}|title:\S{1,250}")
+
+
+class Shows(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/history/numbers", self.page(self.numbers)),
+            Route("/history/shows", self.page(self.shows)),
+            Route("/history/shows/follow", self.change(self.follow), methods=["POST"]),
+            Route("/history/shows/{key:path}", self.page(self.show)),
+        ]
+
+    # --- numbers
+
+    async def numbers(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        wanted = year_given(params)
+
+        def counted(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
+            zone = numbers.zone_for(connection, owner.id)
+            years = numbers.years(connection, owner.id, zone)
+            year = (
+                wanted if wanted is not None else (years[0] if years else clock.now().astimezone(zone).year)
+            )
+            return years, year or None, numbers.of_year(connection, owner.id, year or None, zone)
+
+        years, year, found = await self.database.read(counted)
+        drawn = {
+            "heat": charts.heat(year, found["days"]) if year else [],
+            "hours": charts.bars([f"{hour}:00" for hour in range(24)], found["hours"]),
+            "weekdays": charts.bars(charts.WEEKDAYS, found["weekdays"]),
+            "months": charts.bars(charts.MONTHS, found["months"]),
+        }
+        known = {"owner": owner.name, "names": names, "years": years, "year": year, "found": found}
+        return self.drawn(request, "numbers.html", {**known, **drawn}, visitor)
+
+    # --- shows
+
+    async def shows(self, request: Request, visitor: Visitor) -> Response:
+        owner, names = await self.whose(Params(request.query_params), visitor)
+        followed, watched = await self.database.read(
+            lambda connection: (
+                shows.next_unwatched(connection, owner.id),
+                watched_lately(connection, owner.id),
+            )
+        )
+        keys = {entry["show_key"] for entry in followed}
+        others = [entry for key, entry in watched.items() if key not in keys]
+        known = {"owner": owner.name, "names": names, "followed": followed, "others": others}
+        return self.drawn(request, "shows.html", known, visitor)
+
+    async def show(self, request: Request, visitor: Visitor) -> Response:
+        key = request.path_params["key"]
+        owner, names = await self.whose(Params(request.query_params), visitor)
+        if not KEY.fullmatch(key):
+            raise Problem(404, "There is no such show.")
+        found = await self.database.read(lambda connection: seasons(connection, owner.id, key))
+        if found is None:
+            raise Problem(404, "There is no such show in this history.")
+        return self.drawn(request, "show.html", {"owner": owner.name, "names": names, "show": found}, visitor)
+
+    async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Follow a show or no longer; one's own only."""
+        key, title = fields.get("key", ""), fields.get("title", "")[:300]
+        if not KEY.fullmatch(key) or visitor.person_id is None:
+            raise Problem(422, "There is no such show.")
+        person_id, number = visitor.person_id, key.removeprefix("tvdb:")
+        show = Show(title=title or None, ids=Ids(tvdb=int(number)) if key.startswith("tvdb:") else Ids())
+
+        def changed(connection: Connection) -> None:
+            if fields.get("does") == "unfollow":
+                library.unfollow_show(connection, person_id, key)
+            else:
+                library.follow_show(connection, person_id, show, clock.now())
+
+        await write(self.database, changed)
+        return self.back(request, fields, "saved")
+
+
+def year_given(params: Params) -> int | None:
+    """The year that is asked for: None where it is not said, 0 for all of them."""
+    value = params.text("year")
+    if value is None:
+        return None
+    if value == "all":
+        return 0
+    if not (value.isdecimal() and value.isascii() and len(value) == 4 and 1900 <= int(value) <= 2999):
+        raise Problem(400, "year must be a year such as 2026, or all.")
+    return int(value)
+
+
+def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str, Any]]:
+    """The shows among the person's latest plays, the latest first, by key."""
+    mine = (play.c.person_id == person_id, play.c.removed_at.is_(None))
+    wanted = select(play.c.kind, play.c.item, play.c.started_at).where(*mine)
+    found: dict[str, dict[str, Any]] = {}
+    for row in connection.execute(wanted.order_by(play.c.started_at.desc()).limit(RECENT)):
+        item = row.item
+        key = (
+            show_key(item.get("show"), Ids.from_json(item.get("show_ids"))) if row.kind == "episode" else None
+        )
+        if key is not None:
+            entry = found.setdefault(
+                key, {"show_key": key, "show": item.get("show"), "last": None, "plays": 0}
+            )
+            entry["last"] = entry["last"] or clock.stamp(row.started_at)
+            entry["plays"] += 1
+    return found
+
+
+@dataclass(slots=True)
+class Episode:
+    """One episode of a show: what is known of it, and when it was watched."""
+
+    season: int
+    number: int
+    title: str | None = None
+    aired: str | None = None
+    plays: list[dict[str, Any]] = field(default_factory=list)
+
+
+def seasons(connection: Connection, person_id: int, key: str) -> dict[str, Any] | None:
+    """A show with its seasons and episodes: those that a lookup lists, and those in the history."""
+    listed = connection.execute(
+        select(episode_list.c.episodes, episode_list.c.via).where(episode_list.c.show_key == key)
+    ).first()
+    mine = (follow.c.person_id == person_id, follow.c.show_key == key)
+    followed = connection.execute(select(follow).where(*mine)).first()
+    rows = plays_of(connection, person_id, key)
+    if not rows and followed is None:
+        return None
+    episodes: dict[tuple[int, int], Episode] = {}
+    for one in listed.episodes if listed else ():
+        place = (one["season"], one["number"])
+        episodes[place] = Episode(*place, title=one.get("title"), aired=one.get("aired"))
+    title = followed.show if followed else None
+    for row in rows:
+        item = row.item
+        title = title or item.get("show")
+        if item.get("season") is None or item.get("number") is None:
+            continue
+        place = (item["season"], item["number"])
+        episode = episodes.setdefault(place, Episode(*place))
+        episode.title = episode.title or item.get("title")
+        episode.plays.append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
+    return {
+        "key": key,
+        "title": title,
+        "state": followed.state if followed else None,
+        "via": listed.via if listed and listed.episodes else None,
+        "seasons": by_season(episodes.values()),
+    }
+
+
+def by_season(episodes: Any) -> list[tuple[int, list[Episode]]]:
+    """The seasons in their order, the specials last."""
+    found: dict[int, list[Episode]] = {}
+    for episode in sorted(episodes, key=lambda one: (one.season == 0, one.season, one.number)):
+        found.setdefault(episode.season, []).append(episode)
+    return list(found.items())
+
+
+def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
+    """The person's watched plays of a show's episodes, by what they are found by."""
+    kind, _, name = key.partition(":")
+    prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{folded(name)}:"
+    within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
+    if connection.dialect.name == "sqlite":  # so that it goes by the key's order
+        within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
+    wanted = select(play).where(
+        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
+    )
+    return list(connection.execute(wanted.order_by(play.c.watched_at)))
