@@ -1,0 +1,365 @@
+"""The pages of the history: looked at, searched, changed, brought in and taken out by a browser."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from tests.running import eventually
+from tests.web.conftest import HOSTILE, Household, Open, form_token
+from webhook import clock, library
+from webhook.event import Episode, Ids, Movie, Show
+from webhook.play import Dated, Play, State
+from webhook.tables import job, play
+from webhook.transfer import bringing
+from webhook.transfer.entries import Viewing
+from webhook.web import charts
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def film(title: str, at: datetime = NOON, **more: object) -> Viewing:
+    item = Movie(title=title, year=2001, ids=Ids(tmdb=abs(hash(title)) % 100_000))
+    return viewing(item, at, **more)
+
+
+def part(number: int, at: datetime = NOON, season: int = 1) -> Viewing:
+    item = Episode(
+        title=f"Part {number}", show="Tidewater", season=season, number=number, show_ids=Ids(tvdb=77)
+    )
+    return viewing(item, at)
+
+
+def viewing(item: Movie | Episode, at: datetime, **more: object) -> Viewing:
+    watched = Play(
+        item=item, state=State.STOPPED, started_at=at, last_at=at, watched_at=at, source="trakt",
+        duration_ms=3_600_000, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return Viewing(play=watched)
+
+
+def seen(household: Household, *viewings: Viewing, person_id: int = 1) -> None:
+    household.do(lambda connection: bringing.bring(connection, person_id, viewings, clock.now()))
+
+
+def token(page: httpx.Response) -> str:
+    return form_token(page.text)
+
+
+@pytest.fixture
+def household(opened: Open) -> Household:
+    """One whose service works: imports go on in it."""
+    return opened(WORKER="true")
+
+
+def test_the_history_lies_under_its_days_in_the_persons_zone(household: Household) -> None:
+    seen(household, film("Harbour", datetime(2026, 3, 1, 23, 30, tzinfo=UTC)))
+    browser = household.browser()
+    assert "Sunday, 1 March 2026" in browser.get("/history").text
+
+    zone = "UPDATE person SET timezone = 'Europe/Berlin'"
+    household.do(lambda connection: connection.exec_driver_sql(zone))
+    assert "Monday, 2 March 2026" in browser.get("/history").text
+
+
+def test_a_title_is_searched_and_what_is_hostile_is_only_text(household: Household) -> None:
+    seen(household, film("Harbour"), film(HOSTILE, NOON + timedelta(days=1)))
+    browser = household.browser()
+
+    assert HOSTILE not in browser.get("/history").text
+    found = browser.get("/history", params={"text": "harb"}).text
+    assert "Harbour" in found
+    assert "&lt;script&gt;" not in found
+    nothing = browser.get("/history", params={"text": HOSTILE + "%"})
+    assert nothing.status_code == 200
+    assert HOSTILE not in nothing.text
+
+
+def test_older_plays_follow_on_the_next_page_each_once(household: Household) -> None:
+    seen(household, *(film(f"Film {number:02}", NOON + timedelta(days=number)) for number in range(7)))
+    browser = household.browser()
+
+    titles, address = [], "/history?limit=3"
+    while address:
+        page = browser.get(address).text
+        titles += re.findall(r">(Film \d\d) \(2001\)<", page)
+        older = re.search(r'href="(/history\?[^"]+)">Older', page)
+        address = older[1].replace("&amp;", "&") + "&limit=3" if older else ""
+
+    assert titles == [f"Film {number:02}" for number in reversed(range(7))]
+
+
+Change = Callable[[Household], object]
+
+
+def the_play(household: Household) -> object:
+    return household.do(lambda connection: connection.execute(select(play)).first())
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "holds"),
+    [
+        ("remove", {}, lambda row: row.removed_at is not None),
+        ("redate", {"at": "2026-02-03T04:05:06"}, lambda row: row.watched_at == datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)),
+        ("correct", {"title": "Slow Light", "ids.imdb": "tt0000009"}, lambda row: row.item["title"] == "Slow Light"),
+    ],
+)  # fmt: skip
+def test_a_play_is_changed_by_its_form(
+    household: Household, path: str, fields: dict[str, str], holds: Callable[[object], bool]
+) -> None:
+    seen(household, film("Harbour"))
+    browser = household.browser()
+    page = browser.get("/history/plays/1")
+
+    answer = browser.post(f"/history/plays/1/{path}", data={"form_token": token(page), **fields})
+
+    assert answer.status_code == 303
+    assert holds(the_play(household))
+    assert "Changed by hand" in browser.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "says"),
+    [
+        ("redate", {"at": "yesterday"}, "as a date and a time"),
+        ("redate", {"at": "2999-01-01T00:00"}, "future"),
+        ("correct", {}, "Say what it is"),
+        ("correct", {"ids.tvdb": "eleven"}, "are numbers"),
+        ("merge", {"other": "999"}, "no play 999"),
+    ],
+)
+def test_what_cannot_be_is_said_and_changes_nothing(
+    household: Household, path: str, fields: dict[str, str], says: str
+) -> None:
+    seen(household, film("Harbour"))
+    browser = household.browser()
+    before = the_play(household)
+
+    answer = browser.post(
+        f"/history/plays/1/{path}",
+        data={"form_token": token(browser.get("/history/plays/1")), **fields},
+    )
+
+    assert answer.status_code == 422
+    assert says in answer.text
+    assert the_play(household) == before
+
+
+def test_two_plays_of_one_item_are_made_one(household: Household) -> None:
+    seen(household, film("Harbour"), film("Harbour", NOON + timedelta(days=2)))
+    browser = household.browser()
+    page = browser.get("/history/plays/1")
+    assert "It is the same as another play" in page.text
+
+    browser.post("/history/plays/1/merge", data={"form_token": token(page), "other": "2"})
+
+    listed = browser.get("/history").text
+    assert listed.count("Harbour (2001)") == 1
+
+
+def test_a_member_sees_and_changes_only_their_own(household: Household) -> None:
+    ben = household.person("ben")
+    seen(household, film("Harbour"))
+    seen(household, film("Slow Light"), person_id=ben)
+    browser = household.browser("ben")
+
+    assert "Harbour" not in browser.get("/history").text
+    assert browser.get("/history?person=me").status_code == 403
+    assert browser.get("/history/plays/1").status_code == 404
+    for path in ("numbers", "shows", "import", "export", "backfill"):
+        assert browser.get(f"/history/{path}?person=me").status_code == 403, path
+    mine = browser.get("/history/plays/2")
+    answer = browser.post("/history/plays/1/remove", data={"form_token": token(mine)})
+    assert answer.status_code == 404
+    assert household.do(lambda connection: connection.execute(select(play.c.removed_at)).scalars().all()) == [
+        None,
+        None,
+    ]
+
+
+def test_the_numbers_of_a_year_are_drawn_with_a_table_behind(household: Household) -> None:
+    seen(household, film("Harbour"), part(1), part(2, NOON + timedelta(days=1)))
+    browser = household.browser()
+
+    page = browser.get("/history/numbers?year=2026").text
+
+    assert "<dd>3 h 0 min</dd>" in page
+    assert page.count("<table") >= 5
+    assert "1 Mar: 2" in page
+    assert browser.get("/history/numbers?year=all").status_code == 200
+    assert browser.get("/history/numbers?year=1066").status_code == 400
+    assert "Nothing was watched in 1999" in browser.get("/history/numbers?year=1999").text
+
+
+def test_a_show_has_its_seasons_ticked_and_is_followed(household: Household) -> None:
+    seen(household, part(1), part(2), part(1, NOON + timedelta(days=30)), part(1, season=0))
+    browser = household.browser()
+    assert "/history/shows/tvdb:77" in browser.get("/history/shows").text
+
+    page = browser.get("/history/shows/tvdb:77")
+    assert "2 of 2 watched" in page.text
+    assert "Specials" in page.text
+    assert "2 times" in page.text
+
+    browser.post(
+        "/history/shows/follow",
+        data={"form_token": token(page), "key": "tvdb:77", "title": "Tidewater", "back": "/history/shows"},
+    )
+    assert [row.show for row in household.do(lambda connection: library.follows(connection, 1))] == [
+        "Tidewater"
+    ]
+    assert browser.get("/history/shows/tvdb:78").status_code == 404
+
+
+def test_a_followed_show_that_was_never_watched_has_a_page_too(household: Household) -> None:
+    show = Show(title="North", ids=Ids(tvdb=5))
+    household.do(lambda connection: library.follow_show(connection, 1, show, NOON))
+
+    assert household.browser().get("/history/shows/tvdb:5").status_code == 200
+
+
+# --- in and out
+
+
+EPISODES = (
+    "series_tvdb_id,series_imdb_id,series_uuid,title,season,episode,tvdb_id,is_watched,watched_at,"
+    "rewatch_count,special\n"
+    "77,,u,Tidewater,1,1,9001,true,2025-01-02T20:00:00Z,0,false\n"
+    "77,,u,Tidewater,1,2,9002,true,2025-01-03T20:00:00Z,0,false\n"
+    "77,,u,Tidewater,1,3,9003,true,0001-01-01T00:00:00Z,0,false\n"
+)
+
+
+def zipped() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("tvtime-series-episodes-2026-07-01.csv", EPISODES)
+    return packed.getvalue()
+
+
+def looked_into(
+    browser: httpx.Client, name: str = "export.zip", content: bytes | None = None
+) -> httpx.Response:
+    fields = {"form_token": token(browser.get("/history/import")), "kind": "tvtime"}
+    file = {"file": (name, zipped() if content is None else content)}
+    return browser.post("/history/import/look", data=fields, files=file)
+
+
+def hidden(page: httpx.Response) -> dict[str, str]:
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text))
+
+
+def test_a_file_is_looked_into_and_then_imported_once(household: Household) -> None:
+    browser = household.browser()
+
+    looked = looked_into(browser)
+    assert looked.status_code == 200, looked.text
+    assert "new plays" in looked.text
+    assert "line 4" in looked.text
+    assert household.do(lambda connection: connection.execute(select(play)).all()) == []
+
+    begun = browser.post("/history/import/begin", data=hidden(looked))
+    assert begun.status_code == 303, begun.text
+    eventually(lambda: states(household) == ["done"], "the import is done")
+    assert len(household.do(lambda connection: connection.execute(select(play)).all())) == 2
+
+    again = looked_into(browser)
+    assert "There is nothing new in it" in again.text
+
+
+def states(household: Household) -> list[str]:
+    return list(household.do(lambda connection: connection.execute(select(job.c.state)).scalars().all()))
+
+
+def test_what_was_not_looked_at_cannot_be_imported(household: Household) -> None:
+    browser = household.browser()
+    given = hidden(looked_into(browser))
+
+    for change in ({"place": "../watchmark.db"}, {"kind": "trakt"}, {"digest": "0" * 64}, {"seal": ""}):
+        assert browser.post("/history/import/begin", data={**given, **change}).status_code == 403, change
+    assert states(household) == []
+
+
+def test_a_bad_file_gets_a_sentence_and_leaves_nothing_behind(household: Household) -> None:
+    browser = household.browser()
+
+    answer = looked_into(browser, content=zipped()[:60])
+
+    assert answer.status_code == 422
+    assert "export.zip" in answer.text
+    assert "Nothing was imported" in answer.text
+    assert list(household.service.imports.place().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n", b"garbage" * 99]
+)
+def test_a_broken_form_is_refused_and_leaves_nothing_behind(household: Household, body: bytes) -> None:
+    browser = household.browser()
+
+    answer = browser.post(
+        "/history/import/look", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+    assert answer.status_code in (400, 403, 422)
+    assert list(household.service.imports.place().iterdir()) == []
+
+
+def test_a_form_of_another_sign_in_is_refused(household: Household) -> None:
+    browser = household.browser()
+
+    answer = browser.post(
+        "/history/import/look",
+        data={"form_token": "x", "kind": "tvtime"},
+        files={"file": ("a.zip", zipped())},
+    )
+
+    assert answer.status_code == 403
+    assert list(household.service.imports.place().iterdir()) == []
+
+
+def test_every_export_is_offered_and_downloads(household: Household) -> None:
+    seen(household, film("Harbour"), part(1))
+    browser = household.browser()
+
+    offered = re.findall(r'href="(/api/v1/exports/[^"]+)"', browser.get("/history/export").text)
+
+    assert len(offered) >= 7
+    for address in offered:
+        answer = browser.get(address)
+        assert answer.status_code == 200, address
+        assert answer.content
+
+
+def test_a_ticked_play_says_so(household: Household) -> None:
+    seen(household, film("Harbour", dated=Dated.TICKED))
+
+    assert "ticked then, watched some time before" in household.browser().get("/history").text
+
+
+# --- charts
+
+
+def test_a_leap_year_has_all_its_days_and_each_its_square() -> None:
+    squares = charts.heat(2024, {"2024-02-29": 4, "2024-12-31": 1})
+
+    assert len(squares) == 366
+    assert len({(one.x, one.y) for one in squares}) == 366
+    assert {one.day.isoformat(): one.level for one in squares if one.level} == {
+        "2024-02-29": 4,
+        "2024-12-31": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"), [(0, "0 min"), (3_600_000, "1 h 0 min"), (90_000_000, "1 day 1 h"), (59_999, "0 min")]
+)
+def test_times_are_said_in_words(ms: int, said: str) -> None:
+    assert charts.spoken(ms) == said
