@@ -45,10 +45,12 @@ from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
+from webhook.sign_ins import SignIns
 from webhook.tables import person
 from webhook.trackers import Tracker
 from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
+from webhook.transfer.importing import Imports
 from webhook.transfer.resolving import Resolver
 
 log = structlog.get_logger()
@@ -77,7 +79,9 @@ class Service:
     dispatcher: Dispatcher
     catch_up: CatchUp
     backfills: Backfills
+    imports: Imports
     resolver: Resolver
+    sign_ins: SignIns = field(init=False)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     started_at: datetime = field(default_factory=clock.now)
@@ -85,6 +89,9 @@ class Service:
     """Opens the service anew, with other settings, behind the same door; where that can be done."""
     leaving: Callable[[], bool] = field(default=lambda: False)
     """Whether it is being closed, so that what streams comes to its end."""
+
+    def __post_init__(self) -> None:
+        self.sign_ins = SignIns(self)
 
 
 def open_service(environ: Environ) -> Service:
@@ -123,6 +130,7 @@ def open_service(environ: Environ) -> Service:
         dispatcher=Dispatcher(database, built, credentials, identity),
         catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
         backfills=Backfills(database, built, credentials, interpreter.told),
+        imports=Imports(database, settings.data_dir / "imports"),
         resolver=Resolver(database, identity),
     )
     database.do(lambda connection: first_start(connection, service))
@@ -229,6 +237,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         yield service
     finally:
         service.stop.set()
+        await service.sign_ins.close()
         if service.tasks:
             await asyncio.wait(service.tasks, timeout=20)
         await service.http.aclose()
@@ -254,6 +263,7 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
     tasks = [
         asyncio.create_task(pruner.run(service.stop), name="pruner"),
         asyncio.create_task(service.backfills.run(service.stop), name="backfills"),
+        asyncio.create_task(service.imports.run(service.stop), name="imports"),
         asyncio.create_task(service.resolver.run(service.stop), name="resolver"),
     ]
     if service.servers:
@@ -275,13 +285,14 @@ async def sweeping(service: Service) -> None:
 
 def web_app(service: Service) -> Starlette:
     """The ASGI application: the door for webhooks, the API and the pages."""
-    from webhook import web
+    from webhook import compat, web
 
     door = service.receiver
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # the door itself answers 405, after the token
     routes = [
         Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
         Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
+        *compat.routes(service),
         *web.routes(service),
     ]
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from webhook.clock import stamp
 from webhook.db import fresh_ids
-from webhook.tables import job
+from webhook.tables import job, person
 
 LIMIT = 50
 
@@ -82,15 +82,36 @@ def finish(
 
 
 def listed(
-    connection: Connection, *, kind: Kind | None = None, person_id: int | None = None, limit: int = LIMIT
+    connection: Connection,
+    *,
+    kind: Kind | None = None,
+    person_id: int | None = None,
+    after: int | None = None,
+    limit: int = LIMIT,
 ) -> list[dict[str, Any]]:
-    """The newest jobs first, as the API gives them."""
-    wanted = select(job).order_by(job.c.id.desc()).limit(limit)
+    """The newest jobs first, as the API gives them; those before the job `after`."""
+    wanted = WITH_PERSON.order_by(job.c.id.desc()).limit(limit)
     if kind is not None:
         wanted = wanted.where(job.c.kind == kind.value)
     if person_id is not None:
         wanted = wanted.where(job.c.person_id == person_id)
+    if after is not None:
+        wanted = wanted.where(job.c.id < after)
     return [described(row) for row in connection.execute(wanted)]
+
+
+def one(connection: Connection, job_id: int, person_id: int | None = None) -> dict[str, Any] | None:
+    """One job as the API gives it, of anybody or of this person."""
+    wanted = WITH_PERSON.where(job.c.id == job_id)
+    if person_id is not None:
+        wanted = wanted.where(job.c.person_id == person_id)
+    row = connection.execute(wanted).first()
+    return None if row is None else described(row)
+
+
+WITH_PERSON = select(job, person.c.name.label("person")).join(
+    person, job.c.person_id == person.c.id, isouter=True
+)
 
 
 def described(row: Row[Any]) -> dict[str, Any]:
@@ -98,6 +119,8 @@ def described(row: Row[Any]) -> dict[str, Any]:
         "id": row.id,
         "kind": row.kind,
         "what": row.what,
+        "person": row.person,
+        "account": row.account_id,
         "name": row.name,
         "state": row.state,
         "counts": row.counts,

@@ -106,7 +106,9 @@ def test_any_history_comes_back_as_it_was_and_is_written_byte_for_byte_again(
 
     assert bad(found) == []
     assert library(found) == kept
-    assert viewings(found) == [Viewing(play=entry.play, foreign_key=entry.foreign_key) for entry in entries]
+    assert viewings(found) == [
+        Viewing(play=entry.play, foreign_key=entry.foreign_key, verbatim=True) for entry in entries
+    ]
     again = [Exported(play=viewing.play, foreign_key=viewing.foreign_key) for viewing in viewings(found)]
     assert written(again, library(found)) == content
 

@@ -6,7 +6,9 @@ A kill loses nothing: the same file goes on where it was, and even from its begi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,22 +17,30 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection
+import structlog
+from sqlalchemy import Connection, Row, select
 
 from webhook import clock, jobs
-from webhook.db import Database
+from webhook.db import Database, Unavailable
 from webhook.event import Event, item_to_json
 from webhook.outcome import Undelivered
 from webhook.play import Dated, Play, State, opened
 from webhook.servers import Found, Server
+from webhook.tables import job
 from webhook.trackers import Access, Held, Holds, Tracker
 from webhook.transfer import bringing, imports
-from webhook.transfer.bringing import Counts
+from webhook.transfer.bringing import Counts, Memory
 from webhook.transfer.entries import Bad, Entry, Kept, Unusable, Viewing
 from webhook.transfer.imports._files import Bundle, open_bundle
 
+log = structlog.get_logger()
+
 PART = 500
 """Entries of one transaction: few enough that a webhook does not wait for them."""
+
+PAUSE = 2.0
+FIRST = 20
+"""Entries of a file that are looked at to see whether a kind can read it."""
 
 SHOWN = 50
 """Bad rows that are told one by one."""
@@ -88,10 +98,16 @@ def quiet(done: float | None, counts: Counts) -> None:
 class Feed(Protocol):
     """Where entries come from: a file, a media server, a tracker's account."""
 
-    kind: str
-    name: str
-    digest: str | None
-    """What tells a file from another, so that a broken-off import goes on in it; None where nothing does."""
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str | None:
+        """What tells a file from another, so that a broken-off import goes on in it; None where nothing does."""
+        ...
 
     def parts(self) -> AsyncIterator[list[Entry]]:
         """The entries, in the same order each time; raises Unusable, Retry, Dead."""
@@ -121,10 +137,13 @@ class FileFeed:
             raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
-        with open_bundle(self.path) as self.bundle:
-            entries = imports.modules()[self.kind].read(self.bundle)
-            while part := await asyncio.to_thread(take, entries):
-                yield part
+        try:
+            with open_bundle(self.path) as self.bundle:
+                entries = imports.modules()[self.kind].read(self.bundle)
+                while part := await asyncio.to_thread(take, entries):
+                    yield part
+        except Unusable as error:
+            raise named_as(error, self.path, self.name) from error
 
     def progress(self) -> float | None:
         return None if self.bundle is None else self.bundle.progress
@@ -217,17 +236,18 @@ def viewing_held(held: Held, source: str) -> Viewing:
 
 async def preview(database: Database, person_id: int, feed: Feed, progress: Progress = quiet) -> Report:
     """What an import would come to; nothing is written. Raises what the feed raises."""
-    report = Report()
+    report, memory = Report(), Memory()
     async for part in feed.parts():
         report.saw(part)
-        found = await database.read(partial(rehearsed, person_id=person_id, part=part))
+        found = await database.read(partial(rehearsed, person_id=person_id, part=part, memory=memory))
         report.counts = report.counts.plus(found)
         progress(feed.progress(), report.counts)
     return report
 
 
-def rehearsed(connection: Connection, person_id: int, part: list[Entry]) -> Counts:
-    return bringing.rehearse(connection, person_id, [entry for entry in part if not isinstance(entry, Bad)])
+def rehearsed(connection: Connection, person_id: int, part: list[Entry], memory: Memory) -> Counts:
+    good = [entry for entry in part if not isinstance(entry, Bad)]
+    return bringing.rehearse(connection, person_id, good, memory)
 
 
 async def run(
@@ -263,6 +283,25 @@ async def run(
 
 def take(entries: Iterator[Entry]) -> list[Entry]:
     return list(islice(entries, PART))
+
+
+def named_as(error: Unusable, path: Path, name: str) -> Unusable:
+    """The same, with the name that the person knows the file by."""
+    return Unusable(str(error).replace(str(path), name))
+
+
+def first_entries(kind: str, path: Path) -> list[Entry]:
+    """A look at the beginning of a file; raises Unusable."""
+    with open_bundle(path) as bundle:
+        return list(islice(imports.modules()[kind].read(bundle), FIRST))
+
+
+def reads(kind: str, path: Path) -> bool:
+    """Whether this kind finds something in the file that it can take, among its first entries."""
+    try:
+        return any(isinstance(entry, Viewing | Kept) for entry in first_entries(kind, path))
+    except Unusable:
+        return False
 
 
 def digest_of(path: Path) -> str:
@@ -338,3 +377,149 @@ def ends(connection: Connection, waiting: list[End]) -> list[None]:
     for end in waiting:
         jobs.finish(connection, end.job_id, clock.now(), end.state, end.error)
     return [None] * len(waiting)
+
+
+# --- files that were given to the service
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A file that was received whole: what it is, whose, and its SHA-256. `path` is where it lies until then."""
+
+    kind: str
+    person_id: int
+    path: Path
+    name: str
+    digest: str
+
+
+class Imports:
+    """Imports the files that were given to the service, one after another, in the service's own time.
+
+    A file stays until its import is over, so after a kill the import goes on where it was.
+    """
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self.asked = asyncio.Event()
+        self.tidying = asyncio.Lock()
+
+    def place(self) -> Path:
+        """The folder for what is being received, made if it is not there."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.folder
+
+    async def take(self, given: Given) -> int:
+        """Keep a file that was received, and begin its import; the job."""
+        home = self.folder / home_of(given.kind, given.person_id, given.digest)
+        async with self.tidying:
+            await asyncio.to_thread(moved_in, given.path, home, given.name)
+            made = await self.database.write(taken, given)
+        self.asked.set()
+        return made
+
+    async def run(self, stop: asyncio.Event) -> None:
+        with contextlib.suppress(Unavailable):
+            await self.clear()
+        while not stop.is_set():
+            try:
+                busy = await self.once(stop)
+            except Unavailable as error:
+                log.warning("The database cannot be used now; imports wait.", why=str(error))
+                busy = False
+            if not busy:
+                await clock.awaken(self.asked, stop, PAUSE)
+
+    async def clear(self) -> None:
+        """Remove what was received in part, or belongs to an import that is over."""
+        if self.folder.is_dir():
+            running = {home for _, home in await self.waiting()}
+            for left in set(self.folder.iterdir()) - running:
+                await asyncio.to_thread(removed, left)
+
+    async def once(self, stop: asyncio.Event | None = None) -> bool:
+        """Work on the oldest import of a file that is here; False where there is none."""
+        here = [(row, home) for row, home in await self.waiting() if home.is_dir()]
+        if not here:
+            return False
+        row, home = here[0]
+        work = asyncio.ensure_future(self.work(row, home))
+        ended = asyncio.ensure_future((stop or asyncio.Event()).wait())
+        await asyncio.wait((work, ended), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not work.done():
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            return False
+        work.result()
+        async with self.tidying:
+            if home not in {other for _, other in await self.waiting()}:
+                await asyncio.to_thread(removed, home)
+        return True
+
+    async def work(self, row: Row[Any], home: Path) -> None:
+        try:
+            path = await asyncio.to_thread(only, home)
+            feed = FileFeed(row.what, path, row.name, row.digest)
+            await run(self.database, row.person_id, feed, job_id=row.id)
+        except (Unusable, Undelivered) as error:
+            log.warning("An import ended early; what came in is kept.", job=row.id, why=str(error))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # A file nobody foresaw must not end the service, and not begin again at every start.
+            log.exception("An import met a fault of ours; what came in is kept.", job=row.id)
+            why = f"a fault of ours ({type(error).__name__}), which is in the log; what came in is kept"
+            await self.database.write(ends, End(row.id, jobs.State.FAILED, why))
+
+    async def waiting(self) -> list[tuple[Row[Any], Path]]:
+        """The running imports of files, the oldest first, each with where its file would be."""
+        rows = await self.database.read(of_files)
+        return [(row, self.folder / home_of(row.what, row.person_id, row.digest)) for row in rows]
+
+
+def home_of(kind: str, person_id: int, digest: str) -> str:
+    """The folder of a file: the same file of the same person has the same, so that it goes on there."""
+    return f"{kind}-{person_id}-{digest}"
+
+
+def only(home: Path) -> Path:
+    (path,) = home.iterdir()
+    return path
+
+
+def moved_in(path: Path, home: Path, name: str) -> None:
+    removed(home)
+    home.mkdir(mode=0o700)
+    path.replace(home / name)
+
+
+def removed(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def taken(connection: Connection, waiting: list[Given]) -> list[int]:
+    return [one_taken(connection, given) for given in waiting]
+
+
+def one_taken(connection: Connection, given: Given) -> int:
+    """The job of this file, the one that was broken off in it where there is one."""
+    same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
+    row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
+    if row is not None:
+        return int(row.id)
+    return jobs.begin(
+        connection, jobs.Kind.IMPORT, given.kind, clock.now(), person_id=given.person_id, name=given.name,
+        digest=given.digest,
+    )  # fmt: skip
+
+
+def of_files(connection: Connection) -> list[Row[Any]]:
+    mine = (job.c.kind == jobs.Kind.IMPORT.value, job.c.state == jobs.State.RUNNING.value)
+    wanted = select(job).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
+    return list(connection.execute(wanted.order_by(job.c.id)))

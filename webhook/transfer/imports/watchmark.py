@@ -82,7 +82,7 @@ def taken(value: Any) -> Viewing | Kept:
             foreign_key = known.pop("foreign_key", None)
             if foreign_key is not None and not isinstance(foreign_key, str):
                 raise ValueError("its foreign_key is no text")
-            return Viewing(play=built(PLAY, known, item), foreign_key=foreign_key)
+            return Viewing(play=built(PLAY, known, item), foreign_key=foreign_key, verbatim=True)
         case {"kept": {"item": dict(item), **known}}:
             return built(KEPT, known, item)
         case _:

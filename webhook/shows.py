@@ -1,0 +1,278 @@
+"""Shows: which episodes they have, as a lookup lists them, and which of those a person has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from webhook import clock
+from webhook.db import Database, Unavailable
+from webhook.event import Episode, Ids
+from webhook.library import FOLLOWING
+from webhook.lookups import Listed, Lookup
+from webhook.outcome import Undelivered
+from webhook.play import keys
+from webhook.tables import episode_list, follow, json_rows, play, play_key, told
+
+log = structlog.get_logger()
+
+FRESH = timedelta(days=1)
+"""How long a list is taken as it is."""
+
+LATER = timedelta(hours=1)
+"""How long a show waits of which no lookup could be asked."""
+
+ROUND = 20
+"""How many shows are asked about one after another; then the next hour's turn comes."""
+
+PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
+HOUR = 3600.0
+
+NOWHERE = ""
+"""The `via` of a show that no lookup lists."""
+
+Place = tuple[int, int]
+"""Season and number, as aired."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A show and the episodes that it has; None where no lookup has said."""
+
+    key: str
+    title: str | None = None
+    ids: Ids = field(default_factory=Ids)
+    episodes: Sequence[Listed] | None = None
+
+    def aired(self, today: date) -> list[Listed]:
+        """The episodes aired until today in their order, without the specials."""
+        shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
+        return sorted(shown, key=lambda one: (one.season, one.number))
+
+    def finished(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
+        """When the last of what has aired until today was first seen; None where some of it was not."""
+        aired = self.aired(today)
+        times = [seen.get((one.season, one.number)) for one in aired]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(aired) else None
+
+
+# --- what has been seen
+
+
+def counted(person_id: int) -> ColumnElement[bool]:
+    """The plays that count as viewings: watched, and neither taken back nor removed."""
+    return and_(
+        play.c.person_id == person_id,
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+
+
+def first_seen(
+    connection: Connection, person_id: int, listings: Sequence[Listing]
+) -> dict[str, dict[Place, datetime]]:
+    """By show and place, when the person first saw each listed episode."""
+    wanted = {key: (show, place) for show in listings for key, place in known_by(show)}
+    found: dict[str, dict[Place, datetime]] = {show.key: {} for show in listings}
+    if not wanted:
+        return found
+    asked = select(json_rows(orjson.dumps(list(wanted)).decode()).table_valued("value").c.value)
+    rows = connection.execute(
+        select(play_key.c.key, play.c.watched_at, told(play.c.item, "show_ids").label("show_ids"))
+        .join(play, play.c.id == play_key.c.play_id)
+        .where(play_key.c.person_id == person_id, play_key.c.key.in_(asked), counted(person_id))
+    )
+    for row in rows:
+        show, place = wanted[row.key]
+        before = found[show.key].get(place)
+        if (before is None or row.watched_at < before) and is_of(row.show_ids, show):
+            found[show.key][place] = row.watched_at
+    return found
+
+
+def known_by(show: Listing) -> Iterator[tuple[str, Place]]:
+    """What a play of each regular episode may be found by: its place in the show, or its own ids."""
+    anywhere = Episode(show=show.title, show_ids=show.ids, season=0, number=0)
+    within = [key.removesuffix("0x0") for key in keys(anywhere)]
+    for one in show.episodes or ():
+        if one.season > 0:
+            place = (one.season, one.number)
+            yield from ((f"{key}{one.season}x{one.number}", place) for key in within)
+            yield from ((key, place) for key in keys(Episode(ids=one.ids)))
+
+
+def is_of(told_ids: str | None, show: Listing) -> bool:
+    """Whether a play can be of this show and not of another one of the same title."""
+    return not Ids.from_json(orjson.loads(told_ids or "{}")).contradicts(show.ids)
+
+
+# --- what comes next
+
+
+def next_unwatched(connection: Connection, person_id: int, today: date | None = None) -> list[dict[str, Any]]:
+    """For each show that the person follows, the first aired episode that they have not watched.
+
+    `known` is false where no lookup has listed the show; `episode` is None there, and where all is seen.
+    """
+    today = today or clock.now().date()
+    followed = following(connection, person_id)
+    seen = first_seen(connection, person_id, followed)
+    return [described(show, seen[show.key], today) for show in followed]
+
+
+def described(show: Listing, seen: Mapping[Place, datetime], today: date) -> dict[str, Any]:
+    aired = show.aired(today)
+    left = [one for one in aired if (one.season, one.number) not in seen]
+    return {
+        "show_key": show.key,
+        "show": show.title,
+        "ids": show.ids.known(),
+        "known": bool(show.episodes),
+        "aired": len(aired),
+        "left": len(left),
+        "episode": left[0].to_json() if left else None,
+    }
+
+
+def following(connection: Connection, person_id: int) -> list[Listing]:
+    """The shows that the person follows now, with what is listed of them."""
+    rows = connection.execute(
+        select(follow, episode_list.c.episodes)
+        .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
+        .where(follow.c.person_id == person_id, follow.c.state == FOLLOWING)
+        .order_by(follow.c.followed_at, follow.c.show_key)
+    )
+    return [
+        Listing(key=row.show_key, title=row.show, ids=Ids.from_json(row.ids), episodes=read(row.episodes))
+        for row in rows
+    ]
+
+
+def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[Listed] | None:
+    return None if episodes is None else [Listed.from_json(one) for one in episodes]
+
+
+def listed(connection: Connection, show_keys: Iterable[str]) -> dict[str, list[Listed]]:
+    """The episodes of those of these shows of which any are listed."""
+    asked = select(json_rows(orjson.dumps(sorted(show_keys)).decode()).table_valued("value").c.value)
+    wanted = select(episode_list.c.show_key, episode_list.c.episodes).where(
+        episode_list.c.show_key.in_(asked)
+    )
+    return {row.show_key: read(row.episodes) or [] for row in connection.execute(wanted) if row.episodes}
+
+
+# --- asking for the lists
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a lookup listed of a show, to be remembered."""
+
+    key: str
+    via: str
+    episodes: Sequence[Listed]
+    at: datetime
+
+
+class Episodes:
+    """Keeps the episode lists of followed shows: asks for each at most once a day, slowly."""
+
+    def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = PAUSE) -> None:
+        self.database = database
+        self.lookups = sorted(lookups, key=lambda lookup: lookup.name != "tvdb")
+        self.pause = pause
+        self._later: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """A few shows now and every hour, until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.refresh(clock.now(), stop)
+            except Unavailable as error:
+                log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
+            await clock.awaken(asyncio.Event(), stop, HOUR)
+
+    async def refresh(self, now: datetime, stop: asyncio.Event | None = None) -> int:
+        """Ask about a few of the shows whose list is missing or old; how many were answered."""
+        stop = stop or asyncio.Event()
+        due = await self.database.read(partial(outdated, before=now - FRESH))
+        waiting = [show for show in due if self._later.get(show.key, now) <= now][:ROUND]
+        answered = 0
+        for show in waiting if self.lookups else ():
+            if stop.is_set():
+                break
+            answered += await self.ask(show, now)
+            await clock.awaken(asyncio.Event(), stop, self.pause)
+        return answered
+
+    async def ask(self, show: Listing, now: datetime) -> bool:
+        """Whether it is known now what the show has, if only that nobody lists it."""
+        unsure = False
+        for lookup in self.lookups:
+            try:
+                episodes = await lookup.episodes(show.ids)
+            except Undelivered as error:
+                log.info("A show's episodes could not be asked for.", show=show.title, why=error.reason)
+                unsure = True
+                continue
+            if episodes:
+                await self.database.write(remember, Learnt(show.key, lookup.name, episodes, now))
+                return True
+        if unsure:
+            self._later[show.key] = now + LATER
+            return False
+        await self.database.write(remember, Learnt(show.key, NOWHERE, (), now))
+        return True
+
+
+def outdated(connection: Connection, before: datetime) -> list[Listing]:
+    """The shows that anybody follows, whose list is missing or was asked for before: the longest ago first."""
+    rows = connection.execute(
+        select(follow.c.show_key, follow.c.show, follow.c.ids, episode_list.c.asked_at)
+        .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
+        .where(follow.c.state == FOLLOWING)
+    )
+    found: dict[str, tuple[datetime, Listing]] = {}
+    for row in rows:
+        if row.asked_at is not None and row.asked_at > before:
+            continue
+        known = found[row.show_key][1].ids if row.show_key in found else Ids()
+        ids = Ids.from_json(row.ids).merged(known)
+        asked = row.asked_at or datetime.min.replace(tzinfo=UTC)
+        found[row.show_key] = (asked, Listing(key=row.show_key, title=row.show, ids=ids))
+    return [show for _, show in sorted(found.values(), key=lambda entry: (entry[0], entry[1].key))]
+
+
+def remember(connection: Connection, waiting: list[Learnt]) -> list[None]:
+    for learnt in waiting:
+        keep(connection, learnt)
+    return [None] * len(waiting)
+
+
+def keep(connection: Connection, learnt: Learnt) -> None:
+    """The list in place of an older one; where nobody lists the show any more, the older one stays."""
+    here = episode_list.c.show_key == learnt.key
+    if not learnt.episodes:
+        row = connection.execute(select(episode_list.c.via, episode_list.c.episodes).where(here)).first()
+        if row is not None and row.episodes:
+            learnt = Learnt(learnt.key, row.via, read(row.episodes) or (), learnt.at)
+    values: dict[str, Any] = {"show_key": learnt.key, "via": learnt.via, "asked_at": learnt.at}
+    values |= {"episodes": [one.to_json() for one in learnt.episodes]}
+    with (
+        contextlib.suppress(IntegrityError),
+        connection.begin_nested(),
+    ):  # another process may just have asked
+        connection.execute(delete(episode_list).where(here))
+        connection.execute(insert(episode_list), values)
