@@ -7,12 +7,14 @@ import typer
 from webhook import logs
 from webhook.commands import (
     accounts,
+    apps,
     doctor,
     editing,
     household,
     keeping,
     matching,
     notifying,
+    numbers,
     people,
     retrying,
     serving,
@@ -39,6 +41,7 @@ for commands in (
     retrying,
     matching,
     transferring,
+    numbers,
     doctor,
     keeping,
     notifying,
@@ -46,6 +49,7 @@ for commands in (
     app.add_typer(commands.app)
 app.add_typer(tokens.token_app, name="token")
 app.add_typer(people.people_app, name="people")
+app.add_typer(apps.apps_app, name="apps")
 app.add_typer(household.household_app, name="household")
 app.add_typer(accounts.accounts_app, name="accounts")
 app.add_typer(editing.history_app, name="history")

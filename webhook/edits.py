@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from webhook import history, outbox
 from webhook.clock import stamp
 from webhook.db import fresh_ids
-from webhook.event import Action, Item, item_from_json, item_to_json
+from webhook.event import ITEMS, Action, Episode, Item, Season, item_from_json, item_to_json
 from webhook.outbox import Putting
 from webhook.play import Dated, State, keys
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
@@ -32,12 +32,18 @@ class NoEdit(Exception):
 
 def remove(connection: Connection, play_id: int, can: Can, by: str | None, now: datetime) -> dict[str, Any]:
     """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
-    row = whole(connection, play_id)
+    made, undone = removed(connection, whole(connection, play_id), can, by, now)
+    return {"edit": made, "undone": list(undone)}
+
+
+def removed(
+    connection: Connection, row: Row[Any], can: Can, by: str | None, now: datetime
+) -> tuple[int, dict[str, datetime]]:
     made = note(connection, row, "removed", None, by, now)
     undone = undo(connection, row, made, can, now)
     values = {"removed_at": now, "state": State.STOPPED.value}
-    connection.execute(update(play).where(play.c.id == play_id).values(values))
-    return {"edit": made, "undone": undone}
+    connection.execute(update(play).where(play.c.id == row.id).values(values))
+    return made, undone
 
 
 def redate(
@@ -47,7 +53,7 @@ def redate(
     row = whole(connection, play_id)
     if at > now + timedelta(days=1):
         raise NoEdit("that date lies in the future")
-    if row.watched_at is None:
+    if row.watched_at is None or row.unwatched_at is not None:
         raise NoEdit("it is not watched, so there is no date to change")
     moved = at - row.watched_at
     changed = {
@@ -71,6 +77,28 @@ def correct(
     return done
 
 
+def by_ids(item: Item, named: Mapping[str, int | str]) -> dict[str, Any]:
+    """Ids as they are said of an item: of an episode and of a season, the show's."""
+    if not named:
+        return {}
+    return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
+
+
+def corrected(item: Item, given: Mapping[str, Any]) -> Item:
+    """The item with what is given of it, as JSON has it; the rest stays. Raises NoEdit.
+
+    Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
+    """
+    kind = str(given.get("kind") or item.kind.value)
+    names = ITEMS[kind].__dataclass_fields__
+    if others := [name for name in given if name not in names and name != "kind"]:
+        raise NoEdit(f"{others[0]} is nothing that {'an' if kind == 'episode' else 'a'} {kind} has")
+    before = {name: value for name, value in item_to_json(item).items() if name in names}
+    if kind != item.kind.value or given.keys() & {"show_ids", "season", "number"}:
+        before["ids"] = {}
+    return item_from_json({**before, "numbering": "aired", **given, "kind": kind})
+
+
 def merge(
     connection: Connection, play_id: int, other_id: int, can: Can, by: str | None, now: datetime
 ) -> dict[str, Any]:
@@ -89,8 +117,9 @@ def merge(
     made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     history.remember(connection, row.person_id, play_id, keys(told))
-    undone = remove(connection, other_id, can, by, now)["undone"]
-    return {"edit": made, "undone": undone}
+    undone = removed(connection, other, can, by, now)[1]
+    again = tell_again(connection, whole(connection, play_id), undone, can, now)
+    return {"edit": made, "undone": list(undone), "told": again}
 
 
 def change(
@@ -106,66 +135,83 @@ def change(
     made = note(connection, row, what, after, by, now)
     undone = undo(connection, row, made, can, now)
     connection.execute(update(play).where(play.c.id == row.id).values(changed))
-    again = tell_again(connection, whole(connection, row.id), undone, made, can, now)
-    return {"edit": made, "undone": undone, "told": again}
+    again = tell_again(connection, whole(connection, row.id), undone, can, now)
+    return {"edit": made, "undone": list(undone), "told": again}
 
 
 # --- the trackers
 
 
-def undo(connection: Connection, row: Row[Any], edit_id: int, can: Can, now: datetime) -> list[str]:
-    """Take the play's marks back; the trackers that had been told of it, or were about to be."""
+def undo(connection: Connection, row: Row[Any], edit_id: int, can: Can, now: datetime) -> dict[str, datetime]:
+    """Take the play's marks back; the trackers that may be told anew, each with when that is due."""
     wanted = (
         select(delivery, account.c.tracker)
         .join(account, delivery.c.account_id == account.c.id)
-        .where(delivery.c.play_id == row.id, delivery.c.mark.is_(True))
+        .where(
+            delivery.c.play_id == row.id,
+            delivery.c.mark.is_(True),
+            delivery.c.key == mark_key(row.id),
+        )
     )
-    found = []
+    found = {}
     for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
         if mark.state == "done" or mark.claimed or mark.unsure:
-            take_back(connection, row, mark, edit_id, can, now)
+            if not take_back(connection, row, mark, edit_id, can, now):
+                continue
         elif mark.state in ("waiting", "parked", "unmatched", "dead"):
             outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
         else:
             continue
         outbox.release_key(connection, mark.id, edit_id)
-        found.append(str(mark.tracker))
-    return list(dict.fromkeys(found))
+        found[str(mark.tracker)] = due_behind(mark, now)
+    return found
+
+
+def due_behind(mark: Row[Any], now: datetime) -> datetime:
+    """When that is due which is to be told after a mark: with it, where it has not gone out yet."""
+    waits = mark.state == "waiting" and (mark.claimed or mark.unsure)
+    return mark.due_at if waits else now
 
 
 def take_back(
     connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, can: Can, now: datetime
-) -> None:
+) -> bool:
+    """Put the undoing of a mark, behind it where it has not gone out; whether its tracker can be told that."""
     able = Action.UNWATCHED in can.get(mark.tracker, ())
     undoing = Putting(
         account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
-        item=item_from_json(mark.item), at=mark.happened_at, due=now, play_id=row.id,
-        skipped=None if able else CAN_UNDO, details={"remote_id": mark.remote_id, "undoes": mark.id},
+        item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
+        play_id=row.id, skipped=None if able else CAN_UNDO,
+        details={"undoes": mark.id, "remote_id": mark.remote_id},
     )  # fmt: skip
     outbox.put(connection, undoing, now)
+    return able
 
 
 def tell_again(
-    connection: Connection, row: Row[Any], trackers: Collection[str], edit_id: int, can: Can, now: datetime
+    connection: Connection, row: Row[Any], trackers: Mapping[str, datetime], can: Can, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""
     current = history.from_row(row)
+    if current.watched_at is None or current.unwatched_at is not None:
+        return []
     accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(trackers))
     told = []
     for of in connection.execute(accounts).all():
-        able = can.get(of.tracker, ())
-        if Action.UNWATCHED not in able or current.watched_at is None:
-            continue  # what cannot be taken back there would stand there twice
         rewatch = history.earlier(connection, row.person_id, keys(current.item), row.id, current.watched_at)
         details = {"duration_ms": current.duration_ms, "started_at": to_ms(current.started_at)}
         telling = Putting(
-            account_id=of.id, action=Action.STOP if Action.STOP in able else Action.WATCHED,
-            key=f"watched:{row.id}", item=current.item, at=current.watched_at, due=now, mark=True,
+            account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
+            due=trackers[of.tracker], action=Action.STOP if Action.STOP in can.get(of.tracker, ()) else Action.WATCHED, mark=True,
             play_id=row.id, details={**details, "rewatch": rewatch},
         )  # fmt: skip
         outbox.put(connection, telling, now)
         told.append(str(of.tracker))
     return told
+
+
+def mark_key(play_id: int) -> str:
+    return f"watched:{play_id}"
 
 
 # --- the edits themselves

@@ -262,6 +262,6 @@ def counted(number: int, one: str) -> str:
 
 
 def plural(one: str) -> str:
-    if one.endswith("y"):
+    if one.endswith("y") and one[-2:-1] not in "aeiou":
         return f"{one[:-1]}ies"
     return f"{one}es" if one.endswith("s") else f"{one}s"

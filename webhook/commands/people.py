@@ -40,8 +40,9 @@ def people_list(as_json: Json = False) -> None:
     """Everybody with what they claim, and who was seen that nobody claims."""
     with opened() as at:
         everybody, nobodys = at.database.ask(trace.people), at.database.ask(trace.unclaimed)
+        left_out = at.database.ask(trace.ignored)
     if as_json:
-        say(True, {"people": everybody, "unclaimed": nobodys})
+        say(True, {"people": everybody, "unclaimed": nobodys, "ignored": left_out})
         return
     rows = [
         (
@@ -56,6 +57,8 @@ def people_list(as_json: Json = False) -> None:
         waits = counted(one["webhooks"], "webhook")
         todo = f"watchmark people claim NAME {one['source']}:{one['user']}"
         say(False, None, f"Nobody claims {one['spelled']} ({waits}): {todo}")
+    for one in left_out:
+        say(False, None, f"Ignored: {one['spelled']}")
 
 
 @people_app.command("claim")
@@ -98,6 +101,27 @@ def people_release(name: Name, identity: Spelled, as_json: Json = False) -> None
         gone = at.database.do(lambda connection: people.release(connection, name, identity))
     shown = {"person": name, "identity": identity, "identities": gone}
     say(as_json, shown, f"{name} no longer claims {identity}.")
+
+
+@people_app.command("ignore")
+def people_ignore(
+    identity: Spelled,
+    undo: Annotated[bool, typer.Option("--undo", help="Ignore it no longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say that nobody tracks a user of a media server (SOURCE:USER or SOURCE:USER@SERVER)."""
+    known_source(identity)
+
+    def change(connection: Connection) -> list[int]:
+        if undo:
+            return people.unignore(connection, identity)
+        return people.ignore(connection, identity, clock.now())
+
+    with opened() as at:
+        ids = at.database.do(change)
+    again = f"{identity} is ignored no longer; what it plays waits until somebody claims it."
+    shown = again if undo else f"{identity} is ignored. Undo it: watchmark people ignore {identity} --undo"
+    say(as_json, {"identity": identity, "identities": len(ids), "ignored": not undo}, shown)
 
 
 @people_app.command("filter")

@@ -14,12 +14,14 @@ import typer
 import uvicorn
 import uvloop
 from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook import app as house
 from webhook import clock, logs, passwords, people, schema, sources
 from webhook import settings as environment
 from webhook.commands._common import Failed, Json, database_of, furnish, say
+from webhook.commands._front import Front
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
 from webhook.settings import Environ, Settings
@@ -29,6 +31,9 @@ HEAD_TIME = 15.0
 
 BODY_TIME = 30.0
 """Seconds for what follows it. Whoever reads a body allows less; this ends what nobody reads."""
+
+UPLOAD_TIME, UPLOADS = 3600.0, "/api/v1/imports/"
+"""Seconds for a file that is sent to be imported; a sender who is not let in is hung up on at once."""
 
 app = typer.Typer()
 
@@ -42,35 +47,12 @@ def serve(as_json: Json = False) -> None:
     environ, settings = starting()
     with schema.occupying(settings.database), listening(settings) as door:
         port = door.getsockname()[1]
-        environ = {**environ, "PORT": str(port)}
-        again = serve_once(environ, door, lambda service, link: announce(service, link, as_json))
-        while again:
-            again = serve_once(environ, door, lambda service, link: None)
-
-
-Told = Callable[[house.Service, str | None], None]
-"""Hears that the service can be reached, with the link to set the owner's password, where that is open."""
-
-
-def serve_once(environ: Environ, door: socket.socket, told: Told) -> bool:
-    """Serve until the end; True where other settings were made and it is to be opened anew.
-
-    The door stays open meanwhile: who knocks is answered by the next.
-    """
-    service = house.open_service(environ)
-    link = welcome(service.database, service.settings, clock.now())
-    server = Announced(serving(service), lambda: told(service, link))
-    again = False
-
-    def reopen() -> None:
-        nonlocal again
-        again = server.should_exit = True
-
-    service.reopen, service.leaving = reopen, lambda: server.should_exit
-    run_server(server, door.dup())
-    if not server.started or broken(service.tasks):
-        raise typer.Exit(1)
-    return again
+        front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
+        link = welcome(front.service.database, front.service.settings, clock.now())
+        server = Announced(bounds(front), lambda: announce(front.service, link, as_json))
+        run_server(server, door.dup())
+        if not server.started or front.failed or broken(front.service.tasks):
+            raise typer.Exit(1)
 
 
 def starting() -> tuple[Environ, Settings]:
@@ -100,8 +82,12 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def serving(service: house.Service) -> uvicorn.Config:
+    return bounds(house.web_app(service))
+
+
+def bounds(application: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        house.web_app(service),
+        application,
         loop="uvloop",
         http=Bounded,
         lifespan="on",
@@ -193,8 +179,11 @@ class Bounded(HttpToolsProtocol):
             self.patience.cancel()
         self.watched, self.patience = now, None
         if now is not None:
-            seconds = HEAD_TIME if self.part == "head" else BODY_TIME
+            seconds = HEAD_TIME if self.part == "head" else self.body_time()
             self.patience = self.loop.call_later(seconds, self.hang_up)
+
+    def body_time(self) -> float:
+        return UPLOAD_TIME if UPLOADS in self.scope["path"] else BODY_TIME
 
     def hang_up(self) -> None:
         if not self.transport.is_closing():

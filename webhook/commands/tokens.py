@@ -18,18 +18,23 @@ token_app = typer.Typer(no_args_is_help=True, help="The tokens that let webhooks
 
 @token_app.command("new")
 def token_new(
-    kind: Annotated[Literal["webhook", "api"], typer.Option(help="For media servers, or for scripts.")],
+    kind: Annotated[
+        Literal["webhook", "api", "app"],
+        typer.Option(help="For media servers, for scripts, or an app password beside a person's own."),
+    ],
     whose: Whose = None,
     name: Annotated[str | None, typer.Option(help="To tell it from the others.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token. One for the API is shown only now; what comes with a person's token is that person's."""
+    """Make a token. Only one for media servers is shown again; what comes with a person's token is that person's."""
+    if kind == "app" and whose is None:
+        raise typer.BadParameter("Say whose the app password is.", param_hint="--person")
     with opened() as at:
         secret = people.new_secret()
         sealed = at.seal.seal(secret) if kind == "webhook" else ""
         made = at.database.do(lambda connection: keep_token(connection, kind, secret, sealed, whose, name))
         shown = {"id": made, "kind": kind, "name": name, "person": whose, "secret": secret}
-        if kind == "api":
+        if kind != "webhook":
             say(as_json, shown, secret)
             return
         found = {one: sources.address(at.settings.address, one, secret) for one in sources.modules()}

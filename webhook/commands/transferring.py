@@ -57,7 +57,7 @@ def import_command(
     kind: Kind,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The export. Without it the server or tracker is asked."),
+        typer.Argument(metavar="FILE", help="The export. Without it the server or tracker is asked."),
     ] = None,
     whose: Whose = None,
     dry_run: DryRun = False,
@@ -73,9 +73,11 @@ def import_command(
             raise Failed(broken_off(dry_run)) from error
         except Unusable as error:
             raise Failed(f"{error}{hint(kind, file)}") from error
+        once = file is None and kind in at.trackers
         looked_up = 0 if dry_run else at.database.ask(waiting_to_be_looked_up)
     shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.shown()}
-    lines = report_story(report, kind, owner.name, dry_run)
+    lines = [*report_story(report, kind, owner.name, dry_run)]
+    lines += [f"{at.trackers[kind].label} was read this once, because you asked."] if once else []
     say(as_json, shown | {"to_be_looked_up": looked_up}, *lines, *afterwards(report, looked_up, dry_run))
 
 
@@ -156,9 +158,14 @@ def not_set_up(name: str) -> str:
     known = servers.modules()
     if name not in known:
         return f"There is no server called {name}; there is {', '.join(known)}."
-    fields = known[name].Settings.model_fields.items()
-    needed = [variable(f"{name}_", field) for field, about in fields if about.is_required()]
-    return f"{known[name].LABEL} is not set up to be asked what was played. Set {' and '.join(needed)}."
+    label = known[name].LABEL
+    return f"{label} is not set up to be asked what was played. Set {' and '.join(needed(name))}."
+
+
+def needed(name: str) -> list[str]:
+    """The variables that a server cannot do without."""
+    fields = servers.modules()[name].Settings.model_fields.items()
+    return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
 
 
 def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Event], bool]:
@@ -241,8 +248,8 @@ def export_command(
 ) -> None:
     """Write the history as a file: in Watchmark's own format, or in one that others read."""
     if kind not in exports.modules():
-        known = "; ".join(f"{name}: {module.DESCRIPTION}" for name, module in exports.modules().items())
-        raise typer.BadParameter(f"There is no kind {kind}. There is {known}", param_hint="KIND")
+        known = ", ".join(exports.modules())
+        raise typer.BadParameter(f"There is no kind {kind}; there is {known}.", param_hint="KIND")
     if as_json and out is None:
         raise typer.BadParameter("With --json, say where the export goes: --out FILE")
     binary = not exports.modules()[kind].MEDIA_TYPE.startswith(("text/", "application/json"))
@@ -422,7 +429,7 @@ def found_job(database: Database, job_id: int) -> dict[str, Any]:
 @app.command("catch-up")
 def catch_up(
     server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="One of them; else all that are set up.")
+        str | None, typer.Argument(metavar="SERVER", help="One of them; else all that are set up.")
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only say how far each was read.")] = False,
     as_json: Json = False,
@@ -430,8 +437,8 @@ def catch_up(
     """Ask the media servers what the webhooks missed. The service does so by itself at start and every night."""
     with opened() as at:
         if not at.servers and server is None:
-            names = "; ".join(not_set_up(name) for name in servers.modules())
-            raise Failed(f"No media server is set up to be asked. {names}")
+            sets = "; or ".join(" and ".join(needed(name)) for name in servers.modules())
+            raise Failed(f"No media server is set up to be asked what was played. Set {sets}.")
         chosen = at.servers if server is None else {server: server_of(at, server)}
         if status:
             found = at.database.ask(lambda connection: catching_up.described(connection, chosen))

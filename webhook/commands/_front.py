@@ -1,0 +1,122 @@
+"""The front of `watchmark serve`: it stays where it is while the service behind it is opened anew.
+
+Whoever sends something meanwhile waits a moment and is answered by the next service, over the same
+connection: a media server sends a webhook only once, and must not meet a closed door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from webhook import app as house
+from webhook.settings import Environ
+
+log = structlog.get_logger()
+
+WORK_ENDS = 20.0
+"""Seconds for what is being delivered to come to its end; webhooks are taken in all the while."""
+
+EMPTY = 10.0
+"""Seconds for requests that are being answered; nobody else is let in while they last."""
+
+
+WEBHOOKS = "/webhooks/"
+
+
+class Front:
+    """The application that the server knows; `leaving` says whether the server is about to end."""
+
+    def __init__(self, environ: Environ, leaving: Callable[[], bool]) -> None:
+        self.environ = environ
+        self.leaving = leaving
+        self.service, self.app = self.opened()
+        self.stack = AsyncExitStack()
+        self.entered = asyncio.Event()
+        self.settled = asyncio.Event()
+        self.emptied = asyncio.Event()
+        self.inside = 0
+        self.changing: asyncio.Task[None] | None = None
+        self.failed = False
+
+    def opened(self) -> tuple[house.Service, ASGIApp]:
+        """A service and its application. Raises SettingsError."""
+        service = house.open_service(self.environ)
+        service.reopen = self.reopen
+        service.leaving = lambda: self.leaving() or self.service is not service or self.changing is not None
+        return service, house.web_app(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.live(receive, send)
+            return
+        # A webhook is taken in as long as there is anybody; a page is drawn by who knows the new settings.
+        ready = self.entered if WEBHOOKS in scope["path"] else self.settled
+        while not ready.is_set():
+            await ready.wait()
+        self.inside += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.inside -= 1
+            if not self.inside:
+                self.emptied.set()
+
+    async def live(self, receive: Receive, send: Send) -> None:
+        """From the server's start to its end."""
+        await receive()
+        await self.enter()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self.changing is not None:
+            await asyncio.wait({self.changing})
+        await self.stack.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def enter(self) -> None:
+        await self.stack.enter_async_context(house.running(self.service))
+        self.entered.set()
+        self.settled.set()
+
+    # --- opened anew
+
+    def reopen(self) -> None:
+        if self.changing is None:
+            self.settled.clear()
+            self.changing = asyncio.create_task(self.change(), name="reopening")
+
+    async def change(self) -> None:
+        """Close the service and open it with the settings that are kept now."""
+        try:
+            self.service.stop.set()
+            if self.service.tasks:
+                await asyncio.wait(self.service.tasks, timeout=WORK_ENDS)
+            self.entered.clear()
+            await self.empty()
+            await self.stack.aclose()
+            self.service, self.app = self.opened()
+            await self.enter()
+        except Exception as error:
+            self.failed = True
+            log.critical(
+                "The service could not be opened with its new settings; it ends, so that it is started again.",
+                exc_info=error,
+            )
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            self.changing = None
+
+    async def empty(self) -> None:
+        """Wait until everybody inside was answered, but not for ever."""
+        self.emptied.clear()
+        if self.inside:
+            try:
+                await asyncio.wait_for(self.emptied.wait(), EMPTY)
+            except TimeoutError:
+                log.warning("Some requests were not answered before the service was opened anew.")
