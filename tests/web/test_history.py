@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from tests.running import eventually
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import clock, library
+from webhook import clock, jobs, library
 from webhook.event import Episode, Ids, Movie, Show
 from webhook.play import Dated, Play, State
 from webhook.tables import job, play
@@ -276,6 +276,25 @@ def test_a_file_is_looked_into_and_then_imported_once(household: Household) -> N
 
 def states(household: Household) -> list[str]:
     return list(household.do(lambda connection: connection.execute(select(job.c.state)).scalars().all()))
+
+
+@pytest.mark.parametrize(("kind", "path"), [("import", "import"), ("backfill", "backfill")])
+def test_a_job_that_has_just_begun_is_shown_and_cancelled(household: Household, kind: str, path: str) -> None:
+    household.do(
+        lambda connection: jobs.begin(
+            connection, jobs.Kind(kind), "trakt", clock.now(), person_id=1, name="x"
+        )
+    )
+    browser = household.browser()
+    page = browser.get(f"/history/{path}")
+    assert "under way" in page.text
+
+    cancelled = browser.post(
+        "/history/jobs/1/cancel", data={"form_token": token(page), "back": f"/history/{path}"}
+    )
+
+    assert cancelled.headers["location"] == f"/history/{path}?said=cancelled"
+    assert states(household) == ["cancelled"]
 
 
 def test_what_was_not_looked_at_cannot_be_imported(household: Household) -> None:

@@ -1,0 +1,68 @@
+"""A TV Time export is brought in by the browser, and a play is changed by hand."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import sign_in
+from tests.running import Process
+
+HEADER = (
+    "created_at,user_id,key,updated_at,s_id,ep_id,s_no,ep_no,series_name,runtime,bulk_type,gsi,"
+    "is_followed,is_archived,is_for_later,uuid\n"
+)
+ROWS = (
+    "2024-11-02 11:53:58,0,watch-episode-1-1,2024-11-02 11:53:58,413526,9476788,1,5,Treason,2520,,g,,,,u\n"
+    "2024-11-03 21:00:00,0,watch-episode-1-2,2024-11-03 21:00:00,413526,9476789,1,6,Treason,2520,,g,,,,u\n"
+    "2024-11-01 08:00:00,0,user-series-1,2024-11-01 08:00:00,413526,,,,Treason,,,,true,false,false,u\n"
+)
+
+
+def export(folder: Path) -> Path:
+    path = folder / "gdpr-data.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("gdpr-data/tracking-prod-records-v2.csv", HEADER + ROWS)
+        file.writestr("gdpr-data/access_token.csv", "token\nsecret\n")
+    return path
+
+
+def test_a_tv_time_export_is_looked_into_and_imported(page: Page, house: Process, tmp_path: Path) -> None:
+    sign_in(page, house)
+    page.goto(house.url + "/history/import")
+    page.get_by_label("What it is").select_option("tvtime")
+    page.get_by_label("The file").set_input_files(export(tmp_path))
+    page.get_by_role("button", name="Look into it").click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("gdpr-data.zip")
+    expect(page.get_by_text("Watched from 2 Nov 2024 to 3 Nov 2024")).to_be_visible()
+    page.get_by_role("button", name="Import it").click()
+
+    jobs = page.get_by_role("region", name="Imports")
+    expect(jobs.get_by_text("done", exact=True)).to_be_visible()  # drawn again by itself
+    expect(jobs.get_by_text("2 new plays")).to_be_visible()
+    page.get_by_role("link", name="Shows").click()
+    page.get_by_role("link", name="Treason").click()
+    expect(page.get_by_text("2 of 2 watched")).to_be_visible()
+
+
+def test_a_play_is_given_another_time_and_removed(page: Page, house: Process, tmp_path: Path) -> None:
+    house.run("import", "tvtime", str(export(tmp_path)))
+    sign_in(page, house)
+    page.goto(house.url + "/history?text=Treason")
+    page.get_by_role("link", name="Treason S1 E5").click()
+
+    page.get_by_text("It was watched at another time").click()
+    page.get_by_label("Watched at").fill("2024-10-01T20:30:00")
+    page.get_by_role("button", name="Change the time").click()
+    expect(page.get_by_text("1 Oct 2024, 20:30:00").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Changed by hand")).to_be_visible()
+
+    page.get_by_text("It was never watched").click()
+    page.get_by_role("button", name="Remove this play").click()
+    expect(page.get_by_text("so that no import and no catch-up brings it again")).to_be_visible()
+    page.goto(house.url + "/history")
+    expect(page.get_by_role("link", name="Treason S1 E5")).to_have_count(0)
+    expect(page.get_by_role("link", name="Treason S1 E6")).to_have_count(1)
