@@ -71,6 +71,11 @@ class Ids:
         mine, theirs = self.known(), other.known()
         return any(mine[name] != theirs[name] for name in mine.keys() & theirs.keys())
 
+    def agrees(self, other: Ids) -> bool:
+        """Whether a namespace known to both holds the same id."""
+        mine, theirs = self.known(), other.known()
+        return any(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
+
     @classmethod
     def from_json(cls, known: Mapping[str, Any] | None) -> Ids:
         return cls(**{name: value for name, value in (known or {}).items() if name in ID_NAMES})

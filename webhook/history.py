@@ -27,7 +27,7 @@ from webhook.play import (
     same_item,
     same_viewing,
 )
-from webhook.tables import Utc, follow, play, play_key, tick
+from webhook.tables import Utc, edit, follow, play, play_key, tick
 from webhook.trackers import Held
 
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
@@ -58,8 +58,8 @@ def record(
     connection: Connection, person_id: int, event: Event, source: str
 ) -> tuple[Change | None, int | None]:
     """What a record of the past adds: nothing where the play is known, its mark where that is missing."""
-    play_id, known = recorded(connection, person_id, event) or (None, None)
-    if known is not None and (known.watched_at is not None or event.action is not Action.WATCHED):
+    play_id, known, settled = recorded(connection, person_id, event) or (None, None, False)
+    if settled or (known is not None and event.action is not Action.WATCHED):
         return None, play_id
     values = replace(known, item=richer(known.item, event.item)) if known else opened(None, event, source)
     marked = replace(
@@ -74,17 +74,61 @@ def record(
     return Change(play=marked, anew=known is None, finished=True), made
 
 
-def recorded(connection: Connection, person_id: int, event: Event) -> tuple[int, Play] | None:
-    """The play that a record of the past speaks of, removed ones included, or None."""
+def recorded(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
+    """The play that a record of the past speaks of, and whether there is nothing to add to it, or None.
+
+    What a person removed is still known, and what they changed also as it was.
+    """
     known = keys(event.item, event.server, event.item_key)
     if not known:
         return None
     wanted = {"person": person_id, "keys": list(known)}
-    for row in connection.execute(OF_ITEM, wanted):
-        found = from_row(row)
-        if same_item(found.item, event.item) and same_viewing(found, event.at):
-            return row.id, found
-    return None
+    found = [
+        (row.id, from_row(row), row.watched_at is not None or row.removed_at is not None)
+        for row in connection.execute(OF_ITEM, wanted)
+    ]
+    found += [(play_id, before, True) for play_id, before in before_edits(connection, person_id)
+              if not set(known).isdisjoint(keys(before.item))]  # fmt: skip
+    same = [
+        entry for entry in found
+        if same_item(entry[1].item, event.item) and same_viewing(entry[1], event.at)
+    ]  # fmt: skip
+    return min(same, key=lambda entry: apart(entry[1], event.at), default=None)
+
+
+def apart(known: Play, at: datetime) -> tuple[bool, timedelta, bool]:
+    """By how much a play lies beside a time, for the nearest of several; what was only ticked comes last."""
+    latest = max(known.last_at, known.watched_at or known.last_at)
+    outside = max(known.started_at - at, at - latest, timedelta(0))
+    return known.dated is Dated.TICKED, outside, known.watched_at is None
+
+
+def before_edits(connection: Connection, person_id: int) -> list[tuple[int, Play]]:
+    """The person's plays as they were before they were given another date or item by hand."""
+    return [
+        (row.id, as_before(from_row(row), row.before))
+        for row in connection.execute(EDITED, {"person": person_id})
+    ]
+
+
+def as_before(current: Play, before: Mapping[str, Any]) -> Play:
+    watched_at = from_stamp(before["watched_at"])
+    started_at = from_stamp(before["started_at"]) or current.started_at
+    return replace(
+        current, item=item_from_json(before["item"]), dated=Dated(before["dated"]), watched_at=watched_at,
+        started_at=started_at, last_at=watched_at or started_at,
+    )  # fmt: skip
+
+
+def from_stamp(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
+
+
+def others(connection: Connection, person_id: int, play_id: int, now: datetime) -> list[dict[str, Any]]:
+    """The person's other plays of the same item, the newest first."""
+    mine = connection.execute(KEYS, {"person": person_id, "play": play_id}).scalars().all()
+    rows = connection.execute(OF_ITEM.limit(NEAREST), {"person": person_id, "keys": list(mine)})
+    return [described(row, now) for row in rows if row.id != play_id and row.removed_at is None]
 
 
 # Built once: putting a statement together costs more than running it.
@@ -97,6 +141,12 @@ FIND = (
     .where(play.c.id.in_(KNOWN), play.c.removed_at.is_(None))
     .order_by(play.c.started_at.desc(), play.c.id.desc())
     .limit(NEAREST)
+)
+EDITED = (
+    select(play, edit.c.before)
+    .join(edit, edit.c.play_id == play.c.id)
+    .where(play.c.person_id == bindparam("person"), edit.c.what.in_(("redated", "corrected")))
+    .order_by(edit.c.id)
 )
 EARLIER = (
     select(play.c.id)
@@ -127,7 +177,9 @@ def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Pla
 
 
 def by_id(connection: Connection, play_id: int) -> Play | None:
-    row = connection.execute(select(play).where(play.c.id == play_id)).first()
+    """The play; None where there is none, or it was removed."""
+    here = (play.c.id == play_id, play.c.removed_at.is_(None))
+    row = connection.execute(select(play).where(*here)).first()
     return from_row(row) if row else None
 
 

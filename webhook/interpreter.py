@@ -151,7 +151,8 @@ class Interpreter:
         bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
         whose = people.whose(connection, row.source, read[0], bound, row.received_at)
         if whose.person_id is None:
-            return Verdict("unclaimed", whose.how, [meant(event) for event in read], whose.identity_id)
+            state = "ignored" if whose.ignored else "unclaimed"
+            return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
         events: list[dict[str, Any]] = []
         for person_id in viewers(read[0], whose.person_id, household.rules(connection)):
             owner = connection.execute(OWNER, {"person": person_id}).one_or_none()
@@ -203,7 +204,7 @@ class Interpreter:
 
     def again(self, hearing: Hearing, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = history.by_id(hearing.connection, play_id)
+        current = history.by_id(hearing.connection, play_id)  # None where a person removed it
         if current is not None and current.watched_at is not None and current.watched_at == event.at:
             change = Change(play=current, finished=True)
             tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
@@ -283,9 +284,7 @@ def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | N
 
 def undoing(hearing: Hearing, telling: Telling, play_id: int) -> tuple[str | None, dict[str, Any]]:
     """Why taking back a mark need not be told (it has not gone out), or the handle of what is to be undone."""
-    mark = and_(
-        delivery.c.account_id == telling.account_id, delivery.c.play_id == play_id, delivery.c.mark.is_(True)
-    )
+    mark = and_(delivery.c.account_id == telling.account_id, delivery.c.key == f"watched:{play_id}")
     row = hearing.connection.execute(select(delivery).where(mark)).first()
     if row is not None and (row.state == "done" or row.claimed or row.unsure):
         return None, {"remote_id": row.remote_id, "undoes": row.id}

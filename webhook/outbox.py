@@ -247,7 +247,11 @@ def claim_one(connection: Connection, claiming: Claiming) -> list[Lane]:
 
 def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Claiming) -> Lane | None:
     """The lane with what is first in it; None, and released, where nothing is due."""
-    heads = first(connection, row.id, claiming.now, claiming.batch[row.tracker])
+    batch = claiming.batch[row.tracker]
+    heads = first(connection, row.id, claiming.now, batch)
+    if undoings(heads):
+        put_behind_marks(connection, heads)
+        heads = first(connection, row.id, claiming.now, batch)
     if not heads:
         release(connection, row.id, claiming.now)
         return None
@@ -278,6 +282,26 @@ def first(connection: Connection, account_id: int, now: datetime, batch: Batch) 
     wanted = {"account": account_id, "now": now, "cutoff": now - LIVE}
     fresh = list(connection.execute(FRESH, {**wanted, "count": batch.fresh}))
     return fresh or list(connection.execute(LATE, {**wanted, "count": batch.late}))
+
+
+def undoings(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Those that undo a mark which had not gone out when they were put."""
+    return [row for row in rows if row.details.get("undoes") and not row.details.get("remote_id")]
+
+
+def put_behind_marks(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    """What undoes a mark that is put off, and what is to be told of its play after that, waits for the mark."""
+    for row in undoings(rows):
+        of = and_(delivery.c.id == row.details["undoes"], delivery.c.state == "waiting")
+        due = connection.execute(select(delivery.c.due_at).where(of)).scalar()
+        if due is not None:
+            behind = and_(
+                delivery.c.account_id == row.account_id,
+                delivery.c.play_id == row.play_id,
+                delivery.c.state == "waiting",
+                delivery.c.id >= row.id,
+            )
+            connection.execute(update(delivery).where(behind).values(due_at=due))
 
 
 NEXT = select(func.min(delivery.c.due_at)).where(
@@ -509,13 +533,14 @@ def release_key(connection: Connection, delivery_id: int, edit_id: int) -> None:
 
 
 def withdraw(connection: Connection, job_id: int, now: datetime) -> int:
-    """Take back what a job has put and nobody has claimed; how many that were."""
+    """Take back what a job has put and nobody has claimed, so that another may put it; how many that were."""
     mine = and_(
         delivery.c.job_id == job_id,
         delivery.c.state.in_(("waiting", "parked", "unmatched")),
         delivery.c.claimed.is_(False),
     )
     values = {"state": "superseded", "reason": "its backfill was cancelled", "settled_at": now}
+    values["key"] = delivery.c.key.concat(f":before-cancel-{job_id}")
     return connection.execute(update(delivery).where(mine).values(values)).rowcount
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from webhook.event import Action, Episode, Event, Item, Kind, Movie, Season, Show, Track
+from webhook.event import Action, Episode, Event, Ids, Item, Kind, Movie, Season, Show, Track
 
 CARRIED_ON = timedelta(days=14)
 """How long an unfinished viewing may rest and still be carried on as the same play."""
@@ -403,4 +403,8 @@ def same_item(one: Item, other: Item) -> bool:
         numbered = None not in (one.number, other.number, one.season, other.season)
         if numbered:
             return False
-    return not one.ids.contradicts(other.ids)
+    if one.ids.contradicts(other.ids):
+        return False
+    # A remake has its namesake's title and numbers; where the episode's own ids agree, it is that one.
+    here, there = (item.show_ids if isinstance(item, Episode) else Ids() for item in (one, other))
+    return one.ids.agrees(other.ids) or not here.contradicts(there)

@@ -11,22 +11,23 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from webhook import clock, history, jobs, outbox
 from webhook.credentials import Credentials
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event
 from webhook.outbox import Putting
-from webhook.outcome import Park, Snooze, Undelivered
-from webhook.play import Dated, Play, keys, same_viewing
+from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered
+from webhook.play import Dated, Play, keys, same_item, same_viewing
 from webhook.rules import AccountRules, stopped_by
+from webhook.settings import SettingsError
 from webhook.tables import account, delivery, from_ms, job, play, to_ms
-from webhook.trackers import Holds, Tracker
+from webhook.trackers import Held, Holds, Tracker
 
 log = structlog.get_logger()
 
@@ -35,6 +36,7 @@ AHEAD = 200
 
 PART = 500
 PAUSE = 1.0
+AGAIN = timedelta(seconds=30)
 SHOWN = 50
 
 
@@ -46,13 +48,23 @@ class NoBackfill(Exception):
 class Holding:
     """What an account holds, found by what its items are known by."""
 
-    times: dict[str, list[datetime | None]] = field(default_factory=lambda: defaultdict(list))
+    viewings: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
     count: int = 0
+
+    def add(self, held: Held) -> None:
+        self.count += 1
+        for key in keys(held.item):
+            self.viewings[key].append(held)
 
     def holds(self, current: Play) -> bool:
         """Whether the account has this viewing, under whatever of its ids and with about its date."""
         at = current.watched_at or current.last_at
-        there = [held for key in keys(current.item) for held in self.times.get(key, ())]
+        there = [
+            held.at
+            for key in keys(current.item)
+            for held in self.viewings.get(key, ())
+            if same_item(current.item, held.item)
+        ]
         if current.dated is Dated.TICKED:
             return bool(there)
         return any(held is None or same_viewing(current, held) for held in there) or at in there
@@ -65,9 +77,7 @@ async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> H
     if tracker.sign_in != "none" and not access.tokens:
         raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
     async for held in cast(Holds, tracker).held(access):
-        found.count += 1
-        for key in keys(held.item):
-            found.times[key].append(held.at)
+        found.add(held)
     return found
 
 
@@ -86,7 +96,17 @@ class Place:
         return cls(from_ms(given[0]), given[1]) if given else None
 
 
-def watched(connection: Connection, tracker: Tracker, person_id: int, after: Place | None) -> list[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The plays of one round, by their ids: what is imported meanwhile has a round of its own after it."""
+
+    above: int = 0
+    top: int | None = None
+
+
+def watched(
+    connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
+) -> list[Row[Any]]:
     """The next of the person's watched plays that the tracker takes, the oldest first."""
     wanted = select(play).where(
         play.c.person_id == person_id,
@@ -95,10 +115,22 @@ def watched(connection: Connection, tracker: Tracker, person_id: int, after: Pla
         play.c.removed_at.is_(None),
         play.c.kind.in_([kind.value for kind in tracker.kinds]),
     )
+    if span.top is not None:
+        wanted = wanted.where(play.c.id <= span.top)
+    if span.above:
+        wanted = wanted.where(play.c.id > span.above, play.c.job_id.is_not(None))
     if after is not None:
         later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
         wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
     return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(PART)))
+
+
+def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
+    """The person's last play, or the last one imported above that id; 0 where there is none."""
+    wanted = select(func.max(play.c.id)).where(play.c.person_id == person_id)
+    if above is not None:
+        wanted = wanted.where(play.c.id > above, play.c.job_id.is_not(None))
+    return connection.execute(wanted).scalar() or 0
 
 
 def told(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
@@ -197,7 +229,7 @@ def look(
     connection: Connection, of: Row[Any], tracker: Tracker, held: Holding, after: Place | None
 ) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
     counts = Counts()
-    rows = watched(connection, tracker, of.person_id, after)
+    rows = watched(connection, tracker, of.person_id, after, Span())
     missing = list(lacking(connection, of, held, rows, counts))
     return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
 
@@ -264,27 +296,33 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
             jobs.finish(connection, row.id, now)
             return "ended"
     elif room > 0:
-        cursor = fill(connection, feeding, row, Place.from_json(cursor.get("after")), counts, room)
+        cursor = fill(connection, feeding, row, counts, room)
     jobs.step(connection, row.id, cursor, {**counts.shown(), **outbox.of_job(connection, row.id)}, now)
     return "full" if cursor.get("whole") or room <= 0 else "more"
 
 
 def fill(
-    connection: Connection, feeding: Feeding, row: Row[Any], after: Place | None, counts: Counts, room: int
+    connection: Connection, feeding: Feeding, row: Row[Any], counts: Counts, room: int
 ) -> dict[str, Any]:
     """Put up to so many deliveries; how far the history was gone through."""
     of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
-    rows = watched(connection, feeding.tracker, of.person_id, after)
+    cursor = row.cursor or {"top": newest(connection, of.person_id)}
+    after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
+    rows = watched(connection, feeding.tracker, of.person_id, after, span)
     action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
-    missing = lacking(connection, of, feeding.held, rows, counts)
-    for gone, (played, current) in enumerate(missing, 1):
+    last = rows[-1] if rows else None
+    for gone, (played, current) in enumerate(lacking(connection, of, feeding.held, rows, counts), 1):
         outbox.put(connection, putting(connection, of, played, current, action, row.id), clock.now())
         if gone >= room:
-            return {"after": Place(played.watched_at, played.id).to_json(), "counts": counts.shown()}
-    if not rows:
-        last = None if after is None else after.to_json()
-        return {"after": last, "counts": counts.shown(), "whole": True}
-    return {"after": Place(rows[-1].watched_at, rows[-1].id).to_json(), "counts": counts.shown()}
+            last = played
+            break
+    if last is not None:
+        after = Place(last.watched_at, last.id)
+        return {**cursor, "after": after.to_json(), "counts": counts.shown()}
+    more = newest(connection, of.person_id, above=span.top)
+    if more:
+        return {"above": span.top, "top": more, "counts": counts.shown()}
+    return {**cursor, "counts": counts.shown(), "whole": True}
 
 
 def putting(
@@ -318,6 +356,7 @@ class Backfills:
         self.credentials = credentials
         self.told = told
         self.held: dict[int, Holding] = {}
+        self.rests: dict[int, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         never = asyncio.Event()
@@ -334,7 +373,9 @@ class Backfills:
         """One step of each backfill; whether any has more to put at once."""
         rows = await self.database.read(under_way)
         self.held = {job_id: held for job_id, held in self.held.items() if job_id in {row.id for row in rows}}
-        states = [await self.step(row) for row in rows if row.what in self.trackers]
+        now = clock.now()
+        due = [row for row in rows if row.what in self.trackers and self.rests.get(row.id, now) <= now]
+        states = [await self.step(row) for row in due]
         return "more" in states
 
     async def step(self, row: Row[Any]) -> str:
@@ -345,16 +386,19 @@ class Backfills:
                     lambda connection: backfillable(connection, tracker, row.account_id)
                 )
                 self.held[row.id] = await holding(tracker, self.credentials, of)
-        except (Undelivered, NoBackfill) as error:
+        except (Undelivered, NoBackfill, SettingsError) as error:
             return await self.broken(row, error)
         state = await self.database.write(feed, Feeding(row.id, tracker, self.held[row.id]))
         self.told.set()
         return state
 
     async def broken(self, row: Row[Any], error: Exception) -> str:
-        """What cannot be read now is read later; what a person must mend ends the backfill."""
+        """What cannot be read now is read later; what a person must mend ends a backfill that has not begun."""
         log.warning("A backfill could not read what the account holds.", job=row.id, why=str(error))
-        fatal = isinstance(error, NoBackfill) or (isinstance(error, Snooze) and error.park is not None)
+        after = error.after if isinstance(error, Retry | Snooze) else None
+        self.rests[row.id] = clock.now() + (AGAIN if after is None else max(after, AGAIN))
+        mendable = isinstance(error, Snooze) and error.park is not None and row.cursor is None
+        fatal = isinstance(error, NoBackfill | SettingsError | Dead) or mendable
         await self.database.write(note_trouble, (row.id, str(error), fatal))
         return "waits"
 

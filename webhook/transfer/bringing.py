@@ -2,7 +2,7 @@
 
 A viewing is known already when the history holds it under the file's own key, or holds the same item
 viewed at that time, whoever reported it. What is known is left as it is; a play that was left
-unfinished gets the mark that the file has for it.
+unfinished gets the mark that the file has for it, and one that was only ticked gets its date.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from operator import attrgetter
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, insert, select
 
-from webhook import library, matches
+from webhook import history, library, matches
 from webhook.db import driver, fresh_ids
 from webhook.event import Episode, Item, Track, item_to_json
-from webhook.history import FIELDS, from_row, richer
+from webhook.history import FIELDS, from_row
 from webhook.play import Dated, Play, State, keys, same_item, same_viewing
-from webhook.tables import play, play_key, to_ms, unresolved
+from webhook.tables import Utc, edit, json_rows, play, play_key, to_ms, unresolved
 from webhook.transfer.entries import FOLLOWING, Kept, Relation, Viewing
 from webhook.transfer.resolving import question
 
@@ -50,22 +50,41 @@ class Counts:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Known:
-    """A play that a viewing may turn out to be; `id` is None while it is brought in by this file itself."""
+    """A play that a viewing may turn out to be.
+
+    `id` is None while it is brought in by this file itself, `place` is where it then stands in its part.
+    A settled one is left as it is: it was removed, or is what a play was before a person changed it.
+    """
 
     play: Play
     foreign_key: str | None
     id: int | None = None
+    place: int | None = None
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of the history: of all that a preview has seen, else of one part."""
+
+    by_key: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
+    plays: dict[int, Known] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    foreign_keys: set[str] = field(default_factory=set)
+    kept: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Part:
-    """What is found out about one part of a file: what is new, and what makes an unfinished play watched."""
+    """What is found out about one part of a file: what is new, and which plays it makes watched or dates."""
 
     new: list[tuple[Viewing, tuple[str, ...]]] = field(default_factory=list)
-    marks: list[tuple[int, Play]] = field(default_factory=list)
+    fresh: list[Known] = field(default_factory=list)
+    marks: dict[int, Play] = field(default_factory=dict)
     known: int = 0
+    completed: int = 0
 
 
 def bring(
@@ -76,50 +95,67 @@ def bring(
     job_id: int | None = None,
 ) -> Counts:
     """Bring a part of a file in; what became of it."""
-    part = sorted_out(connection, person_id, [entry for entry in entries if isinstance(entry, Viewing)])
+    viewings = [entry for entry in entries if isinstance(entry, Viewing)]
+    part = sorted_out(connection, person_id, viewings, Memory())
     add(connection, person_id, part.new, job_id)
-    for play_id, marked in part.marks:
-        values = {"watched_at": marked.watched_at, "dated": marked.dated.value, "state": marked.state.value}
-        connection.execute(update(play).where(play.c.id == play_id).values(values))
+    for play_id, marked in part.marks.items():
+        history.save(connection, person_id, marked, play_id)
+        history.remember(connection, person_id, play_id, found_by(marked.item))
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
     kept = [keep(connection, person_id, entry, now) for entry in entries if isinstance(entry, Kept)]
-    return Counts(len(part.new), part.known, len(part.marks), sum(kept), 0, nameless)
+    return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
 
 
-def rehearse(connection: Connection, person_id: int, entries: Sequence[Viewing | Kept]) -> Counts:
-    """What `bring` would come to; nothing is written."""
+def rehearse(
+    connection: Connection, person_id: int, entries: Sequence[Viewing | Kept], memory: Memory
+) -> Counts:
+    """What `bring` would come to after the parts before, which are in the memory; nothing is written."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
-    part = sorted_out(connection, person_id, viewings)
+    part = sorted_out(connection, person_id, viewings, memory)
     nameless = sum(1 for viewing, _ in part.new if not identified(viewing.play.item))
-    return Counts(len(part.new), part.known, len(part.marks), len(entries) - len(viewings), 0, nameless)
+    kept = sum(
+        would_keep(connection, person_id, entry, memory) for entry in entries if isinstance(entry, Kept)
+    )
+    return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
 
 
 # --- what is known already
 
 
-def sorted_out(connection: Connection, person_id: int, viewings: Sequence[Viewing]) -> Part:
+def sorted_out(connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory) -> Part:
     part = Part()
-    by_key = nearby(connection, person_id, viewings)
-    there = foreign_keys(connection, person_id, viewings)
-    for viewing in viewings:
-        known_by = found_by(viewing.play.item)
-        if viewing.foreign_key is not None and viewing.foreign_key in there:
+    unlisted = not_listed(connection, person_id, viewings, memory)
+    part.known = len(viewings) - len(unlisted)
+    choices = matches.every(connection)
+    named = [chosen(viewing, choices) for viewing in unlisted]
+    keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
+    recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory)
+    for viewing, known_by in keyed:
+        if viewing.foreign_key in memory.foreign_keys:
             part.known += 1
             continue
-        if viewing.foreign_key is not None:
-            there.add(viewing.foreign_key)
-        same = next((one for key in known_by for one in by_key[key] if is_it(one, viewing)), None)
+        same = nearest(viewing, known_by, memory)
         if same is None:
+            fresh = Known(viewing.play, viewing.foreign_key, place=len(part.new))
             part.new.append((viewing, known_by))
-            fresh = Known(viewing.play, viewing.foreign_key)
+            part.fresh.append(fresh)
+            if viewing.foreign_key is not None:
+                memory.foreign_keys.add(viewing.foreign_key)
             for key in known_by:
-                by_key[key].append(fresh)
-        elif same.id is not None and same.play.watched_at is None and viewing.play.watched_at is not None:
-            same.play = marked_by(same.play, viewing.play)
-            part.marks.append((same.id, same.play))
+                memory.by_key[key].append(fresh)
         else:
-            part.known += 1
+            told_again(part, same, viewing)
+    for fresh in part.fresh:
+        fresh.place = None
     return part
+
+
+def chosen(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
+    """The viewing of what a person has said that an item without ids is."""
+    item = viewing.play.item
+    if not choices or identified(item):
+        return viewing
+    return replace(viewing, play=replace(viewing.play, item=matches.applied(item, choices)))
 
 
 def found_by(item: Item) -> tuple[str, ...]:
@@ -127,55 +163,118 @@ def found_by(item: Item) -> tuple[str, ...]:
     return keys(item) or matches.keys(item)
 
 
-def marked_by(unfinished: Play, told: Play) -> Play:
+def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known | None:
+    """Of the plays that may be the viewing the nearest in time."""
+    at = viewing.play.watched_at or viewing.play.last_at
+    found = [one for key in known_by for one in memory.by_key.get(key, ()) if is_it(one, viewing)]
+    return min(found, key=lambda one: history.apart(one.play, at), default=None)
+
+
+def told_again(part: Part, same: Known, viewing: Viewing) -> None:
+    """What a viewing adds to a play that is known: the mark, or the date where it was only ticked."""
+    told, marks = viewing.play, same.play.watched_at is None
+    dates = same.play.dated is Dated.TICKED and told.dated is not Dated.TICKED
+    if same.settled or told.watched_at is None or not (marks or dates):
+        part.known += 1
+        return
+    same.play = marked_by(same.play, told)
+    part.completed += marks
+    part.known += not marks
+    if same.id is not None:
+        part.marks[same.id] = same.play
+    elif same.place is not None:
+        first, known_by = part.new[same.place]
+        part.new[same.place] = (replace(first, play=same.play), known_by)
+
+
+def marked_by(known: Play, told: Play) -> Play:
+    """The play with the mark and the date that it is told with."""
+    of = known if known.watched_at is None else told
     return replace(
-        unfinished, state=State.STOPPED, watched_at=told.watched_at, dated=told.dated,
-        item=richer(unfinished.item, told.item),
+        known, state=State.STOPPED, started_at=of.started_at, last_at=of.last_at, watched_at=told.watched_at,
+        dated=told.dated, item=history.richer(told.item, known.item),
     )  # fmt: skip
 
 
 def is_it(known: Known, viewing: Viewing) -> bool:
     """Whether this play is the viewing. One service lists each viewing once, so its own rows differ in time."""
     told = viewing.play
-    if not same_item(known.play.item, told.item):
-        return False
     at = told.watched_at or told.last_at
-    if viewing.verbatim or known.play.source == told.source:
+    if viewing.verbatim or listed_together(known, viewing):
         both_listed = None not in (known.foreign_key, viewing.foreign_key) and told.dated is Dated.DAY
-        return not both_listed and abs(at - (known.play.watched_at or known.play.last_at)) <= SAME_ROW
-    return same_viewing(known.play, at, told.dated)
+        same = not both_listed and abs(at - (known.play.watched_at or known.play.last_at)) <= SAME_ROW
+    else:
+        same = same_viewing(known.play, at, told.dated)
+    return same and same_item(known.play.item, told.item)
 
 
-def nearby(connection: Connection, person_id: int, viewings: Sequence[Viewing]) -> dict[str, list[Known]]:
-    """The plays that share a key with one of the viewings, by key."""
-    wanted = {key for viewing in viewings for key in found_by(viewing.play.item)}
-    found: dict[str, list[Known]] = defaultdict(list)
-    plays: dict[int, Known] = {}
-    for some in parts(sorted(wanted)):
-        for row in connection.execute(NEARBY, {"person": person_id, "keys": some}):
-            if row.id not in plays:
-                plays[row.id] = Known(from_row(row), row.foreign_key, row.id)
-            found[row.key].append(plays[row.id])
-    return found
+def listed_together(known: Known, viewing: Viewing) -> bool:
+    """Whether both are rows of one service's list.
+
+    What its webhook reported has no key of the list, and what it keeps no date for has no time to differ in.
+    """
+    if known.play.source != viewing.play.source:
+        return False
+    if viewing.foreign_key is None:
+        return viewing.play.dated is not Dated.TICKED
+    return known.foreign_key is not None
 
 
-NEARBY = (
-    select(play_key.c.key, play)
-    .join(play, play.c.id == play_key.c.play_id)
-    .where(play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True)))
-    .order_by(play.c.started_at.desc())
+def not_listed(
+    connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory
+) -> list[Viewing]:
+    """The viewings whose row of the file is not in the history already."""
+    wanted = {viewing.foreign_key for viewing in viewings if viewing.foreign_key is not None}
+    if unasked := wanted - memory.foreign_keys:
+        there = connection.execute(THERE, {"person": person_id, "values": in_json(unasked)})
+        memory.foreign_keys.update(there.scalars())
+    return [viewing for viewing in viewings if viewing.foreign_key not in memory.foreign_keys]
+
+
+def recall(connection: Connection, person_id: int, known_by: set[str], memory: Memory) -> None:
+    """Remember the plays that are known by one of these keys, also as they were before a person changed them."""
+    unasked = known_by - memory.asked
+    if not unasked:
+        return
+    memory.asked |= unasked
+    by_play: dict[int, list[str]] = defaultdict(list)
+    for key, play_id in connection.execute(SHARING, {"person": person_id, "values": in_json(unasked)}):
+        by_play[play_id].append(key)
+    if missing := by_play.keys() - memory.plays.keys():
+        for one in connection.execute(PLAYS, {"values": in_json(missing)}):
+            settled = one.removed_at is not None
+            memory.plays[one.id] = Known(from_row(one), one.foreign_key, one.id, settled=settled)
+    for play_id, shared in by_play.items():
+        for key in shared:
+            memory.by_key[key].append(memory.plays[play_id])
+    for one in connection.execute(EDITED):
+        if one.person_id == person_id:
+            before = history.as_before(from_row(one), one.before)
+            was = Known(before, None, one.id, settled=True)
+            for key in unasked.intersection(found_by(before.item)):
+                memory.by_key[key].append(was)
+
+
+def in_json(values: Iterable[str | int]) -> str:
+    """Many values as one parameter: a statement with a parameter for each costs more than running it."""
+    return orjson.dumps(list(values)).decode()
+
+
+VALUES = json_rows(bindparam("values", type_=Text)).table_valued("value").c.value
+SHARING = select(play_key.c.key, play_key.c.play_id).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.key.in_(select(VALUES))
 )
+# Edits are few, a person's plays are many: asked by person, SQLite would go through the plays.
+EDITED = (
+    select(play, edit.c.before)
+    .join(edit, edit.c.play_id == play.c.id)
+    .where(edit.c.what.in_(("redated", "corrected")))
+    .order_by(edit.c.id)
+)
+PLAYS = select(play).where(play.c.id.in_(select(cast(VALUES, BigInteger))))
 THERE = select(play.c.foreign_key).where(
-    play.c.person_id == bindparam("person"), play.c.foreign_key.in_(bindparam("keys", expanding=True))
+    play.c.person_id == bindparam("person"), play.c.foreign_key.in_(select(VALUES))
 )
-
-
-def foreign_keys(connection: Connection, person_id: int, viewings: Sequence[Viewing]) -> set[str]:
-    wanted = sorted({viewing.foreign_key for viewing in viewings if viewing.foreign_key is not None})
-    found: set[str] = set()
-    for some in parts(wanted):
-        found.update(connection.execute(THERE, {"person": person_id, "keys": some}).scalars())
-    return found
 
 
 def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -205,17 +304,21 @@ def add(
 
 
 def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
+    """The play as both drivers take it, in the order of COLUMNS."""
     told = viewing.play
-    values = (plain(getattr(told, name)) for name in FIELDS)
+    values = list(FIELDS_OF(told))
+    for place in TIMES:
+        if (moment := values[place]) is not None:
+            values[place] = to_ms(moment)
+    for place in WORDS:
+        values[place] = values[place].value
     item = orjson.dumps(item_to_json(told.item)).decode()
     return (made, person_id, told.item.kind.value, *values, item, viewing.foreign_key, job_id)
 
 
-def plain(value: Any) -> Any:
-    """A value as both drivers take it."""
-    if isinstance(value, datetime):
-        return to_ms(value)
-    return value.value if isinstance(value, State | Dated) else value
+FIELDS_OF = attrgetter(*FIELDS)
+TIMES = tuple(place for place, name in enumerate(FIELDS) if isinstance(play.c[name].type, Utc))
+WORDS = tuple(place for place, name in enumerate(FIELDS) if name in ("state", "dated"))
 
 
 def many(
@@ -238,7 +341,7 @@ def identified(item: Item) -> bool:
     """Whether the item has an id by which a tracker or a lookup knows it."""
     if isinstance(item, Track):
         return True  # music is told by its names
-    return bool(item.ids.known()) or (isinstance(item, Episode) and bool(item.show_ids.known()))
+    return bool(item.ids) or (isinstance(item, Episode) and bool(item.show_ids))
 
 
 def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
@@ -272,6 +375,18 @@ def keep(connection: Connection, person_id: int, entry: Kept, now: datetime) -> 
     if entry.relation is Relation.FOLLOW:
         return library.follow_show(connection, person_id, entry.item, at, entry.state or FOLLOWING)
     return library.put(connection, person_id, entry.relation.value, entry.item, at, entry.value)
+
+
+def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memory) -> bool:
+    """Whether `keep` would be news after the entries before."""
+    news, key = library.is_news(
+        connection, person_id, entry.relation.value, entry.item, entry.at, entry.value, entry.state
+    )
+    one = (entry.relation.value, key)
+    if one in memory.kept:
+        return False
+    memory.kept.add(one)
+    return news
 
 
 def described(counts: Mapping[str, int]) -> str:

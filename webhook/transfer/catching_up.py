@@ -69,7 +69,8 @@ async def catch_up(database: Database, server: Server) -> Report:
     part: list[Found] = []
     try:
         async for found in server.played(mark.since):
-            latest = max(latest, found.event.at)
+            # A server whose clock is ahead must not keep what comes after from being asked for.
+            latest = max(latest, min(found.event.at, clock.now()))
             if found.key not in mark.seen:
                 part.append(found)
             if len(part) >= PART:
@@ -123,13 +124,13 @@ def store_one(connection: Connection, storing: Storing) -> int:
 
 
 def known_already(connection: Connection, source: str, found: Found) -> bool:
-    """Whether somebody's history has this viewing as watched."""
+    """Whether the history of everybody whom it is of has this viewing, as watched or as removed."""
     claimer = people.claimer(connection, source, found.event)
     if claimer is None:
         return False
     whose = viewers(found.event, claimer, household.rules(connection))
     rows = [history.recorded(connection, person_id, found.event) for person_id in whose]
-    return all(row is not None and row[1].watched_at is not None for row in rows)
+    return all(row is not None and row[2] for row in rows)
 
 
 # --- how far each server was read

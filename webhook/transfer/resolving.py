@@ -19,7 +19,7 @@ from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids, Item, item_from_json, item_to_json
 from webhook.identity import NO_LOOKUPS, Identity
-from webhook.outcome import Retry, Undelivered, Unmatched
+from webhook.outcome import Retry, Snooze, Undelivered, Unmatched
 from webhook.play import keys
 from webhook.tables import person, play, play_key, unresolved
 
@@ -88,7 +88,7 @@ def settle(connection: Connection, waiting: list[tuple[str, Item | Undelivered]]
 
 def put_off(connection: Connection, key: str, why: Undelivered, now: datetime) -> None:
     values: dict[str, Any] = {"reason": why.reason}
-    if isinstance(why, Retry):
+    if isinstance(why, Retry | Snooze):
         values["due_at"] = now + max(why.after or AGAIN, AGAIN)
     else:
         candidates = why.candidates if isinstance(why, Unmatched) else None
@@ -122,12 +122,13 @@ def taught(item: Item, found: Item) -> Item:
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
     """Every play that a question is about: of a show all its episodes."""
     kind, _, rest = key.partition(":title:")
-    mine: list[ColumnElement[bool]] = [play_key.c.person_id.in_(select(person.c.id))]  # the keys are sorted by person
+    # The keys are sorted by person.
+    mine: list[ColumnElement[bool]] = [play_key.c.person_id.in_(select(person.c.id))]
     if kind == "show":
         prefix = f"episode:title:{rest.removesuffix(':mapped')}:"
         mine.append(play_key.c.key.startswith(prefix, autoescape=True))
-        if connection.dialect.name == "sqlite":
-            mine += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + chr(ord(":") + 1)]
+        # What follows begins with a figure, which every order has before a letter: so the index finds it.
+        mine += [play_key.c.key >= prefix, play_key.c.key <= f"{prefix}z"]
     else:
         mine.append(play_key.c.key == key)
     found = select(play_key.c.play_id).where(*mine)
@@ -159,6 +160,15 @@ def choose(
         history.remember(connection, one.person_id, one.id, keys(item))
     connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return len(rows)
+
+
+def candidate(connection: Connection, key: str, number: int) -> tuple[Ids, str | None]:
+    """Ids and title of the candidate of this number, counted from one. Raises NoMatch."""
+    row = connection.execute(select(unresolved.c.candidates).where(unresolved.c.key == key)).first()
+    there = (row.candidates or []) if row else []
+    if not 1 <= number <= len(there):
+        raise matches.NoMatch(f"{key} has {len(there)} candidates, counted from 1.")
+    return Ids.from_json(there[number - 1].get("ids")), there[number - 1].get("title")
 
 
 # --- what waits

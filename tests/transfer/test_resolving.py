@@ -1,0 +1,234 @@
+"""What imports brought without an id: looked up once for all its plays, or put before a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event as happens
+from sqlalchemy import select, update
+
+from tests.identity.world import ANIME_LIST, Services, everything
+from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
+from webhook import anime, clock
+from webhook.db import Database
+from webhook.event import Episode, Ids, Item, Movie
+from webhook.identity import NO_LOOKUPS, Identity
+from webhook.matches import NoMatch
+from webhook.tables import unresolved
+from webhook.transfer import resolving
+from webhook.transfer.resolving import Resolver
+
+LANTERN = Episode(show="Lantern Street", season=1, number=3, year=1994)
+FILM = Movie(title="Harbour Lights", year=2016)
+TWINS = Movie(title="Burning Sea", year=2018)
+NOWHERE = Movie(title="A Reel That Nobody Has", year=1931)
+
+
+@pytest.fixture
+def home(database: Database) -> Home:
+    return Home(database)
+
+
+def looked_up(home: Home, *names: str, lookups: bool = True, before: Callable[[Services], Any] | None = None,
+              times: int = 1) -> int:  # fmt: skip
+    """Look up what is due, at these services; how many questions there were."""
+
+    async def run() -> int:
+        services = Services(everything())
+        if before is not None:
+            before(services)
+        given = services.lookups(*names) if lookups else []
+        resolver = Resolver(home.database, Identity(home.database, given, anime.read(ANIME_LIST)))
+        try:
+            return sum([await resolver.once() for _ in range(times)])
+        finally:
+            await services.http.aclose()
+
+    return asyncio.run(run())
+
+
+def bring(home: Home, *items: Item) -> None:
+    home.bring(*(seen(item, EVENING + count * 9 * HOUR) for count, item in enumerate(items)))
+
+
+def questions(home: Home) -> dict[str, Any]:
+    rows = home.database.ask(lambda connection: connection.execute(select(unresolved)).all())
+    return {row.key: row for row in rows}
+
+
+def items(home: Home) -> list[dict[str, Any]]:
+    return [row.item for row in home.plays()]
+
+
+def waiting(home: Home, person_id: int | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = home.database.ask(
+        lambda connection: resolving.waiting(connection, person_id)
+    )["items"]
+    return found
+
+
+def test_a_film_that_is_found_gets_its_ids(home: Home) -> None:
+    bring(home, FILM)
+
+    assert looked_up(home) == 1
+
+    (item,) = items(home)
+    assert item["ids"]["imdb"] == "tt0005001"
+    assert questions(home) == {}
+    by_id = replace(FILM, title=None, ids=Ids(imdb="tt0005001"))
+    assert home.bring(seen(by_id, EVENING, "simkl")).known == 1
+
+
+def test_a_show_is_asked_about_once_for_all_its_plays(home: Home) -> None:
+    parts = [replace(LANTERN, number=number) for number in (1, 2, 3)]
+    bring(home, *parts)
+    home.bring(seen(LANTERN, EVENING), whom=home.other)
+
+    assert looked_up(home, times=3) == 1
+
+    assert [item["show_ids"]["tvdb"] for item in items(home)] == [7000, 7000, 7000]
+    (other,) = home.plays(home.other)
+    assert other.item["show_ids"]["tvdb"] == 7000
+
+
+def test_a_show_whose_name_begins_alike_is_left_alone(home: Home) -> None:
+    bring(home, LANTERN, replace(LANTERN, show="Lantern Street Blues"))
+
+    looked_up(home)
+
+    by_show = {item["show"]: item["show_ids"] for item in items(home)}
+    assert by_show["Lantern Street"]["tvdb"] == 7000
+    assert by_show["Lantern Street Blues"] == {}
+
+
+def test_what_is_not_sure_waits_for_a_person_with_candidates(home: Home) -> None:
+    bring(home, TWINS, NOWHERE)
+
+    looked_up(home)
+
+    found = {entry["title"]: entry for entry in waiting(home)}
+    assert len(found["Burning Sea"]["candidates"]) > 1
+    assert found["A Reel That Nobody Has"]["candidates"] == []
+    assert found["Burning Sea"]["plays"] == 1
+    assert found["Burning Sea"]["reason"]
+    assert looked_up(home) == 0
+
+
+def test_only_what_is_of_one_s_own_plays_is_put_before_a_person(home: Home) -> None:
+    bring(home, NOWHERE)
+    looked_up(home)
+
+    assert len(waiting(home, home.me)) == 1
+    assert waiting(home, home.other) == []
+
+
+def test_without_lookups_it_says_so_and_is_looked_up_once_there_are_some(home: Home) -> None:
+    bring(home, FILM)
+
+    looked_up(home, lookups=False, times=3)
+    assert [entry["reason"] for entry in waiting(home)] == [NO_LOOKUPS]
+    assert looked_up(home, lookups=False) == 0
+
+    assert looked_up(home) == 1
+    assert items(home)[0]["ids"]["imdb"] == "tt0005001"
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "headers": {"retry-after": "60"}}])
+def test_a_lookup_that_cannot_answer_now_is_asked_later(home: Home, fault: dict[str, Any]) -> None:
+    def down(services: Services) -> None:
+        for fake in services.fakes.values():
+            fake.faults.add("/", times=-1, **fault)
+
+    bring(home, FILM)
+    looked_up(home, before=down)
+
+    (row,) = questions(home).values()
+    assert row.state == "waiting"
+    assert row.due_at > clock.now() + timedelta(minutes=30)
+    assert looked_up(home) == 0
+    later = update(unresolved).values(due_at=clock.now())
+    home.database.do(lambda connection: connection.execute(later))
+    looked_up(home)
+    assert items(home)[0]["ids"]["imdb"] == "tt0005001"
+
+
+# --- what a person chooses
+
+
+def choose(home: Home, key: str, ids: Ids, **more: Any) -> int:
+    return home.database.do(lambda connection: resolving.choose(connection, key, ids, clock.now(), **more))
+
+
+def test_a_choice_is_of_all_plays_of_the_show_with_its_season_offset(home: Home) -> None:
+    unknown = replace(LANTERN, show="An Unheard Of Serial")
+    bring(home, unknown, replace(unknown, number=4))
+    looked_up(home)
+
+    changed = choose(home, "show:title:anunheardofserial", Ids(tvdb=7000), season_offset=2)
+
+    assert changed == 2
+    assert {(item["season"], item["show_ids"]["tvdb"]) for item in items(home)} == {(3, 7000)}
+    assert waiting(home) == []
+
+
+def test_a_choice_is_remembered_for_the_next_import(home: Home) -> None:
+    unknown = replace(LANTERN, show="An Unheard Of Serial")
+    bring(home, unknown)
+    choose(home, "show:title:anunheardofserial", Ids(tvdb=7000), season_offset=2)
+
+    again = home.bring(seen(unknown, EVENING))
+    new = home.bring(seen(replace(unknown, number=9), EVENING))
+
+    assert (again.known, new.added, new.without_ids) == (1, 1, 0)
+    assert items(home)[1]["season"] == 3
+    assert questions(home) == {}
+
+
+def test_what_does_not_wait_cannot_be_chosen(home: Home) -> None:
+    with pytest.raises(NoMatch, match="Nothing waits"):
+        choose(home, "movie:title:x:", Ids(tmdb=1))
+
+
+# --- a history of any length
+
+
+def plan(home: Home, key: str) -> str:
+    """How the database goes about finding the plays of a question."""
+    statements: list[tuple[str, Any]] = []
+
+    def heard(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    engine = home.database.engine
+    happens.listen(engine, "before_cursor_execute", heard)
+    home.database.do(lambda connection: resolving.plays_of(connection, key))
+    happens.remove(engine, "before_cursor_execute", heard)
+    found = []
+    for statement, parameters in statements:
+        explain = "EXPLAIN QUERY PLAN " if home.database.sqlite else "EXPLAIN "
+        if not statement.lstrip().upper().startswith("SELECT"):
+            continue
+        rows = home.database.do(
+            lambda connection, told=(explain + statement, parameters): connection.exec_driver_sql(*told).all()  # type: ignore[misc]
+        )
+        found += [str(row) for row in rows]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("key", ["show:title:tidewater", "movie:title:harbourlights:2016"])
+def test_a_question_does_not_go_through_the_whole_history(database: Database, key: str) -> None:
+    home = Home(database)
+    many = [Movie(title=f"Film {number}", year=2000, ids=Ids(tmdb=number)) for number in range(3000)]
+    home.bring(*(seen(item, EVENING) for item in many))
+    if not database.sqlite:
+        database.do(lambda connection: connection.exec_driver_sql("ANALYZE play, play_key, person").close())
+
+    shown = plan(home, key)
+
+    assert "SCAN play" not in shown
+    assert "Seq Scan on play" not in shown, shown
