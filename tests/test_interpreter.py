@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from webhook import household, inbox, interpreter, outbox, people, sources, trace
+from webhook import edits, household, inbox, interpreter, outbox, people, sources, trace
 from webhook.accounts import add_named
 from webhook.db import Database
 from webhook.event import Action, Kind
@@ -563,6 +563,22 @@ def test_a_rating_is_its_givers_own(family: House) -> None:
 def test_a_household_rule_must_say_where_and_who(family: House, rule: dict[str, Any], why: str) -> None:
     with pytest.raises(people.Unknown, match=why):
         share(family, **rule)
+
+
+# --- a play that was removed by hand
+
+
+def test_what_follows_of_a_removed_play_is_of_it_and_a_new_viewing_is_a_new_play(house: House) -> None:
+    house.post("plex", plex("media.scrobble"))
+    can = {name: audience.can for name, audience in AUDIENCES.items()}
+    house.database.do(lambda connection: edits.remove(connection, 1, can, "me", NOW))
+
+    late = house.post("plex", plex("media.stop", viewOffset=3_500_000, duration=3_600_000), minutes=3)
+    again = house.post("plex", plex("media.scrobble"), minutes=60 * 24)
+
+    assert [event["play"] for event in late["events"]] == [1]
+    assert [event["play"] for event in again["events"]] == [2]
+    assert house.deliveries("trakt") == [("stop", True)]
 
 
 # --- a clock that is set back

@@ -20,6 +20,7 @@ from webhook.play import (
     Play,
     State,
     advance,
+    begins_anew,
     closed,
     keys,
     opened,
@@ -44,6 +45,8 @@ def apply(
     if event.recorded:
         return record(connection, person_id, event, source)
     before_id, before = find(connection, person_id, event) or (None, None)
+    if before_id is not None and before is None:
+        return None, before_id
     change = advance(before, event, mark, source)
     if change is None:
         return None, before_id
@@ -138,7 +141,7 @@ KNOWN = select(play_key.c.play_id).where(
 OF_ITEM = select(play).where(play.c.id.in_(KNOWN)).order_by(play.c.started_at.desc(), play.c.id.desc())
 FIND = (
     select(play)
-    .where(play.c.id.in_(KNOWN), play.c.removed_at.is_(None))
+    .where(play.c.id.in_(KNOWN))
     .order_by(play.c.started_at.desc(), play.c.id.desc())
     .limit(NEAREST)
 )
@@ -165,14 +168,19 @@ KEYS = select(play_key.c.key).where(
 ADD_PLAY, ADD_KEYS = insert(play), insert(play_key)
 
 
-def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Play] | None:
-    """The person's latest play of this item, or None."""
+def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Play | None] | None:
+    """The person's latest play of this item, or None; no play with its id where it was removed by hand."""
     known = keys(event.item, event.server, event.item_key)
     if not known:
         return None
     for row in connection.execute(FIND, {"person": person_id, "keys": list(known)}):
-        if same_item(from_row(row).item, event.item):
-            return row.id, from_row(row)
+        found = from_row(row)
+        if not same_item(found.item, event.item):
+            continue
+        if row.removed_at is None:
+            return row.id, found
+        if not begins_anew(found, event):
+            return row.id, None  # what follows of it is of it
     return None
 
 

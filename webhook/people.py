@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from webhook.db import fresh_ids
 from webhook.event import Action, Event
-from webhook.tables import identity, person, token, webhook
+from webhook.tables import identity, note, person, token, webhook
 
 FIRST = "me"
+HERE = ("tvtime", "videoscrobbler")
+"""The APIs here, where whoever signs in claims their own name."""
+
 PLAYING = frozenset(
     {
         Action.START,
@@ -29,6 +48,10 @@ PLAYING = frozenset(
 )
 
 
+IGNORED = "nobody tracks this user"
+"""Why a webhook of an identity that is ignored comes to nothing."""
+
+
 class Unknown(Exception):
     """There is no such person, identity or token; the message says what there is."""
 
@@ -38,15 +61,50 @@ class Unknown(Exception):
 
 def add(connection: Connection, name: str, now: datetime, *, owner: bool = False) -> int:
     """A new person's id; raises Unknown when the name is taken or empty."""
+    name = fit(connection, name)
+    (made,) = fresh_ids(connection, person, 1)
+    values = {"id": made, "name": name, "owner": owner, "filters": {}, "created_at": now}
+    connection.execute(insert(person), values)
+    return made
+
+
+def fit(connection: Connection, name: str) -> str:
+    """The name, where a person can have it; raises Unknown when it is taken or empty."""
     name = name.strip()
     if not name or len(name) > 64 or ":" in name:
         raise Unknown("a person's name has 1 to 64 characters and no colon")
     if connection.execute(select(person.c.id).where(person.c.name == name)).first():
         raise Unknown(f"there is a person called {name} already")
-    (made,) = fresh_ids(connection, person, 1)
-    values = {"id": made, "name": name, "owner": owner, "filters": {}, "created_at": now}
-    connection.execute(insert(person), values)
-    return made
+    return name
+
+
+def rename(connection: Connection, row: Row[Any], name: str) -> None:
+    """Give a person another name, in what was kept of their webhooks too; raises Unknown as `add` does."""
+    name = fit(connection, name)
+    connection.execute(update(person).where(person.c.id == row.id).values(name=name))
+    rename_in_webhooks(connection, row.name, name)
+
+
+def rename_in_webhooks(
+    connection: Connection, before: str, after: str, first: int = 0, last: int | None = None
+) -> None:
+    """The person's name in the events of these webhooks."""
+    told = type_coerce(webhook.c.events, Text)
+    # Inside a text of the JSON the quotes would be escaped, so this finds nothing but the name.
+    old, new = (f'"person":{orjson.dumps(one).decode()}' for one in (before, after))
+    there = told.contains(old, autoescape=True) & (webhook.c.id >= first)
+    if last is not None:
+        there &= webhook.c.id <= last
+    renamed = update(webhook).where(there)
+    connection.execute(renamed.values(events=type_coerce(func.replace(told, old, new), Text)))
+
+
+def remove(connection: Connection, row: Row[Any]) -> None:
+    """Remove a person with all that is theirs. Raises Unknown for the owner, who stays."""
+    if row.owner:
+        raise Unknown(f"{row.name} is the owner, whom Watchmark cannot be without")
+    connection.execute(delete(note).where(note.c.name == f"welcome:{row.id}"))
+    connection.execute(delete(person).where(person.c.id == row.id))
 
 
 def by_name(connection: Connection, name: str) -> Row[Any]:
@@ -62,11 +120,12 @@ def by_name(connection: Connection, name: str) -> Row[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Who an event is of: the person, or None and the identity that nobody claims."""
+    """Who an event is of: the person, or None and the identity that nobody claims, or that is ignored."""
 
     person_id: int | None
     identity_id: int | None
     how: str
+    ignored: bool = False
 
 
 def whose(connection: Connection, source: str, event: Event, bound: int | None, now: datetime) -> Whose:
@@ -81,7 +140,10 @@ def whose(connection: Connection, source: str, event: Event, bound: int | None, 
     if claimer := claims(connection, source, event):
         connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=claimer))
         return Whose(claimer, row.id, f"claimed as {source}:{row.label}")
-    if event.action in PLAYING and nobody_claims(connection):
+    if row.ignored or ignored_anywhere(connection, source, event):
+        return Whose(None, row.id, IGNORED, ignored=True)
+    # A server's own record holds everybody's plays, so its first is nobody in particular.
+    if event.action in PLAYING and not event.recorded and nobody_claims(connection):
         first = connection.execute(select(person.c.id).order_by(person.c.id).limit(1)).scalar()
         if first is not None:
             connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=first))
@@ -119,15 +181,23 @@ def seen(connection: Connection, source: str, event: Event, now: datetime) -> Ro
 
 
 def claims(connection: Connection, source: str, event: Event) -> int | None:
-    """Who claims the user on any server; a Tautulli user is the Plex user of the server it watches."""
+    """Who claims the user on any server."""
+    mine = select(identity.c.person_id).where(elsewhere(source, event), identity.c.person_id.is_not(None))
+    return connection.execute(mine.limit(1)).scalar()
+
+
+def ignored_anywhere(connection: Connection, source: str, event: Event) -> bool:
+    mine = select(identity.c.id).where(elsewhere(source, event), identity.c.ignored.is_(True))
+    return connection.execute(mine.limit(1)).first() is not None
+
+
+def elsewhere(source: str, event: Event) -> ColumnElement[bool]:
+    """The user on any server; a Tautulli user is the Plex user of the server it watches."""
     assert event.user
     user = identity.c.user == event.user.casefold()[:200]
     anywhere = and_(identity.c.source == source, identity.c.server == "", user)
     same_server = and_(identity.c.source == "plex", identity.c.server == (event.server or "-"), user)
-    wanted = or_(anywhere, same_server) if source == "tautulli" else anywhere
-    return connection.execute(
-        select(identity.c.person_id).where(wanted, identity.c.person_id.is_not(None)).limit(1)
-    ).scalar()
+    return or_(anywhere, same_server) if source == "tautulli" else anywhere
 
 
 def claimer(connection: Connection, source: str, event: Event) -> int | None:
@@ -146,15 +216,40 @@ def claimer(connection: Connection, source: str, event: Event) -> int | None:
 
 
 def nobody_claims(connection: Connection) -> bool:
-    return (
-        connection.execute(select(identity.c.id).where(identity.c.person_id.is_not(None)).limit(1)).first()
-        is None
-    )
+    """Whether nobody claims a user of a media server yet."""
+    claimed = and_(identity.c.person_id.is_not(None), identity.c.source.not_in(HERE))
+    return connection.execute(select(identity.c.id).where(claimed).limit(1)).first() is None
 
 
 def claim(connection: Connection, name: str, wanted: str, now: datetime) -> list[int]:
     """Let a person claim `source:user` (any server) or `source:user@server`; the identities' ids."""
     claimer = by_name(connection, name)
+    ids = meant(connection, wanted, now)
+    give(connection, ids, claimer.id)
+    return ids
+
+
+def claim_user(connection: Connection, person_id: int, source: str, now: datetime) -> str:
+    """Let a person claim their own name at one of the APIs here; the user that it is there.
+
+    Two people whose names differ in case only are told apart by what no name has: a colon.
+    """
+    names = {row.id: row.name for row in connection.execute(select(person.c.id, person.c.name))}
+    name = names.pop(person_id)
+    twins = [other for other in names.values() if other.casefold() == name.casefold()]
+    user = f"{name}:{person_id}" if twins else str(name)
+    here = and_(identity.c.source == source, identity.c.server == "", identity.c.user == user.casefold())
+    row = connection.execute(select(identity.c.id, identity.c.person_id).where(here)).first()
+    if row is None:
+        values = {"source": source, "server": "", "user": user.casefold(), "label": user, "first_seen": now}
+        connection.execute(insert(identity), {**values, "person_id": person_id})
+    elif row.person_id != person_id:
+        give(connection, [row.id], person_id)
+    return user
+
+
+def meant(connection: Connection, wanted: str, now: datetime) -> list[int]:
+    """The identities that `source:user` (any server, seen or not) or `source:user@server` means."""
     source, user, server = spelled(wanted)
     user_key = user.casefold()
     mine = and_(identity.c.source == source, identity.c.user == user_key)
@@ -168,9 +263,50 @@ def claim(connection: Connection, name: str, wanted: str, now: datetime) -> list
     ids = list(connection.execute(select(identity.c.id).where(mine)).scalars())
     if not ids:
         raise Unknown(f"no {source} user {user} was seen on a server {server}")
-    connection.execute(update(identity).where(identity.c.id.in_(ids)).values(person_id=claimer.id))
-    wake_unclaimed(connection, ids)
     return ids
+
+
+def give(connection: Connection, ids: Collection[int], person_id: int) -> int:
+    """Let a person claim these identities; how many webhooks waited for it."""
+    mine = update(identity).where(identity.c.id.in_(ids))
+    connection.execute(mine.values(person_id=person_id, ignored=False))
+    return wake(connection, ids)
+
+
+def ignore(connection: Connection, wanted: str, now: datetime) -> list[int]:
+    """Say that nobody tracks `source:user` or `source:user@server`; the identities' ids."""
+    ids = meant(connection, wanted, now)
+    leave_out(connection, ids)
+    return ids
+
+
+def unignore(connection: Connection, wanted: str) -> list[int]:
+    """Take that back; the identities' ids. What they play waits for a claim again."""
+    source, user, server = spelled(wanted)
+    mine = and_(identity.c.source == source, identity.c.user == user.casefold(), identity.c.ignored.is_(True))
+    if server is not None:
+        mine = and_(mine, or_(identity.c.server == server, identity.c.server_name == server))
+    ids = list(connection.execute(select(identity.c.id).where(mine)).scalars())
+    if not ids:
+        raise Unknown(f"{wanted} is not ignored")
+    heed(connection, ids)
+    return ids
+
+
+def leave_out(connection: Connection, ids: Collection[int]) -> int:
+    """Ignore these identities; how many webhooks waited for a claim. Raises Unknown where one is claimed."""
+    claimers = select(person.c.name).join(identity, identity.c.person_id == person.c.id)
+    name = connection.execute(claimers.where(identity.c.id.in_(ids)).limit(1)).scalar()
+    if name is not None:
+        raise Unknown(f"{name} claims this user; give the claim up first")
+    connection.execute(update(identity).where(identity.c.id.in_(ids)).values(ignored=True))
+    return wake(connection, ids)
+
+
+def heed(connection: Connection, ids: Collection[int]) -> int:
+    """Ignore these identities no longer; how many webhooks wait for a claim again."""
+    connection.execute(update(identity).where(identity.c.id.in_(ids)).values(ignored=False))
+    return wake(connection, ids)
 
 
 def release(connection: Connection, name: str, wanted: str) -> int:
@@ -196,10 +332,14 @@ def spelled(wanted: str) -> tuple[str, str, str | None]:
     return source.lower(), user, server or None
 
 
-def wake_unclaimed(connection: Connection, identity_ids: Collection[int]) -> int:
-    """Let the webhooks that waited for a claim be interpreted; how many."""
-    waiting = and_(webhook.c.state == "unclaimed", webhook.c.identity_id.in_(identity_ids))
-    return connection.execute(update(webhook).where(waiting).values(state="received", reason=None)).rowcount
+def wake(connection: Connection, identity_ids: Collection[int]) -> int:
+    """Let the webhooks that wait for a claim, or were ignored for their user, be interpreted; how many."""
+    theirs = and_(webhook.c.identity_id.in_(identity_ids), webhook.c.raw.is_not(None))
+    waiting = or_(
+        webhook.c.state == "unclaimed", and_(webhook.c.state == "ignored", webhook.c.reason == IGNORED)
+    )
+    again = update(webhook).where(theirs, waiting)
+    return connection.execute(again.values(state="received", reason=None)).rowcount
 
 
 # --- tokens
@@ -232,6 +372,30 @@ def keep_token(
 def valid_tokens(connection: Connection, kind: str) -> list[Row[Any]]:
     mine = and_(token.c.kind == kind, token.c.revoked_at.is_(None))
     return list(connection.execute(select(token).where(mine).order_by(token.c.id)))
+
+
+def app_tokens(connection: Connection, person_id: int) -> list[Row[Any]]:
+    """The person's app passwords, which let an app in beside their own password."""
+    return [row for row in valid_tokens(connection, "app") if row.person_id == person_id]
+
+
+def app_token(connection: Connection, person_id: int, password: str) -> int | None:
+    """The id of the app password that this is, or None. Takes the same time whichever it is not."""
+    wanted, found = digest(password), None
+    for row in app_tokens(connection, person_id):
+        if hmac.compare_digest(row.digest, wanted):
+            found = int(row.id)
+    return found
+
+
+def tokens(connection: Connection, person_id: int | None = None) -> list[Row[Any]]:
+    """The tokens that let somebody in, everybody's or one person's, each with the person's name."""
+    wanted = select(token, person.c.name.label("person")).join(
+        person, token.c.person_id == person.c.id, isouter=True
+    )
+    if person_id is not None:
+        wanted = wanted.where(token.c.person_id == person_id)
+    return list(connection.execute(wanted.where(token.c.revoked_at.is_(None)).order_by(token.c.id)))
 
 
 def revoke(connection: Connection, token_id: int, now: datetime) -> None:
