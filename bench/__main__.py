@@ -2,9 +2,15 @@
 
 import sys
 
-from bench import deliver, lanes, receive, start
+from bench import deliver, history, lanes, receive, start
 
-ALL = {"receive": receive.main, "deliver": deliver.main, "lanes": lanes.main, "start": start.main}
+ALL = {
+    "receive": receive.main,
+    "deliver": deliver.main,
+    "lanes": lanes.main,
+    "start": start.main,
+    "history": history.main,
+}
 
 for name in sys.argv[1:] or ALL:
     ALL[name]()

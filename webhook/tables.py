@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -21,8 +22,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    literal_column,
     text,
+    type_coerce,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +67,49 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else orjson.loads(value)
+
+
+# --- what each database says in its own way about JSON that is text
+
+
+class json_field(GenericFunction[str]):  # noqa: N801 - named as SQLAlchemy names functions
+    """A field of a JSON object, as text; an object or a list in it as JSON."""
+
+    type = Text()
+    inherit_cache = True
+
+
+class json_rows(GenericFunction[Any]):  # noqa: N801
+    """The texts of a JSON list, as rows of one column, `value`."""
+
+    inherit_cache = True
+
+
+@compiles(json_field, "sqlite")
+def field_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    document, name = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"json_extract({document}, '$.' || {name})"
+
+
+@compiles(json_field, "postgresql")
+def field_in_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    document, name = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(CAST({document} AS json) ->> {name})"
+
+
+@compiles(json_rows, "sqlite")
+def rows_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"json_each{compiler.process(element.clause_expr, **options)}"
+
+
+@compiles(json_rows, "postgresql")
+def rows_in_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    return f"json_array_elements_text(CAST({compiler.process(element.clause_expr, **options)} AS json))"
+
+
+def told(document: ColumnElement[Any], name: str) -> ColumnElement[str]:
+    """What an item, stored as JSON, tells by this name."""
+    return json_field(type_coerce(document, Text), literal_column(f"'{name}'"))
 
 
 # SQLite counts only INTEGER PRIMARY KEY by itself; PostgreSQL wants the 64 bits said.
@@ -110,10 +159,11 @@ identity = Table(
     Column("label", String(200), nullable=False),
     Column("server_name", String(200)),
     Column("person_id", ForeignKey("person.id", ondelete="SET NULL")),
+    Column("ignored", Boolean, nullable=False, default=False, server_default=false()),
     Column("first_seen", Utc),
     Column("last_seen", Utc),
     UniqueConstraint("source", "server", "user"),
-    comment="A user of a media server; `user` is case-folded, an empty server is any server.",
+    comment="A user of a media server; `user` is case-folded, an empty server is any server. Nobody tracks an ignored one.",
 )
 
 token = Table(
@@ -452,4 +502,64 @@ episode_list = Table(
     Column("episodes", Json, nullable=False),
     Column("asked_at", Utc, nullable=False),
     comment="The episodes that a show has, as a lookup gave them.",
+)
+
+# --- the VideoScrobbler API
+
+app = Table(
+    "app",
+    metadata,
+    id_column(),
+    Column("key", String(32), nullable=False, unique=True),
+    Column("sealed", Text, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
+    Column("created_at", Utc, nullable=False),
+    Column("suspended_at", Utc),
+    comment="A program that may use the VideoScrobbler API: its API key, and its shared secret, sealed.",
+)
+
+app_session = Table(
+    "app_session",
+    metadata,
+    Column("token_id", ForeignKey("token.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("app_id", ForeignKey("app.id", ondelete="CASCADE"), nullable=False),
+    comment="Through which app a session key, which is a token, was given out.",
+)
+
+app_grant = Table(
+    "app_grant",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("app_id", ForeignKey("app.id", ondelete="CASCADE"), nullable=False),
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False),
+    Column("granted_at", Utc, nullable=False),
+    Column("used_at", Utc),
+    comment="That a person has let an app in, by the token it asked with; a token gives one session.",
+)
+
+privacy = Table(
+    "privacy",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("seen_by", String(8), nullable=False),
+    comment="Who sees through the VideoScrobbler API what a person watches: everyone, friends or nobody.",
+)
+
+video = Table(
+    "video",
+    metadata,
+    id_column(),
+    Column("kind", String(8), nullable=False),
+    Column("item", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    comment="The local ids of the VideoScrobbler API; the kind is film, tv or url.",
+)
+
+video_key = Table(
+    "video_key",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("video_id", ForeignKey("video.id", ondelete="CASCADE"), nullable=False, index=True),
+    comment="What a video is found by again, as in play_key.",
 )

@@ -115,6 +115,7 @@ def upgrade() -> None:
     op.add_column(
         "follow", sa.Column("state", sa.String(length=16), server_default="following", nullable=False)
     )
+    op.add_column("identity", sa.Column("ignored", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("person", sa.Column("timezone", sa.String(length=64), nullable=True))
     op.add_column("play", sa.Column("dated", sa.String(length=8), server_default="exact", nullable=False))
     op.add_column("play", sa.Column("foreign_key", sa.String(length=200), nullable=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 
 from tests.identity.world import Services, everything
 from webhook.event import Episode, Ids, Kind, Movie
-from webhook.lookups import Lookup, tmdb
+from webhook.lookups import Listed, Lookup, tmdb
 from webhook.outcome import Retry
 from webhook.remote import Recorder, recording
 
@@ -100,3 +101,29 @@ def test_candidates_come_with_the_addresses_of_their_pictures_the_likeliest_firs
     assert [one.ids.tmdb for one in found[:2]] == [55002, 55001]
     assert found[0].picture == "https://image.tmdb.org/t/p/w342/film55002.jpg"
     assert {one.kind for one in found} == {Kind.MOVIE}
+
+
+@pytest.mark.parametrize("known", [Ids(tmdb=57000), Ids(tvdb=7000), Ids(imdb="tt0007000")])
+def test_a_show_lists_the_episodes_of_all_its_seasons(known: Ids) -> None:
+    found = at_tmdb(lambda lookup, services: lookup.episodes(known))
+
+    assert Counter(one.season for one in found) == {0: 3, 1: 10, 2: 10, 3: 4}
+    assert [one for one in found if (one.season, one.number) == (2, 3)] == [
+        Listed(
+            season=2, number=3, title="Lantern Street 2-3", aired="1995-03-03", ids=Ids(tmdb=7_000_203 + 5_000_000)
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [Ids(tmdb=1), Ids(imdb="tt9999999"), Ids()])
+def test_a_show_that_is_not_known_lists_nothing(known: Ids) -> None:
+    assert at_tmdb(lambda lookup, services: lookup.episodes(known)) is None
+
+
+@pytest.mark.parametrize("body", [[], {}, {"seasons": None}, {"seasons": [{"season_number": "x"}, 7]}, 3])
+def test_a_show_of_another_shape_lists_nothing(body: Any) -> None:
+    async def odd(lookup: Lookup, services: Services) -> Any:
+        services.tmdb.faults.add("GET /3", status=200, body=body, times=-1)
+        return await lookup.episodes(Ids(tmdb=57000))
+
+    assert at_tmdb(odd) is None

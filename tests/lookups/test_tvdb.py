@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,9 +10,9 @@ import pytest
 import time_machine
 from pydantic import SecretStr
 
-from tests.identity.world import Services, everything
+from tests.identity.world import Services, everything, series
 from webhook.event import Episode, Ids, Movie
-from webhook.lookups import tvdb
+from webhook.lookups import Listed, tvdb
 from webhook.outcome import Retry
 from webhook.remote import Recorder, recording
 
@@ -132,3 +133,40 @@ def test_an_absolute_number_is_found_in_the_absolute_order_and_told_as_aired() -
     found = at_tvdb(lambda lookup, services: lookup.find(item))
 
     assert (found.season, found.number, found.numbering) == (2, 4, "aired")
+
+
+@pytest.mark.parametrize("known", [Ids(tvdb=7000), Ids(imdb="tt0007000"), Ids(tmdb=57000)])
+def test_a_show_lists_its_episodes_as_aired(known: Ids) -> None:
+    found = at_tvdb(lambda lookup, services: lookup.episodes(known))
+
+    assert Counter(one.season for one in found) == {0: 3, 1: 10, 2: 10, 3: 4}
+    assert found[-1] == Listed(
+        season=3, number=4, title="Lantern Street 3-4", aired="1996-03-04", ids=Ids(tvdb=7_000_304)
+    )
+
+
+@pytest.mark.parametrize("count", [499, 500, 1001])
+def test_a_long_list_is_read_to_its_end(count: int) -> None:
+    async def long(lookup: tvdb.Tvdb, services: Services) -> Any:
+        services.tvdb.world.add(series("Evergreen", 1980, 8000, {1: count}))
+        return await lookup.episodes(Ids(tvdb=8000))
+
+    found = at_tvdb(long)
+
+    assert [one.number for one in found] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("known", [Ids(tvdb=1), Ids(imdb="tt9999999"), Ids()])
+def test_a_show_that_is_not_known_lists_nothing(known: Ids) -> None:
+    assert at_tvdb(lambda lookup, services: lookup.episodes(known)) is None
+
+
+@pytest.mark.parametrize("row", [{}, {"number": 1}, {"seasonNumber": 1, "number": "x"}, 7])
+def test_what_has_no_place_is_not_in_a_list(row: Any) -> None:
+    async def odd(lookup: tvdb.Tvdb, services: Services) -> Any:
+        rows = [row, {"id": 5, "seasonNumber": 1, "number": 2, "aired": "soon", "name": ""}]
+        await lookup.episodes(Ids(tvdb=7000))  # it is signed in from here on
+        services.tvdb.faults.add("GET /v4", status=200, body={"data": {"episodes": rows}}, times=-1)
+        return await lookup.episodes(Ids(tvdb=7000))
+
+    assert at_tvdb(odd) == [Listed(season=1, number=2, ids=Ids(tvdb=5))]

@@ -2,6 +2,8 @@
 
 A lookup module has `LABEL`, `COST` (who is asked first), `Settings` and `build`, and a class that
 derives from `Lookup`: it says what the service answers, and what agrees with the item is decided here.
+One with a key of its own has `FOR` (what it is for) and `SETUP` (what to get where, a step each), and can
+`check` the key.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from difflib import SequenceMatcher
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import httpx
 
@@ -229,6 +231,14 @@ class Lookup(ABC):
             return None
         except Undelivered as error:
             raise later(error) from error
+
+
+class Checks(Protocol):
+    """A lookup whose key can be tried."""
+
+    async def check(self) -> str:
+        """The service's name; raises Dead where it refuses the key, and Retry or Snooze where it cannot say."""
+        ...
 
 
 class nothing:  # noqa: N801 - reads as a word

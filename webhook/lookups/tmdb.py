@@ -29,8 +29,16 @@ from webhook.lookups import (
     whole,
     year_of,
 )
+from webhook.outcome import Dead
+from webhook.remote import Recorder, accept, call, read, recording, shown
 
 LABEL = "TMDB"
+FOR = "Finds out which film or episode it is where the media server says too little, and brings posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
+SETUP: tuple[str, ...] = (
+    "Sign in at https://www.themoviedb.org, or register; both are free.",
+    "Open https://www.themoviedb.org/settings/api and ask for an API key, for use that is not commercial.",
+    "Copy the API read access token (long, begins with eyJ) or the API key into the field below, and save. It is tried before it is kept.",
+)
 COST = 2
 PICTURES = "https://image.tmdb.org/t/p/w342"
 SOURCES = {"imdb": "imdb_id", "tvdb": "tvdb_id"}
@@ -140,6 +148,17 @@ class Tmdb(Lookup):
         if year is not None:  # of a common title, those of the year may not be on the first page
             found += rows(table(await self.get(path, {**asked, about: str(year)})).get("results"))
         return self.listed(kind, found)
+
+    async def check(self) -> str:
+        with recording(Recorder()):  # the key is nothing for the trace
+            response = await call(
+                self.http, LABEL, "GET", f"{self.url}/configuration", headers=self.headers, params=self.key
+            )
+        if response.status_code == 401:
+            said = text(table(read(LABEL, response)).get("status_message")) or "it gives no reason"
+            raise Dead(f"{LABEL} does not accept TMDB_TOKEN ({said})", answer=shown(response))
+        read(LABEL, accept(LABEL, response))
+        return LABEL
 
     # ---
 

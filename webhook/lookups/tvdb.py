@@ -32,10 +32,17 @@ from webhook.lookups import (
     whole,
     year_of,
 )
-from webhook.outcome import Retry, Undelivered
-from webhook.remote import Recorder, accept, call, read, recording
+from webhook.outcome import Dead, Retry, Undelivered
+from webhook.remote import Recorder, accept, call, read, recording, shown
 
 LABEL = "TheTVDB"
+FOR = "Finds out which episode it is where only TheTVDB knows it, such as anime and absolute numbering. Most households do without."
+SETUP: tuple[str, ...] = (
+    "Sign in at https://www.thetvdb.com/login, or register.",
+    "Open https://thetvdb.com/api-information and get a key of v4: a project's own, which is negotiated, or a user-supported one, for which each user needs the PIN of a subscription.",
+    "Copy the key into the field below, and the PIN only where the key is user-supported. Save: it is tried before it is kept.",
+    "A key with a user name and a unique ID (API ACCESS in the menu under your name) belongs to the older v3, which is reported to have ended in August 2026. Its fields are for servers that still speak it.",
+)
 COST = 3
 LIFE = timedelta(days=25)
 """How long a token of v4 is used; it is valid for a month."""
@@ -226,16 +233,17 @@ class Tvdb(Lookup):
                 self.until = clock.now() + (LEGACY_LIFE if self.legacy else LIFE)
             return self.token
 
+    async def check(self) -> str:
+        response = await self.knock()
+        if reason := refusal(response):
+            raise Dead(reason, answer=shown(response))
+        read(LABEL, accept(LABEL, response))
+        return LABEL
+
     async def login(self) -> str:
         try:
-            with recording(Recorder()):  # the key is nothing for the trace
-                response = await call(
-                    self.http, LABEL, "POST", f"{self.url}/login",
-                    headers={"Content-Type": "application/json"}, json=self.proof(),
-                )  # fmt: skip
-            if response.status_code in (400, 401):
-                said = text(table(read(LABEL, response)).get("message")) or "it gives no reason"
-                reason = f"{LABEL} does not accept TVDB_API_KEY ({said})"
+            response = await self.knock()
+            if reason := refusal(response):
                 raise Retry(reason, after=timedelta(hours=1), lane=False)
             answer = table(read(LABEL, accept(LABEL, response)))
         except Undelivered as error:
@@ -244,6 +252,13 @@ class Tvdb(Lookup):
         if token is None:
             raise Retry(f"{LABEL} answered a sign-in without a token", lane=False)
         return token
+
+    async def knock(self) -> httpx.Response:
+        with recording(Recorder()):  # the key is nothing for the trace
+            return await call(
+                self.http, LABEL, "POST", f"{self.url}/login",
+                headers={"Content-Type": "application/json"}, json=self.proof(),
+            )  # fmt: skip
 
     def proof(self) -> dict[str, str]:
         key = {"apikey": self.settings.api_key.get_secret_value()}
@@ -255,6 +270,14 @@ class Tvdb(Lookup):
             }
         pin = self.settings.pin.get_secret_value()
         return {**key, "pin": pin} if pin else key  # an empty PIN is refused where none is wanted
+
+
+def refusal(response: httpx.Response) -> str | None:
+    """Why the key is not accepted; None where it is."""
+    if response.status_code not in (400, 401):
+        return None
+    said = text(table(read(LABEL, response)).get("message")) or "it gives no reason"
+    return f"{LABEL} does not accept TVDB_API_KEY ({said})"
 
 
 class Refused(Exception):
