@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from webhook import edits, household, inbox, interpreter, outbox, people, sources, trace
 from webhook.accounts import add_named
 from webhook.db import Database
-from webhook.event import Action, Kind
+from webhook.event import Action, Event, Kind, Movie
 from webhook.inbox import Received
 from webhook.interpreter import Audience, Interpreter
 from webhook.rules import ALWAYS
@@ -563,6 +563,36 @@ def test_a_rating_is_its_givers_own(family: House) -> None:
 def test_a_household_rule_must_say_where_and_who(family: House, rule: dict[str, Any], why: str) -> None:
     with pytest.raises(people.Unknown, match=why):
         share(family, **rule)
+
+
+# --- the first who plays something
+
+
+def test_once_a_claim_was_given_up_nobody_is_given_a_user_unasked(house: House) -> None:
+    assert house.post("plex", plex("media.scrobble"))["events"][0]["person"] == "me"
+    house.database.do(lambda connection: people.release(connection, "me", "plex:anna"))
+
+    shown = house.post("plex", plex("media.scrobble", user="ben", number=4), minutes=1)
+
+    assert shown["state"] == "unclaimed"
+    assert len(house.plays()) == 1
+
+
+def test_a_servers_own_record_gives_its_first_user_to_nobody(house: House) -> None:
+    event = Event(
+        action=Action.WATCHED,
+        item=Movie(title="Harbour", year=1999),
+        at=NOW,
+        user="friend",
+        server="s",
+        recorded=True,
+    )
+    (made,) = house.database.do(
+        lambda connection: inbox.kept(connection, [inbox.of_event("plex", event, NOW, inbox.CATCH_UP)])
+    )
+    house.interpret()
+
+    assert house.trace(made)["state"] == "unclaimed"
 
 
 # --- a play that was removed by hand

@@ -32,6 +32,7 @@ from webhook.event import Action, Event
 from webhook.tables import identity, note, person, token, webhook
 
 FIRST = "me"
+CLAIMED = "claimed"
 HERE = ("tvtime", "videoscrobbler")
 """The APIs here, where whoever signs in claims their own name."""
 
@@ -147,6 +148,7 @@ def whose(connection: Connection, source: str, event: Event, bound: int | None, 
         first = connection.execute(select(person.c.id).order_by(person.c.id).limit(1)).scalar()
         if first is not None:
             connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=first))
+            remember_claims(connection)
             return Whose(first, row.id, f"the first to play something, so claimed as {source}:{row.label}")
     return Whose(None, row.id, f"nobody claims {source}:{row.label}")
 
@@ -216,9 +218,20 @@ def claimer(connection: Connection, source: str, event: Event) -> int | None:
 
 
 def nobody_claims(connection: Connection) -> bool:
-    """Whether nobody claims a user of a media server yet."""
+    """Whether nobody claims a user of a media server yet, nor ever did: whoever gave up a claim means it."""
     claimed = and_(identity.c.person_id.is_not(None), identity.c.source.not_in(HERE))
-    return connection.execute(select(identity.c.id).where(claimed).limit(1)).first() is None
+    began = select(note.c.name).where(note.c.name == CLAIMED)
+    ever = (
+        connection.execute(began).first()
+        or connection.execute(select(identity.c.id).where(claimed).limit(1)).first()
+    )
+    return ever is None
+
+
+def remember_claims(connection: Connection) -> None:
+    """From the first claim on nobody is given a user unasked, also when all claims are given up again."""
+    if connection.execute(select(note.c.name).where(note.c.name == CLAIMED)).first() is None:
+        connection.execute(insert(note), {"name": CLAIMED, "value": True})
 
 
 def claim(connection: Connection, name: str, wanted: str, now: datetime) -> list[int]:
@@ -270,6 +283,9 @@ def give(connection: Connection, ids: Collection[int], person_id: int) -> int:
     """Let a person claim these identities; how many webhooks waited for it."""
     mine = update(identity).where(identity.c.id.in_(ids))
     connection.execute(mine.values(person_id=person_id, ignored=False))
+    of_servers = select(identity.c.id).where(identity.c.id.in_(ids), identity.c.source.not_in(HERE))
+    if connection.execute(of_servers).first():
+        remember_claims(connection)
     return wake(connection, ids)
 
 
