@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, insert, select
+from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, insert, or_, select
 
 from webhook import history, library, matches
 from webhook.db import driver, fresh_ids
 from webhook.event import Episode, Item, Track, item_to_json
 from webhook.history import FIELDS, from_row
 from webhook.play import Dated, Play, State, keys, same_item, same_viewing
-from webhook.tables import Utc, edit, json_rows, play, play_key, to_ms, unresolved
+from webhook.tables import Utc, json_rows, play, play_key, to_ms, unresolved
 from webhook.transfer.entries import FOLLOWING, Kept, Relation, Viewing
 from webhook.transfer.resolving import question
 
@@ -96,7 +96,7 @@ def bring(
 ) -> Counts:
     """Bring a part of a file in; what became of it."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
-    part = sorted_out(connection, person_id, viewings, Memory())
+    part = sorted_out(connection, person_id, viewings, Memory(), span_of(viewings))
     add(connection, person_id, part.new, job_id)
     for play_id, marked in part.marks.items():
         history.save(connection, person_id, marked, play_id)
@@ -122,14 +122,32 @@ def rehearse(
 # --- what is known already
 
 
-def sorted_out(connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory) -> Part:
+Span = tuple[datetime, datetime]
+"""From when to when plays may lie that viewings turn out to be."""
+
+EVER: Span = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+AROUND = timedelta(days=2)
+
+
+def span_of(viewings: Sequence[Viewing]) -> Span:
+    """The times around the viewings; what was only ticked may be any play from before."""
+    times = [viewing.play.watched_at or viewing.play.last_at for viewing in viewings]
+    if not times:
+        return EVER
+    ticked = any(viewing.play.dated is Dated.TICKED for viewing in viewings)
+    return (EVER[0] if ticked else min(times) - AROUND, max(times) + AROUND)
+
+
+def sorted_out(
+    connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory, span: Span = EVER
+) -> Part:
     part = Part()
     unlisted = not_listed(connection, person_id, viewings, memory)
     part.known = len(viewings) - len(unlisted)
     choices = matches.every(connection)
     named = [chosen(viewing, choices) for viewing in unlisted]
     keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
-    recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory)
+    recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory, span)
     for viewing, known_by in keyed:
         if viewing.foreign_key in memory.foreign_keys:
             part.known += 1
@@ -231,7 +249,7 @@ def not_listed(
     return [viewing for viewing in viewings if viewing.foreign_key not in memory.foreign_keys]
 
 
-def recall(connection: Connection, person_id: int, known_by: set[str], memory: Memory) -> None:
+def recall(connection: Connection, person_id: int, known_by: set[str], memory: Memory, span: Span) -> None:
     """Remember the plays that are known by one of these keys, also as they were before a person changed them."""
     unasked = known_by - memory.asked
     if not unasked:
@@ -241,18 +259,18 @@ def recall(connection: Connection, person_id: int, known_by: set[str], memory: M
     for key, play_id in connection.execute(SHARING, {"person": person_id, "values": in_json(unasked)}):
         by_play[play_id].append(key)
     if missing := by_play.keys() - memory.plays.keys():
-        for one in connection.execute(PLAYS, {"values": in_json(missing)}):
+        wanted = {"values": in_json(missing), "since": span[0], "until": span[1]}
+        for one in connection.execute(PLAYS, wanted):
             settled = one.removed_at is not None
             memory.plays[one.id] = Known(from_row(one), one.foreign_key, one.id, settled=settled)
     for play_id, shared in by_play.items():
-        for key in shared:
-            memory.by_key[key].append(memory.plays[play_id])
-    for one in connection.execute(EDITED):
-        if one.person_id == person_id:
-            before = history.as_before(from_row(one), one.before)
-            was = Known(before, None, one.id, settled=True)
-            for key in unasked.intersection(found_by(before.item)):
-                memory.by_key[key].append(was)
+        if play_id in memory.plays:
+            for key in shared:
+                memory.by_key[key].append(memory.plays[play_id])
+    for play_id, before in history.before_edits(connection, person_id):
+        was = Known(before, None, play_id, settled=True)
+        for key in unasked.intersection(found_by(before.item)):
+            memory.by_key[key].append(was)
 
 
 def in_json(values: Iterable[str | int]) -> str:
@@ -264,14 +282,19 @@ VALUES = json_rows(bindparam("values", type_=Text)).table_valued("value").c.valu
 SHARING = select(play_key.c.key, play_key.c.play_id).where(
     play_key.c.person_id == bindparam("person"), play_key.c.key.in_(select(VALUES))
 )
-# Edits are few, a person's plays are many: asked by person, SQLite would go through the plays.
-EDITED = (
-    select(play, edit.c.before)
-    .join(edit, edit.c.play_id == play.c.id)
-    .where(edit.c.what.in_(("redated", "corrected")))
-    .order_by(edit.c.id)
+PLAYS = select(play).where(
+    play.c.id.in_(select(cast(VALUES, BigInteger))),
+    or_(
+        play.c.dated == Dated.TICKED.value,
+        and_(
+            play.c.started_at <= bindparam("until", type_=Utc),
+            or_(
+                play.c.last_at >= bindparam("since", type_=Utc),
+                play.c.watched_at >= bindparam("since", type_=Utc),
+            ),
+        ),
+    ),
 )
-PLAYS = select(play).where(play.c.id.in_(select(cast(VALUES, BigInteger))))
 THERE = select(play.c.foreign_key).where(
     play.c.person_id == bindparam("person"), play.c.foreign_key.in_(select(VALUES))
 )
