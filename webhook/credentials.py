@@ -25,7 +25,7 @@ from webhook.history import Shelf
 from webhook.outcome import Park, Snooze
 from webhook.remote import Withheld, sending
 from webhook.settings import Settings, SettingsError
-from webhook.tables import account, token
+from webhook.tables import account, app, token
 from webhook.trackers import Held, Library, Renews, Tokens, Tracker
 
 
@@ -140,7 +140,7 @@ def resealed(database: Database, old: Seal, new: Seal) -> int:
     return database.do(change)
 
 
-SEALED = ((account, account.c.tokens), (token, token.c.sealed))
+SEALED = ((account, account.c.tokens), (token, token.c.sealed), (app, app.c.sealed))
 """Every column that holds something sealed."""
 
 

@@ -31,6 +31,14 @@ EVERY = 30.0
 SEND_TIME = 20.0
 """Seconds in which all addresses must have taken a notice."""
 
+LABEL = "Notifications"
+FOR = "Tells you, once, when an account needs you or a server falls silent, and once when all is well again."
+SETUP: tuple[str, ...] = (
+    "Choose where notices should arrive: a phone, a chat or a mailbox. Apprise knows more than a hundred services.",
+    "Look up how its address is written: https://github.com/caronc/apprise/wiki",
+    "Enter the addresses below, one a line, and save. Then send yourself a test.",
+)
+
 ACCOUNT = "notice.account."
 SERVER = "notice.server."
 ALONE = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL

@@ -41,7 +41,7 @@ def keep(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) 
 
 def under(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
     """The environment, with what was set in the browser where it says nothing."""
-    return {**{name: value for name, value in stored.items() if not says(environ, name)}, **environ}
+    return {**environ, **{name: value for name, value in stored.items() if not says(environ, name)}}
 
 
 def says(environ: Environ, name: str) -> bool:

@@ -25,6 +25,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from tests.compat._own import Own
 from tests.fakes._server import Clock, Fake
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
@@ -96,7 +97,8 @@ class Adapter:
     fault is given it: Last.fm's 401 is {"status": 403, "body": {"error": 9, "message": "…"}}.
 
     `fill` puts one viewing of an item of its own into Anna's account for each number, so many hours
-    before NOW; `three_pages` of them take three calls of `reads`, which lists them.
+    before NOW; `three_pages` of them take three calls of `reads`, which lists them. `dates_itself`: what
+    the service is told has the time of the real clock, which is not NOW.
     """
 
     fake: Callable[[], Fake]
@@ -113,6 +115,7 @@ class Adapter:
     many: tuple[Delivery, ...] = ()
     many_route: str = ""
     says: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    dates_itself: bool = False
 
 
 def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
@@ -155,7 +158,7 @@ LASTFM_APP = {"api_key": "a" * 32, "secret": SecretStr("b" * 32)}
 EPISODE_MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
 
 ADAPTERS: dict[str, Adapter] = {
-    # One entry for each file of webhook/trackers, in the order of the alphabet.
+    # One entry for each file of webhook/trackers, in the order of the alphabet; after an @, where else it is run.
     "lastfm": Adapter(
         fake=lambda: FakeLastFM(clock=Clock(NOW)),
         settings=lambda url: {**LASTFM_APP, "api_url": f"{url}/2.0/", "auth_url": f"{url}/api/auth/"},
@@ -236,5 +239,19 @@ ADAPTERS: dict[str, Adapter] = {
         fill=tvtime_holds,
         reads="GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches",
         three_pages=250,
+    ),
+    "tvtime@watchmark": Adapter(  # the same client, at Watchmark's own
+        fake=Own,
+        settings=lambda url: {"url": f"{url}/tvtime/"},
+        tokens=lambda fake: fake.add_user("anna", "secret").tokens,
+        expire=lambda fake: fake.end("anna", "access"),
+        gone=lambda fake: fake.end("anna", "access", "refresh"),
+        marks=lambda fake: len(fake.users["anna"].watched),
+        told=(Told(WATCHED, EPISODE_MARKS),),
+        wrong=SONG,
+        fill=lambda fake, hours: fake.holds(hours, NOW),
+        reads="GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches",
+        three_pages=250,
+        dates_itself=True,
     ),
 }

@@ -16,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import app as house
+from webhook import logs
 from webhook.settings import Environ
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Front:
     def opened(self) -> tuple[house.Service, ASGIApp]:
         """A service and its application. Raises SettingsError."""
         service = house.open_service(self.environ)
+        logs.configure(service.settings.log_format, service.settings.log_level)
         service.reopen = self.reopen
         service.leaving = lambda: self.leaving() or self.service is not service or self.changing is not None
         return service, house.web_app(service)

@@ -19,14 +19,30 @@ app = typer.Typer()
 
 @app.command("trace")
 def trace_command(
-    number: Annotated[int, typer.Argument(metavar="ID", help="A webhook's number.")], as_json: Json = False
+    number: Annotated[int, typer.Argument(metavar="ID", help="A webhook's number.")],
+    redacted: Annotated[
+        bool, typer.Option("--redacted", help="What it said, for a bug report: without names and addresses.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Why was, or was not, this told: a webhook from its receipt to every answer."""
+    if redacted:
+        report(number, as_json)
+        return
     with opened() as at:
         found = at.database.ask(lambda connection: whole_trace(connection, number))
     if found is None:
         raise Failed(f"There is no webhook {number}.")
     say(as_json, found, *story(found))
+
+
+def report(number: int, as_json: bool) -> None:
+    try:
+        with opened() as at:
+            found = at.database.ask(lambda connection: trace.redacted(connection, number))
+    except trace.NotRedacted as error:
+        raise Failed(str(error)) from error
+    say(as_json, found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
 def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Media servers that can be asked what was played: one file is one server; its name is its source's.
 
-A server module has three names: `Settings` (what the environment gives it), `LABEL`, and `build`
-(settings and an HTTP client to a server), which fulfils `Server`.
+A server module has `LABEL`, `FOR` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
+(what the environment gives it), and `build` (settings and an HTTP client to a server), which fulfils `Server`.
 """
 
 from __future__ import annotations

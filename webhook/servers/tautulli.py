@@ -22,6 +22,13 @@ from webhook.servers import Found, _values
 from webhook.servers._asking import Address, Door, reached, understood
 
 LABEL = "Tautulli"
+FOR = "Catch-up: is asked, at start and every night, for what was played while webhooks could not arrive."
+SETUP: tuple[str, ...] = (
+    "Find the address of your Tautulli as this machine reaches it, with its HTTP root, such as http://192.168.1.10:8181",
+    "In Tautulli's Settings under Web Interface, API: tick Enable API and copy the key.",
+    "Copy both into the fields below, and save. Tautulli is asked before they are kept.",
+    "Its notification agent is set up in Tautulli, with the address on the page Set-up.",
+)
 PAGE = 100
 """How many sittings one call asks for: with a row of 1.3 KB a page stays below what one answer may hold."""
 

@@ -1,7 +1,8 @@
 """Trackers: who is told. One file is one tracker; its name is its settings' prefix.
 
-A tracker module has three names: `Settings` (what the environment gives it), `build` (settings and
-an HTTP client to a tracker) and the class that `build` returns, which fulfils `Tracker`.
+A tracker module has `LABEL`, `FOR` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
+(what the environment gives it), `build` (settings and an HTTP client to a tracker) and the class that `build`
+returns, which fulfils `Tracker`.
 """
 
 from __future__ import annotations

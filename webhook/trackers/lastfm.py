@@ -23,6 +23,13 @@ from webhook.trackers._shared import Json, began, inner, recent, rows
 Outcome = Done | Undelivered
 
 LABEL = "Last.fm"
+FOR = "Shows what you are listening to, scrobbles your music, and loves the tracks that you love."
+SETUP: tuple[str, ...] = (
+    "Sign in at Last.fm and open https://www.last.fm/api/account/create",
+    "Fill in a name, a description and a homepage of your choice. Leave the callback URL empty.",
+    "After Submit, Last.fm shows an API key and a shared secret. Copy both into the fields below, and save.",
+    "Then sign in: a page of Last.fm opens, on which you agree.",
+)
 SHORTEST = timedelta(seconds=30)
 """A track must be longer than this to count (https://www.last.fm/api/scrobbling)."""
 

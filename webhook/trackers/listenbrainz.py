@@ -25,6 +25,13 @@ from webhook.trackers._shared import Json, began, inner, rows
 Outcome = Done | Undelivered
 
 LABEL = "ListenBrainz"
+FOR = "Shows what you are listening to, and keeps your music as listens. Free and open."
+SETUP: tuple[str, ...] = (
+    "There is nothing to set up for the service: each person needs a token of their own.",
+    "Sign in at ListenBrainz, open https://listenbrainz.org/settings/ and copy your user token.",
+    "Paste it into the field for the token, and sign in.",
+    "You run a server of your own that speaks the same? Set LISTENBRAINZ_API_URL to its address first.",
+)
 BATCH = 1000
 PAGE = 50
 """ListenBrainz gives up to 1000 at once, but what players say of a listen can make those larger than we read."""

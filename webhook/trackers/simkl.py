@@ -22,6 +22,12 @@ from webhook.trackers._shared import Json, counted, inner, inner_json, moment, r
 Verb = Literal["start", "pause", "stop"]
 
 LABEL = "Simkl"
+FOR = "Shows what you are watching now, and keeps films, episodes and anime with the time you watched them. Free."
+SETUP: tuple[str, ...] = (
+    "Open https://simkl.com/settings/developer/ and make an app. It is free, and nobody has to approve it.",
+    "Copy the app's client id into the field below, and save. There is no secret to copy.",
+    "Then sign in: a code appears here, to be typed in at https://simkl.com/pin",
+)
 NAMESPACES: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("simkl", "imdb", "tmdb"),  # a film's TVDB id could be read as a show's
     Kind.SHOW: ("simkl", "tvdb", "tmdb", "imdb"),

@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 Verb = Literal["start", "pause", "stop"]
 
 LABEL = "Trakt"
+FOR = "Shows what you are watching now, and keeps films and episodes with the time you watched them."
+SETUP: tuple[str, ...] = (
+    "Since 30 July 2026 only VIP members can make an API app at Trakt, and the apps of free accounts were deleted. Without VIP: Simkl keeps the same, and is free.",
+    "As a VIP member open https://app.trakt.tv/settings/apps/api and make a new app; any name will do.",
+    "As its redirect URI enter urn:ietf:wg:oauth:2.0:oob",
+    "Copy the app's client id and client secret into the fields below, and save.",
+    "Then sign in: a code appears here, to be typed in at Trakt. A free account can be connected to one app only (VIP: 50); signing in here may sign another app out.",
+)
 NAMESPACES = ("trakt", "tvdb", "tmdb", "imdb")
 """The ids Trakt and we both know; the first that Trakt knows decides."""
 

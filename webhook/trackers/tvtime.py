@@ -26,6 +26,12 @@ from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFail
 from webhook.trackers._shared import moment, recent
 
 LABEL = "TV Time"
+FOR = "Gives every watched mark a home: a TV Time library of your own, built in here."
+SETUP: tuple[str, ...] = (
+    "TV Time itself closed on 15 July 2026. Nothing has to be set up: watched marks go into the library that is built in here.",
+    "If you have an export file of TV Time, import it: watchmark import tvtime FILE",
+    "You run a server that speaks the protocol of TV Time's app? Set TVTIME_URL to its address, save, and sign in with the user name and password of that server.",
+)
 API = "https://api2.tozelabs.com/v2"
 LOGIN = "https://auth.tvtime.com/v1/login"
 SEARCH = "https://search.tvtime.com/v1/search/movie"

@@ -1,0 +1,728 @@
+"""Connections: every service with its state in words, set up, tested and signed in to in the browser."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes._server import Server
+from tests.fakes.jellyfin_server import JellyfinServer
+from tests.fakes.lastfm import LastFM
+from tests.fakes.listenbrainz import ListenBrainz
+from tests.fakes.tmdb import Tmdb
+from tests.fakes.trakt import Trakt
+from tests.fakes.tvdb import Tvdb
+from tests.fakes.tvtime import TVTime
+from tests.web.conftest import HOSTILE, Household, Open, form_token
+from webhook import lookups, outbox, servers, stored, trackers
+from webhook.clock import now
+from webhook.outcome import Park
+from webhook.tables import account
+from webhook.web import connections, openapi_connections
+from webhook.web.api import Gate
+from webhook.web.connections_api import ConnectionsApi
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in Apprise
+
+SECRET = "0123456789abcdef0123456789abcdef"
+NOWHERE = "http://127.0.0.1:9/3"
+ALL = ["trakt", "tvtime", "simkl", "lastfm", "listenbrainz", "tmdb", "tvdb", "plex", "jellyfin", "emby"]
+
+
+def trakt_at(url: str) -> dict[str, str]:
+    keys = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
+    return {**keys, "TRAKT_API_URL": url, "TRAKT_AUTH_URL": url}
+
+
+def post(browser: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """A form of the page at the beginning of the path."""
+    page = "/".join(path.split("/")[:3])
+    return browser.post(path, data={"form_token": form_token(browser.get(page).text), **fields})
+
+
+def read(browser: httpx.Client, path: str) -> str:
+    answer = browser.get(path)
+    assert answer.status_code == 200, answer.text
+    return unescape(answer.text)
+
+
+def words(browser: httpx.Client, name: str) -> str:
+    """The state of a service as its page says it."""
+    found = re.search(r'<h1>.*?<span class="badge \w+">([^<]+)</span>', read(browser, f"/connections/{name}"))
+    assert found
+    return found.group(1)
+
+
+def kept(home: Household) -> dict[str, str]:
+    return home.service.database.ask(lambda connection: stored.read(connection, home.service.seal))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+# --- what is there
+
+
+def test_every_service_is_listed_with_its_state_in_words(home: Household) -> None:
+    page = read(home.browser(), "/connections")
+
+    for name in [*ALL, "tautulli", "notifications"]:
+        assert f'href="/connections/{name}"' in page
+    for word in ("NOT SET UP", "NEEDS SIGN-IN", "WORKING"):
+        assert word in page
+    for name in ("Imgur", "Gracenote", "Jackett", "Gmail", "YouTube", "Google Play Music"):
+        assert re.search(rf"{name}.*: not used by Watchmark, because ", page)
+
+
+@pytest.mark.parametrize("name", sorted(connections.every()))
+def test_every_service_says_what_it_is_for_and_what_to_get_where(home: Household, name: str) -> None:
+    one = connections.every()[name]
+
+    page = home.browser().get(f"/connections/{name}").text
+
+    assert one.purpose.endswith(".")
+    assert len(one.steps) >= 3
+    assert page.count("<li>") >= len(one.steps)
+    assert " style=" not in page
+    assert "<script>" not in page
+
+
+def test_no_module_is_left_out() -> None:
+    modules = {**trackers.modules(), **lookups.modules(), **servers.modules()}
+
+    assert connections.every().keys() == {*modules, "notifications"}
+
+
+def test_the_document_names_every_route(home: Household) -> None:
+    api = ConnectionsApi(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
+
+    served = {(path, method.lower()) for path, methods in api.table() for method in methods}
+    written = {(path, method) for path, about in openapi_connections.paths().items() for method in about}
+
+    assert served == written
+
+
+def test_what_the_document_requires_is_given(home: Household) -> None:
+    schemas = openapi_connections.SCHEMAS
+    for item in home.api().get("/api/v1/connections").json()["items"]:
+        assert item.keys() == set(schemas["Connection"]["required"])
+        for setting in item["settings"]:
+            assert setting.keys() == set(schemas["ConnectionSetting"]["required"])
+        assert item["word"] == connections.STATES[item["state"]]
+
+
+def test_a_member_sees_trackers_and_no_settings(home: Household) -> None:
+    api = home.api(home.person("bob"))
+    browser = home.browser("bob")
+
+    page = read(browser, "/connections")
+
+    assert "TMDB" not in page.partition("not-used")[0]
+    assert browser.get("/connections/tmdb").status_code == 404
+    assert "TRAKT_CLIENT_ID" not in read(browser, "/connections/trakt")
+    assert post(browser, "/connections/trakt/settings", TRAKT_CLIENT_ID="x").status_code == 403
+    assert all(item["settings"] == [] for item in api.get("/api/v1/connections").json()["items"])
+    refused = api.put("/api/v1/connections/trakt/settings", json={"settings": {"TRAKT_CLIENT_ID": "x"}})
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("form", ["test", "settings", "sign-in", "cancel", "disconnect", "account"])
+def test_a_form_without_the_sessions_token_is_refused(home: Household, form: str) -> None:
+    assert home.browser().post(f"/connections/trakt/{form}", data={"form_token": "0"}).status_code == 403
+    assert home.client().post(f"/connections/trakt/{form}").headers["location"] == "/sign-in"
+
+
+# --- settings
+
+
+def test_a_key_is_tried_and_kept(home: Household) -> None:
+    browser = home.browser()
+
+    with Server(Tmdb(key=SECRET)) as tmdb:
+        answer = post(browser, "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=f"{tmdb.url}/3")
+
+    assert answer.headers["location"] == "/connections/tmdb?said=saved"
+    assert kept(home) == {"TMDB_TOKEN": SECRET, "TMDB_API_URL": f"{tmdb.url}/3"}
+    assert words(browser, "tmdb") == "WORKING"
+    assert "The key is accepted." in read(browser, "/connections/tmdb")
+
+
+def test_a_wrong_key_is_refused_with_the_services_word(home: Household) -> None:
+    browser = home.browser()
+
+    with Server(Tmdb()) as tmdb:
+        answer = post(browser, "/connections/tmdb/settings", TMDB_TOKEN="wrong", TMDB_API_URL=f"{tmdb.url}/3")
+
+    assert answer.status_code == 422
+    assert "TMDB does not accept TMDB_TOKEN (Invalid API key" in unescape(answer.text)
+    assert "Nothing was changed." in answer.text
+    assert "Save anyway" not in answer.text
+    assert kept(home) == {}
+
+
+def test_thetvdb_is_tried_by_its_sign_in(home: Household) -> None:
+    api = home.api()
+
+    with Server(Tvdb(pin="4711")) as tvdb:
+        url = f"{tvdb.url}/v4"
+        given = {"TVDB_API_KEY": tvdb.fake.switches.key, "TVDB_API_URL": url}
+        without = api.put("/api/v1/connections/tvdb/settings", json={"settings": given})
+        given["TVDB_PIN"] = "4711"
+        whole = api.put("/api/v1/connections/tvdb/settings", json={"settings": given})
+
+    assert without.status_code == 422
+    assert "pin required" in without.json()["detail"]
+    assert whole.json()["works"] is True
+    assert kept(home)["TVDB_PIN"] == "4711"
+
+
+def test_where_nobody_answers_it_is_kept_only_if_one_says_so(home: Household) -> None:
+    browser = home.browser()
+
+    answer = post(browser, "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=NOWHERE)
+    assert answer.status_code == 409
+    assert kept(home) == {}
+    assert SECRET not in answer.text
+    pending = re.search(r'name="pending" value="([^"]+)"', answer.text)
+    assert pending
+
+    again = post(browser, "/connections/tmdb/settings", pending=pending.group(1))
+    assert again.status_code == 303
+    assert kept(home)["TMDB_TOKEN"] == SECRET
+    assert words(browser, "tmdb") == "NOT WORKING"
+
+
+def test_what_is_pending_for_one_service_is_nothing_for_another(home: Household) -> None:
+    browser = home.browser()
+    page = post(browser, "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=NOWHERE).text
+    pending = re.search(r'name="pending" value="([^"]+)"', page)
+    assert pending
+
+    for sealed in (pending.group(1), "forged", ""):
+        answer = post(browser, "/connections/tvdb/settings", pending=sealed)
+        assert answer.status_code == 422
+    assert kept(home) == {}
+
+
+def test_the_api_keeps_anyway_too(home: Household) -> None:
+    body = {"settings": {"TMDB_TOKEN": SECRET, "TMDB_API_URL": NOWHERE}}
+
+    first = home.api().put("/api/v1/connections/tmdb/settings", json=body)
+    second = home.api().put("/api/v1/connections/tmdb/settings", json={**body, "anyway": True})
+
+    assert (first.status_code, second.status_code) == (409, 200)
+    assert second.json()["works"] is False
+
+
+def test_a_secret_is_never_shown_again_but_replaced_and_removed(home: Household) -> None:
+    browser = home.browser()
+    with Server(Tmdb(key=SECRET)) as tmdb:
+        url = f"{tmdb.url}/3"
+        post(browser, "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=url)
+
+        page, listed = read(browser, "/connections/tmdb"), home.api().get("/api/v1/connections").text
+        assert SECRET[:-4] not in page + listed
+        assert f"ends in <code>{SECRET[-4:]}</code>" in page
+
+        left = post(browser, "/connections/tmdb/settings", TMDB_TOKEN="", TMDB_API_URL=url + "/")
+        assert left.status_code == 303
+        assert kept(home)["TMDB_TOKEN"] == SECRET
+
+        fields = {"TMDB_TOKEN": "", "remove_TMDB_TOKEN": "on", "TMDB_API_URL": ""}
+        assert post(browser, "/connections/tmdb/settings", **fields).status_code == 303
+    assert kept(home) == {}
+    assert words(browser, "tmdb") == "NOT SET UP"
+
+
+def test_a_short_secret_shows_no_part_of_itself(home: Household) -> None:
+    home.do(lambda connection: stored.keep(connection, home.service.seal, {}))
+    shown = connections.setting(home.service, "TVDB_PIN", connections.every()["tvdb"].fields["TVDB_PIN"])
+    home.service.environ = {**home.service.environ, "TVDB_PIN": "4711"}
+
+    again = connections.setting(home.service, "TVDB_PIN", connections.every()["tvdb"].fields["TVDB_PIN"])
+
+    assert (shown["set"], again["set"], again["ends"], again["value"]) == (False, True, None, None)
+
+
+def test_what_the_environment_says_is_changed_there(opened: Open) -> None:
+    home = opened(TMDB_TOKEN=SECRET, TMDB_API_URL="")
+    browser = home.browser()
+
+    page = read(browser, "/connections/tmdb")
+    given = {"settings": {"TMDB_TOKEN": "other"}, "anyway": True}
+    answer = home.api().put("/api/v1/connections/tmdb/settings", json=given)
+
+    assert "in the environment (or .env). Change it there" in page
+    assert 'name="TMDB_TOKEN"' not in page
+    assert 'name="TMDB_API_URL"' in page
+    assert answer.status_code in (409, 422)
+    assert "environment" in answer.json()["detail"]
+    assert kept(home) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("trakt", {"TRAKT_CLIENT_ID": "one"}, "TRAKT_CLIENT_SECRET is missing"),
+        ("trakt", {"TMDB_TOKEN": "one"}, "TMDB_TOKEN is no setting of Trakt"),
+        ("trakt", {"TRAKT_CLIENT_ID": 7}, "must be text"),
+        ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_WRITES_PER_SECOND": "fast"}, "SIMKL_WRITES_PER_SECOND"),
+        ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_API_URL": "http://a:b"}, "An address of Simkl is none"),
+        ("tmdb", {"TMDB_TOKEN": "x", "TMDB_API_URL": "http://a:b"}, "cannot be asked with these settings"),
+        ("tmdb", {"TMDB_TOKEN": "geh\u00e4im.a.b"}, "cannot be asked with these settings"),
+        ("jellyfin", {"JELLYFIN_URL": "attic", "JELLYFIN_API_KEY": "x"}, "must begin with http"),
+        ("notifications", {"NOTIFY_URLS": "nonsense://"}, "NOTIFY_URLS holds an address that"),
+        ("tmdb", {}, "Nothing was entered"),
+    ],
+)
+def test_what_would_not_open_is_refused(home: Household, name: str, given: dict[str, Any], says: str) -> None:
+    answer = home.api().put(f"/api/v1/connections/{name}/settings", json={"settings": given, "anyway": True})
+
+    assert answer.status_code == 422, answer.text
+    assert says in answer.json()["detail"]
+    assert kept(home) == {}
+
+
+def test_an_app_that_trakt_does_not_know_is_refused(home: Household) -> None:
+    with Server(Trakt()) as trakt:
+        wrong = {**trakt_at(trakt.url), "TRAKT_CLIENT_ID": "deleted-app"}
+        refused = home.api().put("/api/v1/connections/trakt/settings", json={"settings": wrong})
+        right = home.api().put("/api/v1/connections/trakt/settings", json={"settings": trakt_at(trakt.url)})
+
+    assert refused.status_code == 422
+    assert "does not accept the API app" in refused.json()["detail"]
+    assert right.json() == {
+        "saved": True,
+        "works": True,
+        "says": "Trakt accepts these settings.",
+        "reopens": False,
+    }
+
+
+def test_a_server_is_asked_before_it_is_kept(home: Household) -> None:
+    with Server(JellyfinServer()) as server:
+        key = server.fake.switches.key
+        given = {"JELLYFIN_URL": server.url, "JELLYFIN_API_KEY": key}
+        wrong = {**given, "JELLYFIN_API_KEY": "wrong"}
+        refused = home.api().put("/api/v1/connections/jellyfin/settings", json={"settings": wrong})
+        taken = home.api().put("/api/v1/connections/jellyfin/settings", json={"settings": given})
+
+    assert refused.status_code == 422
+    assert "does not accept JELLYFIN_API_KEY" in refused.json()["detail"]
+    assert taken.json()["says"].startswith("It answers, as ")
+
+
+# --- signing in by a code
+
+
+@pytest.fixture
+def trakt() -> Iterator[Server]:
+    with Server(Trakt(interval=1)) as server:
+        yield server
+
+
+def test_a_code_is_shown_large_and_the_page_goes_on_by_itself(opened: Open, trakt: Server) -> None:
+    browser = opened(**trakt_at(trakt.url)).browser()
+    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+
+    answer = post(browser, "/connections/trakt/sign-in", person="me")
+    assert answer.headers["location"] == "/connections/trakt"
+    page = read(browser, "/connections/trakt")
+    code = re.search(r'<p class="code" id="[^"]+">([^<]+)</p>', page)
+    assert code
+    assert 'href="https://auth.trakt.tv/activate"' in page
+    assert re.search(r"Waiting for you … (9:5\d|10:00) left", page)
+    assert 'data-again="3"' in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+    assert re.search(r'<div class="qr" role="img" aria-label="[^"]+"><svg width="\d+" height="\d+">', page)
+    assert " style=" not in page
+
+    trakt.fake.approve("anna", code.group(1))
+    eventually(lambda: "Connected as anna." in read(browser, "/connections/trakt"))
+    after = read(browser, "/connections/trakt")
+    assert words(browser, "trakt") == "WORKING"
+    assert 'data-again="3"' not in after
+    assert code.group(1) not in after
+
+
+def test_pressed_again_the_code_stays_and_cancelled_it_goes(opened: Open, trakt: Server) -> None:
+    browser = opened(**trakt_at(trakt.url)).browser()
+
+    codes = []
+    for _ in range(2):
+        post(browser, "/connections/trakt/sign-in", person="me")
+        codes += re.findall(r'class="code" id="[^"]+">([^<]+)<', read(browser, "/connections/trakt"))
+    held = re.search(r'name="sign_in" value="([^"]+)"', read(browser, "/connections/trakt"))
+    assert held
+    post(browser, "/connections/trakt/cancel", sign_in=held.group(1))
+
+    assert len(codes) == 2
+    assert len(set(codes)) == 1
+    page = read(browser, "/connections/trakt")
+    assert 'class="code"' not in page
+    assert "It was cancelled. Nothing was changed." in page
+
+
+def test_refused_at_the_service_it_says_so(opened: Open, trakt: Server) -> None:
+    browser = opened(**trakt_at(trakt.url)).browser()
+    post(browser, "/connections/trakt/sign-in", person="me")
+
+    trakt.fake.deny()
+
+    eventually(lambda: "the sign-in was refused at Trakt" in read(browser, "/connections/trakt"))
+
+
+def test_the_api_begins_shows_and_cancels(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    api = home.api()
+
+    begun = api.post("/api/v1/accounts/connect", json={"tracker": "trakt", "person": "me"}).json()
+    made = begun["sign_in"]
+    trakt.fake.approve("anna", made["user_code"])
+    eventually(lambda: api.get(f"/api/v1/sign-ins/{made['id']}").json()["state"] == "connected")
+    ended = api.get(f"/api/v1/sign-ins/{made['id']}").json()
+    again = api.post("/api/v1/accounts/connect", json={"tracker": "trakt", "person": "me"}).json()["sign_in"]
+    cancelled = api.delete(f"/api/v1/sign-ins/{again['id']}").json()
+
+    assert (begun["account"], made["state"], made["person"]) == (None, "waiting", "me")
+    assert 590 <= made["seconds_left"] <= 600
+    assert (ended["says"], ended["works"], ended["url"]) == ("anna", True, None)
+    assert cancelled["state"] == "cancelled"
+    assert api.get(f"/api/v1/sign-ins/{made['id']}").status_code == 404
+
+
+def test_a_member_signs_in_only_themself(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    bob = home.person("bob")
+    mine, theirs = home.api(), home.api(bob)
+    owners = mine.post("/api/v1/accounts/connect", json={"tracker": "trakt", "person": "me"}).json()
+    browser = home.browser("bob")
+
+    refused = theirs.post("/api/v1/accounts/connect", json={"tracker": "trakt", "person": "me"})
+    own = theirs.post("/api/v1/accounts/connect", json={"tracker": "trakt"})
+
+    assert refused.status_code == 404
+    assert own.json()["sign_in"]["person"] == "bob"
+    assert theirs.get(f"/api/v1/sign-ins/{owners['sign_in']['id']}").status_code == 404
+    assert theirs.delete(f"/api/v1/sign-ins/{owners['sign_in']['id']}").status_code == 404
+    assert owners["sign_in"]["user_code"] not in read(browser, "/connections/trakt")
+    assert post(browser, "/connections/trakt/sign-in", person="me").status_code == 404
+    assert 'name="person"' not in browser.get("/connections/trakt").text
+
+
+def test_an_address_that_is_no_page_is_no_link(opened: Open, trakt: Server) -> None:
+    browser = opened(**trakt_at(trakt.url)).browser()
+    said = {"device_code": "d", "user_code": HOSTILE, "expires_in": 600, "interval": 5}
+    trakt.fake.faults.add(
+        "POST /oauth/device/code", status=200, body={**said, "verification_url": "javascript:alert(1)"}
+    )
+
+    post(browser, "/connections/trakt/sign-in", person="me")
+    page = browser.get("/connections/trakt").text
+
+    assert 'href="javascript:' not in page
+    assert 'class="qr"' not in page
+    assert "<script>alert" not in page
+
+
+def test_wrong_keys_are_said_where_one_begins(opened: Open, trakt: Server) -> None:
+    browser = opened(**{**trakt_at(trakt.url), "TRAKT_CLIENT_ID": "wrong"}).browser()
+
+    answer = post(browser, "/connections/trakt/sign-in", person="me")
+
+    assert answer.status_code == 409
+    assert "does not accept the API app" in answer.text
+
+
+# --- other ways to sign in
+
+
+def test_last_fm_has_a_page_to_agree_on(opened: Open) -> None:
+    with Server(LastFM()) as lastfm:
+        keys = {"LASTFM_API_KEY": "a" * 32, "LASTFM_SECRET": "b" * 32}
+        where = {"LASTFM_API_URL": f"{lastfm.url}/2.0/", "LASTFM_AUTH_URL": f"{lastfm.url}/api/auth/"}
+        browser = opened(**keys, **where).browser()
+
+        post(browser, "/connections/lastfm/sign-in", person="me")
+        page = read(browser, "/connections/lastfm")
+        assert f'href="{lastfm.url}/api/auth/?' in page
+        assert "Agree at Last.fm" in page
+        assert 'class="qr"' in page
+
+        lastfm.fake.approve("anna")
+        eventually(lambda: "Connected as anna." in read(browser, "/connections/lastfm"))
+
+
+def test_listenbrainz_takes_a_token(opened: Open) -> None:
+    with Server(ListenBrainz()) as server:
+        token = server.fake.sign_in("anna")["token"]
+        home = opened(LISTENBRAINZ_API_URL=server.url)
+        browser = home.browser()
+
+        wrong = post(browser, "/connections/listenbrainz/sign-in", person="me", token="nobodys")
+        none = post(browser, "/connections/listenbrainz/sign-in", person="me", token="")
+        right = post(browser, "/connections/listenbrainz/sign-in", person="me", token=token)
+        page = read(browser, "/connections/listenbrainz")
+
+    assert wrong.status_code == 422
+    assert "does not know this token" in wrong.text
+    assert none.status_code == 422
+    assert right.headers["location"] == "/connections/listenbrainz?said=connected"
+    assert "as anna" in page
+    assert "It works, as anna." in page
+    assert token not in page
+
+
+def test_tv_time_takes_a_name_and_a_password(opened: Open) -> None:
+    with Server(TVTime()) as server:
+        server.fake.add_user("anna", "secret")
+        home = opened(TVTIME_URL=server.url, TVTIME_WRITES_PER_SECOND="0")
+        sign_in = {"tracker": "tvtime", "person": "me", "username": "anna"}
+
+        wrong = home.api().post("/api/v1/accounts/connect", json={**sign_in, "password": "other"})
+        right = home.api().post("/api/v1/accounts/connect", json={**sign_in, "password": "secret"})
+
+    assert wrong.status_code == 422
+    assert "did not accept this name and password" in wrong.json()["detail"]
+    assert right.json() == {"account": 1, "works": True, "says": "It works, as anna.", "sign_in": None}
+
+
+def test_the_built_in_library_needs_no_sign_in(home: Household) -> None:
+    browser = home.browser()
+
+    answer = home.api().post("/api/v1/accounts/connect", json={"tracker": "tvtime", "person": "me"})
+
+    assert answer.status_code == 409
+    assert words(browser, "tvtime") == "WORKING"
+    assert "/connections/tvtime/sign-in" not in browser.get("/connections/tvtime").text
+    assert post(browser, "/connections/tvtime/disconnect", account="1").status_code == 409
+
+
+# --- test now
+
+
+def connect(home: Household, trakt: Server, name: str = "anna") -> int:
+    """An account of Trakt that works; its id."""
+    made = home.api().post("/api/v1/accounts/connect", json={"tracker": "trakt", "person": "me"}).json()
+    trakt.fake.approve(name, made["sign_in"]["user_code"])
+    where = f"/api/v1/sign-ins/{made['sign_in']['id']}"
+    api = home.api()
+    eventually(lambda: api.get(where).json()["state"] == "connected")
+    return int(api.get(where).json()["account"])
+
+
+def test_an_account_is_tested_and_the_answer_is_in_words(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    wanted, browser = connect(home, trakt), home.browser()
+
+    post(browser, "/connections/trakt/test", account=str(wanted))
+    assert "It works, as anna." in read(browser, "/connections/trakt")
+
+    trakt.fake.sessions.clear()
+    answer = post(browser, "/connections/trakt/test", account=str(wanted), listed="1")
+    assert answer.headers["location"] == "/connections#trakt"
+    page = read(browser, "/connections")
+    assert "NEEDS SIGN-IN" in page
+    assert "Sign in again on its page." in page
+    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+
+
+def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    connect(home, trakt)
+    api = home.api()
+
+    trakt.fake.faults.add("GET /users/settings", status=503)
+    away = api.post("/api/v1/connections/trakt/test").json()
+    shown = api.get("/api/v1/connections/trakt").json()
+    back = api.post("/api/v1/connections/trakt/test", json={"account": shown["accounts"][0]["id"]}).json()
+
+    assert away["works"] is False
+    assert "What is to be told waits" in away["results"][0]["says"]
+    assert shown["word"] == "NOT WORKING"
+    assert back["works"] is True
+    assert api.get("/api/v1/connections/trakt").json()["word"] == "WORKING"
+
+
+@pytest.mark.parametrize(
+    ("park", "word", "needs"),
+    [
+        (Park.VIP_REQUIRED, "VIP REQUIRED", "Renew the membership"),
+        (Park.SERVICE_CLOSED, "CLOSED", "Set an address below"),
+        (Park.APP_DELETED, "API APP GONE", "Make a new API app"),
+    ],
+)
+def test_what_an_account_needs_is_its_state(home: Household, park: Park, word: str, needs: str) -> None:
+    home.do(lambda connection: outbox.park(connection, 1, park, "it said so", now()))
+    browser = home.browser()
+
+    assert words(browser, "tvtime") == word
+    assert needs in read(browser, "/connections/tvtime")
+    assert word in read(browser, "/connections")
+
+
+def test_what_is_not_set_up_cannot_be_tested(home: Household) -> None:
+    api = home.api()
+
+    for name, says in (("tmdb", "is not set up"), ("listenbrainz", "Nobody is signed in")):
+        answer = api.post(f"/api/v1/connections/{name}/test")
+        assert answer.status_code == 409
+        assert says in answer.json()["detail"]
+    assert api.post("/api/v1/connections/tvtime/test", json={"account": 99}).status_code == 404
+    assert api.post("/api/v1/connections/nothing/test").status_code == 404
+
+
+def test_nobody_tests_another_persons_account(home: Household) -> None:
+    bob = home.api(home.person("bob"))
+
+    assert bob.post("/api/v1/connections/tvtime/test", json={"account": 1}).status_code == 404
+    assert bob.delete("/api/v1/accounts/1").status_code == 404
+
+
+@contextmanager
+def post_office() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that takes notices: its address as Apprise writes it, and what it got."""
+    got: list[bytes] = []
+
+    class Counter(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counter)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"json://127.0.0.1:{server.server_port}/hush-hush-hush-hush/", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_test_notice_goes_out(home: Household) -> None:
+    browser = home.browser()
+    with post_office() as (address, got):
+        saved = post(browser, "/connections/notifications/settings", NOTIFY_URLS=address)
+        sent = post(browser, "/connections/notifications/test")
+        page = read(browser, "/connections/notifications")
+
+    assert (saved.status_code, sent.status_code) == (303, 303)
+    assert len(got) == 1
+    assert b"notices arrive here" in got[0]
+    assert "A test was sent. Look whether it arrived." in page
+    assert "hush-hush" not in page
+
+
+def test_a_notice_that_nobody_takes_is_said(opened: Open) -> None:
+    home = opened(NOTIFY_URLS="json://127.0.0.1:9/nobody/")
+
+    answer = home.api().post("/api/v1/connections/notifications/test").json()
+
+    assert answer["works"] is False
+    assert "could not be sent" in answer["results"][0]["says"]
+    assert words(home.browser(), "notifications") == "NOT WORKING"
+
+
+# --- what an account is told
+
+
+def test_what_an_account_is_told_is_switched_by_its_form(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    wanted, browser = str(connect(home, trakt)), home.browser()
+    fields = {"account": wanted, "tell_unwatched": "on", "tell_rate": "on", "kind_movie": "on"}
+    lists = {"libraries": "Films\r\n\r\n Series ", "not_players": "Kids' room"}
+
+    saved = post(browser, "/connections/trakt/account", **fields, **lists, watched_mark="85,5", dry_run="on")
+    (shown,) = home.api().get("/api/v1/connections/trakt").json()["accounts"]
+    page = read(browser, "/connections/trakt")
+
+    assert saved.headers["location"] == "/connections/trakt?said=saved"
+    assert {"unwatched", "rate"} <= set(shown["tells"])
+    assert "add" not in shown["tells"]
+    rules = {"watched_mark": 85.5, "dry_run": True, "libraries": ["Films", "Series"], "kinds": ["movie"]}
+    assert shown["rules"] == {**rules, "not_libraries": [], "players": [], "not_players": ["Kids' room"]}
+    assert 'name="tell_rate" value="on" checked' in page
+    assert 'value="85.5"' in page
+    assert ">Films\nSeries</textarea>" in page
+    assert "dry run: nothing is sent" in page
+
+    post(browser, "/connections/trakt/account", account=wanted)
+    (shown,) = home.api().get("/api/v1/connections/trakt").json()["accounts"]
+    assert "rate" not in shown["tells"]
+    assert not any(shown["rules"].values())
+
+
+@pytest.mark.parametrize("mark", ["most of it", "0", "101", "nan"])
+def test_a_watched_mark_that_is_none_is_said_on_the_page(home: Household, mark: str) -> None:
+    answer = post(home.browser(), "/connections/tvtime/account", account="1", watched_mark=mark)
+
+    assert answer.status_code == 422
+    assert 'class="wrong"' in answer.text
+
+
+def test_nobody_changes_another_persons_account(home: Household) -> None:
+    home.person("bob")
+
+    answer = post(home.browser("bob"), "/connections/tvtime/account", account="1", dry_run="on")
+
+    assert answer.status_code == 404
+
+
+def test_a_disconnected_account_is_gone_or_waits(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    first, browser = connect(home, trakt), home.browser()
+
+    answer = post(browser, "/connections/trakt/disconnect", account=str(first))
+    assert answer.headers["location"] == "/connections/trakt?said=disconnected"
+    assert "Nobody is signed in to Trakt yet." in read(browser, "/connections/trakt")
+
+    second = connect(home, trakt)
+    home.hear("anna")
+    given_up = home.api().delete(f"/api/v1/accounts/{second}").json()
+    assert given_up == {"id": second, "removed": False}
+    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+    assert len(trakt.fake.sessions) == 0
+
+
+def test_what_a_service_calls_somebody_is_only_text(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    wanted = connect(home, trakt)
+    named = account.update().where(account.c.id == wanted).values(name=HOSTILE)
+    home.do(lambda connection: connection.execute(named))
+    browser = home.browser()
+
+    for path in ("/connections", "/connections/trakt"):
+        page = browser.get(path).text
+        assert HOSTILE not in page
+        assert HOSTILE in unescape(page)
+
+
+def test_links_keep_to_the_sub_path(opened: Open, trakt: Server) -> None:
+    home = opened(ROOT_PATH="/watchmark", **trakt_at(trakt.url))
+    home.password("me")
+    fields = {"name": "me", "password": "correct horse"}
+    cookie = home.client().post("/watchmark/sign-in", data=fields).headers["set-cookie"].partition(";")[0]
+    browser = home.client(headers={"Cookie": cookie})
+    token = form_token(browser.get("/watchmark/connections").text)
+    form = {"form_token": token, "person": "me"}
+    begun = browser.post("/watchmark/connections/trakt/sign-in", data=form)
+
+    assert begun.headers["location"] == "/watchmark/connections/trakt"
+    for path in ("/watchmark/connections", "/watchmark/connections/trakt"):
+        for link in re.findall(r'(?:href|action|url)="(/[^"]*)"', browser.get(path).text):
+            assert link.startswith("/watchmark/")

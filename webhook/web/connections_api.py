@@ -1,0 +1,97 @@
+"""The JSON API of the connections: what is set up, tested, signed in to and given up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from webhook import trackers
+from webhook.web import connections
+from webhook.web.api import Answer, Answers, owner_only
+from webhook.web.asked import Params, clean, id_of, json_object
+from webhook.web.changes import flag
+from webhook.web.shell import Problem
+from webhook.web.views import Visitor
+
+SIGN_IN = ("tracker", "person", "username", "password", "token")
+
+
+class ConnectionsApi(Answers):
+    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+        return [
+            ("/connections", {"GET": self.connections}),
+            ("/connections/{name}", {"GET": self.connection}),
+            ("/connections/{name}/test", {"POST": self.test}),
+            ("/connections/{name}/settings", {"PUT": self.settings}),
+            ("/accounts/connect", {"POST": self.connect}),
+            ("/accounts/{id}", {"DELETE": self.disconnect}),
+            ("/sign-ins/{id}", {"GET": self.sign_in, "DELETE": self.cancel}),
+        ]
+
+    async def connections(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: connections.listed(connection, self.service, visitor))
+
+    async def connection(self, request: Request, visitor: Visitor) -> Any:
+        one = connections.named(visitor, request.path_params["name"])
+        return await self.database.read(
+            lambda connection: connections.shown(connection, self.service, visitor, one)
+        )
+
+    async def test(self, request: Request, visitor: Visitor) -> Any:
+        one = connections.named(visitor, request.path_params["name"])
+        given = await json_object(request, required=False)
+        Params(given).only(("account",))
+        wanted = given.get("account")
+        if wanted is not None and type(wanted) is not int:
+            raise Problem(422, "account must be the id of an account; see /api/v1/accounts.")
+        results = await connections.test(self.service, visitor, one, wanted)
+        return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
+
+    async def settings(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        one = connections.named(visitor, request.path_params["name"])
+        given = await json_object(request)
+        Params(given).only(("settings", "anyway"))
+        wanted = given.get("settings")
+        if not isinstance(wanted, dict):
+            raise Problem(422, "settings must be an object of variables and their values.")
+        tried = await connections.save(self.service, one, wanted, flag("anyway", given))
+        says = "It is switched off." if tried is None else tried.says
+        works = None if tried is None else tried.works
+        return {"saved": True, "works": works, "says": says, "reopens": self.service.reopen is not None}
+
+    async def connect(self, request: Request, visitor: Visitor) -> Any:
+        given = await json_object(request)
+        Params(given).only(SIGN_IN)
+        texts = {name: text(name, value) for name, value in given.items()}
+        name = Params(texts).choice("tracker", trackers.modules())
+        if name is None:
+            raise Problem(422, "tracker must say what is signed in to.")
+        one = connections.named(visitor, name)
+        person_id, _ = await connections.whose(self.service, visitor, texts.get("person"))
+        if connections.sign_in_of(self.service, one) in ("password", "token"):
+            return {**await connections.sign_in(self.service, person_id, one, texts), "sign_in": None}
+        made = await connections.begin(self.service, person_id, one)
+        shown = await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+        return {"account": None, "works": None, "says": None, "sign_in": shown}
+
+    async def disconnect(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        return {"id": wanted, "removed": await connections.disconnect(self.service, visitor, wanted)}
+
+    async def sign_in(self, request: Request, visitor: Visitor) -> Any:
+        made = connections.a_sign_in(self.service, visitor, request.path_params["id"])
+        return await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+
+    async def cancel(self, request: Request, visitor: Visitor) -> Any:
+        made = connections.a_sign_in(self.service, visitor, request.path_params["id"])
+        self.service.sign_ins.cancel(made)
+        return await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+
+
+def text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not clean(value, connections.LONGEST):
+        raise Problem(422, f"{name} must be text of at most {connections.LONGEST} characters.")
+    return value
