@@ -1,4 +1,4 @@
-"""Passwords: what one must be, how it is kept, and the one-time link that sets the owner's."""
+"""Passwords: what one must be, how it is kept, and the one-time links that set one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from webhook import people
 from webhook.tables import note, person
@@ -60,26 +60,53 @@ def owner(connection: Connection) -> Row[Any] | None:
     return connection.execute(wanted).first()
 
 
-def invite(connection: Connection, secret: str, now: datetime, lasts: timedelta = WELCOME_LASTS) -> None:
-    """Make /welcome/{secret} a way in, once, and no earlier one any more."""
-    noted = {"digest": people.digest(secret), "expires_at": (now + lasts).isoformat()}
-    connection.execute(delete(note).where(note.c.name == WELCOME))
-    connection.execute(insert(note).values(name=WELCOME, value=noted))
+def invite(
+    connection: Connection,
+    secret: str,
+    now: datetime,
+    lasts: timedelta = WELCOME_LASTS,
+    person_id: int | None = None,
+) -> None:
+    """Make /welcome/{secret} a way in for the owner, or this person, once; no earlier one of theirs is any more."""
+    name = WELCOME if person_id is None else f"{WELCOME}:{person_id}"
+    noted = {
+        "digest": people.digest(secret),
+        "expires_at": (now + lasts).isoformat(),
+        "person": person_id,
+    }
+    connection.execute(delete(note).where(note.c.name == name))
+    connection.execute(insert(note).values(name=name, value=noted))
 
 
 def invited(connection: Connection, secret: str, now: datetime) -> Row[Any] | None:
-    """The owner, where this one-time link is the valid one."""
-    noted = connection.execute(select(note.c.value).where(note.c.name == WELCOME)).scalar()
-    if noted is None or not hmac.compare_digest(noted["digest"], people.digest(secret)):
-        return None
-    return owner(connection) if datetime.fromisoformat(noted["expires_at"]) > now else None
+    """Whose one-time link this is, where it is a valid one."""
+    found = link(connection, secret, now)
+    return None if found is None else found[1]
 
 
 def accept(connection: Connection, secret: str, kept: str, now: datetime) -> Row[Any] | None:
-    """Sets the owner's password and uses the link up; None where it is not valid any more."""
-    found = invited(connection, secret, now)
+    """Sets the password and uses the link up; None where it is not valid any more."""
+    found = link(connection, secret, now)
     if found is None:
         return None
-    keep(connection, found.id, kept)
-    connection.execute(delete(note).where(note.c.name == WELCOME))
-    return owner(connection)
+    name, row = found
+    keep(connection, row.id, kept)
+    connection.execute(delete(note).where(note.c.name == name))
+    return connection.execute(select(person).where(person.c.id == row.id)).first()
+
+
+def link(connection: Connection, secret: str, now: datetime) -> tuple[str, Row[Any]] | None:
+    """A valid link's name among the notes, and whom it lets in. Compares with all there are, in constant time."""
+    digest, found = people.digest(secret), None
+    links = or_(note.c.name == WELCOME, note.c.name.startswith(f"{WELCOME}:", autoescape=True))
+    for name, noted in connection.execute(select(note.c.name, note.c.value).where(links)):
+        if hmac.compare_digest(noted["digest"], digest):
+            found = name, noted
+    if found is None or datetime.fromisoformat(found[1]["expires_at"]) <= now:
+        return None
+    wanted = found[1].get("person")
+    if wanted is None:
+        row = owner(connection)
+    else:
+        row = connection.execute(select(person).where(person.c.id == wanted)).first()
+    return None if row is None else (found[0], row)

@@ -28,7 +28,9 @@ SETUP = (
     "Tick these notification types: Item Added, Playback Start, Playback Stop, User Data Saved. "
     "Tick Playback Progress only if you want to see pauses: it sends a webhook every few seconds.",
     "Tick the item types Movies, Episodes, Seasons, Series and Songs: a type that is not ticked is not sent.",
-    "Tick Send All Properties and save. (Instead you may paste the template shown here.)",
+    "A user filter, where you set one, keeps the others from being reported.",
+    "Tick Send All Properties, or paste the template shown here as the Template instead. No header is needed. "
+    "Save.",
 )
 
 OFFICIAL: Mapping[str, Action] = {

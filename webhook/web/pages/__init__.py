@@ -9,16 +9,37 @@ from starlette.routing import BaseRoute, Mount
 from webhook.web.drawing import STATIC
 from webhook.web.pages._static import Kept
 from webhook.web.pages.activity import Activity
+from webhook.web.pages.connections import Connections
+from webhook.web.pages.docs import Docs
 from webhook.web.pages.entrance import Entrance
+from webhook.web.pages.history import History
 from webhook.web.pages.needs_you import NeedsYou
 from webhook.web.pages.now import Now
+from webhook.web.pages.people import People
+from webhook.web.pages.settings import Settings
 from webhook.web.pages.setup import Setup
+from webhook.web.pages.shows import Shows
+from webhook.web.pages.transfer import Transfer
+from webhook.web.pages.wizard import Wizard
 from webhook.web.sign_in import Sessions
 
 if TYPE_CHECKING:
     from webhook.app import Service
 
-GROUPS = (Now, Activity, NeedsYou, Setup)
+GROUPS = (
+    Now,
+    Activity,
+    NeedsYou,
+    History,
+    Shows,
+    Transfer,
+    Connections,
+    Setup,
+    Wizard,
+    People,
+    Settings,
+    Docs,
+)
 
 
 def routes(service: Service, sessions: Sessions, entrance: Entrance) -> list[BaseRoute]:

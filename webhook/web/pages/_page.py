@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from webhook import clock, numbers
+from webhook import clock, numbers, people
 from webhook.passwords import LONGEST
-from webhook.web import needs
-from webhook.web.asked import form, whole
+from webhook.web import needs, views
+from webhook.web.asked import Params, form, whole
 from webhook.web.drawing import draw
 from webhook.web.shell import Problem, path_of
 from webhook.web.sign_in import Sessions, base, refuse_other_sites
@@ -30,6 +31,9 @@ SAID = {
     "retried": "It is tried again.",
     "nothing": "There was nothing to do: it is done, or waits for its turn already.",
     "claimed": "Claimed. What waited for it is interpreted now.",
+    "ignored": "Ignored: what this user plays is tracked for nobody. Undo it at the end of the list.",
+    "heeded": "Ignored no longer. What this user plays waits until somebody claims it.",
+    "asked": "Taken off the list. Its plays stay in the history as they are.",
     "released": "Given up. What was interpreted stays as it is.",
     "matched": "Matched, and remembered. What waited for it goes out now.",
     "saved": "Saved.",
@@ -42,6 +46,15 @@ SAID = {
     "disconnected": "Disconnected. What was told stays told.",
 }
 """What a page says after a change, by the word in its address."""
+
+COUNTED = {
+    "retried": "Tried again: {}. Reload to see what came of it.",
+    "replayed": "Interpreted again: {}.",
+    "dismissed": "Taken off the list: {}. It stays in the activity, where it can be tried again.",
+    "matched": "Matched, and remembered. Deliveries that go out now: {}.",
+    "written": "Matched, and remembered. Imported plays that it was written into: {}.",
+}
+"""The same, of many: `retried-3`."""
 
 
 class Page:
@@ -114,6 +127,21 @@ class Page:
             )
         )
 
+    async def whose(self, params: Params, visitor: Visitor) -> tuple[Row[Any], list[str]]:
+        """The person whose history is looked at, and who else may be chosen."""
+        name = params.text("person")
+        if visitor.only is not None and name not in (None, visitor.only):
+            raise Problem(403, f"Only {visitor.only}'s own history may be seen here.")
+
+        def found(connection: Connection) -> tuple[Row[Any], list[str]]:
+            try:
+                row = people.by_name(connection, name or visitor.name or "")
+            except people.Unknown as error:
+                raise Problem(404, "There is nobody of that name.") from error
+            return row, views.names(connection) if visitor.everything else []
+
+        return await self.database.read(found)
+
     def to(self, request: Request, path: str) -> Response:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
 
@@ -160,9 +188,10 @@ def local(path: str) -> str:
 def said(request: Request) -> str | None:
     """What the last change did, for the top of the page."""
     word = request.query_params.get("said", "")
-    if word.startswith("retried-") and (number := whole(word[8:])):
-        return f"Tried again: {number}. Reload to see what came of it."
-    return SAID["nothing"] if word == "retried-0" else SAID.get(word)
+    what, _, number = word.partition("-")
+    if what in COUNTED and number:
+        return COUNTED[what].format(whole(number)) if whole(number) else SAID["nothing"]
+    return SAID.get(word)
 
 
 def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:

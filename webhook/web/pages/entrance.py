@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock
-from webhook.passwords import LONGEST, SHORTEST, accept, invited
+from webhook import clock, passwords
+from webhook.passwords import LONGEST, SHORTEST
+from webhook.web import house
 from webhook.web.asked import clean, form
 from webhook.web.changes import write
 from webhook.web.pages._page import Page, local
 from webhook.web.shell import Problem
-from webhook.web.sign_in import Passwords, Patience, Sessions, base, named, refuse_other_sites
+from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id, named, refuse_other_sites
 from webhook.web.views import Visitor
 
 if TYPE_CHECKING:
@@ -48,58 +50,77 @@ class Entrance(Page):
             onward = local(request.query_params.get("next", ""))
             if await self.sessions.visitor(request):
                 return self.to(request, "/")
-            return self.asked(request, onward)
+            return await self.asked(request, onward)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
         name, password = fields.get("name", "").strip(), fields.get("password", "")
         onward = local(fields.get("next", ""))
         tries = ("name", name.casefold()[:LONGEST]), ("address", address(request))
         if seconds := self.patience.take(*tries):
-            return self.held(request, onward, seconds)
+            return await self.held(request, onward, seconds)
         row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
         if len(password) > LONGEST or not await self.passwords.right(row, password) or row is None:
-            return self.asked(request, onward, "This name and password do not belong together.", 401)
+            return await self.asked(request, onward, "This name and password do not belong together.", 401)
         self.patience.forget(*tries)
         response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
         self.sessions.begin(request, response, row)
         return response
 
-    def asked(self, request: Request, onward: str, wrong: str | None = None, status: int = 200) -> Response:
-        return self.drawn(request, "sign_in.html", {"onward": onward, "wrong": wrong}, status=status)
+    async def asked(
+        self, request: Request, onward: str, wrong: str | None = None, status: int = 200
+    ) -> Response:
+        owner = await self.database.read(passwords.owner)
+        first = owner is not None and owner.password is None
+        known = {"onward": onward, "wrong": wrong, "first": first}
+        return self.drawn(request, "sign_in.html", known, status=status)
 
-    def held(self, request: Request, onward: str, seconds: int) -> Response:
+    async def held(self, request: Request, onward: str, seconds: int) -> Response:
         why = f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again."
-        response = self.asked(request, onward, why, 429)
+        response = await self.asked(request, onward, why, 429)
         response.headers["Retry-After"] = str(seconds)
         return response
 
     async def welcome(self, request: Request) -> Response:
-        """The one-time link: the owner sets a password and is in."""
+        """The one-time link: whoever it is for sets a password, the owner a name too, and is in."""
         secret = request.path_params["secret"]
-        owner = await self.database.read(lambda connection: invited(connection, secret, clock.now()))
-        if owner is None:
+        row = await self.database.read(lambda connection: passwords.invited(connection, secret, clock.now()))
+        if row is None:
             return self.drawn(request, "expired.html", {}, status=404)
         if request.method != "POST":
-            return self.invitation(request, owner.name)
+            return self.invitation(request, row)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
         try:
             if fields.get("password") != fields.get("again"):
                 raise Problem(422, "The two passwords differ.")
             hashed = await self.passwords.hashed(fields.get("password", ""))
+            accepted = await self.accepted(row, secret, hashed, fields.get("name", ""))
         except Problem as error:
-            return self.invitation(request, owner.name, error.detail, error.status)
-        row = await write(self.database, lambda connection: accept(connection, secret, hashed, clock.now()))
-        if row is None:
+            return self.invitation(request, row, error.detail, error.status)
+        if accepted is None:
             return self.drawn(request, "expired.html", {}, status=404)
-        response = self.to(request, "/setup")
-        self.sessions.begin(request, response, row)
+        response = self.to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
+        self.sessions.begin(request, response, accepted)
         return response
 
+    async def accepted(self, row: Row[Any], secret: str, hashed: str, name: str) -> Row[Any] | None:
+        """Who has the password now; None where the link was used in the meantime."""
+        name = name.strip() if row.owner else ""
+
+        def changed(connection: Connection) -> Row[Any] | None:
+            if passwords.accept(connection, secret, hashed, clock.now()) is None:
+                return None
+            if name:
+                owner = Visitor(person_id=row.id, name=row.name, everything=True)
+                house.change_person(connection, owner, row.name, {"name": name})
+            return by_id(connection, row.id)
+
+        return await write(self.database, changed)
+
     def invitation(
-        self, request: Request, name: str, wrong: str | None = None, status: int = 200
+        self, request: Request, row: Row[Any], wrong: str | None = None, status: int = 200
     ) -> Response:
-        known = {"name": name, "wrong": wrong, "shortest": SHORTEST}
+        known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": SHORTEST}
         return self.drawn(request, "welcome.html", known, status=status)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock
+from webhook import trace
 from webhook.web import views
 from webhook.web.pages._page import Page
-from webhook.web.views import DELIVERY_STATES, Visitor
+from webhook.web.views import Visitor
+
+LAST = 12
+"""How many of the last plays are shown."""
 
 
 class Now(Page):
@@ -17,16 +23,21 @@ class Now(Page):
         return [Route("/", self.page(self.first))]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
-        now, days = clock.now(), self.service.settings.silence_days
-        known = await self.database.read(
-            lambda connection: {
-                "playing": views.playing(connection, visitor),
-                "webhooks": views.webhooks(connection, visitor)["items"],
-                "counts": views.counts(connection, visitor),
-                "accounts": views.accounts(connection, visitor),
-                "unclaimed": views.unclaimed(connection, visitor),
-                "silent": views.silent(connection, visitor, now, days),
-                "names": views.names(connection),
-            }
-        )
-        return self.drawn(request, "first.html", {**known, "states": DELIVERY_STATES}, visitor)
+        known = await self.database.read(lambda connection: shown(connection, visitor))
+        return self.drawn(request, "now.html", known, visitor)
+
+
+def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
+    playing = views.playing(connection, visitor)
+    views.told_of(connection, playing, marks=False)
+    on = {play["id"] for play in playing}
+    last = trace.plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
+    last = [play for play in last if play["id"] not in on][:LAST]
+    views.told_of(connection, last, marks=True)
+    return {
+        "playing": playing,
+        "last": last,
+        "heard_at": views.last_webhook(connection, visitor),
+        "several": len(views.names(connection)) > 1,
+        "connected": views.connected(connection, visitor),
+    }

@@ -1,15 +1,22 @@
-"""Set-up: the addresses to paste into each media server, step by step."""
+"""Set-up: the addresses to paste into each media server, step by step, and what came from it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import trace
 from webhook.web.addresses import address_of, addresses
+from webhook.web.arrivals import arrivals
 from webhook.web.pages._page import Page
 from webhook.web.views import Visitor
+
+FIRST = ("plex", "jellyfin", "emby", "tautulli")
+ONLY_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Setup(Page):
@@ -17,11 +24,36 @@ class Setup(Page):
         return [Route("/setup", self.page(self.setup))]
 
     async def setup(self, request: Request, visitor: Visitor) -> Response:
+        known = await self.sources(request, visitor)
+        return self.drawn(request, "setup.html", known, visitor)
+
+    async def sources(self, request: Request, visitor: Visitor) -> dict[str, Any]:
+        """What each source takes to be set up, and what came from it."""
         address = address_of(self.service, request)
-        found, last = await self.database.read(
+        found, came = await self.database.read(
             lambda connection: (
                 addresses(connection, self.service, visitor, address),
-                trace.last_webhooks(connection) if visitor.everything else {},
+                arrivals(connection, visitor),
             )
         )
-        return self.drawn(request, "setup.html", {"addresses": found, "last": last}, visitor)
+        return {"sources": by_source(found), "came": came, "only_here": only_here(address)}
+
+
+def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each source once: with the address that is anybody's first, and those of the other tokens."""
+    shown: dict[str, dict[str, Any]] = {}
+    for entry in sorted(found, key=lambda entry: place(entry["source"])):
+        source = shown.setdefault(entry["source"], {**entry, "others": []})
+        if source["token"] != entry["token"]:
+            source["others"].append({"name": entry["token_name"], "url": entry["url"]})
+    return shown
+
+
+def place(source: str) -> int:
+    """The place of a source among those that are shown: the most used first, the others as they are found."""
+    return FIRST.index(source) if source in FIRST else len(FIRST)
+
+
+def only_here(address: str) -> bool:
+    """Whether the address means this machine alone, so that another one could not send to it."""
+    return urlsplit(address).hostname in ONLY_HERE

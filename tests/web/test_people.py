@@ -1,0 +1,452 @@
+"""People: each page's buttons and their API twins, what a member may, and what goes with a person."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from tests.web.conftest import HOSTILE, PASSWORD, Household, form_token
+from webhook import passwords, people, tables
+from webhook.web import openapi_people
+from webhook.web.api import Gate
+from webhook.web.people_api import PeopleApi
+
+
+def post(browser: httpx.Client, path: str, where: str = "/people/me", **fields: str) -> httpx.Response:
+    """A form sent as its page sends it."""
+    return browser.post(path, data={"form_token": form_token(browser.get(where).text), **fields})
+
+
+def row(home: Household, name: str) -> Any:
+    return home.do(lambda connection: people.by_name(connection, name))
+
+
+def filters_of(home: Household, name: str = "me") -> dict[str, Any]:
+    return {kind: value for kind, value in row(home, name).filters.items() if value}
+
+
+# --- everybody
+
+
+def test_people_are_listed_added_and_shown(home: Household) -> None:
+    browser = home.browser()
+
+    answer = post(browser, "/people", name="bob")
+
+    assert answer.headers["location"] == "/people/bob?said=added"
+    assert ">Added.<" in browser.get("/people/bob?said=added").text
+    page = browser.get("/people").text
+    assert 'href="/people/bob">bob' in page
+    assert "has no password" in page
+    assert post(browser, "/people", name="bob").status_code == 409
+    assert "already" in post(browser, "/people", name="bob").text
+
+
+def test_household_rules_are_made_and_taken_back(home: Household) -> None:
+    home.person("bob")
+    browser = home.browser()
+    fields = {"players": "Sofa\n\n Sofa \nTable", "person-me": "on", "person-bob": "on"}
+
+    assert post(browser, "/household", **fields).headers["location"].startswith("/people?said=added")
+
+    page = unescape(browser.get("/people").text)
+    assert "on <b>Sofa or Table</b>" in page
+    assert "<b>me and bob</b>" in page
+    assert "/household/1/remove" in page
+    assert post(browser, "/household", players="Sofa").status_code == 422
+    assert post(browser, "/household/1/remove").status_code == 303
+    assert "There is none" in browser.get("/people").text
+
+
+# --- one person
+
+
+@pytest.mark.parametrize("path", ["/people/me", "/people/bob"])
+def test_a_hostile_name_or_title_is_only_text(home: Household, path: str) -> None:
+    home.person("bob")
+    home.hear("anna", HOSTILE, guid="plex://other", librarySectionTitle=HOSTILE)
+    browser = home.browser()
+    post(browser, "/people/me/filters", not_libraries=HOSTILE)
+
+    page = browser.get(path).text
+
+    assert "alert(1)</script>" not in page
+    assert " style=" not in page
+    if path == "/people/me":
+        assert HOSTILE in unescape(page)
+
+
+def test_a_time_zone_is_chosen_and_shown(home: Household) -> None:
+    home.hear("anna", "Pilot")
+    browser = home.browser()
+
+    assert post(browser, "/people/me/time-zone", timezone="Asia/Tokyo").status_code == 303
+
+    page = browser.get("/people/me").text
+    assert "<option selected>Asia/Tokyo" in page
+    assert "JST" in page
+    assert post(browser, "/people/me/time-zone", timezone="Mars/Olympus").status_code == 422
+    assert row(home, "me").timezone == "Asia/Tokyo"
+    assert post(browser, "/people/me/time-zone", timezone="").status_code == 303
+    assert row(home, "me").timezone is None
+
+
+def test_a_new_name_goes_into_what_was_kept(home: Household) -> None:
+    home.hear("anna", 'Called "person":"me"')
+    browser = home.browser()
+
+    answer = post(browser, "/people/me/name", name='Anna "B"')
+
+    assert answer.headers["location"] == "/people/Anna%20%22B%22?said=saved"
+    (event,) = home.api().get("/api/v1/webhooks/1").json()["events"]
+    assert event["person"] == 'Anna "B"'
+    assert event["title"] == 'Called "person":"me"'
+    assert browser.get("/people/Anna%20%22B%22").status_code == 200
+    assert browser.get("/people/me").status_code == 404
+
+
+def test_identities_are_claimed_and_given_up(home: Household) -> None:
+    home.person("bob")
+    home.hear("anna", "Pilot")
+    home.hear("carl", "Other")
+    browser = home.browser()
+    assert '<option value="plex:carl@attic-uuid">' in browser.get("/people/bob").text
+
+    assert post(browser, "/people/bob/claim", identity="plex:carl@attic-uuid").status_code == 303
+
+    assert "carl <span" in browser.get("/people/bob").text
+    post(browser, "/people/bob/release", identity="plex:carl@attic-uuid")
+    assert "claims no user" in browser.get("/people/bob").text
+    assert post(browser, "/people/bob/claim", identity="nonsense").status_code == 422
+
+
+# --- filters
+
+
+def test_filters_are_saved_as_the_form_says(home: Household) -> None:
+    browser = home.browser()
+    fields = {"libraries": "Films\nShows", "not_players": " Sofa ", "kind-movie": "on", "home_videos": "on"}
+
+    post(browser, "/people/me/filters", **fields)
+
+    wanted = {"libraries": ["Films", "Shows"], "not_players": ["Sofa"], "kinds": ["movie"]}
+    assert filters_of(home) == {**wanted, "home_videos": True}
+    page = browser.get("/people/me").text
+    assert "Films\nShows</textarea>" in page
+    assert '"kind-movie" checked' in page
+    assert '"kind-episode"> ' in page
+
+
+def test_a_preview_says_what_would_be_stopped_and_saves_nothing(home: Household) -> None:
+    for number in (1, 2):
+        home.hear("anna", f"Part {number}", index=number, librarySectionTitle="Shows")
+    home.hear("anna", "Holiday", librarySectionTitle="Home videos", guid="plex://other")
+    home.hear("carl", "Not hers")
+    browser = home.browser()
+    every = {"kind-movie": "on", "kind-episode": "on", "kind-track": "on"}
+
+    page = post(browser, "/people/me/filters/preview", not_libraries="shows", **every)
+
+    assert page.status_code == 200
+    assert "2 of the last 3 would be stopped" in page.text
+    assert "nothing is saved yet" in page.text
+    assert "Never the library Shows." in page.text
+    assert "Part 1" in page.text.partition('id="preview"')[2]
+    assert "Holiday" not in page.text.partition('id="preview"')[2]
+    assert "shows</textarea>" in page.text
+    assert filters_of(home) == {}
+    assert "0 of the last 3 would be stopped" in browser.get("/people/me").text
+    assert "Libraries seen: Home videos, Shows" in browser.get("/people/me").text
+
+
+def test_the_preview_of_the_api_is_the_same(home: Household) -> None:
+    home.hear("anna", "Pilot")
+
+    told = home.api().post("/api/v1/people/me/filters/preview", json={"players": ["Table"]}).json()
+
+    assert told["looked_at"] == 1
+    assert [one["why"] for one in told["stopped"]] == ["Only the player Table, and this is Sofa."]
+    assert home.api().post("/api/v1/people/me/filters/preview", json={"player": []}).status_code == 422
+
+
+# --- signing in
+
+
+def test_ones_own_password_is_changed_by_who_knows_it(home: Household) -> None:
+    browser = home.browser()
+    other = home.browser()
+    new = {"password": "long enough", "again": "long enough"}
+    wrong = post(browser, "/people/me/password", known="guess guess", **new)
+    assert wrong.status_code == 422
+    assert "not the password you have now" in wrong.text
+    differ = post(browser, "/people/me/password", known=PASSWORD, password="long enough", again="other")
+    assert "differ" in differ.text
+    assert other.get("/").status_code == 200
+
+    assert post(browser, "/people/me/password", known=PASSWORD, **new).status_code == 303
+
+    assert browser.get("/people/me").status_code == 200
+    assert other.get("/").status_code == 303
+    assert passwords.fits(row(home, "me").password, "long enough")
+
+
+def test_guessing_has_to_wait(home: Household) -> None:
+    browser = home.browser()
+    new = {"password": "long enough", "again": "long enough"}
+
+    codes = [
+        post(browser, "/people/me/password", known=f"guess {number}", **new).status_code
+        for number in range(6)
+    ]
+
+    assert codes == [422] * 5 + [429]
+
+
+def test_the_password_of_the_environment_is_changed_there(home: Household) -> None:
+    browser = home.browser()
+    settings = home.service.settings
+    home.service.settings = settings.model_copy(
+        update={"admin_password": type(settings.admin_password)(PASSWORD)}
+    )
+
+    assert "<code>ADMIN_PASSWORD</code>" in browser.get("/people/me").text
+    refused = post(
+        browser, "/people/me/password", known=PASSWORD, password="long enough", again="long enough"
+    )
+    assert refused.status_code == 409
+    assert "ADMIN_PASSWORD" in refused.text
+
+
+def test_an_invitation_is_shown_once_and_replaces_the_one_before(home: Household) -> None:
+    home.person("bob")
+    browser = home.browser()
+
+    first, second = (
+        re.findall(r"/welcome/[\w-]+", post(browser, "/people/bob/invite").text)[0] for _ in range(2)
+    )
+
+    assert "/welcome/" not in browser.get("/people/bob").text
+    assert home.client().get(first).status_code == 404
+    assert home.client().get(second).status_code == 200
+    told = home.api().post("/api/v1/people/bob/invite").json()
+    assert told["url"].startswith(f"{home.url}/welcome/")
+    assert told["valid_until"]
+    assert home.api().post("/api/v1/people/me/invite").status_code == 409
+
+
+# --- removing
+
+
+def test_removing_says_what_goes_and_wants_the_name(home: Household) -> None:
+    bob = home.person("bob")
+    home.token("api", bob)
+    home.hear("anna", "Pilot")
+    browser = home.browser()
+    post(browser, "/people/bob/claim", identity="plex:carl")
+    home.hear("carl", "Theirs", index=2)
+    post(browser, "/household", players="Sofa", **{"person-me": "on", "person-bob": "on"})
+    post(browser, "/household", players="Cabin", **{"person-bob": "on"})
+
+    page = browser.get("/people/bob/remove").text
+
+    assert "1 play of their history" in page
+    assert "1 token:" in page
+    refused = post(browser, "/people/bob/remove", sure="Bob")
+    assert refused.status_code == 422
+    assert "Nothing was removed" in refused.text
+    assert post(browser, "/people/bob/remove", sure="bob").headers["location"] == "/people?said=removed"
+    assert browser.get("/people/bob").status_code == 404
+    plays = home.do(lambda connection: connection.execute(select(tables.play.c.person_id)).scalars().all())
+    assert set(plays) == {row(home, "me").id}
+    rules = home.api().get("/api/v1/household").json()["items"]
+    assert [rule["people"] for rule in rules] == [["me"]]
+    assert browser.get("/activity").status_code == 200
+
+
+def test_the_owner_stays(home: Household) -> None:
+    browser = home.browser()
+
+    assert browser.get("/people/me/remove").status_code == 409
+    assert post(browser, "/people/me/remove", sure="me").status_code == 409
+    assert home.api().delete("/api/v1/people/me").status_code == 409
+
+
+# --- the API
+
+
+def test_the_api_changes_and_removes_people(home: Household) -> None:
+    home.person("bob")
+    api = home.api()
+
+    changed = api.patch("/api/v1/people/bob", json={"name": "rob", "timezone": "Europe/Paris"})
+
+    assert changed.json()["name"] == "rob"
+    assert changed.json()["timezone"] == "Europe/Paris"
+    assert changed.json()["has_password"] is False
+    assert api.get("/api/v1/people/rob").json() == changed.json()
+    assert api.patch("/api/v1/people/rob", json={"name": "me"}).status_code == 409
+    assert api.patch("/api/v1/people/rob", json={"owner": True}).status_code == 422
+    assert api.patch("/api/v1/people/rob", json={"timezone": ["UTC"]}).status_code == 422
+    gone = api.delete("/api/v1/people/rob").json()
+    assert gone["removed"] is True
+    assert gone["gone"]["plays"] == 0
+    assert api.get("/api/v1/people/rob").status_code == 404
+
+
+def test_tokens_are_made_listed_and_revoked(home: Household) -> None:
+    home.person("bob")
+    api = home.api()
+
+    made = api.post("/api/v1/tokens", json={"kind": "api", "name": "script", "person": "bob"}).json()
+
+    script = home.client(headers={"Authorization": f"Bearer {made['secret']}"})
+    listed = api.get("/api/v1/tokens").json()["items"]
+    assert made["secret"] not in str(listed)
+    assert {"name": "script", "person": "bob", "kind": "api"}.items() <= listed[-1].items()
+    assert [one["name"] for one in script.get("/api/v1/people").json()["items"]] == ["bob"]
+    assert [one["id"] for one in script.get("/api/v1/tokens").json()["items"]] == [made["id"]]
+    assert api.delete(f"/api/v1/tokens/{made['id']}").json() == {"id": made["id"], "revoked": True}
+    assert made["id"] not in [one["id"] for one in api.get("/api/v1/tokens").json()["items"]]
+    assert api.delete(f"/api/v1/tokens/{made['id']}").status_code == 404
+    webhook = api.post("/api/v1/tokens", json={"kind": "webhook"}).json()
+    assert httpx.post(webhook["urls"]["emby"], json={}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"kind": "admin"}, {"kind": "api", "scope": "all"}, {"kind": "api", "name": ["x"]}]
+)
+def test_a_wrong_token_is_refused(home: Household, wrong: dict[str, Any]) -> None:
+    assert home.api().post("/api/v1/tokens", json=wrong).status_code == 422
+
+
+def test_a_members_script_makes_only_their_own_tokens(home: Household) -> None:
+    bob = home.person("bob")
+    api = home.api(bob)
+    owners = home.api().get("/api/v1/tokens").json()["items"][0]["id"]
+
+    assert api.post("/api/v1/tokens", json={"kind": "webhook"}).json()["person"] == "bob"
+    assert api.post("/api/v1/tokens", json={"kind": "webhook", "person": "me"}).status_code == 404
+    assert api.delete(f"/api/v1/tokens/{owners}").status_code == 404
+
+
+# --- what a member may
+
+
+def test_a_member_has_a_page_of_their_own_and_no_other(home: Household) -> None:
+    home.person("bob")
+    member = home.browser("bob")
+    home.password("me")
+
+    assert member.get("/people").headers["location"] == "/people/bob"
+    page = member.get("/people/bob").text
+    assert ">You</a>" in page
+    assert 'href="/settings"' not in page
+    for hidden in ("Remove bob", "Rename", "Claim for", "one-time link"):
+        assert hidden not in page
+    for path in ("/people/me", "/people/nobody"):
+        refused = member.get(path)
+        assert refused.status_code == 404
+        assert "whom you may see" in refused.text
+    assert member.get("/people/bob/remove").status_code == 403
+    assert post(member, "/people/bob/time-zone", "/people/bob", timezone="Asia/Tokyo").status_code == 303
+    assert post(member, "/people/bob/filters", "/people/bob", players="Sofa").status_code == 303
+    made = post(member, "/tokens", "/people/bob", kind="api", person="bob")
+    assert "shown this once" in made.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/people", 403),
+        ("/household", 403),
+        ("/household/1/remove", 403),
+        ("/people/bob/name", 403),
+        ("/people/bob/invite", 403),
+        ("/people/bob/claim", 403),
+        ("/people/bob/remove", 403),
+        ("/people/me/password", 403),
+        ("/people/me/time-zone", 404),
+        ("/people/me/filters", 404),
+        ("/people/me/filters/preview", 404),
+        ("/people/me/release", 404),
+        ("/tokens/1/revoke", 404),
+        ("/settings", 403),
+        ("/settings/backup", 403),
+    ],
+)
+def test_a_member_changes_nothing_of_others(home: Household, path: str, status: int) -> None:
+    home.person("bob")
+    fields = {"name": "x", "identity": "plex:anna", "sure": "bob", "known": PASSWORD}
+
+    answer = post(home.browser("bob"), path, "/people/bob", **fields)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "people/bob"),
+        ("POST", "people/bob/invite"),
+        ("GET", "settings"),
+        ("PUT", "settings"),
+        ("GET", "backup"),
+    ],
+)
+def test_a_members_script_does_nothing_of_the_owners(home: Household, method: str, path: str) -> None:
+    api = home.api(home.person("bob"))
+
+    assert api.request(method, f"/api/v1/{path}", json={}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["people/me", "tokens", "settings", "backup"])
+def test_everything_wants_a_token(home: Household, path: str) -> None:
+    assert home.client().get(f"/api/v1/{path}").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/tokens", "/people/me/invite", "/people/me/password", "/settings/backup"])
+def test_forms_of_other_sites_and_sign_ins_are_refused(home: Household, path: str) -> None:
+    browser = home.browser()
+
+    assert browser.post(path, data={"form_token": "0" * 32}).status_code == 403
+    token = form_token(browser.get("/people/me").text)
+    other = browser.post(path, data={"form_token": token}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert other.status_code == 403
+    count = select(func.count()).select_from(tables.token)
+    assert home.do(lambda connection: connection.execute(count).scalar()) == 1
+
+
+def test_the_document_names_every_route_and_no_other(home: Household) -> None:
+    api = PeopleApi(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
+    served = {
+        (re.sub(r":\w+}", "}", route.path).removeprefix("/api/v1"), method.lower())  # type: ignore[attr-defined]
+        for route in api.routes()
+        for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
+    }
+
+    written = {(path, method) for path, methods in openapi_people.paths().items() for method in methods}
+
+    assert served == written
+
+
+def test_what_the_document_requires_is_given(home: Household) -> None:
+    home.hear()
+    api = home.api()
+    schemas = api.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    person = api.get("/api/v1/people/me").json()
+    own = schemas["PersonShown"]["allOf"][1]["required"]
+
+    assert person.keys() >= {*own, *schemas["Person"]["required"]}
+    assert api.get("/api/v1/tokens").json()["items"][0].keys() == set(schemas["Token"]["required"])
+    made = api.post("/api/v1/tokens", json={"kind": "api"}).json()
+    assert made.keys() == set(schemas["TokenMade"]["required"])
+    assert api.get("/api/v1/settings").json()["items"][0].keys() == set(schemas["Setting"]["required"])
+    preview = api.post("/api/v1/people/me/filters/preview", json={"players": ["x"]}).json()
+    assert preview.keys() == set(schemas["Preview"]["required"])
+    stopped = schemas["Preview"]["properties"]["stopped"]["items"]["required"]
+    assert preview["stopped"][0].keys() >= set(stopped)

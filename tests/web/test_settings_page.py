@@ -1,0 +1,227 @@
+"""Settings: made in the browser below the environment, tokens, and a backup that can be restored."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import sqlite3
+import zipfile
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import Household, Open, form_token
+from webhook import app, stored
+from webhook.web import settings_kept
+from webhook.web.shell import Problem
+
+FORM = {
+    "WATCHED_MARK": "80",
+    "CATCH_UP_MINUTES": "0",
+    "SILENCE_DAYS": "3",
+    "RETENTION_DAYS": "90",
+    "LOG_LEVEL": "info",
+}
+
+
+def post(browser: Any, path: str, **fields: str) -> Any:
+    return browser.post(path, data={"form_token": form_token(browser.get("/settings").text), **fields})
+
+
+def held(home: Household) -> dict[str, str]:
+    found: dict[str, str] = home.do(lambda connection: stored.read(connection, home.service.seal))
+    return found
+
+
+# --- what may be set
+
+
+def test_a_setting_is_kept_and_the_service_opens_anew(home: Household) -> None:
+    opened: list[bool] = []
+    home.service.reopen = lambda: opened.append(True)
+    browser = home.browser()
+
+    answer = post(browser, "/settings", **{**FORM, "RETENTION_DAYS": "30", "WATCHED_MARK": " 85.5 "})
+
+    assert answer.headers["location"] == "/settings?said=saved"
+    assert held(home) == {"RETENTION_DAYS": "30", "WATCHED_MARK": "85.5"}
+    assert opened == [True]
+    page = browser.get("/settings").text
+    assert 'name="WATCHED_MARK" value="85.5"' in page
+    assert "opens itself anew" in page
+    again = app.open_service({"DATA_DIR": str(home.service.settings.data_dir), "WORKER": "false"})
+    assert again.settings.retention_days == 30
+    again.database.close()
+
+
+def test_what_is_as_usual_again_is_let_go(home: Household) -> None:
+    browser = home.browser()
+    post(browser, "/settings", **{**FORM, "RETENTION_DAYS": "30"})
+
+    post(browser, "/settings", **FORM)
+
+    assert held(home) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RETENTION_DAYS", "0"),
+        ("RETENTION_DAYS", "soon"),
+        ("WATCHED_MARK", "101"),
+        ("LOG_LEVEL", "loud"),
+        ("SILENCE_DAYS", "x" * 300),
+    ],
+)
+def test_a_wrong_setting_changes_nothing_and_is_named(home: Household, name: str, value: str) -> None:
+    home.service.reopen = lambda: pytest.fail("it was opened anew")
+    browser = home.browser()
+
+    answer = post(browser, "/settings", **{**FORM, "CATCH_UP_MINUTES": "5", name: value})
+
+    assert answer.status_code == 422
+    assert name in unescape(answer.text)
+    assert held(home) == {}
+
+
+def test_what_the_environment_says_is_fixed(opened: Open) -> None:
+    home = opened(RETENTION_DAYS="14")
+    browser = home.browser()
+
+    page = browser.get("/settings").text
+
+    assert re.search(r'id="RETENTION_DAYS" value="14" disabled', page)
+    assert 'name="RETENTION_DAYS"' not in page
+    refused = post(browser, "/settings", RETENTION_DAYS="30")
+    assert refused.status_code == 409
+    assert "set by the environment" in refused.text
+    settings = {one["name"]: one for one in home.api().get("/api/v1/settings").json()["items"]}
+    assert settings["RETENTION_DAYS"]["set_by"] == "environment"
+    assert settings["RETENTION_DAYS"]["value"] == 14
+    assert settings["SILENCE_DAYS"]["set_by"] is None
+
+
+def test_the_api_sets_and_lets_go(home: Household) -> None:
+    api = home.api()
+
+    said = {one["name"]: one for one in api.put("/api/v1/settings", json={"SILENCE_DAYS": 7}).json()["items"]}
+
+    assert said["SILENCE_DAYS"]["value"] == 7
+    assert said["SILENCE_DAYS"]["set_by"] == "browser"
+    assert api.put("/api/v1/settings", json={"SILENCE_DAYS": None}).status_code == 200
+    assert held(home) == {}
+    for wrong in ({"DATA_DIR": "/x"}, {"SILENCE_DAYS": [1]}, {"SILENCE_DAYS": True}, {"SILENCE_DAYS": -1}):
+        assert api.put("/api/v1/settings", json=wrong).status_code == 422
+    assert held(home) == {}
+
+
+def test_settings_that_the_service_could_not_open_with_are_refused(home: Household) -> None:
+    """Half of a tracker's, an address that is none, a list that is not there."""
+    for changes, named in (
+        ({"TRAKT_CLIENT_ID": "x"}, "TRAKT_CLIENT_SECRET"),
+        ({"PLEX_URL": "nonsense", "PLEX_TOKEN": "x"}, "PLEX_URL"),
+        ({"ANIME_LISTS": "/nowhere.xml"}, "ANIME_LISTS"),
+        ({"DATA_DIR": "/x"}, "DATA_DIR"),
+    ):
+        with pytest.raises(Problem, match=named):
+            asyncio.run(settings_kept.keep(home.service, changes))
+    assert held(home) == {}
+
+
+# --- tokens
+
+
+def test_a_token_is_shown_once_and_revoked(home: Household) -> None:
+    browser = home.browser()
+
+    made = post(browser, "/tokens", kind="api", name="script", back="/settings")
+
+    (secret,) = re.findall(r'id="secret" class="copy" readonly value="([\w-]{40,})"', made.text)
+    assert 'href="/settings">Back' in made.text
+    api = home.client(headers={"Authorization": f"Bearer {secret}"})
+    (number,) = [one["id"] for one in api.get("/api/v1/tokens").json()["items"] if one["name"] == "script"]
+    page = browser.get("/settings").text
+    assert secret not in page
+    assert f'action="/tokens/{number}/revoke"' in page
+    assert (
+        post(browser, f"/tokens/{number}/revoke", back="/settings")
+        .headers["location"]
+        .startswith("/settings")
+    )
+    assert f'action="/tokens/{number}/revoke"' not in browser.get("/settings").text
+
+
+def test_a_persons_webhook_token_is_theirs(home: Household) -> None:
+    home.person("bob")
+
+    page = unescape(post(home.browser(), "/tokens", kind="webhook", person="bob").text)
+
+    assert "counts for bob" in page
+    assert f"{home.url}/webhooks/jellyfin/" in page
+
+
+# --- a backup
+
+
+def holds_people(content: bytes, folder: Path) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extract("watchmark.db", folder)
+    with sqlite3.connect(folder / "watchmark.db") as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM person ORDER BY id")]
+
+
+def test_a_backup_is_downloaded_and_leaves_nothing_behind(home: Household, tmp_path: Path) -> None:
+    home.person("bob")
+
+    answer = post(home.browser(), "/settings/backup")
+    told = home.api().get("/api/v1/backup")
+
+    for one in (answer, told):
+        assert one.headers["content-type"] == "application/zip"
+        assert re.search(r'filename="watchmark-\d{4}-\d\d-\d\d\.zip"', one.headers["content-disposition"])
+        assert int(one.headers["content-length"]) == len(one.content)
+        assert holds_people(one.content, tmp_path / "unpacked") == ["me", "bob"]
+    assert not [*Path(home.service.settings.data_dir).glob(".*")]
+
+
+def test_the_page_warns_of_what_a_backup_holds(home: Household) -> None:
+    page = unescape(home.browser().get("/settings").text)
+
+    assert "Keep it as safe as a password" in page
+    assert str(home.service.settings.data_dir / "secret.key") in page
+    assert str(home.service.settings.data_dir.absolute()) in page
+
+
+def test_a_database_of_another_kind_has_its_own_tools(home: Household) -> None:
+    browser, api = home.browser(), home.api()
+    token = form_token(browser.get("/settings").text)
+    settings = home.service.settings
+    home.service.settings = settings.model_copy(update={"database_url": "postgresql://me:secret@db/house"})
+
+    for answer in (
+        browser.post("/settings/backup", data={"form_token": token}),
+        api.get("/api/v1/backup"),
+    ):
+        assert answer.status_code == 409
+        assert "pg_dump" in answer.text
+        assert "secret" not in answer.text
+
+
+# --- whose it is
+
+
+def test_a_member_is_told_that_it_is_the_owners(home: Household) -> None:
+    home.person("bob")
+
+    answer = home.browser("bob").get("/settings")
+
+    assert answer.status_code == 403
+    assert "Only the owner" in answer.text
+
+
+def test_who_has_not_signed_in_is_asked_to(home: Household) -> None:
+    assert home.client().get("/settings").headers["location"] == "/sign-in?next=%2Fsettings"
+    assert home.client().post("/settings/backup").headers["location"] == "/sign-in"

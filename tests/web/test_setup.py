@@ -1,0 +1,140 @@
+"""Set-up: each source has its address and steps, and says by itself what came."""
+
+from __future__ import annotations
+
+from html import unescape
+
+import httpx
+import orjson
+import pytest
+
+from tests.web.conftest import HOSTILE, Household, Open, form_token, plex
+from webhook import clock, sources
+from webhook.event import Action, Episode, Event
+from webhook.inbox import CATCH_UP, kept, of_event
+
+
+def part(page: str, source: str) -> str:
+    """What the page says of what came from a source."""
+    return unescape(page.partition(f'id="came-{source}"')[2].partition("<label")[0])
+
+
+@pytest.mark.parametrize("name", [*sources.modules()])
+def test_every_source_is_there_with_a_copy_button(home: Household, name: str) -> None:
+    page = home.browser().get("/setup").text
+
+    assert f'data-copy="url-{name}"' in page
+    assert f'id="url-{name}" class="copy" readonly value="{home.url}/webhooks/{name}' in page
+    assert "no webhook yet" in part(page, name)
+    assert 'data-unscripted href="/setup">Reload' in part(page, name)
+
+
+def test_plex_says_what_to_do_without_a_plex_pass(home: Household) -> None:
+    page = home.browser().get("/setup").text
+
+    assert "Plex Pass" in page
+    assert "PLEX_TOKEN" in page
+    assert page.index('id="source-plex"') < page.index('id="source-emby"')
+
+
+def test_what_came_is_told_with_who_and_what(home: Household) -> None:
+    home.hear("anna", "Pilot", "media.play")
+
+    told = part(home.browser().get("/setup").text, "plex")
+
+    assert "it works" in told
+    assert "anna" in told
+    assert "Harbour Street S1 E1" in told
+    assert 'href="/trace/1"' in told
+    assert "no webhook yet" in part(home.browser().get("/setup").text, "jellyfin")
+
+
+def test_what_was_ignored_says_why(home: Household) -> None:
+    home.hear("anna", "Pilot", "library.on.deck")
+
+    told = part(home.browser().get("/setup").text, "plex")
+
+    assert "it works" in told
+    assert "says nothing about viewing" in told
+
+
+def test_whom_nobody_claims_leads_to_saying_so(home: Household) -> None:
+    home.hear("anna", "Pilot")
+    home.hear(HOSTILE, "Other")
+
+    page = home.browser().get("/setup").text
+
+    assert f"Nobody claims {HOSTILE} yet" in part(page, "plex")
+    assert HOSTILE not in page
+    assert 'href="/needs-you"' in part(page, "plex")
+
+
+def test_what_the_server_was_asked_for_is_none_that_came(home: Household) -> None:
+    event = Event(action=Action.WATCHED, item=Episode(title="Pilot", show="Harbour Street"), at=clock.now())
+    found = of_event("plex", event, clock.now(), CATCH_UP)
+    home.do(lambda connection: kept(connection, [found]))
+
+    assert "no webhook yet" in part(home.browser().get("/setup").text, "plex")
+
+
+def test_one_that_was_silent_long_was_heard_of_once(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.web.arrivals.LOOKED", 1)
+    home.hear("anna", "Pilot")
+    url = home.browser().get("/setup").text.partition('id="url-emby" class="copy" readonly value="')[2]
+    httpx.post(url.partition('"')[0], json={"Event": "system.notificationtest"})
+    home.interpret()
+
+    page = home.browser().get("/setup").text
+
+    assert "was last heard of" in part(page, "plex")
+    assert "it works" in part(page, "emby")
+    assert "A test message" in part(page, "emby")
+
+
+def test_an_address_that_others_reach_is_not_warned_of(opened: Open) -> None:
+    home = opened(BASE_URL="https://watch.example")
+
+    home.password("me")
+    answer = home.client().post("/sign-in", data={"name": "me", "password": "correct horse"})
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    page = home.client(headers={"Cookie": cookie}).get("/setup").text
+
+    assert 'value="https://watch.example/webhooks/plex?token=' in page
+    assert "You reach Watchmark as localhost" not in page
+
+
+def test_localhost_is_warned_of(home: Household) -> None:
+    assert "You reach Watchmark as localhost" in home.browser().get("/setup").text
+
+
+def test_other_tokens_stand_behind_the_first(home: Household) -> None:
+    browser = home.browser()
+    fields = {"kind": "webhook", "name": "cabin", "form_token": form_token(browser.get("/settings").text)}
+    made = browser.post("/tokens", data=fields)
+    assert "/webhooks/plex?token=" in made.text
+
+    page = browser.get("/setup").text
+
+    assert "The same by 1 other token" in page
+    assert page.count("/webhooks/emby/") == 2
+
+
+def test_a_member_sees_only_their_own_addresses_and_arrivals(home: Household) -> None:
+    bob = home.person("bob")
+    home.hear("anna", "Pilot")
+    member = home.browser("bob")
+    page = member.get("/setup").text
+    assert 'class="empty"' in page
+    assert "webhooks/plex" not in page
+
+    secret = home.token("webhook", bob)
+    page = member.get("/setup").text
+
+    assert "no webhook yet" in part(page, "plex")
+    body = {"payload": orjson.dumps(plex("whoever", "Theirs", "media.play")).decode()}
+    url = f"{home.url}/webhooks/plex/{secret}"
+    assert httpx.post(url, data=body).status_code == 200
+    home.interpret()
+    told = part(member.get("/setup").text, "plex")
+    assert "it works" in told
+    assert "Theirs" in told

@@ -1,0 +1,330 @@
+"""What may be done about people, tokens and settings: one function for a page's button and its API twin."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from webhook import backup, clock, passwords, people, sources
+from webhook import settings as environment
+from webhook.clock import stamp
+from webhook.settings import Settings
+from webhook.tables import account, delivery, household, library, person, play, tick, token, webhook
+from webhook.web import changes, settings_kept, views
+from webhook.web.asked import clean
+from webhook.web.changes import write
+from webhook.web.shell import Problem
+from webhook.web.views import Visitor
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
+"""The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
+
+KINDS = ("webhook", "api")
+LONGEST = 100
+PIECE = 1 << 16
+PART = 1000
+"""Webhooks that are rewritten at a time."""
+SERVICE_LINK = (
+    "The owner's link comes with the start: it is in the log while the owner has no password. "
+    "Or run: watchmark people password NAME"
+)
+
+
+# --- people
+
+
+def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
+    """A person with identities, filters, time zone, and whether they can sign in; raises Problem 404."""
+    row = changes.somebody(connection, visitor, name)
+    shown = next(one for one in views.people(connection, visitor) if one["id"] == row.id)
+    return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
+
+
+async def change(service: Service, visitor: Visitor, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a person another name (the owner may) or time zone; the person then. Raises Problem."""
+
+    def tried(connection: Connection) -> int:
+        # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
+        row = changes.somebody(connection, visitor, name)
+        if visitor.everything and given.get("name") not in (None, row.name):
+            new_name(connection, given["name"])
+        return int(connection.execute(select(func.max(webhook.c.id))).scalar() or 0)
+
+    newest = await service.database.read(tried)
+    if visitor.everything and given.get("name") not in (None, name):
+        wanted = str(given["name"]).strip()
+        for first in range(1, newest, PART):  # part by part, so that what arrives meanwhile need not wait
+            await write(service.database, renaming(name, wanted, first, first + PART - 1))
+
+    def changed(connection: Connection) -> dict[str, Any]:
+        return one_person(connection, visitor, change_person(connection, visitor, name, given))
+
+    return await write(service.database, changed)
+
+
+def renaming(before: str, after: str, first: int, last: int) -> Callable[[Connection], None]:
+    return lambda connection: people.rename_in_webhooks(connection, before, after, first, last)
+
+
+def change_person(connection: Connection, visitor: Visitor, name: str, given: Mapping[str, Any]) -> str:
+    """As `change`, in one transaction; the name they have then."""
+    row = changes.somebody(connection, visitor, name)
+    for field in given:
+        if field not in ("name", "timezone"):
+            raise Problem(422, f"{field[:50]} cannot be changed here; there are name, timezone.")
+    if "timezone" in given:
+        zone = zone_given(given["timezone"])
+        connection.execute(update(person).where(person.c.id == row.id).values(timezone=zone))
+    if "name" not in given or given["name"] == row.name:
+        return name
+    if not visitor.everything:
+        raise Problem(403, "Only the owner gives people their names.")
+    wanted = new_name(connection, given["name"])
+    people.rename(connection, row, wanted)
+    return wanted
+
+
+def new_name(connection: Connection, wanted: Any) -> str:
+    """The name, where a person can be given it; raises Problem."""
+    if not isinstance(wanted, str) or not clean(wanted, LONGEST):
+        raise Problem(422, "name must be text of 1 to 64 characters.")
+    try:
+        return people.fit(connection, wanted)
+    except people.Unknown as error:
+        raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
+
+
+def zone_given(zone: Any) -> str | None:
+    """A time zone's name, or None for UTC; raises Problem."""
+    if zone is None or zone == "":
+        return None
+    if not isinstance(zone, str) or zone not in known_zones():
+        raise Problem(422, "timezone must be the name of a time zone such as Europe/Berlin.")
+    return zone
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Looked for once: it goes through hundreds of files."""
+    return frozenset(available_timezones())
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """The time zones to choose from: a place each, without the names that are kept for older times."""
+    old = ("Etc/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/", "posix/", "right/")
+    return tuple(sorted(zone for zone in known_zones() if "/" in zone and not zone.startswith(old)))
+
+
+def goes_with(connection: Connection, person_id: int) -> dict[str, int]:
+    """How much goes with a person, by what it is."""
+    mine = select(account.c.id).where(account.c.person_id == person_id)
+    counted = {
+        "plays": select(func.count()).where(play.c.person_id == person_id),
+        "accounts": select(func.count()).where(account.c.person_id == person_id),
+        "deliveries": select(func.count()).where(delivery.c.account_id.in_(mine)),
+        "marks": select(func.count()).where(tick.c.person_id == person_id),
+        "library": select(func.count()).where(library.c.person_id == person_id),
+        "tokens": select(func.count()).where(token.c.person_id == person_id, token.c.revoked_at.is_(None)),
+    }
+    return {what: connection.execute(wanted).scalar_one() for what, wanted in counted.items()}
+
+
+def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, int]:
+    """Remove a person with all that is theirs, out of the household rules too; what went."""
+    row = changes.somebody(connection, visitor, name)
+    gone = goes_with(connection, row.id)
+    try:
+        people.remove(connection, row)
+    except people.Unknown as error:
+        raise Problem(409, changes.said(error)) from error
+    for rule in connection.execute(select(household)).all():
+        left = [whom for whom in rule.people if whom != row.id]
+        here = household.c.id == rule.id
+        if not left:
+            connection.execute(delete(household).where(here))
+        elif left != rule.people:
+            connection.execute(update(household).where(here).values(people=left))
+    return gone
+
+
+async def invite(service: Service, visitor: Visitor, name: str, address: str) -> dict[str, Any]:
+    """A one-time link by which a person sets a password; earlier ones of theirs are not valid any more."""
+    secret = people.new_secret()
+
+    def invited(connection: Connection) -> None:
+        row = changes.somebody(connection, visitor, name)
+        if row.owner:
+            raise Problem(409, SERVICE_LINK)
+        passwords.invite(connection, secret, clock.now(), person_id=row.id)
+
+    await write(service.database, invited)
+    until = clock.now() + passwords.WELCOME_LASTS
+    return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
+
+
+# --- tokens
+
+
+def tokens(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+    """The valid tokens: the owner sees everybody's, others their own."""
+    mine = None if visitor.everything else visitor.person_id or 0
+    return [one_token(row) for row in people.tokens(connection, mine)]
+
+
+def one_token(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "name": row.name,
+        "person": row.person,
+        "created_at": stamp(row.created_at),
+    }
+
+
+async def make_token(
+    service: Service, visitor: Visitor, given: Mapping[str, Any], address: str
+) -> dict[str, Any]:
+    """A new token with its secret, and for a webhook token the addresses. Raises Problem.
+
+    A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
+    """
+    kind, name, whose = token_given(given)
+    whose = visitor.only if whose is None else whose
+    secret = people.new_secret()
+    sealed = service.seal.seal(secret) if kind == "webhook" else ""
+
+    def made(connection: Connection) -> int:
+        bound = None if whose is None else changes.somebody(connection, visitor, whose).id
+        return people.keep_token(connection, kind, secret, sealed, clock.now(), name=name, person_id=bound)
+
+    number = await write(service.database, made)
+    urls = {source: sources.address(address, source, secret) for source in sources.modules()}
+    return {
+        "id": number,
+        "kind": kind,
+        "name": name,
+        "person": whose,
+        "secret": secret,
+        "urls": urls if kind == "webhook" else None,
+    }
+
+
+def token_given(given: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    """Kind, name and whose; raises Problem."""
+    for field in given:
+        if field not in ("kind", "name", "person"):
+            raise Problem(422, f"{field[:50]} is nothing that a token has; there are kind, name, person.")
+    kind, name, whose = given.get("kind"), given.get("name") or None, given.get("person") or None
+    if kind not in KINDS:
+        raise Problem(422, f"kind must be one of {', '.join(KINDS)}.")
+    for field, value in (("name", name), ("person", whose)):
+        if value is not None and not (isinstance(value, str) and clean(value, LONGEST)):
+            raise Problem(422, f"{field} must be text of at most {LONGEST} characters.")
+    return str(kind), name, whose
+
+
+def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
+    """Let it in no more; one that is not the visitor's to see is not found."""
+    if token_id not in [known["id"] for known in tokens(connection, visitor)]:
+        raise Problem(404, f"There is no valid token {token_id}.")
+    people.revoke(connection, token_id, clock.now())
+
+
+# --- settings
+
+
+def settings(service: Service) -> list[dict[str, Any]]:
+    """The settings that are made in the browser: what each is, what may be said, and who said it."""
+    held = environment.load(service.environ)
+    return [one_setting(service, held, name) for name in OFFERED]
+
+
+def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
+    field = Settings.model_fields[name.lower()]
+    choices = [*get_args(field.annotation)] if get_origin(field.annotation) is Literal else None
+    fixed = settings_kept.fixed(service, name)
+    made = bool(settings_kept.current(service, name))
+    return {
+        "name": name,
+        "value": getattr(held, name.lower()),
+        "default": field.get_default(),
+        "description": field.description,
+        "choices": choices,
+        "fixed": fixed,
+        "set_by": "environment" if fixed else "browser" if made else None,
+    }
+
+
+async def set_settings(service: Service, given: Mapping[str, Any]) -> None:
+    """Keep these; null lets one go. Raises Problem, and then nothing was changed."""
+    wanted: dict[str, str | None] = {}
+    for name, value in given.items():
+        if name not in OFFERED:
+            raise Problem(422, f"{name[:50]} is not set here; there are {', '.join(OFFERED)}.")
+        if value is not None and type(value) not in (str, int, float):
+            raise Problem(422, f"{name} must be text or a number, or null.")
+        text = None if value is None else str(value)
+        if text is not None and not clean(text):
+            raise Problem(422, f"{name} must be shorter.")
+        wanted[name] = text
+    await settings_kept.keep(service, wanted)
+
+
+def about(service: Service) -> dict[str, Any]:
+    """Where everything lies, for who looks after it."""
+    held = service.settings
+    return {
+        "data_dir": str(held.data_dir.absolute()),
+        "database": "SQLite" if service.database.sqlite else "PostgreSQL",
+        "key": "SECRET_KEY" if held.secret_key.get_secret_value() else str(held.data_dir / "secret.key"),
+        "started_at": stamp(service.started_at),
+        "worker": held.worker,
+    }
+
+
+# --- a backup
+
+
+BUSY = asyncio.Lock()
+
+
+async def backed_up(service: Service) -> tuple[IO[bytes], int]:
+    """A backup as an open file that has no name any more, and its size. Raises Problem."""
+    if BUSY.locked():
+        raise Problem(409, "A backup is being made already. Try again when it is done.")
+    async with BUSY:
+        try:
+            return await asyncio.to_thread(written, service.settings)
+        except backup.BackupError as error:
+            raise Problem(409, str(error)) from error
+
+
+def written(held: Settings) -> tuple[IO[bytes], int]:
+    """The file goes when it is closed, however the download ends."""
+    path = Path(held.data_dir) / f".backup-{secrets.token_hex(8)}.zip"
+    try:
+        size = backup.backup(held, path)
+        return path.open("rb"), size
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+
+
+def backup_name() -> str:
+    return f"watchmark-{clock.now():%Y-%m-%d}.zip"

@@ -1,0 +1,73 @@
+"""Settings made in the browser: checked as at a start, kept sealed, and then the service opens anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from webhook import anime, lookups, servers, stored, trackers
+from webhook import settings as environment
+from webhook.settings import Environ, SettingsError
+from webhook.web.changes import write
+from webhook.web.shell import Problem
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+
+def fixed(service: Service, name: str) -> bool:
+    """Whether only the environment can say it, or says it already; then a browser cannot."""
+    return name in stored.FIXED or stored.says(service.given, name)
+
+
+def current(service: Service, name: str) -> str:
+    """What is set, by the environment or in the browser; nothing where the default counts."""
+    try:
+        return environment.value_of(name, service.environ)
+    except SettingsError:  # the file that it is in has gone since the start
+        return ""
+
+
+async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
+    """Keep these settings, by variable, and open the service anew; None or nothing lets one go.
+
+    Raises Problem where one is wrong or the environment's; then nothing was changed.
+    """
+    wanted = {name: (value or "").strip() or None for name, value in changes.items()}
+    for name in wanted:
+        if fixed(service, name):
+            raise Problem(409, f"{name} is set by the environment, and can only be changed there.")
+
+    def kept(connection: Connection) -> dict[str, str]:
+        stored.keep(connection, service.seal, wanted)
+        held = stored.under(service.given, stored.read(connection, service.seal))
+        check(held)
+        return held
+
+    try:
+        # Takes effect here too, for the moment until the service has opened anew.
+        service.environ = await write(service.database, kept)
+    except SettingsError as error:
+        raise Problem(422, f"{str(error).rstrip('.')}. Nothing was changed.") from error
+    if service.reopen is not None:
+        service.reopen()
+
+
+def check(environ: Environ) -> None:
+    """Raises SettingsError where the service could not open with these settings."""
+    anime_lists = environment.load(environ).anime_lists
+    for prefix, settings in services():
+        environment.read(settings, prefix, environ)
+    try:
+        anime.load(anime_lists)
+    except anime.Unusable as error:
+        raise SettingsError(f"ANIME_LISTS: {error}") from error
+
+
+def services() -> list[tuple[str, type[BaseModel]]]:
+    """The settings that each tracker, lookup and server brings, with the prefix of their variables."""
+    lists = (trackers.modules(), lookups.modules(), servers.modules())
+    return [(f"{name}_", module.Settings) for modules in lists for name, module in modules.items()]
