@@ -1,0 +1,127 @@
+"""Files that are sent to the API: received piece by piece onto the disk, never whole into memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from starlette.requests import ClientDisconnect, Request
+
+from webhook.transfer.importing import removed
+from webhook.web.asked import Params
+from webhook.web.shell import Problem
+
+MOST = 1 << 30
+"""The largest file that is taken, in bytes."""
+
+STALL = 25.0
+"""Seconds without a byte after which the sender is given up."""
+
+PIECE = 1 << 20
+NAME = 100
+CLOSE = {"Connection": "close"}
+"""What is left of the body is not read, so the connection is of no more use."""
+
+CURL = "curl --data-binary @FILE -H 'Authorization: Bearer …'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A file, whole, in a folder of its own, with its SHA-256."""
+
+    folder: Path
+    path: Path
+    digest: str
+
+    async def remove(self) -> None:
+        await asyncio.to_thread(removed, self.folder)
+
+
+async def receive(request: Request, folder: Path, name: str | None) -> Received:
+    """Raises Problem where it is too large, empty or no file, and where it cannot be kept; nothing is left then."""
+    refuse_early(request)
+    own = folder / f"receiving-{secrets.token_hex(8)}"
+    try:
+        await asyncio.to_thread(own.mkdir, 0o700)
+        digest, first = await kept(request, own / "file")
+        path = own / (name or named_by(first))
+        await asyncio.to_thread((own / "file").replace, path)
+    except OSError as error:
+        await asyncio.to_thread(removed, own)
+        why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
+        raise Problem(507, why, CLOSE) from error
+    except (Problem, ClientDisconnect, asyncio.CancelledError):
+        await asyncio.to_thread(removed, own)
+        raise
+    return Received(folder=own, path=path, digest=digest)
+
+
+def refuse_early(request: Request) -> None:
+    """What can be told before anything is read."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Problem(415, f"Send the file itself as the body, not a form: {CURL}", CLOSE)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > MOST:
+        raise too_large()
+
+
+def too_large() -> Problem:
+    why = f"The file is larger than {MOST >> 20} MiB. Nothing was imported."
+    return Problem(413, f"{why} On the machine itself there is no limit: watchmark import KIND FILE", CLOSE)
+
+
+async def kept(request: Request, path: Path) -> tuple[str, bytes]:
+    """Write the body there; its SHA-256 and its first bytes."""
+    digest, size, first = hashlib.sha256(), 0, b""
+    with await asyncio.to_thread(path.open, "xb") as file:
+        async for piece in pieces(request):
+            size += len(piece)
+            if size > MOST:
+                raise too_large()
+            first = first or bytes(piece[:64])
+            await asyncio.to_thread(digest.update, piece)
+            await asyncio.to_thread(file.write, piece)
+    if not size:
+        raise Problem(400, f"The body is empty. Send the export file itself: {CURL}")
+    return digest.hexdigest(), first
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of a size that is worth a write."""
+    held = bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(STALL):
+                held += await anext(stream)
+        except StopAsyncIteration:
+            break
+        except TimeoutError as error:
+            raise Problem(408, f"Nothing arrived for {STALL:.0f} seconds. Send it again.", CLOSE) from error
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
+
+
+def named_by(first: bytes) -> str:
+    """A name for a file that came without one, by how it begins: the kinds go by the ending."""
+    if first.startswith(b"PK"):
+        return "upload.zip"
+    return "upload.json" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "upload.csv"
+
+
+def name_given(params: Params) -> str | None:
+    """The file's own name, as the sender says it; raises Problem."""
+    given = params.text("name")
+    if given is None:
+        return None
+    name = PurePosixPath(given.replace("\\", "/")).name
+    if not name or name == ".." or len(name.encode()) > NAME or not name.isprintable():
+        raise Problem(400, f"name must be the name of a file, of at most {NAME} letters.", CLOSE)
+    return name

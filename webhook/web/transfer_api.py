@@ -1,0 +1,233 @@
+"""The JSON API for history in and out: imports, exports, backfills, catch-up, jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from webhook import accounts, clock, jobs, people
+from webhook.outcome import Snooze, Undelivered
+from webhook.trackers import Tracker
+from webhook.transfer import backfilling, catching_up, exporting, exports, importing, imports
+from webhook.transfer.entries import Unusable
+from webhook.transfer.exporting import Export
+from webhook.transfer.importing import FileFeed, Given
+from webhook.web import changes, views
+from webhook.web.api import Answer, Answers, as_json, found_or, owner_only
+from webhook.web.asked import Params, id_of
+from webhook.web.changes import write
+from webhook.web.receiving import CLOSE, Received, name_given, receive
+from webhook.web.shell import Problem
+from webhook.web.views import Visitor
+
+T = TypeVar("T")
+
+NO_WORKER = (
+    "This process only receives (WORKER=false), so nothing would become of it here. "
+    "Ask one that works, or use the command: watchmark "
+)
+
+
+class TransferApi(Answers):
+    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+        return [
+            ("/jobs", {"GET": self.jobs}),
+            ("/jobs/{id}", {"GET": self.job}),
+            ("/jobs/{id}/cancel", {"POST": self.cancel}),
+            ("/exports/{kind}", {"GET": self.export}),
+            ("/accounts/{id}/backfill", {"POST": self.backfill}),
+            ("/catch-up", {"GET": self.caught_up, "POST": self.catch_up}),
+        ]
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/v1/imports/{kind}", self.upload, methods=["POST"]), *super().routes()]
+
+    # --- jobs
+
+    async def jobs(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        kind = params.choice("kind", [*jobs.Kind])
+        name = await self.person(params, visitor)
+        limit, after = params.limit(), params.after()
+
+        def page(connection: Connection) -> dict[str, Any]:
+            owner = None if name is None else people.by_name(connection, name).id
+            chosen = None if kind is None else jobs.Kind(kind)
+            found = jobs.listed(connection, kind=chosen, person_id=owner, after=after, limit=limit + 1)
+            more = len(found) > limit
+            return {"items": found[:limit], "next": found[limit - 1]["id"] if more else None}
+
+        return await self.database.read(page)
+
+    async def job(self, request: Request, visitor: Visitor) -> Any:
+        return await self.one_job(id_of(request), visitor)
+
+    async def one_job(self, wanted: int, visitor: Visitor) -> dict[str, Any]:
+        found = await self.database.read(lambda connection: own_job(connection, visitor, wanted))
+        job: dict[str, Any] = found_or(found, f"There is no job {wanted}.")
+        return job
+
+    async def cancel(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+
+        def cancelled(connection: Connection) -> int:
+            shown = found_or(own_job(connection, visitor, wanted), f"There is no job {wanted}.")
+            if shown["state"] != jobs.State.RUNNING:
+                raise Problem(409, f"Job {wanted} is over already: it is {shown['state']}.")
+            return backfilling.cancel(connection, wanted, clock.now())
+
+        taken_back = await write(self.database, cancelled)
+        return {"taken_back": taken_back, "job": await self.one_job(wanted, visitor)}
+
+    # --- files to import
+
+    async def upload(self, request: Request) -> Response:
+        """A file to be imported. Whoever is refused is hung up on, so that nothing is sent in vain."""
+        try:
+            visitor = await self.gate.admit(request)
+            kind, params = request.path_params["kind"], Params(request.query_params)
+            if kind not in imports.modules():
+                raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
+            params.only(("person", "dry_run", "name"))
+            dry_run = params.choice("dry_run", ("true", "false")) == "true"
+            if not dry_run:
+                self.working("import KIND FILE")
+            name, owner = name_given(params), await self.whose(params, visitor)
+        except Problem as problem:
+            problem.headers |= CLOSE
+            raise
+        received = await receive(request, self.service.imports.place(), name)
+        try:
+            if dry_run:
+                return as_json(await self.previewed(received, kind, owner))
+            return as_json({"job": await self.begun(received, kind, owner, visitor)}, 202)
+        except Unusable as error:
+            said = importing.named_as(error, received.path, received.path.name)
+            raise Problem(422, f"{said} Nothing was imported.") from error
+        finally:
+            await received.remove()
+
+    async def previewed(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
+        feed = FileFeed(kind, received.path, received.path.name, received.digest)
+        report = await importing.preview(self.database, owner.id, feed)
+        return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
+
+    async def begun(self, received: Received, kind: str, owner: Row[Any], visitor: Visitor) -> dict[str, Any]:
+        await asyncio.to_thread(importing.first_entries, kind, received.path)
+        given = Given(
+            kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
+        )
+        return await self.one_job(await self.service.imports.take(given), visitor)
+
+    # --- files to take away
+
+    async def export(self, request: Request, visitor: Visitor) -> Response:
+        kind, params = request.path_params["kind"], Params(request.query_params)
+        if kind not in exports.modules():
+            raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(exports.modules())}.")
+        owner = await self.whose(params, visitor)
+        since, until = params.moment("since"), params.moment("until")
+        wanted = Export(person_id=owner.id, kind=kind, since=since, until=until)
+        name = exporting.file_name(wanted, owner.name, clock.now())
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return await streamed(request, exporting.stream(self.database, wanted), wanted, headers)
+
+    # --- backfill
+
+    async def backfill(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        dry_run = Params(request.query_params).choice("dry_run", ("true", "false")) == "true"
+        row = await self.database.read(lambda connection: changes.an_account(connection, visitor, wanted))
+        tracker = self.service.trackers.get(row.tracker)
+        if tracker is None:
+            raise Problem(409, accounts.not_set_up(row.tracker))
+        if dry_run:
+            report = await self.would_send(tracker, wanted)
+            return {"tracker": tracker.name, "account": wanted, "dry_run": True, **report}
+        self.working("backfill TRACKER")
+        begin = lambda connection: backfilling.begin(connection, tracker, wanted, clock.now())  # noqa: E731
+        made = await possible(write(self.database, begin))
+        return as_json({"job": await self.one_job(made, visitor)}, 202)
+
+    async def would_send(self, tracker: Tracker, account_id: int) -> dict[str, Any]:
+        credentials = self.service.credentials
+        try:
+            found = await possible(backfilling.preview(self.database, tracker, credentials, account_id))
+        except Undelivered as error:
+            signed_out = isinstance(error, Snooze) and error.park is not None
+            raise Problem(
+                409 if signed_out else 502, f"{tracker.label} could not be asked: {error}"
+            ) from error
+        return found.shown()
+
+    # --- catch-up
+
+    async def caught_up(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        servers = self.service.servers
+        return await self.listed(lambda connection: catching_up.described(connection, servers))
+
+    async def catch_up(self, request: Request, visitor: Visitor) -> Any:
+        owner_only(visitor)
+        if not self.service.servers:
+            raise Problem(
+                409, "No media server is set up to be asked: set for example PLEX_URL and PLEX_TOKEN."
+            )
+        self.working("catch-up")
+        self.service.catch_up.asked.set()
+        return as_json({"asked": [*self.service.servers]}, 202)
+
+    # ---
+
+    def working(self, command: str) -> None:
+        """Raises Problem where this process carries nothing out."""
+        if not self.service.settings.worker:
+            raise Problem(503, NO_WORKER + command)
+
+    async def whose(self, params: Params, visitor: Visitor) -> Row[Any]:
+        return await whose(self, params, visitor)
+
+
+async def whose(answers: Answers, params: Params, visitor: Visitor) -> Row[Any]:
+    """The one person that a request is about: who is named, else who asks, else the only one there is."""
+    name = await answers.person(params, visitor) or visitor.name
+    names = await answers.database.read(views.names)
+    if name is None and len(names) > 1:
+        raise Problem(400, "person must say whose: this token is not bound to anybody.")
+    return await answers.database.read(lambda connection: people.by_name(connection, name or names[0]))
+
+
+def own_job(connection: Connection, visitor: Visitor, wanted: int) -> dict[str, Any] | None:
+    return jobs.one(connection, wanted, None if visitor.everything else visitor.person_id)
+
+
+async def possible(work: Awaitable[T]) -> T:
+    """What the work gives; raises Problem where it cannot be done with this account."""
+    try:
+        return await work
+    except backfilling.NoBackfill as error:
+        text = str(error)
+        raise Problem(409, f"{text[:1].upper()}{text[1:]}.") from error
+
+
+async def streamed(
+    request: Request, pieces: AsyncIterator[bytes], wanted: Export, headers: Mapping[str, str]
+) -> Response:
+    """The file as it is written. Its first piece is there before the answer begins, so a fault is told as one."""
+    media_type = wanted.module.MEDIA_TYPE
+    if request.method == "HEAD":
+        return Response(media_type=media_type, headers=dict(headers))
+    first = await anext(pieces, b"")
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return StreamingResponse(whole(), media_type=media_type, headers=dict(headers))
