@@ -11,9 +11,10 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
 
-from webhook import clock
+from webhook import clock, redaction
 from webhook.clock import stamp
 from webhook.db import Database, unavailable
 from webhook.event import REASONS, item_from_json, item_to_json
@@ -21,7 +22,7 @@ from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
 from webhook.rules import AccountRules
-from webhook.tables import account, attempt, delivery, from_ms, identity, person, play, to_ms, webhook
+from webhook.tables import account, attempt, delivery, from_ms, identity, person, play, to_ms, told, webhook
 
 LIMIT = 50
 MOST = 500
@@ -37,6 +38,7 @@ OFF = timedelta(minutes=5)
 FEW = 3  # events, at least, before a clock is called wrong
 DATED = ("jellyfin", "emby")
 PLAYING = frozenset({"start", "pause", "resume", "stop", "progress"})
+TITLES = ("title", "show", "artist", "album")
 DRY_RUN = "dry run: shown, not sent"
 """The reason of a delivery that an account's dry run kept back; its answer says what would be sent."""
 
@@ -84,6 +86,28 @@ def webhook_trace(connection: Connection, webhook_id: int) -> dict[str, Any] | N
         return None
     told = deliveries_of(connection, [row], attempts=True)
     return one_webhook(row, told[webhook_id], raw=True)
+
+
+class NotRedacted(Exception):
+    """It cannot be copied for a bug report; the message is for the person."""
+
+
+def redacted(connection: Connection, webhook_id: int) -> dict[str, Any]:
+    """A webhook for a bug report: what it said, with names, tokens and addresses replaced. Raises NotRedacted."""
+    wanted = select(webhook.c.source, webhook.c.content_type, webhook.c.raw)
+    row = connection.execute(wanted.where(webhook.c.id == webhook_id)).first()
+    if row is None:
+        raise NotRedacted(f"There is no webhook {webhook_id}.")
+    if row.raw is None:
+        raise NotRedacted("Its raw body was pruned after RETENTION_DAYS, so there is nothing to report.")
+    try:
+        payload = orjson.loads(row.raw)
+    except orjson.JSONDecodeError as error:
+        raise NotRedacted(
+            "It is no JSON, so what says who and where cannot be told from the rest. It was not copied."
+        ) from error
+    about = {"webhook": webhook_id, "source": row.source, "content_type": row.content_type}
+    return {**about, "payload": redaction.redacted(payload)}
 
 
 def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict[str, Any]:
@@ -204,11 +228,25 @@ def filtered(
 ) -> Select[Any]:
     if state:
         wanted = wanted.where(delivery.c.state == state)
+    if state in STUCK:
+        wanted = wanted.where(is_stuck())
     if tracker:
         wanted = wanted.where(account.c.tracker == tracker)
     if person_name:
         wanted = wanted.where(person.c.name == person_name)
     return wanted
+
+
+STUCK = ("unmatched", "parked", "dead")
+
+
+def is_stuck() -> ColumnElement[bool]:
+    """Said in the very words of the index of these, so that SQLite takes it."""
+    return delivery.c.state.in_(bindparam("stuck", STUCK, expanding=True, literal_execute=True))
+
+
+def is_waiting() -> ColumnElement[bool]:
+    return delivery.c.state == bindparam("waits", "waiting", literal_execute=True)
 
 
 def matching(
@@ -332,7 +370,8 @@ def plays(
     if since:
         wanted = wanted.where(play.c.last_at >= since)
     if text:
-        wanted = wanted.where(play.c.item.icontains(text, autoescape=True))
+        titles = (told(play.c.item, name).icontains(text, autoescape=True) for name in TITLES)
+        wanted = wanted.where(or_(*titles))
     if after is not None:
         began, made = place(after)
         wanted = wanted.where(
@@ -394,8 +433,15 @@ def unclaimed(connection: Connection) -> list[dict[str, Any]]:
         .group_by(webhook.c.identity_id)
     )
     numbers = {row.identity_id: row.webhooks for row in connection.execute(waiting)}
-    rows = connection.execute(select(identity).where(identity.c.person_id.is_(None)).order_by(identity.c.id))
+    nobodys = select(identity).where(identity.c.person_id.is_(None), identity.c.ignored.is_(False))
+    rows = connection.execute(nobodys.order_by(identity.c.id))
     return [{**one_identity(row), "webhooks": numbers.get(row.id, 0)} for row in rows]
+
+
+def ignored(connection: Connection) -> list[dict[str, Any]]:
+    """The identities that nobody tracks, because somebody said so."""
+    wanted = select(identity).where(identity.c.ignored.is_(True)).order_by(identity.c.id)
+    return [one_identity(row) for row in connection.execute(wanted)]
 
 
 def one_identity(row: Row[Any]) -> dict[str, Any]:
@@ -412,14 +458,11 @@ def one_identity(row: Row[Any]) -> dict[str, Any]:
 
 def accounts(connection: Connection) -> list[dict[str, Any]]:
     """Every account with whether it works and what waits in its lane."""
-    waits = (
-        select(delivery.c.account_id, delivery.c.state, func.count().label("number"))
-        .where(delivery.c.state.in_(("waiting", "parked", "unmatched", "dead")))
-        .group_by(delivery.c.account_id, delivery.c.state)
-    )
     numbers: dict[int, dict[str, int]] = {}
-    for row in connection.execute(waits):
-        numbers.setdefault(row.account_id, {})[row.state] = row.number
+    for open_ in (is_waiting(), is_stuck()):
+        waits = select(delivery.c.account_id, delivery.c.state, func.count().label("number")).where(open_)
+        for row in connection.execute(waits.group_by(delivery.c.account_id, delivery.c.state)):
+            numbers.setdefault(row.account_id, {})[row.state] = row.number
     wanted = select(account, person.c.name.label("person")).join(person, account.c.person_id == person.c.id)
     return [
         one_account(row, numbers.get(row.id, {})) for row in connection.execute(wanted.order_by(account.c.id))

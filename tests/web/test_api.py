@@ -713,11 +713,11 @@ def test_a_server_that_fell_silent_is_listed_for_the_owner(home: Household) -> N
     assert home.api(bob).get("/api/v1/silent").json()["items"] == []
 
 
-def test_the_first_page_says_which_server_fell_silent(home: Household) -> None:
+def test_the_list_of_what_needs_a_person_says_which_server_fell_silent(home: Household) -> None:
     home.hear()
     browser = home.browser()
-    before = browser.get("/").text
+    before = browser.get("/needs-you").text
     silent(home)
 
     assert "No webhook from" not in before
-    assert "No webhook from plex server Attic since" in browser.get("/").text
+    assert "No webhook from plex server Attic since" in browser.get("/needs-you").text

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 
+import orjson
 import pytest
+from sqlalchemy import delete, update
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import clock, people
+from webhook import accounts, clock, edits, household, inbox, people, tables, trace
+from webhook.event import Action, Event, Movie
 from webhook.outbox import park
 from webhook.outcome import Park
 
-PAGES = ["/", "/webhooks", "/deliveries", "/setup", "/sign-in", "/nothing", "/welcome/x"]
+PAGES = ["/", "/activity", "/deliveries", "/needs-you", "/setup", "/sign-in", "/nothing", "/welcome/x"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/static/style.css", "/api/v1/openapi.json", "/healthz"])
@@ -29,7 +33,10 @@ def test_every_answer_has_the_security_headers(home: Household, path: str) -> No
     assert ("immutable" if "static" in path else "no-store") in headers.get("cache-control")
 
 
-@pytest.mark.parametrize("path", ["/", "/webhooks", "/deliveries", "/deliveries?state=dead", "/setup"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/activity", "/activity?text=x", "/deliveries", "/deliveries?state=dead", "/needs-you", "/setup"],
+)
 def test_an_empty_page_says_what_to_do(home: Household, path: str) -> None:
     page = home.browser().get(path)
 
@@ -49,7 +56,7 @@ def filled(home: Household) -> int:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/webhooks", "/trace/1", "/trace/2", "/trace/3", "/deliveries", "/setup"]
+    "path", ["/", "/activity", "/trace/1", "/trace/2", "/trace/3", "/deliveries", "/needs-you", "/setup"]
 )
 def test_a_hostile_title_is_only_text(home: Household, path: str) -> None:
     filled(home)
@@ -57,23 +64,187 @@ def test_a_hostile_title_is_only_text(home: Household, path: str) -> None:
     page = home.browser().get(path)
 
     assert page.status_code == 200
-    assert "<script" not in page.text
+    assert "<script" not in page.text.replace('<script src="/static/', "")
     assert " style=" not in page.text
     if path != "/setup":
         assert HOSTILE in unescape(page.text)
 
 
-def test_the_first_page_shows_what_is_on_and_what_needs_a_person(home: Household) -> None:
+def test_now_shows_what_is_on_how_far_and_where(home: Household) -> None:
     filled(home)
 
     page = unescape(home.browser().get("/").text)
 
-    assert "Harbour Street S1 E2" in page
-    assert '<progress max="100"' in page
-    assert "(estimated)" in page
-    assert "Whose is this?" in page
-    assert "signed out" in page
-    assert "watchmark connect tvtime --person me" in page
+    playing, last = page.partition('id="last"')[::2]
+    assert "Harbour Street S1 E2" in playing
+    assert '<progress max="100"' in playing
+    assert 'data-duration="2700000" data-playing="true"' in playing
+    assert "(estimated)" in playing
+    assert "me · Sofa · Plex" in playing
+    assert "Harbour Street S1 E2" not in last
+    assert f'href="/trace/1">Harbour Street S1 E1 – {HOSTILE}' in last
+    assert "<b>TV Time</b> given up" in last
+
+
+def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
+    home = opened(TRAKT_CLIENT_ID="a" * 64, TRAKT_CLIENT_SECRET="b" * 64)
+    tells = [Action.START, Action.PAUSE, Action.STOP]
+    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", tells, clock.now()))
+    home.hear(event="media.play", viewOffset=600_000)
+    browser = home.browser()
+
+    waits = browser.get("/").text
+    home.settle("done")
+    told = browser.get("/").text
+
+    assert "<b>Trakt</b> waits for its turn" in waits
+    assert "<b>Trakt</b> told" in told
+
+
+def test_a_dry_run_is_said_and_shows_what_would_be_sent(home: Household) -> None:
+    home.hear()
+    answer = "would send POST https://x.example/mark"
+    home.settle("skipped", reason=trace.DRY_RUN, answer=answer)
+    sent = {"method": "POST", "url": "https://x.example/mark", "sent": {"show": 7}, "withheld": True}
+    home.tried(1, [sent])
+    browser = home.browser()
+
+    assert "<b>TV Time</b> dry run" in browser.get("/").text
+    page = unescape(browser.get("/trace/1").text)
+    assert "Would be sent, and was not: <code>POST https://x.example/mark</code>" in page
+    assert '"show": 7' in page
+    assert "no answer" not in page
+
+
+def test_a_first_visit_leads_to_the_set_up(home: Household) -> None:
+    browser = home.browser()
+
+    page = browser.get("/").text
+    home.hear()
+    after = browser.get("/").text
+
+    assert "Nothing has come yet" in page
+    assert 'href="/setup">Set up your media server' in page
+    assert "Nothing has come yet" not in after
+
+
+def test_a_play_that_no_tracker_was_told_of_still_leads_to_its_trace(home: Household) -> None:
+    home.do(lambda connection: connection.execute(delete(tables.account)))
+    number = home.hear()
+
+    page = home.browser().get("/").text
+
+    assert f'href="/trace/{number}"' in page
+    assert "in your history" in page
+
+
+def test_the_old_address_of_the_activity_leads_on(home: Household) -> None:
+    answer = home.browser().get("/webhooks?state=ignored")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/activity?state=ignored")
+
+
+def test_the_activity_is_filtered(home: Household) -> None:
+    home.person("bob")
+    home.do(lambda connection: people.claim(connection, "bob", "plex:bob", clock.now()))
+    home.do(lambda connection: people.claim(connection, "me", "plex:anna", clock.now()))
+    home.hear("anna", "Über Wasser", guid="plex://episode/1", Guid=[])
+    home.hear("bob", 'The "Title"', index=2, guid="plex://episode/2", Guid=[])
+    home.do(lambda connection: connection.execute(update(tables.delivery).values(webhook_id=None)))
+    home.hear("anna", "100% wool_", index=3, guid="plex://episode/3", Guid=[])
+    home.hear("carl", "Fourth", index=4, guid="plex://episode/4", Guid=[])
+    browser = home.browser()
+
+    def shown(query: str) -> list[str]:
+        return sorted(re.findall(r'class="title" href="/trace/(\d)"', browser.get(f"/activity?{query}").text))
+
+    assert shown("") == ["1", "2", "3", "4"]
+    assert shown("person=bob") == ["2"]
+    assert shown("text=wasser") == ["1"]
+    assert shown("text=title") == ["2"]
+    assert shown("text=%22title") == ["2"]
+    assert shown("text=0%25") == ["3"]
+    assert shown("text=l_f") == []
+    assert shown("text=harbour&state=unclaimed") == ["4"]
+    assert shown("tracker=tvtime") == ["3"]
+    assert shown("tracker=trakt") == []
+
+
+def test_a_rare_title_is_found_further_back(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.web.views.LOOKED_AT", 2)
+    for number in range(1, 6):
+        home.hear("anna", f"Part {number}", index=number, guid=f"plex://episode/{number}", Guid=[])
+    browser, path, pages = home.browser(), "/activity?text=part+1", []
+
+    while path:
+        page = browser.get(path).text
+        pages.append("Part 1</a>" in page.replace("\n", ""))
+        onward = re.search(r'class="onward"><a href="([^"]+)"', page)
+        path = unescape(onward.group(1)) if onward else ""
+
+    assert pages == [False, False, True]
+
+
+def test_all_that_a_filter_shows_is_replayed(home: Household) -> None:
+    filled(home)
+    browser = home.browser()
+    token = form_token(browser.get("/activity?state=interpreted").text)
+    fields = {"form_token": token, "back": "/activity?state=interpreted", "state": "interpreted"}
+
+    answer = browser.post("/activity/replay", data=fields)
+    everything = browser.post("/activity/replay", data={"form_token": token})
+
+    assert answer.headers["location"] == "/activity?state=interpreted&said=replayed-2"
+    assert everything.status_code == 400
+    received = home.api().get("/api/v1/webhooks?state=received").json()["items"]
+    assert sorted(entry["id"] for entry in received) == [1, 2]
+
+
+def test_a_webhook_is_copied_for_a_bug_report_without_names(home: Household) -> None:
+    number = home.hear("Wilhelmina", "Pilot")
+    page = unescape(home.browser().get(f"/trace/{number}").text)
+    copied = re.search(r'<textarea id="report"[^>]*>(.*?)</textarea>', page, re.DOTALL)
+    assert copied
+
+    report = orjson.loads(copied.group(1))
+    assert report == home.api().get(f"/api/v1/webhooks/{number}/redacted").json()
+    assert report["payload"]["Metadata"]["title"] == "Pilot"
+    for secret in ("Wilhelmina", "Attic", "attic-uuid", "Sofa", "sofa-uuid"):
+        assert secret not in copied.group(1)
+
+
+def test_a_missed_webhook_says_that_it_was_repaired(home: Household) -> None:
+    event = Event(action=Action.WATCHED, item=Movie(title="Lost", year=1999), at=clock.now(), user="anna")
+    received = inbox.of_event("plex", event, clock.now(), inbox.CATCH_UP)
+    home.do(lambda connection: inbox.kept(connection, [received]))
+    home.interpret()
+
+    assert "Missed webhook, repaired" in home.browser().get("/trace/1").text
+
+
+def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Household) -> None:
+    bob = home.person("bob")
+    home.do(lambda connection: people.claim(connection, "me", "plex:anna", clock.now()))
+    home.do(lambda connection: household.add(connection, ["Sofa"], [], ["me", "bob"], clock.now()))
+    filters = update(tables.person).where(tables.person.c.id == bob).values(filters={"not_players": ["Sofa"]})
+    home.do(lambda connection: connection.execute(filters))
+    number = home.hear()
+
+    page = unescape(home.browser().get(f"/trace/{number}").text)
+
+    assert "<b>bob</b>: by a household rule." in page
+    assert "<b>me</b>: Nothing keeps it back." in page
+    assert re.search(r"<b>bob</b>: Stopped: \w", page)
+    assert page.count("Harbour Street S1 E1 – Pilot</p>") == 1
+
+
+def test_the_trace_tells_of_edits_by_hand(home: Household) -> None:
+    number = home.hear()
+    home.do(
+        lambda connection: edits.redate(connection, 1, clock.now() - timedelta(days=2), {}, "me", clock.now())
+    )
+
+    assert "Date changed by hand by me" in home.browser().get(f"/trace/{number}").text
 
 
 def test_the_trace_tells_the_story(home: Household) -> None:
@@ -90,8 +261,6 @@ def test_the_trace_tells_the_story(home: Household) -> None:
 
 @pytest.mark.parametrize("raw", [b'{"event":"media.play"}', b'{"event":"library.on.deck"}', b"{}"])
 def test_what_was_not_understood_has_a_trace_too(home: Household, raw: bytes) -> None:
-    from webhook import inbox
-
     received = inbox.Received(
         source="plex", token_id=None, received_at=clock.now(), content_type=None, raw=raw
     )
@@ -130,22 +299,6 @@ def test_one_or_all_deliveries_are_retried(home: Household) -> None:
     assert "Tried again: 1" in browser.get("/deliveries?said=retried-1").text
 
 
-def test_an_identity_is_claimed_by_its_form(home: Household) -> None:
-    home.hear("anna")
-    webhook_id = home.hear("carl")
-    browser = home.browser()
-    page = browser.get("/").text
-    spelled = re.search(r'name="identity" value="([^"]+)"', page)
-    assert spelled
-
-    fields = {"form_token": form_token(page), "identity": unescape(spelled.group(1)), "person": "me"}
-    answer = browser.post("/claim", data=fields)
-    home.interpret()
-
-    assert answer.headers["location"] == "/?said=claimed"
-    assert "<h2>Play</h2>" in browser.get(f"/trace/{webhook_id}").text
-
-
 def test_a_member_sees_only_their_own(home: Household) -> None:
     filled(home)
     home.person("bob")
@@ -156,15 +309,17 @@ def test_a_member_sees_only_their_own(home: Household) -> None:
     token = form_token(first)
 
     assert "Theirs" in first
-    assert "Whose is this?" not in first
+    assert "Whose is this?" not in browser.get("/needs-you").text
     assert HOSTILE not in unescape(first)
     assert browser.get("/trace/1").status_code == 404
     assert browser.get(f"/trace/{theirs}").status_code == 200
     assert HOSTILE not in unescape(browser.get("/deliveries?person=me").text)
     assert browser.post("/trace/1/replay", data={"form_token": token}).status_code == 404
     assert browser.post("/deliveries/1/retry", data={"form_token": token}).status_code == 404
-    claim = {"form_token": token, "identity": "plex:anna", "person": "bob"}
-    assert browser.post("/claim", data=claim).status_code == 403
+    claim = {"form_token": token, "identity": "1", "person": "bob"}
+    assert browser.post("/needs-you/claim", data=claim).status_code == 403
+    assert HOSTILE not in unescape(browser.get("/activity?text=script").text)
+    assert browser.get("/api/v1/webhooks/1/redacted").status_code == 404
     assert "/webhooks/plex?token=" not in browser.get("/setup").text
 
 
@@ -180,7 +335,9 @@ def test_the_set_up_page_has_every_address(home: Household) -> None:
 def test_errors_are_pages_for_people(home: Household) -> None:
     browser = home.browser()
 
-    for path, status in (("/nothing", 404), ("/trace/0", 404), ("/deliveries?state=lost", 400)):
+    for path, status in (
+        ("/nothing", 404), ("/trace/0", 404), ("/deliveries?state=lost", 400), ("/activity?tracker=x", 400)
+    ):  # fmt: skip
         answer = browser.get(path)
         assert answer.status_code == status
         assert answer.headers["content-type"].startswith("text/html")

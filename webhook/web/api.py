@@ -16,14 +16,15 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock, guids, household, matches, people, sources, trace, trackers
 from webhook.db import Database
+from webhook.event import Ids
 from webhook.web import changes, views
 from webhook.web.addresses import address_of, addresses, template
 from webhook.web.asked import Params, id_of, json_object
 from webhook.web.changes import write
-from webhook.web.openapi import document
+from webhook.web.openapi_needs import document
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Sessions, by_id, same_site
-from webhook.web.views import DELIVERY_STATES, STATES, Visitor
+from webhook.web.views import DELIVERY_STATES, STATES, Visitor, Wanted
 
 if TYPE_CHECKING:
     from webhook.app import Service
@@ -34,6 +35,7 @@ FRESH = 2.0
 """Seconds for which the known tokens are believed, as at the door for webhooks."""
 
 READS = frozenset({"GET", "HEAD"})
+WEBHOOK_FILTERS = ("state", "source", "person", "tracker", "text")
 WAYS_IN = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
 HOW = "Send an API token as Authorization: Bearer …; make one with: watchmark token new --kind api"
 
@@ -89,20 +91,53 @@ def holder(connection: Connection, person_id: int | None) -> Visitor:
     return Visitor(person_id=row.id, name=row.name, everything=row.owner)
 
 
-class Api:
+class Answers:
+    """Routes that are answered with JSON, for whoever the gate admits. A group of them has a `table`."""
+
     def __init__(self, service: Service, gate: Gate) -> None:
         self.service = service
         self.gate = gate
         self.database = service.database
 
+    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+        raise NotImplementedError
+
     def routes(self) -> list[BaseRoute]:
-        guarded = [
+        return [
             Route(f"/api/v1{path}", self.guarded(table), methods=[*table]) for path, table in self.table()
         ]
+
+    def guarded(self, table: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            visitor = await self.gate.admit(request)
+            answer = await table[method](request, visitor)
+            return answer if isinstance(answer, Response) else as_json(answer)
+
+        return endpoint
+
+    async def listed(self, question: Callable[[Connection], list[dict[str, Any]]]) -> dict[str, Any]:
+        """A list that is never long, in the shape of those that are."""
+        return {"items": await self.database.read(question), "next": None}
+
+    async def person(self, params: Params, visitor: Visitor) -> str | None:
+        """The person that a filter names: anybody for the owner, only oneself for others."""
+        name = params.text("person")
+        if visitor.only is not None:
+            if name not in (None, visitor.only):
+                raise Problem(403, f"person: only {visitor.only} may be asked about here.")
+            return visitor.only
+        if name is not None and name not in await self.database.read(views.names):
+            raise Problem(400, "person must be the name of somebody here; see /api/v1/people.")
+        return name
+
+
+class Api(Answers):
+    def routes(self) -> list[BaseRoute]:
         return [
             Route("/api/v1/openapi.json", self.openapi),
             Route("/api/v1/templates/{source}", self.template),
-            *guarded,
+            *super().routes(),
         ]
 
     def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
@@ -132,24 +167,14 @@ class Api:
             ("/urls", {"GET": self.urls}),
         ]
 
-    def guarded(self, table: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            method = "GET" if request.method == "HEAD" else request.method
-            visitor = await self.gate.admit(request)
-            return as_json(await table[method](request, visitor))
-
-        return endpoint
-
     # --- webhooks
 
     async def webhooks(self, request: Request, visitor: Visitor) -> Any:
         params = Params(request.query_params)
         limit, after = params.limit(), params.after()
-        state, source = webhook_filters(params)
+        wanted = webhook_filters(params)
         return await self.database.read(
-            lambda connection: views.webhooks(
-                connection, visitor, limit=limit, after=after, state=state, source=source
-            )
+            lambda connection: views.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted)
         )
 
     async def webhook(self, request: Request, visitor: Visitor) -> Any:
@@ -184,12 +209,11 @@ class Api:
         return await self.listed(lambda connection: views.silent(connection, visitor, now, days))
 
     async def replay_all(self, request: Request, visitor: Visitor) -> Any:
-        params = await filters(request, ("state", "source"))
-        state, source = webhook_filters(params)
-        if state is None and source is None:
-            raise Problem(400, "state or source must say which webhooks are meant.")
+        wanted = webhook_filters(await filters(request, WEBHOOK_FILTERS))
+        if wanted == Wanted():
+            raise Problem(400, f"{' or '.join(WEBHOOK_FILTERS)} must say which webhooks are meant.")
         replayed = await write(
-            self.database, lambda connection: changes.replay_all(connection, visitor, state, source)
+            self.database, lambda connection: changes.replay_all(connection, visitor, wanted)
         )
         self.service.interpreter.news.set()
         return {"replayed": replayed}
@@ -240,14 +264,10 @@ class Api:
 
     async def match(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        choice = match_given(await json_object(request))
-
-        def matched(connection: Connection) -> matches.Chosen:
-            if views.one_delivery(connection, visitor, wanted) is None:
-                raise Problem(404, f"There is no delivery {wanted}.")
-            return choice(connection, wanted)
-
-        chosen = await write(self.database, matched)
+        choice = choice_given(await json_object(request))
+        chosen = await write(
+            self.database, lambda connection: changes.match(connection, visitor, wanted, choice)
+        )
         self.service.interpreter.told.set()
         keys, released = list(chosen.keys), list(chosen.deliveries)
         return {"keys": keys, "deliveries": released, "delivery": await self.delivery(request, visitor)}
@@ -309,7 +329,9 @@ class Api:
         return await self.shown(visitor, name)
 
     async def identities(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: views.unclaimed(connection, visitor))
+        ignored = Params(request.query_params).choice("ignored", ("true", "false")) == "true"
+        listed = views.ignored if ignored else views.unclaimed
+        return await self.listed(lambda connection: listed(connection, visitor))
 
     async def accounts(self, request: Request, visitor: Visitor) -> Any:
         return await self.listed(lambda connection: views.accounts(connection, visitor))
@@ -372,25 +394,10 @@ class Api:
 
     # ---
 
-    async def listed(self, question: Callable[[Connection], list[dict[str, Any]]]) -> dict[str, Any]:
-        """A list that is never long, in the shape of those that are."""
-        return {"items": await self.database.read(question), "next": None}
-
     async def shown(self, visitor: Visitor, name: str) -> Any:
         everybody = await self.database.read(lambda connection: views.people(connection, visitor))
         found = next((person for person in everybody if person["name"] == name), None)
         return found_or(found, "There is nobody of that name.")
-
-    async def person(self, params: Params, visitor: Visitor) -> str | None:
-        """The person that a filter names: anybody for the owner, only oneself for others."""
-        name = params.text("person")
-        if visitor.only is not None:
-            if name not in (None, visitor.only):
-                raise Problem(403, f"person: only {visitor.only} may be asked about here.")
-            return visitor.only
-        if name is not None and name not in await self.database.read(views.names):
-            raise Problem(400, "person must be the name of somebody here; see /api/v1/people.")
-        return name
 
 
 async def filters(request: Request, names: tuple[str, ...]) -> Params:
@@ -400,8 +407,14 @@ async def filters(request: Request, names: tuple[str, ...]) -> Params:
     return params
 
 
-def webhook_filters(params: Params) -> tuple[str | None, str | None]:
-    return params.choice("state", STATES), params.choice("source", sources.modules())
+def webhook_filters(params: Params) -> Wanted:
+    return Wanted(
+        state=params.choice("state", STATES),
+        source=params.choice("source", sources.modules()),
+        person=params.text("person"),
+        tracker=params.choice("tracker", trackers.modules()),
+        text=params.text("text"),
+    )
 
 
 def delivery_filters(params: Params) -> tuple[str | None, str | None]:
@@ -419,11 +432,11 @@ def found_or(found: Any, otherwise: str) -> Any:
     return found
 
 
-def as_json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
+def as_json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
 
 
-def match_given(given: Mapping[str, Any]) -> Callable[[Connection, int], matches.Chosen]:
+def choice_given(given: Mapping[str, Any]) -> tuple[Ids, int | None, int]:
     """The choice in a body: ids or the number of a candidate, and a season offset; raises Problem."""
     if others := [name for name in given if name not in ("ids", "candidate", "season_offset")]:
         raise Problem(
@@ -443,14 +456,4 @@ def match_given(given: Mapping[str, Any]) -> Callable[[Connection, int], matches
     ids = guids.ids(**(named or {}))
     if ids.known().keys() != (named or {}).keys():
         raise Problem(422, "ids: tvdb, tmdb and trakt are numbers, and imdb looks like tt0903747.")
-
-    def choice(connection: Connection, delivery_id: int) -> matches.Chosen:
-        now = clock.now()
-        try:
-            if candidate is not None:
-                return matches.choose_candidate(connection, now, delivery_id, candidate, season_offset=offset)
-            return matches.choose(connection, now, ids, delivery_id=delivery_id, season_offset=offset)
-        except matches.NoMatch as error:
-            raise Problem(422, str(error)) from error
-
-    return choice
+    return ids, candidate, offset

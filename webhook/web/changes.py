@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhook import accounts, clock, household, inbox, outbox, people, trace
+from webhook import accounts, clock, household, inbox, matches, outbox, people, trace
 from webhook.db import Database
-from webhook.event import Action, Kind
+from webhook.event import Action, Ids, Kind
 from webhook.rules import OPTIONAL
-from webhook.tables import account, person, webhook
+from webhook.tables import account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
+from webhook.transfer import resolving
 from webhook.web import views
 from webhook.web.asked import LONGEST, clean
 from webhook.web.shell import Problem
-from webhook.web.views import STUCK, Visitor
+from webhook.web.views import STUCK, Visitor, Wanted
 
 R = TypeVar("R")
 
@@ -53,9 +54,20 @@ def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
     return inbox.replay(connection, [webhook_id])
 
 
-def replay_all(connection: Connection, visitor: Visitor, state: str | None, source: str | None) -> int:
-    ids = views.matching_webhooks(connection, visitor, state, source)
+def replay_all(connection: Connection, visitor: Visitor, wanted: Wanted) -> int:
+    """Let all these be interpreted again; how many still have the body that needs."""
+    ids = views.matching_webhooks(connection, visitor, wanted)
     return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
+
+
+def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[str, Any]:
+    """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
+    if not views.allowed(connection, visitor, [webhook_id]):
+        raise Problem(404, f"There is no webhook {webhook_id}.")
+    try:
+        return trace.redacted(connection, webhook_id)
+    except trace.NotRedacted as error:
+        raise Problem(409, str(error)) from error
 
 
 # --- deliveries
@@ -78,6 +90,87 @@ def retry_all(
     for chunk in chunks(ids):
         outbox.revive(connection, chunk, clock.now())
     return len(ids)
+
+
+def dismiss(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> int:
+    """Take these off the list of what needs a person; how many were on it.
+
+    They stay as they are, dead or unmatched, with their trace, and a retry or a match still sends them.
+    """
+    mine = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
+    if not visitor.everything:
+        mine = mine.where(account.c.person_id == visitor.person_id)
+    listed = (delivery.c.state.in_(DISMISSED), delivery.c.settled_at.is_(None))
+    count = 0
+    for chunk in chunks(ids):
+        theirs = mine.where(delivery.c.id.in_(chunk), *listed)
+        count += connection.execute(
+            update(delivery).where(delivery.c.id.in_(theirs)).values(settled_at=clock.now())
+        ).rowcount
+    return count
+
+
+DISMISSED = ("dead", "unmatched")
+
+
+# --- what a person says an item is
+
+
+def match(
+    connection: Connection,
+    visitor: Visitor,
+    delivery_id: int,
+    choice: tuple[Ids, int | None, int],
+    title: str | None = None,
+) -> matches.Chosen:
+    """Say what the item of a delivery is, by ids or by the number of a candidate; raises Problem."""
+    if views.one_delivery(connection, visitor, delivery_id) is None:
+        raise Problem(404, f"There is no delivery {delivery_id}.")
+    ids, number, offset = choice
+    now = clock.now()
+    try:
+        if number is not None:
+            return matches.choose_candidate(connection, now, delivery_id, number, season_offset=offset)
+        return matches.choose(
+            connection, now, ids, delivery_id=delivery_id, season_offset=offset, title=title
+        )
+    except matches.NoMatch as error:
+        raise Problem(422, str(error)) from error
+
+
+def match_import(
+    connection: Connection,
+    visitor: Visitor,
+    key: str,
+    choice: tuple[Ids, int | None, int],
+    title: str | None = None,
+) -> int:
+    """Say what an item of imported plays is; how many plays that is written into. Raises Problem."""
+    an_import(connection, visitor, key)
+    ids, number, offset = choice
+    try:
+        if number is not None:
+            ids, title = resolving.candidate(connection, key, number)
+        return resolving.choose(connection, key, ids, clock.now(), title=title, season_offset=offset)
+    except matches.NoMatch as error:
+        raise Problem(422, str(error)) from error
+
+
+def dismiss_import(connection: Connection, visitor: Visitor, key: str) -> int:
+    """Leave the plays of an item without ids as they are, and ask no more; 1, or 0 where nothing was asked."""
+    an_import(connection, visitor, key)
+    asked = update(unresolved).where(unresolved.c.key == key, unresolved.c.state == "unmatched")
+    return connection.execute(asked.values(state="dismissed")).rowcount
+
+
+def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
+    """Raises Problem where the visitor has no plays that a question is about."""
+    there = clean(key, 300) and any(
+        visitor.everything or row.person_id == visitor.person_id
+        for row in resolving.plays_of(connection, key)
+    )
+    if not there:
+        raise Problem(404, f"Nothing waits under {key[:300]}.")
 
 
 # --- people
@@ -115,6 +208,37 @@ def claim(connection: Connection, name: str, wanted: str) -> int:
     """How many identities the person claims by it."""
     try:
         return len(people.claim(connection, name, wanted, clock.now()))
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def claim_seen(connection: Connection, name: str, identity_id: int) -> int:
+    """Let a person claim an identity that was seen; how many webhooks waited for it."""
+    person_id = people.by_name(connection, name).id
+    return people.give(connection, [seen(connection, identity_id)], person_id)
+
+
+def ignore_seen(connection: Connection, identity_id: int, ignored: bool) -> int:
+    """Ignore an identity that was seen, or no longer; how many webhooks are looked at again."""
+    ids = [seen(connection, identity_id)]
+    try:
+        return people.leave_out(connection, ids) if ignored else people.heed(connection, ids)
+    except people.Unknown as error:
+        raise Problem(409, said(error)) from error
+
+
+def seen(connection: Connection, identity_id: int) -> int:
+    if connection.execute(select(identity.c.id).where(identity.c.id == identity_id)).first() is None:
+        raise Problem(404, f"There is no identity {identity_id}.")
+    return identity_id
+
+
+def ignore(connection: Connection, wanted: str, ignored: bool) -> int:
+    """Ignore `source:user` or `source:user@server`, or no longer; how many identities that is."""
+    try:
+        if ignored:
+            return len(people.ignore(connection, wanted, clock.now()))
+        return len(people.unignore(connection, wanted))
     except people.Unknown as error:
         raise Problem(422, f"identity: {error}.") from error
 

@@ -13,6 +13,11 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from webhook import sources, trackers
+from webhook.event import REASONS
+from webhook.outcome import PARKED, Park
+from webhook.trace import DRY_RUN
+from webhook.web import charts
 from webhook.web.views import DELIVERY_STATES, STATES
 
 HERE = Path(__file__).parent
@@ -61,9 +66,15 @@ def environment() -> Environment:
     )
     made.filters |= {
         "moment": moment,
+        "localtime": localtime,
+        "spoken": charts.spoken,
         "day": day,
         "hour": hour,
         "titled": titled,
+        "label": label,
+        "dry": lambda delivery: delivery["reason"] == DRY_RUN,
+        "why": why,
+        "parked": lambda state: PARKED[Park(state)].sentence if state in set(Park) else state,
         "tone": lambda state: TONES.get(state, "quiet"),
         "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
         "did": lambda action: ACTIONS.get(action, action),
@@ -102,6 +113,11 @@ def day(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y")
 
 
+def localtime(stamped: str) -> str:
+    """As a date field of a form wants it."""
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def hour(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
@@ -125,6 +141,21 @@ def head(entry: Mapping[str, Any]) -> str:
         if entry.get(name) is not None
     ]
     return " ".join(part for part in (entry.get("show"), *numbers) if part)
+
+
+def label(name: str) -> str:
+    """A tracker or a source as it calls itself."""
+    return labels().get(name, name)
+
+
+@cache
+def labels() -> dict[str, str]:
+    return {name: module.LABEL for name, module in {**sources.modules(), **trackers.modules()}.items()}
+
+
+def why(reason: str | None) -> str:
+    """Why something was ignored, in words."""
+    return REASONS.get(reason or "", (reason or "").removeprefix("filter: "))
 
 
 def sentence(text: str) -> str:

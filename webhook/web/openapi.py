@@ -309,6 +309,8 @@ def paths() -> dict[str, dict[str, Schema]]:
     source, tracker = choice("source", [*sources.modules()]), choice("tracker", [*trackers.modules()])
     person: Schema = {"name": "person", "in": "query", "schema": {"type": "string", "maxLength": 64}}
     since: Schema = {"name": "since", "in": "query", "schema": {"type": "string", "format": "date-time"}}
+    text: Schema = {"name": "text", "in": "query", "schema": {"type": "string", "maxLength": 200}}
+    webhooks = [state, source, person, tracker, {**text, "description": "Looked for in titles."}]
     by_id, by_name = [in_path("id", ID)], [in_path("name", {"type": "string", "maxLength": 64})]
     number: Schema = {"type": "integer"}
     identity = thing(identity={"type": "string", "examples": ["plex:Anna"]})
@@ -317,7 +319,11 @@ def paths() -> dict[str, dict[str, Schema]]:
     of_template = [in_path("source", {"type": "string"})]
     return {
         "/webhooks": {
-            "get": operation("The inbox, newest first", listed(ref("Webhook")), [state, source, *paging()])
+            "get": operation(
+                "The inbox, newest first; of what is rare a page may hold few or none and still have a next one",
+                listed(ref("Webhook")),
+                [*webhooks, *paging()],
+            )
         },
         "/webhooks/{id}": {"get": operation("One webhook with its whole trace", ref("WebhookTrace"), by_id)},
         "/webhooks/{id}/replay": {
@@ -327,9 +333,7 @@ def paths() -> dict[str, dict[str, Schema]]:
                 [*by_id, choice("dry_run", ["true", "false"])],
             )
         },
-        "/webhooks/replay": {
-            "post": operation("Interpret many again", thing(replayed=number), [state, source])
-        },
+        "/webhooks/replay": {"post": operation("Interpret many again", thing(replayed=number), webhooks)},
         "/deliveries": {
             "get": operation(
                 "The outbox, newest first",
@@ -381,7 +385,13 @@ def paths() -> dict[str, dict[str, Schema]]:
         "/people/{name}/filters": {
             "put": operation("Set what a person lets through", ref("Person"), by_name, ref("Filters"))
         },
-        "/identities": {"get": operation("The identities nobody claims", listed(ref("Unclaimed")))},
+        "/identities": {
+            "get": operation(
+                "The identities nobody claims; or, asked so, those that are ignored",
+                listed({"anyOf": [ref("Unclaimed"), ref("Identity")]}),
+                [choice("ignored", ["true", "false"])],
+            )
+        },
         "/accounts": {"get": operation("The accounts, and whether they work", listed(ref("Account")))},
         "/accounts/{id}/rules": {
             "put": operation("Set an account's own rules", ref("Account"), by_id, ref("Rules"))

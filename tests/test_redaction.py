@@ -1,0 +1,131 @@
+"""Redaction: nothing that says who and where is left, and what a bug report needs is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webhook import sources
+from webhook.clock import now
+from webhook.event import Ignored, Unreadable
+from webhook.redaction import redacted
+
+PAYLOADS = Path(__file__).parent / "payloads"
+
+PLEX = {
+    "event": "media.play",
+    "user": True,
+    "Account": {"id": 70011223, "thumb": "https://plex.tv/users/9f/avatar", "title": "Nora"},
+    "Server": {"title": "Attic", "uuid": "5f5f5f5f"},
+    "Player": {"local": True, "publicAddress": "203.0.113.9", "title": "Plex", "uuid": "sofa-1"},
+    "Metadata": {
+        "guid": "plex://episode/5d9c1280ba6eb9001fb6de4f",
+        "Guid": [{"id": "tvdb://9001"}],
+        "title": "Nora and the Norah Case",
+        "librarySectionTitle": "Nora's shows",
+        "viewOffset": 600000,
+        "duration": 2700000,
+        "User": {"id": 1, "title": "NORA"},
+        "Media": [{"Part": [{"file": "/media/nora/tv/Case.S01E01.mkv"}]}],
+    },
+}
+
+
+def test_who_and_where_are_replaced_by_the_same_words_everywhere() -> None:
+    found = redacted(PLEX)
+
+    assert found["Account"] == {"id": 0, "thumb": "picture", "title": "person-1"}
+    assert found["Server"] == {"title": "server-1", "uuid": "id-1"}
+    assert found["Player"] == {
+        "local": True,
+        "publicAddress": "address-1",
+        "title": "player-1",
+        "uuid": "id-2",
+    }
+    assert found["Metadata"]["User"] == {"id": 0, "title": "person-1"}
+    assert found["Metadata"]["librarySectionTitle"] == "person-1's shows"
+    assert found["Metadata"]["Media"][0]["Part"][0]["file"] == "…/Case.S01E01.mkv"
+
+
+def test_what_happened_to_which_item_stays() -> None:
+    found = redacted(PLEX)
+
+    assert found["event"] == "media.play"
+    assert found["user"] is True
+    assert found["Metadata"]["guid"] == "plex://episode/5d9c1280ba6eb9001fb6de4f", "though the player is Plex"
+    assert found["Metadata"]["Guid"] == [{"id": "tvdb://9001"}]
+    assert found["Metadata"]["title"] == "person-1 and the Norah Case"
+    assert (found["Metadata"]["viewOffset"], found["Metadata"]["duration"]) == (600000, 2700000)
+
+
+def test_it_is_the_same_each_time_and_leaves_what_it_was_given() -> None:
+    before = json.dumps(PLEX)
+
+    assert redacted(PLEX) == redacted(PLEX)
+    assert json.dumps(PLEX) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"NotificationUsername": "Eve", "Text": "Eve watched it"}, "Eve"),
+        ({"note": "mail me@home.example now"}, "me@home.example"),
+        ({"url": "https://x.example/a?X-Plex-Token=s3cret&b=1"}, "s3cret"),
+        ({"url": "https://x.example/a?api_key=s3cret"}, "s3cret"),
+        ({"ServerUrl": "http://10.0.0.2:8096"}, "10.0.0.2"),
+        ({"text": "from 192.168.1.20:32400"}, "192.168.1.20"),
+        ({"text": "from [2001:db8::7:1]"}, "2001:db8"),
+        ({"text": "see http://tv.my-home.example/x"}, "my-home"),
+        ({"User": {"Name": "Eve", "Id": "d2d2d2d2"}, "by": "d2d2d2d2"}, "d2d2d2d2"),
+        ({"Session": {"DeviceName": "Hall", "RemoteEndPoint": "1.2.3.4"}}, "Hall"),
+        ({"user_email": "e@x.example"}, "e@x.example"),
+        ({"user": "anna", "player": "Sofa", "player_id": "sofa-1"}, "sofa-1"),
+        ({"access_token": "abc"}, "abc"),
+        ([{"username": "Eve"}, {"username": "EVE"}], "EVE"),
+        ({"path": "C:\\Users\\Eve\\film.mkv"}, "Users"),
+    ],
+)
+def test_what_is_private_does_not_get_out(given: Any, left: str) -> None:
+    assert left not in json.dumps(redacted(given), ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Version": "4.9.3.0", "ServerVersion": "10.11.0.1"},
+        {"title": "10:20:30", "at": "2026-11-22T20:15:09Z"},
+        {"ProviderIds": {"Imdb": "tt7700009"}, "site": "https://www.thetvdb.com/series/1"},
+        {"user": "", "server": None, "live": "0", "list": [1, 2.5, False]},
+        "text",
+        7,
+        None,
+        [],
+    ],
+)
+def test_what_is_not_private_is_left_alone(given: Any) -> None:
+    assert redacted(given) == given
+
+
+SENT = sorted(path for source in sources.modules() for path in (PAYLOADS / source).glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SENT, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_redacted_payload_is_still_read_the_same(path: Path) -> None:
+    """What is copied for a bug report must show the same bug."""
+    payload, moment = json.loads(path.read_bytes()), now()
+    try:
+        before = sources.read(path.parent.name, payload, moment)
+    except Unreadable:
+        return
+    after = sources.read(path.parent.name, redacted(payload), moment)
+
+    if isinstance(before, Ignored):
+        assert after == before
+        return
+    assert not isinstance(after, Ignored)
+    assert [(one.action, one.item, one.percent) for one in after] == [
+        (one.action, one.item, one.percent) for one in before
+    ]

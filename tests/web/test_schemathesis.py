@@ -1,0 +1,52 @@
+"""The API against its own OpenAPI document: no 5xx, and no answer that the document does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.web.conftest import Household, serving
+from webhook.web.openapi import document
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EXAMPLES = 12
+
+schema = schemathesis.openapi.from_dict(document("http://here"))
+OPERATIONS = {
+    f"{found.method.upper()} {found.path}": found for found in (one.ok() for one in schema.get_all_operations())
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
+    with serving(tmp_path_factory.mktemp("api")) as household:
+        household.hear()
+        household.hear(title="Second")
+        household.person("ben")
+        yield household
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_api_keeps_to_its_document(home: Household, operation: str) -> None:
+    headers = {"Authorization": f"Bearer {home.token('api')}"}
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=OPERATIONS[operation].as_strategy())
+    def asked(case: Any) -> None:
+        answer = case.call(base_url=f"{home.url}/api/v1", headers=headers)
+        case.validate_response(answer, checks=CHECKS)
+
+    asked()
