@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +45,7 @@ from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
+from webhook.shows import Episodes
 from webhook.sign_ins import SignIns
 from webhook.tables import person
 from webhook.trackers import Tracker
@@ -257,21 +258,32 @@ def fail_aloud(task: asyncio.Task[Any]) -> None:
 
 
 def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
-    """What is done beside the work: what is old goes, and a person is told when they are needed."""
-    settings = service.settings
-    pruner = Pruner(service.database, settings.retention_days)
-    tasks = [
-        asyncio.create_task(pruner.run(service.stop), name="pruner"),
-        asyncio.create_task(service.backfills.run(service.stop), name="backfills"),
-        asyncio.create_task(service.imports.run(service.stop), name="imports"),
-        asyncio.create_task(service.resolver.run(service.stop), name="resolver"),
-    ]
+    """What is done beside the work: what is old goes, long jobs go on, and a person is told when they are needed."""
+    settings, database = service.settings, service.database
+    chores: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+        "pruner": Pruner(database, settings.retention_days).run,
+        "backfills": service.backfills.run,
+        "imports": service.imports.run,
+        "resolver": service.resolver.run,
+        "episodes": Episodes(database, service.identity.lookups).run,
+    }
     if service.servers:
-        tasks.append(asyncio.create_task(service.catch_up.run(service.stop), name="catch-up"))
+        chores["catch-up"] = service.catch_up.run
     if settings.notify_urls.get_secret_value():
-        watcher = Watcher(service.database, Notifier(settings), settings.silence_days)
-        tasks.append(asyncio.create_task(watcher.run(service.stop), name="watcher"))
-    return tasks
+        chores["watcher"] = Watcher(database, Notifier(settings), settings.silence_days).run
+    return [
+        asyncio.create_task(kept_up(name, chore, service.stop), name=name) for name, chore in chores.items()
+    ]
+
+
+async def kept_up(name: str, chore: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    """A chore that fails is begun again; it must not take the work with it."""
+    while not stop.is_set():
+        try:
+            await chore(stop)
+        except Exception:
+            log.exception(f"The {name} met a fault of ours; it is begun again in a minute.")
+            await clock.awaken(asyncio.Event(), stop, 60)
 
 
 async def sweeping(service: Service) -> None:

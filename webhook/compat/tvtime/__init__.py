@@ -1,0 +1,27 @@
+"""TV Time, served here: its REST API and the protocol of its app, over the person's own history and library.
+
+Both are after what the service and its clients did until July 2026: `GET /tvtime/shows` and its like after
+https://github.com/Kwbmm/scraped-tvtime-api, `/tvtime/sidecar` after https://github.com/Zggis/plex-tvtime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Mount
+
+from webhook.compat.tvtime import rest
+from webhook.compat.tvtime.catalogue import Catalogue
+from webhook.compat.tvtime.marks import Marks
+from webhook.compat.tvtime.rest import Rest
+from webhook.compat.tvtime.sidecar import Sidecar
+from webhook.compat.tvtime.who import Door
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    door, catalogue, marks = Door(service), Catalogue(service), Marks(service)
+    inside = [*Sidecar(door, catalogue, marks).routes(), *Rest(service, door, catalogue, marks).routes()]
+    return [Mount(rest.HERE, rest.application(inside))]

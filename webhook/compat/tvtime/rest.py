@@ -1,0 +1,274 @@
+"""The REST API: shows and episodes followed and marked, as the original answered, by TheTVDB's ids.
+
+https://github.com/Kwbmm/scraped-tvtime-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock
+from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime.catalogue import Catalogue
+from webhook.compat.tvtime.marks import Marks
+from webhook.compat.tvtime.shelf import Series
+from webhook.compat.tvtime.who import Door, Guest, Wrong
+from webhook.db import Unavailable
+from webhook.lookups import Listed
+from webhook.web.asked import body
+from webhook.web.shell import Problem, Shell
+from webhook.web.sign_in import refuse_other_sites
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+COOKIE = "session"
+HERE = "/tvtime"
+ORIGIN = "X-Watchmark-Episodes"
+"""The header that says who listed the episodes: a lookup, or the person's own history."""
+
+FIELDS = 50
+NO_FORM, NOT_IN, REFUSED = "Invalid POST data", "Not logged in", "PUT request failed!"
+NOT_FOUND = (
+    "The requested URL was not found on the server. If you entered the URL manually please check your "
+    "spelling and try again."
+)
+NOT_ALLOWED = (
+    "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"
+    "<p>The method is not allowed for the requested URL.</p>\n"
+)
+FAULT = "Something is wrong here, not with what you asked. It is in the log"
+
+Endpoint = Callable[[Request, Guest], Awaitable[Response]]
+
+
+class Number(Convertor[int]):
+    """An id in a path, short enough to be one."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("tvtime", Number())
+
+
+class Rest:
+    def __init__(self, service: Service, door: Door, catalogue: Catalogue, marks: Marks) -> None:
+        self.service, self.door = service, door
+        self.catalogue, self.marks = catalogue, marks
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/", self.nothing),
+            Route("/login", self.login, methods=["POST"]),
+            Route("/shows", self.signed_in(self.shows)),
+            Route("/show/{id:tvtime}", self.signed_in(self.show)),
+            Route("/show/{id:tvtime}/follow", self.signed_in(self.follow), methods=["PUT", "DELETE"]),
+            Route("/episode/{id:tvtime}/watched", self.signed_in(self.watched), methods=["PUT", "DELETE"]),
+        ]
+
+    async def nothing(self, request: Request) -> Response:
+        raise Problem(404, "Page not found")
+
+    # --- the sign-in
+
+    async def login(self, request: Request) -> Response:
+        refuse_other_sites(request, self.service.settings)
+        try:
+            given = await form(request)
+            if not {"username", "password"} <= given.keys() or not all(map(str.strip, given.values())):
+                raise Problem(400, NO_FORM)
+            guest = await self.door.admit(request, given["username"], given["password"])
+        except Wrong:
+            return self.ended(request, refusal(401, NOT_IN))
+        except Problem as problem:
+            return self.ended(request, refusal(problem.status, problem.detail, problem.headers))
+        response = agreed()
+        response.set_cookie(COOKIE, self.door.sealed(guest), **self.bounds(request))
+        return response
+
+    def ended(self, request: Request, response: Response) -> Response:
+        """A login that fails ends an earlier session too."""
+        if COOKIE in request.cookies:
+            response.delete_cookie(COOKIE, **self.bounds(request))
+        return response
+
+    def bounds(self, request: Request) -> dict[str, Any]:
+        """Where the cookie goes: to this API, to no script and no other site, over TLS if it came so."""
+        root = self.service.settings.root_path
+        path = f"{root}{HERE}" if root else str(request.scope["root_path"])
+        return {**self.door.sessions.bounds(request), "path": path}
+
+    def signed_in(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            refuse_other_sites(request, self.service.settings)
+            guest = await self.door.of_cookie(request.cookies.get(COOKIE, ""))
+            if guest is None:
+                raise Problem(401, NOT_IN)
+            return await endpoint(request, guest)
+
+        return guarded
+
+    # --- shows
+
+    async def shows(self, request: Request, guest: Guest) -> Response:
+        followed = await self.service.database.read(lambda connection: shelf.every(connection, guest.id))
+        series = [shown(one) for one in followed]
+        return told({"count": len(series), "series": series}, origin(followed))
+
+    async def show(self, request: Request, guest: Guest) -> Response:
+        series = await self.catalogue.series(guest.id, request.path_params["id"])
+        seasons = [season(series, number) for number in sorted({one.season for one in series.episodes})]
+        return told({"count": len(seasons), "seasons": seasons}, origin([series]))
+
+    async def follow(self, request: Request, guest: Guest) -> Response:
+        number = request.path_params["id"]
+        if request.method == "DELETE":
+            await self.marks.unfollow(guest, number)
+            return agreed()
+        show = await self.catalogue.show(guest.id, number)
+        if show is None:
+            raise Problem(502, REFUSED)
+        await self.marks.follow(guest, show)
+        return agreed()
+
+    async def watched(self, request: Request, guest: Guest) -> Response:
+        episode = await self.catalogue.episode(guest.id, request.path_params["id"])
+        if episode is None:
+            raise Problem(502, REFUSED)
+        if request.method == "DELETE":
+            taken = await self.marks.unwatched(guest, episode)
+        else:
+            taken = await self.marks.watched(guest, [episode])
+        if not taken:
+            raise Problem(502, REFUSED)
+        return agreed()
+
+
+# --- what is asked
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of a form, of either encoding; none where the body is something else."""
+    raw = await body(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        try:
+            pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS)
+        except ValueError:
+            return {}
+        return dict(reversed(pairs))
+    if kind == "multipart/form-data":
+        return await multipart(request, raw)
+    return {}
+
+
+async def multipart(request: Request, raw: bytes) -> dict[str, str]:
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield raw
+
+    try:
+        parser = MultiPartParser(request.headers, whole(), max_files=0, max_fields=FIELDS)
+        fields = await parser.parse()
+    except (MultiPartException, KeyError, ValueError):
+        return {}
+    pairs = [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    return dict(reversed(pairs))
+
+
+# --- what is answered
+
+
+def shown(series: Series) -> dict[str, Any]:
+    today = clock.now().date()
+    watched, of = series.watched(today), len(series.shown(today))
+    minutes = sum(one.duration_ms for one in series.seen.values()) // 60_000
+    return {
+        "id": series.tvdb,
+        "name": series.title or f"Show {series.tvdb}",
+        "progress": f"{100 * watched // of if of else 0}%",
+        "time": f"{minutes // 60}h {minutes % 60}m",
+    }
+
+
+def season(series: Series, number: int) -> dict[str, Any]:
+    episodes = [episode(series, one) for one in series.episodes if one.season == number]
+    return {"name": f"Season {number}", "number_of_episodes": str(len(episodes)), "episodes": episodes}
+
+
+def episode(series: Series, one: Listed) -> dict[str, Any]:
+    return {
+        "id": "" if one.ids.tvdb is None else str(one.ids.tvdb),
+        "number": str(one.number),
+        "name": one.title or "",
+        "air_date": one.aired or "",
+        "watched": series.seen_of(one) is not None,
+    }
+
+
+def origin(series: Iterable[Series]) -> dict[str, str]:
+    return {ORIGIN: ", ".join(sorted({one.via for one in series if one.episodes})) or shelf.HISTORY}
+
+
+def told(answer: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    content = orjson.dumps(answer, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return Response(content, status, dict(headers or {}), media_type="application/json")
+
+
+def agreed() -> Response:
+    return told({"status": "OK"})
+
+
+def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return told({"status": "KO", "reason": f"{status} - {detail.rstrip('.')}"}, headers, status)
+
+
+# --- what goes wrong
+
+
+async def problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return refusal(error.status, error.detail, error.headers)
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        return HTMLResponse(NOT_ALLOWED, 405, headers)
+    if error.status_code == 404:
+        return told({"status": "KO", "reason": f"404 - {NOT_FOUND}"}, headers, 404)
+    return refusal(error.status_code, error.detail, headers)
+
+
+async def unavailable(request: Request, error: Exception) -> Response:
+    why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment"
+    return refusal(503, why, {"Retry-After": "30"})
+
+
+async def fault(request: Request, error: Exception) -> Response:
+    return refusal(500, FAULT)
+
+
+def application(routes: list[BaseRoute]) -> Shell:
+    """The routes as an application whose errors are worded as the original's."""
+    handlers = {Problem: problem, HTTPException: refused, Unavailable: unavailable, Exception: fault}
+    inner = Starlette(routes=routes, exception_handlers=handlers)
+    inner.router.redirect_slashes = False
+    return Shell(inner)

@@ -1,0 +1,37 @@
+"""The VideoScrobbler API at /api/1.0/ and /api/auth, over a person's own history and library.
+
+Its conventions are Last.fm's: https://www.last.fm/api/intro
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Route
+
+from webhook.compat.videoscrobbler.calls import Desk
+from webhook.compat.videoscrobbler.letting_in import PATH, LettingIn
+from webhook.compat.videoscrobbler.managing import Managing
+from webhook.compat.videoscrobbler.methods import Methods, Tokens
+from webhook.web import shell
+from webhook.web.api import Gate
+from webhook.web.sign_in import Sessions
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    sessions = Sessions(service)
+    tokens = Tokens(service.seal.signing)
+    desk = Desk(service, Methods(service, tokens).table())
+    page = LettingIn(service, sessions, tokens)
+    managing = Managing(service, Gate(service.database, sessions)).routes()
+    inside = shell.web([*page.routes(), *managing], page.error)
+    return [
+        Route("/api/1.0", desk.endpoint, methods=VERBS),
+        Route("/api/1.0/{rest:path}", desk.endpoint, methods=VERBS),
+        *(Route(path, inside) for path in (PATH, "/api/v1/apps", "/api/v1/apps/{id}", "/api/v1/privacy")),
+    ]

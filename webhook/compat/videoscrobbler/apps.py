@@ -1,0 +1,217 @@
+"""Apps, what they ask with, and who lets them in; and who sees whom. Inside a caller's transaction."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+
+from webhook import people
+from webhook.clock import stamp
+from webhook.credentials import Seal
+from webhook.db import fresh_ids
+from webhook.people import Unknown
+from webhook.tables import app, app_grant, app_session, person, privacy, token
+
+KIND = "videoscrobbler"
+"""The kind of a token that is a session key, and the source of what comes in with it."""
+
+TOKEN_LASTS = timedelta(hours=1)
+LONGEST = 100
+
+EVERYONE, FRIENDS, NOBODY = "everyone", "friends", "nobody"
+SEEN_BY = (EVERYONE, FRIENDS, NOBODY)
+
+
+# --- apps
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new app; the secret is shown once."""
+
+    id: int
+    key: str
+    secret: str
+
+
+def add(connection: Connection, seal: Seal, name: str, person_id: int | None, now: datetime) -> Made:
+    """An app with a key and a shared secret; one with a person is that person's alone. Raises Unknown."""
+    name = name.strip()
+    if not name or len(name) > LONGEST or not name.isprintable():
+        raise Unknown(f"an app's name has 1 to {LONGEST} characters")
+    key, secret = secrets.token_hex(16), secrets.token_hex(16)
+    (made,) = fresh_ids(connection, app, 1)
+    values = {"id": made, "key": key, "sealed": seal.seal(secret), "name": name, "person_id": person_id}
+    connection.execute(insert(app), {**values, "created_at": now})
+    return Made(made, key, secret)
+
+
+def by_key(connection: Connection, key: str) -> Row[Any] | None:
+    return connection.execute(select(app).where(app.c.key == key)).first()
+
+
+def suspend(connection: Connection, app_id: int, now: datetime | None) -> None:
+    """Suspend an app, or with None let it in again; raises Unknown."""
+    changed = update(app).where(app.c.id == app_id).values(suspended_at=now)
+    if not connection.execute(changed).rowcount:
+        raise Unknown(f"there is no app {app_id}")
+
+
+def remove(connection: Connection, app_id: int, now: datetime) -> None:
+    """Remove an app and end its sessions; what it reported stays. Raises Unknown."""
+    theirs = select(app_session.c.token_id).where(app_session.c.app_id == app_id)
+    live = and_(token.c.id.in_(theirs), token.c.revoked_at.is_(None))
+    connection.execute(update(token).where(live).values(revoked_at=now))
+    if not connection.execute(delete(app).where(app.c.id == app_id)).rowcount:
+        raise Unknown(f"there is no app {app_id}")
+
+
+def listed(connection: Connection, person_id: int | None = None) -> list[dict[str, Any]]:
+    """The apps, or those that are this person's own, as the API gives them; never a secret."""
+    open_ones = (
+        select(app_session.c.app_id, func.count().label("sessions"))
+        .join(token, token.c.id == app_session.c.token_id)
+        .where(token.c.revoked_at.is_(None))
+        .group_by(app_session.c.app_id)
+        .subquery()
+    )
+    wanted = (
+        select(app, person.c.name.label("person"), open_ones.c.sessions)
+        .join(person, app.c.person_id == person.c.id, isouter=True)
+        .join(open_ones, open_ones.c.app_id == app.c.id, isouter=True)
+        .order_by(app.c.id)
+    )
+    if person_id is not None:
+        wanted = wanted.where(app.c.person_id == person_id)
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "key": row.key,
+            "person": row.person,
+            "sessions": row.sessions or 0,
+            "created_at": stamp(row.created_at),
+            "suspended_at": stamp(row.suspended_at),
+        }
+        for row in connection.execute(wanted)
+    ]
+
+
+# --- letting one in
+
+
+def granted(connection: Connection, asked_with: str) -> Row[Any] | None:
+    """Who let an app in by this token."""
+    mine = app_grant.c.digest == people.digest(asked_with)
+    return connection.execute(select(app_grant).where(mine)).first()
+
+
+def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, now: datetime) -> bool:
+    """Let an app in for a person; whether it is that person's grant. The first who does so keeps it."""
+    old = now - 2 * TOKEN_LASTS  # by then the token itself has expired
+    connection.execute(delete(app_grant).where(app_grant.c.granted_at < old))
+    before = granted(connection, asked_with)
+    if before is not None:
+        return bool(before.person_id == person_id)
+    values = {"digest": people.digest(asked_with), "app_id": app_id, "person_id": person_id}
+    connection.execute(insert(app_grant), {**values, "granted_at": now})
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Redeeming:
+    asked_with: str
+    app_id: int
+    app_name: str
+    now: datetime
+
+
+class Spent(Exception):
+    """The token has given its session already."""
+
+
+def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
+    """The person's name and a new session key; None where nobody has let the app in yet. Raises Spent."""
+    row = granted(connection, one.asked_with)
+    if row is None:
+        return None
+    unused = and_(app_grant.c.digest == row.digest, app_grant.c.used_at.is_(None))
+    if (
+        row.app_id != one.app_id
+        or not connection.execute(update(app_grant).where(unused).values(used_at=one.now)).rowcount
+    ):
+        raise Spent
+    secret = people.new_secret()
+    made = people.keep_token(
+        connection, KIND, secret, "", one.now, name=one.app_name, person_id=row.person_id
+    )
+    connection.execute(insert(app_session), {"token_id": made, "app_id": one.app_id})
+    name = connection.execute(select(person.c.name).where(person.c.id == row.person_id)).scalar_one()
+    return name, secret
+
+
+def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None:
+    """Whose session of this app it is: the token's id, and the person's row."""
+    wanted = (
+        select(person, token.c.id.label("token_id"))
+        .join(token, token.c.person_id == person.c.id)
+        .join(app_session, app_session.c.token_id == token.c.id)
+        .where(
+            token.c.digest == people.digest(secret),
+            token.c.kind == KIND,
+            token.c.revoked_at.is_(None),
+            app_session.c.app_id == app_id,
+        )
+    )
+    return connection.execute(wanted).first()
+
+
+# --- who sees whom
+
+
+def seen_by(connection: Connection, person_id: int) -> str:
+    row = connection.execute(select(privacy.c.seen_by).where(privacy.c.person_id == person_id)).scalar()
+    return row or FRIENDS
+
+
+def set_seen_by(connection: Connection, person_id: int, whom: str) -> None:
+    """Say who sees a person's viewing; raises Unknown."""
+    if whom not in SEEN_BY:
+        raise Unknown(f"seen by is one of {', '.join(SEEN_BY)}")
+    connection.execute(delete(privacy).where(privacy.c.person_id == person_id))
+    connection.execute(insert(privacy), {"person_id": person_id, "seen_by": whom})
+
+
+def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
+    """Whether the asker (None is anybody) sees what this person watches, loves and with whom."""
+    if asker == whose:
+        return True
+    setting = seen_by(connection, whose)
+    if setting == EVERYONE:
+        return True
+    return setting == FRIENDS and asker is not None and seen_by(connection, asker) != NOBODY
+
+
+def counted(connection: Connection, asker: int | None) -> list[int]:
+    """The people whose plays count in what is said of everybody: all but those whom nobody may see."""
+    hidden = select(privacy.c.person_id).where(privacy.c.seen_by == NOBODY)
+    wanted = select(person.c.id).where(or_(person.c.id.not_in(hidden), person.c.id == (asker or 0)))
+    return list(connection.execute(wanted.order_by(person.c.id)).scalars())
+
+
+def friends(
+    connection: Connection, person_id: int, skip: int, limit: int
+) -> tuple[int, Collection[Row[Any]]]:
+    """How many friends a person has, and a page of them by name: everybody here who has not turned that off."""
+    if seen_by(connection, person_id) == NOBODY:
+        return 0, []
+    hidden = select(privacy.c.person_id).where(privacy.c.seen_by == NOBODY)
+    others = and_(person.c.id != person_id, person.c.id.not_in(hidden))
+    count = connection.execute(select(func.count()).select_from(person).where(others)).scalar_one()
+    page = select(person).where(others).order_by(person.c.name, person.c.id).offset(skip).limit(limit)
+    return int(count), connection.execute(page).all()

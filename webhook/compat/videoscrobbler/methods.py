@@ -1,0 +1,337 @@
+"""The methods of the VideoScrobbler API, over a person's own history and library."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.exc import IntegrityError
+
+from webhook import clock
+from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
+from webhook.compat.videoscrobbler.answers import Fault
+from webhook.compat.videoscrobbler.calls import Call, Method, Person, anonymous, until
+from webhook.compat.videoscrobbler.scrobbles import Scrobble
+from webhook.compat.videoscrobbler.videos import Facts, Sought, Tops, Video
+from webhook.event import Action, Event
+from webhook.sources import _values as values
+from webhook.tables import person
+
+if TYPE_CHECKING:
+    from webhook.app import Service
+
+PATIENCE = 3.0
+"""Seconds that an answer waits for the interpreter; the scrobble itself is kept long before."""
+
+LATEST = 7 * 24 * 3600  # seconds into a video; nothing is longer
+PAGE = 100
+MOST_VIDEOS = 200
+LOVES = {"true": True, "1": True, "false": False, "0": False}
+ALL = "all"
+
+
+class Tokens:
+    """What an app asks to be let in with: signed, so that none is kept until somebody agrees."""
+
+    def __init__(self, signing_key: str) -> None:
+        self.signer = URLSafeTimedSerializer(signing_key, salt="watchmark videoscrobbler")
+
+    def new(self, app_key: str) -> str:
+        return str(self.signer.dumps({"a": app_key, "n": secrets.token_urlsafe(12)}))
+
+    def check(self, token: str, app_key: str) -> None:
+        """Raises Fault where it is not one of this app's, or older than an hour."""
+        try:
+            asked = self.signer.loads(token, max_age=int(apps.TOKEN_LASTS.total_seconds()))
+        except SignatureExpired as error:
+            raise Fault(15, "ask for another with auth.getToken") from error
+        except BadData as error:
+            raise Fault(4, "this is no token of ours") from error
+        if not isinstance(asked, dict) or asked.get("a") != app_key:
+            raise Fault(4, "this token was given to another app")
+
+
+class Methods:
+    def __init__(self, service: Service, tokens: Tokens) -> None:
+        self.service = service
+        self.database = service.database
+        self.tokens = tokens
+        self.tops = Tops()
+
+    def table(self) -> dict[str, Method]:
+        return {
+            "auth.getToken": self.get_token,
+            "auth.getSession": self.get_session,
+            "video.getInfo": self.get_video,
+            "video.love": self.love,
+            "video.scrobble": self.scrobble,
+            "user.getInfo": self.get_user,
+            "user.getLovedVideos": self.get_loved,
+            "user.getRecentVideos": self.get_recent,
+            "user.getFriends": self.get_friends,
+        }
+
+    # --- auth
+
+    async def get_token(self, call: Call) -> Mapping[str, Any]:
+        return {"token": self.tokens.new(call.app.key)}
+
+    async def get_session(self, call: Call) -> Mapping[str, Any]:
+        token = call.params.get("token", "")
+        if not token:
+            return {"user": None, "sk": anonymous(self.service.seal.signing, call.app)}
+        self.tokens.check(token, call.app.key)
+        redeeming = apps.Redeeming(token, call.app.id, call.app.name, clock.now())
+        try:
+            redeemed = await self.database.write(redeem, redeeming)
+        except apps.Spent as error:
+            raise Fault(4, "this token has given its session already") from error
+        if redeemed is None:
+            raise Fault(14, "the person has to agree at /api/auth first")
+        name, key = redeemed
+        return {"user": name, "sk": key}
+
+    # --- videos
+
+    async def get_video(self, call: Call) -> Mapping[str, Any]:
+        video = await self.video(call)
+        name = call.params.get("username", "")
+        about = await self.database.read(lambda connection: visible(connection, call.person, name))
+        (told,) = await self.described(call.person, [video], about)
+        return told
+
+    async def love(self, call: Call) -> Mapping[str, Any]:
+        whose, video = call.signed_in(), await self.video(call)
+        love = LOVES[call.choice("love", tuple(LOVES))]
+        now = clock.now()
+        if video.type == remote_ids.URL:
+            await self.database.write(love_streams, (whose.id, video, love, now))
+            return {"id": video.id, "love": love}
+        action = Action.FAVOURITE if love else Action.UNFAVOURITE
+        event = videos.about(video, action, now, user=whose.name, player=call.app.name)
+        webhook_id = await self.database.write(put, (event, whose.token_id))
+        if not await self.interpreted(call, webhook_id):
+            return {"id": video.id, "love": love}
+        is_loved = await self.database.read(lambda connection: videos.is_loved(connection, whose.id, video))
+        return {"id": video.id, "love": is_loved}
+
+    async def scrobble(self, call: Call) -> Mapping[str, Any]:
+        whose, video = call.signed_in(), await self.video(call)
+        position = values.decimal(call.text("position"))
+        if position is None or not 0 <= position <= LATEST:
+            raise Fault(6, f"position is a number of seconds from 0 to {LATEST}")
+        state = call.choice("state", tuple(scrobbles.ACTIONS))
+        origin = values.text(call.params.get("origin", ""))
+        if origin is not None and len(origin) > PAGE:
+            raise Fault(6, f"origin has at most {PAGE} characters")
+        await until(lambda: self.caught_up(whose), PATIENCE)
+        one = Scrobble(
+            token_id=whose.token_id,
+            app_name=call.app.name,
+            person_id=whose.id,
+            person_name=whose.name,
+            video=video,
+            position_ms=round(position * 1000),
+            state=state,
+            origin=origin,
+            at=clock.now(),
+        )
+        kept = await self.database.write(scrobbles.keep, one)
+        await self.interpreted(call, kept.webhook_id)
+        after = await self.database.read(lambda connection: videos.latest(connection, whose.id, video))
+        stored = scrobbles.stored(after[1] if after else None, one)
+        return {"id": video.id, **stored, "origin": origin, "continued": kept.continued}
+
+    async def caught_up(self, whose: Person) -> bool:
+        """Whether all that this session sent before is interpreted."""
+        return not await self.database.read(lambda connection: scrobbles.waits(connection, whose.token_id))
+
+    async def interpreted(self, call: Call, webhook_id: int) -> bool:
+        """Let it be interpreted; whether that was done soon. Nobody waits for it behind a HEAD."""
+        self.service.interpreter.news.set()
+        if call.silent:
+            return False
+
+        async def is_read() -> bool:
+            return await self.database.read(lambda connection: scrobbles.is_read(connection, webhook_id))
+
+        return await until(is_read, PATIENCE)
+
+    async def video(self, call: Call) -> Video:
+        """The video that `id` names, with a local id from now on; raises Fault."""
+        wanted = call.text("id")
+        if wanted.isascii() and wanted.isdigit():
+            if len(wanted) > 18:
+                raise Fault(7, "there is no video of this id")
+            found = await self.database.read(lambda connection: videos.by_id(connection, int(wanted)))
+            if found is None:
+                raise Fault(7, f"there is no video {wanted}")
+            return found
+        try:
+            remote = remote_ids.read(wanted)
+        except remote_ids.Improper as error:
+            raise Fault(6, str(error)) from error
+        (named,) = await self.named([videos.sought(remote)])
+        return named
+
+    async def named(self, wanted: Sequence[Sought]) -> list[Video]:
+        """The video of each item, made where there is none; written only where something is new."""
+        found = await self.database.read(lambda connection: videos.known(connection, wanted))
+        if all(found):
+            return [one for one in found if one is not None]
+        try:
+            return await self.database.write(videos.ensure, (wanted, clock.now()))
+        except IntegrityError:  # another process was quicker with one of them
+            return await self.database.write(videos.ensure, (wanted, clock.now()))
+
+    async def described(
+        self, asker: Person | None, wanted: Sequence[Video], about: Row[Any] | None
+    ) -> list[dict[str, Any]]:
+        """Videos as video.getInfo gives them, with what they are to one person, or to none."""
+        asker_id = asker.id if asker else None
+        about_id = about.id if about is not None else None
+
+        def look(connection: Connection) -> tuple[dict[int, Facts], dict[str, int]]:
+            people = apps.counted(connection, asker_id)
+            found = videos.facts(connection, wanted, people, about_id)
+            types = {one.type for one in wanted}
+            return found, {kind: self.tops.of(connection, kind, people) for kind in types}
+
+        found, tops = await self.database.read(look)
+        return [one_video(one, found[one.id], tops[one.type], about) for one in wanted]
+
+    # --- users
+
+    async def get_user(self, call: Call) -> Mapping[str, Any]:
+        row = await self.database.read(lambda connection: user(connection, call.text("username")))
+        (told,) = await self.users(call.person, [row])
+        return told
+
+    async def users(self, asker: Person | None, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+        """People as user.getInfo gives them; what is on now for those whom the asker may see."""
+        asker_id = asker.id if asker else None
+
+        def look(connection: Connection) -> dict[int, list[Sought]]:
+            seen = [row.id for row in rows if apps.may_see(connection, asker_id, row.id)]
+            return {person_id: videos.open_now(connection, person_id) for person_id in seen}
+
+        watching = await self.database.read(look)
+        named = await self.named([one for found in watching.values() for one in found])
+        at = 0
+        told = []
+        for row in rows:
+            entry: dict[str, Any] = {"username": row.name, "since": int(row.created_at.timestamp())}
+            if row.id in watching:
+                mine = named[at : at + len(watching[row.id])]
+                at += len(mine)
+                entry["watching"] = ",".join(dict.fromkeys(str(one.id) for one in mine))
+            told.append(entry)
+        return told
+
+    async def get_loved(self, call: Call) -> Mapping[str, Any]:
+        kind = type_of(call)
+        row = await self.seen(call, "user")
+        found = await self.database.read(lambda connection: videos.loved(connection, row.id, kind))
+        told = await self.described(call.person, await self.named(found), row)
+        return {"user": row.name, "type": kind or ALL, "videos": told}
+
+    async def get_recent(self, call: Call) -> Mapping[str, Any]:
+        kind, count = type_of(call), call.whole("n", 1, MOST_VIDEOS)
+        row = await self.seen(call, "user")
+        found = await self.database.read(lambda connection: videos.recent(connection, row.id, kind, count))
+        told = await self.described(call.person, await self.named([one for one, _ in found]), row)
+        dated = [
+            {"finished": int(at.timestamp()), **entry} for entry, (_, at) in zip(told, found, strict=True)
+        ]
+        return {"user": row.name, "type": kind or ALL, "videos": dated}
+
+    async def get_friends(self, call: Call) -> Mapping[str, Any]:
+        page = call.whole("page", 1, 10**6) if call.params.get("page") else 1
+        if call.params.get("username"):
+            row = await self.seen(call, "username")
+        else:
+            mine = call.signed_in().name
+            row = await self.database.read(lambda connection: user(connection, mine))
+        count, rows = await self.database.read(
+            lambda connection: apps.friends(connection, row.id, (page - 1) * PAGE, PAGE)
+        )
+        told = await self.users(call.person, list(rows))
+        return {"user": row.name, "page": page, "count": count, "friends": told}
+
+    async def seen(self, call: Call, param: str) -> Row[Any]:
+        """The person that a parameter names, whose lists the caller may see; raises Fault."""
+        name, asker = call.text(param), call.person.id if call.person else None
+
+        def look(connection: Connection) -> Row[Any]:
+            row = user(connection, name)
+            if not apps.may_see(connection, asker, row.id):
+                raise Fault(4, f"{row.name} does not show this to you")
+            return row
+
+        return await self.database.read(look)
+
+
+def one_video(video: Video, facts: Facts, top: int, about: Row[Any] | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": video.id,
+        "type": video.type,
+        "remote_id": video.remote_id,
+        "plays": facts.plays,
+        "active": facts.active,
+        "popularity": round(facts.plays / max(top, facts.plays), 4) if facts.plays else 0.0,
+    }
+    if about is not None:
+        playing = facts.latest is not None and facts.latest.state.value == scrobbles.PLAYING
+        position = facts.latest.position_ms if facts.latest else None
+        told["user"] = {
+            "username": about.name,
+            "loved": facts.loved,
+            "state": scrobbles.PLAYING if playing else scrobbles.STOPPED,
+            "position": scrobbles.seconds(position or 0),
+            "plays": facts.own_plays,
+        }
+    return told
+
+
+def type_of(call: Call) -> str | None:
+    """The one type that is asked for, or None for all of them."""
+    if call.params.get("type", "") in ("", ALL):
+        return None
+    return call.choice("type", remote_ids.TYPES)
+
+
+def user(connection: Connection, name: str) -> Row[Any]:
+    """The person of this name; raises Fault."""
+    row = connection.execute(select(person).where(person.c.name == name)).first()
+    if row is None:
+        raise Fault(7, "there is nobody of this name")
+    return row
+
+
+def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any] | None:
+    """The person of this name, where there is one whose data the asker may see."""
+    row = connection.execute(select(person).where(person.c.name == name)).first()
+    if row is None or not apps.may_see(connection, asker.id if asker else None, row.id):
+        return None
+    return row
+
+
+# --- what is written, for all that wait together
+
+
+def redeem(connection: Connection, waiting: list[apps.Redeeming]) -> list[tuple[str, str] | None]:
+    return [apps.redeem(connection, one) for one in waiting]
+
+
+def put(connection: Connection, waiting: list[tuple[Event, int]]) -> list[int]:
+    return [scrobbles.put(connection, event, token_id)[0] for event, token_id in waiting]
+
+
+def love_streams(connection: Connection, waiting: list[tuple[int, Video, bool, datetime]]) -> list[None]:
+    for person_id, video, love, at in waiting:
+        videos.love_stream(connection, person_id, video, love, at)
+    return [None] * len(waiting)

@@ -1,0 +1,155 @@
+"""Scrobbles: into the inbox and through the pipeline, as a webhook from a media server. Inside a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from webhook import inbox
+from webhook.compat.videoscrobbler import videos
+from webhook.compat.videoscrobbler.apps import KIND
+from webhook.compat.videoscrobbler.videos import Video
+from webhook.event import Action, Event
+from webhook.history import remember, save
+from webhook.play import CARRIED_ON, Play, State, keys
+from webhook.rules import Filters, stopped_by
+from webhook.tables import person, webhook
+
+PLAYING, PAUSED, STOPPED, FINISHED = "playing", "paused", "stopped", "finished"
+ACTIONS = {PLAYING: Action.START, PAUSED: Action.PAUSE, STOPPED: Action.STOP, FINISHED: Action.STOP}
+RESTING = "resting"
+"""How a paused play is called once it is stored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scrobble:
+    """What an app says of a video. The position is in ms."""
+
+    token_id: int
+    app_name: str
+    person_id: int
+    person_name: str
+    video: Video
+    position_ms: int
+    state: str
+    origin: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The webhook that a scrobble became, and whether it goes on with a viewing that was begun."""
+
+    webhook_id: int
+    continued: bool
+
+
+def event_of(one: Scrobble) -> Event:
+    # A DVD, a file, a channel: the origin is where the video comes from, as a library is.
+    return videos.about(
+        one.video,
+        ACTIONS[one.state],
+        one.at,
+        user=one.person_name,
+        player=one.app_name,
+        player_id=f"{KIND} {one.token_id}",
+        library=one.origin,
+        position_ms=one.position_ms,
+        completed=True if one.state == FINISHED else None,
+    )
+
+
+def keep(connection: Connection, waiting: list[Scrobble]) -> list[Kept]:
+    return [keep_one(connection, one) for one in waiting]
+
+
+def keep_one(connection: Connection, one: Scrobble) -> Kept:
+    before = videos.latest(connection, one.person_id, one.video)
+    event = event_of(one)
+    if before is not None and from_elsewhere(before[1], one) and lets_through(connection, one, event):
+        begin_anew(connection, one, event, *before)
+    (webhook_id,) = put(connection, event, one.token_id)
+    return Kept(webhook_id, continued=before is not None and goes_on(before[1]))
+
+
+def put(connection: Connection, event: Event, token_id: int) -> list[int]:
+    received = inbox.of_event(KIND, event, event.at, by=KIND, token_id=token_id)
+    return inbox.kept(connection, [received])
+
+
+def goes_on(before: Play) -> bool:
+    """Whether a scrobble after this play goes on with it: it was not finished, or was begun again since."""
+    if before.unwatched_at is not None:
+        return False
+    if before.watched_at is None or before.state is not State.STOPPED:
+        return True
+    return before.resumed_at is not None and before.resumed_at > before.watched_at
+
+
+def from_elsewhere(before: Play, one: Scrobble) -> bool:
+    """Whether an open play is carried on from another origin, which makes it another play."""
+    is_open = before.watched_at is None and one.at - before.last_at <= CARRIED_ON
+    return is_open and one.origin is not None and one.origin != before.library
+
+
+def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:
+    filters = connection.execute(select(person.c.filters).where(person.c.id == one.person_id)).scalar()
+    return stopped_by(Filters.from_json(filters), event) is None
+
+
+def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:
+    """End the open play where it is, and open another, which the event will then find."""
+    save(connection, one.person_id, replace(before, state=State.STOPPED), play_id)
+    # A start is told where nothing plays yet; anything else is told where something does.
+    state = State.STOPPED if event.action is Action.START else State.PLAYING
+    fresh = Play(
+        item=before.item,
+        state=state,
+        started_at=one.at,
+        last_at=one.at,
+        source=KIND,
+        server=event.server,
+        player=event.player,
+        player_id=event.player_id,
+        library=one.origin,
+        position_ms=one.position_ms,
+        position_at=one.at,
+        duration_ms=before.duration_ms,
+    )
+    made = save(connection, one.person_id, fresh, None)
+    remember(connection, one.person_id, made, keys(before.item, event.server, event.item_key))
+
+
+def waits(connection: Connection, token_id: int) -> bool:
+    """Whether something that came in with this session key is not interpreted yet."""
+    mine = select(webhook.c.id).where(webhook.c.state == "received", webhook.c.token_id == token_id)
+    return connection.execute(mine.limit(1)).first() is not None
+
+
+def is_read(connection: Connection, webhook_id: int) -> bool:
+    mine = select(func.count()).where(webhook.c.id == webhook_id, webhook.c.state == "received")
+    return connection.execute(mine).scalar_one() == 0
+
+
+def stored(after: Play | None, one: Scrobble) -> dict[str, Any]:
+    """What is stored after a scrobble; what was sent, as long as that is not so far."""
+    if after is None or after.last_at < one.at:
+        state = RESTING if one.state == PAUSED else one.state
+        return {"position": seconds(one.position_ms), "state": state}
+    return {"position": seconds(after.position_ms or 0), "state": state_of(after, one)}
+
+
+def state_of(after: Play, one: Scrobble) -> str:
+    if after.state is State.PLAYING:
+        return PLAYING
+    if after.state is State.PAUSED:
+        return RESTING
+    ended = one.state == FINISHED and after.watched_at is not None
+    return FINISHED if ended or after.watched_at == one.at else STOPPED
+
+
+def seconds(ms: int) -> int | float:
+    return ms // 1000 if ms % 1000 == 0 else ms / 1000

@@ -1,0 +1,316 @@
+"""Videos: the local ids of items, and what the history says of them. Inside a caller's transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+
+from webhook import clock, library
+from webhook.compat.videoscrobbler import remote_ids
+from webhook.compat.videoscrobbler.remote_ids import FILM, TV, URL
+from webhook.db import fresh_ids
+from webhook.event import Action, Event, Item, item_from_json, item_to_json
+from webhook.history import find, from_row, richer
+from webhook.library import LOVE
+from webhook.play import Play, State, same_item
+from webhook.tables import library as library_table
+from webhook.tables import play, play_key, video, video_key
+
+MANY = 400  # as many parameters as go into one statement
+TOP_LASTS = 30.0
+STREAM_KEYS = f"movie@{remote_ids.STREAMS}:%"
+KINDS = {FILM: "movie", URL: "movie", TV: "episode"}
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An item with its local id. The keys are all that it is known by."""
+
+    id: int
+    type: str
+    item: Item
+    keys: frozenset[str] = frozenset()
+
+    @property
+    def remote_id(self) -> str | None:
+        return remote_ids.of(self.type, self.item)
+
+
+def from_video_row(row: Row[Any]) -> Video:
+    return Video(row.id, row.kind, item_from_json(row.item))
+
+
+def by_id(connection: Connection, video_id: int) -> Video | None:
+    row = connection.execute(select(video).where(video.c.id == video_id)).first()
+    return None if row is None else from_video_row(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """An item to which a local id is wanted, and what it is known by."""
+
+    type: str
+    item: Item
+    keys: tuple[str, ...]
+
+
+def sought(remote: remote_ids.Remote) -> Sought:
+    return Sought(remote.type, remote.item, remote.keys)
+
+
+def known(connection: Connection, wanted: Sequence[Sought]) -> list[Video | None]:
+    """The video of each; None where it has no local id yet, or lacks something that is known now."""
+    keys = {key for one in wanted for key in one.keys}
+    owners: dict[str, Video] = {}
+    for part in parts(keys):
+        rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
+        for row in connection.execute(rows.where(video_key.c.key.in_(part))):
+            owners[row.key] = from_video_row(row)
+    return [settled(one, owners) for one in wanted]
+
+
+def settled(one: Sought, owners: Mapping[str, Video]) -> Video | None:
+    same = alike(one, owners)
+    if same is None or any(key not in owners for key in one.keys):
+        return None
+    return same if richer(one.item, same.item) == same.item else None
+
+
+def alike(one: Sought, owners: Mapping[str, Video]) -> Video | None:
+    """Of the videos that share a key the one that may be this item, the oldest first."""
+    shared = {owners[key].id: owners[key] for key in one.keys if key in owners}
+    oldest_first = [entry for _, entry in sorted(shared.items())]
+    for entry in oldest_first:
+        if same_item(entry.item, one.item):
+            return entry
+    has_own_key = any(key not in owners for key in one.keys)
+    return None if has_own_key or not oldest_first else oldest_first[0]
+
+
+def ensure(connection: Connection, waiting: list[tuple[Sequence[Sought], datetime]]) -> list[list[Video]]:
+    """The video of each, made where there is none, and told what is known of it now."""
+    return [[ensure_one(connection, one, now) for one in wanted] for wanted, now in waiting]
+
+
+def ensure_one(connection: Connection, one: Sought, now: datetime) -> Video:
+    owners: dict[str, Video] = {}
+    rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
+    for row in connection.execute(rows.where(video_key.c.key.in_(one.keys))):
+        owners[row.key] = from_video_row(row)
+    found = alike(one, owners)
+    if found is None:
+        (made,) = fresh_ids(connection, video, 1)
+        found = Video(made, one.type, one.item)
+        values = {"id": made, "kind": one.type, "item": item_to_json(one.item), "created_at": now}
+        connection.execute(insert(video), values)
+    elif (fuller := richer(one.item, found.item)) != found.item:
+        connection.execute(update(video).where(video.c.id == found.id).values(item=item_to_json(fuller)))
+        found = Video(found.id, found.type, fuller)
+    if missing := [key for key in one.keys if key not in owners]:
+        connection.execute(insert(video_key), [{"key": key, "video_id": found.id} for key in missing])
+    return found
+
+
+def parts(keys: Iterable[Any]) -> Iterable[list[Any]]:
+    ordered = sorted(set(keys))
+    return (ordered[at : at + MANY] for at in range(0, len(ordered), MANY))
+
+
+# --- what the history says of them
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of a video: by everybody who counts, and by the one person it was asked about."""
+
+    plays: int = 0
+    watching: set[int] = field(default_factory=set)
+    own_plays: int = 0
+    latest: Play | None = None
+    loved: bool = False
+
+    @property
+    def active(self) -> int:
+        return len(self.watching)
+
+
+def facts(
+    connection: Connection, videos: Sequence[Video], people: Collection[int], about: int | None
+) -> dict[int, Facts]:
+    """The facts of each video, by its id; `about` is the person who was asked about, `people` who counts."""
+    told = {one.id: Facts() for one in videos}
+    items = {one.id: one.item for one in videos}
+    everybody = {*people} | ({about} if about is not None else set())
+    seen: set[tuple[int, int]] = set()
+    for part in parts(told):
+        for row in connection.execute(plays_of(part, everybody)):
+            current = from_row(row)
+            if (row.video_id, row.id) in seen or not same_item(items[row.video_id], current.item):
+                continue
+            seen.add((row.video_id, row.id))
+            add(told[row.video_id], row.person_id, current, counts=row.person_id in people, about=about)
+        if about is not None:
+            for video_id in connection.execute(loved_of(part, about)).scalars():
+                told[video_id].loved = True
+    return told
+
+
+def plays_of(video_ids: Collection[int], people: Collection[int]) -> Any:
+    return (
+        select(play, video_key.c.video_id)
+        .join(play_key, play_key.c.play_id == play.c.id)
+        .join(video_key, video_key.c.key == play_key.c.key)
+        .where(video_key.c.video_id.in_(video_ids), play_key.c.person_id.in_(people), there())
+        .order_by(play.c.started_at, play.c.id)
+    )
+
+
+def there() -> ColumnElement[bool]:
+    return and_(play.c.removed_at.is_(None), play.c.kind.in_(("movie", "episode")))
+
+
+def watched() -> ColumnElement[bool]:
+    return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
+
+
+def loved_of(video_ids: Collection[int], person_id: int) -> Any:
+    return (
+        select(video_key.c.video_id)
+        .join(library_table, library_table.c.item_key == video_key.c.key)
+        .where(
+            video_key.c.video_id.in_(video_ids),
+            library_table.c.person_id == person_id,
+            library_table.c.relation == LOVE,
+        )
+    )
+
+
+def add(told: Facts, person_id: int, current: Play, *, counts: bool, about: int | None) -> None:
+    """Add one play, the older ones first."""
+    is_watched = current.watched_at is not None and current.unwatched_at is None
+    if counts:
+        told.plays += is_watched
+        if current.state is not State.STOPPED:
+            told.watching.add(person_id)
+    if person_id == about:
+        told.own_plays += is_watched
+        told.latest = current
+
+
+class Tops:
+    """How often the most played item of each type was played; counted anew every half a minute."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, tuple[int, ...]], tuple[float, int]] = {}
+
+    def of(self, connection: Connection, kind: str, people: Sequence[int]) -> int:
+        key = (kind, tuple(people))
+        at, top = self.known.get(key, (0.0, 0))
+        if not at or time.monotonic() - at > TOP_LASTS:
+            top = most_plays(connection, kind, people)
+            self.known = {**dict(list(self.known.items())[-50:]), key: (time.monotonic(), top)}
+        return top
+
+
+def most_plays(connection: Connection, kind: str, people: Sequence[int]) -> int:
+    counts = (
+        select(func.count().label("plays"))
+        .select_from(play_key)
+        .join(play, play.c.id == play_key.c.play_id)
+        .where(play.c.kind == KINDS[kind], play.c.person_id.in_(people), watched(), of_type(kind))
+        .group_by(play_key.c.key)
+        .subquery()
+    )
+    return int(connection.execute(select(func.max(counts.c.plays))).scalar() or 0)
+
+
+def of_type(kind: str) -> ColumnElement[bool]:
+    """Whether a play is of this type: a stream's has its own server."""
+    if kind == URL:
+        return play.c.server == remote_ids.STREAMS
+    return or_(play.c.server.is_(None), play.c.server != remote_ids.STREAMS)
+
+
+# --- a person's lists
+
+
+def recent(
+    connection: Connection, person_id: int, kind: str | None, count: int
+) -> list[tuple[Sought, datetime]]:
+    """The last viewings to the end, the newest first, each with its time."""
+    wanted = select(play).where(play.c.person_id == person_id, watched(), there())
+    if kind is not None:
+        wanted = wanted.where(play.c.kind == KINDS[kind], of_type(kind))
+    rows = connection.execute(wanted.order_by(play.c.watched_at.desc(), play.c.id.desc()).limit(count)).all()
+    return [(one, row.watched_at) for one, row in zip(sought_of(connection, rows), rows, strict=True)]
+
+
+def open_now(connection: Connection, person_id: int) -> list[Sought]:
+    """What a person has playing or paused."""
+    mine = select(play).where(play.c.person_id == person_id, play.c.state != State.STOPPED.value, there())
+    return sought_of(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
+
+
+def sought_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Sought]:
+    """The items of plays, with all that the plays are known by."""
+    known_by: dict[int, list[str]] = {row.id: [] for row in rows}
+    for part in parts(known_by):
+        keys = select(play_key.c.play_id, play_key.c.key).where(play_key.c.play_id.in_(part))
+        for play_id, key in connection.execute(keys.order_by(play_key.c.key)):
+            known_by[play_id].append(key)
+    found = []
+    for row in rows:
+        item, own = item_from_json(row.item), tuple(known_by[row.id]) or (f"play:{row.id}",)
+        found.append(Sought(remote_ids.type_of(item, own), item, own))
+    return found
+
+
+def loved(connection: Connection, person_id: int, kind: str | None) -> list[Sought]:
+    """What a person loves, the newest first."""
+    rows = [row for row in library.entries(connection, person_id, LOVE) if row.kind in ("movie", "episode")]
+    found = []
+    for row in sorted(rows, key=lambda row: row.at, reverse=True):
+        item = item_from_json(row.item)
+        of = remote_ids.type_of(item, (row.item_key,))
+        keys = dict.fromkeys((row.item_key, *remote_ids.keys_of(of, item)))
+        if kind in (None, of):
+            found.append(Sought(of, item, tuple(keys)))
+    return found
+
+
+# --- one person's bookmark and love
+
+
+def latest(connection: Connection, person_id: int, one: Video) -> tuple[int, Play] | None:
+    """The person's latest play of a video, with its id; None where it was removed by hand."""
+    found = find(connection, person_id, about(one, Action.START, clock.now()))
+    return None if found is None or found[1] is None else (found[0], found[1])
+
+
+def about(one: Video, action: Action, at: datetime, **more: Any) -> Event:
+    """An event about a video."""
+    server, key = remote_ids.place(one.type, one.item)
+    return Event(action=action, item=one.item, at=at, server=server, item_key=key, **more)
+
+
+def is_loved(connection: Connection, person_id: int, one: Video) -> bool:
+    return facts(connection, [one], [], person_id)[one.id].loved
+
+
+def love_stream(connection: Connection, person_id: int, one: Video, love: bool, at: datetime) -> None:
+    """Streams have no id that a tracker knows, so that nobody is told: it is written down at once."""
+    (key, *_) = remote_ids.keys_of(one.type, one.item)
+    mine = and_(
+        library_table.c.person_id == person_id,
+        library_table.c.relation == LOVE,
+        library_table.c.item_key == key,
+    )
+    connection.execute(library_table.delete().where(mine))
+    if love:
+        values = {"person_id": person_id, "relation": LOVE, "item_key": key, "kind": one.item.kind.value}
+        connection.execute(insert(library_table), {**values, "item": item_to_json(one.item), "at": at})
