@@ -335,3 +335,18 @@ def test_a_person_says_who_sees_them_and_only_the_owner_for_others(at: Cinema) -
     assert told == {"person": "anna", "seen_by": "everyone"}
     assert owner.get("/api/v1/privacy").status_code == 400
     assert owner.get("/api/v1/privacy", params={"person": "nobody"}).status_code == 404
+
+
+def test_it_is_found_under_a_root_path_too(tmp_path: Path) -> None:
+    with cinema(tmp_path, ROOT_PATH="/watch", WORKER="false") as at:
+        app = at.app()
+        app.client.base_url = httpx.URL(f"{at.home.url}/watch")
+        browser = at.home.client()
+        at.home.password("me")
+        browser.post("/watch/sign-in", data={"name": "me", "password": "correct horse"})
+        browser.base_url = app.client.base_url
+
+        token = app("auth.getToken")["token"]
+        allow(browser, app, token)
+
+        assert app("auth.getSession", token=token)["user"] == "me"

@@ -65,7 +65,7 @@ def trakt() -> Iterator[tuple[Trakt, str]]:
 
 
 @pytest.fixture
-def prepared(trakt: tuple[Trakt, str], tmp_path: Path) -> tuple[Process, App]:
+def prepared(trakt: tuple[Trakt, str], tmp_path: Path) -> Iterator[tuple[Process, App]]:
     """A process for one person, with Trakt, an app, and a password to sign in with."""
     fake, url = trakt
     settings = {"TRAKT_API_URL": url, "TRAKT_AUTH_URL": url, "TRAKT_WRITES_PER_SECOND": "0"}
@@ -77,7 +77,8 @@ def prepared(trakt: tuple[Trakt, str], tmp_path: Path) -> tuple[Process, App]:
         connection.execute(tables.person.update().values(password=HASHED))
 
     process.prepare(change).connect("trakt", fake.sign_in("anna"))
-    return process, App(httpx.Client(timeout=20), made[0].key, made[0].secret)
+    with httpx.Client(timeout=20) as client, process.http:
+        yield process, App(client, made[0].key, made[0].secret)
 
 
 def let_in(process: Process, app: App) -> VideoScrobbler:

@@ -146,27 +146,38 @@ def facts(
     told = {one.id: Facts() for one in videos}
     items = {one.id: one.item for one in videos}
     everybody = {*people} | ({about} if about is not None else set())
-    seen: set[tuple[int, int]] = set()
-    for part in parts(told):
+    owners = keys_of(connection, told)
+    found: dict[tuple[int, int], tuple[int, Play]] = {}
+    for part in parts(owners):
         for row in connection.execute(plays_of(part, everybody)):
             current = from_row(row)
-            if (row.video_id, row.id) in seen or not same_item(items[row.video_id], current.item):
-                continue
-            seen.add((row.video_id, row.id))
-            add(told[row.video_id], row.person_id, current, counts=row.person_id in people, about=about)
+            video_id = owners[row.key]
+            if same_item(items[video_id], current.item):
+                found[video_id, row.id] = (row.person_id, current)
         if about is not None:
-            for video_id in connection.execute(loved_of(part, about)).scalars():
-                told[video_id].loved = True
+            for key in connection.execute(loved_of(part, about)).scalars():
+                told[owners[key]].loved = True
+    oldest_first = sorted(found.items(), key=lambda entry: (entry[1][1].started_at, entry[0]))
+    for (video_id, _), (person_id, current) in oldest_first:
+        add(told[video_id], person_id, current, counts=person_id in people, about=about)
     return told
 
 
-def plays_of(video_ids: Collection[int], people: Collection[int]) -> Any:
+def keys_of(connection: Connection, video_ids: Iterable[int]) -> dict[str, int]:
+    """The keys of videos, each with its video's id."""
+    owners: dict[str, int] = {}
+    for part in parts(video_ids):
+        rows = connection.execute(select(video_key).where(video_key.c.video_id.in_(part)))
+        owners |= {row.key: row.video_id for row in rows}
+    return owners
+
+
+def plays_of(keys: Collection[str], people: Collection[int]) -> Any:
+    # By keys and not by a join with them: SQLite would look at all that a person has played.
     return (
-        select(play, video_key.c.video_id)
+        select(play, play_key.c.key)
         .join(play_key, play_key.c.play_id == play.c.id)
-        .join(video_key, video_key.c.key == play_key.c.key)
-        .where(video_key.c.video_id.in_(video_ids), play_key.c.person_id.in_(people), there())
-        .order_by(play.c.started_at, play.c.id)
+        .where(play_key.c.person_id.in_(people), play_key.c.key.in_(keys), there())
     )
 
 
@@ -178,15 +189,11 @@ def watched() -> ColumnElement[bool]:
     return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
 
 
-def loved_of(video_ids: Collection[int], person_id: int) -> Any:
-    return (
-        select(video_key.c.video_id)
-        .join(library_table, library_table.c.item_key == video_key.c.key)
-        .where(
-            video_key.c.video_id.in_(video_ids),
-            library_table.c.person_id == person_id,
-            library_table.c.relation == LOVE,
-        )
+def loved_of(keys: Collection[str], person_id: int) -> Any:
+    return select(library_table.c.item_key).where(
+        library_table.c.person_id == person_id,
+        library_table.c.relation == LOVE,
+        library_table.c.item_key.in_(keys),
     )
 
 
