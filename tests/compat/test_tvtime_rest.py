@@ -29,7 +29,7 @@ from tests.fakes.trakt import Trakt
 from tests.faults.house import Altered, at
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import app, clock, history, passwords, people, tables
+from webhook import app, clock, history, inbox, passwords, people, tables
 from webhook.compat.tvtime.who import DAYS, USE
 from webhook.event import Action, Episode, Event, Ids, item_to_json
 
@@ -527,6 +527,21 @@ def test_a_mark_told_again_changes_nothing(anna: Box, client: httpx.Client) -> N
         anna.time_passes()
 
     assert len(anna.plays()) == len(anna.webhooks()) == 1
+
+
+def test_a_mark_waits_for_one_that_is_just_being_taken_back(anna: Box, client: httpx.Client) -> None:
+    """Else it would be taken for marked already, and then taken back."""
+    number = BOYS.id_of(1, 1)
+    client.put(f"/tvtime/episode/{number}/watched")
+    item = Episode(ids=Ids(tvdb=number))
+    event = Event(action=Action.UNWATCHED, item=item, at=clock.now(), user=anna.name)
+    waiting = inbox.of_event("tvtime", event, clock.now(), "tvtime-api")
+
+    anna.home.do(lambda connection: inbox.kept(connection, [waiting]))
+    client.put(f"/tvtime/episode/{number}/watched")
+
+    assert [row.events[0]["action"] for row in anna.webhooks()] == ["watched", "unwatched", "watched"]
+    assert anna.seen(number) is not None
 
 
 def test_taking_a_mark_back_takes_back_what_was_watched_twice(anna: Box, client: httpx.Client) -> None:

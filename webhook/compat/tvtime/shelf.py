@@ -32,7 +32,7 @@ from webhook.event import Episode, Ids, Item, Kind, Movie, item_from_json
 from webhook.library import WATCHLIST, show_key
 from webhook.lookups import Listed
 from webhook.play import keys, same_item
-from webhook.shows import Listing, Place, is_of
+from webhook.shows import Place
 from webhook.tables import episode_list, follow, json_rows, library, play, play_key, tick
 
 HISTORY = "history"
@@ -189,14 +189,12 @@ def of_shows(connection: Connection, person_id: int, asked: Sequence[int], start
     found = viewings(connection, person_id, beginning(start))
     found |= viewings(connection, person_id, among(wanted))
     by_show: dict[int, list[Viewing]] = defaultdict(list)
-    listings = {show.tvdb: listing(show) for show in bare}
     for viewing in found.values():
-        number = show_of(viewing.item, wanted)
-        if number in listings and is_of(shown_ids(viewing.item), listings[number]):
+        if (number := show_of(viewing.item, wanted)) is not None:
             by_show[number].append(viewing)
     marks: dict[int, list[Row[Any]]] = defaultdict(list)
     for row in marked_episodes(connection, person_id):
-        if (number := show_of(item_from_json(row.item), wanted)) in listings:
+        if (number := show_of(item_from_json(row.item), wanted)) is not None:
             marks[number].append(row)
     return [filled(show, by_show[show.tvdb], marks[show.tvdb]) for show in bare]
 
@@ -220,10 +218,6 @@ def place(one: Listed) -> Place:
     return one.season, one.number
 
 
-def listing(show: Series) -> Listing:
-    return Listing(key=f"tvdb:{show.tvdb}", title=show.title, ids=Ids(tvdb=show.tvdb))
-
-
 def keys_of(show: Series) -> Iterator[str]:
     """What a play of each listed episode may be found by."""
     for one in show.episodes:
@@ -243,11 +237,6 @@ def show_of(item: Item, wanted: Mapping[str, int]) -> int | None:
     if item.show_ids.tvdb is not None:
         return item.show_ids.tvdb
     return next((wanted[key] for key in keys(item) if key in wanted), None)
-
-
-def shown_ids(item: Item) -> str:
-    assert isinstance(item, Episode)
-    return orjson.dumps(item.show_ids.known()).decode()
 
 
 def marked_episodes(connection: Connection, person_id: int) -> Sequence[Row[Any]]:
