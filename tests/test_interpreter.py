@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from webhook import edits, household, inbox, interpreter, outbox, people, sources, trace
 from webhook.accounts import add_named
 from webhook.db import Database
-from webhook.event import Action, Event, Kind, Movie
+from webhook.event import Action, Episode, Event, Ids, Kind, Movie
 from webhook.inbox import Received
 from webhook.interpreter import Audience, Interpreter
 from webhook.rules import ALWAYS
@@ -563,6 +563,22 @@ def test_a_rating_is_its_givers_own(family: House) -> None:
 def test_a_household_rule_must_say_where_and_who(family: House, rule: dict[str, Any], why: str) -> None:
     with pytest.raises(people.Unknown, match=why):
         share(family, **rule)
+
+
+def test_a_mark_is_taken_back_although_a_rewatch_has_begun(house: House) -> None:
+    house.post("plex", plex("media.scrobble"))
+    house.post("plex", plex("media.play", viewOffset=0), minutes=60 * 24)
+    event = Event(
+        action=Action.UNWATCHED, item=Episode(show="Tidewater", season=1, number=3, ids=Ids(tvdb=8803)),
+        at=NOW + timedelta(days=1, minutes=5), user="anna", server="a" * 40,
+    )  # fmt: skip
+    house.database.do(
+        lambda connection: inbox.kept(connection, [inbox.of_event("plex", event, event.at, "test")])
+    )
+    house.interpret()
+
+    first, again = house.plays()
+    assert (first.unwatched_at, again.unwatched_at) == (event.at, None)
 
 
 # --- the first who plays something

@@ -179,6 +179,8 @@ def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Pla
         found = from_row(row)
         if not same_item(found.item, event.item):
             continue
+        if event.action is Action.UNWATCHED and found.watched_at is None:
+            continue  # a viewing that was only begun has no mark to take back
         if row.removed_at is None:
             return row.id, found
         if not begins_anew(found, event):

@@ -21,6 +21,7 @@ from webhook.event import REASONS, item_from_json, item_to_json
 from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
+from webhook.people import HERE
 from webhook.rules import AccountRules
 from webhook.tables import account, attempt, delivery, from_ms, identity, person, play, to_ms, told, webhook
 
@@ -527,7 +528,7 @@ def silent(connection: Connection, now: datetime, days: int) -> list[dict[str, A
             func.max(identity.c.server_name).label("server_name"),
             last.label("last"),
         )
-        .where(identity.c.last_seen.is_not(None))
+        .where(identity.c.last_seen.is_not(None), identity.c.source.not_in(HERE))
         .group_by(identity.c.source, identity.c.server)
         .having(and_(first <= now - KNOWN, last < now - timedelta(days=days)))
         .order_by(last, identity.c.source, identity.c.server)
