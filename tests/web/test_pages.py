@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import accounts, clock, edits, household, inbox, people, tables, trace
+from webhook import accounts, clock, edits, household, inbox, people, rules, tables
 from webhook.event import Action, Event, Movie
 from webhook.outbox import park
 from webhook.outcome import Park
@@ -104,7 +104,7 @@ def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
 def test_a_dry_run_is_said_and_shows_what_would_be_sent(home: Household) -> None:
     home.hear()
     answer = "would send POST https://x.example/mark"
-    home.settle("skipped", reason=trace.DRY_RUN, answer=answer)
+    home.settle("skipped", reason=rules.DRY_RUN, answer=answer)
     sent = {"method": "POST", "url": "https://x.example/mark", "sent": {"show": 7}, "withheld": True}
     home.tried(1, [sent])
     browser = home.browser()
@@ -378,3 +378,26 @@ def test_links_keep_to_the_sub_path(opened: Open, prefix: str) -> None:
     assert f'value="{home.url}/watchmark/webhooks/plex?token=' in page
     assert browser.get("/watchmark").headers["location"] == "/watchmark/"
     assert browser.get("/watchmark/static/style.css").status_code == 200
+
+
+def test_what_a_parked_account_holds_up_leads_to_its_connection(home: Household) -> None:
+    home.hear()
+    home.do(lambda connection: park(connection, 1, Park.SIGNED_OUT, "refused", clock.now()))
+    browser = home.browser()
+    assert home.api().get("/api/v1/deliveries/1").json()["state"] == "parked"
+
+    for page in ("/trace/1", "/deliveries", "/history/plays/1"):
+        assert '<a href="/connections/tvtime">Mend it in Connections</a>' in browser.get(page).text
+
+
+def test_what_is_not_set_up_leads_to_its_connection(home: Household) -> None:
+    browser = home.browser()
+    elsewhere = update(tables.account).values(tracker="trakt")
+    home.do(lambda connection: connection.execute(elsewhere))
+
+    fields = {"form_token": form_token(browser.get("/").text), "account": "1"}
+    answer = browser.post("/history/backfill/begin", data=fields)
+
+    assert answer.status_code == 409
+    assert "Trakt is not set up. Set TRAKT_CLIENT_ID and TRAKT_CLIENT_SECRET and restart" in answer.text
+    assert '<a href="/connections/trakt">Mend it in Connections</a>' in answer.text

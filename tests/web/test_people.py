@@ -12,9 +12,6 @@ from sqlalchemy import func, select
 
 from tests.web.conftest import HOSTILE, PASSWORD, Household, form_token
 from webhook import passwords, people, tables
-from webhook.web import openapi_people
-from webhook.web.api import Gate
-from webhook.web.people_api import PeopleApi
 
 
 def post(browser: httpx.Client, path: str, where: str = "/people/me", **fields: str) -> httpx.Response:
@@ -419,19 +416,6 @@ def test_forms_of_other_sites_and_sign_ins_are_refused(home: Household, path: st
     assert other.status_code == 403
     count = select(func.count()).select_from(tables.token)
     assert home.do(lambda connection: connection.execute(count).scalar()) == 1
-
-
-def test_the_document_names_every_route_and_no_other(home: Household) -> None:
-    api = PeopleApi(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
-    served = {
-        (re.sub(r":\w+}", "}", route.path).removeprefix("/api/v1"), method.lower())  # type: ignore[attr-defined]
-        for route in api.routes()
-        for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
-    }
-
-    written = {(path, method) for path, methods in openapi_people.paths().items() for method in methods}
-
-    assert served == written
 
 
 def test_what_the_document_requires_is_given(home: Household) -> None:

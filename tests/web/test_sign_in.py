@@ -12,7 +12,7 @@ from tests.web.conftest import PASSWORD, Household, Open, form_token
 from webhook import tables
 from webhook.web.sign_in import Patience
 
-PAGES = ["/", "/webhooks", "/trace/1", "/deliveries", "/setup"]
+PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -191,7 +191,7 @@ def test_a_form_of_another_site_is_refused(home: Household, headers: dict[str, s
     token = form_token(browser.get("/").text)
     home.hear()
 
-    for path in ("/sign-out", "/trace/1/replay", "/deliveries/retry", "/claim"):
+    for path in ("/sign-out", "/trace/1/replay", "/deliveries/retry", "/needs-you/claim"):
         assert browser.post(path, data={"form_token": token}, headers=headers).status_code == 403
     sign_in = {"name": "me", "password": PASSWORD}
     assert home.client().post("/sign-in", data=sign_in, headers=headers).status_code == 403

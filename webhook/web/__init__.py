@@ -9,16 +9,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from webhook.web import health, pages, schemas, shell
-from webhook.web.api import Api, Gate
-from webhook.web.connections_api import ConnectionsApi
-from webhook.web.history_api import HistoryApi
+from webhook.web import api, health, pages, shell
+from webhook.web.api import Gate
 from webhook.web.live import Live
-from webhook.web.needs_api import NeedsApi
 from webhook.web.pages.entrance import Entrance
-from webhook.web.people_api import PeopleApi
 from webhook.web.sign_in import Passwords, Sessions
-from webhook.web.transfer_api import TransferApi
 
 if TYPE_CHECKING:
     from webhook.app import Service
@@ -31,13 +26,7 @@ def routes(service: Service) -> list[BaseRoute]:
     gate, entrance = Gate(service.database, sessions), Entrance(service, sessions, passwords)
     inside = [
         *health.routes(service, gate),
-        *schemas.routes(),
-        *Api(service, gate).routes(),
-        *ConnectionsApi(service, gate).routes(),
-        *HistoryApi(service, gate).routes(),
-        *TransferApi(service, gate).routes(),
-        *PeopleApi(service, gate).routes(),
-        *NeedsApi(service, gate).routes(),
+        *api.routes(service, gate),
         *Live(service, sessions).routes(),
         *pages.routes(service, sessions, entrance),
     ]

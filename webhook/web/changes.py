@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from webhook import accounts, clock, household, inbox, matches, outbox, people, trace
 from webhook.db import Database
 from webhook.event import Action, Ids, Kind
-from webhook.rules import OPTIONAL
+from webhook.rules import LISTS, OPTIONAL
 from webhook.tables import account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
 from webhook.transfer import resolving
@@ -23,7 +23,6 @@ from webhook.web.views import STUCK, Visitor, Wanted
 R = TypeVar("R")
 
 CHUNK = 500  # how many ids go into one statement
-LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
 MARKS = (1, 100)
 """The percentages that a watched mark can be."""
 
@@ -173,6 +172,16 @@ def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
         raise Problem(404, f"Nothing waits under {key[:300]}.")
 
 
+# --- servers that fell silent
+
+
+def dismiss_silence(connection: Connection, source: str, server: str | None) -> None:
+    """Take a server off the list of the silent until it is heard again; raises Problem."""
+    known = clean(source) and clean(server or "")
+    if not known or not trace.dismiss_silence(connection, source, server or ""):
+        raise Problem(404, "No such server was ever heard.")
+
+
 # --- people
 
 
@@ -256,13 +265,11 @@ def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
     if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
         raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
     try:
-        source, user, server = people.spelled(wanted)
+        source, _ = people.spelled(wanted)
     except people.Unknown as error:
         raise Problem(422, f"identity: {error}.") from error
     if source not in sources:
         raise Problem(422, f"identity: {source[:30]} is not a source; there are {', '.join(sources)}.")
-    if max(len(user.casefold()), len(user), len(server or "")) > LONGEST:
-        raise Problem(422, f"identity: a user or a server has at most {LONGEST} characters.")
     return wanted
 
 
@@ -332,6 +339,10 @@ def rules_given(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"watched_mark": mark, "dry_run": flag("dry_run", given), **lists_given(given)}
 
 
+def not_set_up(tracker: str) -> Problem:
+    return Problem(409, accounts.not_set_up(tracker), see=f"/connections/{tracker}")
+
+
 def set_tells(
     connection: Connection,
     built: Mapping[str, Tracker],
@@ -342,7 +353,7 @@ def set_tells(
     """Switch on these of what the account need not be told, and switch off the others."""
     row = an_account(connection, visitor, account_id)
     if row.tracker not in built:
-        raise Problem(409, accounts.not_set_up(row.tracker))
+        raise not_set_up(row.tracker)
     can = [action for action in OPTIONAL if action in built[row.tracker].tells]
     if unknown := set(wanted) - set(can):
         known = ", ".join(can) or "nothing that could be switched"

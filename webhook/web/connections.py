@@ -410,13 +410,10 @@ def build(service: Service, one: Named, environ: Environ) -> Any:
     if one.kind == "notices":
         return notices.check(environment.load(environ))
     modules = {"tracker": trackers.modules, "lookup": lookups.modules, "server": servers.modules}[one.kind]()
-    given = environment.read(modules[one.name].Settings, f"{one.name}_", environ)
-    if given is None:
+    made = settings_kept.built(one.name, modules[one.name], environ, service.http)
+    if made is None:
         raise SettingsError(f"{one.label} is not set up")
-    try:
-        return modules[one.name].build(given, service.http)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise SettingsError(f"An address of {one.label} is none: {error}") from error
+    return made
 
 
 # --- settings

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from webhook import sources, trackers
 from webhook.event import REASONS
 from webhook.outcome import PARKED, Park
-from webhook.trace import DRY_RUN
+from webhook.rules import DRY_RUN
 from webhook.web import charts
 from webhook.web.views import DELIVERY_STATES, STATES
 

@@ -162,12 +162,15 @@ def asked_imports(connection: Connection, visitor: Visitor) -> Select[Any]:
     """The keys of the items of imported plays of the visitor's that wait for a choice."""
     of_show, *kinds = about(connection, visitor)
     episodes, itself = (select(play_key.c.play_id).where(mine).exists() for mine in kinds)
-    asked = or_(and_(of_show, episodes), and_(~of_show, itself))
+    asked = or_(and_(of_show, episodes), itself)
     return select(unresolved.c.key.label("key")).where(unresolved.c.state == "unmatched", asked)
 
 
 def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
-    """Whether a question is about a show; and which keys of the visitor's plays then are meant, and else."""
+    """Whether a question is about a show; which keys of the visitor's plays then are meant, and which always.
+
+    An episode without numbers is known, like a film without a year, by the key of the question alone.
+    """
     key = unresolved.c.key
     title = func.replace(func.substr(key, len(SHOW) + 1), MAPPED, "", type_=Text)
     begins, ends = (literal(EPISODE) + title + after for after in (":", ";"))  # what follows a colon
@@ -193,7 +196,9 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
     of_show, *kinds = about(connection, visitor)
     number = func.count(play_key.c.play_id.distinct())
     episodes, itself = (select(number).where(mine).correlate(unresolved).scalar_subquery() for mine in kinds)
-    counted = wanted.with_only_columns(unresolved, case((of_show, episodes), else_=itself).label("plays"))
+    counted = wanted.with_only_columns(
+        unresolved, case((of_show, episodes + itself), else_=itself).label("plays")
+    )
     return [resolving.described(row, row.plays) for row in connection.execute(counted).all()]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+import httpx
 from sqlalchemy import Connection
 
 from webhook import anime, lookups, servers, stored, trackers
@@ -44,7 +44,7 @@ async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
     def kept(connection: Connection) -> dict[str, str]:
         stored.keep(connection, service.seal, wanted)
         held = stored.under(service.given, stored.read(connection, service.seal))
-        check(held)
+        check(held, service.http)
         return held
 
     try:
@@ -56,18 +56,25 @@ async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
         service.reopen()
 
 
-def check(environ: Environ) -> None:
+def check(environ: Environ, http: httpx.AsyncClient) -> None:
     """Raises SettingsError where the service could not open with these settings."""
     anime_lists = environment.load(environ).anime_lists
-    for prefix, settings in services():
-        environment.read(settings, prefix, environ)
+    for modules in (trackers.modules(), lookups.modules(), servers.modules()):
+        for name, module in modules.items():
+            built(name, module, environ, http)
     try:
         anime.load(anime_lists)
     except anime.Unusable as error:
         raise SettingsError(f"ANIME_LISTS: {error}") from error
 
 
-def services() -> list[tuple[str, type[BaseModel]]]:
-    """The settings that each tracker, lookup and server brings, with the prefix of their variables."""
-    lists = (trackers.modules(), lookups.modules(), servers.modules())
-    return [(f"{name}_", module.Settings) for modules in lists for name, module in modules.items()]
+def built(name: str, module: Any, environ: Environ, http: httpx.AsyncClient) -> Any:
+    """The client of a tracker, a lookup or a server with these settings, or None; raises SettingsError."""
+    # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
+    whole = trackers.modules().get(name, module)
+    if environment.read(whole.Settings, f"{name}_", environ) is None:
+        return None
+    try:
+        return module.build(environment.read(module.Settings, f"{name}_", environ), http)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise SettingsError(f"An address of {module.LABEL} is none: {error}") from error

@@ -49,8 +49,12 @@ def path_of(scope: Scope) -> str:
 class Problem(Exception):
     """The request cannot be answered as asked; the detail is a sentence for whoever asked."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, *, see: str | None = None
+    ) -> None:
+        """`see`: the page on which a person mends it."""
         super().__init__(detail)
+        self.see = see
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
@@ -102,6 +106,7 @@ class Faults:
         self.page = page
 
     async def problem(self, request: Request, error: Problem) -> Response:
+        request.state.see = error.see
         return await self.answer(request, error.status, error.detail, error.headers)
 
     async def refused(self, request: Request, error: HTTPException) -> Response:

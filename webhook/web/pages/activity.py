@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import sources, trace, trackers
 from webhook.web import changes, views
-from webhook.web.api import webhook_filters
+from webhook.web.api.webhooks import webhook_filters
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
 from webhook.web.pages._page import Page, older

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -44,6 +45,9 @@ LISTS: Mapping[str, str] = {
 }
 REDRAWN = frozenset({409, 422})
 """What was refused with one of these is said on the page that the form stood on."""
+
+DONE = "/wizard/done"
+"""Where the wizard goes on after its step that is a connection's page."""
 
 KEEP_FOR = "connection "
 """What marks settings that were entered and not kept yet, sealed in a form."""
@@ -98,6 +102,7 @@ class Connections(Page):
         can = () if tracker is None else tracker.tells
         more = {
             "wrong": wrong,
+            "in_wizard": in_wizard(request),
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
             "lists": LISTS,
@@ -139,7 +144,7 @@ class Connections(Page):
         one = connections.named(visitor, request.path_params["name"])
         wanted = number(fields, "account") if "account" in fields else None
         await connections.test(self.service, visitor, one, wanted)
-        return f"/connections#{one.name}" if "listed" in fields else page_of(one, "tested")
+        return f"/connections#{one.name}" if "listed" in fields else page_of(request, one)
 
     async def settings(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         one = connections.named(visitor, request.path_params["name"])
@@ -150,7 +155,7 @@ class Connections(Page):
         except Unanswered:
             request.state.pending = self.service.seal.seal({KEEP_FOR + one.name: wanted})
             raise
-        return page_of(one, "saved")
+        return page_of(request, one, "saved")
 
     def entered(self, one: Named, fields: Mapping[str, str]) -> dict[str, str | None]:
         """What a form changes: a secret is left empty to stay as it is."""
@@ -178,20 +183,20 @@ class Connections(Page):
         person_id, _ = await connections.whose(self.service, visitor, fields.get("person"))
         if connections.sign_in_of(self.service, one) in ("device", "web"):
             await connections.begin(self.service, person_id, one)
-            return page_of(one, None)
+            return page_of(request, one)
         await connections.sign_in(self.service, person_id, one, fields)
-        return page_of(one, "connected")
+        return page_of(request, one, "connected")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         one = connections.named(visitor, request.path_params["name"])
         made = connections.a_sign_in(self.service, visitor, fields.get("sign_in", ""))
         self.service.sign_ins.cancel(made)
-        return page_of(one, None)
+        return page_of(request, one)
 
     async def disconnect(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         one = connections.named(visitor, request.path_params["name"])
         await connections.disconnect(self.service, visitor, number(fields, "account"))
-        return page_of(one, "disconnected")
+        return page_of(request, one, "disconnected")
 
     async def options(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """What one account is told, and its rules."""
@@ -204,11 +209,17 @@ class Connections(Page):
             changes.set_tells(connection, self.service.trackers, visitor, wanted, tells)
 
         await write(self.database, changed)
-        return page_of(one, "saved")
+        return page_of(request, one, "saved")
 
 
-def page_of(one: Named, said: str | None) -> str:
-    return f"/connections/{one.name}" + (f"?said={said}" if said and said != "tested" else "")
+def page_of(request: Request, one: Named, said: str = "") -> str:
+    """The page that a form stood on, saying what was done; in the wizard it stays a step of it."""
+    asked = {**({"then": DONE} if in_wizard(request) else {}), **({"said": said} if said else {})}
+    return f"/connections/{one.name}" + (f"?{urlencode(asked)}" if asked else "")
+
+
+def in_wizard(request: Request) -> bool:
+    return request.query_params.get("then") == DONE
 
 
 def number(fields: Mapping[str, str], name: str) -> int:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.web.addresses import address_of
-from webhook.web.openapi_needs import document
+from webhook.web.openapi import document
 from webhook.web.pages._page import Page
 from webhook.web.views import Visitor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock, passwords
+from webhook.db import Unavailable
 from webhook.passwords import LONGEST, SHORTEST
-from webhook.web import house
+from webhook.web import administration
 from webhook.web.asked import clean, form
 from webhook.web.changes import write
 from webhook.web.pages._page import Page, local
@@ -38,9 +40,14 @@ class Entrance(Page):
         ]
 
     async def error(self, request: Request, status: int, detail: str) -> Response:
-        return self.drawn(
-            request, "error.html", {"status": status, "detail": detail, "said": None}, status=status
-        )
+        """An error as a page, with the navigation for who is in, where it can be known who that is."""
+        visitor = None
+        with contextlib.suppress(Unavailable):
+            visitor = await self.sessions.visitor(request) if status < 500 else None
+            if visitor is not None:
+                await self.prepare(request, visitor)
+        known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
+        return self.drawn(request, "error.html", known, visitor, status)
 
     async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         return "/sign-in"
@@ -112,7 +119,7 @@ class Entrance(Page):
                 return None
             if name:
                 owner = Visitor(person_id=row.id, name=row.name, everything=True)
-                house.change_person(connection, owner, row.name, {"name": name})
+                administration.change_person(connection, owner, row.name, {"name": name})
             return by_id(connection, row.id)
 
         return await write(self.database, changed)

@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock, edits, guids, history, trace
 from webhook.event import Action
 from webhook.numbers import zone_for
+from webhook.web.api.history import own_play, whole_play
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
-from webhook.web.history_api import own_play, whole_play
 from webhook.web.pages._page import Page, older
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor

@@ -14,9 +14,9 @@ from webhook import clock, outbox
 from webhook.event import Ids
 from webhook.web import changes, needs, views
 from webhook.web.api import choice_given
+from webhook.web.api.needs import KINDS, searched, year_of
 from webhook.web.asked import Params, id_of, whole
 from webhook.web.changes import write
-from webhook.web.needs_api import KINDS, searched, year_of
 from webhook.web.pages._page import Page
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
@@ -37,6 +37,7 @@ class NeedsYou(Page):
             Route(f"{LIST}/leave", self.change(self.leave), methods=["POST"]),
             Route(f"{LIST}/claim", self.change(self.claim, owner=True), methods=["POST"]),
             Route(f"{LIST}/heed", self.change(self.heed, owner=True), methods=["POST"]),
+            Route(f"{LIST}/silence", self.change(self.dismiss_silence, owner=True), methods=["POST"]),
             Route(f"{LIST}/retry", self.change(self.retry_all), methods=["POST"]),
             Route("/deliveries/{id}/dismiss", self.change(self.dismiss), methods=["POST"]),
             Route("/deliveries/dismiss", self.change(self.dismiss_all), methods=["POST"]),
@@ -166,6 +167,13 @@ class NeedsYou(Page):
             return changes.dismiss(connection, visitor, needs.all_dead(connection, visitor))
 
         return f"{LIST}?said=dismissed-{await write(self.database, changed)}"
+
+    # --- what is heard no more
+
+    async def dismiss_silence(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        source, server = fields.get("source", ""), fields.get("server")
+        await write(self.database, lambda connection: changes.dismiss_silence(connection, source, server))
+        return f"{LIST}?said=retired"
 
 
 def numbered(fields: Mapping[str, str], name: str) -> int:

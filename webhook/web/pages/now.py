@@ -29,7 +29,10 @@ class Now(Page):
 
 def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
     playing = views.playing(connection, visitor)
-    views.told_of(connection, playing, marks=False)
+    for watched in (False, True):  # what is watched while it still plays has its mark told by then
+        views.told_of(
+            connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
+        )
     on = {play["id"] for play in playing}
     last = trace.plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
     last = [play for play in last if play["id"] not in on][:LAST]

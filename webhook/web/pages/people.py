@@ -15,7 +15,7 @@ from webhook import household, passwords, sources
 from webhook.event import Kind
 from webhook.passwords import LONGEST, SHORTEST
 from webhook.rules import Filters
-from webhook.web import changes, house, views
+from webhook.web import administration, changes, views
 from webhook.web.addresses import address_of
 from webhook.web.asked import id_of
 from webhook.web.changes import write
@@ -72,7 +72,7 @@ class People(Once):
         def told(connection: Connection) -> dict[str, Any]:
             everybody = views.people(connection, visitor)
             return {
-                "people": [house.one_person(connection, visitor, one["name"]) for one in everybody],
+                "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
                 "unclaimed": views.unclaimed(connection, visitor),
                 "shared": household.listed(connection),
             }
@@ -122,12 +122,12 @@ class People(Once):
             own, read = Visitor(person_id=row.id, name=row.name), meanings(connection, row)
             filters = Filters.from_json(row.filters if chosen is None else chosen)
             return {
-                "person": house.one_person(connection, visitor, name),
+                "person": administration.one_person(connection, visitor, name),
                 "filters": filters,
                 "seen": seen(read),
                 "preview": preview(read, filters),
                 "accounts": views.accounts(connection, own),
-                "tokens": house.tokens(connection, own),
+                "tokens": administration.tokens(connection, own),
                 "unclaimed": views.unclaimed(connection, visitor),
             }
 
@@ -149,12 +149,12 @@ class People(Once):
 
     async def rename(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         given = {"name": fields.get("name", "")}
-        person = await house.change(self.service, visitor, request.path_params["name"], given)
+        person = await administration.change(self.service, visitor, request.path_params["name"], given)
         return f"{path_to(person['name'])}?said=saved"
 
     async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, given = request.path_params["name"], {"timezone": fields.get("timezone", "")}
-        await house.change(self.service, visitor, name, given)
+        await administration.change(self.service, visitor, name, given)
         return f"{path_to(name)}?said=saved"
 
     async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
@@ -226,7 +226,7 @@ class People(Once):
 
     async def invite(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         here = address_of(self.service, request)
-        link = await house.invite(self.service, visitor, request.path_params["name"], here)
+        link = await administration.invite(self.service, visitor, request.path_params["name"], here)
         return await self.shown(request, visitor, link=link)
 
     # --- tokens
@@ -235,13 +235,17 @@ class People(Once):
         given = {
             name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
         }
-        made = await house.make_token(self.service, visitor, given, address_of(self.service, request))
+        made = await administration.make_token(
+            self.service, visitor, given, address_of(self.service, request)
+        )
         known = {"made": made, "back": back_of(fields), "labels": sources.modules()}
         return self.drawn(request, "token.html", known, visitor)
 
     async def revoke(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        await write(self.database, lambda connection: house.revoke_token(connection, visitor, wanted))
+        await write(
+            self.database, lambda connection: administration.revoke_token(connection, visitor, wanted)
+        )
         return self.back(request, fields, "removed")
 
     # --- removing
@@ -252,7 +256,11 @@ class People(Once):
 
         def told(connection: Connection) -> dict[str, Any]:
             row = changes.somebody(connection, visitor, name)
-            return {"name": row.name, "owner": row.owner, "gone": house.goes_with(connection, row.id)}
+            return {
+                "name": row.name,
+                "owner": row.owner,
+                "gone": administration.goes_with(connection, row.id),
+            }
 
         known = await self.database.read(told)
         if known["owner"]:
@@ -263,7 +271,7 @@ class People(Once):
         name = request.path_params["name"]
         if fields.get("sure") != name:
             raise Problem(422, f"Write {name} into the field to remove them. Nothing was removed.")
-        await write(self.database, lambda connection: house.remove_person(connection, visitor, name))
+        await write(self.database, lambda connection: administration.remove_person(connection, visitor, name))
         return "/people?said=removed"
 
 
@@ -278,7 +286,7 @@ def back_of(fields: Mapping[str, str]) -> str:
 
 def zones_with(zone: str | None) -> list[str]:
     """The zones to choose from, with the one that is set."""
-    known = house.zones()
+    known = administration.zones()
     return [*known] if zone is None or zone in known else [zone, *known]
 
 

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.web import house, views
+from webhook.web import administration, views
+from webhook.web.api.settings import download
 from webhook.web.openapi import version
 from webhook.web.pages._once import Once
-from webhook.web.people_api import download
 from webhook.web.views import Visitor
 
 LABELS = {
@@ -34,28 +34,28 @@ class Settings(Once):
 
     async def settings(self, request: Request, visitor: Visitor) -> Response:
         tokens, names = await self.database.read(
-            lambda connection: (house.tokens(connection, visitor), views.names(connection))
+            lambda connection: (administration.tokens(connection, visitor), views.names(connection))
         )
         known = {
             "settings": [
                 {**one, "shown": plainly(one["value"]), "usual": plainly(one["default"])}
-                for one in house.settings(self.service)
+                for one in administration.settings(self.service)
             ],
             "labels": LABELS,
             "tokens": tokens,
             "names": names,
-            "about": house.about(self.service),
+            "about": administration.about(self.service),
             "program": version(),
             "reopens": self.service.reopen is not None,
         }
         return self.drawn(request, "settings.html", known, visitor)
 
     async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        usual = {one["name"]: plainly(one["default"]) for one in house.settings(self.service)}
-        given = {name: fields[name].strip() for name in house.OFFERED if name in fields}
+        usual = {one["name"]: plainly(one["default"]) for one in administration.settings(self.service)}
+        given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
         # What is as usual is not made here, so that a later version's default counts.
         chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
-        await house.set_settings(self.service, chosen)
+        await administration.set_settings(self.service, chosen)
         return "/settings?said=saved"
 
     async def backup(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:

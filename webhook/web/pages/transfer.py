@@ -21,13 +21,13 @@ from webhook.transfer import backfilling, exports, importing, imports
 from webhook.transfer.entries import Unusable
 from webhook.transfer.importing import FileFeed, Given, removed
 from webhook.web import changes, views
+from webhook.web.api.transfer import own_job
 from webhook.web.asked import Params, id_of, whole
 from webhook.web.changes import write
 from webhook.web.pages._once import Once
 from webhook.web.receiving import Received
 from webhook.web.shell import Problem
 from webhook.web.sign_in import by_id
-from webhook.web.transfer_api import own_job
 from webhook.web.uploads import receive_form
 from webhook.web.views import Visitor
 
@@ -199,7 +199,7 @@ class Transfer(Once):
         row = await self.database.read(lambda connection: changes.an_account(connection, visitor, wanted))
         tracker = self.service.trackers.get(row.tracker)
         if tracker is None:
-            raise Problem(409, f"{row.tracker} is not set up here.")
+            raise changes.not_set_up(row.tracker)
         return row, tracker
 
     # --- both

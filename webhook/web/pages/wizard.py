@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
-from webhook.web import house, views
+from webhook.web import administration, views
 from webhook.web.arrivals import arrivals
 from webhook.web.pages.setup import Setup
 from webhook.web.shell import Problem
@@ -56,7 +56,7 @@ class Wizard(Setup):
         def told(connection: Connection) -> dict[str, Any]:
             return {
                 "came": arrivals(connection, visitor),
-                "person": house.one_person(connection, visitor, visitor.name or ""),
+                "person": administration.one_person(connection, visitor, visitor.name or ""),
                 "unclaimed": views.unclaimed(connection, visitor),
             }
 

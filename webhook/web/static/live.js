@@ -48,14 +48,37 @@
     const two = (number) => String(number).padStart(2, "0");
     return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
   };
-  const readyBars = () => {
-    each("progress[data-position]", (bar) => (bar.dataset.drawn = Date.now()));
+  const readyBars = (within) => {
+    each("progress[data-position]", (bar) => (bar.dataset.drawn = Date.now()), within);
     if (!ticking && document.querySelector("progress[data-position]")) ticking = setInterval(tick, 1000);
   };
 
   // The live parts of the page, drawn again by the server whenever there is news.
   const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
-  const open = (part) => [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
+  const served = new WeakMap(); // what the server drew, before scripts touched it
+
+  // What one has opened, typed and come to by keyboard stays where it was.
+  const marked = (one) =>
+    [one.tagName, one.id, one.getAttribute("href"), one.name, one.value, one.form?.getAttribute("action"), one.getAttribute("aria-label"), one.textContent.trim()].join("|");
+  const kept = (part) => {
+    const opened = [...part.querySelectorAll("details[open][id]")].map((one) => one.id);
+    const changed = [...part.querySelectorAll("input[id], textarea[id], select[id]")].filter((field) =>
+      field.matches("select")
+        ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+        : field.value !== field.defaultValue || field.checked !== field.defaultChecked,
+    );
+    const typed = changed.map((field) => [field.id, field.value, field.checked]);
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
+    const mark = focused && marked(focused);
+    return () => {
+      opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+      typed.forEach(([id, value, checked]) => {
+        const field = document.getElementById(id);
+        if (field) Object.assign(field, checked === undefined ? { value } : { value, checked });
+      });
+      if (focused) [...part.querySelectorAll(focused.tagName)].find((one) => marked(one) === mark)?.focus();
+    };
+  };
   let drawing = false;
   let again = false;
   const draw = async () => {
@@ -75,16 +98,17 @@
       document.title = fresh.title;
       each("[data-live][id]", (part) => {
         const other = fresh.getElementById(part.id);
-        if (!other || other.innerHTML === part.innerHTML || busy(part)) return;
-        const shown = open(part);
-        const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+        if (!other) return;
+        if (!other.dataset.again) delete part.dataset.again;
+        if (other.innerHTML === served.get(part) || busy(part)) return;
+        const restore = kept(part);
         part.innerHTML = other.innerHTML;
-        shown.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
-        if (focused) document.getElementById(focused)?.focus();
+        served.set(part, other.innerHTML);
+        restore();
         ready(part);
+        readyBars(part);
         if (part.dataset.speaks) speak(part.dataset.speaks);
       });
-      readyBars();
     } catch {
       // The stream says when the service is back.
     } finally {
@@ -102,19 +126,37 @@
     each("select[data-sends], input[data-sends]", (field) => (field.onchange = () => field.form.requestSubmit()), within);
   };
 
+  each("[data-live][id]", (part) => served.set(part, part.innerHTML));
   ready(document);
-  readyBars();
+  readyBars(document);
   if (document.querySelector("[data-live]") && window.EventSource) {
-    const stream = new EventSource(`${root}/live`);
-    let lost = false;
-    stream.addEventListener("news", draw);
-    stream.onerror = () => (lost = true);
-    stream.onopen = () => {
-      if (lost) draw();
-      lost = false;
+    let stream = null;
+    const listen = () => {
+      if (stream || document.hidden) return;
+      stream = new EventSource(`${root}/live`);
+      let lost = false;
+      stream.addEventListener("news", draw);
+      stream.onerror = () => (lost = true);
+      stream.onopen = () => {
+        if (lost) draw();
+        lost = false;
+      };
     };
-    addEventListener("pagehide", () => stream.close());
+    const close = () => {
+      stream?.close();
+      stream = null;
+    };
+    const back = () => {
+      if (document.hidden) return close(); // a browser has six connections to a host, for all its tabs
+      listen();
+      draw();
+    };
+    listen();
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", (event) => event.persisted && back());
+    document.addEventListener("visibilitychange", back);
+    setInterval(() => document.hidden && draw(), 60000); // the title says how much waits
   }
   const pause = Number(document.querySelector("[data-again]")?.dataset.again);
-  if (pause) setInterval(draw, pause * 1000);
+  if (pause) setInterval(() => document.querySelector("[data-again]") && draw(), pause * 1000);
 })();

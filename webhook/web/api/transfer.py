@@ -1,25 +1,25 @@
-"""The JSON API for history in and out: imports, exports, backfills, catch-up, jobs."""
+"""History in and out: imports, exports, backfills, catch-up, jobs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import accounts, clock, jobs, people
+from webhook import clock, jobs, people
 from webhook.outcome import Snooze, Undelivered
 from webhook.trackers import Tracker
 from webhook.transfer import backfilling, catching_up, exporting, exports, importing, imports
 from webhook.transfer.entries import Unusable
 from webhook.transfer.exporting import Export
 from webhook.transfer.importing import FileFeed, Given
-from webhook.web import changes, views
-from webhook.web.api import Answer, Answers, as_json, found_or, owner_only
+from webhook.web import changes
+from webhook.web.api._answers import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
 from webhook.web.receiving import CLOSE, Received, name_given, receive
@@ -34,8 +34,8 @@ NO_WORKER = (
 )
 
 
-class TransferApi(Answers):
-    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+class Transfer(Answers):
+    def table(self) -> Table:
         return [
             ("/jobs", {"GET": self.jobs}),
             ("/jobs/{id}", {"GET": self.job}),
@@ -98,7 +98,7 @@ class TransferApi(Answers):
             dry_run = params.choice("dry_run", ("true", "false")) == "true"
             if not dry_run:
                 self.working("import KIND FILE")
-            name, owner = name_given(params), await self.whose(params, visitor)
+            name, owner = name_given(params), await whose(self, params, visitor)
         except Problem as problem:
             problem.headers |= CLOSE
             raise
@@ -131,7 +131,7 @@ class TransferApi(Answers):
         kind, params = request.path_params["kind"], Params(request.query_params)
         if kind not in exports.modules():
             raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(exports.modules())}.")
-        owner = await self.whose(params, visitor)
+        owner = await whose(self, params, visitor)
         since, until = params.moment("since"), params.moment("until")
         wanted = Export(person_id=owner.id, kind=kind, since=since, until=until)
         name = exporting.file_name(wanted, owner.name, clock.now())
@@ -146,7 +146,7 @@ class TransferApi(Answers):
         row = await self.database.read(lambda connection: changes.an_account(connection, visitor, wanted))
         tracker = self.service.trackers.get(row.tracker)
         if tracker is None:
-            raise Problem(409, accounts.not_set_up(row.tracker))
+            raise changes.not_set_up(row.tracker)
         if dry_run:
             report = await self.would_send(tracker, wanted)
             return {"tracker": tracker.name, "account": wanted, "dry_run": True, **report}
@@ -190,18 +190,6 @@ class TransferApi(Answers):
         if not self.service.settings.worker:
             raise Problem(503, NO_WORKER + command)
 
-    async def whose(self, params: Params, visitor: Visitor) -> Row[Any]:
-        return await whose(self, params, visitor)
-
-
-async def whose(answers: Answers, params: Params, visitor: Visitor) -> Row[Any]:
-    """The one person that a request is about: who is named, else who asks, else the only one there is."""
-    name = await answers.person(params, visitor) or visitor.name
-    names = await answers.database.read(views.names)
-    if name is None and len(names) > 1:
-        raise Problem(400, "person must say whose: this token is not bound to anybody.")
-    return await answers.database.read(lambda connection: people.by_name(connection, name or names[0]))
-
 
 def own_job(connection: Connection, visitor: Visitor, wanted: int) -> dict[str, Any] | None:
     return jobs.one(connection, wanted, None if visitor.everything else visitor.person_id)
@@ -214,20 +202,3 @@ async def possible(work: Awaitable[T]) -> T:
     except backfilling.NoBackfill as error:
         text = str(error)
         raise Problem(409, f"{text[:1].upper()}{text[1:]}.") from error
-
-
-async def streamed(
-    request: Request, pieces: AsyncIterator[bytes], wanted: Export, headers: Mapping[str, str]
-) -> Response:
-    """The file as it is written. Its first piece is there before the answer begins, so a fault is told as one."""
-    media_type = wanted.module.MEDIA_TYPE
-    if request.method == "HEAD":
-        return Response(media_type=media_type, headers=dict(headers))
-    first = await anext(pieces, b"")
-
-    async def whole() -> AsyncIterator[bytes]:
-        yield first
-        async for piece in pieces:
-            yield piece
-
-    return StreamingResponse(whole(), media_type=media_type, headers=dict(headers))

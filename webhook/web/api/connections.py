@@ -1,32 +1,34 @@
-"""The JSON API of the connections: what is set up, tested, signed in to and given up."""
+"""The services and accounts: what is set up, tested, signed in to, told, and given up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 
 from webhook import trackers
-from webhook.web import connections
-from webhook.web.api import Answer, Answers, owner_only
+from webhook.web import changes, connections, views
+from webhook.web.api._answers import Answers, Table, found_or, owner_only
 from webhook.web.asked import Params, clean, id_of, json_object
-from webhook.web.changes import flag
+from webhook.web.changes import flag, write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 SIGN_IN = ("tracker", "person", "username", "password", "token")
 
 
-class ConnectionsApi(Answers):
-    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
+class Connections(Answers):
+    def table(self) -> Table:
         return [
             ("/connections", {"GET": self.connections}),
             ("/connections/{name}", {"GET": self.connection}),
             ("/connections/{name}/test", {"POST": self.test}),
             ("/connections/{name}/settings", {"PUT": self.settings}),
+            ("/accounts", {"GET": self.accounts}),
             ("/accounts/connect", {"POST": self.connect}),
             ("/accounts/{id}", {"DELETE": self.disconnect}),
+            ("/accounts/{id}/rules", {"PUT": self.rules}),
+            ("/accounts/{id}/tells", {"PUT": self.tells}),
             ("/sign-ins/{id}", {"GET": self.sign_in, "DELETE": self.cancel}),
         ]
 
@@ -61,6 +63,33 @@ class ConnectionsApi(Answers):
         says = "It is switched off." if tried is None else tried.says
         works = None if tried is None else tried.works
         return {"saved": True, "works": works, "says": says, "reopens": self.service.reopen is not None}
+
+    # --- accounts
+
+    async def accounts(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: views.accounts(connection, visitor))
+
+    async def rules(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        chosen = changes.rules_given(await json_object(request))
+        await write(self.database, lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
+        return await self.account(visitor, wanted)
+
+    async def tells(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        chosen = changes.tells_given(await json_object(request))
+        built = self.service.trackers
+        await write(
+            self.database, lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
+        )
+        return await self.account(visitor, wanted)
+
+    async def account(self, visitor: Visitor, wanted: int) -> Any:
+        mine = await self.database.read(lambda connection: views.accounts(connection, visitor))
+        found = next((account for account in mine if account["id"] == wanted), None)
+        return found_or(found, f"There is no account {wanted}.")
+
+    # --- signing in and out
 
     async def connect(self, request: Request, visitor: Visitor) -> Any:
         given = await json_object(request)

@@ -1,4 +1,4 @@
-"""The JSON API for one's own history and library: single plays and their edits, what is kept, numbers, a calendar."""
+"""One's own history and library: plays and their edits, what is kept, numbers, a calendar."""
 
 from __future__ import annotations
 
@@ -12,39 +12,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock, edits, guids, history, library, matches, numbers, people, shows, trace
+from webhook import clock, edits, guids, history, library, numbers, people, shows, trace
 from webhook.clock import stamp
 from webhook.event import Action, Kind
 from webhook.tables import delivery, person, play
-from webhook.transfer import exporting, resolving
+from webhook.transfer import exporting
 from webhook.transfer.entries import Relation
 from webhook.transfer.exporting import Export
-from webhook.web.api import Answer, Answers, choice_given, found_or
+from webhook.web.api._answers import Answers, Table, found_or, streamed, whose
 from webhook.web.asked import Params, clean, id_of, json_object, whole
 from webhook.web.changes import write
 from webhook.web.shell import Problem
-from webhook.web.transfer_api import streamed, whose
 from webhook.web.views import Visitor
 
 CALENDAR = timedelta(days=366)
 """How far a calendar goes back where it is not said: programs fetch the whole of it every hour."""
 
-TITLE, KEY = 500, 300
+TITLE = 500
 YEAR = re.compile(r"(19|2[0-9])[0-9]{2}", re.ASCII)
 PLACES = {"season": (0, 100_000), "number": (0, 100_000), "year": (1800, 2999)}
 ITEM = ("kind", "title", "show", *PLACES, "ids", "show_ids")
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
 
 
-class HistoryApi(Answers):
-    def table(self) -> list[tuple[str, Mapping[str, Answer]]]:
-        one = {"GET": self.play, "PATCH": self.change, "DELETE": self.remove}
+class History(Answers):
+    def table(self) -> Table:
         return [
-            ("/plays/{id}", one),
+            ("/plays", {"GET": self.plays}),
+            ("/plays/{id}", {"GET": self.play, "PATCH": self.change, "DELETE": self.remove}),
             ("/plays/{id}/merge", {"POST": self.merge}),
             ("/library", {"GET": self.library}),
-            ("/unresolved", {"GET": self.unresolved}),
-            ("/unresolved/match", {"POST": self.match}),
             ("/numbers", {"GET": self.numbers}),
             ("/follows/next", {"GET": self.next_unwatched}),
         ]
@@ -53,6 +50,17 @@ class HistoryApi(Answers):
         return [Route("/api/v1/calendar.ics", self.calendar), *super().routes()]
 
     # --- plays
+
+    async def plays(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(request.query_params)
+        name = await self.person(params, visitor)
+        limit, after, since = params.limit(), params.place(), params.moment("since")
+        text = params.text("text")
+        return await self.database.read(
+            lambda connection: trace.plays(
+                connection, limit=limit, after=after, person_name=name, since=since, text=text
+            )
+        )
 
     async def play(self, request: Request, visitor: Visitor) -> Any:
         return await self.one_play(id_of(request), visitor)
@@ -139,44 +147,6 @@ class HistoryApi(Answers):
             return {"items": found[after : after + limit], "next": after + limit if more else None}
 
         return await self.database.read(page)
-
-    # --- what imports brought without ids
-
-    async def unresolved(self, request: Request, visitor: Visitor) -> Any:
-        params = Params(request.query_params)
-        name = await self.person(params, visitor)
-        limit, after = params.limit(), params.text("after", KEY)
-
-        def page(connection: Connection) -> dict[str, Any]:
-            owner = None if name is None else people.by_name(connection, name).id
-            return resolving.waiting(connection, owner, limit=limit, after=after)
-
-        return await self.database.read(page)
-
-    async def match(self, request: Request, visitor: Visitor) -> Any:
-        given = await json_object(request)
-        key = given.get("key")
-        if not isinstance(key, str) or not key or not clean(key, KEY):
-            raise Problem(422, "key must be the key of something that waits; see /api/v1/unresolved.")
-        ids, number, offset = choice_given({name: given[name] for name in given if name != "key"})
-
-        def matched(connection: Connection) -> int:
-            plays = resolving.plays_of(connection, key)
-            if not any(visitor.everything or row.person_id == visitor.person_id for row in plays):
-                raise Problem(404, f"Nothing waits under {key}.")
-            try:
-                chosen, title = (
-                    (ids, None) if number is None else resolving.candidate(connection, key, number)
-                )
-                return resolving.choose(
-                    connection, key, chosen, clock.now(), title=title, season_offset=offset
-                )
-            except matches.NoMatch as error:
-                raise Problem(422, str(error)) from error
-
-        plays = await write(self.database, matched)
-        self.service.interpreter.told.set()
-        return {"key": key, "plays": plays}
 
     # --- numbers, what comes next, a calendar
 

@@ -1,0 +1,170 @@
+"""One's own history and library."""
+
+from __future__ import annotations
+
+from webhook.event import Kind
+from webhook.play import Dated
+from webhook.transfer.entries import Relation
+from webhook.web.openapi._parts import (
+    BY_ID,
+    DECIMAL,
+    FLAG,
+    ID,
+    IDS,
+    ITEM,
+    NUMBER,
+    PERSON,
+    TEXT,
+    TEXTUAL,
+    TIME,
+    WHOLE,
+    Schema,
+    choice,
+    listed,
+    moment,
+    operation,
+    paging,
+    ref,
+    thing,
+)
+
+PLAY = thing(
+    id=ID,
+    person=TEXTUAL,
+    **ITEM,
+    ids=IDS,
+    state={"enum": ["playing", "paused", "stopped"]},
+    started_at=TIME,
+    last_at=TIME,
+    watched_at=TIME,
+    unwatched_at=TIME,
+    position_ms=NUMBER,
+    duration_ms=NUMBER,
+    progress=DECIMAL,
+    estimated=FLAG,
+    manual=FLAG,
+    source=TEXTUAL,
+    server=TEXT,
+    player=TEXT,
+    library=TEXT,
+)
+NAMES: Schema = {"type": "array", "items": TEXTUAL}
+ITEM_GIVEN: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "What is not given stays; ids are replaced as a whole. An episode's own ids go where its show "
+    "or place is another and they are not given.",
+    "properties": {
+        "kind": {"enum": [*Kind]},
+        **{name: {**TEXT, "maxLength": 500} for name in ("title", "show")},
+        **dict.fromkeys(("season", "number", "year"), NUMBER),
+        **dict.fromkeys(("ids", "show_ids"), IDS),
+    },
+}
+CHANGE: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "minProperties": 1,
+    "properties": {"watched_at": {"type": "string", "format": "date-time"}, "item": ITEM_GIVEN},
+}
+
+
+def schemas() -> dict[str, Schema]:
+    return {
+        "Play": PLAY,
+        "WholePlay": {
+            "allOf": [
+                PLAY,
+                thing(
+                    show_ids={**IDS, "type": ["object", "null"]},
+                    dated={"enum": [*Dated]},
+                    removed_at=TIME,
+                    job=NUMBER,
+                    deliveries={"type": "array", "items": ref("Delivery")},
+                    edits={"type": "array", "items": ref("Edit")},
+                ),
+            ]
+        },
+        "Edit": thing(id=ID, what=TEXTUAL, before={}, after={}, by=TEXT, at=TIME),
+        "Edited": thing(undone=NAMES, told=NAMES, play=ref("WholePlay")),
+        "Kept": thing(
+            person=TEXTUAL,
+            relation={"enum": [*Relation]},
+            key=TEXTUAL,
+            **ITEM,
+            artist=TEXT,
+            album=TEXT,
+            ids={**IDS, "type": ["object", "null"]},
+            show_ids={**IDS, "type": ["object", "null"]},
+            at=TIME,
+            value={**DECIMAL, "description": "A rating, 0 to 10."},
+            state={**TEXT, "description": "Of a followed show."},
+        ),
+        "Next": thing(
+            show_key=TEXTUAL,
+            show=TEXT,
+            ids=IDS,
+            known={**FLAG, "description": "Whether a lookup has listed the show's episodes."},
+            aired=WHOLE,
+            left=WHOLE,
+            episode={"type": ["object", "null"]},
+        ),
+        "Numbers": {
+            "description": "What was watched, counted in the person's own time zone; times in ms.",
+            **thing(person=TEXTUAL, year=NUMBER, years={"type": "array", "items": NUMBER}, timezone=TEXTUAL),
+        },
+    }
+
+
+def paths() -> dict[str, dict[str, Schema]]:
+    since = moment("since", "From this time on.")
+    limit, _ = paging()
+    offset: Schema = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 1}}
+    edited = ref("Edited")
+    return {
+        "/plays": {
+            "get": operation("The history, newest first", listed(ref("Play")), [PERSON, since, *paging()])
+        },
+        "/plays/{id}": {
+            "get": operation("One play with what was told of it and its edits", ref("WholePlay"), BY_ID),
+            "patch": operation(
+                "Say when it was watched, or what; trackers are told anew", edited, BY_ID, CHANGE
+            ),
+            "delete": operation(
+                "Take it out of the history, and back at the trackers; no import brings it again",
+                edited,
+                BY_ID,
+            ),
+        },
+        "/plays/{id}/merge": {
+            "post": operation("Make it one with another play, which goes", edited, BY_ID, thing(other=ID))
+        },
+        "/library": {
+            "get": operation(
+                "What is followed, rated, loved, owned or kept for later, newest first",
+                listed(ref("Kept")),
+                [PERSON, choice("relation", [*Relation]), limit, offset],
+            )
+        },
+        "/numbers": {
+            "get": operation(
+                "What was watched in a year, or in all years",
+                ref("Numbers"),
+                [PERSON, {"name": "year", "in": "query", "schema": {"type": "integer"}}],
+            )
+        },
+        "/follows/next": {
+            "get": operation(
+                "The next unwatched episode of each followed show", listed(ref("Next")), [PERSON]
+            )
+        },
+        "/calendar.ics": {
+            "get": operation(
+                "What the token's person watched, as a calendar to subscribe to; a year of it, if no more is asked",
+                TEXTUAL,
+                [{"name": "token", "in": "query", "required": True, "schema": TEXTUAL}, since],
+                kind="text/calendar",
+                public=True,
+            )
+        },
+    }

@@ -1,0 +1,145 @@
+"""History in and out."""
+
+from __future__ import annotations
+
+from webhook import jobs
+from webhook.transfer import exports, imports
+from webhook.web.openapi._parts import (
+    BY_ID,
+    DRY_RUN,
+    FLAG,
+    ID,
+    NUMBER,
+    PERSON,
+    TEXT,
+    TEXTUAL,
+    TIME,
+    WHOLE,
+    Schema,
+    accepted,
+    choice,
+    in_path,
+    listed,
+    moment,
+    operation,
+    paging,
+    ref,
+    thing,
+)
+from webhook.web.receiving import MOST as LARGEST
+
+NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+NAMES: Schema = {"type": "array", "items": TEXTUAL}
+ENTRIES: Schema = {"type": "array", "items": {"type": "object"}}
+COUNTS = thing(
+    **dict.fromkeys(("added", "known", "completed", "library", "bad", "without_ids"), WHOLE),
+)
+BAD = thing(file=TEXTUAL, line=NUMBER, why=TEXTUAL, do=TEXTUAL)
+
+
+def schemas() -> dict[str, Schema]:
+    return {
+        "Job": thing(
+            id=ID,
+            kind={"enum": [*jobs.Kind]},
+            what=TEXTUAL,
+            person=TEXT,
+            account=NUMBER,
+            name=TEXT,
+            state={"enum": [*jobs.State]},
+            counts=NUMBERS,
+            error=TEXT,
+            created_at=TIME,
+            changed_at=TIME,
+            finished_at=TIME,
+        ),
+        "ImportReport": thing(
+            kind=TEXTUAL,
+            person=TEXTUAL,
+            dry_run=FLAG,
+            job=NUMBER,
+            counts=COUNTS,
+            first=TIME,
+            last=TIME,
+            without_ids=ENTRIES,
+            bad={"type": "array", "items": BAD},
+            cancelled=FLAG,
+        ),
+        "BackfillReport": thing(
+            tracker=TEXTUAL,
+            account=ID,
+            dry_run=FLAG,
+            counts=thing(**dict.fromkeys(("sent", "held", "told", "kept_back"), WHOLE)),
+            holds=WHOLE,
+            first=TIME,
+            last=TIME,
+            plays=ENTRIES,
+        ),
+        "CatchUp": thing(
+            server=TEXTUAL, label=TEXTUAL, read_until=TIME, ran_at=TIME, error=TEXT, repaired=WHOLE
+        ),
+    }
+
+
+def paths() -> dict[str, dict[str, Schema]]:
+    since, until = moment("since", "From this time on."), moment("until", "Before this time.")
+    job = thing(job=ref("Job"))
+    return {
+        "/jobs": {
+            "get": operation(
+                "Imports and backfills, newest first",
+                listed(ref("Job")),
+                [choice("kind", [*jobs.Kind]), PERSON, *paging()],
+            )
+        },
+        "/jobs/{id}": {"get": operation("One job", ref("Job"), BY_ID)},
+        "/jobs/{id}/cancel": {
+            "post": operation(
+                "Stop a job; what a backfill had put and not sent is taken back",
+                thing(taken_back=WHOLE, job=ref("Job")),
+                BY_ID,
+            )
+        },
+        "/imports/{kind}": {"post": upload([PERSON, DRY_RUN], job)},
+        "/exports/{kind}": {"get": download([PERSON, since, until])},
+        "/accounts/{id}/backfill": {
+            "post": accepted(
+                operation("Fill an account from the history with what it lacks", job, [*BY_ID, DRY_RUN]),
+                ref("BackfillReport"),
+            )
+        },
+        "/catch-up": {
+            "get": operation(
+                "How far each media server was read; the owner's to see", listed(ref("CatchUp"))
+            ),
+            "post": accepted(operation("Ask the media servers now what was missed", thing(asked=NAMES))),
+        },
+    }
+
+
+def upload(params: list[Schema], job: Schema) -> Schema:
+    kind = in_path("kind", {"type": "string", "enum": [*imports.modules()]})
+    name: Schema = {
+        "name": "name",
+        "in": "query",
+        "schema": {"type": "string", "maxLength": 100},
+        "description": "The file's own name, by which some kinds tell their files apart.",
+    }
+    described = accepted(
+        operation("Import a file, in the service's own time", job, [kind, *params, name]),
+        ref("ImportReport"),
+    )
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    about = f"The export file itself, of at most {LARGEST >> 20} MiB."
+    described["requestBody"] = {"required": True, "description": about, "content": content}
+    return described
+
+
+def download(params: list[Schema]) -> Schema:
+    modules = exports.modules()
+    kind = in_path("kind", {"type": "string", "enum": [*modules]})
+    described = operation("The history as a file", TEXTUAL, [kind, *params])
+    types = {module.MEDIA_TYPE.partition(";")[0] for module in modules.values()}
+    schema: Schema = {"type": "string", "format": "binary"}
+    described["responses"]["200"]["content"] = {one: {"schema": schema} for one in sorted(types)}
+    return described
