@@ -193,7 +193,7 @@ def test_a_source_without_a_template_is_said_to_have_none(home: Home) -> None:
     ended = home.run("urls", "--template", "plex")
 
     assert ended.exit_code == 1
-    assert "There is no template for plex; there is one for jellyfin, tautulli." in ended.stderr
+    assert "There is no template for plex; there is one for generic, jellyfin, tautulli." in ended.stderr
 
 
 # --- tokens
@@ -1425,6 +1425,17 @@ def test_the_doctor_names_a_server_that_fell_silent(home: Home) -> None:
     assert told.exit_code == 0
     assert "NOTE    silence: No webhook from plex server Attic since" in told.stdout
     assert "silence" not in never.stdout
+
+
+def test_the_doctor_leaves_out_a_server_that_was_retired(home: Home) -> None:
+    home.received(watched())
+    now = clock.now()
+    seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
+    home.do(lambda connection: connection.execute(update(identity).values(seen)))
+    (one,) = home.do(lambda connection: trace.silent(connection, now, 3))
+    home.do(lambda connection: trace.dismiss_silence(connection, one["source"], one["server"]))
+
+    assert "silence" not in home.run("doctor", "--offline").stdout
 
 
 def test_the_doctor_names_a_sender_that_repeats_itself(home: Home) -> None:

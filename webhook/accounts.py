@@ -283,13 +283,13 @@ def built(parts: Parts, name: str) -> Tracker:
 
 
 def not_set_up(name: str) -> str:
-    """Why a tracker is off, and which variables switch it on."""
+    """Why a tracker is off, which variables switch it on, and where that is done in a browser."""
     known = trackers.modules()
     if name not in known:
         return f"There is no tracker called {name}; there is {', '.join(known)}."
     fields = known[name].Settings.model_fields.items()
     needed = [variable(f"{name}_", field) for field, about in fields if about.is_required()]
-    return f"{known[name].LABEL} is not set up. Set {' and '.join(needed)}, and restart."
+    return f"{known[name].LABEL} is not set up. Set {' and '.join(needed)} and restart; or set it up under Connections in the browser."
 
 
 def of(connection: Connection, person_id: int, name: str) -> Row[Any]:

@@ -24,6 +24,7 @@ from webhook.identity import Identity
 from webhook.outbox import Batch, Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, Withheld, recording
+from webhook.rules import DRY_RUN
 from webhook.settings import SettingsError
 from webhook.tables import from_ms
 from webhook.trackers import Batches, Delivery, Tracker
@@ -260,11 +261,10 @@ class Dispatcher:
         try:
             outcome = await self.outcome(lane, row, tracker, kept, now)
         except Withheld as told:
-            why = "dry run: shown, not sent"
             return replace(
                 base,
                 state="skipped",
-                reason=why,
+                reason=DRY_RUN,
                 outcome="skipped",
                 answer=str(told),
                 exchanges=kept.exchanges,

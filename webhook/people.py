@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from webhook.tables import identity, note, person, token, webhook
 
 FIRST = "me"
 CLAIMED = "claimed"
+LONGEST = 200
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HERE = ("tvtime", "videoscrobbler")
 """The APIs here, where whoever signs in claims their own name."""
 
@@ -263,8 +266,10 @@ def claim_user(connection: Connection, person_id: int, source: str, now: datetim
 
 def meant(connection: Connection, wanted: str, now: datetime) -> list[int]:
     """The identities that `source:user` (any server, seen or not) or `source:user@server` means."""
-    source, user, server = spelled(wanted)
+    source, user, server = told_apart(connection, wanted)
     user_key = user.casefold()
+    if max(len(user), len(user_key)) > LONGEST:
+        raise Unknown(f"a user has at most {LONGEST} characters")
     mine = and_(identity.c.source == source, identity.c.user == user_key)
     if server is None:
         anywhere = connection.execute(select(identity.c.id).where(mine, identity.c.server == "")).first()
@@ -298,7 +303,7 @@ def ignore(connection: Connection, wanted: str, now: datetime) -> list[int]:
 
 def unignore(connection: Connection, wanted: str) -> list[int]:
     """Take that back; the identities' ids. What they play waits for a claim again."""
-    source, user, server = spelled(wanted)
+    source, user, server = told_apart(connection, wanted)
     mine = and_(identity.c.source == source, identity.c.user == user.casefold(), identity.c.ignored.is_(True))
     if server is not None:
         mine = and_(mine, or_(identity.c.server == server, identity.c.server_name == server))
@@ -328,7 +333,7 @@ def heed(connection: Connection, ids: Collection[int]) -> int:
 def release(connection: Connection, name: str, wanted: str) -> int:
     """Give up a claim; how many identities that was. What was interpreted stays as it is."""
     claimer = by_name(connection, name)
-    source, user, server = spelled(wanted)
+    source, user, server = told_apart(connection, wanted)
     mine = and_(
         identity.c.source == source, identity.c.user == user.casefold(), identity.c.person_id == claimer.id
     )
@@ -340,12 +345,35 @@ def release(connection: Connection, name: str, wanted: str) -> int:
     return gone
 
 
-def spelled(wanted: str) -> tuple[str, str, str | None]:
-    source, colon, user = wanted.partition(":")
-    user, _, server = user.partition("@")
-    if not colon or not source or not user:
+def spelled(wanted: str) -> tuple[str, str]:
+    """The source, and the user with or without a server. Raises Unknown."""
+    source, colon, whom = wanted.partition(":")
+    if not colon or not source or not whom or whom.startswith("@"):
         raise Unknown(f"{wanted} is not an identity: write source:user or source:user@server, e.g. plex:Anna")
-    return source.lower(), user, server or None
+    return source.lower(), whom
+
+
+def told_apart(connection: Connection, wanted: str) -> tuple[str, str, str | None]:
+    """Source, user and server that are meant; without a server the user is meant on every one.
+
+    What follows the last @ is a server where one of that name or id was seen. Otherwise the whole is a user
+    that was seen or reads like an e-mail address, which many a user is called by.
+    """
+    source, whom = spelled(wanted)
+    user, _, server = whom.rpartition("@")
+    if not user:
+        return source, whom.removesuffix("@"), None
+    if not server:
+        return source, user, None
+    here = and_(
+        identity.c.source == source, or_(identity.c.server == server, identity.c.server_name == server)
+    )
+    if connection.execute(select(identity.c.id).where(here).limit(1)).first():
+        return source, user, server
+    called = and_(identity.c.source == source, identity.c.user == whom.casefold())
+    if EMAIL.fullmatch(whom) or connection.execute(select(identity.c.id).where(called).limit(1)).first():
+        return source, whom, None
+    return source, user, server
 
 
 def wake(connection: Connection, identity_ids: Collection[int]) -> int:

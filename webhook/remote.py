@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import orjson
@@ -124,6 +125,7 @@ SECRETS = frozenset(
     }
 )
 HIDDEN = "…"
+FORM = "application/x-www-form-urlencoded"
 POOLS = 16
 
 
@@ -179,7 +181,7 @@ class Recording(httpx.AsyncBaseTransport):
         if kept is None:
             return await self.pools[0].handle_async_request(request)
         pool = self.pools[kept.lane % len(self.pools)]
-        exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request.content)}
+        exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request)}
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
@@ -211,10 +213,14 @@ def address(url: httpx.URL) -> str:
     return str(url.copy_with(params=shown))
 
 
-def bodied(content: bytes) -> Any:
-    """What was sent: JSON without its secrets, else a piece of the text."""
+def bodied(request: httpx.Request) -> Any:
+    """What was sent, without its secrets: JSON, or the fields of a form; of all else how much it was."""
+    content = request.content
     if not content:
         return None
+    if request.headers.get("content-type", "").partition(";")[0].strip() == FORM:
+        fields = parse_qsl(content[:MAX_ANSWER].decode("utf-8", "replace"), keep_blank_values=True)
+        return without_secrets(dict(fields))
     try:
         return without_secrets(orjson.loads(content[:MAX_ANSWER]))
     except orjson.JSONDecodeError:

@@ -18,6 +18,13 @@ FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURI
 """Taking back is told wherever the giving is."""
 
 
+LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
+"""The lists that filters and an account's rules are made of."""
+
+DRY_RUN = "dry run: shown, not sent"
+"""The reason of a delivery that an account's dry run kept back; its answer says what would be sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a person lets through. Empty lists let everything through."""
@@ -32,8 +39,7 @@ class Filters:
     @classmethod
     def from_json(cls, given: Mapping[str, Any] | None) -> Filters:
         given = given or {}
-        lists = ("libraries", "not_libraries", "players", "not_players", "kinds")
-        chosen = {name: tuple(map(str, given.get(name) or ())) for name in lists}
+        chosen = {name: tuple(map(str, given.get(name) or ())) for name in LISTS}
         return cls(**chosen, home_videos=bool(given.get("home_videos")))
 
 

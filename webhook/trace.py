@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from webhook import clock, redaction
 from webhook.clock import stamp
@@ -22,8 +33,20 @@ from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
 from webhook.people import HERE
-from webhook.rules import AccountRules
-from webhook.tables import account, attempt, delivery, from_ms, identity, person, play, to_ms, told, webhook
+from webhook.rules import DRY_RUN, LISTS, AccountRules
+from webhook.tables import (
+    account,
+    attempt,
+    delivery,
+    from_ms,
+    identity,
+    note,
+    person,
+    play,
+    to_ms,
+    told,
+    webhook,
+)
 
 LIMIT = 50
 MOST = 500
@@ -40,8 +63,6 @@ FEW = 3  # events, at least, before a clock is called wrong
 DATED = ("jellyfin", "emby")
 PLAYING = frozenset({"start", "pause", "resume", "stop", "progress"})
 TITLES = ("title", "show", "artist", "album")
-DRY_RUN = "dry run: shown, not sent"
-"""The reason of a delivery that an account's dry run kept back; its answer says what would be sent."""
 
 Page = dict[str, Any]
 """A page of a list: `items`, newest first, and `next`, the cursor of what is older, or None."""
@@ -492,7 +513,7 @@ def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
 def rules_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """An account's rules as they are kept and shown, each of them named."""
     rules = AccountRules.from_json(given)
-    lists = {name: value for name, value in asdict(rules.filters).items() if name != "home_videos"}
+    lists = {name: getattr(rules.filters, name) for name in LISTS}
     return {"watched_mark": rules.mark, "dry_run": rules.dry_run, **lists}
 
 
@@ -534,8 +555,41 @@ def silent(connection: Connection, now: datetime, days: int) -> list[dict[str, A
         .order_by(last, identity.c.source, identity.c.server)
     )
     rows: Sequence[Any] = connection.execute(wanted).all()
-    heard = heard_otherwise(connection, now - timedelta(days=days)) if rows else set()
-    return [one_silent(row, now) for row in rows if (row.source, row.server) not in heard]
+    if not rows:
+        return []
+    heard, retired = heard_otherwise(connection, now - timedelta(days=days)), dismissed(connection)
+    return [
+        one_silent(row, now)
+        for row in rows
+        if (row.source, row.server) not in heard
+        and retired.get(silence(row.source, row.server)) != stamp(row.last)
+    ]
+
+
+SILENCE = "silence."
+
+
+def silence(source: str, server: str) -> str:
+    """The name of the note that a server's silence is no news; short, whatever the server is called."""
+    return SILENCE + hashlib.sha256(f"{source}:{server}".encode()).hexdigest()[:32]
+
+
+def dismissed(connection: Connection) -> dict[str, str]:
+    """Up to when the servers had been heard of which the silence was dismissed, by the name of the note."""
+    wanted = select(note.c.name, note.c.value).where(note.c.name.startswith(SILENCE, autoescape=True))
+    return {row.name: row.value for row in connection.execute(wanted)}
+
+
+def dismiss_silence(connection: Connection, source: str, server: str) -> bool:
+    """Take a server off the list of those that fell silent until it is heard again; whether it is known."""
+    here = (identity.c.source == source, identity.c.server == server)
+    last = connection.execute(select(func.max(identity.c.last_seen)).where(*here)).scalar()
+    if last is None:
+        return False
+    name = silence(source, server)
+    connection.execute(delete(note).where(note.c.name == name))
+    connection.execute(insert(note), {"name": name, "value": stamp(last)})
+    return True
 
 
 def heard_otherwise(connection: Connection, since: datetime) -> set[tuple[str, str]]:

@@ -3,65 +3,91 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect, sync_playwright
+from sqlalchemy import Connection
 
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, started
+from webhook import passwords, people
+from webhook.app import Service
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PASSWORD = "a long enough password"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PATIENCE = 15_000  # milliseconds
+SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("There is no Chromium here. On Debian or Ubuntu: sudo apt install chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
         made.close()
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=DESKTOP)
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
+@contextmanager
+def opened(browser: Browser, *, scripts: bool = True) -> Iterator[Page]:
+    """A page of a browser of its own, which nobody has signed in with."""
+    context = browser.new_context(viewport=DESKTOP, java_script_enabled=scripts)
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()
+def page(browser: Browser) -> Iterator[Page]:
+    with opened(browser) as made:
+        yield made
+
+
+@pytest.fixture
+def context(page: Page) -> BrowserContext:
+    return page.context
 
 
 @pytest.fixture
 def trakt() -> Iterator[Server]:
-    with Server(Trakt()) as server:
+    with Server(Trakt(interval=1)) as server:
         yield server
+
+
+def at(trakt: Server) -> dict[str, str]:
+    """The settings for the fake Trakt."""
+    return {
+        "TRAKT_CLIENT_ID": "fake-client-id",
+        "TRAKT_CLIENT_SECRET": "fake-client-secret",
+        "TRAKT_API_URL": trakt.url,
+        "TRAKT_AUTH_URL": trakt.url,
+        "TRAKT_WRITES_PER_SECOND": "0",
+    }
 
 
 @pytest.fixture
 def house(tmp_path: Path, trakt: Server) -> Iterator[Process]:
     """A running service whose owner `me` has a password, set up for the fake Trakt."""
-    process = Process(
-        tmp_path,
-        ADMIN_PASSWORD=PASSWORD,
-        TRAKT_CLIENT_ID="fake-client-id",
-        TRAKT_CLIENT_SECRET="fake-client-secret",
-        TRAKT_API_URL=trakt.url,
-        TRAKT_AUTH_URL=trakt.url,
-        TRAKT_WRITES_PER_SECOND="0",
-    ).prepare()
-    with started(process):
+    with started(Process(tmp_path, ADMIN_PASSWORD=PASSWORD, **at(trakt)).prepare()) as process:
         yield process
+
+
+def member(name: str) -> Callable[[Connection, Service], None]:
+    """Adds somebody who is not the owner, and can sign in."""
+
+    def added(connection: Connection, service: Service) -> None:
+        person_id = people.add(connection, name, service.started_at)
+        passwords.keep(connection, person_id, passwords.hashed(PASSWORD))
+
+    return added
 
 
 def sign_in(page: Page, house: Process, name: str = "me", password: str = PASSWORD) -> None:
@@ -70,3 +96,26 @@ def sign_in(page: Page, house: Process, name: str = "me", password: str = PASSWO
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def comes(page: Page, what: Locator, *, scripts: bool) -> None:
+    """It shows up: by itself where scripts run, else once the page is loaded again."""
+    for _ in range(0 if scripts else PATIENCE // 250):
+        if what.is_visible():
+            break
+        page.wait_for_timeout(250)
+        page.goto(page.url)
+    expect(what).to_be_visible()
+
+
+def listening(page: Page, address: str) -> None:
+    """Go to a page and wait until it is told what is new; a mark on it shows whether it stays."""
+    with page.expect_response(lambda answer: answer.url.endswith("/live")):
+        page.goto(address)
+    page.wait_for_timeout(300)  # the stream takes a first look at what there is
+    page.evaluate("window.stayed = true")
+
+
+def stayed(page: Page) -> bool:
+    """Whether the page was not loaded anew since `listening`."""
+    return page.evaluate("window.stayed === true") is True

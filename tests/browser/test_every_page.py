@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 from sqlalchemy import Connection
 
-from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, sign_in
+from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, at, opened, sign_in
 from tests.evening import film, plex
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
-from webhook import library
+from webhook import library, lookups, passwords, people, servers, sources, trackers
 from webhook.event import Episode, Ids, Movie, Show
 from webhook.play import Play, State
 from webhook.transfer import bringing
@@ -26,12 +27,29 @@ from webhook.transfer.entries import Viewing
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 LARGEST = 150 * 1024
 GRAVE = ("serious", "critical")
-PAGES = (
-    "/", "/activity", "/trace/1", "/deliveries", "/needs-you", "/history", "/history/numbers",
-    "/history/shows", "/history/shows/tvdb:77", "/history/plays/1", "/history/import", "/history/export",
-    "/history/backfill", "/connections", "/connections/trakt", "/connections/tmdb", "/setup", "/people",
-    "/people/me", "/settings", "/api/docs",
+SEEN = "{ runOnly: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] }"
+"""The rules that look and layout have to do with: colours and sizes differ by scheme and screen, the rest does not."""
+
+UNFOLD = "for (const one of document.querySelectorAll('details:not(.operation, .shape)')) one.open = true"
+SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), "notifications"})
+EVERY = (
+    "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
+    "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
+    "/history", "/history?text=Film", "/history/numbers", "/history/numbers?year=all", "/history/shows",
+    "/history/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
+    "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
+    "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
+    "/settings", "/wizard/source", *(f"/wizard/source/{name}" for name in sources.modules()), "/wizard/tracker",
+    "/wizard/done", "/api/docs",
 )  # fmt: skip
+MEMBERS = (
+    "/", "/activity", "/deliveries", "/needs-you", "/history", "/history/numbers", "/history/shows", "/history/import",
+    "/history/export", "/history/backfill", "/connections", "/connections/trakt", "/connections/tvtime", "/setup",
+    "/people/bob", "/wizard/tracker", "/wizard/done",
+)  # fmt: skip
+LINK = "a-one-time-link-for-bob"
+STRANGERS = {"/sign-in?next=/history": 200, f"/welcome/{LINK}": 200, "/welcome/gone": 404, "/nothing": 404}
+REFUSED = {"/nothing": 404, "/trace/999": 404, "/people/nobody": 404, "/people/me/remove": 409}
 
 
 def filled(connection: Connection, service: Any) -> None:
@@ -52,73 +70,102 @@ def filled(connection: Connection, service: Any) -> None:
         viewings.append(Viewing(play=watched))
     bringing.bring(connection, 1, viewings, now)
     library.follow_show(connection, 1, Show(title="Tidewater", ids=Ids(tvdb=77)), now)
+    bob = people.add(connection, "bob", now)
+    passwords.keep(connection, bob, passwords.hashed(PASSWORD))
+    people.claim(connection, "me", "plex:anna", now)
+    passwords.invite(connection, LINK, now, person_id=bob)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A house where everything has something to show."""
-    with Server(Trakt()) as trakt:
-        folder: Path = tmp_path_factory.mktemp("full")
-        process = Process(
-            folder,
-            ADMIN_PASSWORD=PASSWORD,
-            TRAKT_CLIENT_ID="fake-client-id",
-            TRAKT_CLIENT_SECRET="fake-client-secret",
-            TRAKT_API_URL=trakt.url,
-            TRAKT_AUTH_URL=trakt.url,
-        ).prepare(filled)
+    folder: Path = tmp_path_factory.mktemp("full")
+    with Server(Trakt(strict=True)) as trakt:
+        process = Process(folder, ADMIN_PASSWORD=PASSWORD, **at(trakt)).prepare(filled)
         process.connect("trakt", trakt.fake.sign_in("me"))
+        trakt.fake.catalogue.load({"movies": [{"title": "Slow Light", "year": 2001, "ids": {"tmdb": 4}}]})
+        trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not like that"})
         with started(process):
-            process.post("plex", film("media.scrobble"))
+            process.post("plex", film("media.scrobble", title="Slow Light", Guid=[{"id": "tmdb://4"}]))
+            eventually(lambda: bool(some(process, state="dead")), "a delivery is given up")
             process.post("plex", plex("media.play", user="stranger"))
-            process.post("plex", film("media.play", ratingKey="2", title="Nobody knows it", Guid=[]))
-            eventually(lambda: process.api("/webhooks")["items"][0]["state"] != "received", "all is read")
+            process.post(
+                "plex",
+                film("media.scrobble", ratingKey="2", title="Nobody knows it", guid="local://2", Guid=[]),
+            )
+            process.post("plex", film("media.play", ratingKey="3", title="On now", viewOffset=3_000_000))
+            eventually(lambda: bool(some(process, state="unmatched")), "a delivery has no match")
             yield process
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def signed_in(request: pytest.FixtureRequest, browser: Browser, full: Process) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport=DESKTOP, color_scheme=request.param)
-    sign_in(context.new_page(), full)
-    yield context
-    context.close()
+def some(process: Process, **wanted: str) -> list[Any]:
+    return list(process.api("/deliveries", **wanted)["items"])
 
 
-@pytest.fixture
-def looking(signed_in: BrowserContext) -> Iterator[Page]:
-    page = signed_in.new_page()
-    yield page
-    page.close()
+@pytest.fixture(scope="module")
+def owner(browser: Browser, full: Process) -> Iterator[Page]:
+    with opened(browser) as page:
+        sign_in(page, full)
+        yield page
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_usable_small_and_on_its_own(looking: Page, full: Process, path: str) -> None:
+@pytest.fixture(scope="module")
+def member(browser: Browser, full: Process) -> Iterator[Page]:
+    with opened(browser) as page:
+        sign_in(page, full, "bob")
+        yield page
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_a_page_is_usable_small_and_on_its_own(owner: Page, full: Process, path: str) -> None:
+    if "UNMATCHED" in path:
+        path = path.replace("UNMATCHED", str(some(full, state="unmatched")[0]["id"]))
+    look(owner, full, path)
+
+
+@pytest.mark.parametrize("path", MEMBERS)
+def test_so_is_a_page_of_a_member(member: Page, full: Process, path: str) -> None:
+    look(member, full, path)
+
+
+@pytest.mark.parametrize("path", STRANGERS)
+def test_so_is_a_page_for_who_is_not_in(page: Page, full: Process, path: str) -> None:
+    look(page, full, path, STRANGERS[path])
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_so_is_a_page_that_says_no(owner: Page, full: Process, path: str) -> None:
+    look(owner, full, path, REFUSED[path])
+
+
+def look(beside: Page, house: Process, path: str, status: int = 200) -> None:
+    """Load it once, and look at it in both schemes, on a desktop and a phone."""
     elsewhere: list[str] = []
     wrong: list[str] = []
-    looking.on(
-        "request", lambda asked: None if asked.url.startswith(full.url) else elsewhere.append(asked.url)
-    )
-    looking.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    looking.on("pageerror", lambda error: wrong.append(str(error)))
+    with closing(beside.context.new_page()) as page:
+        page.on("request", lambda ask: None if ask.url.startswith(house.url) else elsewhere.append(ask.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.set_viewport_size(DESKTOP)
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        answer = page.goto(house.url + path)
+        assert answer is not None
+        assert answer.status == status
+        assert len(answer.body()) <= LARGEST
 
-    looking.set_viewport_size(DESKTOP)
-    answer = looking.goto(full.url + path)
-    assert answer is not None
-    assert answer.status == 200
-    assert len(answer.body()) <= LARGEST
+        page.evaluate(UNFOLD)
+        page.evaluate(AXE)
+        found = violations(page, "{}")
+        page.set_viewport_size(PHONE)
+        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        found += violations(page, SEEN)
+        assert not {f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]}
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert not elsewhere
+        assert not [said for said in wrong if f"status of {status}" not in said]
 
-    looking.evaluate(AXE)
-    violations = looking.evaluate("axe.run()")["violations"]
-    looking.set_viewport_size(PHONE)
-    on_a_phone = looking.evaluate("axe.run()")["violations"]
-    width = looking.evaluate("document.documentElement.scrollWidth")
-    grave = {
-        f"{one['id']}: {node['html'][:200]}"
-        for one in [*violations, *on_a_phone]
-        if one["impact"] in GRAVE
-        for node in one["nodes"]
-    }
-    assert not grave
-    assert width <= PHONE["width"]
-    assert not elsewhere
-    assert not wrong
+
+def violations(page: Page, options: str) -> list[Any]:
+    """What keeps people out of the page, as axe finds it."""
+    found = page.evaluate(f"axe.run({options})")["violations"]
+    return [one for one in found if one["impact"] in GRAVE]

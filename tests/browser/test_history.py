@@ -5,10 +5,11 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import sign_in
-from tests.running import Process
+from tests.browser.conftest import SCRIPTS, comes, opened, sign_in
+from tests.fakes._server import Server
+from tests.running import Process, eventually
 
 HEADER = (
     "created_at,user_id,key,updated_at,s_id,ep_id,s_no,ep_no,series_name,runtime,bulk_type,gsi,"
@@ -29,23 +30,50 @@ def export(folder: Path) -> Path:
     return path
 
 
-def test_a_tv_time_export_is_looked_into_and_imported(page: Page, house: Process, tmp_path: Path) -> None:
-    sign_in(page, house)
-    page.goto(house.url + "/history/import")
-    page.get_by_label("What it is").select_option("tvtime")
-    page.get_by_label("The file").set_input_files(export(tmp_path))
-    page.get_by_role("button", name="Look into it").click()
+@SCRIPTS
+def test_a_tv_time_export_is_looked_into_and_imported(
+    browser: Browser, house: Process, tmp_path: Path, scripts: bool
+) -> None:
+    with opened(browser, scripts=scripts) as page:
+        sign_in(page, house)
+        page.goto(house.url + "/history/import")
+        page.get_by_label("What it is").select_option("tvtime")
+        page.get_by_label("The file").set_input_files(export(tmp_path))
+        page.get_by_role("button", name="Look into it").click()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("gdpr-data.zip")
-    expect(page.get_by_text("Watched from 2 Nov 2024 to 3 Nov 2024")).to_be_visible()
-    page.get_by_role("button", name="Import it").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("gdpr-data.zip")
+        expect(page.get_by_text("Watched from 2 Nov 2024 to 3 Nov 2024")).to_be_visible()
+        page.get_by_role("button", name="Import it").click()
 
-    jobs = page.get_by_role("region", name="Imports")
-    expect(jobs.get_by_text("done", exact=True)).to_be_visible()  # drawn again by itself
-    expect(jobs.get_by_text("2 new plays")).to_be_visible()
-    page.get_by_role("link", name="Shows").click()
-    page.get_by_role("link", name="Treason").click()
-    expect(page.get_by_text("2 of 2 watched")).to_be_visible()
+        jobs = page.get_by_role("region", name="Imports")
+        comes(page, jobs.get_by_text("done", exact=True), scripts=scripts)
+        expect(jobs.get_by_text("2 new plays")).to_be_visible()
+        page.get_by_role("link", name="Shows").click()
+        page.get_by_role("link", name="Treason").click()
+        expect(page.get_by_text("2 of 2 watched")).to_be_visible()
+
+
+@SCRIPTS
+def test_a_tracker_is_filled_with_what_it_lacks(
+    browser: Browser, house: Process, trakt: Server, tmp_path: Path, scripts: bool
+) -> None:
+    house.run("import", "tvtime", str(export(tmp_path)))
+    house.connect("trakt", trakt.fake.sign_in("me"))
+    with opened(browser, scripts=scripts) as page:
+        sign_in(page, house)
+        page.goto(house.url + "/history/backfill")
+        page.get_by_role("button", name="See what it lacks at Trakt").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("What Trakt lacks")
+        expect(page.get_by_text("Nothing is sent yet.")).to_be_visible()
+        expect(page.get_by_text("Treason S1 E5")).to_be_visible()
+        assert not trakt.fake.made("POST /sync/history")
+
+        trakt.fake.faults.add("POST /sync/history", delay=1.5)
+        page.get_by_role("button", name="Tell Trakt").click()
+        jobs = page.get_by_role("region", name="Backfills")
+        expect(jobs.get_by_text("under way")).to_be_visible()
+        comes(page, jobs.get_by_text("done", exact=True), scripts=scripts)
+    eventually(lambda: len(trakt.fake.state()["users"]["me"]["history"]) == 2, "Trakt has both")
 
 
 def test_a_play_is_given_another_time_and_removed(page: Page, house: Process, tmp_path: Path) -> None:

@@ -1,39 +1,73 @@
-"""A posted webhook shows up by itself, and everything works without scripts."""
+"""A posted webhook shows up by itself, plays on, and says when its trackers were told: below a sub-path as well."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import sign_in
-from tests.evening import film
-from tests.running import Process
+from tests.browser.conftest import PASSWORD, at, comes, listening, opened, sign_in, stayed
+from tests.evening import film, plex
+from tests.fakes._server import Server
+from tests.running import Process, eventually, started
 
 
-def test_a_posted_webhook_appears_within_a_second_without_reloading(page: Page, house: Process) -> None:
-    sign_in(page, house)
-    page.goto(house.url + "/")
-    page.evaluate("window.stayed = true")
-    page.wait_for_timeout(1500)  # until the page listens
+@pytest.fixture(params=["", "/watchmark"], ids=["root", "sub-path"])
+def connected(request: pytest.FixtureRequest, tmp_path: Path, trakt: Server) -> Iterator[Process]:
+    """A service whose owner is signed in to the fake Trakt."""
+    process = Process(tmp_path, ADMIN_PASSWORD=PASSWORD, ROOT_PATH=request.param, **at(trakt)).prepare()
+    process.connect("trakt", trakt.fake.sign_in("me"))
+    with started(process):
+        yield process
+
+
+def test_a_play_shows_up_moves_on_and_is_told_without_reloading(
+    page: Page, connected: Process, trakt: Server
+) -> None:
+    sign_in(page, connected)
+    listening(page, f"{connected.url}/")
+    playing = page.get_by_role("region", name="Playing")
+    last = page.get_by_role("region", name="Last plays")
 
     began = time.monotonic()
-    house.post("plex", film("media.play"))
-    playing = page.get_by_role("region", name="Playing")
-    expect(playing.get_by_text("Playing", exact=False).first).to_be_visible()
-    expect(page.get_by_text("me", exact=False).first).to_be_visible()
-    expect(playing.locator(".title")).to_have_count(1, timeout=3000)
-
+    connected.post("plex", film("media.play", viewOffset=3_000_000))
+    expect(playing.locator(".title")).to_have_text("The Lighthouse Keeper (2019)")
     assert time.monotonic() - began < 1.5
-    assert page.evaluate("window.stayed") is True
+
+    at_first = playing.get_by_text("of 1:40:00").inner_text()
+    expect(playing.get_by_text("of 1:40:00")).not_to_have_text(at_first)  # moves between two webhooks
+    bar = playing.get_by_role("progressbar", name="How far The Lighthouse Keeper (2019) is")
+    eventually(lambda: bar.evaluate("bar => bar.value") > 50.01, "the bar moves as well")
+
+    trakt.fake.faults.add("POST /scrobble/stop", delay=1.5)
+    connected.post("plex", film("media.stop", viewOffset=5_900_000))
+    expect(last.get_by_text("Trakt waits for its turn")).to_be_visible()
+    expect(last.get_by_text("Trakt told")).to_be_visible()
+    assert stayed(page)
+
+
+def test_a_playing_film_of_a_service_below_a_sub_path_leads_to_its_trace(
+    page: Page, connected: Process
+) -> None:
+    connected.post("plex", film("media.play"))
+    sign_in(page, connected)
+    page.get_by_role("link", name="The Lighthouse Keeper (2019)").click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Webhook 1")
+    assert page.url == f"{connected.url}/trace/1"
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_text("It is interpreted again.")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 def test_the_page_says_the_same_without_scripts(browser: Browser, house: Process) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    sign_in(page, house)
-    house.post("plex", film("media.play"))
-    page.goto(house.url + "/")
+    with opened(browser, scripts=False) as page:
+        sign_in(page, house)
+        house.post("plex", plex("media.play"))
+        page.goto(house.url + "/")
 
-    expect(page.get_by_role("region", name="Playing").locator(".title")).to_have_count(1)
-    context.close()
+        comes(page, page.get_by_role("region", name="Playing").locator(".title"), scripts=False)

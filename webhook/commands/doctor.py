@@ -218,7 +218,8 @@ def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]
     now = clock.now()
     modules = sources.modules()
     for one in database.ask(lambda connection: trace.silent(connection, now, settings.silence_days)):
-        do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls"
+        do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls. "
+        do += "If it was retired, dismiss it on the page Needs you."
         yield noted("silence", one["says"], do)
     for one in database.ask(trace.repeating):
         times = counted(one["repeats"], "time")

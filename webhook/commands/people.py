@@ -74,7 +74,7 @@ def people_claim(name: Name, identity: Spelled, as_json: Json = False) -> None:
 
 
 def known_source(identity: str) -> None:
-    source, *_ = people.spelled(identity)
+    source, _ = people.spelled(identity)
     if source not in sources.modules():
         raise people.Unknown(f"there is no source called {source}; there is {', '.join(sources.modules())}")
 

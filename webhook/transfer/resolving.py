@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
+from sqlalchemy import Connection, Row, delete, or_, select, union, update
 
 from webhook import clock, history, matches
 from webhook.clock import stamp
@@ -120,19 +120,18 @@ def taught(item: Item, found: Item) -> Item:
 
 
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
-    """Every play that a question is about: of a show all its episodes."""
+    """Every play that a question is about: of a show all its episodes, with numbers or without."""
     kind, _, rest = key.partition(":title:")
     # The keys are sorted by person.
-    mine: list[ColumnElement[bool]] = [play_key.c.person_id.in_(select(person.c.id))]
+    theirs = play_key.c.person_id.in_(select(person.c.id))
+    found = [select(play_key.c.play_id).where(theirs, play_key.c.key == key)]
     if kind == "show":
         prefix = f"episode:title:{rest.removesuffix(':mapped')}:"
-        mine.append(play_key.c.key.startswith(prefix, autoescape=True))
+        of_show = play_key.c.key.startswith(prefix, autoescape=True)
         # What follows begins with a figure, which every order has before a letter: so the index finds it.
-        mine += [play_key.c.key >= prefix, play_key.c.key <= f"{prefix}z"]
-    else:
-        mine.append(play_key.c.key == key)
-    found = select(play_key.c.play_id).where(*mine)
-    return list(connection.execute(select(play).where(play.c.id.in_(found)).order_by(play.c.id)))
+        between = (play_key.c.key >= prefix, play_key.c.key <= f"{prefix}z")
+        found.append(select(play_key.c.play_id).where(theirs, of_show, *between))
+    return list(connection.execute(select(play).where(play.c.id.in_(union(*found))).order_by(play.c.id)))
 
 
 def choose(

@@ -1,0 +1,46 @@
+"""What a call leaves in the trace: the address and the body, without what is secret."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from webhook import remote
+from webhook.remote import HIDDEN, Recorder, Withheld, recording
+
+
+def kept_of(**body: Any) -> Any:
+    """What the trace keeps of a write that a dry run withholds."""
+
+    async def withheld() -> Any:
+        kept = Recorder(withhold=True)
+        with recording(kept), pytest.raises(Withheld):
+            async with remote.client() as http:
+                await http.post("http://127.0.0.1:1/2.0/", **body)
+        (exchange,) = kept.exchanges
+        return exchange["sent"]
+
+    return asyncio.run(withheld())
+
+
+def test_a_form_is_kept_by_its_fields_with_what_is_secret_hidden() -> None:
+    form = {"method": "track.scrobble", "track[0]": "Blå & hvit", "album[0]": "", "sk": "s1", "api_sig": "s2"}
+
+    assert kept_of(data=form) == {
+        "method": "track.scrobble",
+        "track[0]": "Blå & hvit",
+        "album[0]": "",
+        "sk": HIDDEN,
+        "api_sig": HIDDEN,
+    }
+
+
+def test_json_is_kept_with_what_is_secret_hidden_however_deep_it_lies() -> None:
+    assert kept_of(json={"shows": [{"tvdb": 7, "token": "s1"}]}) == {"shows": [{"tvdb": 7, "token": HIDDEN}]}
+
+
+def test_of_anything_else_only_the_length_is_kept() -> None:
+    assert kept_of(content=b"\x89PNG secret") == "11 bytes"
+    assert kept_of() is None
