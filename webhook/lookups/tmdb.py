@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Episode, Ids, Kind
+from webhook.event import Episode, Ids, Item, Kind
 from webhook.lookups import (
     Candidate,
     Listed,
@@ -40,7 +40,10 @@ SETUP: tuple[str, ...] = (
     "Copy the API read access token (long, begins with eyJ) or the API key into the field below, and save. It is tried before it is kept.",
 )
 COST = 2
-PICTURES = "https://image.tmdb.org/t/p/w342"
+WIDTH = "w342"
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
+"""How a JPEG, a PNG and a WebP begin; nothing else is a poster."""
+
 SOURCES = {"imdb": "imdb_id", "tvdb": "tvdb_id"}
 LANGUAGES = {"CJK": "zh-CN", "HIRAGANA": "ja-JP", "KATAKANA": "ja-JP", "HANGUL": "ko-KR", "CYRILLIC": "ru-RU"}
 """The language to search in for a title that is not in Latin letters."""
@@ -53,10 +56,11 @@ class Settings(BaseModel):
         description="API read access token (v4, long, begins with eyJ) or API key (v3) of your TMDB account"
     )
     api_url: str = Field(default="https://api.themoviedb.org/3", description="Where TMDB's API is")
+    image_url: str = Field(default="https://image.tmdb.org/t/p", description="Where TMDB's pictures are")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tmdb:
-    return Tmdb(http, settings.api_url, settings.token.get_secret_value())
+    return Tmdb(http, settings.api_url, settings.token.get_secret_value(), settings.image_url)
 
 
 class Tmdb(Lookup):
@@ -66,8 +70,15 @@ class Tmdb(Lookup):
     show_ids = ("tmdb", "imdb", "tvdb")
     episode_ids = ("imdb", "tvdb")  # there is no call that finds an episode by TMDB's own id
 
-    def __init__(self, http: httpx.AsyncClient, api_url: str, token: str) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        api_url: str,
+        token: str,
+        image_url: str = "https://image.tmdb.org/t/p",
+    ) -> None:
         super().__init__(http)
+        self.pictures = f"{image_url.rstrip('/')}/{WIDTH}"
         self.url = api_url.rstrip("/")
         self.bearer = token.count(".") == 2  # a v4 token is a JWT, a v3 key 32 hexadecimal digits
         self.headers = {"Authorization": f"Bearer {token}"} if self.bearer else {}
@@ -83,6 +94,24 @@ class Tmdb(Lookup):
             return self.listed(Kind.SHOW, [await self.detailed(f"/tv/{value}")])
         found = await self.named(Kind.SHOW, "tv_results", namespace, value)
         return [one for show in found if show.ids.tmdb for one in await self.shows("tmdb", show.ids.tmdb)]
+
+    async def poster(self, item: Item) -> bytes | None:
+        """The picture of a film, or of an episode's show; None where there is none. Raises Retry and Dead."""
+        ids, ask, known = (
+            (item.show_ids, self.shows, self.show_ids)
+            if isinstance(item, Episode)
+            else (item.ids, self.films, self.film_ids)
+        )
+        for namespace in known:
+            value = ids.known().get(namespace)
+            for one in await ask(namespace, value) if value is not None else ():
+                if one.picture is not None:
+                    return await self.drawn(one.picture)
+        return None
+
+    async def drawn(self, address: str) -> bytes | None:
+        answer = accept(LABEL, await call(self.http, LABEL, "GET", address))
+        return answer.content if answer.content.startswith(BEGINNINGS) else None
 
     async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
         found = table(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
@@ -181,7 +210,7 @@ class Tmdb(Lookup):
             titles=texts(row.get(name), row.get(f"original_{name}")),
             year=year_of(row.get(date)),
             ids=identified(row),
-            picture=f"{PICTURES}{path}" if (path := text(row.get("poster_path"))) else None,
+            picture=f"{self.pictures}{path}" if (path := text(row.get("poster_path"))) else None,
             via=self.name,
         )
 

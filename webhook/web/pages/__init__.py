@@ -16,6 +16,7 @@ from webhook.web.pages.history import History
 from webhook.web.pages.needs_you import NeedsYou
 from webhook.web.pages.now import Now
 from webhook.web.pages.people import People
+from webhook.web.pages.posters import Posters
 from webhook.web.pages.settings import Settings
 from webhook.web.pages.setup import Setup
 from webhook.web.pages.shows import Shows
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     Now,
+    Posters,
     Activity,
     NeedsYou,
     History,

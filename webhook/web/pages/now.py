@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import trace
 from webhook.web import views
 from webhook.web.pages._page import Page
+from webhook.web.pages.posters import drawing
 from webhook.web.views import Visitor
 
 LAST = 12
@@ -24,7 +25,8 @@ class Now(Page):
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
         known = await self.database.read(lambda connection: shown(connection, visitor))
-        return self.drawn(request, "now.html", known, visitor)
+        posters = drawing(self.service) is not None
+        return self.drawn(request, "now.html", {**known, "posters": posters}, visitor)
 
 
 def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
