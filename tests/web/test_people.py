@@ -321,6 +321,20 @@ def test_a_wrong_token_is_refused(home: Household, wrong: dict[str, Any]) -> Non
     assert home.api().post("/api/v1/tokens", json=wrong).status_code == 422
 
 
+def test_an_app_password_is_one_persons_and_lets_in_at_the_tv_time_api(home: Household) -> None:
+    api = home.api()
+    assert api.post("/api/v1/tokens", json={"kind": "app"}).status_code == 422
+
+    made = api.post("/api/v1/tokens", json={"kind": "app", "name": "phone", "person": "me"}).json()
+
+    answer = home.client().post("/tvtime/login", data={"username": "me", "password": made["secret"]})
+    assert answer.status_code == 200
+    assert made["urls"] is None
+    assert ("app", "phone") in [
+        (one["kind"], one["name"]) for one in api.get("/api/v1/tokens").json()["items"]
+    ]
+
+
 def test_a_members_script_makes_only_their_own_tokens(home: Household) -> None:
     bob = home.person("bob")
     api = home.api(bob)

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
 """The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
 
-KINDS = ("webhook", "api")
+KINDS = ("webhook", "api", "app")
+"""What tokens are made here: for media servers, for scripts, and app passwords for the TV Time API."""
+
+ALL_KINDS = (*KINDS, "videoscrobbler")
+"""The last is a session that somebody let an app begin."""
+
 LONGEST = 100
 PIECE = 1 << 16
 PART = 1000
@@ -201,6 +206,8 @@ async def make_token(
     """
     kind, name, whose = token_given(given)
     whose = visitor.only if whose is None else whose
+    if kind == "app" and whose is None:
+        raise Problem(422, "person: an app password is one person's; say whose.")
     secret = people.new_secret()
     sealed = service.seal.seal(secret) if kind == "webhook" else ""
 

@@ -21,7 +21,7 @@ from webhook.web.openapi._parts import (
 
 TOKEN: Mapping[str, Schema] = {
     "id": ID,
-    "kind": {"enum": [*administration.KINDS]},
+    "kind": {"enum": [*administration.ALL_KINDS]},
     "name": TEXT,
     "person": {**TEXT, "description": "Whose what comes with it is; null is everybody's."},
 }
@@ -58,7 +58,10 @@ def paths() -> dict[str, dict[str, Schema]]:
         **given,
         "required": ["kind"],
         "properties": {
-            "kind": {"enum": [*administration.KINDS], "description": "For media servers, or for scripts."},
+            "kind": {
+                "enum": [*administration.KINDS],
+                "description": "For media servers, for scripts, or for apps made for TV Time.",
+            },
             "name": {
                 **TEXT,
                 "maxLength": administration.LONGEST,
