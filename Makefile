@@ -6,6 +6,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export PYTHONUNBUFFERED := 1
 
+# One more than there are cores: much of a test's time is waiting for a process, a page or a clock.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+
 .PHONY: setup run demo test soak check bench lock clean
 
 setup: .venv/.runtime .venv/.dev  ## everything the other targets need, then stop
@@ -17,7 +20,7 @@ demo: .venv/.runtime
 	@exec $(BIN)/watchmark demo
 
 test: setup
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n $(WORKERS)
 
 soak: setup
 	$(BIN)/pytest -q -n auto -m soak

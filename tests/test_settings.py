@@ -43,7 +43,7 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
     switched_on.write_text("\n".join(line.removeprefix("#") for line in lines if line[:2] != "# "))
 
     required = {
-        settings.variable(prefix, name): "x"
+        settings.variable(prefix, name): "http://x" if name == "url" else "x"
         for _, prefix, cls in app.setting_groups()
         for name, field in cls.model_fields.items()
         if field.is_required()
