@@ -50,7 +50,9 @@ def test_an_operation_is_told_whole(page: str) -> None:
 def test_a_body_is_told_with_what_it_needs(page: str) -> None:
     one = unescape(page.partition('id="post-tokens"')[2].partition("</details>")[0])
 
-    assert re.search(r"<code>kind</code></th><td>one of webhook, api, app</td><td>Needed\. For media servers", one)
+    assert re.search(
+        r"<code>kind</code></th><td>one of webhook, api, app</td><td>Needed\. For media servers", one
+    )
     assert re.search(r"<code>name</code></th><td>text or null</td><td>To tell", one)
 
 
