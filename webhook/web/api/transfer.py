@@ -151,8 +151,11 @@ class Transfer(Answers):
             report = await self.would_send(tracker, wanted)
             return {"tracker": tracker.name, "account": wanted, "dry_run": True, **report}
         self.working("backfill TRACKER")
-        begin = lambda connection: backfilling.begin(connection, tracker, wanted, clock.now())  # noqa: E731
-        made = await possible(write(self.database, begin))
+
+        def begun(connection: Connection) -> int:
+            return backfilling.begin(connection, tracker, wanted, clock.now())
+
+        made = await possible(write(self.database, begun))
         return as_json({"job": await self.one_job(made, visitor)}, 202)
 
     async def would_send(self, tracker: Tracker, account_id: int) -> dict[str, Any]:
