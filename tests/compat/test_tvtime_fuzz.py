@@ -18,7 +18,7 @@ import pytest
 from tests.compat._tvtime import BOYS, OFFICE, Box, boxed
 from tests.web.conftest import PASSWORD
 
-FEW, MANY, AT_ONCE = 5_000, 20_000, 8
+FEW, MANY, AT_ONCE = 10_000, 20_000, 8
 METHODS = ("GET", "GET", "PUT", "DELETE", "POST", "PATCH", "HEAD", "OPTIONS", "TRACE")
 NUMBERS = (
     "0",

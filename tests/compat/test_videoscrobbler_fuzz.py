@@ -119,13 +119,13 @@ def in_state(state: str) -> Any:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_no_call_is_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    seen = fuzz(tmp_path, monkeypatch, 2500, seed)
+    seen = fuzz(tmp_path, monkeypatch, 5000, seed)
 
-    assert seen[200] > 500
+    assert seen[200] > 1000
     assert {400, 403, 404} <= seen.keys()
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(100, 104))
-def test_no_call_of_twenty_thousand_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    assert fuzz(tmp_path, monkeypatch, 5000, seed)[200] > 1000
+@pytest.mark.parametrize("seed", range(100, 102))
+def test_no_call_of_many_more_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    assert fuzz(tmp_path, monkeypatch, 20_000, seed)[200] > 4000
