@@ -146,6 +146,9 @@ class Track:
 Item = Movie | Episode | Track | Show | Season
 ITEMS: Mapping[str, type[Item]] = {cls.kind: cls for cls in (Movie, Episode, Track, Show, Season)}
 
+STREAMS = "url"
+"""The server of a stream that is known by its address alone. No service lists such a thing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:

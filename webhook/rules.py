@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.event import Action, Event, Kind
+from webhook.event import STREAMS, Action, Event, Kind
 from webhook.play import VIEWING, Change, reached
 
 WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
@@ -161,8 +161,14 @@ def one(
         return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
     off = None if switch in listener.tells else f"{switch} is switched off for this account"
-    kept_back = off or account_rule(stopped_by(listener.rules.filters, event))
+    kept_back = off or unlisted(event, change) or account_rule(stopped_by(listener.rules.filters, event))
     return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=kept_back)
+
+
+def unlisted(event: Event, change: Change | None) -> str | None:
+    """Why nobody need be asked about a stream that is known by its address alone."""
+    server = change.play.server if change is not None else event.server
+    return "a stream known by its address alone, which no service lists" if server == STREAMS else None
 
 
 def account_rule(stopped: str | None) -> str | None:

@@ -7,14 +7,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from webhook.event import Episode, Ids, Item, Movie
+from webhook.event import STREAMS, Episode, Ids, Item, Movie
 from webhook.play import keys
 
 FILM, TV, URL = "film", "tv", "url"
 TYPES = (FILM, TV, URL)
-
-STREAMS = "url"
-"""What a play of a stream has for its server; its address is the item's key there."""
 
 LONGEST = 500
 KEY = 200
@@ -78,7 +75,7 @@ def keys_of(kind: str, item: Item) -> tuple[str, ...]:
 
 
 def place(kind: str, item: Item) -> tuple[str | None, str | None]:
-    """A play's server and its item's key there: a stream is known by its address alone."""
+    """A play's server and its item's key there: of a stream, its address."""
     if kind != URL or item.title is None:
         return None, None
     address = item.title

@@ -14,7 +14,7 @@ from webhook import clock, library
 from webhook.compat.videoscrobbler import remote_ids
 from webhook.compat.videoscrobbler.remote_ids import FILM, TV, URL
 from webhook.db import fresh_ids
-from webhook.event import Action, Event, Item, item_from_json, item_to_json
+from webhook.event import STREAMS, Action, Event, Item, item_from_json, item_to_json
 from webhook.history import find, from_row, richer
 from webhook.library import LOVE
 from webhook.play import Play, State, same_item
@@ -23,7 +23,7 @@ from webhook.tables import play, play_key, video, video_key
 
 MANY = 400  # as many parameters as go into one statement
 TOP_LASTS = 30.0
-STREAM_KEYS = f"movie@{remote_ids.STREAMS}:%"
+STREAM_KEYS = f"movie@{STREAMS}:%"
 KINDS = {FILM: "movie", URL: "movie", TV: "episode"}
 
 
@@ -239,8 +239,8 @@ def most_plays(connection: Connection, kind: str, people: Sequence[int]) -> int:
 def of_type(kind: str) -> ColumnElement[bool]:
     """Whether a play is of this type: a stream's has its own server."""
     if kind == URL:
-        return play.c.server == remote_ids.STREAMS
-    return or_(play.c.server.is_(None), play.c.server != remote_ids.STREAMS)
+        return play.c.server == STREAMS
+    return or_(play.c.server.is_(None), play.c.server != STREAMS)
 
 
 # --- a person's lists
