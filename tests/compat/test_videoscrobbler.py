@@ -213,6 +213,17 @@ def test_the_answer_is_told_in_xml_too(me: App) -> None:
     }  # fmt: skip
 
 
+def test_nobody_is_asked_about_a_stream(at: Cinema, me: App) -> None:
+    me("video.scrobble", id=STREAM, position=0, state="playing")
+    me("video.scrobble", id=STREAM, position=300, state="finished")
+
+    told = at.home.do(lambda connection: connection.execute(select(tables.delivery)).all())
+
+    assert me("video.getInfo", id=STREAM)["plays"] == 1
+    assert [(row.state, row.mark) for row in told] == [("skipped", True)]
+    assert told[0].reason == "a stream known by its address alone, which no service lists"
+
+
 def test_a_bookmark_is_found_on_another_computer(at: Cinema, me: App) -> None:
     elsewhere = at.session()
 

@@ -19,7 +19,7 @@ from tests.fakes.trakt import Trakt
 from tests.faults.house import at
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, MINUTE, seen
 from webhook import accounts, app, clock, inbox, jobs, people, trace
-from webhook.event import Episode, Ids, Movie
+from webhook.event import STREAMS, Episode, Ids, Movie
 from webhook.inbox import Received
 from webhook.play import Dated
 from webhook.tables import account, play
@@ -223,6 +223,15 @@ def test_the_account_gets_what_it_lacks_with_its_dates_in_batches(house: House) 
     assert house.times() == [EVENING + number * HOUR for number in range(1, 121)]
     assert (done["state"], done["counts"]["sent"], done["counts"]["done"]) == ("done", 120, 120)
     assert writes(house) <= 4
+
+
+def test_a_stream_by_its_address_is_not_among_what_it_lacks(house: House) -> None:
+    stream = Movie(title="https://video.example/a")
+    house.bring(seen(stream, EVENING, server=STREAMS), seen(FILM, EVENING))
+
+    done = house.backfill()
+
+    assert (done["state"], done["counts"]["sent"], done["counts"]["done"]) == ("done", 1, 1)
 
 
 def test_a_second_backfill_sends_nothing(house: House) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 from webhook import clock, history, jobs, outbox
 from webhook.credentials import Credentials
 from webhook.db import Database, Unavailable
-from webhook.event import Action, Event
+from webhook.event import STREAMS, Action, Event
 from webhook.outbox import Putting
 from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered
 from webhook.play import Dated, Play, keys, same_item, same_viewing
@@ -114,6 +114,7 @@ def watched(
         play.c.unwatched_at.is_(None),
         play.c.removed_at.is_(None),
         play.c.kind.in_([kind.value for kind in tracker.kinds]),
+        or_(play.c.server.is_(None), play.c.server != STREAMS),
     )
     if span.top is not None:
         wanted = wanted.where(play.c.id <= span.top)
