@@ -37,8 +37,9 @@ async def call(
     headers: Headers | None = None,
     params: Mapping[str, str] | None = None,
     json: Any = None,
+    most: int = MAX_ANSWER,
 ) -> httpx.Response:
-    """One call, its whole answer read up to a bound. Raises Retry where no whole answer came.
+    """One call, its whole answer read, up to `most` bytes. Raises Retry where no whole answer came.
 
     Before the connection stands nothing was sent; after that a failure leaves open whether the
     call was recorded, and the Retry says so (`unsure`).
@@ -49,10 +50,8 @@ async def call(
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > MAX_ANSWER:
-                    raise Retry(
-                        f"{label} sent an answer over {MAX_ANSWER // 1024} KiB", after=GATEWAY, unsure=True
-                    )
+                if len(body) > most:
+                    raise Retry(f"{label} sent an answer over {most // 1024} KiB", after=GATEWAY, unsure=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         raise Retry(f"{label} cannot be reached ({plain(error)})") from error
     except httpx.HTTPError as error:
