@@ -198,6 +198,54 @@ def test_a_wrong_value_of_a_service_is_named_with_its_prefix() -> None:
         settings.read(TRAKT, "trakt_", environ)
 
 
+ADDRESSES = [
+    (prefix, cls, name)
+    for _, prefix, cls in app.setting_groups()
+    for name in cls.model_fields
+    if name.endswith("url") and name != "database_url"
+]
+"""Every setting that is an address of HTTP."""
+
+
+@pytest.mark.parametrize(("prefix", "cls", "name"), ADDRESSES, ids=[f"{one[0]}{one[2]}" for one in ADDRESSES])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("http://a:b", r"can be called \(Invalid port: 'b'\)"),
+        ("http://attic:70000", "from 1 to 65535"),
+        ("http://", "which machine|must begin with http"),
+        ("https:///path", "which machine"),
+        ("http://my attic:80", "without blanks"),
+        ("file:///etc/passwd", "must begin with http"),
+        ("attic:8096", "must begin with http"),
+        ("http://xn--", "can be called"),
+    ],
+)
+def test_an_address_that_nobody_can_call_is_refused(
+    prefix: str, cls: type[BaseModel], name: str, given: str, says: str
+) -> None:
+    required = {
+        settings.variable(prefix, one): "x" for one, field in cls.model_fields.items() if field.is_required()
+    }
+
+    with pytest.raises(SettingsError, match=f"^{settings.variable(prefix, name)}: .*{says}"):
+        settings.read(cls, prefix, {**required, settings.variable(prefix, name): given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://attic",
+        "HTTPS://attic:8443/under/a/path/",
+        "http://[fe80::1]:8096",
+        "http://b\u00fccher.example",
+        "http://me:x@attic",
+    ],
+)
+def test_an_address_that_can_be_called_is_taken_as_it_is(given: str) -> None:
+    assert settings.load({"BASE_URL": given}).base_url == given
+
+
 def test_a_refusal_does_not_repeat_a_secret() -> None:
     with pytest.raises(SettingsError) as refused:
         settings.read(TRAKT, "trakt_", {"TRAKT_CLIENT_SECRET": "hush-hush"})

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+import httpx
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 Environ = Mapping[str, str]
 Given = TypeVar("Given", bound=BaseModel)
@@ -16,6 +25,28 @@ Given = TypeVar("Given", bound=BaseModel)
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and says what to do."""
+
+
+def address(given: str) -> str:
+    """The address as it is given, where it can be called over HTTP; raises ValueError with what is wrong."""
+    if not given.lower().startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://, e.g. http://192.168.1.10:8096")
+    if not given.isprintable() or " " in given:
+        raise ValueError("must be one address, without blanks in it")
+    try:
+        url = httpx.URL(given)
+        host, port = url.host, url.port
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"is no address that can be called ({error})") from error
+    if not host:
+        raise ValueError("must say which machine, after the //, e.g. http://192.168.1.10:8096")
+    if port is not None and not 1 <= port <= 65535:
+        raise ValueError("has a port that there is none of: a port is a number from 1 to 65535")
+    return given
+
+
+Address = Annotated[str, AfterValidator(address)]
+"""A setting that is an address of HTTP."""
 
 
 class Settings(BaseModel):
@@ -29,7 +60,7 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 in the image.")
     port: int = Field(8484, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    base_url: str = Field(
+    base_url: Address = Field(
         "",
         description="The address others reach this service at, sub-path included; empty: http://HOST:PORT.",
     )
@@ -140,7 +171,8 @@ def read(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
         return cls.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"{variable(prefix, str(first['loc'][0]))}: {first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{variable(prefix, str(first['loc'][0]))}: {what}") from error
 
 
 def load(environ: Environ) -> Settings:

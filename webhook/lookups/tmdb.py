@@ -31,6 +31,7 @@ from webhook.lookups import (
 )
 from webhook.outcome import Dead
 from webhook.remote import Recorder, accept, call, read, recording, shown
+from webhook.settings import Address
 
 LABEL = "TMDB"
 FOR = "Finds out which film or episode it is where the media server says too little, and brings posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
@@ -55,8 +56,8 @@ class Settings(BaseModel):
     token: SecretStr = Field(
         description="API read access token (v4, long, begins with eyJ) or API key (v3) of your TMDB account"
     )
-    api_url: str = Field(default="https://api.themoviedb.org/3", description="Where TMDB's API is")
-    image_url: str = Field(default="https://image.tmdb.org/t/p", description="Where TMDB's pictures are")
+    api_url: Address = Field(default="https://api.themoviedb.org/3", description="Where TMDB's API is")
+    image_url: Address = Field(default="https://image.tmdb.org/t/p", description="Where TMDB's pictures are")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tmdb:

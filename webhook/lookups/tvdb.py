@@ -34,6 +34,7 @@ from webhook.lookups import (
 )
 from webhook.outcome import Dead, Retry, Undelivered
 from webhook.remote import Recorder, accept, call, read, recording, shown
+from webhook.settings import Address
 
 LABEL = "TheTVDB"
 FOR = "Finds out which episode it is where only TheTVDB knows it, such as anime and absolute numbering. Most households do without."
@@ -67,7 +68,7 @@ class Settings(BaseModel):
     pin: SecretStr = Field(default=SecretStr(""), description="Subscriber PIN, where the key wants one")
     username: str = Field(default="", description="User name, for the login of v3; only with USERKEY")
     userkey: SecretStr = Field(default=SecretStr(""), description="User key (unique id), for the login of v3")
-    api_url: str = Field(default=OFFICIAL, description="Where TheTVDB's API is")
+    api_url: Address = Field(default=OFFICIAL, description="Where TheTVDB's API is")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tvdb:

@@ -13,19 +13,17 @@ import httpx
 import orjson
 from pydantic import AfterValidator
 
+from webhook import settings
 from webhook.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.remote import call, shown
 from webhook.retry import decide
 
 
-def address(given: str) -> str:
-    """An address with its scheme and without a slash at its end."""
-    if not given.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://, e.g. http://192.168.1.10:8096")
+def without_slash(given: str) -> str:
     return given.rstrip("/")
 
 
-Address = Annotated[str, AfterValidator(address)]
+Address = Annotated[settings.Address, AfterValidator(without_slash)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
