@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webhook.event import Episode, Kind
 from webhook.lookups import Candidate, Lookup, Part, rows, table, text, texts, trusted, whole, year_of
+from webhook.settings import Address
 
 LABEL = "Trakt search"
 COST = 1
@@ -27,7 +28,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
-    api_url: str = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
+    api_url: Address = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> TraktLookup:

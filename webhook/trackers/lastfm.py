@@ -17,6 +17,7 @@ from webhook.event import Action, Kind, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, accept, call, read, shown
 from webhook.retry import BUSY, GATEWAY, decide, retry_after
+from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, began, inner, recent, rows
 
@@ -79,11 +80,11 @@ class Settings(BaseModel):
         description="API key of your API account (free: https://www.last.fm/api/account/create)"
     )
     secret: SecretStr = Field(description="Shared secret of the same API account")
-    api_url: str = Field(
+    api_url: Address = Field(
         default="https://ws.audioscrobbler.com/2.0/",
         description="Where Last.fm's API is, or another's like it",
     )
-    auth_url: str = Field(
+    auth_url: Address = Field(
         default="https://www.last.fm/api/auth/",
         description="The page on which a person agrees to the sign-in",
     )

@@ -19,6 +19,7 @@ from webhook.event import Action, Ids, Kind, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, call, read, shown, version
 from webhook.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
+from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, began, inner, rows
 
@@ -30,7 +31,7 @@ SETUP: tuple[str, ...] = (
     "There is nothing to set up for the service: each person needs a token of their own.",
     "Sign in at ListenBrainz, open https://listenbrainz.org/settings/ and copy your user token.",
     "Paste it into the field for the token, and sign in.",
-    "You run a server of your own that speaks the same? Set LISTENBRAINZ_API_URL to its address first.",
+    "You run a server of your own that speaks the same? Before anybody signs in, the owner enters its address under Settings below, or sets LISTENBRAINZ_API_URL in the environment or .env.",
 )
 BATCH = 1000
 PAGE = 50
@@ -66,7 +67,7 @@ REFUSED = frozenset({400, 413, 422})
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    api_url: str = Field(
+    api_url: Address = Field(
         default="https://api.listenbrainz.org", description="Where ListenBrainz is, or another server like it"
     )
 

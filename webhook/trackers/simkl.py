@@ -16,6 +16,7 @@ from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Show
 from webhook.outcome import Dead, Done, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, accept, call, read, shown, version
 from webhook.retry import GATEWAY, retry_after
+from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent, rows, streamed
 
@@ -71,7 +72,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     client_id: str = Field(description="Client id of your API app at Simkl (free, without approval)")
-    api_url: str = Field(default="https://api.simkl.com", description="Where Simkl's API is")
+    api_url: Address = Field(default="https://api.simkl.com", description="Where Simkl's API is")
     writes_per_second: float = Field(
         default=1.0, ge=0, description="Most writes a second per account; 0 is no pacing"
     )

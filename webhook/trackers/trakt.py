@@ -18,6 +18,7 @@ from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import accept, call, read, shown
 from webhook.retry import GATEWAY, retry_after
+from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent
 
@@ -86,8 +87,8 @@ class Settings(BaseModel):
 
     client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
     client_secret: SecretStr = Field(description="Client secret of the same app")
-    api_url: str = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
-    auth_url: str = Field(default="https://auth.trakt.tv", description="Where Trakt's sign-in is")
+    api_url: Address = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
+    auth_url: Address = Field(default="https://auth.trakt.tv", description="Where Trakt's sign-in is")
     writes_per_second: float = Field(
         default=1.0, ge=0, description="Most writes a second per account; 0 is no pacing"
     )
