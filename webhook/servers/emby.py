@@ -14,7 +14,7 @@ from webhook.servers._asking import Address, Door
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Emby"
-FOR = "Catch-up: is asked, at start and every night, for what was played while webhooks could not arrive."
+FOR = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
 SETUP: tuple[str, ...] = (
     "Find the address of your Emby as this machine reaches it, such as http://192.168.1.10:8096",
     "In Emby's dashboard under Advanced, API Keys, make a new key.",

@@ -22,7 +22,7 @@ from webhook.servers import Found, _values
 from webhook.servers._asking import Address, Door, reached, understood
 
 LABEL = "Tautulli"
-FOR = "Catch-up: is asked, at start and every night, for what was played while webhooks could not arrive."
+FOR = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
 SETUP: tuple[str, ...] = (
     "Find the address of your Tautulli as this machine reaches it, with its HTTP root, such as http://192.168.1.10:8181",
     "In Tautulli's Settings under Web Interface, API: tick Enable API and copy the key.",

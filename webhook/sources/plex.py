@@ -19,7 +19,9 @@ SETUP = (
     "On the server, under Settings, Network, tick Webhooks.",
     "Play something: it arrives here at once. The one webhook also tells of everybody who uses the server.",
     "Without a Plex Pass there are two ways: set up Tautulli, which reports in its place; or let Watchmark ask "
-    "the server itself every few minutes, by PLEX_URL, PLEX_TOKEN and CATCH_UP_MINUTES=5.",
+    "the server itself every few minutes. For that enter the server's address and token under Connections, Plex, "
+    "and 5 minutes as Catch-up under Settings. In the environment or .env the same is PLEX_URL, PLEX_TOKEN and "
+    "CATCH_UP_MINUTES=5.",
 )
 ACTIONS: Mapping[str, Action] = {
     "media.play": Action.START,
