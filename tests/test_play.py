@@ -194,6 +194,20 @@ def test_a_position_not_given_is_the_last_known_one() -> None:
     assert seen.plays[0].estimated
 
 
+@pytest.mark.parametrize(
+    ("events", "unsaid"),
+    [
+        ([event(START, 0, duration_ms=HOUR)], False),
+        ([event(START, 0, duration_ms=HOUR), event(WATCHED, 3)], True),
+        ([event(START, 0, duration_ms=HOUR), event(WATCHED, 3), event(STOP, 9)], True),
+        ([event(START, 0, duration_ms=HOUR), event(WATCHED, 3), event(STOP, 9, progress=97.0)], False),
+        ([event(START, 0, duration_ms=HOUR), event(WATCHED, 3), event(UNWATCHED, 9)], False),
+    ],
+)
+def test_of_a_watched_play_only_a_position_that_was_sent_counts(events: list[Event], unsaid: bool) -> None:
+    assert evening(events).plays[-1].unsaid is unsaid
+
+
 def test_a_flood_of_progress_is_one_start() -> None:
     flood = [
         event(PROGRESS, second / 60, position_ms=second * 1000, duration_ms=HOUR)

@@ -280,6 +280,7 @@ def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any
     """A play as the JSON API gives it."""
     current = from_row(row)  # type: ignore[arg-type]
     item = item_to_json(current.item)
+    unsaid = current.unsaid
     return {
         "id": row.id,  # type: ignore[union-attr]
         **{
@@ -293,10 +294,10 @@ def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any
         "last_at": stamp(current.last_at),
         "watched_at": stamp(current.watched_at),
         "unwatched_at": stamp(current.unwatched_at),
-        "position_ms": current.position(now),
+        "position_ms": None if unsaid else current.position(now),
         "duration_ms": current.duration_ms,
-        "progress": current.percent(now),
-        "estimated": current.estimated or current.state is State.PLAYING,
+        "progress": None if unsaid else current.percent(now),
+        "estimated": not unsaid and (current.estimated or current.state is State.PLAYING),
         "manual": current.manual,
         "dated": current.dated.value,
         "source": current.source,

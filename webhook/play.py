@@ -91,6 +91,11 @@ class Play:
     manual: bool = False
     dated: Dated = Dated.EXACT
 
+    @property
+    def unsaid(self) -> bool:
+        """Whether it is watched though nobody said how far it is: then an estimate by the clock is no news."""
+        return self.watched_at is not None and self.unwatched_at is None and self.estimated
+
     def position(self, at: datetime) -> int | None:
         """Where it is at a time, in ms: the last position, moved on by the clock while it plays."""
         if self.position_ms is None or self.position_at is None:
