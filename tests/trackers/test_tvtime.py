@@ -26,7 +26,9 @@ from webhook.event import Action, Episode, Ids, Kind, Movie, Track
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, Held, SignInFailed
 from webhook.trackers.tvtime import Settings, build
+from webhook.trackers.tvtime.reading import Followed, Part
 
+FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
 DAY = timedelta(days=1)
 """After a day, another viewing is one for everybody: Watchmark takes two within four hours for one."""
 
@@ -42,6 +44,8 @@ TRACKING = "POST /sidecar/msapi.tvtime.com/prod/v1/tracking"
 WATCHES = "GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches"
 FOLLOWED = "GET /sidecar/msapi.tvtime.com/prod/v1/tracking/cgw/follows"
 SEARCH = "GET /sidecar/search.tvtime.com"
+EPISODES = "GET /sidecar/msapi.tvtime.com/v1/series"
+EXTENDED = "GET /sidecar/api2.tozelabs.com/v2/show"
 MINT = "POST /sidecar/api2.tozelabs.com/v2/user"
 LOGIN = "POST /sidecar/auth.tvtime.com"
 RENEWAL = "GET /sidecar/api2.tozelabs.com/v2/user"
@@ -158,6 +162,26 @@ def test_the_address_is_the_origin_however_it_is_written(url: str) -> None:
 def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValidationError):
         Settings(url=url)
+
+
+@pytest.mark.parametrize("url", ["", " ", f" {FOLLOW} ", "http://box.lan/follow?show={id}&of=me"])
+def test_what_a_show_is_followed_by_is_an_address_with_its_id_in_it(url: str) -> None:
+    assert Settings(follow_url=url).follow_url == url.strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://box.lan/show/follow", r"must have \{id\} in it"),
+        ("https://box.lan/show/{ID}/follow", r"must have \{id\} in it"),
+        ("box.lan/show/{id}/follow", "must begin with http"),
+        ("ftp://box.lan/{id}", "must begin with http"),
+        ("https://{id}:x/", "no address"),
+    ],
+)
+def test_another_address_to_follow_by_is_refused_at_the_start(url: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Settings(follow_url=url)
 
 
 # ---- the built-in library
@@ -830,6 +854,114 @@ def test_a_token_that_expires_while_a_list_is_read_does_not_cut_it_off(
 
     assert len(found) == 250
     assert anna.access.renewals == 1
+
+
+# ---- shows
+
+
+def test_the_shows_that_an_account_follows_are_read_with_their_counts(anna: Signed) -> None:
+    anna.send(WATCHED)
+    anna.run(
+        lambda tracker: tracker.reading.parts(anna.access, 398096)
+    )  # Watchmark lists a show when it is asked
+
+    shows = anna.run(lambda tracker: tracker.reading.shows(anna.access))
+
+    assert shows == [Followed(show=398096, title="Moonshine", watched=1, aired=8)]
+
+
+def test_whoever_follows_nothing_has_no_shows(anna: Signed) -> None:
+    assert anna.run(lambda tracker: tracker.reading.shows(anna.access)) == []
+
+
+def test_a_show_s_episodes_are_read_in_order_with_what_is_watched(anna: Signed) -> None:
+    anna.send(WATCHED)
+
+    parts = anna.run(lambda tracker: tracker.reading.parts(anna.access, 398096))
+
+    assert [(one.id, one.season, one.number) for one in parts] == [
+        (8685323 + number, 1, number) for number in range(1, 9)
+    ]
+    assert [one.id for one in parts if one.watched] == [8685325]
+
+
+def test_what_was_watched_is_read_with_its_show(anna: Signed) -> None:
+    anna.send(WATCHED)
+
+    (watch,) = anna.run(lambda tracker: tracker.reading.watches(anna.access))
+
+    assert (watch.episode, watch.show) == (8685325, 398096)
+
+
+@only_the_fake
+def test_every_viewing_of_an_episode_took_its_time(anna: Signed) -> None:
+    anna.send(WATCHED)
+    anna.send(replace(WATCHED, rewatch=True))
+
+    (watch,) = anna.run(lambda tracker: tracker.reading.watches(anna.access))
+
+    assert watch.seconds == 2 * 2700
+
+
+@only_the_fake
+@pytest.mark.parametrize(
+    "row", [{}, {"id": 1}, {"id": "x", "number": 1, "season": {"number": 1}}, {"id": 1, "number": 1}, {
+        "id": 1, "number": "9" * 30, "season": {"number": 1}}, {"id": 1, "number": 1, "season": 1}],
+)  # fmt: skip
+def test_an_episode_without_its_id_or_its_place_is_left_out(
+    anna: Signed, fake: Any, row: dict[str, Any]
+) -> None:
+    whole = {"id": 8685324, "number": "1", "season": {"number": 1}, "air_date": "2021-09-22T00:00:00Z"}
+    fake.faults.add(EPISODES, body={"status": "success", "data": [row, whole, None, 7]})
+    fake.faults.add(EXTENDED, status=404, body={"status": "error"})
+
+    parts = anna.run(lambda tracker: tracker.reading.parts(anna.access, 398096))
+
+    assert parts == [Part(id=8685324, season=1, number=1, title=None, aired="2021-09-22", watched=False)]
+
+
+def following(anna: Signed, url: str, act: str = "follow") -> None:
+    async def acted() -> None:
+        async with httpx.AsyncClient() as http:
+            tracker = build(Settings(url=anna.url, follow_url=url), http)
+            anna.access.tracker = tracker
+            await getattr(tracker, act)(anna.access, 366529)
+
+    asyncio.run(acted())
+
+
+@only_the_fake
+def test_a_show_is_followed_and_unfollowed_by_the_address_that_is_set(
+    anna: Signed, fake: Any, user: Any
+) -> None:
+    fake.switches.follow_hint = True
+    fake.end("anna", "access")
+
+    following(anna, FOLLOW)
+    followed = list(user.followed)
+    following(anna, FOLLOW, "unfollow")
+
+    assert (followed, list(user.followed)) == ([366529], [])
+    assert [call.status for call in fake.made("PUT /sidecar/api2.tozelabs.com")] == [401, 200]
+    assert anna.access.renewals == 1
+
+
+@only_the_fake
+def test_a_query_of_that_address_goes_beside_it(anna: Signed, fake: Any) -> None:
+    with pytest.raises(Unmatched):
+        following(anna, "https://api2.tozelabs.com/v2/nothing?show={id}&of=me")
+
+    assert (fake.calls[-1].path, fake.calls[-1].query) == (
+        "/sidecar/api2.tozelabs.com/v2/nothing",
+        "show=366529&of=me",
+    )
+
+
+def test_without_that_address_no_show_is_followed(anna: Signed, fake: Any) -> None:
+    with pytest.raises(Dead, match="TVTIME_FOLLOW_URL"):
+        following(anna, "")
+
+    assert fake.calls == []
 
 
 def test_a_viewing_beside_earlier_ones_is_not_taken_back_with_them(

@@ -6,13 +6,10 @@ the calls here are those that its last clients made (https://github.com/Zggis/pl
 
 from __future__ import annotations
 
-import base64
-import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 import httpx
 import orjson
@@ -20,36 +17,39 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from webhook.event import Action, Episode, Ids, Kind, Movie
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import accept, call, read, shown
-from webhook.retry import BUSY, GATEWAY, decide
+from webhook.retry import GATEWAY
+from webhook.settings import address
 from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import moment, recent
+from webhook.trackers.tvtime.calls import (
+    API,
+    LABEL,
+    LOGIN,
+    SEARCH,
+    TRACKING,
+    Calls,
+    acceptable,
+    bearer_of,
+    claims,
+    integer,
+    judged,
+    rows_of,
+    table,
+    user_id,
+)
+from webhook.trackers.tvtime.reading import FOLLOWS, WATCHES, Reading
 
-LABEL = "TV Time"
 FOR = "Gives every watched mark a home: a TV Time library of your own, built in here."
 SETUP: tuple[str, ...] = (
     "TV Time itself closed on 15 July 2026. Nothing has to be set up: watched marks go into the library that is built in here.",
     "If you have an export file of TV Time, import it: watchmark import tvtime FILE",
     "You run a server that speaks the protocol of TV Time's app? Set TVTIME_URL to its address, save, and sign in with the user name and password of that server.",
 )
-API = "https://api2.tozelabs.com/v2"
-LOGIN = "https://auth.tvtime.com/v1/login"
-SEARCH = "https://search.tvtime.com/v1/search/movie"
-TRACKING = "https://msapi.tvtime.com/prod/v1/tracking"
-WATCHES, FOLLOWS = "watches", "cgw/follows"
-PAGES: Mapping[str, int] = {WATCHES: 100, FOLLOWS: 20}
-"""The rows on a page of each list; a followed movie comes with all that is known of it."""
-
-
-PUBLIC = ("tvtime.com", "tozelabs.com")
-"""Where the service itself was: nobody answering there is no outage."""
 
 RENEW_AHEAD = timedelta(days=1)
 AGAIN = "rewatch"
 """The handle of a viewing that was counted beside earlier ones, which would be taken back with it."""
 
-
-CLOSED = "TV Time has closed: nothing answers at this address any more"
 WRONG = (
     "TV Time did not accept this name and password. An account made with Facebook or Google has no "
     "password of its own: set one at the service first."
@@ -58,6 +58,8 @@ NO_TOKEN = "TV Time answered the sign-in without a token. Try again later."
 BUILT_IN = "TV Time is the built-in library here, which needs no sign-in. Set TVTIME_URL to use a server."
 OWN_DATE = "; TV Time dates it by itself, not by when it was watched"
 CUT_OFF = "An earlier call was cut off; it may or may not be among these, so it was not sent again."
+NO_FOLLOW = "no call that follows a show at a server of TV Time's protocol is known; set TVTIME_FOLLOW_URL if yours has one"
+ID = "{id}"
 
 
 class Settings(BaseModel):
@@ -65,6 +67,10 @@ class Settings(BaseModel):
 
     url: str = Field(
         "", description="The origin of a server that speaks TV Time's protocol; empty: the built-in library."
+    )
+    follow_url: str = Field(
+        "",
+        description="What that server follows a show by: an address with {id} in it, called through its /sidecar with PUT and DELETE; empty: shows are followed here.",
     )
     writes_per_second: float = Field(
         1.0, ge=0, description="Writes a second for each account; 0 is no pacing."
@@ -74,9 +80,14 @@ class Settings(BaseModel):
     @classmethod
     def origin(cls, url: str) -> str:
         url = url.strip().rstrip("/").removesuffix("/sidecar")
-        parts = urlsplit(url)
-        if url and not (parts.scheme in ("http", "https") and parts.hostname):
-            raise ValueError("must be empty or an address such as http://127.0.0.1:1234")
+        return address(url) if url else ""
+
+    @field_validator("follow_url")
+    @classmethod
+    def of_a_show(cls, url: str) -> str:
+        url = url.strip()
+        if url and ID not in address(url):
+            raise ValueError("must have {id} in it, where the show's TheTVDB id goes")
         return url
 
 
@@ -93,9 +104,10 @@ class TVTime:
     tells = frozenset({Action.WATCHED, Action.UNWATCHED})
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
-        self.url, self.http = settings.url, http
-        self.host = urlsplit(settings.url).hostname or ""
-        self.public = any(f".{self.host}".endswith(f".{domain}") for domain in PUBLIC)
+        self.url, self.follow_url = settings.url, settings.follow_url
+        self.calls = Calls(settings.url, http)
+        self.reading = Reading(self.calls)
+        self.host = self.calls.host
         self.sign_in: SignIn = "password" if settings.url else "none"
         # The library is on our own disk: there is nobody to be polite to.
         self.writes_per_second = settings.writes_per_second if settings.url else 0.0
@@ -118,8 +130,7 @@ class TVTime:
     async def check(self, access: Access) -> str:
         if not self.url:
             return "built-in library"
-        path = f"{API}/user/{user_id(access.tokens)}"
-        account = table(await self._call(access, "GET", path, fields="id,name,username"))
+        account = await self.reading.account(access)
         return str(account.get("name") or account.get("username") or user_id(access.tokens))
 
     # ---- what is told
@@ -127,12 +138,11 @@ class TVTime:
     async def _watch(self, delivery: Delivery, episode: Episode, access: Access) -> Done:
         tvdb = tvdb_of(episode)
         if delivery.rewatch and delivery.unsure:
-            fields = "id,is_watched,watched_date,watched_count"
-            seen = table(await self._call(access, "GET", f"{API}/episode/{tvdb}", fields=fields))
+            seen = await self.reading.episode(access, tvdb)
             if done := counted(seen.get("watched_count")):
                 return done
         path = f"{API}/watched_episodes/episode/{tvdb}"
-        answer = await self._call(access, "POST", path, is_rewatch=str(int(delivery.rewatch)))
+        answer = await self.calls.call(access, "POST", path, is_rewatch=str(int(delivery.rewatch)))
         said = agreed(answer, "result", "OK")
         handle = AGAIN if delivery.rewatch else None
         return Done(answer=worded(delivery, described(said)), remote_id=handle, note=mismatch(episode, said))
@@ -141,7 +151,7 @@ class TVTime:
         if delivery.remote_id == AGAIN:
             raise Dead("TV Time takes back all viewings of an episode or none, and this was not the first")
         tvdb = tvdb_of(episode)
-        await self._call(access, "DELETE", f"{API}/watched_episodes/episode/{tvdb}")
+        await self.calls.call(access, "DELETE", f"{API}/watched_episodes/episode/{tvdb}")
         return Done(answer=f"Episode {tvdb} is no longer marked watched")
 
     async def _watch_movie(self, delivery: Delivery, movie: Movie, access: Access) -> Done:
@@ -149,7 +159,7 @@ class TVTime:
         if delivery.rewatch and delivery.unsure and (done := counted(await self._viewings(uuid, access))):
             return done
         verb = "rewatch" if delivery.rewatch else "watch"
-        answer = await self._call(access, "POST", f"{TRACKING}/{uuid}/{verb}")
+        answer = await self.calls.call(access, "POST", f"{TRACKING}/{uuid}/{verb}")
         agreed(answer, "status", "success")
         return Done(answer=worded(delivery, movie.title or uuid), remote_id=uuid)
 
@@ -158,7 +168,7 @@ class TVTime:
         queries = [str(known) for known in (movie.ids.tvdb, movie.ids.imdb, movie.title) if known]
         candidates: dict[str, Movie] = {}
         for query in queries:
-            answer = await self._call(access, "GET", SEARCH, q=query, offset="0", limit="5")
+            answer = await self.calls.call(access, "GET", SEARCH, q=query, offset="0", limit="5")
             for film in movies(answer):
                 if same(movie.ids, film.ids):
                     return str(film.ids.tvtime)
@@ -169,7 +179,7 @@ class TVTime:
 
     async def _viewings(self, uuid: str, access: Access) -> int:
         """How often TV Time has counted the movie."""
-        async for rows in self._pages(access, WATCHES, entity_type="movie"):
+        async for rows in self.reading.pages(access, WATCHES, "movie"):
             counts = [integer(row.get("rewatch_count")) or 0 for row in rows if row.get("uuid") == uuid]
             if counts:
                 return len(counts) + max(counts)
@@ -188,39 +198,29 @@ class TVTime:
             return
         # Movies are read from what is followed: the list of what was watched has no ids of theirs.
         for path, kind, meant in ((WATCHES, "episode", seen), (FOLLOWS, "movie", seen_movie)):
-            async for rows in self._pages(access, path, entity_type=kind):
+            async for rows in self.reading.pages(access, path, kind):
                 for viewing in filter(None, map(meant, rows)):
                     if recent(viewing.at, since):
                         yield viewing
 
-    async def _pages(self, access: Access, path: str, **asked: str) -> AsyncIterator[list[Mapping[str, Any]]]:
-        """Page after page of a list of the user's.
+    # ---- what is followed
 
-        Some back ends ignored the paging: a page that is repeated or too long is the last.
-        """
-        first, size = None, PAGES[path]
-        for offset in itertools.count(0, size):
-            rows = await self._page(access, path, offset, asked)
-            if offset and rows and rows[0].get("uuid") == first:
-                return
-            yield rows
-            if len(rows) != size:
-                return
-            first = rows[0].get("uuid") if offset == 0 else first
+    async def follow(self, access: Access, show: int) -> None:
+        """Follow a show at the server; raises as `send` does, Dead where no call for it is set."""
+        await self._follow(access, "PUT", show)
 
-    async def _page(
-        self, access: Access, path: str, offset: int, asked: Mapping[str, str]
-    ) -> list[Mapping[str, Any]]:
-        paged = {**asked, "page_offset": str(offset), "page_limit": str(PAGES[path])}
-        path = f"{TRACKING}/{path}/user/{user_id(access.tokens)}"
-        rows = objects(await self._call(access, "GET", path, **paged))
-        tokens = access.tokens
-        if not rows:
-            # An expired token reads an empty list instead of a 401 here: a call that says so renews it.
-            await self.check(access)
-        if access.tokens == tokens:
-            return rows
-        return objects(await self._call(access, "GET", path, **paged))
+    async def unfollow(self, access: Access, show: int) -> None:
+        await self._follow(access, "DELETE", show)
+
+    async def _follow(self, access: Access, method: str, show: int) -> None:
+        if not self.follow_url:
+            raise Dead(NO_FOLLOW)
+        upstream, _, query = self.follow_url.replace(ID, str(show)).partition("?")
+        siblings = dict(parse_qsl(query, keep_blank_values=True))
+        response = await self.calls.response(access, method, upstream, siblings)
+        acceptable(response)
+        if is_json(response):  # some answered what was done with no JSON
+            judged(response)
 
     # ---- signing in
 
@@ -228,11 +228,11 @@ class TVTime:
         if not self.url:
             raise SignInFailed(BUILT_IN)
         try:
-            anonymous = table(judged(await self._ask("POST", f"{API}/user", {"lang": "en"})))
+            anonymous = table(judged(await self.calls.ask("POST", f"{API}/user", {"lang": "en"})))
             if not bearer_of(anonymous):
                 raise SignInFailed(NO_TOKEN)
             body = {"username": username, "password": password}
-            response = await self._ask("POST", LOGIN, bearer=bearer_of(anonymous), body=body)
+            response = await self.calls.ask("POST", LOGIN, bearer=bearer_of(anonymous), body=body)
         except Undelivered as error:
             raise SignInFailed(apology(error)) from error
         return signed_in(response)
@@ -245,48 +245,12 @@ class TVTime:
         path = f"{API}/user/{user_id(tokens)}/jwt"
         proof = {"jwt_refresh_token": str(tokens.get("jwt_refresh_token") or "")}
         try:
-            response = await self._ask("GET", path, bearer=bearer_of(tokens), headers=proof)
+            response = await self.calls.ask("GET", path, bearer=bearer_of(tokens), headers=proof)
             return renewed(tokens, table(judged(response)))
         except (Dead, Unmatched) as error:
             raise Snooze(error.reason, park=Park.SIGNED_OUT) from error
         except Undelivered as error:
             error.answer = None  # half an answer here is half a token
-            raise
-
-    # ---- the way there
-
-    async def _call(self, access: Access, method: str, upstream: str, **siblings: str) -> Any:
-        """The answer to an account's call; where the token is refused, once more with a newer one."""
-        tokens = access.tokens
-        response = await self._ask(method, upstream, siblings, bearer=bearer_of(tokens))
-        if response.status_code == 401:
-            tokens = await access.renew(tokens)
-            response = await self._ask(method, upstream, siblings, bearer=bearer_of(tokens))
-        return judged(response)
-
-    async def _ask(
-        self,
-        method: str,
-        upstream: str,
-        siblings: Mapping[str, str] | None = None,
-        *,
-        bearer: str | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        sent = {"User-Agent": AGENT, "Accept": "application/json", **(headers or {})}
-        if bearer is not None:
-            sent["Authorization"] = f"Bearer {bearer}"
-        if body is not None:
-            sent["Content-Type"] = "application/json"
-        params = {"o": upstream, **(siblings or {})}
-        try:
-            return await call(
-                self.http, LABEL, method, f"{self.url}/sidecar", headers=sent, params=params, json=body
-            )
-        except Retry as error:
-            if self.public and isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
-                raise Snooze(CLOSED, answer=error.reason, park=Park.SERVICE_CLOSED) from error
             raise
 
 
@@ -309,57 +273,12 @@ def tvdb_of(episode: Episode) -> int:
 # ---- what an answer means
 
 
-def judged(response: httpx.Response) -> Any:
-    """The JSON of an answer that does not say no, {} for an empty one; raises what any other asks for."""
-    status = response.status_code
-    if is_closed(response):
-        raise Snooze(CLOSED, park=Park.SERVICE_CLOSED)
-    if is_page(response) and (response.is_success or status in (403, 404)):
-        reason = f"TV Time answered {status} with a web page: something before it blocks the call"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=response.is_success)
-    if status == 403:
-        raise forbidden(response)
-    accept(LABEL, response)
-    answer = read(LABEL, response) if response.content.strip() else {}
-    if no := refusal(table(answer), shown(response)):
-        raise no
-    return answer
-
-
-def is_closed(response: httpx.Response) -> bool:
-    """Whether only the load balancer of the closed service is left."""
-    emptied = response.status_code == 404 and not response.content
-    return emptied and "awselb" in response.headers.get("server", "")
-
-
-def is_page(response: httpx.Response) -> bool:
-    return response.content.lstrip().startswith(b"<")
-
-
-def forbidden(response: httpx.Response) -> Undelivered:
-    if b"MissingAPIKey" in response.content:
-        reason = "TV Time answered 403: the address leads around its /sidecar, which adds the API key"
-        return Dead(reason, answer=shown(response))
-    return Dead("TV Time answered 403: it refused the call", answer=shown(response))
-
-
-def refusal(answer: Mapping[str, Any], text: str) -> Undelivered | None:
-    """What a no inside an answer with status 200 asks for."""
-    message = str(answer.get("message") or "it gives no reason")
-    if answer.get("result") == "KO":
-        means = next((means for word, means in NOES.items() if word in message.lower()), Dead)
-        return means(f"TV Time answered KO: {message}", answer=text)
-    if answer.get("status") in ("error", "fail"):
-        return Dead(f"TV Time answered {answer['status']}: {message}", answer=text)
-    code = integer(table(answer.get("error")).get("code")) or 0
-    return decide(LABEL, code, {}, text) if code >= 400 else None
-
-
-def busy(reason: str, *, answer: str | None) -> Undelivered:
-    return Snooze(reason, answer=answer, after=BUSY)
-
-
-NOES: Mapping[str, Callable[..., Undelivered]] = {"unknown episode": Unmatched, "rate limit": busy}
+def is_json(response: httpx.Response) -> bool:
+    try:
+        orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def agreed(answer: Any, word: str, value: str) -> Mapping[str, Any]:
@@ -368,23 +287,6 @@ def agreed(answer: Any, word: str, value: str) -> Mapping[str, Any]:
         reason = f"TV Time's answer does not say {word} {value}"
         raise Retry(reason, answer=orjson.dumps(answer).decode()[:500], after=GATEWAY, unsure=True)
     return table(answer)
-
-
-def table(answer: Any) -> Mapping[str, Any]:
-    """The answer if it is a JSON object, else an empty one."""
-    return answer if isinstance(answer, dict) else {}
-
-
-def rows_of(listed: Any) -> list[Mapping[str, Any]]:
-    return [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-
-
-def objects(answer: Any) -> list[Mapping[str, Any]]:
-    """The rows of a list; raises Retry where the answer holds none, not even an empty one."""
-    listed = table(table(answer).get("data")).get("objects")
-    if not isinstance(listed, list):
-        raise Retry("TV Time's answer holds no list", after=GATEWAY)
-    return rows_of(listed)
 
 
 def seen(row: Mapping[str, Any]) -> Held | None:
@@ -424,11 +326,6 @@ def described(said: Mapping[str, Any]) -> str:
 
 def numbers(said: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return integer(table(said.get("season")).get("number")), integer(said.get("number"))
-
-
-def integer(value: Any) -> int | None:
-    """A number, which some answers write as text."""
-    return int(value) if str(value).isdecimal() else None
 
 
 def worded(delivery: Delivery, what: str) -> str:
@@ -494,31 +391,3 @@ def renewed(tokens: Tokens, answer: Mapping[str, Any]) -> Tokens:
     if not answer.get("jwt_token"):
         raise Retry("TV Time's answer to a renewal holds no token", after=GATEWAY)
     return {**tokens, "jwt_token": answer["jwt_token"]}
-
-
-def bearer_of(tokens: Tokens) -> str:
-    return str(tokens.get("jwt_token") or "")
-
-
-def user_id(tokens: Tokens) -> str:
-    return str(tokens.get("id") or claims(tokens).get("id") or "")
-
-
-def claims(tokens: Tokens) -> Mapping[str, Any]:
-    """What the access token says of itself, unverified; nothing where it cannot be read."""
-    middle = bearer_of(tokens).partition(".")[2].partition(".")[0]
-    try:
-        return table(orjson.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))))
-    except ValueError:
-        return {}
-
-
-def agent() -> str:
-    try:
-        return f"Watchmark/{version('watchmark')}"
-    except PackageNotFoundError:
-        return "Watchmark/0"
-
-
-AGENT = agent()
-"""The edge in front of TV Time turned away the User-Agents of HTTP libraries."""
