@@ -18,14 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock
 from webhook.compat.tvtime import shelf
-from webhook.compat.tvtime.catalogue import Catalogue
-from webhook.compat.tvtime.marks import Marks
-from webhook.compat.tvtime.shelf import Series
+from webhook.compat.tvtime.home import Followed, Part
+from webhook.compat.tvtime.there import Homes
 from webhook.compat.tvtime.who import Door, Guest, Wrong
 from webhook.db import Unavailable
-from webhook.lookups import Listed
 from webhook.web.asked import body
 from webhook.web.shell import Problem, Shell
 from webhook.web.sign_in import refuse_other_sites
@@ -36,10 +33,10 @@ if TYPE_CHECKING:
 COOKIE = "session"
 HERE = "/tvtime"
 ORIGIN = "X-Watchmark-Episodes"
-"""The header that says who listed the episodes: a lookup, or the person's own history."""
+"""The header that says who listed the episodes: a lookup, the person's own history, or the server of TVTIME_URL."""
 
 FIELDS = 50
-NO_FORM, NOT_IN, REFUSED = "Invalid POST data", "Not logged in", "PUT request failed!"
+NO_FORM, NOT_IN = "Invalid POST data", "Not logged in"
 NOT_FOUND = (
     "The requested URL was not found on the server. If you entered the URL manually please check your "
     "spelling and try again."
@@ -69,9 +66,8 @@ register_url_convertor("tvtime", Number())
 
 
 class Rest:
-    def __init__(self, service: Service, door: Door, catalogue: Catalogue, marks: Marks) -> None:
-        self.service, self.door = service, door
-        self.catalogue, self.marks = catalogue, marks
+    def __init__(self, service: Service, door: Door, homes: Homes) -> None:
+        self.service, self.door, self.homes = service, door, homes
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -128,36 +124,27 @@ class Rest:
     # --- shows
 
     async def shows(self, request: Request, guest: Guest) -> Response:
-        followed = await self.service.database.read(lambda connection: shelf.every(connection, guest.id))
+        home = await self.homes.of(guest)
+        followed = await home.shows()
         series = [shown(one) for one in followed]
-        return told({"count": len(series), "series": series}, origin(followed))
+        return told({"count": len(series), "series": series}, origin(one.via for one in followed))
 
     async def show(self, request: Request, guest: Guest) -> Response:
-        series = await self.catalogue.series(guest.id, request.path_params["id"])
-        seasons = [season(series, number) for number in sorted({one.season for one in series.episodes})]
-        return told({"count": len(seasons), "seasons": seasons}, origin([series]))
+        home = await self.homes.of(guest)
+        found = await home.show(request.path_params["id"])
+        seasons = [season(found.parts, number) for number in sorted({one.season for one in found.parts})]
+        return told({"count": len(seasons), "seasons": seasons}, origin([found.via]))
 
     async def follow(self, request: Request, guest: Guest) -> Response:
-        number = request.path_params["id"]
-        if request.method == "DELETE":
-            await self.marks.unfollow(guest, number)
-            return agreed()
-        show = await self.catalogue.show(guest.id, number)
-        if show is None:
-            raise Problem(502, REFUSED)
-        await self.marks.follow(guest, show)
+        home = await self.homes.of(guest)
+        change = home.unfollow if request.method == "DELETE" else home.follow
+        await change(request.path_params["id"])
         return agreed()
 
     async def watched(self, request: Request, guest: Guest) -> Response:
-        episode = await self.catalogue.episode(guest.id, request.path_params["id"])
-        if episode is None:
-            raise Problem(502, REFUSED)
-        if request.method == "DELETE":
-            taken = await self.marks.unwatched(guest, episode)
-        else:
-            taken = await self.marks.watched(guest, [episode])
-        if not taken:
-            raise Problem(502, REFUSED)
+        home = await self.homes.of(guest)
+        change = home.unmark if request.method == "DELETE" else home.mark
+        await change(request.path_params["id"])
         return agreed()
 
 
@@ -195,35 +182,33 @@ async def multipart(request: Request, raw: bytes) -> dict[str, str]:
 # --- what is answered
 
 
-def shown(series: Series) -> dict[str, Any]:
-    today = clock.now().date()
-    watched, of = series.watched(today), len(series.shown(today))
-    minutes = sum(one.duration_ms for one in series.seen.values()) // 60_000
+def shown(one: Followed) -> dict[str, Any]:
+    minutes = one.seconds // 60
     return {
-        "id": series.tvdb,
-        "name": series.title or f"Show {series.tvdb}",
-        "progress": f"{100 * watched // of if of else 0}%",
+        "id": one.tvdb,
+        "name": one.title or f"Show {one.tvdb}",
+        "progress": f"{min(100 * one.watched // one.aired, 100) if one.aired else 0}%",
         "time": f"{minutes // 60}h {minutes % 60}m",
     }
 
 
-def season(series: Series, number: int) -> dict[str, Any]:
-    episodes = [episode(series, one) for one in series.episodes if one.season == number]
+def season(parts: Iterable[Part], number: int) -> dict[str, Any]:
+    episodes = [episode(one) for one in parts if one.season == number]
     return {"name": f"Season {number}", "number_of_episodes": str(len(episodes)), "episodes": episodes}
 
 
-def episode(series: Series, one: Listed) -> dict[str, Any]:
+def episode(one: Part) -> dict[str, Any]:
     return {
-        "id": "" if one.ids.tvdb is None else str(one.ids.tvdb),
+        "id": "" if one.tvdb is None else str(one.tvdb),
         "number": str(one.number),
         "name": one.title or "",
         "air_date": one.aired or "",
-        "watched": series.seen_of(one) is not None,
+        "watched": one.watched,
     }
 
 
-def origin(series: Iterable[Series]) -> dict[str, str]:
-    return {ORIGIN: ", ".join(sorted({one.via for one in series if one.episodes})) or shelf.HISTORY}
+def origin(via: Iterable[str | None]) -> dict[str, str]:
+    return {ORIGIN: ", ".join(sorted({one for one in via if one is not None})) or shelf.HISTORY}
 
 
 def told(answer: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
