@@ -2,6 +2,7 @@
 
 Both are after what the service and its clients did until July 2026: `GET /tvtime/shows` and its like after
 https://github.com/Kwbmm/scraped-tvtime-api, `/tvtime/sidecar` after https://github.com/Zggis/plex-tvtime.
+Whoever is signed in to the server of TVTIME_URL reads that server through the REST API.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from webhook.compat.tvtime.catalogue import Catalogue
 from webhook.compat.tvtime.marks import Marks
 from webhook.compat.tvtime.rest import Rest
 from webhook.compat.tvtime.sidecar import Sidecar
+from webhook.compat.tvtime.there import Homes
 from webhook.compat.tvtime.who import Door
 
 if TYPE_CHECKING:
@@ -23,5 +25,6 @@ if TYPE_CHECKING:
 
 def routes(service: Service) -> list[BaseRoute]:
     door, catalogue, marks = Door(service), Catalogue(service), Marks(service)
-    inside = [*Sidecar(door, catalogue, marks).routes(), *Rest(service, door, catalogue, marks).routes()]
+    homes = Homes(service, catalogue, marks)
+    inside = [*Sidecar(door, catalogue, marks).routes(), *Rest(service, door, homes).routes()]
     return [Mount(rest.HERE, rest.application(inside))]

@@ -154,9 +154,10 @@ def watched_episodes(
 
 
 def dated(one: Seen) -> dict[str, Any]:
-    """When it was watched: as TV Time kept it, the first time, and how often after that."""
+    """When it was watched: as TV Time kept it, the first time, how often after that, and its length in seconds."""
     dates = {"watched_at": iso(one.first), "created_at": iso(one.first), "updated_at": iso(one.last)}
-    return {**dates, "rewatch_count": one.count - 1}
+    length = {} if one.runtime_ms is None else {"runtime": round(one.runtime_ms / 1000)}
+    return {**dates, "rewatch_count": one.count - 1, **length}
 
 
 # --- movies

@@ -31,13 +31,34 @@ TAKEN = frozenset({"received", "interpreted"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one request marks. `again` counts an item that is marked watched already once more."""
+    """What one request marks.
+
+    `again` counts an item that is marked watched already once more. `follows`: a mark follows the show here.
+    """
 
     guest: Guest
     action: Action
     items: tuple[Item, ...]
     at: datetime
     again: bool = False
+    follows: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a request came to: the ids of its webhooks and their states, none for what is marked already."""
+
+    webhooks: Sequence[int] = ()
+    states: Sequence[str] = ()
+
+    @property
+    def taken(self) -> bool:
+        return all(state in TAKEN for state in self.states)
+
+    @property
+    def unread(self) -> bool:
+        """Whether it was not interpreted yet; what is to be told of it is not known then."""
+        return "received" in self.states
 
 
 class Marks:
@@ -47,20 +68,19 @@ class Marks:
 
     async def watched(self, guest: Guest, items: Sequence[Item], *, again: bool = False) -> bool:
         """Mark them watched now; whether they were taken. What is marked already stays as it is."""
-        return await self.put(Asked(guest, Action.WATCHED, tuple(items), clock.now(), again))
+        return (await self.put(Asked(guest, Action.WATCHED, tuple(items), clock.now(), again))).taken
 
     async def unwatched(self, guest: Guest, item: Item) -> bool:
-        return await self.put(Asked(guest, Action.UNWATCHED, (item,), clock.now()))
+        return (await self.put(Asked(guest, Action.UNWATCHED, (item,), clock.now()))).taken
 
-    async def put(self, asked: Asked) -> bool:
-        """Keep it, committed, and wait a little until it is in the history; whether it was taken."""
+    async def put(self, asked: Asked) -> Kept:
+        """Keep it, committed, and wait a little until it is in the history."""
         await self.settled()
         made = await self.database.write(kept, asked)
         if not made:
-            return True
+            return Kept()
         self.service.interpreter.news.set()
-        states = await self.awaited(made)
-        return all(state in TAKEN for state in states)
+        return Kept(made, await self.awaited(made))
 
     async def awaited(self, made: Sequence[int]) -> list[str]:
         """The states of these webhooks, once they are interpreted, or after a while."""
@@ -84,7 +104,17 @@ class Marks:
         await self.database.write(followed, (guest.id, show, clock.now()))
 
     async def unfollow(self, guest: Guest, tvdb: int) -> None:
-        await self.database.write(unfollowed, (guest.id, f"tvdb:{tvdb}"))
+        await self.database.write(unfollowed, (guest.id, show_key(tvdb)))
+
+    async def follows(self, guest: Guest, tvdb: int) -> bool:
+        """Whether the show is followed here."""
+        key = show_key(tvdb)
+        found = await self.database.read(lambda connection: library.following(connection, guest.id, key))
+        return found is not None
+
+
+def show_key(tvdb: int) -> str:
+    return f"tvdb:{tvdb}"
 
 
 def states_of(connection: Connection, made: Sequence[int]) -> list[str]:
@@ -124,7 +154,7 @@ def on_the_shelf(connection: Connection, asked: Asked, item: Item) -> None:
     if asked.action is Action.UNWATCHED:
         unticked(connection, person_id, item)
         return
-    key = library.show_key_of(item)
+    key = library.show_key_of(item) if asked.follows else None
     if key is not None and library.following(connection, person_id, key) is None:
         library.follow_show(connection, person_id, item, asked.at)
 

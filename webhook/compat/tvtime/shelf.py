@@ -7,7 +7,7 @@ the history knows nothing of the item.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -44,12 +44,13 @@ EPISODE = "episode:tvdb:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """The viewings of one item that count."""
+    """The viewings of one item that count: how long they took together, and how long it is where that is known."""
 
     first: datetime
     last: datetime
     count: int = 1
     duration_ms: int = 0
+    runtime_ms: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +137,7 @@ def together(found: Iterable[Viewing]) -> Seen | None:
         last=counted[-1].watched_at,
         count=len(counted),
         duration_ms=sum(one.duration_ms for one in counted),
+        runtime_ms=max(one.duration_ms for one in counted) or None,
     )
 
 
@@ -166,14 +168,17 @@ def alone() -> ColumnElement[bool]:
 # --- shows
 
 
-def every(connection: Connection, person_id: int) -> list[Series]:
-    """The shows that the person follows, in the order in which that began. One without a TheTVDB id is left out."""
+def every(connection: Connection, person_id: int, besides: Collection[int] = ()) -> list[Series]:
+    """The shows that the person follows, in the order in which that began, without those that are known already.
+
+    One without a TheTVDB id is left out.
+    """
     rows = connection.execute(
         select(follow)
         .where(follow.c.person_id == person_id)
         .order_by(follow.c.followed_at, follow.c.show_key)
     ).all()
-    asked = [number for row in rows if (number := Ids.from_json(row.ids).tvdb)]
+    asked = [number for row in rows if (number := Ids.from_json(row.ids).tvdb) and number not in besides]
     return of_shows(connection, person_id, asked, EPISODES_OF)
 
 
@@ -349,6 +354,7 @@ def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, 
             func.min(counts).label("first"),
             func.max(counts).label("last"),
             func.count(counts).label("views"),
+            func.max(case((play.c.unwatched_at.is_(None), play.c.duration_ms))).label("runtime"),
         )
         .join(play, play.c.id == play_key.c.play_id)
         .where(play_key.c.person_id == person_id, beginning(EPISODE), *MARKED)
@@ -356,7 +362,10 @@ def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, 
         .having(func.max(counts) == func.max(play.c.watched_at))
     )
     found = [
-        (int(row.key.removeprefix(EPISODE)), Seen(first=row.first, last=row.last, count=row.views))
+        (
+            int(row.key.removeprefix(EPISODE)),
+            Seen(first=row.first, last=row.last, count=row.views, runtime_ms=row.runtime or None),
+        )
         for row in rows
     ]
     found += [

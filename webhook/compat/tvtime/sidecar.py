@@ -33,6 +33,9 @@ AUTH, SEARCH = "auth.tvtime.com", "search.tvtime.com"
 T = TypeVar("T")
 
 NUMBER, WORD = r"(\d{1,18})", r"([^/]{1,100})"
+PART = re.compile(r"\.offset\((\d{1,9})\)\.limit\((\d{1,9})\)", re.ASCII)
+"""Which of the shows are wanted, out of `shows.fields(…).offset(0).limit(500)`."""
+
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PAGE = 100
 UNKNOWN = {"result": "KO", "message": "Unknown episode"}
@@ -162,10 +165,11 @@ class Sidecar:
         about: dict[str, Any] = {"id": str(call.who.id), "name": call.who.name, "username": call.who.name}
         if "shows" not in call.query.get("fields", ""):
             return plain(about)
-        today = clock.now().date()
-        return plain(
-            {**about, "shows": [answers.progress(show, today) for show in await self.followed(call)]}
-        )
+        today, page = clock.now().date(), PART.search(call.query["fields"])
+        rows = [answers.progress(show, today) for show in await self.followed(call)]
+        if page is not None:
+            rows = rows[int(page[1]) :][: int(page[2])]
+        return plain({**about, "shows": rows})
 
     async def followed(self, call: Call) -> list[shelf.Series]:
         return await self.database.read(lambda connection: shelf.every(connection, call.who.id))
