@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, insert, select, update
 
+from tests.fakes import tvtime
+from tests.fakes.tvtime import TVTime
 from tests.web.conftest import HASHED, PASSWORD, Household, serving
 from webhook import accounts, clock, people, tables
 from webhook.compat.tvtime import shelf
@@ -109,6 +112,7 @@ class Box:
             for one in programmes
         ]  # fmt: skip
         self.home.do(lambda connection: connection.execute(insert(tables.follow), values))
+        time.sleep(0.002)  # what is followed next is followed later, to the millisecond
 
     def seen(self, tvdb: int) -> shelf.Seen | None:
         item = Episode(ids=Ids(tvdb=tvdb))
@@ -145,6 +149,40 @@ def somebody(home: Household) -> Box:
         return person_id
 
     return Box(home, name, home.do(made))
+
+
+# --- a server of TV Time's protocol
+
+
+def fill(fake: TVTime, programmes: Iterable[Programme] = PROGRAMMES) -> TVTime:
+    """The server knows these shows, and nothing else."""
+    fake.switches.open_world = False
+    fake.episodes.clear()
+    for show in programmes:
+        for one in show.episodes():
+            assert one.ids.tvdb is not None
+            fake.episodes[one.ids.tvdb] = tvtime.Episode(
+                id=one.ids.tvdb, show=show.tvdb, name=show.title, season=one.season, number=one.number,
+                title=one.title, air_date=one.aired,
+            )  # fmt: skip
+    return fake
+
+
+def see(fake: TVTime, user: tvtime.User, show: Programme, season: int, number: int) -> None:
+    """The user follows the show, and has watched it up to this episode."""
+    fake.view_until(user, fake.episodes[show.id_of(season, number)])
+
+
+def connect(box: Box, tokens: Mapping[str, Any]) -> int:
+    """Sign somebody in to the server with tokens got elsewhere; the id of the account."""
+    tracker, sealed = box.home.service.trackers["tvtime"], box.home.service.seal.seal(dict(tokens))
+    return int(
+        box.home.do(
+            lambda connection: accounts.keep(
+                connection, box.person_id, tracker, sealed, box.name, clock.now()
+            )
+        )
+    )
 
 
 @contextmanager

@@ -20,12 +20,15 @@ from tests.compat._tvtime import (
     THRONES,
     Box,
     boxed,
+    fill,
     list_shows,
+    see,
     somebody,
     with_password,
 )
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
+from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
@@ -40,6 +43,7 @@ WERKZEUG = (
     "404 - The requested URL was not found on the server. If you entered the URL manually please check "
     "your spelling and try again."
 )
+FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
 GUARDED = [
     ("GET", "/shows"),
     ("GET", "/show/73244"),
@@ -82,17 +86,29 @@ def total(client: httpx.Client, show: int) -> int:
 # --- the original's own scenario
 
 
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A real process with the shows that the original's tests were about, watched as far as there."""
+WATCHED = ((OFFICE, 3, 7), (THRONES, 7, 7), (BOYS, 1, 8))
 
+
+@pytest.fixture(scope="module", params=["local", "server"])
+def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A real process with the shows that the original's tests were about, watched as far as there.
+
+    They are in the library here, or at a server of TV Time's protocol to which the person is signed in.
+    """
+    begun = begun_here if request.param == "local" else begun_at_a_server
+    with begun(tmp_path_factory.mktemp("tvtime")) as process:
+        yield process
+
+
+@contextmanager
+def begun_here(folder: Path) -> Iterator[Process]:
     def prepared(connection: Connection, service: app.Service) -> None:
         list_shows(connection)
         with_password(connection, "me", passwords.hashed(PASSWORD))
 
-    with started(Process(tmp_path_factory.mktemp("tvtime")).prepare(prepared)) as process:
+    with started(Process(folder).prepare(prepared)) as process:
         token = app_login(process)
-        for show, season, number in ((OFFICE, 3, 7), (THRONES, 7, 7), (BOYS, 1, 8)):
+        for show, season, number in WATCHED:
             upstream = f"https://api2.tozelabs.com/v2/watched_episodes/show/{show.tvdb}/until/episode"
             told = process.http.post(
                 f"{process.url}/tvtime/sidecar",
@@ -101,6 +117,23 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
             )
             assert told.json() == {"result": "OK"}
         yield process
+
+
+@contextmanager
+def begun_at_a_server(folder: Path) -> Iterator[Process]:
+    """Nothing is known of the shows here."""
+    with Server(fill(TVTime())) as server:
+        user = server.fake.add_user("anna", "secret")
+        server.fake.switches.follow_hint = True
+        for show, season, number in WATCHED:
+            see(server.fake, user, show, season, number)
+        settings = {"TVTIME_URL": server.url, "TVTIME_FOLLOW_URL": FOLLOW, "TVTIME_WRITES_PER_SECOND": "0"}
+        process = Process(folder, **settings).prepare(
+            lambda connection, service: with_password(connection, "me", passwords.hashed(PASSWORD))
+        )
+        process.connect("tvtime", user.tokens)
+        with started(process):
+            yield process
 
 
 def app_login(process: Process) -> str:

@@ -397,3 +397,36 @@ def test_it_runs_by_itself_and_prints_where() -> None:
         process.terminate()
 
     assert state["users"] == {}
+
+
+# ---- shows, page by page
+
+
+def shows(anna: Client, fields: str) -> list[dict[str, Any]]:
+    uid = json.loads(base64.urlsafe_b64decode(anna.token["Authorization"].split(".")[1] + "==="))["id"]
+    return list(anna("GET", f"{API}/user/{uid}", fields=fields).json()["shows"])
+
+
+def test_the_shows_have_the_fields_and_the_page_that_were_asked_for(anna: Client, fake: TVTime) -> None:
+    for episode in (8685324, 8815687, 4517458):
+        anna("POST", f"{API}/watched_episodes/episode/{episode}")
+    first = {"id": 398096, "name": "Moonshine", "watched_episode_count": 1}
+
+    assert shows(anna, "shows.fields(id,name,watched_episode_count).offset(0).limit(1)") == [first]
+    assert [row["id"] for row in shows(anna, "shows.fields(id).offset(1).limit(9)")] == [366529, 121361]
+    fake.switches.paging = "repeated"
+    assert shows(anna, "shows.fields(id).offset(1).limit(1)") == [{"id": 398096}]
+
+
+def test_the_call_to_follow_a_show_is_there_only_where_it_is_switched_on(anna: Client, fake: TVTime) -> None:
+    assert anna("PUT", f"{API}/show/366529/follow").status_code == 404
+    fake.switches.follow_hint, fake.switches.open_world = True, False
+
+    followed = anna("PUT", f"{API}/show/366529/follow").json()
+    fields = "shows.fields(id,is_followed).offset(0).limit(9)"
+    before = shows(anna, fields)
+    anna("DELETE", f"{API}/show/366529/follow")
+
+    assert (followed, before) == ({"result": "OK"}, [{"id": 366529, "is_followed": True}])
+    assert shows(anna, fields) == [{"id": 366529, "is_followed": False}]
+    assert anna("PUT", f"{API}/show/1/follow").json() == {"result": "KO", "message": "Unknown show"}

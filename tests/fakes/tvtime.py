@@ -48,6 +48,7 @@ ACCESS_LIFE = timedelta(days=60)
 REFRESH_LIFE = timedelta(days=3650)
 LIBRARIES = re.compile(r"^(python|curl|java|okhttp|go-http|axios|node)", re.IGNORECASE)
 BLOCKED = "<!DOCTYPE html><html><title>Attention Required! | Cloudflare</title></html>"
+OF_SHOWS = re.compile(r"shows\.fields\(([a-z_,]+)\)\.offset\((\d+)\)\.limit\((\d+)\)")
 SHELL = "<!DOCTYPE html><html><title>TV Time</title><script src=flutter.js></script></html>"
 
 
@@ -65,6 +66,10 @@ class Switches:
     """kept, ignored (everything at once) or repeated (the first page for ever)."""
     slow_body: float = 0
     """Seconds between the two halves of an answer."""
+    follow_hint: bool = False
+    """Whether it has the call to follow a show of which only a hint is known, `PUT|DELETE /v2/show/{id}/follow`."""
+    runtimes: bool = True
+    """Whether what was watched comes with its length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,10 @@ class Episode:
     """The show's name."""
     season: int
     number: int
+    title: str | None = None
+    air_date: str | None = None
+    runtime: int = 2700
+    """Seconds."""
 
     @property
     def uuid(self) -> str:
@@ -104,6 +113,7 @@ class User:
     name: str
     password: str | None
     followed: dict[int, datetime] = field(default_factory=dict)
+    unfollowed: list[int] = field(default_factory=list)
     watched: dict[int, Viewing] = field(default_factory=dict)
     movies: dict[str, Viewing] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -181,6 +191,8 @@ class TVTime(Fake):
             ("POST", f"{API}/watched_episodes/show/{{show:int}}/until/episode/{{id:int}}", self.mark_until),
             ("GET", f"{API}/episode/{{id:int}}", self.episode),
             ("GET", f"{API}/show/{{id:int}}/extended", self.show),
+            ("PUT", f"{API}/show/{{id:int}}/follow", self.follow),
+            ("DELETE", f"{API}/show/{{id:int}}/follow", self.unfollow),
             ("GET", f"{API}/user/{{uid}}", self.account),
             ("GET", f"{API}/user/{{uid}}/to_watch", self.to_watch),
             ("GET", f"{SEARCH}/{{types}}", self.search),
@@ -339,10 +351,13 @@ class TVTime(Fake):
         last = self.look_up(request.path_params["id"])
         if last is None or last.show != request.path_params["show"]:
             return UNKNOWN
+        self.view_until(user, last)
+        return JSONResponse({"result": "OK"})
+
+    def view_until(self, user: User, last: Episode) -> None:
         for episode in self.of_show(last.show):
             if episode.season > 0 and (episode.season, episode.number) <= (last.season, last.number):
                 self.view(user, episode)
-        return JSONResponse({"result": "OK"})
 
     async def episode(self, request: Request, user: User) -> Response:
         episode = self.look_up(request.path_params["id"])
@@ -389,15 +404,49 @@ class TVTime(Fake):
 
     async def account(self, request: Request, user: User) -> Response:
         about: dict[str, Any] = {"id": str(user.id), "name": user.name, "username": user.name, "avatar": None}
-        if "shows" in request.query_params.get("fields", ""):
-            about["shows"] = [self.progress(user, show) for show in user.followed]
+        fields = request.query_params.get("fields", "")
+        if "shows" in fields:
+            about["shows"] = self.shows(user, fields)
         return JSONResponse(about)
+
+    def shows(self, user: User, fields: str) -> list[dict[str, Any]]:
+        """The shows that the user follows, and those that were followed once; the fields that are asked for."""
+        asked = OF_SHOWS.fullmatch(fields)
+        rows = [self.progress(user, show) for show in dict.fromkeys((*user.followed, *user.unfollowed))]
+        if asked is None:
+            return rows
+        names, offset, limit = asked[1].split(","), int(asked[2]), int(asked[3])
+        rows = [{name: row.get(name) for name in names} for row in rows]
+        return self.page(rows, offset, limit)
+
+    async def follow(self, request: Request, user: User) -> Response:
+        return self.followed_by_hint(request, lambda show: user.followed.setdefault(show, self.clock.now()))
+
+    async def unfollow(self, request: Request, user: User) -> Response:
+        def gone(show: int) -> None:
+            if user.followed.pop(show, None):
+                user.unfollowed.append(show)
+
+        return self.followed_by_hint(request, gone)
+
+    def followed_by_hint(self, request: Request, change: Callable[[int], object]) -> Response:
+        show = request.path_params["id"]
+        if not self.switches.follow_hint:
+            return JSONResponse({"status": "error", "message": "Not found"}, 404)
+        if not self.of_show(show):
+            return JSONResponse({"result": "KO", "message": "Unknown show"})
+        change(show)
+        return JSONResponse({"result": "OK"})
 
     def progress(self, user: User, show: int) -> dict[str, Any]:
         every = [episode for episode in self.of_show(show) if episode.season]
         watched = sum(1 for episode in every if episode.id in user.watched)
         counts = {"watched_episode_count": watched, "aired_episode_count": len(every)}
-        flags = {"is_followed": True, "is_up_to_date": watched == len(every), "is_archived": False}
+        flags = {
+            "is_followed": show in user.followed,
+            "is_up_to_date": watched == len(every),
+            "is_archived": False,
+        }
         return {"id": show, "name": every[0].name if every else f"Show {show}", **counts, **flags}
 
     # ---- movies
@@ -476,11 +525,15 @@ class TVTime(Fake):
     def watched(self, key: int, viewing: Viewing) -> dict[str, Any]:
         episode = self.episodes.get(key) or invented(key)
         place = {"episode_id": key, "series_id": episode.show, "series_uuid": named("series", episode.show)}
-        return {**watched(episode.uuid, viewing), **place, "entity_type": "episode", "runtime": 2700}
+        length = {"runtime": episode.runtime} if self.switches.runtimes else {}
+        return {**watched(episode.uuid, viewing), **place, "entity_type": "episode", **length}
 
     def paged(self, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         offset = whole(request, "page_offset", 0)
         limit = whole(request, "page_limit", int(request.headers.get("page-limit", 100)))
+        return self.page(rows, offset, limit)
+
+    def page(self, rows: list[dict[str, Any]], offset: int, limit: int) -> list[dict[str, Any]]:
         pages = {"ignored": rows, "repeated": rows[:limit]}
         return pages.get(self.switches.paging, rows[offset : offset + limit])
 
@@ -595,7 +648,8 @@ def listed(episode: Episode, order: int) -> dict[str, Any]:
         "id": episode.id,
         "uuid": episode.uuid,
         "number": episode.number,
-        "name": f"Episode {episode.number}",
+        "name": episode.title or f"Episode {episode.number}",
+        "air_date": episode.air_date,
     }
     flags = {"is_special": episode.season == 0, "is_movie": False, "is_aired": True, "watch_order": order}
     season = {"id": episode.show * 100 + episode.season, "number": episode.season}
