@@ -188,6 +188,23 @@ def test_marks_are_kept_once_and_follow_the_show(anna: Anna) -> None:
     assert anna.seen(boys(1)) == 0
 
 
+def test_an_episode_is_as_long_as_its_longest_viewing_that_stands(anna: Anna) -> None:
+    for days, minutes in ((9, 40), (6, 45), (3, None)):
+        event = Event(
+            action=Action.WATCHED, item=boys(1), at=NOW - timedelta(days=days),
+            duration_ms=minutes and minutes * 60_000,
+        )  # fmt: skip
+        anna.database.do(partial(history.apply, person_id=anna.id, event=event, source="plex", mark=80))
+    anna.saw(boys(2))
+
+    found = anna.database.do(lambda connection: shelf.watched_episodes(connection, anna.id))
+
+    assert [(number, one.count, one.runtime_ms) for number, one in found] == [
+        (BOYS.id_of(1, 1), 3, 45 * 60_000), (BOYS.id_of(1, 2), 1, None),
+    ]  # fmt: skip
+    assert anna.show(BOYS.tvdb).seen[1, 1].runtime_ms == 45 * 60_000
+
+
 def test_a_show_that_is_kept_for_later_stays_so_when_it_is_marked(anna: Anna) -> None:
     show = Show(title="The Boys", ids=Ids(tvdb=BOYS.tvdb))
     anna.database.do(lambda connection: library.follow_show(connection, anna.id, show, NOW, "for_later"))

@@ -13,10 +13,10 @@ import pytest
 
 from tests.compat._tvtime import BOYS, OFFICE, OTHER, Box, boxed, somebody, with_password
 from tests.web.conftest import PASSWORD
-from webhook import clock, library
+from webhook import clock, history, library
 from webhook.compat.tvtime import who
 from webhook.compat.tvtime.catalogue import ids_in, uuid_of
-from webhook.event import Ids, Movie
+from webhook.event import Action, Episode, Event, Ids, Movie
 
 API, MSAPI = "https://api2.tozelabs.com/v2", "https://msapi.tvtime.com"
 LOGIN = "https://auth.tvtime.com/v1/login"
@@ -367,6 +367,39 @@ def test_shows_come_with_the_account_when_they_are_asked_for(app: App) -> None:
     (show,) = told["shows"]
     assert (show["id"], show["watched_episode_count"], show["aired_episode_count"]) == (355567, 0, 8)
     assert not show["is_up_to_date"]
+
+
+def test_so_many_shows_come_as_were_asked_for(app: App) -> None:
+    for one in (OFFICE, BOYS, OTHER):
+        app.box.follow(one)
+
+    def ids(part: str) -> list[int]:
+        told = app.get(f"{API}/user/{app.uid}", fields=f"shows.fields(id,name){part}")
+        return [show["id"] for show in told["shows"]]
+
+    every = [OFFICE.tvdb, BOYS.tvdb, OTHER.tvdb]
+    assert ids("") == ids(".offset(x).limit(1)") == ids(".offset(0).limit(500)") == every
+    assert (ids(".offset(0).limit(2)"), ids(".offset(2).limit(2)")) == (every[:2], every[2:])
+
+
+def test_what_was_watched_has_its_length_where_the_history_knows_it(app: App) -> None:
+    for number, length in ((1, 2_700_400), (2, None)):
+        item = Episode(ids=Ids(tvdb=BOYS.id_of(1, number)), show_ids=Ids(tvdb=BOYS.tvdb))
+        heard(app, item, length)
+        app.box.time_passes()
+    heard(app, Movie(title="The Matrix", ids=Ids(tvdb=169)), 8_160_000)
+
+    def rows(kind: str) -> list[dict[str, Any]]:
+        told = app.get(f"{TRACKING}/watches/user/{app.uid}", entity_type=kind)
+        return list(told["data"]["objects"])
+
+    assert [row.get("runtime") for row in rows("episode")] == [2700, None]
+    assert [row["runtime"] for row in rows("movie")] == [8160]
+
+
+def heard(app: App, item: Episode | Movie, duration_ms: int | None) -> None:
+    event = Event(action=Action.WATCHED, item=item, at=clock.now(), duration_ms=duration_ms)
+    app.box.home.do(lambda connection: history.apply(connection, app.uid, event, "plex", 80))
 
 
 def test_what_to_watch_is_the_next_episode_of_each_show(app: App) -> None:
