@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute, Route
 
 from webhook.compat.videoscrobbler.calls import Desk
-from webhook.compat.videoscrobbler.letting_in import PATH, LettingIn
+from webhook.compat.videoscrobbler.letting_in import LettingIn
+from webhook.compat.videoscrobbler.managed import Managed
 from webhook.compat.videoscrobbler.managing import Managing
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.web import shell
@@ -29,9 +30,13 @@ def routes(service: Service) -> list[BaseRoute]:
     desk = Desk(service, Methods(service, tokens).table())
     page = LettingIn(service, sessions, tokens)
     managing = Managing(service, Gate(service.database, sessions)).routes()
-    inside = shell.web([*page.routes(), *managing], page.error)
+    pages = [*page.routes(), *Managed(service, sessions).routes(), *managing]
+    inside = shell.web(pages, page.error)
     return [
         Route("/api/1.0", desk.endpoint, methods=VERBS),
         Route("/api/1.0/{rest:path}", desk.endpoint, methods=VERBS),
-        *(Route(path, inside) for path in (PATH, "/api/v1/apps", "/api/v1/apps/{id}", "/api/v1/privacy")),
+        *(
+            Route(path, inside)
+            for path in dict.fromkeys(route.path for route in pages if isinstance(route, Route))
+        ),
     ]

@@ -50,10 +50,6 @@ class LettingIn(Page):
 
         return inside
 
-    async def error(self, request: Request, status: int, detail: str) -> Response:
-        known = {"status": status, "detail": detail, "said": None}
-        return self.drawn(request, "error.html", known, status=status)
-
     async def asked(self, request: Request, visitor: Visitor) -> Response:
         app, token = await self.wanted(visitor, request.query_params)
         row = await self.database.read(lambda connection: apps.granted(connection, token))

@@ -1,133 +1,153 @@
-"""The JSON API for apps and for who sees whom: /api/v1/apps and /api/v1/privacy, as `watchmark apps` has them."""
+"""Managing apps and who sees whom: what may be done about them, and the JSON API that does it.
+
+The page and `watchmark apps` have the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from webhook import clock, people
 from webhook.compat.videoscrobbler import apps
-from webhook.web.api import Gate, as_json, owner_only
+from webhook.db import Database
+from webhook.web.api import Answers, owner_only
+from webhook.web.api._answers import Table
 from webhook.web.asked import Params, id_of, json_object
-from webhook.web.changes import write
+from webhook.web.changes import said, somebody, write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 if TYPE_CHECKING:
     from webhook.app import Service
 
-Answer = Callable[[Request, Visitor], Awaitable[Any]]
+Shown = dict[str, Any]
 
 
-class Managing:
-    """The owner manages every app; everybody else their own."""
+# --- what may be done: the owner manages every app, everybody else their own
 
-    def __init__(self, service: Service, gate: Gate) -> None:
-        self.service = service
-        self.gate = gate
-        self.database = service.database
 
-    def routes(self) -> list[BaseRoute]:
+def seen(connection: Connection, visitor: Visitor) -> list[Shown]:
+    return apps.listed(connection, None if visitor.everything else visitor.person_id)
+
+
+def one(connection: Connection, visitor: Visitor, app_id: int) -> Shown:
+    """The app; raises Problem for one that is not the visitor's to see."""
+    found = next((entry for entry in seen(connection, visitor) if entry["id"] == app_id), None)
+    if found is None:
+        raise Problem(404, f"There is no app {app_id}.")
+    return found
+
+
+async def add(service: Service, visitor: Visitor, name: str, whose: str | None) -> Shown:
+    """A new app with its secret, which is never shown again; a member's is their own. Raises Problem."""
+    if not visitor.everything and whose not in (None, visitor.name):
+        raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
+
+    def added(connection: Connection) -> Shown:
+        person_id = visitor.person_id if not visitor.everything else None
+        if visitor.everything and whose is not None:
+            person_id = people.by_name(connection, whose).id
+        made = apps.add(connection, service.seal, name, person_id, clock.now())
+        return {**one(connection, visitor, made.id), "secret": made.secret}
+
+    return dict(await changed(service.database, added))
+
+
+async def suspend(database: Database, visitor: Visitor, app_id: int, suspended: bool) -> Shown:
+    """Let an app in no more, or again; raises Problem."""
+
+    def done(connection: Connection) -> Shown:
+        one(connection, visitor, app_id)
+        apps.suspend(connection, app_id, clock.now() if suspended else None)
+        return one(connection, visitor, app_id)
+
+    return dict(await changed(database, done))
+
+
+async def remove(database: Database, visitor: Visitor, app_id: int) -> None:
+    """Remove an app and end its sessions; raises Problem."""
+
+    def done(connection: Connection) -> None:
+        one(connection, visitor, app_id)
+        apps.remove(connection, app_id, clock.now())
+
+    await changed(database, done)
+
+
+async def set_seen_by(database: Database, visitor: Visitor, name: str, whom: str) -> None:
+    """Say who sees what this person watches; raises Problem."""
+    await changed(
+        database,
+        lambda connection: apps.set_seen_by(connection, somebody(connection, visitor, name).id, whom),
+    )
+
+
+async def changed(database: Database, change: Callable[[Connection], Any]) -> Any:
+    try:
+        return await write(database, change)
+    except people.Unknown as error:
+        raise Problem(422, said(error)) from error
+
+
+# --- the API
+
+
+class Managing(Answers):
+    def table(self) -> Table:
         return [
-            self.route("/api/v1/apps", GET=self.listed, POST=self.add),
-            self.route("/api/v1/apps/{id}", PUT=self.suspend, DELETE=self.remove),
-            self.route("/api/v1/privacy", GET=self.privacy, PUT=self.set_privacy),
+            ("/apps", {"GET": self.apps, "POST": self.add}),
+            ("/apps/{id}", {"PUT": self.suspend, "DELETE": self.remove}),
+            ("/privacy", {"GET": self.privacy, "PUT": self.set_privacy}),
         ]
 
-    def route(self, path: str, **answers: Answer) -> BaseRoute:
-        async def endpoint(request: Request) -> Response:
-            method = "GET" if request.method == "HEAD" else request.method
-            return as_json(await answers[method](request, await self.gate.admit(request)))
-
-        return Route(path, endpoint, methods=[*answers])
-
-    async def listed(self, request: Request, visitor: Visitor) -> Any:
-        return {"items": await self.seen(visitor), "next": None}
-
-    async def seen(self, visitor: Visitor) -> list[dict[str, Any]]:
-        only = None if visitor.everything else visitor.person_id
-        return await self.database.read(lambda connection: apps.listed(connection, only))
+    async def apps(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: seen(connection, visitor))
 
     async def add(self, request: Request, visitor: Visitor) -> Any:
         params = Params(await json_object(request))
         params.only(("name", "person"))
-        name, whose = params.text("name") or "", params.text("person")
-        if not visitor.everything and whose not in (None, visitor.name):
-            raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
-
-        def added(connection: Connection) -> apps.Made:
-            person_id = visitor.person_id if not visitor.everything else None
-            if visitor.everything and whose is not None:
-                person_id = people.by_name(connection, whose).id
-            return apps.add(connection, self.service.seal, name, person_id, clock.now())
-
-        made = await self.changed(added)
-        return {**await self.one(visitor, made.id), "secret": made.secret}
+        return await add(self.service, visitor, params.text("name") or "", params.text("person"))
 
     async def suspend(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        suspended = (await json_object(request)).get("suspended")
+        wanted, given = id_of(request), await json_object(request)
+        Params(given).only(("suspended",))
+        suspended = given.get("suspended")
         if not isinstance(suspended, bool):
             raise Problem(422, "suspended must be true or false.")
-        await self.one(visitor, wanted)
-        at = clock.now() if suspended else None
-        await self.changed(lambda connection: apps.suspend(connection, wanted, at))
-        return await self.one(visitor, wanted)
+        return await suspend(self.database, visitor, wanted, suspended)
 
     async def remove(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        await self.one(visitor, wanted)
-        await self.changed(lambda connection: apps.remove(connection, wanted, clock.now()))
+        await remove(self.database, visitor, wanted)
         return {"id": wanted, "removed": True}
 
-    async def one(self, visitor: Visitor, wanted: int) -> dict[str, Any]:
-        found = next((entry for entry in await self.seen(visitor) if entry["id"] == wanted), None)
-        if found is None:
-            raise Problem(404, f"There is no app {wanted}.")
-        return found
-
-    # --- who sees whom
-
     async def privacy(self, request: Request, visitor: Visitor) -> Any:
-        name = self.whose(visitor, Params(request.query_params).text("person"))
-        return await self.shown(name)
+        return await self.shown(visitor, whose(visitor, Params(request.query_params)))
 
     async def set_privacy(self, request: Request, visitor: Visitor) -> Any:
         params = Params(await json_object(request))
         params.only(("person", "seen_by"))
-        name, whom = self.whose(visitor, params.text("person")), params.choice("seen_by", apps.SEEN_BY)
+        name, whom = whose(visitor, params), params.choice("seen_by", apps.SEEN_BY)
         if whom is None:
             raise Problem(422, f"seen_by must be one of {', '.join(apps.SEEN_BY)}.")
+        await set_seen_by(self.database, visitor, name, whom)
+        return await self.shown(visitor, name)
 
-        def change(connection: Connection) -> None:
-            apps.set_seen_by(connection, people.by_name(connection, name).id, whom)
-
-        await self.changed(change)
-        return await self.shown(name)
-
-    def whose(self, visitor: Visitor, name: str | None) -> str:
-        if name not in (None, visitor.name):
-            owner_only(visitor)
-        if (name or visitor.name) is None:
-            raise Problem(400, "person must say whose.")
-        return name or visitor.name or ""
-
-    async def shown(self, name: str) -> Any:
+    async def shown(self, visitor: Visitor, name: str) -> Any:
         def look(connection: Connection) -> str:
-            return apps.seen_by(connection, people.by_name(connection, name).id)
+            return apps.seen_by(connection, somebody(connection, visitor, name).id)
 
-        try:
-            return {"person": name, "seen_by": await self.database.read(look)}
-        except people.Unknown as error:
-            raise Problem(404, f"{error}.") from error
+        return {"person": name, "seen_by": await self.database.read(look)}
 
-    async def changed(self, change: Callable[[Connection], Any]) -> Any:
-        try:
-            return await write(self.database, change)
-        except people.Unknown as error:
-            raise Problem(422, f"{error}.") from error
+
+def whose(visitor: Visitor, params: Params) -> str:
+    name = params.text("person")
+    if name not in (None, visitor.name):
+        owner_only(visitor)
+    if (name or visitor.name) is None:
+        raise Problem(400, "person must say whose.")
+    return name or visitor.name or ""

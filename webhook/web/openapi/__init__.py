@@ -1,6 +1,6 @@
 """The OpenAPI document: what the JSON API takes and gives, kept by hand and tested to match its routes.
 
-One file is one group, as in `webhook.web.api`.
+One file is one group, as in `webhook.web.api`; the apps' routes stand beside the VideoScrobbler API itself.
 """
 
 from __future__ import annotations
@@ -8,7 +8,17 @@ from __future__ import annotations
 from importlib import metadata
 from types import ModuleType
 
-from webhook.web.openapi import connections, deliveries, history, needs, people, settings, transfer, webhooks
+from webhook.web.openapi import (
+    apps,
+    connections,
+    deliveries,
+    history,
+    needs,
+    people,
+    settings,
+    transfer,
+    webhooks,
+)
 from webhook.web.openapi._parts import TEXTUAL, Schema, thing
 
 PARTS: tuple[ModuleType, ...] = (
@@ -20,6 +30,7 @@ PARTS: tuple[ModuleType, ...] = (
     people,
     connections,
     settings,
+    apps,
 )
 PROBLEM = thing(
     type=TEXTUAL,
