@@ -22,7 +22,7 @@ from webhook.web.changes import write
 from webhook.web.pages._once import Once
 from webhook.web.preview import LAST, meanings, preview, seen
 from webhook.web.shell import Problem
-from webhook.web.sign_in import Passwords, Patience, Sessions, by_id
+from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id
 from webhook.web.views import Visitor
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ class People(Once):
             "tried": chosen is not None,
             "wrong": wrong,
             "link": link,
+            "drawn_at": base(self.service.settings, request) + path_to(name)
+            if request.method == "POST"
+            else None,
         }
         return self.drawn(request, "person.html", {**known, **besides}, visitor, status)
 
