@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html import unescape
+from html import escape, unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -162,6 +162,112 @@ def test_a_wrong_key_is_refused_with_the_services_word(home: Household) -> None:
     assert kept(home) == {}
 
 
+def field(page: str, name: str) -> str:
+    """A field of a form as it is written in the page."""
+    found = re.search(rf'<(?:input|textarea)[^>]* name="{name}"[^>]*>', page)
+    assert found
+    return found.group()
+
+
+def test_after_a_refused_key_the_rest_stays_typed_with_the_reason_beside_the_key(home: Household) -> None:
+    browser = home.browser()
+    with Server(Tmdb()) as tmdb:
+        typed = {
+            "TMDB_TOKEN": "mistyped",
+            "TMDB_API_URL": f"{tmdb.url}/3",
+            "TMDB_IMAGE_URL": "http://pictures/p",
+        }
+        page = post(browser, "/connections/tmdb/settings", **typed).text
+
+    assert f'value="{tmdb.url}/3"' in field(page, "TMDB_API_URL")
+    assert 'value="http://pictures/p"' in field(page, "TMDB_IMAGE_URL")
+    assert "mistyped" not in page
+    assert 'aria-invalid="true" aria-describedby="wrong-set-TMDB_TOKEN"' in field(page, "TMDB_TOKEN")
+    assert "aria-invalid" not in field(page, "TMDB_API_URL")
+    beside = page.partition('id="wrong-set-TMDB_TOKEN">')[2].partition("</p>")[0]
+    assert "does not accept TMDB_TOKEN" in beside
+    assert 'href="#set-TMDB_TOKEN">To the field' in page
+    assert '<details id="more-settings" open>' in page
+    assert "aria-invalid" not in browser.get("/connections/tmdb").text
+
+
+def test_an_address_that_is_none_stays_typed_with_the_reason_beside_it(home: Household) -> None:
+    hostile = f"http://a:b/{HOSTILE}"
+
+    page = post(home.browser(), "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=hostile).text
+
+    assert 'aria-describedby="wrong-set-TMDB_API_URL"' in field(page, "TMDB_API_URL")
+    assert HOSTILE not in page
+    assert f'value="{escape(hostile)}"' in page
+    assert "aria-invalid" not in field(page, "TMDB_TOKEN")
+
+
+def test_where_nobody_answers_what_was_typed_stays_and_no_field_is_wrong(home: Household) -> None:
+    page = post(home.browser(), "/connections/tmdb/settings", TMDB_TOKEN=SECRET, TMDB_API_URL=NOWHERE).text
+
+    assert f'value="{NOWHERE}"' in field(page, "TMDB_API_URL")
+    assert "aria-invalid" not in page
+
+
+def test_keys_that_are_refused_without_a_name_are_marked_both(home: Household, trakt: Server) -> None:
+    typed = {**trakt_at(trakt.url), "TRAKT_CLIENT_ID": "deleted-app"}
+
+    page = post(home.browser(), "/connections/trakt/settings", **typed).text
+
+    assert 'aria-invalid="true"' in field(page, "TRAKT_CLIENT_ID")
+    assert 'value="deleted-app"' in field(page, "TRAKT_CLIENT_ID")
+    assert 'aria-invalid="true"' in field(page, "TRAKT_CLIENT_SECRET")
+    assert "fake-client-secret" not in page
+    assert f'value="{trakt.url}"' in field(page, "TRAKT_AUTH_URL")
+
+
+def test_after_a_refused_password_the_name_and_the_person_stay(opened: Open) -> None:
+    with Server(TVTime()) as server:
+        server.fake.add_user("anna", "secret")
+        home = opened(TVTIME_URL=server.url, TVTIME_WRITES_PER_SECOND="0")
+        home.person("bob")
+        typed = {"person": "bob", "username": "anna", "password": "mistyped"}
+        page = post(home.browser(), "/connections/tvtime/sign-in", **typed).text
+
+    assert 'value="anna"' in field(page, "username")
+    assert "<option selected>bob</option>" in page
+    assert "mistyped" not in page
+    assert 'aria-invalid="true" aria-describedby="wrong-sign-in"' in field(page, "password")
+    assert "did not accept this name and password" in page.partition('id="wrong-sign-in">')[2]
+
+
+def test_after_a_refused_token_the_reason_stands_beside_it(opened: Open) -> None:
+    with Server(ListenBrainz()) as server:
+        browser = opened(LISTENBRAINZ_API_URL=server.url).browser()
+        page = post(browser, "/connections/listenbrainz/sign-in", person="me", token="nobodys").text
+
+    assert 'aria-describedby="wrong-sign-in"' in field(page, "token")
+    assert "nobodys" not in page
+
+
+@pytest.mark.parametrize("mark", ["much", "0", "101"])
+def test_a_watched_mark_that_is_none_keeps_what_was_chosen_beside_it(home: Household, mark: str) -> None:
+    browser = home.browser()
+    typed = {
+        "account": "1",
+        "watched_mark": mark,
+        "libraries": "Films\nShows",
+        "kind_movie": "on",
+        "dry_run": "on",
+    }
+
+    answer = post(browser, "/connections/tvtime/account", **typed)
+
+    assert answer.status_code == 422
+    assert f'value="{mark}" aria-invalid="true"' in field(answer.text, "watched_mark")
+    assert "from 1 to 100" in answer.text.partition('id="wrong-mark-1">')[2]
+    assert ">Films\nShows</textarea>" in answer.text
+    assert "checked" in field(answer.text, "kind_movie")
+    assert "checked" not in field(answer.text, "kind_episode")
+    assert '<details id="options-1" open>' in answer.text
+    assert "Films" not in browser.get("/connections/tvtime").text
+
+
 def test_thetvdb_is_tried_by_its_sign_in(home: Household) -> None:
     api = home.api()
 
@@ -269,8 +375,8 @@ def test_what_the_environment_says_is_changed_there(opened: Open) -> None:
         ("trakt", {"TMDB_TOKEN": "one"}, "TMDB_TOKEN is no setting of Trakt"),
         ("trakt", {"TRAKT_CLIENT_ID": 7}, "must be text"),
         ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_WRITES_PER_SECOND": "fast"}, "SIMKL_WRITES_PER_SECOND"),
-        ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_API_URL": "http://a:b"}, "An address of Simkl is none"),
-        ("tmdb", {"TMDB_TOKEN": "x", "TMDB_API_URL": "http://a:b"}, "cannot be asked with these settings"),
+        ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_API_URL": "http://a:b"}, "SIMKL_API_URL: is no address"),
+        ("tmdb", {"TMDB_TOKEN": "x", "TMDB_API_URL": "http://a:b"}, "TMDB_API_URL: is no address"),
         ("tmdb", {"TMDB_TOKEN": "geh\u00e4im.a.b"}, "cannot be asked with these settings"),
         ("jellyfin", {"JELLYFIN_URL": "attic", "JELLYFIN_API_KEY": "x"}, "must begin with http"),
         ("notifications", {"NOTIFY_URLS": "nonsense://"}, "NOTIFY_URLS holds an address that"),

@@ -19,7 +19,9 @@ from webhook.web.asked import whole
 from webhook.web.changes import write
 from webhook.web.connections import KINDS, NOT_USED, Named, Shown, Unanswered
 from webhook.web.pages._page import Endpoint, Makes, Page
+from webhook.web.pages._refused import Refused
 from webhook.web.shell import Problem
+from webhook.web.sign_in import base
 from webhook.web.views import Visitor
 
 TONES: Mapping[str, str] = {
@@ -83,26 +85,29 @@ class Connections(Page):
         return self.drawn(request, "connections.html", known, visitor)
 
     async def one(self, request: Request, visitor: Visitor) -> Response:
-        return await self.told(request, visitor)
+        return await self.told(request, visitor, Refused())
 
-    async def told(
-        self, request: Request, visitor: Visitor, wrong: str | None = None, status: int = 200
-    ) -> Response:
+    async def told(self, request: Request, visitor: Visitor, refused: Refused) -> Response:
         """The page of one connection, and what was wrong with what was just asked of it."""
         one = connections.named(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.kind == "tracker" else None
 
         def known(connection: Connection) -> dict[str, Any]:
+            shown = connections.shown(connection, self.service, visitor, one)
             return {
-                "one": connections.shown(connection, self.service, visitor, one),
+                "one": {**shown, "settings": refused.settings(shown["settings"])},
+                "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
                 "sign_ins": self.sign_ins(connection, visitor, one),
                 "names": views.names(connection) if visitor.everything else [visitor.name],
             }
 
         can = () if tracker is None else tracker.tells
         more = {
-            "wrong": wrong,
+            "refused": refused,
             "in_wizard": in_wizard(request),
+            "drawn_at": None
+            if refused.why is None
+            else base(self.service.settings, request) + page_of(request, one),
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
             "lists": LISTS,
@@ -111,7 +116,7 @@ class Connections(Page):
             "can_reopen": self.service.reopen is not None,
         }
         return self.drawn(
-            request, "connection.html", {**await self.database.read(known), **more}, visitor, status
+            request, "connection.html", {**await self.database.read(known), **more}, visitor, refused.status
         )
 
     def sign_ins(self, connection: Connection, visitor: Visitor, one: Named) -> list[Shown]:
@@ -126,7 +131,12 @@ class Connections(Page):
 
     def tried(self, makes: Makes, *, owner: bool = False) -> Endpoint:
         """As `change`; what is refused as it was entered is said on the page it was entered on."""
-        change = self.change(makes, owner=owner)
+
+        async def noting(request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+            request.state.typed = fields
+            return await makes(request, visitor, fields)
+
+        change = self.change(noting, owner=owner)
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -136,7 +146,10 @@ class Connections(Page):
                 if error.status not in REDRAWN or visitor is None:
                     raise
                 await self.prepare(request, visitor)
-                return await self.told(request, visitor, error.detail, error.status)
+                form = request.url.path.rpartition("/")[2]
+                typed = getattr(request.state, "typed", {})
+                refused = Refused(form=form, typed=typed, why=error.detail, status=error.status)
+                return await self.told(request, visitor, refused)
 
         return endpoint
 
@@ -236,10 +249,14 @@ def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
     mark = fields.get("watched_mark", "").strip()
     try:
         percent = float(mark.replace(",", ".")) if mark else None
-    except ValueError as error:
-        raise Problem(
-            422, "The watched mark must be a percentage such as 80. Nothing was changed."
-        ) from error
+    except ValueError:
+        percent = 0.0
+    least, most = changes.MARKS
+    if percent is not None and not least <= percent <= most:
+        why = (
+            f"The watched mark must be a percentage from {least} to {most}, such as 80. Nothing was changed."
+        )
+        raise Problem(422, why)
     return {"watched_mark": percent, "dry_run": "dry_run" in fields, "kinds": kinds, **lists}
 
 
