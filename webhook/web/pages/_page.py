@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from webhook import clock, numbers, people
+from webhook.db import Unavailable
 from webhook.passwords import LONGEST
 from webhook.web import needs, views
 from webhook.web.asked import Params, form, whole
@@ -143,6 +145,16 @@ class Page:
 
         return await self.database.read(found)
 
+    async def error(self, request: Request, status: int, detail: str) -> Response:
+        """An error as a page, with the navigation for who is in, where it can be known who that is."""
+        visitor = None
+        with contextlib.suppress(Unavailable):
+            visitor = await self.sessions.visitor(request) if status < 500 else None
+            if visitor is not None:
+                await self.prepare(request, visitor)
+        known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
+        return self.drawn(request, "error.html", known, visitor, status)
+
     def to(self, request: Request, path: str) -> Response:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
 
@@ -168,6 +180,7 @@ class Page:
             "here": here(request, prefix),
             "said": said(request),
             "needed": getattr(request.state, "needed", 0),
+            "drawn_at": "" if request.method == "POST" else None,
         }
         zone = getattr(request.state, "zone", None)
         return HTMLResponse(draw(template, {**common, **known}, zone), status)

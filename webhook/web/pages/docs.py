@@ -37,6 +37,7 @@ GROUPS = {
     "History": ("plays", "library", "numbers", "follows", "calendar"),
     "History in and out": ("imports", "exports", "jobs", "catch-up"),
     "People": ("people", "identities", "household"),
+    "Apps of the VideoScrobbler API": ("apps", "privacy"),
     "Connections": ("connections", "accounts", "sign-ins"),
     "Set-up": ("urls", "templates"),
     "The service": ("settings", "tokens", "backup", "openapi"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock, passwords
-from webhook.db import Unavailable
 from webhook.passwords import LONGEST, SHORTEST
 from webhook.web import administration
 from webhook.web.asked import clean, form
@@ -38,16 +36,6 @@ class Entrance(Page):
             Route("/sign-out", self.change(self.gone, ends=True), methods=["POST"]),
             Route("/welcome/{secret}", self.welcome, methods=["GET", "POST"]),
         ]
-
-    async def error(self, request: Request, status: int, detail: str) -> Response:
-        """An error as a page, with the navigation for who is in, where it can be known who that is."""
-        visitor = None
-        with contextlib.suppress(Unavailable):
-            visitor = await self.sessions.visitor(request) if status < 500 else None
-            if visitor is not None:
-                await self.prepare(request, visitor)
-        known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
-        return self.drawn(request, "error.html", known, visitor, status)
 
     async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         return "/sign-in"

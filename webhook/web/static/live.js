@@ -2,6 +2,8 @@
 (() => {
   "use strict";
   const root = document.documentElement.dataset.base || "";
+  // Where the page is drawn again: not at the address of a form that drew it; empty is nowhere.
+  const from = document.documentElement.dataset.from ?? location.href;
   const each = (what, does, within = document) => within.querySelectorAll(what).forEach(does);
   const speak = (words) => {
     const place = document.getElementById("spoken");
@@ -88,8 +90,8 @@
     }
     drawing = true;
     try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
-      if (answer.redirected && new URL(answer.url).pathname !== location.pathname) {
+      const answer = await fetch(from, { headers: { "X-Live": "1" } });
+      if (answer.redirected && new URL(answer.url).pathname !== new URL(from, location.href).pathname) {
         location.href = answer.url; // a wizard went on, or the sign-in ended
         return;
       }
@@ -129,7 +131,7 @@
   each("[data-live][id]", (part) => served.set(part, part.innerHTML));
   ready(document);
   readyBars(document);
-  if (document.querySelector("[data-live]") && window.EventSource) {
+  if (from && document.querySelector("[data-live]") && window.EventSource) {
     let stream = null;
     const listen = () => {
       if (stream || document.hidden) return;
@@ -158,5 +160,5 @@
     setInterval(() => document.hidden && draw(), 60000); // the title says how much waits
   }
   const pause = Number(document.querySelector("[data-again]")?.dataset.again);
-  if (pause) setInterval(() => document.querySelector("[data-again]") && draw(), pause * 1000);
+  if (from && pause) setInterval(() => document.querySelector("[data-again]") && draw(), pause * 1000);
 })();
