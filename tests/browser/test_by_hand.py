@@ -21,6 +21,7 @@ TABBED = (
     "/activity",
     "/connections/trakt",
     "/people/me",
+    "/people/me/apps",
     "/setup",
     "/settings",
     "/history/import",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Connection
 
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, at, opened, sign_in
@@ -26,6 +26,9 @@ from webhook.transfer.entries import Viewing
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 LARGEST = 150 * 1024
+NARROWEST = 320
+"""A desktop of 1280 pixels at 400 %: nothing may need to be scrolled both ways (WCAG 1.4.10)."""
+
 GRAVE = ("serious", "critical")
 SEEN = "{ runOnly: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] }"
 """The rules that look and layout have to do with: colours and sizes differ by scheme and screen, the rest does not."""
@@ -39,13 +42,13 @@ EVERY = (
     "/history/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
-    "/settings", "/wizard/source", *(f"/wizard/source/{name}" for name in sources.modules()), "/wizard/tracker",
+    "/people/me/apps", "/settings", "/wizard/source", *(f"/wizard/source/{name}" for name in sources.modules()), "/wizard/tracker",
     "/wizard/done", "/api/docs",
 )  # fmt: skip
 MEMBERS = (
     "/", "/activity", "/deliveries", "/needs-you", "/history", "/history/numbers", "/history/shows", "/history/import",
     "/history/export", "/history/backfill", "/connections", "/connections/trakt", "/connections/tvtime", "/setup",
-    "/people/bob", "/wizard/tracker", "/wizard/done",
+    "/people/bob", "/people/bob/apps", "/wizard/tracker", "/wizard/done",
 )  # fmt: skip
 LINK = "a-one-time-link-for-bob"
 STRANGERS = {"/sign-in?next=/history": 200, f"/welcome/{LINK}": 200, "/welcome/gone": 404, "/nothing": 404}
@@ -138,8 +141,144 @@ def test_so_is_a_page_that_says_no(owner: Page, full: Process, path: str) -> Non
     look(owner, full, path, REFUSED[path])
 
 
+# --- pages that only a form leads to: what they show is shown this once, or is not done yet
+
+
+def token(page: Page, house: Process, kind: str) -> None:
+    page.goto(house.url + "/settings")
+    page.get_by_label("For").select_option(kind)
+    page.get_by_label("Name").fill("a script")
+    page.get_by_label("Whose").select_option("bob")
+    page.get_by_role("button", name="Make a token").click()
+
+
+def an_api_token(page: Page, house: Process) -> None:
+    token(page, house, "api")
+
+
+def a_webhook_token(page: Page, house: Process) -> None:
+    token(page, house, "webhook")
+
+
+def an_app_password(page: Page, house: Process) -> None:
+    token(page, house, "app")
+
+
+def a_key_for_an_app(page: Page, house: Process) -> None:
+    page.goto(house.url + "/people/me/apps")
+    page.get_by_label("Name of the app").fill("Player")
+    page.get_by_role("button", name="Make a key").click()
+
+
+def a_one_time_link(page: Page, house: Process) -> None:
+    page.goto(house.url + "/people/bob")
+    page.get_by_role("button", name="Make a one-time link").click()
+
+
+def a_file_that_was_looked_into(page: Page, house: Process) -> None:
+    rows = b"Date,Name,Year,Letterboxd URI\n2024-05-06,Slow Light,2001,https://boxd.it/a\nsoon,Ninety,1990,https://boxd.it/b\n"
+    page.goto(house.url + "/history/import")
+    page.get_by_label("What it is").select_option("letterboxd")
+    page.get_by_label("The file").set_input_files(
+        {"name": "watched.csv", "mimeType": "text/csv", "buffer": rows}
+    )
+    page.get_by_role("button", name="Look into it").click()
+
+
+def what_a_tracker_lacks(page: Page, house: Process) -> None:
+    page.goto(house.url + "/history/backfill")
+    page.get_by_role("button", name="See what it lacks at Trakt").click()
+
+
+def a_code_that_waits(page: Page, house: Process) -> None:
+    page.goto(house.url + "/connections/trakt")
+    page.get_by_label("For whom").select_option("bob")
+    page.get_by_role("button", name="Get a code").click()
+
+
+def an_address_that_is_refused(page: Page, house: Process) -> None:
+    page.goto(house.url + "/connections/tmdb")
+    page.get_by_label("TMDB_TOKEN").fill("a key")
+    page.get_by_text("More settings").click()
+    page.get_by_label("TMDB_API_URL").fill("http://a:b")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def a_service_that_nobody_could_ask(page: Page, house: Process) -> None:
+    page.goto(house.url + "/connections/jellyfin")
+    page.get_by_label("JELLYFIN_URL").fill("http://127.0.0.1:9")
+    page.get_by_label("JELLYFIN_API_KEY").fill("a key")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def a_watched_mark_that_is_none(page: Page, house: Process) -> None:
+    page.goto(house.url + "/connections/tvtime")
+    page.get_by_text("What it is told").first.click()
+    page.get_by_label("Watched mark").first.fill("much")
+    page.get_by_role("button", name="Save what it is told").first.click()
+
+
+def a_password_that_is_wrong(page: Page, house: Process) -> None:
+    page.context.clear_cookies()
+    page.goto(house.url + "/sign-in")
+    page.get_by_label("Name").fill("me")
+    page.get_by_label("Password", exact=True).fill("guessed")
+    page.get_by_role("button", name="Sign in").click()
+
+
+AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
+    an_api_token: (200, "Copy it now: it is shown this once."),
+    a_webhook_token: (200, "These addresses are keys"),
+    an_app_password: (200, "An app made for TV Time signs in"),
+    a_key_for_an_app: (200, "Copy the secret now: it is shown this once."),
+    a_one_time_link: (200, "A way in for bob"),
+    a_file_that_was_looked_into: (200, "Nothing is imported yet."),
+    what_a_tracker_lacks: (200, "Nothing is sent yet."),
+    a_code_that_waits: (200, "and type in this code"),
+    an_address_that_is_refused: (422, "is no address that can be called"),
+    a_service_that_nobody_could_ask: (409, "Save anyway"),
+    a_watched_mark_that_is_none: (422, "The watched mark must be a percentage"),
+}
+"""What is done, the status of the page that it leads to, and what that says."""
+
+
+@pytest.mark.parametrize("does", AFTER, ids=lambda does: does.__name__)
+def test_so_is_a_page_that_a_form_leads_to(
+    owner: Page, full: Process, does: Callable[[Page, Process], None]
+) -> None:
+    status, says = AFTER[does]
+    with watched(owner, full, status) as page:
+        with page.expect_response(lambda answer: answer.request.is_navigation_request()):
+            does(page, full)
+        expect(page.get_by_text(says).first).to_be_visible()
+        judge(page)
+        if does is a_code_that_waits:
+            page.get_by_role("button", name="Cancel").click()
+
+
+def test_so_is_the_sign_in_after_a_wrong_password(page: Page, full: Process) -> None:
+    with watched(page, full, 401) as again:
+        a_password_that_is_wrong(again, full)
+        expect(again.get_by_role("alert")).to_be_visible()
+        judge(again)
+
+
+# --- what is asked of every page
+
+
 def look(beside: Page, house: Process, path: str, status: int = 200) -> None:
-    """Load it once, and look at it in both schemes, on a desktop and a phone."""
+    """Load it once, and judge it."""
+    with watched(beside, house, status) as page:
+        answer = page.goto(house.url + path)
+        assert answer is not None
+        assert answer.status == status
+        assert len(answer.body()) <= LARGEST
+        judge(page)
+
+
+@contextmanager
+def watched(beside: Page, house: Process, status: int) -> Iterator[Page]:
+    """A page of the same browser that asks nobody else, and meets no error but the one that is awaited."""
     elsewhere: list[str] = []
     wrong: list[str] = []
     with closing(beside.context.new_page()) as page:
@@ -148,21 +287,30 @@ def look(beside: Page, house: Process, path: str, status: int = 200) -> None:
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
-        answer = page.goto(house.url + path)
-        assert answer is not None
-        assert answer.status == status
-        assert len(answer.body()) <= LARGEST
-
-        page.evaluate(UNFOLD)
-        page.evaluate(AXE)
-        found = violations(page, "{}")
-        page.set_viewport_size(PHONE)
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        found += violations(page, SEEN)
-        assert not {f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]}
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        yield page
         assert not elsewhere
         assert not [said for said in wrong if f"status of {status}" not in said]
+
+
+def judge(page: Page) -> None:
+    """It is usable in both schemes, on a desktop and a phone, and nothing sticks out."""
+    page.evaluate(UNFOLD)
+    page.evaluate(AXE)
+    found = violations(page, "{}")
+    page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    found += violations(page, SEEN)
+    assert not {f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]}
+    for width in (PHONE["width"], NARROWEST):
+        assert fits(page, width)
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    for width in (PHONE["width"], DESKTOP["width"] // 2, DESKTOP["width"]):
+        assert fits(page, width)
+
+
+def fits(page: Page, width: int) -> bool:
+    page.set_viewport_size({**PHONE, "width": width})
+    return bool(page.evaluate("document.documentElement.scrollWidth") <= width)
 
 
 def violations(page: Page, options: str) -> list[Any]:
