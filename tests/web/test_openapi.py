@@ -10,24 +10,28 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.conftest import Household
-from webhook.web import openapi
-from webhook.web.api import GROUPS, Answers, Gate
+from webhook.compat.videoscrobbler.managing import Managing
+from webhook.web import api, openapi
+from webhook.web.api import Answers, Gate
+
+GROUPS = (*api.GROUPS, Managing)
+"""Every group of routes; the last stands beside the VideoScrobbler API, which it manages."""
 
 
 def test_there_is_a_part_for_each_group() -> None:
-    assert [group.__module__.rpartition(".")[2] for group in GROUPS] == [
-        part.__name__.rpartition(".")[2] for part in openapi.PARTS
-    ]
+    groups = [group.__module__.rpartition(".")[2] for group in api.GROUPS]
+
+    assert [*groups, "apps"] == [part.__name__.rpartition(".")[2] for part in openapi.PARTS]
 
 
 @pytest.mark.parametrize(("group", "part"), [*zip(GROUPS, openapi.PARTS, strict=True)])
 def test_the_document_names_every_route_and_no_other(
     home: Household, group: type[Answers], part: ModuleType
 ) -> None:
-    api = group(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
+    answers = group(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
     served = {
         (re.sub(r":\w+}", "}", route.path).removeprefix("/api/v1"), method.lower())
-        for route in api.routes()
+        for route in answers.routes()
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }

@@ -101,6 +101,33 @@ def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
     assert "<b>Trakt</b> told" in told
 
 
+@pytest.mark.parametrize("path", ["/", "/trace/2", "/history", "/history/plays/1"])
+def test_a_watched_play_is_not_said_to_stand_where_the_clock_guesses(opened: Open, path: str) -> None:
+    home = opened(TRAKT_CLIENT_ID="a" * 64, TRAKT_CLIENT_SECRET="b" * 64)
+    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", [Action.STOP], clock.now()))
+    home.hear(event="media.play")
+    home.hear(event="media.scrobble")
+
+    page, (play,) = home.browser().get(path).text, home.api().get("/api/v1/plays").json()["items"]
+
+    assert "watched" in page.lower()
+    assert "estimated" not in page
+    assert "<progress" not in page
+    assert play["state"] == "playing"
+    assert (play["position_ms"], play["progress"], play["estimated"]) == (None, None, False)
+
+
+def test_a_watched_play_stands_where_its_server_said(home: Household) -> None:
+    home.hear(event="media.play")
+    home.hear(event="media.scrobble")
+    home.hear(event="media.pause", viewOffset=2_565_000)
+
+    now, trace = home.browser().get("/").text, home.browser().get("/trace/3").text
+
+    assert 'value="95.0"' in now
+    assert "It stands at 95.0 %." in " ".join(trace.split())
+
+
 def test_a_dry_run_is_said_and_shows_what_would_be_sent(home: Household) -> None:
     home.hear()
     answer = "would send POST https://x.example/mark"

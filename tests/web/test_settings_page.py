@@ -124,8 +124,11 @@ def test_settings_that_the_service_could_not_open_with_are_refused(home: Househo
         ({"TRAKT_CLIENT_ID": "x"}, "TRAKT_CLIENT_SECRET"),
         ({"PLEX_URL": "nonsense", "PLEX_TOKEN": "x"}, "PLEX_URL"),
         ({"ANIME_LISTS": "/nowhere.xml"}, "ANIME_LISTS"),
-        ({"TRAKT_API_URL": "http://a:b", "TRAKT_CLIENT_ID": "x", "TRAKT_CLIENT_SECRET": "x"}, "Trakt"),
-        ({"SIMKL_API_URL": "http://a:b", "SIMKL_CLIENT_ID": "x"}, "Simkl"),
+        (
+            {"TRAKT_API_URL": "http://a:b", "TRAKT_CLIENT_ID": "x", "TRAKT_CLIENT_SECRET": "x"},
+            "TRAKT_API_URL",
+        ),
+        ({"SIMKL_API_URL": "http://a:b", "SIMKL_CLIENT_ID": "x"}, "SIMKL_API_URL"),
         ({"DATA_DIR": "/x"}, "DATA_DIR"),
     ):
         with pytest.raises(Problem, match=named):

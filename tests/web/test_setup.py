@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
 
 import httpx
@@ -9,7 +10,7 @@ import orjson
 import pytest
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token, plex
-from webhook import clock, sources
+from webhook import clock, lookups, servers, sources, trackers
 from webhook.event import Action, Episode, Event
 from webhook.inbox import CATCH_UP, kept, of_event
 
@@ -33,8 +34,26 @@ def test_plex_says_what_to_do_without_a_plex_pass(home: Household) -> None:
     page = home.browser().get("/setup").text
 
     assert "Plex Pass" in page
+    assert "under Connections, Plex, and 5 minutes as Catch-up under Settings" in page
     assert "PLEX_TOKEN" in page
     assert page.index('id="source-plex"') < page.index('id="source-emby"')
+
+
+STEPS = {
+    f"{package.__name__}.{name}: {step[:40]}": step
+    for package in (sources, trackers, lookups, servers)
+    for name, module in package.modules().items()
+    for step in getattr(module, "SETUP", ())
+    if re.search(r"\b[A-Z]+_[A-Z_]+\b", step) and name != "tvtime"
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_names_a_variable_says_before_where_the_page_is(step: str) -> None:
+    before = re.split(r"\b[A-Z]+_[A-Z_]+\b", STEPS[step])[0]
+
+    assert "under Settings" in before
+    assert "n the environment or .env" in STEPS[step]
 
 
 def test_what_came_is_told_with_who_and_what(home: Household) -> None:
