@@ -12,6 +12,7 @@ from webhook.web import administration, views
 from webhook.web.api.settings import download
 from webhook.web.openapi import version
 from webhook.web.pages._once import Once
+from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 LABELS = {
@@ -28,17 +29,29 @@ class Settings(Once):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/settings", self.owners(self.settings)),
-            Route("/settings", self.change(self.set, owner=True), methods=["POST"]),
+            Route("/settings", self.answers(self.set, owner=True), methods=["POST"]),
             Route("/settings/backup", self.answers(self.backup, owner=True), methods=["POST"]),
         ]
 
     async def settings(self, request: Request, visitor: Visitor) -> Response:
+        return await self.told(request, visitor, {})
+
+    async def told(
+        self, request: Request, visitor: Visitor, typed: Mapping[str, str], wrong: Problem | None = None
+    ) -> Response:
+        """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
         tokens, names = await self.database.read(
             lambda connection: (administration.tokens(connection, visitor), views.names(connection))
         )
+        why = None if wrong is None else wrong.detail
         known = {
             "settings": [
-                {**one, "shown": plainly(one["value"]), "usual": plainly(one["default"])}
+                {
+                    **one,
+                    "shown": typed.get(one["name"], plainly(one["value"])),
+                    "usual": plainly(one["default"]),
+                    "wrong": why if one["name"] in (why or "") else None,
+                }
                 for one in administration.settings(self.service)
             ],
             "labels": LABELS,
@@ -47,16 +60,22 @@ class Settings(Once):
             "about": administration.about(self.service),
             "program": version(),
             "reopens": self.service.reopen is not None,
+            "wrong": why,
         }
-        return self.drawn(request, "settings.html", known, visitor)
+        return self.drawn(request, "settings.html", known, visitor, 200 if wrong is None else wrong.status)
 
-    async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+    async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         usual = {one["name"]: plainly(one["default"]) for one in administration.settings(self.service)}
         given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
         # What is as usual is not made here, so that a later version's default counts.
         chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
-        await administration.set_settings(self.service, chosen)
-        return "/settings?said=saved"
+        try:
+            await administration.set_settings(self.service, chosen)
+        except Problem as problem:
+            if problem.status != 422:
+                raise
+            return await self.told(request, visitor, given, problem)
+        return self.to(request, "/settings?said=saved")
 
     async def backup(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         return await download(self.service)
