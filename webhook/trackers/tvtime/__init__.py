@@ -42,8 +42,8 @@ from webhook.trackers.tvtime.reading import FOLLOWS, WATCHES, Reading
 FOR = "Gives every watched mark a home: a TV Time library of your own, built in here."
 SETUP: tuple[str, ...] = (
     "TV Time itself closed on 15 July 2026. Nothing has to be set up: watched marks go into the library that is built in here.",
-    "If you have an export file of TV Time, import it: watchmark import tvtime FILE",
-    "You run a server that speaks the protocol of TV Time's app? Set TVTIME_URL to its address, save, and sign in with the user name and password of that server.",
+    "If you have an export file of TV Time, bring it in under History, Import, or with the command: watchmark import tvtime FILE",
+    "You run a server that speaks the protocol of TV Time's app? Enter its address below and save; in the environment or .env it is TVTIME_URL. Then sign in with the user name and password of that server.",
 )
 
 RENEW_AHEAD = timedelta(days=1)
