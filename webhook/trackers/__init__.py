@@ -102,6 +102,7 @@ class Tracker(Protocol):
     needs: Mapping[Kind, tuple[str, ...]]  # id namespaces of which the item must have one; empty: none
     writes_per_second: float  # per account; 0 is no pacing
     host: str
+    one_mark: bool  # keeps one mark of an item, however often it was watched
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         """Tell the account; raises Retry, Snooze, Unmatched or Dead."""

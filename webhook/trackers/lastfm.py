@@ -109,6 +109,7 @@ class LastFM:
     kinds = frozenset({Kind.TRACK})
     # No stop: Last.fm has no call for it, so that what makes the mark is a WATCHED.
     tells = frozenset({Action.START, Action.WATCHED, Action.FAVOURITE, Action.UNFAVOURITE})
+    one_mark = False
     needs: Mapping[Kind, tuple[str, ...]] = {}
     batch = BATCH
 

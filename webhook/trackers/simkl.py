@@ -89,6 +89,7 @@ class Simkl:
     label = LABEL
     sign_in: SignIn = "device"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW})  # a show is only ever rated
+    one_mark = True
     tells = frozenset(
         {
             Action.START,

@@ -108,6 +108,7 @@ class Trakt:
     label = LABEL
     sign_in: SignIn = "device"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW, Kind.SEASON})
+    one_mark = False
     tells = frozenset(
         {
             Action.START,
