@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
 from tests.evening import plex
+from tests.test_interpreter import Told
 from tests.transfer.test_backfilling import House, opened_house, part
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, seen
-from webhook import clock, edits, history, inbox, outbox
+from webhook import clock, edits, history, inbox, outbox, trace
 from webhook.edits import NoEdit
 from webhook.event import Action, Ids, Movie
 from webhook.outcome import Park
-from webhook.tables import delivery, play
+from webhook.tables import delivery, play, tick
 
-CANNOT = {"trakt": {Action.START, Action.STOP, Action.WATCHED}}
+CANNOT = {"trakt": Told(frozenset({Action.START, Action.STOP, Action.WATCHED}))}
 OTHER = Movie(title="Another Keeper", year=2020, ids=Ids(tmdb=5))
 
 
@@ -29,17 +30,23 @@ def house(url: str, tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def can(house: House) -> edits.Can:
-    return {name: tracker.tells for name, tracker in house.service.trackers.items()}
-
-
 def remove(house: House, play_id: int, **more: Any) -> dict[str, Any]:
-    able = more.get("able") or can(house)
+    able = more.get("able") or house.service.trackers
     return house.database.do(lambda connection: edits.remove(connection, play_id, able, "me", clock.now()))
 
 
+def library(house: House) -> tuple[list[str], int]:
+    """Why something was not told to the built-in library, and how many marks it has."""
+
+    def found(connection: Connection) -> tuple[list[str], int]:
+        skipped = trace.deliveries(connection, tracker="tvtime", state="skipped", limit=50)["items"]
+        return [entry["reason"] for entry in skipped], len(connection.execute(select(tick)).all())
+
+    return house.database.ask(found)
+
+
 def redate(house: House, play_id: int, at: datetime, **more: Any) -> dict[str, Any]:
-    able = more.get("able") or can(house)
+    able = more.get("able") or house.service.trackers
     return house.database.do(
         lambda connection: edits.redate(connection, play_id, at, able, "me", clock.now())
     )
@@ -47,13 +54,15 @@ def redate(house: House, play_id: int, at: datetime, **more: Any) -> dict[str, A
 
 def correct(house: House, play_id: int, item: Any) -> dict[str, Any]:
     return house.database.do(
-        lambda connection: edits.correct(connection, play_id, item, can(house), "me", clock.now())
+        lambda connection: edits.correct(connection, play_id, item, house.service.trackers, "me", clock.now())
     )
 
 
 def merge(house: House, play_id: int, other_id: int) -> dict[str, Any]:
     return house.database.do(
-        lambda connection: edits.merge(connection, play_id, other_id, can(house), "me", clock.now())
+        lambda connection: edits.merge(
+            connection, play_id, other_id, house.service.trackers, "me", clock.now()
+        )
     )
 
 
@@ -134,6 +143,27 @@ def test_a_replay_of_its_webhook_does_not_bring_it_back(house: House) -> None:
     assert house.history == []
 
 
+def test_one_mark_for_several_viewings_stays_until_the_last_of_them_goes(house: House) -> None:
+    house.post(plex("media.scrobble", 1), when=EVENING)
+    house.post(plex("media.scrobble", 1), when=EVENING + 30 * DAY)
+    house.delivered()
+    first, second = house.plays()
+
+    done = remove(house, second.id)
+    house.delivered()
+
+    assert done["undone"] == ["trakt"]
+    assert library(house) == ([edits.STAYS], 1)
+    assert len(house.history) == 1
+
+    done = remove(house, first.id)
+    house.delivered()
+
+    assert {*done["undone"]} == {"trakt", "tvtime"}
+    assert library(house) == ([edits.STAYS], 0)
+    assert house.history == []
+
+
 def test_what_cannot_be_taken_back_is_said_and_not_told_again(house: House) -> None:
     made = house.post(plex("media.scrobble", 1))
     house.delivered()
@@ -146,7 +176,7 @@ def test_what_cannot_be_taken_back_is_said_and_not_told_again(house: House) -> N
 
     assert (done["undone"], done["told"]) == ([], [])
     assert len(house.history) == 1
-    assert [entry["reason"] for entry in house.deliveries("skipped")] == [edits.CAN_UNDO]
+    assert [entry["reason"] for entry in house.deliveries("skipped")] == [edits.CANNOT_UNDO]
 
 
 def test_what_cannot_be_taken_back_and_was_not_told_yet_is_told_anew(house: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -25,6 +25,13 @@ AUDIENCES = {
     "trakt": Audience(VIDEO, ALWAYS | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
     "tvtime": Audience(VIDEO, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
+
+
+class Told(NamedTuple):
+    """A tracker, as far as an edit goes."""
+
+    tells: frozenset[Action]
+    one_mark: bool = False
 
 
 class House:
@@ -616,8 +623,8 @@ def test_a_servers_own_record_gives_its_first_user_to_nobody(house: House) -> No
 
 def test_what_follows_of_a_removed_play_is_of_it_and_a_new_viewing_is_a_new_play(house: House) -> None:
     house.post("plex", plex("media.scrobble"))
-    can = {name: audience.can for name, audience in AUDIENCES.items()}
-    house.database.do(lambda connection: edits.remove(connection, 1, can, "me", NOW))
+    trackers = {name: Told(audience.can) for name, audience in AUDIENCES.items()}
+    house.database.do(lambda connection: edits.remove(connection, 1, trackers, "me", NOW))
 
     late = house.post("plex", plex("media.stop", viewOffset=3_500_000, duration=3_600_000), minutes=3)
     again = house.post("plex", plex("media.scrobble"), minutes=60 * 24)

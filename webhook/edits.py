@@ -6,9 +6,10 @@ back. Every edit is kept with what was there before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
@@ -20,34 +21,48 @@ from webhook.outbox import Putting
 from webhook.play import Dated, State, keys
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
 
-CAN_UNDO = "watched marks cannot be taken back there"
+CANNOT_UNDO = "watched marks cannot be taken back there"
+STAYS = "it was watched at another time too, and one mark there stands for all of them"
 
-Can = Mapping[str, Collection[Action]]
-"""What each tracker can be told at all, by its name."""
+
+class Teller(Protocol):
+    """What an edit must know of a tracker."""
+
+    @property
+    def tells(self) -> frozenset[Action]: ...
+
+    @property
+    def one_mark(self) -> bool: ...
+
+
+Tellers = Mapping[str, Teller]
+"""The trackers that are set up, by name."""
 
 
 class NoEdit(Exception):
     """It cannot be changed so; the message is for the person."""
 
 
-def remove(connection: Connection, play_id: int, can: Can, by: str | None, now: datetime) -> dict[str, Any]:
+def remove(
+    connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
+) -> dict[str, Any]:
     """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
     made, undone = removed(connection, whole(connection, play_id), can, by, now)
-    return {"edit": made, "undone": list(undone)}
+    return {"edit": made, "undone": undone.at}
 
 
 def removed(
-    connection: Connection, row: Row[Any], can: Can, by: str | None, now: datetime
-) -> tuple[int, dict[str, datetime]]:
+    connection: Connection, row: Row[Any], can: Tellers, by: str | None, now: datetime
+) -> tuple[int, Undone]:
     made = note(connection, row, "removed", None, by, now)
-    undone = undo(connection, row, made, can, now)
+    undone = undo(connection, row, made, can, now, leaves=True)
     values = {"removed_at": now, "state": State.STOPPED.value}
     connection.execute(update(play).where(play.c.id == row.id).values(values))
     return made, undone
 
 
 def redate(
-    connection: Connection, play_id: int, at: datetime, can: Can, by: str | None, now: datetime
+    connection: Connection, play_id: int, at: datetime, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Say when it was watched; the trackers that were told are told anew."""
     row = whole(connection, play_id)
@@ -66,7 +81,7 @@ def redate(
 
 
 def correct(
-    connection: Connection, play_id: int, item: Item, can: Can, by: str | None, now: datetime
+    connection: Connection, play_id: int, item: Item, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Say which item it was; the trackers that were told are told anew."""
     row = whole(connection, play_id)
@@ -100,7 +115,7 @@ def corrected(item: Item, given: Mapping[str, Any]) -> Item:
 
 
 def merge(
-    connection: Connection, play_id: int, other_id: int, can: Can, by: str | None, now: datetime
+    connection: Connection, play_id: int, other_id: int, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
     if play_id == other_id:
@@ -118,8 +133,8 @@ def merge(
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     history.remember(connection, row.person_id, play_id, keys(told))
     undone = removed(connection, other, can, by, now)[1]
-    again = tell_again(connection, whole(connection, play_id), undone, can, now)
-    return {"edit": made, "undone": list(undone), "told": again}
+    again = tell_again(connection, whole(connection, play_id), undone.due, can, now)
+    return {"edit": made, "undone": undone.at, "told": again}
 
 
 def change(
@@ -127,23 +142,35 @@ def change(
     row: Row[Any],
     changed: Mapping[str, Any],
     what: str,
-    can: Can,
+    can: Tellers,
     by: str | None,
     now: datetime,
 ) -> dict[str, Any]:
     after = {name: jsoned(value) for name, value in changed.items()}
     made = note(connection, row, what, after, by, now)
-    undone = undo(connection, row, made, can, now)
+    undone = undo(connection, row, made, can, now, leaves="item" in changed)
     connection.execute(update(play).where(play.c.id == row.id).values(changed))
-    again = tell_again(connection, whole(connection, row.id), undone, can, now)
-    return {"edit": made, "undone": list(undone), "told": again}
+    again = tell_again(connection, whole(connection, row.id), undone.due, can, now)
+    return {"edit": made, "undone": undone.at, "told": again}
 
 
 # --- the trackers
 
 
-def undo(connection: Connection, row: Row[Any], edit_id: int, can: Can, now: datetime) -> dict[str, datetime]:
-    """Take the play's marks back; the trackers that may be told anew, each with when that is due."""
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The trackers at which a play's mark is taken back, and when each that may be told anew is due."""
+
+    at: list[str] = field(default_factory=list)
+    due: dict[str, datetime] = field(default_factory=dict)
+
+
+def undo(
+    connection: Connection, row: Row[Any], edit_id: int, can: Tellers, now: datetime, *, leaves: bool
+) -> Undone:
+    """Take the play's marks back. `leaves`: it is no play of that item any more."""
+    item = item_from_json(row.item)
+    besides = leaves and history.watched_besides(connection, row.person_id, item, row.id)
     wanted = (
         select(delivery, account.c.tracker)
         .join(account, delivery.c.account_id == account.c.id)
@@ -153,17 +180,26 @@ def undo(connection: Connection, row: Row[Any], edit_id: int, can: Can, now: dat
             delivery.c.key == mark_key(row.id),
         )
     )
-    found = {}
+    found = Undone()
     for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
         if mark.state == "done" or mark.claimed or mark.unsure:
-            if not take_back(connection, row, mark, edit_id, can, now):
+            teller = can.get(mark.tracker)
+            able = tells(teller, Action.UNWATCHED)
+            stays = besides and teller is not None and teller.one_mark
+            kept = CANNOT_UNDO if not able else STAYS if stays else None
+            take_back(connection, row, mark, edit_id, kept, now)
+            if not able:
                 continue
+            undone = not stays
         elif mark.state in ("waiting", "parked", "unmatched", "dead"):
             outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
+            undone = True
         else:
             continue
         outbox.release_key(connection, mark.id, edit_id)
-        found[str(mark.tracker)] = due_behind(mark, now)
+        found.due[str(mark.tracker)] = due_behind(mark, now)
+        if undone:
+            found.at.append(str(mark.tracker))
     return found
 
 
@@ -173,36 +209,39 @@ def due_behind(mark: Row[Any], now: datetime) -> datetime:
     return mark.due_at if waits else now
 
 
+def tells(teller: Teller | None, action: Action) -> bool:
+    """Whether a tracker is set up, and can be told that."""
+    return teller is not None and action in teller.tells
+
+
 def take_back(
-    connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, can: Can, now: datetime
-) -> bool:
-    """Put the undoing of a mark, behind it where it has not gone out; whether its tracker can be told that."""
-    able = Action.UNWATCHED in can.get(mark.tracker, ())
+    connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, kept: str | None, now: datetime
+) -> None:
+    """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
     undoing = Putting(
         account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
         item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
-        play_id=row.id, skipped=None if able else CAN_UNDO,
+        play_id=row.id, skipped=kept,
         details={"undoes": mark.id, "remote_id": mark.remote_id},
     )  # fmt: skip
     outbox.put(connection, undoing, now)
-    return able
 
 
 def tell_again(
-    connection: Connection, row: Row[Any], trackers: Mapping[str, datetime], can: Can, now: datetime
+    connection: Connection, row: Row[Any], due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""
     current = history.from_row(row)
     if current.watched_at is None or current.unwatched_at is not None:
         return []
-    accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(trackers))
+    accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
     told = []
     for of in connection.execute(accounts).all():
         rewatch = history.earlier(connection, row.person_id, keys(current.item), row.id, current.watched_at)
         details = {"duration_ms": current.duration_ms, "started_at": to_ms(current.started_at)}
         telling = Putting(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
-            due=trackers[of.tracker], action=Action.STOP if Action.STOP in can.get(of.tracker, ()) else Action.WATCHED, mark=True,
+            due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
             play_id=row.id, details={**details, "rewatch": rewatch},
         )  # fmt: skip
         outbox.put(connection, telling, now)

@@ -276,6 +276,19 @@ def earlier(
     return connection.execute(EARLIER, wanted).first() is not None
 
 
+def watched_besides(connection: Connection, person_id: int, item: Item, play_id: int) -> bool:
+    """Whether the person has watched this item in another play that counts."""
+    rows = connection.execute(OF_ITEM.limit(NEAREST), {"person": person_id, "keys": list(keys(item))})
+    return any(
+        row.id != play_id
+        and row.removed_at is None
+        and row.watched_at is not None
+        and row.unwatched_at is None
+        and same_item(item_from_json(row.item), item)
+        for row in rows
+    )
+
+
 def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """A play as the JSON API gives it."""
     current = from_row(row)  # type: ignore[arg-type]

@@ -102,6 +102,7 @@ class TVTime:
     label = LABEL
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     tells = frozenset({Action.WATCHED, Action.UNWATCHED})
+    one_mark = True
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self.url, self.follow_url = settings.url, settings.follow_url
