@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
 
 from webhook import clock, edits, guids, history, library, trace
-from webhook.commands._common import Desk, Json, Whose, counted, moment, opened, say, somebody, tabled
+from webhook.commands._common import Json, Whose, counted, moment, opened, say, somebody, tabled
 from webhook.commands.transferring import item_named
-from webhook.event import Action
 from webhook.numbers import zone_for
 from webhook.transfer.entries import Relation
 
@@ -91,7 +90,7 @@ def history_redate(
 ) -> None:
     """Say when it was watched; a time without an offset is meant in the person's time zone."""
 
-    def change(connection: Connection, can: edits.Can) -> dict[str, Any]:
+    def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
         zone = zone_for(connection, edits.whole(connection, number).person_id)
         return edits.redate(connection, number, moment("TIME", time, zone), can, BY, clock.now())
 
@@ -125,7 +124,7 @@ def history_correct(
     if guids.ids(**named).known().keys() != named.keys():
         raise typer.BadParameter("An IMDb id looks like tt0903747.")
 
-    def change(connection: Connection, can: edits.Can) -> dict[str, Any]:
+    def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
         known = history.from_row(edits.whole(connection, number)).item
         item = edits.corrected(known, {**given, **edits.by_ids(known, named)})
         return edits.correct(connection, number, item, can, BY, clock.now())
@@ -147,15 +146,10 @@ def history_merge(
     )
 
 
-def edited(as_json: bool, change: Callable[[Connection, edits.Can], dict[str, Any]], says: str) -> None:
+def edited(as_json: bool, change: Callable[[Connection, edits.Tellers], dict[str, Any]], says: str) -> None:
     with opened() as at:
-        done = at.database.do(lambda connection: change(connection, can_tell(at)))
+        done = at.database.do(lambda connection: change(connection, at.trackers))
     say(as_json, done, says, *edit_story(done))
-
-
-def can_tell(at: Desk) -> dict[str, Collection[Action]]:
-    """What each tracker can be told at all."""
-    return {name: tracker.tells for name, tracker in at.trackers.items()}
 
 
 def edit_story(done: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock, edits, guids, history, library, numbers, people, shows, trace
 from webhook.clock import stamp
-from webhook.event import Action, Kind
+from webhook.event import Kind
 from webhook.tables import delivery, person, play
 from webhook.transfer import exporting
 from webhook.transfer.entries import Relation
@@ -77,7 +77,7 @@ class History(Answers):
         at, about = change_given(given)
 
         def changed(
-            connection: Connection, play_id: int, can: edits.Can, by: str | None, now: Any
+            connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
         ) -> dict[str, Any]:
             done: dict[str, Any] = {}
             if about is not None:
@@ -101,7 +101,7 @@ class History(Answers):
             raise Problem(422, f"There is no play {str(other)[:30]}.")
 
         def merged(
-            connection: Connection, play_id: int, can: edits.Can, by: str | None, now: Any
+            connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
         ) -> dict[str, Any]:
             if own_play(connection, visitor, wanted) is None:
                 raise Problem(422, f"There is no play {wanted}.")
@@ -113,7 +113,7 @@ class History(Answers):
         self, request: Request, visitor: Visitor, change: Callable[..., dict[str, Any]]
     ) -> dict[str, Any]:
         """Make an edit of a play that the visitor may change; what came of it, and the play after it."""
-        wanted, can = id_of(request), self.can_tell()
+        wanted, can = id_of(request), self.service.trackers
 
         def made(connection: Connection) -> dict[str, Any]:
             row = own_play(connection, visitor, wanted)
@@ -128,9 +128,6 @@ class History(Answers):
         self.service.interpreter.told.set()
         shown = {"undone": done["undone"], "told": done.get("told", [])}
         return {**shown, "play": await self.one_play(wanted, visitor)}
-
-    def can_tell(self) -> dict[str, Collection[Action]]:
-        return {name: tracker.tells for name, tracker in self.service.trackers.items()}
 
     # --- the library
 
