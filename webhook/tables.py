@@ -206,6 +206,15 @@ Index(
     sqlite_where=text("state = 'unclaimed'"),
     postgresql_where=text("state = 'unclaimed'"),
 )
+# What the list of webhooks is narrowed by, so that its search reads no bodies.
+Index(
+    "ix_webhook_shown",
+    webhook.c.id,
+    webhook.c.state,
+    webhook.c.source,
+    webhook.c.identity_id,
+    webhook.c.token_id,
+)
 
 job = Table(
     "job",
@@ -502,6 +511,20 @@ episode_list = Table(
     Column("episodes", Json, nullable=False),
     Column("asked_at", Utc, nullable=False),
     comment="The episodes that a show has, as a lookup gave them.",
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), primary_key=True, type_=Id),
+    Column("what", String(100), primary_key=True),
+    Column("token", String(32), primary_key=True),
+    Column("until", Utc, nullable=False),
+    Column("made_at", Utc, nullable=False),
+    Column("size", Integer),
+    Column("answer", Json),
+    Column("titles", Json),
+    comment="What a person's plays before `until` come to, as numbers.py counts them; triggers let go of it.",
 )
 
 # --- the VideoScrobbler API
