@@ -12,8 +12,21 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    delete,
+    insert,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import TypeEngine
 
 from webhook import clock
 from webhook.db import Database, Unavailable
@@ -21,7 +34,7 @@ from webhook.event import Episode, Ids
 from webhook.library import FOLLOWING
 from webhook.lookups import Listed, Lookup
 from webhook.outcome import Undelivered
-from webhook.play import keys
+from webhook.play import id_keys, keys
 from webhook.tables import episode_list, follow, json_rows, play, play_key, told
 
 log = structlog.get_logger()
@@ -59,6 +72,11 @@ class Listing:
         shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
         return sorted(shown, key=lambda one: (one.season, one.number))
 
+    def next_day(self, today: date) -> str | None:
+        """The day on which the next regular episode airs."""
+        later = (one.aired for one in self.episodes or () if one.season > 0 and not one.aired_by(today))
+        return min((day for day in later if day is not None), default=None)
+
     def finished(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
         """When the last of what has aired until today was first seen; None where some of it was not."""
         aired = self.aired(today)
@@ -88,18 +106,42 @@ def first_seen(
     found: dict[str, dict[Place, datetime]] = {show.key: {} for show in listings}
     if not wanted:
         return found
-    asked = select(json_rows(orjson.dumps(list(wanted)).decode()).table_valued("value").c.value)
-    rows = connection.execute(
-        select(play_key.c.key, play.c.watched_at, told(play.c.item, "show_ids").label("show_ids"))
-        .join(play, play.c.id == play_key.c.play_id)
-        .where(play_key.c.person_id == person_id, play_key.c.key.in_(asked), counted(person_id))
-    )
-    for row in rows:
-        show, place = wanted[row.key]
+    known = connection.execute(
+        select(play_key.c.key, play_key.c.play_id).where(
+            play_key.c.person_id == person_id, play_key.c.key.in_(values(wanted))
+        )
+    ).all()
+    plays = watched(connection, {play_id for _, play_id in known})
+    may_be: dict[tuple[str, str | None], bool] = {}
+    for key, play_id in known:
+        if play_id not in plays:
+            continue
+        (show, place), (at, ids) = wanted[key], plays[play_id]
         before = found[show.key].get(place)
-        if (before is None or row.watched_at < before) and is_of(row.show_ids, show):
-            found[show.key][place] = row.watched_at
+        if before is None or at < before:
+            if (show.key, ids) not in may_be:
+                may_be[show.key, ids] = is_of(ids, show)
+            if may_be[show.key, ids]:
+                found[show.key][place] = at
     return found
+
+
+def watched(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
+    """When those of the plays were watched that count, and the ids of their shows as JSON."""
+    # Whose they are is not asked: SQLite would go through all that this person has watched.
+    wanted = select(play.c.id, play.c.watched_at, told(play.c.item, "show_ids")).where(
+        play.c.id.in_(values(play_ids, BigInteger())),
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+    return {made: (at, ids) for made, at, ids in connection.execute(wanted)}
+
+
+def values(of: Iterable[str | int], type_: TypeEngine[Any] | None = None) -> Select[Any]:
+    """Many values as one parameter."""
+    value = json_rows(orjson.dumps(list(of)).decode()).table_valued("value").c.value
+    return select(value if type_ is None else cast(value, type_))
 
 
 def known_by(show: Listing) -> Iterator[tuple[str, Place]]:
@@ -110,7 +152,7 @@ def known_by(show: Listing) -> Iterator[tuple[str, Place]]:
         if one.season > 0:
             place = (one.season, one.number)
             yield from ((f"{key}{one.season}x{one.number}", place) for key in within)
-            yield from ((key, place) for key in keys(Episode(ids=one.ids)))
+            yield from ((key, place) for key in id_keys(Episode(ids=one.ids)))
 
 
 def is_of(told_ids: str | None, show: Listing) -> bool:
@@ -121,13 +163,21 @@ def is_of(told_ids: str | None, show: Listing) -> bool:
 # --- what comes next
 
 
-def next_unwatched(connection: Connection, person_id: int, today: date | None = None) -> list[dict[str, Any]]:
+def next_unwatched(
+    connection: Connection,
+    person_id: int,
+    today: date | None = None,
+    *,
+    limit: int | None = None,
+    after: int = 0,
+) -> list[dict[str, Any]]:
     """For each show that the person follows, the first aired episode that they have not watched.
 
     `known` is false where no lookup has listed the show; `episode` is None there, and where all is seen.
+    Of many shows, so many after the first ones.
     """
     today = today or clock.now().date()
-    followed = following(connection, person_id)
+    followed = following(connection, person_id, limit, after)
     seen = first_seen(connection, person_id, followed)
     return [described(show, seen[show.key], today) for show in followed]
 
@@ -146,13 +196,17 @@ def described(show: Listing, seen: Mapping[Place, datetime], today: date) -> dic
     }
 
 
-def following(connection: Connection, person_id: int) -> list[Listing]:
+def following(
+    connection: Connection, person_id: int, limit: int | None = None, after: int = 0
+) -> list[Listing]:
     """The shows that the person follows now, with what is listed of them."""
     rows = connection.execute(
         select(follow, episode_list.c.episodes)
         .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
         .where(follow.c.person_id == person_id, follow.c.state == FOLLOWING)
         .order_by(follow.c.followed_at, follow.c.show_key)
+        .limit(limit)
+        .offset(after)
     )
     return [
         Listing(key=row.show_key, title=row.show, ids=Ids.from_json(row.ids), episodes=read(row.episodes))
@@ -164,13 +218,17 @@ def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[Listed] | None:
     return None if episodes is None else [Listed.from_json(one) for one in episodes]
 
 
-def listed(connection: Connection, show_keys: Iterable[str]) -> dict[str, list[Listed]]:
-    """The episodes of those of these shows of which any are listed."""
-    asked = select(json_rows(orjson.dumps(sorted(show_keys)).decode()).table_valued("value").c.value)
-    wanted = select(episode_list.c.show_key, episode_list.c.episodes).where(
-        episode_list.c.show_key.in_(asked)
+def lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
+    """The episodes of those of these shows of which any are listed, as they are stored."""
+    text = type_coerce(episode_list.c.episodes, Text).label("episodes")
+    wanted = select(episode_list.c.show_key, text).where(
+        episode_list.c.show_key.in_(values(sorted(show_keys)))
     )
-    return {row.show_key: read(row.episodes) or [] for row in connection.execute(wanted) if row.episodes}
+    return {row.show_key: row.episodes for row in connection.execute(wanted.where(text != "[]"))}
+
+
+def episodes_of(stored: str) -> list[Listed]:
+    return read(orjson.loads(stored)) or []
 
 
 # --- asking for the lists
