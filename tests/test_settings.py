@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from webhook import app, settings
+from webhook import settings, stored
 from webhook.settings import Settings, SettingsError
 from webhook.trackers import modules
 
@@ -27,7 +27,7 @@ class Service(BaseModel):
 
 
 def test_the_example_lists_every_setting_as_it_is() -> None:
-    assert EXAMPLE.read_text(encoding="utf-8") == settings.example(app.setting_groups())
+    assert EXAMPLE.read_text(encoding="utf-8") == settings.example(stored.groups())
 
 
 def test_the_example_taken_as_it_is_changes_nothing() -> None:
@@ -44,21 +44,21 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
 
     required = {
         settings.variable(prefix, name): "http://x" if name == "url" else "x"
-        for _, prefix, cls in app.setting_groups()
+        for _, prefix, cls in stored.groups()
         for name, field in cls.model_fields.items()
         if field.is_required()
     }
     environ = settings.environment({}, str(switched_on)) | required
 
     assert settings.load(environ) == Settings()
-    for _, prefix, cls in app.setting_groups():
+    for _, prefix, cls in stored.groups():
         assert settings.read(cls, prefix, environ) is not None
 
 
 @pytest.mark.parametrize(
     ("prefix", "cls"),
-    [group[1:] for group in app.setting_groups()],
-    ids=[group[0] for group in app.setting_groups()],
+    [group[1:] for group in stored.groups()],
+    ids=[group[0] for group in stored.groups()],
 )
 def test_every_setting_says_what_it_is_for(prefix: str, cls: type[BaseModel]) -> None:
     silent = [
@@ -200,7 +200,7 @@ def test_a_wrong_value_of_a_service_is_named_with_its_prefix() -> None:
 
 ADDRESSES = [
     (prefix, cls, name)
-    for _, prefix, cls in app.setting_groups()
+    for _, prefix, cls in stored.groups()
     for name in cls.model_fields
     if name.endswith("url") and name != "database_url"
 ]

@@ -74,3 +74,34 @@ def test_the_environment_is_above_it_where_it_says_something(
 
     assert found.get("TMDB_TOKEN") == token
     assert all(found[name] == value for name, value in environ.items() if value)
+
+
+# --- what of it can be used
+
+
+@pytest.mark.parametrize(
+    ("environ", "kept", "left_out"),
+    [
+        ({}, {"TMDB_TOKEN": "t", "RETENTION_DAYS": "30"}, set()),
+        ({}, {"TMDB_TOKEN": "t", "TMDB_API_URL": "http://a:b"}, {"TMDB_API_URL"}),
+        ({}, {"RETENTION_DAYS": "soon", "WATCHED_MARK": "85"}, {"RETENTION_DAYS"}),
+        ({}, {"TRAKT_CLIENT_ID": "one"}, {"TRAKT_CLIENT_ID"}),
+        ({"TRAKT_CLIENT_SECRET": "two"}, {"TRAKT_CLIENT_ID": "one"}, set()),
+        ({"TMDB_API_URL": "http://tmdb.lan"}, {"TMDB_TOKEN": "t", "TMDB_API_URL": "http://a:b"}, set()),
+    ],
+)
+def test_what_cannot_be_used_is_left_out_and_nothing_else(
+    environ: dict[str, str], kept: dict[str, str], left_out: set[str]
+) -> None:
+    held, without = stored.usable(environ, kept)
+
+    assert without.keys() == left_out
+    assert held == {**{name: value for name, value in kept.items() if name not in left_out}, **environ}
+    assert all(name in why for name, why in without.items())
+
+
+def test_what_the_environment_says_wrong_is_left_for_the_start_to_say() -> None:
+    held, without = stored.usable({"TMDB_API_URL": "http://a:b", "TMDB_TOKEN": "t"}, {})
+
+    assert held["TMDB_API_URL"] == "http://a:b"
+    assert without == {}

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import structlog
-from pydantic import BaseModel
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
@@ -48,6 +47,7 @@ from webhook.settings import Environ, Settings
 from webhook.shows import Episodes
 from webhook.sign_ins import SignIns
 from webhook.tables import person
+from webhook.tallier import Tallier
 from webhook.trackers import Tracker
 from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
@@ -66,6 +66,8 @@ class Service:
     """The environment over what was set in the browser."""
     given: Environ
     """The environment alone: what it says cannot be changed in the browser."""
+    left_out: Mapping[str, str]
+    """Settings made in the browser that cannot be used, each with why."""
     database: Database
     seal: Seal
     http: httpx.AsyncClient
@@ -103,7 +105,9 @@ def open_service(environ: Environ) -> Service:
     database = Database(settings.database)
     schema.migrate(database)
     sealed = seal(settings, database)
-    environ = stored.under(given, database.ask(lambda connection: stored.read(connection, sealed)))
+    environ, left_out = stored.usable(given, database.ask(lambda connection: stored.read(connection, sealed)))
+    for name, why in left_out.items():
+        log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)
     settings = environment.load(environ)
     http = remote.client()
     built = build_trackers(environ, http)
@@ -117,6 +121,7 @@ def open_service(environ: Environ) -> Service:
         settings=settings,
         environ=environ,
         given=given,
+        left_out=left_out,
         database=database,
         seal=sealed,
         http=http,
@@ -167,19 +172,6 @@ def build_servers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server
         if given is not None:
             built[name] = module.build(given, http)
     return built
-
-
-def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
-    """Every setting there is: heading, prefix, fields; for `.env.example` and the documentation."""
-    groups: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
-    for name, module in trackers.modules().items():
-        groups.append((module.LABEL, f"{name}_", module.Settings))
-    for name, module in lookups.modules().items():
-        if name not in trackers.modules():
-            groups.append((module.LABEL, f"{name}_", module.Settings))
-    for name, module in servers.modules().items():
-        groups.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
-    return groups
 
 
 def anime_lists(settings: Settings) -> anime.Lists:
@@ -266,6 +258,7 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
         "imports": service.imports.run,
         "resolver": service.resolver.run,
         "episodes": Episodes(database, service.identity.lookups).run,
+        "tallier": Tallier(database).run,
     }
     if service.servers:
         chores["catch-up"] = service.catch_up.run

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
 
-from webhook import accounts, clock, people, remote, shipped, trace
+from webhook import accounts, clock, people, remote, shipped, stored, trace
 from webhook import app as house
 from webhook import settings as environment
 from webhook.credentials import Credentials, Seal, seal
@@ -293,7 +293,7 @@ def surroundings() -> dict[str, str]:
     """The environment without any setting of ours, or file that might hold one: nothing real is touched."""
     ours = {
         environment.variable(prefix, field)
-        for _, prefix, cls in house.setting_groups()
+        for _, prefix, cls in stored.groups()
         for field in cls.model_fields
     }
     kept = {name: value for name, value in os.environ.items() if name not in ours and name[-5:] != "_FILE"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
+from webhook import lookups, servers, settings, trackers
 from webhook.credentials import Seal
-from webhook.settings import Environ
+from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.tables import note
 
 NAME = "settings"
@@ -46,3 +49,47 @@ def under(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
 
 def says(environ: Environ, name: str) -> bool:
     return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+
+# --- what of it can be used
+
+
+def groups() -> list[tuple[str, str, type[BaseModel]]]:
+    """Every setting there is: heading, prefix, fields."""
+    found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
+    for name, module in trackers.modules().items():
+        found.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in lookups.modules().items():
+        if name not in trackers.modules():
+            found.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in servers.modules().items():
+        found.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
+    return found
+
+
+def usable(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The environment over what was set in the browser and can be used; and why each other is left out.
+
+    So that the service opens, and the page on which it can be mended with it. What the environment says wrong
+    stays: the start says so.
+    """
+    held, left_out = dict(stored), {}
+    for _, prefix, cls in groups():
+        while why := fault(cls, prefix, under(environ, held)):
+            names = (variable(prefix, field) for field in cls.model_fields)
+            mine = [name for name in names if name in held and not says(environ, name)]
+            blamed = [name for name in mine if re.search(rf"\b{name}\b", why)]
+            if not mine:
+                break
+            for name in blamed or mine:
+                left_out[name] = why
+                del held[name]
+    return under(environ, held), left_out
+
+
+def fault(cls: type[BaseModel], prefix: str, environ: Environ) -> str | None:
+    try:
+        settings.read(cls, prefix, environ)
+    except SettingsError as error:
+        return str(error)
+    return None
