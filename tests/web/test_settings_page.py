@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Household, Open, form_token
+from tests.web.conftest import Household, Open, form_token, serving
 from webhook import app, stored
 from webhook.web import settings_kept
 from webhook.web.shell import Problem
@@ -85,6 +85,34 @@ def test_a_wrong_setting_changes_nothing_and_is_named(home: Household, name: str
     assert answer.status_code == 422
     assert name in unescape(answer.text)
     assert held(home) == {}
+
+
+def test_what_was_typed_beside_a_wrong_setting_stays_in_the_form(home: Household) -> None:
+    browser = home.browser()
+
+    page = post(browser, "/settings", **{**FORM, "CATCH_UP_MINUTES": "5", "RETENTION_DAYS": "soon"}).text
+
+    assert 'name="CATCH_UP_MINUTES" value="5"' in page
+    assert re.search(r'name="RETENTION_DAYS" value="soon"[^>]* aria-invalid="true"', page)
+    assert 'aria-describedby="wrong-RETENTION_DAYS about-RETENTION_DAYS"' in page
+    assert page.count('aria-invalid="true"') == 1
+    assert 'id="wrong-RETENTION_DAYS"' in page
+    assert "<h1>Settings</h1>" in page
+
+
+def test_a_setting_that_cannot_be_used_any_more_does_not_stop_the_start(tmp_path: Path) -> None:
+    with serving(tmp_path) as home:
+        stale = {"TMDB_TOKEN": "secret token", "TMDB_API_URL": "http://tmdb:port"}
+        home.do(lambda connection: stored.keep(connection, home.service.seal, stale))
+
+    with serving(tmp_path) as home:
+        browser = home.browser()
+        page = browser.get("/connections/tmdb").text
+
+        assert home.service.left_out.keys() == {"TMDB_API_URL"}
+        assert "What was set here before is left out, for it cannot be used. TMDB_API_URL" in unescape(page)
+        assert post(browser, "/settings", **{**FORM, "RETENTION_DAYS": "30"}).status_code == 303
+        assert held(home).keys() == {*stale, "RETENTION_DAYS"}
 
 
 def test_what_the_environment_says_is_fixed(opened: Open) -> None:

@@ -243,6 +243,7 @@ def setting(service: Service, key: str, info: FieldInfo) -> Shown:
         "fixed": settings_kept.fixed(service, key),
         "value": None if secret else value,
         "ends": value[-TAIL:] if secret and len(value) >= LONG_ENOUGH else None,
+        "left_out": service.left_out.get(key),
     }
 
 

@@ -43,7 +43,10 @@ async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
 
     def kept(connection: Connection) -> dict[str, str]:
         stored.keep(connection, service.seal, wanted)
-        held = stored.under(service.given, stored.read(connection, service.seal))
+        held, left_out = stored.usable(service.given, stored.read(connection, service.seal))
+        for name, why in left_out.items():
+            if name in wanted or name not in service.left_out:
+                raise SettingsError(why)
         check(held, service.http)
         return held
 

@@ -81,6 +81,7 @@ SETTING = thing(
     fixed={**FLAG, "description": "The environment says it, so that it can only be changed there."},
     value={**TEXT, "description": "Null for a secret, which is never shown again."},
     ends={**TEXT, "description": "The last characters of a secret that is long enough."},
+    left_out={**TEXT, "description": "Why what was set in the browser cannot be used, where that is so."},
 )
 
 

@@ -33,7 +33,7 @@ class Refused:
                 **setting,
                 "value": None if setting["secret"] else typed.get(setting["variable"], setting["value"]),
                 "removing": f"remove_{setting['variable']}" in typed,
-                "wrong": self.why if setting["variable"] in about else None,
+                "wrong": self.why if setting["variable"] in about else of_before(setting),
             }
             for setting in settings
         ]
@@ -68,3 +68,9 @@ class Refused:
             "dry_run": rules["dry_run"],
             "wrong": None,
         }
+
+
+def of_before(setting: Shown) -> str | None:
+    """What is wrong with what was set earlier, and is therefore left out."""
+    why = setting["left_out"]
+    return why and f"What was set here before is left out, for it cannot be used. {why}"
