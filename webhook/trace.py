@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
     delete,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    type_coerce,
 )
 
 from webhook import clock, redaction
@@ -71,13 +73,17 @@ Page = dict[str, Any]
 def paged(
     connection: Connection, wanted: Select[Any], column: Any, limit: int, after: int | None
 ) -> tuple[list[Row[Any]], int | None]:
-    """Rows newest first, and the cursor for those after them."""
+    """Rows newest first, and the cursor for those after them.
+
+    They are searched by what an index has of them, and then read: bodies and answers are large.
+    """
     limit = min(max(limit, 1), MOST)
+    among = wanted.with_only_columns(column)
     if after is not None:
-        wanted = wanted.where(column < after)
-    rows = connection.execute(wanted.order_by(column.desc()).limit(limit + 1)).all()
-    more = len(rows) > limit
-    return list(rows[:limit]), int(rows[limit - 1].id) if more else None
+        among = among.where(column < after)
+    ids = connection.execute(among.order_by(column.desc()).limit(limit + 1)).scalars().all()
+    rows = connection.execute(wanted.where(column.in_(ids[:limit])).order_by(column.desc())).all()
+    return list(rows), int(ids[limit - 1]) if len(ids) > limit else None
 
 
 # --- webhooks
@@ -382,30 +388,58 @@ def plays(
     person_name: str | None = None,
     since: datetime | None = None,
     text: str | None = None,
+    at_once: int | None = None,
 ) -> Page:
-    """The newest plays first, by when they began. `text` is looked for in titles."""
+    """The newest plays first, by when they began. `text` is looked for in titles.
+
+    With `at_once` it is looked for in so many plays only: a page may hold few or none, and have a next one
+    all the same.
+    """
     wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
-    wanted = wanted.where(play.c.removed_at.is_(None))
+    here: list[ColumnElement[bool]] = []
     if person_name:
         found = select(person.c.id).where(person.c.name == person_name).scalar_subquery()
-        wanted = wanted.where(play.c.person_id == found)
-    if since:
-        wanted = wanted.where(play.c.last_at >= since)
-    if text:
-        titles = (told(play.c.item, name).icontains(text, autoescape=True) for name in TITLES)
-        wanted = wanted.where(or_(*titles))
+        here.append(play.c.person_id == found)
     if after is not None:
         began, made = place(after)
-        wanted = wanted.where(
-            or_(play.c.started_at < began, and_(play.c.started_at == began, play.c.id < made))
-        )
+        here.append(or_(play.c.started_at < began, and_(play.c.started_at == began, play.c.id < made)))
+    wanted = wanted.where(*here, play.c.removed_at.is_(None))
+    if since:
+        wanted = wanted.where(play.c.last_at >= since)
+    floor = None
+    if text:
+        wanted = wanted.where(titled(text))
+        if at_once is not None:
+            floor = connection.execute(
+                newest_first(select(*PLACE).where(*here)).offset(at_once).limit(1)
+            ).first()
+    if floor is not None:
+        # Said twice: the first is what goes by the index.
+        wanted = wanted.where(play.c.started_at >= floor.started_at)
+        wanted = wanted.where(or_(play.c.started_at > floor.started_at, play.c.id > floor.id))
     limit = min(max(limit, 1), MOST)
-    ordered = wanted.order_by(play.c.started_at.desc(), play.c.id.desc()).limit(limit + 1)
-    rows = connection.execute(ordered).all()
-    shown = rows[:limit]
-    cursor = f"{to_ms(shown[-1].started_at)}-{shown[-1].id}" if len(rows) > limit else None
+    rows = connection.execute(newest_first(wanted).limit(limit + 1)).all()
+    shown, cursor = rows[:limit], None
+    if len(rows) > limit:
+        cursor = f"{to_ms(shown[-1].started_at)}-{shown[-1].id}"
+    elif floor is not None:
+        cursor = f"{to_ms(floor.started_at)}-{floor.id + 1}"
     now = clock.now()
     return {"items": [{"person": row.person, **described(row, now)} for row in shown], "next": cursor}
+
+
+PLACE = (play.c.started_at, play.c.id)
+
+
+def newest_first(wanted: Select[Any]) -> Select[Any]:
+    return wanted.order_by(play.c.started_at.desc(), play.c.id.desc())
+
+
+def titled(text: str) -> ColumnElement[bool]:
+    """Whether a play has this in a title; first whether it stands in the item at all, which costs less to see."""
+    item = type_coerce(play.c.item, Text)
+    titles = (told(item, name).icontains(text, autoescape=True) for name in TITLES)
+    return and_(item.icontains(orjson.dumps(text).decode()[1:-1], autoescape=True), or_(*titles))
 
 
 def place(cursor: str) -> tuple[datetime, int]:

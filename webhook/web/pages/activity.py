@@ -21,6 +21,9 @@ from webhook.web.pages._page import Page, older
 from webhook.web.shell import Problem
 from webhook.web.views import DELIVERY_STATES, STATES, STUCK, Visitor
 
+MOST = 100
+"""How many webhooks or deliveries one page shows."""
+
 SHOWN = 30_000
 """How many characters of a raw body a page shows; the API has all of it."""
 
@@ -46,7 +49,7 @@ class Activity(Page):
     async def webhooks(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         wanted = webhook_filters(params)
-        limit, after = params.limit(), params.after()
+        limit, after = min(params.limit(), MOST), params.after()
         listed, names = await self.database.read(
             lambda connection: (
                 views.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
@@ -91,7 +94,7 @@ class Activity(Page):
     async def deliveries(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         chosen = self.delivery_filters(params)
-        limit, after = params.limit(), params.after()
+        limit, after = min(params.limit(), MOST), params.after()
         name = visitor.only or chosen["person"]
         listed, counts, names = await self.database.read(
             lambda connection: (

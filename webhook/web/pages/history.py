@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock, edits, guids, history, trace
-from webhook.event import Action
 from webhook.numbers import zone_for
 from webhook.web.api.history import own_play, whole_play
 from webhook.web.asked import Params, id_of
@@ -22,6 +21,12 @@ from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 IDS = ("tvdb", "tmdb", "imdb", "trakt")
+
+MOST = 100
+"""How many plays one page shows."""
+
+AT_ONCE = 20_000
+"""How many plays are looked through for a title before a page is shown; a cursor goes on from there."""
 
 
 class History(Page):
@@ -38,15 +43,18 @@ class History(Page):
     async def plays(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         owner, names = await self.whose(params, visitor)
-        text, limit, after = params.text("text"), params.limit(), params.place()
+        text, limit, after = params.text("text"), min(params.limit(), MOST), params.place()
         listed = await self.database.read(
             lambda connection: trace.plays(
-                connection, limit=limit, after=after, person_name=owner.name, text=text
+                connection, limit=limit, after=after, person_name=owner.name, text=text, at_once=AT_ONCE
             )
         )
+        back_to = trace.place(listed["next"])[0] if listed["next"] else None
         chosen = {"person": owner.name if visitor.everything else None, "text": text}
-        known = {"plays": by_day(listed["items"], request.state.zone), "older": older(chosen, listed)}
+        known: dict[str, Any] = {"plays": by_day(listed["items"], request.state.zone)}
         about = {"owner": owner.name, "names": names, "text": text, "first": after is None}
+        known |= {"older": older(chosen, listed), "back_to": clock.stamp(back_to)}
+        known |= {"full": len(listed["items"]) >= limit}
         return self.drawn(request, "history.html", {**known, **about}, visitor)
 
     async def play(self, request: Request, visitor: Visitor) -> Response:
@@ -94,15 +102,12 @@ class History(Page):
     async def edited(self, request: Request, visitor: Visitor, change: Any) -> str:
         """Make a change to a play that the visitor may change, and go back to it."""
         wanted = id_of(request)
-        can: Mapping[str, frozenset[Action]] = {
-            name: tracker.tells for name, tracker in self.service.trackers.items()
-        }
 
         def made(connection: Connection) -> None:
             if own_play(connection, visitor, wanted) is None:
                 raise Problem(404, f"There is no play {wanted}.")
             try:
-                change(connection, wanted, can, visitor.name, clock.now())
+                change(connection, wanted, self.service.trackers, visitor.name, clock.now())
             except edits.NoEdit as error:
                 text = str(error)
                 raise Problem(422, f"{text[:1].upper()}{text[1:]}. Nothing was changed.") from error
