@@ -128,7 +128,7 @@ def found(
     if not visitor.everything:
         among = among.where(theirs(visitor))
     floor = 0
-    if wanted.rare:
+    if wanted.rare or not visitor.everything:
         newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
         floor = max(min(after or newest + 1, newest + 1) - LOOKED_AT, 0)
         among = among.where(webhook.c.id >= floor)

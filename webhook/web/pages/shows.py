@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from webhook.library import show_key
 from webhook.play import folded
 from webhook.tables import episode_list, follow, play, play_key
 from webhook.web import charts
-from webhook.web.asked import Params
+from webhook.web.asked import Params, whole
 from webhook.web.changes import write
 from webhook.web.pages._page import Page
 from webhook.web.shell import Problem
@@ -26,6 +26,15 @@ from webhook.web.views import Visitor
 
 RECENT = 500
 """How many of the latest plays are looked at for the shows that are watched now."""
+
+LATELY = 50
+"""How many of those shows are named."""
+
+FOLLOWED = 30
+"""How many followed shows one page says what comes next of."""
+
+PART = 200
+"""How many episodes of a season stand together, and of a show on one page, where it has more."""
 
 PLACE = re.compile(r"([0-9]+)x([0-9]+)")
 KEY = re.compile(r"tvdb:[0-9]{1,12}|title:\S{1,250}")
@@ -68,27 +77,34 @@ class Shows(Page):
     # --- shows
 
     async def shows(self, request: Request, visitor: Visitor) -> Response:
-        owner, names = await self.whose(Params(request.query_params), visitor)
-        followed, watched = await self.database.read(
-            lambda connection: (
-                shows.next_unwatched(connection, owner.id),
-                watched_lately(connection, owner.id),
+        params = Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        after = params.after() or 0
+
+        def asked(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
+            return (
+                shows.next_unwatched(connection, owner.id, limit=FOLLOWED + 1, after=after),
+                followed_by(connection, owner.id),
+                watched_lately(connection, owner.id) if not after else {},
             )
-        )
-        keys = {entry["show_key"] for entry in followed}
-        others = [entry for key, entry in watched.items() if key not in keys]
-        known = {"owner": owner.name, "names": names, "followed": followed, "others": others}
-        return self.drawn(request, "shows.html", known, visitor)
+
+        followed, keys, watched = await self.database.read(asked)
+        others = [entry for key, entry in watched.items() if key not in keys][:LATELY]
+        more = after + FOLLOWED if len(followed) > FOLLOWED else None
+        known = {"owner": owner.name, "names": names, "followed": followed[:FOLLOWED], "others": others}
+        return self.drawn(request, "shows.html", {**known, "count": len(keys), "more": more}, visitor)
 
     async def show(self, request: Request, visitor: Visitor) -> Response:
-        key = request.path_params["key"]
-        owner, names = await self.whose(Params(request.query_params), visitor)
+        key, params = request.path_params["key"], Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
         if not KEY.fullmatch(key):
             raise Problem(404, "There is no such show.")
         found = await self.database.read(lambda connection: seasons(connection, owner.id, key))
         if found is None:
             raise Problem(404, "There is no such show in this history.")
-        return self.drawn(request, "show.html", {"owner": owner.name, "names": names, "show": found}, visitor)
+        known = {"owner": owner.name, "names": names, "show": found}
+        open_ = opened(found["parts"], whole(params.text("part") or ""))
+        return self.drawn(request, "show.html", {**known, "opened": open_}, visitor)
 
     async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Follow a show or no longer; one's own only."""
@@ -118,6 +134,13 @@ def year_given(params: Params) -> int | None:
     if not (value.isdecimal() and value.isascii() and len(value) == 4 and 1900 <= int(value) <= 2999):
         raise Problem(400, "year must be a year such as 2026, or all.")
     return int(value)
+
+
+def followed_by(connection: Connection, person_id: int) -> set[str]:
+    wanted = select(follow.c.show_key).where(
+        follow.c.person_id == person_id, follow.c.state == library.FOLLOWING
+    )
+    return set(connection.execute(wanted).scalars())
 
 
 def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str, Any]]:
@@ -179,16 +202,46 @@ def seasons(connection: Connection, person_id: int, key: str) -> dict[str, Any] 
         "title": title,
         "state": followed.state if followed else None,
         "via": listed.via if listed and listed.episodes else None,
-        "seasons": by_season(episodes.values()),
+        "parts": in_parts(episodes.values()),
     }
 
 
-def by_season(episodes: Any) -> list[tuple[int, list[Episode]]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A season, or of a very long one some of its episodes; `whole` where it is all of it."""
+
+    season: int
+    episodes: Sequence[Episode]
+    whole: bool
+
+    @property
+    def seen(self) -> int:
+        return sum(bool(episode.plays) for episode in self.episodes)
+
+    @property
+    def begun(self) -> bool:
+        return 0 < self.seen < len(self.episodes)
+
+
+def in_parts(episodes: Iterable[Episode]) -> list[Part]:
     """The seasons in their order, the specials last."""
-    found: dict[int, list[Episode]] = {}
+    seasons: dict[int, list[Episode]] = {}
     for episode in sorted(episodes, key=lambda one: (one.season == 0, one.season, one.number)):
-        found.setdefault(episode.season, []).append(episode)
-    return list(found.items())
+        seasons.setdefault(episode.season, []).append(episode)
+    return [
+        Part(season=season, episodes=all_[start : start + PART], whole=len(all_) <= PART)
+        for season, all_ in seasons.items()
+        for start in range(0, len(all_), PART)
+    ]
+
+
+def opened(parts: Sequence[Part], wanted: int | None) -> set[int]:
+    """Which parts, from 1, the page shows the episodes of: all of a short show, else the one asked for or begun."""
+    if sum(len(part.episodes) for part in parts) <= PART:
+        return set(range(1, len(parts) + 1))
+    if wanted is not None and wanted <= len(parts):
+        return {wanted}
+    return {next((place for place, part in enumerate(parts, 1) if part.begun), 1)}
 
 
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
@@ -198,7 +251,7 @@ def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
     within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
     if connection.dialect.name == "sqlite":  # so that it goes by the key's order
         within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
-    wanted = select(play).where(
+    wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
         play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
     )
     return list(connection.execute(wanted.order_by(play.c.watched_at)))
