@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deliver, history, lanes, receive, start
+from bench import deliver, history, lanes, pages, receive, start
 
 ALL = {
     "receive": receive.main,
@@ -10,6 +10,7 @@ ALL = {
     "lanes": lanes.main,
     "start": start.main,
     "history": history.main,
+    "pages": pages.main,
 }
 
 for name in sys.argv[1:] or ALL:
