@@ -96,7 +96,9 @@ def of_year(
     span = Span.of(year, zone)
     found, kept = looked_up(connection, person_id, year, zone)
     ends = endings(connection, person_id, found, kept, now.date())
-    days = {date.fromordinal(place): plays for place, plays in sorted(found.sums.days.items())}
+    days = {date.fromordinal(place): counts for place, counts in sorted(found.sums.days.items())}
+    plays, times = ({day: counts[which] for day, counts in days.items()} for which in (0, 1))
+    week = [[found.sums.hours.get(day * 24 + hour, 0) for hour in range(24)] for day in range(7)]
     finished = sum(1 for end in ends.values() if end.at is not None and span.holds(from_ms(end.at)))
     return {
         "year": year,
@@ -107,10 +109,12 @@ def of_year(
         "shows_finished": finished if ends else None,
         "shows_unknown": len(found.shows) - len(ends),
         "streaks": streaks(days, now.astimezone(zone).date()),
-        "hours": [found.sums.hours.get(hour, 0) for hour in range(24)],
-        "weekdays": summed(days, 7, lambda day: day.weekday()),
-        "months": summed(days, 12, lambda day: day.month - 1),
-        "days": {day.isoformat(): count for day, count in days.items()},
+        "hours": [sum(day[hour] for day in week) for hour in range(24)],
+        "weekdays": summed(plays, 7, lambda day: day.weekday()),
+        "weekday_hours": week,
+        "months": summed(plays, 12, lambda day: day.month - 1),
+        "months_time_ms": summed(times, 12, lambda day: day.month - 1),
+        "days": {day.isoformat(): count for day, count in plays.items()},
         "top": found.top,
     }
 
@@ -382,22 +386,23 @@ Title = tuple[str, str | None, str | None, int | None]
 
 @dataclass(slots=True)
 class Sums:
-    """What adds up: plays by kind and by how they are dated, by day, by hour and by title; and the rewatches.
+    """What adds up: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
 
-    By kind that is how many there are, how many of known length, and their time in ms; by title, how many and
-    their time.
+    By kind that is how many there are, how many of known length, and their time in ms; by day and by title, how
+    many and their time; by hour of the week, which begins on Monday, how many.
     """
 
     kinds: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    days: dict[int, int] = field(default_factory=dict)
+    days: dict[int, list[int]] = field(default_factory=dict)
     hours: dict[int, int] = field(default_factory=dict)
     titles: dict[Title, list[int]] = field(default_factory=dict)
     rewatches: int = 0
 
     def add(self, more: Sums) -> None:
-        for mine, theirs in ((self.days, more.days), (self.hours, more.hours)):
-            for place, plays in theirs.items():
-                mine[place] = mine.get(place, 0) + plays
+        for hour, plays in more.hours.items():
+            self.hours[hour] = self.hours.get(hour, 0) + plays
+        for day, counts in more.days.items():
+            self.days[day] = added(self.days.get(day), counts)
         for kind, counts in more.kinds.items():
             self.kinds[kind] = added(self.kinds.get(kind), counts)
         for title, counts in more.titles.items():
@@ -411,7 +416,7 @@ class Sums:
         """Without the titles."""
         return {
             "kinds": [[*kind, *counts] for kind, counts in self.kinds.items()],
-            "days": list(self.days.items()),
+            "days": [[day, *counts] for day, counts in self.days.items()],
             "hours": list(self.hours.items()),
             "rewatches": self.rewatches,
         }
@@ -419,8 +424,8 @@ class Sums:
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> Sums:
         kinds = {(kind, dated): counts for kind, dated, *counts in known["kinds"]}
-        days, hours = dict(known["days"]), dict(known["hours"])
-        return cls(kinds=kinds, days=days, hours=hours, rewatches=known["rewatches"])
+        days = {day: counts for day, *counts in known["days"]}
+        return cls(kinds=kinds, days=days, hours=dict(known["hours"]), rewatches=known["rewatches"])
 
 
 def added(known: Sequence[int] | None, more: Sequence[int]) -> list[int]:
@@ -439,10 +444,11 @@ def sums(
     """All sums in one statement, so that each play is looked up once; and the rewatches."""
     viewed = viewings(connection, person_id, span, zone, since, until)
     of, ticked, exact = viewed.c, Dated.TICKED.value, Dated.EXACT.value
+    hour_of_week = (of.day - literal(1, BigInteger)) % 7 * 24 + of.hour  # the first day of all was a Monday
     wanted = union_all(
         summing(viewed, "kind", {"kind": of.kind, "dated": of.dated}),
         summing(viewed, "day", {"place": of.day}).where(of.dated != ticked),
-        summing(viewed, "hour", {"place": of.hour}).where(of.dated == exact),
+        summing(viewed, "hour", {"place": hour_of_week}).where(of.dated == exact),
         summing(viewed, "title", {"kind": of.kind, "title": of.title, "ids": of.ids, "year": of.year}),
     )
     found = Sums(rewatches=rewatches(connection, person_id, span, since, until))
@@ -451,7 +457,7 @@ def sums(
             case "kind":
                 found.kinds[kind, dated] = [plays, timed, int(time or 0)]
             case "day":
-                found.days[place] = plays
+                found.days[place] = [plays, int(time or 0)]
             case "hour":
                 found.hours[place] = plays
             case _:

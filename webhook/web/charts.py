@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -17,26 +17,35 @@ MONTHS = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
+    """One of a row of bars; `said` is its value in words."""
+
     label: str
     value: int
+    said: str
     x: int
     y: int
     width: int
     height: int
 
 
-def bars(labels: Sequence[str], values: Sequence[int], *, width: int = 480, height: int = 96) -> list[Bar]:
+WIDTH, HEIGHT = 480, 96
+
+
+def bars(
+    labels: Sequence[str], values: Sequence[int], said: Callable[[int], str] = "{:,}".format
+) -> list[Bar]:
     """One bar for each value, as high as it is beside the greatest."""
     most = max(values, default=0) or 1
-    step = width / max(len(values), 1)
+    step = WIDTH / max(len(values), 1)
     return [
         Bar(
             label,
             value,
+            said(value),
             round(index * step) + 1,
-            height - round(height * value / most),
+            HEIGHT - round(HEIGHT * value / most),
             max(round(step) - 3, 2),
-            round(height * value / most),
+            round(HEIGHT * value / most),
         )
         for index, (label, value) in enumerate(zip(labels, values, strict=True))
     ]
@@ -66,6 +75,29 @@ def days(first: date) -> list[date]:
 def square(first: date, day: date, count: int, most: int) -> Day:
     week = ((day - first).days + first.weekday()) // 7
     return Day(day, count, level(count, most), week * (CELL + GAP), day.weekday() * (CELL + GAP))
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    weekday: str
+    hour: int
+    count: int
+    level: int
+    x: int
+    y: int
+
+
+def week(counts: Sequence[Sequence[int]]) -> list[list[Hour]]:
+    """A square for each hour of each weekday: a row is a day, from Monday on."""
+    most = max((max(day, default=0) for day in counts), default=0)
+    step = CELL + GAP
+    return [
+        [
+            Hour(weekday, hour, count, level(count, most), hour * step, row * step)
+            for hour, count in enumerate(day)
+        ]
+        for row, (weekday, day) in enumerate(zip(WEEKDAYS, counts, strict=True))
+    ]
 
 
 def level(count: int, most: int) -> int:

@@ -69,7 +69,8 @@ class Shows(Page):
             "heat": charts.heat(year, found["days"]) if year else [],
             "hours": charts.bars([f"{hour}:00" for hour in range(24)], found["hours"]),
             "weekdays": charts.bars(charts.WEEKDAYS, found["weekdays"]),
-            "months": charts.bars(charts.MONTHS, found["months"]),
+            "months": charts.bars(charts.MONTHS, found["months_time_ms"], charts.spoken),
+            "week": charts.week(found["weekday_hours"]),
         }
         known = {"owner": owner.name, "names": names, "years": years, "year": year, "found": found}
         return self.drawn(request, "numbers.html", {**known, **drawn}, visitor)
