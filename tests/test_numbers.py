@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,7 @@ def test_hours_days_weekdays_and_months_are_local_before_and_after_the_clocks_ch
     assert some(found["hours"]) == {1: 1, 3: 1, 0: 1}
     assert found["days"] == {"2026-03-29": 2, "2026-04-01": 1}
     assert some(found["weekdays"]) == {6: 2, 2: 1}
+    assert [some(day) for day in found["weekday_hours"]] == [{}, {}, {0: 1}, {}, {}, {}, {1: 1, 3: 1}]
     assert some(found["months"]) == {2: 2, 3: 1}
 
 
@@ -183,6 +185,8 @@ def test_every_hour_of_many_years_is_that_of_the_zone(database: Database, name: 
 
     local = [moment.astimezone(zone) for moment in moments]
     assert found["hours"] == [sum(one.hour == hour for one in local) for hour in range(24)]
+    week = Counter((one.weekday(), one.hour) for one in local)
+    assert found["weekday_hours"] == [[week[day, hour] for hour in range(24)] for day in range(7)]
     assert set(found["days"]) == {one.date().isoformat() for one in local}
 
 
@@ -191,6 +195,17 @@ def template(connection: Any, anna: Shelf) -> dict[str, Any]:
     item = {"kind": "movie", "title": "Salt Road", "year": 1999, "ids": {}}
     values: dict[str, Any] = {"person_id": anna.person_id, "kind": "movie", "item": item, "state": "stopped"}
     return {**values, "source": "test", "started_at": NOW, "last_at": NOW}
+
+
+def test_the_time_of_a_month_is_that_of_its_plays_as_far_as_it_is_known(anna: Shelf) -> None:
+    anna.seen(film("One"), at("2026-01-31T20:00"), duration_ms=5_400_000)
+    anna.seen(film("Two"), at("2026-01-05T20:00"), duration_ms=6_000_000)
+    anna.seen(film("Three"), at("2026-02-01T20:00"), duration_ms=None)
+
+    found = anna.numbers()
+
+    assert some(found["months_time_ms"]) == {0: 11_400_000}
+    assert some(found["months"]) == {0: 2, 1: 1}
 
 
 def test_what_was_only_ticked_counts_in_its_year_but_for_no_day(anna: Shelf) -> None:

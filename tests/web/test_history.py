@@ -193,6 +193,8 @@ def test_the_numbers_of_a_year_are_drawn_with_a_table_behind(household: Househol
     assert "<dd>3 h 0 min</dd>" in page
     assert page.count("<table") >= 5
     assert "1 Mar: 2" in page
+    assert "Time watched by month" in page
+    assert re.search(r"<title>Sunday, 20:00: [0-9]+</title>", page)
     assert browser.get("/history/numbers?year=all").status_code == 200
     assert browser.get("/history/numbers?year=1066").status_code == 400
     assert "Nothing was watched in 1999" in browser.get("/history/numbers?year=1999").text
