@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from types import ModuleType
 
+import jsonschema
 import orjson
 import pytest
 from starlette.routing import Route
@@ -53,3 +54,33 @@ def test_every_shape_that_is_referred_to_is_there() -> None:
     named = set(re.findall(rb'"#/components/schemas/(\w+)"', orjson.dumps(document)))
 
     assert named <= {name.encode() for name in document["components"]["schemas"]}
+
+
+@pytest.mark.parametrize("path", ["/plays", "/webhooks", "/deliveries"])
+def test_a_page_and_the_one_after_it_are_as_described(home: Household, path: str) -> None:
+    for number in range(1, 4):
+        home.hear("anna", index=number, Guid=[{"id": f"tvdb://{9000 + number}"}])
+    document, client = openapi.document(home.url), home.api()
+    (described,) = [
+        one["schema"] for one in document["paths"][path]["get"]["parameters"] if one["name"] == "after"
+    ]
+    gives = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+
+    first = client.get(f"/api/v1{path}", params={"limit": 1}).json()
+    second = client.get(f"/api/v1{path}", params={"limit": 1, "after": first["next"]}).json()
+
+    for page in (first, second):
+        jsonschema.validate(page, {**gives, "components": document["components"]})
+    jsonschema.validate(first["next"], described)
+    assert second["items"][0]["id"] < first["items"][0]["id"]
+
+
+def test_the_numbers_are_as_described_to_the_last(home: Household) -> None:
+    home.hear("anna")
+    document = openapi.document(home.url)
+
+    told = home.api().get("/api/v1/numbers").json()
+
+    shape = document["components"]["schemas"]["Numbers"]
+    assert told.keys() == shape["properties"].keys()
+    jsonschema.validate(told, shape)

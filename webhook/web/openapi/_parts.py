@@ -34,22 +34,26 @@ def thing(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def listed(item: Schema) -> Schema:
-    return thing(items={"type": "array", "items": item}, next=NUMBER)
+def many(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def listed(item: Schema, cursor: Schema = NUMBER) -> Schema:
+    return thing(items=many(item), next=cursor)
 
 
 def choice(name: str, choices: Sequence[str]) -> Schema:
     return {"name": name, "in": "query", "schema": {"type": "string", "enum": list(choices)}}
 
 
-def paging() -> list[Schema]:
+def paging(cursor: Schema = ID) -> list[Schema]:
     limit: Schema = {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT}
     return [
         {"name": "limit", "in": "query", "schema": limit},
         {
             "name": "after",
             "in": "query",
-            "schema": ID,
+            "schema": cursor,
             "description": "The cursor `next` of the page before.",
         },
     ]

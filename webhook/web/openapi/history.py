@@ -21,6 +21,7 @@ from webhook.web.openapi._parts import (
     Schema,
     choice,
     listed,
+    many,
     moment,
     operation,
     paging,
@@ -48,7 +49,9 @@ PLAY = thing(
     player=TEXT,
     library=TEXT,
 )
-NAMES: Schema = {"type": "array", "items": TEXTUAL}
+NAMES = many(TEXTUAL)
+STREAK = thing(days=WHOLE, first={**TEXT, "format": "date"}, last={**TEXT, "format": "date"})
+MOST = thing(title=TEXT, year=NUMBER, ids=IDS, plays=WHOLE, time_ms=WHOLE)
 ITEM_GIVEN: Schema = {
     "type": "object",
     "additionalProperties": False,
@@ -80,8 +83,8 @@ def schemas() -> dict[str, Schema]:
                     dated={"enum": [*Dated]},
                     removed_at=TIME,
                     job=NUMBER,
-                    deliveries={"type": "array", "items": ref("Delivery")},
-                    edits={"type": "array", "items": ref("Edit")},
+                    deliveries=many(ref("Delivery")),
+                    edits=many(ref("Edit")),
                 ),
             ]
         },
@@ -111,7 +114,25 @@ def schemas() -> dict[str, Schema]:
         ),
         "Numbers": {
             "description": "What was watched, counted in the person's own time zone; times in ms.",
-            **thing(person=TEXTUAL, year=NUMBER, years={"type": "array", "items": NUMBER}, timezone=TEXTUAL),
+            **thing(
+                person=TEXTUAL,
+                year={"type": ["integer", "null"], "description": "Null for all years."},
+                years=many(NUMBER),
+                timezone=TEXTUAL,
+                **dict.fromkeys(
+                    ("plays", "time_ms", "without_duration", "films", "episodes", "tracks"), WHOLE
+                ),
+                **dict.fromkeys(("ticked", "day_only", "shows", "rewatches", "shows_unknown"), WHOLE),
+                shows_finished={"type": ["integer", "null"]},
+                streaks=thing(longest=STREAK, current=STREAK),
+                hours={**many(WHOLE), "description": "Plays by hour, 0 to 23."},
+                weekdays={**many(WHOLE), "description": "Plays by weekday, from Monday on."},
+                weekday_hours={**many(many(WHOLE)), "description": "Plays by weekday, then by hour."},
+                months={**many(WHOLE), "description": "Plays by month, from January on."},
+                months_time_ms={**many(WHOLE), "description": "Time watched by month."},
+                days={"type": "object", "additionalProperties": WHOLE, "description": "Plays by day."},
+                top=thing(shows=many(MOST), films=many(MOST), artists=many(MOST)),
+            ),
         },
     }
 
@@ -119,11 +140,16 @@ def schemas() -> dict[str, Schema]:
 def paths() -> dict[str, dict[str, Schema]]:
     since = moment("since", "From this time on.")
     limit, _ = paging()
+    text = {"name": "text", "in": "query", "schema": TEXTUAL, "description": "To be found in a title."}
     offset: Schema = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 1}}
     edited = ref("Edited")
     return {
         "/plays": {
-            "get": operation("The history, newest first", listed(ref("Play")), [PERSON, since, *paging()])
+            "get": operation(
+                "The history, newest first",
+                listed(ref("Play"), TEXT),
+                [PERSON, text, since, *paging({**TEXTUAL, "pattern": r"^-?[0-9]{1,15}-[0-9]{1,16}$"})],
+            )
         },
         "/plays/{id}": {
             "get": operation("One play with what was told of it and its edits", ref("WholePlay"), BY_ID),
