@@ -23,6 +23,7 @@ from webhook.web.openapi._parts import (
     Schema,
     in_path,
     listed,
+    many,
     operation,
     ref,
     thing,
@@ -60,7 +61,7 @@ ACCOUNT = thing(
     explanation=TEXT,
     since=TIME,
     why=TEXT,
-    tells={"type": "array", "items": {"enum": [*Action]}},
+    tells=many({"enum": [*Action]}),
     rules=ref("Rules"),
     waits={"type": "object", "additionalProperties": {"type": "integer"}},
     failures={"type": "integer"},
@@ -100,10 +101,10 @@ def schemas() -> dict[str, Schema]:
             state={"enum": [*STATES]},
             word=WORD,
             purpose=TEXTUAL,
-            steps={"type": "array", "items": TEXTUAL},
+            steps=many(TEXTUAL),
             sign_in={"enum": ["device", "web", "password", "token", "none", None]},
-            settings={"type": "array", "items": ref("ConnectionSetting")},
-            accounts={"type": "array", "items": ref("ConnectionAccount")},
+            settings=many(ref("ConnectionSetting")),
+            accounts=many(ref("ConnectionAccount")),
             tested=TESTED,
         ),
         "SignIn": thing(
@@ -148,7 +149,7 @@ def paths() -> dict[str, dict[str, Schema]]:
     test: Schema = {"type": "object", "additionalProperties": False, "properties": {"account": ID}}
     tested = operation(
         "Ask the service whether it works; notifications send a test",
-        thing(name=TEXTUAL, works=FLAG, results={"type": "array", "items": result}),
+        thing(name=TEXTUAL, works=FLAG, results=many(result)),
         by_name,
         test,
     )

@@ -16,6 +16,7 @@ from webhook.web.openapi._parts import (
     Schema,
     choice,
     listed,
+    many,
     operation,
     paging,
     ref,
@@ -29,7 +30,7 @@ TRY = thing(at=TIME, took_ms=NUMBER, outcome=TEXTUAL, reason=TEXT, exchanges={"t
 def schemas() -> dict[str, Schema]:
     return {
         "Delivery": thing(**DELIVERY),
-        "DeliveryTrace": thing(**DELIVERY, tries={"type": "array", "items": TRY}),
+        "DeliveryTrace": thing(**DELIVERY, tries=many(TRY)),
     }
 
 

@@ -21,6 +21,7 @@ from webhook.web.openapi._parts import (
     Schema,
     choice,
     listed,
+    many,
     operation,
     paging,
     ref,
@@ -29,7 +30,7 @@ from webhook.web.openapi._parts import (
 
 UNMATCHED: Mapping[str, Schema] = {
     **DELIVERY,
-    "candidates": {"type": "array", "items": CANDIDATE},
+    "candidates": many(CANDIDATE),
     "ids": IDS,
     "show_ids": IDS,
     "source": TEXT,
@@ -49,7 +50,7 @@ def schemas() -> dict[str, Schema]:
             key=TEXTUAL,
             **ITEM,
             reason=TEXT,
-            candidates={"type": "array", "items": CANDIDATE},
+            candidates=many(CANDIDATE),
             plays=WHOLE,
             since=TIME,
         ),
@@ -66,7 +67,7 @@ def schemas() -> dict[str, Schema]:
 
 def paths() -> dict[str, dict[str, Schema]]:
     number: Schema = {"type": "integer"}
-    anything: Schema = {"type": "array", "items": {"type": "object"}}
+    anything: Schema = many({"type": "object"})
     kinds = ("unclaimed", "unmatched", "unresolved", "parked", "dead", "silent")
     counts = thing(**dict.fromkeys(kinds, number))
     ignore = thing(identity={"type": "string", "examples": ["plex:Anna"]})
@@ -96,8 +97,8 @@ def paths() -> dict[str, dict[str, Schema]]:
             "post": operation(
                 "Say what it is, for an episode the whole show; what waited for it goes out",
                 thing(
-                    keys={"type": "array", "items": TEXTUAL},
-                    deliveries={"type": "array", "items": number},
+                    keys=many(TEXTUAL),
+                    deliveries=many(number),
                     delivery=ref("DeliveryTrace"),
                 ),
                 BY_ID,
@@ -107,7 +108,7 @@ def paths() -> dict[str, dict[str, Schema]]:
         "/unresolved": {
             "get": operation(
                 "What imports brought without an id and no lookup found",
-                thing(items={"type": "array", "items": ref("Unresolved")}, next=TEXT),
+                thing(items=many(ref("Unresolved")), next=TEXT),
                 [PERSON, limit, by_key],
             )
         },

@@ -19,6 +19,7 @@ from webhook.web.openapi._parts import (
     choice,
     in_path,
     listed,
+    many,
     operation,
     ref,
     thing,
@@ -53,7 +54,7 @@ def schemas() -> dict[str, Schema]:
             name=TEXTUAL,
             owner=FLAG,
             filters={"type": "object"},
-            identities={"type": "array", "items": ref("Identity")},
+            identities=many(ref("Identity")),
         ),
         "PersonShown": {
             "allOf": [

@@ -20,6 +20,7 @@ from webhook.web.openapi._parts import (
     choice,
     in_path,
     listed,
+    many,
     moment,
     operation,
     paging,
@@ -29,8 +30,8 @@ from webhook.web.openapi._parts import (
 from webhook.web.receiving import MOST as LARGEST
 
 NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-NAMES: Schema = {"type": "array", "items": TEXTUAL}
-ENTRIES: Schema = {"type": "array", "items": {"type": "object"}}
+NAMES: Schema = many(TEXTUAL)
+ENTRIES: Schema = many({"type": "object"})
 COUNTS = thing(
     **dict.fromkeys(("added", "known", "completed", "library", "bad", "without_ids"), WHOLE),
 )
@@ -62,7 +63,7 @@ def schemas() -> dict[str, Schema]:
             first=TIME,
             last=TIME,
             without_ids=ENTRIES,
-            bad={"type": "array", "items": BAD},
+            bad=many(BAD),
             cancelled=FLAG,
         ),
         "BackfillReport": thing(

@@ -24,6 +24,7 @@ from webhook.web.openapi._parts import (
     choice,
     in_path,
     listed,
+    many,
     operation,
     paging,
     ref,
@@ -48,7 +49,7 @@ EVENT: Mapping[str, Schema] = {
     "library": TEXT,
     "person": TEXT,
     "play": NUMBER,
-    "deliveries": {"type": "array", "items": ref("Delivery")},
+    "deliveries": many(ref("Delivery")),
 }
 WEBHOOK: Mapping[str, Schema] = {
     "id": ID,
@@ -59,7 +60,7 @@ WEBHOOK: Mapping[str, Schema] = {
     "received_at": TIME,
     "interpreted_at": TIME,
     "content_type": TEXT,
-    "events": {"type": "array", "items": ref("Event")},
+    "events": many(ref("Event")),
 }
 
 
@@ -72,7 +73,7 @@ def schemas() -> dict[str, Schema]:
             webhook=ID,
             state={"enum": [*STATES]},
             reason=TEXT,
-            deliveries={"type": "array", "items": {"type": "object"}},
+            deliveries=many({"type": "object"}),
         ),
         "Url": thing(
             source=TEXTUAL,
@@ -80,7 +81,7 @@ def schemas() -> dict[str, Schema]:
             token=ID,
             token_name=TEXT,
             url=TEXTUAL,
-            steps={"type": "array", "items": TEXTUAL},
+            steps=many(TEXTUAL),
             template=TEXT,
         ),
     }
