@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -32,7 +30,7 @@ from webhook import (
 )
 from webhook import settings as environment
 from webhook.body import Form
-from webhook.credentials import Credentials, Seal, seal
+from webhook.credentials import Credentials, seal
 from webhook.db import Database, Unavailable
 from webhook.dispatcher import SWEEP, Dispatcher
 from webhook.identity import Identity
@@ -43,9 +41,9 @@ from webhook.notices import Notifier, Watcher
 from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
+from webhook.service import Service
 from webhook.settings import Environ, Settings
 from webhook.shows import Episodes
-from webhook.sign_ins import SignIns
 from webhook.tables import person
 from webhook.tallier import Tallier
 from webhook.trackers import Tracker
@@ -55,46 +53,6 @@ from webhook.transfer.importing import Imports
 from webhook.transfer.resolving import Resolver
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Service:
-    """What is open while Watchmark runs; the web, the commands and the tests are handed this."""
-
-    settings: Settings
-    environ: Environ
-    """The environment over what was set in the browser."""
-    given: Environ
-    """The environment alone: what it says cannot be changed in the browser."""
-    left_out: Mapping[str, str]
-    """Settings made in the browser that cannot be used, each with why."""
-    database: Database
-    seal: Seal
-    http: httpx.AsyncClient
-    trackers: Mapping[str, Tracker]
-    servers: Mapping[str, Server]
-    credentials: Credentials
-    identity: Identity
-    inbox: Inbox
-    doorkeeper: Doorkeeper
-    receiver: Receiver
-    interpreter: Interpreter
-    dispatcher: Dispatcher
-    catch_up: CatchUp
-    backfills: Backfills
-    imports: Imports
-    resolver: Resolver
-    sign_ins: SignIns = field(init=False)
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
-    started_at: datetime = field(default_factory=clock.now)
-    reopen: Callable[[], None] | None = None
-    """Opens the service anew, with other settings, behind the same door; where that can be done."""
-    leaving: Callable[[], bool] = field(default=lambda: False)
-    """Whether it is being closed, so that what streams comes to its end."""
-
-    def __post_init__(self) -> None:
-        self.sign_ins = SignIns(self)
 
 
 def open_service(environ: Environ) -> Service:

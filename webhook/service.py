@@ -1,0 +1,68 @@
+"""The service: what is open while Watchmark runs. It is put together in app.py, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from webhook import clock
+from webhook.credentials import Credentials, Seal
+from webhook.db import Database
+from webhook.dispatcher import Dispatcher
+from webhook.identity import Identity
+from webhook.inbox import Inbox
+from webhook.interpreter import Interpreter
+from webhook.receiver import Doorkeeper, Receiver
+from webhook.servers import Server
+from webhook.settings import Environ, Settings
+from webhook.sign_ins import SignIns
+from webhook.trackers import Tracker
+from webhook.transfer.backfilling import Backfills
+from webhook.transfer.catching_up import CatchUp
+from webhook.transfer.importing import Imports
+from webhook.transfer.resolving import Resolver
+
+
+@dataclass(slots=True)
+class Service:
+    """What is open while Watchmark runs; the web, the commands and the tests are handed this."""
+
+    settings: Settings
+    environ: Environ
+    """The environment over what was set in the browser."""
+    given: Environ
+    """The environment alone: what it says cannot be changed in the browser."""
+    left_out: Mapping[str, str]
+    """Settings made in the browser that cannot be used, each with why."""
+    database: Database
+    seal: Seal
+    http: httpx.AsyncClient
+    trackers: Mapping[str, Tracker]
+    servers: Mapping[str, Server]
+    credentials: Credentials
+    identity: Identity
+    inbox: Inbox
+    doorkeeper: Doorkeeper
+    receiver: Receiver
+    interpreter: Interpreter
+    dispatcher: Dispatcher
+    catch_up: CatchUp
+    backfills: Backfills
+    imports: Imports
+    resolver: Resolver
+    sign_ins: SignIns = field(init=False)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    started_at: datetime = field(default_factory=clock.now)
+    reopen: Callable[[], None] | None = None
+    """Opens the service anew, with other settings, behind the same door; where that can be done."""
+    leaving: Callable[[], bool] = field(default=lambda: False)
+    """Whether it is being closed, so that what streams comes to its end."""
+
+    def __post_init__(self) -> None:
+        self.sign_ins = SignIns(self)
