@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import app as house
 from webhook import logs
+from webhook.service import Service
 from webhook.settings import Environ
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Front:
         self.changing: asyncio.Task[None] | None = None
         self.failed = False
 
-    def opened(self) -> tuple[house.Service, ASGIApp]:
+    def opened(self) -> tuple[Service, ASGIApp]:
         """A service and its application. Raises SettingsError."""
         service = house.open_service(self.environ)
         logs.configure(service.settings.log_format, service.settings.log_level)

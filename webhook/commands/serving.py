@@ -24,6 +24,7 @@ from webhook.commands._common import Failed, Json, database_of, furnish, say
 from webhook.commands._front import Front
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
+from webhook.service import Service
 from webhook.settings import Environ, Settings
 
 HEAD_TIME = 15.0
@@ -81,7 +82,7 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         yield door
 
 
-def serving(service: house.Service) -> uvicorn.Config:
+def serving(service: Service) -> uvicorn.Config:
     return bounds(house.web_app(service))
 
 
@@ -121,7 +122,7 @@ def broken(tasks: Iterable[asyncio.Task[Any]]) -> bool:
     return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
 
 
-def announce(service: house.Service, link: str | None, as_json: bool) -> None:
+def announce(service: Service, link: str | None, as_json: bool) -> None:
     address = service.settings.address
     found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
     shown = [f"Watchmark is at {address}", "Webhook addresses (the steps for each: watchmark urls):"]

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, Row, select
 
-from webhook import app as house
 from webhook import sources
 from webhook.commands._common import Desk, Failed, Json, opened, say
+from webhook.service import Service
 from webhook.tables import person
 from webhook.tables import token as token_table
 
@@ -42,7 +42,7 @@ def template_of(name: str) -> str:
     return str(source.template())
 
 
-def webhook_urls(at: Desk | house.Service, address: str) -> dict[str, Any]:
+def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
     """For each source its addresses, the one that is anybody's first, with the steps to set it up."""
     tokens = at.database.ask(webhook_tokens)
     if not tokens:
