@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from webhook.service import Service
 from webhook.web import api, health, pages, shell
 from webhook.web.api import Gate
 from webhook.web.live import Live
 from webhook.web.pages.entrance import Entrance
 from webhook.web.sign_in import Passwords, Sessions
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 
 def routes(service: Service) -> list[BaseRoute]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 
 from webhook import people, sources
+from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.sign_in import base
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 
 def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:

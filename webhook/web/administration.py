@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import IO, Any, Literal, get_args, get_origin
 from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, Row, delete, func, select, update
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from webhook import backup, clock, passwords, people, sources
 from webhook import settings as environment
 from webhook.clock import stamp
+from webhook.service import Service
 from webhook.settings import Settings
 from webhook.tables import account, delivery, household, library, person, play, tick, token, webhook
 from webhook.web import changes, settings_kept, views
@@ -22,9 +23,6 @@ from webhook.web.asked import clean
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
 """The settings that are made in the browser; a tracker's and a server's own stand under Connections."""

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import httpx
 from pydantic import BaseModel, SecretStr
@@ -24,6 +24,7 @@ from webhook.lookups import Checks
 from webhook.notices import Notifier
 from webhook.outcome import PARKED, Park, Retry, Snooze, Undelivered
 from webhook.servers import Server
+from webhook.service import Service
 from webhook.settings import Environ, Settings, SettingsError, plain, variable
 from webhook.sign_ins import SignIn
 from webhook.tables import note, person
@@ -34,9 +35,6 @@ from webhook.web.asked import clean
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 Shown = dict[str, Any]
 Changes = Mapping[str, str | None]

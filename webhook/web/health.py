@@ -25,7 +25,7 @@ from webhook.web.changes import write
 from webhook.web.shell import Problem
 
 if TYPE_CHECKING:
-    from webhook.app import Service
+    from webhook.service import Service
     from webhook.web.api import Gate
 
 FRESH = 2.0

@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from webhook.service import Service
 from webhook.tables import attempt, delivery, job, play, webhook
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Sessions
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 LOOK = 0.4
 """Seconds between two looks, while anybody listens."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from sqlalchemy import Connection
 
 from webhook import anime, lookups, servers, stored, trackers
 from webhook import settings as environment
+from webhook.service import Service
 from webhook.settings import Environ, SettingsError
 from webhook.web.changes import write
 from webhook.web.shell import Problem
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 
 def fixed(service: Service, name: str) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -19,12 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webhook import passwords, tables
+from webhook.service import Service
 from webhook.settings import Settings
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)

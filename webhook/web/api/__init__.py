@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.routing import BaseRoute
 
+from webhook.service import Service
 from webhook.web.api import schemas
 from webhook.web.api._answers import Answers as Answers
 from webhook.web.api._answers import Gate as Gate
@@ -20,9 +19,6 @@ from webhook.web.api.people import People
 from webhook.web.api.settings import Settings
 from webhook.web.api.transfer import Transfer
 from webhook.web.api.webhooks import Webhooks
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 GROUPS: tuple[type[Answers], ...] = (
     Webhooks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row
@@ -16,15 +16,13 @@ from starlette.routing import BaseRoute, Route
 from webhook import guids, people
 from webhook.db import Database
 from webhook.event import Ids
+from webhook.service import Service
 from webhook.transfer.exporting import Export
 from webhook.web import views
 from webhook.web.asked import Params, json_object
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Sessions, by_id, same_site
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 Answer = Callable[[Request, Visitor], Awaitable[Any]]
 Table = Sequence[tuple[str, Mapping[str, Answer]]]

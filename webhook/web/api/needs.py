@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from webhook import clock, matches, people, sources
 from webhook.event import Kind, Movie, Show
 from webhook.identity import NO_LOOKUPS
 from webhook.outcome import Undelivered
+from webhook.service import Service
 from webhook.transfer import resolving
 from webhook.web import changes, needs, views
 from webhook.web.api._answers import Answers, Table, choice_given, owner_only
@@ -21,9 +22,6 @@ from webhook.web.asked import Params, clean, id_of, json_object, whole
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 PATIENCE = 10.0
 """Seconds that a search may take; a person waits for it."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.routing import BaseRoute, Mount
 
+from webhook.service import Service
 from webhook.web.drawing import STATIC
 from webhook.web.pages._static import Kept
 from webhook.web.pages.activity import Activity
@@ -23,9 +22,6 @@ from webhook.web.pages.shows import Shows
 from webhook.web.pages.transfer import Transfer
 from webhook.web.pages.wizard import Wizard
 from webhook.web.sign_in import Sessions
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 GROUPS = (
     Now,

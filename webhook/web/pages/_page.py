@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection, Row
@@ -14,15 +14,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from webhook import clock, numbers, people
 from webhook.db import Unavailable
 from webhook.passwords import LONGEST
+from webhook.service import Service
 from webhook.web import needs, views
 from webhook.web.asked import Params, form, whole
 from webhook.web.drawing import draw
 from webhook.web.shell import Problem, path_of
 from webhook.web.sign_in import Sessions, base, refuse_other_sites
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 Draws = Callable[[Request, Visitor], Awaitable[Response]]
 Makes = Callable[[Request, Visitor, Mapping[str, str]], Awaitable[str]]

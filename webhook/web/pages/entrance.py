@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock, passwords
 from webhook.passwords import LONGEST, SHORTEST
+from webhook.service import Service
 from webhook.web import administration
 from webhook.web.asked import clean, form
 from webhook.web.changes import write
@@ -19,9 +20,6 @@ from webhook.web.pages._page import Page, local
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id, named, refuse_other_sites
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 
 class Entrance(Page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from webhook import household, passwords, sources
 from webhook.event import Kind
 from webhook.passwords import LONGEST, SHORTEST
 from webhook.rules import Filters
+from webhook.service import Service
 from webhook.web import administration, changes, views
 from webhook.web.addresses import address_of
 from webhook.web.asked import id_of
@@ -24,9 +25,6 @@ from webhook.web.preview import LAST, meanings, preview, seen
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 TEXTS = ("libraries", "not_libraries", "players", "not_players")
 KINDS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}

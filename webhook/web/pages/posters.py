@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,14 +15,12 @@ from starlette.routing import BaseRoute, Route
 from webhook import matches
 from webhook.event import Episode, Item, Movie, item_from_json
 from webhook.outcome import Undelivered
+from webhook.service import Service
 from webhook.web.api.history import own_play
 from webhook.web.asked import id_of
 from webhook.web.pages._page import Page
 from webhook.web.sign_in import Sessions
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 MOST = 500
 """How many posters are kept; the oldest go first."""
