@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.routing import BaseRoute
 
 from webhook.compat import tvtime, videoscrobbler
-
-if TYPE_CHECKING:
-    from webhook.app import Service
+from webhook.service import Service
 
 
 def routes(service: Service) -> list[BaseRoute]:

@@ -7,8 +7,6 @@ Whoever is signed in to the server of TVTIME_URL reads that server through the R
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.routing import BaseRoute, Mount
 
 from webhook.compat.tvtime import rest
@@ -18,9 +16,7 @@ from webhook.compat.tvtime.rest import Rest
 from webhook.compat.tvtime.sidecar import Sidecar
 from webhook.compat.tvtime.there import Homes
 from webhook.compat.tvtime.who import Door
-
-if TYPE_CHECKING:
-    from webhook.app import Service
+from webhook.service import Service
 
 
 def routes(service: Service) -> list[BaseRoute]:

@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from webhook import clock, shows
@@ -17,9 +17,7 @@ from webhook.event import Episode, Ids, Kind, Movie, Show
 from webhook.lookups import Candidate, Listed, Lookup, Part
 from webhook.outcome import Undelivered
 from webhook.play import folded
-
-if TYPE_CHECKING:
-    from webhook.app import Service
+from webhook.service import Service
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -16,10 +15,8 @@ from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.who import Guest
 from webhook.event import Action, Event, Item, Show
 from webhook.play import keys, same_item
+from webhook.service import Service
 from webhook.tables import webhook
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 SOURCE, BY = "tvtime", "tvtime-api"
 PATIENCE = 3.0

@@ -6,7 +6,7 @@ https://github.com/Kwbmm/scraped-tvtime-api
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -23,12 +23,10 @@ from webhook.compat.tvtime.home import Followed, Part
 from webhook.compat.tvtime.there import Homes
 from webhook.compat.tvtime.who import Door, Guest, Wrong
 from webhook.db import Unavailable
+from webhook.service import Service
 from webhook.web.asked import body
 from webhook.web.shell import Problem, Shell
 from webhook.web.sign_in import refuse_other_sites
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 COOKIE = "session"
 HERE = "/tvtime"

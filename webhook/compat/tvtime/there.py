@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from sqlalchemy import Row, select
@@ -27,6 +27,7 @@ from webhook.event import Action, Episode, Event, Ids
 from webhook.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, Withheld, recording
 from webhook.rules import AccountRules, stopped_by
+from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.tables import account
 from webhook.trackers import Access, Tracker
@@ -34,9 +35,6 @@ from webhook.trackers.tvtime import TVTime
 from webhook.trackers.tvtime.reading import Followed as Progress
 from webhook.trackers.tvtime.reading import Watch
 from webhook.web.shell import Problem
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
@@ -17,13 +17,11 @@ from starlette.requests import Request
 
 from webhook import clock, people
 from webhook.passwords import LONGEST
+from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.asked import clean
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Passwords, Patience, Sessions, by_id, named
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 USE = "tvtime session"
 DAYS = timedelta(days=30)

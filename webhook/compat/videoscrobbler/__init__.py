@@ -5,8 +5,6 @@ Its conventions are Last.fm's: https://www.last.fm/api/intro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.routing import BaseRoute, Route
 
 from webhook.compat.videoscrobbler.calls import Desk
@@ -14,12 +12,10 @@ from webhook.compat.videoscrobbler.letting_in import LettingIn
 from webhook.compat.videoscrobbler.managed import Managed
 from webhook.compat.videoscrobbler.managing import Managing
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
+from webhook.service import Service
 from webhook.web import shell
 from webhook.web.api import Gate
 from webhook.web.sign_in import Sessions
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
 

@@ -8,7 +8,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
@@ -19,12 +19,10 @@ from starlette.responses import Response
 from webhook.compat.videoscrobbler import apps, signing
 from webhook.compat.videoscrobbler.answers import Fault, answered, failed
 from webhook.db import Unavailable
+from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.asked import body, clean
 from webhook.web.shell import HEADERS, Problem
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 log = structlog.get_logger()
 

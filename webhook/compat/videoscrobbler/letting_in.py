@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection, Row
@@ -15,15 +15,13 @@ from webhook import clock
 from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler.answers import Fault
 from webhook.compat.videoscrobbler.methods import Tokens
+from webhook.service import Service
 from webhook.web.asked import clean
 from webhook.web.changes import write
 from webhook.web.pages._page import Endpoint, Page
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Sessions
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 PATH = "/api/auth"
 

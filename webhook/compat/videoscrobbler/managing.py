@@ -6,7 +6,7 @@ The page and `watchmark apps` have the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -14,15 +14,13 @@ from starlette.requests import Request
 from webhook import clock, people
 from webhook.compat.videoscrobbler import apps
 from webhook.db import Database
+from webhook.service import Service
 from webhook.web.api import Answers, owner_only
 from webhook.web.api._answers import Table
 from webhook.web.asked import Params, id_of, json_object
 from webhook.web.changes import said, somebody, write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 Shown = dict[str, Any]
 

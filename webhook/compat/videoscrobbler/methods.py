@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from sqlalchemy import Connection, Row, select
@@ -18,11 +18,9 @@ from webhook.compat.videoscrobbler.calls import Call, Method, Person, anonymous,
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
 from webhook.compat.videoscrobbler.videos import Facts, Sought, Tops, Video
 from webhook.event import Action, Event
+from webhook.service import Service
 from webhook.sources import _values as values
 from webhook.tables import person
-
-if TYPE_CHECKING:
-    from webhook.app import Service
 
 PATIENCE = 3.0
 """Seconds that an answer waits for the interpreter; the scrobble itself is kept long before."""
