@@ -16,6 +16,7 @@ from webhook import accounts, app, clock, logs, outbox, people
 from webhook.event import Action, Kind, Movie, item_to_json
 from webhook.outcome import Done
 from webhook.rules import ALWAYS
+from webhook.service import Service
 from webhook.tables import delivery
 from webhook.trackers import Access, Delivery
 
@@ -38,7 +39,7 @@ class Instant:
         return "instant"
 
 
-def prepared(service: app.Service, waiting: int, done: int = 0) -> None:
+def prepared(service: Service, waiting: int, done: int = 0) -> None:
     """So many deliveries waiting over a hundred accounts, with so many done ones behind them."""
     now = clock.now()
     item = item_to_json(Movie(title="The Lighthouse Keeper", year=2019))
@@ -78,7 +79,7 @@ def row_of(account_id: int, key: str, state: str, item: Any, now: Any) -> dict[s
     return {**values, **times, "state": state, "attempts": 0, "unsure": False, "claimed": False}
 
 
-async def drained(service: app.Service, waiting: int) -> float:
+async def drained(service: Service, waiting: int) -> float:
     """Deliveries a second."""
     stop, news = asyncio.Event(), asyncio.Event()
     began = time.perf_counter()

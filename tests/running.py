@@ -17,6 +17,7 @@ import httpx
 from sqlalchemy import Connection
 
 from webhook import accounts, app, people
+from webhook.service import Service
 
 ROOT = Path(__file__).parent.parent
 SOON = 20.0
@@ -124,10 +125,10 @@ class Process:
 
     # --- before it starts
 
-    def prepare(self, change: Callable[[Connection, app.Service], object] | None = None) -> Process:
+    def prepare(self, change: Callable[[Connection, Service], object] | None = None) -> Process:
         """Make the database, an API token, and whatever else a test needs in it."""
 
-        def prepared(connection: Connection, service: app.Service) -> None:
+        def prepared(connection: Connection, service: Service) -> None:
             sealed = service.seal.seal("api-secret")
             people.keep_token(connection, "api", "api-secret", sealed, service.started_at)
             if change is not None:
@@ -135,7 +136,7 @@ class Process:
 
         return self.prepared(prepared)
 
-    def prepared(self, change: Callable[[Connection, app.Service], object]) -> Process:
+    def prepared(self, change: Callable[[Connection, Service], object]) -> Process:
         service = app.open_service(self.settings)
         service.database.do(lambda connection: change(connection, service))
         service.database.close()
@@ -144,7 +145,7 @@ class Process:
     def connect(self, tracker: str, tokens: Mapping[str, Any], person: str = "me") -> Process:
         """Sign a person in with tokens got elsewhere."""
 
-        def connected(connection: Connection, service: app.Service) -> None:
+        def connected(connection: Connection, service: Service) -> None:
             person_id = people.by_name(connection, person).id
             sealed = service.seal.seal(dict(tokens))
             accounts.keep(

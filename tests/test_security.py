@@ -27,10 +27,11 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import ROOT, Process, eventually, started
 from webhook import app, outbox, people
-from webhook.app import Service, open_service
+from webhook.app import open_service
 from webhook.commands import serving
 from webhook.event import Movie, item_to_json
 from webhook.outcome import Park
+from webhook.service import Service
 from webhook.tables import account, delivery, play
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}

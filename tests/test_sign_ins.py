@@ -13,7 +13,7 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from webhook import app, people, sign_ins
 from webhook.accounts import AccountError
-from webhook.app import Service
+from webhook.service import Service
 from webhook.sign_ins import KEPT, SignIn
 from webhook.trackers import SignInFailed
 

@@ -15,7 +15,7 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, started
 from webhook import passwords, people
-from webhook.app import Service
+from webhook.service import Service
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PASSWORD = "a long enough password"

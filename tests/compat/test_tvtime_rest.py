@@ -32,9 +32,10 @@ from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import app, clock, history, inbox, passwords, people, tables
+from webhook import clock, history, inbox, passwords, people, tables
 from webhook.compat.tvtime.who import DAYS, USE
 from webhook.event import Action, Episode, Event, Ids, item_to_json
+from webhook.service import Service
 
 OK = {"status": "OK"}
 NOT_IN = {"reason": "401 - Not logged in", "status": "KO"}
@@ -102,7 +103,7 @@ def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @contextmanager
 def begun_here(folder: Path) -> Iterator[Process]:
-    def prepared(connection: Connection, service: app.Service) -> None:
+    def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
         with_password(connection, "me", passwords.hashed(PASSWORD))
 
@@ -687,7 +688,7 @@ def trakt() -> Iterator[tuple[Trakt, str]]:
 def telling(trakt: tuple[Trakt, str], tmp_path: Path) -> Iterator[Process]:
     """A process that tells the fake Trakt. It is hasty: what a killed one had in hand is due again at once."""
 
-    def prepared(connection: Connection, service: app.Service) -> None:
+    def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
         with_password(connection, "me", passwords.hashed(PASSWORD))
 

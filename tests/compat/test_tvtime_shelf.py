@@ -18,12 +18,13 @@ from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import accounts, app, clock, edits, history, library, passwords, people, tables
+from webhook import accounts, clock, edits, history, library, passwords, people, tables
 from webhook.compat.tvtime import marks, shelf
 from webhook.compat.tvtime.marks import Asked
 from webhook.compat.tvtime.who import Guest
 from webhook.db import Database
 from webhook.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook.service import Service
 
 NOW = datetime(2026, 11, 22, 20, tzinfo=UTC)
 OK = {"status": "OK"}
@@ -282,7 +283,7 @@ def test_a_mark_of_an_episode_nobody_here_knew_is_named_by_thetvdb(asking: tuple
 
 
 def test_a_mark_goes_through_to_the_server_that_is_connected(tmp_path: Path) -> None:
-    def prepared(connection: Connection, service: app.Service) -> None:
+    def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
         with_password(connection, "me", passwords.hashed(PASSWORD))
 

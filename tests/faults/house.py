@@ -27,7 +27,7 @@ from tests.evening import plex
 from tests.fakes.trakt import Trakt
 from tests.faults import altered
 from tests.running import ROOT, SOON, Process, eventually
-from webhook import app
+from webhook.service import Service
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
 
@@ -121,11 +121,11 @@ class Altered(Process):
         eventually(self.healthy, "the process answers")
         return self
 
-    def prepared(self, change: Callable[[Connection, app.Service], object]) -> Altered:
+    def prepared(self, change: Callable[[Connection, Service], object]) -> Altered:
         super().prepared(change)
         return self
 
-    def prepare(self, change: Callable[[Connection, app.Service], object] | None = None) -> Altered:
+    def prepare(self, change: Callable[[Connection, Service], object] | None = None) -> Altered:
         super().prepare(change)
         return self
 

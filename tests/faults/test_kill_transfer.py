@@ -29,8 +29,9 @@ from tests.faults.test_kill import Unreliable
 from tests.running import ROOT
 from tests.transfer.test_backfilling import part
 from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
-from webhook import app, clock, jobs
+from webhook import clock, jobs
 from webhook.db import Database
+from webhook.service import Service
 from webhook.tables import account, play
 from webhook.transfer import backfilling, importing
 from webhook.transfer.bringing import bring
@@ -120,7 +121,7 @@ def test_an_import_that_is_killed_goes_on_and_doubles_nothing(database: Database
 # --- a backfill
 
 
-def filled(connection: Connection, service: app.Service) -> None:
+def filled(connection: Connection, service: Service) -> None:
     """A history, and a backfill of it that has begun."""
     of = connection.execute(select(account).where(account.c.tracker == "trakt")).one()
     viewings = [seen(part(number), EVENING + number * HOUR, key=f"file:{number}") for number in range(PLAYS)]

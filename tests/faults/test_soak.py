@@ -28,10 +28,11 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at, evening, lost_and_doubled, number_of, recorded
 from tests.running import started
-from webhook import accounts, app, people, sources
+from webhook import accounts, people, sources
 from webhook.event import Ignored, Unreadable
 from webhook.interpreter import meant
 from webhook.play import keys
+from webhook.service import Service
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -239,7 +240,7 @@ class Day:
         self.ids: set[int] = set()
         self.lock = threading.Lock()
 
-    def moved_in(self, connection: Connection, service: app.Service) -> None:
+    def moved_in(self, connection: Connection, service: Service) -> None:
         for name in self.names:
             people.add(connection, name, service.started_at)
             person_id = people.by_name(connection, name).id

@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert, update
 
 from webhook import app, clock, inbox, passwords, people, tables
-from webhook.app import Service
+from webhook.service import Service
 
 PASSWORD = "correct horse"
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)

@@ -374,7 +374,7 @@ def test_errors_are_pages_for_people(home: Household) -> None:
 def test_a_fault_of_ours_is_a_plain_page(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = home.browser()
 
-    monkeypatch.setattr("webhook.trace.playing", lambda connection: 1 / 0)
+    monkeypatch.setattr("webhook.trace.playing", lambda *_: 1 / 0)
     answer = browser.get("/")
 
     assert answer.status_code == 500
