@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export PYTHONUNBUFFERED := 1
+# Set, it would have every start compile every module again, which takes a third of the start.
+export PYTHONDONTWRITEBYTECODE :=
 
 # One more than there are cores: much of a test's time is waiting for a process, a page or a clock.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)

@@ -79,7 +79,10 @@ class Street:
         self.senders = Senders(dice)
 
     def kill(self, times: int) -> None:
-        for _ in range(times):
+        """Kill it so many times; a slow machine, on which few webhooks come that far, some times more."""
+        for turn in range(4 * times):
+            if turn >= times and len(self.senders.acknowledged) > times / 2:
+                return
             self.process.start()
             self.senders.begin(self.process)
             time.sleep(self.dice.uniform(0.02, 0.4))
