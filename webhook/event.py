@@ -211,6 +211,7 @@ REASONS: Mapping[str, str] = {
     "home_video": "Home videos are not told to trackers.",
     "no_rating": "A rating event without a rating.",
     "not_completed": "Not watched to the end.",
+    "person_removed": "Whoever had signed in to say so was removed since.",
 }
 
 

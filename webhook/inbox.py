@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,18 +35,39 @@ EVENT = "application/vnd.watchmark.event+json"
 CATCH_UP = "catch-up"
 
 
-def of_event(source: str, event: Event, now: datetime, by: str, token_id: int | None = None) -> Received:
-    """An event as it is kept, so that it goes the way of every webhook. `by` says who made it known."""
+def of_event(
+    source: str,
+    event: Event,
+    now: datetime,
+    by: str,
+    *,
+    person_id: int | None = None,
+    token_id: int | None = None,
+) -> Received:
+    """An event as it is kept, so that it goes the way of every webhook.
+
+    `by` says what made it known, `person_id` who had signed in to say so: names change, and tokens go.
+    """
     raw = orjson.dumps(event_to_json(event))
+    whose = "" if person_id is None else f"; for={person_id}"
     return Received(
-        source=source, token_id=token_id, received_at=now, content_type=f"{EVENT}; by={by}", raw=raw
+        source=source, token_id=token_id, received_at=now, content_type=f"{EVENT}; by={by}{whose}", raw=raw
     )
 
 
+OF_EVENT = re.compile(re.escape(EVENT) + r"; by=([^;]*)(?:; for=([0-9]+))?")
+
+
 def told_by(content_type: str | None) -> str | None:
-    """Who made an event of ours known; None where it is a sender's own webhook."""
-    kind, _, by = (content_type or "").partition("; by=")
-    return by if kind == EVENT else None
+    """What made an event of ours known; None where it is a sender's own webhook."""
+    found = OF_EVENT.fullmatch(content_type or "")
+    return found[1] if found else None
+
+
+def told_for(content_type: str | None) -> int | None:
+    """The id of the person who had signed in to say so; None where nobody had."""
+    found = OF_EVENT.fullmatch(content_type or "")
+    return int(found[2]) if found and found[2] else None
 
 
 class Inbox:

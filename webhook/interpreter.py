@@ -21,7 +21,7 @@ from webhook import clock, history, household, library, outbox, people
 from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
-from webhook.inbox import told_by
+from webhook.inbox import told_by, told_for
 from webhook.play import Change, Play, keys
 from webhook.retry import LIVE
 from webhook.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
@@ -148,8 +148,7 @@ class Interpreter:
             return Verdict("quarantined", str(error))
         if isinstance(read, Ignored):
             return Verdict("ignored", read.reason)
-        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
-        whose = people.whose(connection, row.source, read[0], bound, row.received_at)
+        whose = self.whose(connection, row, read[0])
         if whose.person_id is None:
             state = "ignored" if whose.ignored else "unclaimed"
             return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
@@ -168,6 +167,12 @@ class Interpreter:
         if stops and all(stops):
             return Verdict("ignored", stops[0], events, whose.identity_id)
         return Verdict("interpreted", None, events, whose.identity_id)
+
+    def whose(self, connection: Connection, row: Row[Any], event: Event) -> people.Whose:
+        if (person_id := told_for(row.content_type)) is not None:
+            return people.whose_sign_in(connection, row.source, event, person_id, row.received_at)
+        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
+        return people.whose(connection, row.source, event, bound, row.received_at)
 
     def apply(
         self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime

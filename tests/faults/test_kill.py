@@ -100,8 +100,9 @@ class Street:
             opened.close()
 
     def settle(self) -> None:
+        """Let it go on until all is worked off. Each refusal without a date costs a wait, so much takes longer."""
         self.process.start()
-        self.process.drain(60)
+        self.process.drain(60 + len(self.senders.acknowledged))
 
     def close(self) -> None:
         if self.process.process is not None:
