@@ -108,6 +108,7 @@ def remove(connection: Connection, row: Row[Any]) -> None:
     if row.owner:
         raise Unknown(f"{row.name} is the owner, whom Watchmark cannot be without")
     connection.execute(delete(note).where(note.c.name == f"welcome:{row.id}"))
+    remember_claims(connection)  # what came by a token or a user of theirs must not pass to the first person
     connection.execute(delete(person).where(person.c.id == row.id))
 
 
@@ -130,6 +131,20 @@ class Whose:
     identity_id: int | None
     how: str
     ignored: bool = False
+
+
+GONE = "person_removed"
+"""Why the webhook of a sign-in comes to nothing whose person was removed since."""
+
+
+def whose_sign_in(connection: Connection, source: str, event: Event, person_id: int, now: datetime) -> Whose:
+    """Whose an event is that came by a sign-in here: that person's, whatever the person is called by now."""
+    name = connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar()
+    if name is None:
+        return Whose(None, None, GONE, ignored=True)
+    row = seen(connection, source, event, now) if event.user else None
+    mine = row is not None and row.person_id == person_id
+    return Whose(person_id, row.id if row is not None and mine else None, f"signed in here as {name}")
 
 
 def whose(connection: Connection, source: str, event: Event, bound: int | None, now: datetime) -> Whose:

@@ -135,7 +135,7 @@ def keep(connection: Connection, asked: Asked) -> list[int]:
     for item in asked.items:
         on_the_shelf(connection, asked, item)
     events = [Event(action=asked.action, item=item, at=asked.at, user=user) for item in fresh]
-    received = [inbox.of_event(SOURCE, event, asked.at, BY) for event in events]
+    received = [inbox.of_event(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events]
     return inbox.kept(connection, received) if received else []
 
 

@@ -111,7 +111,7 @@ class Methods:
             return {"id": video.id, "love": love}
         action = Action.FAVOURITE if love else Action.UNFAVOURITE
         event = videos.about(video, action, now, user=whose.name, player=call.app.name)
-        webhook_id = await self.database.write(put, (event, whose.token_id))
+        webhook_id = await self.database.write(put, (event, whose.id, whose.token_id))
         if not await self.interpreted(call, webhook_id):
             return {"id": video.id, "love": love}
         is_loved = await self.database.read(lambda connection: videos.is_loved(connection, whose.id, video))
@@ -325,8 +325,8 @@ def redeem(connection: Connection, waiting: list[apps.Redeeming]) -> list[tuple[
     return [apps.redeem(connection, one) for one in waiting]
 
 
-def put(connection: Connection, waiting: list[tuple[Event, int]]) -> list[int]:
-    return [scrobbles.put(connection, event, token_id)[0] for event, token_id in waiting]
+def put(connection: Connection, waiting: list[tuple[Event, int, int]]) -> list[int]:
+    return [scrobbles.put(connection, *entry)[0] for entry in waiting]
 
 
 def love_streams(connection: Connection, waiting: list[tuple[int, Video, bool, datetime]]) -> list[None]:

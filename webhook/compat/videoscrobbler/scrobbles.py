@@ -71,12 +71,12 @@ def keep_one(connection: Connection, one: Scrobble) -> Kept:
     event = event_of(one)
     if before is not None and from_elsewhere(before[1], one) and lets_through(connection, one, event):
         begin_anew(connection, one, event, *before)
-    (webhook_id,) = put(connection, event, one.token_id)
+    (webhook_id,) = put(connection, event, one.person_id, one.token_id)
     return Kept(webhook_id, continued=before is not None and goes_on(before[1]))
 
 
-def put(connection: Connection, event: Event, token_id: int) -> list[int]:
-    received = inbox.of_event(KIND, event, event.at, by=KIND, token_id=token_id)
+def put(connection: Connection, event: Event, person_id: int, token_id: int) -> list[int]:
+    received = inbox.of_event(KIND, event, event.at, by=KIND, person_id=person_id, token_id=token_id)
     return inbox.kept(connection, [received])
 
 
