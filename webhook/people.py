@@ -34,6 +34,7 @@ from webhook.tables import identity, note, person, token, webhook
 
 FIRST = "me"
 CLAIMED = "claimed"
+LAST_REMOVED = "last person removed"
 LONGEST = 200
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HERE = ("tvtime", "videoscrobbler")
@@ -67,6 +68,7 @@ def add(connection: Connection, name: str, now: datetime, *, owner: bool = False
     """A new person's id; raises Unknown when the name is taken or empty."""
     name = fit(connection, name)
     (made,) = fresh_ids(connection, person, 1)
+    made = max(made, last_removed(connection) + 1)
     values = {"id": made, "name": name, "owner": owner, "filters": {}, "created_at": now}
     connection.execute(insert(person), values)
     return made
@@ -108,8 +110,17 @@ def remove(connection: Connection, row: Row[Any]) -> None:
     if row.owner:
         raise Unknown(f"{row.name} is the owner, whom Watchmark cannot be without")
     connection.execute(delete(note).where(note.c.name == f"welcome:{row.id}"))
+    last = max(row.id, last_removed(connection))
+    connection.execute(delete(note).where(note.c.name == LAST_REMOVED))
+    connection.execute(insert(note), {"name": LAST_REMOVED, "value": last})
     remember_claims(connection)  # what came by a token or a user of theirs must not pass to the first person
     connection.execute(delete(person).where(person.c.id == row.id))
+
+
+def last_removed(connection: Connection) -> int:
+    """The highest id of anybody who was removed: nobody gets it again, with what was kept under it."""
+    found = connection.execute(select(note.c.value).where(note.c.name == LAST_REMOVED)).scalar()
+    return int(found or 0)
 
 
 def by_name(connection: Connection, name: str) -> Row[Any]:

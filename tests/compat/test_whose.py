@@ -81,6 +81,17 @@ def test_a_mark_of_a_person_who_was_removed_is_nobodys(tmp_path: Path) -> None:
         assert owners(box.home) == []
 
 
+def test_nor_is_it_of_whoever_comes_after(tmp_path: Path) -> None:
+    with boxed(tmp_path, WORKER="false") as box:
+        mark(box, FIRST)
+        removed(box.home, box.name)
+        box.home.person("ben")
+
+        interpreted(box.home)
+
+        assert owners(box.home) == []
+
+
 def test_nor_does_a_replay_make_it_somebody_elses(tmp_path: Path) -> None:
     with boxed(tmp_path, WORKER="false") as box:
         mark(box, FIRST)
