@@ -49,6 +49,7 @@ from webhook.tallier import Tallier
 from webhook.trackers import Tracker
 from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
+from webhook.transfer.feeds import Feeds
 from webhook.transfer.importing import Imports
 from webhook.transfer.resolving import Resolver
 
@@ -94,7 +95,9 @@ def open_service(environ: Environ) -> Service:
         dispatcher=Dispatcher(database, built, credentials, identity),
         catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
         backfills=Backfills(database, built, credentials, interpreter.told),
-        imports=Imports(database, settings.data_dir / "imports"),
+        imports=Imports(
+            database, settings.data_dir / "imports", Feeds(database, credentials, built, asked).of
+        ),
         resolver=Resolver(database, identity),
     )
     database.do(lambda connection: first_start(connection, service))

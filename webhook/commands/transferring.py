@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Row, func, select
 
 from webhook import accounts as account_book
-from webhook import clock, jobs, people, schema, servers, trackers
+from webhook import clock, jobs, schema, servers, trackers
 from webhook.commands._common import (
     Desk,
     DryRun,
@@ -28,16 +28,14 @@ from webhook.commands._common import (
 )
 from webhook.commands._meter import Meter
 from webhook.db import Database
-from webhook.event import Event
 from webhook.numbers import zone_for
 from webhook.servers import Server
-from webhook.settings import variable
 from webhook.tables import unresolved
-from webhook.transfer import backfilling, bringing, catching_up, exporting, exports, importing, imports
+from webhook.transfer import backfilling, bringing, catching_up, exporting, exports, feeds, importing, imports
 from webhook.transfer.bringing import Counts
 from webhook.transfer.entries import Unusable
 from webhook.transfer.exporting import Export
-from webhook.transfer.importing import AccountFeed, Feed, FileFeed, Report, ServerFeed
+from webhook.transfer.importing import Feed, FileFeed, Report
 
 LISTED = 20
 """How many items without ids, and how many plays, are named one by one."""
@@ -134,52 +132,7 @@ async def bring_in(at: Desk, owner: Row[Any], kind: str, file: Path | None, dry_
 async def feed_of(at: Desk, owner: Row[Any], kind: str, file: Path | None) -> Feed:
     if file is not None:
         return await FileFeed.of(kind, file)
-    if kind in servers.modules():
-        return ServerFeed(server_of(at, kind), claimed_by(at.database, kind, owner.id))
-    tracker = account_book.built(at, kind)
-    row = at.database.ask(lambda connection: account_book.of(connection, owner.id, kind))
-    access = await at.credentials.access(row.id, owner.id, tracker)
-    if tracker.sign_in != "none" and not access.tokens:
-        again = f"watchmark connect {kind} --person {owner.name}"
-        raise Failed(f"{owner.name} is not signed in to {tracker.label} any more. Sign in again: {again}")
-    if not hasattr(tracker, "held"):
-        raise Failed(f"{tracker.label} cannot be asked what it holds. Import its export file, if it has one.")
-    return AccountFeed(tracker, access)
-
-
-def server_of(at: Desk, name: str) -> Server:
-    """Raises Failed where it is not set up."""
-    if name in at.servers:
-        return at.servers[name]
-    raise Failed(not_set_up(name))
-
-
-def not_set_up(name: str) -> str:
-    known = servers.modules()
-    if name not in known:
-        return f"There is no server called {name}; there is {', '.join(known)}."
-    label = known[name].LABEL
-    return f"{label} is not set up to be asked what was played. Set {' and '.join(needed(name))}."
-
-
-def needed(name: str) -> list[str]:
-    """The variables that a server cannot do without."""
-    fields = servers.modules()[name].Settings.model_fields.items()
-    return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
-
-
-def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Event], bool]:
-    """Whether an event of this server is of a user that the person claims."""
-    known: dict[tuple[str | None, str | None], bool] = {}
-
-    def whose(event: Event) -> bool:
-        user = (event.user, event.server)
-        if user not in known:
-            found = database.ask(lambda connection: people.claimer(connection, source, event))
-            known[user] = found == person_id
-        return known[user]
-
-    return whose
+    return await feeds.feeds(at).of(owner.id, kind)
 
 
 def broken_off(dry_run: bool) -> str:
@@ -437,9 +390,9 @@ def catch_up(
     """Ask the media servers what the webhooks missed. The service does so by itself at start and every night."""
     with opened() as at:
         if not at.servers and server is None:
-            sets = "; or ".join(" and ".join(needed(name)) for name in servers.modules())
+            sets = "; or ".join(" and ".join(feeds.needed(name)) for name in servers.modules())
             raise Failed(f"No media server is set up to be asked what was played. Set {sets}.")
-        chosen = at.servers if server is None else {server: server_of(at, server)}
+        chosen = at.servers if server is None else {server: feeds.server_of(at.servers, server)}
         if status:
             found = at.database.ask(lambda connection: catching_up.described(connection, chosen))
             say(as_json, {"servers": found}, *(status_line(one) for one in found))

@@ -1,4 +1,4 @@
-"""Imports at work: a file is read part by part, each part brought in and counted in one transaction.
+"""Imports at work: what is brought in comes part by part, each part counted in the same transaction.
 
 A kill loses nothing: the same file goes on where it was, and even from its beginning nothing doubles.
 """
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -44,6 +44,9 @@ FIRST = 20
 
 SHOWN = 50
 """Bad rows that are told one by one."""
+
+ASKED = "asked"
+"""What stands for a file's SHA-256 in the job of a server or an account that the service was told to ask."""
 
 Progress = Callable[[float | None, Counts], None]
 """Hears how far an import is, 0 to 1 or None where that is unknown, and what became of the entries so far."""
@@ -154,7 +157,7 @@ class ServerFeed:
     """What a media server has recorded of the users that a person claims there, for an import."""
 
     server: Server
-    whose: Callable[[Event], bool]
+    whose: Callable[[Event], Awaitable[bool]]
     digest: str | None = None
 
     @property
@@ -166,11 +169,14 @@ class ServerFeed:
         return self.server.label
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
+        """A part for so many viewings of anybody's, so that one cancels in time where few are one's own."""
         part: list[Entry] = []
+        read = 0
         async for found in self.server.played(None):
-            if self.whose(found.event):
+            read += 1
+            if await self.whose(found.event):
                 part.append(viewing_of(found, self.server.name))
-            if len(part) >= PART:
+            if read % PART == 0:
                 yield part
                 part = []
         if part:
@@ -264,7 +270,7 @@ async def run(
         async for part in feed.parts():
             fresh = part[max(skip - done, 0) :]
             done += len(part)
-            if not fresh:
+            if part and not fresh:
                 continue
             report.saw(fresh)
             good = [entry for entry in fresh if not isinstance(entry, Bad)]
@@ -324,7 +330,11 @@ def begun(connection: Connection, waiting: list[Begin]) -> list[tuple[int, int, 
 
 
 def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
-    """The job of this feed, how many entries of it are done, and what became of them."""
+    """The job of this feed, how many entries of it are done, and what became of them.
+
+    What is no file is begun again from its start, for its list may have changed: what this job brought in
+    stays counted, and is met again as known.
+    """
     feed, person_id = begin.feed, begin.person_id
     row = None
     if begin.job_id is not None:
@@ -332,8 +342,10 @@ def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
     elif feed.digest is not None:
         same = {"what": feed.kind, "person_id": person_id, "digest": feed.digest}
         row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
+    if row is not None and feed.digest is None:
+        return row.id, 0, replace(Counts(**row.counts), known=0, bad=0)
     if row is not None:
-        return row.id, int((feed.digest and row.cursor) or 0), Counts(**row.counts)
+        return row.id, int(row.cursor or 0), Counts(**row.counts)
     now, kind = clock.now(), jobs.Kind.IMPORT
     made = jobs.begin(
         connection, kind, feed.kind, now, person_id=person_id, name=feed.name, digest=feed.digest
@@ -379,12 +391,18 @@ def ends(connection: Connection, waiting: list[End]) -> list[None]:
     return [None] * len(waiting)
 
 
-# --- files that were given to the service
+# --- files that were given to the service, and what it was told to ask
+
+Asks = Callable[[int, str], Awaitable[Feed]]
+"""The feed of a person from the server or the tracker of that name; raises Unusable and Undelivered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """A file that was received whole: what it is, whose, and its SHA-256. `path` is where it lies until then."""
+    """A file that was received whole: what it is, whose, and its SHA-256. `path` is where it lies until then.
+
+    What is asked has no file: `digest` is ASKED, and `path` its empty place.
+    """
 
     kind: str
     person_id: int
@@ -394,14 +412,16 @@ class Given:
 
 
 class Imports:
-    """Imports the files that were given to the service, one after another, in the service's own time.
+    """Imports what was given to the service, and what it was told to ask, one after another, in its own time.
 
-    A file stays until its import is over, so after a kill the import goes on where it was.
+    A file stays until its import is over, so after a kill the import goes on where it was. What is asked
+    has an empty folder in its place: only the process that has it works on it, and after a kill begins again.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, asks: Asks) -> None:
         self.database = database
         self.folder = folder
+        self.asks = asks
         self.asked = asyncio.Event()
         self.tidying = asyncio.Lock()
 
@@ -415,6 +435,16 @@ class Imports:
         home = self.folder / home_of(given.kind, given.person_id, given.digest)
         async with self.tidying:
             await asyncio.to_thread(moved_in, given.path, home, given.name)
+            made = await self.database.write(taken, given)
+        self.asked.set()
+        return made
+
+    async def ask(self, person_id: int, kind: str, name: str) -> int:
+        """Begin to bring in what a server or an account holds; the job, the one under way where there is one."""
+        home = self.place() / home_of(kind, person_id, ASKED)
+        async with self.tidying:
+            await asyncio.to_thread(home.mkdir, 0o700, exist_ok=True)
+            given = Given(kind=kind, person_id=person_id, path=home, name=name, digest=ASKED)
             made = await self.database.write(taken, given)
         self.asked.set()
         return made
@@ -439,7 +469,7 @@ class Imports:
                 await asyncio.to_thread(removed, left)
 
     async def once(self, stop: asyncio.Event | None = None) -> bool:
-        """Work on the oldest import of a file that is here; False where there is none."""
+        """Work on the oldest import that has its place here; False where there is none."""
         here = [(row, home) for row, home in await self.waiting() if home.is_dir()]
         if not here:
             return False
@@ -461,27 +491,32 @@ class Imports:
 
     async def work(self, row: Row[Any], home: Path) -> None:
         try:
-            path = await asyncio.to_thread(only, home)
-            feed = FileFeed(row.what, path, row.name, row.digest)
-            await run(self.database, row.person_id, feed, job_id=row.id)
+            await run(self.database, row.person_id, await self.feed(row, home), job_id=row.id)
         except (Unusable, Undelivered) as error:
             log.warning("An import ended early; what came in is kept.", job=row.id, why=str(error))
+            await self.database.write(ends, End(row.id, jobs.State.FAILED, str(error)))
         except Unavailable:
             raise
         except Exception as error:
-            # A file nobody foresaw must not end the service, and not begin again at every start.
+            # What nobody foresaw must not end the service, and not begin again at every start.
             log.exception("An import met a fault of ours; what came in is kept.", job=row.id)
             why = f"a fault of ours ({type(error).__name__}), which is in the log; what came in is kept"
             await self.database.write(ends, End(row.id, jobs.State.FAILED, why))
 
+    async def feed(self, row: Row[Any], home: Path) -> Feed:
+        if row.digest == ASKED:
+            return await self.asks(row.person_id, row.what)
+        path = await asyncio.to_thread(only, home)
+        return FileFeed(row.what, path, row.name, row.digest)
+
     async def waiting(self) -> list[tuple[Row[Any], Path]]:
-        """The running imports of files, the oldest first, each with where its file would be."""
-        rows = await self.database.read(of_files)
+        """The running imports of the service, the oldest first, each with where its place would be."""
+        rows = await self.database.read(of_the_service)
         return [(row, self.folder / home_of(row.what, row.person_id, row.digest)) for row in rows]
 
 
 def home_of(kind: str, person_id: int, digest: str) -> str:
-    """The folder of a file: the same file of the same person has the same, so that it goes on there."""
+    """The place of an import: the same file of the same person has the same, so that it goes on there."""
     return f"{kind}-{person_id}-{digest}"
 
 
@@ -508,7 +543,7 @@ def taken(connection: Connection, waiting: list[Given]) -> list[int]:
 
 
 def one_taken(connection: Connection, given: Given) -> int:
-    """The job of this file, the one that was broken off in it where there is one."""
+    """The job of this, the one that is under way or was broken off in it where there is one."""
     same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
     row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
     if row is not None:
@@ -519,7 +554,7 @@ def one_taken(connection: Connection, given: Given) -> int:
     )  # fmt: skip
 
 
-def of_files(connection: Connection) -> list[Row[Any]]:
+def of_the_service(connection: Connection) -> list[Row[Any]]:
     mine = (job.c.kind == jobs.Kind.IMPORT.value, job.c.state == jobs.State.RUNNING.value)
     wanted = select(job).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
     return list(connection.execute(wanted.order_by(job.c.id)))
