@@ -11,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock, jobs, people
+from webhook import clock, jobs, people, servers, trackers
 from webhook.outcome import Snooze, Undelivered
+from webhook.service import Service
 from webhook.trackers import Tracker
-from webhook.transfer import backfilling, catching_up, exporting, exports, importing, imports
+from webhook.transfer import backfilling, catching_up, exporting, exports, feeds, importing, imports
 from webhook.transfer.entries import Unusable
 from webhook.transfer.exporting import Export
-from webhook.transfer.importing import FileFeed, Given
+from webhook.transfer.feeds import Offer
+from webhook.transfer.importing import FileFeed, Given, Report
 from webhook.web import changes
 from webhook.web.api._answers import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.asked import Params, id_of
@@ -27,6 +29,11 @@ from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 T = TypeVar("T")
+
+LOOK = 45.0
+"""Seconds for a look at what a server or an account holds: less than a proxy waits for an answer."""
+
+CONNECTIONS = "/connections"
 
 NO_WORKER = (
     "This process only receives (WORKER=false), so nothing would become of it here. "
@@ -40,6 +47,7 @@ class Transfer(Answers):
             ("/jobs", {"GET": self.jobs}),
             ("/jobs/{id}", {"GET": self.job}),
             ("/jobs/{id}/cancel", {"POST": self.cancel}),
+            ("/imports/from/{name}", {"POST": self.bring_in}),
             ("/exports/{kind}", {"GET": self.export}),
             ("/accounts/{id}/backfill", {"POST": self.backfill}),
             ("/catch-up", {"GET": self.caught_up, "POST": self.catch_up}),
@@ -125,6 +133,22 @@ class Transfer(Answers):
         )
         return await self.one_job(await self.service.imports.take(given), visitor)
 
+    # --- what a server or an account holds
+
+    async def bring_in(self, request: Request, visitor: Visitor) -> Any:
+        name, params = request.path_params["name"], Params(request.query_params)
+        known = (*servers.modules(), *trackers.modules())
+        if name not in known:
+            raise Problem(404, f"Nothing called {name[:50]} can be asked; there is {', '.join(known)}.")
+        params.only(("person", "dry_run"))
+        dry_run = params.choice("dry_run", ("true", "false")) == "true"
+        owner = await whose(self, params, visitor)
+        if dry_run:
+            report = await looked_at(self.service, owner.id, name)
+            return {"kind": name, "person": owner.name, "dry_run": True, **report.shown()}
+        self.working("import KIND")
+        return as_json({"job": await self.one_job(await begun(self.service, owner.id, name), visitor)}, 202)
+
     # --- files to take away
 
     async def export(self, request: Request, visitor: Visitor) -> Response:
@@ -196,6 +220,54 @@ class Transfer(Answers):
 
 def own_job(connection: Connection, visitor: Visitor, wanted: int) -> dict[str, Any] | None:
     return jobs.one(connection, wanted, None if visitor.everything else visitor.person_id)
+
+
+async def looked_at(service: Service, person_id: int, name: str) -> Report:
+    """What this server or account would bring; nothing is written. Raises Problem."""
+    offer = await offered(service, person_id, name)
+    try:
+        async with asyncio.timeout(LOOK):
+            feed = await feeds.feeds(service).of(person_id, name)
+            return await importing.preview(service.database, person_id, feed)
+    except TimeoutError as error:
+        raise TooMuch(offer) from error
+    except feeds.NoFeed as error:
+        raise Problem(409, f"{error}", see=CONNECTIONS) from error
+    except Undelivered as error:
+        status = 409 if isinstance(error, Snooze) and error.park is not None else 502
+        why = f"{offer.label} could not be asked. {closed(error)} Nothing was imported."
+        raise Problem(status, why, see=CONNECTIONS) from error
+
+
+async def begun(service: Service, person_id: int, name: str) -> int:
+    """Have the service bring in what this server or account holds; the job. Raises Problem."""
+    offer = await offered(service, person_id, name)
+    return await service.imports.ask(person_id, name, offer.label)
+
+
+async def offered(service: Service, person_id: int, name: str) -> Offer:
+    """Raises Problem where the person cannot bring in from it."""
+    try:
+        return await service.database.read(
+            lambda connection: feeds.feeds(service).offer(connection, person_id, name)
+        )
+    except feeds.NoFeed as error:
+        raise Problem(409, str(error), see=CONNECTIONS) from error
+
+
+class TooMuch(Problem):
+    """A look that took too long; it can be brought in all the same."""
+
+    def __init__(self, offer: Offer) -> None:
+        why = f"{offer.label} did not tell everything it has within {LOOK:.0f} seconds. Nothing was imported."
+        super().__init__(504, f"{why} It can be brought in without a look: that takes its time by itself.")
+        self.label = offer.label
+
+
+def closed(error: Exception) -> str:
+    """What went wrong as a sentence with its end."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 async def possible(work: Awaitable[T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webhook import jobs
+from webhook import jobs, servers, trackers
 from webhook.transfer import exports, imports
 from webhook.web.openapi._parts import (
     BY_ID,
@@ -102,6 +102,22 @@ def paths() -> dict[str, dict[str, Schema]]:
             )
         },
         "/imports/{kind}": {"post": upload([PERSON, DRY_RUN], job)},
+        "/imports/from/{name}": {
+            "post": accepted(
+                operation(
+                    "Bring in what a media server or a tracker's account holds, in the service's own time",
+                    job,
+                    [
+                        in_path(
+                            "name", {"type": "string", "enum": [*servers.modules(), *trackers.modules()]}
+                        ),
+                        PERSON,
+                        DRY_RUN,
+                    ],
+                ),
+                ref("ImportReport"),
+            )
+        },
         "/exports/{kind}": {"get": download([PERSON, since, until])},
         "/accounts/{id}/backfill": {
             "post": accepted(

@@ -19,11 +19,13 @@ from webhook.outcome import Undelivered
 from webhook.trackers import Tracker
 from webhook.transfer import backfilling, exports, importing, imports
 from webhook.transfer.entries import Unusable
+from webhook.transfer.feeds import feeds
 from webhook.transfer.importing import FileFeed, Given, removed
 from webhook.web import changes, views
-from webhook.web.api.transfer import own_job
+from webhook.web.api.transfer import TooMuch, begun, looked_at, own_job
 from webhook.web.asked import Params, id_of, whole
 from webhook.web.changes import write
+from webhook.web.drawing import label
 from webhook.web.pages._once import Once
 from webhook.web.receiving import Received
 from webhook.web.shell import Problem
@@ -67,6 +69,8 @@ class Transfer(Once):
             Route("/history/import", self.page(self.importing)),
             Route("/history/import/look", self.look, methods=["POST"]),
             Route("/history/import/begin", self.change(self.begin), methods=["POST"]),
+            Route("/history/import/from/look", self.answers(self.would_bring), methods=["POST"]),
+            Route("/history/import/from/begin", self.change(self.bring_in), methods=["POST"]),
             Route("/history/export", self.page(self.exporting)),
             Route("/history/backfill", self.page(self.backfilling)),
             Route("/history/backfill/look", self.answers(self.would_send), methods=["POST"]),
@@ -78,10 +82,13 @@ class Transfer(Once):
 
     async def importing(self, request: Request, visitor: Visitor) -> Response:
         owner, names = await self.whose(Params(request.query_params), visitor)
-        done = await self.database.read(
-            lambda connection: jobs.listed(connection, kind=jobs.Kind.IMPORT, person_id=owner.id, limit=SHOWN)
+        done, offers = await self.database.read(
+            lambda connection: (
+                jobs.listed(connection, kind=jobs.Kind.IMPORT, person_id=owner.id, limit=SHOWN),
+                feeds(self.service).offered(connection, owner.id),
+            )
         )
-        known = {"kinds": labels(imports.modules()), "jobs": done, "words": BECAME}
+        known = {"kinds": labels(imports.modules()), "jobs": done, "words": BECAME, "offers": offers}
         return self.drawn(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
 
     async def look(self, request: Request) -> Response:
@@ -89,8 +96,7 @@ class Transfer(Once):
         visitor = await self.trusted(request)
         if visitor is None:
             return self.to(request, "/sign-in")
-        if not self.service.settings.worker:
-            raise Problem(503, "This process only receives (WORKER=false); import at one that works.")
+        self.working()
         fields, received = await receive_form(request, self.service.imports.place())
         try:
             self.refuse_other_forms(visitor, fields)
@@ -104,11 +110,12 @@ class Transfer(Once):
             raise
         asyncio.get_running_loop().call_later(LOOKED_AT, removed, received.folder)
         await self.prepare(request, visitor)
-        known = {"report": report, "words": BECAME, "kind": kind, "label": imports.modules()[kind].LABEL}
+        known = {"report": report, "words": BECAME, "label": imports.modules()[kind].LABEL}
         place = f"{received.folder.name}/{received.path.name}"
         seal = self.sessions.mac(f"import {visitor.person_id} {owner.id} {kind} {place} {received.digest}")
-        file = {"place": place, "digest": received.digest, "seal": seal, "name": received.path.name}
-        return self.drawn(request, "import_look.html", {"owner": owner.name, "file": file, **known}, visitor)
+        fields = {"kind": kind, "place": place, "digest": received.digest, "seal": seal}
+        of = {"owner": owner.name, "name": received.path.name, "to": "/history/import/begin", "late": None}
+        return self.drawn(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
 
     async def report(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
         feed = FileFeed(kind, received.path, received.path.name, received.digest)
@@ -132,6 +139,32 @@ class Transfer(Once):
         given = Given(kind=kind, person_id=owner.id, path=path, name=name, digest=digest)
         await self.service.imports.take(given)
         return self.of_owner("/history/import", visitor, owner, "begun")
+
+    # --- what a server or an account holds
+
+    async def would_bring(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        name, owner = fields.get("name", ""), await self.of(visitor, fields)
+        self.working()
+        known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
+        known |= {"fields": {"name": name}, "words": BECAME}
+        try:
+            report = await looked_at(self.service, owner.id, name)
+        except TooMuch as problem:
+            late = {"name": problem.label, "late": problem.detail}
+            return self.drawn(request, "import_look.html", {**known, **late}, visitor, problem.status)
+        known |= {"name": label(name), "report": report.shown(), "late": None}
+        return self.drawn(request, "import_look.html", known, visitor)
+
+    async def bring_in(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        owner = await self.of(visitor, fields)
+        self.working()
+        await begun(self.service, owner.id, fields.get("name", ""))
+        return self.of_owner("/history/import", visitor, owner, "begun")
+
+    def working(self) -> None:
+        """Raises Problem where this process imports nothing."""
+        if not self.service.settings.worker:
+            raise Problem(503, "This process only receives (WORKER=false); import at one that works.")
 
     # --- export
 
