@@ -240,8 +240,12 @@ class Record:
         return "Attic"
 
 
+async def annas(event: Event) -> bool:
+    return event.user == "anna"
+
+
 def test_of_a_server_s_record_only_the_claimed_users_come_in(home: Home) -> None:
-    feed = ServerFeed(Record(), lambda event: event.user == "anna")
+    feed = ServerFeed(Record(), annas)
 
     reports = [asyncio.run(importing.run(home.database, home.me, feed)) for _ in range(2)]
 
@@ -256,7 +260,7 @@ def test_what_a_webhook_reported_of_that_server_is_not_doubled(home: Home) -> No
     home.apply(
         Event(action=Action.WATCHED, item=part(0), at=EVENING - 3 * MINUTE, user="anna", server="attic")
     )
-    feed = ServerFeed(Record(), lambda event: event.user == "anna")
+    feed = ServerFeed(Record(), annas)
 
     assert asyncio.run(importing.run(home.database, home.me, feed)).counts == Counts(added=1, known=1)
 
