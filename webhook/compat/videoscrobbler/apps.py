@@ -197,10 +197,15 @@ def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
     return setting == FRIENDS and asker is not None and seen_by(connection, asker) != NOBODY
 
 
-def counted(connection: Connection, asker: int | None) -> list[int]:
-    """The people whose plays count in what is said of everybody: all but those whom nobody may see."""
-    hidden = select(privacy.c.person_id).where(privacy.c.seen_by == NOBODY)
-    wanted = select(person.c.id).where(or_(person.c.id.not_in(hidden), person.c.id == (asker or 0)))
+def all_seen(connection: Connection, asker: int | None) -> list[int]:
+    """The people whom the asker may see, as `may_see` says of one: only their plays count in what is told."""
+    is_friend = asker is not None and seen_by(connection, asker) != NOBODY
+    shown = func.coalesce(privacy.c.seen_by, FRIENDS).in_((EVERYONE, FRIENDS) if is_friend else (EVERYONE,))
+    wanted = (
+        select(person.c.id)
+        .join(privacy, privacy.c.person_id == person.c.id, isouter=True)
+        .where(or_(shown, person.c.id == (asker or 0)))
+    )
     return list(connection.execute(wanted.order_by(person.c.id)).scalars())
 
 

@@ -200,7 +200,7 @@ async def given(request: Request) -> dict[str, str]:
         try:
             pairs += pairs_of(await body(request))
         except Problem as problem:
-            raise Fault(6, problem.detail) from problem
+            raise Fault(6, problem.detail, problem.status, **problem.headers) from problem
     params = dict(pairs)
     if len(params) < len(pairs):
         raise Fault(6, "a parameter is given twice")

@@ -16,7 +16,7 @@ from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
 from webhook.compat.videoscrobbler.answers import Fault
 from webhook.compat.videoscrobbler.calls import Call, Method, Person, anonymous, until
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
-from webhook.compat.videoscrobbler.videos import Facts, Sought, Tops, Video
+from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Sought, Tops, Video
 from webhook.event import Action, Event
 from webhook.service import Service
 from webhook.sources import _values as values
@@ -160,12 +160,12 @@ class Methods:
         return await until(is_read, PATIENCE)
 
     async def video(self, call: Call) -> Video:
-        """The video that `id` names, with a local id from now on; raises Fault."""
+        """The video that `id` names, for a person with a local id from now on; raises Fault."""
         wanted = call.text("id")
         if wanted.isascii() and wanted.isdigit():
             if len(wanted) > 18:
                 raise Fault(7, "there is no video of this id")
-            found = await self.database.read(lambda connection: videos.by_id(connection, int(wanted)))
+            found = await self.database.read(lambda connection: shown(connection, call.person, int(wanted)))
             if found is None:
                 raise Fault(7, f"there is no video {wanted}")
             return found
@@ -173,7 +173,9 @@ class Methods:
             remote = remote_ids.read(wanted)
         except remote_ids.Improper as error:
             raise Fault(6, str(error)) from error
-        (named,) = await self.named([videos.sought(remote)])
+        if call.person is None:
+            return await self.database.read(lambda connection: public(connection, videos.sought(remote)))
+        (named,) = await self.named([videos.sought_by(remote, call.person.id)])
         return named
 
     async def named(self, wanted: Sequence[Sought]) -> list[Video]:
@@ -194,7 +196,7 @@ class Methods:
         about_id = about.id if about is not None else None
 
         def look(connection: Connection) -> tuple[dict[int, Facts], dict[str, int]]:
-            people = apps.counted(connection, asker_id)
+            people = apps.all_seen(connection, asker_id)
             found = videos.facts(connection, wanted, people, about_id)
             types = {one.type for one in wanted}
             return found, {kind: self.tops.of(connection, kind, people) for kind in types}
@@ -275,7 +277,7 @@ class Methods:
 
 def one_video(video: Video, facts: Facts, top: int, about: Row[Any] | None) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "id": video.id,
+        "id": video.remote_id if video.id == NO_ID else video.id,
         "type": video.type,
         "remote_id": video.remote_id,
         "plays": facts.plays,
@@ -316,6 +318,24 @@ def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any]
     if row is None or not apps.may_see(connection, asker.id if asker else None, row.id):
         return None
     return row
+
+
+def shown(connection: Connection, asker: Person | None, video_id: int) -> Video | None:
+    """The video of this local id, where there is one that the asker may know of."""
+    one = videos.by_id(connection, video_id)
+    if one is None:
+        return None
+    people = apps.all_seen(connection, asker.id if asker else None)
+    name = videos.named_by(one.item, asker.id) if asker and one.type == remote_ids.URL else None
+    return one if videos.is_shown(connection, one, people, name) else None
+
+
+def public(connection: Connection, wanted: Sought) -> Video:
+    """The video for an anonymous session, which makes no local ids and learns none that is not public."""
+    (one,) = videos.known(connection, [wanted])
+    if one is not None and videos.is_shown(connection, one, apps.all_seen(connection, None), None):
+        return one
+    return videos.unknown(wanted)
 
 
 # --- what is written, for all that wait together

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, func, select
 from webhook import inbox
 from webhook.compat.videoscrobbler import videos
 from webhook.compat.videoscrobbler.apps import KIND
+from webhook.compat.videoscrobbler.remote_ids import URL
 from webhook.compat.videoscrobbler.videos import Video
 from webhook.event import Action, Event
 from webhook.history import remember, save
-from webhook.play import CARRIED_ON, Play, State, keys
+from webhook.play import CARRIED_ON, Play, State, keys, watched_again
 from webhook.rules import Filters, stopped_by
 from webhook.tables import person, webhook
 
@@ -69,8 +70,8 @@ def keep(connection: Connection, waiting: list[Scrobble]) -> list[Kept]:
 def keep_one(connection: Connection, one: Scrobble) -> Kept:
     before = videos.latest(connection, one.person_id, one.video)
     event = event_of(one)
-    if before is not None and from_elsewhere(before[1], one) and lets_through(connection, one, event):
-        begin_anew(connection, one, event, *before)
+    if before is not None:
+        make_room(connection, one, event, *before)
     (webhook_id,) = put(connection, event, one.person_id, one.token_id)
     return Kept(webhook_id, continued=before is not None and goes_on(before[1]))
 
@@ -89,10 +90,35 @@ def goes_on(before: Play) -> bool:
     return before.resumed_at is not None and before.resumed_at > before.watched_at
 
 
+def make_room(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:
+    """Make ready what the event will find where the last play, left as it is, would take it for its own."""
+    if from_elsewhere(before, one) or from_the_start(before, one):
+        if lets_through(connection, one, event):
+            begin_anew(connection, one, event, play_id, before)
+    elif ends_too_soon(before, one, event) and lets_through(connection, one, event):
+        save(connection, one.person_id, replace(before, resumed_at=None), play_id)
+
+
 def from_elsewhere(before: Play, one: Scrobble) -> bool:
     """Whether an open play is carried on from another origin, which makes it another play."""
-    is_open = before.watched_at is None and one.at - before.last_at <= CARRIED_ON
+    is_open = goes_on(before) and one.at - before.last_at <= CARRIED_ON
     return is_open and one.origin is not None and one.origin != before.library
+
+
+def from_the_start(before: Play, one: Scrobble) -> bool:
+    """Whether a finished stream is seen again: its first half. How long it is, the last finish says."""
+    is_finished = before.watched_at is not None and before.unwatched_at is None and not goes_on(before)
+    if one.video.type != URL or one.state not in (PLAYING, PAUSED) or not is_finished:
+        return False
+    length = before.duration_ms or before.position_ms
+    return not length or 2 * one.position_ms < length
+
+
+def ends_too_soon(before: Play, one: Scrobble, event: Event) -> bool:
+    """Whether a play that was begun again is finished sooner than it can have been seen: it is over, uncounted."""
+    if one.state != FINISHED or before.watched_at is None or before.unwatched_at is not None:
+        return False
+    return before.resumed_at is not None and not watched_again(before, event)
 
 
 def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,18 +23,18 @@ from webhook.tables import play, play_key, video, video_key
 
 MANY = 400  # as many parameters as go into one statement
 TOP_LASTS = 30.0
-STREAM_KEYS = f"movie@{STREAMS}:%"
+NO_ID = 0
 KINDS = {FILM: "movie", URL: "movie", TV: "episode"}
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An item with its local id. The keys are all that it is known by."""
+    """An item with its local id. One that has none yet has its keys instead."""
 
     id: int
     type: str
     item: Item
-    keys: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
 
     @property
     def remote_id(self) -> str | None:
@@ -61,6 +61,23 @@ class Sought:
 
 def sought(remote: remote_ids.Remote) -> Sought:
     return Sought(remote.type, remote.item, remote.keys)
+
+
+def sought_by(remote: remote_ids.Remote, person_id: int) -> Sought:
+    """An item that a person names; a stream is from then on known as named by that person."""
+    found = sought(remote)
+    if remote.type != URL:
+        return found
+    return replace(found, keys=(*found.keys, named_by(remote.item, person_id)))
+
+
+def named_by(item: Item, person_id: int) -> str:
+    return f"url@person:{person_id}:{remote_ids.place(URL, item)[1]}"
+
+
+def unknown(wanted: Sought) -> Video:
+    """A video without a local id, for which none is made."""
+    return Video(NO_ID, wanted.type, wanted.item, wanted.keys)
 
 
 def known(connection: Connection, wanted: Sequence[Sought]) -> list[Video | None]:
@@ -146,7 +163,7 @@ def facts(
     told = {one.id: Facts() for one in videos}
     items = {one.id: one.item for one in videos}
     everybody = {*people} | ({about} if about is not None else set())
-    owners = keys_of(connection, told)
+    owners = keys_of(connection, told) | {key: one.id for one in videos for key in one.keys}
     found: dict[tuple[int, int], tuple[int, Play]] = {}
     for part in parts(owners):
         for row in connection.execute(plays_of(part, everybody)):
@@ -155,7 +172,7 @@ def facts(
             if same_item(items[video_id], current.item):
                 found[video_id, row.id] = (row.person_id, current)
         if about is not None:
-            for key in connection.execute(loved_of(part, about)).scalars():
+            for key in connection.execute(loved_of(part, [about])).scalars():
                 told[owners[key]].loved = True
     oldest_first = sorted(found.items(), key=lambda entry: (entry[1][1].started_at, entry[0]))
     for (video_id, _), (person_id, current) in oldest_first:
@@ -189,11 +206,29 @@ def watched() -> ColumnElement[bool]:
     return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
 
 
-def loved_of(keys: Collection[str], person_id: int) -> Any:
+def loved_of(keys: Collection[str], people: Collection[int]) -> Any:
     return select(library_table.c.item_key).where(
-        library_table.c.person_id == person_id,
+        library_table.c.person_id.in_(people),
         library_table.c.relation == LOVE,
         library_table.c.item_key.in_(keys),
+    )
+
+
+def is_shown(connection: Connection, one: Video, people: Collection[int], name: str | None) -> bool:
+    """Whether somebody who did not name it may know of it.
+
+    The address of a stream may be a secret: it is shown to whoever named it (then `name` is one of its
+    keys), and to those who see somebody who played or loves it: one of these people.
+    """
+    if one.type != URL:
+        return True
+    known_by = keys_of(connection, [one.id])
+    if name in known_by:
+        return True
+    return any(
+        connection.execute(found.limit(1)).first() is not None
+        for part in parts(known_by)
+        for found in (plays_of(part, people), loved_of(part, people))
     )
 
 
