@@ -265,6 +265,51 @@ def test_a_new_origin_starts_a_new_play(at: Cinema, me: App) -> None:
     assert [one.watched_at is not None for one in plays(at)] == [False, True]
 
 
+def test_a_new_origin_starts_a_new_play_of_what_was_begun_again(at: Cinema, me: App) -> None:
+    me("video.scrobble", id=FILM, position=5400, state="finished", origin="dvd")
+    me("video.scrobble", id=FILM, position=0, state="playing", origin="dvd")
+
+    told = me("video.scrobble", id=FILM, position=5, state="playing", origin="file")
+    me("video.scrobble", id=FILM, position=5400, state="finished", origin="file")
+
+    assert told["continued"] is True
+    assert [(one.library, one.watched_at is not None) for one in plays(at)] == [("dvd", True), ("file", True)]
+    assert me("video.getInfo", id=FILM)["plays"] == 2
+
+
+@pytest.mark.parametrize("wanted", [FILM, PART, STREAM])
+@pytest.mark.parametrize("position", [0, 5000])
+def test_nothing_is_continued_after_a_second_finish(at: Cinema, me: App, wanted: str, position: int) -> None:
+    reports = [(5400, "finished"), (position, "playing"), (5400, "finished"), (position, "playing")]
+
+    told = [me("video.scrobble", id=wanted, position=where, state=state) for where, state in reports]
+
+    assert [entry["continued"] for entry in told] == [False, False, True, False]
+    assert me("video.scrobble", id=wanted, position=position + 9, state="playing")["continued"] is True
+
+
+@pytest.mark.parametrize("end", [180, 0])
+def test_a_clip_seen_twice_is_two_plays(at: Cinema, me: App, end: int) -> None:
+    for position, state in ((0, "playing"), (end, "finished"), (0, "playing"), (end, "finished")):
+        me("video.scrobble", id=STREAM, position=position, state=state)
+
+    assert me("video.getInfo", id=STREAM, username="me")["user"]["plays"] == 2
+    assert len(me("user.getRecentVideos", user="me", n=5)["videos"]) == 2
+
+
+@pytest.mark.parametrize("reports", [
+    ((180, "finished"), (180, "finished")),
+    ((180, "finished"), (170, "playing"), (180, "finished")),
+    ((180, "finished"), (180, "stopped"), (180, "finished")),
+])  # fmt: skip
+def test_a_clip_seen_once_is_one_play(at: Cinema, me: App, reports: tuple[tuple[int, str], ...]) -> None:
+    for position, state in ((0, "playing"), *reports):
+        me("video.scrobble", id=STREAM, position=position, state=state)
+
+    assert me("video.getInfo", id=STREAM)["plays"] == 1
+    assert len(plays(at)) == 1
+
+
 @pytest.mark.parametrize("state", ["paused", "stopped", "finished"])
 def test_a_new_origin_may_begin_with_any_state(at: Cinema, me: App, state: str) -> None:
     me("video.scrobble", id=FILM, position=60, state="playing", origin="dvd")
@@ -472,11 +517,73 @@ def test_who_may_not_see_it_sees_nothing_of_it(at: Cinema, setting: str) -> None
     assert stranger.error("user.getFriends", username="anna") == (4, 403)
     assert {*stranger("user.getInfo", username="anna")} == {"username", "since"}
     assert "user" not in stranger("video.getInfo", id="tmdb:12", username="anna")
-    if setting == "nobody":
-        told = stranger("video.getInfo", id="tmdb:11")
-        assert (told["plays"], stranger("video.getInfo", id="tmdb:12")["active"]) == (0, 0)
+    told = stranger("video.getInfo", id="tmdb:11")
+    assert (told["plays"], told["popularity"]) == (0, 0.0)
+    assert stranger("video.getInfo", id="tmdb:12")["active"] == 0
     assert len(anna("user.getRecentVideos", user="anna", n=5)["videos"]) == 1
     assert anna("video.getInfo", id="tmdb:11")["plays"] == 1
+
+
+def test_what_all_did_counts_for_each_who_may_see_it(at: Cinema, me: App) -> None:
+    for name, setting in (("anna", "everyone"), ("ben", "friends"), ("cleo", "nobody")):
+        at.home.person(name)
+        at.session(name)("video.scrobble", id=FILM, position=5400, state="finished")
+        at.private(name, setting)
+    cleo = at.session("cleo")
+
+    told = [asking("video.getInfo", id=FILM)["plays"] for asking in (at.anonymous(), me, cleo)]
+
+    assert told == [1, 2, 2]
+
+
+# --- the address of a stream
+
+
+SECRET = "https://cameras.example/porch?key=abc"
+
+
+def guessed(app: App, local_id: int) -> list[tuple[int, int]]:
+    """What it is told who guesses a local id."""
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("video.getInfo", {}), ("video.getInfo", {"username": "anna"}), ("video.love", {"love": "true"}),
+        ("video.scrobble", {"position": 1, "state": "playing"}),
+    ]  # fmt: skip
+    return [app.error(method, id=local_id, **more) for method, more in asked]
+
+
+@pytest.mark.parametrize("means", ["played", "loved", "named"])
+def test_who_guesses_a_local_id_learns_no_address(at: Cinema, me: App, means: str) -> None:
+    at.home.person("anna")
+    anna, anybody = at.session("anna"), at.anonymous()
+    at.private("anna")
+    local = anna("video.getInfo", id=SECRET)["id"]
+    if means == "played":
+        anna("video.scrobble", id=local, position=0, state="playing", origin="file")
+    if means == "loved":
+        anna("video.love", id=local, love="true")
+
+    assert guessed(me, local) == [(7, 404)] * 4
+    assert [anybody.error("video.getInfo", id=one) for one in (local, local + 1)] == [(7, 404)] * 2
+    assert anybody("video.getInfo", id=SECRET)["id"] == SECRET
+    assert anna("video.getInfo", id=local)["remote_id"] == SECRET
+    assert me("video.getInfo", id=SECRET)["id"] == local
+    assert me("video.getInfo", id=local)["remote_id"] == SECRET
+
+
+@pytest.mark.parametrize("means", ["played", "loved"])
+def test_who_sees_somebody_knows_their_streams(at: Cinema, me: App, means: str) -> None:
+    at.home.person("anna")
+    anna, anybody = at.session("anna"), at.anonymous()
+    if means == "played":
+        local = anna("video.scrobble", id=SECRET, position=0, state="playing")["id"]
+    else:
+        local = anna("video.love", id=SECRET, love="true")["id"]
+
+    assert me("video.getInfo", id=local)["remote_id"] == SECRET
+    assert anybody.error("video.getInfo", id=local) == (7, 404)
+    at.private("anna", "everyone")
+    assert anybody("video.getInfo", id=local)["remote_id"] == SECRET
+    assert anybody("video.getInfo", id=SECRET)["id"] == local
 
 
 def test_who_shows_it_to_everyone_is_seen_by_everyone(at: Cinema) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -64,9 +65,8 @@ def test_parameters_given_twice_or_too_many_are_refused(at: Cinema) -> None:
     twice = app.client.get("/api/1.0/?format=json&method=a&method=b")
     both = app.client.post("/api/1.0/?format=json&method=a", data={"method": "b"})
     many = app.client.get("/api/1.0/?format=json&" + "&".join(f"p{number}=1" for number in range(60)))
-    large = app.client.post("/api/1.0/?format=json", data={"x": "y" * 70_000})
 
-    for answer in (twice, both, many, large):
+    for answer in (twice, both, many):
         assert (answer.status_code, answer.json()["error"]) == (400, 6)
     assert app.error("video.getInfo", id="x" * 2001) == (6, 400)
     assert app.error("video.getInfo", id="\0") == (6, 400)
@@ -110,6 +110,38 @@ def test_an_anonymous_session_reads_public_things_only(at: Cinema) -> None:
     assert anybody.error("user.getFriends") == (4, 403)
     assert anybody.error("user.getRecentVideos", user="me", n=1) == (4, 403)
     assert anybody.xml("auth.getSession", sk=None).findtext("user") == ""
+
+
+def test_an_anonymous_session_makes_no_local_ids(at: Cinema) -> None:
+    anybody, me = at.anonymous(), at.session()
+
+    for wanted, kind in ((FILM, "film"), ("tvdb:2345", "tv"), ("http://example.org/clip", "url")):
+        assert anybody("video.getInfo", id=wanted) == {
+            "id": wanted, "type": kind, "remote_id": wanted, "plays": 0, "active": 0, "popularity": 0.0
+        }  # fmt: skip
+
+    assert at.home.do(lambda connection: connection.execute(select(tables.video)).all()) == []
+    local = me("video.getInfo", id=FILM)["id"]
+    assert anybody("video.getInfo", id=FILM)["id"] == local
+
+
+def test_a_body_that_is_too_large_or_too_slow_is_told_so(at: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = at.session()
+
+    large = app.client.post("/api/1.0/?format=json", content=b"x" * 70_000)
+    monkeypatch.setattr("webhook.web.asked.BODY_TIME", 0.1)
+    slow = app.client.post("/api/1.0/?format=json", content=slowly())
+
+    assert (large.status_code, large.json()["error"], large.headers["connection"]) == (413, 6, "close")
+    assert "larger than 64 KB" in large.json()["message"]
+    assert (slow.status_code, slow.json()["error"]) == (408, 6)
+    assert "did not arrive" in slow.json()["message"]
+
+
+def slowly() -> Iterator[bytes]:
+    yield b"method=auth.getToken"
+    time.sleep(0.5)
+    yield b"&format=json"
 
 
 def test_a_fault_of_ours_and_a_database_that_is_away(at: Cinema, monkeypatch: pytest.MonkeyPatch) -> None:
