@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import jinja2
+import lupa.lua52
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -95,18 +96,141 @@ def run(command: list[str], address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=30)
 
 
-@pytest.mark.parametrize(("text", "promise"), examples("lua"))
-def test_the_lua_script_sends_fields_that_are_read(text: str, promise: None) -> None:
-    tables = re.findall(r"\{ ((?:kind|action) = [^{}]*)\}", text)
-    names = {name for table in tables for name in re.findall(r"(\w+) = ", table)}
-    told = set(re.findall(r'tell\("(\w+)"\)|"(pause|resume)"', text))
+def interpreter() -> Any:
+    """Lua 5.2, as mpv has it on many systems; elsewhere it has 5.1 or LuaJIT, alike in what is used here."""
+    return lupa.lua52.LuaRuntime(unpack_returned_tuples=False)
 
-    assert len(tables) == 3
-    assert {"action", "kind", "show", "season", "number", "title", "year", "position", "duration"} <= names
-    assert names <= generic.PLAIN.keys()
-    assert {one or other for one, other in told} == {"start", "pause", "resume", "stop"}
-    assert text.count("(") == text.count(")")
-    assert text.count("{") == text.count("}")
+
+class Mpv:
+    """As much of mpv as the script uses: it runs the script, and starts what the script asks for.
+
+    https://mpv.io/manual/stable/#lua-scripting
+    """
+
+    def __init__(self, script: str) -> None:
+        self.lua = interpreter()
+        self.properties: dict[str, Any] = {}
+        self.observers: list[tuple[str, Any]] = []
+        self.listeners: list[tuple[str, Any]] = []
+        self.started: list[Any] = []
+        mp = self.lua.table_from({
+            "get_property": self.property,
+            "get_property_number": self.property,
+            "observe_property": self.observe,
+            "register_event": lambda name, act: self.listeners.append((name, act)),
+            "command_native": self.command,
+            "command_native_async": lambda command, act=None: self.command(command),
+        })  # fmt: skip
+        utils = self.lua.table_from({"format_json": lambda table: json.dumps(dict(table))})
+        self.lua.globals().mp = mp
+        self.lua.globals().package.loaded["mp.utils"] = utils
+        self.lua.execute(script)
+
+    def property(self, name: str, otherwise: Any = None) -> Any:
+        return self.properties.get(name, otherwise)
+
+    def observe(self, name: str, kind: str, act: Any) -> None:
+        """Told at once, and at each change."""
+        self.observers.append((name, act))
+        act(name, self.property(name))
+
+    def command(self, command: Any) -> None:
+        assert (command.name, command.playback_only) == ("subprocess", False)
+        self.started.append(command)
+
+    def change(self, name: str, value: Any) -> None:
+        self.properties[name] = value
+        for wanted, act in self.observers:
+            if wanted == name:
+                act(name, value)
+
+    def event(self, name: str) -> None:
+        for wanted, act in self.listeners:
+            if wanted == name:
+                act(self.lua.table_from({"event": name}))
+
+    def play(self, name: str, seconds: float) -> None:
+        self.properties |= {"filename/no-ext": name, "duration": seconds, "time-pos": 0}
+        self.event("file-loaded")
+
+    def end(self) -> None:
+        self.properties.pop("duration")
+        self.change("time-pos", None)
+        self.event("end-file")
+
+    def quit(self) -> None:
+        """Ends what it plays, and with itself all that it started and did not let go of."""
+        self.end()
+        self.started = [command for command in self.started if command.detach]
+
+    def sent(self) -> list[tuple[str, str]]:
+        """What was posted, and whereto."""
+        lines = [list(command.args.values()) for command in self.started]
+        assert {line[0] for line in lines} == {"curl"}
+        return [(line[line.index("--json") + 1], line[-1]) for line in lines]
+
+
+@pytest.fixture
+def mpv(address: str, monkeypatch: pytest.MonkeyPatch) -> Mpv:
+    monkeypatch.setenv("WATCHMARK", address)
+    ((script, _),) = [one.values for one in examples("lua")]
+    return Mpv(str(script))
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("Quiet Harbour (2001) 1080p", "movie Quiet Harbour"),
+        ("Harbour.Street.S03E09.720p", "episode Harbour Street 3x9"),
+        ("Harbour Street - s03e09 - The Lantern Room", "episode Harbour Street 3x9"),
+    ],
+)
+def test_what_the_lua_script_posts_is_taken(
+    home: Household, address: str, mpv: Mpv, file: str, place: str
+) -> None:
+    mpv.play(file, 6000)
+    mpv.change("time-pos", 12.5)
+    mpv.change("pause", True)
+    mpv.change("pause", False)
+    mpv.change("time-pos", 5821.4)
+    mpv.quit()
+
+    told = []
+    for body, whereto in mpv.sent():
+        assert whereto == address
+        assert Draft202012Validator(generic.schema()).is_valid(json.loads(body))
+        assert httpx.post(whereto, content=body.encode()).status_code == 200
+        told.append((meant(home), json.loads(body)["position"]))
+    assert told == [
+        (f"start {place}", 0), (f"pause {place}", 12.5), (f"resume {place}", 12.5), (f"stop {place}", 5821.4)
+    ]  # fmt: skip
+
+
+def test_the_lua_script_tells_one_file_from_the_next(mpv: Mpv) -> None:
+    mpv.play("Quiet Harbour (2001)", 6000)
+    mpv.change("time-pos", 3000)
+    mpv.end()
+    mpv.change("pause", True)
+    mpv.play("Home Film", 60)
+    mpv.quit()
+
+    told = [json.loads(body) for body, _ in mpv.sent()]
+
+    assert [(event["action"], event["title"], event["position"], event.get("year")) for event in told] == [
+        ("start", "Quiet Harbour", 0, 2001), ("stop", "Quiet Harbour", 3000, 2001),
+        ("start", "Home Film", 0, None), ("stop", "Home Film", 0, None),
+    ]  # fmt: skip
+
+
+def test_the_lua_script_is_silent_without_an_address(mpv: Mpv, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATCHMARK")
+    ((script, _),) = [one.values for one in examples("lua")]
+    silent = Mpv(str(script))
+
+    for player in (mpv, silent):
+        player.play("Quiet Harbour (2001)", 6000)
+
+    assert (len(mpv.started), len(silent.started)) == (1, 0)
 
 
 @pytest.mark.parametrize(("text", "promise"), examples("yaml"))
