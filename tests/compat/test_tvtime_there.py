@@ -31,6 +31,7 @@ from tests.fakes._server import Server
 from tests.fakes.tvtime import TVTime, User
 from tests.running import eventually
 from webhook import accounts, clock, history, tables
+from webhook.compat.tvtime import there
 from webhook.compat.tvtime.waiting import PATIENCE, Ahead, Mark
 from webhook.event import Action, Episode, Event, Ids
 
@@ -632,6 +633,40 @@ def test_many_marks_at_once_all_arrive(alone: Place) -> None:
     eventually(lambda: alone.user.watched.keys() == set(numbers), "all arrive")
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_mark_that_nobody_had_time_to_interpret_is_told_after_the_next_start(
+    tmp_path: Path, method: str
+) -> None:
+    """What was answered with 200 reaches the server, whatever happens to the process after that."""
+    fake, number = fill(TVTime()), BOYS.id_of(1, 3)
+    user = fake.add_user("anna", "secret")
+    if method == "DELETE":
+        see(fake, user, BOYS, 1, 3)
+    with Server(fake) as server:
+        settings = {"TVTIME_URL": server.url, "TVTIME_WRITES_PER_SECOND": "0"}
+        with boxed(tmp_path, WORKER="false", **settings) as box:
+            connect(box, user.tokens)
+            answer = box.signed_in().request(method, f"/tvtime/episode/{number}/watched")
+        before = number in user.watched
+
+        with boxed(tmp_path, **settings):
+            eventually(lambda: (number in user.watched) is (method == "PUT"), "the server is told")
+
+    assert (answer.status_code, answer.json(), before) == (200, OK, method == "DELETE")
+
+
+def test_what_is_taken_back_and_not_interpreted_yet_is_shown_so(tmp_path: Path) -> None:
+    fake = fill(TVTime())
+    with Server(fake) as server, boxed(tmp_path, TVTIME_URL=server.url, WORKER="false") as box:
+        anna = placed(box, fake)
+        see(fake, anna.user, BOYS, 1, 2)
+
+        anna.ask("DELETE", f"/episode/{BOYS.id_of(1, 1)}/watched")
+
+        assert anna.told() == [("unwatched", "waiting")]
+        assert anna.seen(BOYS) == {BOYS.id_of(1, 2)}
+
+
 # --- the server's trouble
 
 
@@ -671,6 +706,40 @@ def test_trouble_at_the_server_is_told_in_words(
     assert answer.json()["reason"].startswith("502 - TV Time")
     assert says in answer.json()["reason"]
     assert answer.headers.get("retry-after") == ("17" if "17" in str(fault) else None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/shows"), ("GET", f"/show/{BOYS.tvdb}"), ("DELETE", f"/show/{BOYS.tvdb}/follow")],
+)
+def test_a_server_that_dribbles_is_not_waited_for(
+    anna: Place, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(there, "LONGEST", 0.5)
+    anna.fake.switches.slow_body = 3
+
+    answer = anna.ask(method, path)
+
+    assert (answer.status_code, answer.json()["status"]) == (502, "KO")
+    assert "too slow" in answer.json()["reason"]
+    assert answer.elapsed.total_seconds() < 2.5
+
+
+def test_a_server_without_the_list_of_shows_is_said_to_be_without_it(anna: Place) -> None:
+    anna.fake.faults.add(ACCOUNT, status=404, body={"message": "Not found"}, user=anna.box.name)
+
+    answer = anna.ask("GET", "/shows")
+
+    assert answer.status_code == 502
+    assert "does not offer the list of what is followed" in answer.json()["reason"]
+    assert "TVTIME_URL" in answer.json()["reason"]
+
+
+def test_a_name_that_is_no_text_is_none(anna: Place) -> None:
+    body = {"id": anna.user.id, "shows": [{"id": 7, "name": {"en": "Seven"}}, {"id": 8, "name": 8}]}
+    anna.fake.faults.add(ACCOUNT, body=body, user=anna.box.name)
+
+    assert [show["name"] for show in anna.shows()] == ["Show 7", "Show 8"]
 
 
 def test_a_server_that_has_closed_is_told_in_words(anna: Place) -> None:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
 from webhook import clock, history, inbox, library, people
 from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.who import Guest
-from webhook.event import Action, Event, Item, Show
+from webhook.event import Action, Episode, Event, Item, Show
 from webhook.play import keys, same_item
 from webhook.service import Service
 from webhook.tables import webhook
+
+T = TypeVar("T")
 
 SOURCE, BY = "tvtime", "tvtime-api"
 PATIENCE = 3.0
 """Seconds that an answer waits for what was marked to be interpreted."""
 
 STEP = 0.02
+PART = 100
+"""How many items are kept in one transaction, so that nobody waits for another's long list."""
+
+Besides = Callable[[Connection, Sequence[int]], int | None]
+ASKED = 500
+"""How many webhooks are asked about at once."""
+
 TAKEN = frozenset({"received", "interpreted"})
 
 
@@ -31,6 +41,7 @@ class Asked:
     """What one request marks.
 
     `again` counts an item that is marked watched already once more. `follows`: a mark follows the show here.
+    `besides` puts a delivery in the transaction that keeps the webhooks whose ids it gets; its id, or None.
     """
 
     guest: Guest
@@ -39,14 +50,19 @@ class Asked:
     at: datetime
     again: bool = False
     follows: bool = True
+    besides: Besides | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a request came to: the ids of its webhooks and their states, none for what is marked already."""
+    """What a request came to: the ids of its webhooks and their states, none for what is marked already.
+
+    `delivery` is what was put besides.
+    """
 
     webhooks: Sequence[int] = ()
     states: Sequence[str] = ()
+    delivery: int | None = None
 
     @property
     def taken(self) -> bool:
@@ -72,15 +88,25 @@ class Marks:
 
     async def put(self, asked: Asked) -> Kept:
         """Keep it, committed, and wait a little until it is in the history."""
-        await self.settled()
+        await self.settled(asked.guest)
+        parts = [await self.keep(replace(asked, items=part)) for part in parts_of(asked.items, PART)]
+        made = [one for part in parts for one in part.webhooks]
+        put = next((part.delivery for part in parts if part.delivery is not None), None)
+        return Kept(made, await self.awaited(made), put)
+
+    async def keep(self, asked: Asked) -> Kept:
+        """Keep it, committed, and let everybody know who has to go on with it."""
         made = await self.database.write(kept, asked)
-        if not made:
-            return Kept()
-        self.service.interpreter.news.set()
-        return Kept(made, await self.awaited(made))
+        if made.webhooks:
+            self.service.interpreter.news.set()
+        if made.delivery is not None:
+            self.service.interpreter.told.set()
+        return made
 
     async def awaited(self, made: Sequence[int]) -> list[str]:
         """The states of these webhooks, once they are interpreted, or after a while."""
+        if not made:
+            return []
         ends = time.monotonic() + PATIENCE
         while True:
             states = await self.database.read(lambda connection: states_of(connection, made))
@@ -88,9 +114,9 @@ class Marks:
                 return states
             await asyncio.sleep(STEP)
 
-    async def settled(self) -> None:
-        """Wait for what was marked before: whether an item is marked already depends on it."""
-        waiting = await self.database.read(unread)
+    async def settled(self, guest: Guest) -> None:
+        """Wait for what the guest marked before: whether an item is marked already depends on it."""
+        waiting = await self.database.read(lambda connection: unread(connection, guest.id))
         if waiting:
             self.service.interpreter.news.set()
             await self.awaited(waiting)
@@ -114,46 +140,64 @@ def show_key(tvdb: int) -> str:
     return f"tvdb:{tvdb}"
 
 
+def parts_of(whole: Sequence[T], size: int) -> list[tuple[T, ...]]:
+    return [tuple(whole[start : start + size]) for start in range(0, len(whole), size)]
+
+
 def states_of(connection: Connection, made: Sequence[int]) -> list[str]:
-    return list(connection.execute(select(webhook.c.state).where(webhook.c.id.in_(made))).scalars())
+    states: list[str] = []
+    for part in parts_of(made, ASKED):
+        states += connection.execute(select(webhook.c.state).where(webhook.c.id.in_(part))).scalars()
+    return states
 
 
-def unread(connection: Connection) -> list[int]:
-    """The marks that wait to be interpreted."""
-    waiting = (webhook.c.state == "received", webhook.c.source == SOURCE)
+def unread(connection: Connection, person_id: int) -> list[int]:
+    """The person's marks that wait to be interpreted."""
+    whose = webhook.c.content_type.endswith(f"; for={person_id}")
+    waiting = (webhook.c.state == "received", webhook.c.source == SOURCE, whose)
     return list(connection.execute(select(webhook.c.id).where(*waiting)).scalars())
 
 
-def kept(connection: Connection, waiting: list[Asked]) -> list[list[int]]:
-    """The ids of the webhooks kept for each; none for what is marked already."""
+def kept(connection: Connection, waiting: list[Asked]) -> list[Kept]:
+    """What was kept of each; no webhooks of what is marked already."""
     return [keep(connection, asked) for asked in waiting]
 
 
-def keep(connection: Connection, asked: Asked) -> list[int]:
+def keep(connection: Connection, asked: Asked) -> Kept:
     user = people.claim_user(connection, asked.guest.id, SOURCE, asked.at)
-    fresh = [item for item in asked.items if news(connection, asked, item)]
-    for item in asked.items:
-        on_the_shelf(connection, asked, item)
+    fresh = news(connection, asked)
+    on_the_shelf(connection, asked)
     events = [Event(action=asked.action, item=item, at=asked.at, user=user) for item in fresh]
     received = [inbox.of_event(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events]
-    return inbox.kept(connection, received) if received else []
+    made = inbox.kept(connection, received) if received else []
+    return Kept(made, delivery=None if asked.besides is None else asked.besides(connection, made))
 
 
-def news(connection: Connection, asked: Asked, item: Item) -> bool:
+def news(connection: Connection, asked: Asked) -> list[Item]:
+    """The items of which it changes something."""
     if asked.action is not Action.WATCHED or asked.again:
-        return True
-    return shelf.seen(connection, asked.guest.id, item) is None
+        return list(asked.items)
+    known = shelf.seen_each(connection, asked.guest.id, asked.items)
+    return [item for item, one in zip(asked.items, known, strict=True) if one is None]
 
 
-def on_the_shelf(connection: Connection, asked: Asked, item: Item) -> None:
+def on_the_shelf(connection: Connection, asked: Asked) -> None:
     """What a mark does beside the history: it follows the show; taken back, it leaves no tick without a play."""
-    person_id = asked.guest.id
     if asked.action is Action.UNWATCHED:
-        unticked(connection, person_id, item)
-        return
-    key = library.show_key_of(item) if asked.follows else None
-    if key is not None and library.following(connection, person_id, key) is None:
-        library.follow_show(connection, person_id, item, asked.at)
+        for item in asked.items:
+            unticked(connection, asked.guest.id, item)
+    elif asked.follows:
+        shows = {key: item for item in asked.items if (key := library.show_key_of(item)) is not None}
+        for key, item in shows.items():
+            follow_by_mark(connection, asked, key, item)
+
+
+def follow_by_mark(connection: Connection, asked: Asked, key: str, item: Item) -> None:
+    row = library.following(connection, asked.guest.id, key)
+    if row is None:
+        library.follow_show(connection, asked.guest.id, item, asked.at)
+    elif row.show is None and isinstance(item, Episode):
+        shelf.name_show(connection, asked.guest.id, key, item.show)
 
 
 def unticked(connection: Connection, person_id: int, item: Item) -> None:
@@ -163,7 +207,14 @@ def unticked(connection: Connection, person_id: int, item: Item) -> None:
 
 
 def followed(connection: Connection, waiting: list[tuple[int, Show, datetime]]) -> list[bool]:
-    return [library.follow_show(connection, *entry) for entry in waiting]
+    return [follow(connection, *entry) for entry in waiting]
+
+
+def follow(connection: Connection, person_id: int, show: Show, at: datetime) -> bool:
+    made = library.follow_show(connection, person_id, show, at)
+    if not made and show.ids.tvdb is not None:
+        shelf.name_show(connection, person_id, show_key(show.ids.tvdb), show.title)
+    return made
 
 
 def unfollowed(connection: Connection, waiting: list[tuple[int, str]]) -> list[bool]:

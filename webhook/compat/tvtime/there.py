@@ -6,30 +6,31 @@ says, with what it is still to be told laid over it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import httpx
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
-from webhook import accounts, clock
+from webhook import accounts, clock, history
 from webhook.compat.tvtime import shelf, waiting
 from webhook.compat.tvtime.catalogue import Catalogue
 from webhook.compat.tvtime.here import Here
 from webhook.compat.tvtime.here import followed as followed_here
 from webhook.compat.tvtime.home import REFUSED, Followed, Home, Part, Parts
-from webhook.compat.tvtime.marks import Asked, Kept, Marks
+from webhook.compat.tvtime.marks import Asked, Kept, Marks, news
 from webhook.compat.tvtime.waiting import Ahead, Became, Mark, Telling
 from webhook.compat.tvtime.who import Guest
 from webhook.event import Action, Episode, Event, Ids
 from webhook.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, Withheld, recording
-from webhook.rules import AccountRules, stopped_by
+from webhook.rules import AccountRules, Filters, stopped_by
 from webhook.service import Service
 from webhook.settings import SettingsError
-from webhook.tables import account
+from webhook.tables import account, person
 from webhook.trackers import Access, Tracker
 from webhook.trackers.tvtime import TVTime
 from webhook.trackers.tvtime.reading import Followed as Progress
@@ -42,6 +43,16 @@ SERVER = "server"
 """Where the episodes of a show come from that the server has listed."""
 
 TRACKER = "tvtime"
+LONGEST = 20.0
+"""Seconds that one request may ask the server, all its calls together."""
+
+SAYING = 5.0
+"""Seconds for what need not be known to answer."""
+
+LATE = "TV Time's server was too slow: it had not answered whole when the time for it was over. Nothing was lost: what you mark is kept here. Try again later"
+SENT_LATE = (
+    "TV Time's server was too slow to say whether it was done. Look whether it was, then try again later"
+)
 NOT_SENT = "It is kept here and was not sent to the server"
 
 
@@ -80,6 +91,7 @@ class There:
     def __init__(self, service: Service, at: SignedIn, here: Here) -> None:
         self.service, self.at, self.here = service, at, here
         self.guest, self.tracker, self.database = at.guest, at.tracker, service.database
+        self.ends = asyncio.get_running_loop().time() + LONGEST
 
     # --- shows
 
@@ -156,56 +168,74 @@ class There:
         await self.tell(Action.UNWATCHED, await self.here.episode(tvdb))
 
     async def tell(self, action: Action, episode: Episode) -> None:
-        """Keep it as a webhook, and wait a little until the server was told."""
+        """Keep it as a webhook, with what is to be told of it, and wait a little until the server was told."""
         asked = Asked(self.guest, action, (episode,), clock.now(), follows=False)
-        kept = await self.here.marks.put(asked)
+        heard = await self.database.read(lambda connection: self.heard(connection, asked))
+        said = None if heard else await self.says(episode)
+        telling = Telling(
+            account_id=self.at.account.id, action=action, episode=episode, at=asked.at, said=said
+        )
+
+        def put(connection: Connection, made: Sequence[int]) -> int | None:
+            if (heard and made) or self.stopped(connection, asked):
+                return None
+            undoes = play_undone(connection, asked) if action is Action.UNWATCHED else None
+            webhook = made[0] if made else None
+            return waiting.put_one(connection, replace(telling, webhook_id=webhook, undoes=undoes))
+
+        kept = await self.here.marks.put(replace(asked, besides=put))
         if not kept.taken:
             raise Problem(502, REFUSED)
-        if kept.unread:
-            return
-        told = await self.told(asked, kept)
+        told = kept.delivery
+        if told is None and not kept.unread:
+            told = await self.told(telling, asked, kept)
         if told is not None:
             judge(await waiting.settled(self.database, told), self.guest.name)
 
-    async def told(self, asked: Asked, kept: Kept) -> int | None:
+    def heard(self, connection: Connection, asked: Asked) -> bool:
+        """Whether the interpreter tells the server of it: what it interprets is told, whatever happens to this request."""
+        watched = asked.action is Action.WATCHED
+        return watched and asked.action.value in self.at.account.tells and bool(news(connection, asked))
+
+    async def told(self, telling: Telling, asked: Asked, kept: Kept) -> int | None:
         """The delivery by which the server is told; None where it says the same already."""
-        number, watched = self.at.account.id, asked.action is Action.WATCHED
         found = await self.database.read(
-            lambda connection: waiting.told_of(connection, number, kept.webhooks, asked.action)
+            lambda connection: waiting.told_of(connection, telling.account_id, kept.webhooks, asked.action)
         )
         if found is not None:
             return found
-        (episode,) = asked.items
-        assert isinstance(episode, Episode)
         self.let_through(asked)
-        mark = (await self.ahead()).of(episode)
-        if mark is not None and mark.watched is watched:
-            return mark.delivery_id
-        if mark is None and await self.says(episode) is watched:
-            return None
         webhook = kept.webhooks[0] if kept.webhooks else None
-        telling = Telling(
-            account_id=number, action=asked.action, episode=episode, at=asked.at, webhook_id=webhook
-        )
+        said = await self.says(telling.episode) if telling.said is None else telling.said
+        telling = replace(telling, webhook_id=webhook, said=said)
         made = await self.database.write(waiting.put, telling)
         self.service.interpreter.told.set()
         return made
 
+    def stopped(self, connection: Connection, asked: Asked) -> bool:
+        """Whether a filter of the person's or of the account's keeps it from the server."""
+        wanted = select(person.c.filters).where(person.c.id == self.guest.id)
+        mine = Filters.from_json(connection.execute(wanted).scalar())
+        event = event_of(asked)
+        return any(stopped_by(filters, event) is not None for filters in (mine, self.at.rules.filters))
+
     def let_through(self, asked: Asked) -> None:
         """Raises where the account's own filters keep it from the server."""
-        event = Event(action=asked.action, item=asked.items[0], at=asked.at)
-        if stopped := stopped_by(self.at.rules.filters, event):
+        if stopped := stopped_by(self.at.rules.filters, event_of(asked)):
             raise Problem(502, f"{NOT_SENT}: this account's {stopped}. Change that under Connections")
 
     async def says(self, episode: Episode) -> bool | None:
         """Whether the server has an episode marked watched; None where it cannot say now."""
         assert episode.ids.tvdb is not None
         try:
-            access = await self.access()
-            return (await self.tracker.reading.episode(access, episode.ids.tvdb)).get("is_watched") is True
+            async with asyncio.timeout(SAYING):
+                access = await self.access()
+                return (await self.tracker.reading.episode(access, episode.ids.tvdb)).get(
+                    "is_watched"
+                ) is True
         except Unmatched as error:
             raise Problem(502, REFUSED) from error
-        except (Undelivered, SettingsError):
+        except (Undelivered, SettingsError, TimeoutError):
             return None
 
     # --- the way there
@@ -219,7 +249,10 @@ class There:
         kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
         try:
             with recording(kept):
-                return await question(await self.access())
+                async with asyncio.timeout_at(self.ends):
+                    return await question(await self.access())
+        except TimeoutError as error:
+            raise Problem(502, SENT_LATE if refusing else LATE) from error
         except Undelivered as error:
             needed = await self.noted(error)
             answered = not isinstance(error.__cause__, httpx.HTTPError)
@@ -234,9 +267,21 @@ class There:
         """Whether the account needs a person; it is parked then, as it is where a delivery finds out."""
         if not isinstance(error, Snooze) or error.park is None:
             return False
-        with suppress(accounts.AccountError):
-            await accounts.check(self.service, self.at.account.id)
+        with suppress(accounts.AccountError, TimeoutError):
+            async with asyncio.timeout(SAYING):
+                await accounts.check(self.service, self.at.account.id)
         return True
+
+
+def event_of(asked: Asked) -> Event:
+    return Event(action=asked.action, item=asked.items[0], at=asked.at)
+
+
+def play_undone(connection: Connection, asked: Asked) -> int | None:
+    """The play in the history whose mark is taken back."""
+    number, found = history.find(connection, asked.guest.id, event_of(asked)) or (None, None)
+    live = found is not None and found.watched_at is not None and found.unwatched_at is None
+    return number if live else None
 
 
 # --- what is laid over what the server says

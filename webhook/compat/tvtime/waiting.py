@@ -99,27 +99,37 @@ def told_of(connection: Connection, account_id: int, webhooks: Sequence[int], ac
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Telling:
-    """What an account is told because a person asked for just that, whatever it is told of otherwise."""
+    """What an account is told because a person asked for just that, whatever it is told of otherwise.
+
+    `undoes` is the play whose mark is taken back: what the interpreter has to tell of that is the same delivery.
+    `said` is what the server says itself, None where that is not known.
+    """
 
     account_id: int
     action: Action
     episode: Episode
     at: datetime
-    webhook_id: int | None
+    webhook_id: int | None = None
+    undoes: int | None = None
+    said: bool | None = None
 
 
-def put(connection: Connection, waiting: list[Telling]) -> list[int]:
+def put(connection: Connection, waiting: list[Telling]) -> list[int | None]:
     """The ids of their deliveries."""
     return [put_one(connection, telling) for telling in waiting]
 
 
-def put_one(connection: Connection, telling: Telling) -> int:
-    """The delivery; one that says the same of the episode and still waits is it."""
+def put_one(connection: Connection, telling: Telling) -> int | None:
+    """The delivery; one that says the same of the episode and still waits is it. None where nothing is to be told."""
     mark = ahead(connection, telling.account_id).of(telling.episode)
     watched = telling.action is Action.WATCHED
     if mark is not None and mark.watched is watched:
         return mark.delivery_id
+    if mark is None and telling.said is watched:
+        return None
     key = f"{BY}:{telling.action}:{telling.episode.ids.tvdb}:{to_ms(telling.at)}"
+    if telling.undoes is not None:
+        key = f"unwatched:{telling.undoes}"
     putting = Putting(
         account_id=telling.account_id,
         action=telling.action,
@@ -128,6 +138,7 @@ def put_one(connection: Connection, telling: Telling) -> int:
         at=telling.at,
         mark=watched,
         webhook_id=telling.webhook_id,
+        play_id=telling.undoes,
         details={"undoes": mark.delivery_id} if mark is not None and not watched else {},
     )
     return outbox.put(connection, putting, telling.at)
