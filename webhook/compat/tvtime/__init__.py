@@ -7,7 +7,7 @@ Whoever is signed in to the server of TVTIME_URL reads that server through the R
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 
 from webhook.compat.tvtime import rest
 from webhook.compat.tvtime.catalogue import Catalogue
@@ -23,4 +23,4 @@ def routes(service: Service) -> list[BaseRoute]:
     door, catalogue, marks = Door(service), Catalogue(service), Marks(service)
     homes = Homes(service, catalogue, marks)
     inside = [*Sidecar(door, catalogue, marks).routes(), *Rest(service, door, homes).routes()]
-    return [Mount(rest.HERE, rest.application(inside))]
+    return [Route(rest.HERE, rest.bare), Mount(rest.HERE, rest.application(inside))]

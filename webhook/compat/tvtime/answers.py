@@ -21,6 +21,16 @@ STATES = {"for_later": "watch_later", "archived": "stopped", "stopped": "stopped
 """How the app named a state of a followed show that does not follow from what was watched of it."""
 
 
+PROGRESS = {
+    "watch_later": "not_started_yet",
+    "stopped": "stopped_watching",
+    "not_started_yet": "not_started_yet",
+    "up_to_date": "up_to_date",
+    "continuing": "watching",
+}
+"""How the app's list of shows named those states."""
+
+
 def plain(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(answer), status, dict(headers or {}), media_type="application/json")
 
@@ -47,7 +57,8 @@ def iso(at: datetime) -> str:
 
 def described(number: int | None, episode: Episode) -> dict[str, Any]:
     show = episode.show_ids.tvdb
-    season = {"id": f"{show}_S{episode.season}", "number": episode.season}
+    placed = show is not None and episode.season is not None
+    season = {"id": f"{show}_S{episode.season}" if placed else None, "number": episode.season}
     about = {"id": number, "number": episode.number, "name": episode.title}
     return {**about, "season": season, "show": {"id": show, "name": episode.show}}
 
@@ -61,7 +72,8 @@ def seen(one: Seen | None) -> dict[str, Any]:
 def extended(show: Series) -> dict[str, Any]:
     numbers = sorted({one.season for one in show.episodes})
     seasons = [season(show, number) for number in numbers]
-    return {"id": show.tvdb, "name": show.title, "seasons": seasons}
+    about = {"id": show.tvdb, "name": show.title, "first_air_date": show.first_aired}
+    return {**about, "seasons": seasons}
 
 
 def season(show: Series, number: int) -> dict[str, Any]:
@@ -102,10 +114,15 @@ def listed(show: Series, one: Listed, order: int, today: date) -> dict[str, Any]
         "series_uuid": made("series", show.tvdb),
         "imdb_id": one.ids.imdb,
         "air_date": one.aired,
+        "runtime": minutes(show.seen_of(one)),
         "is_aired": one.aired_by(today) or show.seen_of(one) is not None,
         "watch_order": order,
         "next_episode": None,
     }
+
+
+def minutes(one: Seen | None) -> int | None:
+    return None if one is None or one.runtime_ms is None else round(one.runtime_ms / 60_000)
 
 
 def episode_uuid(number: int | None) -> str | None:
@@ -117,7 +134,15 @@ def progress(show: Series, today: date) -> dict[str, Any]:
     counts = {"watched_episode_count": watched, "aired_episode_count": aired}
     flags = {"is_followed": True, "is_up_to_date": watched == aired}
     states = {"is_archived": show.state == "archived", "is_for_later": show.state == "for_later"}
-    return {"id": show.tvdb, "name": show.title, **counts, **flags, **states}
+    about = {"id": show.tvdb, "name": show.title, **counts, **flags, **states}
+    values = [PROGRESS[state(show, about)]]
+    return {**about, "filters": [{"id": "progress", "values": values}], "sorting": sorting(show)}
+
+
+def sorting(show: Series) -> list[dict[str, str]]:
+    """By what the app sorted shows: when the last episode was watched, in seconds since 1970."""
+    last = show.last_seen
+    return [] if last is None else [{"id": "last_watched", "value": str(int(last.timestamp()))}]
 
 
 def followed(show: Series, today: date) -> dict[str, Any]:

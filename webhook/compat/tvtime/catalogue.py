@@ -6,9 +6,12 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from webhook import clock, shows
 from webhook.compat.tvtime import shelf
@@ -19,13 +22,14 @@ from webhook.outcome import Undelivered
 from webhook.play import folded
 from webhook.service import Service
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 PATIENCE = 3.0
 """Seconds that lookups may take while somebody waits for an answer."""
 
 MET = 1000
-"""How many movies that a search found are remembered by their uuid."""
+"""How many movies that a search found, and names of shows, are remembered."""
 
 SPACES = {"tvdb": 1, "imdb": 2, "tmdb": 3, "series": 4, "episode": 5}
 OURS = 0x7476 << 96  # "tv"; with the version and variant of RFC 9562, 5.8: a UUID of one's own making
@@ -40,15 +44,30 @@ class Catalogue:
             service.identity.lookups, key=lambda lookup: lookup.name != "tvdb"
         )
         self.met: OrderedDict[str, Movie] = OrderedDict()
+        self.titles: OrderedDict[int, str] = OrderedDict()
 
     # --- shows
 
     async def series(self, person_id: int, tvdb: int) -> Series:
         """A show; its episodes are asked for where nobody has listed them yet."""
         known = await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
-        if known.listed or not await self.list_episodes(tvdb):
+        if not known.listed and await self.list_episodes(tvdb):
+            known = await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
+        if known.title is not None or not known.episodes:
             return known
-        return await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
+        title = await self.title(tvdb)
+        if title is not None and known.followed_at is not None:
+            await self.database.write(name_shows, (person_id, f"tvdb:{tvdb}", title))
+        return replace(known, title=title)
+
+    async def title(self, tvdb: int) -> str | None:
+        """What a show is called; None where no lookup can say it now."""
+        for lookup in self.lookups if tvdb not in self.titles else ():
+            found = await self.asked(partial(lookup.shows, "tvdb", tvdb))
+            if found and found[0].title:
+                remember(self.titles, tvdb, found[0].title)
+                break
+        return self.titles.get(tvdb)
 
     async def list_episodes(self, tvdb: int) -> bool:
         """Whether a lookup lists them; they are remembered then."""
@@ -80,7 +99,7 @@ class Catalogue:
         """The episode with this TheTVDB id; None where TheTVDB says that there is none."""
         known = await self.database.read(lambda connection: shelf.named(connection, person_id, tvdb))
         if known.season is not None and known.show_ids.tvdb is not None:
-            return known
+            return replace(known, show=known.show or await self.title(known.show_ids.tvdb))
         for lookup in self.lookups:
             parts: Sequence[Part] | None = await self.asked(partial(lookup.parts, "tvdb", tvdb))
             if parts:
@@ -139,10 +158,7 @@ class Catalogue:
         return [] if ids else await lookup.titled(kind, query, None)
 
     def meet(self, film: Movie, uuid: str) -> Movie:
-        self.met[uuid] = film
-        self.met.move_to_end(uuid)
-        while len(self.met) > MET:
-            self.met.popitem(last=False)
+        remember(self.met, uuid, film)
         return film
 
     async def movie(self, person_id: int, uuid: str) -> Movie | None:
@@ -165,6 +181,17 @@ class Catalogue:
                 return await question()
         except (Undelivered, TimeoutError):
             return None
+
+
+def remember(met: OrderedDict[K, T], key: K, value: T) -> None:
+    met[key] = value
+    met.move_to_end(key)
+    while len(met) > MET:
+        met.popitem(last=False)
+
+
+def name_shows(connection: Connection, waiting: list[tuple[int, str, str]]) -> list[bool]:
+    return [shelf.name_show(connection, *entry) for entry in waiting]
 
 
 def of_part(part: Part, tvdb: int) -> Episode:
@@ -207,15 +234,27 @@ def made(space: str, number: int) -> str:
     return str(UUID(int=OURS | 0x8 << 76 | 0x8 << 60 | SPACES[space] << 48 | number % BIGGEST))
 
 
-def ids_in(uuid: str) -> Ids | None:
-    """The id that a movie's uuid of ours holds; None where it is another's."""
+def held_by(uuid: str) -> tuple[int, int] | None:
+    """The space and the number that a uuid of ours holds; None where it is another's."""
     try:
         value = UUID(uuid).int
     except ValueError:
         return None
-    if value >> 96 != OURS >> 96:
+    return ((value >> 48) & 0xFFF, value % BIGGEST) if value >> 96 == OURS >> 96 else None
+
+
+def series_in(uuid: str) -> int | None:
+    """The TheTVDB id that a show's uuid of ours holds."""
+    space, number = held_by(uuid) or (None, None)
+    return number if space == SPACES["series"] else None
+
+
+def ids_in(uuid: str) -> Ids | None:
+    """The id that a movie's uuid of ours holds; None where it is another's."""
+    held = held_by(uuid)
+    if held is None:
         return None
-    space, number = (value >> 48) & 0xFFF, value % BIGGEST
+    space, number = held
     if space == SPACES["imdb"]:
         return Ids(imdb=f"tt{str(number)[1:]}")
     return {SPACES["tvdb"]: Ids(tvdb=number), SPACES["tmdb"]: Ids(tmdb=number)}.get(space)

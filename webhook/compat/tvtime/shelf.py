@@ -25,11 +25,12 @@ from sqlalchemy import (
     or_,
     select,
     type_coerce,
+    update,
 )
 
 from webhook import history, identity
 from webhook.event import Episode, Ids, Item, Kind, Movie, item_from_json
-from webhook.library import WATCHLIST, show_key
+from webhook.library import LOVE, WATCHLIST, following, show_key
 from webhook.lookups import Listed
 from webhook.play import keys, same_item
 from webhook.shows import Place
@@ -80,6 +81,14 @@ class Series:
 
     def seen_of(self, one: Listed) -> Seen | None:
         return self.seen.get((one.season, one.number))
+
+    @property
+    def last_seen(self) -> datetime | None:
+        return max((one.last for one in self.seen.values()), default=None)
+
+    @property
+    def first_aired(self) -> str | None:
+        return min((one.aired for one in self.regular if one.aired), default=None)
 
     def watched(self, today: date) -> int:
         return sum(1 for one in self.shown(today) if self.seen_of(one) is not None)
@@ -143,14 +152,34 @@ def together(found: Iterable[Viewing]) -> Seen | None:
 
 def seen(connection: Connection, person_id: int, item: Item) -> Seen | None:
     """The person's viewings of an item; None where it is not marked watched."""
-    found = viewings(connection, person_id, among(keys(item))).values()
-    same = [one for one in found if same_item(one.item, item)]
-    if same:
-        return together(same)
-    own, _ = history.shelf_keys(item)
-    here = and_(tick.c.person_id == person_id, tick.c.item_key == own, alone())
-    row = connection.execute(select(tick).where(here)).first()
-    return None if row is None else ticked(row)
+    return seen_each(connection, person_id, [item])[0]
+
+
+def seen_each(connection: Connection, person_id: int, items: Sequence[Item]) -> list[Seen | None]:
+    """The person's viewings of each item, asked for at once."""
+    wanted = [keys(item) for item in items]
+    by_key: dict[str, set[int]] = defaultdict(set)
+    named = select(play_key.c.key, play_key.c.play_id).where(
+        play_key.c.person_id == person_id, among({key for known in wanted for key in known})
+    )
+    for row in connection.execute(named):
+        by_key[row.key].add(row.play_id)
+    found = viewings(connection, person_id, among(by_key)) if by_key else {}
+    marks = marked(connection, person_id, items)
+    result: list[Seen | None] = []
+    for item, known in zip(items, wanted, strict=True):
+        mine = {number for key in known for number in by_key.get(key, ()) if number in found}
+        same = [found[number] for number in sorted(mine) if same_item(found[number].item, item)]
+        result.append(together(same) if same else marks.get(history.shelf_keys(item)[0] or ""))
+    return result
+
+
+def marked(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, Seen]:
+    """The marks of these items in the built-in library, where the history knows nothing of them, by their keys."""
+    own = [key for item in items if (key := history.shelf_keys(item)[0])]
+    asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
+    here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), alone())
+    return {row.item_key: ticked(row) for row in connection.execute(select(tick).where(here))}
 
 
 def ticked(row: Row[Any]) -> Seen:
@@ -284,6 +313,13 @@ def told(known: Listed | None, item: Item, where: Place) -> Listed:
     return replace(listed, title=listed.title or item.title, ids=listed.ids.merged(item.ids))
 
 
+def favourites(connection: Connection, person_id: int) -> set[int]:
+    """The TheTVDB ids of the shows that the person loves."""
+    mine = library.c.person_id == person_id, library.c.relation == LOVE, library.c.kind == Kind.SHOW.value
+    rows = connection.execute(select(library.c.item).where(*mine))
+    return {number for row in rows if (number := item_from_json(row.item).ids.tvdb) is not None}
+
+
 # --- one episode
 
 
@@ -296,8 +332,19 @@ def named(connection: Connection, person_id: int, tvdb: int) -> Episode:
         remembered(connection, bare),
     ]
     placed = [one for one in found if one.season is not None and one.number is not None]
-    best = (placed or found)[0]
-    return complete(best, found)
+    best = complete((placed or found)[0], found)
+    if best.show is not None or best.show_ids.tvdb is None:
+        return best
+    row = following(connection, person_id, show_key(None, best.show_ids) or "")
+    return best if row is None else replace(best, show=row.show)
+
+
+def name_show(connection: Connection, person_id: int, key: str, title: str | None) -> bool:
+    """Let a show that is followed without a name have this one; whether it did."""
+    if not title:
+        return False
+    nameless = and_(follow.c.person_id == person_id, follow.c.show_key == key, follow.c.show.is_(None))
+    return bool(connection.execute(update(follow).where(nameless).values(show=title)).rowcount)
 
 
 def complete(best: Episode, others: Iterable[Episode]) -> Episode:

@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.compat.tvtime import answers, shelf
 from webhook.compat.tvtime.answers import enveloped, failed, plain
-from webhook.compat.tvtime.catalogue import Catalogue, listed_by
+from webhook.compat.tvtime.catalogue import Catalogue, listed_by, series_in
 from webhook.compat.tvtime.marks import Marks
 from webhook.compat.tvtime.who import Door, Guest, Wrong, bearer
 from webhook.db import Database
@@ -32,12 +33,15 @@ API, MSAPI = "api2.tozelabs.com", "msapi.tvtime.com"
 AUTH, SEARCH = "auth.tvtime.com", "search.tvtime.com"
 T = TypeVar("T")
 
-NUMBER, WORD = r"(\d{1,18})", r"([^/]{1,100})"
+NUMBER, WORD = r"(0*[1-9]\d{0,17})", r"([^/]{1,100})"
 PART = re.compile(r"\.offset\((\d{1,9})\)\.limit\((\d{1,9})\)", re.ASCII)
 """Which of the shows are wanted, out of `shows.fields(…).offset(0).limit(500)`."""
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PAGE = 100
+A_WHILE = timedelta(days=30)
+"""After how long a show that was begun is one that was not watched for a while."""
+
 UNKNOWN = {"result": "KO", "message": "Unknown episode"}
 NOT_TAKEN = {"result": "KO", "message": "The mark was not taken: look into the activity at Watchmark"}
 
@@ -110,7 +114,7 @@ class Sidecar:
             way("POST", MSAPI, f"{tracking}/{WORD}/rewatch", self.rewatch_movie),
             way("GET", MSAPI, f"{tracking}/cgw/follows/user/{NUMBER}", self.follows),
             way("GET", MSAPI, f"{tracking}/watches/user/{NUMBER}", self.watches),
-            way("GET", MSAPI, f"(?:/prod)?/v1/series/{NUMBER}/episodes", self.episodes),
+            way("GET", MSAPI, f"(?:/prod)?/v1/series/{WORD}/episodes", self.episodes),
             way("GET", MSAPI, f"/prod/v1/movies/{WORD}", self.movie),
         ]
 
@@ -166,7 +170,11 @@ class Sidecar:
         if "shows" not in call.query.get("fields", ""):
             return plain(about)
         today, page = clock.now().date(), PART.search(call.query["fields"])
-        rows = [answers.progress(show, today) for show in await self.followed(call)]
+        loved = await self.database.read(lambda connection: shelf.favourites(connection, call.who.id))
+        rows = [
+            {**answers.progress(show, today), "is_favorite": show.tvdb in loved}
+            for show in await self.followed(call)
+        ]
         if page is not None:
             rows = rows[int(page[1]) :][: int(page[2])]
         return plain({**about, "shows": rows})
@@ -214,15 +222,20 @@ class Sidecar:
         return plain(answers.extended(show)) if show.episodes else failed("Not found", 404)
 
     async def episodes(self, call: Call) -> Response:
-        show = await self.catalogue.series(call.who.id, call.number(0))
+        given = call.parts[0]
+        tvdb = int(given) if re.fullmatch(NUMBER, given, re.ASCII) else series_in(given)
+        if tvdb is None:
+            return failed("Not found", 404)
+        show = await self.catalogue.series(call.who.id, tvdb)
         return enveloped(answers.flat(show, clock.now().date()))
 
     async def to_watch(self, call: Call) -> Response:
         """The next episode of each show that is followed."""
-        today, wanted = clock.now().date(), call.query.get("filter", "")
+        now, wanted = clock.now(), call.query.get("filter", "")
+        today = now.date()
         found: list[tuple[shelf.Series, Listed]] = []
         for show in await self.followed(call):
-            if wanted in (IN_PROGRESS if show.seen else NOT_STARTED):
+            if wanted in ("", begun(show, now)):
                 ahead = (one for one in show.shown(today) if show.seen_of(one) is None)
                 found += [(show, one) for one in [next(ahead, None)] if one is not None]
         rows = [answers.described(one.ids.tvdb, shelf.episode_of(show, one)) for show, one in found]
@@ -268,7 +281,7 @@ class Sidecar:
             rows = await self.database.read(
                 lambda connection: answers.followed_movies(connection, call.who.id)
             )
-        objects = paged(call, rows, "page_offset", "page_limit")
+        objects = paged(call, filtered(call, rows), "page_offset", "page_limit")
         return enveloped({"user_id": call.who.id, "type": "list", "objects": objects})
 
     async def watches(self, call: Call) -> Response:
@@ -284,7 +297,20 @@ class Sidecar:
         return enveloped({"user_id": call.who.id, "type": "watch", "objects": objects})
 
 
-IN_PROGRESS, NOT_STARTED = ("", "continue_watching"), ("", "not_started_yet")
+def begun(show: shelf.Series, now: datetime) -> str:
+    """How far a show was begun, in the words of the list of what to watch."""
+    if show.last_seen is None:
+        return "not_started_yet"
+    return "not_watched_for_a_while" if now - show.last_seen > A_WHILE else "continue_watching"
+
+
+def filtered(call: Call, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that the call's filter names; all where it names none that the rows are told apart by."""
+    wanted = call.query.get("filter", "")
+    return [row for row in rows if wanted not in FILTERS or wanted in row["filter"]]
+
+
+FILTERS = frozenset({"watched", "not_watched", *answers.PROGRESS})
 
 
 def paged(call: Call, rows: Sequence[T], offset: str, limit: str) -> list[T]:
