@@ -51,7 +51,7 @@ Endpoint = Callable[[Request, Guest], Awaitable[Response]]
 class Number(Convertor[int]):
     """An id in a path, short enough to be one."""
 
-    regex = "[0-9]{1,18}"
+    regex = "0*[1-9][0-9]{0,17}"
 
     def convert(self, value: str) -> int:
         return int(value)
@@ -255,3 +255,8 @@ def application(routes: list[BaseRoute]) -> Shell:
     inner = Starlette(routes=routes, exception_handlers=handlers)
     inner.router.redirect_slashes = False
     return Shell(inner)
+
+
+async def bare(request: Request) -> Response:
+    """The address without its last slash."""
+    return refusal(404, "Page not found")

@@ -35,6 +35,7 @@ from webhook.trackers.tvtime.calls import (
     judged,
     rows_of,
     table,
+    text,
     user_id,
 )
 from webhook.trackers.tvtime.reading import FOLLOWS, WATCHES, Reading
@@ -132,7 +133,7 @@ class TVTime:
         if not self.url:
             return "built-in library"
         account = await self.reading.account(access)
-        return str(account.get("name") or account.get("username") or user_id(access.tokens))
+        return text(account.get("name")) or text(account.get("username")) or user_id(access.tokens)
 
     # ---- what is told
 
@@ -303,13 +304,13 @@ def seen_movie(row: Mapping[str, Any]) -> Held | None:
     if not watched or not uuid:
         return None
     year = integer(str(about.get("first_release_date") or "")[:4])
-    item = Movie(title=about.get("name") or None, year=year, ids=movie_ids(str(uuid), about))
+    item = Movie(title=text(about.get("name")), year=year, ids=movie_ids(str(uuid), about))
     return Held(item=item, at=moment(row.get("watched_at")), remote_id=str(uuid))
 
 
 def movie_ids(uuid: str, about: Mapping[str, Any]) -> Ids:
     sources = {source.get("source"): source.get("id") for source in rows_of(about.get("external_sources"))}
-    return Ids(tvtime=uuid, tvdb=integer(sources.get("tvdb")), imdb=about.get("imdb_id") or None)
+    return Ids(tvtime=uuid, tvdb=integer(sources.get("tvdb")), imdb=text(about.get("imdb_id")))
 
 
 def counted(viewings: Any) -> Done | None:
@@ -320,7 +321,7 @@ def counted(viewings: Any) -> Done | None:
 
 
 def described(said: Mapping[str, Any]) -> str:
-    name = str(table(said.get("show")).get("name") or f"Episode {said.get('id')}")
+    name = text(table(said.get("show")).get("name")) or f"Episode {said.get('id')}"
     season, number = numbers(said)
     return name if None in (season, number) else f"{name} S{season}E{number}"
 
@@ -350,7 +351,7 @@ def movies(answer: Any) -> list[Movie]:
 
 def found(row: Mapping[str, Any]) -> Movie:
     ids = Ids(tvtime=str(row["uuid"]), tvdb=integer(row.get("id")), imdb=row.get("imdb_id") or None)
-    return Movie(title=row.get("name"), ids=ids)
+    return Movie(title=text(row.get("name")), ids=ids)
 
 
 def same(ours: Ids, theirs: Ids) -> bool:

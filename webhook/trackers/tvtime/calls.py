@@ -184,6 +184,11 @@ def integer(value: Any) -> int | None:
     return int(value) if str(value).isdecimal() and len(str(value)) < 19 else None
 
 
+def text(value: Any) -> str | None:
+    """A text that says something; None where it is none."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
 # ---- tokens
 
 

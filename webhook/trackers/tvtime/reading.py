@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.outcome import Retry, Unmatched
+from webhook.outcome import Dead, Retry, Unmatched
 from webhook.retry import GATEWAY
 from webhook.trackers import Access
 from webhook.trackers.tvtime.calls import (
@@ -19,6 +19,7 @@ from webhook.trackers.tvtime.calls import (
     judged,
     rows_of,
     table,
+    text,
     user_id,
 )
 
@@ -30,6 +31,9 @@ PAGES: Mapping[str, int] = {WATCHES: 100, FOLLOWS: 20}
 
 SHOWS = 500
 OF_SHOWS = "id,name,watched_episode_count,aired_episode_count,is_followed"
+NO_SHOWS = (
+    "TV Time's server does not offer the list of what is followed: look whether TVTIME_URL is its address"
+)
 OF_EPISODES = "id,is_watched,watched_date,watched_count"
 
 
@@ -93,7 +97,10 @@ class Reading:
     async def shows_page(self, access: Access, offset: int) -> list[Row]:
         path = f"{API}/user/{user_id(access.tokens)}"
         fields = f"shows.fields({OF_SHOWS}).offset({offset}).limit({SHOWS})"
-        answer = table(await self.long(access, path, fields=fields))
+        try:
+            answer = table(await self.long(access, path, fields=fields))
+        except Unmatched as error:
+            raise Dead(NO_SHOWS, answer=error.answer) from error
         return listed(answer, "shows", known_by="id")
 
     async def parts(self, access: Access, show: int) -> list[Part]:
@@ -206,7 +213,7 @@ def followed(row: Row) -> Followed | None:
         return None
     counts = (integer(row.get(f"{word}_episode_count")) or 0 for word in ("watched", "aired"))
     watched, aired = counts
-    return Followed(show=show, title=row.get("name") or None, watched=watched, aired=aired)
+    return Followed(show=show, title=text(row.get("name")), watched=watched, aired=aired)
 
 
 def part(row: Row, seen: set[int | None]) -> Part | None:
@@ -217,7 +224,7 @@ def part(row: Row, seen: set[int | None]) -> Part | None:
         return None
     aired = str(row.get("air_date") or "")[: len("2026-11-22")] or None
     return Part(
-        id=tvdb, season=season, number=number, title=row.get("name") or None, aired=aired,
+        id=tvdb, season=season, number=number, title=text(row.get("name")), aired=aired,
         watched=tvdb in seen,
     )  # fmt: skip
 
