@@ -9,21 +9,23 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy.event
 from sqlalchemy import Connection, insert, select
 
 from tests.compat import _own
-from tests.compat._tvtime import BOYS, OFFICE, Box, boxed, list_shows, somebody, with_password
+from tests.compat._tvtime import BOYS, OFFICE, Box, Programme, boxed, list_shows, somebody, with_password
 from tests.fakes._server import Server
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import accounts, clock, edits, history, library, passwords, people, tables
+from webhook import accounts, clock, edits, history, library, passwords, people, shows, tables
 from webhook.compat.tvtime import marks, shelf
 from webhook.compat.tvtime.marks import Asked
 from webhook.compat.tvtime.who import Guest
 from webhook.db import Database
 from webhook.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook.lookups import Listed
 from webhook.service import Service
 
 NOW = datetime(2026, 11, 22, 20, tzinfo=UTC)
@@ -177,13 +179,13 @@ def test_marks_are_kept_once_and_follow_the_show(anna: Anna) -> None:
 
     def put(action: Action, *of: Item) -> list[int]:
         asked = Asked(guest, action, of, NOW)
-        return anna.database.do(lambda connection: marks.kept(connection, [asked]))[0]
+        return list(anna.database.do(lambda connection: marks.kept(connection, [asked]))[0].webhooks)
 
     assert len(put(Action.WATCHED, *items)) == 7
     assert [show.tvdb for show in anna.database.do(lambda connection: shelf.every(connection, anna.id))] == [
         BOYS.tvdb
     ]
-    assert len(anna.database.do(marks.unread)) == 7
+    assert len(anna.database.do(lambda connection: marks.unread(connection, anna.id))) == 7
     anna.ticked(boys(1))
     assert len(put(Action.UNWATCHED, boys(1))) == 1
     assert anna.seen(boys(1)) == 0
@@ -328,3 +330,110 @@ def test_the_time_of_a_show_is_what_its_viewings_took(tmp_path: Path) -> None:
         assert sorted((show["id"], show["progress"], show["time"]) for show in shows) == [
             (73244, "0%", "0h 0m"), (355567, "12%", "1h 1m"),
         ]  # fmt: skip
+
+
+def test_only_the_guest_s_own_marks_are_waited_for(anna: Anna) -> None:
+    """Another's bulk mark that is still to be interpreted holds up nobody."""
+    ben = anna.database.do(lambda connection: people.add(connection, "ben", NOW))
+    asked = [Asked(Guest(number, "", ""), Action.WATCHED, (boys(number),), NOW) for number in (anna.id, ben)]
+
+    mine, theirs = anna.database.do(lambda connection: marks.kept(connection, asked))
+
+    def unread(number: int) -> list[int]:
+        return anna.database.do(lambda connection: marks.unread(connection, number))
+
+    assert [unread(anna.id), unread(ben)] == [mine.webhooks, theirs.webhooks]
+    assert mine.webhooks
+    assert theirs.webhooks
+
+
+def test_what_is_seen_of_many_is_asked_for_at_once(anna: Anna) -> None:
+    items = [boys(number) for number in range(1, 9)]
+    anna.saw(boys(3), DAY)
+    anna.ticked(boys(5), rewatches=1)
+
+    def counted(connection: Connection, some: list[Item]) -> tuple[list[int], int]:
+        asked: list[str] = []
+        listen = lambda *told: asked.append(told[2])  # noqa: E731
+        sqlalchemy.event.listen(connection, "before_cursor_execute", listen)
+        found = shelf.seen_each(connection, anna.id, some)
+        return [one.count if one else 0 for one in found], len(asked)
+
+    seen, many = anna.database.do(lambda connection: counted(connection, list(items)))
+    _, few = anna.database.do(lambda connection: counted(connection, list(items[2:3])))
+
+    assert seen == [0, 0, 1, 0, 2, 0, 0, 0]
+    assert many == few
+
+
+def test_a_long_list_of_marks_is_kept_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, keep = [], marks.keep
+
+    def noted(connection: Connection, asked: Asked) -> marks.Kept:
+        sizes.append(len(asked.items))
+        return keep(connection, asked)
+
+    monkeypatch.setattr(marks, "keep", noted)
+    daily = Programme(777, "The Daily Planet", 6_000_001, {1: 230})
+    with boxed(tmp_path) as box:
+        box.home.do(lambda connection: list_shows(connection, [daily]))
+        told = box.client().post(
+            "/tvtime/sidecar",
+            params={"o": "https://auth.tvtime.com/v1/login"},
+            json={"username": box.name, "password": PASSWORD},
+        )
+        bearer = {"Authorization": f"Bearer {told.json()['data']['jwt_token']}"}
+        until = f"https://api2.tozelabs.com/v2/watched_episodes/show/777/until/episode/{daily.id_of(1, 230)}"
+
+        answer = box.client().post("/tvtime/sidecar", params={"o": until}, headers=bearer).json()
+
+        assert answer == {"result": "OK"}
+        assert sizes == [100, 100, 30]
+        eventually(lambda: len(box.plays()) == 230, "all are marked")
+
+
+# --- the name of a show
+
+
+def names(client: httpx.Client) -> list[str]:
+    return [show["name"] for show in client.get("/tvtime/shows").json()["series"]]
+
+
+def test_a_show_followed_by_a_mark_has_its_name(asking: tuple[Box, Tvdb]) -> None:
+    box, _ = asking
+    client = box.signed_in()
+    client.get("/tvtime/show/81189")
+
+    assert client.put("/tvtime/episode/349232/watched").json() == OK
+
+    assert names(client) == ["Breaking Bad"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/show/81189"), ("PUT", "/show/81189/follow"), ("PUT", "/episode/349232/watched")],
+)
+def test_a_show_that_is_followed_without_a_name_gets_it(
+    asking: tuple[Box, Tvdb], method: str, path: str
+) -> None:
+    """Such as one that was followed while TheTVDB was away."""
+    box, _ = asking
+    pilot = Listed(season=1, number=1, ids=Ids(tvdb=349232))
+    box.home.do(lambda c: shows.keep(c, shows.Learnt("tvdb:81189", "tvdb", [pilot], clock.now())))
+    box.home.do(lambda c: library.follow_show(c, box.person_id, Show(ids=Ids(tvdb=81189)), clock.now()))
+    client = box.signed_in()
+    before = names(client)
+
+    client.request(method, f"/tvtime{path}")
+
+    assert (before, names(client)) == (["Show 81189"], ["Breaking Bad"])
+
+
+def test_a_show_s_name_is_asked_for_once(asking: tuple[Box, Tvdb]) -> None:
+    box, lookup = asking
+    client = box.signed_in()
+    for _ in range(3):
+        client.get("/tvtime/show/81189")
+
+    asked = [call for call in lookup.calls if "/series/81189" in call.path and "episodes" not in call.path]
+    assert len(asked) == 1

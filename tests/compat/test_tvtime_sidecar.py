@@ -16,7 +16,7 @@ from tests.web.conftest import PASSWORD
 from webhook import clock, history, library
 from webhook.compat.tvtime import who
 from webhook.compat.tvtime.catalogue import ids_in, uuid_of
-from webhook.event import Action, Episode, Event, Ids, Movie
+from webhook.event import Action, Episode, Event, Ids, Movie, Show
 
 API, MSAPI = "https://api2.tozelabs.com/v2", "https://msapi.tvtime.com"
 LOGIN = "https://auth.tvtime.com/v1/login"
@@ -414,6 +414,106 @@ def test_what_to_watch_is_the_next_episode_of_each_show(app: App) -> None:
     assert ids(filter="continue_watching") == [BOYS.id_of(1, 2)]
     assert ids(filter="not_started_yet", limit=1) == [OFFICE.id_of(1, 1)]
     assert ids(offset=1) == [BOYS.id_of(1, 2)]
+
+
+def test_a_show_begun_and_left_was_not_watched_for_a_while(app: App) -> None:
+    for show, passes in ((OTHER, 25), (BOYS, 10)):
+        app.mark(show.id_of(1, 1))
+        app.box.time_passes(timedelta(days=passes))
+
+    def ids(wanted: str) -> list[int]:
+        return [one["id"] for one in app.get(f"{API}/user/{app.uid}/to_watch", filter=wanted)]
+
+    assert ids("not_watched_for_a_while") == [OTHER.id_of(1, 2)]
+    assert ids("continue_watching") == [BOYS.id_of(1, 2)]
+    assert ids("not_started_yet") == []
+
+
+def test_a_show_comes_with_how_far_it_is_and_when_it_was_last_watched(app: App) -> None:
+    app.box.follow(OFFICE, BOYS)
+    app.mark(BOYS.id_of(1, 1))
+    loved = Show(title="The Boys", ids=Ids(tvdb=BOYS.tvdb))
+    app.box.home.do(lambda c: library.put(c, app.uid, library.LOVE, loved, clock.now()))
+    seen = app.box.seen(BOYS.id_of(1, 1))
+    assert seen is not None
+
+    told = app.get(f"{API}/user/{app.uid}", fields="shows.fields(id,filters,sorting,is_favorite)")
+
+    rows = {show["id"]: (show["filters"], show["sorting"], show["is_favorite"]) for show in told["shows"]}
+    last = {"id": "last_watched", "value": str(int(seen.last.timestamp()))}
+    assert rows == {
+        OFFICE.tvdb: ([{"id": "progress", "values": ["not_started_yet"]}], [], False),
+        BOYS.tvdb: ([{"id": "progress", "values": ["watching"]}], [last], True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("watched", ["Seen"]),
+        ("not_watched", ["Later"]),
+        ("", ["Seen", "Later"]),
+        ("no_such_filter", ["Seen", "Later"]),
+    ],
+)
+def test_the_followed_movies_are_filtered(app: App, wanted: str, found: list[str]) -> None:
+    films = [
+        Movie(title=name, year=2020, ids=Ids(tvdb=number)) for number, name in ((501, "Seen"), (502, "Later"))
+    ]
+    event = Event(action=Action.WATCHED, item=films[0], at=clock.now())
+    app.box.home.do(lambda c: history.apply(c, app.uid, event, "plex", 80))
+    app.box.home.do(lambda c: library.put(c, app.uid, library.WATCHLIST, films[1], clock.now()))
+
+    told = app.get(f"{TRACKING}/cgw/follows/user/{app.uid}", entity_type="movie", filter=wanted)
+
+    assert [row["meta"]["name"] for row in told["data"]["objects"]] == found
+
+
+@pytest.mark.parametrize(("wanted", "count"), [("only_followed_series", 2), ("not_started_yet", 1)])
+def test_the_followed_series_are_filtered(app: App, wanted: str, count: int) -> None:
+    app.box.follow(OFFICE)
+    app.mark(BOYS.id_of(1, 1))
+
+    told = app.get(f"{TRACKING}/cgw/follows/user/{app.uid}", entity_type="series", filter=wanted)
+
+    assert len(told["data"]["objects"]) == count
+
+
+def test_the_episodes_of_a_show_are_found_by_the_uuid_given_out(app: App) -> None:
+    app.box.follow(BOYS)
+    (row,) = app.get("https://search.tvtime.com/v1/search/series", q="boys")["data"]
+
+    by_uuid, by_id = (
+        app.get(f"{MSAPI}/v1/series/{known}/episodes")["data"] for known in (row["uuid"], BOYS.tvdb)
+    )
+
+    assert by_uuid == by_id
+    assert len(by_id) == 8
+    for other in ("978899c4-5194-4568-b922-0bd2874c4c1a", uuid_of(Ids(tvdb=BOYS.tvdb)), "x", "0"):
+        assert app.ask("GET", f"{MSAPI}/v1/series/{other}/episodes").status_code == 404
+
+
+def test_a_show_tells_when_it_began_and_an_episode_how_long_it_is(app: App) -> None:
+    item = Episode(season=1, number=1, ids=Ids(tvdb=BOYS.id_of(1, 1)), show_ids=Ids(tvdb=BOYS.tvdb))
+    event = Event(action=Action.WATCHED, item=item, at=clock.now(), duration_ms=3_600_000)
+    app.box.home.do(lambda c: history.apply(c, app.uid, event, "plex", 80))
+
+    show = app.get(f"{API}/show/{BOYS.tvdb}/extended")
+    rows = app.get(f"{MSAPI}/v1/series/{BOYS.tvdb}/episodes")["data"]
+
+    assert show["first_air_date"] == "2010-01-02"
+    assert [row["runtime"] for row in rows[:2]] == [60, None]
+
+
+def test_an_episode_of_which_nobody_knows_the_place_has_no_season(app: App) -> None:
+    told = app.mark(987_654)
+
+    assert (told["result"], told["season"]) == ("OK", {"id": None, "number": None})
+
+
+def test_nothing_has_the_id_0(app: App) -> None:
+    assert app.ask("POST", f"{API}/watched_episodes/episode/0").status_code == 404
+    assert app.ask("GET", f"{API}/show/000/extended").status_code == 404
 
 
 def test_the_watched_episodes_are_paged_by_their_index(app: App) -> None:
