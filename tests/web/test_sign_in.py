@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import pytest
 import time_machine
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.web.conftest import PASSWORD, Household, Open, form_token
 from webhook import tables
-from webhook.web.sign_in import Patience
+from webhook.web.live import MOST_OF_ONE
+from webhook.web.sign_in import ENDED, Patience
 
 PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
 
@@ -102,6 +106,69 @@ def test_signing_out_ends_the_session(home: Household) -> None:
     browser.post("/sign-out", data={"form_token": token})
 
     assert browser.get("/").status_code == 303
+
+
+def test_a_kept_cookie_is_worth_nothing_after_the_sign_out(home: Household) -> None:
+    browser, other = home.browser(), home.browser()
+    kept = home.client(cookies=dict(browser.cookies))
+    assert kept.get("/history").status_code == 200
+
+    browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+
+    assert kept.get("/history").status_code == 303
+    assert kept.get("/api/v1/plays").status_code == 401
+    assert kept.get("/live").status_code == 401
+    assert other.get("/history").status_code == 200  # signed in by itself
+
+
+def test_an_ended_session_is_forgotten_when_it_would_be_over(home: Household) -> None:
+    def sign_out() -> None:
+        browser = home.browser()
+        browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+
+    def ended() -> int:
+        names = select(tables.note.c.name).where(tables.note.c.name.startswith(ENDED))
+        return len(home.do(lambda connection: connection.execute(names).all()))
+
+    sign_out()
+    sign_out()
+    assert ended() == 2
+
+    with time_machine.travel(timedelta(days=31), tick=True):
+        sign_out()
+        assert ended() == 1
+
+
+def test_an_open_stream_ends_with_its_session(home: Household) -> None:
+    browser = home.browser()
+    kept = home.client(cookies=dict(browser.cookies))
+
+    with kept.stream("GET", "/live") as stream:
+        told = stream.iter_text()
+        assert "retry" in next(told)
+        browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+        home.hear()
+
+        assert "".join(told) == ""
+
+
+def test_one_person_cannot_take_every_place_at_the_streams(home: Household) -> None:
+    home.person("ben")
+    browser, ben = home.browser(), home.browser("ben")
+
+    with contextlib.ExitStack() as opened:
+
+        def listening(listener: httpx.Client) -> int:
+            stream = opened.enter_context(listener.stream("GET", "/live"))
+            told.append(stream.iter_text())
+            assert next(told[-1])
+            return stream.status_code
+
+        told: list[Iterator[str]] = []
+        assert [listening(browser) for _ in range(MOST_OF_ONE)] == [200] * MOST_OF_ONE
+
+        assert listening(browser) == 503
+        assert listening(ben) == 200
 
 
 def test_too_many_wrong_passwords_have_to_wait(home: Household) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection, func, select
@@ -28,6 +29,9 @@ BEAT = 15.0
 
 LONGEST = 600.0
 MOST = 100
+MOST_OF_ONE = 10
+"""Open pages of one person that are told; the sign-in of one is no way to take the places of all."""
+
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -35,7 +39,7 @@ class Live:
     def __init__(self, service: Service, sessions: Sessions) -> None:
         self.service = service
         self.sessions = sessions
-        self.listeners = 0
+        self.listeners: Counter[int | None] = Counter()
         self.state: object = None
         self.looked_at = 0.0
 
@@ -43,14 +47,18 @@ class Live:
         return [Route("/live", self.stream)]
 
     async def stream(self, request: Request) -> Response:
-        if await self.sessions.visitor(request) is None:
+        visitor = await self.sessions.visitor(request)
+        if visitor is None:
             raise Problem(401, "Sign in to be told what is new.")
-        if self.listeners >= MOST:
+        if self.listeners.total() >= MOST or self.listeners[visitor.person_id] >= MOST_OF_ONE:
             raise Problem(503, "Too many open pages listen; this one shows what is new when it is reloaded.")
-        return StreamingResponse(self.told(), media_type="text/event-stream", headers=HEADERS)
+        return StreamingResponse(
+            self.told(request, visitor.person_id), media_type="text/event-stream", headers=HEADERS
+        )
 
-    async def told(self) -> AsyncIterator[str]:
-        self.listeners += 1
+    async def told(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
+        """What is new, for as long as the session lasts: before anything is said it is looked at again."""
+        self.listeners[person_id] += 1
         try:
             yield "retry: 1000\n\n"
             begun = said = time.monotonic()
@@ -58,14 +66,15 @@ class Live:
             while time.monotonic() - begun < LONGEST and not self.service.leaving():
                 await asyncio.sleep(LOOK)
                 state = await self.now()
-                if state != known:
-                    known, said = state, time.monotonic()
-                    yield "event: news\ndata: .\n\n"
-                elif time.monotonic() - said > BEAT:
-                    said = time.monotonic()
-                    yield ": still here\n\n"
+                if state == known and time.monotonic() - said <= BEAT:
+                    continue
+                if await self.sessions.visitor(request) is None:
+                    return
+                yield ": still here\n\n" if state == known else "event: news\ndata: .\n\n"
+                known, said = state, time.monotonic()
         finally:
-            self.listeners -= 1
+            self.listeners[person_id] -= 1
+            self.listeners += Counter()  # forgets who listens no more
 
     async def now(self) -> object:
         """What changes whenever a page might; looked at once for all who listen."""

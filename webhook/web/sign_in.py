@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from webhook import passwords, tables
 from webhook.service import Service
 from webhook.settings import Settings
+from webhook.web.changes import write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)
+ENDED = "ended:"
+"""What the notes of ended sessions are called by: this and the session, until when it would have lasted."""
+
 TRIES = 5
 WINDOW = 300.0
 KEYS = 10_000  # names and addresses of which failures are remembered
@@ -97,15 +103,46 @@ class Patience:
             self.failures.pop(key, None)
 
 
+class OwnPassword:
+    """Changing one's own password: for who knows the one before, with patience for each person."""
+
+    def __init__(self, service: Service, passwords: Passwords) -> None:
+        self.service = service
+        self.passwords = passwords
+        self.patience = Patience()
+
+    async def row(self, visitor: Visitor, name: str) -> Row[Any]:
+        """Whose it is; raises Problem where it is another's, or is set elsewhere."""
+        person_id = visitor.person_id or 0
+        row = await self.service.database.read(lambda connection: by_id(connection, person_id))
+        if row is None or row.name != name:
+            raise Problem(403, "Everybody sets their own password. The owner can make a one-time link.")
+        if row.owner and self.service.settings.admin_password.get_secret_value():
+            raise Problem(409, "ADMIN_PASSWORD is the owner's password, and can only be changed there.")
+        return row
+
+    async def change(self, row: Row[Any], known: str, wanted: str) -> None:
+        """Set it, which ends every session of theirs; raises Problem."""
+        tries = ("person", str(row.id))
+        if seconds := self.patience.take(tries):
+            raise Problem(429, f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again.")
+        if len(known) > passwords.LONGEST or not await self.passwords.right(row, known):
+            raise Problem(422, "That is not the password you have now. It stays as it is.")
+        self.patience.forget(tries)
+        hashed = await self.passwords.hashed(wanted)
+        await write(self.service.database, lambda connection: passwords.keep(connection, row.id, hashed))
+
+
 # --- sessions
 
 
 class Sessions:
-    """Signed cookies. A changed password ends them, as its fingerprint is part of them."""
+    """Signed cookies. A changed password ends them, as its fingerprint is part of them; a sign-out ends one."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.key = service.seal.signing
+        self.own_password = OwnPassword(service, Passwords())
         self.signer = URLSafeTimedSerializer(self.key, salt="watchmark session")
 
     async def visitor(self, request: Request) -> Visitor | None:
@@ -115,7 +152,7 @@ class Sessions:
             person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
         except (BadData, KeyError, TypeError):
             return None
-        row = await self.service.database.read(lambda connection: by_id(connection, person_id))
+        row = await self.service.database.read(lambda connection: signed_in(connection, person_id, nonce))
         if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
             return None
         return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
@@ -137,6 +174,7 @@ class Sessions:
         )
 
     def end(self, request: Request, response: Response) -> None:
+        """Take the cookie out of the browser; `end_session` is what makes it worth nothing."""
         response.delete_cookie(COOKIE, **self.bounds(request))
 
     def bounds(self, request: Request) -> dict[str, Any]:
@@ -178,6 +216,22 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 
 
 # --- rows
+
+
+def signed_in(connection: Connection, person_id: int, session: str) -> Row[Any] | None:
+    """The person of a session that was not ended by a sign-out."""
+    ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
+    return None if connection.execute(ended).first() else by_id(connection, person_id)
+
+
+def end_session(connection: Connection, session: str, now: datetime) -> None:
+    """End a session for good, whoever kept its cookie. Those that would be over by now are forgotten."""
+    notes = select(tables.note).where(tables.note.c.name.startswith(ENDED, autoescape=True))
+    over = [row.name for row in connection.execute(notes) if datetime.fromisoformat(row.value) <= now]
+    connection.execute(delete(tables.note).where(tables.note.c.name.in_(over)))
+    ended = {"name": ENDED + session, "value": (now + DAYS).isoformat()}
+    with contextlib.suppress(IntegrityError), connection.begin_nested():  # two sign-outs at once
+        connection.execute(insert(tables.note), ended)
 
 
 def by_id(connection: Connection, person_id: int) -> Row[Any] | None:

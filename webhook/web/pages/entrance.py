@@ -18,7 +18,16 @@ from webhook.web.asked import clean, form
 from webhook.web.changes import write
 from webhook.web.pages._page import Page, local
 from webhook.web.shell import Problem
-from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id, named, refuse_other_sites
+from webhook.web.sign_in import (
+    Passwords,
+    Patience,
+    Sessions,
+    base,
+    by_id,
+    end_session,
+    named,
+    refuse_other_sites,
+)
 from webhook.web.views import Visitor
 
 
@@ -36,6 +45,8 @@ class Entrance(Page):
         ]
 
     async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        session = visitor.session or ""
+        await write(self.database, lambda connection: end_session(connection, session, clock.now()))
         return "/sign-in"
 
     async def sign_in(self, request: Request) -> Response:
