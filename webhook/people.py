@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,9 @@ FIRST = "me"
 CLAIMED = "claimed"
 LAST_REMOVED = "last person removed"
 LONGEST = 200
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""The kinds of characters that steer what is shown, and are not seen themselves."""
+
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 HERE = ("tvtime", "videoscrobbler")
 """The APIs here, where whoever signs in claims their own name."""
@@ -74,19 +78,31 @@ def add(connection: Connection, name: str, now: datetime, *, owner: bool = False
     return made
 
 
-def fit(connection: Connection, name: str) -> str:
-    """The name, where a person can have it; raises Unknown when it is taken or empty."""
+def fit(connection: Connection, name: str, person_id: int | None = None) -> str:
+    """The name, where a person, or this one, can have it; raises Unknown when it is taken, or leads to no page."""
     name = name.strip()
     if not name or len(name) > 64 or ":" in name:
         raise Unknown("a person's name has 1 to 64 characters and no colon")
-    if connection.execute(select(person.c.id).where(person.c.name == name)).first():
-        raise Unknown(f"there is a person called {name} already")
+    if name in (".", "..") or "/" in name or "\\" in name:
+        raise Unknown(
+            "a person's name has no slash and is not only dots, as their page has it in its address"
+        )
+    if any(unicodedata.category(letter) in UNSEEN for letter in name):
+        raise Unknown("a person's name has no characters that nobody sees, such as a line's end")
+    for row in connection.execute(select(person.c.id, person.c.name)):
+        if row.name == name or (row.id != person_id and alike(row.name) == alike(name)):
+            raise Unknown(f"there is a person called {row.name} already")
     return name
+
+
+def alike(name: str) -> str:
+    """The name as it is compared: who differ in case only are one to whoever reads them."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def rename(connection: Connection, row: Row[Any], name: str) -> None:
     """Give a person another name, in what was kept of their webhooks too; raises Unknown as `add` does."""
-    name = fit(connection, name)
+    name = fit(connection, name, row.id)
     connection.execute(update(person).where(person.c.id == row.id).values(name=name))
     rename_in_webhooks(connection, row.name, name)
 

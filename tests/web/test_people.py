@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.web.conftest import HOSTILE, PASSWORD, Household, form_token
 from webhook import passwords, people, tables
@@ -38,7 +38,7 @@ def test_people_are_listed_added_and_shown(home: Household) -> None:
     assert answer.headers["location"] == "/people/bob?said=added"
     assert ">Added.<" in browser.get("/people/bob?said=added").text
     page = browser.get("/people").text
-    assert 'href="/people/bob">bob' in page
+    assert 'href="/people/bob"><bdi>bob</bdi>' in page
     assert "has no password" in page
     assert post(browser, "/people", name="bob").status_code == 409
     assert "already" in post(browser, "/people", name="bob").text
@@ -116,7 +116,7 @@ def test_identities_are_claimed_and_given_up(home: Household) -> None:
 
     assert post(browser, "/people/bob/claim", identity="plex:carl@attic-uuid").status_code == 303
 
-    assert "carl <span" in browser.get("/people/bob").text
+    assert "<bdi>carl</bdi> <span" in browser.get("/people/bob").text
     post(browser, "/people/bob/release", identity="plex:carl@attic-uuid")
     assert "claims no user" in browser.get("/people/bob").text
     assert post(browser, "/people/bob/claim", identity="nonsense").status_code == 422
@@ -448,3 +448,85 @@ def test_what_the_document_requires_is_given(home: Household) -> None:
     assert preview.keys() == set(schemas["Preview"]["required"])
     stopped = schemas["Preview"]["properties"]["stopped"]["items"]["required"]
     assert preview["stopped"][0].keys() >= set(stopped)
+
+
+# --- names
+
+
+UNFIT = ["x/remove", "x\\y", ".", "..", "a\tb", "a\u202eb", "a\u200bb", "a\u2028b", "ME"]
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_name_that_leads_to_no_page_or_to_anothers_is_refused(home: Household, name: str) -> None:
+    browser, api = home.browser(), home.api()
+    home.person("bob")
+
+    for answer in (
+        post(browser, "/people", name=name),
+        post(browser, "/people/bob/name", name=name),
+        api.post("/api/v1/people", json={"name": name}),
+        api.patch("/api/v1/people/bob", json={"name": name}),
+    ):
+        assert answer.status_code == (409 if name == "ME" else 422)
+    assert [one["name"] for one in api.get("/api/v1/people").json()["items"]] == ["me", "bob"]
+
+
+def test_ones_own_name_is_written_otherwise(home: Household) -> None:
+    assert home.api().patch("/api/v1/people/me", json={"name": "Me"}).json()["name"] == "Me"
+
+
+@pytest.mark.parametrize("name", ["bob/remove", "x/name", "..", ".", "a\\b", "a\tb", "a\u202eb"])
+def test_a_name_from_before_is_found_and_given_up(home: Household, name: str) -> None:
+    bob = home.person("bob")
+    home.person("robert")
+    odd = update(tables.person).where(tables.person.c.id == bob).values(name=name)
+    home.do(lambda connection: connection.execute(odd))
+    path = "".join(f"%{byte:02X}" for byte in name.encode())
+    browser = home.browser()
+
+    page = browser.get(f"/people/{path}")
+    api = home.api().patch(f"/api/v1/people/{path}", json={"name": "bobby"})
+
+    assert "Not found" not in page.text
+    assert page.status_code == 200
+    assert api.json()["name"] == "bobby"
+    assert browser.get("/people/robert/remove").status_code == 200
+
+
+def test_a_name_from_before_is_given_up_on_its_page(home: Household) -> None:
+    bob = home.person("bob")
+    odd = update(tables.person).where(tables.person.c.id == bob).values(name="x/name")
+    home.do(lambda connection: connection.execute(odd))
+
+    assert post(home.browser(), "/people/x/name/name", name="bob").status_code == 303
+    assert row(home, "bob").id == bob
+
+
+# --- one's own password, by the API
+
+
+def test_a_script_changes_its_own_persons_password_by_the_one_before(home: Household) -> None:
+    bob = home.person("bob")
+    browser = home.browser("bob")
+    mine = home.api(bob)
+    wanted = {"known": PASSWORD, "password": "another long one"}
+
+    assert mine.put("/api/v1/people/bob/password", json={**wanted, "known": "wrong"}).status_code == 422
+    assert mine.put("/api/v1/people/bob/password", json={**wanted, "password": "short"}).status_code == 422
+    assert mine.put("/api/v1/people/bob/password", json={"password": "another long one"}).status_code == 422
+    assert home.api().put("/api/v1/people/bob/password", json=wanted).status_code == 403
+    assert mine.put("/api/v1/people/me/password", json=wanted).status_code == 403
+    assert mine.put("/api/v1/people/bob/password", json=wanted).json() == {"name": "bob", "changed": True}
+
+    assert passwords.fits(row(home, "bob").password, "another long one")
+    assert browser.get("/").status_code == 303
+
+
+def test_guesses_at_it_are_counted_over_the_page_and_the_api_together(home: Household) -> None:
+    browser, mine = home.browser(), home.api(1)
+    for _ in range(3):
+        post(browser, "/people/me/password", known="wrong", password="long enough", again="long enough")
+    guess = {"known": "wrong", "password": "long enough"}
+    answers = [mine.put("/api/v1/people/me/password", json=guess).status_code for _ in range(3)]
+
+    assert answers == [422, 422, 429]

@@ -60,7 +60,7 @@ async def change(service: Service, visitor: Visitor, name: str, given: Mapping[s
         # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
         row = changes.somebody(connection, visitor, name)
         if visitor.everything and given.get("name") not in (None, row.name):
-            new_name(connection, given["name"])
+            new_name(connection, given["name"], row.id)
         return int(connection.execute(select(func.max(webhook.c.id))).scalar() or 0)
 
     newest = await service.database.read(tried)
@@ -92,17 +92,17 @@ def change_person(connection: Connection, visitor: Visitor, name: str, given: Ma
         return name
     if not visitor.everything:
         raise Problem(403, "Only the owner gives people their names.")
-    wanted = new_name(connection, given["name"])
+    wanted = new_name(connection, given["name"], row.id)
     people.rename(connection, row, wanted)
     return wanted
 
 
-def new_name(connection: Connection, wanted: Any) -> str:
-    """The name, where a person can be given it; raises Problem."""
+def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
+    """The name, where this person can be given it; raises Problem."""
     if not isinstance(wanted, str) or not clean(wanted, LONGEST):
         raise Problem(422, "name must be text of 1 to 64 characters.")
     try:
-        return people.fit(connection, wanted)
+        return people.fit(connection, wanted, person_id)
     except people.Unknown as error:
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
 

@@ -11,19 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import household, passwords, sources
+from webhook import household, sources
 from webhook.event import Kind
-from webhook.passwords import LONGEST, SHORTEST
+from webhook.passwords import SHORTEST
 from webhook.rules import Filters
-from webhook.service import Service
 from webhook.web import administration, changes, views
 from webhook.web.addresses import address_of
-from webhook.web.asked import id_of
+from webhook.web.asked import clean, id_of
 from webhook.web.changes import write
 from webhook.web.pages._once import Once
 from webhook.web.preview import LAST, meanings, preview, seen
 from webhook.web.shell import Problem
-from webhook.web.sign_in import Passwords, Patience, Sessions, base, by_id
+from webhook.web.sign_in import base, by_id, named
 from webhook.web.views import Visitor
 
 TEXTS = ("libraries", "not_libraries", "players", "not_players")
@@ -31,11 +30,6 @@ KINDS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
 
 
 class People(Once):
-    def __init__(self, service: Service, sessions: Sessions) -> None:
-        super().__init__(service, sessions)
-        self.passwords = Passwords()
-        self.patience = Patience()
-
     def routes(self) -> list[BaseRoute]:
         def does(path: str, endpoint: Any) -> Route:
             return Route(path, endpoint, methods=["POST"])
@@ -56,7 +50,7 @@ class People(Once):
             does(f"{one}/release", self.change(self.release)),
             does(f"{one}/filters", self.change(self.filters)),
             does(f"{one}/filters/preview", self.answers(self.preview)),
-            Route(f"{one}/remove", self.owners(self.removal)),
+            Route(f"{one}/remove", self.page(self.removal)),
             does(f"{one}/remove", self.change(self.remove, owner=True)),
             Route(one, self.page(self.person)),
         ]
@@ -196,34 +190,19 @@ class People(Once):
 
     async def password(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         """One's own password, for who knows the one before; this browser stays signed in."""
-        name, person_id = request.path_params["name"], visitor.person_id or 0
-        row = await self.database.read(lambda connection: by_id(connection, person_id))
-        if row is None or row.name != name:
-            raise Problem(403, "Everybody sets their own password. The owner can make a one-time link.")
-        if row.owner and self.service.settings.admin_password.get_secret_value():
-            raise Problem(409, "ADMIN_PASSWORD is the owner's password, and can only be changed there.")
+        own, name = self.sessions.own_password, request.path_params["name"]
+        row = await own.row(visitor, name)
         try:
-            hashed = await self.new_password(row, fields)
+            if fields.get("password") != fields.get("again"):
+                raise Problem(422, "The two new passwords differ. The password stays as it is.")
+            await own.change(row, fields.get("known", ""), fields.get("password", ""))
         except Problem as error:
             return await self.shown(request, visitor, wrong=error.detail, status=error.status)
-        await write(self.database, lambda connection: passwords.keep(connection, person_id, hashed))
         response = self.to(request, f"{path_to(name)}?said=saved")
-        again = await self.database.read(lambda connection: by_id(connection, person_id))
+        again = await self.database.read(lambda connection: by_id(connection, row.id))
         if again is not None:
             self.sessions.begin(request, response, again)
         return response
-
-    async def new_password(self, row: Any, fields: Mapping[str, str]) -> str:
-        known, wanted = fields.get("known", ""), fields.get("password", "")
-        tries = ("person", str(row.id))
-        if seconds := self.patience.take(tries):
-            raise Problem(429, f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again.")
-        if len(known) > LONGEST or not await self.passwords.right(row, known):
-            raise Problem(422, "That is not the password you have now. It stays as it is.")
-        self.patience.forget(tries)
-        if wanted != fields.get("again"):
-            raise Problem(422, "The two new passwords differ. The password stays as it is.")
-        return await self.passwords.hashed(wanted)
 
     async def invite(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         here = address_of(self.service, request)
@@ -252,8 +231,13 @@ class People(Once):
     # --- removing
 
     async def removal(self, request: Request, visitor: Visitor) -> Response:
-        """What goes with a person, before it does."""
+        """What goes with a person, before it does; or the page of who is called like this page's address."""
         name = request.path_params["name"]
+        if await self.called(f"{name}/remove"):
+            request.path_params["name"] = f"{name}/remove"
+            return await self.shown(request, visitor)
+        if not visitor.everything:
+            raise Problem(403, "Only the owner sees this page.")
 
         def told(connection: Connection) -> dict[str, Any]:
             row = changes.somebody(connection, visitor, name)
@@ -267,6 +251,12 @@ class People(Once):
         if known["owner"]:
             raise Problem(409, f"{name} is the owner, whom Watchmark cannot be without.")
         return self.drawn(request, "removal.html", {**known, "path": path_to(name)}, visitor)
+
+    async def called(self, name: str) -> bool:
+        """Whether a person has such a name, from when a name could hold a slash."""
+        return clean(name) and await self.database.read(
+            lambda connection: named(connection, name) is not None
+        )
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name = request.path_params["name"]
