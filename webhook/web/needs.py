@@ -26,6 +26,7 @@ from webhook import matches, trace
 from webhook.tables import account, delivery, person, play_key, told, unresolved
 from webhook.transfer import resolving
 from webhook.web import views
+from webhook.web.asked import whole
 from webhook.web.views import Visitor
 
 LISTED = 20
@@ -208,7 +209,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 def one(connection: Connection, visitor: Visitor, question: str) -> dict[str, Any] | None:
     """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
     if question.isdecimal():
-        wanted = trace.joined().where(delivery.c.id == int(question), delivery.c.state == "unmatched")
+        wanted = trace.joined().where(delivery.c.id == whole(question), delivery.c.state == "unmatched")
         row = connection.execute(wanted).first()
         if row is None or visitor.only not in (None, row.person):
             return None

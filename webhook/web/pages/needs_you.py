@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ NAMESPACES = {"tvdb": "TheTVDB", "tmdb": "TMDB", "imdb": "IMDb", "trakt": "Trakt
 
 LIST = "/needs-you"
 QUESTION = 300  # characters
+OFFSET = re.compile(r"[+-]?[0-9]{1,4}")
 
 
 class NeedsYou(Page):
@@ -186,13 +188,11 @@ def numbered(fields: Mapping[str, str], name: str) -> int:
 def chosen(fields: Mapping[str, str]) -> tuple[Ids, int | None, int]:
     """The choice in a form: the number of a candidate, or ids; raises Problem."""
     offset = fields.get("season_offset", "").strip() or "0"
-    given: dict[str, Any] = {"season_offset": int(offset) if offset.lstrip("+-").isdecimal() else offset}
+    given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
     if candidate := fields.get("candidate", ""):
         return choice_given({**given, "candidate": numbered(fields, "candidate") if candidate else None})
     named = {name: fields[name].strip() for name in NAMESPACES if fields.get(name, "").strip()}
-    ids = {
-        name: int(value) if value.isdecimal() and name != "imdb" else value for name, value in named.items()
-    }
+    ids = {name: value if name == "imdb" else whole(value) or value for name, value in named.items()}
     if not ids:
         raise Problem(422, "Say what it is: fill in one of the ids. Nothing was changed; go back.")
     return choice_given({**given, "ids": ids})
