@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from webhook.transfer.exporting import Export
 from webhook.web.api._answers import Answers, Table, found_or, streamed, whose
 from webhook.web.asked import Params, clean, id_of, json_object, whole
 from webhook.web.changes import write
+from webhook.web.episodes import follow_show, key_given, whole_show
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
@@ -44,6 +46,8 @@ class History(Answers):
             ("/library", {"GET": self.library}),
             ("/numbers", {"GET": self.numbers}),
             ("/follows/next", {"GET": self.next_unwatched}),
+            ("/follows/{key:path}", {"PUT": self.follow, "DELETE": self.unfollow}),
+            ("/shows/{key:path}", {"GET": self.show}),
         ]
 
     def routes(self) -> list[BaseRoute]:
@@ -144,6 +148,34 @@ class History(Answers):
             return {"items": found[after : after + limit], "next": after + limit if more else None}
 
         return await self.database.read(page)
+
+    # --- shows
+
+    async def show(self, request: Request, visitor: Visitor) -> Any:
+        key = key_given(request.path_params["key"])
+        owner = await whose(self, Params(request.query_params), visitor)
+        found = await self.database.read(lambda connection: whole_show(connection, owner.id, key))
+        show = found_or(found, "There is no such show in this history.")
+        return {"person": owner.name, **show, "episodes": [asdict(one) for one in show["episodes"]]}
+
+    async def follow(self, request: Request, visitor: Visitor) -> Any:
+        key = key_given(request.path_params["key"])
+        owner = await whose(self, Params(request.query_params), visitor)
+
+        def followed(connection: Connection) -> dict[str, Any] | None:
+            follow_show(connection, owner.id, key)
+            kept = library.listed(connection, owner.id, library.FOLLOW)
+            return next((entry for entry in kept if entry["key"] == key), None)
+
+        return found_or(await write(self.database, followed), "It is gone again.")
+
+    async def unfollow(self, request: Request, visitor: Visitor) -> Any:
+        key = key_given(request.path_params["key"])
+        owner = await whose(self, Params(request.query_params), visitor)
+        gone = await write(self.database, lambda connection: library.unfollow_show(connection, owner.id, key))
+        if not gone:
+            raise Problem(404, f"{owner.name} does not follow this show.")
+        return {"key": key, "removed": True}
 
     # --- numbers, what comes next, a calendar
 

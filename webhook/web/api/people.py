@@ -16,6 +16,7 @@ from webhook.web.api._answers import Answers, Table, found_or, owner_only
 from webhook.web.asked import Params, id_of, json_object
 from webhook.web.changes import write
 from webhook.web.preview import meanings, preview
+from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
 
@@ -28,6 +29,7 @@ class People(Answers):
             ("/people/{name:path}/filters", {"PUT": self.filters}),
             ("/people/{name:path}/filters/preview", {"POST": self.preview}),
             ("/people/{name:path}/invite", {"POST": self.invite}),
+            ("/people/{name:path}/password", {"PUT": self.password}),
             ("/people/{name:path}", {"GET": self.person_shown, "PATCH": self.change, "DELETE": self.remove}),
             ("/identities", {"GET": self.identities}),
             ("/household", {"GET": self.household, "POST": self.share}),
@@ -67,6 +69,17 @@ class People(Answers):
         owner_only(visitor)
         here = address_of(self.service, request)
         return await administration.invite(self.service, visitor, request.path_params["name"], here)
+
+    async def password(self, request: Request, visitor: Visitor) -> Any:
+        """One's own, for who knows the one before."""
+        name, given = request.path_params["name"], await json_object(request)
+        own = self.gate.sessions.own_password
+        row = await own.row(visitor, name)
+        known, wanted = (given.get(field) for field in ("known", "password"))
+        if not isinstance(known, str) or not isinstance(wanted, str) or len(given) > 2:
+            raise Problem(422, "The body must hold known, the password now, and password, the new one.")
+        await own.change(row, known, wanted)
+        return {"name": name, "changed": True}
 
     async def shown(self, visitor: Visitor, name: str) -> Any:
         everybody = await self.database.read(lambda connection: views.people(connection, visitor))

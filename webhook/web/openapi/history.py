@@ -5,6 +5,7 @@ from __future__ import annotations
 from webhook.event import Kind
 from webhook.play import Dated
 from webhook.transfer.entries import Relation
+from webhook.web.episodes import KEY
 from webhook.web.openapi._parts import (
     BY_ID,
     DECIMAL,
@@ -20,6 +21,7 @@ from webhook.web.openapi._parts import (
     WHOLE,
     Schema,
     choice,
+    in_path,
     listed,
     many,
     moment,
@@ -112,6 +114,22 @@ def schemas() -> dict[str, Schema]:
             left=WHOLE,
             episode={"type": ["object", "null"]},
         ),
+        "Show": thing(
+            person=TEXTUAL,
+            key=TEXTUAL,
+            title=TEXT,
+            state={**TEXT, "description": "Null where it is not followed."},
+            via={**TEXT, "description": "The lookup that listed its episodes."},
+            episodes=many(
+                thing(
+                    season=WHOLE,
+                    number=WHOLE,
+                    title=TEXT,
+                    aired=TEXT,
+                    plays=many(thing(id=ID, watched_at=TIME)),
+                )
+            ),
+        ),
         "Numbers": {
             "description": "What was watched, counted in the person's own time zone; times in ms.",
             **thing(
@@ -143,6 +161,7 @@ def paths() -> dict[str, dict[str, Schema]]:
     text = {"name": "text", "in": "query", "schema": TEXTUAL, "description": "To be found in a title."}
     offset: Schema = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 1}}
     edited = ref("Edited")
+    by_key = [in_path("key", {**TEXTUAL, "pattern": KEY.pattern, "examples": ["tvdb:121361"]})]
     return {
         "/plays": {
             "get": operation(
@@ -182,6 +201,23 @@ def paths() -> dict[str, dict[str, Schema]]:
         "/follows/next": {
             "get": operation(
                 "The next unwatched episode of each followed show", listed(ref("Next")), [PERSON]
+            )
+        },
+        "/follows/{key}": {
+            "put": operation(
+                "Follow a show of the history, or one that a lookup has listed",
+                ref("Kept"),
+                [*by_key, PERSON],
+            ),
+            "delete": operation(
+                "Follow a show no longer", thing(key=TEXTUAL, removed=FLAG), [*by_key, PERSON]
+            ),
+        },
+        "/shows/{key}": {
+            "get": operation(
+                "A show with its episodes, and the plays of each; specials last",
+                ref("Show"),
+                [*by_key, PERSON],
             )
         },
         "/calendar.ics": {

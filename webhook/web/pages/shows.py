@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock, library, numbers, shows
-from webhook.event import Ids, Show
+from webhook.event import Ids
 from webhook.library import show_key
-from webhook.play import folded
-from webhook.tables import episode_list, follow, play, play_key
+from webhook.tables import follow, play
 from webhook.web import charts
 from webhook.web.asked import Params, whole
 from webhook.web.changes import write
+from webhook.web.episodes import Episode, follow_show, key_given, whole_show
 from webhook.web.pages._page import Page
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
@@ -37,7 +37,6 @@ PART = 200
 """How many episodes of a season stand together, and of a show on one page, where it has more."""
 
 PLACE = re.compile(r"([0-9]+)x([0-9]+)")
-KEY = re.compile(r"tvdb:[0-9]{1,12}|title:\S{1,250}")
 
 
 class Shows(Page):
@@ -96,32 +95,22 @@ class Shows(Page):
         return self.drawn(request, "shows.html", {**known, "count": len(keys), "more": more}, visitor)
 
     async def show(self, request: Request, visitor: Visitor) -> Response:
-        key, params = request.path_params["key"], Params(request.query_params)
+        key, params = key_given(request.path_params["key"]), Params(request.query_params)
         owner, names = await self.whose(params, visitor)
-        if not KEY.fullmatch(key):
-            raise Problem(404, "There is no such show.")
-        found = await self.database.read(lambda connection: seasons(connection, owner.id, key))
+        found = await self.database.read(lambda connection: whole_show(connection, owner.id, key))
         if found is None:
             raise Problem(404, "There is no such show in this history.")
-        known = {"owner": owner.name, "names": names, "show": found}
-        open_ = opened(found["parts"], whole(params.text("part") or ""))
+        parts = in_parts(found["episodes"])
+        known = {"owner": owner.name, "names": names, "show": {**found, "parts": parts}}
+        open_ = opened(parts, whole(params.text("part") or ""))
         return self.drawn(request, "show.html", {**known, "opened": open_}, visitor)
 
     async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Follow a show or no longer; one's own only."""
-        key, title = fields.get("key", ""), fields.get("title", "")[:300]
-        if not KEY.fullmatch(key) or visitor.person_id is None:
-            raise Problem(422, "There is no such show.")
-        person_id, number = visitor.person_id, key.removeprefix("tvdb:")
-        show = Show(title=title or None, ids=Ids(tvdb=int(number)) if key.startswith("tvdb:") else Ids())
-
-        def changed(connection: Connection) -> None:
-            if fields.get("does") == "unfollow":
-                library.unfollow_show(connection, person_id, key)
-            else:
-                library.follow_show(connection, person_id, show, clock.now())
-
-        await write(self.database, changed)
+        key, person_id = key_given(fields.get("key", "")), visitor.person_id or 0
+        unfollows = fields.get("does") == "unfollow"
+        change = library.unfollow_show if unfollows else follow_show
+        await write(self.database, lambda connection: change(connection, person_id, key))
         return self.back(request, fields, "saved")
 
 
@@ -163,50 +152,6 @@ def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str
     return found
 
 
-@dataclass(slots=True)
-class Episode:
-    """One episode of a show: what is known of it, and when it was watched."""
-
-    season: int
-    number: int
-    title: str | None = None
-    aired: str | None = None
-    plays: list[dict[str, Any]] = field(default_factory=list)
-
-
-def seasons(connection: Connection, person_id: int, key: str) -> dict[str, Any] | None:
-    """A show with its seasons and episodes: those that a lookup lists, and those in the history."""
-    listed = connection.execute(
-        select(episode_list.c.episodes, episode_list.c.via).where(episode_list.c.show_key == key)
-    ).first()
-    mine = (follow.c.person_id == person_id, follow.c.show_key == key)
-    followed = connection.execute(select(follow).where(*mine)).first()
-    rows = plays_of(connection, person_id, key)
-    if not rows and followed is None:
-        return None
-    episodes: dict[tuple[int, int], Episode] = {}
-    for one in listed.episodes if listed else ():
-        place = (one["season"], one["number"])
-        episodes[place] = Episode(*place, title=one.get("title"), aired=one.get("aired"))
-    title = followed.show if followed else None
-    for row in rows:
-        item = row.item
-        title = title or item.get("show")
-        if item.get("season") is None or item.get("number") is None:
-            continue
-        place = (item["season"], item["number"])
-        episode = episodes.setdefault(place, Episode(*place))
-        episode.title = episode.title or item.get("title")
-        episode.plays.append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
-    return {
-        "key": key,
-        "title": title,
-        "state": followed.state if followed else None,
-        "via": listed.via if listed and listed.episodes else None,
-        "parts": in_parts(episodes.values()),
-    }
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
     """A season, or of a very long one some of its episodes; `whole` where it is all of it."""
@@ -225,9 +170,9 @@ class Part:
 
 
 def in_parts(episodes: Iterable[Episode]) -> list[Part]:
-    """The seasons in their order, the specials last."""
+    """The seasons, in the order of the episodes."""
     seasons: dict[int, list[Episode]] = {}
-    for episode in sorted(episodes, key=lambda one: (one.season == 0, one.season, one.number)):
+    for episode in episodes:
         seasons.setdefault(episode.season, []).append(episode)
     return [
         Part(season=season, episodes=all_[start : start + PART], whole=len(all_) <= PART)
@@ -243,16 +188,3 @@ def opened(parts: Sequence[Part], wanted: int | None) -> set[int]:
     if wanted is not None and wanted <= len(parts):
         return {wanted}
     return {next((place for place, part in enumerate(parts, 1) if part.begun), 1)}
-
-
-def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
-    """The person's watched plays of a show's episodes, by what they are found by."""
-    kind, _, name = key.partition(":")
-    prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{folded(name)}:"
-    within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
-    if connection.dialect.name == "sqlite":  # so that it goes by the key's order
-        within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
-    wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
-        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
-    )
-    return list(connection.execute(wanted.order_by(play.c.watched_at)))
