@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from webhook.passwords import LONGEST, SHORTEST
 from webhook.web.openapi._parts import (
     BY_ID,
     FILTER_LISTS,
@@ -81,6 +82,7 @@ def paths() -> dict[str, dict[str, Schema]]:
     shown = ref("PersonShown")
     identity = thing(identity={"type": "string", "examples": ["plex:Anna"]})
     given: Schema = {"type": "object", "additionalProperties": False}
+    password: Schema = {"type": "string", "minLength": SHORTEST, "maxLength": LONGEST}
     changed = {**given, "properties": {"name": NAME, "timezone": ZONE}}
     return {
         "/people": {
@@ -118,6 +120,14 @@ def paths() -> dict[str, dict[str, Schema]]:
                 "A one-time link by which a person sets a password; an earlier one is not valid any more",
                 thing(person=TEXTUAL, url=TEXTUAL, valid_until=TIME),
                 by_name,
+            )
+        },
+        "/people/{name}/password": {
+            "put": operation(
+                "Set one's own password, by the one before; every sign-in of theirs ends",
+                thing(name=TEXTUAL, changed=FLAG),
+                by_name,
+                {**given, **thing(known=TEXTUAL, password=password)},
             )
         },
         "/identities": {

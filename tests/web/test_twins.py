@@ -1,0 +1,94 @@
+"""Everything that a page does a script can do too: each form with its twin in the API, or why it has none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from starlette.routing import Route
+
+from tests.web.conftest import Household
+from webhook.compat.videoscrobbler.managed import Managed
+from webhook.web import openapi, pages
+from webhook.web.pages.entrance import Entrance
+from webhook.web.sign_in import Passwords, Sessions
+
+TWINS = {
+    "/activity/replay": "POST /webhooks/replay",
+    "/trace/{id}/replay": "POST /webhooks/{id}/replay",
+    "/deliveries/retry": "POST /deliveries/retry",
+    "/deliveries/{id}/retry": "POST /deliveries/{id}/retry",
+    "/deliveries/{id}/dismiss": "POST /deliveries/dismiss",
+    "/deliveries/dismiss": "POST /deliveries/dismiss",
+    "/needs-you/match": "POST /unmatched/{id}/match",
+    "/needs-you/leave": "POST /unresolved/dismiss",
+    "/needs-you/claim": "POST /people/{name}/claim",
+    "/needs-you/heed": "POST /identities/ignore",
+    "/needs-you/silence": "POST /silent/dismiss",
+    "/needs-you/retry": "POST /deliveries/retry",
+    "/history/plays/{id}/remove": "DELETE /plays/{id}",
+    "/history/plays/{id}/redate": "PATCH /plays/{id}",
+    "/history/plays/{id}/correct": "PATCH /plays/{id}",
+    "/history/plays/{id}/merge": "POST /plays/{id}/merge",
+    "/history/shows/follow": "PUT /follows/{key}",
+    "/history/import/look": "POST /imports/{kind}",
+    "/history/import/begin": "POST /imports/{kind}",
+    "/history/import/from/look": "POST /imports/from/{name}",
+    "/history/import/from/begin": "POST /imports/from/{name}",
+    "/history/backfill/look": "POST /accounts/{id}/backfill",
+    "/history/backfill/begin": "POST /accounts/{id}/backfill",
+    "/history/jobs/{id}/cancel": "POST /jobs/{id}/cancel",
+    "/connections/{name}/test": "POST /connections/{name}/test",
+    "/connections/{name}/settings": "PUT /connections/{name}/settings",
+    "/connections/{name}/sign-in": "POST /accounts/connect",
+    "/connections/{name}/cancel": "DELETE /sign-ins/{id}",
+    "/connections/{name}/disconnect": "DELETE /accounts/{id}",
+    "/connections/{name}/account": "PUT /accounts/{id}/rules",
+    "/wizard/time-zone": "PATCH /people/{name}",
+    "/people": "POST /people",
+    "/household": "POST /household",
+    "/household/{id}/remove": "DELETE /household/{id}",
+    "/tokens": "POST /tokens",
+    "/tokens/{id}/revoke": "DELETE /tokens/{id}",
+    "/people/{name}/name": "PATCH /people/{name}",
+    "/people/{name}/time-zone": "PATCH /people/{name}",
+    "/people/{name}/password": "PUT /people/{name}/password",
+    "/people/{name}/invite": "POST /people/{name}/invite",
+    "/people/{name}/claim": "POST /people/{name}/claim",
+    "/people/{name}/release": "POST /people/{name}/release",
+    "/people/{name}/filters": "PUT /people/{name}/filters",
+    "/people/{name}/filters/preview": "POST /people/{name}/filters/preview",
+    "/people/{name}/remove": "DELETE /people/{name}",
+    "/people/{name}/apps": "POST /apps",
+    "/people/{name}/apps/privacy": "PUT /privacy",
+    "/people/{name}/apps/{id}/suspend": "PUT /apps/{id}",
+    "/people/{name}/apps/{id}/resume": "PUT /apps/{id}",
+    "/people/{name}/apps/{id}/remove": "DELETE /apps/{id}",
+    "/settings": "PUT /settings",
+    "/settings/backup": "GET /backup",
+}
+ALONE = {
+    "/sign-in": "a script has a token",
+    "/sign-out": "a token is revoked",
+    "/welcome/{secret}": "the link is for a browser",
+}
+"""The forms without a twin, and why."""
+
+
+def forms(home: Household) -> set[str]:
+    sessions = Sessions(home.service)
+    entrance = Entrance(home.service, sessions, Passwords())
+    routes = [*pages.routes(home.service, sessions, entrance), *Managed(home.service, sessions).routes()]
+    posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}
+    return {re.sub(r":\w+}", "}", path) for path in posted}
+
+
+def test_every_form_of_a_page_has_its_twin_or_a_reason_for_none(home: Household) -> None:
+    assert forms(home) == {*TWINS, *ALONE}
+
+
+@pytest.mark.parametrize("twin", sorted({*TWINS.values()}))
+def test_the_twin_stands_in_the_document(twin: str) -> None:
+    method, path = twin.split()
+
+    assert method.lower() in openapi.document("http://here")["paths"][path]
