@@ -12,6 +12,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -61,6 +62,16 @@ class Doorkeeper:
         self.read_at = time.monotonic()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnedAway:
+    """A request that was refused at the door, for whoever wonders why nothing comes; never its token."""
+
+    at: datetime
+    peer: str
+    """The address that it came from, as far as it is known."""
+    why: str
+
+
 class Receiver:
     """The ASGI app behind POST /webhooks/{source}/{token}."""
 
@@ -73,6 +84,7 @@ class Receiver:
         self.open = 0  # requests being answered now
         self.refused_at: float | None = None  # when something could not be stored, last
         self.stored = 0
+        self.turned_away: dict[str, TurnedAway] = {}  # the newest of each source, since the start
         self.took: Any = None  # a histogram's observe, when there is one
 
     def busy(self) -> bool:
@@ -108,6 +120,7 @@ class Receiver:
             headers = dict(scope["headers"])
             raw = await self.body(incoming, headers, source)
         except Refused as refused:
+            self.note(scope, refused)
             await incoming.drain()
             return None, refused
         fault = unreadable(raw)
@@ -128,15 +141,20 @@ class Receiver:
 
     async def admitted(self, scope: Scope) -> tuple[str, int]:
         """The source and the token's id; an unknown one of either gets the same answer."""
-        params = scope.get("path_params", {})
-        source: str = params.get("source", "")
-        secret: str = params.get("token") or token_of(scope)
-        token_id = await self.doorkeeper.admit(secret)
+        source = source_of(scope)
+        token_id = await self.doorkeeper.admit(token_of(scope))
         if token_id is None or source not in self.forms:
             raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")
         if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUTS):
             raise Refused(405, "A webhook is sent with POST.")
         return source, token_id
+
+    def note(self, scope: Scope, refused: Refused) -> None:
+        """Keep why this was refused; of what comes for no source of ours nothing is kept."""
+        source = source_of(scope)
+        if source in self.forms:
+            peer, _ = scope.get("client") or ("", 0)
+            self.turned_away[source] = TurnedAway(at=clock.now(), peer=peer, why=reason(scope, refused))
 
     async def body(self, incoming: Incoming, headers: Mapping[bytes, bytes], source: str) -> bytes:
         if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
@@ -169,8 +187,23 @@ def unreadable(raw: bytes) -> str | None:
     return None
 
 
+def reason(scope: Scope, refused: Refused) -> str:
+    """Why a request was refused, for the owner's eyes; the sender is not told whether a token is known."""
+    if refused.status != 404:
+        return refused.why
+    if not token_of(scope):
+        return "The address has no token in it. Copy it whole."
+    return "The token in the address is not known here. Copy the address anew."
+
+
+def source_of(scope: Scope) -> str:
+    return str(scope.get("path_params", {}).get("source", ""))
+
+
 def token_of(scope: Scope) -> str:
-    """The token where it is not in the path: `?token=`, which Plex masks in its own log, or a bearer."""
+    """The token in the path, else `?token=`, which Plex masks in its own log, else a bearer."""
+    if token := scope.get("path_params", {}).get("token"):
+        return str(token)
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     if values := query.get("token"):
         return str(values[0])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
@@ -128,8 +129,22 @@ def announce(service: Service, link: str | None, as_json: bool) -> None:
     shown = [f"Watchmark is at {address}", "Webhook addresses (the steps for each: watchmark urls):"]
     shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
     if link:
-        shown.append(f"Set the owner's password, once, within 24 hours: {link}")
+        shown += [
+            f"Set the owner's password, once, within 24 hours: {link}",
+            *from_elsewhere(service.settings),
+        ]
     say(as_json, {"url": address, "webhooks": found, "welcome": link}, *shown)
+
+
+def from_elsewhere(settings: Settings) -> list[str]:
+    """What to do on another machine, where the address is one that only this machine understands."""
+    if settings.base_url or urlsplit(settings.address).hostname != "localhost":
+        return []
+    if settings.host == "127.0.0.1":
+        return [
+            "  To open it from another machine, set HOST=0.0.0.0 and start again: only this one is listened to."
+        ]
+    return ["  From another machine, put this one's name or address for localhost."]
 
 
 # --- slow senders

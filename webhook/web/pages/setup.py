@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webhook.clock import stamp
+from webhook.receiver import TurnedAway
 from webhook.web.addresses import address_of, addresses
 from webhook.web.arrivals import arrivals
 from webhook.web.pages._page import Page
@@ -36,7 +39,14 @@ class Setup(Page):
                 arrivals(connection, visitor),
             )
         )
-        return {"sources": by_source(found), "came": came, "only_here": only_here(address)}
+        turned = self.service.receiver.turned_away if visitor.everything else {}
+        return {
+            "sources": by_source(found),
+            "came": came,
+            "turned": turned_since(turned, came),
+            "only_here": only_here(address),
+            "loopback": self.service.settings.host in ONLY_HERE,
+        }
 
 
 def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -47,6 +57,18 @@ def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         if source["token"] != entry["token"]:
             source["others"].append({"name": entry["token_name"], "url": entry["url"]})
     return shown
+
+
+def turned_since(
+    turned: Mapping[str, TurnedAway], came: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """What was refused at the door of each source after the last that was taken, as a page shows it."""
+    last = {source: datetime.fromisoformat(arrival["at"]) for source, arrival in came.items()}
+    return {
+        source: {"at": stamp(one.at) or "", "peer": one.peer, "why": one.why}
+        for source, one in turned.items()
+        if source not in last or last[source] < one.at
+    }
 
 
 def place(source: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,13 +26,15 @@ class Wizard(Setup):
             Route("/wizard/source/{source}", self.owners(self.source)),
             Route("/wizard/tracker", self.page(self.tracker)),
             Route("/wizard/done", self.page(self.done)),
+            Route("/wizard/time-zone", self.change(self.zone), methods=["POST"]),
         ]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
         return self.to(request, "/wizard/source" if visitor.everything else "/wizard/tracker")
 
     async def choose(self, request: Request, visitor: Visitor) -> Response:
-        return self.drawn(request, "wizard_source.html", await self.sources(request, visitor), visitor)
+        known = {**await self.sources(request, visitor), "person": await self.person(visitor)}
+        return self.drawn(request, "wizard_source.html", known, visitor)
 
     async def source(self, request: Request, visitor: Visitor) -> Response:
         known = await self.sources(request, visitor)
@@ -43,8 +46,19 @@ class Wizard(Setup):
 
     async def tracker(self, request: Request, visitor: Visitor) -> Response:
         accounts = await self.accounts(visitor)
-        known = {"trackers": trackers.modules(), "accounts": accounts}
+        known = {"trackers": trackers.modules(), "accounts": accounts, "person": await self.person(visitor)}
         return self.drawn(request, "wizard_tracker.html", known, visitor)
+
+    async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """The visitor's own time zone, which the browser knows."""
+        given = {"timezone": fields.get("timezone", "")}
+        await administration.change(self.service, visitor, visitor.name or "", given)
+        return self.back(request, fields, "saved")
+
+    async def person(self, visitor: Visitor) -> dict[str, Any]:
+        return await self.database.read(
+            lambda connection: administration.one_person(connection, visitor, visitor.name or "")
+        )
 
     async def accounts(self, visitor: Visitor) -> dict[str, Any]:
         """The visitor's own accounts, by tracker."""
