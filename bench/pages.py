@@ -236,6 +236,8 @@ def main() -> None:
         for (name, path), one in much.items()
     ]  # fmt: skip
     table(f"Pages at {MUCH:,} plays, webhooks and deliveries (at most {LIMIT_MS} ms, {LIMIT_KB} KB)", rows)
+    if slow := sum(bool(over(one)) for one in much.values()):
+        raise SystemExit(f"{slow} of {len(much)} pages are over the limit.")
 
 
 def over(one: Asked) -> str:

@@ -60,16 +60,34 @@ class Day:
     y: int
 
 
-def heat(year: int, counts: Mapping[str, int]) -> list[Day]:
-    """A square for each day of a year: a column is a week that begins on Monday; level 0 is nothing."""
-    first = date(year, 1, 1)
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month's name under the column that its first day is in."""
+
+    label: str
+    x: int
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """Six months: narrow enough for a phone, where the halves of a year stand one under the other."""
+
+    days: list[Day]
+    months: list[Month]
+
+
+def heat(year: int, counts: Mapping[str, int]) -> list[Half]:
+    """A square for each day of a year, in two halves: a column is a week that begins on Monday; level 0 is nothing."""
     most = max(counts.values(), default=0)
-    return [square(first, day, counts.get(day.isoformat(), 0), most) for day in days(first)]
+    halves = (date(year, 1, 1), date(year, 7, 1)), (date(year, 7, 1), date(year + 1, 1, 1))
+    return [half(first, end, counts, most) for first, end in halves]
 
 
-def days(first: date) -> list[date]:
-    length = (date(first.year + 1, 1, 1) - first).days
-    return [first + timedelta(days=number) for number in range(length)]
+def half(first: date, end: date, counts: Mapping[str, int], most: int) -> Half:
+    days = [first + timedelta(days=number) for number in range((end - first).days)]
+    squares = [square(first, day, counts.get(day.isoformat(), 0), most) for day in days]
+    months = [Month(MONTHS[one.day.month - 1], one.x) for one in squares if one.day.day == 1]
+    return Half(squares, months)
 
 
 def square(first: date, day: date, count: int, most: int) -> Day:

@@ -128,6 +128,15 @@
     each("select[data-sends], input[data-sends]", (field) => (field.onchange = () => field.form.requestSubmit()), within);
   };
 
+  // The browser's time zone is offered where none is chosen.
+  each("form[data-zone]", (form) => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone || zone === "UTC") return;
+    form.elements.timezone.value = zone;
+    form.querySelector("[data-zone-name]").textContent = zone;
+    form.hidden = false;
+  });
+
   each("[data-live][id]", (part) => served.set(part, part.innerHTML));
   ready(document);
   readyBars(document);
