@@ -59,6 +59,10 @@ class SignIn:
         """Seconds until the code expires."""
         return max(0, int((self.ends_at - now).total_seconds()))
 
+    def overtaken(self, since: datetime | None) -> bool:
+        """Whether what is known of the account since then is newer than how this ended."""
+        return self.ended_at is not None and since is not None and since > self.ended_at
+
     def end(self, state: State, says: str | None) -> None:
         self.state, self.says, self.ended_at = state, says, clock.now()
 

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from html import escape, unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete, update
 
 from tests.fakes._server import Server
 from tests.fakes.jellyfin_server import JellyfinServer
@@ -451,6 +453,28 @@ def test_a_code_is_shown_large_and_the_page_goes_on_by_itself(opened: Open, trak
     assert words(browser, "trakt") == "WORKING"
     assert 'data-again="3"' not in after
     assert code.group(1) not in after
+
+
+@pytest.mark.parametrize("since", ["parked", "disconnected"])
+def test_how_a_sign_in_ended_is_not_said_once_it_is_not_true_any_more(
+    opened: Open, trakt: Server, since: str
+) -> None:
+    home = opened(**trakt_at(trakt.url))
+    browser = home.browser()
+    post(browser, "/connections/trakt/sign-in", person="me")
+    code = re.search(r'class="code" id="[^"]+">([^<]+)<', read(browser, "/connections/trakt"))
+    assert code
+    trakt.fake.approve("anna", code.group(1))
+    eventually(lambda: "Connected as anna." in read(browser, "/connections/trakt"))
+
+    if since == "parked":
+        later = now() + timedelta(seconds=1)
+        parked = update(account).values(parked=Park.SIGNED_OUT, parked_at=later)
+        home.do(lambda connection: connection.execute(parked))
+    else:
+        home.do(lambda connection: connection.execute(delete(account)))
+
+    assert "Connected as anna." not in read(browser, "/connections/trakt")
 
 
 def test_pressed_again_the_code_stays_and_cancelled_it_goes(opened: Open, trakt: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from webhook.event import Kind
 from webhook.rules import OPTIONAL
 from webhook.settings import SettingsError
+from webhook.sign_ins import SignIn
 from webhook.web import changes, connections, views
 from webhook.web.asked import whole
 from webhook.web.changes import write
@@ -97,7 +99,7 @@ class Connections(Page):
             return {
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
                 "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
-                "sign_ins": self.sign_ins(connection, visitor, one),
+                "sign_ins": self.sign_ins(connection, visitor, one, shown["accounts"]),
                 "names": views.names(connection) if visitor.everything else [visitor.name],
             }
 
@@ -119,10 +121,14 @@ class Connections(Page):
             request, "connection.html", {**await self.database.read(known), **more}, visitor, refused.status
         )
 
-    def sign_ins(self, connection: Connection, visitor: Visitor, one: Named) -> list[Shown]:
+    def sign_ins(
+        self, connection: Connection, visitor: Visitor, one: Named, accounts: Sequence[Shown]
+    ) -> list[Shown]:
         """Those at this tracker that the visitor may see, each with its link as a QR code."""
         made = [
-            sign_in for sign_in in self.service.sign_ins.of(one.name) if connections.may_see(visitor, sign_in)
+            sign_in
+            for sign_in in self.service.sign_ins.of(one.name)
+            if connections.may_see(visitor, sign_in) and not past(sign_in, accounts)
         ]
         shown = [connections.sign_in_shown(connection, sign_in) for sign_in in made]
         return [{**entry, "link": link(entry["url"]), "qr": qr(link(entry["url"]))} for entry in shown]
@@ -262,6 +268,17 @@ def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def past(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
+    """Whether how it ended is not true any more: the account is gone, was parked or was tested since."""
+    if sign_in.account_id is None:
+        return False
+    account = next((entry for entry in accounts if entry["id"] == sign_in.account_id), None)
+    if account is None:
+        return True
+    since = max(filter(None, (account["since"], (account["tested"] or {}).get("at"))), default=None)
+    return sign_in.overtaken(datetime.fromisoformat(since) if since else None)
 
 
 def link(url: str | None) -> str | None:
