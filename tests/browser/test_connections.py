@@ -55,7 +55,7 @@ def test_trakt_is_signed_in_to_by_a_code_tested_and_disconnected(
         comes(page, page.get_by_text("Connected as anna."), scripts=scripts)
         state = page.get_by_role("heading", level=1).locator(".badge")
         expect(state).to_have_text("WORKING")
-        page.get_by_role("button", name="Test the account of me now").click()
+        page.get_by_role("button", name="Test now: the account of me").click()
         expect(page.get_by_text("It works, as anna.")).to_be_visible()
         page.get_by_role("button", name="Disconnect the account of me").click()
         expect(page.get_by_text("Disconnected. What was told stays told.")).to_be_visible()

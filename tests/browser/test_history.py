@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import SCRIPTS, comes, opened, sign_in
+from tests.browser.conftest import PASSWORD, SCRIPTS, comes, opened, sign_in
 from tests.fakes._server import Server
-from tests.running import Process, eventually
+from tests.fakes.plex_server import PlexServer
+from tests.running import Process, eventually, started
+from tests.servers._adapters import put_plex
 
 HEADER = (
     "created_at,user_id,key,updated_at,s_id,ep_id,s_no,ep_no,series_name,runtime,bulk_type,gsi,"
@@ -51,6 +54,36 @@ def test_a_tv_time_export_is_looked_into_and_imported(
         page.get_by_role("link", name="Shows").click()
         page.get_by_role("link", name="Treason").click()
         expect(page.get_by_text("2 of 2 watched")).to_be_visible()
+
+
+@SCRIPTS
+def test_what_a_server_has_recorded_is_looked_at_and_brought_in(
+    browser: Browser, tmp_path: Path, scripts: bool
+) -> None:
+    with Server(PlexServer()) as plex:
+        put_plex(plex.fake, "Nora", 1, datetime(2024, 11, 2, 20, tzinfo=UTC))
+        put_plex(plex.fake, "Nora", 2, datetime(2024, 11, 3, 20, tzinfo=UTC))
+        settings = {"PLEX_URL": plex.url, "PLEX_TOKEN": plex.fake.switches.token, "ADMIN_PASSWORD": PASSWORD}
+        with (
+            started(Process(tmp_path, **settings).prepare()) as house,
+            opened(browser, scripts=scripts) as page,
+        ):
+            house.run("people", "claim", "me", "plex:Nora")
+            sign_in(page, house)
+            page.goto(house.url + "/history/import")
+            page.get_by_role("button", name="See what it has at Plex").click()
+            expect(page.get_by_role("heading", level=1)).to_have_text("What Plex would bring")
+            expect(page.get_by_text("Watched from 2 Nov 2024 to 3 Nov 2024")).to_be_visible()
+            assert house.api("/jobs")["items"] == []
+
+            plex.fake.faults.add("GET /", times=-1, delay=0.3)
+            page.get_by_role("button", name="Bring it in").click()
+            jobs = page.get_by_role("region", name="Imports")
+            expect(jobs.get_by_text("under way")).to_be_visible()
+            comes(page, jobs.get_by_text("2 new plays"), scripts=scripts)
+            expect(jobs.get_by_text("done", exact=True)).to_be_visible()
+            page.get_by_role("link", name="Plays").click()
+            expect(page.get_by_role("link", name="Film 2")).to_be_visible()
 
 
 @SCRIPTS

@@ -96,7 +96,7 @@ def test_a_user_is_claimed_another_ignored_and_heeded_again(
     page.get_by_role("button", name="Ignore guest").click()
     expect(page.get_by_text("Ignored: what this user plays is tracked for nobody.")).to_be_visible()
     page.get_by_text("Ignored users (1)").click()
-    page.get_by_role("button", name="Ignore guest no longer").click()
+    page.get_by_role("button", name="Ignore no longer: guest").click()
     expect(page.get_by_role("button", name="Claim guest")).to_be_visible()
 
     row = page.get_by_role("listitem").filter(has=page.get_by_role("button", name="Claim bob"))
@@ -120,8 +120,8 @@ def test_what_nobody_knows_is_matched_by_a_candidate_and_by_a_search(
 ) -> None:
     page = list_of
     home.post("plex", watched("Harbour Lights", 1, year=None))
-    comes(page, page.get_by_role("button", name="It is Harbour Lights (1974)"), scripts=scripts)
-    page.get_by_role("button", name="It is Harbour Lights (1974)").click()
+    comes(page, page.get_by_role("button", name="It is this: Harbour Lights (1974)"), scripts=scripts)
+    page.get_by_role("button", name="It is this: Harbour Lights (1974)").click()
     expect(page.get_by_text("Matched, and remembered.")).to_be_visible()
     eventually(lambda: told(home, "done", 1), "the film is told")
 
@@ -131,7 +131,7 @@ def test_what_nobody_knows_is_matched_by_a_candidate_and_by_a_search(
     expect(page.get_by_role("heading", level=1)).to_have_text("What is A Boat Made of Paper?")
     page.get_by_role("searchbox", name="Title").fill("Paper Boats")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("button", name="It is Paper Boats (2004)").first.click()
+    page.get_by_role("button", name="It is this: Paper Boats (2004)").first.click()
     expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
     eventually(lambda: told(home, "done", 2), "the other is told")
     sent = [call.body["movie"]["ids"] for call in at_trakt.fake.made("POST /scrobble/stop")]

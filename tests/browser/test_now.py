@@ -56,7 +56,7 @@ def test_a_playing_film_of_a_service_below_a_sub_path_leads_to_its_trace(
     sign_in(page, connected)
     page.get_by_role("link", name="The Lighthouse Keeper (2019)").click()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Webhook 1")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The Lighthouse Keeper")
     assert page.url == f"{connected.url}/trace/1"
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_text("It is interpreted again.")).to_be_visible()

@@ -96,7 +96,7 @@ def test_an_app_is_suspended_let_in_again_and_removed(home: Household) -> None:
     resumed = read(browser, "/people/me/apps")
     gone = post(browser, "/people/me/apps/1/remove")
 
-    assert 'aria-label="Let Player in again"' in suspended
+    assert 'aria-label="Let in again: Player"' in suspended
     assert 'aria-label="Suspend Player"' in resumed
     assert gone.headers["location"] == "/people/me/apps?said=removed"
     assert home.api().get("/api/v1/apps").json()["items"] == []

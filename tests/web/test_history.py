@@ -369,10 +369,12 @@ def test_a_ticked_play_says_so(household: Household) -> None:
 
 
 def test_a_leap_year_has_all_its_days_and_each_its_square() -> None:
-    squares = charts.heat(2024, {"2024-02-29": 4, "2024-12-31": 1})
+    halves = charts.heat(2024, {"2024-02-29": 4, "2024-12-31": 1})
 
-    assert len(squares) == 366
-    assert len({(one.x, one.y) for one in squares}) == 366
+    squares = [one for half in halves for one in half.days]
+    assert [len({(one.x, one.y) for one in half.days}) for half in halves] == [182, 184]
+    assert max(one.x for one in squares) + charts.CELL <= 376
+    assert [month.label for half in halves for month in half.months] == list(charts.MONTHS)
     assert {one.day.isoformat(): one.level for one in squares if one.level} == {
         "2024-02-29": 4,
         "2024-12-31": 1,

@@ -601,7 +601,8 @@ def test_a_retired_server_is_taken_off_the_list(home: Household) -> None:
     fallen_silent(home)
     browser = home.browser()
     page = browser.get("/needs-you").text
-    assert 'aria-label="Dismiss the silence of Attic"' in page
+    assert 'aria-label="It was retired: Attic"' in page
+    assert "No webhook from Plex, server <bdi>Attic</bdi>, since <time" in page
 
     fields = {"form_token": form_token(page), "source": "plex", "server": "attic-uuid"}
     answer = browser.post("/needs-you/silence", data=fields)
@@ -636,3 +637,30 @@ def test_only_the_owner_dismisses_a_server_and_only_one_that_was_heard(home: Hou
     assert api.post(path, json={"source": "plex", "server": "cellar"}).status_code == 404
     for wrong in ({}, {"source": 7}, {"source": "plex", "server": 7}, {**known, "days": 3}):
         assert api.post(path, json=wrong).status_code == 422
+
+
+# --- what cannot be meant
+
+
+@pytest.mark.parametrize("of", ["9" * 30, "9" * 5000, "٣"])
+def test_a_number_that_no_question_has_asks_nothing(home: Household, of: str) -> None:
+    answer = home.browser().get("/needs-you/match", params={"of": of})
+
+    assert answer.status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"season_offset": "+-5", "tvdb": "5"},
+        {"season_offset": "9" * 30, "tvdb": "5"},
+        {"tvdb": "9" * 5000},
+        {"tmdb": "²"},
+    ],
+)
+def test_a_match_that_cannot_be_is_refused_with_a_sentence(home: Household, typed: dict[str, str]) -> None:
+    delivery = lost(home)
+    browser = home.browser()
+    fields = {"form_token": form_token(browser.get("/needs-you").text), "of": str(delivery), **typed}
+
+    assert browser.post("/needs-you/match", data=fields).status_code == 422

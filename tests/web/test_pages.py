@@ -80,9 +80,9 @@ def test_now_shows_what_is_on_how_far_and_where(home: Household) -> None:
     assert '<progress max="100"' in playing
     assert 'data-duration="2700000" data-playing="true"' in playing
     assert "(estimated)" in playing
-    assert "me · Sofa · Plex" in playing
+    assert "<bdi>me</bdi> · <bdi>Sofa</bdi> · Plex" in playing
     assert "Harbour Street S1 E2" not in last
-    assert f'href="/trace/1">Harbour Street S1 E1 – {HOSTILE}' in last
+    assert f'href="/trace/1"><bdi>Harbour Street S1 E1 – {HOSTILE}' in last
     assert "<b>TV Time</b> given up" in last
 
 
@@ -205,7 +205,7 @@ def test_a_rare_title_is_found_further_back(home: Household, monkeypatch: pytest
 
     while path:
         page = browser.get(path).text
-        pages.append("Part 1</a>" in page.replace("\n", ""))
+        pages.append("Part 1</bdi></a>" in page.replace("\n", ""))
         onward = re.search(r'class="onward"><a href="([^"]+)"', page)
         path = unescape(onward.group(1)) if onward else ""
 
@@ -259,10 +259,10 @@ def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Hous
 
     page = unescape(home.browser().get(f"/trace/{number}").text)
 
-    assert "<b>bob</b>: by a household rule." in page
-    assert "<b>me</b>: Nothing keeps it back." in page
-    assert re.search(r"<b>bob</b>: Stopped: \w", page)
-    assert page.count("Harbour Street S1 E1 – Pilot</p>") == 1
+    assert "<b><bdi>bob</bdi></b>: by a household rule." in page
+    assert "<b><bdi>me</bdi></b>: Nothing keeps it back." in page
+    assert re.search(r"<b><bdi>bob</bdi></b>: Stopped: \w", page)
+    assert page.count("Harbour Street S1 E1 – Pilot</bdi></p>") == 1
 
 
 def test_the_trace_tells_of_edits_by_hand(home: Household) -> None:
@@ -271,7 +271,7 @@ def test_the_trace_tells_of_edits_by_hand(home: Household) -> None:
         lambda connection: edits.redate(connection, 1, clock.now() - timedelta(days=2), {}, "me", clock.now())
     )
 
-    assert "Date changed by hand by me" in home.browser().get(f"/trace/{number}").text
+    assert "Date changed by hand by <bdi>me</bdi>" in home.browser().get(f"/trace/{number}").text
 
 
 def test_the_trace_tells_the_story(home: Household) -> None:
@@ -281,6 +281,10 @@ def test_the_trace_tells_the_story(home: Household) -> None:
 
     steps = re.findall(r"<h2>(\w+)</h2>", page)
     assert steps == ["Received", "Read", "Whose", "Filters", "Play", "Item", "Deliveries"]
+    head = page.partition("<h1>")[2].partition("</h1>")[0]
+    assert "<bdi>" in head
+    assert "Webhook 1" not in head
+    assert 'class="badge' in head
     assert "POST https://x.example" in page
     assert 'action="/deliveries/1/retry"' in page
     assert 'action="/trace/1/replay"' in page

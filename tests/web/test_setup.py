@@ -122,8 +122,80 @@ def test_an_address_that_others_reach_is_not_warned_of(opened: Open) -> None:
     assert "You reach Watchmark as localhost" not in page
 
 
-def test_localhost_is_warned_of(home: Household) -> None:
-    assert "You reach Watchmark as localhost" in home.browser().get("/setup").text
+def test_localhost_is_warned_of_and_that_no_other_machine_is_listened_to(home: Household) -> None:
+    page = home.browser().get("/setup").text
+
+    assert "You reach Watchmark as localhost" in page
+    assert "set <code>HOST=0.0.0.0</code>" in page
+
+
+def test_who_listens_to_every_machine_is_not_told_to(opened: Open) -> None:
+    page = opened(HOST="0.0.0.0").browser().get("/setup").text  # noqa: S104
+
+    assert "You reach Watchmark as localhost" in page
+    assert "HOST=0.0.0.0" not in page
+
+
+# --- what was refused at the door
+
+WRONG = "a-token-of-another-year"
+
+
+@pytest.mark.parametrize("path", ["/setup", "/wizard/source/plex"])
+def test_a_wrong_token_is_said_beside_its_source_and_never_shown(home: Household, path: str) -> None:
+    assert httpx.post(f"{home.url}/webhooks/plex?token={WRONG}", json={}).status_code == 404
+
+    page = home.browser().get(path).text
+
+    told = part(page, "plex")
+    assert "from 127.0.0.1: refused. The token in the address is not known here." in told
+    assert "Copy the address anew." in told
+    assert WRONG not in page
+    assert page.count("refused. ") == 1
+    assert "Nothing comes?" in page
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "why"),
+    [
+        ("POST", "", "has no token in it"),
+        ("GET", "?token={token}", "is sent with POST"),
+        ("POST", "/{token}", "larger than 1024 bytes"),
+    ],
+    ids=["no token", "wrong method", "too large"],
+)
+def test_so_is_any_other_reason(opened: Open, method: str, path: str, why: str) -> None:
+    home = opened(MAX_BODY_BYTES="1024")
+    address = f"{home.url}/webhooks/jellyfin{path.format(token=home.token('webhook'))}"
+    answer = httpx.request(method, address, content=b" " * 2000)
+    assert 400 <= answer.status_code < 500
+
+    assert why in part(home.browser().get("/setup").text, "jellyfin")
+
+
+def test_only_the_newest_is_kept_and_none_of_what_is_no_source(home: Household) -> None:
+    for token in range(20):
+        httpx.post(f"{home.url}/webhooks/plex/{token}")
+        httpx.post(f"{home.url}/webhooks/nothing-{token}/{token}")
+
+    assert list(home.service.receiver.turned_away) == ["plex"]
+
+
+def test_what_was_refused_is_over_once_something_is_taken(home: Household) -> None:
+    httpx.post(f"{home.url}/webhooks/plex/{WRONG}")
+    home.hear("anna", "Pilot")
+
+    assert "refused" not in part(home.browser().get("/setup").text, "plex")
+
+
+def test_what_was_refused_is_the_owners_to_see(home: Household) -> None:
+    home.token("webhook", home.person("bob"))
+    httpx.post(f"{home.url}/webhooks/plex/{WRONG}")
+
+    page = home.browser("bob").get("/setup").text
+
+    assert "no webhook yet" in part(page, "plex")
+    assert "refused" not in page
 
 
 def test_other_tokens_stand_behind_the_first(home: Household) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.web.conftest import Household, Open, form_token
 from webhook import passwords, people, sources, trackers
+from webhook.commands.serving import announce
 
 GOOD = {"password": "long enough", "again": "long enough"}
 
@@ -146,3 +147,53 @@ def test_links_keep_to_the_sub_path(opened: Open) -> None:
         page = unescape(browser.get(f"/watchmark/wizard/{path}").text)
         for link in re.findall(r'(?:href|action)="(/[^"]*)"', page):
             assert link.startswith("/watchmark/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "set HOST=0.0.0.0 and start again"),
+        ({"HOST": "0.0.0.0"}, "put this one's name or address for localhost"),  # noqa: S104
+        ({"HOST": "192.168.1.20"}, None),
+        ({"BASE_URL": "https://watch.example"}, None),
+    ],
+    ids=["loopback", "everywhere", "one address", "proxy"],
+)
+def test_the_first_start_says_how_another_machine_gets_there(
+    opened: Open, capsys: pytest.CaptureFixture[str], settings: dict[str, str], says: str | None
+) -> None:
+    announce(opened(**settings).service, "http://localhost:8484/welcome/secret", False)
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (says in last) if says else last.endswith("/welcome/secret")
+
+
+def test_the_sign_in_says_so_too(home: Household) -> None:
+    assert "Does it say localhost, and you sit at another machine?" in home.client().get("/sign-in").text
+
+
+@pytest.mark.parametrize("path", ["/wizard/source", "/wizard/tracker", "/wizard/done"])
+def test_the_browsers_time_zone_is_offered_until_one_is_chosen(home: Household, path: str) -> None:
+    browser = home.browser()
+    page = browser.get(path).text
+    assert "data-zone hidden>" in page
+    fields = {"form_token": form_token(page), "timezone": "Europe/Berlin", "back": path}
+
+    answer = browser.post("/wizard/time-zone", data=fields)
+
+    assert answer.headers["location"] == f"{path}?said=saved"
+    assert "data-zone " not in browser.get(path).text
+    assert home.do(lambda connection: people.by_name(connection, "me").timezone) == "Europe/Berlin"
+
+
+def test_a_member_takes_a_time_zone_of_their_own(home: Household) -> None:
+    home.person("bob")
+    member = home.browser("bob")
+    fields = {"form_token": form_token(member.get("/wizard/done").text), "timezone": "Asia/Tokyo"}
+
+    member.post("/wizard/time-zone", data=fields)
+    refused = member.post("/wizard/time-zone", data={**fields, "timezone": "Nowhere/None"})
+
+    assert refused.status_code == 422
+    zones = home.do(lambda connection: [people.by_name(connection, name).timezone for name in ("me", "bob")])
+    assert zones == [None, "Asia/Tokyo"]
