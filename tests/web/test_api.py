@@ -735,4 +735,4 @@ def test_the_list_of_what_needs_a_person_says_which_server_fell_silent(home: Hou
     silent(home)
 
     assert "No webhook from" not in before
-    assert "No webhook from plex server Attic since" in browser.get("/needs-you").text
+    assert "No webhook from Plex, server <bdi>Attic</bdi>, since" in browser.get("/needs-you").text
