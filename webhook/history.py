@@ -289,13 +289,13 @@ def watched_besides(connection: Connection, person_id: int, item: Item, play_id:
     )
 
 
-def described(row: Row[Any] | Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def described(row: Row[Any], now: datetime) -> dict[str, Any]:
     """A play as the JSON API gives it."""
-    current = from_row(row)  # type: ignore[arg-type]
+    current = from_row(row)
     item = item_to_json(current.item)
     unsaid = current.unsaid
     return {
-        "id": row.id,  # type: ignore[union-attr]
+        "id": row.id,
         **{
             name: item.get(name)
             for name in ("kind", "title", "show", "season", "number", "year", "ids", "show_ids")
