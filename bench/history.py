@@ -25,7 +25,8 @@ from bench.servers import ROOT, table
 from webhook import clock, logs, numbers, people, schema, trace
 from webhook.db import Database, driver
 from webhook.event import Episode, Ids, Movie
-from webhook.play import Play, State, keys
+from webhook.items import keys
+from webhook.play import Play, State
 from webhook.tables import play, to_ms
 from webhook.transfer import bringing, importing
 from webhook.transfer.entries import Entry, Viewing

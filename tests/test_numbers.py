@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 from webhook import cli, history, library, numbers, people, shows
 from webhook.db import Database
 from webhook.event import Episode, Ids, Item, Kind, Movie, Show, Track
+from webhook.items import keys
 from webhook.lookups import Candidate, Listed, Lookup, Part
 from webhook.outcome import Retry
-from webhook.play import Dated, Play, State, keys
+from webhook.play import Dated, Play, State
 from webhook.tables import episode_list, person, play
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.event import Action, Episode, Event, Ids, Movie, Track
-from webhook.play import Change, Play, State, advance, closed, keys, over, same_item
+from webhook.items import keys, same_item
+from webhook.play import Change, Play, State, advance, closed, over
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))

@@ -15,7 +15,8 @@ from tests.test_numbers import BERLIN, NOW, TIDEWATER, Shelf, aired, at, film, p
 from webhook import edits, history, numbers, people, tallier, tallies
 from webhook.db import Database
 from webhook.event import Episode, Ids, Item, Movie, Track
-from webhook.play import Dated, Play, State, keys
+from webhook.items import keys
+from webhook.play import Dated, Play, State
 from webhook.tables import person, play, play_key, tally
 from webhook.tallier import Tallier
 from webhook.transfer import bringing

@@ -17,8 +17,9 @@ from webhook import history, outbox
 from webhook.clock import stamp
 from webhook.db import fresh_ids
 from webhook.event import ITEMS, Action, Episode, Item, Season, item_from_json, item_to_json
+from webhook.items import keys
 from webhook.outbox import Putting
-from webhook.play import Dated, State, keys
+from webhook.play import Dated, State
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
 
 CANNOT_UNDO = "watched marks cannot be taken back there"

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select,
 from webhook.clock import stamp
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
+from webhook.items import keys, same_item
 from webhook.play import (
     VIEWING,
     Change,
@@ -22,10 +23,8 @@ from webhook.play import (
     advance,
     begins_anew,
     closed,
-    keys,
     opened,
     over,
-    same_item,
     same_viewing,
 )
 from webhook.tables import Utc, edit, follow, play, play_key, tick

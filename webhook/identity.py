@@ -17,6 +17,7 @@ from webhook import anime, clock, matches
 from webhook.anime import Lists
 from webhook.db import Database, Unavailable, fresh_ids
 from webhook.event import Episode, Ids, Item, Movie, Show, item_from_json, item_to_json
+from webhook.items import folded
 from webhook.lookups import (
     Candidate,
     Lookup,
@@ -29,7 +30,6 @@ from webhook.lookups import (
     without,
 )
 from webhook.outcome import Retry, Undelivered, Unmatched
-from webhook.play import folded
 from webhook.tables import item as item_table
 from webhook.tables import item_id, item_key
 

@@ -22,7 +22,8 @@ from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
 from webhook.inbox import told_by, told_for
-from webhook.play import Change, Play, keys
+from webhook.items import keys
+from webhook.play import Change, Play
 from webhook.retry import LIVE
 from webhook.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
 from webhook.tables import account, delivery, person, to_ms, token, webhook

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, sel
 
 from webhook.clock import stamp
 from webhook.event import Action, Episode, Event, Ids, Item, Show, item_to_json
-from webhook.play import folded, keys
+from webhook.items import folded, keys
 from webhook.tables import follow, library, person
 
 WATCHLIST, RATING, LOVE, COLLECTION = "watchlist", "rating", "love", "collection"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook import outbox, trace
 from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
-from webhook.play import folded
+from webhook.items import folded
 from webhook.tables import delivery, match, webhook
 
 CHOOSABLE = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "slug", "mal")

@@ -44,8 +44,9 @@ from sqlalchemy.types import TypeEngine
 
 from webhook import clock, shows, tallies
 from webhook.event import ID_NAMES, Ids, Kind
+from webhook.items import folded
 from webhook.library import show_key
-from webhook.play import Dated, folded
+from webhook.play import Dated
 from webhook.shows import Listing, Place, counted
 from webhook.tables import from_ms, person, play, play_key, to_ms, told
 from webhook.tallies import Tally

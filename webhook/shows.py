@@ -31,10 +31,10 @@ from sqlalchemy.types import TypeEngine
 from webhook import clock
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids
+from webhook.items import id_keys, keys
 from webhook.library import FOLLOWING
 from webhook.lookups import Listed, Lookup
 from webhook.outcome import Undelivered
-from webhook.play import id_keys, keys
 from webhook.tables import episode_list, follow, json_rows, play, play_key, told
 
 log = structlog.get_logger()

@@ -15,7 +15,8 @@ from tests.compat._scrobbler import App, Cinema, cinema
 from webhook import clock, people, tables
 from webhook.event import Episode, Ids, Item, Movie
 from webhook.history import remember, save
-from webhook.play import Play, State, keys
+from webhook.items import keys
+from webhook.play import Play, State
 
 FILM, PART, STREAM = "tmdb:3456", "tvdb:2345", "http://vimeo.com/12850662"
 

@@ -31,7 +31,7 @@ from tests.running import started
 from webhook import accounts, people, sources
 from webhook.event import Ignored, Unreadable
 from webhook.interpreter import meant
-from webhook.play import keys
+from webhook.items import keys
 from webhook.service import Service
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"

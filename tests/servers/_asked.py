@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 
 from webhook.event import Event
-from webhook.play import keys, same_item
+from webhook.items import keys, same_item
 from webhook.servers import Found, Server
 from webhook.sources import read
 

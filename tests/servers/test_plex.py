@@ -11,8 +11,8 @@ from tests.fakes._server import Server as Running
 from tests.fakes.plex_server import PlexServer
 from tests.servers._asked import AT, assert_met, payload, played, webhook
 from webhook.event import Episode, Event, Ids, Movie, Track
+from webhook.items import keys
 from webhook.outcome import Dead
-from webhook.play import keys
 from webhook.servers import Found, plex
 from webhook.sources import read
 

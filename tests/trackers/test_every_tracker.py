@@ -22,8 +22,9 @@ from tests.trackers._access import Access
 from tests.trackers._adapters import ADAPTERS, NOW, Adapter, Told
 from webhook import clock, remote
 from webhook.event import Action, Kind, Track
+from webhook.items import keys, same_item
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.play import TWINS, keys, same_item
+from webhook.play import TWINS
 from webhook.remote import Recorder, recording
 from webhook.trackers import Delivery, Held, Tokens, modules
 from webhook.trackers._shared import began

@@ -20,8 +20,8 @@ from tests.fakes.tmdb import Tmdb
 from tests.web.conftest import HOSTILE, Household, Open, form_token
 from webhook import cli, clock, outbox, people, tables
 from webhook.event import Episode, Movie, item_to_json
+from webhook.items import keys
 from webhook.outcome import Park
-from webhook.play import keys
 from webhook.web import needs
 from webhook.web.views import Visitor
 

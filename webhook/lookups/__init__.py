@@ -23,8 +23,8 @@ from typing import Any, ClassVar, Protocol
 import httpx
 
 from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.items import folded
 from webhook.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
-from webhook.play import folded
 from webhook.remote import Recorder, accept, call, read, recording
 
 SURE = 0.9

@@ -21,9 +21,10 @@ from webhook import clock, history, jobs, outbox
 from webhook.credentials import Credentials
 from webhook.db import Database, Unavailable
 from webhook.event import STREAMS, Action, Event
+from webhook.items import keys, same_item
 from webhook.outbox import Putting
 from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered
-from webhook.play import Dated, Play, keys, same_item, same_viewing
+from webhook.play import Dated, Play, same_viewing
 from webhook.rules import AccountRules, stopped_by
 from webhook.settings import SettingsError
 from webhook.tables import account, delivery, from_ms, job, play, to_ms

@@ -20,7 +20,8 @@ from webhook import history, library, matches
 from webhook.db import driver, fresh_ids
 from webhook.event import Episode, Item, Track, item_to_json
 from webhook.history import FIELDS, from_row
-from webhook.play import Dated, Play, State, keys, same_item, same_viewing
+from webhook.items import keys, same_item
+from webhook.play import Dated, Play, State, same_viewing
 from webhook.tables import Utc, json_rows, play, play_key, to_ms, unresolved
 from webhook.transfer.entries import FOLLOWING, Kept, Relation, Viewing
 from webhook.transfer.resolving import question

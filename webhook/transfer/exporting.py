@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
 from webhook import history, library
 from webhook.db import Database
 from webhook.event import Ids, Show, item_from_json
+from webhook.items import keys
 from webhook.numbers import zone_for
-from webhook.play import Play, keys
+from webhook.play import Play
 from webhook.tables import Utc, play, play_key
 from webhook.tables import library as entry
 from webhook.transfer import exports

@@ -19,8 +19,8 @@ from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids, Item, item_from_json, item_to_json
 from webhook.identity import NO_LOOKUPS, Identity
+from webhook.items import keys
 from webhook.outcome import Retry, Snooze, Undelivered, Unmatched
-from webhook.play import keys
 from webhook.tables import person, play, play_key, unresolved
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from webhook import clock, library, shows
 from webhook.event import Ids, Show
-from webhook.play import folded
+from webhook.items import folded
 from webhook.tables import episode_list, follow, play, play_key
 from webhook.web.asked import clean
 from webhook.web.shell import Problem

@@ -17,9 +17,9 @@ from webhook import clock, shows
 from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.shelf import Series
 from webhook.event import Episode, Ids, Kind, Movie, Show
+from webhook.items import folded
 from webhook.lookups import Candidate, Listed, Lookup, Part
 from webhook.outcome import Undelivered
-from webhook.play import folded
 from webhook.service import Service
 
 K = TypeVar("K")

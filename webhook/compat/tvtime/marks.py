@@ -15,7 +15,7 @@ from webhook import clock, history, inbox, library, people
 from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.who import Guest
 from webhook.event import Action, Episode, Event, Item, Show
-from webhook.play import keys, same_item
+from webhook.items import keys, same_item
 from webhook.service import Service
 from webhook.tables import webhook
 

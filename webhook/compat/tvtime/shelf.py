@@ -30,9 +30,9 @@ from sqlalchemy import (
 
 from webhook import history, identity
 from webhook.event import Episode, Ids, Item, Kind, Movie, item_from_json
+from webhook.items import keys, same_item
 from webhook.library import LOVE, WATCHLIST, following, show_key
 from webhook.lookups import Listed
-from webhook.play import keys, same_item
 from webhook.shows import Place
 from webhook.tables import episode_list, follow, json_rows, library, play, play_key, tick
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from webhook.event import STREAMS, Episode, Ids, Item, Movie
-from webhook.play import keys
+from webhook.items import keys
 
 FILM, TV, URL = "film", "tv", "url"
 TYPES = (FILM, TV, URL)

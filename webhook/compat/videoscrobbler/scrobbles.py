@@ -15,7 +15,8 @@ from webhook.compat.videoscrobbler.remote_ids import URL
 from webhook.compat.videoscrobbler.videos import Video
 from webhook.event import Action, Event
 from webhook.history import remember, save
-from webhook.play import CARRIED_ON, Play, State, keys, watched_again
+from webhook.items import keys
+from webhook.play import CARRIED_ON, Play, State, watched_again
 from webhook.rules import Filters, stopped_by
 from webhook.tables import person, webhook
 

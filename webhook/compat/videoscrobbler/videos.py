@@ -16,8 +16,9 @@ from webhook.compat.videoscrobbler.remote_ids import FILM, TV, URL
 from webhook.db import fresh_ids
 from webhook.event import STREAMS, Action, Event, Item, item_from_json, item_to_json
 from webhook.history import find, from_row, richer
+from webhook.items import same_item
 from webhook.library import LOVE
-from webhook.play import Play, State, same_item
+from webhook.play import Play, State
 from webhook.tables import library as library_table
 from webhook.tables import play, play_key, video, video_key
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 
 from webhook.event import Episode, Item, Kind, Movie, Season
-from webhook.play import Dated, Play, folded, id_keys
+from webhook.items import folded, id_keys
+from webhook.play import Dated, Play
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

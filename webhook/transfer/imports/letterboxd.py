@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from webhook.event import Movie
-from webhook.play import Dated, folded
+from webhook.items import folded
+from webhook.play import Dated
 from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
 from webhook.transfer.imports._fields import Wrong, noon, rating, seen, year
 from webhook.transfer.imports._files import Bundle, Row
