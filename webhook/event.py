@@ -170,12 +170,16 @@ class Event:
     session: str | None = None
     library: str | None = None
     item_key: str | None = None  # the item's key on its own server (Plex ratingKey, Jellyfin ItemId)
+    show_key: str | None = None  # its show's key there (Plex grandparentRatingKey, Jellyfin SeriesId)
     position_ms: int | None = None
     duration_ms: int | None = None
     progress: float | None = None
     completed: bool | None = None
     rating: float | None = None
+    view_count: int | None = None  # how often this user has watched it, as the server counts
+    last_played_at: datetime | None = None  # the date that the server keeps with a mark set by hand
     manual: bool = False  # a mark set by hand, not a viewing
+    rewatch: bool = False  # the sender says that this is another viewing
     recorded: bool = False  # read from a record of the past, not reported at the moment
     home_video: bool = False
 
@@ -205,6 +209,10 @@ REASONS: Mapping[str, str] = {
     "no_ids": "Neither an id nor a title and show by which the item could be found.",
     "unsupported_event": "An event of this kind says nothing about viewing.",
     "unsupported_kind": "Items of this kind are not tracked.",
+    "unknown_kind": "It does not say whether this is a film or an episode. Have the sender say so: a template "
+    "for Jellyfin needs ItemType, or tick Send All Properties.",
+    "nobody_did_it": "The server did this by itself, so it is nobody's. To collect what is added for one "
+    "person, set COLLECTION_OF to that person's name.",
     "duplicate_of_play": "Plex sends this beside media.play; that one is counted.",
     "noise": "The server saved its own state; nobody did anything.",
     "test": "A test message: it arrived, so the connection works.",
@@ -234,8 +242,8 @@ def event_to_json(event: Event) -> dict[str, Any]:
     for entry in fields(event):
         value = getattr(event, entry.name)
         if value is not None and value is not False:
-            described[entry.name] = value
-    return {**described, "item": item_to_json(event.item), "at": event.at.isoformat()}
+            described[entry.name] = value.isoformat() if isinstance(value, datetime) else value
+    return {**described, "item": item_to_json(event.item)}
 
 
 def event_from_json(described: Mapping[str, Any]) -> Event:
@@ -244,7 +252,9 @@ def event_from_json(described: Mapping[str, Any]) -> Event:
     try:
         values = {name: value for name, value in described.items() if name in known}
         values |= {"action": Action(described["action"]), "item": item_from_json(described["item"])}
-        return Event(**{**values, "at": datetime.fromisoformat(described["at"])})
+        moments = [name for name in ("at", "last_played_at") if name in described]
+        values |= {name: datetime.fromisoformat(described[name]) for name in moments}
+        return Event(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"it is no event of ours: {type(error).__name__}: {error}") from error
 

@@ -189,7 +189,7 @@ def test_kodis_film_starts_at_its_beginning(load: Any) -> None:
     [
         ({"event": "seek"}, "unsupported_event"),
         ({"mediaType": "musicvideo"}, "unsupported_kind"),
-        ({"mediaType": None}, "no_ids"),
+        ({"mediaType": None}, "unknown_kind"),
         ({"title": "", "tvShowTitle": None, "uniqueIds": None}, "no_ids"),
     ],
 )

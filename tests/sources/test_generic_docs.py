@@ -20,6 +20,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.web.conftest import Household, serving
+from webhook import clock, people
 from webhook.sources import generic
 
 DOCS = Path(__file__).parents[2] / "docs" / "generic.md"
@@ -35,6 +36,7 @@ def examples(language: str) -> list[Any]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     with serving(tmp_path_factory.mktemp("docs")) as opened:
+        opened.do(lambda connection: people.claim(connection, people.FIRST, "generic:anna", clock.now()))
         yield opened
 
 

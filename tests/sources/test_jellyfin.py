@@ -40,6 +40,7 @@ def test_a_start_tells_all_that_is_known(load: Any, received_at: datetime) -> No
         player="Kitchen",
         player_id="device-9",
         item_key="b1" * 16,
+        show_key="c1" * 16,
         position_ms=600_000,
         duration_ms=2_707_498,
     )

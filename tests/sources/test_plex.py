@@ -40,7 +40,9 @@ def test_a_scrobble_is_a_watched_at_the_time_of_viewing(load: Any, received_at: 
         player_id="player-sofa-1",
         library="Series",
         item_key="4101",
+        show_key="4000",
         duration_ms=2_700_000,
+        view_count=1,
     )
 
 

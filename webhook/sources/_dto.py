@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from webhook.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
@@ -47,7 +48,7 @@ def items(dto: Payload, series: Payload) -> list[Item] | Ignored:
         return Ignored(reason)
     kind = kind_of(dto, series)
     if kind is None:
-        return Ignored("unsupported_kind" if dto.get("Type") else "no_ids")
+        return Ignored(values.why_no_kind(dto.get("Type"), dto.get("Name")))
     item = BUILDERS[kind](dto, series)
     if not values.known(item):
         return Ignored("no_ids")
@@ -71,12 +72,12 @@ def is_theme(dto: Payload, kind: str) -> bool:
 
 
 def kind_of(dto: Payload, series: Payload) -> Kind | None:
-    """The kind by the type; without one an episode where there is a series, else a film if it has a name."""
+    """The kind by the type; without one an episode where there is a series. A film looks like anything else."""
     if kind := values.text(dto.get("Type")):
         return KINDS.get(kind.lower())
     if series or any(values.text(dto.get(key)) for key in SHOW_KEYS):
         return Kind.EPISODE
-    return Kind.MOVIE if values.text(dto.get("Name")) else None
+    return None
 
 
 def split(item: Episode, end: int | None) -> list[Item]:
@@ -153,6 +154,12 @@ def show_name(dto: Payload, series: Payload) -> str | None:
 
 def artist(dto: Payload) -> str | None:
     return next(values.named(dto.get("Artists"), "Name"), None)
+
+
+def last_played(dto: Payload) -> datetime | None:
+    """When the server says that the user played it last."""
+    data = values.mapping(dto.get("UserData"))
+    return values.moment(data.get("LastPlayedDate"), naive_is_utc=True)
 
 
 def per_item(event: Event, found: list[Item]) -> list[Event]:

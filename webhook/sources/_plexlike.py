@@ -79,7 +79,7 @@ def described(metadata: Payload, *, ids_of_show: bool) -> Item | Ignored:
     """The item of the metadata."""
     kind = kind_of(metadata)
     if kind is None:
-        return Ignored("unsupported_kind" if metadata.get("type") else "no_ids")
+        return Ignored(values.why_no_kind(metadata.get("type"), metadata.get("title")))
     return BUILDERS[kind](metadata, guid_of(metadata, kind, ids_of_show=ids_of_show))
 
 
@@ -148,17 +148,25 @@ def season(metadata: Payload, guid: Guid) -> Season:
 
 
 def episode(metadata: Payload, guid: Guid) -> Episode:
-    parent, index = values.count(metadata.get("parentIndex")), values.count(metadata.get("index"))
+    season, number = place_of(metadata, guid)
     return Episode(
         title=values.text(metadata.get("title")),
         show=values.text(metadata.get("grandparentTitle")),
-        season=parent if parent is not None else guid.season,
-        number=index if index is not None else guid.number,
+        season=season,
+        number=number,
         year=values.year(metadata.get("year")),
         ids=guid.ids,
         show_ids=show_of(metadata, "grandparentGuid", guid),
         numbering=guid.numbering,
     )
+
+
+def place_of(metadata: Payload, guid: Guid) -> tuple[int | None, int | None]:
+    """Season and number. A guid that holds both is of one agent with the show's id in it, so it goes first."""
+    if guid.season is not None and guid.number is not None:
+        return guid.season, guid.number
+    season, number = values.count(metadata.get("parentIndex")), values.count(metadata.get("index"))
+    return season if season is not None else guid.season, number if number is not None else guid.number
 
 
 def track(metadata: Payload, guid: Guid) -> Track:
@@ -216,9 +224,11 @@ def told(
         player_id=values.text(player.get("uuid")),
         library=values.text(metadata.get("librarySectionTitle")),
         item_key=values.text(metadata.get("ratingKey")),
+        show_key=values.text(metadata.get("grandparentRatingKey")),
         position_ms=reached(metadata, action),
         duration_ms=length(metadata, account),
         rating=rating,
+        view_count=values.count(metadata.get("viewCount")),
         home_video=is_home_video(metadata),
     )
 

@@ -157,13 +157,20 @@ def instant(clock: str, fraction: str | None, offset: str) -> datetime | None:
 
 
 def near(at: datetime | None, received_at: datetime) -> datetime:
-    """When it happened, where that is within a day of receipt; else the time of receipt."""
-    return at if at is not None and abs(at - received_at) <= DAY else received_at
+    """When it happened, where that is within a day before receipt; else the time of receipt."""
+    return at if at is not None and received_at - at <= DAY and at <= received_at else received_at
 
 
 def plausible(at: datetime | None, received_at: datetime) -> datetime:
-    """The sender's own time, unless it lies ahead of us by more than a day."""
-    return at if at is not None and at - received_at <= DAY else received_at
+    """The sender's own time, but never one that is yet to come: a clock that is ahead dates nothing."""
+    return received_at if at is None else min(at, received_at)
+
+
+def why_no_kind(kind: Any, title: Any) -> str:
+    """The reason to ignore what is of no kind that is known: said to be another, not said, or nothing at all."""
+    if text(kind):
+        return "unsupported_kind"
+    return "unknown_kind" if text(title) else "no_ids"
 
 
 def known(item: Item) -> bool:

@@ -79,6 +79,8 @@ def described(
         player_id=values.text(session.get("DeviceId")),
         session=values.text(playback.get("PlaySessionId")),
         item_key=values.hex_id(dto.get("Id")),
+        show_key=values.hex_id(dto.get("SeriesId")),
+        last_played_at=_dto.last_played(dto),
         position_ms=_dto.forgotten(values.position(ticks), action),
         duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
         completed=completed,

@@ -501,7 +501,7 @@ def kodi_item(payload: Payload) -> Item | Ignored:
     if kind == "movie":
         return Movie(title=title, year=year, ids=ids)
     if kind != "episode":
-        return Ignored("unsupported_kind" if kind else "no_ids")
+        return Ignored(values.why_no_kind(kind, title))
     return Episode(
         title=title,
         show=values.text(payload.get("tvShowTitle")),

@@ -139,7 +139,7 @@ def item_of(payload: Payload) -> Item | Ignored:
         return Ignored(UNTRACKED[name])
     kind = KINDS.get(name)
     if kind is None:
-        return Ignored("unsupported_kind" if name else "no_ids")
+        return Ignored(values.why_no_kind(name, values.first(payload, "title", "show_name", "episode_name")))
     return BUILDERS[kind](payload)
 
 
