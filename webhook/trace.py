@@ -34,7 +34,7 @@ from webhook.event import REASONS, item_from_json, item_to_json
 from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
-from webhook.people import HERE
+from webhook.people import ANOTHERS, HERE, NOBODY
 from webhook.rules import DRY_RUN, LISTS, AccountRules
 from webhook.tables import (
     account,
@@ -46,6 +46,7 @@ from webhook.tables import (
     person,
     play,
     to_ms,
+    token,
     told,
     webhook,
 )
@@ -178,11 +179,11 @@ def explained(row: Row[Any]) -> str | None:
 
 
 def unclaimed_explained(row: Row[Any]) -> str:
-    user = next((event.get("user") for event in row.events or [] if event.get("user")), None)
-    if user is None:
+    user = next((event.get("user") for event in row.events or [] if event.get("user")), NOBODY)
+    if row.reason == ANOTHERS:
         return (
-            "The webhook names nobody, so it is nobody's. Bind its address to a person: "
-            "watchmark token new --kind webhook --person PERSON"
+            f"Somebody else claims {row.source}:{user}, and this came by an address that belongs to one person. "
+            "For several people use an address that belongs to nobody: watchmark urls"
         )
     return (
         f"Nobody claims {row.source}:{user}. Claim it: watchmark people claim PERSON '{row.source}:{user}'. "
@@ -481,17 +482,39 @@ def people(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def unclaimed(connection: Connection) -> list[dict[str, Any]]:
-    """The identities nobody claims, with how many webhooks wait for each."""
-    waiting = (
-        select(webhook.c.identity_id, func.count().label("webhooks"))
-        .where(webhook.c.state == "unclaimed")
-        .group_by(webhook.c.identity_id)
-    )
-    numbers = {row.identity_id: row.webhooks for row in connection.execute(waiting)}
+def unclaimed(connection: Connection, token_of: int | None = None) -> list[dict[str, Any]]:
+    """The identities nobody claims, each with how many webhooks wait for it, and what the last of them said.
+
+    `token_of` leaves those that came by a token of this person.
+    """
+    waiting = select(
+        webhook.c.identity_id, func.count().label("webhooks"), func.max(webhook.c.id).label("last")
+    ).where(webhook.c.state == "unclaimed")
+    if token_of is not None:
+        mine = select(token.c.id).where(token.c.person_id == token_of)
+        waiting = waiting.where(webhook.c.token_id.in_(mine))
+    found = {row.identity_id: row for row in connection.execute(waiting.group_by(webhook.c.identity_id))}
     nobodys = select(identity).where(identity.c.person_id.is_(None), identity.c.ignored.is_(False))
-    rows = connection.execute(nobodys.order_by(identity.c.id))
-    return [{**one_identity(row), "webhooks": numbers.get(row.id, 0)} for row in rows]
+    if token_of is not None:
+        nobodys = nobodys.where(identity.c.id.in_(list(found)))
+    last = last_events(connection, [row.last for row in found.values()])
+    return [
+        {
+            **one_identity(row),
+            "webhooks": found[row.id].webhooks if row.id in found else 0,
+            "last": last.get(found[row.id].last) if row.id in found else None,
+        }
+        for row in connection.execute(nobodys.order_by(identity.c.id))
+    ]
+
+
+LAST = ("action", "kind", "title", "show", "season", "number", "year", "artist", "player")
+
+
+def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What each of these webhooks says that was done, with which item and where, in short."""
+    rows = connection.execute(select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(webhook_ids)))
+    return {row.id: {name: row.events[0].get(name) for name in LAST} for row in rows if row.events}
 
 
 def ignored(connection: Connection) -> list[dict[str, Any]]:

@@ -221,6 +221,15 @@ def claim(connection: Connection, name: str, wanted: str) -> int:
         raise Problem(422, f"identity: {error}.") from error
 
 
+def is_asked(connection: Connection, visitor: Visitor, identity_id: int) -> None:
+    """Raises Problem unless it is this visitor's to say whose an identity is."""
+    asked = visitor.everything or any(
+        one["id"] == identity_id for one in views.unclaimed(connection, visitor)
+    )
+    if not asked:
+        raise Problem(403, "Only the owner may say whose this is.")
+
+
 def claim_seen(connection: Connection, name: str, identity_id: int) -> int:
     """Let a person claim an identity that was seen; how many webhooks waited for it."""
     person_id = people.by_name(connection, name).id

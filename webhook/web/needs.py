@@ -76,8 +76,8 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
     if not visitor.everything:
         parked = parked.where(account.c.person_id == visitor.person_id)
     found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
+    found += len(views.unclaimed(connection, visitor))
     if visitor.everything:
-        found += len(views.unclaimed(connection, visitor))
         found += len(views.silent(connection, visitor, now, silence_days))
     return int(found)
 

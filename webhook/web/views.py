@@ -215,8 +215,8 @@ def accounts(connection: Connection, visitor: Visitor) -> list[Page]:
 
 
 def unclaimed(connection: Connection, visitor: Visitor) -> list[Page]:
-    """The identities nobody claims; whose they are is the owner's to say."""
-    return trace.unclaimed(connection) if visitor.everything else []
+    """The identities nobody claims: for the owner all, for others what came by an address of their own."""
+    return trace.unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
 
 
 def ignored(connection: Connection, visitor: Visitor) -> list[Page]:

@@ -48,7 +48,18 @@ ZONE: Schema = {**TEXT, "description": "A time zone's name such as Europe/Berlin
 def schemas() -> dict[str, Schema]:
     return {
         "Identity": IDENTITY,
-        "Unclaimed": {"allOf": [IDENTITY, thing(webhooks={"type": "integer"})]},
+        "Unclaimed": {
+            "allOf": [
+                IDENTITY,
+                thing(
+                    webhooks={"type": "integer"},
+                    last={
+                        "type": ["object", "null"],
+                        "description": "What the last of them says: action, item and player.",
+                    },
+                ),
+            ]
+        },
         "Filters": FILTERS,
         "Person": thing(
             id=ID,

@@ -37,7 +37,7 @@ class NeedsYou(Page):
             Route(f"{LIST}/match", self.page(self.question)),
             Route(f"{LIST}/match", self.change(self.match), methods=["POST"]),
             Route(f"{LIST}/leave", self.change(self.leave), methods=["POST"]),
-            Route(f"{LIST}/claim", self.change(self.claim, owner=True), methods=["POST"]),
+            Route(f"{LIST}/claim", self.change(self.claim), methods=["POST"]),
             Route(f"{LIST}/heed", self.change(self.heed, owner=True), methods=["POST"]),
             Route(f"{LIST}/silence", self.change(self.dismiss_silence, owner=True), methods=["POST"]),
             Route(f"{LIST}/retry", self.change(self.retry_all), methods=["POST"]),
@@ -66,13 +66,17 @@ class NeedsYou(Page):
     async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Claim an identity for a person, who may be named right here, or ignore it."""
         wanted = numbered(fields, "identity")
-        new = fields.get("new", "").strip()
-        name = new or fields.get("person", "").strip()
-        ignored = fields.get("do") == "ignore"
+        what = fields.get("do", "")
+        new = "" if what == "me" else fields.get("new", "").strip()
+        name = (visitor.name or "") if what == "me" else new or fields.get("person", "").strip()
+        ignored = what == "ignore"
         if not ignored and not name:
             raise Problem(422, "Choose who it is, or name somebody new. Nothing was changed; go back.")
+        if not visitor.everything and what != "me":
+            raise Problem(403, "Only the owner may say that it is somebody else.")
 
         def changed(connection: Connection) -> None:
+            changes.is_asked(connection, visitor, wanted)
             if ignored:
                 changes.ignore_seen(connection, wanted, True)
                 return
@@ -83,7 +87,7 @@ class NeedsYou(Page):
 
         await write(self.database, changed)
         self.service.interpreter.news.set()
-        return f"{LIST}?said={'ignored' if ignored else 'claimed'}"
+        return self.back(request, {"back": LIST, **fields}, "ignored" if ignored else "claimed")
 
     async def heed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = numbered(fields, "identity")

@@ -41,7 +41,16 @@ class Wizard(Setup):
         wanted = request.path_params["source"]
         if wanted not in known["sources"]:
             raise Problem(404, "There is no such source, or no webhook token for it: make one in Settings.")
-        shown = {**known, "name": wanted, "source": known["sources"][wanted]}
+        asked, names = await self.database.read(
+            lambda connection: (views.unclaimed(connection, visitor), views.names(connection))
+        )
+        shown = {
+            **known,
+            "name": wanted,
+            "source": known["sources"][wanted],
+            "unclaimed": [identity for identity in asked if identity["source"] == wanted],
+            "names": names,
+        }
         return self.drawn(request, "wizard_waiting.html", shown, visitor)
 
     async def tracker(self, request: Request, visitor: Visitor) -> Response:
