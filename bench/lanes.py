@@ -94,7 +94,7 @@ async def drained(service: Service, waiting: int) -> float:
 
 def rate(waiting: int, done: int = 0) -> float:
     folder = tempfile.mkdtemp(prefix="bench")
-    service = app.open_service({"DATA_DIR": folder, "LOG_LEVEL": "error"})
+    service = app.open_service({"DATA_DIR": folder, "LOG_LEVEL": "error", "CLAIM_FIRST_USER": "true"})
     trackers: Any = {"instant": Instant()}
     service.dispatcher = type(service.dispatcher)(
         service.database, trackers, service.credentials, service.identity

@@ -30,7 +30,7 @@ async def empty(request: Request) -> PlainTextResponse:
 
 def watchmark(keep: bool) -> tuple[Starlette, str]:
     folder = tempfile.mkdtemp(prefix="bench")
-    service = app.open_service({"DATA_DIR": folder, "WORKER": "false"})
+    service = app.open_service({"DATA_DIR": folder, "WORKER": "false", "CLAIM_FIRST_USER": "true"})
     if not keep:
         service.receiver.inbox = Nowhere(service.database)
     (token,) = service.database.ask(lambda connection: people.valid_tokens(connection, "webhook"))

@@ -44,7 +44,7 @@ def process(
 def service(**settings: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A real Watchmark process with a data directory of its own; what it printed when it was ready."""
     folder = tempfile.mkdtemp(prefix="bench")
-    env = {"DATA_DIR": folder, "PORT": "0", "LOG_LEVEL": "warning", **settings}
+    env = {"DATA_DIR": folder, "PORT": "0", "LOG_LEVEL": "warning", "CLAIM_FIRST_USER": "true", **settings}
     with process("-m", "webhook", "serve", "--json", env=env) as (started, line):
         ready = json.loads(line)
         wait_for(ready["url"] + "/healthz")

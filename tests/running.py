@@ -30,6 +30,7 @@ class Process:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.endswith("_FILE")}
         mine = {"DATA_DIR": str(folder), "PORT": "0", "LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT)}
+        mine["CLAIM_FIRST_USER"] = "true"  # most stories begin with a household that is set up
         self.settings = {**mine, **settings}
         self.environ = {**kept, **self.settings}
         self.process: subprocess.Popen[str] | None = None

@@ -29,6 +29,7 @@ class Desk:
         self.service = app.open_service(
             {
                 "DATA_DIR": str(folder),
+                "CLAIM_FIRST_USER": "true",
                 "TRAKT_CLIENT_ID": "fake-client-id",
                 "TRAKT_CLIENT_SECRET": "fake-client-secret",
                 "TRAKT_API_URL": server.url,

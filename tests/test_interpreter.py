@@ -39,7 +39,7 @@ class House:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.interpreter = Interpreter(database, sources.read, AUDIENCES, 80.0)
+        self.interpreter = Interpreter(database, sources.read, AUDIENCES, 80.0, claim_first=True)
         self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
         for name in AUDIENCES:
             self.account(self.me, name)
@@ -204,15 +204,129 @@ def test_what_waited_unclaimed_is_interpreted_once_somebody_claims_it(house: Hou
     assert [entry["person"] for entry in shown["events"][0]["deliveries"]] == ["ben"]
 
 
-def test_a_token_bound_to_a_person_decides_whose_it_is(house: House) -> None:
+@pytest.fixture
+def bens(house: House) -> int:
+    """The token of an address that belongs to ben."""
     ben = house.database.do(lambda connection: people.add(connection, "ben", NOW))
-    bound = house.database.do(
+    return house.database.do(
         lambda connection: people.keep_token(connection, "webhook", "secret", "sealed", NOW, person_id=ben)
     )
 
-    shown = house.post("plex", plex("media.scrobble", user="anna"), token_id=bound)
+
+def claim(house: House, name: str, identity: str) -> None:
+    house.database.do(lambda connection: people.claim(connection, name, identity, NOW))
+    house.interpret()
+
+
+def test_somebodys_own_address_lets_in_whom_they_claim(house: House, bens: int) -> None:
+    claim(house, "ben", "plex:benny")
+
+    shown = house.post("plex", plex("media.scrobble", user="benny"), token_id=bens)
 
     assert shown["events"][0]["person"] == "ben"
+
+
+def test_somebodys_own_address_lets_in_nobody_else(house: House, bens: int) -> None:
+    claim(house, "me", "plex:anna")
+
+    anothers = house.post("plex", plex("media.scrobble", user="anna"), token_id=bens)
+    nobodys = house.post("plex", plex("media.scrobble", user="guest"), token_id=bens)
+
+    assert [(one["state"], one["reason"]) for one in (anothers, nobodys)] == [
+        ("unclaimed", people.ANOTHERS),
+        ("unclaimed", "nobody claims plex:guest"),
+    ]
+    assert house.plays() == []
+
+
+def test_what_came_by_somebodys_own_address_counts_once_they_say_that_it_is_them(
+    house: House, bens: int
+) -> None:
+    before = house.post("plex", plex("media.scrobble", user="guest"), token_id=bens)
+
+    claim(house, "ben", "plex:guest")
+
+    assert house.trace(before["id"])["events"][0]["person"] == "ben"
+
+
+NAMELESS = {"action": "watched", "kind": "movie", "title": "Quiet Harbour", "year": 2001}
+
+
+def test_what_names_nobody_is_of_whom_its_address_belongs_to(house: House, bens: int) -> None:
+    shown = house.post("generic", NAMELESS, token_id=bens)
+
+    assert shown["events"][0]["person"] == "ben"
+
+
+def test_what_names_nobody_at_the_households_address_can_be_claimed(house: House) -> None:
+    before = house.post("generic", NAMELESS)
+    assert before["state"] == "unclaimed"
+
+    claim(house, "me", f"generic:{people.NOBODY}")
+
+    assert house.trace(before["id"])["events"][0]["person"] == "me"
+
+
+def test_a_household_rule_holds_not_for_what_one_persons_address_lets_in(house: House, bens: int) -> None:
+    claim(house, "ben", "plex:benny")
+    house.database.do(lambda connection: household.add(connection, ["Living Room"], [], ["me", "ben"], NOW))
+
+    shown = house.post("plex", plex("media.scrobble", user="benny"), token_id=bens)
+
+    assert [entry["person"] for entry in shown["events"]] == ["ben"]
+
+
+def test_whoever_plays_first_is_nobody_until_somebody_says_so(house: House) -> None:
+    house.interpreter.claim_first = False
+
+    before = house.post("plex", plex("media.scrobble", user="guest"))
+    assert (before["state"], before["reason"]) == ("unclaimed", "nobody claims plex:guest")
+
+    claim(house, "me", "plex:guest")
+    assert house.trace(before["id"])["events"][0]["person"] == "me"
+
+
+def by_account(account_id: int, number: int = 3) -> dict[str, Any]:
+    return {**plex("media.scrobble", number=number), "Account": {"id": account_id, "title": "anna"}}
+
+
+def test_the_owner_is_the_same_by_both_account_ids(house: House) -> None:
+    claim(house, "me", "plex:anna")
+
+    shown = [house.post("plex", by_account(made, 3 + place)) for place, made in enumerate((1, 7001, 1))]
+
+    assert [one["state"] for one in shown] == ["interpreted"] * 3
+
+
+def test_nobody_takes_a_claimed_name_with_another_account(house: House) -> None:
+    house.post("plex", by_account(7001))
+
+    shown = house.post("plex", by_account(8002, 4))
+    again = house.post("plex", by_account(7001, 5))
+
+    assert (shown["state"], shown["reason"]) == ("unclaimed", "nobody claims plex:anna (account 8002)")
+    assert again["state"] == "interpreted"
+
+
+def test_a_user_is_the_same_in_every_form_of_unicode(house: House) -> None:
+    claim(house, "me", "plex:Jos\N{LATIN SMALL LETTER E WITH ACUTE}")
+
+    shown = house.post("plex", plex("media.scrobble", user="Jose\N{COMBINING ACUTE ACCENT}"))
+
+    assert shown["state"] == "interpreted"
+
+
+def test_what_a_server_adds_is_nobodys_unless_its_collection_is_somebodys(house: House) -> None:
+    added = {
+        "Event": "library.new",
+        "Item": {"Id": "7", "Type": "Movie", "Name": "Quiet Harbour", "ProductionYear": 2001},
+        "Server": {"Id": "e" * 32, "Name": "Emby"},
+    }
+    assert house.post("emby", added)["reason"] == "nobody_did_it"
+
+    house.interpreter.collection_of = "me"
+
+    assert house.post("emby", added)["events"][0]["person"] == "me"
 
 
 def test_a_name_is_the_same_in_any_case_and_another_server_is_another_identity(house: House) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from webhook.event import Action, Episode, Event, Ids, Movie, Track
 from webhook.items import keys, same_item
-from webhook.play import Change, Play, State, advance, closed, over
+from webhook.play import Change, Facts, Play, State, advance, close, is_over
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))
@@ -43,10 +43,14 @@ class Evening:
 def evening(events: Sequence[Event], mark: float = 80.0) -> Evening:
     seen = Evening([], [])
     for entry in events:
-        change = advance(seen.plays[-1] if seen.plays else None, entry, mark, "plex")
+        counted = [play for play in seen.plays[:-1] if play.watched_at and not play.unwatched_at]
+        facts = Facts(mark=mark, before=counted[-1] if counted else None)
+        change = advance(seen.plays[-1] if seen.plays else None, entry, facts, "plex")
         seen.changes.append(change)
         if change is None:
             continue
+        if change.left is not None:
+            seen.plays[-1] = change.left
         if change.anew:
             seen.plays.append(change.play)
         else:
@@ -243,7 +247,7 @@ def test_taking_the_mark_back_undoes_it_once() -> None:
 
 
 def test_taking_back_what_never_was_does_nothing() -> None:
-    assert advance(None, event(UNWATCHED, 0), 80.0, "jellyfin") is None
+    assert advance(None, event(UNWATCHED, 0), Facts(mark=80.0), "jellyfin") is None
 
 
 def test_watching_after_taking_back_is_a_new_play() -> None:
@@ -256,7 +260,7 @@ def test_watching_after_taking_back_is_a_new_play() -> None:
 def test_a_play_whose_stop_never_came_ends_where_it_was_last_known() -> None:
     seen = evening([event(START, 0, duration_ms=HOUR), event(PROGRESS, 20, position_ms=20 * 60_000)])
 
-    change = closed(seen.plays[0], 80.0)
+    change = close(seen.plays[0], Facts(mark=80.0))
 
     assert not change.finished
     assert change.tell is STOP
@@ -267,15 +271,15 @@ def test_a_lost_stop_is_watched_only_where_the_position_that_was_sent_says_so() 
     sent = evening([event(START, 0, duration_ms=HOUR), event(PROGRESS, 54, position_ms=54 * 60_000)]).plays[0]
     guessed = evening([event(START, 0, duration_ms=HOUR)]).plays[0]
 
-    assert closed(sent, 80.0).finished
-    assert not closed(guessed, 80.0).finished
+    assert close(sent, Facts(mark=80.0)).finished
+    assert not close(guessed, Facts(mark=80.0)).finished
 
 
 def test_a_play_is_over_once_its_runtime_has_passed() -> None:
     play = evening([event(START, 0, duration_ms=HOUR)]).plays[0]
 
-    assert not over(play, BEGIN + timedelta(minutes=65))
-    assert over(play, BEGIN + timedelta(minutes=71))
+    assert not is_over(play, BEGIN + timedelta(minutes=65))
+    assert is_over(play, BEGIN + timedelta(minutes=71))
 
 
 def test_an_episode_is_never_the_same_as_its_neighbour() -> None:

@@ -43,7 +43,7 @@ APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-
 @contextmanager
 def served(folder: Path) -> Iterator[int]:
     """A service behind the server that `watchmark serve` uses; its port."""
-    service = open_service({"DATA_DIR": str(folder), "WORKER": "false"})
+    service = open_service({"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true"})
     with socket.create_server(("127.0.0.1", 0)) as door:
         server = uvicorn.Server(serving.serving(service))
         thread = threading.Thread(target=lambda: server.run(sockets=[door]), daemon=True)
@@ -129,7 +129,7 @@ def test_who_sends_at_an_honest_pace_is_not_hung_up_on(port: int) -> None:
 
 
 def test_the_server_takes_only_so_many_at_once(tmp_path: Path) -> None:
-    service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false"})
+    service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false", "CLAIM_FIRST_USER": "true"})
 
     config = serving.serving(service)
     service.database.close()

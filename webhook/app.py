@@ -74,7 +74,7 @@ def open_service(environ: Environ) -> Service:
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
     inbox = Inbox(database)
     doorkeeper = Doorkeeper(database)
-    interpreter = Interpreter(database, sources.read, audiences(built), settings.watched_mark)
+    interpreter = build_interpreter(database, built, settings)
     asked = build_servers(environ, http)
     service = Service(
         settings=settings,
@@ -102,6 +102,17 @@ def open_service(environ: Environ) -> Service:
     )
     database.do(lambda connection: first_start(connection, service))
     return service
+
+
+def build_interpreter(database: Database, built: Mapping[str, Tracker], settings: Settings) -> Interpreter:
+    return Interpreter(
+        database,
+        sources.read,
+        audiences(built),
+        settings.watched_mark,
+        claim_first=settings.claim_first_user,
+        collection_of=settings.collection_of,
+    )
 
 
 def build_trackers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:

@@ -276,6 +276,7 @@ def set_up(stack: ExitStack, folder: Path, port: int, *, paced: bool) -> Stage:
         "DATA_DIR": str(folder),
         "PORT": str(port),
         "LOG_LEVEL": "warning",
+        "CLAIM_FIRST_USER": "true",
         "TRAKT_CLIENT_ID": "fake-client-id",
         "TRAKT_CLIENT_SECRET": "fake-client-secret",
         "TRAKT_API_URL": trakt["url"],

@@ -238,7 +238,9 @@ def tell_again(
     accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
     told = []
     for of in connection.execute(accounts).all():
-        rewatch = history.earlier(connection, row.person_id, keys(current.item), row.id, current.watched_at)
+        rewatch = history.earlier(
+            connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
+        )
         details = {"duration_ms": current.duration_ms, "started_at": to_ms(current.started_at)}
         telling = Putting(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,

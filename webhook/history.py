@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
+from webhook import runtimes
 from webhook.clock import stamp
 from webhook.db import Database, fresh_ids
-from webhook.event import Action, Episode, Event, Item, Movie, item_from_json, item_to_json
-from webhook.items import keys, same_item
+from webhook.event import Action, Episode, Event, Item, Kind, Movie, item_from_json, item_to_json
+from webhook.items import agree_beside_title, is_one, keys, play_keys, same_item, sure_keys
 from webhook.play import (
+    REWATCH,
+    TWINS,
     VIEWING,
     Change,
     Dated,
+    Facts,
     Play,
     State,
     advance,
-    begins_anew,
-    closed,
-    opened,
-    over,
+    close,
+    is_another_viewing,
+    is_over,
+    open_play,
     same_viewing,
 )
 from webhook.tables import Utc, edit, follow, play, play_key, tick
@@ -33,37 +49,97 @@ from webhook.trackers import Held
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
 NEAREST = 6
 PAGE = 500
+PLAYED = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
+"""What can be watched or heard as one; a season and a show are many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The person's latest play of an item: none with its id where it was removed by hand.
+
+    `before` is their last watched play of it beside this one.
+    """
+
+    id: int
+    play: Play | None
+    before: Play | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """What an event did to a person's plays: the change and the play it is about."""
+
+    play_id: int | None = None
+    change: Change | None = None
 
 
 def apply(
-    connection: Connection, person_id: int, event: Event, source: str, mark: float
-) -> tuple[Change | None, int | None]:
-    """What the event does to the person's plays, stored; the change and the play's id."""
-    if event.action not in VIEWING:
-        return None, None
+    connection: Connection, person_id: int, event: Event, source: str, mark: float, space: str | None = None
+) -> Applied:
+    """What the event does to the person's plays, stored. `space` is where its item's own key holds."""
+    if event.action not in VIEWING or event.item.kind not in PLAYED:
+        return Applied()
+    known_by = play_keys(event.item, event.server or space, event.item_key, event.show_key)
+    if is_dated_elsewhere(connection, person_id, event, known_by):
+        event = replace(event, at=event.last_played_at or event.at, recorded=True)
     if event.recorded:
-        return record(connection, person_id, event, source)
-    before_id, before = find(connection, person_id, event) or (None, None)
-    if before_id is not None and before is None:
-        return None, before_id
-    change = advance(before, event, mark, source)
+        return record(connection, person_id, event, source, known_by)
+    found = find(connection, person_id, event, known_by)
+    if found is not None and found.play is None:
+        return Applied(play_id=found.id)
+    play_before = found.play if found else None
+    facts = Facts(
+        mark=mark,
+        before=found.before if found else None,
+        runtime=learned_runtime(connection, found, event),
+    )
+    change = advance(play_before, event, facts, source)
     if change is None:
-        return None, before_id
-    known = before.item if before and not change.anew else None
+        return Applied(play_id=found.id if found else None)
+    if found is not None and change.left is not None and change.left != play_before:
+        save(connection, person_id, change.left, found.id)
+    known = play_before.item if play_before and not change.anew else None
     current = replace(change.play, item=richer(known, event.item))
-    play_id = save(connection, person_id, current, None if change.anew else before_id)
-    remember(connection, person_id, play_id, keys(event.item, event.server, event.item_key))
-    return replace(change, play=current), play_id
+    play_id = save(connection, person_id, current, None if change.anew or found is None else found.id)
+    remember(connection, person_id, play_id, known_by)
+    if event.duration_ms and (play_before is None or not play_before.duration_ms):
+        runtimes.learn(connection, event)
+    return Applied(play_id=play_id, change=replace(change, play=current))
+
+
+def learned_runtime(connection: Connection, found: Found | None, event: Event) -> timedelta | None:
+    """How long the item runs, asked only where it matters: nobody has said, and it was watched before."""
+    if found is None or found.play is None or event.duration_ms or found.play.duration_ms:
+        return None
+    if found.play.watched_at is None and found.before is None:
+        return None
+    return runtimes.find(connection, event)
+
+
+def is_dated_elsewhere(
+    connection: Connection, person_id: int, event: Event, known_by: Collection[str]
+) -> bool:
+    """Whether a mark set by hand has a date of its own: another tool set it, and it is not of now.
+
+    Where the date is that of a play which was left unfinished, the server only kept it: it was ticked now.
+    """
+    at = event.last_played_at
+    if at is None or not event.manual or event.action is not Action.WATCHED or event.at - at <= TWINS:
+        return False
+    return not any(
+        one.watched_at is None and same_viewing(one, at)
+        for _, one in plays_of(connection, person_id, event.item, known_by)
+    )
 
 
 def record(
-    connection: Connection, person_id: int, event: Event, source: str
-) -> tuple[Change | None, int | None]:
+    connection: Connection, person_id: int, event: Event, source: str, known_by: Collection[str]
+) -> Applied:
     """What a record of the past adds: nothing where the play is known, its mark where that is missing."""
     play_id, known, settled = recorded(connection, person_id, event) or (None, None, False)
     if settled or (known is not None and event.action is not Action.WATCHED):
-        return None, play_id
-    values = replace(known, item=richer(known.item, event.item)) if known else opened(None, event, source)
+        return Applied(play_id=play_id)
+    values = replace(known, item=richer(known.item, event.item)) if known else open_play(None, event, source)
     marked = replace(
         values,
         state=State.STOPPED,
@@ -72,8 +148,8 @@ def record(
         duration_ms=values.duration_ms or event.duration_ms,
     )
     made = save(connection, person_id, marked, play_id)
-    remember(connection, person_id, made, keys(event.item, event.server, event.item_key))
-    return Change(play=marked, anew=known is None, finished=True), made
+    remember(connection, person_id, made, known_by)
+    return Applied(play_id=made, change=Change(play=marked, anew=known is None, finished=True))
 
 
 def recorded(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
@@ -81,9 +157,7 @@ def recorded(connection: Connection, person_id: int, event: Event) -> tuple[int,
 
     What a person removed is still known, and what they changed also as it was.
     """
-    known = keys(event.item, event.server, event.item_key)
-    if not known:
-        return None
+    known = play_keys(event.item, event.server, event.item_key, event.show_key)
     wanted = {"person": person_id, "keys": list(known)}
     found = [
         (row.id, from_row(row), row.watched_at is not None or row.removed_at is not None)
@@ -139,10 +213,19 @@ KNOWN = select(play_key.c.play_id).where(
     play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True))
 )
 OF_ITEM = select(play).where(play.c.id.in_(KNOWN)).order_by(play.c.started_at.desc(), play.c.id.desc())
+IS_SURE = (
+    exists()
+    .where(
+        play_key.c.person_id == bindparam("person"),
+        play_key.c.play_id == play.c.id,
+        play_key.c.key.in_(bindparam("sure", expanding=True)),
+    )
+    .label("is_sure")
+)
 FIND = (
-    select(play)
+    select(play, IS_SURE)
     .where(play.c.id.in_(KNOWN))
-    .order_by(play.c.started_at.desc(), play.c.id.desc())
+    .order_by(IS_SURE.desc(), play.c.started_at.desc(), play.c.id.desc())
     .limit(NEAREST)
 )
 # Edits are few, a person's plays are many: asked by person, SQLite would go through the plays.
@@ -152,39 +235,99 @@ EDITED = (
     .where(edit.c.what.in_(("redated", "corrected")))
     .order_by(edit.c.id)
 )
-EARLIER = (
-    select(play.c.id)
-    .where(
-        play.c.id.in_(KNOWN),
-        play.c.id != bindparam("play"),
-        play.c.watched_at < bindparam("at", type_=Utc),
-        play.c.unwatched_at.is_(None),
-        play.c.removed_at.is_(None),
-    )
-    .limit(1)
+PLAYS = frozenset({Action.START, Action.RESUME, Action.PROGRESS, Action.WATCHED})
+"""The actions that say that a player plays something now."""
+
+IS_OPEN = play.c.state != literal_column("'stopped'")  # a literal, so that the index of open plays serves
+OPEN_ON_PLAYER = select(play).where(
+    IS_OPEN,
+    func.coalesce(play.c.server, "") == bindparam("server"),
+    play.c.player_id == bindparam("player"),
+    play.c.last_at <= bindparam("until", type_=Utc),
 )
+KEYS_OF = select(play_key.c.key).where(play_key.c.play_id == bindparam("play"))
 KEYS = select(play_key.c.key).where(
     play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
 )
 ADD_PLAY, ADD_KEYS = insert(play), insert(play_key)
 
 
-def find(connection: Connection, person_id: int, event: Event) -> tuple[int, Play | None] | None:
-    """The person's latest play of this item, or None; no play with its id where it was removed by hand."""
-    known = keys(event.item, event.server, event.item_key)
-    if not known:
-        return None
-    for row in connection.execute(FIND, {"person": person_id, "keys": list(known)}):
-        found = from_row(row)
-        if not same_item(found.item, event.item):
-            continue
-        if event.action is Action.UNWATCHED and found.watched_at is None:
-            continue  # a viewing that was only begun has no mark to take back
+def find(
+    connection: Connection, person_id: int, event: Event, known_by: Collection[str] | None = None
+) -> Found | None:
+    """The person's latest play of this item, or None."""
+    known_by = known_by or play_keys(event.item, event.server, event.item_key, event.show_key)
+    wanted = {"person": person_id, "keys": list(known_by), "sure": sure_keys(known_by)}
+    plays = [
+        (row, current)
+        for row in connection.execute(FIND, wanted).all()
+        if same_item((current := from_row(row)).item, event.item)
+        and (row.is_sure or is_it_by_title(connection, row.id, current, event, known_by))
+    ]
+    plays = in_question(sorted(plays, key=lambda entry: entry[1].started_at, reverse=True), event)
+    for place, (row, current) in enumerate(plays):
         if row.removed_at is None:
-            return row.id, found
-        if not begins_anew(found, event):
-            return row.id, None  # what follows of it is of it
+            before = next((other for before, other in plays[place + 1 :] if is_counted(before)), None)
+            return Found(id=row.id, play=current, before=before)
+        if not is_another_viewing(current, event, Facts(mark=100.0), current.source):
+            return Found(id=row.id, play=None)  # what follows of it is of it
     return None
+
+
+def in_question(plays: list[tuple[Row[Any], Play]], event: Event) -> list[tuple[Row[Any], Play]]:
+    """Of a person's plays of one item, the newest first, those from the one that the event can be of."""
+    if event.action is Action.UNWATCHED:  # a viewing that was only begun has no mark to take back
+        return [entry for entry in plays if entry[1].watched_at is not None]
+    if event.action is Action.START:
+        return plays
+    begun = [place for place, (_, current) in enumerate(plays) if current.started_at <= event.at]
+    return plays[begun[0] :] if begun else plays  # what comes late is of a viewing before the newest
+
+
+def is_counted(row: Row[Any]) -> bool:
+    """Whether the play of this row is a viewing that counts."""
+    return row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
+
+
+def is_it_by_title(
+    connection: Connection, play_id: int, current: Play, event: Event, known_by: Collection[str]
+) -> bool:
+    """Whether a play found by its title alone is of the event's item.
+
+    Not where its server calls the two by different keys. On one server the title is then enough; elsewhere
+    another fact must agree, or the time: nobody watches two shows of one name at once.
+    """
+    own = [key for key in known_by if "@" in key.partition(":")[0] or key.startswith("episode:of@")]
+    spaces = {server_prefix(key) for key in own}
+    there = [
+        key
+        for key in connection.execute(KEYS_OF, {"play": play_id}).scalars()
+        if server_prefix(key) in spaces
+    ]
+    if there:
+        return False  # had one been the same, it would have been found by it
+    if event.action is Action.UNWATCHED or (event.server is not None and current.server == event.server):
+        return True
+    if agree_beside_title(current.item, event.item):
+        return True
+    return current.started_at - TWINS <= event.at <= max(current.last_at, current.started_at) + REWATCH
+
+
+def server_prefix(key: str) -> str | None:
+    """The part of a key that says on which server an item or its show is called so; None where it says none."""
+    head, _, rest = key.partition(":")
+    if "@" in head:
+        return head
+    return f"{head}:{rest.partition(':')[0]}" if rest.startswith("of@") else None
+
+
+def plays_of(
+    connection: Connection, person_id: int, item: Item, known_by: Collection[str]
+) -> list[tuple[Row[Any], Play]]:
+    """The person's latest plays of the item, the newest first, removed ones among them."""
+    rows = connection.execute(OF_ITEM.limit(NEAREST), {"person": person_id, "keys": list(known_by)})
+    found = [(row, from_row(row)) for row in rows]
+    return [(row, current) for row, current in found if same_item(current.item, item)]
 
 
 def by_id(connection: Connection, play_id: int) -> Play | None:
@@ -235,56 +378,76 @@ def richer(known: Item | None, told: Item) -> Item:
     return replace(told, **values)
 
 
-def displaced(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closed:
+    """A play that ended without a word of its own, whose it is, and what that did."""
+
+    person_id: int
+    play_id: int
+    change: Change
+
+
+def displace(
     connection: Connection, person_id: int, event: Event, mark: float, besides: Collection[int]
-) -> list[tuple[int, Change]]:
-    """Closes what else is open on the player that starts something now; what that did, by play."""
-    if event.action not in (Action.START, Action.RESUME) or not event.player_id:
+) -> list[Closed]:
+    """Close what else is open on the player that plays something now.
+
+    Of a server that is named, whoever played it; but several people may watch one item there, who go on.
+    """
+    if event.action not in PLAYS or not event.player_id or event.recorded or event.manual:
         return []
-    there = and_(
-        play.c.person_id == person_id,
-        play.c.state != State.STOPPED.value,
-        play.c.server.is_(None) if event.server is None else play.c.server == event.server,
-        play.c.player_id == event.player_id,
-        play.c.last_at <= event.at,
-        play.c.id.not_in(besides),
-    )
-    return [close(connection, row, mark) for row in connection.execute(select(play).where(there)).all()]
+    quiet = timedelta(0) if event.action in (Action.START, Action.RESUME) else TWINS
+    there = {"server": event.server or "", "player": event.player_id, "until": event.at - quiet}
+    closed = []
+    for row in connection.execute(OPEN_ON_PLAYER, there).all():
+        mine, repeats = row.person_id == person_id, is_one(item_from_json(row.item), event.item)
+        if row.id not in besides and (mine or (event.server is not None and not repeats)):
+            closed.append(close_play(connection, row, mark, event.at if repeats else None))
+    return closed
 
 
-def run_out(connection: Connection, now: datetime, mark: float) -> list[tuple[int, int, Change]]:
-    """Closes the plays of which no stop came though they must be over: person, play, change."""
+def run_out(connection: Connection, now: datetime, mark: float) -> list[Closed]:
+    """Close the plays of which no stop came though they must be over."""
     quiet = now - timedelta(minutes=10)
-    rows = connection.execute(
-        select(play).where(play.c.state != State.STOPPED.value, play.c.last_at < quiet)
-    ).all()
-    return [(row.person_id, *close(connection, row, mark)) for row in rows if over(from_row(row), now)]
+    rows = connection.execute(select(play).where(IS_OPEN, play.c.last_at < quiet)).all()
+    return [close_play(connection, row, mark) for row in rows if is_over(from_row(row), now)]
 
 
-def close(connection: Connection, row: Row[Any], mark: float) -> tuple[int, Change]:
-    change = closed(from_row(row), mark)
+def close_play(
+    connection: Connection, row: Row[Any], mark: float, repeated_at: datetime | None = None
+) -> Closed:
+    current = from_row(row)
+    before = last_watched(connection, row.person_id, current, row.id) if current.watched_at is None else None
+    change = close(current, Facts(mark=mark, before=before), repeated_at)
     save(connection, row.person_id, change.play, row.id)
-    return row.id, change
+    return Closed(person_id=row.person_id, play_id=row.id, change=change)
+
+
+def last_watched(connection: Connection, person_id: int, current: Play, play_id: int) -> Play | None:
+    """The person's last watched play of the item that this play is of, beside it."""
+    known_by = list(connection.execute(KEYS_OF, {"play": play_id}).scalars())
+    found = plays_of(connection, person_id, current.item, known_by)
+    return next((other for row, other in found if row.id != play_id and is_counted(row)), None)
 
 
 def earlier(
-    connection: Connection, person_id: int, known: Collection[str], play_id: int, at: datetime
+    connection: Connection, person_id: int, item: Item, known_by: Collection[str], play_id: int, at: datetime
 ) -> bool:
     """Whether the person had watched this item before this play: then it is a rewatch."""
-    wanted = {"person": person_id, "keys": list(known), "play": play_id, "at": at}
-    return connection.execute(EARLIER, wanted).first() is not None
+    rows = connection.execute(OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    return any(
+        row.id != play_id
+        and is_counted(row)
+        and row.watched_at < at
+        and same_item(item_from_json(row.item), item)
+        for row in rows
+    )
 
 
 def watched_besides(connection: Connection, person_id: int, item: Item, play_id: int) -> bool:
     """Whether the person has watched this item in another play that counts."""
-    rows = connection.execute(OF_ITEM.limit(NEAREST), {"person": person_id, "keys": list(keys(item))})
     return any(
-        row.id != play_id
-        and row.removed_at is None
-        and row.watched_at is not None
-        and row.unwatched_at is None
-        and same_item(item_from_json(row.item), item)
-        for row in rows
+        row.id != play_id and is_counted(row) for row, _ in plays_of(connection, person_id, item, keys(item))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
 from webhook.inbox import told_by, told_for
 from webhook.items import keys
-from webhook.play import Change, Play
+from webhook.play import Change
 from webhook.retry import LIVE
 from webhook.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
 from webhook.tables import account, delivery, person, to_ms, token, webhook
@@ -82,12 +82,21 @@ class Interpreter:
     """Interprets what waits in the inbox, oldest first."""
 
     def __init__(
-        self, database: Database, read: Read, audiences: Mapping[str, Audience], watched_mark: float
+        self,
+        database: Database,
+        read: Read,
+        audiences: Mapping[str, Audience],
+        watched_mark: float,
+        *,
+        claim_first: bool = False,
+        collection_of: str = "",
     ) -> None:
         self.database = database
         self.read = read
         self.audiences = audiences
         self.mark = watched_mark
+        self.claim_first = claim_first
+        self.collection_of = collection_of
         self.news = asyncio.Event()
         self.behind = timedelta(0)  # how far the clock was set back, as far as that was mended
         self.told = asyncio.Event()  # set when there may be something to deliver
@@ -149,12 +158,17 @@ class Interpreter:
             return Verdict("quarantined", str(error))
         if isinstance(read, Ignored):
             return Verdict("ignored", read.reason)
-        whose = self.whose(connection, row, read[0])
+        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
+        whose = self.whose(connection, row, read[0], bound)
+        if whose is None:
+            return Verdict("ignored", "nobody_did_it", [meant(event) for event in read])
         if whose.person_id is None:
             state = "ignored" if whose.ignored else "unclaimed"
             return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
         events: list[dict[str, Any]] = []
-        for person_id in viewers(read[0], whose.person_id, household.rules(connection)):
+        # A household's rules hold for what comes by its own address, not for what one person's lets in.
+        rules = household.rules(connection) if bound is None else ()
+        for person_id in viewers(read[0], whose.person_id, rules):
             owner = connection.execute(OWNER, {"person": person_id}).one_or_none()
             if owner is None:
                 continue  # removed since the rule was made
@@ -169,17 +183,25 @@ class Interpreter:
             return Verdict("ignored", stops[0], events, whose.identity_id)
         return Verdict("interpreted", None, events, whose.identity_id)
 
-    def whose(self, connection: Connection, row: Row[Any], event: Event) -> people.Whose:
+    def whose(
+        self, connection: Connection, row: Row[Any], event: Event, bound: int | None
+    ) -> people.Whose | None:
+        """Whose the event is; None where no person did it, and it is for nobody's collection."""
         if (person_id := told_for(row.content_type)) is not None:
             return people.whose_sign_in(connection, row.source, event, person_id, row.received_at)
-        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
-        return people.whose(connection, row.source, event, bound, row.received_at)
+        if event.user is None and event.action is Action.ADD and bound is None:
+            return people.collector(connection, self.collection_of)
+        door = people.Door(
+            source=row.source, token_of=bound, at=row.received_at, claim_first=self.claim_first
+        )
+        return people.whose(connection, event, door)
 
     def apply(
         self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime
     ) -> list[dict[str, Any]]:
         """Let the events change one person's plays and put what is to be told; what each event did."""
-        hearing = Hearing(connection, row.id, row.source, owner.id, self.listeners(connection, owner.id), now)
+        listeners, space = self.listeners(connection, owner.id), space_of(row)
+        hearing = Hearing(connection, row.id, row.source, owner.id, listeners, now, space)
         touched: list[int] = []
         told = []
         for number, event in enumerate(read):
@@ -198,15 +220,23 @@ class Interpreter:
         """Apply one event; the play it belongs to."""
         connection, person_id = hearing.connection, hearing.person_id
         library.apply(connection, person_id, event)
-        change, play_id = history.apply(connection, person_id, event, hearing.source, self.mark)
-        besides = [*touched, play_id or 0]
-        for other_id, over in history.displaced(connection, person_id, event, self.mark, besides):
-            origin = f"{hearing.webhook_id}.{number}.{other_id}"
-            tell(hearing, ended(over.play, over.play.last_at), over, other_id, origin)
+        applied = history.apply(connection, person_id, event, hearing.source, self.mark, hearing.space)
+        change, play_id = applied.change, applied.play_id
+        for over in history.displace(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+            theirs = self.hearing_of(hearing, over.person_id)
+            origin = f"{hearing.webhook_id}.{number}.{over.play_id}"
+            tell(theirs, ended(over.change), over.change, over.play_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
             return play_id  # the second episode of one file: only its mark is told
         tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
         return play_id
+
+    def hearing_of(self, hearing: Hearing, person_id: int) -> Hearing:
+        """The same for another person, whose play this event ended."""
+        if person_id == hearing.person_id:
+            return hearing
+        listeners = self.listeners(hearing.connection, person_id)
+        return replace(hearing, person_id=person_id, listeners=listeners)
 
     def again(self, hearing: Hearing, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
@@ -236,9 +266,10 @@ class Interpreter:
         now = max(moments)
         self.mend_clock(connection, now)
         closed = history.run_out(connection, now, self.mark)
-        for person_id, play_id, change in closed:
-            hearing = Hearing(connection, None, "", person_id, self.listeners(connection, person_id), now)
-            tell(hearing, ended(change.play, change.play.last_at), change, play_id, f"end.{play_id}")
+        for over in closed:
+            listeners = self.listeners(connection, over.person_id)
+            hearing = Hearing(connection, None, "", over.person_id, listeners, now)
+            tell(hearing, ended(over.change), over.change, over.play_id, f"end.{over.play_id}")
         return [len(closed) + outbox.expire(connection, now)] * len(moments)
 
     def mend_clock(self, connection: Connection, now: datetime) -> None:
@@ -261,6 +292,12 @@ class Hearing:
     person_id: int
     listeners: Sequence[Listener]
     now: datetime
+    space: str | None = None  # where an item's own key holds, if its server is not named
+
+
+def space_of(row: Row[Any]) -> str:
+    """Where the items of a server that is not named have their own keys: at the token, else at the source."""
+    return row.source if row.token_id is None else f"{row.source}/{row.token_id}"
 
 
 def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
@@ -310,13 +347,15 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
         known["rewatch"] = history.earlier(
-            hearing.connection, hearing.person_id, keys(play.item), play_id, at
+            hearing.connection, hearing.person_id, play.item, keys(play.item), play_id, at
         )
     return known
 
 
-def ended(play: Play, at: datetime) -> Event:
+def ended(change: Change) -> Event:
     """The stop that never came."""
+    play = change.play
+    at = play.watched_at if change.finished and play.watched_at is not None else play.last_at
     return Event(
         action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id,
         library=play.library,

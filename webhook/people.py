@@ -174,28 +174,59 @@ def whose_sign_in(connection: Connection, source: str, event: Event, person_id: 
     return Whose(person_id, row.id if row is not None and mine else None, f"signed in here as {name}")
 
 
-def whose(connection: Connection, source: str, event: Event, bound: int | None, now: datetime) -> Whose:
-    """Whose event this is: by the token, by a claim, or, while nobody claims anything, the first person's."""
-    if bound is not None:
-        return Whose(bound, None, "the webhook's token belongs to this person")
-    if not event.user:
-        return Whose(None, None, "the webhook names nobody")
-    row = seen(connection, source, event, now)
-    if row.person_id is not None:
-        return Whose(row.person_id, row.id, f"claimed as {source}:{row.label}")
-    if claimer := claims(connection, source, event):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """By what a webhook came in: its source, the person whose token it came by, if it is one's own, and when.
+
+    `claim_first`: whoever plays something first, while nobody claims anything, is the first person.
+    """
+
+    source: str
+    token_of: int | None
+    at: datetime
+    claim_first: bool = False
+
+
+NOBODY = "(nobody named)"
+"""The user of a sender that names none, so that what it plays can be claimed like anybody's."""
+
+ANOTHERS = "its address belongs to one person, and somebody else claims this user"
+
+
+def whose(connection: Connection, event: Event, door: Door) -> Whose:
+    """Whose this event is: of whoever claims its user. A token of somebody's own lets in only what is theirs."""
+    if door.token_of is not None and not event.user:
+        return Whose(door.token_of, None, "the webhook's token belongs to this person, and it names nobody")
+    row = seen(connection, door.source, event, door.at)
+    if row.person_id is None and (claimer := claims(connection, door.source, row.user, event.server)):
         connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=claimer))
-        return Whose(claimer, row.id, f"claimed as {source}:{row.label}")
-    if row.ignored or ignored_anywhere(connection, source, event):
+        row = connection.execute(select(identity).where(identity.c.id == row.id)).one()
+    if row.person_id is not None and door.token_of not in (None, row.person_id):
+        return Whose(None, row.id, ANOTHERS)
+    if row.person_id is not None:
+        return Whose(row.person_id, row.id, f"claimed as {door.source}:{row.label}")
+    if row.ignored or ignored_anywhere(connection, door.source, row.user, event.server):
         return Whose(None, row.id, IGNORED, ignored=True)
+    first = first_person(connection, event) if door.claim_first and door.token_of is None else None
+    if first is not None:
+        connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=first))
+        remember_claims(connection)
+        return Whose(first, row.id, f"the first to play something, so claimed as {door.source}:{row.label}")
+    return Whose(None, row.id, f"nobody claims {door.source}:{row.label}")
+
+
+def collector(connection: Connection, name: str) -> Whose | None:
+    """Whose collection it is that a server adds to by itself, where that is said; else None."""
+    row = connection.execute(select(person.c.id).where(person.c.name == name)).first() if name else None
+    return None if row is None else Whose(row.id, None, "COLLECTION_OF names this person")
+
+
+def first_person(connection: Connection, event: Event) -> int | None:
+    """The person that whoever plays first is, while nobody claims anything, nor ever did."""
     # A server's own record holds everybody's plays, so its first is nobody in particular.
-    if event.action in PLAYING and not event.recorded and nobody_claims(connection):
-        first = connection.execute(select(person.c.id).order_by(person.c.id).limit(1)).scalar()
-        if first is not None:
-            connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=first))
-            remember_claims(connection)
-            return Whose(first, row.id, f"the first to play something, so claimed as {source}:{row.label}")
-    return Whose(None, row.id, f"nobody claims {source}:{row.label}")
+    if event.action not in PLAYING or event.recorded or not event.user or not nobody_claims(connection):
+        return None
+    return connection.execute(select(person.c.id).order_by(person.c.id).limit(1)).scalar()
 
 
 SEEN = select(identity).where(
@@ -206,44 +237,77 @@ SEEN = select(identity).where(
 
 
 def seen(connection: Connection, source: str, event: Event, now: datetime) -> Row[Any]:
-    """The identity of the event's user on its server, made when it is new."""
-    assert event.user
-    key = {"source": source, "server": (event.server or "")[:200], "user": event.user.casefold()[:200]}
-    wanted = {"of_source": key["source"], "of_server": key["server"], "of_user": key["user"]}
-    row = connection.execute(SEEN, wanted).first()
+    """The identity of the event's user on its server, made when it is new.
+
+    A user of the same name with another account is somebody else, so that nobody takes a claimed name.
+    """
+    label = event.user or NOBODY
+    row = identity_of(connection, source, event.server, alike(label))
+    if row is not None and is_another_account(row.account_ids, event.user_id):
+        label = f"{label} (account {event.user_id})"
+        row = identity_of(connection, source, event.server, alike(label))
     if row is None:
-        values = {
-            **key,
-            "label": event.user[:200],
-            "server_name": event.server_name,
-            "first_seen": now,
-            "last_seen": now,
-        }
-        connection.execute(insert(identity), values)
-        row = connection.execute(SEEN, wanted).one()
-    elif row.last_seen is None or (now - row.last_seen).total_seconds() > 60:
+        return add_identity(connection, source, event, label, now)
+    values: dict[str, Any] = {}
+    if row.last_seen is None or (now - row.last_seen).total_seconds() > 60:
         values = {"last_seen": now, "server_name": event.server_name or row.server_name}
+    if event.user_id and event.user_id not in row.account_ids:
+        values["account_ids"] = [*row.account_ids, event.user_id]
+    if values:
         connection.execute(update(identity).where(identity.c.id == row.id).values(values))
     return row
 
 
-def claims(connection: Connection, source: str, event: Event) -> int | None:
+def identity_of(connection: Connection, source: str, server: str | None, user: str) -> Row[Any] | None:
+    wanted = {"of_source": source, "of_server": (server or "")[:LONGEST], "of_user": user[:LONGEST]}
+    return connection.execute(SEEN, wanted).first()
+
+
+def add_identity(connection: Connection, source: str, event: Event, label: str, now: datetime) -> Row[Any]:
+    values = {
+        "source": source,
+        "server": (event.server or "")[:LONGEST],
+        "user": alike(label)[:LONGEST],
+        "label": label[:LONGEST],
+        "account_ids": [event.user_id] if event.user_id else [],
+        "server_name": event.server_name,
+        "first_seen": now,
+        "last_seen": now,
+    }
+    connection.execute(insert(identity), values)
+    made = identity_of(connection, source, event.server, alike(label))
+    assert made is not None
+    return made
+
+
+PLEX_OWNER = "1"
+"""The account id of a Plex server's owner in some webhooks; in others it is the one of plex.tv."""
+
+
+def is_another_account(known: Collection[str], account_id: str | None) -> bool:
+    """Whether an account id is of somebody else than the ones a user's name has always had."""
+    if not account_id or not known or account_id in known or account_id == PLEX_OWNER:
+        return False
+    return any(one != PLEX_OWNER for one in known)
+
+
+def claims(connection: Connection, source: str, user: str, server: str | None) -> int | None:
     """Who claims the user on any server."""
-    mine = select(identity.c.person_id).where(elsewhere(source, event), identity.c.person_id.is_not(None))
+    there = elsewhere(source, user, server)
+    mine = select(identity.c.person_id).where(there, identity.c.person_id.is_not(None))
     return connection.execute(mine.limit(1)).scalar()
 
 
-def ignored_anywhere(connection: Connection, source: str, event: Event) -> bool:
-    mine = select(identity.c.id).where(elsewhere(source, event), identity.c.ignored.is_(True))
+def ignored_anywhere(connection: Connection, source: str, user: str, server: str | None) -> bool:
+    mine = select(identity.c.id).where(elsewhere(source, user, server), identity.c.ignored.is_(True))
     return connection.execute(mine.limit(1)).first() is not None
 
 
-def elsewhere(source: str, event: Event) -> ColumnElement[bool]:
+def elsewhere(source: str, name: str, server: str | None) -> ColumnElement[bool]:
     """The user on any server; a Tautulli user is the Plex user of the server it watches."""
-    assert event.user
-    user = identity.c.user == event.user.casefold()[:200]
+    user = identity.c.user == name[:LONGEST]
     anywhere = and_(identity.c.source == source, identity.c.server == "", user)
-    same_server = and_(identity.c.source == "plex", identity.c.server == (event.server or "-"), user)
+    same_server = and_(identity.c.source == "plex", identity.c.server == (server or "-"), user)
     return or_(anywhere, same_server) if source == "tautulli" else anywhere
 
 
@@ -251,15 +315,10 @@ def claimer(connection: Connection, source: str, event: Event) -> int | None:
     """Who claims the event's user, by this server or on any; None where nobody does."""
     if not event.user:
         return None
-    key = {
-        "of_source": source,
-        "of_server": (event.server or "")[:200],
-        "of_user": event.user.casefold()[:200],
-    }
-    row = connection.execute(SEEN, key).first()
+    row = identity_of(connection, source, event.server, alike(event.user))
     if row is not None and row.person_id is not None:
         return int(row.person_id)
-    return claims(connection, source, event)
+    return claims(connection, source, alike(event.user), event.server)
 
 
 def nobody_claims(connection: Connection) -> bool:
@@ -294,12 +353,12 @@ def claim_user(connection: Connection, person_id: int, source: str, now: datetim
     """
     names = {row.id: row.name for row in connection.execute(select(person.c.id, person.c.name))}
     name = names.pop(person_id)
-    twins = [other for other in names.values() if other.casefold() == name.casefold()]
+    twins = [other for other in names.values() if alike(other) == alike(name)]
     user = f"{name}:{person_id}" if twins else str(name)
-    here = and_(identity.c.source == source, identity.c.server == "", identity.c.user == user.casefold())
+    here = and_(identity.c.source == source, identity.c.server == "", identity.c.user == alike(user))
     row = connection.execute(select(identity.c.id, identity.c.person_id).where(here)).first()
     if row is None:
-        values = {"source": source, "server": "", "user": user.casefold(), "label": user, "first_seen": now}
+        values = {"source": source, "server": "", "user": alike(user), "label": user, "first_seen": now}
         connection.execute(insert(identity), {**values, "person_id": person_id})
     elif row.person_id != person_id:
         give(connection, [row.id], person_id)
@@ -309,7 +368,7 @@ def claim_user(connection: Connection, person_id: int, source: str, now: datetim
 def meant(connection: Connection, wanted: str, now: datetime) -> list[int]:
     """The identities that `source:user` (any server, seen or not) or `source:user@server` means."""
     source, user, server = told_apart(connection, wanted)
-    user_key = user.casefold()
+    user_key = alike(user)
     if max(len(user), len(user_key)) > LONGEST:
         raise Unknown(f"a user has at most {LONGEST} characters")
     mine = and_(identity.c.source == source, identity.c.user == user_key)
@@ -346,7 +405,7 @@ def ignore(connection: Connection, wanted: str, now: datetime) -> list[int]:
 def unignore(connection: Connection, wanted: str) -> list[int]:
     """Take that back; the identities' ids. What they play waits for a claim again."""
     source, user, server = told_apart(connection, wanted)
-    mine = and_(identity.c.source == source, identity.c.user == user.casefold(), identity.c.ignored.is_(True))
+    mine = and_(identity.c.source == source, identity.c.user == alike(user), identity.c.ignored.is_(True))
     if server is not None:
         mine = and_(mine, or_(identity.c.server == server, identity.c.server_name == server))
     ids = list(connection.execute(select(identity.c.id).where(mine)).scalars())
@@ -377,7 +436,7 @@ def release(connection: Connection, name: str, wanted: str) -> int:
     claimer = by_name(connection, name)
     source, user, server = told_apart(connection, wanted)
     mine = and_(
-        identity.c.source == source, identity.c.user == user.casefold(), identity.c.person_id == claimer.id
+        identity.c.source == source, identity.c.user == alike(user), identity.c.person_id == claimer.id
     )
     if server is not None:
         mine = and_(mine, or_(identity.c.server == server, identity.c.server_name == server))
@@ -412,7 +471,7 @@ def told_apart(connection: Connection, wanted: str) -> tuple[str, str, str | Non
     )
     if connection.execute(select(identity.c.id).where(here).limit(1)).first():
         return source, user, server
-    called = and_(identity.c.source == source, identity.c.user == whom.casefold())
+    called = and_(identity.c.source == source, identity.c.user == alike(whom))
     if EMAIL.fullmatch(whom) or connection.execute(select(identity.c.id).where(called).limit(1)).first():
         return source, whom, None
     return source, user, server

@@ -1,7 +1,8 @@
 """The play: one person viewing one item once, and what an event does to it. Pure.
 
-Most Plex events carry no position and half carry no duration. What is not given is estimated from
-what was last known and the clock; an estimate is marked as one and never makes a watched mark.
+docs/plays.md has the rules as a table. Most Plex events carry no position and half carry no duration.
+What is not sent is estimated from what was last known and the clock; an estimate is marked as one and
+never makes a watched mark.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TWINS = timedelta(minutes=2)
 """Reports of one moment by two sources, or twice by one, lie no further apart than this."""
 
 REWATCH = timedelta(hours=4)
-"""Without a sign of a new start, a second watched this soon is the same viewing."""
+"""Where nothing says how long an item runs, a second watched within this is the same viewing."""
 
 SEEK = 5.0
 """Percentage points by which a position must differ from the estimate to be told as a seek."""
@@ -36,21 +37,37 @@ RESTING = timedelta(hours=24)
 
 GRACE = timedelta(minutes=10)
 
-RUNTIME: Mapping[Kind, timedelta] = {
-    Kind.MOVIE: timedelta(minutes=60),
-    Kind.EPISODE: timedelta(minutes=10),
-    Kind.TRACK: timedelta(minutes=2),
-}
-"""The least that an item of unknown duration runs for."""
-
 LISTENED_MS = 240_000
 """How far into a track it counts as listened to, where half of it is further (Last.fm's rule)."""
 
-SEEN_AGAIN = 0.7
-"""The part of the runtime that must pass between a new start and the next watched mark."""
+PLAYED_AGAIN = 0.45
+"""The part of the runtime that must have been played for another viewing: nearly half of it."""
 
-HEARD_AGAIN = 0.4
-"""The same for a track, which counts from its half on."""
+A_RUNTIME_LATER = 0.9
+"""The part of the runtime that must have passed in silence where no start of another viewing was heard."""
+
+PLAYED_AS_BEFORE = 0.7
+"""The part of what the viewing before took, where the runtime is unknown."""
+
+MEASURED: Mapping[Kind, timedelta] = {Kind.TRACK: timedelta(seconds=30)}
+"""What a viewing must have taken to be a measure for the next one (a video: MEASURED_VIDEO)."""
+
+MEASURED_VIDEO = timedelta(minutes=3)
+
+UNMEASURED: Mapping[Kind, timedelta] = {
+    Kind.MOVIE: timedelta(minutes=20),
+    Kind.EPISODE: timedelta(minutes=5),
+    Kind.TRACK: timedelta(minutes=1),
+}
+"""What must have been played again where neither a runtime nor a viewing before is known to compare with."""
+
+UNSEEN = 5.0
+"""A position below this percent is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
+
+SHORT = timedelta(minutes=5)
+"""Of a shorter video Jellyfin says "completed" wherever it is left (MinResumeDurationSeconds)."""
+
+HALF = 50.0
 
 
 class State(StrEnum):
@@ -69,7 +86,13 @@ class Dated(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Play:
-    """A play as far as it is known. `position_ms` was true at `position_at`; `known_percent` was sent."""
+    """A play as far as it is known. `position_ms` was true at `position_at`; `known_percent` was sent.
+
+    `played_ms` is how long it was played up to its mark, as far as that was heard. What is played after
+    the mark may become another viewing: `resumed_at` is since when, `replayed_ms` how much of it.
+    `by_position` says that a position made the mark, and the server has not counted it yet;
+    `view_count` is the server's own count.
+    """
 
     item: Item
     state: State
@@ -85,10 +108,14 @@ class Play:
     estimated: bool = False
     known_percent: float | None = None
     duration_ms: int | None = None
+    played_ms: int = 0
     resumed_at: datetime | None = None
+    replayed_ms: int = 0
     watched_at: datetime | None = None
     unwatched_at: datetime | None = None
     manual: bool = False
+    by_position: bool = False
+    view_count: int | None = None
     dated: Dated = Dated.EXACT
 
     @property
@@ -102,101 +129,239 @@ class Play:
             return None
         if self.state is not State.PLAYING or at <= self.position_at:
             return self.position_ms
-        moved = self.position_ms + (at - self.position_at) // timedelta(milliseconds=1)
+        moved = self.position_ms + in_ms(at - self.position_at)
         return min(moved, self.duration_ms) if self.duration_ms else moved
 
     def percent(self, at: datetime) -> float | None:
-        """How far it is at a time, 0-100, or None where position or duration is unknown."""
+        """How far it is at a time, 0-100: by position and duration, else as it was sent last; None: unknown."""
         position = self.position(at)
         if position is None:
-            return None
+            return self.known_percent
         if not self.duration_ms:
-            return 0.0 if position == 0 else None
+            return 0.0 if position == 0 and self.known_percent is None else self.known_percent
         return round(min(max(100 * position / self.duration_ms, 0.0), 100.0), 2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known beside the play and the event.
+
+    `mark` is the watched mark in percent, `before` the person's last watched play of the item, and
+    `runtime` how long the item runs as far as that was learned elsewhere.
+    """
+
+    mark: float
+    before: Play | None = None
+    runtime: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """What an event did: the play after it, and what there is to tell.
 
-    `tell` is start, pause, stop or None; `finished` says that this event made it watched,
-    `undone` that it took the mark back. `anew` says that this is another viewing than before.
+    `tell` is start, pause, stop or None; `finished` says that this event made it watched, `undone` that
+    it took the mark back, `peek` that too little was played to count as another viewing. `anew` says that
+    this is another viewing than before, and `left` is then how the one before is left.
     """
 
     play: Play
     anew: bool = False
+    left: Play | None = None
     tell: Action | None = None
     finished: bool = False
     undone: bool = False
+    peek: bool = False
 
 
-def advance(play: Play | None, event: Event, mark: float, source: str) -> Change | None:
+def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Change | None:
     """What the event does to the play; None where there is nothing to do (undoing what never was)."""
     if event.action is Action.UNWATCHED:
-        return undone(play, event)
-    anew = play is None or begins_anew(play, event)
-    current = opened(play if anew else None, event, source) if anew or play is None else play
-    return STEPS[event.action](
-        replace(current, duration_ms=event.duration_ms or current.duration_ms), event, mark, anew
-    )
+        return take_back(play, event)
+    if play is not None and not is_another_viewing(play, event, facts, source):
+        return STEPS[event.action](timed(play, event), event, facts, False)
+    opened = timed(open_play(play, event, source), event)
+    change = STEPS[event.action](opened, event, facts, True)
+    return replace(change, left=None if play is None else leave(play))
 
 
-def begins_anew(play: Play, event: Event) -> bool:
+def timed(play: Play, event: Event) -> Play:
+    return replace(play, duration_ms=event.duration_ms or play.duration_ms)
+
+
+def leave(play: Play) -> Play:
+    """The play as it is left where another viewing of the item begins."""
+    if play.watched_at is None:
+        return play
+    return replace(play, state=State.STOPPED, resumed_at=None, replayed_ms=0)
+
+
+# --- one viewing or another
+
+
+def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> bool:
     """Whether the event belongs to another viewing than this play."""
     if play.unwatched_at is not None:
         return True
     if play.watched_at is None:
-        return event.at - play.last_at > CARRIED_ON
-    if event.action is Action.WATCHED:
-        return watched_again(play, event)
-    if event.action in (Action.START, Action.RESUME):
-        return started_again(play, event)
-    return event.action is Action.STOP and event.completed is True and watched_again(play, event)
-
-
-def watched_again(play: Play, event: Event) -> bool:
-    """Whether a watched event after the mark is a rewatch: there was time to watch it again."""
-    assert play.watched_at is not None
-    gap = event.at - play.watched_at
-    if gap <= twins(play, event):
+        return event.at - play.last_at > CARRIED_ON or is_repeat(play, event)
+    if event.at - play.watched_at <= twins(play, event):
         return False
-    if play.resumed_at is not None:
-        again = HEARD_AGAIN if play.item.kind is Kind.TRACK else SEEN_AGAIN
-        return event.at - play.resumed_at >= again * runtime(play, event)
-    return gap > max(REWATCH, 2 * runtime(play, event))
+    if event.action is Action.WATCHED or ends_watched(play, event, facts):
+        return is_watched_again(play, event, facts, source)
+    return event.action is not Action.STOP and is_begun_again(play, event)
 
 
-def started_again(play: Play, event: Event) -> bool:
-    """Whether a start after the mark is a new viewing: from the first half again, or long after."""
+def is_repeat(play: Play, event: Event) -> bool:
+    """Whether a track starts over on its player after it ran through, with no stop between."""
+    if play.item.kind is not Kind.TRACK or event.action is not Action.START:
+        return False
+    if play.state is not State.PLAYING or not play.duration_ms or event.player_id != play.player_id:
+        return False
+    from_the_beginning = event.position_ms is None or event.position_ms * 20 < play.duration_ms
+    return from_the_beginning and event.at - play.last_at >= A_RUNTIME_LATER * time_left(play)
+
+
+def ends_watched(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether a stop says that it was watched to the end, by its word or its position."""
+    if event.action is not Action.STOP:
+        return False
+    return event.completed is True or is_reached(move(play, event, State.STOPPED), facts.mark, sent=True)
+
+
+def is_begun_again(play: Play, event: Event) -> bool:
+    """Whether playing after the mark begins another viewing: in the first half again, or long after.
+
+    Where no position says so, what is played may as well be the end looked at again, so within hours it is
+    still the same play until more shows.
+    """
     assert play.watched_at is not None
-    gap = event.at - play.watched_at
     percent = percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
     if percent is not None:
-        return play.state is State.STOPPED and gap > twins(play, event) and percent < 50
-    return gap > max(REWATCH, 2 * runtime(play, event))
+        return percent < HALF and (event.action is Action.START or play.state is State.STOPPED)
+    if event.action not in (Action.START, Action.RESUME) or play.state is not State.STOPPED:
+        return False
+    if play.by_position:
+        return False  # it was not seen to its end, which may be what follows
+    length = own_length(play, event)
+    return event.at - play.watched_at > max(REWATCH, 2 * length if length else REWATCH)
+
+
+def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> bool:
+    """Whether a second watched after the mark is a rewatch: it was played again, or could have been."""
+    if event.rewatch or event.manual:
+        return event.rewatch
+    grew = count_grew(play, event)
+    if grew is False:
+        return False
+    if play.resumed_at is not None:
+        return is_played_enough(playback(play, event), play, own_length(play, event), facts.runtime)
+    if play.by_position or is_same_end(play, event):
+        return False
+    length = own_length(play, event) or facts.runtime
+    silence = event.at - play.last_at
+    if length is not None and (source == play.source or grew):
+        return silence >= A_RUNTIME_LATER * length
+    return silence > (REWATCH / 4 if grew else max(REWATCH, 2 * length if length else REWATCH))
+
+
+def count_grew(play: Play, event: Event) -> bool | None:
+    """Whether the server's count of viewings has grown; None where the counts cannot be compared."""
+    if event.view_count is None or play.view_count is None or event.server != play.server:
+        return None
+    return (
+        True if event.view_count > play.view_count else None if event.view_count < play.view_count else False
+    )
+
+
+def is_same_end(play: Play, event: Event) -> bool:
+    """Whether a stop only repeats the one before, as Jellyfin's do for a session that rests."""
+    same = event.position_ms is not None and event.position_ms == play.position_ms and not play.estimated
+    return event.action is Action.STOP and same
+
+
+def is_played_enough(
+    played: timedelta, before: Play, length: timedelta | None, learned: timedelta | None
+) -> bool:
+    """Whether so much playback is another viewing, beside the one before."""
+    kind = before.item.kind
+    if length is not None:
+        return played >= PLAYED_AGAIN * length
+    first = timedelta(milliseconds=before.played_ms)
+    if first >= MEASURED.get(kind, MEASURED_VIDEO):
+        return played >= PLAYED_AS_BEFORE * first
+    if learned is not None:
+        return played >= PLAYED_AGAIN * learned
+    return played >= UNMEASURED.get(kind, REWATCH)
+
+
+def is_peek(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether too little of what was watched before was played to count again."""
+    if facts.before is None or event.manual or event.rewatch:
+        return False
+    length = own_length(play, event) or own_length(facts.before, event)
+    return not is_played_enough(playback(play, event), facts.before, length, facts.runtime)
+
+
+def own_length(play: Play, event: Event) -> timedelta | None:
+    duration = event.duration_ms or play.duration_ms
+    return timedelta(milliseconds=duration) if duration else None
 
 
 def twins(play: Play, event: Event) -> timedelta:
     """How far apart two reports of one moment may lie; less for what itself is short."""
-    return min(TWINS, 0.3 * runtime(play, event)) if play.item.kind is Kind.TRACK else TWINS
+    length = own_length(play, event)
+    if length is not None:
+        return min(TWINS, 0.3 * length)
+    return TWINS / 4 if play.item.kind is Kind.TRACK else TWINS
 
 
-def runtime(play: Play, event: Event) -> timedelta:
-    duration = event.duration_ms or play.duration_ms
-    return timedelta(milliseconds=duration) if duration else RUNTIME.get(play.item.kind, timedelta(minutes=1))
+# --- how much was played
 
 
-def opened(before: Play | None, event: Event, source: str) -> Play:
+def playback(play: Play, event: Event) -> timedelta:
+    """How long it has been played at the event, since its start or, after the mark, since it was resumed.
+
+    Between a pause and what can only come while it plays, the resume was lost, and all may have been played.
+    """
+    heard = timedelta(milliseconds=play.played_ms if play.watched_at is None else play.replayed_ms)
+    silence = max(event.at - play.last_at, timedelta(0))
+    if play.state is State.PLAYING:
+        lost_stop = event.action is Action.START and silence > time_left(play)
+        return heard if lost_stop else heard + bounded(silence, play, event)
+    plays = event.action is Action.WATCHED or event.action is Action.PROGRESS or event.completed
+    return heard + bounded(silence, play, event) if plays and not event.manual else heard
+
+
+def bounded(silence: timedelta, play: Play, event: Event) -> timedelta:
+    length = own_length(play, event)
+    return silence if length is None else min(silence, length)
+
+
+def time_left(play: Play) -> timedelta:
+    """How long it goes on at most from where it was last."""
+    position = play.position(play.last_at)
+    if not play.duration_ms:
+        return REWATCH
+    return timedelta(milliseconds=play.duration_ms - min(position or 0, play.duration_ms))
+
+
+def in_ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+# --- the steps
+
+
+def open_play(before: Play | None, event: Event, source: str) -> Play:
     """A new play. A rewatch that was seen to start earlier starts then."""
     starts = event.action in (Action.START, Action.RESUME, Action.PROGRESS)
-    started = (
-        before.resumed_at if before and before.resumed_at and event.action is Action.WATCHED else event.at
-    )
+    resumed = before is not None and before.resumed_at is not None and not starts
+    assert before is not None or not resumed
     return Play(
         item=event.item,
-        state=State.STOPPED,
-        started_at=started,
-        last_at=event.at,
+        state=before.state if before and resumed else State.STOPPED,
+        started_at=before.resumed_at if before and before.resumed_at and resumed else event.at,
+        last_at=before.last_at if before and resumed else event.at,
         source=source,
         server=event.server,
         player=event.player,
@@ -207,10 +372,12 @@ def opened(before: Play | None, event: Event, source: str) -> Play:
         position_at=event.at,
         estimated=True,
         duration_ms=before.duration_ms if before else None,
+        played_ms=before.replayed_ms if before and resumed else 0,
+        view_count=before.view_count if before and before.server == event.server else None,
     )
 
 
-def moved(play: Play, event: Event, state: State) -> Play:
+def move(play: Play, event: Event, state: State) -> Play:
     """The play at the event's position, or at the estimated one where the event gives none."""
     position = event.position_ms
     if position is None and event.progress is not None and play.duration_ms:
@@ -218,6 +385,7 @@ def moved(play: Play, event: Event, state: State) -> Play:
     known = position is not None or event.percent is not None
     if position is not None and play.duration_ms:
         position = min(position, play.duration_ms)
+    played = in_ms(playback(play, event))
     return replace(
         play,
         state=state,
@@ -228,6 +396,8 @@ def moved(play: Play, event: Event, state: State) -> Play:
         known_percent=percent_of(event, position, play.duration_ms) if known else play.known_percent,
         player=event.player or play.player,
         player_id=event.player_id or play.player_id,
+        played_ms=played if play.watched_at is None else play.played_ms,
+        replayed_ms=play.replayed_ms if play.watched_at is None else played,
     )
 
 
@@ -237,58 +407,114 @@ def percent_of(event: Event, position: int | None, duration: int | None) -> floa
     return round(min(100 * position / duration, 100.0), 2) if position is not None and duration else None
 
 
-def started(play: Play, event: Event, mark: float, anew: bool) -> Change:
-    now = moved(play, event, State.PLAYING)
+def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    now = move(play, event, State.PLAYING)
     if play.watched_at is not None:
-        resting = play.state is State.STOPPED and play.resumed_at is None
-        return Change(play=replace(now, resumed_at=event.at) if resting else now)
-    news = anew or play.state is not State.PLAYING or sought(play, now, event)
+        return Change(play=resume(play, now, event))
+    if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
+        now = replace(now, started_at=event.at)  # it was only looked at until now
+    news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
 
-def sought(play: Play, now: Play, event: Event) -> bool:
-    if now.estimated or play.estimated:
+def resume(play: Play, now: Play, event: Event) -> Play:
+    """The watched play, played on: what is played from here on may become another viewing."""
+    goes_on = play.state is not State.STOPPED and event.action is not Action.START
+    if goes_on or event.action is Action.PROGRESS:
+        return now
+    if play.resumed_at is not None and event.at - play.last_at <= CARRIED_ON:
+        return now
+    return replace(now, resumed_at=event.at, replayed_ms=0)
+
+
+def is_seek(play: Play, now: Play, event: Event) -> bool:
+    if now.estimated or play.estimated or None in (play.position_ms, now.position_ms):
         return False
     expected, actual = play.percent(event.at), now.percent(event.at)
     return expected is not None and actual is not None and abs(expected - actual) > SEEK
 
 
-def paused(play: Play, event: Event, mark: float, anew: bool) -> Change:
-    now = moved(play, event, State.PAUSED)
+def pause(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    if is_elsewhere(play, event):
+        return Change(play=play, anew=anew)
+    now = move(play, event, State.PAUSED)
     tells = play.state is not State.PAUSED and play.watched_at is None and now.percent(event.at) is not None
     return Change(play=now, anew=anew, tell=Action.PAUSE if tells else None)
 
 
-def stopped(play: Play, event: Event, mark: float, anew: bool) -> Change:
-    now = moved(play, event, State.STOPPED)
-    if event.completed or (not now.estimated and reached(now, mark)):
-        return finished(now, event, anew)
+def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    goes_on = is_elsewhere(play, event)
+    now = move(play, event, State.STOPPED)
+    if event.completed and not is_left_early(now, event):
+        return finish(play, now, event, facts, anew=anew)
+    if is_reached(now, facts.mark) and not goes_on:
+        return finish(play, now, event, facts, anew=anew, by_position=not event.completed)
+    if goes_on:
+        return Change(play=play, anew=anew)
     was_open = anew or play.state is not State.STOPPED
     tells = was_open and play.watched_at is None and now.percent(event.at) is not None
     return Change(play=now, anew=anew, tell=Action.STOP if tells else None)
 
 
-def reached(play: Play, mark: float) -> bool:
-    """Whether the position that was sent counts as watched; a track counts from its half or four minutes on."""
+def is_elsewhere(play: Play, event: Event) -> bool:
+    """Whether the play goes on on another player than the one that stops: what is cast leaves its stop behind."""
+    apart = None not in (play.player_id, event.player_id) and play.player_id != event.player_id
+    return apart and play.state is State.PLAYING
+
+
+def is_reached(play: Play, mark: float, *, sent: bool = False) -> bool:
+    """Whether the position that was last sent counts as watched; a track counts from its half or four minutes on.
+
+    `sent`: only where the last event sent it.
+    """
+    if sent and play.estimated:
+        return False
     if play.item.kind is Kind.TRACK:
-        far = play.position_ms is not None and play.position_ms >= LISTENED_MS
-        return far or (play.known_percent is not None and play.known_percent >= 50)
+        far = not play.estimated and play.position_ms is not None and play.position_ms >= LISTENED_MS
+        return far or (play.known_percent is not None and play.known_percent >= HALF)
     return play.known_percent is not None and play.known_percent >= mark
 
 
-def scrobbled(play: Play, event: Event, mark: float, anew: bool) -> Change:
+def is_left_early(play: Play, event: Event) -> bool:
+    """Whether the play cannot have been watched though its sender says so.
+
+    By a position that was sent with it, else by the clock since the last one that was sent.
+    """
+    if play.known_percent is None:
+        return False
+    percent = play.percent(event.at)
+    if percent is None:
+        return False
+    if play.item.kind is Kind.TRACK:
+        return percent < HALF and (play.position(event.at) or 0) < LISTENED_MS
+    short = play.duration_ms is not None and timedelta(milliseconds=play.duration_ms) < SHORT
+    return percent < (HALF if short else UNSEEN)
+
+
+def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     state = State.STOPPED if event.manual or play.state is State.STOPPED else play.state
-    return finished(moved(play, event, state), event, anew)
+    now = move(play, event, state)
+    if not event.manual and not anew and is_left_early(now, event):
+        return Change(play=now, anew=anew)
+    return finish(play, now, event, facts, anew=anew)
 
 
-def finished(play: Play, event: Event, anew: bool) -> Change:
-    """Watched, unless this play already is: the twin of a report changes nothing."""
+def finish(
+    play: Play, now: Play, event: Event, facts: Facts, *, anew: bool, by_position: bool = False
+) -> Change:
+    """Watched, unless it already is: the twin of a report changes nothing. Nor does a peek."""
+    count = event.view_count if event.view_count is not None else now.view_count
+    now = replace(now, view_count=count)
     if play.watched_at is not None:
-        return Change(play=play, anew=anew)
-    return Change(play=replace(play, watched_at=event.at, manual=event.manual), anew=anew, finished=True)
+        uncounted = now.by_position and by_position
+        return Change(play=replace(now, by_position=uncounted, resumed_at=None, replayed_ms=0), anew=anew)
+    if not anew and is_peek(play, event, facts):
+        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+    marked = replace(now, watched_at=event.at, manual=event.manual, by_position=by_position)
+    return Change(play=marked, anew=anew, finished=True)
 
 
-def undone(play: Play | None, event: Event) -> Change | None:
+def take_back(play: Play | None, event: Event) -> Change | None:
     if play is None or play.watched_at is None or play.unwatched_at is not None:
         return None
     return Change(
@@ -296,7 +522,23 @@ def undone(play: Play | None, event: Event) -> Change | None:
     )
 
 
-def over(play: Play, now: datetime) -> bool:
+Step = Callable[[Play, Event, Facts, bool], Change]
+STEPS: Mapping[Action, Step] = {
+    Action.START: start,
+    Action.RESUME: start,
+    Action.PROGRESS: start,
+    Action.PAUSE: pause,
+    Action.STOP: stop,
+    Action.WATCHED: scrobble,
+}
+VIEWING = frozenset({*STEPS, Action.UNWATCHED})
+"""The actions that are about viewing; the others (ratings, additions) are about the library."""
+
+
+# --- the end of which nobody told
+
+
+def is_over(play: Play, now: datetime) -> bool:
     """Whether a play of which no stop came must be over: its runtime has passed, or it rested too long."""
     if play.state is State.PAUSED:
         return now - play.last_at > RESTING
@@ -306,26 +548,25 @@ def over(play: Play, now: datetime) -> bool:
     return now - play.position_at > left + GRACE
 
 
-def closed(play: Play, mark: float) -> Change:
-    """The play, ended where it was last known to be; only a position that was sent can make the mark."""
+def close(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:
+    """The play, ended where it was last known to be; only a position that was sent can make the mark.
+
+    `repeated_at` is when the same track began again on the same player: it ran through.
+    """
     now = replace(play, state=State.STOPPED)
-    if play.watched_at is None and reached(play, mark):
-        return Change(play=replace(now, watched_at=play.last_at), finished=True)
+    ran_through = repeated_at is not None and play.item.kind is Kind.TRACK
+    if play.watched_at is None and (ran_through or is_reached(play, facts.mark)):
+        at = min(repeated_at, play.last_at + time_left(play)) if repeated_at else play.last_at
+        played = timedelta(milliseconds=play.played_ms) + (at - play.last_at)
+        length = timedelta(milliseconds=play.duration_ms) if play.duration_ms else None
+        if facts.before is None or is_played_enough(played, facts.before, length, facts.runtime):
+            return Change(play=replace(now, watched_at=at, by_position=True), finished=True)
+        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
     tells = play.watched_at is None and play.percent(play.last_at) is not None
     return Change(play=now, tell=Action.STOP if tells else None)
 
 
-Step = Callable[[Play, Event, float, bool], Change]
-STEPS: Mapping[Action, Step] = {
-    Action.START: started,
-    Action.RESUME: started,
-    Action.PROGRESS: started,
-    Action.PAUSE: paused,
-    Action.STOP: stopped,
-    Action.WATCHED: scrobbled,
-}
-VIEWING = frozenset({*STEPS, Action.UNWATCHED})
-"""The actions that are about viewing; the others (ratings, additions) are about the library."""
+# --- the same viewing in another record
 
 
 def same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> bool:

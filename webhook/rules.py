@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.event import STREAMS, Action, Event, Kind
-from webhook.play import VIEWING, Change, reached
+from webhook.play import VIEWING, Change, is_reached
 
 WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
@@ -202,7 +202,10 @@ def saying(
 def marks(event: Event, change: Change, own: float | None) -> bool:
     """Whether this makes the watched mark for an account. The server's own word does for every one;
     a position does from the account's own mark on, where it has one."""
-    if own is None or event.action is Action.WATCHED or event.completed:
+    if own is None:
         return change.finished
-    ends = event.action is Action.STOP and not change.play.estimated and not change.undone
-    return ends and reached(change.play, own)
+    if change.undone or change.peek:
+        return False
+    if event.action is Action.WATCHED or event.completed:
+        return change.play.watched_at is not None
+    return event.action is Action.STOP and is_reached(change.play, own)

@@ -74,6 +74,14 @@ class Settings(BaseModel):
     watched_mark: float = Field(
         80.0, gt=0, le=100, description="A stop at or above this percentage is watched."
     )
+    claim_first_user: bool = Field(
+        False,
+        description="true makes whoever plays something first the owner, unasked; false asks.",
+    )
+    collection_of: str = Field(
+        "",
+        description="The person whose collection it is that Jellyfin and Emby add to; empty: nobody's.",
+    )
     notify_urls: SecretStr = Field(
         SecretStr(""), description="Apprise addresses, separated by spaces or commas."
     )

@@ -157,13 +157,14 @@ identity = Table(
     Column("server", String(200), nullable=False, default=""),
     Column("user", String(200), nullable=False),
     Column("label", String(200), nullable=False),
+    Column("account_ids", Json, nullable=False, default=list, server_default="[]"),
     Column("server_name", String(200)),
     Column("person_id", ForeignKey("person.id", ondelete="SET NULL")),
     Column("ignored", Boolean, nullable=False, default=False, server_default=false()),
     Column("first_seen", Utc),
     Column("last_seen", Utc),
     UniqueConstraint("source", "server", "user"),
-    comment="A user of a media server; `user` is case-folded, an empty server is any server.",
+    comment="A user of a media server; `user` is as people.alike compares it, an empty server is any server.",
 )
 
 token = Table(
@@ -251,7 +252,9 @@ play = Table(
     Column("library", String(200)),
     Column("started_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
+    Column("played_ms", BigInteger, nullable=False, server_default="0"),
     Column("resumed_at", Utc),
+    Column("replayed_ms", BigInteger, nullable=False, server_default="0"),
     Column("position_ms", BigInteger),
     Column("position_at", Utc),
     Column("estimated", Boolean, nullable=False, default=False),
@@ -260,6 +263,8 @@ play = Table(
     Column("watched_at", Utc),
     Column("unwatched_at", Utc),
     Column("manual", Boolean, nullable=False, default=False),
+    Column("by_position", Boolean, nullable=False, default=False, server_default=false()),
+    Column("view_count", Integer),
     Column("dated", String(8), nullable=False, server_default="exact"),
     Column("foreign_key", String(200)),
     Column("job_id", Id),
@@ -293,6 +298,14 @@ play_key = Table(
     comment="What a play's item is known by, so that the next event finds it.",
 )
 Index("ix_play_key_play_id", play_key.c.play_id)
+
+runtime = Table(
+    "runtime",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("ms", BigInteger, nullable=False),
+    comment="How long an item or the episodes of a show run, for what is sent without a duration.",
+)
 
 account = Table(
     "account",

@@ -56,7 +56,7 @@ class Everywhere(House):
     def __init__(self, database: Database) -> None:
         self.database = database
         self.audiences = audiences(build_trackers(SET_UP, remote.client()))
-        self.interpreter = Interpreter(database, sources.read, self.audiences, 80.0)
+        self.interpreter = Interpreter(database, sources.read, self.audiences, 80.0, claim_first=True)
         self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
         for name, audience in self.audiences.items():
             told = EVERYTHING & audience.can

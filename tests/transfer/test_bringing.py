@@ -52,7 +52,7 @@ class Home:
     def apply(self, event: Event, source: str = "plex") -> int | None:
         """What a webhook does to the history; the play."""
         found = self.database.do(lambda connection: history.apply(connection, self.me, event, source, 80.0))
-        return found[1]
+        return found.play_id
 
     def plays(self, whom: int | None = None) -> list[Any]:
         wanted = select(play).where(play.c.person_id == (whom or self.me), play.c.removed_at.is_(None))

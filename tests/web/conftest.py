@@ -129,7 +129,7 @@ def plex(user: str, title: str, event: str, **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Household]:
-    environ = {"DATA_DIR": str(folder), "WORKER": "false", **settings}
+    environ = {"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true", **settings}
     service = app.open_service(environ)
     config = uvicorn.Config(app.web_app(service), port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, select
 
 from webhook import accounts as account_book
 from webhook import app as house
-from webhook import clock, inbox, outbox, people, sources, trace, trackers
+from webhook import clock, inbox, outbox, people, trace, trackers
 from webhook.accounts import AccountError
 from webhook.commands._common import (
     Desk,
@@ -30,7 +30,6 @@ from webhook.commands._common import (
 from webhook.commands.tracing import named
 from webhook.db import Database
 from webhook.event import REASONS
-from webhook.interpreter import Interpreter
 from webhook.tables import delivery, webhook
 
 CHUNK = 500
@@ -78,8 +77,7 @@ def replay(
 
 def rehearse(at: Desk, ids: Sequence[int]) -> list[dict[str, Any]]:
     """What interpreting them again would come to; done for a moment, and taken back."""
-    audiences = house.audiences(at.trackers)
-    interpreter = Interpreter(at.database, sources.read, audiences, at.settings.watched_mark)
+    interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
     return trace.rehearsed(at.database, interpreter.one, ids)
 
 

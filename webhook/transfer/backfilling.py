@@ -331,7 +331,7 @@ def putting(
     connection: Connection, of: Row[Any], row: Row[Any], current: Play, action: Action, job_id: int
 ) -> Putting:
     at = current.watched_at or current.last_at
-    rewatch = history.earlier(connection, of.person_id, keys(current.item), row.id, at)
+    rewatch = history.earlier(connection, of.person_id, current.item, keys(current.item), row.id, at)
     details: Mapping[str, Any] = {
         "duration_ms": current.duration_ms,
         "started_at": to_ms(current.started_at),

@@ -24,7 +24,7 @@ from webhook import clock, jobs
 from webhook.db import Database, Unavailable
 from webhook.event import Event, item_to_json
 from webhook.outcome import Undelivered
-from webhook.play import Dated, Play, State, opened
+from webhook.play import Dated, Play, State, open_play
 from webhook.servers import Found, Server
 from webhook.tables import job
 from webhook.trackers import Access, Held, Holds, Tracker
@@ -189,7 +189,7 @@ class ServerFeed:
 def viewing_of(found: Found, source: str) -> Viewing:
     event = found.event
     watched = replace(
-        opened(None, event, source), state=State.STOPPED, watched_at=event.at, duration_ms=event.duration_ms,
+        open_play(None, event, source), state=State.STOPPED, watched_at=event.at, duration_ms=event.duration_ms,
         manual=event.manual, position_ms=None, position_at=None, estimated=False,
     )  # fmt: skip
     return Viewing(play=watched, foreign_key=f"{source}:{event.server}:{found.key}"[:200])

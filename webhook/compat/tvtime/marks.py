@@ -167,7 +167,9 @@ def keep(connection: Connection, asked: Asked) -> Kept:
     user = people.claim_user(connection, asked.guest.id, SOURCE, asked.at)
     fresh = news(connection, asked)
     on_the_shelf(connection, asked)
-    events = [Event(action=asked.action, item=item, at=asked.at, user=user) for item in fresh]
+    events = [
+        Event(action=asked.action, item=item, at=asked.at, user=user, rewatch=asked.again) for item in fresh
+    ]
     received = [inbox.of_event(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events]
     made = inbox.kept(connection, received) if received else []
     return Kept(made, delivery=None if asked.besides is None else asked.besides(connection, made))

@@ -279,9 +279,10 @@ def event_of(asked: Asked) -> Event:
 
 def play_undone(connection: Connection, asked: Asked) -> int | None:
     """The play in the history whose mark is taken back."""
-    number, found = history.find(connection, asked.guest.id, event_of(asked)) or (None, None)
-    live = found is not None and found.watched_at is not None and found.unwatched_at is None
-    return number if live else None
+    found = history.find(connection, asked.guest.id, event_of(asked))
+    known = found.play if found else None
+    live = known is not None and known.watched_at is not None and known.unwatched_at is None
+    return found.id if found and live else None
 
 
 # --- what is laid over what the server says

@@ -16,7 +16,7 @@ from webhook.compat.videoscrobbler.videos import Video
 from webhook.event import Action, Event
 from webhook.history import remember, save
 from webhook.items import keys
-from webhook.play import CARRIED_ON, Play, State, watched_again
+from webhook.play import CARRIED_ON, Facts, Play, State, is_watched_again
 from webhook.rules import Filters, stopped_by
 from webhook.tables import person, webhook
 
@@ -73,8 +73,16 @@ def keep_one(connection: Connection, one: Scrobble) -> Kept:
     event = event_of(one)
     if before is not None:
         make_room(connection, one, event, *before)
+    if one.state == FINISHED and is_open(connection, one):
+        event = replace(event, rewatch=True)  # the app says so itself, however long it took
     (webhook_id,) = put(connection, event, one.person_id, one.token_id)
     return Kept(webhook_id, continued=before is not None and goes_on(before[1]))
+
+
+def is_open(connection: Connection, one: Scrobble) -> bool:
+    """Whether the latest play of the video is not finished yet."""
+    found = videos.latest(connection, one.person_id, one.video)
+    return found is not None and found[1].watched_at is None
 
 
 def put(connection: Connection, event: Event, person_id: int, token_id: int) -> list[int]:
@@ -119,7 +127,9 @@ def ends_too_soon(before: Play, one: Scrobble, event: Event) -> bool:
     """Whether a play that was begun again is finished sooner than it can have been seen: it is over, uncounted."""
     if one.state != FINISHED or before.watched_at is None or before.unwatched_at is not None:
         return False
-    return before.resumed_at is not None and not watched_again(before, event)
+    return before.resumed_at is not None and not is_watched_again(
+        before, event, Facts(mark=100.0), before.source
+    )
 
 
 def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:

@@ -332,7 +332,7 @@ def loved(connection: Connection, person_id: int, kind: str | None) -> list[Soug
 def latest(connection: Connection, person_id: int, one: Video) -> tuple[int, Play] | None:
     """The person's latest play of a video, with its id; None where it was removed by hand."""
     found = find(connection, person_id, about(one, Action.START, clock.now()))
-    return None if found is None or found[1] is None else (found[0], found[1])
+    return None if found is None or found.play is None else (found.id, found.play)
 
 
 def about(one: Video, action: Action, at: datetime, **more: Any) -> Event:

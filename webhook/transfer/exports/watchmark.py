@@ -56,9 +56,14 @@ def play_to_json(play: Play, foreign_key: str | None) -> dict[str, Any]:
     return described(values | {"foreign_key": foreign_key})
 
 
+UNHEARD = frozenset({"played_ms", "replayed_ms", "by_position"})
+"""What is left out of a play where nothing was heard of it."""
+
+
 def described(values: dict[str, Any]) -> dict[str, Any]:
     """The values that are known, as JSON has them."""
-    return {name: plain(value) for name, value in values.items() if value is not None}
+    known = {name: value for name, value in values.items() if value or name not in UNHEARD}
+    return {name: plain(value) for name, value in known.items() if value is not None}
 
 
 def plain(value: Any) -> Any:
