@@ -360,7 +360,12 @@ def test_a_track_on_repeat_is_heard_each_time(at: Stories) -> None:
 
 
 def test_a_track_that_is_skipped_back_to_is_not(at: Stories) -> None:
-    song = {"ItemType": "Audio", "ItemId": "9" * 32, "Name": "Low Tide", "Artist": "The Moorings"}
+    song: dict[str, Any] = {
+        "ItemType": "Audio",
+        "ItemId": "9" * 32,
+        "Name": "Low Tide",
+        "Artist": "The Moorings",
+    }
     song |= {"RunTimeTicks": 4 * TICKS}
     for minutes in (0, 1, 2):
         at.jellyfin("PlaybackStart", minutes, at=0, **song)

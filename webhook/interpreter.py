@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhook import clock, history, household, library, outbox, people
+from webhook import clock, history, household, library, outbox, people, seasons
 from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
@@ -165,6 +165,9 @@ class Interpreter:
         if whose.person_id is None:
             state = "ignored" if whose.ignored else "unclaimed"
             return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
+        if seasons.is_whole(read[0]):
+            said = seasons.keep_episodes(connection, whose.person_id, read[0], row)
+            return Verdict("interpreted", None, [{**meant(read[0]), **said}], whose.identity_id)
         events: list[dict[str, Any]] = []
         # A household's rules hold for what comes by its own address, not for what one person's lets in.
         rules = household.rules(connection) if bound is None else ()

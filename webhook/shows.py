@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,14 +29,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from webhook import clock
+from webhook import clock, inbox
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids
 from webhook.items import id_keys, keys
 from webhook.library import FOLLOWING
 from webhook.lookups import Listed, Lookup
 from webhook.outcome import Undelivered
-from webhook.tables import episode_list, follow, json_rows, play, play_key, told
+from webhook.tables import episode_list, follow, json_rows, play, play_key, told, webhook
 
 log = structlog.get_logger()
 
@@ -50,6 +51,11 @@ ROUND = 20
 
 PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
 HOUR = 3600.0
+SOON = 20.0
+"""Seconds until a list is asked for that somebody's tick waits for."""
+
+WANTED = "wanted"
+"""The `via` of a show whose list is asked for because it was ticked as a whole."""
 
 NOWHERE = ""
 """The `via` of a show that no lookup lists."""
@@ -260,13 +266,26 @@ class Episodes:
                 await self.refresh(clock.now(), stop)
             except Unavailable as error:
                 log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
-            await clock.awaken(asyncio.Event(), stop, HOUR)
+            ends = time.monotonic() + HOUR
+            while not stop.is_set() and time.monotonic() < ends:
+                await clock.awaken(asyncio.Event(), stop, SOON)
+                with contextlib.suppress(Unavailable):
+                    await self.answer_ticks(clock.now(), stop)
+
+    async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
+        """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""
+        wanted = await self.database.read(wanted_lists)
+        due = [show for show in wanted if self._later.get(show.key, now) <= now]
+        return await self.ask_each(due, now, stop or asyncio.Event())
 
     async def refresh(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Ask about a few of the shows whose list is missing or old; how many were answered."""
         stop = stop or asyncio.Event()
         due = await self.database.read(partial(outdated, before=now - FRESH))
-        waiting = [show for show in due if self._later.get(show.key, now) <= now][:ROUND]
+        return await self.ask_each([show for show in due if self._later.get(show.key, now) <= now], now, stop)
+
+    async def ask_each(self, shows: Sequence[Listing], now: datetime, stop: asyncio.Event) -> int:
+        waiting = shows[:ROUND]
         answered = 0
         for show in waiting if self.lookups else ():
             if stop.is_set():
@@ -313,9 +332,26 @@ def outdated(connection: Connection, before: datetime) -> list[Listing]:
     return [show for _, show in sorted(found.values(), key=lambda entry: (entry[0], entry[1].key))]
 
 
+def wanted_lists(connection: Connection) -> list[Listing]:
+    """The shows whose list a tick waits for."""
+    keys = connection.execute(select(episode_list.c.show_key).where(episode_list.c.via == WANTED)).scalars()
+    return [Listing(key=key, ids=Ids(tvdb=int(key.removeprefix("tvdb:")))) for key in keys]
+
+
+def read_ticks_again(connection: Connection, show_key: str) -> int:
+    """Let the ticks be read again that waited for the list of this show; how many that were."""
+    events = type_coerce(webhook.c.events, Text)
+    waiting = select(webhook.c.id).where(events.contains(f'"waits_for":"{show_key}"', autoescape=True))
+    return inbox.replay(connection, list(connection.execute(waiting).scalars()))
+
+
 def remember(connection: Connection, waiting: list[Learnt]) -> list[None]:
     for learnt in waiting:
+        here = (episode_list.c.show_key == learnt.key, episode_list.c.via == WANTED)
+        was_wanted = connection.execute(select(episode_list.c.show_key).where(*here)).first()
         keep(connection, learnt)
+        if was_wanted and learnt.episodes:
+            read_ticks_again(connection, learnt.key)
     return [None] * len(waiting)
 
 

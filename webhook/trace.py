@@ -174,8 +174,19 @@ def explained(row: Row[Any]) -> str | None:
         return "It is kept and waits to be interpreted."
     if row.reason is None and told_by(row.content_type) == CATCH_UP:
         return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
+    if row.events and ("episodes" in row.events[0] or "waits_for" in row.events[0]):
+        return whole_explained(row.events[0])
     reason: str | None = row.reason
     return REASONS.get(reason or "", reason)
+
+
+def whole_explained(event: Mapping[str, Any]) -> str:
+    """What became of a season or a show that was ticked as a whole."""
+    if count := event.get("episodes"):
+        return f"It stands for {count} episodes, which were read as webhooks of their own."
+    if event.get("waits_for"):
+        return "Which episodes it stands for is asked at the lookups; they are marked once that is known."
+    return "No lookup lists the episodes of this show, so nothing was marked. What the server says of each counts."
 
 
 def unclaimed_explained(row: Row[Any]) -> str:
