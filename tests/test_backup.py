@@ -62,7 +62,7 @@ def do(folder: Path, change: Callable[[Any], Any]) -> Any:
 
 def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_FILE")}
-    environ = {**kept, "DATA_DIR": str(folder), "PYTHONPATH": str(ROOT), **more}
+    environ = {**kept, "DATA_DIR": str(folder), "PYTHONPATH": str(ROOT), "CLAIM_FIRST_USER": "true", **more}
     command = [sys.executable, "-m", "webhook", *words]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
@@ -283,7 +283,9 @@ def test_a_backup_is_restored_where_there_is_nothing_yet(copy: Path, tmp_path: P
 def test_what_may_have_been_told_since_the_backup_is_looked_up_before_it_is_told_again(
     home: Path, tmp_path: Path
 ) -> None:
-    service = open_service({"DATA_DIR": str(home), "TVTIME_URL": "http://127.0.0.1:1"})
+    service = open_service(
+        {"DATA_DIR": str(home), "CLAIM_FIRST_USER": "true", "TVTIME_URL": "http://127.0.0.1:1"}
+    )
     raw = json.dumps(film("media.scrobble")).encode()
     one = Received(source="plex", token_id=None, received_at=service.started_at, content_type=None, raw=raw)
     service.database.do(lambda connection: inbox.kept(connection, [one]))

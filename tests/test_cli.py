@@ -120,6 +120,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CLAIM_FIRST_USER", "true")
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield Home(tmp_path, monkeypatch)

@@ -164,7 +164,7 @@ identity = Table(
     Column("first_seen", Utc),
     Column("last_seen", Utc),
     UniqueConstraint("source", "server", "user"),
-    comment="A user of a media server; `user` is as people.alike compares it, an empty server is any server.",
+    comment="A user of a media server; `user` is case-folded, an empty server is any server.",
 )
 
 token = Table(

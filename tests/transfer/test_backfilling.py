@@ -192,7 +192,12 @@ class opened_house:  # noqa: N801 - reads as a word
     """The house, with the settings that a test adds."""
 
     def __init__(self, url: str, folder: Path, **more: str) -> None:
-        self.environ = {"DATABASE_URL": driver(url), "DATA_DIR": str(folder), **more}
+        self.environ = {
+            "DATABASE_URL": driver(url),
+            "DATA_DIR": str(folder),
+            "CLAIM_FIRST_USER": "true",
+            **more,
+        }
 
     def __enter__(self) -> House:
         self.runner = asyncio.Runner()
