@@ -1,0 +1,106 @@
+"""The senders: what media servers report of a story, with the holes that contracts/webhooks.md measured.
+
+Each keeps the state that the real one keeps (view counts, resume positions, played flags), because what it sends
+depends on it. A message also says in plain terms what it shows, for `determined`; the service sees its body only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from tests.household.catalogue import Title
+from tests.household.story import Act, Sitting, Story, Tick
+
+Body = Mapping[str, Any]
+
+
+class Shows(StrEnum):
+    """What a message shows to whoever reads it, if nothing else had arrived."""
+
+    START = "start"
+    ON = "goes on"
+    REST = "rests"
+    END = "end"
+    FINISH = "finished"
+    TICK = "ticked"
+    UNTICK = "unticked"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One webhook on its way: when it arrives, and what it shows of which act."""
+
+    at: float
+    source: str
+    body: Body
+    act: Act
+    shows: Shows
+    position: int | None = None
+    runtime: int | None = None
+    player: bool = True  # whether it names the player, which says who else watches
+    parts: bool = False  # whether it names every episode of a file that holds several
+
+    @property
+    def title(self) -> Title:
+        return self.act.title
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How the household's servers are set up. `ahead` is by how many seconds their clocks are wrong."""
+
+    plex: bool = True
+    tautulli: bool = False
+    jellyfin: str = "properties"  # or the plugin's "template"
+    progress: bool = False
+    synced: bool = False  # a tool marks in Jellyfin what was watched on Plex
+    ahead: int = 0
+    seed: int = 0
+
+    def dice(self, act: Act, sender: str) -> random.Random:
+        """The same dice for the same act, whatever else the story tells."""
+        return random.Random(f"{self.seed} {sender} {act}")  # noqa: S311 - it leaves holes in webhooks
+
+
+class Sender(Protocol):
+    def sat(self, sitting: Sitting) -> Iterator[Message]:
+        """What is reported of a sitting."""
+        ...
+
+    def ticked(self, tick: Tick) -> Iterator[Message]:
+        """What is reported of a mark that was set by hand."""
+        ...
+
+
+def messages(story: Story, setup: Setup) -> list[Message]:
+    """All that arrives of the story, in the order in which it does."""
+    found: list[Message] = []
+    servers = senders(setup)
+    for act in story.acts:
+        server = act.server
+        for sender in servers[server]:
+            found += sender.sat(act) if isinstance(act, Sitting) else sender.ticked(act)
+    return in_order(found)
+
+
+def in_order(found: Iterable[Message]) -> list[Message]:
+    return sorted(found, key=lambda message: message.at)
+
+
+def senders(setup: Setup) -> Mapping[str, list[Sender]]:
+    """Who reports what is played on each server."""
+    from tests.household.senders.emby import EmbyServer
+    from tests.household.senders.jellyfin import JellyfinServer
+    from tests.household.senders.plex import PlexServer
+    from tests.household.senders.tautulli import Tautulli
+
+    jellyfin = JellyfinServer(setup)
+    plex: list[Sender] = [PlexServer(setup, jellyfin if setup.synced else None)] if setup.plex else []
+    if setup.tautulli:
+        plex.append(Tautulli(setup))
+    return {"plex": plex, "jellyfin": [jellyfin], "emby": [EmbyServer(setup)]}
