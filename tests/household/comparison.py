@@ -1,0 +1,154 @@
+"""The comparison: every person's plays beside the truth, item by item, count and date."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tests.household.catalogue import TITLES, Kind, Title
+from tests.household.determined import Expected, Must, expect
+from tests.household.house import Outcome
+from tests.household.senders import Message
+from tests.household.story import EPOCH, Story, moment
+from tests.household.truth import Diary
+
+Play = Mapping[str, Any]
+KINDS = {Kind.FILM: "movie", Kind.EPISODE: "episode", Kind.TRACK: "track"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is not as it was: whose, of what, what is wrong, what is right and what was counted."""
+
+    person: str
+    title: str
+    what: str
+    right: str
+    counted: str
+
+    def __str__(self) -> str:
+        return f"{self.person}, {self.title}: {self.what}\n    right:   {self.right}\n    counted: {self.counted}"
+
+
+def compare(story: Story, messages: Sequence[Message], outcome: Outcome) -> list[Fault]:
+    """Everything that is wrong."""
+    diary = Diary(story.acts)
+    of_title = group_messages(messages)
+    plays, strange = group_plays(outcome.plays)
+    faults = list(strange)
+    faults += [
+        Fault("nobody", "", f"{count} webhooks are {state}", "", "")
+        for state, count in outcome.states.items() if state not in ("interpreted", "ignored")
+    ]  # fmt: skip
+    for (person, title), viewings in diary.viewings.items():
+        for number in title.numbers:
+            part = number if title.last else None
+            right = expect(viewings, of_title[person, title], part)
+            faults += judge(person, title, right, plays.pop((person, title, number), []))
+    for (person, title, _), extra in plays.items():
+        if watched(extra):
+            faults.append(fault(person, title, "was never played by this person", [], extra))
+    return faults
+
+
+def judge(person: str, title: Title, right: Sequence[Expected], found: Sequence[Play]) -> Iterator[Fault]:
+    counted = watched(found)
+    if not matches(right, counted):
+        yield fault(person, title, complaint(right, counted), right, found)
+    if any(play["state"] == "playing" for play in found):
+        yield fault(person, title, "is still playing", right, found)
+
+
+def matches(right: Sequence[Expected], counted: Sequence[Play]) -> bool:
+    """Whether each play is a viewing of its own at its date, and no viewing that must count is left."""
+    if not right:
+        return not counted
+    first, *others = right
+    if first.must is not Must.COUNT and matches(others, counted):
+        return True
+    if first.must is Must.NOT:
+        return False
+    return any(
+        fits(first, play) and matches(others, [other for other in counted if other is not play])
+        for play in counted
+    )
+
+
+def fits(right: Expected, play: Play) -> bool:
+    if not right.dated and play["dated"] != "exact":
+        return True
+    return right.dates((at(play["watched_at"]) - EPOCH).total_seconds())
+
+
+def complaint(right: Sequence[Expected], counted: Sequence[Play]) -> str:
+    least = sum(entry.must is Must.COUNT for entry in right)
+    most = sum(entry.must is not Must.NOT for entry in right)
+    if len(counted) < least:
+        return f"{least - len(counted)} lost"
+    if len(counted) > most:
+        return f"{len(counted) - most} too many"
+    return "wrong date"
+
+
+def watched(plays: Sequence[Play]) -> list[Play]:
+    return [play for play in plays if play["watched_at"] and not play["unwatched_at"]]
+
+
+def fault(person: str, title: Title, what: str, right: Sequence[Expected], found: Sequence[Play]) -> Fault:
+    counted = [f"{play['watched_at']} ({play['state']})" for play in watched(found)]
+    return Fault(
+        person, title.name, what, "; ".join(map(tell, right)) or "nothing", ", ".join(counted) or "nothing"
+    )
+
+
+def tell(right: Expected) -> str:
+    return f"{right.must} {moment(int(right.earliest))} to {moment(int(right.latest))}"
+
+
+def at(written: str) -> datetime:
+    return datetime.fromisoformat(written)
+
+
+# --- what belongs together
+
+
+def group_messages(messages: Sequence[Message]) -> dict[tuple[str, Title], list[Message]]:
+    found: dict[tuple[str, Title], list[Message]] = defaultdict(list)
+    for message in messages:
+        for person in message.act.people:
+            found[person, message.title].append(message)
+    return found
+
+
+def group_plays(plays: Sequence[Play]) -> tuple[dict[tuple[str, Title, int], list[Play]], list[Fault]]:
+    """The plays by person, title and episode number; and those that are of no title, or of two at once."""
+    found: dict[tuple[str, Title, int], list[Play]] = defaultdict(list)
+    strange = []
+    for play in plays:
+        titles = [title for title in TITLES.values() if is_of(play, title)]
+        if len(titles) != 1:
+            told = f"{play['title']} {play['show']} {play['ids']} {play['show_ids']}"
+            strange.append(Fault(play["person"], told, f"is of {len(titles)} titles", "of one", ""))
+            continue
+        number = play["number"] if play["kind"] == "episode" else titles[0].numbers[0]
+        found[play["person"], titles[0], number].append(play)
+    return found, strange
+
+
+def is_of(play: Play, title: Title) -> bool:
+    """Whether the play is of this title, and holds no id of another."""
+    if play["kind"] != KINDS[title.kind]:
+        return False
+    if title.show is None:
+        same = play["title"] == title.title and play["year"] in (None, title.year)
+        return same and agrees(play["ids"], title.ids)
+    same = (play["show"], play["season"]) == (title.show.name, title.season)
+    named = play["title"] in (None, title.title) and play["number"] in title.numbers
+    return same and named and agrees(play["ids"], title.ids) and agrees(play["show_ids"], title.show.ids)
+
+
+def agrees(told: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    return all(value == right[space] for space, value in told.items() if space in right)

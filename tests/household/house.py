@@ -1,0 +1,149 @@
+"""The house: Watchmark's own inbox, interpreter and history over a real SQLite file, with the clock handed in.
+
+A story runs inside one transaction, webhook by webhook, as they arrive; what has ended by itself is closed in
+between. At the end the transaction is rolled back, so that the next story finds an empty house.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import time_machine
+from sqlalchemy import Connection, select
+
+from tests.household.senders import Message
+from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
+from webhook import household, inbox, people, schema, sources, trace
+from webhook.db import Database
+from webhook.inbox import Received
+from webhook.interpreter import Interpreter
+from webhook.settings import Settings
+from webhook.tables import play, webhook
+
+SWEEP = timedelta(minutes=10)
+"""How often at least plays are looked for that nobody stopped. The service does so every minute."""
+
+BURST = 16
+OPEN = select(play.c.id).where(play.c.state != "stopped").limit(1)
+
+AFTERWARDS = timedelta(days=3)
+"""How long after the last webhook the plays are looked at."""
+
+LETTER = "text/plain; charset=utf-8"
+SOURCES = ("plex", "jellyfin", "emby", "tautulli")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left of a story: the plays as the API gives them, and the webhooks by their state."""
+
+    plays: Sequence[Mapping[str, Any]]
+    states: Mapping[str, int]
+
+
+class House:
+    """A migrated database, in which stories are run one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(f"sqlite:///{folder}/household.db", synchronous="OFF")
+        schema.migrate(self.database)
+        self.database.do(settle_in)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def run(self, messages: Sequence[Message]) -> Outcome:
+        """What comes of these webhooks, interpreted as they arrive."""
+        with self.evening() as (connection, machine):
+            service = Service(connection)
+            for together in bursts(messages):
+                machine.move_to(utc(together[-1].at))
+                service.receive(together)
+            end = (utc(messages[-1].at) if messages else EPOCH) + AFTERWARDS
+            machine.move_to(end)
+            service.sweep(end)
+            return Outcome(every_play(connection), states(connection))
+
+    @contextmanager
+    def evening(self) -> Iterator[tuple[Connection, time_machine.Traveller]]:
+        with time_machine.travel(EPOCH, tick=False) as machine, self.database.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                yield connection, machine
+            finally:
+                transaction.rollback()
+
+
+class Service:
+    """The service's own parts, driven by hand on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        mark = float(Settings.model_fields["watched_mark"].default)
+        self.interpreter = Interpreter(Database.__new__(Database), sources.read, {}, mark)
+        self.swept = EPOCH
+
+    def receive(self, together: Sequence[Message]) -> None:
+        if utc(together[0].at) - self.swept >= SWEEP:
+            self.sweep(utc(together[0].at))
+        inbox.kept(self.connection, [received(message) for message in together])
+        self.interpreter.interpret(self.connection, [BURST])
+
+    def sweep(self, now: datetime) -> None:
+        self.swept = now
+        if self.connection.execute(OPEN).first():
+            self.interpreter.sweep(self.connection, [now])
+
+
+def received(message: Message) -> Received:
+    raw = orjson.dumps(message.body)
+    return Received(
+        source=message.source, token_id=None, received_at=utc(message.at), content_type=LETTER, raw=raw
+    )
+
+
+def bursts(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """The messages, with those together that arrive within a second or so: the worker finds them at once."""
+    together: list[Message] = []
+    for message in messages:
+        if together and (message.at - together[0].at > 1.5 or len(together) == BURST):
+            yield together
+            together = []
+        together.append(message)
+    if together:
+        yield together
+
+
+def settle_in(connection: Connection) -> None:
+    """Everybody claims their own name on each server; the sofa counts for those who sit on it."""
+    for number, name in enumerate(PEOPLE):
+        people.add(connection, name, EPOCH, owner=number == 0)
+        for source in SOURCES:
+            people.claim(connection, name, f"{source}:{name}", EPOCH)
+    shared = sorted({device.player for device in DEVICES if device.shared_by})
+    household.add(connection, shared, [], SOFA, EPOCH)
+
+
+def every_play(connection: Connection) -> list[dict[str, Any]]:
+    """All plays as the API gives them, page by page."""
+    found: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        page = trace.plays(connection, limit=200, after=after)
+        found += page["items"]
+        after = page["next"]
+        if after is None:
+            return found
+
+
+def states(connection: Connection) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for row in connection.execute(select(webhook.c.state)):
+        counted[row.state] = counted.get(row.state, 0) + 1
+    return counted
