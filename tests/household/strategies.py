@@ -1,0 +1,44 @@
+"""Strategies: stories of a few lines for Hypothesis, and households to tell them in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hypothesis import strategies as st
+
+from tests.household.catalogue import Title
+from tests.household.habits import Habit
+from tests.household.narrator import EVERYTHING, Choice, Gap, narrate
+from tests.household.noise import Noise
+from tests.household.runs import Run
+from tests.household.senders import Setup
+from tests.household.story import DEVICES, Story
+
+SETUPS = (
+    Setup(),
+    Setup(tautulli=True, jellyfin="template"),
+    Setup(plex=False, tautulli=True, progress=True),
+    Setup(synced=True, progress=True),
+)
+TROUBLE = (Noise(lost=0.15), Noise(doubled=0.2, late=0.2), Noise(lost=0.08, doubled=0.05, late=0.05))
+
+
+def stories(habits: Collection[Habit], titles: Collection[Title] = EVERYTHING) -> st.SearchStrategy[Story]:
+    """Stories of one to six choices by two people."""
+    choices = st.builds(
+        Choice,
+        who=st.integers(0, 1),
+        device=st.integers(0, len(DEVICES) - 1),
+        habit=st.sampled_from([*habits]),
+        title=st.integers(0, 200),
+        gap=st.sampled_from([Gap.SOON, Gap.AT_ONCE, Gap.LATER, Gap.NEXT_DAY, Gap.WEEKS, Gap.MEANWHILE]),
+        detail=st.integers(0, 99),
+    )
+    return st.lists(choices, min_size=1, max_size=6).map(lambda made: narrate(made, titles))
+
+
+def runs(
+    habits: Collection[Habit], noises: Collection[Noise], titles: Collection[Title] = EVERYTHING
+) -> st.SearchStrategy[Run]:
+    """Such stories, in a household of some setup, with some noise on the way."""
+    return st.builds(Run, stories(habits, titles), st.sampled_from(SETUPS), st.sampled_from([*noises]))
