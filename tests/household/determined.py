@@ -5,8 +5,8 @@ It reads what each message shows (`senders.Shows`), never its body, and judges b
 - a first viewing is determined by any word that it was finished, or by a position past the mark;
 - another one needs, beside such a word, that most of the item was seen to be played since its own start; without
   that it might as well be the end that was looked at again;
-- the end that was looked at again must not count, as long as its start and its rests arrived to show how little
-  it was; where nothing is known of a viewing before, the sender's word for it is all that there is.
+- the end that was looked at again, or a song that was skipped, must not count, as long as its start and its rests
+  arrived to show how little it was; where no viewing of a film is known from before, the sender's word is all there is.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.household.catalogue import Title
+from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Shows
 from tests.household.story import Act, Tick
 from tests.household.truth import MARK, Viewing
 
 WITNESSED = 0.7
 """The part of an item that must be seen to be played, for another viewing of it."""
+
+LITTLE = 0.35
+"""A part of an item that is too little for a viewing, be it a song's."""
 
 SLACK = 150
 """Seconds by which a date may lie beside what determines it."""
@@ -64,7 +67,7 @@ def expect(viewings: Iterable[Viewing], messages: Sequence[Message], number: int
             message for act in viewing.acts for message in of_act.get(act, ())
             if message.player or act.who == viewing.person
         ]  # fmt: skip
-        found.append(judge(viewing, mine, before=known, untold=taken_back_told(viewing, messages)))
+        found.append(judge(viewing, mine, before=known, taken_back=taken_back(viewing, messages)))
     return found
 
 
@@ -81,24 +84,18 @@ def by_act(messages: Iterable[Message]) -> Mapping[Act, list[Message]]:
     return found
 
 
-def taken_back_told(viewing: Viewing, messages: Iterable[Message]) -> bool | None:
-    """Whether a taking back arrived; None where there was none."""
-    if viewing.taken_back_at is None:
-        return None
+def taken_back(viewing: Viewing, messages: Iterable[Message]) -> bool:
+    """Whether it was taken back, and that arrived."""
     return any(
         message.shows is Shows.UNTICK and message.act.at == viewing.taken_back_at for message in messages
     )
 
 
-def judge(
-    viewing: Viewing, mine: Sequence[Message], *, before: Sequence[Must], untold: bool | None
-) -> Expected:
+def judge(viewing: Viewing, mine: Sequence[Message], *, before: Sequence[Must], taken_back: bool) -> Expected:
     decisive = [message for message in of_run(viewing, mine) if decides(message, mine, viewing.title)]
-    must = verdict(viewing, mine, decisive, before)
+    must = Must.NOT if taken_back else verdict(viewing, mine, decisive, before)
     earliest, latest, dated = window(viewing, decisive)
-    if untold is not None and must is Must.COUNT:
-        must = Must.COUNT if untold is False else Must.NOT
-    return Expected(viewing, must, earliest, latest, dated, taken_back=bool(untold))
+    return Expected(viewing, must, earliest, latest, dated, taken_back)
 
 
 def of_run(viewing: Viewing, mine: Iterable[Message]) -> Iterator[Message]:
@@ -112,8 +109,8 @@ def verdict(
     viewing: Viewing, mine: Sequence[Message], decisive: Sequence[Message], before: Collection[Must]
 ) -> Must:
     if viewing.watched_at is None:
-        again = Must.COUNT in before and modest(viewing, mine)
-        return Must.NOT if again or not decisive else Must.MAY
+        implausible = viewing.title.kind is Kind.TRACK or Must.COUNT in before
+        return Must.NOT if not decisive or (implausible and modest(viewing, mine)) else Must.MAY
     if not decisive:
         return Must.MAY
     if set(before) <= {Must.NOT}:
@@ -168,7 +165,7 @@ def modest(viewing: Viewing, mine: Sequence[Message]) -> bool:
             return False
         if (
             words
-            and act.ends - act.at > 0.3 * viewing.title.runtime
+            and act.ends - act.at > LITTLE * viewing.title.runtime
             and not any(message.shows is Shows.REST for message in messages)
         ):
             return False

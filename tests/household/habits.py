@@ -134,7 +134,7 @@ def repeat(scene: Scene) -> Iterator[Act]:
 
 
 def skip_song(scene: Scene) -> Iterator[Act]:
-    yield scene.play((0, max(3, scene.part(0, 0.4)), 0))
+    yield scene.play((0, max(3, scene.part(0, 0.3)), 0))
 
 
 def tick(scene: Scene) -> Iterator[Act]:
@@ -181,11 +181,11 @@ def tells_halves(title: Title, server: str) -> bool:
 
 
 def left(diary: Diary, who: str, title: Title, server: str) -> bool:
-    return diary.left_at(who, title) is not None
+    return diary.left_at(who, title) is not None and title.kind is not Kind.TRACK
 
 
 def seen(diary: Diary, who: str, title: Title, server: str) -> bool:
-    return diary.counted(who, title) > 0 and diary.left_at(who, title) is None
+    return diary.counted(who, title) > 0 and not diary.is_half_way(who, title)
 
 
 def seen_video(diary: Diary, who: str, title: Title, server: str) -> bool:
@@ -211,7 +211,8 @@ def tickable(diary: Diary, who: str, title: Title, server: str) -> bool:
 
 def untickable(diary: Diary, who: str, title: Title, server: str) -> bool:
     video = title.kind is not Kind.TRACK and server != "plex"
-    return video and diary.counted(who, title) == 1 and diary.left_at(who, title) is None
+    known = any(act.server == server for viewing in diary.viewings[who, title] for act in viewing.acts)
+    return video and known and diary.counted(who, title) == 1 and not diary.is_half_way(who, title)
 
 
 def told_by_tool(diary: Diary, who: str, title: Title, server: str) -> bool:

@@ -2,7 +2,7 @@
 
 A viewing is one run through an item by one person. It may take several sittings, on several players. It counts
 once: when it has passed the mark and at least half of the item was played in it. What is played of the last part
-of an item that was watched belongs to the viewing before; a new run begins near the beginning.
+of an item that was watched belongs to the viewing before; any other start is one of a new run.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ MARK: Mapping[Kind, float] = {Kind.FILM: 0.8, Kind.EPISODE: 0.8, Kind.TRACK: 0.5
 PLAYED = 0.5
 """The part of an item that must have been played for a run through it."""
 
-BEGINNING = 0.25
-"""A sitting that starts before this part of an item that was watched is a new run."""
+LAST_PART = 0.75
+"""A sitting that starts in the part from here on, of an item that was watched, is no new run."""
+
+FINISHED = 0.9
+"""Whoever stops before this part has something left to carry on with."""
 
 
 @dataclass(eq=False)
@@ -50,9 +53,11 @@ class Viewing:
 
     @property
     def left_at(self) -> int | None:
-        """The position to carry on from; None where it was watched or hardly begun."""
-        begun = self.watched_at is None and self.taken_back_at is None and self.played > 0.1
-        return self.sittings[-1].last if begun else None
+        """The position to carry on from; None where it was played to its end, ticked or hardly begun."""
+        if self.taken_back_at is not None or self.ticked_at is not None or self.played < 0.1:
+            return None
+        last = self.sittings[-1].last
+        return last if last < FINISHED * self.title.runtime else None
 
     def add(self, act: Act) -> None:
         self.acts.append(act)
@@ -99,6 +104,11 @@ class Diary:
         known = self.viewings[person, title]
         return known[-1].left_at if known else None
 
+    def is_half_way(self, person: str, title: Title) -> bool:
+        """Whether a run was begun that does not count yet."""
+        known = self.viewings[person, title]
+        return bool(known) and known[-1].left_at is not None and known[-1].watched_at is None
+
     def __len__(self) -> int:
         return sum(map(len, self.viewings.values()))
 
@@ -112,7 +122,7 @@ def begins(before: Viewing, act: Act) -> bool:
     ended = before.watched_at is not None or any(
         sitting.last >= MARK[act.title.kind] * act.title.runtime for sitting in before.sittings
     )
-    return ended and act.first < BEGINNING * act.title.runtime
+    return ended and act.first < LAST_PART * act.title.runtime
 
 
 def covered(sittings: Iterable[Sitting]) -> int:
