@@ -3,8 +3,8 @@
 It reads what each message shows (`senders.Shows`), never its body, and judges by plain reason:
 
 - a first viewing is determined by any word that it was finished, or by a position past the mark;
-- another one needs, beside such a word, that most of the item was seen to be played since its own start; without
-  that it might as well be the end that was looked at again;
+- another one needs, beside such a word, that most of the item was seen to be played since its own start, and
+  that something told how long the item is; without that it might as well be the end that was looked at again;
 - the end that was looked at again, or a song that was skipped, must not count, as long as its start and its rests
   arrived to show how little it was; where no viewing of a film is known from before, the sender's word is all there is.
 """
@@ -12,13 +12,13 @@ It reads what each message shows (`senders.Shows`), never its body, and judges b
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Shows
-from tests.household.story import Act, Tick
+from tests.household.story import DAY, Act, Tick
 from tests.household.truth import MARK, Viewing
 
 WITNESSED = 0.7
@@ -26,6 +26,9 @@ WITNESSED = 0.7
 
 LITTLE = 0.35
 """A part of an item that is too little for a viewing, be it a song's."""
+
+FORTNIGHT = 14 * DAY
+"""What was begun that long ago may as well have been given up."""
 
 SLACK = 150
 """Seconds by which a date may lie beside what determines it."""
@@ -61,14 +64,25 @@ def expect(viewings: Iterable[Viewing], messages: Sequence[Message], number: int
     """
     of_act: Mapping[Act, list[Message]] = by_act(named(messages, number))
     found: list[Expected] = []
+    measured = False
     for viewing in viewings:
-        known = [entry.must for entry in found if not entry.taken_back]
         mine = [
             message for act in viewing.acts for message in of_act.get(act, ())
             if message.player or act.who == viewing.person
         ]  # fmt: skip
-        found.append(judge(viewing, mine, before=known, taken_back=taken_back(viewing, messages)))
+        measured |= tells_length(mine)
+        before = Before(tuple(entry.must for entry in found if not entry.taken_back), measured)
+        found.append(judge(viewing, mine, before, taken_back=is_taken_back(viewing, messages)))
+        measured |= witnessed(viewing, mine) >= WITNESSED
     return found
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is right for the viewings before, and whether anything told by now how long the item is."""
+
+    musts: tuple[Must, ...]
+    measured: bool
 
 
 def named(messages: Iterable[Message], number: int | None) -> Iterator[Message]:
@@ -84,14 +98,14 @@ def by_act(messages: Iterable[Message]) -> Mapping[Act, list[Message]]:
     return found
 
 
-def taken_back(viewing: Viewing, messages: Iterable[Message]) -> bool:
+def is_taken_back(viewing: Viewing, messages: Iterable[Message]) -> bool:
     """Whether it was taken back, and that arrived."""
     return any(
         message.shows is Shows.UNTICK and message.act.at == viewing.taken_back_at for message in messages
     )
 
 
-def judge(viewing: Viewing, mine: Sequence[Message], *, before: Sequence[Must], taken_back: bool) -> Expected:
+def judge(viewing: Viewing, mine: Sequence[Message], before: Before, *, taken_back: bool) -> Expected:
     decisive = [message for message in of_run(viewing, mine) if decides(message, mine, viewing.title)]
     must = Must.NOT if taken_back else verdict(viewing, mine, decisive, before)
     earliest, latest, dated = window(viewing, decisive)
@@ -105,18 +119,18 @@ def of_run(viewing: Viewing, mine: Iterable[Message]) -> Iterator[Message]:
     )
 
 
-def verdict(
-    viewing: Viewing, mine: Sequence[Message], decisive: Sequence[Message], before: Collection[Must]
-) -> Must:
+def verdict(viewing: Viewing, mine: Sequence[Message], decisive: Sequence[Message], before: Before) -> Must:
     if viewing.watched_at is None:
-        implausible = viewing.title.kind is Kind.TRACK or Must.COUNT in before
-        return Must.NOT if not decisive or (implausible and modest(viewing, mine)) else Must.MAY
+        implausible = viewing.title.kind is Kind.TRACK or Must.COUNT in before.musts
+        little = implausible and before.measured and modest(viewing, mine)
+        return Must.NOT if not decisive or little else Must.MAY
     if not decisive:
         return Must.MAY
-    if set(before) <= {Must.NOT}:
+    if set(before.musts) <= {Must.NOT}:
         return Must.COUNT
     told = any(message.shows is not Shows.TICK for message in decisive)
-    return Must.COUNT if told and witnessed(viewing, mine) >= WITNESSED else Must.MAY
+    played = before.measured and witnessed(viewing, mine) >= WITNESSED
+    return Must.COUNT if told and played else Must.MAY
 
 
 def decides(message: Message, mine: Sequence[Message], title: Title) -> bool:
@@ -125,8 +139,18 @@ def decides(message: Message, mine: Sequence[Message], title: Title) -> bool:
         return True
     if message.position is None or message.shows not in (Shows.REST, Shows.END, Shows.ON):
         return False
-    runtimes = {entry.runtime for entry in mine if entry.runtime is not None}
-    return bool(runtimes) and message.position >= MARK[title.kind] * title.runtime
+    sitting = (entry for entry in mine if entry.act is message.act)
+    return tells_runtime(sitting) and message.position >= MARK[title.kind] * title.runtime
+
+
+def tells_runtime(messages: Iterable[Message]) -> bool:
+    return any(message.runtime is not None and message.shows is not Shows.NOTHING for message in messages)
+
+
+def tells_length(messages: Sequence[Message]) -> bool:
+    """Whether these tell how long the item is: by its runtime, or by the position at which it was finished."""
+    ends = (message for message in messages if message.shows is Shows.FINISH)
+    return tells_runtime(messages) or any(message.position is not None for message in ends)
 
 
 def window(viewing: Viewing, decisive: Sequence[Message]) -> tuple[float, float, bool]:
@@ -137,23 +161,31 @@ def window(viewing: Viewing, decisive: Sequence[Message]) -> tuple[float, float,
         return reached, max(act.ends for act in viewing.acts), True
     if isinstance(first.act, Tick) and first.act.seen is not None:
         return first.act.seen, first.act.seen, False
-    earliest = min(first.at, viewing.watched_at or first.at)
+    earliest = min(first.at, viewing.watched_at or first.act.at)
     return earliest, max(first.at, first.act.ends), True
 
 
 def witnessed(viewing: Viewing, mine: Sequence[Message]) -> float:
     """The part of the item that was seen to be played: from each start that arrived to the end that did."""
-    total = 0.0
-    for messages in by_act(mine).values():
-        since: float | None = None
-        for message in sorted(messages, key=lambda message: message.at):
-            if message.shows in (Shows.START, Shows.ON):
-                total += 0.0 if since is None else message.at - since
-                since = message.at
-            elif message.shows in ENDS and since is not None:
-                total += message.at - since
-                since = message.at if message.shows is Shows.FINISH else None
+    total, last = 0.0, 0.0
+    for act, messages in by_act(mine).items():
+        total = total if act.at - last < FORTNIGHT else 0.0
+        total += seen_played(messages)
+        last = act.ends
     return total / viewing.title.runtime
+
+
+def seen_played(messages: Iterable[Message]) -> float:
+    total = 0.0
+    since: float | None = None
+    for message in sorted(messages, key=lambda message: message.at):
+        if message.shows in (Shows.START, Shows.ON):
+            total += 0.0 if since is None else message.at - since
+            since = message.at
+        elif message.shows in ENDS and since is not None:
+            total += message.at - since
+            since = message.at if message.shows is Shows.FINISH else None
+    return total
 
 
 def modest(viewing: Viewing, mine: Sequence[Message]) -> bool:

@@ -67,7 +67,7 @@ def report(run: Run, faults: Sequence[Fault]) -> str:
     told = [
         f"{moment(int(message.at))} {line(message)}"
         for message in run.sent()
-        if message.shows is not Shows.NOTHING
+        if message.shows is not Shows.NOTHING or message.body.get("NotificationType") != "UserDataSaved"
     ]
     parts: list[tuple[str, Sequence[object]]] = [
         ("The story", [*run.story.acts, f"({run.setup})", f"({run.noise})"]),

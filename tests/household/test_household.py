@@ -7,24 +7,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.household.catalogue import Durations
 from tests.household.habits import Habit
 from tests.household.house import House
-from tests.household.narrator import EVERYTHING, invent
+from tests.household.narrator import invent
 from tests.household.noise import QUIET, Noise
 from tests.household.runs import Run, cut, report
 from tests.household.senders import Setup
 from tests.household.strategies import SETUPS, TROUBLE, runs
 
 VIEWINGS = 200
-SEEDS = tuple(seed for seed in range(1, 12) if seed != 6)
+SEEDS = range(1, 11)
 SOAKED = range(1_000, 1_500)
-NOT_YET = {
-    *(Habit.PEEK, Habit.REPEAT, Habit.SKIP_SONG, Habit.TOOL, Habit.NEARLY, Habit.PAUSE, Habit.UNTICK),
-    Habit.HALF_AGAIN,
-}
+NOT_YET = {Habit.PEEK, Habit.NEARLY, Habit.REPEAT, Habit.BINGE, Habit.PAUSE}
 HABITS = tuple(habit for habit in Habit if habit not in NOT_YET)
-DISTINCT = tuple(title for title in EVERYTHING if not title.twin and title.durations is not Durations.NEVER)
 
 
 def setup_of(seed: int) -> Setup:
@@ -44,7 +39,7 @@ def check(house: House, run: Run) -> None:
 
 
 def story(seed: int) -> Run:
-    return Run(invent(seed, VIEWINGS, habits=HABITS, titles=DISTINCT), setup_of(seed))
+    return Run(invent(seed, VIEWINGS, habits=HABITS), setup_of(seed))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -64,7 +59,7 @@ few = settings(
 
 
 @few
-@given(run=runs(HABITS, [QUIET, *TROUBLE], DISTINCT))
+@given(run=runs(HABITS, [QUIET, *TROUBLE]))
 def test_short_stories_are_told_right(house: House, run: Run) -> None:
     faults = run.faults(house)
 

@@ -1,8 +1,8 @@
 """The truth: what each person really watched, stated by what was played and knowing nothing of any webhook.
 
 A viewing is one run through an item by one person. It may take several sittings, on several players. It counts
-once: when it has passed the mark and at least half of the item was played in it. What is played of the last part
-of an item that was watched belongs to the viewing before; any other start is one of a new run.
+once: when it has passed the mark and at least half of the item was played in it. Once it has passed the mark, only
+its rest belongs to it, where one was left; whatever else is played begins another run, which may come to nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLAYED = 0.5
 """The part of an item that must have been played for a run through it."""
 
 LAST_PART = 0.75
-"""A sitting that starts in the part from here on, of an item that was watched, is no new run."""
+"""The part in which a rest begins that was left after the mark."""
 
 FINISHED = 0.9
 """Whoever stops before this part has something left to carry on with."""
@@ -50,6 +50,12 @@ class Viewing:
     def played(self) -> float:
         """The part of the item that was played, whatever was played twice."""
         return covered(self.sittings) / self.title.runtime
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was watched, or its end was looked at."""
+        mark = MARK[self.title.kind] * self.title.runtime
+        return self.watched_at is not None or any(sitting.last >= mark for sitting in self.sittings)
 
     @property
     def left_at(self) -> int | None:
@@ -114,15 +120,13 @@ class Diary:
 
 
 def begins(before: Viewing, act: Act) -> bool:
-    """Whether the act begins another viewing than the one before."""
+    """Whether the act begins another viewing than the one before: that one is over, and this is none of its rest."""
     if before.taken_back_at is not None:
         return True
     if isinstance(act, Tick):
         return False
-    ended = before.watched_at is not None or any(
-        sitting.last >= MARK[act.title.kind] * act.title.runtime for sitting in before.sittings
-    )
-    return ended and act.first < LAST_PART * act.title.runtime
+    rest = before.left_at is not None and act.first >= LAST_PART * act.title.runtime
+    return before.is_over and not rest
 
 
 def covered(sittings: Iterable[Sitting]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from tests.household.catalogue import Agent, Durations, Kind, Title
 from tests.household.senders import Message, Setup, Shows
 from tests.household.senders.jellyfin import JellyfinServer
-from tests.household.story import PEOPLE, Device, Ending, Sitting, Tick, utc
+from tests.household.story import PEOPLE, Device, Ending, Sitting, Stretch, Tick, utc
 
 SERVER = {"title": "Attic", "uuid": "a1" * 20}
 SCROBBLE = 0.9
@@ -52,7 +52,7 @@ class PlexServer:
         for number, (at, stretch) in enumerate(sitting.timed()):
             if number and sitting.stretches[number - 1].rest:
                 yield from session.resumed(at)
-            yield from session.scrobbled_by(at + stretch.end - stretch.start)
+            yield from session.scrobbled_in(at, stretch)
             if stretch.rest:
                 yield session.event("media.pause", at + stretch.end - stretch.start, Shows.REST)
         if sitting.ending is not Ending.NONE:
@@ -80,17 +80,15 @@ class Session:
         again = self.scrobbled and self.dice.random() < 0.5
         yield self.event("media.play" if again else "media.resume", at, Shows.ON)
 
-    def scrobbled_by(self, end: float) -> Iterator[Message]:
-        """The scrobble, once the 90 % are passed; where it began behind them it comes now and then."""
+    def scrobbled_in(self, begins: int, stretch: Stretch) -> Iterator[Message]:
+        """The scrobble, once the 90 % are passed; where it began behind them, some time later if at all."""
         mark = SCROBBLE * self.sitting.title.runtime
-        at = self.sitting.when(mark)
-        if self.scrobbled or at is None or at > end:
+        at = begins + max(0.0, mark - stretch.start)
+        if self.sitting.first >= mark:
+            at += self.dice.randint(2, 50)
+        if self.scrobbled or stretch.end < mark or at > begins + stretch.end - stretch.start:
             return
         self.scrobbled = True
-        if self.sitting.first >= mark:
-            if self.dice.random() < 0.4:
-                return
-            at += self.dice.randint(2, 30)
         self.state.views += 1
         self.state.viewed_at = at
         yield self.event("media.scrobble", at, Shows.FINISH)
