@@ -344,11 +344,19 @@ def from_row(row: Row[Any]) -> Play:
     )
 
 
+# Built once: putting a statement together costs more than running it.
+SAVE = (
+    update(play)
+    .where(play.c.id == bindparam("of_play"))
+    .values({name: bindparam(name) for name in (*FIELDS, "item")})
+)
+
+
 def save(connection: Connection, person_id: int, current: Play, play_id: int | None) -> int:
     values = {name: getattr(current, name) for name in FIELDS}
     values |= {"state": current.state.value, "dated": current.dated.value, "item": item_to_json(current.item)}
     if play_id is not None:
-        connection.execute(update(play).where(play.c.id == play_id).values(values))
+        connection.execute(SAVE, {**values, "of_play": play_id})
         return play_id
     (made,) = fresh_ids(connection, play, 1)
     values |= {"id": made, "person_id": person_id, "kind": current.item.kind.value}

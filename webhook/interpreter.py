@@ -179,7 +179,10 @@ class Interpreter:
             if stopped := stopped_by(Filters.from_json(owner.filters), read[0]):
                 told = [{**meant(event), "person": owner.name, "stopped": stopped} for event in read]
             else:
-                told = self.apply(connection, row, owner, read, now)
+                mine = (
+                    read if person_id == whose.person_id else [replace(one, view_count=None) for one in read]
+                )
+                told = self.apply(connection, row, owner, mine, now)
             events += [{**entry, "how": how} for entry in told]
         stops = [entry.get("stopped") for entry in events]
         if stops and all(stops):

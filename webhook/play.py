@@ -49,10 +49,12 @@ A_RUNTIME_LATER = 0.9
 PLAYED_AS_BEFORE = 0.7
 """The part of what the viewing before took, where the runtime is unknown."""
 
-MEASURED: Mapping[Kind, timedelta] = {Kind.TRACK: timedelta(seconds=30)}
-"""What a viewing must have taken to be a measure for the next one (a video: MEASURED_VIDEO)."""
-
-MEASURED_VIDEO = timedelta(minutes=3)
+MEASURED: Mapping[Kind, timedelta] = {
+    Kind.MOVIE: timedelta(minutes=5),
+    Kind.EPISODE: timedelta(minutes=1),
+    Kind.TRACK: timedelta(seconds=30),
+}
+"""What a viewing must have taken to be a measure for the next one."""
 
 UNMEASURED: Mapping[Kind, timedelta] = {
     Kind.MOVIE: timedelta(minutes=20),
@@ -178,6 +180,8 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
     if event.action is Action.UNWATCHED:
         return take_back(play, event)
     if play is not None and not is_another_viewing(play, event, facts, source):
+        if play.unwatched_at is not None:
+            return None  # it is of the viewing that was taken back
         return STEPS[event.action](timed(play, event), event, facts, False)
     opened = timed(open_play(play, event, source), event)
     change = STEPS[event.action](opened, event, facts, True)
@@ -185,7 +189,12 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
 
 
 def timed(play: Play, event: Event) -> Play:
-    return replace(play, duration_ms=event.duration_ms or play.duration_ms)
+    """The play with the duration that the event sends; a position sent before it now has its percent."""
+    duration = event.duration_ms or play.duration_ms
+    percent = play.known_percent
+    if percent is None and duration and play.position_ms is not None and not play.estimated:
+        percent = round(min(100 * play.position_ms / duration, 100.0), 2)
+    return replace(play, duration_ms=duration, known_percent=percent)
 
 
 def leave(play: Play) -> Play:
@@ -201,14 +210,40 @@ def leave(play: Play) -> Play:
 def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> bool:
     """Whether the event belongs to another viewing than this play."""
     if play.unwatched_at is not None:
-        return True
+        return is_anew_after_untick(play, event)
     if play.watched_at is None:
         return event.at - play.last_at > CARRIED_ON or is_repeat(play, event)
+    if is_started_over(play, event):
+        return True
     if event.at - play.watched_at <= twins(play, event):
         return False
     if event.action is Action.WATCHED or ends_watched(play, event, facts):
         return is_watched_again(play, event, facts, source)
     return event.action is not Action.STOP and is_begun_again(play, event)
+
+
+def is_anew_after_untick(play: Play, event: Event) -> bool:
+    """Whether an event after the mark was taken back is of another viewing; what only ends is of the one before."""
+    silence = event.at - play.last_at
+    if event.action in (Action.STOP, Action.PAUSE):
+        length = own_length(play, event)
+        return silence >= (A_RUNTIME_LATER * length if length else REWATCH)
+    return event.manual or event.action is not Action.WATCHED or silence >= twins(play, event)
+
+
+def is_started_over(play: Play, event: Event) -> bool:
+    """Whether a start after the mark says that it stands in its first half again."""
+    percent = sent_percent(play, event)
+    if event.action is not Action.START or percent is None or event.at - play.started_at <= TWINS:
+        return False
+    return percent < HALF
+
+
+def sent_percent(play: Play, event: Event) -> float | None:
+    """How far the event says that it is; at its very beginning also where nobody knows how long it runs."""
+    if event.position_ms == 0:
+        return 0.0
+    return percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
 
 
 def is_repeat(play: Play, event: Event) -> bool:
@@ -235,9 +270,9 @@ def is_begun_again(play: Play, event: Event) -> bool:
     still the same play until more shows.
     """
     assert play.watched_at is not None
-    percent = percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
+    percent = sent_percent(play, event)
     if percent is not None:
-        return percent < HALF and (event.action is Action.START or play.state is State.STOPPED)
+        return percent < HALF and play.state is State.STOPPED
     if event.action not in (Action.START, Action.RESUME) or play.state is not State.STOPPED:
         return False
     if play.by_position:
@@ -250,15 +285,13 @@ def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> boo
     """Whether a second watched after the mark is a rewatch: it was played again, or could have been."""
     if event.rewatch or event.manual:
         return event.rewatch
-    grew = count_grew(play, event)
-    if grew is False:
-        return False
     if play.resumed_at is not None:
         return is_played_enough(playback(play, event), play, own_length(play, event), facts.runtime)
-    if play.by_position or is_same_end(play, event):
+    grew = count_grew(play, event)
+    if grew is False or play.by_position or is_same_end(play, event):
         return False
     length = own_length(play, event) or facts.runtime
-    silence = event.at - play.last_at
+    silence = playback(play, event) if play.state is State.PAUSED else event.at - play.last_at
     if length is not None and (source == play.source or grew):
         return silence >= A_RUNTIME_LATER * length
     return silence > (REWATCH / 4 if grew else max(REWATCH, 2 * length if length else REWATCH))
@@ -287,7 +320,7 @@ def is_played_enough(
     if length is not None:
         return played >= PLAYED_AGAIN * length
     first = timedelta(milliseconds=before.played_ms)
-    if first >= MEASURED.get(kind, MEASURED_VIDEO):
+    if first >= MEASURED.get(kind, REWATCH):
         return played >= PLAYED_AS_BEFORE * first
     if learned is not None:
         return played >= PLAYED_AGAIN * learned
@@ -296,14 +329,15 @@ def is_played_enough(
 
 def is_peek(play: Play, event: Event, facts: Facts) -> bool:
     """Whether too little of what was watched before was played to count again."""
-    if facts.before is None or event.manual or event.rewatch:
+    if facts.before is None or event.rewatch:
         return False
     length = own_length(play, event) or own_length(facts.before, event)
     return not is_played_enough(playback(play, event), facts.before, length, facts.runtime)
 
 
 def own_length(play: Play, event: Event) -> timedelta | None:
-    duration = event.duration_ms or play.duration_ms
+    """How long it runs, as it was sent; else as far as it was when its sender says that it was completed."""
+    duration = event.duration_ms or play.duration_ms or (event.position_ms if event.completed else None)
     return timedelta(milliseconds=duration) if duration else None
 
 
@@ -321,19 +355,26 @@ def twins(play: Play, event: Event) -> timedelta:
 def playback(play: Play, event: Event) -> timedelta:
     """How long it has been played at the event, since its start or, after the mark, since it was resumed.
 
-    Between a pause and what can only come while it plays, the resume was lost, and all may have been played.
+    Where a resume or a stop was lost, two positions that were sent say how much was played between; where they
+    are not known, all may have been played before what can only come while it plays.
     """
     heard = timedelta(milliseconds=play.played_ms if play.watched_at is None else play.replayed_ms)
     silence = max(event.at - play.last_at, timedelta(0))
-    if play.state is State.PLAYING:
-        lost_stop = event.action is Action.START and silence > time_left(play)
-        return heard if lost_stop else heard + bounded(silence, play, event)
-    plays = event.action is Action.WATCHED or event.action is Action.PROGRESS or event.completed
-    return heard + bounded(silence, play, event) if plays and not event.manual else heard
+    lost_stop = event.action is Action.START and silence > time_left(play)
+    if play.state is State.PLAYING and not lost_stop:
+        return heard + most_of(silence, play, event)
+    if event.position_ms is not None and play.position_ms is not None and not play.estimated:
+        moved = timedelta(milliseconds=max(event.position_ms - play.position_ms, 0))
+        return heard + min(silence, moved)
+    plays = event.action in (Action.WATCHED, Action.PROGRESS) or event.completed
+    return heard + most_of(silence, play, event) if plays and not event.manual else heard
 
 
-def bounded(silence: timedelta, play: Play, event: Event) -> timedelta:
+def most_of(silence: timedelta, play: Play, event: Event) -> timedelta:
+    """How much of a silence may have been playback: no more than was left, or than the whole of it."""
     length = own_length(play, event)
+    if play.position_ms is not None and not play.estimated and play.duration_ms:
+        return min(silence, time_left(play))
     return silence if length is None else min(silence, length)
 
 
@@ -408,6 +449,8 @@ def percent_of(event: Event, position: int | None, duration: int | None) -> floa
 
 
 def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    if is_late(play, event):
+        return Change(play=play, anew=anew)
     now = move(play, event, State.PLAYING)
     if play.watched_at is not None:
         return Change(play=resume(play, now, event))
@@ -435,7 +478,7 @@ def is_seek(play: Play, now: Play, event: Event) -> bool:
 
 
 def pause(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
-    if is_elsewhere(play, event):
+    if is_elsewhere(play, event) or is_late(play, event):
         return Change(play=play, anew=anew)
     now = move(play, event, State.PAUSED)
     tells = play.state is not State.PAUSED and play.watched_at is None and now.percent(event.at) is not None
@@ -443,9 +486,9 @@ def pause(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
-    goes_on = is_elsewhere(play, event)
-    now = move(play, event, State.STOPPED)
-    if event.completed and not is_left_early(now, event):
+    goes_on = is_elsewhere(play, event) or is_late(play, event)
+    now = move(play, event, play.state if goes_on else State.STOPPED)
+    if event.completed and not is_left_early(play, now, event):
         return finish(play, now, event, facts, anew=anew)
     if is_reached(now, facts.mark) and not goes_on:
         return finish(play, now, event, facts, anew=anew, by_position=not event.completed)
@@ -454,6 +497,11 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     was_open = anew or play.state is not State.STOPPED
     tells = was_open and play.watched_at is None and now.percent(event.at) is not None
     return Change(play=now, anew=anew, tell=Action.STOP if tells else None)
+
+
+def is_late(play: Play, event: Event) -> bool:
+    """Whether it happened before what was heard last, as a webhook that is delayed or doubled on its way."""
+    return event.at < play.last_at
 
 
 def is_elsewhere(play: Play, event: Event) -> bool:
@@ -475,26 +523,31 @@ def is_reached(play: Play, mark: float, *, sent: bool = False) -> bool:
     return play.known_percent is not None and play.known_percent >= mark
 
 
-def is_left_early(play: Play, event: Event) -> bool:
-    """Whether the play cannot have been watched though its sender says so.
+def is_left_early(play: Play, now: Play, event: Event) -> bool:
+    """Whether it cannot have been watched though its sender says so.
 
-    By a position that was sent with it, else by the clock since the last one that was sent.
+    By a position that was sent with it, or with its twin; else by the clock since the last one, where it played on.
     """
-    if play.known_percent is None:
+    in_hand = (
+        not now.estimated or play.state is State.PLAYING or event.at - play.last_at <= twins(play, event)
+    )
+    if now.known_percent is None or not in_hand:
         return False
-    percent = play.percent(event.at)
+    percent = now.percent(event.at)
     if percent is None:
         return False
     if play.item.kind is Kind.TRACK:
-        return percent < HALF and (play.position(event.at) or 0) < LISTENED_MS
-    short = play.duration_ms is not None and timedelta(milliseconds=play.duration_ms) < SHORT
+        return percent < HALF and (now.position(event.at) or 0) < LISTENED_MS
+    short = now.duration_ms is not None and timedelta(milliseconds=now.duration_ms) < SHORT
     return percent < (HALF if short else UNSEEN)
 
 
 def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     state = State.STOPPED if event.manual or play.state is State.STOPPED else play.state
     now = move(play, event, state)
-    if not event.manual and not anew and is_left_early(now, event):
+    if event.manual and not anew and (play.watched_at is not None or facts.before is not None):
+        return Change(play=play)  # what is watched already was ticked
+    if not event.manual and not anew and is_left_early(play, now, event):
         return Change(play=now, anew=anew)
     return finish(play, now, event, facts, anew=anew)
 

@@ -32,7 +32,9 @@ def rows() -> list[Any]:
         return [pytest.param({}, id="none", marks=pytest.mark.skip(reason="no captured payloads here"))]
     with table.open(encoding="utf-8", newline="") as lines:
         found = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    told = [row for row in found if row["outcome"] == "event" and row["source"] in modules() and is_whole(row)]
+    told = [
+        row for row in found if row["outcome"] == "event" and row["source"] in modules() and is_whole(row)
+    ]
     return [pytest.param(row, id=row["file"]) for row in told]
 
 
