@@ -545,11 +545,19 @@ def is_left_early(play: Play, now: Play, event: Event) -> bool:
 def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     state = State.STOPPED if event.manual or play.state is State.STOPPED else play.state
     now = move(play, event, state)
-    if event.manual and not anew and (play.watched_at is not None or facts.before is not None):
-        return Change(play=play)  # what is watched already was ticked
+    if event.manual and not anew and is_ticked_again(play, event, facts):
+        return Change(play=play)
     if not event.manual and not anew and is_left_early(play, now, event):
         return Change(play=now, anew=anew)
     return finish(play, now, event, facts, anew=anew)
+
+
+def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether a tick by hand is of what is watched already. Emby ticks also what was just played to its end."""
+    if play.watched_at is not None or facts.before is None:
+        return play.watched_at is not None
+    of_before = event.last_played_at is not None and event.at - event.last_played_at > TWINS
+    return of_before or is_peek(play, event, facts)
 
 
 def finish(
