@@ -441,7 +441,7 @@ def remembered(connection: Connection, under: Sequence[str]) -> Known | None:
 def with_origins(connection: Connection, webhook: dict[str, Any]) -> dict[str, Any]:
     """A webhook's trace, saying of each event's item which ids it has, from where, and how sure they are."""
     for event in webhook["events"]:
-        event["item"] = origins(connection, item_from_json(event))
+        event["item"] = [] if event["kind"] is None else origins(connection, item_from_json(event))
     return webhook
 
 

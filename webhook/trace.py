@@ -139,6 +139,19 @@ def redacted(connection: Connection, webhook_id: int) -> dict[str, Any]:
     return {**about, "payload": redaction.redacted(payload)}
 
 
+UNSAID: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("kind", "title", "show", "season", "number", "year", "position_ms", "duration_ms", "progress"),
+    ),
+    **dict.fromkeys(("completed", "rating", "at", "user", "server", "server_name", "player", "library")),
+    **dict.fromkeys(("person", "play")),
+    "ids": {},
+    "show_ids": {},
+    "manual": False,
+}
+"""What an event says that says nothing: not every version kept as much with its webhooks."""
+
+
 def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": row.id,
@@ -153,7 +166,7 @@ def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict
     }
     if raw:
         shown["raw"] = None if row.raw is None else row.raw[:RAW_SHOWN].decode("utf-8", "replace")
-    events = [{**event, "deliveries": []} for event in row.events or []]
+    events = [{**UNSAID, **event, "deliveries": []} for event in row.events or []]
     for entry in told:
         home = next((event for event in events if event.get("play") == entry["play"]), None)
         if home is None and events:
