@@ -70,6 +70,31 @@ def test_a_hostile_title_is_only_text(home: Household, path: str) -> None:
         assert HOSTILE in unescape(page.text)
 
 
+def test_a_webhook_that_names_nobody_is_shown_and_says_so(home: Household) -> None:
+    body = {"action": "watched", "kind": "movie", "title": "Salt Road", "year": 2001}
+    address = f"/webhooks/generic/{home.token('webhook')}"
+    browser = home.browser()
+
+    posted = home.client().post(address, json=body)
+    home.interpret()
+
+    for path in ("/activity", f"/trace/{posted.json()['webhook']}"):
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert "Salt Road (2001)" in page.text
+        assert "The webhook names nobody" in page.text
+
+
+def test_activity_is_narrowed_to_what_came_by_an_api_here(home: Household) -> None:
+    home.hear("anna")
+
+    page = home.browser().get("/activity?source=videoscrobbler")
+
+    assert page.status_code == 200
+    assert '<option value="videoscrobbler" selected>VideoScrobbler</option>' in page.text
+    assert "Harbour Street" not in page.text
+
+
 def test_now_shows_what_is_on_how_far_and_where(home: Household) -> None:
     filled(home)
 

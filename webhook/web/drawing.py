@@ -150,7 +150,8 @@ def label(name: str) -> str:
 
 @cache
 def labels() -> dict[str, str]:
-    return {name: module.LABEL for name, module in {**sources.modules(), **trackers.modules()}.items()}
+    modules = {**sources.modules(), **trackers.modules()}
+    return {"videoscrobbler": "VideoScrobbler", **{name: module.LABEL for name, module in modules.items()}}
 
 
 def why(reason: str | None) -> str:

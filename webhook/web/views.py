@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, or_, select, type_coerce
 
-from webhook import clock, edits, trace
+from webhook import clock, edits, sources, trace
 from webhook import identity as item_ids
 from webhook.clock import stamp
 from webhook.history import described
+from webhook.people import HERE
 from webhook.tables import account, delivery, identity, person, play, token, webhook
 from webhook.trace import Page
 
@@ -38,6 +39,12 @@ DELIVERY_STATES = {
 }
 STUCK = ("unmatched", "parked", "dead")
 """The states of a delivery that a retry is for."""
+
+
+def source_names() -> list[str]:
+    """Every source that webhooks are of: the senders, and the APIs here."""
+    return [*sources.modules(), *HERE]
+
 
 LOOKED_AT = 10_000
 """How many webhooks are looked through at once for a title, a person or a tracker; a cursor goes on from there."""

@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import sources, trace, trackers
+from webhook import trace, trackers
 from webhook.web import changes, views
 from webhook.web.addresses import address_of, addresses, template
 from webhook.web.api._answers import Answers, Table, filters, found_or
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
 from webhook.web.shell import Problem
-from webhook.web.views import STATES, Visitor, Wanted
+from webhook.web.views import STATES, Visitor, Wanted, source_names
 
 WEBHOOK_FILTERS = ("state", "source", "person", "tracker", "text")
 
@@ -100,7 +100,7 @@ class Webhooks(Answers):
 def webhook_filters(params: Params) -> Wanted:
     return Wanted(
         state=params.choice("state", STATES),
-        source=params.choice("source", sources.modules()),
+        source=params.choice("source", source_names()),
         person=params.text("person"),
         tracker=params.choice("tracker", trackers.modules()),
         text=params.text("text"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webhook import sources, trackers
-from webhook.event import Action
+from webhook import trackers
+from webhook.event import Action, Kind
 from webhook.web.openapi._parts import (
     BY_ID,
     DECIMAL,
@@ -30,11 +30,12 @@ from webhook.web.openapi._parts import (
     ref,
     thing,
 )
-from webhook.web.views import STATES
+from webhook.web.views import STATES, source_names
 
 EVENT: Mapping[str, Schema] = {
     "action": {"enum": [*Action]},
     **ITEM,
+    "kind": {"enum": [*Kind, None]},
     "ids": IDS,
     "show_ids": IDS,
     "position_ms": NUMBER,
@@ -88,7 +89,7 @@ def schemas() -> dict[str, Schema]:
 
 
 def paths() -> dict[str, dict[str, Schema]]:
-    state, source = choice("state", [*STATES]), choice("source", [*sources.modules()])
+    state, source = choice("state", [*STATES]), choice("source", source_names())
     tracker = choice("tracker", [*trackers.modules()])
     text: Schema = {"name": "text", "in": "query", "schema": {"type": "string", "maxLength": 200}}
     webhooks = [state, source, PERSON, tracker, {**text, "description": "Looked for in titles."}]

@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import sources, trace, trackers
+from webhook import trace, trackers
 from webhook.web import changes, views
 from webhook.web.api.webhooks import webhook_filters
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
 from webhook.web.pages._page import Page, older
 from webhook.web.shell import Problem
-from webhook.web.views import DELIVERY_STATES, STATES, STUCK, Visitor
+from webhook.web.views import DELIVERY_STATES, STATES, STUCK, Visitor, source_names
 
 MOST = 100
 """How many webhooks or deliveries one page shows."""
@@ -60,7 +60,7 @@ class Activity(Page):
         known = {
             "chosen": chosen,
             "states": STATES,
-            "sources": sources.modules(),
+            "sources": source_names(),
             "trackers": trackers.modules(),
             "names": names,
             "webhooks": listed["items"],
