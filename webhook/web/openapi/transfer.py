@@ -157,6 +157,9 @@ def download(params: list[Schema]) -> Schema:
     kind = in_path("kind", {"type": "string", "enum": [*modules]})
     described = operation("The history as a file", TEXTUAL, [kind, *params])
     types = {module.MEDIA_TYPE.partition(";")[0] for module in modules.values()}
-    schema: Schema = {"type": "string", "format": "binary"}
-    described["responses"]["200"]["content"] = {one: {"schema": schema} for one in sorted(types)}
+    schemas: dict[str, Schema] = {"application/json": {}}
+    text: Schema = {"type": "string", "format": "binary"}
+    described["responses"]["200"]["content"] = {
+        one: {"schema": schemas.get(one, text)} for one in sorted(types)
+    }
     return described
