@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
-from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, trace, trackers
+from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, stored, trace, trackers
 from webhook.commands import _common, doctor
 from webhook.credentials import Seal
 from webhook.db import Database
@@ -1031,6 +1031,62 @@ def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
     assert ended.exit_code == 0
     assert {found[name] for name in ("tvtime", "data folder", "clock", "database", "schema")} == {"OK"}
     assert (found["trakt"], found["webhooks"], found["service"]) == ("NOTE", "NOTE", "NOTE")
+
+
+def set_in_browser(home: Home, **settings: str) -> None:
+    service = app.open_service(dict(os.environ))
+    service.database.do(lambda connection: stored.keep(connection, service.seal, settings))
+    asyncio.run(service.http.aclose())
+    service.database.close()
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_the_doctor_sees_what_was_set_in_the_browser(home: Home) -> None:
+    set_in_browser(
+        home, TRAKT_CLIENT_ID="id", TRAKT_CLIENT_SECRET="secret", NOTIFY_URLS="json://127.0.0.1:1/hush"
+    )
+
+    ended = home.run("doctor", "--offline")
+
+    assert ended.exit_code == 0
+    assert "OK      trakt: is set up" in ended.stdout
+    assert "OK      notices: go to 1 address" in ended.stdout
+
+
+def test_the_doctor_names_what_was_set_in_the_browser_and_cannot_be_used(home: Home) -> None:
+    set_in_browser(home, SILENCE_DAYS="many")
+
+    ended = home.run("doctor", "--offline")
+
+    assert ended.exit_code == 1
+    assert "PROBLEM settings made in the browser: SILENCE_DAYS is left out" in ended.stdout
+
+
+def test_the_doctor_says_that_another_key_sealed_the_settings(home: Home) -> None:
+    set_in_browser(home, TMDB_TOKEN="token")
+    home.set(SECRET_KEY="another one")
+
+    ended = home.run("doctor", "--offline")
+
+    assert ended.exit_code == 1
+    assert (
+        "PROBLEM settings made in the browser: the stored sign-ins were sealed with another" in ended.stdout
+    )
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_commands_see_what_was_set_in_the_browser_and_do_without_what_cannot_be_used(home: Home) -> None:
+    set_in_browser(
+        home,
+        BASE_URL="https://watch.example",
+        NOTIFY_URLS="json://127.0.0.1:1/hush",
+        TRAKT_CLIENT_ID="no secret beside it",
+    )
+
+    notices, addresses = home.json("notify"), home.json("urls")
+
+    assert notices["addresses"] == 1
+    assert addresses["plex"]["url"].startswith("https://watch.example/webhooks/plex")
 
 
 def test_a_doctor_makes_no_database(home: Home) -> None:

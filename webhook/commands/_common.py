@@ -133,7 +133,7 @@ def opened() -> Iterator[Desk]:
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     http = remote.client()
     sealed = seal(settings, database)
-    environ = stored.under(environ, database.ask(lambda connection: stored.read(connection, sealed)))
+    environ, _ = stored.usable(environ, database.ask(lambda connection: stored.read(connection, sealed)))
     settings = environment.load(environ)
     built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
     return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built, asked)

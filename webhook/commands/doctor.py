@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from webhook import accounts as account_book
-from webhook import clock, notices, schema, sources, trace, trackers
+from webhook import clock, notices, schema, sources, stored, trace, trackers
 from webhook import settings as environment
 from webhook.accounts import Verdict
 from webhook.clock import stamp
@@ -33,6 +33,7 @@ from webhook.commands._common import (
     sentence,
 )
 from webhook.commands.accounts import SHOWN, check_all, ending
+from webhook.credentials import seal
 from webhook.db import Database, Unavailable
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import webhook
@@ -87,20 +88,20 @@ def problems(found: Iterable[Finding]) -> int:
 def examine(online: bool) -> Iterator[Finding]:
     """Every finding, from the ground up; what stands on something broken is not looked at."""
     try:
-        environ = environment.environment()
+        environ: Environ = environment.environment()
         settings = environment.load(environ)
     except SettingsError as error:
         yield problem("settings", str(error))
         return
+    environ, findings = with_stored(settings, environ)
+    yield from findings
+    settings = environment.load(environ)
     settled = list(look_at_settings(environ))
     yield from settled
     yield from look_at_folder(settings)
     yield from look_at_clock()
     yield look_at_notices(settings)
-    if (
-        settings.database.startswith("sqlite")
-        and not Path(make_url(settings.database).database or "").is_file()
-    ):
+    if not has_database(settings):
         yield noted("database", "there is none yet", "The first start makes it: watchmark serve")
         return
     try:
@@ -108,6 +109,33 @@ def examine(online: bool) -> Iterator[Finding]:
             yield from look_inside(settings, environ, database, online and not problems(settled))
     except (Unavailable, DatabaseError, SettingsError) as error:
         yield problem("database", sentence(error), "Look at DATABASE_URL, the disk and the database itself.")
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database to look into; one on PostgreSQL is taken to be there."""
+    url = make_url(settings.database)
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
+
+
+def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
+    """The environment over the settings made in the browser, and what is wrong with those."""
+    if not has_database(settings):
+        return environ, []
+    try:
+        with closing(database_of(settings)) as database:
+            if not database.ask(has_tables):
+                return environ, []
+            sealed = seal(settings, database)
+            known = database.ask(lambda connection: stored.read(connection, sealed))
+    except (Unavailable, DatabaseError):
+        return environ, []  # what is wrong with the database is said of the database
+    except (SettingsError, OSError) as error:
+        return environ, [problem("settings made in the browser", str(error))]
+    usable, left_out = stored.usable(environ, known)
+    return usable, [
+        problem("settings made in the browser", f"{name} is left out: {why}", "Set it anew on its page.")
+        for name, why in left_out.items()
+    ]
 
 
 def look_at_settings(environ: Environ) -> Iterator[Finding]:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from webhook import notices
-from webhook import settings as environment
-from webhook.commands._common import Failed, Json, counted, say
+from webhook.commands._common import Failed, Json, counted, opened, say
 
 app = typer.Typer()
 
@@ -20,7 +19,8 @@ def notify(
     as_json: Json = False,
 ) -> None:
     """Where notices go. With --test one is sent now; the end is 1 when it does not arrive everywhere."""
-    settings = environment.load(environment.environment())
+    with opened() as at:
+        settings = at.settings
     count = notices.check(settings)
     if not count:
         raise Failed("NOTIFY_URLS is not set, so there is nobody to notify.")
