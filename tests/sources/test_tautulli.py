@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webhook.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Track, Unreadable
-from webhook.sources.tautulli import parse, template
+from webhook.sources.tautulli import SETUP, parse, template
 
 
 def only(outcome: list[Event] | Ignored) -> Event:
@@ -197,3 +197,10 @@ def test_a_track_keeps_its_plex_id(load: Any, received_at: datetime) -> None:
     item = only(parse(load("tautulli/track-started"), received_at)).item
 
     assert item.ids.plex == "5f00000000000000000000d1"
+
+
+def test_the_steps_say_that_what_plex_reports_too_is_one_play() -> None:
+    last = SETUP[-1]
+
+    assert "Plex webhook may come here as well" in last
+    assert "one play, sent once" in last

@@ -42,7 +42,7 @@ SETUP = (
     "Under Triggers tick Playback Start, Stop, Pause, Resume and Watched.",
     "Under Data paste the template shown here as the JSON Data of each of these triggers, "
     "and leave JSON Headers empty.",
-    "Save. Do not send the same server's Plex webhook here as well, or plays may be told twice.",
+    "Save. The same server's Plex webhook may come here as well: what both report is one play, sent once.",
 )
 ACTIONS: Mapping[str, Action] = {
     "play": Action.START,
