@@ -27,8 +27,21 @@ from typer.testing import CliRunner
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
-from webhook import accounts, app, cli, clock, inbox, outbox, people, sources, stored, trace, trackers
-from webhook.commands import _common, doctor
+from webhook import (
+    accounts,
+    app,
+    cli,
+    clock,
+    inbox,
+    outbox,
+    people,
+    settings,
+    sources,
+    stored,
+    trace,
+    trackers,
+)
+from webhook.commands import _common, doctor, serving
 from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.inbox import Received
@@ -1125,6 +1138,23 @@ def test_offline_no_service_is_asked(home: Home, trakt: Any) -> None:
 
     assert ended.exit_code == 0
     assert trakt.calls == []
+
+
+def test_every_address_of_an_ipv6_host_has_brackets(home: Home) -> None:
+    home.set(HOST="::1", PORT="1")
+
+    addresses, doctors = home.json("urls"), home.run("doctor")
+
+    assert addresses["plex"]["url"].startswith("http://[::1]:1/webhooks/plex")
+    assert addresses["generic"]["template"].startswith("http://[::1]:1/api/v1/templates/generic")
+    assert "nothing answers at http://[::1]:1/healthz" in doctors.stdout
+
+
+def test_who_is_only_reached_from_this_machine_is_told_how_to_be_reached_from_others() -> None:
+    told = serving.from_elsewhere(settings.load({"HOST": "::1"}))
+
+    assert told == serving.from_elsewhere(settings.load({}))
+    assert "set HOST=0.0.0.0" in told[0]
 
 
 def test_what_waits_for_a_person_is_noted_with_what_to_do(home: Home) -> None:

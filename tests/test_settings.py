@@ -275,6 +275,10 @@ def test_the_database_is_where_the_settings_say(given: dict[str, str], expected:
         ({}, "http://localhost:8484"),
         ({"HOST": "0.0.0.0", "PORT": "80"}, "http://localhost:80"),  # noqa: S104
         ({"HOST": "192.0.2.7"}, "http://192.0.2.7:8484"),
+        ({"HOST": "::"}, "http://localhost:8484"),
+        ({"HOST": "::1"}, "http://[::1]:8484"),
+        ({"HOST": "[2001:db8::7]", "ROOT_PATH": "/w"}, "http://[2001:db8::7]:8484/w"),
+        ({"HOST": "fe80::1%eth0"}, "http://[fe80::1%25eth0]:8484"),
         ({"ROOT_PATH": "/watchmark"}, "http://localhost:8484/watchmark"),
         ({"BASE_URL": "https://home.example/w/"}, "https://home.example/w"),
     ],

@@ -49,6 +49,15 @@ Address = Annotated[str, AfterValidator(address)]
 """A setting that is an address of HTTP."""
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The hosts that only this machine itself reaches."""
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands in an address: an IPv6 number in brackets."""
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
+
+
 class Settings(BaseModel):
     """What the service itself is told; each tracker and lookup brings its own beside these."""
 
@@ -106,6 +115,11 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field("text", description="text or json (one object a line).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
+    @field_validator("host")
+    @classmethod
+    def bare(cls, host: str) -> str:
+        return host.strip().removeprefix("[").removesuffix("]")
+
     @field_validator("root_path")
     @classmethod
     def rooted(cls, path: str) -> str:
@@ -125,7 +139,7 @@ class Settings(BaseModel):
     @property
     def address(self) -> str:
         """Where others reach this service, without a slash at the end."""
-        host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else self.host  # noqa: S104
+        host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else bracketed(self.host)  # noqa: S104
         return (self.base_url or f"http://{host}:{self.port}{self.root_path}").rstrip("/")
 
 

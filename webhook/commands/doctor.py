@@ -266,8 +266,8 @@ def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]
 def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
     if not online:
         return
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
-    url = f"http://{host}:{settings.port}/healthz"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
+    url = f"http://{environment.bracketed(host)}:{settings.port}/healthz"
     try:
         alive = httpx.get(url, timeout=2).is_success
     except httpx.HTTPError:

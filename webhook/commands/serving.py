@@ -26,7 +26,7 @@ from webhook.commands._front import Front
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
 from webhook.service import Service
-from webhook.settings import Environ, Settings
+from webhook.settings import LOOPBACK, Environ, Settings
 
 HEAD_TIME = 15.0
 """Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
@@ -138,9 +138,9 @@ def announce(service: Service, link: str | None, as_json: bool) -> None:
 
 def from_elsewhere(settings: Settings) -> list[str]:
     """What to do on another machine, where the address is one that only this machine understands."""
-    if settings.base_url or urlsplit(settings.address).hostname != "localhost":
+    if settings.base_url or urlsplit(settings.address).hostname not in LOOPBACK:
         return []
-    if settings.host == "127.0.0.1":
+    if settings.host in LOOPBACK:
         return [
             "  To open it from another machine, set HOST=0.0.0.0 and start again: only this one is listened to."
         ]

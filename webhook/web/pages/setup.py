@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Route
 
 from webhook.clock import stamp
 from webhook.receiver import TurnedAway
+from webhook.settings import LOOPBACK
 from webhook.web.addresses import address_of, addresses
 from webhook.web.arrivals import arrivals
 from webhook.web.pages._page import Page
 from webhook.web.views import Visitor
 
 FIRST = ("plex", "jellyfin", "emby", "tautulli")
-ONLY_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Setup(Page):
@@ -45,7 +45,7 @@ class Setup(Page):
             "came": came,
             "turned": turned_since(turned, came),
             "only_here": only_here(address),
-            "loopback": self.service.settings.host in ONLY_HERE,
+            "loopback": self.service.settings.host in LOOPBACK,
         }
 
 
@@ -78,4 +78,4 @@ def place(source: str) -> int:
 
 def only_here(address: str) -> bool:
     """Whether the address means this machine alone, so that another one could not send to it."""
-    return urlsplit(address).hostname in ONLY_HERE
+    return urlsplit(address).hostname in LOOPBACK
