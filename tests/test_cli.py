@@ -1286,6 +1286,54 @@ def test_the_commands_work_on_postgresql_too(home: Home, postgres_url: str) -> N
     assert not (home.folder / "watchmark.db").exists()
 
 
+@pytest.mark.parametrize("name", [".", "watchmark.db"])
+def test_what_belongs_to_somebody_else_is_said_with_both_users_and_the_command(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    home.run("urls")
+    path, owner = home.folder / name, os.getuid()
+    monkeypatch.setattr(os, "access", lambda one, mode: Path(one) != path)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    monkeypatch.setattr(os, "getegid", lambda: 10001)
+
+    ended, doctors = home.run("token", "list"), home.run("doctor", "--offline")
+
+    says = f"runs as user id 10001, and it belongs to user id {owner}: sudo chown -R 10001:10001 {path}"
+    assert ended.exit_code == 1
+    assert says in ended.stderr
+    assert says in doctors.stdout
+
+
+def test_a_folder_that_cannot_be_made_names_the_one_above_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.set(DATA_DIR=f"{home.folder}/a/b")
+
+    def refuse(path: Path, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+
+    ended = home.run("urls")
+
+    assert ended.exit_code == 1
+    assert f"DATA_DIR={home.folder}/a/b cannot be made. Watchmark runs as user id 10001" in ended.stderr
+    assert f"{home.folder} (of a container" in ended.stderr
+
+
+def test_a_folder_of_ones_own_with_another_mode_is_said_with_its_mode(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    ended = home.run("urls")
+
+    assert ended.exit_code == 1
+    assert f"runs as user id {os.getuid()}, which owns it, but its mode is drwx" in ended.stderr
+    assert f"chmod -R u+rwX {home.folder}" in ended.stderr
+
+
 def test_a_file_that_is_no_database_is_said(home: Home) -> None:
     (home.folder / "watchmark.db").write_bytes(b"no database at all " * 1000)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import sys
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import httpx
@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, Row, inspect, select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from typer.core import TyperGroup
 
@@ -29,6 +30,7 @@ from webhook.credentials import Credentials, Seal, seal
 from webhook.db import Database, Unavailable
 from webhook.edits import NoEdit
 from webhook.outcome import Undelivered
+from webhook.permissions import can_use, nearest, remedy
 from webhook.servers import Server
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import person
@@ -163,14 +165,30 @@ def has_tables(connection: Connection) -> bool:
 
 
 def furnish(settings: Settings) -> None:
-    """The data folder, there and writable."""
+    """The data folder, there and writable, and the database in it."""
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise SettingsError(f"DATA_DIR={folder} cannot be made. {remedy(nearest(folder))}") from error
     except OSError as error:
         raise SettingsError(f"DATA_DIR={folder} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise SettingsError(f"DATA_DIR={folder} cannot be written to by this user.")
+    if not can_use(folder):
+        raise SettingsError(f"DATA_DIR={folder} cannot be written to. {remedy(folder)}")
+    for path in database_files(settings):
+        if not can_use(path):
+            raise SettingsError(f"{path} cannot be read and written. {remedy(path)}")
+
+
+def database_files(settings: Settings) -> list[Path]:
+    """The files of an SQLite database that are there."""
+    try:
+        url = make_url(settings.database)
+    except ArgumentError:
+        return []
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return []
+    return [path for end in ("", "-wal", "-shm") if (path := Path(url.database + end)).exists()]
 
 
 def database_of(settings: Settings) -> Database:

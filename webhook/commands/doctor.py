@@ -153,7 +153,7 @@ def look_at_folder(settings: Settings) -> Iterator[Finding]:
     try:
         furnish(settings)
     except SettingsError as error:
-        yield problem("data folder", str(error), "Give the folder to the user that Watchmark runs as.")
+        yield problem("data folder", str(error))
         return
     free = shutil.disk_usage(folder).free
     says = f"{folder} can be written to; {free / 1e9:.1f} GB are free"
