@@ -45,6 +45,21 @@ def test_a_show_has_its_episodes_and_the_plays_of_each(watched: Household) -> No
     assert show["episodes"][1]["title"] == "Part 2"
 
 
+def test_a_season_says_how_many_it_has_only_where_its_list_is_known(watched: Household) -> None:
+    key, browser = "title:harbourstreet", watched.browser()
+    watched.hear(title="Third", grandparentTitle="Harbour Street", parentIndex=2, index=3, Guid=[])
+
+    unlisted = browser.get(f"/history/shows/{key}").text
+    listed(watched, key)
+    page, show = browser.get(f"/history/shows/{key}").text, watched.api().get(f"/api/v1/shows/{key}").json()
+
+    assert unlisted.count("1 watched") == 2
+    assert "of 1 watched" not in unlisted
+    assert "1 of 2 watched" in page
+    assert page.count("1 watched") == 1  # the second season is not in the list
+    assert [one["listed"] for one in show["episodes"]] == [True, True, False]
+
+
 def test_a_show_is_followed_and_no_longer(watched: Household) -> None:
     api, path = watched.api(), "/api/v1/follows/title:Harbourstreet"
 

@@ -28,12 +28,13 @@ def key_given(key: str) -> str:
 
 @dataclass(slots=True)
 class Episode:
-    """One episode of a show: what is known of it, and when it was watched."""
+    """One episode of a show: what is known of it, whether a lookup lists it, and when it was watched."""
 
     season: int
     number: int
     title: str | None = None
     aired: str | None = None
+    listed: bool = False
     plays: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -50,7 +51,7 @@ def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, An
     episodes: dict[tuple[int, int], Episode] = {}
     for one in listed.episodes if listed else ():
         place = (one["season"], one["number"])
-        episodes[place] = Episode(*place, title=one.get("title"), aired=one.get("aired"))
+        episodes[place] = Episode(*place, one.get("title"), one.get("aired"), listed=True)
     title = followed.show if followed else None
     for row in rows:
         item = row.item

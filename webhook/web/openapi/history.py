@@ -126,6 +126,7 @@ def schemas() -> dict[str, Schema]:
                     number=WHOLE,
                     title=TEXT,
                     aired=TEXT,
+                    listed={**FLAG, "description": "By a lookup; else it is known from the plays alone."},
                     plays=many(thing(id=ID, watched_at=TIME)),
                 )
             ),

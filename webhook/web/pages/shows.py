@@ -165,6 +165,11 @@ class Part:
         return sum(bool(episode.plays) for episode in self.episodes)
 
     @property
+    def listed(self) -> bool:
+        """Whether it is known how many episodes it has."""
+        return any(episode.listed for episode in self.episodes)
+
+    @property
     def begun(self) -> bool:
         return 0 < self.seen < len(self.episodes)
 
