@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 import httpx
+import orjson
 import structlog
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
@@ -47,6 +50,7 @@ from webhook.shows import Episodes
 from webhook.tables import person
 from webhook.tallier import Tallier
 from webhook.trackers import Tracker
+from webhook.transfer import resolving
 from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
 from webhook.transfer.feeds import Feeds
@@ -127,13 +131,31 @@ def build_trackers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Track
 
 def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
     """The lookups that are set up, in the order in which they cost least."""
-    built: list[Lookup] = []
-    for name, module in lookups.modules().items():
-        # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
-        whole = trackers.modules().get(name, module)
-        if environment.read(whole.Settings, f"{name}_", environ) is not None:
-            built.append(module.build(environment.read(module.Settings, f"{name}_", environ), http))
-    return built
+    return [
+        module.build(environment.read(module.Settings, f"{name}_", environ), http)
+        for name, module in lookup_modules(environ).items()
+    ]
+
+
+def lookup_modules(environ: Environ) -> dict[str, ModuleType]:
+    """The lookups of which the settings are there, by name.
+
+    One at a tracker's service goes by that tracker's settings, and must not be half of them.
+    """
+    return {
+        name: module
+        for name, module in lookups.modules().items()
+        if environment.read(trackers.modules().get(name, module).Settings, f"{name}_", environ) is not None
+    }
+
+
+def lookup_settings(environ: Environ) -> dict[str, str]:
+    """A digest of the settings of each lookup that is set up, by name."""
+    found: dict[str, str] = {}
+    for name, module in lookup_modules(environ).items():
+        given = environment.given(module.Settings, f"{name}_", environ)
+        found[name] = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    return found
 
 
 def build_servers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
@@ -184,8 +206,8 @@ def first_start(connection: Connection, service: Service) -> None:
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Service]:
     """The service at work: what waits is interpreted and delivered until the end, then drained."""
-    if service.database.sqlite and service.settings.worker:  # nobody else can be here: see schema.occupying
-        service.database.do(lambda connection: outbox.forget_leases(connection, clock.now()))
+    if service.settings.worker:
+        service.database.do(lambda connection: pick_up(connection, service))
     interpreter, dispatcher = service.interpreter, service.dispatcher
     service.receiver.news = interpreter.news
     if service.settings.worker:
@@ -207,6 +229,15 @@ async def running(service: Service) -> AsyncIterator[Service]:
             await asyncio.wait(service.tasks, timeout=20)
         await service.http.aclose()
         service.database.close()
+
+
+def pick_up(connection: Connection, service: Service) -> None:
+    """At the start of the work: what was in hand goes on, and a lookup that is new is asked what none could tell."""
+    now = clock.now()
+    if service.database.sqlite:  # nobody else can be here: see schema.occupying
+        outbox.forget_leases(connection, now)
+    if again := resolving.retry_unknown(connection, lookup_settings(service.environ), now):
+        log.info("A lookup is new; what none could tell before is tried again.", entries=again)
 
 
 def fail_aloud(task: asyncio.Task[Any]) -> None:

@@ -6,20 +6,22 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import event as happens
-from sqlalchemy import select, update
 
 from tests.identity.world import ANIME_LIST, Services, everything
+from tests.test_interpreter import NOW
 from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
-from webhook import anime, clock
+from webhook import accounts, anime, app, clock, outbox, shows
 from webhook.db import Database
-from webhook.event import Episode, Ids, Item, Movie
+from webhook.event import Action, Episode, Ids, Item, Movie
 from webhook.identity import NO_LOOKUPS, Identity
 from webhook.matches import NoMatch
-from webhook.tables import unresolved
+from webhook.tables import delivery, episode_list, unresolved
 from webhook.transfer import resolving
 from webhook.transfer.resolving import Resolver
 
@@ -192,6 +194,99 @@ def test_a_choice_is_remembered_for_the_next_import(home: Home) -> None:
 def test_what_does_not_wait_cannot_be_chosen(home: Home) -> None:
     with pytest.raises(NoMatch, match="Nothing waits"):
         choose(home, "movie:title:x:", Ids(tmdb=1))
+
+
+# --- a lookup that is new
+
+
+def unmatched(database: Database, person_id: int = 1, *, dismissed: bool = False) -> int:
+    """A delivery of which no lookup could tell what it is; its number."""
+
+    def put(connection: Connection) -> int:
+        of = accounts.add_named(connection, person_id, f"tracker {dismissed}", [Action.STOP], NOW)
+        one = outbox.Putting(account_id=of, action=Action.STOP, key="watched:1", item=FILM, at=NOW, mark=True)
+        made = outbox.put(connection, one, NOW)
+        values = {"state": "unmatched", "reason": f"an id is missing, and {NO_LOOKUPS}", "attempts": 1}
+        values["settled_at"] = NOW if dismissed else None
+        connection.execute(update(delivery).where(delivery.c.id == made).values(values))
+        return made
+
+    return database.do(put)
+
+
+def state(home: Home, delivery_id: int) -> str:
+    wanted = select(delivery.c.state).where(delivery.c.id == delivery_id)
+    return str(home.database.ask(lambda connection: connection.execute(wanted).scalar_one()))
+
+
+def started(home: Home, **lookups: str) -> int:
+    return home.database.do(lambda connection: resolving.retry_unknown(connection, lookups, clock.now()))
+
+
+def test_what_waited_for_a_lookup_is_tried_again_once_there_is_one(home: Home) -> None:
+    bring(home, NOWHERE)
+    looked_up(home)
+    waits, left_alone = unmatched(home.database), unmatched(home.database, dismissed=True)
+
+    assert started(home) == 0
+    assert (state(home, waits), len(waiting(home))) == ("unmatched", 1)
+
+    assert started(home, tmdb="a") == 2
+    assert (state(home, waits), state(home, left_alone)) == ("waiting", "unmatched")
+    assert looked_up(home) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "again"),
+    [
+        ({"tmdb": "a"}, {"tmdb": "a"}, False),
+        ({"tmdb": "a"}, {"tmdb": "a", "tvdb": "b"}, True),
+        ({"tmdb": "a"}, {"tmdb": "other key"}, True),
+        ({"tmdb": "a", "tvdb": "b"}, {"tmdb": "a"}, False),
+    ],
+)
+def test_it_is_tried_again_for_what_is_new_and_not_at_every_start(
+    home: Home, before: dict[str, str], after: dict[str, str], again: bool
+) -> None:
+    started(home, **before)
+    waits = unmatched(home.database)
+
+    tried = started(home, **after)
+
+    assert tried == again
+    assert state(home, waits) == ("waiting" if again else "unmatched")
+    assert started(home, **after) == 0
+
+
+def test_a_show_that_no_lookup_listed_is_asked_about_again(home: Home) -> None:
+    for key, via in (("tvdb:1", shows.NOWHERE), ("tvdb:2", "tmdb")):
+        values = {"show_key": key, "via": via, "episodes": [], "asked_at": NOW}
+        home.database.do(lambda connection, values=values: connection.execute(insert(episode_list), values))  # type: ignore[misc]
+
+    started(home, tvdb="a")
+
+    wanted = select(episode_list.c.show_key)
+    assert home.database.ask(lambda connection: connection.execute(wanted).scalars().all()) == ["tvdb:2"]
+
+
+def test_a_service_that_starts_with_a_new_lookup_tries_again(tmp_path: Path) -> None:
+    def at_start(**settings: str) -> str:
+        service = app.open_service({"DATA_DIR": str(tmp_path), **settings})
+        service.database.do(lambda connection: app.pick_up(connection, service))
+        found = service.database.ask(
+            lambda connection: connection.execute(select(delivery.c.state)).scalars().all()
+        )
+        asyncio.run(service.http.aclose())
+        service.database.close()
+        return ",".join(found)
+
+    at_start()
+    database = Database(f"sqlite:///{tmp_path}/watchmark.db")
+    unmatched(database)
+    database.close()
+
+    assert at_start() == "unmatched"
+    assert at_start(TMDB_TOKEN="token") == "waiting"
 
 
 # --- a history of any length

@@ -7,21 +7,23 @@ with the candidates there are. Once a person has chosen, it is remembered for th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, delete, or_, select, union, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, union, update
 
-from webhook import clock, history, matches
+from webhook import clock, history, matches, outbox
 from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids, Item, item_from_json, item_to_json
 from webhook.identity import NO_LOOKUPS, Identity
 from webhook.items import keys
 from webhook.outcome import Retry, Snooze, Undelivered, Unmatched
-from webhook.tables import person, play, play_key, unresolved
+from webhook.shows import NOWHERE
+from webhook.tables import delivery, episode_list, note, person, play, play_key, unresolved
 
 log = structlog.get_logger()
 
@@ -29,6 +31,7 @@ NEEDS = ("tvdb", "tmdb", "imdb")
 FEW = 10
 PAUSE = 2.0
 AGAIN = timedelta(hours=1)
+CHUNK = 500  # how many ids go into one statement
 
 
 class Resolver:
@@ -94,6 +97,36 @@ def put_off(connection: Connection, key: str, why: Undelivered, now: datetime) -
         candidates = why.candidates if isinstance(why, Unmatched) else None
         values |= {"state": "unmatched", "candidates": candidates or None}
     connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
+
+
+# --- a lookup that is new
+
+
+KNOWN_LOOKUPS = "lookups"
+"""The name of the note of which lookups there were, each with a digest of its settings."""
+
+
+def retry_unknown(connection: Connection, lookups: Mapping[str, str], now: datetime) -> int:
+    """Try again, once, what no lookup could tell, where one of these is new or set up anew; how much that is.
+
+    What a person has dismissed stays as it is.
+    """
+    here = note.c.name == KNOWN_LOOKUPS
+    before = connection.execute(select(note.c.value).where(here)).scalar()
+    if before == lookups:
+        return 0
+    connection.execute(delete(note).where(here))
+    connection.execute(insert(note), {"name": KNOWN_LOOKUPS, "value": dict(lookups)})
+    if lookups.items() <= (before or {}).items():
+        return 0
+    connection.execute(delete(episode_list).where(episode_list.c.via == NOWHERE))
+    asked = update(unresolved).where(unresolved.c.state == "unmatched")
+    count = connection.execute(asked.values(state="waiting", due_at=now)).rowcount
+    undone = (delivery.c.state == "unmatched", delivery.c.settled_at.is_(None))
+    ids = connection.execute(select(delivery.c.id).where(*undone)).scalars().all()
+    for start in range(0, len(ids), CHUNK):
+        outbox.revive(connection, ids[start : start + CHUNK], now)
+    return count + len(ids)
 
 
 # --- what is learned
