@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.compat._scrobbler import App, Cinema, cinema
+from tests.fakes._server import Server
+from tests.fakes._world import Film, Part, Series, World
+from tests.fakes.tmdb import Tmdb
+from tests.fakes.tvdb import Tvdb
 from webhook import clock, people, tables
 from webhook.event import Episode, Ids, Item, Movie
 from webhook.history import remember, save
@@ -64,6 +69,86 @@ def test_a_remote_id_becomes_a_local_one(me: App, wanted: str, kind: str, remote
     }  # fmt: skip
     assert me("video.getInfo", id=told["id"]) == told
     assert me("video.getInfo", id=wanted)["id"] == told["id"]
+
+
+@contextmanager
+def listed(folder: Path, **settings: str) -> Iterator[tuple[Cinema, Tmdb, Tvdb]]:
+    """A cinema that looks up in a TMDB with one film and a TheTVDB with one episode."""
+    world = World()
+    world.films.append(Film(title="Quiet Harbour", year=2001, ids={"tmdb": 3456, "imdb": "tt9000001"}))
+    part = Part(season=1, number=2, title="Low Tide", ids={"tvdb": 2345})
+    world.series.append(Series(title="Tidewater", year=1994, ids={"tvdb": 88}, parts=[part]))
+    with Server(Tmdb(world)) as tmdb, Server(Tvdb(world)) as tvdb:
+        known = {"TMDB_TOKEN": tmdb.fake.switches.token, "TMDB_API_URL": f"{tmdb.url}/3"}
+        known |= {"TVDB_API_KEY": tvdb.fake.switches.key, "TVDB_API_URL": f"{tvdb.url}/v4"}
+        with cinema(folder, **{**known, **settings}) as at:
+            yield at, tmdb.fake, tvdb.fake
+
+
+def test_what_is_played_by_its_id_has_the_title_of_who_lists_it(tmp_path: Path) -> None:
+    with listed(tmp_path) as (at, tmdb, _):
+        me = at.session()
+
+        for wanted in (FILM, PART, FILM):
+            me("video.scrobble", id=wanted, position=60, state="playing")
+
+        film, part = (row.item for row in plays(at))
+        asked = [call for call in tmdb.calls if call.path == "/3/movie/3456"]
+    assert (film["title"], film["year"], film["ids"]["imdb"]) == ("Quiet Harbour", 2001, "tt9000001")
+    assert (part["title"], part["show"], part["season"], part["number"]) == ("Low Tide", "Tidewater", 1, 2)
+    assert part["show_ids"]["tvdb"] == 88
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("wanted", ["tmdb:404", "tvdb:404"])
+def test_an_id_that_its_service_knows_not_to_exist_is_error_7(tmp_path: Path, wanted: str) -> None:
+    with listed(tmp_path) as (at, _, _):
+        me = at.session()
+
+        assert me.error("video.scrobble", id=wanted, position=60, state="playing") == (7, 404)
+        assert me.error("video.getInfo", id=wanted) == (7, 404)
+        assert at.anonymous().error("video.getInfo", id=wanted) == (7, 404)
+
+        assert plays(at) == []
+
+
+def test_what_was_played_before_is_not_refused_whatever_its_service_says(tmp_path: Path) -> None:
+    with listed(tmp_path) as (at, _, _):
+        watch(at, "me", Movie(ids=Ids(tmdb=404)))
+
+        told = at.session()("video.scrobble", id="tmdb:404", position=60, state="playing")
+
+    assert told["state"] == "playing"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"TMDB_API_URL": "http://127.0.0.1:1"},
+        {"TMDB_TOKEN": "wrong"},
+        {"TMDB_API_URL": "{tmdb}/leads/elsewhere"},
+    ],
+)
+def test_a_lookup_that_cannot_say_loses_no_play(tmp_path: Path, trouble: dict[str, str]) -> None:
+    with Server(Tmdb()) as elsewhere:
+        settings = {name: value.replace("{tmdb}", elsewhere.url) for name, value in trouble.items()}
+        with listed(tmp_path, **settings) as (at, _, _):
+            told = at.session()("video.scrobble", id=FILM, position=60, state="playing")
+
+            (row,) = plays(at)
+    assert told["state"] == "playing"
+    assert row.item["ids"] == {"tmdb": 3456}
+    assert row.item["title"] is None
+
+
+def test_a_title_that_was_not_to_be_had_comes_with_a_later_scrobble(tmp_path: Path) -> None:
+    with cinema(tmp_path) as at:
+        number = at.session()("video.scrobble", id=FILM, position=60, state="playing")["id"]
+    with listed(tmp_path) as (at, _, _):
+        at.session()("video.scrobble", id=number, position=90, state="playing")
+
+        (row,) = plays(at)
+    assert row.item["title"] == "Quiet Harbour"
 
 
 def test_it_is_told_in_xml_too(me: App) -> None:

@@ -15,7 +15,9 @@ from webhook import clock
 from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
 from webhook.compat.videoscrobbler.answers import Fault
 from webhook.compat.videoscrobbler.calls import Call, Method, Person, anonymous, until
+from webhook.compat.videoscrobbler.remote_ids import Remote
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
+from webhook.compat.videoscrobbler.video_lookup import NoSuchVideo, VideoLookup
 from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Sought, Tops, Video
 from webhook.event import Action, Event
 from webhook.service import Service
@@ -59,6 +61,7 @@ class Methods:
         self.database = service.database
         self.tokens = tokens
         self.tops = Tops()
+        self.lookup = VideoLookup(service.identity.lookups)
 
     def table(self) -> dict[str, Method]:
         return {
@@ -168,13 +171,37 @@ class Methods:
             found = await self.database.read(lambda connection: shown(connection, call.person, int(wanted)))
             if found is None:
                 raise Fault(7, f"there is no video {wanted}")
-            return found
+            return await self.with_title(call, found)
         try:
             remote = remote_ids.read(wanted)
         except remote_ids.Improper as error:
             raise Fault(6, str(error)) from error
+        remote = await self.described_by_lookups(remote)
         if call.person is None:
             return await self.database.read(lambda connection: public(connection, videos.sought(remote)))
+        (named,) = await self.named([videos.sought_by(remote, call.person.id)])
+        return named
+
+    async def described_by_lookups(self, remote: Remote) -> Remote:
+        """The remote id with its title, where somebody lists it; raises Fault where there is none of this id."""
+        if remote.type == remote_ids.URL:
+            return remote
+        known = await self.database.read(lambda connection: videos.named_before(connection, remote))
+        try:
+            return await self.lookup.describe(known or remote)
+        except NoSuchVideo as error:
+            if known is not None:
+                return known  # whatever the service says today
+            raise Fault(7, str(error)) from error
+
+    async def with_title(self, call: Call, video: Video) -> Video:
+        """A video that is known here, with its title where that was not to be had before."""
+        written = None if video.item.title else video.remote_id
+        if written is None or call.person is None:
+            return video
+        remote = await self.described_by_lookups(remote_ids.read(written))
+        if remote.item.title is None:
+            return video
         (named,) = await self.named([videos.sought_by(remote, call.person.id)])
         return named
 

@@ -92,6 +92,17 @@ def known(connection: Connection, wanted: Sequence[Sought]) -> list[Video | None
     return [settled(one, owners) for one in wanted]
 
 
+def named_before(connection: Connection, remote: remote_ids.Remote) -> remote_ids.Remote | None:
+    """The remote id with what is known of its item; None where nobody has named or played it."""
+    wanted = select(video).join(video_key, video.c.id == video_key.c.video_id)
+    rows = connection.execute(wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id))
+    known = (one.item for one in map(from_video_row, rows) if same_item(one.item, remote.item))
+    if (item := next(known, None)) is not None:
+        return replace(remote, item=richer(item, remote.item))
+    played = select(play_key.c.play_id).where(play_key.c.key.in_(remote.keys)).limit(1)
+    return None if connection.execute(played).first() is None else remote
+
+
 def settled(one: Sought, owners: Mapping[str, Video]) -> Video | None:
     same = alike(one, owners)
     if same is None or any(key not in owners for key in one.keys):

@@ -1,0 +1,100 @@
+"""Looking up a video by its id: its title from whoever lists it, or that there is none of this id."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from webhook.compat.videoscrobbler.remote_ids import Remote
+from webhook.event import Episode, Item, Movie
+from webhook.lookups import Checks, Lookup, known_as, pairs
+from webhook.outcome import Undelivered
+
+TIMEOUT = 3.0
+"""Seconds that an answer waits for the lookups; the video is taken without a title after that."""
+
+FRESH = 3600.0
+"""Seconds for which an answer is believed; a service may list tomorrow what it does not list today."""
+
+RETRY = 300.0
+"""Seconds until a lookup that could not be asked is asked again."""
+
+MOST = 2000
+
+
+class NoSuchVideo(Exception):
+    """The service whose id it is lists nothing under it; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the lookups say of an id: the item, and the service that knows it not to exist."""
+
+    item: Item
+    denied_by: str | None
+    until: float
+
+
+class VideoLookup:
+    """Asks the lookups about remote ids, each once an hour."""
+
+    def __init__(self, lookups: Sequence[Lookup]) -> None:
+        self.lookups = lookups
+        self.answers: OrderedDict[tuple[str, ...], Answer] = OrderedDict()
+
+    async def describe(self, remote: Remote) -> Remote:
+        """The remote id with what is known of its item. Raises NoSuchVideo."""
+        if not self.lookups or remote.item.title is not None:
+            return remote
+        answer = self.answers.get(remote.keys)
+        if answer is None or time.monotonic() > answer.until:
+            answer = await self.ask(remote.item)
+            self.remember(remote.keys, answer)
+        if answer.denied_by is not None:
+            raise NoSuchVideo(f"{answer.denied_by} lists nothing of this id")
+        return replace(remote, item=answer.item)
+
+    def remember(self, keys: tuple[str, ...], answer: Answer) -> None:
+        self.answers[keys] = answer
+        while len(self.answers) > MOST:
+            self.answers.popitem(last=False)
+
+    async def ask(self, item: Item) -> Answer:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                return await self.first_answer(item)
+        except (Undelivered, TimeoutError):
+            return Answer(item, None, time.monotonic() + RETRY)
+
+    async def first_answer(self, item: Item) -> Answer:
+        """What the first lookup says that knows it; the one whose id it is comes first, and may deny it."""
+        until = time.monotonic() + FRESH
+        denied_by: str | None = None
+        for lookup in sorted(self.lookups, key=lambda lookup: lookup.name not in item.ids.known()):
+            found = await find(lookup, item)
+            if found is not None:
+                return Answer(found, None, until)
+            if lookup.name in item.ids.known():
+                # An address that leads elsewhere answers 404 to everything.
+                await cast(Checks, lookup).check()
+                denied_by = lookup.label
+        return Answer(item, denied_by, until)
+
+
+async def find(lookup: Lookup, item: Item) -> Item | None:
+    """The film or the episode as this lookup has it; None where it knows none of its ids."""
+    if isinstance(item, Movie):
+        for namespace, value in pairs(item.ids, lookup.film_ids):
+            for film in await lookup.films(namespace, value):
+                if not film.ids.contradicts(item.ids):
+                    return replace(item, title=film.title, year=film.year, ids=item.ids.merged(film.ids))
+    if isinstance(item, Episode):
+        for namespace, value in pairs(item.ids, lookup.episode_ids):
+            for part in await lookup.parts(namespace, value):
+                if not part.episode.ids.contradicts(item.ids):
+                    return replace(cast(Episode, known_as(item, part)), year=part.episode.year)
+    return None
