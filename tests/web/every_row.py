@@ -29,9 +29,10 @@ from webhook.compat.videoscrobbler import apps
 from webhook.event import ITEMS, REASONS, Action, Episode, Event, Ids, Item, Kind, item_to_json
 from webhook.inbox import CATCH_UP, EVENT
 from webhook.interpreter import meant
+from webhook.items import keys
 from webhook.lookups import Candidate, Listed
 from webhook.outcome import Park
-from webhook.play import Dated, Play, State, keys
+from webhook.play import Dated, Play, State
 from webhook.rules import DRY_RUN
 from webhook.service import Service
 from webhook.sign_ins import SignIn
