@@ -359,7 +359,7 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         started_at=None if details.get("started_at") is None else from_ms(details["started_at"]),
         mark=row.mark,
         rating=None if rating is None else round(rating),
-        late=now - row.happened_at > retry.LIVE,
+        late=bool(details.get("recorded")) or now - row.happened_at > retry.LIVE,
         unsure=row.unsure or row.claimed,
         rewatch=bool(details.get("rewatch")),
         remote_id=row.remote_id or details.get("remote_id"),

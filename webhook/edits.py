@@ -16,10 +16,21 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from webhook import history, outbox
 from webhook.clock import stamp
 from webhook.db import fresh_ids
-from webhook.event import ITEMS, Action, Episode, Item, Season, item_from_json, item_to_json
+from webhook.event import (
+    ITEMS,
+    Action,
+    Episode,
+    Event,
+    Item,
+    Kind,
+    Season,
+    item_from_json,
+    item_to_json,
+)
 from webhook.items import keys
 from webhook.outbox import Putting
-from webhook.play import Dated, State
+from webhook.play import Change, Dated, State
+from webhook.rules import AccountRules, Listener, tellings
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
 
 CANNOT_UNDO = "watched marks cannot be taken back there"
@@ -38,6 +49,17 @@ class Teller(Protocol):
 
 Tellers = Mapping[str, Teller]
 """The trackers that are set up, by name."""
+
+
+class Recipient(Teller, Protocol):
+    """What telling of a new play must know of a tracker."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]: ...
+
+
+Recipients = Mapping[str, Recipient]
+"""The same, by name."""
 
 
 class NoEdit(Exception):
@@ -252,6 +274,41 @@ def tell_again(
     return told
 
 
+def tell_new(
+    connection: Connection, row: Row[Any], can: Recipients, now: datetime, *, rewatch: bool = False
+) -> list[str]:
+    """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
+    current = history.from_row(row)
+    at = current.watched_at or current.last_at
+    event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
+    change = Change(play=current, anew=True, finished=True)
+    mine = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(can))
+    accounts = {of.id: of for of in connection.execute(mine.order_by(account.c.id))}
+    listeners = [
+        Listener(
+            id=of.id,
+            kinds=can[of.tracker].kinds,
+            can=can[of.tracker].tells,
+            tells=frozenset(map(Action, of.tells)),
+            rules=AccountRules.from_json(of.rules),
+        )
+        for of in accounts.values()
+    ]
+    again = rewatch or history.earlier(connection, row.person_id, keys(current.item), row.id, at)
+    details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
+    details |= {"dated": current.dated.value, "recorded": True}
+    told = []
+    for telling in tellings(event, change, row.id, "", listeners):
+        new = Putting(
+            account_id=telling.account_id, action=telling.action, key=telling.key, item=current.item, at=at,
+            mark=telling.mark, play_id=row.id, skipped=telling.skipped, details=details,
+        )  # fmt: skip
+        outbox.put(connection, new, now)
+        if telling.skipped is None:
+            told.append(str(accounts[telling.account_id].tracker))
+    return told
+
+
 def mark_key(play_id: int) -> str:
     return f"watched:{play_id}"
 
@@ -278,6 +335,12 @@ def note(
     values = {"id": made, "play_id": row.id, "what": what, "before": shown_of(row), "after": after}
     connection.execute(insert(edit), {**values, "by": by, "at": now})
     return made
+
+
+def note_added(connection: Connection, row: Row[Any], by: str | None, now: datetime) -> None:
+    (made,) = fresh_ids(connection, edit, 1)
+    values = {"id": made, "play_id": row.id, "what": "added", "before": None, "after": shown_of(row)}
+    connection.execute(insert(edit), {**values, "by": by, "at": now})
 
 
 def shown_of(row: Row[Any]) -> dict[str, Any]:

@@ -1,0 +1,264 @@
+"""Plays added by hand: what a person says they watched, checked, kept once, and told to their trackers."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from webhook import edits, guids, history, matches
+from webhook.event import Episode, Ids, Item, Kind, Movie
+from webhook.items import same_item
+from webhook.play import Dated, Play, State, same_viewing
+from webhook.tables import play
+from webhook.transfer.bringing import SAME_ROW, ask_about, found_by
+
+SOURCE = "watchmark"
+"""The source of what no other program reported."""
+
+KINDS: Mapping[str, type[Movie | Episode]] = {Kind.MOVIE: Movie, Kind.EPISODE: Episode}
+NAMED = {Kind.MOVIE: "film", Kind.EPISODE: "episode"}
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    Kind.MOVIE: ("title", "year", "ids"),
+    Kind.EPISODE: ("title", "show", "season", "number", "year", "ids", "show_ids"),
+}
+TITLE = 500
+LARGEST = {"season": 9_999, "number": 99_999}
+FIRST_FILM = 1870
+FIRST_DAY = date(1900, 1, 1)
+SLACK = timedelta(minutes=1)
+"""By how much the clock of whoever says when may be ahead of ours."""
+
+NOON = time(12, tzinfo=UTC)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+UNSEEN = frozenset({"Cc", "Cs"})
+
+
+class Invalid(Exception):
+    """It cannot be added so; the message is a sentence to stand beside the field that it is about."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewPlay:
+    """A play to be added. `watched_at` is as exact as `dated` says: of an unknown date it is when it is added.
+
+    `rewatch`: another viewing than what the history has. `key` names this entry, so that it is added once.
+    """
+
+    item: Item
+    watched_at: datetime
+    dated: Dated
+    rewatch: bool = False
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The play, whether it is new, and the trackers that are told of it."""
+
+    play_id: int
+    is_new: bool
+    told: list[str]
+
+
+# --- what it is
+
+
+def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
+    """The film or the episode that is meant; raises Invalid."""
+    if kind not in KINDS:
+        raise Invalid(
+            "kind", "A film or an episode can be added. A show or a season as a whole is no viewing."
+        )
+    for name in given:
+        if name not in FIELDS[kind]:
+            raise Invalid(
+                name, f"{name[:50]} is nothing that {'an' if kind == 'episode' else 'a'} {kind} has."
+            )
+    known = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {
+        name: read_text(name, known[name]) for name in ("title", "show") if name in known
+    }
+    values |= {name: read_number(name, known[name]) for name in LARGEST if name in known}
+    values |= {name: read_ids(name, known[name]) for name in ("ids", "show_ids") if name in known}
+    if "year" in known:
+        values["year"] = read_year(known["year"], today)
+    item = KINDS[kind](**values)
+    check_film(item) if isinstance(item, Movie) else check_episode(item)
+    return item
+
+
+def read_text(name: str, value: Any) -> str | None:
+    said = value.strip() if isinstance(value, str) else None
+    if said is None or len(said) > TITLE or any(unicodedata.category(one) in UNSEEN for one in said):
+        raise Invalid(name, f"The {name} must be text of at most {TITLE} characters, in one line.")
+    return said or None
+
+
+def read_number(name: str, value: Any) -> int:
+    named = "season" if name == "season" else "number of the episode"
+    if type(value) is not int or not 0 <= value <= LARGEST[name]:
+        raise Invalid(name, f"The {named} must be a whole number from 0 to {LARGEST[name]:,}.")
+    return value
+
+
+def read_year(value: Any, today: date) -> int:
+    if type(value) is not int or not FIRST_FILM <= value <= today.year + 1:
+        raise Invalid("year", f"The year must be one from {FIRST_FILM} to {today.year + 1}.")
+    return value
+
+
+def read_ids(name: str, value: Any) -> Ids:
+    found = guids.ids(**value) if isinstance(value, Mapping) and {*value} <= {*NAMESPACES} else None
+    if found is None or found.known().keys() != value.keys():
+        raise Invalid(
+            name, "Ids of TheTVDB, TMDB and Trakt are numbers, and one of IMDb looks like tt0903747."
+        )
+    return found
+
+
+NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb")
+
+
+def check_film(item: Movie) -> None:
+    if not item.title and not item.ids:
+        raise Invalid("title", "Say which film it was: by its title or an id.")
+
+
+def check_episode(item: Episode) -> None:
+    if item.ids:
+        return
+    if not item.show and not item.show_ids:
+        raise Invalid("show", "Say of which show it was an episode: by its title or an id.")
+    for name, value in (("season", item.season), ("number", item.number)):
+        if value is None:
+            raise Invalid(
+                name, "Say which episode it was, by season and number. A show as a whole is no viewing."
+            )
+
+
+# --- when it was
+
+
+def read_date(given: str | None, zone: tzinfo, now: datetime) -> tuple[datetime, Dated]:
+    """When it was watched and how exactly that is known; None is an unknown date. Raises Invalid."""
+    if given is None:
+        return now, Dated.TICKED
+    said = given.strip()
+    try:
+        if DAY.fullmatch(said):
+            return read_day(date.fromisoformat(said), zone, now), Dated.DAY
+        moment = datetime.fromisoformat(said)
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Invalid(
+            "watched_at", "Say when, as a day such as 2026-11-22 or with the time, 2026-11-22T20:15."
+        ) from error
+    if at > now + SLACK:
+        raise Invalid("watched_at", "That lies in the future.")
+    if at.date() < FIRST_DAY:
+        raise Invalid("watched_at", TOO_EARLY)
+    return min(at.replace(microsecond=at.microsecond // 1000 * 1000), now), Dated.EXACT
+
+
+TOO_EARLY = f"The day must be one from {FIRST_DAY.year} on. Where nobody knows it, leave it unknown."
+
+
+def read_day(day: date, zone: tzinfo, now: datetime) -> datetime:
+    """Noon of the day, UTC, where it is the same day nearly everywhere; never later than now."""
+    if day > now.astimezone(zone).date():
+        raise Invalid("watched_at", "That day lies in the future.")
+    if day < FIRST_DAY:
+        raise Invalid("watched_at", TOO_EARLY)
+    return min(datetime.combine(day, NOON), now)
+
+
+# --- kept and told
+
+
+def add(
+    connection: Connection, person_id: int, new: NewPlay, can: edits.Recipients, by: str | None, now: datetime
+) -> Added:
+    """Add a play to a person's history; the one that is there where this was added before. Raises Invalid."""
+    item = matches.applied(new.item, matches.every(connection))
+    known_by = found_by(item)
+    if (before := added_before(connection, person_id, new)) is not None:
+        return Added(before, False, [])
+    if (twin := same_entry(connection, person_id, item, known_by, new)) is not None:
+        return Added(twin, False, [])
+    at = new.watched_at
+    made = history.save(
+        connection,
+        person_id,
+        Play(
+            item=item, state=State.STOPPED, started_at=at, last_at=at, watched_at=at, source=SOURCE, manual=True,
+            dated=new.dated,
+        ),
+        None,
+    )  # fmt: skip
+    connection.execute(update(play).where(play.c.id == made).values(foreign_key=foreign_key(new)))
+    history.remember(connection, person_id, made, known_by)
+    ask_about(connection, [item], now)
+    row = edits.whole(connection, made)
+    edits.note_added(connection, row, by, now)
+    return Added(made, True, edits.tell_new(connection, row, can, now, rewatch=new.rewatch))
+
+
+def foreign_key(new: NewPlay) -> str | None:
+    return None if new.key is None else f"{SOURCE}:{new.key}"[:200]
+
+
+def added_before(connection: Connection, person_id: int, new: NewPlay) -> int | None:
+    """The play that this very entry became."""
+    if new.key is None:
+        return None
+    here = (play.c.person_id == person_id, play.c.foreign_key == foreign_key(new))
+    found: int | None = connection.execute(select(play.c.id).where(*here)).scalar()
+    return found
+
+
+def same_entry(
+    connection: Connection, person_id: int, item: Item, known_by: tuple[str, ...], new: NewPlay
+) -> int | None:
+    """The play that was added by hand with the same words; raises Invalid where another one is that viewing."""
+    rows = connection.execute(history.OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    viewed = [
+        (row.id, history.from_row(row))
+        for row in rows
+        if row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
+    ]
+    same = [
+        (play_id, one)
+        for play_id, one in viewed
+        if same_item(one.item, item) and same_viewing(one, new.watched_at, new.dated)
+    ]
+    for play_id, one in same:
+        if is_same_entry(one, new):
+            return int(play_id)
+    if same and not new.rewatch:
+        raise Invalid("rewatch", f"{known_already(same[0][1])} If this was another viewing, say so here.")
+    return None
+
+
+def is_same_entry(one: Play, new: NewPlay) -> bool:
+    assert one.watched_at is not None
+    if one.source != SOURCE or one.dated is not new.dated:
+        return False
+    if new.dated is Dated.TICKED:
+        return not new.rewatch
+    return abs(one.watched_at - new.watched_at) <= SAME_ROW
+
+
+def known_already(one: Play) -> str:
+    assert one.watched_at is not None
+    when = "without a date" if one.dated is Dated.TICKED else f"watched on {one.watched_at:%-d %B %Y}"
+    return f"It is in the history already, {when}."
