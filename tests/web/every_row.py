@@ -224,7 +224,8 @@ class Rows:
         for play_id, what in zip(
             cycle(self.play_ids), ("removed", "redated", "corrected", "merged", "added")
         ):
-            self.add(tables.edit, play_id=play_id, what=what, before=shown, after=None, **said)
+            before = None if what == "added" else shown
+            self.add(tables.edit, play_id=play_id, what=what, before=before, after=None, **said)
 
     def play(self, number: int, play: Play) -> int:
         person_id = (self.owner, self.members[0])[number % 2]

@@ -26,6 +26,7 @@ TWINS = {
     "/needs-you/heed": "POST /identities/ignore",
     "/needs-you/silence": "POST /silent/dismiss",
     "/needs-you/retry": "POST /deliveries/retry",
+    "/history/add": "POST /plays",
     "/history/plays/{id}/remove": "DELETE /plays/{id}",
     "/history/plays/{id}/redate": "PATCH /plays/{id}",
     "/history/plays/{id}/correct": "PATCH /plays/{id}",

@@ -151,7 +151,11 @@ def label(name: str) -> str:
 @cache
 def labels() -> dict[str, str]:
     modules = {**sources.modules(), **trackers.modules()}
-    return {"videoscrobbler": "VideoScrobbler", **{name: module.LABEL for name, module in modules.items()}}
+    return {
+        "videoscrobbler": "VideoScrobbler",
+        "watchmark": "Watchmark",
+        **{name: module.LABEL for name, module in modules.items()},
+    }
 
 
 def why(reason: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -17,7 +17,7 @@ from webhook import clock, edits, guids, history, library, numbers, people, show
 from webhook.clock import stamp
 from webhook.event import Kind
 from webhook.tables import delivery, person, play
-from webhook.transfer import exporting
+from webhook.transfer import exporting, manual_plays
 from webhook.transfer.entries import Relation
 from webhook.transfer.exporting import Export
 from webhook.web.api._answers import Answers, Table, found_or, streamed, whose
@@ -33,6 +33,7 @@ CALENDAR = timedelta(days=366)
 TITLE = 500
 YEAR = re.compile(r"(19|2[0-9])[0-9]{2}", re.ASCII)
 PLACES = {"season": (0, 100_000), "number": (0, 100_000), "year": (1800, 2999)}
+NEW = ("item", "watched_at", "person", "rewatch", "key")
 ITEM = ("kind", "title", "show", *PLACES, "ids", "show_ids")
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
 
@@ -40,7 +41,7 @@ NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbr
 class History(Answers):
     def table(self) -> Table:
         return [
-            ("/plays", {"GET": self.plays}),
+            ("/plays", {"GET": self.plays, "POST": self.add}),
             ("/plays/{id}", {"GET": self.play, "PATCH": self.change, "DELETE": self.remove}),
             ("/plays/{id}/merge", {"POST": self.merge}),
             ("/library", {"GET": self.library}),
@@ -65,6 +66,25 @@ class History(Answers):
                 connection, limit=limit, after=after, person_name=name, since=since, text=text
             )
         )
+
+    async def add(self, request: Request, visitor: Visitor) -> Any:
+        given = await json_object(request)
+        Params(given).only(NEW)
+        owner = await whose(self, Params(given), visitor)
+
+        def added(connection: Connection) -> manual_plays.Added:
+            now = clock.now()
+            new = new_play(given, numbers.zone_of(owner.timezone), now)
+            by = visitor.name or "API token"
+            return manual_plays.add(connection, owner.id, new, self.service.trackers, by, now)
+
+        try:
+            done = await write(self.database, added)
+        except manual_plays.Invalid as error:
+            raise Problem(422, f"{error.field}: {error}") from error
+        self.service.interpreter.told.set()
+        play = await self.one_play(done.play_id, visitor)
+        return {"added": done.is_new, "told": done.told, "play": play}
 
     async def play(self, request: Request, visitor: Visitor) -> Any:
         return await self.one_play(id_of(request), visitor)
@@ -246,6 +266,26 @@ def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # --- what a body gives
+
+
+def new_play(given: Mapping[str, Any], zone: tzinfo, now: datetime) -> manual_plays.NewPlay:
+    """The play that a body adds; raises Problem and Invalid."""
+    item, at = given.get("item"), given.get("watched_at")
+    if not isinstance(item, dict):
+        raise Problem(422, f"item must be an object with some of {', '.join(ITEM)}.")
+    if "watched_at" not in given or not (at is None or isinstance(at, str)):
+        raise Problem(422, "watched_at must be a time, a day such as 2026-11-22, or null where nobody knows.")
+    if type(given.get("rewatch", False)) is not bool:
+        raise Problem(422, "rewatch must be true or false.")
+    about = {name: value for name, value in item.items() if name != "kind"}
+    moment, dated = manual_plays.read_date(at, zone, now)
+    return manual_plays.NewPlay(
+        item=manual_plays.read_item(str(item.get("kind") or ""), about, now.astimezone(zone).date()),
+        watched_at=moment,
+        dated=dated,
+        rewatch=given.get("rewatch", False),
+        key=Params(given).text("key", 100),
+    )
 
 
 def change_given(given: Mapping[str, Any]) -> tuple[Any, dict[str, Any] | None]:

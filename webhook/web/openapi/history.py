@@ -5,6 +5,7 @@ from __future__ import annotations
 from webhook.event import Kind
 from webhook.play import Dated
 from webhook.transfer.entries import Relation
+from webhook.transfer.manual_plays import KINDS
 from webhook.web.episodes import KEY
 from webhook.web.openapi._parts import (
     BY_ID,
@@ -71,6 +72,34 @@ CHANGE: Schema = {
     "additionalProperties": False,
     "minProperties": 1,
     "properties": {"watched_at": {"type": "string", "format": "date-time"}, "item": ITEM_GIVEN},
+}
+NEW: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["item", "watched_at"],
+    "properties": {
+        "item": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["kind"],
+            "description": "A film by its title or an id; an episode by its show, season and number or an id of its "
+            "own. `show_ids` are its show's.",
+            "properties": {
+                "kind": {"enum": [*KINDS]},
+                **{name: {**TEXT, "maxLength": 500} for name in ("title", "show")},
+                **dict.fromkeys(("season", "number", "year"), NUMBER),
+                **dict.fromkeys(("ids", "show_ids"), IDS),
+            },
+        },
+        "watched_at": {**TEXT, "description": "A time, a day (`2026-11-22`), or null where nobody knows."},
+        "person": {"type": "string", "maxLength": 64, "description": "Else whose the API token is."},
+        "rewatch": {**FLAG, "default": False, "description": "Another viewing than what the history has."},
+        "key": {
+            "type": "string",
+            "maxLength": 100,
+            "description": "A name of your own for this play: sent twice, it is added once.",
+        },
+    },
 }
 
 
@@ -169,7 +198,12 @@ def paths() -> dict[str, dict[str, Schema]]:
                 "The history, newest first",
                 listed(ref("Play"), TEXT),
                 [PERSON, text, since, *paging({**TEXTUAL, "pattern": r"^-?[0-9]{1,15}-[0-9]{1,16}$"})],
-            )
+            ),
+            "post": operation(
+                "Add a play by hand: it is kept once, and told to the person's trackers with its date",
+                thing(added=FLAG, told=NAMES, play=ref("WholePlay")),
+                body=NEW,
+            ),
         },
         "/plays/{id}": {
             "get": operation("One play with what was told of it and its edits", ref("WholePlay"), BY_ID),

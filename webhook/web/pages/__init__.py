@@ -8,6 +8,7 @@ from webhook.service import Service
 from webhook.web.drawing import STATIC
 from webhook.web.pages._static import Kept
 from webhook.web.pages.activity import Activity
+from webhook.web.pages.add_play import AddPlay
 from webhook.web.pages.connections import Connections
 from webhook.web.pages.docs import Docs
 from webhook.web.pages.entrance import Entrance
@@ -29,6 +30,7 @@ GROUPS = (
     Activity,
     NeedsYou,
     History,
+    AddPlay,
     Shows,
     Transfer,
     Connections,

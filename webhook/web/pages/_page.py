@@ -39,6 +39,7 @@ SAID = {
     "saved": "Saved.",
     "removed": "Removed.",
     "added": "Added.",
+    "known": "That was added before: this is it.",
     "retired": "Taken off the list. It comes back once the server is heard again and then falls silent.",
     "cancelled": "Cancelled. What had gone out stays; the rest was taken back.",
     "begun": "Begun. How far it is shows below.",
