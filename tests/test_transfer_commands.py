@@ -489,6 +489,70 @@ def test_plays_are_listed_and_found_by_their_title(home: Home) -> None:
     assert home.run("history", "list", "--after", "nonsense").exit_code == 2
 
 
+def test_a_film_is_added_and_told_with_its_date(home: Home) -> None:
+    words = (
+        "history",
+        "add",
+        "Salt Road",
+        "--year",
+        "1999",
+        "--imdb",
+        "tt0903747",
+        "--at",
+        "2024-03-01T20:15",
+    )
+
+    done, again = home.json(*words), home.run(*words)
+
+    (row,) = plays(home)
+    assert done == {"play": row.id, "person": "me", "added": True, "told": ["tvtime"]}
+    assert (row.item["title"], row.item["ids"], row.manual) == ("Salt Road", {"imdb": "tt0903747"}, True)
+    assert row.watched_at == datetime(2024, 3, 1, 20, 15, tzinfo=UTC)
+    assert "It was added before" in again.stdout
+
+
+def test_an_episode_is_added_without_a_date(home: Home) -> None:
+    home.json(
+        "history",
+        "add",
+        "--show",
+        "Tidewater",
+        "--season",
+        "1",
+        "--number",
+        "3",
+        "--tvdb",
+        "88",
+        "--unknown-date",
+    )
+
+    (row,) = plays(home)
+    assert (row.item["show"], row.item["season"], row.item["number"]) == ("Tidewater", 1, 3)
+    assert (row.item["show_ids"], row.dated) == ({"tvdb": 88}, "ticked")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("Salt Road",), 2, "Say when it was"),
+        (("Salt Road", "--at", "2024-03-01", "--unknown-date"), 2, "Say when it was"),
+        (("Salt Road", "--at", "2999-01-01"), 1, "That day lies in the future"),
+        (("--unknown-date",), 1, "Say which film it was"),
+        (("--show", "Tidewater", "--unknown-date"), 1, "A show as a whole is no viewing"),
+        (("Salt Road", "--year", "3000", "--unknown-date"), 1, "The year must be one from 1870"),
+        (("Salt Road", "--unknown-date", "--person", "nobody"), 1, "there is nobody called nobody"),
+    ],
+)
+def test_what_cannot_be_added_is_said(home: Home, words: tuple[str, ...], code: int, says: str) -> None:
+    home.run("urls")
+
+    ended = home.run("history", "add", *words)
+
+    assert ended.exit_code == code
+    assert says in " ".join(ended.stderr.replace("│", " ").split())
+    assert plays(home) == []
+
+
 def test_a_removed_play_is_taken_back_and_stays_away(home: Home) -> None:
     number = told(home)
 

@@ -1,4 +1,4 @@
-"""The commands for one's own history and library: history list, remove, redate, correct, merge; library list."""
+"""The commands for one's own history and library: history list, add, remove, redate, correct, merge; library list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock, edits, guids, history, library, trace
-from webhook.commands._common import Json, Whose, counted, moment, opened, say, somebody, tabled
+from webhook.commands._common import Failed, Json, Whose, counted, moment, opened, say, somebody, tabled
 from webhook.commands.transferring import item_named
 from webhook.numbers import zone_for
+from webhook.transfer import manual_plays
 from webhook.transfer.entries import Relation
 
 BY = "command"
@@ -70,6 +71,67 @@ def history_list(
 def play_row(play: Mapping[str, Any]) -> tuple[Any, ...]:
     unfinished = f"not watched ({play['progress'] or 0:g} %)"
     return (play["id"], play["watched_at"] or unfinished, play["person"], item_named(play), play["source"])
+
+
+@history_app.command("add")
+def history_add(
+    title: Annotated[
+        str | None, typer.Argument(metavar="[TITLE]", help="The title of the film, or of the episode.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="When: a day, or a time such as 2026-10-01T20:15.")
+    ] = None,
+    unknown: Annotated[bool, typer.Option("--unknown-date", help="Nobody knows when.")] = False,
+    show: Annotated[str | None, typer.Option(help="The show's title; then it is an episode.")] = None,
+    season: Annotated[int | None, typer.Option(help="Of the episode; 0 are the specials.")] = None,
+    episode: Annotated[int | None, typer.Option("--number", help="Of the episode.")] = None,
+    year: Annotated[int | None, typer.Option(help="Of the film, or of the episode.")] = None,
+    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
+    trakt: Annotated[int | None, typer.Option(min=1, help="The film's id at Trakt, or the show's.")] = None,
+    rewatch: Annotated[
+        bool, typer.Option("--rewatch", help="Another viewing than what the history has.")
+    ] = False,
+    whose: Whose = None,
+    as_json: Json = False,
+) -> None:
+    """Add a film or an episode that no media server reported; trackers are told of it with its date."""
+    if (at is None) is not unknown:
+        raise typer.BadParameter("Say when it was: --at WHEN, or --unknown-date.")
+    ids = {"tvdb": tvdb, "tmdb": tmdb, "imdb": imdb, "trakt": trakt}
+    named = {name: value for name, value in ids.items() if value is not None}
+    is_episode = (show, season, episode) != (None, None, None)
+    places = {"show": show, "season": season, "number": episode} if is_episode else {}
+    known = {"title": title, "year": year, **places, ("show_ids" if is_episode else "ids"): named or None}
+    given = {name: value for name, value in known.items() if value is not None}
+
+    def add(connection: Connection, can: edits.Recipients) -> tuple[str, manual_plays.Added]:
+        owner, now = somebody(connection, whose), clock.now()
+        zone = zone_for(connection, owner.id)
+        item = manual_plays.read_item(
+            "episode" if is_episode else "movie", given, now.astimezone(zone).date()
+        )
+        moment_, dated = manual_plays.read_date(at, zone, now)
+        new = manual_plays.NewPlay(item=item, watched_at=moment_, dated=dated, rewatch=rewatch)
+        return owner.name, manual_plays.add(connection, owner.id, new, can, BY, now)
+
+    with opened() as desk:
+        try:
+            name, done = desk.database.do(lambda connection: add(connection, desk.trackers))
+        except manual_plays.Invalid as error:
+            raise Failed(str(error)) from error
+    shown = {"play": done.play_id, "person": name, "added": done.is_new, "told": done.told}
+    say(as_json, shown, *added_story(name, done))
+
+
+def added_story(name: str, done: manual_plays.Added) -> Iterator[str]:
+    if not done.is_new:
+        yield f"It was added before: play {done.play_id} of {name}."
+        return
+    yield f"Added: play {done.play_id} of {name}."
+    if done.told:
+        yield f"Told: {', '.join(done.told)}."
 
 
 @history_app.command("remove")
