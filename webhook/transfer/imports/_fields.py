@@ -14,7 +14,7 @@ from webhook.transfer.entries import Bad, Entry
 from webhook.transfer.imports._files import NoDate, moment
 
 NOON = timedelta(hours=12)
-FIX = "Correct the row in the file, or add the item by hand; the other rows are kept."
+FIX = "Correct the row in the file, or add the play by hand (History, Add a play); the other rows are kept."
 
 NUMBERS = frozenset({"tvdb", "tmdb", "trakt", "simkl", "anidb", "mal"})
 LARGEST = 2**53

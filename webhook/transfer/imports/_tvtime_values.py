@@ -208,7 +208,7 @@ def without_date(name: str, given: Given) -> Iterator[Bad]:
             file=name,
             line=None,
             why=f"rewatches that are only counted, not dated, are no plays: {given.undated} of them were left",
-            do="Nothing, unless you know when it was: then add them by hand.",
+            do="Nothing, unless you know when it was: then add them by hand (History, Add a play).",
         )
 
 
