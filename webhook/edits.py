@@ -29,7 +29,7 @@ from webhook.event import (
 )
 from webhook.items import keys
 from webhook.outbox import Putting
-from webhook.play import Change, Dated, State
+from webhook.play import Change, Dated, Play, State
 from webhook.rules import AccountRules, Listener, tellings
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
 
@@ -263,7 +263,11 @@ def tell_again(
         rewatch = history.earlier(
             connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
         )
-        details = {"duration_ms": current.duration_ms, "started_at": to_ms(current.started_at)}
+        details = {
+            "duration_ms": current.duration_ms,
+            "started_at": to_ms(current.started_at),
+            **of_record(current),
+        }
         telling = Putting(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
             due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
@@ -296,7 +300,7 @@ def tell_new(
     ]
     again = rewatch or history.earlier(connection, row.person_id, keys(current.item), row.id, at)
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
-    details |= {"dated": current.dated.value, "recorded": True}
+    details |= of_record(current)
     told = []
     for telling in tellings(event, change, row.id, "", listeners):
         new = Putting(
@@ -307,6 +311,11 @@ def tell_new(
         if telling.skipped is None:
             told.append(str(accounts[telling.account_id].tracker))
     return told
+
+
+def of_record(current: Play) -> dict[str, Any]:
+    """What a delivery says of a play that is told after the fact: nothing of it happens now."""
+    return {"dated": current.dated.value, "recorded": True}
 
 
 def mark_key(play_id: int) -> str:

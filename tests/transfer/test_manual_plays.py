@@ -265,6 +265,15 @@ def test_it_is_never_told_as_happening_now(home: Home, dated: Dated) -> None:
         assert dispatcher.delivery(row, NOW).late
 
 
+def test_what_is_corrected_at_once_is_not_told_as_happening_now_either(home: Home) -> None:
+    done = add(home, at=NOW, dated=Dated.TICKED)
+
+    home.database.do(lambda connection: edits.correct(connection, done.play_id, PART, CAN, "me", NOW))
+
+    anew = [row for row in deliveries(home) if row.state == "waiting"]
+    assert {(row.details["dated"], dispatcher.delivery(row, NOW).late) for row in anew} == {("ticked", True)}
+
+
 def test_a_rewatch_is_told_as_one(home: Home) -> None:
     add(home)
     add(home, at=EVENING + timedelta(days=400))
