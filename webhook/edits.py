@@ -298,7 +298,8 @@ def tell_new(
         )
         for of in accounts.values()
     ]
-    again = rewatch or history.earlier(connection, row.person_id, keys(current.item), row.id, at)
+    known_by = keys(current.item)
+    again = rewatch or history.earlier(connection, row.person_id, current.item, known_by, row.id, at)
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
     details |= of_record(current)
     told = []
