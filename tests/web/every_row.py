@@ -26,7 +26,7 @@ from webhook import (
     trackers,
 )
 from webhook.compat.videoscrobbler import apps
-from webhook.event import ITEMS, REASONS, Action, Episode, Event, Ids, Item, Kind, item_to_json
+from webhook.event import ITEMS, REASONS, Action, Episode, Event, Ids, Item, Kind, Season, item_to_json
 from webhook.inbox import CATCH_UP, EVENT
 from webhook.interpreter import meant
 from webhook.items import keys
@@ -76,8 +76,14 @@ ALL_ITEMS = list(items())
 OPTIONAL: Mapping[str, Any] = {
     "user": "anna", "user_id": "17", "server": "attic-uuid", "server_name": "Attic", "player": "Sofa",
     "player_id": "sofa-uuid", "session": "9", "library": "TV Shows", "item_key": "4711", "position_ms": 600_000,
-    "duration_ms": 2_700_000, "progress": 22.2, "completed": True, "rating": 7.5,
+    "duration_ms": 2_700_000, "progress": 22.2, "completed": True, "rating": 7.5, "view_count": 2, "last_played_at": NOW,
+    "show_key": "4700",
 }  # fmt: skip
+
+
+def unknowable(kind: type[Event | Play]) -> set[str]:
+    """The names of the values of which nothing may be known."""
+    return {entry.name for entry in fields(kind) if entry.default is None}
 
 
 def absent(name: str) -> dict[str, Any]:
@@ -112,6 +118,9 @@ def readings(plays: Sequence[int]) -> Iterator[list[dict[str, Any]] | None]:
         event = replace(next(events()), user=user)
         yield [kept(event, name, next(of), how=None) for name in people_]
         yield [kept(event, name, None, how="by a household rule", stopped="home_video") for name in people_]
+    ticked = Event(action=Action.WATCHED, item=Season(show="Harbour Street", season=1), at=NOW)
+    for said in ({"episodes": 0}, {"episodes": 26}, {"waits_for": "tvdb:81189"}, {"waits_for": None}):
+        yield [{**meant(ticked), **said}]
     yield [{"action": "watched", "kind": "movie", "at": clock.stamp(NOW)}]
     yield [{"action": "watched", "at": clock.stamp(NOW)}]
 
@@ -422,7 +431,7 @@ def plays() -> Iterator[Play]:
     for state, dated, watched_at in product(State, Dated, (None, NOW)):
         yield replace(whole, state=state, dated=dated, watched_at=watched_at)
         yield replace(bare, state=state, dated=dated, watched_at=watched_at, position_ms=0, position_at=NOW)
-    for name in ("server", "player", "player_id", "library", "position_ms", "position_at", "duration_ms"):
+    for name in unknowable(Play):
         yield replace(whole, state=State.PLAYING, **absent(name))
     yield replace(whole, unwatched_at=NOW)
     yield replace(whole, manual=True, estimated=True, resumed_at=NOW, source=BEFORE)

@@ -29,9 +29,10 @@ from structlog.testing import capture_logs
 
 from tests.compat._scrobbler import App
 from tests.web.conftest import PASSWORD
-from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OWNER, Rows
+from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OPTIONAL, OWNER, Rows, unknowable
 from webhook import app, lookups, servers, sources, trackers
 from webhook.compat.videoscrobbler.methods import Tokens
+from webhook.event import Event
 from webhook.service import Service
 from webhook.transfer import exports
 from webhook.web import openapi
@@ -320,6 +321,10 @@ async def walk_apps(home: Home, client: httpx.AsyncClient) -> None:
 
 
 # --- the tests
+
+
+def test_every_value_that_may_be_unknown_is_known_in_some_row() -> None:
+    assert unknowable(Event) == {*OPTIONAL}
 
 
 @pytest.fixture
