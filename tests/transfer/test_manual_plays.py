@@ -100,7 +100,7 @@ def test_a_film_or_an_episode_is_read(kind: str, given: dict[str, Any], item: It
         ("movie", {"title": "x", "year": 1850}, "year", "from 1870 to 2027"),
         ("movie", {"title": "x", "year": 2030}, "year", "from 1870 to 2027"),
         ("movie", {"title": "x", "year": "soon"}, "year", "from 1870 to 2027"),
-        ("movie", {"title": "x", "show": "y"}, "show", "is nothing that a movie has"),
+        ("movie", {"title": "x", "show": "y"}, "show", "is nothing that a film has"),
         ("movie", {"ids": {"tmdb": "many"}}, "ids", "are numbers"),
         ("movie", {"ids": {"imdb": "903747"}}, "ids", "looks like tt0903747"),
         ("movie", {"ids": {"isbn": "1"}}, "ids", "are numbers"),

@@ -22,11 +22,12 @@ SOURCE = "watchmark"
 """The source of what no other program reported."""
 
 KINDS: Mapping[str, type[Movie | Episode]] = {Kind.MOVIE: Movie, Kind.EPISODE: Episode}
-NAMED = {Kind.MOVIE: "film", Kind.EPISODE: "episode"}
+NAMED: Mapping[str, str] = {Kind.MOVIE: "a film", Kind.EPISODE: "an episode"}
 FIELDS: Mapping[str, tuple[str, ...]] = {
     Kind.MOVIE: ("title", "year", "ids"),
     Kind.EPISODE: ("title", "show", "season", "number", "year", "ids", "show_ids"),
 }
+NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb")
 TITLE = 500
 LARGEST = {"season": 9_999, "number": 99_999}
 FIRST_FILM = 1870
@@ -81,9 +82,7 @@ def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
         )
     for name in given:
         if name not in FIELDS[kind]:
-            raise Invalid(
-                name, f"{name[:50]} is nothing that {'an' if kind == 'episode' else 'a'} {kind} has."
-            )
+            raise Invalid(name, f"{name[:50]} is nothing that {NAMED[kind]} has.")
     known = {name: value for name, value in given.items() if value is not None}
     values: dict[str, Any] = {
         name: read_text(name, known[name]) for name in ("title", "show") if name in known
@@ -93,7 +92,10 @@ def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
     if "year" in known:
         values["year"] = read_year(known["year"], today)
     item = KINDS[kind](**values)
-    check_film(item) if isinstance(item, Movie) else check_episode(item)
+    if isinstance(item, Movie):
+        check_film(item)
+    else:
+        check_episode(item)
     return item
 
 
@@ -124,9 +126,6 @@ def read_ids(name: str, value: Any) -> Ids:
             name, "Ids of TheTVDB, TMDB and Trakt are numbers, and one of IMDb looks like tt0903747."
         )
     return found
-
-
-NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb")
 
 
 def check_film(item: Movie) -> None:
