@@ -33,6 +33,9 @@ from webhook.play import Change, Dated, Play, State
 from webhook.rules import AccountRules, Listener, tellings
 from webhook.tables import account, delivery, edit, play, play_key, to_ms
 
+AHEAD = timedelta(minutes=5)
+"""How far a date may lie ahead of this clock: a browser's may be a little fast."""
+
 CANNOT_UNDO = "watched marks cannot be taken back there"
 STAYS = "it was watched at another time too, and one mark there stands for all of them"
 
@@ -89,7 +92,7 @@ def redate(
 ) -> dict[str, Any]:
     """Say when it was watched; the trackers that were told are told anew."""
     row = whole(connection, play_id)
-    if at > now + timedelta(days=1):
+    if at > now + AHEAD:
         raise NoEdit("that date lies in the future")
     if row.watched_at is None or row.unwatched_at is not None:
         raise NoEdit("it is not watched, so there is no date to change")

@@ -166,8 +166,10 @@ class Interpreter:
             state = "ignored" if whose.ignored else "unclaimed"
             return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
         if seasons.is_whole(read[0]):
-            said = seasons.keep_episodes(connection, whose.person_id, read[0], row)
-            return Verdict("interpreted", None, [{**meant(read[0]), **said}], whose.identity_id)
+            ticker = connection.execute(OWNER, {"person": whose.person_id}).one()
+            said = seasons.keep_episodes(connection, ticker.id, read[0], row)
+            tick = {**meant(read[0]), "person": ticker.name, **said}
+            return Verdict("interpreted", None, [tick], whose.identity_id)
         events: list[dict[str, Any]] = []
         # A household's rules hold for what comes by its own address, not for what one person's lets in.
         rules = household.rules(connection) if bound is None else ()
