@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 import structlog
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from webhook import clock, history, household, library, outbox, people, seasons
+from webhook import clock, history, household, lenient_json, library, outbox, people, seasons
 from webhook.clock import stamp
 from webhook.db import Database, Unavailable
 from webhook.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
@@ -148,13 +147,13 @@ class Interpreter:
         if row.raw is None:
             raise Unreadable("its raw body was pruned, so it cannot be read again")
         try:
-            payload = orjson.loads(row.raw)
+            payload = lenient_json.loads(row.raw, row.content_type)
             read: list[Event] | Ignored = (
                 [event_from_json(payload)]
                 if told_by(row.content_type)
                 else self.read(row.source, payload, row.received_at)
             )
-        except (Unreadable, orjson.JSONDecodeError) as error:
+        except Unreadable as error:
             return Verdict("quarantined", str(error))
         if isinstance(read, Ignored):
             return Verdict("ignored", read.reason)

@@ -27,10 +27,10 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from webhook import clock, redaction
+from webhook import clock, lenient_json, redaction
 from webhook.clock import stamp
 from webhook.db import Database, unavailable
-from webhook.event import REASONS, item_from_json, item_to_json
+from webhook.event import REASONS, Unreadable, item_from_json, item_to_json
 from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
 from webhook.outcome import PARKED, Park
@@ -130,8 +130,8 @@ def redacted(connection: Connection, webhook_id: int) -> dict[str, Any]:
     if row.raw is None:
         raise NotRedacted("Its raw body was pruned after RETENTION_DAYS, so there is nothing to report.")
     try:
-        payload = orjson.loads(row.raw)
-    except orjson.JSONDecodeError as error:
+        payload = lenient_json.loads(row.raw, row.content_type)
+    except Unreadable as error:
         raise NotRedacted(
             "It is no JSON, so what says who and where cannot be told from the rest. It was not copied."
         ) from error
@@ -165,7 +165,7 @@ def one_webhook(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict
         "repaired": told_by(row.content_type) == CATCH_UP,
     }
     if raw:
-        shown["raw"] = None if row.raw is None else row.raw[:RAW_SHOWN].decode("utf-8", "replace")
+        shown["raw"] = None if row.raw is None else lenient_json.text(row.raw[:RAW_SHOWN], row.content_type)
     events = [{**UNSAID, **event, "deliveries": []} for event in row.events or []]
     for entry in told:
         home = next((event for event in events if event.get("play") == entry["play"]), None)

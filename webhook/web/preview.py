@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Row, select
 
-from webhook import sources
+from webhook import lenient_json, sources
 from webhook.clock import stamp
 from webhook.event import REASONS, Event, Ignored, Unreadable, event_from_json
 from webhook.inbox import told_by
@@ -60,11 +59,11 @@ def meaning(row: Row[Any]) -> Event | None:
     if row.raw is None:
         return None
     try:
-        payload = orjson.loads(row.raw)
+        payload = lenient_json.loads(row.raw, row.content_type)
         if told_by(row.content_type):
             return event_from_json(payload)
         read = sources.read(row.source, payload, row.received_at)
-    except (Unreadable, orjson.JSONDecodeError, KeyError):
+    except (Unreadable, KeyError):
         return None
     return None if isinstance(read, Ignored) else read[0]
 
