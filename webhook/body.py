@@ -1,31 +1,35 @@
 """The body: from a request's bytes to the JSON in it, bounded, without trusting what the sender claims.
 
-The usual webhook is small and arrives whole: its JSON part is found by the boundary. Anything else
-goes through python-multipart as it streams, so that a thumbnail is skipped and never buffered.
+What cannot be located in it is returned as it came, with the reason: a media server sends a webhook only once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import orjson
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
-SMALL = 256 * 1024
-"""A multipart body up to this size is read whole before its JSON is looked for."""
+SNIFFED = 64 * 1024
+"""Bytes that are read before it is decided how the JSON is wrapped."""
 
 LARGEST = 32 * 1024 * 1024
 """The most that is read of one request, thumbnails included."""
 
 MAX_PARTS = 16
+MAX_PART_HEAD = 8 * 1024
 MAX_FIELDS = 1000
 BOM = b"\xef\xbb\xbf"
 BOUNDARY = re.compile(rb'boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))', re.IGNORECASE)
-NAME = re.compile(rb'[;\s]name="?([^";\r\n]+)"?', re.IGNORECASE)
+FIRST_LINE = re.compile(rb"\s{0,16}--([^\r\n]{1,200})\r?\n")
+PART_HEAD = re.compile(rb"\s{0,16}--[^\r\n]{1,200}\r?\ncontent-(?:disposition|type):", re.IGNORECASE)
+DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
+
+EMPTY = "The body is empty. A media server sends JSON here; was this a test of the address?"
+CUT_OFF = "The body ended in the middle of its JSON; it did not arrive whole."
 
 
 class Refused(Exception):
@@ -37,6 +41,10 @@ class Refused(Exception):
         self.why = why
 
 
+class Cut(Exception):
+    """The body ends here although there should be more of it; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a source wraps its JSON: the form fields that may hold it, or the form itself is it."""
@@ -45,26 +53,68 @@ class Form:
     is_payload: bool = False
 
 
-async def payload(
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The JSON as it was sent, not yet parsed; or the body as far as it came, and why no JSON was found in it."""
+
+    raw: bytes
+    fault: str | None = None
+    cut: str | None = None
+    """Why the body ended before its end."""
+
+
+class Stream:
+    """A body as it comes in; `cut` says why it ended before its end."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self.chunks = chunks
+        self.cut: str | None = None
+
+    async def next(self) -> bytes:
+        """The next bytes; none where there are no more."""
+        try:
+            return await anext(self.chunks, b"")
+        except Cut as cut:
+            self.cut = str(cut)
+            return b""
+
+    async def read(self, most: int) -> bytes:
+        """Everything, or just over this many bytes of it."""
+        body = bytearray()
+        while len(body) <= most and (chunk := await self.next()):
+            body += chunk
+        return bytes(body)
+
+
+async def locate(
     chunks: AsyncIterator[bytes], content_type: bytes, length: int | None, form: Form, limit: int
-) -> bytes:
-    """The JSON as it was sent, not yet read. Raises Refused."""
+) -> Payload:
+    """The JSON in a body; raises Refused where the body is empty or too large."""
     kind = content_type.split(b";", 1)[0].strip().lower()
-    if kind == b"multipart/form-data":
-        return await multipart(chunks, content_type, length, form, limit)
-    if length is not None and length > limit:
+    is_multipart = kind == b"multipart/form-data"
+    if length is not None and length > limit and not is_multipart:
         raise too_large(limit)
-    body = await whole(chunks, limit)
+    stream = Stream(chunks)
+    begun = await stream.read(SNIFFED)
+    if not begun:
+        raise Refused(408 if stream.cut else 400, stream.cut or EMPTY)
+    if not looks_like_json(begun) and (is_multipart or PART_HEAD.match(begun)):
+        return await multipart(begun, stream, content_type, form, limit)
+    body = begun + await stream.read(limit - len(begun))
+    if len(body) > limit:
+        raise too_large(limit)
+    return Payload(*unwrapped(body, kind, form, stream.cut), cut=stream.cut)
+
+
+def unwrapped(body: bytes, kind: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
+    """The JSON, or the body as it came and why there is none in it."""
     if not body.strip():
-        raise Refused(
-            400, "The body is empty. A media server sends JSON here; was this a test of the address?"
-        )
-    if kind == b"application/x-www-form-urlencoded" and body.lstrip()[:1] != b"{":
-        return urlencoded(body, form)
-    if looks_like_json(body) or kind in (b"application/json", b"text/plain", b""):
-        return body.removeprefix(BOM)
-    shown = kind.decode("latin-1", "replace")[:80]
-    raise Refused(415, f"The content type {shown} is not one a media server sends; send JSON.")
+        return body, EMPTY
+    if looks_like_json(body):
+        return body.removeprefix(BOM), None
+    if kind == b"application/x-www-form-urlencoded" or is_form(body, form):
+        return urlencoded(body, form, cut)
+    return body, None
 
 
 def looks_like_json(body: bytes) -> bool:
@@ -72,165 +122,199 @@ def looks_like_json(body: bytes) -> bool:
 
 
 def too_large(limit: int) -> Refused:
-    return Refused(413, f"The JSON is larger than {limit} bytes (MAX_BODY_BYTES).")
+    return Refused(413, f"The JSON is larger than {limit} bytes (MAX_BODY_BYTES). It was not kept.")
 
 
-async def whole(chunks: AsyncIterator[bytes], limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limit:
-            raise too_large(limit)
-    return bytes(body)
+# --- forms
 
 
-def urlencoded(body: bytes, form: Form) -> bytes:
+def is_form(body: bytes, form: Form) -> bool:
+    return any(body.startswith(name.encode() + b"=") for name in form.fields)
+
+
+def urlencoded(body: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
     """The JSON in one of the form's fields, or the form's fields as JSON."""
+    name, _, value = body.partition(b"=")
+    if name.decode("latin-1") in form.fields and is_bare_json(value):
+        return value, None
     try:
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError as error:
-        raise Refused(400, f"The form has more than {MAX_FIELDS} fields.") from error
-    values = dict(pairs)
-    for name in form.fields:
-        if values.get(name, "").strip():
-            return values[name].encode("utf-8", "replace")
+        # Read as latin-1, so that every byte comes out as it went in.
+        pairs = parse_qsl(
+            body.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS, encoding="latin-1"
+        )
+    except ValueError:
+        return body, f"The form has more than {MAX_FIELDS} fields."
+    values = {name.encode("latin-1"): value.encode("latin-1") for name, value in pairs}
+    for wanted in form.fields:
+        if values.get(wanted.encode(), b"").strip():
+            return values[wanted.encode()], None
     if form.is_payload and values:
-        return orjson.dumps(values)
-    raise missing(form)
+        return orjson.dumps({as_text(name): as_text(value) for name, value in values.items()}), cut
+    return body, missing(form)
 
 
-def missing(form: Form) -> Refused:
+def as_text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def is_bare_json(value: bytes) -> bool:
+    """Whether JSON was put into the form without encoding it, so that its & and + are its own."""
+    if not value.startswith(b"{"):
+        return False
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def missing(form: Form) -> str:
     names = " or ".join(f'"{name}"' for name in form.fields)
-    return Refused(400, f"The form has no field {names}, which is where this source sends its JSON.")
+    return f"The form has no field {names}, which is where this source sends its JSON."
 
 
 # --- multipart
 
 
-async def multipart(
-    chunks: AsyncIterator[bytes], content_type: bytes, length: int | None, form: Form, limit: int
-) -> bytes:
-    found = BOUNDARY.search(content_type)
-    if found is None:
-        raise Refused(400, "The multipart body names no boundary.")
-    boundary = found.group(1) or found.group(2)
-    if length is not None and length > LARGEST:
-        raise Refused(413, f"The request is larger than {LARGEST} bytes.")
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > SMALL:
-            return await streamed(bytes(body), chunks, boundary, form, limit)
-    if not body:
-        raise Refused(
-            400, "The body is empty. A media server sends JSON here; was this a test of the address?"
-        )
-    quick = by_boundary(bytes(body), boundary, form)
-    return quick if quick is not None else await streamed(bytes(body), chunks, boundary, form, limit)
+async def multipart(begun: bytes, stream: Stream, content_type: bytes, form: Form, limit: int) -> Payload:
+    """The JSON part of a body, which is read as it comes: the other parts are not held in memory."""
+    boundary = boundary_of(begun, content_type)
+    kept = bytearray(begun[:limit])
+    if boundary is None:
+        kept += await stream.read(limit - len(kept))
+        if len(kept) > limit:
+            raise too_large(limit)
+        why = "The body is said to be multipart, and neither names its boundary nor begins with one."
+        return Payload(bytes(kept), why, stream.cut)
+    scanner = Scanner(boundary, form, limit)
+    size, chunk = 0, begun
+    while chunk:
+        scanner.feed(chunk)
+        size += len(chunk)
+        if size > LARGEST and scanner.found is not None:
+            break
+        if size > LARGEST:
+            raise Refused(413, f"The request is larger than {LARGEST} bytes. It was not kept.")
+        chunk = await stream.next()
+        if not scanner.done() and len(kept) < limit:
+            kept += chunk[: limit - len(kept)]
+    found = scanner.payload()
+    if found is None or not found.strip():
+        return Payload(bytes(kept), scanner.fault or missing(form), stream.cut)
+    return Payload(found.removeprefix(BOM), cut=None if scanner.found else stream.cut or CUT_OFF)
 
 
-def by_boundary(body: bytes, boundary: bytes, form: Form) -> bytes | None:
-    """The JSON part of a body that is whole and plain, found by its boundary; None: look properly."""
-    delimiter = b"--" + boundary
-    at = 0
-    for _ in range(MAX_PARTS):
-        if not body.startswith(delimiter + b"\r\n", at):
-            return None
-        head_end = body.find(b"\r\n\r\n", at)
-        if head_end < 0 or head_end - at > 4096:
-            return None
-        end = body.find(b"\r\n" + delimiter, head_end + 2)
-        if end < 0:
-            return None
-        name = NAME.search(body, at, head_end)
-        if name and name.group(1).decode("latin-1") in form.fields:
-            return body[head_end + 4 : end].removeprefix(BOM)
-        at = end + 2
-    return None
+def boundary_of(begun: bytes, content_type: bytes) -> bytes | None:
+    """The boundary that the content type names, where the body has it; else the body's first line."""
+    named = BOUNDARY.search(content_type)
+    if named is not None and b"--" + (named[1] or named[2]) in begun:
+        return named[1] or named[2]
+    first = FIRST_LINE.match(begun)
+    return first[1].rstrip() if first else None
 
 
-async def streamed(
-    begun: bytes, chunks: AsyncIterator[bytes], boundary: bytes, form: Form, limit: int
-) -> bytes:
-    """The JSON part of a body that goes on coming, or that is oddly put together."""
-    parts = Parts(form, limit)
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": parts.begin,
-                "on_header_field": parts.header_field,
-                "on_header_value": parts.header_value,
-                "on_header_end": parts.header_end,
-                "on_headers_finished": parts.headers_finished,
-                "on_part_data": parts.data,
-                "on_part_end": parts.end,
-            },
-        )
-        size = len(begun)
-        parser.write(begun)
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > LARGEST:
-                raise Refused(413, f"The request is larger than {LARGEST} bytes.")
-            parser.write(chunk)
-    except MultipartParseError as error:
-        raise Refused(400, f"The multipart body cannot be read: {error}.") from error
-    return parts.payload()
+class Scanner:
+    """Finds the part of a multipart body that holds the JSON, with line ends of either kind."""
 
+    def __init__(self, boundary: bytes, form: Form, limit: int) -> None:
+        self.delimiter = b"--" + boundary
+        self.form = form
+        self.limit = limit
+        self.found: bytes | None = None
+        self.fault: str | None = None
+        self.buffer = bytearray()
+        self.parts = 0
+        self.in_head = False
+        self.wanted = False
+        self.looked = 0  # so far into the buffer there is no delimiter
+        self.ended = False
 
-@dataclass(slots=True)
-class Parts:
-    """Keeps the part that holds the JSON and lets the others pass by."""
+    def done(self) -> bool:
+        """Whether what follows does not matter."""
+        return self.found is not None or self.fault is not None or self.ended
 
-    form: Form
-    limit: int
-    found: bytes | None = None
-    count: int = 0
-    wanted: bool = False
-    open: bool = False
-    header: bytearray = field(default_factory=bytearray)
-    value: bytearray = field(default_factory=bytearray)
-    name: str | None = None
-    kept: bytearray = field(default_factory=bytearray)
-
-    def begin(self) -> None:
-        self.count += 1
-        if self.count > MAX_PARTS:
-            raise Refused(400, f"The multipart body has more than {MAX_PARTS} parts.")
-        self.name, self.wanted, self.open = None, False, True
-        self.kept = bytearray()
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self.header += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self.value += data[start:end]
-
-    def header_end(self) -> None:
-        if bytes(self.header).lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self.value))
-            self.name = options.get(b"name", b"").decode("latin-1")
-        self.header, self.value = bytearray(), bytearray()
-
-    def headers_finished(self) -> None:
-        self.wanted = self.name in self.form.fields and self.found is None
-
-    def data(self, data: bytes, start: int, end: int) -> None:
-        if not self.wanted:
+    def feed(self, chunk: bytes) -> None:
+        if self.done():
             return
-        self.kept += data[start:end]
-        if len(self.kept) > self.limit:
-            raise too_large(self.limit)
+        self.buffer += chunk
+        while not self.done() and (self.read_head() if self.in_head else self.read_part()):
+            pass
 
-    def end(self) -> None:
-        self.open = False
+    def payload(self) -> bytes | None:
+        """The JSON; as far as it came where the body broke off in it."""
+        if self.done() or not self.wanted:
+            return self.found
+        content, _, line = bytes(self.buffer).rpartition(b"\n")
+        broken_delimiter = self.delimiter.startswith(line) or line.startswith(self.delimiter)
+        return content if broken_delimiter else bytes(self.buffer)
+
+    def read_part(self) -> bool:
+        """Go on to the head of the next part; False where more must come first."""
+        at = self.next_delimiter()
+        if at is None:
+            self.hold_back()
+            return False
+        end = self.buffer.find(b"\n", at)
+        closing = self.buffer.startswith(b"--", at + len(self.delimiter))
+        if end < 0 and not closing:
+            self.looked = max(at - 1, self.looked)
+            if len(self.buffer) - at > MAX_PART_HEAD:
+                self.fault = "The multipart body has a boundary in a line that does not end."
+            return False
         if self.wanted:
-            self.found = bytes(self.kept)
+            self.take(bytes(self.buffer[:at]).removesuffix(b"\n").removesuffix(b"\r"))
+        self.ended = closing
+        self.begin_part(end + 1)
+        return True
 
-    def payload(self) -> bytes:
-        if self.found is None and self.open and self.wanted:
-            raise Refused(400, "The body ended in the middle of its JSON; it did not arrive whole.")
-        if self.found is None:
-            raise missing(self.form)
-        return self.found.removeprefix(BOM)
+    def take(self, found: bytes) -> None:
+        if len(found) > self.limit:
+            raise too_large(self.limit)
+        self.found = found
+
+    def next_delimiter(self) -> int | None:
+        """Where the next delimiter begins, which is at the start of a line."""
+        at = self.buffer.find(self.delimiter, self.looked)
+        while at > 0 and self.buffer[at - 1 : at] != b"\n":
+            at = self.buffer.find(self.delimiter, at + 1)
+        return at if at >= 0 else None
+
+    def hold_back(self) -> None:
+        """Let go of what is not wanted, but for the beginning of what may be a delimiter."""
+        tail = len(self.delimiter) + 2
+        if self.wanted and len(self.buffer) > self.limit + tail:
+            raise too_large(self.limit)
+        self.looked = max(len(self.buffer) - tail, self.looked)
+        if not self.wanted and len(self.buffer) > tail:
+            del self.buffer[:-tail]
+            self.looked = 1  # what is left does not begin with a line
+
+    def begin_part(self, at: int) -> None:
+        del self.buffer[:at]
+        self.looked, self.in_head, self.wanted = 0, True, False
+        self.parts += 1
+        if self.parts > MAX_PARTS and not self.done():
+            self.fault = f"The multipart body has more than {MAX_PARTS} parts."
+
+    def read_head(self) -> bool:
+        """Go on to the part's content; False where more must come first."""
+        found = HEAD_END.search(self.buffer)
+        if found is None:
+            if len(self.buffer) > MAX_PART_HEAD:
+                self.fault = f"A part of the multipart body has a head of more than {MAX_PART_HEAD} bytes."
+            return False
+        self.wanted = name_of(bytes(self.buffer[: found.start()])) in self.form.fields
+        del self.buffer[: found.end()]
+        self.looked, self.in_head = 0, False
+        return True
+
+
+HEAD_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
+
+
+def name_of(head: bytes) -> str | None:
+    disposition = DISPOSITION.search(head)
+    if disposition is None:
+        return None
+    _, options = parse_options_header(disposition[1].strip())
+    return options.get(b"name", b"").decode("latin-1")

@@ -1,13 +1,12 @@
 """The receiver: the door for webhooks. Token, limits, inbox; then, and only then, 200.
 
 A media server sends each webhook once and never repeats it, so nothing here depends on what a
-webhook means: what cannot be read is kept as well, quarantined, where that is possible at all.
+webhook means: with a known token whatever comes is kept, quarantined where it cannot be read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,10 +19,11 @@ import orjson
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from webhook import clock, people
-from webhook.body import Form, Refused, payload
+from webhook import clock, compression, lenient_json, people
+from webhook.body import Cut, Form, Payload, Refused, locate
 from webhook.db import Database, Unavailable
-from webhook.inbox import Inbox, Received
+from webhook.event import Unreadable
+from webhook.inbox import EVENT, Inbox, Received
 
 log = structlog.get_logger()
 
@@ -32,6 +32,11 @@ BODY_TIME = 10.0
 
 FRESH = 2.0
 """Seconds for which the known tokens are believed; one revoked by a command is refused after that."""
+
+LONG = 64 * 1024
+"""Bytes of JSON that are parsed beside the event loop."""
+
+KEPT = "It is kept, so that it can be looked at."
 
 PUTS = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
 
@@ -114,22 +119,21 @@ class Receiver:
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
         """The id of the webhook if one was kept, and why the request is refused if it is."""
-        incoming = Incoming(receive)
         try:
             source, token_id = await self.admitted(scope)
             headers = dict(scope["headers"])
-            raw = await self.body(incoming, headers, source)
+            found = await self.located(receive, headers, source)
         except Refused as refused:
             self.note(scope, refused)
-            await incoming.drain()
             return None, refused
-        fault = unreadable(raw)
+        content_type = stored_type(headers)
+        fault = await fault_of(found, content_type, headers)
         received = Received(
             source=source,
             token_id=token_id,
             received_at=clock.now(),
-            content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
-            raw=raw,
+            content_type=content_type,
+            raw=found.raw,
             state="quarantined" if fault else "received",
             reason=fault,
         )
@@ -137,7 +141,7 @@ class Receiver:
         self.stored += 1
         if self.news is not None:
             self.news.set()
-        return webhook_id, Refused(400, fault) if fault else None
+        return webhook_id, Refused(400, f"{fault} {KEPT}") if fault else None
 
     async def admitted(self, scope: Scope) -> tuple[str, int]:
         """The source and the token's id; an unknown one of either gets the same answer."""
@@ -156,34 +160,56 @@ class Receiver:
             peer, _ = scope.get("client") or ("", 0)
             self.turned_away[source] = TurnedAway(at=clock.now(), peer=peer, why=reason(scope, refused))
 
-    async def body(self, incoming: Incoming, headers: Mapping[bytes, bytes], source: str) -> bytes:
-        if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-            raise Refused(415, "A compressed body is not taken; send it as it is.")
+    async def located(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
         length = headers.get(b"content-length", b"")
-        size = int(length) if length.isdigit() else None
+        size = int(length) if length.isdigit() and len(length) < 20 else None
+        chunks = compression.inflate(incoming(receive), encoding_of(headers))
         content_type = headers.get(b"content-type", b"")
+        return await locate(chunks, content_type, size, self.forms[source], self.limit)
+
+
+async def incoming(receive: Receive) -> AsyncIterator[bytes]:
+    """A request's body as it comes in; raises Cut where it breaks off or takes too long."""
+    ends = asyncio.get_running_loop().time() + BODY_TIME
+    more = True
+    while more:
         try:
-            async with asyncio.timeout(BODY_TIME):
-                return await payload(incoming.chunks(), content_type, size, self.forms[source], self.limit)
+            async with asyncio.timeout_at(ends):
+                message = await receive()
         except TimeoutError as error:
-            raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+            raise Cut(f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+        if message["type"] == "http.disconnect":
+            raise Cut("The sender hung up before the body was whole.")
+        more = message.get("more_body", False)
+        if body := message.get("body"):
+            yield body
 
 
-def unreadable(raw: bytes) -> str | None:
-    """What is wrong with the JSON, for the person who set the sender up, or None."""
+def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-encoding", b"").strip().lower()
+
+
+def stored_type(headers: Mapping[bytes, bytes]) -> str:
+    """The content type as it is kept; no sender can pass for what was made known here, in whosever name."""
+    content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
+    return "application/json" if content_type.strip().lower().startswith(EVENT) else content_type
+
+
+async def fault_of(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:
+    """Why the webhook cannot be read, for the person who set the sender up, or None."""
+    if found.fault is not None:
+        return found.fault
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        hint = (
-            " A template puts quotes around every value, also around numbers."
-            if b'": ,' in raw or b'":,' in raw
-            else ""
-        )
-        return f"The body is not JSON: {error}.{hint} It is kept, so that it can be looked at."
-    if not isinstance(value, dict):
-        return (
-            f"The JSON is a {type(value).__name__}, not an object. It is kept, so that it can be looked at."
-        )
+        if len(found.raw) > LONG:
+            await asyncio.to_thread(lenient_json.loads, found.raw, content_type)
+        else:
+            lenient_json.loads(found.raw, content_type)
+    except Unreadable as error:
+        encoding = encoding_of(headers)
+        if encoding not in compression.READABLE:
+            shown = encoding.decode("latin-1")[:40]
+            return f"The body is compressed with {shown}, which is not read here: send it as it is, or with gzip."
+        return found.cut or str(error)
     return None
 
 
@@ -209,34 +235,6 @@ def token_of(scope: Scope) -> str:
         return str(values[0])
     bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
     return str(bearer[7:]).strip() if bearer[:7].lower() == "bearer " else ""
-
-
-@dataclass(slots=True)
-class Incoming:
-    """A request's body as it comes in; `more` is whether there is more of it."""
-
-    receive: Receive
-    more: bool = True
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while self.more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                self.more = False
-                raise Refused(400, "The sender hung up before the body was whole.")
-            self.more = message.get("more_body", False)
-            if body := message.get("body"):
-                yield body
-
-    async def drain(self) -> None:
-        """Let a refused sender finish a small body, so that it reads the answer instead of a reset."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                for _ in range(16):
-                    if not self.more:
-                        return
-                    message = await self.receive()
-                    self.more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 async def answer(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
@@ -268,6 +266,5 @@ TITLES = {
     405: "Method not allowed",
     408: "Too slow",
     413: "Too large",
-    415: "Not a type that is taken",
     503: "Not stored",
 }
