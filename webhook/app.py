@@ -15,6 +15,7 @@ import orjson
 import structlog
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from webhook import (
@@ -32,6 +33,7 @@ from webhook import (
     trackers,
 )
 from webhook import settings as environment
+from webhook.asgi import ForwardedHeaders
 from webhook.body import Form
 from webhook.credentials import Credentials, seal
 from webhook.db import Database, Unavailable
@@ -310,7 +312,8 @@ def web_app(service: Service) -> Starlette:
             yield
 
     inner = [Mount(service.settings.root_path, routes=routes)] if service.settings.root_path else []
-    return Starlette(routes=[*inner, *routes], lifespan=lifespan)
+    forwarded = Middleware(ForwardedHeaders, proxies=service.settings.proxies)
+    return Starlette(routes=[*inner, *routes], lifespan=lifespan, middleware=[forwarded])
 
 
 class Door:

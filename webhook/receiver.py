@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +20,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from webhook import clock, compression, lenient_json, people
+from webhook.asgi import client_address, let_in
 from webhook.body import Cut, Form, Payload, Refused, locate
 from webhook.db import Database, Unavailable
 from webhook.event import Unreadable
@@ -47,24 +48,32 @@ class Doorkeeper:
 
     database: Database
     known: dict[str, int] | None = None
-    read_at: float = 0.0
+    read_at: float = -FRESH
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def admit(self, secret: str) -> int | None:
         """The token's id, or None. Takes the same time whichever token is wrong."""
-        digest = people.digest(secret)
-        age = time.monotonic() - self.read_at
+        digest, now = people.digest(secret), time.monotonic()
+        age = now - self.read_at
         if self.known is None or age > FRESH or (digest not in self.known and age > FRESH / 10):
-            await self.reload()
+            await self.reload(now)
         assert self.known is not None
         for known, token_id in self.known.items():
             if hmac.compare_digest(known, digest):
                 return token_id
         return None
 
-    async def reload(self) -> None:
-        rows = await self.database.read(lambda connection: people.valid_tokens(connection, "webhook"))
-        self.known = {row.digest: row.id for row in rows}
-        self.read_at = time.monotonic()
+    async def reload(self, now: float) -> None:
+        """Read the tokens, once for all who wait for that."""
+        async with self.reading:
+            if self.known is not None and self.read_at >= now:
+                return
+            began = time.monotonic()
+            rows = await self.database.read_first(
+                lambda connection: people.valid_tokens(connection, "webhook")
+            )
+            self.known = {row.digest: row.id for row in rows}
+            self.read_at = began
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +158,7 @@ class Receiver:
         token_id = await self.doorkeeper.admit(token_of(scope))
         if token_id is None or source not in self.forms:
             raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")
+        let_in(scope)
         if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUTS):
             raise Refused(405, "A webhook is sent with POST.")
         return source, token_id
@@ -157,8 +167,9 @@ class Receiver:
         """Keep why this was refused; of what comes for no source of ours nothing is kept."""
         source = source_of(scope)
         if source in self.forms:
-            peer, _ = scope.get("client") or ("", 0)
-            self.turned_away[source] = TurnedAway(at=clock.now(), peer=peer, why=reason(scope, refused))
+            self.turned_away[source] = TurnedAway(
+                at=clock.now(), peer=client_address(scope), why=reason(scope, refused)
+            )
 
     async def located(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
         length = headers.get(b"content-length", b"")

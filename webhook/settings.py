@@ -19,6 +19,8 @@ from pydantic import (
     field_validator,
 )
 
+from webhook.proxies import TrustedProxies, parse_networks, trusted_proxies
+
 Environ = Mapping[str, str]
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -74,6 +76,10 @@ class Settings(BaseModel):
         description="The address others reach this service at, sub-path included; empty: http://HOST:PORT.",
     )
     root_path: str = Field("", description="The sub-path behind a proxy, e.g. /watchmark.")
+    trusted_proxies: str = Field(
+        "127.0.0.1, ::1",
+        description="Addresses or networks of the proxies whose word on the sender is taken, e.g. 172.16.0.0/12; or none.",
+    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Seals sign-ins at rest; empty: DATA_DIR/secret.key, made at first start."
     )
@@ -127,6 +133,16 @@ class Settings(BaseModel):
         if path and not path.startswith("/"):
             raise ValueError("must begin with a slash, e.g. /watchmark")
         return path
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        return trusted_proxies(self.trusted_proxies)
 
     @property
     def database(self) -> str:

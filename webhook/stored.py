@@ -21,6 +21,7 @@ FIXED = frozenset(
         "HOST",
         "PORT",
         "ROOT_PATH",
+        "TRUSTED_PROXIES",
         "SECRET_KEY",
         "ADMIN_PASSWORD",
         "WORKER",
