@@ -21,6 +21,7 @@ from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
 from webhook.sign_ins import SignIns
+from webhook.throttle import LoginThrottle
 from webhook.trackers import Tracker
 from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
@@ -55,6 +56,8 @@ class Service:
     backfills: Backfills
     imports: Imports
     resolver: Resolver
+    login_throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    """Shared by every way of signing in with a password."""
     sign_ins: SignIns = field(init=False)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)

@@ -36,6 +36,7 @@ from webhook import clock, history, inbox, passwords, people, tables
 from webhook.compat.tvtime.who import DAYS, USE
 from webhook.event import Action, Episode, Event, Ids, item_to_json
 from webhook.service import Service
+from webhook.throttle import PACES, Pace
 
 OK = {"status": "OK"}
 NOT_IN = {"reason": "401 - Not logged in", "status": "KO"}
@@ -312,25 +313,43 @@ def test_a_changed_password_ends_every_session(anna: Box, client: httpx.Client) 
     assert (before, client.get("/tvtime/shows").status_code) == (200, 401)
 
 
+def slowed(box: Box) -> httpx.Client:
+    """A client that has five tries, and then has to wait for long."""
+    box.home.service.login_throttle.paces = {**PACES, "pair": Pace(free=5, first=600, most=600)}
+    return box.client()
+
+
 def test_guessing_is_slowed(alone: Box) -> None:
-    client = alone.client()
+    client = slowed(alone)
     wrong = {"username": alone.name, "password": "wrong"}
 
     tries = [client.post("/tvtime/login", data=wrong) for _ in range(7)]
 
     assert [answer.status_code for answer in tries] == [401] * 5 + [429] * 2
-    assert 0 < int(tries[-1].headers["retry-after"]) <= 301
+    assert 0 < int(tries[-1].headers["retry-after"]) <= 600
     assert tries[-1].json()["status"] == "KO"
-    right = client.post("/tvtime/login", data={"username": alone.name, "password": PASSWORD})
-    assert right.status_code == 429
 
 
-def test_guessing_is_slowed_over_both_doors_together(alone: Box) -> None:
-    client, wrong = alone.client(), {"username": alone.name, "password": "wrong"}
+def test_who_is_signed_in_stays_so_whoever_guesses(alone: Box) -> None:
+    client = slowed(alone)
+    right = {"username": alone.name, "password": PASSWORD}
+    assert client.post("/tvtime/login", data=right).status_code == 200
+    for _ in range(5):
+        alone.client().post("/tvtime/login", data={**right, "password": "wrong"})
+
+    assert client.post("/tvtime/login", data=right).status_code == 429
+    assert client.get("/tvtime/shows").status_code == 200
+
+
+def test_guessing_is_slowed_over_all_doors_together(alone: Box) -> None:
+    client, wrong = slowed(alone), {"username": alone.name, "password": "wrong"}
     login = {"o": "https://auth.tvtime.com/v1/login"}
 
-    codes = [client.post("/tvtime/login", data=wrong).status_code for _ in range(3)]
-    codes += [client.post("/tvtime/sidecar", params=login, json=wrong).status_code for _ in range(4)]
+    codes = [client.post("/tvtime/login", data=wrong).status_code for _ in range(2)]
+    codes += [client.post("/tvtime/sidecar", params=login, json=wrong).status_code for _ in range(2)]
+    codes += [client.post("/sign-in", data={"name": alone.name, "password": "wrong"}).status_code]
+    codes += [client.post("/tvtime/login", data=wrong).status_code]
+    codes += [client.post("/sign-in", data={"name": alone.name, "password": "wrong"}).status_code]
 
     assert codes == [401] * 5 + [429] * 2
 

@@ -131,7 +131,9 @@ def plex(user: str, title: str, event: str, **more: Any) -> dict[str, Any]:
 def serving(folder: Path, **settings: str) -> Iterator[Household]:
     environ = {"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true", **settings}
     service = app.open_service(environ)
-    config = uvicorn.Config(app.web_app(service), port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app.web_app(service), port=0, log_config=None, access_log=False, proxy_headers=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

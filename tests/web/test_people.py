@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from tests.web.conftest import HOSTILE, PASSWORD, Household, form_token
 from webhook import passwords, people, tables
+from webhook.throttle import PACES, Pace
 
 
 def post(browser: httpx.Client, path: str, where: str = "/people/me", **fields: str) -> httpx.Response:
@@ -194,6 +195,7 @@ def test_ones_own_password_is_changed_by_who_knows_it(home: Household) -> None:
 
 def test_guessing_has_to_wait(home: Household) -> None:
     browser = home.browser()
+    home.service.login_throttle.paces = {**PACES, "known": Pace(free=5, first=600, most=600)}
     new = {"password": "long enough", "again": "long enough"}
 
     codes = [
@@ -524,6 +526,7 @@ def test_a_script_changes_its_own_persons_password_by_the_one_before(home: House
 
 def test_guesses_at_it_are_counted_over_the_page_and_the_api_together(home: Household) -> None:
     browser, mine = home.browser(), home.api(1)
+    home.service.login_throttle.paces = {**PACES, "known": Pace(free=5, first=600, most=600)}
     for _ in range(3):
         post(browser, "/people/me/password", known="wrong", password="long enough", again="long enough")
     guess = {"known": "wrong", "password": "long enough"}

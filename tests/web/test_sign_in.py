@@ -1,9 +1,12 @@
-"""The sign-in: sessions, the one-time link, patience, and other sites."""
+"""The sign-in: sessions, the one-time link, guessing, and other sites."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -12,9 +15,10 @@ import time_machine
 from sqlalchemy import select, update
 
 from tests.web.conftest import PASSWORD, Household, Open, form_token
-from webhook import tables
+from webhook import tables, throttle
+from webhook.throttle import PACES, Pace
 from webhook.web.live import MOST_OF_ONE
-from webhook.web.sign_in import ENDED, Patience
+from webhook.web.sign_in import ENDED
 
 PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
 
@@ -171,27 +175,83 @@ def test_one_person_cannot_take_every_place_at_the_streams(home: Household) -> N
         assert listening(ben) == 200
 
 
-def test_too_many_wrong_passwords_have_to_wait(home: Household) -> None:
+# --- guessing
+
+QUICK = {name: replace(pace, first=pace.first / 20, most=pace.most / 20) for name, pace in PACES.items()}
+"""The paces of the throttle, twenty times as fast."""
+
+
+def guess(browser: httpx.Client, password: str = "wrong") -> httpx.Response:
+    return browser.post("/sign-in", data={"name": "me", "password": password})
+
+
+def guesses(home: Household, count: int, **headers: str) -> list[int]:
+    home.service.login_throttle.paces = QUICK
     home.password("me")
-    client = home.client()
-    for _ in range(5):
-        assert client.post("/sign-in", data={"name": "me", "password": "wrong"}).status_code == 401
-
-    answer = client.post("/sign-in", data={"name": "me", "password": PASSWORD})
-
-    assert answer.status_code == 429
-    assert 0 < int(answer.headers["retry-after"]) <= 301
+    stranger = home.client(headers=headers)
+    return [guess(stranger).status_code for _ in range(count)]
 
 
-def test_patience_counts_names_and_addresses_and_forgets() -> None:
-    patience = Patience(tries=2, window=60)
-    name, here, there = ("name", "me"), ("address", "1"), ("address", "2")
+def test_guessing_gets_slower_and_the_right_password_is_taken_all_the_same(home: Household) -> None:
+    began = time.monotonic()
 
-    assert [patience.take(name, here), patience.take(name, there)] == [0, 0]
-    assert patience.take(name, ("address", "3")) > 0
-    assert patience.take(("name", "bob"), here) == 0
-    patience.forget(name)
-    assert patience.take(name, ("address", "4")) == 0
+    assert guesses(home, 8) == [401] * 8
+    assert time.monotonic() - began > 0.05 + 0.1 + 0.2
+    assert guess(home.client(), PASSWORD).status_code == 303
+
+
+def test_many_guesses_at_once_have_to_come_again(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.password("me")
+    home.service.login_throttle.paces = {**QUICK, "pair": Pace(free=0, first=600, most=600)}
+    monkeypatch.setattr(throttle, "MAX_WAIT", 0.0)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: guess(home.client()), range(3)))
+
+    assert sorted(answer.status_code for answer in answers) == [401, 429, 429]
+    held = max(answers, key=lambda answer: answer.status_code)
+    assert 0 < int(held.headers["retry-after"]) <= 600
+    assert "Too many tries" in held.text
+
+
+def test_a_strangers_guesses_do_not_slow_another_address(home: Household) -> None:
+    guesses(home, 5, **{"X-Forwarded-For": "203.0.113.1"})
+    home.service.login_throttle.paces = {**QUICK, "pair": Pace(free=5, first=600, most=600)}
+
+    assert guess(home.client(headers={"X-Forwarded-For": "203.0.113.1"}), PASSWORD).status_code == 429
+    assert guess(home.client(headers={"X-Forwarded-For": "203.0.113.2"}), PASSWORD).status_code == 303
+
+
+def test_a_browser_that_was_signed_in_before_is_not_slowed_by_others(home: Household) -> None:
+    browser = home.browser()
+    browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+    guesses(home, 5)
+    home.service.login_throttle.paces = {**QUICK, "pair": Pace(free=5, first=600, most=600)}
+
+    assert guess(home.client(), PASSWORD).status_code == 429
+    assert guess(browser, PASSWORD).status_code == 303
+    assert browser.get("/").status_code == 200
+
+
+def test_an_open_session_is_never_slowed(home: Household) -> None:
+    browser = home.browser()
+    del browser.cookies["watchmark_device"]
+    guesses(home, 5)
+    home.service.login_throttle.paces = {**QUICK, "pair": Pace(free=5, first=600, most=600)}
+
+    assert browser.get("/history").status_code == 200
+    assert guess(browser, PASSWORD).status_code == 303
+
+
+def test_a_known_browser_is_known_to_its_own_person_only(home: Household) -> None:
+    home.person("ben")
+    browser = home.browser("ben")
+    guesses(home, 5)
+    home.service.login_throttle.paces = {**QUICK, "pair": Pace(free=5, first=600, most=600)}
+
+    assert guess(browser, PASSWORD).status_code == 429
+    forged = home.client(cookies={"watchmark_device": "eyJwIjoxLCJuIjoieCJ9.x.y"})
+    assert guess(forged, PASSWORD).status_code == 429
 
 
 # --- the one-time link

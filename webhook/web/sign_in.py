@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import os
 import secrets
-import time
-from collections import deque
-from dataclasses import dataclass, field
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -21,20 +23,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webhook import passwords, tables
+from webhook.asgi import let_in
 from webhook.service import Service
 from webhook.settings import Settings
+from webhook.throttle import Attempt, Throttled
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
+
+T = TypeVar("T")
 
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)
 ENDED = "ended:"
 """What the notes of ended sessions are called by: this and the session, until when it would have lasted."""
 
-TRIES = 5
-WINDOW = 300.0
-KEYS = 10_000  # names and addresses of which failures are remembered
+DEVICE = "watchmark_device"
+DEVICE_DAYS = timedelta(days=400)
+"""How long a browser is known by the account that signed in with it."""
 
 
 def base(settings: Settings, request: Request) -> str:
@@ -45,17 +51,24 @@ def base(settings: Settings, request: Request) -> str:
 # --- passwords
 
 
+def step_back() -> None:
+    """Let this thread work when nothing else has to: hashing takes all there is, and webhooks must not wait for it."""
+    if sys.platform == "linux":  # elsewhere it is the whole process that steps back
+        os.nice(10)
+
+
+HASHING = ThreadPoolExecutor(2, thread_name_prefix="hashing", initializer=step_back)
+
+
 class Passwords:
     """Checks passwords beside the event loop, a few at a time: each takes 64 MB for a moment."""
 
     def __init__(self) -> None:
-        self.few = asyncio.Semaphore(2)
         self.nobody = ""
 
     async def right(self, row: Row[Any] | None, password: str) -> bool:
         """Whether it is the person's password; takes as long where there is no such person."""
-        async with self.few:
-            return await asyncio.to_thread(self.verified, row.password if row else None, password)
+        return await in_turn(self.verified, row.password if row else None, password)
 
     def verified(self, hashed: str | None, password: str) -> bool:
         if hashed is None and not self.nobody:
@@ -68,48 +81,31 @@ class Passwords:
             passwords.check(password)
         except passwords.Unfit as error:
             raise Problem(422, str(error)) from error
-        async with self.few:
-            return await asyncio.to_thread(passwords.hashed, password)
+        return await in_turn(passwords.hashed, password)
 
 
-@dataclass(slots=True)
-class Patience:
-    """So many failures in so long a time, for a name and for an address; then it has to wait."""
+async def in_turn(work: Callable[..., T], *given: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(HASHING, work, *given)
 
-    tries: int = TRIES
-    window: float = WINDOW
-    failures: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
-    def take(self, *keys: tuple[str, str]) -> int:
-        """0, and the try is counted beforehand so that many at once are no way in; or the seconds to wait."""
-        now = time.monotonic()
-        seconds = max(self.wait(key, now) for key in keys)
-        if seconds:
-            return seconds
-        for key in keys:
-            self.failures.setdefault(key, deque()).append(now)
-        while len(self.failures) > KEYS:
-            self.failures.pop(next(iter(self.failures)))
-        return 0
-
-    def wait(self, key: tuple[str, str], now: float) -> int:
-        failed = self.failures.get(key, deque())
-        while failed and now - failed[0] > self.window:
-            failed.popleft()
-        return int(self.window - (now - failed[0])) + 1 if len(failed) >= self.tries else 0
-
-    def forget(self, *keys: tuple[str, str]) -> None:
-        for key in keys:
-            self.failures.pop(key, None)
+@asynccontextmanager
+async def attempt(
+    service: Service, address: str, account: str, known_as: str | None = None
+) -> AsyncIterator[Attempt]:
+    """An attempt at a password, when it is its turn; raises Problem 429 where too many wait for theirs."""
+    try:
+        async with service.login_throttle.attempt(address, account, known_as) as tried:
+            yield tried
+    except Throttled as error:
+        raise Problem(429, str(error), {"Retry-After": str(error.seconds)}) from error
 
 
 class OwnPassword:
-    """Changing one's own password: for who knows the one before, with patience for each person."""
+    """Changing one's own password: for who knows the one before, and slowly for who guesses it."""
 
     def __init__(self, service: Service, passwords: Passwords) -> None:
         self.service = service
         self.passwords = passwords
-        self.patience = Patience()
 
     async def row(self, visitor: Visitor, name: str) -> Row[Any]:
         """Whose it is; raises Problem where it is another's, or is set elsewhere."""
@@ -123,12 +119,10 @@ class OwnPassword:
 
     async def change(self, row: Row[Any], known: str, wanted: str) -> None:
         """Set it, which ends every session of theirs; raises Problem."""
-        tries = ("person", str(row.id))
-        if seconds := self.patience.take(tries):
-            raise Problem(429, f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again.")
-        if len(known) > passwords.LONGEST or not await self.passwords.right(row, known):
-            raise Problem(422, "That is not the password you have now. It stays as it is.")
-        self.patience.forget(tries)
+        async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
+            if len(known) > passwords.LONGEST or not await self.passwords.right(row, known):
+                raise Problem(422, "That is not the password you have now. It stays as it is.")
+            tried.succeeded = True
         hashed = await self.passwords.hashed(wanted)
         await write(self.service.database, lambda connection: passwords.keep(connection, row.id, hashed))
 
@@ -144,6 +138,7 @@ class Sessions:
         self.key = service.seal.signing
         self.own_password = OwnPassword(service, Passwords())
         self.signer = URLSafeTimedSerializer(self.key, salt="watchmark session")
+        self.devices = URLSafeTimedSerializer(self.key, salt="watchmark device")
 
     async def visitor(self, request: Request) -> Visitor | None:
         """Who has signed in with this browser, or None."""
@@ -155,6 +150,7 @@ class Sessions:
         row = await self.service.database.read(lambda connection: signed_in(connection, person_id, nonce))
         if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
             return None
+        let_in(request.scope)
         return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
 
     def fingerprint(self, row: Row[Any]) -> str:
@@ -172,6 +168,26 @@ class Sessions:
         response.set_cookie(
             COOKIE, str(self.signer.dumps(session)), max_age=int(DAYS.total_seconds()), **self.bounds(request)
         )
+        if self.device(request, row) is None:
+            device = str(self.devices.dumps({"p": row.id, "n": secrets.token_urlsafe(12)}))
+            lasts = int(DEVICE_DAYS.total_seconds())
+            response.set_cookie(DEVICE, device, max_age=lasts, **self.bounds(request))
+
+    async def known_as(self, request: Request, row: Row[Any] | None) -> str | None:
+        """What this browser is known by, where the person has signed in with it."""
+        if row is None:
+            return None
+        visitor = await self.visitor(request)
+        is_in = visitor is not None and visitor.person_id == row.id
+        return f"person {row.id}" if is_in else self.device(request, row)
+
+    def device(self, request: Request, row: Row[Any]) -> str | None:
+        try:
+            cookie = request.cookies.get(DEVICE, "")
+            device = self.devices.loads(cookie, max_age=int(DEVICE_DAYS.total_seconds()))
+            return f"device {device['n']}" if device["p"] == row.id else None
+        except (BadData, KeyError, TypeError):
+            return None
 
     def end(self, request: Request, response: Response) -> None:
         """Take the cookie out of the browser; `end_session` is what makes it worth nothing."""
@@ -196,8 +212,7 @@ def same_site(request: Request, settings: Settings) -> bool | None:
     origin = request.headers.get("origin")
     if origin is None:
         return None
-    hosts = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
-    hosts.add(authority(settings.base_url))
+    hosts = {request.headers.get("host"), authority(settings.base_url)}
     return authority(origin) in hosts - {None, ""}
 
 

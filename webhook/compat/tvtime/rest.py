@@ -92,7 +92,8 @@ class Rest:
         except Wrong:
             return self.ended(request, refusal(401, NOT_IN))
         except Problem as problem:
-            return self.ended(request, refusal(problem.status, problem.detail, problem.headers))
+            answer = refusal(problem.status, problem.detail, problem.headers)
+            return answer if problem.status == 429 else self.ended(request, answer)
         response = agreed()
         response.set_cookie(COOKIE, self.door.sealed(guest), **self.bounds(request))
         return response

@@ -16,12 +16,12 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from webhook import clock, people
+from webhook.asgi import client_address
 from webhook.passwords import LONGEST
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.asked import clean
-from webhook.web.shell import Problem
-from webhook.web.sign_in import Passwords, Patience, Sessions, by_id, named
+from webhook.web.sign_in import Passwords, Sessions, attempt, by_id, named
 
 USE = "tvtime session"
 DAYS = timedelta(days=30)
@@ -53,19 +53,14 @@ class Door:
         self.service = service
         self.database = service.database
         self.passwords = Passwords()
-        self.patience = Patience()
         self.sessions = Sessions(service)
         self.key = key_of(service.seal.signing)
 
     async def admit(self, request: Request, name: str, password: str) -> Guest:
         """Who this is; raises Wrong, and Problem 429 after too many tries."""
-        name, address = name.strip(), request.client.host if request.client else ""
-        tries = ("name", name.casefold()[:LONGEST]), ("address", address)
-        if seconds := self.patience.take(*tries):
-            why = f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again"
-            raise Problem(429, why, {"Retry-After": str(seconds)})
-        guest = await self.proven(name, password)
-        self.patience.forget(*tries)
+        async with attempt(self.service, client_address(request.scope), name.strip()) as tried:
+            guest = await self.proven(name.strip(), password)
+            tried.succeeded = True
         return guest
 
     async def proven(self, name: str, password: str) -> Guest:

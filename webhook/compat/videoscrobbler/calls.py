@@ -16,9 +16,11 @@ from sqlalchemy import Row
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from webhook.asgi import client_address
 from webhook.compat.videoscrobbler import apps, signing
 from webhook.compat.videoscrobbler.answers import Fault, answered, failed
 from webhook.db import Unavailable
+from webhook.proxies import network_of
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.asked import body, clean
@@ -144,7 +146,9 @@ class Desk:
         method = self.method(params)
         app = await self.app(params)
         person = None if method.startswith("auth.") else await self.person(app, params)
-        self.pace.take(*((str(person.token_id),) if person else (str(app.id), address(request))))
+        self.pace.take(
+            *((str(person.token_id),) if person else (str(app.id), network_of(client_address(request.scope))))
+        )
         call = Call(method, params, app, person, request.method == "HEAD")
         return await self.methods[method](call)
 
@@ -224,10 +228,6 @@ def wants_json(params: Mapping[str, str]) -> bool:
     if wanted not in ("", "json"):
         raise Fault(5, "there is json, and XML where none is asked for")
     return wanted == "json"
-
-
-def address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.02) -> bool:

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock, passwords
+from webhook.asgi import client_address
 from webhook.passwords import LONGEST, SHORTEST
 from webhook.service import Service
 from webhook.web import administration
@@ -20,8 +21,8 @@ from webhook.web.pages._page import Page, local
 from webhook.web.shell import Problem
 from webhook.web.sign_in import (
     Passwords,
-    Patience,
     Sessions,
+    attempt,
     base,
     by_id,
     end_session,
@@ -35,7 +36,6 @@ class Entrance(Page):
     def __init__(self, service: Service, sessions: Sessions, passwords: Passwords) -> None:
         super().__init__(service, sessions)
         self.passwords = passwords
-        self.patience = Patience()
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -59,16 +59,23 @@ class Entrance(Page):
         fields = await form(request)
         name, password = fields.get("name", "").strip(), fields.get("password", "")
         onward = local(fields.get("next", ""))
-        tries = ("name", name.casefold()[:LONGEST]), ("address", address(request))
-        if seconds := self.patience.take(*tries):
-            return await self.held(request, onward, seconds)
-        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
-        if len(password) > LONGEST or not await self.passwords.right(row, password) or row is None:
+        try:
+            row = await self.proven(request, name, password)
+        except Problem as problem:
+            return await self.refused(request, onward, problem)
+        if row is None:
             return await self.asked(request, onward, "This name and password do not belong together.", 401)
-        self.patience.forget(*tries)
         response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
         self.sessions.begin(request, response, row)
         return response
+
+    async def proven(self, request: Request, name: str, password: str) -> Row[Any] | None:
+        """Whose name and password these are; raises Problem where too many have been tried."""
+        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
+        known_as = await self.sessions.known_as(request, row)
+        async with attempt(self.service, client_address(request.scope), name, known_as) as tried:
+            tried.succeeded = len(password) <= LONGEST and await self.passwords.right(row, password)
+        return row if tried.succeeded else None
 
     async def asked(
         self, request: Request, onward: str, wrong: str | None = None, status: int = 200
@@ -78,10 +85,9 @@ class Entrance(Page):
         known = {"onward": onward, "wrong": wrong, "first": first}
         return self.drawn(request, "sign_in.html", known, status=status)
 
-    async def held(self, request: Request, onward: str, seconds: int) -> Response:
-        why = f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again."
-        response = await self.asked(request, onward, why, 429)
-        response.headers["Retry-After"] = str(seconds)
+    async def refused(self, request: Request, onward: str, problem: Problem) -> Response:
+        response = await self.asked(request, onward, problem.detail, problem.status)
+        response.headers.update(problem.headers)
         return response
 
     async def welcome(self, request: Request) -> Response:
@@ -126,7 +132,3 @@ class Entrance(Page):
     ) -> Response:
         known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": SHORTEST}
         return self.drawn(request, "welcome.html", known, status=status)
-
-
-def address(request: Request) -> str:
-    return request.client.host if request.client else ""
