@@ -1,4 +1,4 @@
-"""Security, where it is of the whole: slow senders, secrets in what is written, where calls go.
+"""Security, where it is of the whole: secrets in what is written, where calls go.
 
 SECURITY.md lists every threat with the test that holds its answer.
 """
@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy import Connection, insert, select, update
 
 from tests.evening import film
@@ -27,115 +22,12 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import ROOT, Process, eventually, started
 from webhook import app, outbox, people
-from webhook.app import open_service
-from webhook.commands import serving
 from webhook.event import Movie, item_to_json
 from webhook.outcome import Park
 from webhook.service import Service
 from webhook.tables import account, delivery, play
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
-
-
-# --- slow senders
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[int]:
-    """A service behind the server that `watchmark serve` uses; its port."""
-    service = open_service({"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true"})
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(serving.serving(service))
-        thread = threading.Thread(target=lambda: server.run(sockets=[door]), daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        yield door.getsockname()[1]
-        server.should_exit = True
-        thread.join(20)
-
-
-@pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(serving, "HEAD_TIME", 0.6)
-    monkeypatch.setattr(serving, "BODY_TIME", 0.8)
-    with served(tmp_path) as found:
-        yield found
-
-
-HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\n"
-UNREAD = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("begin", "drops"),
-    [
-        (b"", b""),
-        (HEAD, b""),
-        (HEAD, b"X-A: b\r\n"),
-        (b"", b"\r\n"),
-        (UNREAD, b""),
-        (UNREAD, b"x"),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"G"),
-    ],
-    ids=[
-        "silent",
-        "half a head",
-        "a head in drops",
-        "empty lines",
-        "no body",
-        "a body in drops",
-        "a second head",
-    ],
-)
-def test_who_sends_slowly_is_hung_up_on(port: int, begin: bytes, drops: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as sender:
-        sender.sendall(begin)
-        began = time.monotonic()
-        gone = False
-        sender.settimeout(0.05)
-        while not gone and time.monotonic() - began < 5:
-            gone = hung_up(sender, drops)
-
-    assert gone
-    assert time.monotonic() - began < 4
-
-
-def hung_up(sender: socket.socket, drops: bytes) -> bool:
-    """Sends a little more; whether the other side has closed."""
-    try:
-        sender.sendall(drops)
-        return sender.recv(65536) == b""
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-
-
-def test_who_sends_at_an_honest_pace_is_not_hung_up_on(port: int) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port)) as sender:
-        sender.settimeout(5)
-        answers = []
-        for _ in range(3):
-            sender.sendall(request[:20])
-            time.sleep(0.2)
-            sender.sendall(request[20:])
-            answers.append(sender.recv(65536)[:12])
-            time.sleep(0.7)  # a pause between two requests is nobody's slowness
-
-    assert answers == [b"HTTP/1.1 200"] * 3
-
-
-def test_the_server_takes_only_so_many_at_once(tmp_path: Path) -> None:
-    service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false", "CLAIM_FIRST_USER": "true"})
-
-    config = serving.serving(service)
-    service.database.close()
-
-    assert config.limit_concurrency == 1000
-    assert config.http is serving.Bounded
 
 
 # --- secrets in what is written

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -30,6 +31,31 @@ EMPTY = 10.0
 
 
 WEBHOOKS = "/webhooks/"
+AT_ONCE = 2
+"""Requests of pages and the API that begin before whatever else has come is looked at."""
+
+
+class Turnstile:
+    """Lets requests begin a few at a time, so that a webhook which comes with a thousand of them is not the last."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self.waiting:
+            loop.call_soon(self.release)
+        turn = loop.create_future()
+        self.waiting.append(turn)
+        await turn
+
+    def release(self) -> None:
+        for _ in range(min(AT_ONCE, len(self.waiting))):
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+        if self.waiting:
+            asyncio.get_running_loop().call_soon(self.release)
 
 
 class Front:
@@ -43,6 +69,7 @@ class Front:
         self.entered = asyncio.Event()
         self.settled = asyncio.Event()
         self.emptied = asyncio.Event()
+        self.turnstile = Turnstile()
         self.inside = 0
         self.changing: asyncio.Task[None] | None = None
         self.failed = False
@@ -60,9 +87,12 @@ class Front:
             await self.live(receive, send)
             return
         # A webhook is taken in as long as there is anybody; a page is drawn by who knows the new settings.
-        ready = self.entered if WEBHOOKS in scope["path"] else self.settled
+        is_webhook = self.is_webhook(scope["path"])
+        ready = self.entered if is_webhook else self.settled
         while not ready.is_set():
             await ready.wait()
+        if not is_webhook:
+            await self.turnstile.enter()
         self.inside += 1
         try:
             await self.app(scope, receive, send)
@@ -70,6 +100,9 @@ class Front:
             self.inside -= 1
             if not self.inside:
                 self.emptied.set()
+
+    def is_webhook(self, path: str) -> bool:
+        return path.removeprefix(self.service.settings.root_path).startswith(WEBHOOKS)
 
     async def live(self, receive: Receive, send: Send) -> None:
         """From the server's start to its end."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -16,26 +18,23 @@ import uvicorn
 import uvloop
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook import app as house
 from webhook import clock, logs, passwords, people, schema, sources
 from webhook import settings as environment
 from webhook.commands._common import Failed, Json, database_of, furnish, say
 from webhook.commands._front import Front
+from webhook.commands._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
+from webhook.proxies import TrustedProxies
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
 
-HEAD_TIME = 15.0
-"""Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
-
-BODY_TIME = 30.0
-"""Seconds for what follows it. Whoever reads a body allows less; this ends what nobody reads."""
-
-UPLOAD_TIME, UPLOADS = 3600.0, "/api/v1/imports/"
-"""Seconds for a file that is sent to be imported; a sender who is not let in is hung up on at once."""
+ACCEPTORS = 16
+"""How often the event loop looks at the one door: for each look it accepts a single connection a round (libuv 1.45
+and newer), so that a webhook would wait behind as many rounds as there are strangers before it.
+"""
 
 app = typer.Typer()
 
@@ -47,12 +46,16 @@ app = typer.Typer()
 def serve(as_json: Json = False) -> None:
     """Bring the database up to date, then receive and deliver."""
     environ, settings = starting()
+    allow_connections()
     with schema.occupying(settings.database), listening(settings) as door:
         port = door.getsockname()[1]
         front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
         link = welcome(front.service.database, front.service.settings, clock.now())
-        server = Announced(bounds(front), lambda: announce(front.service, link, as_json))
-        run_server(server, door.dup())
+        server = Announced(
+            bounds(front, lambda: front.service.settings.proxies),
+            lambda: announce(front.service, link, as_json),
+        )
+        run_server(server, [door.dup() for _ in range(ACCEPTORS)])
         if not server.started or front.failed or broken(front.service.tasks):
             raise typer.Exit(1)
 
@@ -83,26 +86,32 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         yield door
 
 
-def serving(service: Service) -> uvicorn.Config:
-    return bounds(house.web_app(service))
-
-
-def bounds(application: ASGIApp) -> uvicorn.Config:
+def bounds(application: ASGIApp, proxies: Callable[[], TrustedProxies]) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http=Bounded,
+        http=partial(BoundedProtocol, places=Places(), proxies=proxies),  # type: ignore[arg-type]
+        ws="none",  # the protocol that it would hand such a connection to has no bounds
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # the application looks at them itself, as TRUSTED_PROXIES says
         server_header=False,
-        limit_concurrency=1000,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=65,  # longer than the proxies before it, which else meet a closed door
         timeout_graceful_shutdown=10,
     )
 
 
-def run_server(server: uvicorn.Server, door: socket.socket) -> None:
+def allow_connections() -> None:
+    """Let the process open as many files as it takes connections, where it may: often they are 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def run_server(server: uvicorn.Server, doors: list[socket.socket]) -> None:
     """Until SIGTERM or SIGINT. uvicorn raises the signal again at its end; here that is no news any more."""
 
     def stop(number: int, frame: object) -> None:
@@ -110,7 +119,7 @@ def run_server(server: uvicorn.Server, door: socket.socket) -> None:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        server.run(sockets=[door])
+        server.run(sockets=doors)
     except SystemExit as error:
         raise typer.Exit(1) from error
     finally:
@@ -145,65 +154,6 @@ def from_elsewhere(settings: Settings) -> list[str]:
             "  To open it from another machine, set HOST=0.0.0.0 and start again: only this one is listened to."
         ]
     return ["  From another machine, put this one's name or address for localhost."]
-
-
-# --- slow senders
-
-
-class Bounded(HttpToolsProtocol):
-    """Hangs up on who sends a request slowly, so that nobody can keep all doors open at no cost."""
-
-    part = ""  # of a request that is under way: its head, its body, or none
-    number = 0
-    watched: tuple[int, str] | None = None
-    patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.part = "head"
-        self.watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.part = ""
-        self.watch()
-
-    def data_received(self, data: bytes) -> None:
-        self.part = self.part or "head"
-        super().data_received(data)
-        self.watch()
-
-    def on_headers_complete(self) -> None:
-        self.part = "body"
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self.part = ""
-        self.number += 1
-        super().on_message_complete()
-
-    def on_message_begin(self) -> None:
-        self.part = "head"
-        super().on_message_begin()
-
-    def watch(self) -> None:
-        """Time runs for each part of a request from its beginning, however much of it trickles in."""
-        now = (self.number, self.part) if self.part else None
-        if now == self.watched:
-            return
-        if self.patience is not None:
-            self.patience.cancel()
-        self.watched, self.patience = now, None
-        if now is not None:
-            seconds = HEAD_TIME if self.part == "head" else self.body_time()
-            self.patience = self.loop.call_later(seconds, self.hang_up)
-
-    def body_time(self) -> float:
-        return UPLOAD_TIME if UPLOADS in self.scope["path"] else BODY_TIME
-
-    def hang_up(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
 
 
 class Announced(uvicorn.Server):

@@ -59,6 +59,7 @@ ACTIONS = {
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
+        auto_reload=False,  # else each page asks the disk whether its templates have changed
         autoescape=True,  # titles are whatever a file on somebody's disk is called
         undefined=StrictUndefined,
         trim_blocks=True,

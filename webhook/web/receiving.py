@@ -11,12 +11,16 @@ from pathlib import Path, PurePosixPath
 
 from starlette.requests import ClientDisconnect, Request
 
+from webhook.asgi import let_in
 from webhook.transfer.importing import removed
 from webhook.web.asked import Params
 from webhook.web.shell import Problem
 
 MOST = 1 << 30
 """The largest file that is taken, in bytes."""
+
+UPLOAD_TIMEOUT = 3600.0
+"""Seconds for a whole file, for who was let in."""
 
 STALL = 25.0
 """Seconds without a byte after which the sender is given up."""
@@ -91,7 +95,8 @@ async def kept(request: Request, path: Path) -> tuple[str, bytes]:
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of a size that is worth a write."""
+    """The body of who was let in, in pieces of a size that is worth a write."""
+    let_in(request.scope, UPLOAD_TIMEOUT)
     held = bytearray()
     stream = request.stream()
     while True:

@@ -92,6 +92,7 @@ def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
         Problem: faults.problem,
         HTTPException: faults.refused,
         Unavailable: faults.unavailable,
+        ClientDisconnect: faults.gone,
         Exception: faults.fault,
     }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
@@ -118,6 +119,9 @@ class Faults:
     async def unavailable(self, request: Request, error: Unavailable) -> Response:
         why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment."
         return await self.answer(request, 503, why, LATER)
+
+    async def gone(self, request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it
 
     async def fault(self, request: Request, error: Exception) -> Response:
         why = "Something is wrong here, not with what you asked. It is in the log."

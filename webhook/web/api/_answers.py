@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from webhook import guids, people
+from webhook.asgi import let_in
 from webhook.db import Database
 from webhook.event import Ids
 from webhook.service import Service
@@ -55,6 +56,7 @@ class Gate:
             self.own_page(request, visitor)
         if visitor is None:
             raise Problem(401, HOW, WAYS_IN)
+        let_in(request.scope)
         return visitor
 
     def own_page(self, request: Request, visitor: Visitor | None) -> None:
