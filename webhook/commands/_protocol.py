@@ -114,6 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.body_timeout = BODY_TIMEOUT
         self.unread = 0  # bytes since the last that led to something
         self.head_size = self.fields = self.rest = 0
+        self.passed_on = False  # whether a request says that it is another's
         self.held_back = False  # whether the body waits until the application asks for it
         self.answering = False
         self.ending = False  # whether the last answer was given, and its sender may finish
@@ -143,10 +144,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def peer(self) -> str:
         return self.client[0] if self.client else ""
-
-    def is_proxied(self) -> bool:
-        """Whether requests of different senders may come over this connection, one after another."""
-        return self.proxies().includes(self.peer())
 
     def let_in(self, number: int, body_timeout: float | None) -> None:
         """The sender of this request is no stranger."""
@@ -207,6 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_size += len(name) + len(value)
         if self.fields > MAX_FIELDS or self.head_size + len(self.url) > MAX_HEAD:
             self.stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self.passed_on = self.passed_on or name.lower() in (b"x-forwarded-for", b"forwarded")
         if self.part == "head":  # what follows a body in chunks comes too late to be believed
             super().on_header(name, value)
 
@@ -214,7 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.part, self.unread, self.held_back = "body", 0, True
         if len(self.pipeline) >= MAX_PIPELINE:
             self.stop(HTTPStatus.TOO_MANY_REQUESTS)
-        if self.is_proxied():
+        if self.passed_on and self.proxies().includes(self.peer()):
             self.take_place(self.headers)
         self.answering = True
         super().on_headers_complete()
@@ -240,8 +238,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.part = "rest"
         elif self.transport.is_closing():
             self.part = "flush"
-        elif self.is_proxied():
-            self.take_place(())
+        elif self.passed_on:
+            self.take_place(())  # the next request may be somebody else's
         self.watch()
 
     def is_waiting_for_answer(self) -> bool:

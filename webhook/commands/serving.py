@@ -31,7 +31,7 @@ from webhook.proxies import TrustedProxies
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
 
-ACCEPTORS = 16
+ACCEPTORS = 8
 """How often the event loop looks at the one door: for each look it accepts a single connection a round (libuv 1.45
 and newer), so that a webhook would wait behind as many rounds as there are strangers before it.
 """
