@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
@@ -9,7 +10,8 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -18,8 +20,9 @@ from hypothesis import strategies as st
 
 from tests.evening import plex
 from tests.running import Process, eventually, started
-from webhook import inbox
+from webhook import inbox, people
 from webhook.event import Action, Event, Movie
+from webhook.receiver import Doorkeeper
 
 BOUNDARY = "------------------------j4fqHSAc9FtAnWDn0DyJIL"
 GOOD = json.dumps(plex("media.scrobble")).encode()
@@ -410,3 +413,28 @@ def test_everything_that_was_sent_was_dealt_with(watchmark: Process) -> None:
     eventually(lambda: not watchmark.api("/webhooks", state="received")["items"], "nothing is stuck")
 
     assert "Traceback" not in watchmark.log()
+
+
+class Tokens:
+    """A database of one token, that takes its time and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def read_first(self, question: object) -> list[SimpleNamespace]:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        return [SimpleNamespace(digest=people.digest("right"), id=7)]
+
+
+def test_strangers_tokens_are_looked_up_together() -> None:
+    tokens = Tokens()
+    doorkeeper = Doorkeeper(cast(Any, tokens))
+
+    async def crowd() -> list[int | None]:
+        return await asyncio.gather(*map(doorkeeper.admit, ["wrong"] * 200 + ["right"]))
+
+    answers = asyncio.run(crowd())
+
+    assert answers == [None] * 200 + [7]
+    assert tokens.asked <= 2
