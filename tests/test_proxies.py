@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from tests.running import ROOT
+from webhook import settings
 from webhook.proxies import Origin, TrustedProxies, network_of, parse_networks
 from webhook.settings import SettingsError, load
 
@@ -86,3 +90,15 @@ def test_the_setting_names_networks_or_nobody() -> None:
     assert not load({"TRUSTED_PROXIES": "none"}).proxies.includes("127.0.0.1")
     with pytest.raises(SettingsError, match="TRUSTED_PROXIES: must be addresses or networks"):
         load({"TRUSTED_PROXIES": "traefik"})
+
+
+def test_the_settings_in_the_document_are_such() -> None:
+    text = (ROOT / "docs" / "exposing.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^ *([A-Z][A-Z_]+)(?:=|: )(\S+)$", text, re.MULTILINE)
+    known = {settings.variable("", name) for name in settings.Settings.model_fields}
+
+    assert {"BASE_URL", "TRUSTED_PROXIES", "HOST"} <= {name for name, _ in lines} <= known
+    for name, value in lines:
+        settings.load({name: value})
+    for network in re.findall(r"`([0-9a-f.:/, ]+/\d+)`", text):
+        assert parse_networks(network)
