@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.running import ROOT
 from webhook import settings
+from webhook.asgi import ForwardedHeaders
 from webhook.proxies import Origin, TrustedProxies, network_of, parse_networks
 from webhook.settings import SettingsError, load
 
@@ -90,6 +94,28 @@ def test_the_setting_names_networks_or_nobody() -> None:
     assert not load({"TRUSTED_PROXIES": "none"}).proxies.includes("127.0.0.1")
     with pytest.raises(SettingsError, match="TRUSTED_PROXIES: must be addresses or networks"):
         load({"TRUSTED_PROXIES": "traefik"})
+
+
+def test_a_proxy_that_is_not_believed_is_mentioned_once() -> None:
+    async def nobody(scope: Any, receive: Any, send: Any) -> None:
+        return
+
+    middleware = ForwardedHeaders(nobody, PROXIES)
+    told = [(XFF, b"203.0.113.7")]
+    asked = [
+        ("192.168.1.5", told),
+        ("192.168.1.5", told),
+        (INSIDE, told),
+        ("1.1.1.1", told),
+        ("10.0.0.1", []),
+    ]
+
+    with capture_logs() as logged:
+        for peer, headers in asked:
+            scope = {"type": "http", "client": (peer, 1), "headers": headers}
+            asyncio.run(middleware(scope, cast(Any, None), cast(Any, None)))
+
+    assert [line["address"] for line in logged] == ["192.168.1.5"]
 
 
 def test_the_settings_in_the_document_are_such() -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webhook.proxies import TrustedProxies
+from webhook.proxies import Headers, TrustedProxies, is_private
+
+log = structlog.get_logger()
 
 LET_IN = "watchmark.let_in"
 """The extension by which the application says that a sender was let in."""
+
+MENTIONS = 3
+"""Proxies that are mentioned in the log, at most."""
 
 LetIn = Callable[[float | None], None]
 
@@ -37,6 +43,7 @@ class ForwardedHeaders:
     def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self.app = app
         self.proxies = proxies
+        self.mentioned: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and scope.get("client"):
@@ -45,6 +52,7 @@ class ForwardedHeaders:
 
     def seen_from_outside(self, scope: Scope) -> dict[str, Any]:
         peer, port = scope["client"]
+        self.mention(peer, scope["headers"])
         origin = self.proxies.origin(peer, scope["headers"])
         seen: dict[str, Any] = {"client": (origin.address, port)}
         if origin.scheme is not None:
@@ -53,3 +61,14 @@ class ForwardedHeaders:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             seen["headers"] = [*others, (b"host", origin.host.encode())]
         return seen
+
+    def mention(self, peer: str, headers: Headers) -> None:
+        """Say once of a proxy that it passes senders on and is not believed: all of them are one for us then."""
+        if peer in self.mentioned or len(self.mentioned) >= MENTIONS or not is_private(peer):
+            return
+        if any(name == b"x-forwarded-for" for name, _ in headers) and not self.proxies.includes(peer):
+            self.mentioned.add(peer)
+            log.warning(
+                "A proxy passes on who called, and is not believed: add its address to TRUSTED_PROXIES if it is yours.",
+                address=peer,
+            )

@@ -104,6 +104,13 @@ def canonical(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def is_private(address: str) -> bool:
+    """Whether it is an address of a home network or of containers."""
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_private
+
+
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """What is counted as one sender: an address of IPv4, and of IPv6 the network that one customer is given."""
     parsed = parse_address(address)
