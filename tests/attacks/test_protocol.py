@@ -422,11 +422,13 @@ def test_a_place_is_free_again_when_its_connection_is_closed(served: Served) -> 
 class Connection:
     """What a connection is to the places: one that may be hung up on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False) -> None:
+        self.address = ""
         self.gone = False
+        self.waits = waits
 
     def is_waiting_for_answer(self) -> bool:
-        return False
+        return self.waits
 
     def hang_up(self) -> None:
         self.gone = True
@@ -448,6 +450,20 @@ def test_who_has_only_just_come_does_not_give_way_while_another_is_older(
 
     assert gone(grace=60) == [0, 1]  # the oldest of all
     assert gone(grace=0) == [2, 3]  # the oldest of the address that has most
+
+
+def test_a_newcomer_does_not_give_way_to_those_that_wait_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_protocol, "MAX_STRANGERS", 4)
+    monkeypatch.setattr(_protocol, "GRACE", 60.0)
+    places = _protocol.Places()
+    made = [*(Connection(waits=True) for _ in range(4)), Connection(), Connection()]
+
+    for connection in made:
+        places.enter(cast(Any, connection), "one", 9)
+
+    assert [connection.gone for connection in made] == [True, True, False, False, False, False]
 
 
 def test_requests_begin_a_few_at_a_time() -> None:

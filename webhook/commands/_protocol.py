@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -59,40 +59,40 @@ class Places:
     """The connections over which nobody was let in, in the order in which they give way to new ones."""
 
     def __init__(self) -> None:
-        self.strangers: dict[BoundedProtocol, str] = {}
+        self.strangers: dict[BoundedProtocol, float] = {}
         self.addresses: dict[str, dict[BoundedProtocol, float]] = {}
 
     def enter(self, connection: BoundedProtocol, address: str, most: int) -> None:
         """Give it a place; where there are too many of its address, or in all, an older one gives way."""
         self.leave(connection)
-        self.strangers[connection] = address
+        connection.address = address
         of_address = self.addresses.setdefault(address, {})
-        of_address[connection] = time.monotonic()
+        of_address[connection] = self.strangers[connection] = time.monotonic()
         if len(of_address) > most:
             self.evict(of_address)
         elif len(self.strangers) > MAX_STRANGERS:
             self.evict(self.most_dispensable())
 
     def leave(self, connection: BoundedProtocol) -> None:
-        address = self.strangers.pop(connection, None)
-        if address is None:
+        if self.strangers.pop(connection, None) is None:
             return
-        of_address = self.addresses[address]
+        of_address = self.addresses[connection.address]
         del of_address[connection]
         if not of_address:
-            del self.addresses[address]
+            del self.addresses[connection.address]
 
-    def most_dispensable(self) -> Collection[BoundedProtocol]:
+    def most_dispensable(self) -> Mapping[BoundedProtocol, float]:
         """Those of the address that has most, unless they have only just come and may yet show who they are."""
         of_address = max(self.addresses.values(), key=len)
-        has_come = next(iter(of_address.values()))
-        return of_address if time.monotonic() - has_come > GRACE else self.strangers
+        return of_address if time.monotonic() - next(iter(of_address.values())) > GRACE else self.strangers
 
-    def evict(self, connections: Collection[BoundedProtocol]) -> None:
+    def evict(self, connections: Mapping[BoundedProtocol, float]) -> None:
         """Hang up on the oldest, if possible on one that waits for its sender and not for its answer."""
-        oldest = next(
-            (one for one in connections if not one.is_waiting_for_answer()), next(iter(connections))
+        until = time.monotonic() - GRACE
+        idle = (
+            one for one, since in connections.items() if since < until and not one.is_waiting_for_answer()
         )
+        oldest = next(idle, next(iter(connections)))
         self.leave(oldest)
         oldest.hang_up()
 
@@ -107,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.logger = LOG
         self.places = places
         self.proxies = proxies
+        self.address = ""  # that it is counted by
         self.part = ""  # of a request that is under way: its head, its body, the rest of one, or none
         self.number = 0
         self.watched: tuple[int, str, float] | None = None
