@@ -47,10 +47,10 @@ class ForwardedHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and scope.get("client"):
-            scope.update(self.seen_from_outside(scope))
+            scope.update(self.outside_view(scope))
         await self.app(scope, receive, send)
 
-    def seen_from_outside(self, scope: Scope) -> dict[str, Any]:
+    def outside_view(self, scope: Scope) -> dict[str, Any]:
         peer, port = scope["client"]
         self.mention(peer, scope["headers"])
         origin = self.proxies.origin(peer, scope["headers"])

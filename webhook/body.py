@@ -99,21 +99,21 @@ async def locate(
     if not begun:
         raise Refused(408 if stream.cut else 400, stream.cut or EMPTY)
     if not looks_like_json(begun) and (is_multipart or PART_HEAD.match(begun)):
-        return await multipart(begun, stream, content_type, form, limit)
+        return await locate_part(begun, stream, content_type, form, limit)
     body = begun + await stream.read(limit - len(begun))
     if len(body) > limit:
         raise too_large(limit)
-    return Payload(*unwrapped(body, kind, form, stream.cut), cut=stream.cut)
+    return Payload(*unwrap(body, kind, form, stream.cut), cut=stream.cut)
 
 
-def unwrapped(body: bytes, kind: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
+def unwrap(body: bytes, kind: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
     """The JSON, or the body as it came and why there is none in it."""
     if not body.strip():
         return body, EMPTY
     if looks_like_json(body):
         return body.removeprefix(BOM), None
     if kind == b"application/x-www-form-urlencoded" or is_form(body, form):
-        return urlencoded(body, form, cut)
+        return decode_form(body, form, cut)
     return body, None
 
 
@@ -132,7 +132,7 @@ def is_form(body: bytes, form: Form) -> bool:
     return any(body.startswith(name.encode() + b"=") for name in form.fields)
 
 
-def urlencoded(body: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
+def decode_form(body: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
     """The JSON in one of the form's fields, or the form's fields as JSON."""
     name, _, value = body.partition(b"=")
     if name.decode("latin-1") in form.fields and is_bare_json(value):
@@ -150,7 +150,7 @@ def urlencoded(body: bytes, form: Form, cut: str | None) -> tuple[bytes, str | N
             return values[wanted.encode()], None
     if form.is_payload and values:
         return orjson.dumps({as_text(name): as_text(value) for name, value in values.items()}), cut
-    return body, missing(form)
+    return body, missing_field(form)
 
 
 def as_text(value: bytes) -> str:
@@ -168,7 +168,7 @@ def is_bare_json(value: bytes) -> bool:
     return True
 
 
-def missing(form: Form) -> str:
+def missing_field(form: Form) -> str:
     names = " or ".join(f'"{name}"' for name in form.fields)
     return f"The form has no field {names}, which is where this source sends its JSON."
 
@@ -176,7 +176,7 @@ def missing(form: Form) -> str:
 # --- multipart
 
 
-async def multipart(begun: bytes, stream: Stream, content_type: bytes, form: Form, limit: int) -> Payload:
+async def locate_part(begun: bytes, stream: Stream, content_type: bytes, form: Form, limit: int) -> Payload:
     """The JSON part of a body, which is read as it comes: the other parts are not held in memory."""
     boundary = boundary_of(begun, content_type)
     kept = bytearray(begun[:limit])
@@ -200,7 +200,7 @@ async def multipart(begun: bytes, stream: Stream, content_type: bytes, form: For
             kept += chunk[: limit - len(kept)]
     found = scanner.payload()
     if found is None or not found.strip():
-        return Payload(bytes(kept), scanner.fault or missing(form), stream.cut)
+        return Payload(bytes(kept), scanner.fault or missing_field(form), stream.cut)
     return Payload(found.removeprefix(BOM), cut=None if scanner.found else stream.cut or CUT_OFF)
 
 

@@ -30,7 +30,7 @@ async def inflate(chunks: AsyncIterator[bytes], encoding: bytes) -> AsyncIterato
     except Cut as error:
         cut = error
     if inflater is not None:
-        async for piece in inflated(begun, chunks, inflater):
+        async for piece in inflate_rest(begun, chunks, inflater):
             yield piece
         return
     yield begun
@@ -62,7 +62,7 @@ def window_of(begun: bytes, encoding: bytes) -> int | None:
     return ZLIB if is_zlib else RAW
 
 
-async def inflated(
+async def inflate_rest(
     begun: bytes, chunks: AsyncIterator[bytes], inflater: zlib._Decompress
 ) -> AsyncIterator[bytes]:
     fruitless = chunk = begun

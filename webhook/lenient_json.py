@@ -60,7 +60,7 @@ def loads(raw: bytes, content_type: str | None = None) -> dict[str, Any]:
 
 def text(raw: bytes, content_type: str | None = None) -> str:
     """A body as text for people; bytes that are none in its encoding are replaced."""
-    body, encoding = unmarked(raw, content_type)
+    body, encoding = detect_encoding(raw, content_type)
     return body.decode(encoding, "replace")
 
 
@@ -69,7 +69,7 @@ def repair(raw: bytes, content_type: str | None) -> Any:
     wrong: Exception | None = None
     for candidate in candidates(decode(raw, content_type)):
         try:
-            return whole_characters(PARSER.decode(candidate))
+            return mend_characters(PARSER.decode(candidate))
         except ValueError as error:
             wrong = error
         except RecursionError as error:
@@ -97,7 +97,7 @@ def candidates(body: str) -> list[str]:
 
 def decode(raw: bytes, content_type: str | None) -> str:
     """The body as text; raises Unreadable where its encoding is neither told nor plain to see."""
-    body, encoding = unmarked(raw, content_type)
+    body, encoding = detect_encoding(raw, content_type)
     try:
         # Some senders encode each half of a character outside the BMP by itself.
         return body.decode(encoding, "surrogatepass" if encoding.startswith("utf") else "strict")
@@ -107,7 +107,7 @@ def decode(raw: bytes, content_type: str | None) -> str:
         ) from error
 
 
-def unmarked(raw: bytes, content_type: str | None) -> tuple[bytes, str]:
+def detect_encoding(raw: bytes, content_type: str | None) -> tuple[bytes, str]:
     """The body without a byte order mark, and its encoding."""
     for mark, encoding in BOMS:
         if raw.startswith(mark):
@@ -135,31 +135,33 @@ def refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def finite(digits: str) -> float:
+def parse_number(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits[:40]} is out of range")
     return number
 
 
-def integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else finite(digits)
+def parse_integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else parse_number(digits)
 
 
 # Not strict: a control character, such as a line break, is what it is inside a string too.
-PARSER = json.JSONDecoder(strict=False, parse_constant=refuse, parse_float=finite, parse_int=integer)
+PARSER = json.JSONDecoder(
+    strict=False, parse_constant=refuse, parse_float=parse_number, parse_int=parse_integer
+)
 
 
-def whole_characters(value: Any) -> Any:
+def mend_characters(value: Any) -> Any:
     """The value without halves of characters: two that belong together are joined, a lone one is dropped."""
     if isinstance(value, str):
-        return joined(value) if SURROGATE.search(value) else value
+        return join_halves(value) if SURROGATE.search(value) else value
     if isinstance(value, list):
-        return [whole_characters(entry) for entry in value]
+        return [mend_characters(entry) for entry in value]
     if isinstance(value, dict):
-        return {whole_characters(name): whole_characters(entry) for name, entry in value.items()}
+        return {mend_characters(name): mend_characters(entry) for name, entry in value.items()}
     return value
 
 
-def joined(halves: str) -> str:
+def join_halves(halves: str) -> str:
     return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")

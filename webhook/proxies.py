@@ -47,10 +47,10 @@ class TrustedProxies:
 
     def origin(self, peer: str, headers: Headers) -> Origin:
         """The sender: of the addresses that were passed on, the last that is no trusted proxy's."""
-        peer = canonical(peer)
+        peer = normalize(peer)
         if not self.includes(peer):
             return Origin(peer)
-        given = forwarded(headers)
+        given = forwarded_values(headers)
         address = peer
         for hop in reversed(given["for"]):
             parsed = parse_hop(hop)
@@ -98,7 +98,7 @@ def parse_address(text: str) -> Address | None:
 
 
 @lru_cache(maxsize=4096)
-def canonical(text: str) -> str:
+def normalize(text: str) -> str:
     parsed = parse_address(text)
     return text if parsed is None else str(parsed)
 
@@ -122,7 +122,7 @@ def network_of(address: str) -> str:
 # --- headers
 
 
-def forwarded(headers: Headers) -> Passed:
+def forwarded_values(headers: Headers) -> Passed:
     """What proxies passed on, oldest first: in X-Forwarded-For and the like, else in Forwarded (RFC 7239)."""
     usual: Passed = {"for": [], "proto": [], "host": []}
     standard: Passed = {"for": [], "proto": [], "host": []}

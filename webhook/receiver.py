@@ -131,11 +131,11 @@ class Receiver:
         try:
             source, token_id = await self.admitted(scope)
             headers = dict(scope["headers"])
-            found = await self.located(receive, headers, source)
+            found = await self.locate_payload(receive, headers, source)
         except Refused as refused:
             self.note(scope, refused)
             return None, refused
-        content_type = stored_type(headers)
+        content_type = content_type_of(headers)
         fault = await fault_of(found, content_type, headers)
         received = Received(
             source=source,
@@ -171,15 +171,15 @@ class Receiver:
                 at=clock.now(), peer=client_address(scope), why=reason(scope, refused)
             )
 
-    async def located(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
+    async def locate_payload(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
         length = headers.get(b"content-length", b"")
         size = int(length) if length.isdigit() and len(length) < 20 else None
-        chunks = compression.inflate(incoming(receive), encoding_of(headers))
+        chunks = compression.inflate(body_chunks(receive), encoding_of(headers))
         content_type = headers.get(b"content-type", b"")
         return await locate(chunks, content_type, size, self.forms[source], self.limit)
 
 
-async def incoming(receive: Receive) -> AsyncIterator[bytes]:
+async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
     """A request's body as it comes in; raises Cut where it breaks off or takes too long."""
     ends = asyncio.get_running_loop().time() + BODY_TIME
     more = True
@@ -200,7 +200,7 @@ def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-encoding", b"").strip().lower()
 
 
-def stored_type(headers: Mapping[bytes, bytes]) -> str:
+def content_type_of(headers: Mapping[bytes, bytes]) -> str:
     """The content type as it is kept; no sender can pass for what was made known here, in whosever name."""
     content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
     return "application/json" if content_type.strip().lower().startswith(EVENT) else content_type

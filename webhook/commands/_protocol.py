@@ -71,7 +71,7 @@ class Places:
         if len(of_address) > most:
             self.evict(of_address)
         elif len(self.strangers) > MAX_STRANGERS:
-            self.evict(self.most_dispensable())
+            self.evict(self.find_dispensable())
 
     def leave(self, connection: BoundedProtocol) -> None:
         if self.strangers.pop(connection, None) is None:
@@ -81,7 +81,7 @@ class Places:
         if not of_address:
             del self.addresses[connection.address]
 
-    def most_dispensable(self) -> Mapping[BoundedProtocol, float]:
+    def find_dispensable(self) -> Mapping[BoundedProtocol, float]:
         """Those of the address that has most, unless they have only just come and may yet show who they are."""
         of_address = max(self.addresses.values(), key=len)
         return of_address if time.monotonic() - next(iter(of_address.values())) > GRACE else self.strangers

@@ -68,7 +68,7 @@ class Passwords:
 
     async def right(self, row: Row[Any] | None, password: str) -> bool:
         """Whether it is the person's password; takes as long where there is no such person."""
-        return await in_turn(self.verified, row.password if row else None, password)
+        return await run_hashing(self.verified, row.password if row else None, password)
 
     def verified(self, hashed: str | None, password: str) -> bool:
         if hashed is None and not self.nobody:
@@ -81,10 +81,10 @@ class Passwords:
             passwords.check(password)
         except passwords.Unfit as error:
             raise Problem(422, str(error)) from error
-        return await in_turn(passwords.hashed, password)
+        return await run_hashing(passwords.hashed, password)
 
 
-async def in_turn(work: Callable[..., T], *given: Any) -> T:
+async def run_hashing(work: Callable[..., T], *given: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(HASHING, work, *given)
 
 

@@ -60,16 +60,16 @@ class Entrance(Page):
         name, password = fields.get("name", "").strip(), fields.get("password", "")
         onward = local(fields.get("next", ""))
         try:
-            row = await self.proven(request, name, password)
+            row = await self.verify(request, name, password)
         except Problem as problem:
-            return await self.refused(request, onward, problem)
+            return await self.show_refusal(request, onward, problem)
         if row is None:
             return await self.asked(request, onward, "This name and password do not belong together.", 401)
         response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
         self.sessions.begin(request, response, row)
         return response
 
-    async def proven(self, request: Request, name: str, password: str) -> Row[Any] | None:
+    async def verify(self, request: Request, name: str, password: str) -> Row[Any] | None:
         """Whose name and password these are; raises Problem where too many have been tried."""
         row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
         known_as = await self.sessions.known_as(request, row)
@@ -85,7 +85,7 @@ class Entrance(Page):
         known = {"onward": onward, "wrong": wrong, "first": first}
         return self.drawn(request, "sign_in.html", known, status=status)
 
-    async def refused(self, request: Request, onward: str, problem: Problem) -> Response:
+    async def show_refusal(self, request: Request, onward: str, problem: Problem) -> Response:
         response = await self.asked(request, onward, problem.detail, problem.status)
         response.headers.update(problem.headers)
         return response
