@@ -168,7 +168,8 @@ def keep(connection: Connection, asked: Asked) -> Kept:
     fresh = news(connection, asked)
     on_the_shelf(connection, asked)
     events = [
-        Event(action=asked.action, item=item, at=asked.at, user=user, rewatch=asked.again) for item in fresh
+        Event(action=asked.action, item=item, at=asked.at, user=user, manual=True, rewatch=asked.again)
+        for item in fresh
     ]
     received = [inbox.of_event(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events]
     made = inbox.kept(connection, received) if received else []
