@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from webhook import edits, household, inbox, interpreter, outbox, people, sources, trace
+from webhook import edits, household, inbox, interpreter, library, outbox, people, sources, trace
 from webhook.accounts import add_named
 from webhook.db import Database
 from webhook.event import Action, Episode, Event, Ids, Kind, Movie
@@ -667,6 +667,17 @@ def test_each_of_the_household_keeps_their_own_filters(family: House) -> None:
     assert shown["state"] == "interpreted"
     assert [event.get("stopped") for event in shown["events"]] == [None, "filter: never the library Series"]
     assert len(family.plays()) == 1
+
+
+def test_a_rating_before_the_first_play_counts_once_somebody_has_played(house: House) -> None:
+    rated = house.post("plex", {**plex("media.rate", userRating=7.5), "rating": 7.5})
+    played = house.post("plex", plex("media.scrobble"), minutes=30)
+
+    shown = house.trace(rated["id"])
+    kept = house.database.ask(lambda connection: list(library.entries(connection, house.me, library.RATING)))
+    assert (rated["state"], played["state"]) == ("unclaimed", "interpreted")
+    assert (shown["state"], shown["events"][0]["person"]) == ("interpreted", "me")
+    assert [entry.value for entry in kept] == [7.5]
 
 
 def test_a_rating_is_its_givers_own(family: House) -> None:

@@ -211,6 +211,7 @@ def whose(connection: Connection, event: Event, door: Door) -> Whose:
     if first is not None:
         connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=first))
         remember_claims(connection)
+        wake(connection, [row.id])  # what they rated before they played waits for this claim
         return Whose(first, row.id, f"the first to play something, so claimed as {door.source}:{row.label}")
     return Whose(None, row.id, f"nobody claims {door.source}:{row.label}")
 
