@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.fakes._server import Server
+from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
 from webhook import accounts, app, clock, outbox, people, retry
 from webhook.dispatcher import Breaker
@@ -21,21 +22,28 @@ from webhook.tables import account, attempt, delivery, tick
 
 
 class Desk:
-    """A service that does not receive, with people at the fake Trakt; its dispatcher runs until nothing is due."""
+    """A service that does not receive, with people at a fake tracker; its dispatcher runs until nothing is due."""
 
-    def __init__(self, folder: Path, server: Server) -> None:
-        self.fake: Fake = server.fake
+    def __init__(self, folder: Path, server: Server, tracker: str = "trakt") -> None:
+        self.fake: Any = server.fake
+        self.tracker = tracker
         self.loop = asyncio.new_event_loop()
-        self.service = app.open_service(
-            {
-                "DATA_DIR": str(folder),
-                "CLAIM_FIRST_USER": "true",
+        settings = {
+            "trakt": {
                 "TRAKT_CLIENT_ID": "fake-client-id",
                 "TRAKT_CLIENT_SECRET": "fake-client-secret",
                 "TRAKT_API_URL": server.url,
                 "TRAKT_AUTH_URL": server.url,
                 "TRAKT_WRITES_PER_SECOND": "0",
-            }
+            },
+            "simkl": {
+                "SIMKL_CLIENT_ID": "fake-client-id",
+                "SIMKL_API_URL": server.url,
+                "SIMKL_WRITES_PER_SECOND": "0",
+            },
+        }
+        self.service = app.open_service(
+            {"DATA_DIR": str(folder), "CLAIM_FIRST_USER": "true", **settings[tracker]}
         )
         self.database = self.service.database
 
@@ -46,18 +54,33 @@ class Desk:
         def add(connection: Any) -> int:
             made = people.add(connection, name, clock.now())
             sealed = self.service.seal.seal(tokens)
-            return accounts.keep(connection, made, self.service.trackers["trakt"], sealed, name, clock.now())
+            return accounts.keep(
+                connection, made, self.service.trackers[self.tracker], sealed, name, clock.now()
+            )
 
         return self.database.do(add)
 
     def put(
-        self, account_id: int, number: int, at: datetime, *, mark: bool = True, action: Action = Action.STOP
+        self,
+        account_id: int,
+        number: int,
+        at: datetime,
+        *,
+        mark: bool = True,
+        action: Action = Action.STOP,
+        **details: Any,
     ) -> int:
         item = Episode(
             title=f"Part {number}", show="Tidewater", season=1, number=number, ids=Ids(tvdb=5000 + number)
         )
         putting = Putting(
-            account_id=account_id, action=action, key=f"{action}:{number}", item=item, at=at, mark=mark
+            account_id=account_id,
+            action=action,
+            key=f"{action}:{number}",
+            item=item,
+            at=at,
+            mark=mark,
+            details=details,
         )
         return self.database.do(lambda connection: outbox.put(connection, putting, clock.now()))
 
@@ -100,6 +123,16 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with Server(Fake()) as server:
         made = Desk(tmp_path, server)
+        yield made
+        made.loop.run_until_complete(made.service.http.aclose())
+        made.loop.close()
+        made.database.close()
+
+
+@pytest.fixture
+def desk_at_simkl(tmp_path: Path) -> Iterator[Desk]:
+    with Server(FakeSimkl()) as server:
+        made = Desk(tmp_path, server, "simkl")
         yield made
         made.loop.run_until_complete(made.service.http.aclose())
         made.loop.close()
@@ -360,3 +393,53 @@ def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> 
     (row,) = desk.rows(delivery)
     assert (row.state, row.answer) == ("skipped", "would mark it watched in the built-in library")
     assert desk.rows(tick) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [(7.5, 8), (6.5, 7), (8.5, 9), (7.4, 7), (0.4, 1), (0.5, 1), (10.0, 10)]
+)
+def test_a_rating_is_rounded_half_up_onto_the_services_scale(desk: Desk, given: float, sent: int) -> None:
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now(), mark=False, action=Action.RATE, rating=given)
+
+    desk.run()
+
+    assert desk.states() == ["done"]
+    assert [row["rating"] for row in desk.fake.user("anna").ratings.values()] == [sent]
+
+
+def test_a_rating_of_zero_is_skipped_with_a_sentence(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now(), mark=False, action=Action.RATE, rating=0.0)
+
+    desk.run()
+
+    assert desk.states() == ["skipped"]
+    assert desk.fake.calls == []
+    (row,) = desk.rows(delivery)
+    assert "stands for none" in row.reason
+
+
+def test_busy_answers_that_do_not_say_how_long_are_met_with_longer_and_longer_rests(
+    desk_at_simkl: Desk,
+) -> None:
+    desk = desk_at_simkl
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /sync/history", status=429, times=3)
+
+    rests = []
+    for _ in range(3):
+        began = clock.now()
+        desk.run(0.3)
+        (row,) = [row for row in desk.rows(account) if row.tracker == "simkl"]
+        rests.append((row.held_until - began).total_seconds())
+        desk.hurry()
+    desk.run()
+
+    assert rests[0] >= 1
+    assert rests[1] >= 2
+    assert 60 > rests[2] >= 4
+    assert [entry.attempts for entry in desk.rows(delivery)] == [1]
+    assert desk.states() == ["done"]
+    assert [row.failures for row in desk.rows(account) if row.tracker == "simkl"] == [0]

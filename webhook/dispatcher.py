@@ -413,6 +413,9 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
     match decision:
         case Retry():
             return tried(base, decision, row, lane)
+        case Snooze(park=None, lengthens=True):
+            rest = retry.lengthen(decision.after or retry.FIRST, lane.failures)
+            return replace(base, outcome="snooze", hold=base.now + rest, trouble=True)
         case Snooze(park=None):
             pause = decision.after if decision.after is not None else retry.BUSY
             return replace(base, outcome="snooze", hold=base.now + pause)

@@ -103,7 +103,10 @@ class Retry(Undelivered):
 
 
 class Snooze(Undelivered):
-    """Not now, and no attempt used: busy (`after`), or the account needs something (`park`)."""
+    """Not now, and no attempt used: busy (`after`), or the account needs something (`park`).
+
+    `lengthens`: nobody says how long it is busy, so the rest doubles with each such answer in a row.
+    """
 
     def __init__(
         self,
@@ -112,10 +115,12 @@ class Snooze(Undelivered):
         answer: str | None = None,
         after: timedelta | None = None,
         park: Park | None = None,
+        lengthens: bool = False,
     ) -> None:
         super().__init__(reason, answer=answer)
         self.after = after
         self.park = park
+        self.lengthens = lengthens
 
 
 class Unmatched(Undelivered):

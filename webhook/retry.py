@@ -20,6 +20,8 @@ CAP = timedelta(hours=1)
 BUSY = timedelta(minutes=5)
 """How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
 
+MINUTE = timedelta(minutes=1)
+
 GATEWAY = timedelta(seconds=60)
 """The least wait after an answer that leaves open whether the call was recorded."""
 
@@ -94,6 +96,13 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return min(max(when - (now or datetime.now(UTC)), timedelta(0)), LONGEST)
+
+
+def lengthen(first: timedelta, failures: int, jitter: random.Random | None = None) -> timedelta:
+    """The rest after so many busy answers in a row: doubled with each, up to a minute, and a little more."""
+    rest: timedelta = min(first * 2 ** min(failures, 16), MINUTE)
+    # Jitter needs no cryptography.
+    return rest * (jitter or random).uniform(1.0, 1.25)
 
 
 def backoff(attempts: int, jitter: random.Random | None = None) -> timedelta:

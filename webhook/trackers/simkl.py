@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Show
 from webhook.outcome import Dead, Done, Retry, Snooze, Undelivered, Unmatched
 from webhook.remote import USER_AGENT, accept, call, read, shown, version
-from webhook.retry import GATEWAY, retry_after
+from webhook.retry import GATEWAY, retry_after, word
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent, rows, streamed
@@ -52,6 +52,9 @@ BUSY = timedelta(seconds=3)
 
 LISTS: Mapping[str, str] = {"movies": "full", "shows": "full", "anime": "full_anime_seasons"}
 """What an account holds comes in three lists, each in one answer; this is how each is asked for with its episodes."""
+
+FIRST_REST = timedelta(seconds=1)
+"""The first rest on a 429: Simkl does not say how long to wait, and asks for 1, 2, 4 and so on up to 60 seconds."""
 
 HOUR = timedelta(hours=1)
 SLOWEST = timedelta(seconds=30)
@@ -484,6 +487,10 @@ def accepted(response: httpx.Response) -> httpx.Response:
     if response.status_code == 400 and error == "RATE_LIMIT":
         raise Retry(
             f"{LABEL} is still at another scrobble of this person", answer=shown(response), after=BUSY
+        )
+    if response.status_code == 429 and retry_after(response.headers) is None:
+        raise Snooze(
+            f"{LABEL} answered 429: {word(429)}", answer=shown(response), after=FIRST_REST, lengthens=True
         )
     if response.status_code == 412:
         raise Snooze(APP_REFUSED, answer=shown(response), after=HOUR)
