@@ -19,7 +19,7 @@ from sqlalchemy import Row
 from webhook import clock, outbox, retry
 from webhook.credentials import AccountAccess, Credentials
 from webhook.db import Database, Unavailable
-from webhook.event import Action, item_from_json
+from webhook.event import Action, item_from_json, round_rating
 from webhook.identity import Identity
 from webhook.outbox import Batch, Claiming, Lane, Settlement
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
@@ -38,6 +38,8 @@ TRIPS = 5
 
 LANE_TIME = outbox.LEASE / 2
 """How long a lane works on one claim; well within its lease, so that settling is always its own."""
+
+NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
 
 MARGIN = 1.1  # what is sent a second apart need not arrive a second apart
 SWEEP = 30.0
@@ -255,6 +257,8 @@ class Dispatcher:
         live = row.action in outbox.WATCHING and not row.mark
         if live and now - row.happened_at > retry.LIVE:
             return replace(base, state="expired", reason="it said what was on then; too old to be told")
+        if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
+            return replace(base, state="skipped", reason=NO_RATING)
         pace = self.pace(lane.account_id, tracker).wait
         kept = Recorder(withhold=lane.dry, pace=pace, lane=lane.account_id)
         began = time.monotonic()
@@ -347,7 +351,6 @@ class Dispatcher:
 def delivery(row: Row[Any], now: datetime) -> Delivery:
     """A row as the tracker sees it."""
     details = row.details or {}
-    rating = details.get("rating")
     return Delivery(
         id=row.id,
         action=Action(row.action),
@@ -358,7 +361,7 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         duration_ms=details.get("duration_ms"),
         started_at=None if details.get("started_at") is None else from_ms(details["started_at"]),
         mark=row.mark,
-        rating=None if rating is None else round(rating),
+        rating=round_rating(details.get("rating")),
         late=bool(details.get("recorded")) or now - row.happened_at > retry.LIVE,
         unsure=row.unsure or row.claimed,
         rewatch=bool(details.get("rewatch")),

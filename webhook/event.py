@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -191,6 +192,16 @@ class Event:
         if self.position_ms is None or not self.duration_ms:
             return None
         return round(min(max(100 * self.position_ms / self.duration_ms, 0.0), 100.0), 2)
+
+
+def round_rating(rating: float | None) -> int | None:
+    """The rating as services take it, 1 to 10, halves rounded up; None where it is 0, which stands for none.
+
+    What lies above 0 and below 1 is somebody's lowest rating, so it becomes the lowest there is.
+    """
+    if rating is None or rating <= 0:
+        return None
+    return min(max(math.floor(rating + 0.5), 1), 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
@@ -38,13 +37,6 @@ def stamp(at: datetime) -> str:
 def day(at: datetime, dated: Dated, zone: tzinfo) -> date:
     """The person's own day. Where only the day is known it stands at noon UTC and is that day everywhere."""
     return at.astimezone(UTC if dated is Dated.DAY else zone).date()
-
-
-def whole(rating: float | None) -> int | None:
-    """A rating as a whole number from 1 to 10, halves rounded up; None where there is none."""
-    if rating is None or rating <= 0:
-        return None
-    return min(max(math.floor(rating + 0.5), 1), 10)
 
 
 def numbers(item: Episode) -> tuple[int, int] | None:

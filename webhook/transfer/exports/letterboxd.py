@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from webhook.event import Kind
+from webhook.event import Kind, round_rating
 from webhook.play import Dated
 from webhook.transfer.entries import Kept
 from webhook.transfer.exports._pieces import Cell, Table, zipped
-from webhook.transfer.exports._values import Exported, day, known_by, watched, whole
+from webhook.transfer.exports._values import Exported, day, known_by, watched
 
 LABEL = "Letterboxd"
 DESCRIPTION = "Films watched, to upload at letterboxd.com/import (unpack the zip, one file after the other)."
@@ -64,7 +64,7 @@ def rows(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[Cell]]:
 def row(entry: Exported, date: str) -> list[Cell]:
     item = entry.play.item
     rewatch = "true" if entry.rewatch else "false"
-    return [item.ids.tmdb, item.ids.imdb, item.title, item.year, date, whole(entry.rating), rewatch]
+    return [item.ids.tmdb, item.ids.imdb, item.title, item.year, date, round_rating(entry.rating), rewatch]
 
 
 def watched_date(entry: Exported, at: datetime, zone: tzinfo) -> str:

@@ -17,7 +17,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Show
+from webhook.event import Episode, Ids, Item, Kind, Movie, Show, round_rating
 from webhook.play import Dated
 from webhook.transfer.entries import FOR_LATER, STOPPED, Kept, Relation
 from webhook.transfer.exports._pieces import Spool, listed, zipped
@@ -29,7 +29,6 @@ from webhook.transfer.exports._values import (
     show_known_by,
     stamp,
     watched,
-    whole,
 )
 
 LABEL = "Simkl"
@@ -67,7 +66,7 @@ def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles:
     date = None if entry.play.dated is Dated.TICKED else stamp(at)
     item = entry.play.item
     if isinstance(item, Movie) and (keys := known_by(item)):
-        rating = whole(entry.rating)
+        rating = round_rating(entry.rating)
         movies.put(titles.of(keys), {**titled(item), "watched": True, "at": date, "rating": rating})
     if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
         of = Show(title=item.show, ids=item.show_ids)
@@ -84,7 +83,7 @@ def put_kept(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
 def of_library(kept: Kept) -> dict[str, Any]:
     at = None if kept.at is None else stamp(kept.at)
     if kept.relation is Relation.RATING:
-        return {"rating": whole(kept.value), "rated_at": at}
+        return {"rating": round_rating(kept.value), "rated_at": at}
     if kept.relation is Relation.WATCHLIST or kept.state == FOR_LATER:
         return {"status": "plantowatch", "added_at": at}
     if kept.relation is Relation.FOLLOW:

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
 from webhook.play import Dated
 from webhook.transfer.entries import FOR_LATER, Kept, Relation
 from webhook.transfer.exports._pieces import gathered, listed
-from webhook.transfer.exports._values import Exported, numbers, stamp, watched, whole
+from webhook.transfer.exports._values import Exported, numbers, stamp, watched
 
 LABEL = "Trakt"
 DESCRIPTION = "History, ratings and watchlist, for the JSON import in Trakt's settings."
@@ -68,7 +68,7 @@ def of_library(kept: Kept) -> dict[str, Any] | None:
     if kept.item.kind is Kind.TRACK:
         return None
     at = None if kept.at is None else stamp(kept.at)
-    rating = whole(kept.value)
+    rating = round_rating(kept.value)
     if kept.relation is Relation.RATING and rating is not None:
         return {**({"rated_at": at} if at else {}), "rating": rating, **described(kept.item)}
     if kept.relation is Relation.WATCHLIST or kept.state == FOR_LATER:
