@@ -72,6 +72,16 @@ def test_the_watchlist_is_known_by_its_columns_and_makes_no_plays(tmp_path: Path
     assert [(kept.relation, kept.item.ids.imdb, kept.at) for kept in library(found)] == [
         (Relation.WATCHLIST, "tt0555555", noon(2023, 7, 12)),
         (Relation.WATCHLIST, "tt0111111", noon(2023, 7, 13)),
+        (Relation.RATING, "tt0111111", noon(2023, 2, 2)),
+    ]
+    assert plays(found) == []
+
+
+def test_a_list_keeps_its_ratings_and_makes_no_plays_of_them(tmp_path: Path) -> None:
+    found = read(imdb, tmp_path, {"my-list.csv": WATCHLIST.replace(",8,2023-02-02", ",6,")})
+
+    assert [(kept.item.ids.imdb, kept.value, kept.at) for kept in library(found) if kept.value] == [
+        ("tt0111111", 6, None)
     ]
     assert plays(found) == []
 
@@ -81,7 +91,7 @@ def test_both_files_may_come_in_a_zip_with_others(tmp_path: Path) -> None:
         imdb, tmp_path, {"ratings.csv": RATINGS, "watchlist.csv": WATCHLIST, "people.csv": "Name\nA. Wave\n"}
     )
 
-    assert (len(plays(found)), len(library(found))) == (3, 6)
+    assert (len(plays(found)), len(library(found))) == (3, 7)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 IMDb keeps no history. A film or an episode that somebody rated was watched, so it becomes a play that says
 when it was ticked: at the day of the rating. A rated series was watched at least in part, no one knows
 which; it becomes a rating of the show only. Which of the two files it is shows in its columns, and a list of
-one's own looks just like the watchlist. Games, podcasts and music videos are left out, with a word on each.
+one's own looks just like the watchlist. A list also says how its items were rated: that is kept as a rating
+and makes no play, for somebody lists there what is still to be watched. Games, podcasts and music videos are left out, with a word on each.
 """
 
 from __future__ import annotations
@@ -58,7 +59,12 @@ def of_ratings(row: Row) -> Iterator[Entry]:
 
 
 def of_list(row: Row) -> Iterator[Entry]:
-    yield Kept(relation=Relation.WATCHLIST, item=item_of(row), at=noon(row.get("Created"), "Created"))
+    item, value = item_of(row), rating(row.get("Your Rating"))
+    rated_on = row.get("Date Rated")
+    yield Kept(relation=Relation.WATCHLIST, item=item, at=noon(row.get("Created"), "Created"))
+    if value is not None:
+        at = None if rated_on is None else noon(rated_on, "Date Rated")
+        yield Kept(relation=Relation.RATING, item=item, at=at, value=value)
 
 
 def item_of(row: Row) -> Item:
