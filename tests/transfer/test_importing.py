@@ -25,7 +25,7 @@ from webhook.tables import library
 from webhook.trackers import Held
 from webhook.transfer import importing
 from webhook.transfer.bringing import Counts
-from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
 from webhook.transfer.importing import AccountFeed, FileFeed, Report, ServerFeed
 
 RATING = Kept(relation=Relation.RATING, item=FILM, at=EVENING, value=8.0)
@@ -102,6 +102,19 @@ def test_an_import_is_a_job_with_its_counts(home: Home) -> None:
     assert (report.first, report.last) == (EVENING, EVENING + 2 * HOUR)
     assert report.bad == [BAD]
     assert [item["title"] for item in report.without_ids] == ["Untitled Reel"]
+
+
+def test_what_is_left_out_is_counted_and_named(home: Home) -> None:
+    left = LeftOut(file="lists-list-5-mine.json", count=12, why="It is a list of your own.")
+
+    before = preview(home, Listed([rows(1), [left]]))
+    after = run(home, Listed([rows(1), [left]]))
+
+    assert before.counts == after.counts == Counts(added=1, left_out=12)
+    assert newest(home)["counts"]["left_out"] == 12
+    assert after.shown()["left_out"] == [
+        {"file": "lists-list-5-mine.json", "count": 12, "why": "It is a list of your own."}
+    ]
 
 
 def test_progress_is_told_after_each_part(home: Home) -> None:

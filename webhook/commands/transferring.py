@@ -163,6 +163,8 @@ def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterato
         yield f"{bad.file}{line}: {bad.why}. {bad.do}"
     if report.counts.bad > len(report.bad):
         yield f"… and {report.counts.bad - len(report.bad):,} more rows that cannot be read."
+    for left in report.left_out:
+        yield f"{left.file}: {left.count:,} left out. {left.why}"
 
 
 def item_named(item: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ class Counts:
     library: int = 0
     bad: int = 0
     without_ids: int = 0
+    left_out: int = 0
 
     def plus(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
@@ -422,6 +423,7 @@ def described(counts: Mapping[str, int]) -> str:
         "library": "library entries",
         "without_ids": "without an id",
         "bad": "rows that cannot be read",
+        "left_out": "entries left out",
     }
     return (
         ", ".join(f"{counts[name]:,} {said}" for name, said in words.items() if counts.get(name)) or "nothing"

@@ -1,4 +1,4 @@
-"""What a file of somebody's history holds, once it is read: viewings, library entries, and bad rows. Pure."""
+"""What a file of somebody's history holds, once it is read: viewings, library entries, bad rows, the rest. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,16 @@ class Bad:
     do: str
 
 
-Entry = Viewing | Kept | Bad
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """What a file holds and Watchmark has no place for: how many entries, and why."""
+
+    file: str
+    count: int
+    why: str
+
+
+Entry = Viewing | Kept | Bad | LeftOut
 
 
 class Unusable(Exception):

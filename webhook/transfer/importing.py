@@ -30,7 +30,7 @@ from webhook.tables import job
 from webhook.trackers import Access, Held, Holds, Tracker
 from webhook.transfer import bringing, imports
 from webhook.transfer.bringing import Counts, Memory
-from webhook.transfer.entries import Bad, Entry, Kept, Unusable, Viewing
+from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Unusable, Viewing
 from webhook.transfer.imports._files import Bundle, open_bundle
 
 log = structlog.get_logger()
@@ -60,6 +60,7 @@ class Report:
     first: datetime | None = None
     last: datetime | None = None
     bad: list[Bad] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     without_ids: list[dict[str, Any]] = field(default_factory=list)
     job_id: int | None = None
     cancelled: bool = False
@@ -78,6 +79,10 @@ class Report:
                     self.counts.bad += 1
                     if len(self.bad) < SHOWN:
                         self.bad.append(entry)
+                case LeftOut(count=count):
+                    self.counts.left_out += count
+                    if len(self.left_out) < SHOWN:
+                        self.left_out.append(entry)
                 case Kept():
                     pass
 
@@ -90,6 +95,7 @@ class Report:
             "last": clock.stamp(self.last),
             "without_ids": self.without_ids,
             "bad": [{"file": bad.file, "line": bad.line, "why": bad.why, "do": bad.do} for bad in self.bad],
+            "left_out": [{"file": one.file, "count": one.count, "why": one.why} for one in self.left_out],
             "cancelled": self.cancelled,
         }
 
@@ -252,7 +258,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
 
 
 def rehearsed(connection: Connection, person_id: int, part: list[Entry], memory: Memory) -> Counts:
-    good = [entry for entry in part if not isinstance(entry, Bad)]
+    good = [entry for entry in part if isinstance(entry, Viewing | Kept)]
     return bringing.rehearse(connection, person_id, good, memory)
 
 
@@ -273,7 +279,7 @@ async def run(
             if part and not fresh:
                 continue
             report.saw(fresh)
-            good = [entry for entry in fresh if not isinstance(entry, Bad)]
+            good = [entry for entry in fresh if isinstance(entry, Viewing | Kept)]
             counts = await database.write(steps, Step(person_id, running, good, done, report.counts))
             if counts is None:
                 report.cancelled = True
@@ -343,7 +349,7 @@ def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
         same = {"what": feed.kind, "person_id": person_id, "digest": feed.digest}
         row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
     if row is not None and feed.digest is None:
-        return row.id, 0, replace(Counts(**row.counts), known=0, bad=0)
+        return row.id, 0, replace(Counts(**row.counts), known=0, bad=0, left_out=0)
     if row is not None:
         return row.id, int(row.cursor or 0), Counts(**row.counts)
     now, kind = clock.now(), jobs.Kind.IMPORT

@@ -33,8 +33,9 @@ NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}
 NAMES: Schema = many(TEXTUAL)
 ENTRIES: Schema = many({"type": "object"})
 COUNTS = thing(
-    **dict.fromkeys(("added", "known", "completed", "library", "bad", "without_ids"), WHOLE),
+    **dict.fromkeys(("added", "known", "completed", "library", "bad", "without_ids", "left_out"), WHOLE),
 )
+LEFT_OUT = thing(file=TEXTUAL, count=WHOLE, why=TEXTUAL)
 BAD = thing(file=TEXTUAL, line=NUMBER, why=TEXTUAL, do=TEXTUAL)
 
 
@@ -64,6 +65,7 @@ def schemas() -> dict[str, Schema]:
             last=TIME,
             without_ids=ENTRIES,
             bad=many(BAD),
+            left_out=many(LEFT_OUT),
             cancelled=FLAG,
         ),
         "BackfillReport": thing(

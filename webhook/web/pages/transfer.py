@@ -46,6 +46,7 @@ BECAME = {
     "library": "library entries",
     "without_ids": "without an id, to be looked up",
     "bad": "rows that cannot be read",
+    "left_out": "entries left out",
 }
 BACKFILLED = {
     "sent": "to be told",
