@@ -26,7 +26,7 @@ from tests.transfer.exports_of_tvtime import (
 )
 from webhook.event import Episode, Movie
 from webhook.play import State
-from webhook.transfer.entries import Bad, Entry, Kept, Unusable, Viewing
+from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Unusable, Viewing
 from webhook.transfer.imports import tvtime
 from webhook.transfer.imports._files import Bundle, Text, open_bundle
 
@@ -75,6 +75,8 @@ def shown(entry: Entry) -> str:
             return f"{at}{entry.relation}{extra} {item_shown(item)}"
         case Bad():
             return f"bad {entry.file}:{entry.line} {entry.why}"
+        case LeftOut():
+            return f"left out of {entry.file}: {entry.count}"
 
 
 def item_shown(item: object) -> str:
@@ -546,6 +548,78 @@ def test_the_old_layout_finds_the_shows_by_their_unique_titles(read: Read) -> No
         "2015-03-31 18:17:57 exact Namesakes [None] 1x2 [9001]",
         "2015-03-31 18:17:57 ticked Alone [3] 1x2 [9002]",
         "2015-03-31 18:17:57 ticked Alone [3] 1x2 [9003]",
+    ]
+
+
+WATCHED_ON = (
+    *("episode_number", "user_id", "episode_id", "watched_on_source_id"),
+    *("created_at", "updated_at", "tv_show_name", "episode_season_number"),
+)
+
+
+def watched_on(number: int, at: str = "2019-05-01 20:00:00") -> dict[str, object]:
+    return {
+        "episode_number": number,
+        "episode_id": 9000 + number,
+        "watched_on_source_id": 4,
+        "created_at": at,
+        "tv_show_name": "Alone (2011)",
+        "episode_season_number": 1,
+    }
+
+
+def test_the_part_of_the_log_that_says_on_what_somebody_watched_is_read(read: Read, alone: Read) -> None:
+    content = table(WATCHED_ON, watched_on(1), watched_on(2, "2019-05-02 20:00:00"))
+
+    expected = [
+        "2019-05-01 20:00:00 exact Alone [None] 1x1 [9001]",
+        "2019-05-02 20:00:00 exact Alone [None] 1x2 [9002]",
+    ]
+    assert lines(read({"watched_on_episode.csv": content})) == expected
+    assert lines(alone(content)) == expected
+
+
+def test_a_part_of_the_log_adds_only_what_the_fuller_files_lack(read: Read) -> None:
+    found = read(
+        {
+            "seen_episode.csv": table(
+                ("episode_number", "episode_id", "created_at", "episode_season_number", "tv_show_name"),
+                watched_on(1),
+            ),
+            "watched_on_episode.csv": table(WATCHED_ON, watched_on(1, "2020-01-01 00:00:00"), watched_on(2)),
+            "seen_episode_source.csv": table(
+                (
+                    *("created_at", "tv_show_name", "episode_season_number", "episode_number"),
+                    *("episode_id", "source"),
+                ),
+                {**watched_on(2, "2020-01-01 00:00:00"), "source": "season-detail"},
+                {**watched_on(3), "source": "season-detail"},
+            ),
+        }
+    )
+
+    assert lines(found) == [
+        "2019-05-01 20:00:00 exact Alone [None] 1x1 [9001]",
+        "2019-05-01 20:00:00 exact Alone [None] 1x2 [9002]",
+        "2019-05-01 20:00:00 exact Alone [None] 1x3 [9003]",
+    ]
+
+
+def test_lists_are_counted_and_named(read: Read) -> None:
+    found = read(
+        {
+            "lists-prod-lists.csv": table(("s_key", "name", "objects"), {"s_key": "a", "name": "Slice"}),
+            "tvtime-lists-2026-05-01.csv": table(
+                ("list_id", "list_name", "item_type"), {"list_id": 1}, {"list_id": 2}
+            ),
+            "lists.json": as_json({"name": "Mine"}, {"name": "Yours"}, {"name": "Ours"}),
+        }
+    )
+
+    assert lines(found) == [
+        "left out of lists-prod-lists.csv: 1",
+        "left out of tvtime-lists-2026-05-01.csv: 2",
+        "left out of lists.json: 3",
     ]
 
 

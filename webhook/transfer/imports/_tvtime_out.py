@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webhook.event import Ids, Item, Movie, Show
-from webhook.transfer.entries import FOLLOWING, STOPPED, Bad, Entry, Relation
+from webhook.transfer.entries import FOLLOWING, STOPPED, Bad, Entry, LeftOut, Relation
 from webhook.transfer.imports._files import Bundle, NoDate, Row
 from webhook.transfer.imports._tvtime_values import (
     LOOK,
@@ -350,3 +350,27 @@ def show_rows(bundle: Bundle, name: str) -> dict[str, Show]:
             series = show(title, tvdb(row.get("tvdb_id")), imdb(row.get("imdb_id")))
             found[title] = series if found.get(title, series) == series else None
     return {title: series for title, series in found.items() if series is not None}
+
+
+# --- lists, which have no place here
+
+OWN_LISTS = "They are lists of your own, and Watchmark keeps none beside the watchlist."
+
+
+def lists_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
+    yield from left_out(name, bundle.rows(name))
+
+
+def lists_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
+    yield from left_out(name, bundle.items(name))
+
+
+def left_out(name: str, rows: Iterator[Any]) -> Iterator[Entry]:
+    count = 0
+    for row in rows:
+        if isinstance(row, Bad):
+            yield row
+        else:
+            count += 1
+    if count:
+        yield LeftOut(file=name, count=count, why=OWN_LISTS)

@@ -6,7 +6,8 @@ JSON beside CSV) the first of them in PARTS counts, and the others add what it l
 
 Every dated mark is a play. The dates are when something was marked, and marks that came in bulk say only
 that (`Dated.TICKED`). Rewatches that are counted but not dated, and marks without any date, are no
-plays: each file says how many, or which. Lists and emotions are not read.
+plays: each file says how many, or which. Lists have no place here, and it is said how much is left out; emotions
+are not read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Part:
 
     `called` is a pattern of its name, by which it is found in a zip. By itself a file is known by its columns (all of
     `has`, none of `lacks`), or where it is JSON by the keys of its first object; `by_name` where nothing but
-    the name tells. `passes`: how often it is read.
+    the name tells, `packed` where it is only ever read out of a zip. `passes`: how often it is read.
     """
 
     called: str
@@ -40,12 +41,20 @@ class Part:
     has: frozenset[str]
     lacks: frozenset[str] = frozenset()
     by_name: bool = False
+    packed: bool = False
     json: bool = False
     passes: int = 1
 
 
 def part(
-    called: str, read: Reader, has: str, lacks: str = "", *, passes: int = 1, by_name: bool = False
+    called: str,
+    read: Reader,
+    has: str,
+    lacks: str = "",
+    *,
+    passes: int = 1,
+    by_name: bool = False,
+    packed: bool = False,
 ) -> Part:
     return Part(
         called=called,
@@ -53,6 +62,7 @@ def part(
         has=frozenset(has.split()),
         lacks=frozenset(lacks.split()),
         by_name=by_name,
+        packed=packed,
         json=called.endswith("json"),
         passes=passes,
     )
@@ -74,6 +84,9 @@ PARTS = (
         "cpt source watched_on_source_id",
         passes=2,
     ),
+    # Parts of the old log: they hold some of the marks, and add those that the fuller files lack.
+    part(r"watched_on_episode\.csv", gdpr.seen, "episode_id watched_on_source_id", passes=2),
+    part(r"seen_episode_source\.csv", gdpr.seen, "episode_id tv_show_name source", "cpt", passes=2),
     part(r"rewatched_episode\.csv", gdpr.rewatched, "episode_id cpt"),
     part(r"followed_tv_show\.csv", gdpr.follows, "tv_show_id archived"),
     part(r"user_tv_show_data\.csv", gdpr.favourites, "tv_show_id is_favorited"),
@@ -88,6 +101,10 @@ PARTS = (
     part(r"tvtime-movies.*\.csv", out.movies_csv, "tvdb_id title is_watched", "type series_tvdb_id"),
     part(r"activity_history\.csv", out.activity, "imdb_id type is_watched", passes=3),
     part(r"favorites\.json", out.favourites_json, "", by_name=True, passes=len(out.FAVOURITES)),
+    part(r"lists-prod-lists\.csv", out.lists_csv, "", packed=True),
+    part(r"tvtime-lists.*\.csv", out.lists_csv, "", packed=True),
+    part(r"list_.*\.csv", out.lists_csv, "", packed=True),
+    part(r"(tvtime-)?lists.*\.json", out.lists_json, "", packed=True),
 )
 
 
@@ -129,7 +146,8 @@ def matches(known: Part, name: str) -> bool:
 def alone(bundle: Bundle, name: str) -> Iterator[Part]:
     """The part that a single file is, if any: by its name where that is kept, else by what it holds."""
     there = frozenset(keys(bundle, name)) if is_json(bundle, name) else frozenset(bundle.columns(name))
-    fits = [known for known in PARTS if known.json == is_json(bundle, name) and fitting(known, there)]
+    loose = [known for known in PARTS if not known.packed]
+    fits = [known for known in loose if known.json == is_json(bundle, name) and fitting(known, there)]
     by_name = [known for known in fits if matches(known, name)]
     yield from (by_name or [known for known in fits if not known.by_name])[:1]
 
