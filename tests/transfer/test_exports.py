@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.transfer._reading import bad, plays, read_zip
 from webhook.event import Episode, Ids, Item, Movie, Season, Show, Track
 from webhook.play import Dated, Play, State
-from webhook.transfer.entries import FOLLOWING, FOR_LATER, Kept, Relation
+from webhook.transfer.entries import FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
 from webhook.transfer.exports import (
     Exported,
     csv,
@@ -337,7 +337,7 @@ def test_letterboxd_files_are_split_by_bytes_of_utf8() -> None:
 # --- Trakt
 
 
-def test_trakt_gets_one_array_of_history_ratings_and_watchlist() -> None:
+def test_trakt_gets_the_files_of_its_own_export() -> None:
     entries = [
         Exported(play=seen(EPISODE), foreign_key="trakt:1982346"),
         *of(seen(replace(FILM, ids=Ids(imdb="tt1104001", tvdb=9)), manual=True)),
@@ -346,15 +346,19 @@ def test_trakt_gets_one_array_of_history_ratings_and_watchlist() -> None:
         Kept(relation=Relation.RATING, item=FILM, at=NOON, value=7.5),
         Kept(relation=Relation.WATCHLIST, item=Show(title="Later", year=2020, ids=Ids(tvdb=5))),
         Kept(relation=Relation.LOVE, item=FILM),
+        Kept(relation=Relation.COLLECTION, item=FILM, at=NOON),
+        Kept(relation=Relation.LOVE, item=SONG),
     ]
 
-    content = written(trakt, entries, kept)
+    found = trakt_files(written(trakt, entries, kept))
 
     show = {"title": "Long Winter", "year": None, "ids": {"tmdb": 1399, "tvdb": 121361}}
     episode = {"season": 3, "number": 9, "title": "Ash & Rain", "ids": {"tvdb": 4517466}}
     film = {"title": "Tidal, Part II", "year": 2010}
     at = "2024-11-20T22:30:00.000Z"
-    assert json.loads(content) == [
+    owned = {"type": "movie", "movie": {**film, "ids": {"imdb": "tt1104001", "tmdb": 20526}}}
+    noon = "2024-11-21T12:00:00.000Z"
+    assert found.pop("watched/history-1.json") == [
         {
             "id": 1982346,
             "watched_at": at,
@@ -369,18 +373,60 @@ def test_trakt_gets_one_array_of_history_ratings_and_watchlist() -> None:
             "type": "movie",
             "movie": {**film, "ids": {"imdb": "tt1104001"}},
         },
-        {
-            "rated_at": "2024-11-21T12:00:00.000Z",
-            "rating": 8,
-            "type": "movie",
-            "movie": {**film, "ids": {"imdb": "tt1104001", "tmdb": 20526}},
-        },
-        {"listed_at": None, "type": "show", "show": {"title": "Later", "year": 2020, "ids": {"tvdb": 5}}},
+    ]
+    later = {"title": "Later", "year": 2020, "ids": {"tvdb": 5}}
+    assert found == {
+        "ratings/ratings.json": [{"rated_at": noon, "rating": 8, **owned}],
+        "lists/watchlist.json": [{"listed_at": None, "type": "show", "show": later}],
+        "lists/favorites.json": [{"listed_at": None, **owned}],
+        "collection/collection.json": [{"collected_at": noon, **owned}],
+    }
+
+
+def trakt_files(content: bytes) -> dict[str, Any]:
+    return {name: json.loads(text) for name, text in files(content).items()}
+
+
+def follow(title: str, number: int, state: str) -> Kept:
+    return Kept(relation=Relation.FOLLOW, item=Show(title=title, ids=Ids(tvdb=number)), at=NOON, state=state)
+
+
+def test_trakt_gets_a_followed_show_on_the_watchlist_until_an_episode_of_it_is_seen() -> None:
+    kept = [
+        follow("Long Winter", 121361, FOLLOWING),
+        follow("Unseen", 7, FOLLOWING),
+        follow("One day", 8, FOR_LATER),
+        follow("Left", 9, STOPPED),
+    ]
+
+    found = trakt_files(written(trakt, of(seen(EPISODE)), kept))
+
+    def titles(name: str) -> list[str]:
+        return [entry["show"]["title"] for entry in found[name]]
+
+    assert titles("lists/watchlist.json") == ["Unseen", "One day"]
+    assert titles("lists/followed.json") == ["Long Winter", "Unseen", "One day"]
+    assert titles("hidden/hidden-dropped.json") == ["Left"]
+
+
+def test_trakt_gets_two_viewings_of_one_day_a_minute_apart() -> None:
+    other = replace(FILM, title="Other", ids=Ids(imdb="tt7"))
+    days = [seen(item, NOON, dated=Dated.DAY) for item in (FILM, other, FILM)]
+
+    found = trakt_files(written(trakt, of(*days, seen(FILM, NOON + timedelta(hours=5)))))
+
+    assert [entry["watched_at"][11:16] for entry in found["watched/history-1.json"]] == [
+        "12:00",
+        "12:00",
+        "12:01",
+        "17:00",
     ]
 
 
 def test_trakt_is_told_unknown_for_a_date_that_is_not_known() -> None:
-    [entry] = json.loads(written(trakt, of(seen(FILM, dated=Dated.TICKED))))
+    content = written(trakt, of(seen(FILM, dated=Dated.TICKED)))
+
+    [entry] = trakt_files(content)["watched/history-1.json"]
 
     assert entry["watched_at"] == "unknown"
 
@@ -388,7 +434,7 @@ def test_trakt_is_told_unknown_for_a_date_that_is_not_known() -> None:
 def test_trakt_is_given_no_show_ids_in_place_of_an_episodes_and_no_foreign_numbers() -> None:
     anime = replace(EPISODE, ids=Ids(), numbering="mapped")
 
-    [entry] = json.loads(written(trakt, of(seen(anime))))
+    [entry] = trakt_files(written(trakt, of(seen(anime))))["watched/history-1.json"]
 
     assert entry["episode"] == {"season": None, "number": None, "title": "Ash & Rain", "ids": {}}
 

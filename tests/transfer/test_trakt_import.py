@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 
-from tests.transfer._reading import bad, library, plays, read, spoiled, viewings
+from tests.transfer._reading import bad, library, plays, read, read_zip, spoiled, viewings
 from webhook.event import Episode, Ids, Movie, Season, Show
 from webhook.play import Dated, State
-from webhook.transfer.entries import Kept, Relation, Unusable
+from webhook.transfer.entries import ARCHIVED, FOLLOWING, STOPPED, Kept, LeftOut, Relation, Unusable
 from webhook.transfer.exports import Exported
 from webhook.transfer.exports import trakt as export
 from webhook.transfer.imports import trakt
@@ -40,6 +40,7 @@ HISTORY = [
 ]
 FILM = Movie(title="Tidal", year=2010, ids=Ids(trakt=1, slug="tidal-2010", imdb="tt0111111", tmdb=2))
 WINTER = Show(title="Long Winter", year=2011, ids=Ids(trakt=3, tvdb=4))
+STOPPED_SHOW = Show(title="Far Shore", year=2001, ids=Ids(tvdb=77))
 THAW = Episode(
     title="Thaw", show="Long Winter", season=0, number=9, ids=Ids(trakt=5, tvdb=6), show_ids=WINTER.ids
 )
@@ -92,6 +93,54 @@ def test_an_export_is_read_by_the_names_of_its_files_and_the_rest_is_left_alone(
         Kept(relation=Relation.COLLECTION, item=FILM, at=EVENING),
     ]
     assert bad(found) == []
+    assert [(left.file, left.count) for left in found if isinstance(left, LeftOut)] == [
+        ("lists-list-5-mine.json", 1)
+    ]
+
+
+def test_what_is_hidden_or_on_a_list_of_ones_own_is_counted_and_named(tmp_path: Path) -> None:
+    listed = {"listed_at": AT, "type": "movie", "movie": MOVIE}
+    hidden = {"hidden_at": AT, "type": "show", "show": SHOW}
+    files = {
+        "lists-lists.json": given([{"name": "Mine", "ids": {"trakt": 5, "slug": "mine"}}]),
+        "lists-list-5-mine.json": given([listed, listed]),
+        "hidden-calendar.json": given([hidden]),
+        "hidden-progress-watched.json": given([]),
+    }
+
+    found = read(trakt, tmp_path, files)
+
+    assert [(left.file, left.count, left.why) for left in found if isinstance(left, LeftOut)] == [
+        (
+            "lists-list-5-mine.json",
+            2,
+            "It is a list of your own, and Watchmark keeps none beside the watchlist.",
+        ),
+        (
+            "hidden-calendar.json",
+            1,
+            "It is what you have hidden from a part of Trakt, and Watchmark hides nothing.",
+        ),
+    ]
+    assert len(found) == 2
+
+
+def test_a_list_of_ones_own_by_itself_is_no_watchlist(tmp_path: Path) -> None:
+    listed = {"listed_at": AT, "type": "movie", "movie": MOVIE}
+
+    found = read(trakt, tmp_path, {"lists-list-5-mine.json": given([listed])})
+
+    assert [type(entry) for entry in found] == [LeftOut]
+
+
+def test_a_dropped_show_is_followed_no_longer(tmp_path: Path) -> None:
+    hidden = {"hidden_at": AT, "type": "show", "show": SHOW}
+
+    found = read(
+        trakt, tmp_path, {"hidden-dropped.json": given([hidden]), "watched-history-1.json": given(HISTORY)}
+    )
+
+    assert library(found) == [Kept(relation=Relation.FOLLOW, item=WINTER, at=EVENING, state=STOPPED)]
 
 
 def test_pages_are_read_in_their_order(tmp_path: Path) -> None:
@@ -190,6 +239,8 @@ SHAPES: list[Any] = [
     },
     {"listed_at": AT, "type": "show", "show": SHOW},
     {"collected_at": AT, "movie": MOVIE},
+    {"hidden_at": AT, "type": "show", "show": SHOW},
+    {"followed_at": AT, "state": "archived", "type": "show", "show": SHOW},
     {"last_watched_at": AT, "movie": MOVIE},
     {"show": SHOW, "last_watched_at": AT, "seasons": [{"number": 2, "episodes": [{"number": 1}]}]},
 ]
@@ -222,12 +273,16 @@ def test_our_own_export_for_trakt_comes_back(tmp_path: Path) -> None:
     kept = [
         Kept(relation=Relation.RATING, item=FILM, at=EVENING, value=9),
         Kept(relation=Relation.WATCHLIST, item=WINTER, at=EVENING),
+        Kept(relation=Relation.LOVE, item=FILM, at=EVENING),
+        Kept(relation=Relation.COLLECTION, item=FILM, at=EVENING),
+        Kept(relation=Relation.FOLLOW, item=WINTER, at=EVENING, state=FOLLOWING),
+        Kept(relation=Relation.FOLLOW, item=STOPPED_SHOW, at=EVENING, state=ARCHIVED),
     ]
 
     content = b"".join(
         export.write([Exported(play=one.play, foreign_key=one.foreign_key) for one in first], kept)
     )
-    found = read(trakt, tmp_path, {"trakt.json": content})
+    found = read_zip(trakt, tmp_path, content)
 
     assert viewings(found) == first
     assert library(found) == kept

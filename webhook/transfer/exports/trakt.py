@@ -1,31 +1,42 @@
-"""Trakt's JSON, for the JSON import on its own settings page (Settings, Data, Import).
+"""A zip in the layout of Trakt's own export, for the JSON import on its settings page (Settings, Data, Import).
 
-One array. History entries have the shape of `GET /sync/history`, ratings that of `GET /sync/ratings`, the
-watchlist that of `GET /sync/watchlist`. The open source of Trakt's page (trakt/trakt-web, its JSON
-parser) reads such an array, tells the three apart by their keys, and takes `"unknown"` for a
-`watched_at` that is not known: that is what a play gets which only says when it was ticked. The page
-takes an episode's `ids`, and where that key is missing the show's in its place, so it is always there,
-empty if need be; then the page leaves the episode out. Trakt knows no TVDB ids of films. Its
-ratings are whole numbers; halves are rounded up. Trakt's own export is a zip of many files of these
-shapes; whether its page takes one array as long as a whole history was not tried.
+`watched/history-1.json` has the shape of `GET /sync/history`, `ratings/ratings.json` that of `GET /sync/ratings`,
+`lists/watchlist.json` that of `GET /sync/watchlist`. The open source of Trakt's page (trakt/trakt-web, its JSON
+parser) reads these three out of a zip, skips what else lies there, and takes `"unknown"` for a `watched_at` that
+is not known: that is what a play gets which only says when it was ticked. One array instead would not do, for
+whatever is neither a rating nor on the watchlist counts there as watched.
+
+The page skips `lists/favorites.json`, `collection/` and `hidden/`, which other readers of Trakt's export know, and
+`lists/followed.json`, which is ours: Trakt follows no shows. A show that is kept for later, or followed without
+an episode seen, is on its watchlist, as Trakt's page does with an export of TV Time. A show that was stopped or
+archived is dropped there.
+
+The page takes an episode's `ids`, and where that key is missing the show's in its place, so it is always there,
+empty if need be; then the page leaves the episode out. Trakt knows no TVDB ids of films. Its ratings
+are whole numbers; halves are rounded up. Two viewings of one item at one moment, as day-only dates make them,
+are a minute apart, so that no reader takes them for one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
 from webhook.play import Dated
-from webhook.transfer.entries import FOR_LATER, Kept, Relation
-from webhook.transfer.exports._pieces import gathered, listed
-from webhook.transfer.exports._values import Exported, numbers, stamp, watched
+from webhook.transfer.entries import ARCHIVED, FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
+from webhook.transfer.exports._pieces import Spool, gathered, listed, zipped
+from webhook.transfer.exports._values import Exported, known_by, numbers, show_known_by, stamp, watched
 
 LABEL = "Trakt"
-DESCRIPTION = "History, ratings and watchlist, for the JSON import in Trakt's settings."
-SUFFIX = "json"
-MEDIA_TYPE = "application/json"
+DESCRIPTION = (
+    "History, ratings and watchlist, for the JSON import in Trakt's settings; with favourites, collection and "
+    "followed shows for other readers."
+)
+SUFFIX = "zip"
+MEDIA_TYPE = "application/zip"
 KINDS = frozenset({Kind.MOVIE, Kind.EPISODE})
 
 TITLES = ("trakt", "slug", "imdb", "tmdb", "tvdb")
@@ -33,21 +44,56 @@ MOVIES = ("trakt", "slug", "imdb", "tmdb")
 EPISODES = ("trakt", "tvdb", "imdb", "tmdb")
 OWN_KEY = "trakt:"
 
+APART = timedelta(minutes=1)
+FILES = (
+    "ratings/ratings.json",
+    "lists/watchlist.json",
+    "lists/favorites.json",
+    "collection/collection.json",
+    "lists/followed.json",
+    "hidden/hidden-dropped.json",
+)
+RATINGS, WATCHLIST, FAVOURITES, COLLECTION, FOLLOWED, DROPPED = range(len(FILES))
+
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
-    """Every watched film and episode, then ratings and the watchlist."""
-    return gathered(listed(entries(plays, library)))
+    """Every watched film and episode, then the library."""
+    return zipped(files(plays, library))
 
 
-def entries(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[dict[str, Any]]:
+def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    seen_shows: set[str] = set()
+    yield "watched/history-1.json", gathered(listed(history(plays, seen_shows)))
+    with Spool() as spool:
+        for kept in library:
+            for group, entry in of_library(kept, seen_shows):
+                spool.put(group, entry)
+        for group, name in enumerate(FILES):
+            if group in spool.groups:
+                yield name, gathered(listed(spool.values(group)))
+
+
+def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[str, Any]]:
+    """The viewings; what their shows are known by is put into `seen_shows`."""
+    moment: datetime | None = None
+    before: Counter[tuple[str, ...]] = Counter()
     for entry, at in watched(plays, KINDS):
-        yield history(entry, at)
-    for kept in library:
-        if (found := of_library(kept)) is not None:
-            yield found
+        item = entry.play.item
+        if isinstance(item, Episode):
+            seen_shows.update(show_known_by(item))
+        if at != moment:
+            moment = at
+            before.clear()
+        key = (item.kind, *known_by(item), *place(item))
+        yield viewing(entry, at + before[key] * APART)
+        before[key] += 1
 
 
-def history(entry: Exported, at: datetime) -> dict[str, Any]:
+def place(item: Item) -> tuple[str, ...]:
+    return (*show_known_by(item), f"{item.season}x{item.number}") if isinstance(item, Episode) else ()
+
+
+def viewing(entry: Exported, at: datetime) -> dict[str, Any]:
     play = entry.play
     return {
         **history_id(entry.foreign_key),
@@ -63,17 +109,43 @@ def history_id(foreign_key: str | None) -> dict[str, int]:
     return {"id": int(number)} if foreign_key != number and number.isascii() and number.isdigit() else {}
 
 
-def of_library(kept: Kept) -> dict[str, Any] | None:
-    """A rating, or an entry of the watchlist; None for what Trakt has no place for here."""
+def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """In which files the entry stands, and what it says there; none for what Trakt has no place for."""
     if kept.item.kind is Kind.TRACK:
-        return None
-    at = None if kept.at is None else stamp(kept.at)
+        return
+    at, item = None if kept.at is None else stamp(kept.at), described(kept.item)
     rating = round_rating(kept.value)
-    if kept.relation is Relation.RATING and rating is not None:
-        return {**({"rated_at": at} if at else {}), "rating": rating, **described(kept.item)}
-    if kept.relation is Relation.WATCHLIST or kept.state == FOR_LATER:
-        return {"listed_at": at, **described(kept.item)}
-    return None
+    match kept.relation:
+        case Relation.RATING if rating is not None:
+            yield RATINGS, {**({"rated_at": at} if at else {}), "rating": rating, **item}
+        case Relation.WATCHLIST:
+            yield WATCHLIST, {"listed_at": at, **item}
+        case Relation.LOVE:
+            yield FAVOURITES, {"listed_at": at, **item}
+        case Relation.COLLECTION:
+            yield COLLECTION, {"collected_at": at, **item}
+        case Relation.FOLLOW:
+            yield from followed(kept, at, item, seen_shows)
+
+
+def followed(
+    kept: Kept, at: str | None, item: dict[str, Any], seen_shows: set[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    if kept.state in (STOPPED, ARCHIVED):
+        yield DROPPED, {"hidden_at": at, "state": kept.state, **item}
+        return
+    yield FOLLOWED, {"followed_at": at, "state": kept.state or FOLLOWING, **item}
+    if kept.state == FOR_LATER or not is_seen(kept.item, seen_shows):
+        yield WATCHLIST, {"listed_at": at, **item}
+
+
+def is_seen(show: Item, seen_shows: set[str]) -> bool:
+    """Whether an episode of the show is among the viewings."""
+    if not isinstance(show, Show):
+        return False
+    anywhere = Episode(show=show.title, show_ids=show.ids)
+    by_title = show_known_by(Episode(show=show.title))
+    return not seen_shows.isdisjoint((*show_known_by(anywhere), *by_title))
 
 
 def described(item: Item) -> dict[str, Any]:

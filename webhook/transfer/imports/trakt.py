@@ -6,6 +6,9 @@ export; Trakt documents none of it). In a zip a file is known by its name (`watc
 `watched/history-1.json` in the older layout), and what else lies there, such as settings and
 comments, is not opened. A loose file is read whatever its name, by the shape of its entries.
 
+Shows that were dropped (`hidden-dropped.json`) are followed no longer. Lists of one's own and what else is hidden
+have no place here: how much of it there is, is said. `followed.json` is of our own export.
+
 `watched` only counts: it is read where there is no history, and gives one play an item, the last.
 A play without a date (Trakt's “unknown date”, and dates up to 1970, which stand for it) is ticked now.
 """
@@ -18,7 +21,19 @@ from functools import partial
 from typing import Any, TypeVar
 
 from webhook.event import Episode, Item, Movie, Season, Show
-from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.transfer.entries import (
+    ARCHIVED,
+    FOLLOWING,
+    FOR_LATER,
+    STOPPED,
+    Bad,
+    Entry,
+    Kept,
+    LeftOut,
+    Relation,
+    Unusable,
+    Viewing,
+)
 from webhook.transfer.imports._fields import (
     Wrong,
     each,
@@ -49,29 +64,58 @@ LISTED: Mapping[Relation, re.Pattern[str]] = {
     Relation.WATCHLIST: re.compile(r"(lists-)?watchlist(-\w+)*\.json"),
     Relation.LOVE: re.compile(r"(lists-)?(favorites|recommendations)(-\w+)*\.json"),
     Relation.COLLECTION: re.compile(r"collection(-\w+)*\.json"),
+    Relation.FOLLOW: re.compile(r"hidden-dropped(-\d+)?\.json|followed\.json"),
+}
+STATES = (FOLLOWING, FOR_LATER, ARCHIVED, STOPPED)
+OWN_LIST = re.compile(r"(lists-)?list-\d+(-[\w-]+)?\.json")
+HIDDEN = re.compile(r"hidden-(?!dropped)[\w-]+\.json")
+NO_PLACE: Mapping[re.Pattern[str], str] = {
+    OWN_LIST: "It is a list of your own, and Watchmark keeps none beside the watchlist.",
+    HIDDEN: "It is what you have hidden from a part of Trakt, and Watchmark hides nothing.",
 }
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """What the files say, history first."""
     files = recognised(bundle)
-    bundle.plan(list(files))
+    others = without_place(bundle)
+    bundle.plan([*files, *others])
     for name, relation in files.items():
         for count, value in enumerate(bundle.items(name), start=1):
             yield from [value] if isinstance(value, Bad) else entries(value, name, count, relation)
+    for name, why in others.items():
+        yield from left_out(bundle, name, why)
 
 
 def recognised(bundle: Bundle) -> dict[str, Relation]:
     """The files to read, each with what it means to be listed there; raises Unusable where there is none."""
+    if len(bundle.names) == 1 and without_place(bundle):
+        return {}
     if len(bundle.names) == 1:
         return {alone(bundle): meant(bundle.names[0])}
     history = pages(bundle, HISTORY) or pages(bundle, SUMMARY)
     others = [name for pattern in LISTED.values() for name in pages(bundle, pattern)]
-    if not history and not others:
+    if not history and not others and not without_place(bundle):
         raise Unusable(
             f"{bundle.path} holds no file of a Trakt export, such as watched-history-1.json or ratings-movies.json."
         )
     return {name: meant(name) for name in [*history, *others]}
+
+
+def without_place(bundle: Bundle) -> dict[str, str]:
+    """The files of what Watchmark has no place for, each with why."""
+    return {name: why for pattern, why in NO_PLACE.items() for name in pages(bundle, pattern)}
+
+
+def left_out(bundle: Bundle, name: str, why: str) -> Iterator[Entry]:
+    count = 0
+    for value in bundle.items(name):
+        if isinstance(value, Bad):
+            yield value
+        else:
+            count += 1
+    if count:
+        yield LeftOut(file=name, count=count, why=why)
 
 
 def pages(bundle: Bundle, pattern: re.Pattern[str]) -> list[str]:
@@ -113,6 +157,10 @@ def told(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
         yield partial(kept, entry, Relation.RATING, "rated_at")
     elif "listed_at" in entry:
         yield partial(kept, entry, relation, "listed_at")
+    elif "hidden_at" in entry:
+        yield partial(followed, entry, STOPPED, "hidden_at")
+    elif "followed_at" in entry:
+        yield partial(followed, entry, FOLLOWING, "followed_at")
     elif "collected_at" in entry:
         yield partial(kept, entry, Relation.COLLECTION, "collected_at")
     elif "last_collected_at" in entry:
@@ -144,6 +192,19 @@ def kept(entry: Mapping[str, Any], relation: Relation, date: str) -> Kept:
     if relation is Relation.RATING and value is None:
         raise Wrong("it has no rating")
     return Kept(relation=relation, item=item_of(entry), at=when(entry.get(date)), value=value)
+
+
+def followed(entry: Mapping[str, Any], state: str, date: str) -> Kept:
+    item = item_of(entry)
+    if not isinstance(item, Show):
+        raise Wrong(f"a {item.kind} cannot be dropped or followed")
+    said = entry.get("state")
+    return Kept(
+        relation=Relation.FOLLOW,
+        item=item,
+        at=when(entry.get(date)),
+        state=said if said in STATES else state,
+    )
 
 
 def summary(entry: Mapping[str, Any]) -> Iterator[Step]:
