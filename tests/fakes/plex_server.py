@@ -31,7 +31,7 @@ IN_HISTORY = (
 
 KEYS = ("key", "ratingKey", "parentKey", "grandparentKey")
 LISTS = ("Guid", "Genre", "Media", "Role")
-TAGS = {"track": "Track"}
+TAGS = {"track": "Track", "show": "Directory"}
 
 
 @dataclass
@@ -90,6 +90,7 @@ class PlexServer(Fake):
             ("/devices", self.show_devices),
             ("/library/sections", self.show_libraries),
             ("/library/metadata/{keys}", self.metadata),
+            ("/library/all", self.all),
             ("/status/sessions/history/all", self.show_history),
         ]
         return [Route(path, self.door(handler)) for path, handler in table]
@@ -136,6 +137,15 @@ class PlexServer(Fake):
         if asked.get("includeGuids") != "1":
             left_out.add("Guid")
         return container(described(item, left_out) for item in found)
+
+    def all(self, request: Request) -> Response:
+        """Every item of a type; by its main guid, whose other guids are not looked into."""
+        asked = request.query_params
+        kind = {"1": "movie", "2": "show", "4": "episode"}.get(asked.get("type", ""))
+        found = [item for item in self.items.values() if kind in (None, item["type"])]
+        if "guid" in asked:
+            found = [item for item in found if item.get("guid") == asked["guid"]]
+        return container(described(item, {"Guid"}) for item in found)
 
     def show_history(self, request: Request) -> Response:
         asked = request.query_params

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import evening
@@ -60,6 +62,40 @@ def test_the_record_of_a_play_is_the_webhooks_item_user_and_server(running: Runn
     assert recorded.duration_ms == told.duration_ms
     assert recorded.home_video == told.home_video
     assert recorded.player == "Sofa"
+
+
+SHOW = "5d9c086c7d06d9001ffd27aa"
+
+
+def add_show(running: Running, *, episode: bool) -> None:
+    show = {"ratingKey": "4600", "type": "show", "title": "Tidewater", "guid": f"plex://show/{SHOW}"}
+    running.fake.items["4600"] = {**show, "Guid": [{"id": "tvdb://88"}, {"id": "imdb://tt0000088"}]}
+    if episode:
+        part = {"ratingKey": "4711", "type": "episode", "grandparentRatingKey": "4600", "title": "Part 1"}
+        running.fake.items["4711"] = {**part, "grandparentGuid": f"plex://show/{SHOW}"}
+
+
+def ids_of(running: Running, plex_id: str = SHOW, keys: tuple[str, ...] = ("4711",)) -> Ids | None:
+    settings = plex.Settings(url=running.url, token=running.fake.switches.token)
+
+    async def ask() -> Ids | None:
+        async with httpx.AsyncClient() as http:
+            return await plex.build(settings, http).show_ids(plex_id, keys)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("episode", [True, False], ids=["by an episode", "by its guid"])
+def test_a_show_is_asked_by_which_ids_others_know_it(running: Running, episode: bool) -> None:
+    add_show(running, episode=episode)
+
+    assert ids_of(running) == Ids(tvdb=88, imdb="tt0000088")
+
+
+def test_the_show_of_another_servers_episode_is_not_taken_for_it(running: Running) -> None:
+    add_show(running, episode=True)
+
+    assert ids_of(running, "5d9c086c7d06d9001ffd27bb") is None
 
 
 def test_the_record_of_a_friends_play_is_of_the_identity_that_the_webhook_names(running: Running) -> None:

@@ -18,6 +18,10 @@ from webhook.servers._asking import Door
 
 TIMEOUT = 20
 METADATA = "/library/metadata/"
+MAY_BE_MISSING = (METADATA, "/library/all")
+SHOWS = "2"
+"""The number of the type; for shows the library asks by the show's own guid."""
+
 UNWANTED = "Media,Country,Director,Writer,Role,Producer,Similar,Rating,Collection"
 LISTED = {"Guid": "id", "Genre": "tag"}
 """The elements inside an item that are read, and the attribute of each that says something."""
@@ -65,7 +69,7 @@ class Pms(PlexServer):
     def get(self, url: str, **asked: Any) -> Any:
         """One call, following no redirects: the token is for this address only."""
         response = self._session.get(url, allow_redirects=False, **asked)
-        if response.status_code == 404 and METADATA in url:
+        if response.status_code == 404 and any(path in url for path in MAY_BE_MISSING):
             raise Missing
         if response.status_code != 200:
             raise self.door.refused(response.status_code, response.headers, response.text[:SHOWN])
@@ -100,6 +104,22 @@ class Pms(PlexServer):
         except Missing:  # of all of them, or of one: that depends on the server's version
             half = len(keys) // 2
             return {**self.described(keys[:half]), **self.described(keys[half:])} if half else {}
+
+    def show(self, guid: str, episodes: Sequence[str]) -> Row | None:
+        """A show by its guid, found by the keys of its episodes, else among all; None where it is not here."""
+        rows = self.described(episodes).values()
+        keys = [row.get("grandparentRatingKey") for row in rows if row.get("grandparentGuid") == guid]
+        if not keys:
+            asked = {"type": SHOWS, "guid": guid}
+            keys = [entry.attrib.get("ratingKey") for entry in self.all(asked)]
+        found = self.described([key for key in dict.fromkeys(keys) if key])
+        return next((row for row in found.values() if row.get("guid") == guid), None)
+
+    def all(self, asked: Mapping[str, str]) -> Iterable[Element]:
+        try:
+            return self.query("/library/all", params=asked)
+        except Missing:
+            return ()
 
     def close(self) -> None:
         self._session.close()

@@ -10,7 +10,7 @@ somebody who is no longer let in, is nobody's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Action, Episode, Event, Item, Kind, Movie, Track
+from webhook.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
 from webhook.guids import Form, Guid, read, read_all
 from webhook.servers import Found, _values
 from webhook.servers._asking import Address, Door
@@ -35,6 +35,9 @@ SETUP: tuple[str, ...] = (
     "The webhooks themselves are set up in Plex, with the address on the page Set-up.",
 )
 PAGE = 100
+EPISODES = 20
+"""How many episodes of a show are asked about to find the show."""
+
 HOME_GENRES = frozenset(("home", "home video", "home videos", "home movie", "home movies"))
 
 Row = Mapping[str, Any]
@@ -120,6 +123,18 @@ class Plex:
             for entry in page:
                 yield entry, here.get(entry.get("ratingKey", ""), {})
             start += len(page)
+
+    async def show_ids(self, plex: str, item_keys: Sequence[str]) -> Ids | None:
+        """The ids of a show by Plex's own id of it; None where this server has it not. Raises Retry and Dead.
+
+        `item_keys` are the keys of some of its episodes, maybe on another server: each is compared.
+        """
+        pms = await self.connected()
+        try:
+            row = await asyncio.to_thread(pms.show, f"plex://show/{plex}", item_keys[:EPISODES])
+        finally:
+            pms.close()
+        return None if row is None else read_all(_values.texts(row.get("Guid")), Kind.SHOW).ids
 
     async def connected(self) -> Pms:
         from webhook.servers._plexapi import Pms
