@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 from webhook import anime, clock, matches
 from webhook.anime import Lists
 from webhook.db import Database, Unavailable, fresh_ids
-from webhook.event import Episode, Ids, Item, Movie, Show, item_from_json, item_to_json
+from webhook.event import Episode, Ids, Item, Kind, Movie, Show, item_from_json, item_to_json
 from webhook.items import folded
 from webhook.lookups import (
     Candidate,
@@ -92,6 +92,7 @@ class Identity:
 
     async def resolve(self, item: Item, needs: Collection[str] = ()) -> Item:
         """The item as it is known here, with one of the ids that are needed; raises Unmatched or Retry."""
+        item = await self.of_known_show(item)
         known = self.meant(item, await self.choices())
         try:
             return await self.settled(known, needs)
@@ -100,6 +101,21 @@ class Identity:
             if again == known:
                 raise
             return await self.settled(again, needs)
+
+    async def of_known_show(self, item: Item) -> Item:
+        """An episode of which Plex named the show by its own id, with the other ids of that show."""
+        if not isinstance(item, Episode) or item.show_ids.plex is None or item.show_ids.tvdb is not None:
+            return item
+        key = show_question(item.show_ids.plex)
+        known = self._recent.get(key)
+        if known is None:
+            known = await self.database.read(lambda connection: remembered(connection, (key,)))
+            if known is None:
+                return item
+            self.keep((key,), known)
+        if item.show_ids.contradicts(known.ids):
+            return item
+        return replace(item, show_ids=item.show_ids.merged(known.ids))
 
     def meant(self, item: Item, choices: Mapping[str, matches.Choice]) -> Item:
         """The item as a person said it is, else as a mapping list counts it."""
@@ -438,6 +454,36 @@ def remembered(connection: Connection, under: Sequence[str]) -> Known | None:
     return Known(Ids.from_json(ids["own"]), Ids.from_json(ids["show"]), row.season, row.number)
 
 
+def show_question(plex: str) -> str:
+    """What a show is known by that Plex names by its own id."""
+    return f"show:plex:{plex}"
+
+
+def known_show(connection: Connection, plex: str) -> Ids | None:
+    """The other ids of a show that Plex names by its own."""
+    known = remembered(connection, (show_question(plex),))
+    return None if known is None else known.ids
+
+
+def remember_show(connection: Connection, plex: str, ids: Ids, via: str, at: datetime) -> None:
+    """Remember them for ever, in place of what was known before."""
+    key = show_question(plex)
+    stale = list(connection.execute(select(item_key.c.item_id).where(item_key.c.key == key)).scalars())
+    forget(connection, stale)
+    (made,) = fresh_ids(connection, item_table, 1)
+    connection.execute(insert(item_table), {"id": made, "kind": Kind.SHOW.value, "learned_at": at})
+    connection.execute(insert(item_key), {"key": key, "item_id": made})
+    told = {"item_id": made, "whose": "own", "via": via, "sure": SURE["own"], "learned_at": at}
+    rows = [{**told, "namespace": name, "value": str(value)} for name, value in ids.known().items()]
+    connection.execute(insert(item_id), rows)
+
+
+def forget(connection: Connection, item_ids: Sequence[int]) -> None:
+    for table_, column in ((item_key, item_key.c.item_id), (item_id, item_id.c.item_id)):
+        connection.execute(delete(table_).where(column.in_(item_ids)))
+    connection.execute(delete(item_table).where(item_table.c.id.in_(item_ids)))
+
+
 def with_origins(connection: Connection, webhook: dict[str, Any]) -> dict[str, Any]:
     """A webhook's trace, saying of each event's item which ids it has, from where, and how sure they are."""
     for event in webhook["events"]:
@@ -493,9 +539,7 @@ def learnt_one(connection: Connection, lesson: Lesson) -> int:
     under, known = lesson.keys, lesson.known
     stale = list(connection.execute(select(item_key.c.item_id).where(item_key.c.key.in_(under))).scalars())
     if stale:
-        for table_, column in ((item_key, item_key.c.item_id), (item_id, item_id.c.item_id)):
-            connection.execute(delete(table_).where(column.in_(stale)))
-        connection.execute(delete(item_table).where(item_table.c.id.in_(stale)))
+        forget(connection, stale)
     (made,) = fresh_ids(connection, item_table, 1)
     about = {"id": made, "kind": lesson.found.kind.value, "season": known.season, "number": known.number}
     connection.execute(insert(item_table), {**about, "learned_at": lesson.at})

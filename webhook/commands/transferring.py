@@ -36,6 +36,7 @@ from webhook.transfer.bringing import Counts
 from webhook.transfer.entries import Unusable
 from webhook.transfer.exporting import Export
 from webhook.transfer.importing import Feed, FileFeed, Report
+from webhook.transfer.show_ids import KIND as PLEX_SHOW
 
 LISTED = 20
 """How many items without ids, and how many plays, are named one by one."""
@@ -142,7 +143,8 @@ def broken_off(dry_run: bool) -> str:
 
 
 def waiting_to_be_looked_up(connection: Any) -> int:
-    wanted = select(func.count()).select_from(unresolved).where(unresolved.c.state == "waiting")
+    imported = (unresolved.c.state == "waiting", unresolved.c.kind != PLEX_SHOW)
+    wanted = select(func.count()).select_from(unresolved).where(*imported)
     return int(connection.execute(wanted).scalar_one())
 
 

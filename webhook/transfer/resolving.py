@@ -24,6 +24,8 @@ from webhook.items import keys
 from webhook.outcome import Retry, Snooze, Undelivered, Unmatched
 from webhook.shows import NOWHERE
 from webhook.tables import delivery, episode_list, note, person, play, play_key, unresolved
+from webhook.transfer import show_merge
+from webhook.transfer.show_ids import KIND
 
 log = structlog.get_logger()
 
@@ -32,6 +34,7 @@ FEW = 10
 PAUSE = 2.0
 AGAIN = timedelta(hours=1)
 CHUNK = 500  # how many ids go into one statement
+OF_PLEX = "show:plex:"
 
 
 class Resolver:
@@ -76,7 +79,7 @@ def due(connection: Connection, now: datetime, lookups: bool) -> list[Row[Any]]:
     """What is to be looked up now; with lookups also what waits only because there were none."""
     waiting = (unresolved.c.state == "waiting") & (unresolved.c.due_at <= now)
     alone = (unresolved.c.state == "unmatched") & (unresolved.c.reason == NO_LOOKUPS)
-    wanted = select(unresolved).where(or_(waiting, alone) if lookups else waiting)
+    wanted = select(unresolved).where(or_(waiting, alone) if lookups else waiting, unresolved.c.kind != KIND)
     return list(connection.execute(wanted.order_by(unresolved.c.due_at).limit(FEW)))
 
 
@@ -154,6 +157,8 @@ def taught(item: Item, found: Item) -> Item:
 
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
     """Every play that a question is about: of a show all its episodes, with numbers or without."""
+    if key.startswith(OF_PLEX):
+        return list(show_merge.plays_of(connection, key.removeprefix(OF_PLEX)))
     kind, _, rest = key.partition(":title:")
     # The keys are sorted by person.
     theirs = play_key.c.person_id.in_(select(person.c.id))
@@ -190,7 +195,11 @@ def choose(
         item = matches.as_chosen(item_from_json(one.item), choice)
         connection.execute(update(play).where(play.c.id == one.id).values(item=item_to_json(item)))
         history.remember(connection, one.person_id, one.id, keys(item))
-    connection.execute(delete(unresolved).where(unresolved.c.key == key))
+    if row.kind == KIND:  # what else is kept of the show is merged, by whoever learns its ids
+        values = {"state": "waiting", "reason": None, "candidates": None, "due_at": now}
+        connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
+    else:
+        connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return len(rows)
 
 

@@ -1,0 +1,400 @@
+"""The ids of shows that Plex names by its own id only: learned once a show, from the ids of its episodes.
+
+Plex's newer agents send an episode's ids and, of its show, nothing but `plex://show/…`. Whoever knows the episode
+knows the show: another play of that episode, a lookup, or the Plex Media Server itself. What is learned is
+remembered under Plex's id, written into the plays, and what was kept of the show under its title is merged
+with what is kept under its ids. All of it happens beside the deliveries; a question waits in the
+table `unresolved` until it is answered, and an answer that an id contradicts is shown instead of written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol, cast
+
+import structlog
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from webhook import clock, matches
+from webhook.db import Database, Unavailable
+from webhook.event import Episode, Ids, Show, item_from_json, item_to_json
+from webhook.identity import NAMES, NO_LOOKUPS, Asking, Identity, known_show, remember_show, show_question
+from webhook.items import id_keys, same_item
+from webhook.outcome import Retry, Snooze, Undelivered
+from webhook.servers import Server
+from webhook.tables import note, person, play, play_key, unresolved
+from webhook.transfer.show_merge import (
+    KnownShow,
+    complete_plays,
+    contradictions,
+    merge_kept,
+    plays_of,
+)
+
+log = structlog.get_logger()
+
+KIND = "plex_show"
+"""The kind of these questions among those of imported items."""
+
+CURSOR = "plex shows looked for"
+"""The note that says up to which play shows were looked for."""
+
+FEW = 5
+SCANNED = 500
+BATCH = 100  # plays that are written in one transaction
+STEP_BACK = 10_000
+"""How many plays are looked at again each hour: on PostgreSQL an older one may be committed later."""
+
+SAMPLES = 20
+ASKED = 5
+"""How many of a show's episodes the lookups are asked about."""
+
+PAUSE = 2.0
+FIRST = timedelta(minutes=1)
+LONGEST = timedelta(days=1)
+NOBODY = "nobody who was asked knows the show by its episodes"
+NEEDED = ("tvdb",)
+REMEMBERED = ""
+"""The `via` of what was learned before."""
+
+
+class KnowsShows(Protocol):
+    """A media server that can say by which ids others know a show of its own."""
+
+    async def show_ids(self, plex: str, item_keys: Sequence[str]) -> Ids | None:
+        """The ids, None where it has no such show; raises Retry and Dead."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What is known of a show before anybody is asked: some of its episodes, and what the history tells."""
+
+    title: str | None
+    episodes: Sequence[Episode]
+    item_keys: Sequence[str]  # the episodes' keys on their media server
+    told: Ids | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    ids: Ids
+    via: str
+
+
+class ShowIds:
+    """Learns the ids of shows, in its own time."""
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        servers: Mapping[str, Server],
+        learned: asyncio.Event | None = None,
+    ) -> None:
+        self.database = database
+        self.identity = identity
+        self.server = cast(KnowsShows | None, servers.get("plex"))
+        self.learned = learned or asyncio.Event()
+        self.step_back_at = clock.now()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        never = asyncio.Event()
+        while not stop.is_set():
+            try:
+                busy = bool(await self.scan()) | bool(await self.once())
+            except Unavailable as error:
+                log.warning("The database cannot be used now; shows' ids wait.", why=str(error))
+                busy = False
+            await clock.awaken(never, stop, 0.05 if busy else PAUSE)
+
+    async def scan(self) -> int:
+        """Look for shows that are known by Plex's id only, among plays that are new; how many were looked at."""
+        back = 0
+        if clock.now() >= self.step_back_at + timedelta(hours=1):
+            back, self.step_back_at = STEP_BACK, clock.now()
+        if not back and not await self.database.read(has_new):
+            return 0
+        return await self.database.write(scan, back)
+
+    async def once(self) -> int:
+        """Answer the next few questions; how many that were."""
+        able = bool(self.identity.lookups or self.server)
+        rows = await self.database.read(partial(due, able=able))
+        for row in rows:
+            await self.answer(row)
+        return len(rows)
+
+    async def answer(self, row: Row[Any]) -> None:
+        plex = item_from_json(row.item).ids.plex
+        assert plex is not None
+        try:
+            found = await self.find(plex)
+        except Undelivered as error:
+            await self.database.write(put_off, (row.key, error))
+            return
+        if found is None:
+            able = bool(self.identity.lookups or self.server)
+            nobody = Retry(NOBODY if able else NO_LOOKUPS, after=LONGEST)
+            await self.database.write(put_off, (row.key, nobody))
+            return
+        await self.write(row.key, KnownShow(ids=replace(found.ids, plex=plex)), found.via)
+
+    async def write(self, key: str, show: KnownShow, via: str) -> None:
+        """Remember the show and write its ids wherever it is kept, a few plays at a time; the question goes last."""
+        if not await self.database.write(remember, (key, show, via)):
+            return
+        after: int | None = 0
+        while after is not None:
+            after = await self.database.write(complete, (show, after))
+        await self.database.write(finish, (key, show))
+        self.learned.set()
+        log.info("The ids of a show were learned.", show=show.plex, ids=show.ids.known(), via=via)
+
+    # --- who knows it
+
+    async def find(self, plex: str) -> Answer | None:
+        """The show's ids, from whoever knows them; raises Retry where somebody who may know cannot say now."""
+        known = await self.database.read(partial(settled, plex=plex))
+        if known is not None:
+            return known
+        sample = await self.database.read(partial(sample_of, plex=plex))
+        trouble: Undelivered | None = None
+        found = Answer(ids=sample.told, via="history") if sample.told else None
+        for ask in (self.by_lookups, self.by_server):
+            try:
+                found = found or await ask(plex, sample)
+            except Undelivered as error:
+                trouble = error
+        if found is None:
+            if trouble is not None:
+                raise trouble
+            return None
+        return await self.complete(sample.title, found)
+
+    async def by_lookups(self, plex: str, sample: Sample) -> Answer | None:
+        """What the first lookup says that knows one of the episodes by an id of its own."""
+        trouble: Undelivered | None = None
+        for lookup in self.identity.lookups:
+            for episode in sample.episodes[:ASKED]:
+                try:
+                    found = await lookup.by_own_ids(episode)
+                except Undelivered as error:
+                    trouble = error
+                    break
+                if isinstance(found, Episode) and (ids := replace(found.show_ids, plex=None)):
+                    return Answer(ids=ids, via=lookup.name)
+        if trouble is not None:
+            raise trouble
+        return None
+
+    async def by_server(self, plex: str, sample: Sample) -> Answer | None:
+        if self.server is None:
+            return None
+        ids = await self.server.show_ids(plex, sample.item_keys)
+        ids = None if ids is None else replace(ids, plex=None)
+        return Answer(ids=ids, via="server") if ids else None
+
+    async def complete(self, title: str | None, found: Answer) -> Answer:
+        """The answer with the id by which shows are kept here, where a lookup knows it; raises Retry."""
+        if found.ids.tvdb is not None or not self.identity.lookups:
+            return found
+        asking = Asking(self.identity.lookups)
+        more, _ = await asking.by_ids(Show(title=title, ids=found.ids), NEEDED)
+        if more is None and asking.trouble is not None:
+            raise asking.trouble
+        return found if more is None else replace(found, ids=found.ids.merged(more.ids))
+
+
+# --- the questions
+
+
+def has_new(connection: Connection) -> bool:
+    last = connection.execute(select(func.max(play.c.id))).scalar() or 0
+    return last > cursor(connection)
+
+
+def cursor(connection: Connection) -> int:
+    return int(connection.execute(select(note.c.value).where(note.c.name == CURSOR)).scalar() or 0)
+
+
+def scan(connection: Connection, waiting: list[int]) -> list[int]:
+    """Put a question for each show of new plays that has no other id than Plex's; how many plays were looked at."""
+    before = max(cursor(connection) - max(waiting), 0)
+    new = select(play.c.id, play.c.kind, play.c.item).where(play.c.id > before)
+    rows = connection.execute(new.order_by(play.c.id).limit(SCANNED)).all()
+    shows = {show.ids.plex: show for row in rows if (show := nameless_show(row)) is not None}
+    for plex, show in shows.items():
+        assert plex is not None
+        put_question(connection, plex, show)
+    if rows:
+        move_cursor(connection, rows[-1].id)
+    return [len(rows)] * len(waiting)
+
+
+def nameless_show(row: Any) -> Show | None:
+    """The show of a play, where of its ids only Plex's is known."""
+    if row.kind != "episode":
+        return None
+    item = item_from_json(row.item)
+    assert isinstance(item, Episode)
+    if item.show_ids.plex is None or item.show_ids.tvdb is not None:
+        return None
+    return Show(title=item.show, ids=Ids(plex=item.show_ids.plex))
+
+
+def put_question(connection: Connection, plex: str, show: Show) -> None:
+    """Ask about the show, unless that was asked; what nobody knew may be known by a newer episode."""
+    now, key = clock.now(), show_question(plex)
+    row = connection.execute(select(unresolved).where(unresolved.c.key == key)).first()
+    if row is None:
+        values = {"key": key, "kind": KIND, "item": item_to_json(show), "state": "waiting"}
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(unresolved), {**values, "due_at": now, "created_at": now})
+        except IntegrityError:
+            return  # another process asked just now
+    elif row.state == "waiting" and row.reason == NOBODY:
+        connection.execute(update(unresolved).where(unresolved.c.key == key).values(due_at=now))
+
+
+def move_cursor(connection: Connection, last: int) -> None:
+    here = note.c.name == CURSOR
+    if not connection.execute(update(note).where(here).values(value=last)).rowcount:
+        connection.execute(insert(note), {"name": CURSOR, "value": last})
+
+
+def due(connection: Connection, able: bool) -> list[Row[Any]]:
+    """The questions to be answered now; with somebody to ask also those that wait because there was nobody."""
+    mine = and_(unresolved.c.kind == KIND, unresolved.c.state == "waiting")
+    now = unresolved.c.due_at <= clock.now()
+    alone = unresolved.c.reason == NO_LOOKUPS
+    wanted = select(unresolved).where(mine, or_(now, alone) if able else now)
+    return list(connection.execute(wanted.order_by(unresolved.c.due_at).limit(FEW)))
+
+
+def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) -> list[None]:
+    """Ask again later: each time as long after as the question has waited, a day at most."""
+    now = clock.now()
+    for key, why in waiting:
+        here = unresolved.c.key == key
+        created = connection.execute(select(unresolved.c.created_at).where(here)).scalar()
+        pause = max(FIRST, min(now - (created or now), LONGEST))
+        said = why.after if isinstance(why, Retry | Snooze) else None
+        values = {"reason": why.reason, "due_at": now + max(pause, said or FIRST)}
+        connection.execute(update(unresolved).where(here).values(values))
+    return [None] * len(waiting)
+
+
+# --- what the history tells
+
+
+def settled(connection: Connection, plex: str) -> Answer | None:
+    """What a person chose for the show, else what was learned before."""
+    choice = matches.every(connection).get(show_question(plex))
+    if choice is not None and (chosen := replace(choice.ids, plex=None)):
+        return Answer(ids=chosen, via="choice")
+    remembered = known_show(connection, plex)
+    return None if remembered is None else Answer(ids=remembered, via=REMEMBERED)
+
+
+def sample_of(connection: Connection, plex: str) -> Sample:
+    rows = plays_of(connection, plex, limit=SAMPLES, latest=True)
+    items = [item for row in rows if isinstance(item := item_from_json(row.item), Episode)]
+    episodes = list({repr(item.ids): item for item in items if item.show_ids.plex == plex}.values())
+    bare = [replace(one, show_ids=Ids(plex=plex)) for one in episodes]
+    return Sample(
+        title=next((one.show for one in episodes if one.show), None),
+        episodes=bare,
+        item_keys=item_keys_of(connection, [row.id for row in rows]),
+        told=told_by_history(connection, plex, bare),
+    )
+
+
+def item_keys_of(connection: Connection, play_ids: Sequence[int]) -> list[str]:
+    """The keys that the episodes have on their media server."""
+    wanted = select(play_key.c.key).where(
+        play_key.c.play_id.in_(play_ids), play_key.c.key.startswith("episode@", autoescape=True)
+    )
+    found = (key.removeprefix("episode@").split(":") for key in connection.execute(wanted).scalars())
+    return list(dict.fromkeys(parts[1] for parts in found if len(parts) > 1))
+
+
+def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episode]) -> Ids | None:
+    """The show's ids out of other plays of the very episodes, known by an own id; None where they disagree."""
+    wanted = {key for one in episodes for key in id_keys(one)}
+    known = select(play_key.c.play_id).where(
+        play_key.c.person_id.in_(select(person.c.id)), play_key.c.key.in_(sorted(wanted))
+    )
+    told = Ids()
+    for row in connection.execute(select(play.c.item).where(play.c.id.in_(known))):
+        other = item_from_json(row.item)
+        if not isinstance(other, Episode) or other.show_ids.plex is not None:
+            continue  # one that has both may have got them by its title
+        if any(one.ids.agrees(other.ids) and same_item(one, other) for one in episodes):
+            if told.contradicts(other.show_ids):
+                return None
+            told = told.merged(other.show_ids)
+    return told or None
+
+
+# --- what is learned
+
+
+def remember(connection: Connection, waiting: list[tuple[str, KnownShow, str]]) -> list[bool]:
+    return [remember_one(connection, *entry) for entry in waiting]
+
+
+def remember_one(connection: Connection, key: str, show: KnownShow, via: str) -> bool:
+    """Remember the show's ids; False where plays of it know another show's, which is then shown to a person."""
+    if contradicting := contradictions(plays_of(connection, show.plex), show):
+        other = Ids.from_json(contradicting[0].item.get("show_ids"))
+        log.warning(
+            "A show's ids contradict those of its plays; nothing was changed.",
+            show=show.plex, found=show.ids.known(), plays=other.known(), via=via,
+        )  # fmt: skip
+        reason = (
+            f"its episodes are of {described(show.ids)}, and {len(contradicting)} of its plays say "
+            f"{described(other)}; choose which it is"
+        )
+        title = contradicting[0].item.get("show")
+        values = {"state": "unmatched", "reason": reason, "candidates": candidates(title, show.ids, other)}
+        connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
+        return False
+    if via != REMEMBERED:
+        remember_show(connection, show.plex, replace(show.ids, plex=None), via, clock.now())
+    return True
+
+
+def described(ids: Ids) -> str:
+    known = replace(ids, plex=None).known()
+    return ", ".join(f"{NAMES.get(name, f'{name} id')} {value}" for name, value in known.items())
+
+
+def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:
+    known = [replace(ids, plex=None).known() for ids in found]
+    return [{"kind": "show", "title": title, "year": None, "ids": ids} for ids in known]
+
+
+def complete(connection: Connection, waiting: list[tuple[KnownShow, int]]) -> list[int | None]:
+    """Write the ids into some of the show's plays; after which to go on, None where that were all."""
+    return [complete_some(connection, show, after) for show, after in waiting]
+
+
+def complete_some(connection: Connection, show: KnownShow, after: int) -> int | None:
+    rows = plays_of(connection, show.plex, after, BATCH)
+    complete_plays(connection, show, rows)
+    return rows[-1].id if len(rows) == BATCH else None
+
+
+def finish(connection: Connection, waiting: list[tuple[str, KnownShow]]) -> list[None]:
+    for key, show in waiting:
+        merge_kept(connection, show)
+        matches.release(connection, {key}, clock.now())  # what no service knew by Plex's id alone
+        connection.execute(delete(unresolved).where(unresolved.c.key == key))
+    return [None] * len(waiting)

@@ -1,0 +1,221 @@
+"""Merging a show that was kept under two keys: by Plex's own id and a title, and by the ids that services know.
+
+A play gets the ids of its show and its own stay as they are; what a person follows, has marked or rated of the
+show becomes one. Nothing is written where an id that is known says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, Text, and_, delete, exists, func, select, type_coerce, update
+
+from webhook import history, library
+from webhook.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
+from webhook.items import folded, keys
+from webhook.library import show_key
+from webhook.tables import episode_list, follow, person, play, play_key, tick
+from webhook.tables import library as entry
+
+OF_SHOW = ("episode", "season", "show")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownShow:
+    """A show of Plex's with all its ids, Plex's own among them."""
+
+    ids: Ids
+
+    @property
+    def plex(self) -> str:
+        assert self.ids.plex is not None
+        return self.ids.plex
+
+    def complete(self, item: Item) -> Item:
+        """The item with the show's ids, where it is of this show and none of its ids says otherwise."""
+        match item:
+            case Episode() | Season() if item.show_ids.plex == self.plex:
+                known = item.show_ids
+                return item if known.contradicts(self.ids) else replace(item, show_ids=known.merged(self.ids))
+            case Show() if item.ids.plex == self.plex:
+                return (
+                    item if item.ids.contradicts(self.ids) else replace(item, ids=item.ids.merged(self.ids))
+                )
+        return item
+
+
+# --- plays
+
+
+def plays_of(
+    connection: Connection, plex: str, after: int = 0, limit: int | None = None, *, latest: bool = False
+) -> Sequence[Row[Any]]:
+    """The plays of a show by Plex's id of it, from after that play on; the latest first where asked so."""
+    prefix = f"episode:of:plex:{plex}:"
+    within = (
+        play_key.c.person_id.in_(select(person.c.id)),  # the keys are sorted by person
+        play_key.c.key >= prefix,
+        play_key.c.key < f"{prefix[:-1]};",
+        play_key.c.key.startswith(prefix, autoescape=True),
+    )
+    known = select(play_key.c.play_id).where(*within)
+    wanted = select(play).where(play.c.id.in_(known), play.c.id > after)
+    return connection.execute(wanted.order_by(play.c.id.desc() if latest else play.c.id).limit(limit)).all()
+
+
+def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[Any]]) -> int:
+    """Write the show's ids into these plays; how many had them not yet."""
+    count = 0
+    for row in rows:
+        before = item_from_json(row.item)
+        after = show.complete(before)
+        if after != before:
+            connection.execute(update(play).where(play.c.id == row.id).values(item=item_to_json(after)))
+            history.remember(connection, row.person_id, row.id, keys(after))
+            count += 1
+    return count
+
+
+# --- what a person keeps
+
+
+def merge_kept(connection: Connection, show: KnownShow) -> None:
+    """Make one of what each person follows, has marked and keeps of the show."""
+    for person_id in people_with(connection, show):
+        titles = titles_of(connection, person_id, show)
+        merge_follows(connection, person_id, show, titles)
+        move_ticks(connection, person_id, show, titles)
+        merge_entries(connection, person_id, show)
+
+
+def people_with(connection: Connection, show: KnownShow) -> list[int]:
+    """Whoever has played, follows or keeps something of the show."""
+    said = f'"plex":"{show.plex}"'
+    found = {row.person_id for row in plays_of(connection, show.plex)}
+    for table, column in ((follow, follow.c.ids), (entry, entry.c.item)):
+        mentions = type_coerce(column, Text).contains(said, autoescape=True)
+        found |= set(connection.execute(select(table.c.person_id).where(mentions)).scalars())
+    return sorted(found)
+
+
+def titles_of(connection: Connection, person_id: int, show: KnownShow) -> set[str]:
+    """What the show is called in the person's plays, folded."""
+    rows = plays_of(connection, show.plex)
+    return {folded(row.item["show"]) for row in rows if row.person_id == person_id and row.item.get("show")}
+
+
+def merge_follows(connection: Connection, person_id: int, show: KnownShow, titles: Collection[str]) -> None:
+    for row in library.follows(connection, person_id):
+        if is_followed(connection, row, show, titles):
+            merge_follow(connection, row, show)
+
+
+def is_followed(connection: Connection, row: Row[Any], show: KnownShow, titles: Collection[str]) -> bool:
+    """Whether what the person follows is this show: by Plex's id, or by a title that is no other show's."""
+    ids = Ids.from_json(row.ids)
+    if ids:
+        return ids.plex == show.plex and not ids.contradicts(show.ids)
+    kind, _, title = row.show_key.partition(":")
+    return kind == "title" and title in titles and is_alone(connection, row.person_id, title, show)
+
+
+def is_alone(connection: Connection, person_id: int, title: str, show: KnownShow) -> bool:
+    """Whether every play under that title may be of this show."""
+    prefix = f"episode:title:{title}:"
+    named = (
+        play_key.c.person_id == person_id,
+        play_key.c.key >= prefix,
+        play_key.c.key < f"{prefix[:-1]};",
+        play_key.c.key.startswith(prefix, autoescape=True),
+    )
+    rows = connection.execute(
+        select(play.c.item).where(play.c.id.in_(select(play_key.c.play_id).where(*named)))
+    )
+    return not any(Ids.from_json(row.item.get("show_ids")).contradicts(show.ids) for row in rows)
+
+
+def merge_follow(connection: Connection, row: Row[Any], show: KnownShow) -> None:
+    """Follow it under the key that the show has now; where it is followed there already, that one stays."""
+    ids = Ids.from_json(row.ids).merged(show.ids)
+    key = show_key(row.show, ids) or row.show_key
+    here = and_(follow.c.person_id == row.person_id, follow.c.show_key == row.show_key)
+    other = library.following(connection, row.person_id, key) if key != row.show_key else None
+    if other is None:
+        connection.execute(update(follow).where(here).values(show_key=key, ids=ids.known()))
+    elif not Ids.from_json(other.ids).contradicts(ids):
+        connection.execute(delete(follow).where(here))
+        there = and_(follow.c.person_id == other.person_id, follow.c.show_key == key)
+        values = {
+            "ids": Ids.from_json(other.ids).merged(ids).known(),
+            "show": other.show or row.show,
+            "followed_at": min(other.followed_at, row.followed_at),
+        }
+        connection.execute(update(follow).where(there).values(values))
+    if key != row.show_key:
+        forget_list(connection, row.show_key)
+
+
+def forget_list(connection: Connection, key: str) -> None:
+    """Let go of a list of episodes of a show that nobody follows under this key any more."""
+    followed = exists().where(follow.c.show_key == key)
+    connection.execute(delete(episode_list).where(episode_list.c.show_key == key, ~followed))
+
+
+def move_ticks(connection: Connection, person_id: int, show: KnownShow, titles: Collection[str]) -> None:
+    """The marks of the built-in library, under the key that the show has now."""
+    mine = and_(tick.c.person_id == person_id, tick.c.show_key.in_([f"title:{title}" for title in titles]))
+    for row in connection.execute(select(tick).where(mine)).all():
+        before = item_from_json(row.item)
+        after = show.complete(before)
+        if after != before and isinstance(after, Episode):
+            here = and_(tick.c.person_id == person_id, tick.c.item_key == row.item_key)
+            values = {"item": item_to_json(after), "show_key": show_key(after.show, after.show_ids)}
+            connection.execute(update(tick).where(here).values(values))
+
+
+def merge_entries(connection: Connection, person_id: int, show: KnownShow) -> None:
+    """Ratings, favourites and lists; of two of one item the later one stays."""
+    mine = and_(entry.c.person_id == person_id, entry.c.kind.in_(OF_SHOW))
+    said = type_coerce(entry.c.item, Text).contains(f'"plex":"{show.plex}"', autoescape=True)
+    for row in connection.execute(select(entry).where(mine, said)).all():
+        before = item_from_json(row.item)
+        after = show.complete(before)
+        if after != before:
+            merge_entry(connection, row, after)
+
+
+def merge_entry(connection: Connection, row: Row[Any], item: Item) -> None:
+    known = keys(item)
+    same = and_(entry.c.person_id == row.person_id, entry.c.relation == row.relation)
+    others = and_(same, entry.c.item_key.in_(known), entry.c.item_key != row.item_key)
+    latest = row
+    for other in connection.execute(select(entry).where(others)).all():
+        if may_be_one(item, item_from_json(other.item)):
+            connection.execute(delete(entry).where(*library.same(other)))
+            latest = other if other.at > latest.at else latest
+            item = history.richer(item_from_json(other.item), item)
+    taken = select(func.count()).select_from(entry).where(same, entry.c.item_key == known[0])
+    free = row.item_key == known[0] or not connection.execute(taken).scalar_one()
+    values = {"item": item_to_json(item), "value": latest.value, "at": latest.at}
+    connection.execute(
+        update(entry).where(*library.same(row)).values(item_key=known[0] if free else row.item_key, **values)
+    )
+
+
+def may_be_one(one: Item, other: Item) -> bool:
+    if one.kind is not other.kind or one.ids.contradicts(other.ids):
+        return False
+    here, there = (getattr(item, "show_ids", Ids()) for item in (one, other))
+    return not here.contradicts(there)
+
+
+def contradictions(rows: Iterable[Row[Any]], show: KnownShow) -> list[Row[Any]]:
+    """The plays of the show that know an id of another one."""
+    return [
+        row
+        for row in rows
+        if (known := Ids.from_json(row.item.get("show_ids"))).plex == show.plex
+        and known.contradicts(show.ids)
+    ]
