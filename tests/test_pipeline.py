@@ -10,8 +10,10 @@ import pytest
 
 from tests.evening import film, plex
 from tests.fakes._server import Server
+from tests.fakes.tmdb import Tmdb
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
+from tests.identity.world import everything
 from tests.running import Process, eventually, started
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
@@ -131,6 +133,36 @@ def test_the_file_in_the_house_is_the_tv_time_library_where_there_is_no_tv_time(
         eventually(
             lambda: answers() == ["marked watched in the built-in library, show followed"], "it is marked"
         )
+
+
+SERIES = (
+    "uuid,tvdb_id,imdb_id,title,status,created_at\r\n"
+    "u1,7000,,Lantern Street,continuing,2020-01-01 20:00:00\r\n"
+)
+
+
+def test_a_show_that_plex_names_by_its_own_id_is_the_one_that_was_imported(tmp_path: Path) -> None:
+    with Server(Tmdb(everything())) as tmdb:
+        token = tmdb.fake.switches.token
+        process = Process(tmp_path, TMDB_TOKEN=token, TMDB_API_URL=f"{tmdb.url}/3").prepare()
+        with started(process) as watchmark:
+            watchmark.api_post("/imports/tvtime", content=SERIES.encode())
+            part: dict[str, Any] = {
+                "grandparentTitle": "Lantern Street",
+                "grandparentGuid": "plex://show/5d9c086c7d06d9001f",
+            }
+            watchmark.post("plex", plex("media.scrobble", 3, **part, Guid=[{"id": "tvdb://7000103"}]))
+
+            def followed() -> list[str]:
+                items = watchmark.api("/library", relation="follow")["items"]
+                return [entry["key"] for entry in items]
+
+            def seen() -> list[tuple[int, int]]:
+                show = watchmark.api("/shows/tvdb:7000")
+                return [(one["number"], len(one["plays"])) for one in show["episodes"][:4]]
+
+            eventually(lambda: followed() == ["tvdb:7000"], "it is followed once")
+            eventually(lambda: seen() == [(1, 0), (2, 0), (3, 1), (4, 0)], "its episodes are listed")
 
 
 def test_an_expired_token_is_renewed_once_and_saved_before_use(watchmark: Process, trakt: Trakt) -> None:

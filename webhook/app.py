@@ -58,6 +58,7 @@ from webhook.transfer.catching_up import CatchUp
 from webhook.transfer.feeds import Feeds
 from webhook.transfer.importing import Imports
 from webhook.transfer.resolving import Resolver
+from webhook.transfer.show_ids import ShowIds
 
 log = structlog.get_logger()
 
@@ -82,6 +83,7 @@ def open_service(environ: Environ) -> Service:
     doorkeeper = Doorkeeper(database)
     interpreter = build_interpreter(database, built, settings)
     asked = build_servers(environ, http)
+    episodes = Episodes(database, identity.lookups)
     service = Service(
         settings=settings,
         environ=environ,
@@ -105,6 +107,8 @@ def open_service(environ: Environ) -> Service:
             database, settings.data_dir / "imports", Feeds(database, credentials, built, asked).of
         ),
         resolver=Resolver(database, identity),
+        show_ids=ShowIds(database, identity, asked, episodes.news),
+        episodes=episodes,
     )
     database.do(lambda connection: first_start(connection, service))
     return service
@@ -262,7 +266,8 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
         "backfills": service.backfills.run,
         "imports": service.imports.run,
         "resolver": service.resolver.run,
-        "episodes": Episodes(database, service.identity.lookups).run,
+        "shows' ids": service.show_ids.run,
+        "episodes": service.episodes.run,
         "tallier": Tallier(database).run,
     }
     if service.servers:

@@ -20,6 +20,7 @@ from webhook.interpreter import Interpreter
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
+from webhook.shows import Episodes
 from webhook.sign_ins import SignIns
 from webhook.throttle import LoginThrottle
 from webhook.trackers import Tracker
@@ -27,6 +28,7 @@ from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
 from webhook.transfer.importing import Imports
 from webhook.transfer.resolving import Resolver
+from webhook.transfer.show_ids import ShowIds
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class Service:
     backfills: Backfills
     imports: Imports
     resolver: Resolver
+    show_ids: ShowIds
+    episodes: Episodes
     login_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Shared by every way of signing in with a password."""
     sign_ins: SignIns = field(init=False)

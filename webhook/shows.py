@@ -257,20 +257,22 @@ class Episodes:
         self.database = database
         self.lookups = sorted(lookups, key=lambda lookup: lookup.name != "tvdb")
         self.pause = pause
+        self.news = asyncio.Event()  # set where a show is known by other ids now
         self._later: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """A few shows now and every hour, until told to stop."""
+        """A few shows now, every hour and where there is news of one, until told to stop."""
         while not stop.is_set():
             try:
                 await self.refresh(clock.now(), stop)
             except Unavailable as error:
                 log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
             ends = time.monotonic() + HOUR
-            while not stop.is_set() and time.monotonic() < ends:
+            while not (stop.is_set() or self.news.is_set()) and time.monotonic() < ends:
                 await clock.awaken(asyncio.Event(), stop, SOON)
                 with contextlib.suppress(Unavailable):
                     await self.answer_ticks(clock.now(), stop)
+            self.news.clear()
 
     async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""

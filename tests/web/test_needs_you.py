@@ -25,6 +25,7 @@ from webhook.outcome import Park
 from webhook.web import needs
 from webhook.web.views import Visitor
 
+PLEX = "5d9c086c7d06d9001ffd27aa"
 CANDIDATES = [
     {"kind": "show", "title": "Coal Harbour", "year": 1994, "ids": {"tvdb": 70, "tmdb": 12},
      "picture": "https://image.tmdb.org/t/p/w342/x.jpg"},
@@ -394,6 +395,32 @@ def test_what_says_nothing_changes_nothing(home: Household, fields: dict[str, st
 
     assert post(browser, "/needs-you/match", of=str(number), **fields).status_code == 422
     assert badge(browser) == 1
+
+
+def test_a_show_whose_ids_contradict_is_asked_about(home: Household) -> None:
+    shown = {"grandparentGuid": f"plex://show/{PLEX}", "grandparentTitle": "Harbour Street"}
+    home.hear(**shown)
+    home.hear(title="Second", index=2, guid="plex://episode/2", **shown)
+    item = {"kind": "show", "title": "Harbour Street", "ids": {"plex": PLEX}}
+    asked = {"key": f"show:plex:{PLEX}", "kind": "plex_show", "item": item, "state": "unmatched"}
+    values = {**asked, "reason": "its episodes are of TheTVDB id 1", "candidates": []}
+    home.do(
+        lambda connection: connection.execute(
+            insert(tables.unresolved), {**values, "created_at": clock.now()}
+        )
+    )
+
+    page = home.browser().get("/needs-you").text
+    (entry,) = home.api().get("/api/v1/unresolved").json()["items"]
+    answer = home.api().post(
+        "/api/v1/unresolved/match", json={"key": f"show:plex:{PLEX}", "ids": {"tvdb": 2}}
+    )
+
+    assert "Its episodes are of TheTVDB id 1." in page
+    assert "2 plays" in page
+    assert entry["plays"] == 2
+    assert answer.json() == {"key": f"show:plex:{PLEX}", "plays": 2}
+    assert home.api().get("/api/v1/unresolved").json()["items"] == []
 
 
 def test_an_import_without_ids_is_matched_or_left(home: Household) -> None:

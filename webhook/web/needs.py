@@ -34,6 +34,8 @@ LISTED = 20
 
 SHOW = "show:title:"
 EPISODE = "episode:title:"
+PLEX_SHOW = "show:plex:"
+PLEX_EPISODE = "episode:of:plex:"
 MAPPED = ":mapped"
 
 
@@ -173,15 +175,18 @@ def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool]
     An episode without numbers is known, like a film without a year, by the key of the question alone.
     """
     key = unresolved.c.key
+    of_plex = key.startswith(PLEX_SHOW, autoescape=True)
     title = func.replace(func.substr(key, len(SHOW) + 1), MAPPED, "", type_=Text)
-    begins, ends = (literal(EPISODE) + title + after for after in (":", ";"))  # what follows a colon
+    number = func.substr(key, len(PLEX_SHOW) + 1, type_=Text)
+    within = case((of_plex, literal(PLEX_EPISODE) + number), else_=literal(EPISODE) + title)
+    begins, ends = (within + after for after in (":", ";"))  # what follows a colon
     people = select(person.c.id)
     if not visitor.everything:
         people = people.where(person.c.id == visitor.person_id)
     theirs = play_key.c.person_id.in_(people)
     known = play_key.c.key if connection.dialect.name == "sqlite" else collate(play_key.c.key, "C")
     return (
-        key.startswith(SHOW, autoescape=True),
+        or_(key.startswith(SHOW, autoescape=True), of_plex),
         and_(theirs, known >= begins, known < ends),
         and_(theirs, play_key.c.key == key),
     )
