@@ -75,12 +75,12 @@ def add_show(running: Running, *, episode: bool) -> None:
         running.fake.items["4711"] = {**part, "grandparentGuid": f"plex://show/{SHOW}"}
 
 
-def ids_of(running: Running, plex_id: str = SHOW, keys: tuple[str, ...] = ("4711",)) -> Ids | None:
+def ids_of(running: Running, plex_id: str = SHOW, shows: tuple[str, ...] = ()) -> Ids | None:
     settings = plex.Settings(url=running.url, token=running.fake.switches.token)
 
     async def ask() -> Ids | None:
         async with httpx.AsyncClient() as http:
-            return await plex.build(settings, http).show_ids(plex_id, keys)
+            return await plex.build(settings, http).show_ids(plex_id, shows, ("4711",))
 
     return asyncio.run(ask())
 
@@ -90,6 +90,13 @@ def test_a_show_is_asked_by_which_ids_others_know_it(running: Running, episode: 
     add_show(running, episode=episode)
 
     assert ids_of(running) == Ids(tvdb=88, imdb="tt0000088")
+
+
+def test_a_show_that_is_known_by_its_key_is_asked_for_at_once(running: Running) -> None:
+    add_show(running, episode=True)
+
+    assert ids_of(running, shows=("4600",)) == Ids(tvdb=88, imdb="tt0000088")
+    assert [call.path for call in running.fake.calls if call.path != "/"] == ["/library/metadata/4600"]
 
 
 def test_the_show_of_another_servers_episode_is_not_taken_for_it(running: Running) -> None:

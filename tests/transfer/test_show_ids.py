@@ -49,10 +49,10 @@ class FakePlex:
 
     def __init__(self, found: Ids | Exception | None) -> None:
         self.found = found
-        self.asked: list[tuple[str, Sequence[str]]] = []
+        self.asked: list[tuple[str, Sequence[str], Sequence[str]]] = []
 
-    async def show_ids(self, plex: str, item_keys: Sequence[str]) -> Ids | None:
-        self.asked.append((plex, item_keys))
+    async def show_ids(self, plex: str, shows: Sequence[str], episodes: Sequence[str]) -> Ids | None:
+        self.asked.append((plex, shows, episodes))
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -169,11 +169,11 @@ def test_a_play_of_the_same_title_and_place_tells_nothing(home: Place) -> None:
 
 def test_where_no_lookup_knows_it_the_media_server_is_asked(home: Place) -> None:
     server = FakePlex(Ids(tvdb=7000, imdb="tt0007000"))
-    home.watch(part(3, ids=Ids(plex="only-plex-knows")), item_key="4711")
+    home.watch(part(3, ids=Ids(plex="only-plex-knows")), item_key="4711", show_key="4600")
 
     home.learn(server=server)
 
-    assert server.asked == [(PLEX, ["4711"])]
+    assert server.asked == [(PLEX, ["4600"], ["4711"])]
     (known,) = home.show_ids()
     assert (known.tvdb, known.imdb) == (7000, "tt0007000")
 

@@ -105,15 +105,23 @@ class Pms(PlexServer):
             half = len(keys) // 2
             return {**self.described(keys[:half]), **self.described(keys[half:])} if half else {}
 
-    def show(self, guid: str, episodes: Sequence[str]) -> Row | None:
-        """A show by its guid, found by the keys of its episodes, else among all; None where it is not here."""
-        rows = self.described(episodes).values()
-        keys = [row.get("grandparentRatingKey") for row in rows if row.get("grandparentGuid") == guid]
-        if not keys:
-            asked = {"type": SHOWS, "guid": guid}
-            keys = [entry.attrib.get("ratingKey") for entry in self.all(asked)]
-        found = self.described([key for key in dict.fromkeys(keys) if key])
-        return next((row for row in found.values() if row.get("guid") == guid), None)
+    def show(self, guid: str, shows: Sequence[str], episodes: Sequence[str]) -> Row | None:
+        """A show by its guid, found by its key or those of its episodes, else among all; None where it is not here."""
+        return (
+            self.of_guid(guid, shows) or self.of_guid(guid, self.shows_of(episodes)) or self.among_all(guid)
+        )
+
+    def of_guid(self, guid: str, keys: Sequence[str]) -> Row | None:
+        return next((row for row in self.described(keys).values() if row.get("guid") == guid), None)
+
+    def shows_of(self, episodes: Sequence[str]) -> list[str]:
+        """The keys of the shows that these episodes are of."""
+        keys = (row.get("grandparentRatingKey") for row in self.described(episodes).values())
+        return [key for key in dict.fromkeys(keys) if key]
+
+    def among_all(self, guid: str) -> Row | None:
+        found = self.all({"type": SHOWS, "guid": guid})
+        return self.of_guid(guid, [key for entry in found if (key := entry.attrib.get("ratingKey"))])
 
     def all(self, asked: Mapping[str, str]) -> Iterable[Element]:
         try:

@@ -35,8 +35,8 @@ SETUP: tuple[str, ...] = (
     "The webhooks themselves are set up in Plex, with the address on the page Set-up.",
 )
 PAGE = 100
-EPISODES = 20
-"""How many episodes of a show are asked about to find the show."""
+KEYS = 20
+"""How many keys are tried to find a show."""
 
 HOME_GENRES = frozenset(("home", "home video", "home videos", "home movie", "home movies"))
 
@@ -124,14 +124,16 @@ class Plex:
                 yield entry, here.get(entry.get("ratingKey", ""), {})
             start += len(page)
 
-    async def show_ids(self, plex: str, item_keys: Sequence[str]) -> Ids | None:
+    async def show_ids(self, plex: str, shows: Sequence[str], episodes: Sequence[str]) -> Ids | None:
         """The ids of a show by Plex's own id of it; None where this server has it not. Raises Retry and Dead.
 
-        `item_keys` are the keys of some of its episodes, maybe on another server: each is compared.
+        `shows` and `episodes` are keys that it and some of its episodes have, maybe on another server: what is
+        found by them is compared.
         """
         pms = await self.connected()
         try:
-            row = await asyncio.to_thread(pms.show, f"plex://show/{plex}", item_keys[:EPISODES])
+            guid = f"plex://show/{plex}"
+            row = await asyncio.to_thread(pms.show, guid, shows[:KEYS], episodes[:KEYS])
         finally:
             pms.close()
         return None if row is None else read_all(_values.texts(row.get("Guid")), Kind.SHOW).ids

@@ -66,8 +66,8 @@ REMEMBERED = ""
 class KnowsShows(Protocol):
     """A media server that can say by which ids others know a show of its own."""
 
-    async def show_ids(self, plex: str, item_keys: Sequence[str]) -> Ids | None:
-        """The ids, None where it has no such show; raises Retry and Dead."""
+    async def show_ids(self, plex: str, shows: Sequence[str], episodes: Sequence[str]) -> Ids | None:
+        """The ids, None where it has no such show; raises Retry and Dead. `shows` and `episodes` are keys there."""
         ...
 
 
@@ -77,7 +77,8 @@ class Sample:
 
     title: str | None
     episodes: Sequence[Episode]
-    item_keys: Sequence[str]  # the episodes' keys on their media server
+    shows: Sequence[str]  # the keys of the show and of its episodes on their media server
+    keys: Sequence[str]
     told: Ids | None
 
 
@@ -196,7 +197,7 @@ class ShowIds:
     async def by_server(self, plex: str, sample: Sample) -> Answer | None:
         if self.server is None:
             return None
-        ids = await self.server.show_ids(plex, sample.item_keys)
+        ids = await self.server.show_ids(plex, sample.shows, sample.keys)
         ids = None if ids is None else replace(ids, plex=None)
         return Answer(ids=ids, via="server") if ids else None
 
@@ -307,22 +308,24 @@ def sample_of(connection: Connection, plex: str) -> Sample:
     rows = plays_of(connection, plex, limit=SAMPLES, latest=True)
     items = [item for row in rows if isinstance(item := item_from_json(row.item), Episode)]
     episodes = list({repr(item.ids): item for item in items if item.show_ids.plex == plex}.values())
+    play_ids = [row.id for row in rows]
     bare = [replace(one, show_ids=Ids(plex=plex)) for one in episodes]
     return Sample(
         title=next((one.show for one in episodes if one.show), None),
         episodes=bare,
-        item_keys=item_keys_of(connection, [row.id for row in rows]),
+        shows=server_keys(connection, play_ids, "episode:of@"),
+        keys=server_keys(connection, play_ids, "episode@"),
         told=told_by_history(connection, plex, bare),
     )
 
 
-def item_keys_of(connection: Connection, play_ids: Sequence[int]) -> list[str]:
-    """The keys that the episodes have on their media server."""
+def server_keys(connection: Connection, play_ids: Sequence[int], kind: str) -> list[str]:
+    """The keys of this kind that plays are known by: after the server's name, before the episode's number."""
     wanted = select(play_key.c.key).where(
-        play_key.c.play_id.in_(play_ids), play_key.c.key.startswith("episode@", autoescape=True)
+        play_key.c.play_id.in_(play_ids), play_key.c.key.startswith(kind, autoescape=True)
     )
-    found = (key.removeprefix("episode@").split(":") for key in connection.execute(wanted).scalars())
-    return list(dict.fromkeys(parts[1] for parts in found if len(parts) > 1))
+    found = (key.rsplit(":", 2) for key in connection.execute(wanted).scalars())
+    return list(dict.fromkeys(parts[1] for parts in found if len(parts) == 3))
 
 
 def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episode]) -> Ids | None:
