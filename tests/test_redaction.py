@@ -129,3 +129,42 @@ def test_a_redacted_payload_is_still_read_the_same(path: Path) -> None:
     assert [(one.action, one.item, one.percent) for one in after] == [
         (one.action, one.item, one.percent) for one in before
     ]
+
+
+def test_a_text_without_end_is_cut_and_costs_no_more() -> None:
+    found = redacted({"note": "a" * 1_000_000, "user": "x" * 1_000_000, "url": "://" + "a." * 500_000})
+
+    assert len(json.dumps(found)) < 20_000
+    assert found["note"].endswith("a…")
+
+
+def test_texts_are_left_out_whole_where_more_words_are_to_go_than_can_be_looked_for() -> None:
+    users = [{"User": {"title": f"Somebody {number}"}} for number in range(500)]
+
+    found = redacted({"all": users, "text": "Somebody 77 and Somebody 499 watched it", "event": "media.play"})
+
+    assert found["text"] == "…"
+    assert found["event"] == "media.play"
+    assert "Somebody" not in json.dumps(found)
+
+
+def test_what_is_nested_without_end_is_left_out() -> None:
+    nested: Any = "Nora"
+    for _ in range(900):
+        nested = {"inner": [nested]}
+
+    assert "Nora" not in json.dumps(redacted({"user": "Nora", "deep": nested}))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("http://home.example.org:8096/x", "http://host-1:8096/x"),
+        ("http://nas:8096/x", "http://nas:8096/x"),
+        ("http://localhost/x", "http://host-1/x"),
+        ("https://image.tmdb.org/t", "https://image.tmdb.org/t"),
+        ("http://10.0.0.7/x", "http://address-1/x"),
+    ],
+)
+def test_hosts_go_that_say_where_somebody_is(given: str, kept: str) -> None:
+    assert redacted({"text": given})["text"] == kept

@@ -10,6 +10,9 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
+LONGEST = 64 * 1024
+"""The letters of a line that are logged."""
+
 SECRET = re.compile(
     r"""((?:[?&]|\b)(?:token|access_token|refresh_token|client_secret|code|password|api_sig|sk|apikey|api_key)=)[^&\s"']+"""
     r"""|(Bearer\s+|Token\s+)[\w.~+/=-]{8,}"""
@@ -19,7 +22,8 @@ SECRET = re.compile(
 
 
 def clean(text: str) -> str:
-    """The text without the secrets that addresses and headers carry."""
+    """The text without the secrets that addresses and headers carry; cut where no line is so long."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     return SECRET.sub(lambda found: (found.group(1) or found.group(2) or found.group(3)) + "…", text)
 
 

@@ -55,13 +55,27 @@ KEPT = frozenset(
 SHORTEST = 3
 """A word shorter than this is not looked for elsewhere: it would be found in anything."""
 
-EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+LONGEST = 4096
+"""The letters of one text that are looked through, the rest of which is cut off: no report needs more."""
+
+MOST = 256 * 1024
+"""The letters of all texts together; what comes after is left out."""
+
+WORDS = 200
+"""How many words that are to go are looked for within texts; where there are more, texts are left out whole."""
+
+WORD = 200  # letters of a word that is looked for
+DEEPEST = 50
+LEFT_OUT = "…"
+
+EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]++@[\w-]++(?:\.[\w-]++)++")
 ADDRESS = re.compile(
     r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])|(?<![\w:])(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{1,4}(?![\w:])",
     re.IGNORECASE,
 )
 SECRET = re.compile(r"((?:token|api_?key|password|secret)=)[^&\s\"']+", re.IGNORECASE)
-HOST = re.compile(r"(?<=://)(?:[\w-]+\.)+[a-z]{2,}|(?<=://)localhost", re.IGNORECASE)
+HOST = re.compile(r"(?<=://)[\w.-]++")
+LETTER = re.compile(r"[a-z]", re.IGNORECASE)
 PUBLIC = ("themoviedb.org", "tmdb.org", "thetvdb.com", "imdb.com", "musicbrainz.org", "plex.tv")
 PLAIN = re.compile(r"[^a-z0-9]")
 
@@ -77,21 +91,27 @@ class Redaction:
     def __init__(self, payload: Any) -> None:
         self.words: dict[str, str] = {}
         self.counts: dict[str, int] = {}
+        self.left = MOST
         self.learn(payload, "", None)
-        known = sorted((word for word in self.words if len(word) >= SHORTEST), key=len, reverse=True)
+        known = sorted((word for word in self.words if SHORTEST <= len(word) <= WORD), key=len, reverse=True)
+        self.sayable = len(known) <= WORDS
         one_of = "|".join(map(re.escape, known))
-        self.known = re.compile(rf"(?<!\w)(?:{one_of})(?!\w)", re.IGNORECASE) if known else None
+        self.known = (
+            re.compile(rf"(?<!\w)(?:{one_of})(?!\w)", re.IGNORECASE) if known and self.sayable else None
+        )
         self.done = self.clean(payload, "", None)
 
     # --- what is to go
 
-    def learn(self, value: Any, name: str, within: str | None) -> None:
+    def learn(self, value: Any, name: str, within: str | None, depth: int = 0) -> None:
+        if depth > DEEPEST:
+            return
         if isinstance(value, Mapping):
             for key, part in value.items():
-                self.learn(part, plain(key), NAMED.get(name))
+                self.learn(part, plain(key), NAMED.get(name), depth + 1)
         elif isinstance(value, list):
             for part in value:
-                self.learn(part, name, within)
+                self.learn(part, name, within, depth + 1)
         elif isinstance(value, str) and value.strip() and (group := group_of(name, within)):
             self.word(value, group)
 
@@ -105,12 +125,15 @@ class Redaction:
 
     # --- and how it goes
 
-    def clean(self, value: Any, name: str, within: str | None) -> Any:
+    def clean(self, value: Any, name: str, within: str | None, depth: int = 0) -> Any:
         match value:
+            case Mapping() | list() if depth > DEEPEST:
+                return LEFT_OUT
             case Mapping():
-                return {key: self.clean(part, plain(key), NAMED.get(name)) for key, part in value.items()}
+                named = NAMED.get(name)
+                return {key: self.clean(part, plain(key), named, depth + 1) for key, part in value.items()}
             case list():
-                return [self.clean(part, name, within) for part in value]
+                return [self.clean(part, name, within, depth + 1) for part in value]
             case bool() | None:
                 return value
             case int() | float():
@@ -128,9 +151,12 @@ class Redaction:
             return "picture"
         if name in KEPT or name.endswith("version"):
             return value
+        self.left -= min(len(value), LONGEST)
+        if not self.sayable or self.left < 0:
+            return LEFT_OUT
         if name in PATHS:
-            value = re.sub(r"^.*[/\\]", "…/", value)
-        return self.everywhere(value)
+            value = file_name(value)
+        return self.everywhere(value[:LONGEST]) + (LEFT_OUT if len(value) > LONGEST else "")
 
     def everywhere(self, value: str) -> str:
         """A text with what is known to go, and what looks like it, replaced within."""
@@ -143,7 +169,20 @@ class Redaction:
         return self.known.sub(lambda found: self.words[found[0].casefold()], value)
 
     def host(self, found: re.Match[str]) -> str:
-        return found[0] if found[0].casefold().endswith(PUBLIC) else self.word(found[0], "host")
+        """The word for a host with a name; numbers are addresses, and what has no domain names nobody."""
+        host = found[0].rstrip(".").casefold()
+        named = "." in host and LETTER.search(host) is not None
+        return (
+            self.word(found[0], "host")
+            if (named and not host.endswith(PUBLIC)) or host == "localhost"
+            else found[0]
+        )
+
+
+def file_name(path: str) -> str:
+    """The name of a file without its folders."""
+    cut = max(path.rfind("/"), path.rfind("\\")) + 1
+    return f"…/{path[cut:]}" if cut else path
 
 
 def group_of(name: str, within: str | None) -> str | None:
@@ -154,4 +193,4 @@ def group_of(name: str, within: str | None) -> str | None:
 
 
 def plain(name: object) -> str:
-    return PLAIN.sub("", str(name).casefold())
+    return PLAIN.sub("", str(name)[:WORD].casefold())
