@@ -312,3 +312,22 @@ def test_what_an_account_holds_without_a_date_is_ticked_and_there_once(home: Hom
 
     (row,) = home.plays()
     assert (row.dated, row.foreign_key) == (Dated.TICKED, None)
+
+
+def test_texts_without_end_are_cut_before_anybody_compares_them(home: Home, tmp_path: Path) -> None:
+    entry = {
+        "watched_at": "2024-11-20T22:30:00.000Z",
+        "type": "movie",
+        "movie": {"title": "x" * 100_000, "year": 2010, "ids": {"slug": "y" * 100_000, "imdb": "tt0111111"}},
+    }
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps([entry]))
+
+    async def feed() -> FileFeed:
+        return await FileFeed.of("trakt", path)
+
+    run(home, asyncio.run(feed()))
+
+    (row,) = home.plays()
+    assert len(row.item["title"]) == 500
+    assert row.item["ids"] == {"imdb": "tt0111111"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from webhook.event import Item
+from webhook.event import Ids, Item
 from webhook.play import Play
 
 
@@ -67,6 +68,38 @@ class LeftOut:
 
 
 Entry = Viewing | Kept | Bad | LeftOut
+
+
+LONGEST = 500
+"""The letters that a title or a name may have."""
+
+MAX_ID = 200
+
+
+def shorten(entry: Entry) -> Entry:
+    """The entry with its texts cut to what they may have, and without ids that nobody writes so long."""
+    match entry:
+        case Viewing(play=play) if (item := shorten_item(play.item)) is not play.item:
+            return replace(entry, play=replace(play, item=item))
+        case Kept() if (item := shorten_item(entry.item)) is not entry.item:
+            return replace(entry, item=item)
+    return entry
+
+
+def shorten_item(item: Item) -> Item:
+    changed: dict[str, Any] = {}
+    for one in fields(item):
+        value = getattr(item, one.name)
+        if isinstance(value, str) and len(value) > LONGEST:
+            changed[one.name] = value[:LONGEST]
+        elif isinstance(value, Ids) and (short := known_ids(value)) != value:
+            changed[one.name] = short
+    return replace(item, **changed) if changed else item
+
+
+def known_ids(ids: Ids) -> Ids:
+    known = ids.known().items()
+    return Ids.from_json({name: value for name, value in known if len(str(value)) <= MAX_ID})
 
 
 class Unusable(Exception):

@@ -30,7 +30,7 @@ from webhook.tables import job
 from webhook.trackers import Access, Held, Holds, Tracker
 from webhook.transfer import bringing, imports
 from webhook.transfer.bringing import Counts, Memory
-from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Unusable, Viewing
+from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Unusable, Viewing, shorten
 from webhook.transfer.imports._files import Bundle, open_bundle
 
 log = structlog.get_logger()
@@ -294,7 +294,7 @@ async def run(
 
 
 def take(entries: Iterator[Entry]) -> list[Entry]:
-    return list(islice(entries, PART))
+    return [shorten(entry) for entry in islice(entries, PART)]
 
 
 def named_as(error: Unusable, path: Path, name: str) -> Unusable:
