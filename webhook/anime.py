@@ -17,6 +17,8 @@ from webhook.event import Episode, Ids
 
 LARGEST = 64 * 1024 * 1024
 ABSOLUTE = "a"
+PAIR = re.compile(r"\s*(\d{1,6})-([\d+]{1,40})\s*")
+WHOLE = re.compile(r"\s*-?\d{1,9}\s*")
 
 
 class Unusable(Exception):
@@ -192,11 +194,11 @@ def paired(said: str) -> list[tuple[int, int | None]]:
     """`;1-2;3-0;4-5+6;`: 1 is 2; 3 is nothing there; 4 is two episodes, which is not one."""
     found: list[tuple[int, int | None]] = []
     for pair in said.split(";"):
-        if match := re.fullmatch(r"\s*(\d{1,6})-([\d+]{1,40})\s*", pair):
+        if match := PAIR.fullmatch(pair):
             there = number(match[2])
             found.append((int(match[1]), there or None))
     return found
 
 
 def number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\s*-?\d{1,9}\s*", text) else None
+    return int(text) if text is not None and WHOLE.fullmatch(text) else None

@@ -40,7 +40,7 @@ LONGEST = 200
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The kinds of characters that steer what is shown, and are not seen themselves."""
 
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 HERE = ("tvtime", "videoscrobbler")
 """The APIs here, where whoever signs in claims their own name."""
 

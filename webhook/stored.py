@@ -14,6 +14,7 @@ from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.tables import note
 
 NAME = "settings"
+WORD = re.compile(r"\w+")
 FIXED = frozenset(
     {
         "DATA_DIR",
@@ -79,7 +80,7 @@ def usable(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str],
         while why := fault(cls, prefix, under(environ, held)):
             names = (variable(prefix, field) for field in cls.model_fields)
             mine = [name for name in names if name in held and not says(environ, name)]
-            blamed = [name for name in mine if re.search(rf"\b{name}\b", why)]
+            blamed = [name for name in mine if name in WORD.findall(why)]
             if not mine:
                 break
             for name in blamed or mine:

@@ -36,6 +36,9 @@ MARGIN = 0.2
 LIKELY = {0: 1.0, 1: 0.95, 2: 0.8}
 """How well a film or show of the right title fits, by how many years it is off."""
 
+LONGEST = 500
+"""The letters of a title that are looked at: comparing two takes as long as both are."""
+
 MOST = 10
 """How many candidates a person is shown."""
 
@@ -294,11 +297,12 @@ def shared(one: Ids, other: Ids) -> int:
 
 # --- titles and years
 
-SUFFIX = re.compile(r"\s*\((?:(?P<year>(?:19|20)\d\d)|[A-Z]{2})\)\s*$")
+SUFFIX = re.compile(r"(?<!\s)\s*+\((?:(?P<year>(?:19|20)\d\d)|[A-Z]{2})\)\s*+$")
 
 
 def plainly(title: str) -> tuple[str, int | None]:
     """A title without the year or the country in brackets at its end, and that year."""
+    title = title[:LONGEST]
     match = SUFFIX.search(title)
     if match is None or not match.start():
         return title, None
@@ -326,6 +330,7 @@ def named_alike(title: str, found: Candidate) -> bool:
 
 def exactly(title: str) -> str:
     """A title without case, blanks, accents and most punctuation; `K-On!!` is not `K-On!`."""
+    title = title[:LONGEST]
     marks = "".join(letter for letter in title if letter in "!?+*#$%")
     bare = unicodedata.normalize("NFKD", title.replace("&", " and "))
     return folded("".join(letter for letter in bare if not unicodedata.combining(letter))) + marks
@@ -431,6 +436,11 @@ def names_of(item: Item) -> list[str]:
 
 # --- what is read out of JSON
 
+WHOLE = re.compile(r"[0-9]{1,18}")
+DAY = re.compile(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d")
+YEAR = re.compile(r"(?:18|19|20)\d\d")
+DATE = 40  # letters that a date has at the most
+
 
 def table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
@@ -446,24 +456,25 @@ def whole(value: Any) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+    return int(value) if isinstance(value, str) and WHOLE.fullmatch(value) else None
 
 
 def text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    """A text of bounded length; None where there is none."""
+    return value[:LONGEST] if isinstance(value, str) and value.strip() else None
 
 
 def texts(*values: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if text(value)))
+    return tuple(dict.fromkeys(said for value in values if (said := text(value))))
 
 
 def day_of(value: Any) -> str | None:
     """The day of a date as text, where it is a whole one."""
-    match = re.match(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d", str(value or ""))
+    match = DAY.match(str(value or "")[:DATE])
     return match[0] if match else None
 
 
 def year_of(value: Any) -> int | None:
     """The year of a date or of a year as text."""
-    match = re.match(r"(?:18|19|20)\d\d", str(value or ""))
+    match = YEAR.match(str(value or "")[:DATE])
     return int(match[0]) if match else None

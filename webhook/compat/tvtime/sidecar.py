@@ -34,6 +34,7 @@ AUTH, SEARCH = "auth.tvtime.com", "search.tvtime.com"
 T = TypeVar("T")
 
 NUMBER, WORD = r"(0*[1-9]\d{0,17})", r"([^/]{1,100})"
+IS_NUMBER = re.compile(NUMBER, re.ASCII)
 PART = re.compile(r"\.offset\((\d{1,9})\)\.limit\((\d{1,9})\)", re.ASCII)
 """Which of the shows are wanted, out of `shows.fields(…).offset(0).limit(500)`."""
 
@@ -223,7 +224,7 @@ class Sidecar:
 
     async def episodes(self, call: Call) -> Response:
         given = call.parts[0]
-        tvdb = int(given) if re.fullmatch(NUMBER, given, re.ASCII) else series_in(given)
+        tvdb = int(given) if IS_NUMBER.fullmatch(given) else series_in(given)
         if tvdb is None:
             return failed("Not found", 404)
         show = await self.catalogue.series(call.who.id, tvdb)

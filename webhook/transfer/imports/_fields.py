@@ -18,6 +18,7 @@ FIX = "Correct the row in the file, or add the play by hand (History, Add a play
 
 NUMBERS = frozenset({"tvdb", "tmdb", "trakt", "simkl", "anidb", "mal"})
 LARGEST = 2**53
+LONGEST = 500
 IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
 
 
@@ -60,8 +61,8 @@ def several(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str | None:
-    """A text without blanks around it; None where there is none."""
-    return value.strip() or None if isinstance(value, str) else None
+    """A text without blanks around it, of bounded length; None where there is none."""
+    return value.strip()[:LONGEST] or None if isinstance(value, str) else None
 
 
 def number(value: Any) -> int | None:
@@ -85,7 +86,7 @@ def year(value: Any) -> int | None:
 
 def imdb(value: Any) -> str | None:
     """The id in a text such as `tt0111161` or an address that holds it."""
-    found = IMDB.search(value) if isinstance(value, str) else None
+    found = IMDB.search(value[:LONGEST]) if isinstance(value, str) else None
     return found.group() if found else None
 
 

@@ -37,6 +37,8 @@ MAX_DEPTH = 64
 CHUNK = 64 << 10
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
+SLASH = re.compile(r"[/\\]")
+
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """What exports are packed by. The zip module unpacks the other methods in pieces of any size."""
 
@@ -411,7 +413,7 @@ def free(path: str, taken: Collection[str]) -> str:
 
 def visible(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
     """Folders and name of an entry that may be read; None for folders, hidden ones and other kinds of file."""
-    parts = tuple(part for part in re.split(r"[/\\]", info.filename) if part not in ("", "."))
+    parts = tuple(part for part in SLASH.split(info.filename) if part not in ("", "."))
     if info.is_dir() or not parts or not info.filename.isprintable():
         return None
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):

@@ -14,7 +14,11 @@ from webhook.transfer.imports._files import Bundle, NoDate, Row, moment
 
 SOURCE = "tvtime"
 LOOK = "Nothing of this row was taken; the rest of the file was."
-YEAR = re.compile(r"(.+?)\s*\(((?:18|19|20)\d\d)\)")
+YEAR = re.compile(r"(.*\S)\s*\(((?:18|19|20)\d\d)\)")
+IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
+LONGEST = 500
+"""The letters of a title that are kept."""
+
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -38,11 +42,11 @@ def tvdb(value: object) -> int | None:
 
 def imdb(value: object) -> str | None:
     """An IMDb id; exports write -1 or nothing where there is none."""
-    return value if isinstance(value, str) and re.fullmatch(r"tt\d{5,10}", value, re.ASCII) else None
+    return value if isinstance(value, str) and IMDB.fullmatch(value) else None
 
 
 def words(value: object) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
+    return value.strip()[:LONGEST] or None if isinstance(value, str) else None
 
 
 def true(value: object) -> bool:
@@ -56,6 +60,7 @@ def false(value: object) -> bool:
 
 def titled(name: str | None) -> tuple[str | None, int | None]:
     """A show's title without the year that TV Time tells namesakes apart by, and that year."""
+    name = words(name)
     split = YEAR.fullmatch(name) if name else None
     return (split[1], int(split[2])) if split else (name, None)
 

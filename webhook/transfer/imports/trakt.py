@@ -69,6 +69,7 @@ LISTED: Mapping[Relation, re.Pattern[str]] = {
 STATES = (FOLLOWING, FOR_LATER, ARCHIVED, STOPPED)
 OWN_LIST = re.compile(r"(lists-)?list-\d+(-[\w-]+)?\.json")
 HIDDEN = re.compile(r"hidden-(?!dropped)[\w-]+\.json")
+DIGITS = 9
 NO_PLACE: Mapping[re.Pattern[str], str] = {
     OWN_LIST: "It is a list of your own, and Watchmark keeps none beside the watchlist.",
     HIDDEN: "It is what you have hidden from a part of Trakt, and Watchmark hides nothing.",
@@ -137,8 +138,9 @@ def meant(name: str) -> Relation:
 
 
 def page(name: str) -> tuple[str, int]:
-    found = re.fullmatch(r"(.*?)(\d*)\.json", name)
-    return (found[1], int(found[2] or 0)) if found else (name, 0)
+    bare = name.removesuffix(".json")
+    series = bare.rstrip("0123456789")
+    return series, int(bare[len(series) :][:DIGITS] or 0)
 
 
 def entries(value: Any, name: str, count: int, relation: Relation) -> Iterator[Entry]:

@@ -23,6 +23,8 @@ from webhook.transfer.imports._files import Bundle
 from webhook.transfer.imports._tvtime_values import Given
 
 LABEL = "TV Time"
+COPY = re.compile(r" ?\(\d+\)(?=\.\w+$)")
+"""What a browser adds to the name of a file that it has downloaded before."""
 
 Reader = Callable[[Bundle, str, Given], Iterator[Entry]]
 
@@ -36,7 +38,7 @@ class Part:
     the name tells, `packed` where it is only ever read out of a zip. `passes`: how often it is read.
     """
 
-    called: str
+    called: re.Pattern[str]
     read: Reader
     has: frozenset[str]
     lacks: frozenset[str] = frozenset()
@@ -57,7 +59,7 @@ def part(
     packed: bool = False,
 ) -> Part:
     return Part(
-        called=called,
+        called=re.compile(called),
         read=read,
         has=frozenset(has.split()),
         lacks=frozenset(lacks.split()),
@@ -140,7 +142,7 @@ def recognised(bundle: Bundle) -> list[tuple[Part, str]]:
 
 
 def matches(known: Part, name: str) -> bool:
-    return re.fullmatch(known.called, re.sub(r" ?\(\d+\)(?=\.\w+$)", "", name.lower())) is not None
+    return known.called.fullmatch(COPY.sub("", name.lower())) is not None
 
 
 def alone(bundle: Bundle, name: str) -> Iterator[Part]:

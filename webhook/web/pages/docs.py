@@ -27,6 +27,9 @@ WORDS = {
     "array": "list",
     "null": "null",
 }
+SEPARATOR = re.compile(r"[/.]")
+NO_WORD = re.compile(r"[^a-z0-9]+")
+FIELD = re.compile(r"{(\w+)}")
 SHAPE = "#/components/schemas/"
 DEEP = 2
 """So deep a shape is told in one table."""
@@ -66,7 +69,7 @@ def groups(told: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     titles = {word: title for title, words in GROUPS.items() for word in words}
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
     for path, methods in told["paths"].items():
-        word = re.split(r"[/.]", path)[1]
+        word = SEPARATOR.split(path)[1]
         found.setdefault(titles.get(word, word.capitalize()), []).extend(
             operation(told, path, method, described) for method, described in methods.items()
         )
@@ -79,7 +82,7 @@ def operation(told: Mapping[str, Any], path: str, method: str, described: Schema
     return {
         "method": method.upper(),
         "path": path,
-        "anchor": re.sub(r"[^a-z0-9]+", "-", f"{method}{path}".lower()).strip("-"),
+        "anchor": NO_WORD.sub("-", f"{method}{path}".lower()).strip("-"),
         "summary": described["summary"],
         "open": described.get("security") == [],
         "params": [
@@ -199,7 +202,7 @@ def curl(server: str, path: str, method: str, described: Schema, schemas: Mappin
     query = [
         one["name"] for one in described.get("parameters", ()) if one["in"] == "query" and one.get("required")
     ]
-    filled = re.sub(r"{(\w+)}", lambda found: found.group(1).upper(), path)
+    filled = FIELD.sub(lambda found: found.group(1).upper(), path)
     address = f"{server}{filled}" + (
         f"?{'&'.join(f'{name}={name.upper()}' for name in query)}" if query else ""
     )
