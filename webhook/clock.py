@@ -16,10 +16,12 @@ def stamp(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
-    """Sleep until there is news, or it is time to stop, or the time is up."""
+async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> bool:
+    """Sleep until there is news, or it is time to stop, or the time is up; whether there was news."""
     waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
     await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
+    heard = news.is_set()
     news.clear()
+    return heard

@@ -268,11 +268,11 @@ class Episodes:
             except Unavailable as error:
                 log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
             ends = time.monotonic() + HOUR
-            while not (stop.is_set() or self.news.is_set()) and time.monotonic() < ends:
-                await clock.awaken(asyncio.Event(), stop, SOON)
+            heard = False
+            while not (stop.is_set() or heard) and time.monotonic() < ends:
+                heard = await clock.awaken(self.news, stop, SOON)
                 with contextlib.suppress(Unavailable):
                     await self.answer_ticks(clock.now(), stop)
-            self.news.clear()
 
     async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""
