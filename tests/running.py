@@ -111,6 +111,12 @@ class Process:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def held_up(self) -> float:
+        """The longest, in seconds, that it has held up its own event loop."""
+        text = self.http.get(f"{self.url}/metrics", headers=self.bearer).text
+        found = next(line for line in text.splitlines() if line.startswith("watchmark_loop_held_up_seconds "))
+        return float(found.split()[1])
+
     @property
     def bearer(self) -> Mapping[str, str]:
         return {"Authorization": "Bearer api-secret"}

@@ -216,6 +216,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         service.database.do(lambda connection: pick_up(connection, service))
     interpreter, dispatcher = service.interpreter, service.dispatcher
     service.receiver.news = interpreter.news
+    lag = asyncio.create_task(service.loop_lag.run(service.stop), name="loop lag")
     if service.settings.worker:
         begin = asyncio.create_task
         service.tasks = [
@@ -233,6 +234,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         await service.sign_ins.close()
         if service.tasks:
             await asyncio.wait(service.tasks, timeout=20)
+        await lag
         await service.http.aclose()
         service.database.close()
 

@@ -17,6 +17,7 @@ from webhook.dispatcher import Dispatcher
 from webhook.identity import Identity
 from webhook.inbox import Inbox
 from webhook.interpreter import Interpreter
+from webhook.loop_lag import LoopLag
 from webhook.receiver import Doorkeeper, Receiver
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
@@ -63,6 +64,7 @@ class Service:
     login_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Shared by every way of signing in with a password."""
     sign_ins: SignIns = field(init=False)
+    loop_lag: LoopLag = field(default_factory=LoopLag)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     started_at: datetime = field(default_factory=clock.now)

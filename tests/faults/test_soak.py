@@ -34,6 +34,9 @@ from webhook.interpreter import meant
 from webhook.items import keys
 from webhook.service import Service
 
+HELD_UP = 1.0
+"""Seconds for which the service may hold up its own event loop, on a machine that is busy with other tests."""
+
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 HOSTILE: list[Any] = [
@@ -172,6 +175,7 @@ def fuzz_door(folder: Path, count: int, seed: int) -> None:
         assert faults == []
         assert "Traceback" not in process.log()
         assert process.healthy()
+        assert process.held_up() < HELD_UP
         if count > 2000:
             assert resident(process.process.pid) - before < 60
 
@@ -334,6 +338,7 @@ def busy(folder: Path, webhooks: int, persons: int, seconds: float) -> Day:
             assert not any(viewing.rewatch_count for viewing in marked.values())
         states = Counter(entry["state"] for entry in day.process.everything("/deliveries"))
         assert states.keys() <= {"done", "superseded", "expired"}, states
+        assert day.process.held_up() < HELD_UP
     finally:
         day.close()
     return day

@@ -28,7 +28,8 @@ class Ended:
 
 def test_it_lives_and_is_ready(home: Household) -> None:
     assert home.client().get("/healthz").text == "ok\n"
-    assert home.client().get("/readyz").json() == {"ready": True, "reason": None}
+    ready = home.client().get("/readyz").json()
+    assert (ready["ready"], ready["reason"]) == (True, None)
 
 
 def test_it_really_writes_but_not_for_every_question(home: Household) -> None:
@@ -111,6 +112,18 @@ def test_the_numbers_are_there(home: Household) -> None:
     assert "watchmark_acknowledgement_seconds_count 1.0" in text
     assert "watchmark_database_commits_total" in text
     assert "watchmark_delivered_total 0.0" in text
+    assert "watchmark_loop_lag_seconds " in text
+    assert "watchmark_loop_held_up_seconds " in text
+
+
+def test_the_lag_of_the_loop_is_shown(home: Household) -> None:
+    home.service.loop_lag.record(7.5, 6.25)
+
+    text = home.api().get("/metrics").text
+
+    assert "watchmark_loop_lag_seconds 7.5" in text
+    assert "watchmark_loop_held_up_seconds 6.25" in text
+    assert home.client().get("/readyz").json()["loop_lag_seconds"] == 7.5
 
 
 def test_a_lane_that_nobody_goes_on_with_is_named(opened: Open) -> None:

@@ -43,6 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
         household.hear(title="Second")
         household.person("ben")
         yield household
+        assert household.service.loop_lag.held_up < 2.0
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

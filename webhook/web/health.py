@@ -64,9 +64,9 @@ class Health:
 
     async def ready(self, request: Request) -> Response:
         reason = self.stuck() or await self.unstorable() or await self.stuck_lane()
-        if reason is None:
-            return JSONResponse({"ready": True, "reason": None})
-        return JSONResponse({"ready": False, "reason": reason}, 503)
+        lag = round(self.service.loop_lag.worst(), 3)
+        shown = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
+        return JSONResponse(shown, 200 if reason is None else 503)
 
     def stuck(self) -> str | None:
         """Which part does not do its work any more, or None."""
@@ -188,7 +188,14 @@ class Metrics:
             ("watchmark_delivered", "Deliveries settled since the start", dispatcher.health.delivered),
             ("watchmark_stored", "Webhooks stored since the start", self.service.receiver.stored),
         )
-        return [CounterMetricFamily(name, text, value=value) for name, text, value in counters]
+        lag = self.service.loop_lag
+        late = "The longest that the event loop came back late, within the last minute"
+        held_up = "The longest that this process itself held up its event loop, since the start"
+        return [
+            *(CounterMetricFamily(name, text, value=value) for name, text, value in counters),
+            gauge("loop_lag_seconds", late, [], [(lag.worst(),)]),
+            gauge("loop_held_up_seconds", held_up, [], [(lag.held_up,)]),
+        ]
 
 
 class Snapshot(Collector):

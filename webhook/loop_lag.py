@@ -1,0 +1,49 @@
+"""The lag of the event loop: how much later it comes back to a task than that asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+INTERVAL = 0.05
+WINDOW = 60.0
+"""The seconds that the worst lag is shown for."""
+
+
+@dataclass(slots=True)
+class LoopLag:
+    """Measures while it runs. `held_up` is the longest that this process itself held up its loop.
+
+    A machine that has other things to do makes a loop late as well; what counts there is how much of the lag
+    the process was at work.
+    """
+
+    held_up: float = 0.0
+    recent: deque[tuple[float, float]] = field(default_factory=deque)
+    clock: Callable[[], float] = time.monotonic
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            began, used = time.monotonic(), time.process_time()
+            await asyncio.sleep(INTERVAL)
+            self.record(time.monotonic() - began - INTERVAL, time.process_time() - used)
+
+    def record(self, late: float, worked: float) -> None:
+        now = self.clock()
+        self.held_up = max(self.held_up, min(late, worked))
+        while self.recent and self.recent[-1][1] <= late:
+            self.recent.pop()  # a later and longer one outlasts it
+        self.recent.append((now, late))
+        self.forget(now)
+
+    def worst(self) -> float:
+        """The longest lag of the last minute, in seconds."""
+        self.forget(self.clock())
+        return max(self.recent[0][1], 0.0) if self.recent else 0.0
+
+    def forget(self, now: float) -> None:
+        while self.recent and self.recent[0][0] < now - WINDOW:
+            self.recent.popleft()
