@@ -57,6 +57,7 @@ from webhook.transfer.backfilling import Backfills
 from webhook.transfer.catching_up import CatchUp
 from webhook.transfer.feeds import Feeds
 from webhook.transfer.importing import Imports
+from webhook.transfer.limits import Limits
 from webhook.transfer.resolving import Resolver
 from webhook.transfer.show_ids import ShowIds
 
@@ -104,7 +105,10 @@ def open_service(environ: Environ) -> Service:
         catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
         backfills=Backfills(database, built, credentials, interpreter.told),
         imports=Imports(
-            database, settings.data_dir / "imports", Feeds(database, credentials, built, asked).of
+            database,
+            settings.data_dir / "imports",
+            Feeds(database, credentials, built, asked).of,
+            limits(settings),
         ),
         resolver=Resolver(database, identity),
         show_ids=ShowIds(database, identity, asked, episodes.news),
@@ -180,6 +184,16 @@ def anime_lists(settings: Settings) -> anime.Lists:
         return anime.load(settings.anime_lists)
     except anime.Unusable as error:
         raise environment.SettingsError(f"ANIME_LISTS: {error}") from error
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(
+        size=settings.import_max_bytes,
+        rows=settings.import_max_rows,
+        minutes=settings.import_max_minutes,
+        per_person=settings.imports_per_person,
+        reserve=settings.disk_reserve_bytes,
+    )
 
 
 def forms() -> dict[str, Form]:

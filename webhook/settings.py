@@ -112,6 +112,19 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(
         2 * 1024 * 1024, ge=1024, description="The largest webhook JSON that is taken."
     )
+    import_max_bytes: int = Field(
+        1024 * 1024 * 1024, ge=1024, description="The largest file that is taken to be imported."
+    )
+    import_max_rows: int = Field(2_000_000, ge=1, description="The most rows of a file that are imported.")
+    import_max_minutes: int = Field(60, ge=1, description="Minutes after which an import is broken off.")
+    imports_per_person: int = Field(
+        3, ge=1, description="Files to import that are taken of one person at a time."
+    )
+    disk_reserve_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=0,
+        description="Bytes on the disk of DATA_DIR that imports leave free, so that webhooks can be stored.",
+    )
     anime_lists: str = Field(
         "",
         description="Path of an anime-list XML, which says what AniDB's episodes are at TheTVDB; several: a:b.",

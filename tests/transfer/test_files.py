@@ -24,6 +24,7 @@ from webhook.transfer.imports._files import (
     MICROSECOND,
     MILLISECOND,
     SECOND,
+    Allowance,
     NoDate,
     Row,
     moment,
@@ -226,6 +227,38 @@ def test_a_zip_bomb_is_left_while_it_is_read_and_memory_stays_flat(tmp_path: Pat
 
     assert path.stat().st_size < MEBIBYTE
     assert peak(read) < FLAT
+
+
+def test_the_rows_of_all_files_together_are_bounded_and_those_of_a_second_reading_are_not(
+    tmp_path: Path,
+) -> None:
+    path = zipped(tmp_path / "export.zip", {"a.csv": "a\n" + "1\n" * 60, "b.csv": "a\n" + "1\n" * 60})
+
+    with open_bundle(path, Allowance(rows=100)) as bundle:
+        for _ in range(3):
+            assert sum(1 for _ in bundle.rows("a.csv")) == 60
+        with pytest.raises(Unusable, match="more than 100 rows"):
+            list(bundle.rows("b.csv"))
+
+
+def test_the_bytes_of_all_files_together_are_bounded(tmp_path: Path) -> None:
+    text = "a\n" + "1\n" * 40_000
+    path = zipped(tmp_path / "export.zip", {"a.csv": text, "b.csv": text})
+
+    with open_bundle(path, Allowance(size=100_000)) as bundle:
+        assert sum(1 for _ in bundle.rows("a.csv")) == 40_000
+        with pytest.raises(Unusable, match="unpacks to more than"):
+            list(bundle.rows("b.csv"))
+
+
+def test_blank_lines_without_end_take_no_longer_than_is_allowed(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "export.zip", {"a.csv": "a\n" + "\n" * 40_000_000})
+    allowed = Allowance(seconds=0.2)
+
+    with open_bundle(path, allowed) as bundle, pytest.raises(Unusable, match="took longer"):
+        list(bundle.rows("a.csv"))
+
+    assert allowed.all_bytes < 40_000_000
 
 
 def test_much_text_that_packs_well_is_no_bomb_below_fifty_megabytes(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import io
 import re
+import shutil
+import threading
 import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +33,7 @@ from webhook.event import Action, Episode, Ids, Item, Movie, Show
 from webhook.play import Play, State
 from webhook.transfer import bringing, exports, imports
 from webhook.transfer.entries import Kept, Relation, Viewing
-from webhook.web import receiving
+from webhook.transfer.limits import Limits, NoRoom, Uploads
 
 DIARY = b"""Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
 2024-01-02,Paper Boats,2016,https://boxd.it/1,4.5,,,2024-01-01
@@ -173,18 +177,137 @@ def test_a_name_with_folders_is_only_a_name(working: Household) -> None:
     assert over(api, answer.json()["job"])["name"] == "diary.csv"
 
 
-def test_a_file_over_the_limit_is_refused_before_and_while_it_is_sent(
-    home: Household, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving, "MOST", 100_000)
+def test_a_file_over_the_limit_is_refused_before_and_while_it_is_sent(opened: Open) -> None:
+    home = opened(IMPORT_MAX_BYTES="100000")
 
     for content in (b"x" * 200_000, iter([b"x" * 50_000] * 4)):
         answer = home.api().post("/api/v1/imports/trakt?dry_run=true", content=content)
 
         assert answer.status_code == 413
         assert "The file is larger than" in answer.json()["detail"]
+        assert "IMPORT_MAX_BYTES" in answer.json()["detail"]
         assert answer.headers["connection"] == "close"
     assert left(home) == []
+
+
+def bomb(rows: int) -> bytes:
+    """A zip of a few kilobytes with so many rows in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("diary.csv", DIARY.splitlines()[0] + b"\n" + b"x\n" * rows)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_file_of_more_rows_than_are_taken_is_left_in_a_sentence(opened: Open, dry_run: str) -> None:
+    home = opened(WORKER="true", IMPORT_MAX_ROWS="3000")
+    api = home.api()
+
+    answer = api.post(f"/api/v1/imports/letterboxd?dry_run={dry_run}", content=bomb(1_000_000))
+
+    if dry_run == "true":
+        assert answer.status_code == 422
+        said = answer.json()["detail"]
+    else:
+        job = over(api, answer.json()["job"])
+        assert (job["state"], job["counts"]["bad"]) == ("failed", 3000)
+        said = job["error"]
+    assert "more than 3,000 rows (IMPORT_MAX_ROWS)" in said
+    assert soon(lambda: left(home) == [])
+
+
+def test_a_file_that_takes_too_long_is_left_in_a_sentence(
+    working: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = dataclasses.replace(working.service.imports.limits, minutes=0)
+    monkeypatch.setattr(working.service.imports, "limits", limits)
+
+    answer = working.api().post("/api/v1/imports/letterboxd?name=diary.csv&dry_run=true", content=DIARY)
+
+    assert answer.status_code == 422
+    assert "longer than 0 minutes (IMPORT_MAX_MINUTES)" in answer.json()["detail"]
+
+
+def test_only_so_many_files_of_one_person_are_taken_at_a_time(opened: Open) -> None:
+    home = opened(WORKER="true", IMPORTS_PER_PERSON="2")
+    going, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> Iterator[bytes]:
+        yield DIARY.splitlines()[0] + b"\n"
+        begun.release()
+        going.wait(20)
+
+    def send() -> int:
+        return (
+            home.api()
+            .post("/api/v1/imports/letterboxd?name=diary.csv&dry_run=true", content=slow())
+            .status_code
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(send) for _ in range(2)]
+        for _ in waiting:
+            assert begun.acquire(timeout=20)
+        assert soon(lambda: len(home.service.imports.uploads.under_way) == 2)
+        refused = home.api().post("/api/v1/imports/letterboxd?name=diary.csv&dry_run=true", content=DIARY)
+        others = home.api(home.person("ben")).post(
+            "/api/v1/imports/letterboxd?name=diary.csv&dry_run=true&person=ben", content=DIARY
+        )
+        going.set()
+        assert [one.result(20) for one in waiting] == [200, 200]
+
+    assert refused.status_code == 429
+    assert "IMPORTS_PER_PERSON" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert others.status_code == 200
+    assert (
+        home.api()
+        .post("/api/v1/imports/letterboxd?name=diary.csv&dry_run=true&person=me", content=DIARY)
+        .status_code
+        == 200
+    )
+
+
+def test_a_file_that_would_leave_webhooks_no_room_is_refused_before_it_is_sent(opened: Open) -> None:
+    home = opened(WORKER="true", DISK_RESERVE_BYTES=str(1 << 60))
+
+    answer = home.api().post("/api/v1/imports/letterboxd?dry_run=true", content=DIARY)
+
+    assert answer.status_code == 507
+    assert "are kept free for webhooks (DISK_RESERVE_BYTES)" in answer.json()["detail"]
+    assert home.api().post("/webhooks/generic", json={}).status_code == 404  # the door is another matter
+    assert left(home) == []
+
+
+def test_what_several_files_have_still_to_send_is_room_that_is_taken(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    uploads = Uploads(tmp_path, Limits(size=free, reserve=0, per_person=9))
+
+    with uploads.receive(1, free * 2 // 3) as first:
+        with pytest.raises(NoRoom), uploads.receive(2, free * 2 // 3):
+            pass
+        assert uploads.under_way == [first]
+    with uploads.receive(2, free * 2 // 3):
+        pass
+
+
+def test_an_import_stops_where_webhooks_would_have_no_room(
+    working: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills(bundle: object) -> Iterator[object]:
+        for number in range(2000):
+            if number == 1200:
+                full = dataclasses.replace(working.service.imports.limits, reserve=1 << 60)
+                monkeypatch.setattr(working.service.imports.uploads, "limits", full)
+            yield viewing(f"Film {number}", AT + timedelta(minutes=number))
+
+    monkeypatch.setattr(imports.modules()["trakt"], "read", fills)
+    api = working.api()
+
+    job = over(api, api.post("/api/v1/imports/trakt", content=b"[]").json()["job"])
+
+    assert (job["state"], job["counts"]["added"]) == ("failed", 1000)
+    assert "kept free for webhooks" in job["error"]
 
 
 def test_a_process_that_only_receives_takes_no_import(home: Household) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import shutil
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,7 +32,8 @@ from webhook.trackers import Access, Held, Holds, Tracker
 from webhook.transfer import bringing, imports
 from webhook.transfer.bringing import Counts, Memory
 from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Unusable, Viewing, shorten
-from webhook.transfer.imports._files import Bundle, open_bundle
+from webhook.transfer.imports._files import Allowance, Bundle, open_bundle
+from webhook.transfer.limits import Limits, NoRoom, Uploads
 
 log = structlog.get_logger()
 
@@ -44,6 +46,9 @@ FIRST = 20
 
 SHOWN = 50
 """Bad rows that are told one by one."""
+
+MOST_BAD = 100_000
+"""Bad rows after which a file is left: it is none of this kind."""
 
 ASKED = "asked"
 """What stands for a file's SHA-256 in the job of a server or an account that the service was told to ask."""
@@ -77,6 +82,11 @@ class Report:
                         self.without_ids.append(item_to_json(play.item))
                 case Bad():
                     self.counts.bad += 1
+                    if self.counts.bad > MOST_BAD:
+                        raise Unusable(
+                            f"More than {MOST_BAD:,} of its rows cannot be read: the rest was left. "
+                            "Is it the right kind of file?"
+                        )
                     if len(self.bad) < SHOWN:
                         self.bad.append(entry)
                 case LeftOut(count=count):
@@ -98,6 +108,10 @@ class Report:
             "left_out": [{"file": one.file, "count": one.count, "why": one.why} for one in self.left_out],
             "cancelled": self.cancelled,
         }
+
+
+def unchecked() -> None:
+    """There is room enough."""
 
 
 def quiet(done: float | None, counts: Counts) -> None:
@@ -135,6 +149,7 @@ class FileFeed:
     path: Path
     name: str
     digest: str
+    limits: Limits | None = None
     bundle: Bundle | None = None
 
     @classmethod
@@ -147,7 +162,7 @@ class FileFeed:
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
         try:
-            with open_bundle(self.path) as self.bundle:
+            with open_bundle(self.path, allowance(self.limits)) as self.bundle:
                 entries = imports.modules()[self.kind].read(self.bundle)
                 while part := await asyncio.to_thread(take, entries):
                     yield part
@@ -263,11 +278,18 @@ def rehearsed(connection: Connection, person_id: int, part: list[Entry], memory:
 
 
 async def run(
-    database: Database, person_id: int, feed: Feed, *, job_id: int | None = None, progress: Progress = quiet
+    database: Database,
+    person_id: int,
+    feed: Feed,
+    *,
+    job_id: int | None = None,
+    progress: Progress = quiet,
+    check: Callable[[], None] = unchecked,
 ) -> Report:
     """Import the feed into the person's history; what came before a failure is kept.
 
-    A job that was broken off in this same feed goes on where it was.
+    A job that was broken off in this same feed goes on where it was. `check` is asked before each part, and
+    raises NoRoom.
     """
     report = Report()
     running, skip, report.counts = await database.write(begun, Begin(person_id, feed, job_id))
@@ -278,6 +300,7 @@ async def run(
             done += len(part)
             if part and not fresh:
                 continue
+            await asyncio.to_thread(check)
             report.saw(fresh)
             good = [entry for entry in fresh if isinstance(entry, Viewing | Kept)]
             counts = await database.write(steps, Step(person_id, running, good, done, report.counts))
@@ -286,7 +309,7 @@ async def run(
                 return report
             report.counts = counts
             progress(feed.progress(), counts)
-    except (Unusable, Undelivered) as error:
+    except (Unusable, Undelivered, NoRoom) as error:
         await database.write(ends, End(running, jobs.State.FAILED, str(error)))
         raise
     await database.write(ends, End(running, jobs.State.DONE))
@@ -302,9 +325,16 @@ def named_as(error: Unusable, path: Path, name: str) -> Unusable:
     return Unusable(str(error).replace(str(path), name))
 
 
-def first_entries(kind: str, path: Path) -> list[Entry]:
+def allowance(limits: Limits | None) -> Allowance | None:
+    """How much of a file may be read; what it unpacks to may be four times as large as the file."""
+    if limits is None:
+        return None
+    return Allowance(rows=limits.rows, size=4 * limits.size, seconds=60 * limits.minutes)
+
+
+def first_entries(kind: str, path: Path, limits: Limits | None = None) -> list[Entry]:
     """A look at the beginning of a file; raises Unusable."""
-    with open_bundle(path) as bundle:
+    with open_bundle(path, allowance(limits)) as bundle:
         return list(islice(imports.modules()[kind].read(bundle), FIRST))
 
 
@@ -424,10 +454,13 @@ class Imports:
     has an empty folder in its place: only the process that has it works on it, and after a kill begins again.
     """
 
-    def __init__(self, database: Database, folder: Path, asks: Asks) -> None:
+    def __init__(self, database: Database, folder: Path, asks: Asks, limits: Limits | None = None) -> None:
         self.database = database
         self.folder = folder
         self.asks = asks
+        self.limits = limits or Limits()
+        self.uploads = Uploads(folder, self.limits)
+        self.looked_at: dict[int, deque[Path]] = defaultdict(deque)
         self.asked = asyncio.Event()
         self.tidying = asyncio.Lock()
 
@@ -436,8 +469,17 @@ class Imports:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.folder
 
+    async def remember_look(self, person_id: int, folder: Path) -> None:
+        """Keep a file that was looked at until a yes comes; of many of one person the oldest goes."""
+        waiting = self.looked_at[person_id]
+        waiting.append(folder)
+        while len(waiting) > self.limits.per_person:
+            await asyncio.to_thread(removed, waiting.popleft())
+
     async def take(self, given: Given) -> int:
-        """Keep a file that was received, and begin its import; the job."""
+        """Keep a file that was received, and begin its import; the job. Raises TooMany."""
+        waiting = await self.database.read(partial(files_of, person_id=given.person_id))
+        self.uploads.check_number(len(waiting - {given.digest}))
         home = self.folder / home_of(given.kind, given.person_id, given.digest)
         async with self.tidying:
             await asyncio.to_thread(moved_in, given.path, home, given.name)
@@ -497,8 +539,10 @@ class Imports:
 
     async def work(self, row: Row[Any], home: Path) -> None:
         try:
-            await run(self.database, row.person_id, await self.feed(row, home), job_id=row.id)
-        except (Unusable, Undelivered) as error:
+            feed = await self.feed(row, home)
+            check = self.uploads.check_room
+            await run(self.database, row.person_id, feed, job_id=row.id, check=check)
+        except (Unusable, Undelivered, NoRoom) as error:
             log.warning("An import ended early; what came in is kept.", job=row.id, why=str(error))
             await self.database.write(ends, End(row.id, jobs.State.FAILED, str(error)))
         except Unavailable:
@@ -513,7 +557,7 @@ class Imports:
         if row.digest == ASKED:
             return await self.asks(row.person_id, row.what)
         path = await asyncio.to_thread(only, home)
-        return FileFeed(row.what, path, row.name, row.digest)
+        return FileFeed(row.what, path, row.name, row.digest, self.limits)
 
     async def waiting(self) -> list[tuple[Row[Any], Path]]:
         """The running imports of the service, the oldest first, each with where its place would be."""
@@ -558,6 +602,12 @@ def one_taken(connection: Connection, given: Given) -> int:
         connection, jobs.Kind.IMPORT, given.kind, clock.now(), person_id=given.person_id, name=given.name,
         digest=given.digest,
     )  # fmt: skip
+
+
+def files_of(connection: Connection, person_id: int) -> set[str]:
+    """The files of a person whose imports are not over."""
+    rows = of_the_service(connection)
+    return {row.digest for row in rows if row.person_id == person_id and row.digest != ASKED}
 
 
 def of_the_service(connection: Connection) -> list[Row[Any]]:

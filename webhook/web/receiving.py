@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,11 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from webhook.asgi import let_in
 from webhook.transfer.importing import removed
+from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
 from webhook.web.asked import Params
 from webhook.web.shell import Problem
-
-MOST = 1 << 30
-"""The largest file that is taken, in bytes."""
 
 UPLOAD_TIMEOUT = 3600.0
 """Seconds for a whole file, for who was let in."""
@@ -45,20 +44,35 @@ class Received:
         await asyncio.to_thread(removed, self.folder)
 
 
-async def receive(request: Request, folder: Path, name: str | None) -> Received:
-    """Raises Problem where it is too large, empty or no file, and where it cannot be kept; nothing is left then."""
+@contextmanager
+def taking(request: Request, uploads: Uploads, person_id: int) -> Iterator[Upload]:
+    """Takes a file of this person. Raises Problem where it is one too many, too large, or there is no room for it."""
+    length = request.headers.get("content-length", "")
+    try:
+        with uploads.receive(person_id, int(length) if length.isdecimal() else None) as upload:
+            yield upload
+    except TooMany as error:
+        raise Problem(429, f"{error}", {**CLOSE, "Retry-After": "60"}) from error
+    except TooLarge as error:
+        raise Problem(413, f"{error} Nothing was imported.", CLOSE) from error
+    except NoRoom as error:
+        raise Problem(507, f"{error} Nothing was imported.", CLOSE) from error
+
+
+async def receive(request: Request, folder: Path, name: str | None, upload: Upload) -> Received:
+    """Raises Problem where it is empty or no file, and where it cannot be kept; nothing is left then."""
     refuse_early(request)
     own = folder / f"receiving-{secrets.token_hex(8)}"
     try:
         await asyncio.to_thread(own.mkdir, 0o700)
-        digest, first = await kept(request, own / "file")
+        digest, first = await kept(request, own / "file", upload)
         path = own / (name or named_by(first))
         await asyncio.to_thread((own / "file").replace, path)
     except OSError as error:
         await asyncio.to_thread(removed, own)
         why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
         raise Problem(507, why, CLOSE) from error
-    except (Problem, ClientDisconnect, asyncio.CancelledError):
+    except (Problem, ClientDisconnect, TooLarge, NoRoom, asyncio.CancelledError):
         await asyncio.to_thread(removed, own)
         raise
     return Received(folder=own, path=path, digest=digest)
@@ -68,28 +82,18 @@ def refuse_early(request: Request) -> None:
     """What can be told before anything is read."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Problem(415, f"Send the file itself as the body, not a form: {CURL}", CLOSE)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MOST:
-        raise too_large()
 
 
-def too_large() -> Problem:
-    why = f"The file is larger than {MOST >> 20} MiB. Nothing was imported."
-    return Problem(413, f"{why} On the machine itself there is no limit: watchmark import KIND FILE", CLOSE)
-
-
-async def kept(request: Request, path: Path) -> tuple[str, bytes]:
+async def kept(request: Request, path: Path, upload: Upload) -> tuple[str, bytes]:
     """Write the body there; its SHA-256 and its first bytes."""
-    digest, size, first = hashlib.sha256(), 0, b""
+    digest, first = hashlib.sha256(), b""
     with await asyncio.to_thread(path.open, "xb") as file:
         async for piece in pieces(request):
-            size += len(piece)
-            if size > MOST:
-                raise too_large()
+            await asyncio.to_thread(upload.add, len(piece))
             first = first or bytes(piece[:64])
             await asyncio.to_thread(digest.update, piece)
             await asyncio.to_thread(file.write, piece)
-    if not size:
+    if not upload.size:
         raise Problem(400, f"The body is empty. Send the export file itself: {CURL}")
     return digest.hexdigest(), first
 

@@ -14,7 +14,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from webhook.transfer.importing import removed
-from webhook.web.receiving import CLOSE, MOST, NAME, Received, named_by, pieces, too_large
+from webhook.transfer.limits import Upload
+from webhook.web.receiving import CLOSE, NAME, Received, named_by, pieces
 from webhook.web.shell import Problem
 
 FIELD = 4096
@@ -85,7 +86,7 @@ class Form:
         )
 
 
-async def receive_form(request: Request, folder: Path) -> tuple[dict[str, str], Received]:
+async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[dict[str, str], Received]:
     """The fields and the one file of a form; raises Problem, and nothing is left then."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
@@ -95,7 +96,7 @@ async def receive_form(request: Request, folder: Path) -> tuple[dict[str, str], 
         await asyncio.to_thread(own.mkdir, 0o700)
         form = Form()
         with await asyncio.to_thread((own / "file").open, "xb") as file:
-            digest, first = await kept(request, form, form.parser(options[b"boundary"]), file)
+            digest, first = await kept(request, form, form.parser(options[b"boundary"]), file, upload)
         if not first:
             raise Problem(422, "Choose a file first: the form came without one, or with an empty one.")
         path = own / (file_name(form.file_name) or named_by(first))
@@ -115,16 +116,16 @@ async def receive_form(request: Request, folder: Path) -> tuple[dict[str, str], 
     return form.fields, Received(folder=own, path=path, digest=digest)
 
 
-async def kept(request: Request, form: Form, parser: MultipartParser, file: IO[bytes]) -> tuple[str, bytes]:
+async def kept(
+    request: Request, form: Form, parser: MultipartParser, file: IO[bytes], upload: Upload
+) -> tuple[str, bytes]:
     """Write what belongs to the file; its SHA-256 and its first bytes."""
-    digest, size, first = hashlib.sha256(), 0, b""
+    digest, first = hashlib.sha256(), b""
     async for piece in pieces(request):
-        parser.write(piece)
+        await asyncio.to_thread(parser.write, piece)
         waiting = bytes(form.waiting)
         form.waiting.clear()
-        size += len(waiting)
-        if size > MOST:
-            raise too_large()
+        await asyncio.to_thread(upload.add, len(waiting))
         first = first or waiting[:64]
         await asyncio.to_thread(digest.update, waiting)
         await asyncio.to_thread(file.write, waiting)

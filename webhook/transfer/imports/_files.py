@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import re
+import time
 import zipfile
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -24,6 +26,7 @@ from webhook import clock
 from webhook.transfer.entries import Bad, Unusable
 from webhook.transfer.imports import _rows
 from webhook.transfer.imports._rows import Row as Row
+from webhook.transfer.limits import ON_THE_MACHINE
 
 EXTENSIONS = frozenset({".csv", ".json", ".jsonl", ".txt"})
 MAX_ENTRIES = 10_000
@@ -49,6 +52,54 @@ class Readable(Protocol):
 
 class Damaged(Unusable):
     """A file inside breaks off or does not have the check sum that it should have."""
+
+
+# --- how much is read
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How much of an export may be read: rows and bytes of all its files together, and for how many seconds.
+
+    A file that is read several times counts once.
+    """
+
+    rows: int | None = None
+    size: int | None = None
+    seconds: float | None = None
+    began: float = field(default_factory=time.monotonic)
+    counts: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    all_rows: int = 0
+    all_bytes: int = 0
+
+    def count_row(self, name: str, number: int) -> None:
+        """Count the row of this number of a file; raises Unusable where that is one too many."""
+        before = self.counts.get(name, 0)
+        if number > before:
+            self.counts[name] = number
+            self.all_rows += number - before
+        if self.rows is not None and self.all_rows > self.rows:
+            raise Unusable(
+                f"It has more than {self.rows:,} rows (IMPORT_MAX_ROWS): it was not read to its end. {ON_THE_MACHINE}"
+            )
+
+    def count_bytes(self, name: str, size: int) -> None:
+        """Count the bytes that were read of a file; raises Unusable where they are too many, or it took too long."""
+        before = self.sizes.get(name, 0)
+        if size > before:
+            self.sizes[name] = size
+            self.all_bytes += size - before
+        if self.size is not None and self.all_bytes > self.size:
+            raise Unusable(
+                f"It unpacks to more than {self.size >> 20:,} MiB (four times IMPORT_MAX_BYTES): it was not read "
+                f"to its end. {ON_THE_MACHINE}"
+            )
+        if self.seconds is not None and time.monotonic() - self.began > self.seconds:
+            raise Unusable(
+                f"It took longer than {self.seconds / 60:.0f} minutes (IMPORT_MAX_MINUTES): it was not read to its "
+                f"end. {ON_THE_MACHINE}"
+            )
 
 
 # --- what is read
@@ -100,10 +151,11 @@ class Counted(io.RawIOBase):
 class Member:
     """One file, decompressed while it is read and held to the limits."""
 
-    def __init__(self, name: str, opened: Readable, tally: Tally) -> None:
+    def __init__(self, name: str, opened: Readable, tally: Tally, allowance: Allowance) -> None:
         self.name = name
         self.opened = opened
         self.tally = tally
+        self.allowance = allowance
         self.size = 0
         self.packed = 0
 
@@ -115,6 +167,7 @@ class Member:
             raise Damaged(f"{self.name} is damaged or cut off ({error}).") from error
         self.size += len(piece)
         self.packed += self.tally.count - before
+        self.allowance.count_bytes(self.name, self.size)
         if self.size > MAX_FILE:
             raise Unusable(f"{self.name} is larger than {MAX_FILE >> 30} GiB: it was not read to its end.")
         if self.size > RATIO_FROM and self.size > MAX_RATIO * self.packed:
@@ -207,6 +260,7 @@ class Bundle:
         files: Mapping[str, zipfile.ZipInfo | None],
         doubles: Sequence[str] = (),
         archive: zipfile.ZipFile | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.path = path
         self.names = tuple(sorted(files.keys() - set(doubles)))
@@ -215,6 +269,7 @@ class Bundle:
         self.archive = archive
         self.loose = archive is None
         self.tally = tally
+        self.allowance = allowance or Allowance()
         self.plan(self.names)
 
     def packed(self, name: str) -> int:
@@ -267,8 +322,9 @@ class Bundle:
         line = 0
         try:
             with self.text(name) as text:
-                for row in _rows.read(text, name, required):
+                for number, row in enumerate(_rows.read(text, name, required), start=1):
                     line = row.line or line
+                    self.allowance.count_row(name, number)
                     yield row
         except Damaged as error:
             yield Bad(
@@ -284,8 +340,9 @@ class Bundle:
             with self.text(name) as text:
                 budget = Budget(text)
                 events = ijson.parse(plain(ijson.basic_parse(budget), budget, prefix))
-                for item in ijson.items(events, prefix):
+                for number, item in enumerate(ijson.items(events, prefix), start=1):
                     budget.renew()
+                    self.allowance.count_row(f"{name} {prefix}", number)
                     yield item
         except (ijson.JSONError, ValueError) as error:
             yield Bad(
@@ -300,6 +357,7 @@ class Bundle:
         try:
             with self.text(name) as text:
                 for number, line in enumerate(_rows.split(text, MAX_LINE), start=1):
+                    self.allowance.count_row(name, number)
                     if line is None:
                         yield Bad(
                             file=name,
@@ -322,7 +380,7 @@ class Bundle:
         info = self.files[name]
         if info is None or self.archive is None:
             with self.path.open("rb") as file:
-                yield Text(Member(name, Counted(file, self.tally), self.tally))
+                yield Text(Member(name, Counted(file, self.tally), self.tally, self.allowance))
             return
         if info.compress_type not in METHODS:
             raise Damaged(
@@ -333,7 +391,7 @@ class Bundle:
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise Damaged(f"{name} cannot be opened in the zip ({error}).") from error
         with opened:
-            yield Text(Member(name, opened, self.tally))
+            yield Text(Member(name, opened, self.tally, self.allowance))
 
 
 ALONE = "Import it by itself if it is the one that counts."
@@ -345,7 +403,7 @@ def brief(error: Exception) -> str:
 
 
 @contextmanager
-def open_bundle(path: Path) -> Iterator[Bundle]:
+def open_bundle(path: Path, allowance: Allowance | None = None) -> Iterator[Bundle]:
     """The export at this path, a zip or one file of it; raises Unusable, with a sentence, where it is neither."""
     try:
         file = path.open("rb")
@@ -358,11 +416,11 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
             raise Unusable(f"{path} is empty.")
         if first.startswith(ZIP):
             with opened_zip(path, counted) as archive:
-                yield Bundle(path, tally, *listed(path, archive), archive)
+                yield Bundle(path, tally, *listed(path, archive), archive, allowance)
             return
     if not texty(first):
         raise Unusable(f"{path} is neither a zip nor a text file: it is no export that can be read.")
-    yield Bundle(path, tally, {path.name: None})
+    yield Bundle(path, tally, {path.name: None}, allowance=allowance)
 
 
 def texty(first: bytes) -> bool:

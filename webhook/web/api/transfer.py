@@ -24,7 +24,7 @@ from webhook.web import changes
 from webhook.web.api._answers import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
-from webhook.web.receiving import CLOSE, Received, name_given, receive
+from webhook.web.receiving import CLOSE, Received, name_given, receive, taking
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
@@ -110,24 +110,27 @@ class Transfer(Answers):
         except Problem as problem:
             problem.headers |= CLOSE
             raise
-        received = await receive(request, self.service.imports.place(), name)
-        try:
-            if dry_run:
-                return as_json(await self.previewed(received, kind, owner))
-            return as_json({"job": await self.begun(received, kind, owner, visitor)}, 202)
-        except Unusable as error:
-            said = importing.named_as(error, received.path, received.path.name)
-            raise Problem(422, f"{said} Nothing was imported.") from error
-        finally:
-            await received.remove()
+        with taking(request, self.service.imports.uploads, visitor.person_id or owner.id) as upload:
+            received = await receive(request, self.service.imports.place(), name, upload)
+            try:
+                if dry_run:
+                    return as_json(await self.previewed(received, kind, owner))
+                return as_json({"job": await self.begun(received, kind, owner, visitor)}, 202)
+            except Unusable as error:
+                said = importing.named_as(error, received.path, received.path.name)
+                raise Problem(422, f"{said} Nothing was imported.") from error
+            finally:
+                await received.remove()
 
     async def previewed(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
-        feed = FileFeed(kind, received.path, received.path.name, received.digest)
+        limits = self.service.imports.limits
+        feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
         report = await importing.preview(self.database, owner.id, feed)
         return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
 
     async def begun(self, received: Received, kind: str, owner: Row[Any], visitor: Visitor) -> dict[str, Any]:
-        await asyncio.to_thread(importing.first_entries, kind, received.path)
+        limits = self.service.imports.limits
+        await asyncio.to_thread(importing.first_entries, kind, received.path, limits)
         given = Given(
             kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webhook import jobs, servers, trackers
 from webhook.transfer import exports, imports
+from webhook.transfer.limits import Limits
 from webhook.web.openapi._parts import (
     BY_ID,
     DRY_RUN,
@@ -27,7 +28,6 @@ from webhook.web.openapi._parts import (
     ref,
     thing,
 )
-from webhook.web.receiving import MOST as LARGEST
 
 NUMBERS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
 NAMES: Schema = many(TEXTUAL)
@@ -149,7 +149,9 @@ def upload(params: list[Schema], job: Schema) -> Schema:
         ref("ImportReport"),
     )
     content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    about = f"The export file itself, of at most {LARGEST >> 20} MiB."
+    about = (
+        f"The export file itself, of at most IMPORT_MAX_BYTES ({Limits().size >> 20:,} MiB unless it is set)."
+    )
     described["requestBody"] = {"required": True, "description": about, "content": content}
     return described
 

@@ -21,13 +21,14 @@ from webhook.transfer import backfilling, exports, importing, imports
 from webhook.transfer.entries import Unusable
 from webhook.transfer.feeds import feeds
 from webhook.transfer.importing import FileFeed, Given, removed
+from webhook.transfer.limits import TooMany
 from webhook.web import changes, views
 from webhook.web.api.transfer import TooMuch, begun, looked_at, own_job
 from webhook.web.asked import Params, id_of, whole
 from webhook.web.changes import write
 from webhook.web.drawing import label
 from webhook.web.pages._once import Once
-from webhook.web.receiving import Received
+from webhook.web.receiving import Received, taking
 from webhook.web.shell import Problem
 from webhook.web.sign_in import by_id
 from webhook.web.uploads import receive_form
@@ -89,7 +90,14 @@ class Transfer(Once):
                 feeds(self.service).offered(connection, owner.id),
             )
         )
-        known = {"kinds": labels(imports.modules()), "jobs": done, "words": BECAME, "offers": offers}
+        most = self.service.imports.limits.size >> 20
+        known: dict[str, Any] = {
+            "kinds": labels(imports.modules()),
+            "jobs": done,
+            "words": BECAME,
+            "offers": offers,
+        }
+        known["most"] = most
         return self.drawn(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
 
     async def look(self, request: Request) -> Response:
@@ -98,17 +106,20 @@ class Transfer(Once):
         if visitor is None:
             return self.to(request, "/sign-in")
         self.working()
-        fields, received = await receive_form(request, self.service.imports.place())
-        try:
-            self.refuse_other_forms(visitor, fields)
-            kind = fields.get("kind", "")
-            if kind not in imports.modules():
-                raise Problem(422, "Choose what kind of file it is.")
-            owner = await self.of(visitor, fields)
-            report = await self.report(received, kind, owner)
-        except BaseException:
-            await received.remove()
-            raise
+        service = self.service.imports
+        with taking(request, service.uploads, visitor.person_id or 0) as upload:
+            fields, received = await receive_form(request, service.place(), upload)
+            try:
+                self.refuse_other_forms(visitor, fields)
+                kind = fields.get("kind", "")
+                if kind not in imports.modules():
+                    raise Problem(422, "Choose what kind of file it is.")
+                owner = await self.of(visitor, fields)
+                report = await self.report(received, kind, owner)
+            except BaseException:
+                await received.remove()
+                raise
+        await service.remember_look(visitor.person_id or 0, received.folder)
         asyncio.get_running_loop().call_later(LOOKED_AT, removed, received.folder)
         await self.prepare(request, visitor)
         known = {"report": report, "words": BECAME, "label": imports.modules()[kind].LABEL}
@@ -119,7 +130,8 @@ class Transfer(Once):
         return self.drawn(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
 
     async def report(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
-        feed = FileFeed(kind, received.path, received.path.name, received.digest)
+        limits = self.service.imports.limits
+        feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
         try:
             found = await importing.preview(self.database, owner.id, feed)
         except Unusable as error:
@@ -138,7 +150,10 @@ class Transfer(Once):
         if not await asyncio.to_thread(path.is_file):
             raise Problem(410, "The file has waited too long and is gone. Send it again.")
         given = Given(kind=kind, person_id=owner.id, path=path, name=name, digest=digest)
-        await self.service.imports.take(given)
+        try:
+            await self.service.imports.take(given)
+        except TooMany as error:
+            raise Problem(429, str(error)) from error
         return self.of_owner("/history/import", visitor, owner, "begun")
 
     # --- what a server or an account holds
