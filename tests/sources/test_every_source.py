@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,3 +197,30 @@ def test_a_long_cast_does_not_slow_it_down() -> None:
     payload["Metadata"] = {**(payload.get("Metadata") or {}), "Role": [{"tag": "x" * 200}] * 5000}
 
     check("plex", payload)
+
+
+LARGEST = {
+    "guids": {"Guid": [{"id": "tvdb://1"}] * 100_000},
+    "guids by name": {"Guids": {f"tvdb{number}": "1" for number in range(100_000)}},
+    "genres": {"Genre": [{"tag": "Drama"}] * 100_000},
+    "a word": {"title": "a" * 2_000_000},
+    "entities": {"title": "&amp;" * 400_000},
+}
+
+
+@pytest.mark.parametrize("part", LARGEST)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_body_as_large_as_is_taken_is_read_in_a_moment(name: str, part: str) -> None:
+    payload = copy.deepcopy(BY_SOURCE[name][0])
+    payload |= LARGEST[part]
+    for inner in ("Metadata", "Item"):
+        if isinstance(payload.get(inner), dict):
+            payload[inner] |= LARGEST[part]
+
+    def took() -> float:
+        began = time.thread_time()
+        with contextlib.suppress(Unreadable):
+            read(name, payload, NOW)
+        return time.thread_time() - began
+
+    assert min(took() for _ in range(3)) < 0.5

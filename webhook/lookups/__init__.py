@@ -39,6 +39,8 @@ LIKELY = {0: 1.0, 1: 0.95, 2: 0.8}
 LONGEST = 500
 """The letters of a title that are looked at: comparing two takes as long as both are."""
 
+COMPARED = 100
+
 MOST = 10
 """How many candidates a person is shown."""
 
@@ -344,11 +346,16 @@ def likeness(item: Item, found: Candidate) -> float:
     whole = item.show if isinstance(item, Episode | Season) else item.title
     title, year = wanted
     if not named_alike(whole or title, found):
-        ratios = [SequenceMatcher(None, exactly(title), exactly(one)).ratio() for one in found.titles]
+        ratios = [closeness(title, one) for one in found.titles]
         return 0.6 * max(ratios, default=0.0)
     if year is None or found.year is None:
         return 0.8
     return LIKELY.get(abs(year - found.year), 0.7)
+
+
+def closeness(one: str, other: str) -> float:
+    """How much of two titles is the same, 0 to 1, by their beginnings: the time grows with both lengths."""
+    return SequenceMatcher(None, exactly(one)[:COMPARED], exactly(other)[:COMPARED]).ratio()
 
 
 def ranked(candidates: Collection[Candidate]) -> list[Candidate]:

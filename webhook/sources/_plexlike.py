@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from webhook.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
@@ -112,7 +113,7 @@ def further_guids(metadata: Payload) -> Iterator[str]:
     """The guids beside the main one: Plex's Guid[], and what imitations make of it."""
     yield from values.named(metadata.get("Guid"), "id")
     yield from values.named(metadata.get("guid"), "id")
-    for space, raw in values.mapping(metadata.get("Guids")).items():
+    for space, raw in islice(values.mapping(metadata.get("Guids")).items(), values.MOST_ENTRIES):
         yield f"{space}://{values.text(raw) or ''}"
 
 

@@ -16,6 +16,7 @@ from webhook.event import Episode, Item
 
 LONGEST = 500
 MOST_EPISODES = 50  # in one file or one notice; more is a mistake
+MOST_ENTRIES = 200  # of a list, such as an item's guids
 DEEPEST = 6
 DAY = timedelta(days=1)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -41,8 +42,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def sequence(value: Any) -> list[Any]:
-    """The list, or an empty one where there is none."""
-    return value if isinstance(value, list) else []
+    """The list, or an empty one where there is none; of one without end the beginning."""
+    return value[:MOST_ENTRIES] if isinstance(value, list) else []
 
 
 def first(payload: Mapping[str, Any], *names: str) -> Any:
