@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from webhook.loop_lag import LoopLag
+import pytest
+
+from webhook import loop_lag
+from webhook.loop_lag import LoopLag, collect_garbage, settle_heap
 
 
 def measured(hold_up: Callable[[], None]) -> LoopLag:
@@ -59,3 +63,39 @@ def test_the_worst_of_the_last_minute_is_forgotten_after_it() -> None:
 
     assert lag.worst() == 0.0
     assert lag.held_up == 1.0
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """The garbage collector as it was, afterwards."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector")
+def test_full_collections_are_none_of_busy_times() -> None:
+    settle_heap()
+    before = gc.get_stats()[2]["collections"]
+
+    kept = [[number] for number in range(300_000)]
+
+    assert gc.get_stats()[2]["collections"] == before
+    assert gc.get_freeze_count() > 10_000
+    assert len(kept) == 300_000
+
+
+def test_a_full_collection_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_lag, "FULL_COLLECTION", 0.01)
+    before = gc.get_stats()[2]["collections"]
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(collect_garbage(stop))
+        while gc.get_stats()[2]["collections"] == before:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await task
+
+    asyncio.run(run())

@@ -42,6 +42,7 @@ from webhook.identity import Identity
 from webhook.inbox import Inbox
 from webhook.interpreter import Audience, Interpreter
 from webhook.lookups import Lookup
+from webhook.loop_lag import collect_garbage
 from webhook.notices import Notifier, Watcher
 from webhook.pruner import Pruner
 from webhook.receiver import Doorkeeper, Receiver
@@ -230,7 +231,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         service.database.do(lambda connection: pick_up(connection, service))
     interpreter, dispatcher = service.interpreter, service.dispatcher
     service.receiver.news = interpreter.news
-    lag = asyncio.create_task(service.loop_lag.run(service.stop), name="loop lag")
+    lag = asyncio.gather(service.loop_lag.run(service.stop), collect_garbage(service.stop))
     if service.settings.worker:
         begin = asyncio.create_task
         service.tasks = [

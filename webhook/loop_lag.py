@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +13,32 @@ from dataclasses import dataclass, field
 INTERVAL = 0.05
 WINDOW = 60.0
 """The seconds that the worst lag is shown for."""
+
+
+FULL_COLLECTION = 600.0
+"""Seconds between two full garbage collections."""
+
+NEVER = 1_000_000
+
+
+def settle_heap() -> None:
+    """Keep full garbage collections, which hold up the loop, from what is there for good and from busy times.
+
+    Python makes one whenever the heap has grown by a quarter, as while a file is looked through.
+    """
+    gc.collect()
+    gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, NEVER)
+
+
+async def collect_garbage(stop: asyncio.Event) -> None:
+    """Make a full collection now and then."""
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), FULL_COLLECTION)
+            return
+        gc.collect()
 
 
 @dataclass(slots=True)

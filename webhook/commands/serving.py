@@ -27,6 +27,7 @@ from webhook.commands._front import Front
 from webhook.commands._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
 from webhook.commands.urls import webhook_urls
 from webhook.db import Database
+from webhook.loop_lag import settle_heap
 from webhook.proxies import TrustedProxies
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
@@ -55,6 +56,7 @@ def serve(as_json: Json = False) -> None:
             bounds(front, lambda: front.service.settings.proxies),
             lambda: announce(front.service, link, as_json),
         )
+        settle_heap()
         run_server(server, [door.dup() for _ in range(ACCEPTORS)])
         if not server.started or front.failed or broken(front.service.tasks):
             raise typer.Exit(1)
@@ -211,6 +213,7 @@ async def working(environ: Environ, as_json: bool) -> bool:
     service = house.open_service(environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop.set)
+    settle_heap()
     async with house.running(service):
         where = make_url(service.settings.database).render_as_string(hide_password=True)
         say(as_json, {"working": True, "database": where}, f"Watchmark delivers from {where}")
