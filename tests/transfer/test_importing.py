@@ -145,6 +145,27 @@ def test_a_preview_writes_nothing_and_says_what_the_import_will(home: Home) -> N
     assert before.shown()["counts"]["added"] == 4
 
 
+def test_a_look_ends_before_its_memory_has_no_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "LOOKED_THROUGH", 4)
+
+    look, short = preview(home, Listed(in_parts(10, 2))), preview(home, Listed(in_parts(3, 2)))
+
+    assert (look.counts.added, look.whole) == (4, False)
+    assert (short.counts.added, short.whole) == (3, True)
+    assert run(home, Listed(in_parts(10, 2))).counts.added == 10
+
+
+def test_a_file_of_which_too_much_cannot_be_read_is_left(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "MOST_BAD", 5)
+
+    with pytest.raises(Unusable, match="cannot be read: the rest was left"):
+        run(home, Listed([rows(2), [BAD] * 6, rows(3, start=5)]))
+
+    made = newest(home)
+    assert (made["state"], made["counts"]["added"]) == ("failed", 2)
+    assert "Is it the right kind of file?" in made["error"]
+
+
 def test_a_broken_off_import_goes_on_where_it_was(home: Home) -> None:
     feed = Listed(in_parts(10, 2))
     feed.before[3] = broken(asyncio.CancelledError())

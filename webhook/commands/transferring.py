@@ -151,6 +151,8 @@ def waiting_to_be_looked_up(connection: Any) -> int:
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would bring" if dry_run else "brought"
     yield f"{kind} {would} {name}: {bringing.described(report.counts.shown())}."
+    if not report.whole:
+        yield "That is the beginning of it: a look ends there. The import goes through all of it."
     if report.cancelled:
         yield "It was cancelled; what had come in is kept."
     if report.first is not None and report.last is not None:

@@ -47,6 +47,9 @@ FIRST = 20
 SHOWN = 50
 """Bad rows that are told one by one."""
 
+LOOKED_THROUGH = 100_000
+"""Entries after which a look ends: what they would come to is kept in memory, so that none counts twice."""
+
 MOST_BAD = 100_000
 """Bad rows after which a file is left: it is none of this kind."""
 
@@ -69,6 +72,8 @@ class Report:
     without_ids: list[dict[str, Any]] = field(default_factory=list)
     job_id: int | None = None
     cancelled: bool = False
+    whole: bool = True
+    """Whether everything was looked through; a look ends after LOOKED_THROUGH entries."""
 
     def saw(self, entries: list[Entry]) -> None:
         """Note what a person wants to know beforehand: the range of dates, what is bad, what will not match."""
@@ -107,6 +112,7 @@ class Report:
             "bad": [{"file": bad.file, "line": bad.line, "why": bad.why, "do": bad.do} for bad in self.bad],
             "left_out": [{"file": one.file, "count": one.count, "why": one.why} for one in self.left_out],
             "cancelled": self.cancelled,
+            "whole": self.whole,
         }
 
 
@@ -263,12 +269,16 @@ def viewing_held(held: Held, source: str) -> Viewing:
 
 async def preview(database: Database, person_id: int, feed: Feed, progress: Progress = quiet) -> Report:
     """What an import would come to; nothing is written. Raises what the feed raises."""
-    report, memory = Report(), Memory()
+    report, memory, seen = Report(), Memory(), 0
     async for part in feed.parts():
         report.saw(part)
+        seen += len(part)
         found = await database.read(partial(rehearsed, person_id=person_id, part=part, memory=memory))
         report.counts = report.counts.plus(found)
         progress(feed.progress(), report.counts)
+        if seen >= LOOKED_THROUGH:
+            report.whole = False
+            break
     return report
 
 

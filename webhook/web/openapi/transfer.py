@@ -67,6 +67,7 @@ def schemas() -> dict[str, Schema]:
             bad=many(BAD),
             left_out=many(LEFT_OUT),
             cancelled=FLAG,
+            whole=FLAG,
         ),
         "BackfillReport": thing(
             tracker=TEXTUAL,
