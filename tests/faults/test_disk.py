@@ -112,6 +112,26 @@ def test_once_there_is_room_again_the_same_process_goes_on(small_disk: Path) -> 
         stopped(process)
 
 
+def test_an_import_that_would_fill_the_disk_leaves_webhooks_their_room(small_disk: Path) -> None:
+    process = Altered(small_disk, "hasty", settings={"DISK_RESERVE_BYTES": str(SMALL_DISK // 3)})
+    process.prepare().start()
+    try:
+        whole = b"x" * (2 * SMALL_DISK)
+        answers = [
+            process.http.post(
+                f"{process.url}/api/v1/imports/trakt?dry_run=true", content=content, headers=process.bearer
+            )
+            for content in (whole, iter([whole[at : at + 65_536] for at in range(0, len(whole), 65_536)]))
+        ]
+
+        assert [answer.status_code for answer in answers] == [507, 507]
+        assert all("kept free for webhooks" in answer.json()["detail"] for answer in answers)
+        assert [send(process, number).status_code for number in range(1, 6)] == [200] * 5
+        assert not list((small_disk / "imports").iterdir())
+    finally:
+        stopped(process)
+
+
 def test_a_file_that_may_not_grow_is_said_to_the_sender(tmp_path: Path) -> None:
     """Where nothing can be mounted: a limit on the size of files, which SQLite meets as a failed write."""
     process = Altered(tmp_path, "hasty", limit=1024 * 1024).prepare().start()

@@ -22,6 +22,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import func, insert, select, update
 
+from tests.evening import plex
 from tests.fakes._server import Server
 from tests.fakes.plex_server import PlexServer
 from tests.fakes.trakt import Trakt
@@ -214,6 +215,18 @@ def test_a_file_of_more_rows_than_are_taken_is_left_in_a_sentence(opened: Open, 
         said = job["error"]
     assert "more than 3,000 rows (IMPORT_MAX_ROWS)" in said
     assert soon(lambda: left(home) == [])
+
+
+def test_webhooks_are_taken_while_a_bomb_is_imported(tmp_path: Path) -> None:
+    with started(Process(tmp_path, IMPORT_MAX_ROWS="20000").prepare()) as process:
+        job = process.api_post("/imports/letterboxd", content=bomb(3_000_000))["job"]
+        answers = []
+        while process.api(f"/jobs/{job['id']}")["state"] == "running":
+            answers.append(process.post("plex", plex("media.scrobble", len(answers))).status_code)
+
+        assert set(answers) == {200}
+        assert process.api(f"/jobs/{job['id']}")["counts"]["bad"] == 20_000
+        assert process.held_up() < 1.0
 
 
 def test_a_file_that_takes_too_long_is_left_in_a_sentence(
