@@ -220,7 +220,7 @@ def test_a_file_of_more_rows_than_are_taken_is_left_in_a_sentence(opened: Open, 
 def test_webhooks_are_taken_while_a_bomb_is_imported(tmp_path: Path) -> None:
     with started(Process(tmp_path, IMPORT_MAX_ROWS="20000").prepare()) as process:
         job = process.api_post("/imports/letterboxd", content=bomb(3_000_000))["job"]
-        answers = []
+        answers: list[int] = []
         while process.api(f"/jobs/{job['id']}")["state"] == "running":
             answers.append(process.post("plex", plex("media.scrobble", len(answers))).status_code)
 
