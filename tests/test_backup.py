@@ -1,4 +1,4 @@
-"""Backups and keys: a copy while it runs, its way back, and another key for everything that is sealed."""
+"""Backups: a copy while it runs, and its way back."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from tests.evening import film
 from tests.running import ROOT, Process, eventually, started
-from webhook import backup, credentials, inbox, settings
+from webhook import backup, inbox, settings
 from webhook.app import open_service
 from webhook.backup import BackupError
-from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.inbox import Received
-from webhook.settings import Settings, SettingsError
-from webhook.tables import account, delivery, token
+from webhook.settings import Settings
+from webhook.tables import delivery
 
 TOKENS = {"access_token": "access-of-hers", "refresh_token": "refresh-of-hers"}
 
@@ -309,160 +308,3 @@ def test_a_restore_with_another_key_says_so(home: Path, copy: Path, tmp_path: Pa
 
     assert ended.returncode == 0
     assert "sealed with another key" in ended.stdout
-
-
-# --- rekey
-
-
-def sealed(folder: Path) -> list[str]:
-    def all_of_it(connection: Any) -> list[str]:
-        tokens = connection.execute(select(account.c.tokens)).scalars()
-        return [text for text in (*tokens, *connection.execute(select(token.c.sealed)).scalars()) if text]
-
-    found: list[str] = do(folder, all_of_it)
-    return found
-
-
-def opened_by(folder: Path, key: str) -> list[bool]:
-    return [credentials.opens(Seal(key), text) for text in sealed(folder)]
-
-
-def key_of(folder: Path) -> str:
-    return (folder / "secret.key").read_text().strip()
-
-
-def test_after_a_rekey_only_the_new_key_opens_anything(home: Path) -> None:
-    old = key_of(home)
-
-    ended = run(home, "rekey", "--json")
-
-    new = key_of(home)
-    assert json.loads(ended.stdout)["sealed"] == len(sealed(home)) == 3
-    assert new != old
-    assert opened_by(home, new) == [True] * 3
-    assert opened_by(home, old) == [False] * 3
-    assert stat.S_IMODE((home / "secret.key").stat().st_mode) == 0o600
-    assert not list(home.glob("secret.key.*"))
-
-
-def test_after_a_rekey_the_webhook_addresses_are_the_same(home: Path) -> None:
-    before = json.loads(run(home, "urls", "--json").stdout)
-
-    run(home, "rekey")
-
-    assert json.loads(run(home, "urls", "--json").stdout) == before
-
-
-def test_no_key_is_changed_while_a_service_runs(tmp_path: Path) -> None:
-    process = Process(tmp_path).prepare()
-    with started(process):
-        old = key_of(tmp_path)
-
-        ended = run(tmp_path, "rekey")
-
-        assert ended.returncode == 1
-        assert "Stop that one first" in ended.stderr
-        assert key_of(tmp_path) == old
-
-
-class Crash(Exception):
-    """The process ends here."""
-
-
-@pytest.fixture
-def database(home: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{home}/watchmark.db")
-    yield opened
-    opened.close()
-
-
-def crash(*given: Any) -> Any:
-    raise Crash
-
-
-@pytest.mark.parametrize("moment", ["resealed", "swap"])
-def test_a_rekey_that_breaks_off_leaves_everything_to_one_key(
-    home: Path, database: Database, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    old = key_of(home)
-    with monkeypatch.context() as broken:
-        broken.setattr(credentials, moment, crash)
-        with pytest.raises(Crash):
-            credentials.rekey(told(home), database)
-
-    credentials.seal(told(home), database)
-
-    assert opened_by(home, key_of(home)) == [True] * 3
-    assert (key_of(home) == old) is (moment == "resealed")
-
-
-@pytest.mark.parametrize("step", ["link", "replace"])
-def test_a_swap_of_keys_that_breaks_off_is_finished_at_the_next_start(
-    home: Path, database: Database, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    with monkeypatch.context() as broken:
-        if step == "link":
-            broken.setattr("webhook.credentials.os.link", crash)
-        else:
-            broken.setattr(Path, "replace", crash)
-        with pytest.raises(Crash):
-            credentials.rekey(told(home), database)
-
-    credentials.seal(told(home), database)
-
-    assert opened_by(home, key_of(home)) == [True] * 3
-    assert not list(home.glob("secret.key.*"))
-
-
-def test_one_thing_that_cannot_be_opened_leaves_all_as_it_was(home: Path, database: Database) -> None:
-    alien = Seal("another key altogether").seal("x")
-    last = select(token.c.id).order_by(token.c.id.desc()).limit(1).scalar_subquery()
-    do(
-        home,
-        lambda connection: connection.execute(update(token).where(token.c.id == last).values(sealed=alien)),
-    )
-    before = sealed(home)
-
-    with pytest.raises(SettingsError, match="another key"):
-        credentials.rekey(told(home), database)
-
-    assert sealed(home) == before
-    assert not (home / "secret.key.new").exists()
-
-
-def test_with_a_secret_key_the_new_one_comes_from_a_file(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "new").write_text("a new key, long enough\n")
-    old = key_of(home)
-
-    without = run(home, "rekey", SECRET_KEY=old)
-    ended = run(home, "rekey", "--new-key-file", str(tmp_path / "new"), SECRET_KEY=old)
-
-    assert without.returncode == 1
-    assert "--new-key-file" in without.stderr
-    assert ended.returncode == 0
-    assert opened_by(home, "a new key, long enough") == [True] * 3
-    assert key_of(home) == old
-
-
-def test_a_key_that_is_too_short_is_refused(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "new").write_text("short\n")
-
-    ended = run(home, "rekey", "--new-key-file", str(tmp_path / "new"))
-
-    assert ended.returncode == 1
-    assert "too short" in ended.stderr
-
-
-def test_a_rekey_on_postgresql_seals_everything_too(tmp_path: Path, postgres_url: str) -> None:
-    process = Process(tmp_path, DATABASE_URL=postgres_url).prepare()
-    process.http.close()
-    old = key_of(tmp_path)
-
-    ended = run(tmp_path, "rekey", "--json", DATABASE_URL=postgres_url)
-
-    database = Database(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
-    found = database.ask(lambda connection: list(connection.execute(select(token.c.sealed)).scalars()))
-    database.close()
-    assert json.loads(ended.stdout)["sealed"] == len(found) == 2
-    assert key_of(tmp_path) != old
-    assert all(credentials.opens(Seal(key_of(tmp_path)), text) for text in found)

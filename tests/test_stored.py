@@ -8,7 +8,6 @@ from sqlalchemy import select
 from webhook import stored
 from webhook.credentials import Seal
 from webhook.db import Database
-from webhook.settings import SettingsError
 from webhook.tables import note
 
 SEAL = Seal("a key of this house")
@@ -20,6 +19,10 @@ def keep(database: Database, **changes: str | None) -> None:
 
 def read(database: Database, seal: Seal = SEAL) -> dict[str, str]:
     return database.ask(lambda connection: stored.read(connection, seal))
+
+
+def unreadable(database: Database, seal: Seal) -> bool:
+    return database.ask(lambda connection: stored.is_unreadable(connection, seal))
 
 
 def test_where_nothing_was_set_there_is_nothing(database: Database) -> None:
@@ -44,17 +47,23 @@ def test_nothing_lets_a_setting_go(database: Database, nothing: str | None) -> N
 def test_at_rest_nothing_of_it_can_be_read(database: Database) -> None:
     keep(database, TMDB_TOKEN="hush-hush")
 
-    value = database.ask(lambda connection: connection.execute(select(note.c.value)).scalar_one())
+    row = database.ask(lambda connection: connection.execute(select(note)).one())
 
-    assert "hush-hush" not in str(value)
-    assert "TMDB" not in str(value)
+    assert row.sealed
+    assert "hush-hush" not in str(row)
+    assert "TMDB" not in str(row)
 
 
-def test_with_another_key_it_says_what_to_do(database: Database) -> None:
+def test_with_another_key_nothing_is_read_and_what_is_set_takes_its_place(database: Database) -> None:
+    other = Seal("another key")
     keep(database, TMDB_TOKEN="hush-hush")
 
-    with pytest.raises(SettingsError, match="SECRET_KEY"):
-        read(database, Seal("another key"))
+    unread, closed = read(database, other), [unreadable(database, seal) for seal in (SEAL, other)]
+    database.do(lambda connection: stored.keep(connection, other, {"SILENCE_DAYS": "9"}))
+
+    assert unread == {}
+    assert closed == [False, True]
+    assert read(database, other) == {"SILENCE_DAYS": "9"}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from webhook import (
     accounts,
     anime,
     clock,
+    keys,
     lookups,
     outbox,
     people,
@@ -35,7 +36,7 @@ from webhook import (
 from webhook import settings as environment
 from webhook.asgi import ForwardedHeaders
 from webhook.body import Form
-from webhook.credentials import Credentials, seal
+from webhook.credentials import Credentials
 from webhook.db import Database, Unavailable
 from webhook.dispatcher import SWEEP, Dispatcher
 from webhook.identity import Identity
@@ -72,7 +73,8 @@ def open_service(environ: Environ) -> Service:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     schema.migrate(database)
-    sealed = seal(settings, database)
+    sealed = keys.load_seal(settings, database)
+    keys.leave_out_lost(database, sealed)
     environ, left_out = stored.usable(given, database.ask(lambda connection: stored.read(connection, sealed)))
     for name, why in left_out.items():
         log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)

@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 
 from webhook import clock, schema
 from webhook.db import Database
+from webhook.files import sync_folder
 from webhook.settings import Settings
 from webhook.tables import delivery
 
@@ -61,7 +62,7 @@ def backup(settings: Settings, target: Path) -> int:
             packed = folder / "packed"
             pack(packed, folder / HELD, {"made_at": clock.stamp(clock.now()), "schema": version})
             packed.replace(target)
-        settled(target.absolute().parent)
+        sync_folder(target.absolute().parent)
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error.strerror}") from error
     return target.stat().st_size
@@ -127,15 +128,6 @@ def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def settled(folder: Path) -> None:
-    """A rename outlives a power cut once its folder is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 # --- restore
 
 
@@ -153,7 +145,7 @@ def restore(settings: Settings, source: Path) -> Restored:
         modernised(folder / HELD)
         before = kept_beside(live)
         (folder / HELD).replace(live)
-        settled(live.parent)
+        sync_folder(live.parent)
     return Restored(made_at=made_at, before=before)
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import os
-import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -22,11 +18,15 @@ from webhook import clock
 from webhook.db import Database
 from webhook.event import Item
 from webhook.history import Shelf
-from webhook.outcome import Park, Snooze
+from webhook.outcome import UNREADABLE, Park, Snooze
 from webhook.remote import Withheld, sending
-from webhook.settings import Settings, SettingsError
-from webhook.tables import account, app, token
+from webhook.settings import SettingsError
+from webhook.tables import account
 from webhook.trackers import Held, Library, Renews, Tokens, Tracker
+
+
+class Unreadable(SettingsError):
+    """It was sealed with another key, or is damaged."""
 
 
 class Seal:
@@ -41,150 +41,18 @@ class Seal:
         return self._fernet.encrypt(orjson.dumps(value)).decode()
 
     def open(self, sealed: str) -> Any:
-        """What was sealed; raises SettingsError when it was sealed with another key."""
+        """What was sealed; raises Unreadable when it was sealed with another key."""
         try:
             return orjson.loads(self._fernet.decrypt(sealed.encode()))
         except InvalidToken as error:
-            raise SettingsError(
-                "the stored sign-ins were sealed with another key. Put back the SECRET_KEY (or "
-                "DATA_DIR/secret.key) they were made with, or connect the accounts again."
-            ) from error
+            raise Unreadable("it was sealed with another key than the one that is here") from error
 
-
-def seal(settings: Settings, database: Database | None = None) -> Seal:
-    """The seal of this installation; its key is made at first start, mode 0600.
-
-    With the database, a change of the key that was broken off after its commit is finished first.
-    """
-    given = settings.secret_key.get_secret_value()
-    if given:
-        return Seal(given)
-    path = key_file(settings)
-    if database is not None:
-        finish_rekey(path, database)
-    if not path.exists():
-        make_key(path)
-    return Seal(path.read_text().strip())
-
-
-def key_file(settings: Settings) -> Path:
-    return settings.data_dir / "secret.key"
-
-
-def make_key(path: Path, secret: str | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "w") as file:
-        file.write((secret or new_key()) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    on_disk(path.parent)
-
-
-def new_key() -> str:
-    return secrets.token_urlsafe(48)
-
-
-def on_disk(folder: Path) -> None:
-    """A new or renamed file outlives a power cut once its folder is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-# --- another key
-
-
-def rekey(settings: Settings, database: Database, given: str | None = None) -> int:
-    """Seal everything with another key; how many things that were. Raises SettingsError.
-
-    Everything is sealed anew in one transaction, or nothing. Where the key is a file, the new one lies
-    beside it as secret.key.new until that transaction is committed, so that whatever is broken off,
-    one of the two files opens everything; `seal` finds out which. With SECRET_KEY the new one is `given`.
-    """
-    old = seal(settings, database)
-    if settings.secret_key.get_secret_value():
-        if given is None:
-            raise SettingsError("SECRET_KEY is set, so say what the new one is: --new-key-file FILE")
-        return resealed(database, old, Seal(given))
-    path = key_file(settings)
-    fresh = path.with_name("secret.key.new")
-    fresh.unlink(missing_ok=True)
-    secret = given or new_key()
-    make_key(fresh, secret)
-    try:
-        count = resealed(database, old, Seal(secret))
-    except SettingsError:
-        fresh.unlink(missing_ok=True)
-        raise
-    swap(path, fresh)
-    return count
-
-
-def resealed(database: Database, old: Seal, new: Seal) -> int:
-    def change(connection: Connection) -> int:
-        count = 0
-        for table, column in SEALED:
-            wanted = select(table.c.id, column).where(column.is_not(None), column != "").with_for_update()
-            for made, sealed in connection.execute(wanted).all():
-                again = new.seal(old.open(sealed))
-                connection.execute(update(table).where(table.c.id == made).values({column: again}))
-                count += 1
-        return count
-
-    return database.do(change)
-
-
-SEALED = ((account, account.c.tokens), (token, token.c.sealed), (app, app.c.sealed))
-"""Every column that holds something sealed."""
-
-
-def finish_rekey(path: Path, database: Database) -> None:
-    """Where a new key lies beside the old one and already opens what is stored, it takes its place.
-
-    One that opens nothing was broken off before its commit, or is being made just now: it is left alone.
-    """
-    fresh = path.with_name("secret.key.new")
-    try:
-        secret = fresh.read_text().strip()
-    except FileNotFoundError:
-        return
-    sealed = database.ask(any_sealed)
-    if secret and sealed is not None and opens(Seal(secret), sealed):
-        with suppress(FileNotFoundError):  # another process was quicker
-            swap(path, fresh)
-
-
-def any_sealed(connection: Connection) -> str | None:
-    for table, column in SEALED:
-        wanted = select(column).where(column.is_not(None), column != "").order_by(table.c.id).limit(1)
-        if (sealed := connection.execute(wanted).scalar()) is not None:
-            return str(sealed)
-    return None
-
-
-def opens(key: Seal, sealed: str) -> bool:
-    try:
-        key.open(sealed)
-    except SettingsError:
-        return False
-    return True
-
-
-def swap(path: Path, fresh: Path) -> None:
-    """The new key in the old one's place; the old one is kept as secret.key.old until that is done."""
-    kept = path.with_name("secret.key.old")
-    if path.exists():
-        kept.unlink(missing_ok=True)
-        os.link(path, kept)
-    fresh.replace(path)
-    on_disk(path.parent)
-    kept.unlink(missing_ok=True)
+    def opens(self, sealed: str) -> bool:
+        try:
+            self.open(sealed)
+        except Unreadable:
+            return False
+        return True
 
 
 class Credentials:
@@ -209,7 +77,10 @@ class Credentials:
                 select(account.c.tokens).where(account.c.id == account_id)
             ).scalar_one_or_none()
         )
-        return self.seal.open(sealed) if sealed else {}
+        try:
+            return self.seal.open(sealed) if sealed else {}
+        except Unreadable as error:
+            raise Snooze(UNREADABLE, park=Park.SIGNED_OUT) from error
 
     async def renewed(self, account_id: int, tracker: Tracker, stale_tokens: Tokens) -> Tokens:
         """Newer tokens than these. Who waited for another's renewal gets what that one brought."""

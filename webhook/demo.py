@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
 
-from webhook import accounts, clock, people, remote, shipped, stored, trace
+from webhook import accounts, clock, keys, people, remote, shipped, stored, trace
 from webhook import app as house
 from webhook import settings as environment
-from webhook.credentials import Credentials, Seal, seal
+from webhook.credentials import Credentials, Seal
 from webhook.db import Database
 from webhook.settings import SettingsError
 from webhook.tables import delivery, webhook
@@ -354,7 +354,7 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
     database = Database(settings.database, checkpoint=False)
     try:
         async with remote.client() as http:
-            sealed = seal(settings)
+            sealed = keys.load_seal(settings, database)
             built = house.build_trackers(stage.environ, http)
             books = Books(database, sealed, Credentials(database, sealed), built)
             announce(stage, told, as_json and not once)

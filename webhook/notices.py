@@ -219,7 +219,7 @@ def of_accounts(connection: Connection, before: Mapping[str, Any]) -> list[News]
 
 
 def needs(row: Row[Any]) -> Notice:
-    mended = trace.mend(row.parked, row.tracker, row.person) or str(row.parked)
+    mended = trace.mend(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
     return Notice(
         title=f"{label(row.tracker)} of {row.person} needs you",
         body=f"{mended} Until then everything that is to be told there waits; nothing is lost.",

@@ -62,6 +62,14 @@ PARKED: Mapping[Park, Parked] = {
 }
 
 
+UNREADABLE = "The stored sign-in cannot be opened with the key that is here."
+
+
+def parked_sentence(park: Park, why: str | None) -> str:
+    """Why an account is parked: a sign-in that nobody can open any more is not the service's fault."""
+    return UNREADABLE if why == UNREADABLE else PARKED[park].sentence
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
     """The account was told. `answer` is the service's word; `remote_id` is the handle for undo."""

@@ -32,16 +32,26 @@ FIXED = frozenset(
 
 
 def read(connection: Connection, seal: Seal) -> dict[str, str]:
-    """What was set in the browser, by variable. Raises SettingsError where it was sealed with another key."""
-    sealed = connection.execute(select(note.c.value).where(note.c.name == NAME)).scalar()
-    return dict(seal.open(sealed)) if sealed else {}
+    """What was set in the browser, by variable; nothing where it was sealed with another key."""
+    sealed = find(connection)
+    return dict(seal.open(sealed)) if sealed and seal.opens(sealed) else {}
+
+
+def is_unreadable(connection: Connection, seal: Seal) -> bool:
+    """Whether something was set that cannot be opened. What is set next takes its place."""
+    sealed = find(connection)
+    return bool(sealed) and not seal.opens(sealed or "")
+
+
+def find(connection: Connection) -> str | None:
+    return connection.execute(select(note.c.sealed).where(note.c.name == NAME)).scalar()
 
 
 def keep(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
     """Keep these variables; None or nothing lets one go."""
     held = {name: value for name, value in {**read(connection, seal), **changes}.items() if value}
     connection.execute(delete(note).where(note.c.name == NAME))
-    connection.execute(insert(note), {"name": NAME, "value": seal.seal(held)})
+    connection.execute(insert(note), {"name": NAME, "sealed": seal.seal(held)})
 
 
 def under(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:

@@ -69,6 +69,13 @@ class Json(TypeDecorator[Any]):
         return None if value is None else orjson.loads(value)
 
 
+class Sealed(TypeDecorator[str]):
+    """Text that `Seal.seal` made. What is sealed lies in columns of this type only: `rekey` finds it by that."""
+
+    impl = Text
+    cache_ok = True
+
+
 # --- what each database says in its own way about JSON that is text
 
 
@@ -134,7 +141,8 @@ note = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value", Json),
-    comment="What the service remembers of itself, by name.",
+    Column("sealed", Sealed),
+    comment="What the service remembers of itself, by name; `sealed` where it is a secret.",
 )
 
 person = Table(
@@ -173,7 +181,7 @@ token = Table(
     id_column(),
     Column("kind", String(16), nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
-    Column("sealed", Text, nullable=False),
+    Column("sealed", Sealed, nullable=False),
     Column("name", String(100)),
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
     Column("created_at", Utc, nullable=False),
@@ -314,7 +322,7 @@ account = Table(
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE"), nullable=False),
     Column("tracker", String(32), nullable=False),
     Column("name", String(200)),
-    Column("tokens", Text),
+    Column("tokens", Sealed),
     Column("tells", Json, nullable=False),
     Column("rules", Json, nullable=False, default=dict),
     Column("parked", String(32)),
@@ -547,7 +555,7 @@ app = Table(
     metadata,
     id_column(),
     Column("key", String(32), nullable=False, unique=True),
-    Column("sealed", Text, nullable=False),
+    Column("sealed", Sealed, nullable=False),
     Column("name", String(100), nullable=False),
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
     Column("created_at", Utc, nullable=False),
@@ -599,3 +607,13 @@ video_key = Table(
     Column("video_id", ForeignKey("video.id", ondelete="CASCADE"), nullable=False, index=True),
     comment="What a video is found by again, as in play_key.",
 )
+
+
+def sealed_columns() -> list[Column[str]]:
+    """Every column that holds something sealed."""
+    return [
+        column
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, Sealed)
+    ]

@@ -33,7 +33,7 @@ from webhook.db import Database, unavailable
 from webhook.event import REASONS, Unreadable, item_from_json, item_to_json
 from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
-from webhook.outcome import PARKED, Park
+from webhook.outcome import PARKED, Park, parked_sentence
 from webhook.people import ANOTHERS, HERE, NOBODY
 from webhook.rules import DRY_RUN, LISTS, AccountRules
 from webhook.tables import (
@@ -367,12 +367,12 @@ def delivery_explained(row: Row[Any]) -> str | None:
     return reason
 
 
-def mend(parked: str | None, tracker: str, person_name: str) -> str | None:
+def mend(parked: str | None, tracker: str, person_name: str, why: str | None = None) -> str | None:
     """What a parked account needs, and the step that mends it."""
     if parked is None or parked not in set(Park):
         return parked
     what = PARKED[Park(parked)]
-    return f"{what.sentence} {what.mend.format(tracker=tracker, person=person_name)}"
+    return f"{parked_sentence(Park(parked), why)} {what.mend.format(tracker=tracker, person=person_name)}"
 
 
 def tries(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
@@ -579,7 +579,7 @@ def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
         "person": row.person,
         "name": row.name,
         "state": row.parked or "working",
-        "explanation": mend(row.parked, row.tracker, row.person) if row.parked else None,
+        "explanation": mend(row.parked, row.tracker, row.person, row.parked_why) if row.parked else None,
         "since": stamp(row.parked_at),
         "why": row.parked_why,
         "tells": row.tells,

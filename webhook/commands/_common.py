@@ -23,10 +23,10 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from typer.core import TyperGroup
 
 from webhook import app as house
-from webhook import backup, matches, passwords, people, remote, schema, stored
+from webhook import backup, keys, matches, passwords, people, remote, schema, stored
 from webhook import settings as environment
 from webhook.accounts import AccountError
-from webhook.credentials import Credentials, Seal, seal
+from webhook.credentials import Credentials, Seal
 from webhook.db import Database, Unavailable
 from webhook.edits import NoEdit
 from webhook.outcome import Undelivered
@@ -134,7 +134,7 @@ def opened() -> Iterator[Desk]:
 
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     http = remote.client()
-    sealed = seal(settings, database)
+    sealed = keys.load_seal(settings, database)
     environ, _ = stored.usable(environ, database.ask(lambda connection: stored.read(connection, sealed)))
     settings = environment.load(environ)
     built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
@@ -153,11 +153,16 @@ def prepare(settings: Settings, environ: Environ) -> None:
     """A database that is new is made first, with its first person and token."""
     furnish(settings)
     with closing(database_of(settings)) as database:
-        new = not database.ask(has_tables)
+        new = database.ask(is_new)
     if new:
         service = house.open_service(environ)
         asyncio.run(service.http.aclose())
         service.database.close()
+
+
+def is_new(connection: Connection) -> bool:
+    """Whether nobody is in it yet."""
+    return not has_tables(connection) or not people.count(connection)
 
 
 def has_tables(connection: Connection) -> bool:

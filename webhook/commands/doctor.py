@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from webhook import accounts as account_book
-from webhook import clock, notices, schema, sources, stored, trace, trackers
+from webhook import clock, keys, notices, schema, sources, stored, trace, trackers
 from webhook import settings as environment
 from webhook.accounts import Verdict
 from webhook.clock import stamp
@@ -33,7 +33,6 @@ from webhook.commands._common import (
     sentence,
 )
 from webhook.commands.accounts import SHOWN, check_all, ending
-from webhook.credentials import seal
 from webhook.db import Database, Unavailable
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import webhook
@@ -125,7 +124,7 @@ def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Fin
         with closing(database_of(settings)) as database:
             if not database.ask(has_tables):
                 return environ, []
-            sealed = seal(settings, database)
+            sealed = keys.load_seal(settings, database)
             known = database.ask(lambda connection: stored.read(connection, sealed))
     except (Unavailable, DatabaseError):
         return environ, []  # what is wrong with the database is said of the database

@@ -37,6 +37,9 @@ ACCEPTORS = 8
 and newer), so that a webhook would wait behind as many rounds as there are strangers before it.
 """
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
+
 app = typer.Typer()
 
 
@@ -48,9 +51,11 @@ def serve(as_json: Json = False) -> None:
     """Bring the database up to date, then receive and deliver."""
     environ, settings = starting()
     allow_connections()
-    with schema.occupying(settings.database), listening(settings) as door:
+    with schema.occupying(settings.database), bound(settings) as door:
         port = door.getsockname()[1]
         front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
+        with saying_taken(settings):
+            door.listen(BACKLOG)
         link = welcome(front.service.database, front.service.settings, clock.now())
         server = Announced(
             bounds(front, lambda: front.service.settings.proxies),
@@ -74,18 +79,27 @@ def starting() -> tuple[Environ, Settings]:
 
 
 @contextmanager
-def listening(settings: Settings) -> Iterator[socket.socket]:
-    """The open door: bound before anything else, so that port 0 is known and a taken one is said."""
+def bound(settings: Settings) -> Iterator[socket.socket]:
+    """The door, still closed: port 0 is known and a taken one is said, and nobody comes in before all is open."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        door = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    with socket.socket(family) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Inherited by what it accepts: an answer is two writes, and must not wait for the first one's ACK.
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6:
+            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with saying_taken(settings):
+            door.bind((settings.host, settings.port))
+        yield door
+
+
+@contextmanager
+def saying_taken(settings: Settings) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         place = f"HOST={settings.host} PORT={settings.port}"
         raise Failed(f"{place} cannot be listened on: {error.strerror}. Choose another PORT.") from error
-    with door:
-        yield door
 
 
 def bounds(application: ASGIApp, proxies: Callable[[], TrustedProxies]) -> uvicorn.Config:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, Row, select
 
-from webhook import sources
+from webhook import keys, sources
 from webhook.commands._common import Desk, Failed, Json, opened, say
 from webhook.service import Service
 from webhook.tables import person
@@ -31,7 +31,8 @@ def urls(
         return
     with opened() as at:
         found = webhook_urls(at, at.settings.address)
-    say(as_json, found, *(line for about in found.values() for line in steps(about)))
+        hidden = hidden_tokens(at)
+    say(as_json, found, *(line for about in found.values() for line in steps(about)), *hidden)
 
 
 def template_of(name: str) -> str:
@@ -44,9 +45,9 @@ def template_of(name: str) -> str:
 
 def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
     """For each source its addresses, the one that is anybody's first, with the steps to set it up."""
-    tokens = at.database.ask(webhook_tokens)
+    tokens = [row for row in at.database.ask(webhook_tokens) if at.seal.opens(row.sealed)]
     if not tokens:
-        raise Failed("There is no webhook token. Make one: watchmark token new --kind webhook")
+        raise Failed("There is no webhook token to show. Make one: watchmark token new --kind webhook")
     secret_of = {row.id: str(at.seal.open(row.sealed)) for row in tokens}
     found = {}
     for name, source in sources.modules().items():
@@ -63,6 +64,12 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
         found[name] = {"label": source.LABEL, "url": listed[0]["url"], "urls": listed, "template": template}
         found[name]["setup"] = [step.replace("{url}", str(listed[0]["url"])) for step in source.SETUP]
     return found
+
+
+def hidden_tokens(at: Desk) -> list[str]:
+    """A line for each token that is let in and cannot be shown any more."""
+    rows = [row for row in at.database.ask(webhook_tokens) if not at.seal.opens(row.sealed)]
+    return [f"Webhook token {row.id}: {keys.TOKEN_MEND.format(id=row.id)}" for row in rows]
 
 
 def webhook_tokens(connection: Connection) -> list[Row[Any]]:
