@@ -15,9 +15,8 @@ from sqlalchemy import select
 
 from tests.compat._scrobbler import App, Cinema, allow, cinema
 from tests.web.conftest import form_token
-from webhook import clock, tables
+from webhook import clock, keys, tables
 from webhook.compat.videoscrobbler import apps, videos
-from webhook.credentials import Seal, resealed
 from webhook.db import Unavailable
 
 FILM = "tmdb:3456"
@@ -319,10 +318,9 @@ def test_a_removed_app_and_a_removed_person_have_no_session(at: Cinema) -> None:
 def test_another_key_of_the_seal_opens_the_secrets_of_apps(at: Cinema) -> None:
     app = at.app()
     service = at.home.service
-    fresh = Seal("another key")
 
-    resealed(service.database, service.seal, fresh)
-    service.seal = fresh
+    keys.rekey(service.settings, service.database)
+    service.seal = keys.load_seal(service.settings, service.database)
 
     assert app("auth.getToken")["token"]
 

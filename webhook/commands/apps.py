@@ -46,12 +46,13 @@ def apps_add(
 def apps_list(as_json: Json = False) -> None:
     """The apps there are, and how many sessions each has; secrets are not shown."""
     with opened() as at:
-        rows = at.database.ask(apps.listed)
+        rows = at.database.ask(lambda connection: apps.listed(connection, at.seal))
     if as_json:
         say(True, {"apps": rows})
         return
     columns = ("id", "name", "key", "person", "sessions", "created_at", "suspended_at")
     tabled(columns, [[row[name] for name in columns] for row in rows], "There is no app yet.")
+    say(False, None, *(f"App {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 
 @apps_app.command("suspend")

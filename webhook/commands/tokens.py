@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 import typer
 from sqlalchemy import Connection, select
 
-from webhook import clock, people, sources
+from webhook import clock, keys, people, sources
 from webhook.clock import stamp
 from webhook.commands._common import Json, Whose, opened, say, tabled
+from webhook.credentials import Seal
 from webhook.tables import person
 from webhook.tables import token as token_table
 
@@ -52,15 +53,16 @@ def keep_token(
 def token_list(as_json: Json = False) -> None:
     """The tokens there are; their secrets are not shown."""
     with opened() as at:
-        rows = at.database.ask(all_tokens)
+        rows = at.database.ask(lambda connection: all_tokens(connection, at.seal))
     if as_json:
         say(True, {"tokens": rows})
         return
     columns = ("id", "kind", "name", "person", "created_at", "revoked_at")
     tabled(columns, [[row[name] for name in columns] for row in rows], "There is no token yet.")
+    say(False, None, *(f"Webhook token {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 
-def all_tokens(connection: Connection) -> list[dict[str, Any]]:
+def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
     wanted = select(token_table, person.c.name.label("person")).join(
         person, token_table.c.person_id == person.c.id, isouter=True
     )
@@ -72,6 +74,7 @@ def all_tokens(connection: Connection) -> list[dict[str, Any]]:
             "person": row.person,
             "created_at": stamp(row.created_at),
             "revoked_at": stamp(row.revoked_at),
+            "problem": keys.token_problem(row, seal),
         }
         for row in connection.execute(wanted.order_by(token_table.c.id))
     ]

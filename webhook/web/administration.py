@@ -12,9 +12,10 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from webhook import backup, clock, passwords, people, sources
+from webhook import backup, clock, keys, passwords, people, sources
 from webhook import settings as environment
 from webhook.clock import stamp
+from webhook.credentials import Seal
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.tables import account, delivery, household, library, person, play, tick, token, webhook
@@ -179,19 +180,20 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 # --- tokens
 
 
-def tokens(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+def tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
     """The valid tokens: the owner sees everybody's, others their own."""
     mine = None if visitor.everything else visitor.person_id or 0
-    return [one_token(row) for row in people.tokens(connection, mine)]
+    return [one_token(row, seal) for row in people.tokens(connection, mine)]
 
 
-def one_token(row: Row[Any]) -> dict[str, Any]:
+def one_token(row: Row[Any], seal: Seal) -> dict[str, Any]:
     return {
         "id": row.id,
         "kind": row.kind,
         "name": row.name,
         "person": row.person,
         "created_at": stamp(row.created_at),
+        "problem": keys.token_problem(row, seal),
     }
 
 
@@ -241,7 +243,8 @@ def token_given(given: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
 
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
     """Let it in no more; one that is not the visitor's to see is not found."""
-    if token_id not in [known["id"] for known in tokens(connection, visitor)]:
+    mine = None if visitor.everything else visitor.person_id or 0
+    if token_id not in [row.id for row in people.tokens(connection, mine)]:
         raise Problem(404, f"There is no valid token {token_id}.")
     people.revoke(connection, token_id, clock.now())
 
@@ -292,7 +295,7 @@ def about(service: Service) -> dict[str, Any]:
     return {
         "data_dir": str(held.data_dir.absolute()),
         "database": "SQLite" if service.database.sqlite else "PostgreSQL",
-        "key": "SECRET_KEY" if held.secret_key.get_secret_value() else str(held.data_dir / "secret.key"),
+        "key": keys.key_name(held),
         "started_at": stamp(service.started_at),
         "worker": held.worker,
     }

@@ -22,7 +22,7 @@ from webhook.accounts import AccountError, Verdict
 from webhook.clock import stamp
 from webhook.lookups import Checks
 from webhook.notices import Notifier
-from webhook.outcome import PARKED, Park, Retry, Snooze, Undelivered
+from webhook.outcome import Park, Retry, Snooze, Undelivered, parked_sentence
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings, SettingsError, plain, variable
@@ -195,7 +195,7 @@ def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
 def account(connection: Connection, entry: Shown) -> Shown:
     tested = remembered(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
-    needs = f"{PARKED[Park(park)].sentence} {NEEDS[Park(park)]}" if park else None
+    needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else None
     failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
     state = entry["state"] if park or not failing else "not_working"
     return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}

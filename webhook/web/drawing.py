@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webhook import sources, trackers
 from webhook.event import REASONS
-from webhook.outcome import PARKED, Park
+from webhook.outcome import Park, parked_sentence
 from webhook.rules import DRY_RUN
 from webhook.web import charts
 from webhook.web.views import DELIVERY_STATES, STATES
@@ -75,7 +75,7 @@ def environment() -> Environment:
         "label": label,
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
         "why": why,
-        "parked": lambda state: PARKED[Park(state)].sentence if state in set(Park) else state,
+        "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
         "tone": lambda state: TONES.get(state, "quiet"),
         "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
         "did": lambda action: ACTIONS.get(action, action),

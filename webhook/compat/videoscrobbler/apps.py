@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from webhook import people
+from webhook import keys, people
 from webhook.clock import stamp
 from webhook.credentials import Seal
 from webhook.db import fresh_ids
@@ -71,7 +71,7 @@ def remove(connection: Connection, app_id: int, now: datetime) -> None:
         raise Unknown(f"there is no app {app_id}")
 
 
-def listed(connection: Connection, person_id: int | None = None) -> list[dict[str, Any]]:
+def listed(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
     """The apps, or those that are this person's own, as the API gives them; never a secret."""
     open_ones = (
         select(app_session.c.app_id, func.count().label("sessions"))
@@ -97,6 +97,7 @@ def listed(connection: Connection, person_id: int | None = None) -> list[dict[st
             "sessions": row.sessions or 0,
             "created_at": stamp(row.created_at),
             "suspended_at": stamp(row.suspended_at),
+            "problem": None if seal.opens(row.sealed) else keys.APP_MEND,
         }
         for row in connection.execute(wanted)
     ]

@@ -44,14 +44,16 @@ class Managed(Once):
     async def shown(self, request: Request, visitor: Visitor) -> Response:
         name = request.path_params["name"]
 
+        def seen(connection: Connection) -> list[managing.Shown]:
+            return managing.seen(connection, self.service.seal, visitor)
+
         def told(connection: Connection) -> dict[str, Any]:
             row = changes.somebody(connection, visitor, name)
-            tokens = administration.tokens(connection, Visitor(person_id=row.id, name=row.name))
+            own = Visitor(person_id=row.id, name=row.name)
+            tokens = administration.tokens(connection, self.service.seal, own)
             number, friends = apps.friends(connection, row.id, 0, MANY)
             return {
-                "apps": [
-                    one for one in managing.seen(connection, visitor) if one["person"] in (None, row.name)
-                ],
+                "apps": [one for one in seen(connection) if one["person"] in (None, row.name)],
                 "sessions": [token for token in tokens if token["kind"] == apps.KIND],
                 "seen_by": apps.seen_by(connection, row.id),
                 "friends": [friend.name for friend in friends],
@@ -82,11 +84,11 @@ class Managed(Once):
         return await self.suspended(request, visitor, False)
 
     async def suspended(self, request: Request, visitor: Visitor, wanted: bool) -> str:
-        await managing.suspend(self.database, visitor, id_of(request), wanted)
+        await managing.suspend(self.service, visitor, id_of(request), wanted)
         return f"{path_to(request.path_params['name'])}/apps?said=saved"
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        await managing.remove(self.database, visitor, id_of(request))
+        await managing.remove(self.service, visitor, id_of(request))
         return f"{path_to(request.path_params['name'])}/apps?said=removed"
 
     async def privacy(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:

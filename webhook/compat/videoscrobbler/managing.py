@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from webhook import clock, people
 from webhook.compat.videoscrobbler import apps
+from webhook.credentials import Seal
 from webhook.db import Database
 from webhook.service import Service
 from webhook.web.api import Answers, owner_only
@@ -28,13 +29,13 @@ Shown = dict[str, Any]
 # --- what may be done: the owner manages every app, everybody else their own
 
 
-def seen(connection: Connection, visitor: Visitor) -> list[Shown]:
-    return apps.listed(connection, None if visitor.everything else visitor.person_id)
+def seen(connection: Connection, seal: Seal, visitor: Visitor) -> list[Shown]:
+    return apps.listed(connection, seal, None if visitor.everything else visitor.person_id)
 
 
-def one(connection: Connection, visitor: Visitor, app_id: int) -> Shown:
+def one(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) -> Shown:
     """The app; raises Problem for one that is not the visitor's to see."""
-    found = next((entry for entry in seen(connection, visitor) if entry["id"] == app_id), None)
+    found = next((entry for entry in seen(connection, seal, visitor) if entry["id"] == app_id), None)
     if found is None:
         raise Problem(404, f"There is no app {app_id}.")
     return found
@@ -50,30 +51,30 @@ async def add(service: Service, visitor: Visitor, name: str, whose: str | None) 
         if visitor.everything and whose is not None:
             person_id = people.by_name(connection, whose).id
         made = apps.add(connection, service.seal, name, person_id, clock.now())
-        return {**one(connection, visitor, made.id), "secret": made.secret}
+        return {**one(connection, service.seal, visitor, made.id), "secret": made.secret}
 
     return dict(await changed(service.database, added))
 
 
-async def suspend(database: Database, visitor: Visitor, app_id: int, suspended: bool) -> Shown:
+async def suspend(service: Service, visitor: Visitor, app_id: int, suspended: bool) -> Shown:
     """Let an app in no more, or again; raises Problem."""
 
     def done(connection: Connection) -> Shown:
-        one(connection, visitor, app_id)
+        one(connection, service.seal, visitor, app_id)
         apps.suspend(connection, app_id, clock.now() if suspended else None)
-        return one(connection, visitor, app_id)
+        return one(connection, service.seal, visitor, app_id)
 
-    return dict(await changed(database, done))
+    return dict(await changed(service.database, done))
 
 
-async def remove(database: Database, visitor: Visitor, app_id: int) -> None:
+async def remove(service: Service, visitor: Visitor, app_id: int) -> None:
     """Remove an app and end its sessions; raises Problem."""
 
     def done(connection: Connection) -> None:
-        one(connection, visitor, app_id)
+        one(connection, service.seal, visitor, app_id)
         apps.remove(connection, app_id, clock.now())
 
-    await changed(database, done)
+    await changed(service.database, done)
 
 
 async def set_seen_by(database: Database, visitor: Visitor, name: str, whom: str) -> None:
@@ -103,7 +104,7 @@ class Managing(Answers):
         ]
 
     async def apps(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: seen(connection, visitor))
+        return await self.listed(lambda connection: seen(connection, self.service.seal, visitor))
 
     async def add(self, request: Request, visitor: Visitor) -> Any:
         params = Params(await json_object(request))
@@ -116,11 +117,11 @@ class Managing(Answers):
         suspended = given.get("suspended")
         if not isinstance(suspended, bool):
             raise Problem(422, "suspended must be true or false.")
-        return await suspend(self.database, visitor, wanted, suspended)
+        return await suspend(self.service, visitor, wanted, suspended)
 
     async def remove(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        await remove(self.database, visitor, wanted)
+        await remove(self.service, visitor, wanted)
         return {"id": wanted, "removed": True}
 
     async def privacy(self, request: Request, visitor: Visitor) -> Any:

@@ -29,7 +29,9 @@ class Settings(Answers):
         return [Route("/api/v1/openapi.json", self.openapi), *super().routes()]
 
     async def tokens(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: administration.tokens(connection, visitor))
+        return await self.listed(
+            lambda connection: administration.tokens(connection, self.service.seal, visitor)
+        )
 
     async def make_token(self, request: Request, visitor: Visitor) -> Any:
         given = await json_object(request)

@@ -34,6 +34,7 @@ def schemas() -> dict[str, Schema]:
             sessions={**WHOLE, "description": "How many are open."},
             created_at=TIME,
             suspended_at=TIME,
+            problem={**TEXT, "description": "What to do where its secret cannot be opened any more."},
         ),
         "AppMade": {
             "allOf": [

@@ -25,12 +25,13 @@ TOKEN: Mapping[str, Schema] = {
     "name": TEXT,
     "person": {**TEXT, "description": "Whose what comes with it is; null is everybody's."},
 }
+PROBLEM: Schema = {**TEXT, "description": "What to do where its secret cannot be opened any more."}
 VALUE: Schema = {"type": ["string", "number", "null"]}
 
 
 def schemas() -> dict[str, Schema]:
     return {
-        "Token": thing(**TOKEN, created_at=TIME),
+        "Token": thing(**TOKEN, created_at=TIME, problem=PROBLEM),
         "TokenMade": thing(
             **TOKEN,
             secret={**TEXTUAL, "description": "Shown this once."},

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webhook import stored
 from webhook.event import Kind
 from webhook.rules import OPTIONAL
 from webhook.settings import SettingsError
@@ -79,11 +80,15 @@ class Connections(Page):
     # --- drawn
 
     async def every(self, request: Request, visitor: Visitor) -> Response:
-        listed = await self.database.read(
-            lambda connection: connections.listed(connection, self.service, visitor)
+        listed, unreadable = await self.database.read(
+            lambda connection: (
+                connections.listed(connection, self.service, visitor),
+                visitor.everything and stored.is_unreadable(connection, self.service.seal),
+            )
         )
         groups = [(label, [one for one in listed if one["kind"] == kind]) for kind, label in KINDS.items()]
-        known = {"groups": [group for group in groups if group[1]], "not_used": NOT_USED, "tones": TONES}
+        filled = [group for group in groups if group[1]]
+        known = {"groups": filled, "not_used": NOT_USED, "tones": TONES, "unreadable": unreadable}
         return self.drawn(request, "connections.html", known, visitor)
 
     async def one(self, request: Request, visitor: Visitor) -> Response:

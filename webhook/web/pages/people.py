@@ -119,7 +119,7 @@ class People(Once):
                 "seen": seen(read),
                 "preview": preview(read, filters),
                 "accounts": views.accounts(connection, own),
-                "tokens": administration.tokens(connection, own),
+                "tokens": administration.tokens(connection, self.service.seal, own),
                 "unclaimed": views.unclaimed(connection, visitor),
             }
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webhook import stored
 from webhook.web import administration, views
 from webhook.web.api.settings import download
 from webhook.web.openapi import version
@@ -40,8 +41,12 @@ class Settings(Once):
         self, request: Request, visitor: Visitor, typed: Mapping[str, str], wrong: Problem | None = None
     ) -> Response:
         """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
-        tokens, names = await self.database.read(
-            lambda connection: (administration.tokens(connection, visitor), views.names(connection))
+        tokens, names, unreadable = await self.database.read(
+            lambda connection: (
+                administration.tokens(connection, self.service.seal, visitor),
+                views.names(connection),
+                stored.is_unreadable(connection, self.service.seal),
+            )
         )
         why = None if wrong is None else wrong.detail
         known = {
@@ -55,6 +60,7 @@ class Settings(Once):
                 for one in administration.settings(self.service)
             ],
             "labels": LABELS,
+            "unreadable": unreadable,
             "tokens": tokens,
             "names": names,
             "about": administration.about(self.service),
