@@ -1082,9 +1082,8 @@ def test_the_doctor_says_that_another_key_sealed_the_settings(home: Home) -> Non
     ended = home.run("doctor", "--offline")
 
     assert ended.exit_code == 1
-    assert (
-        "PROBLEM settings made in the browser: the stored sign-ins were sealed with another" in ended.stdout
-    )
+    assert "PROBLEM key: SECRET_KEY is too short" in ended.stdout
+    assert f"{home.folder}/secret.key holds the key that fits: take SECRET_KEY out" in ended.stdout
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

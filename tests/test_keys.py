@@ -316,7 +316,7 @@ def test_one_thing_that_cannot_be_opened_leaves_all_as_it_was_and_is_named(
     ended = run("rekey")
 
     assert ended.exit_code == 1
-    assert "1 of the secrets cannot be opened" in ended.output
+    assert "1 secret cannot be opened with the present key" in ended.output
     assert "the address of webhook token 1 (first)" in ended.output
     assert "watchmark rekey --forget" in ended.output
     assert [secret.text for secret in database.ask(keys.find_secrets)] == before

@@ -41,6 +41,7 @@ from webhook.db import Database, Unavailable
 from webhook.dispatcher import SWEEP, Dispatcher
 from webhook.identity import Identity
 from webhook.inbox import Inbox
+from webhook.integrity import Integrity
 from webhook.interpreter import Audience, Interpreter
 from webhook.lookups import Lookup
 from webhook.loop_lag import collect_garbage
@@ -65,12 +66,15 @@ from webhook.transfer.show_ids import ShowIds
 
 log = structlog.get_logger()
 
+Chore = Callable[[asyncio.Event], Awaitable[None]]
+"""Work beside the work, until the event says that it is time to stop."""
+
 
 def open_service(environ: Environ) -> Service:
     """Everything opened but nothing running; raises SettingsError. The database's shape is brought up to date."""
     given = environ
     settings = environment.load(given)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
     schema.migrate(database)
     sealed = keys.load_seal(settings, database)
@@ -116,6 +120,7 @@ def open_service(environ: Environ) -> Service:
         resolver=Resolver(database, identity),
         show_ids=ShowIds(database, identity, asked, episodes.news),
         episodes=episodes,
+        integrity=Integrity(database),
     )
     database.do(lambda connection: first_start(connection, service))
     return service
@@ -242,8 +247,10 @@ async def running(service: Service) -> AsyncIterator[Service]:
             begin(sweeping(service), name="sweeper"),
             *keeping_house(service),
         ]
-        for task in service.tasks:
-            task.add_done_callback(fail_aloud)
+    if service.database.sqlite:
+        service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
+    for task in service.tasks:
+        task.add_done_callback(fail_aloud)
     try:
         yield service
     finally:
@@ -280,7 +287,7 @@ def fail_aloud(task: asyncio.Task[Any]) -> None:
 def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
     """What is done beside the work: what is old goes, long jobs go on, and a person is told when they are needed."""
     settings, database = service.settings, service.database
-    chores: dict[str, Callable[[asyncio.Event], Awaitable[None]]] = {
+    chores: dict[str, Chore] = {
         "pruner": Pruner(database, settings.retention_days).run,
         "backfills": service.backfills.run,
         "imports": service.imports.run,
@@ -293,16 +300,23 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
         chores["catch-up"] = service.catch_up.run
     if settings.notify_urls.get_secret_value():
         chores["watcher"] = Watcher(database, Notifier(settings), settings.silence_days).run
-    return [
-        asyncio.create_task(kept_up(name, chore, service.stop), name=name) for name, chore in chores.items()
-    ]
+    return [begin_chore(name, chore, service.stop) for name, chore in chores.items()]
 
 
-async def kept_up(name: str, chore: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+def begin_chore(name: str, chore: Chore, stop: asyncio.Event) -> asyncio.Task[None]:
+    return asyncio.create_task(kept_up(name, chore, stop), name=name)
+
+
+async def kept_up(name: str, chore: Chore, stop: asyncio.Event) -> None:
     """A chore that fails is begun again; it must not take the work with it."""
     while not stop.is_set():
         try:
             await chore(stop)
+        except Unavailable as error:
+            log.warning(
+                f"The database cannot be used now; the {name} begins again in a minute.", why=str(error)
+            )
+            await clock.awaken(asyncio.Event(), stop, 60)
         except Exception:
             log.exception(f"The {name} met a fault of ours; it is begun again in a minute.")
             await clock.awaken(asyncio.Event(), stop, 60)

@@ -128,6 +128,19 @@ def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def newest(settings: Settings) -> Path | None:
+    """The newest backup in the data folder, where one lies there."""
+    found = [path for path in settings.data_dir.glob("*.zip") if is_backup(path)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def restore_advice(settings: Settings) -> str:
+    """What to do where the database is damaged, with the newest backup as far as it is known."""
+    found = newest(settings)
+    file = "FILE" if found is None else shlex.quote(str(found))
+    return f"Stop Watchmark and restore the newest backup: watchmark restore {file}"
+
+
 # --- restore
 
 
@@ -138,7 +151,7 @@ def restore(settings: Settings, source: Path) -> Restored:
     Occupied where a service runs.
     """
     live = database_file(settings, f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
-    live.parent.mkdir(parents=True, exist_ok=True)
+    live.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with schema.occupying(settings.database), workplace(live.parent) as folder:
         made_at = unpacked(source, folder / HELD)
         known(inspected(folder / HELD), source)
@@ -208,19 +221,22 @@ def modernised(path: Path) -> None:
 def kept_beside(live: Path) -> Path | None:
     """The database there is, kept under another name with all that its log holds; None where there is none."""
     if not live.exists():
-        for suffix in ("-wal", "-shm"):
-            live.with_name(live.name + suffix).unlink(missing_ok=True)
+        keep_log(live, free_name(live))
         return None
     with suppress(sqlite3.Error), closing(sqlite3.connect(live, timeout=BUSY)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = free_name(live)
-    # A log that could not be cleared belongs to the old file and goes with it, before the new one comes.
+    keep_log(live, before)
+    os.link(live, before)  # so that at no moment there is no database
+    return before
+
+
+def keep_log(live: Path, before: Path) -> None:
+    """A log that could not be cleared belongs to the old file and goes with it, before the new one comes."""
     log = live.with_name(live.name + "-wal")
     if log.exists():
         log.replace(before.with_name(before.name + "-wal"))
     live.with_name(live.name + "-shm").unlink(missing_ok=True)
-    os.link(live, before)  # so that at no moment there is no database
-    return before
 
 
 def free_name(live: Path) -> Path:

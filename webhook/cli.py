@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from webhook import logs
+from webhook import settings as environment
 from webhook.commands import (
     accounts,
     apps,
@@ -63,4 +64,5 @@ def main() -> None:
 @app.callback()
 def beginning() -> None:
     """Keeps every play your Plex, Jellyfin or Emby reports, and tells your trackers."""
-    logs.configure("text", "warning")
+    debug = environment.environment().get("LOG_LEVEL", "").lower() == "debug"
+    logs.configure("text", "debug" if debug else "warning")

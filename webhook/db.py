@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
@@ -36,6 +37,17 @@ LOG_PAGES = 1000
 
 class Unavailable(Exception):
     """The database cannot take it now (full, locked, gone); the message says which."""
+
+
+class Damaged(Unavailable):
+    """The file holds what no database holds; `found` is what SQLite says of it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"the database is damaged ({found}); stop Watchmark and restore the newest backup: "
+            "watchmark restore FILE"
+        )
+        self.found = found
 
 
 @dataclass(slots=True)
@@ -200,10 +212,28 @@ def private(path: str | None) -> None:
     """Makes the file so that only its owner can read it: it holds what people watch, and sign-ins."""
     if not path or path == ":memory:":
         return
+    refuse_lone_log(Path(path))
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
     except OSError as error:
         raise Unavailable(f"unable to open database file {path}: {error.strerror}") from error
+
+
+def refuse_lone_log(path: Path) -> None:
+    """A log without its database holds commits that SQLite would throw away with it."""
+    if size_of(log_of(path)) and not size_of(path):
+        raise Unavailable(
+            f"{path} is missing or empty, and its log {log_of(path)} is there. Put the database back beside its "
+            f"log, or restore a backup: watchmark restore FILE. To begin without either, move {log_of(path)} away"
+        )
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def settle(answers: list[tuple[Waiting, Any]]) -> None:
@@ -223,12 +253,20 @@ class unavailable:  # noqa: N801 - reads as a word: with unavailable(): …
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from sqlalchemy.exc import InterfaceError, OperationalError
+        from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+        cause = (error.orig or error) if isinstance(error, DBAPIError) else error
+        if is_damage(cause):
+            raise Damaged(str(cause).strip()) from error
         if isinstance(error, OperationalError | InterfaceError):
-            raise Unavailable(str(error.orig or error).strip()) from error
+            raise Unavailable(str(cause).strip()) from error
         if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
             raise Unavailable(str(error).strip()) from error
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether SQLite found the file malformed. It says so by the plain base of its errors."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def engine(

@@ -168,7 +168,12 @@ class Dispatcher:
         self._lanes.discard(task)
         self._freed.set()
         self._news.set()  # what waits behind in this lane may be due at once
-        if not task.cancelled() and (error := task.exception()):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Unavailable):
+            log.warning(
+                "The database cannot be used now; a lane broke off, and falls due again.", why=str(error)
+            )
+        elif error is not None:
             log.error("A lane broke off; its lease lets it fall due again.", exc_info=error)
 
     async def pause(self) -> float:

@@ -220,17 +220,15 @@ def weakness(key: str) -> str | None:
 def read_key(path: Path) -> str | None:
     """What a key file holds, or None where there is none. Raises SettingsError where it cannot be read."""
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except FileNotFoundError:
         return None
     except PermissionError as error:
         raise SettingsError(f"{path} cannot be read. {remedy(path)}") from error
+    except IsADirectoryError as error:
+        raise SettingsError(f"{path} is a folder, where the key must be a file. Move it away.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{path} is no key file of Watchmark: it holds no text. {put_back(path)}"
-        ) from error
 
 
 def write_key(path: Path, key: str, *, replace: bool = True) -> None:
@@ -254,7 +252,9 @@ def load_seal(settings: Settings, database: Database) -> Seal:
     path = key_file(settings)
     key: str | None = settings.secret_key.get_secret_value() or load_file(path, stored)
     if key is None:
-        raise SettingsError(f"{path} is missing. {was_sealed(stored)} {put_back(path)}")
+        raise SettingsError(
+            f"{path} is missing. It opens {counted(len(stored))} in the database. {put_back(path)}"
+        )
     seal = Seal(key)
     if stored and not any(seal.opens(secret.text) for secret in stored):
         fault = weakness(key) or "does not fit the database"
@@ -325,13 +325,13 @@ def remove_old(path: Path) -> None:
 # --- what is wrong with it, in words
 
 
-def was_sealed(stored: Sequence[Secret]) -> str:
-    return f"The database holds {len(stored)} secrets that were sealed with it (sign-ins, tokens, settings)."
+def counted(number: int) -> str:
+    return f"{number} {'secret' if number == 1 else 'secrets'}"
 
 
 def put_back(path: Path) -> str:
     return (
-        f"Put back the key that they were sealed with ({path}, or SECRET_KEY). Without it: watchmark rekey "
+        f"Put the right key back ({path}, or SECRET_KEY). Without it: watchmark rekey "
         "--forget, which keeps the history and says which sign-ins and addresses are made anew."
     )
 
@@ -343,7 +343,7 @@ def hint(settings: Settings, stored: Sequence[Secret]) -> str:
         beside = read_key(path)
         if beside and count_opened(Seal(beside), stored):
             return f"{path} holds the key that fits: take SECRET_KEY out of the environment to use it."
-    return f"The {len(stored)} secrets in the database (sign-ins, tokens, settings) were sealed with another one."
+    return f"Another one has sealed {counted(len(stored))} in the database (sign-ins, tokens, settings)."
 
 
 def replace_weak(settings: Settings) -> str:
@@ -484,6 +484,6 @@ def refusal(connection: Connection, closed: Sequence[Secret]) -> str:
     named = [lost.what for secret in closed if (lost := LOST[secret.column](connection, secret))]
     which = f": {', '.join(named)}" if named else ""
     return (
-        f"{len(closed)} of the secrets cannot be opened with the present key{which}. Nothing was changed. "
+        f"{counted(len(closed))} cannot be opened with the present key{which}. Nothing was changed. "
         f"To let go of these and keep everything else: watchmark rekey --forget"
     )

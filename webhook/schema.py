@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 
 from webhook import shipped
 from webhook.db import Database
+from webhook.permissions import nearest, remedy
+from webhook.settings import SettingsError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,12 +27,17 @@ class Occupied(Exception):
     """Another process serves this database already; two would deliver everything twice as eagerly."""
 
 
+class OtherVersion(Exception):
+    """The tables are of another version of Watchmark; the message says what to do."""
+
+
 def migrate(database: Database) -> None:
-    """Bring the tables to this version's shape; on PostgreSQL whoever comes second waits."""
+    """Bring the tables to this version's shape; on PostgreSQL whoever comes second waits. Raises OtherVersion."""
 
     def upgrade(connection: Connection) -> None:
         if not database.sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY})"))
+        refuse_newer(connection)
         if current(connection) == newest():
             return  # without Alembic, whose loading costs more than the rest of the start
         from alembic import command
@@ -45,6 +52,26 @@ def current(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def refuse_newer(connection: Connection) -> None:
+    found = current(connection)
+    if found is not None and found not in revisions():
+        raise OtherVersion(
+            f"The database was made by a newer version of Watchmark (its tables are {found}; this version knows "
+            f"them up to {newest()}). Start that version or a newer one. To go back to this one, restore a backup "
+            "that it has made: watchmark restore FILE"
+        )
+
+
+def require_current(connection: Connection) -> None:
+    """Raises OtherVersion where the tables have not the shape that this version works with."""
+    refuse_newer(connection)
+    if current(connection) != newest():
+        raise OtherVersion(
+            "The database was made by an older version of Watchmark. Start this one once, which brings it up to "
+            "date: watchmark serve"
+        )
 
 
 def revisions() -> list[str]:
@@ -75,12 +102,12 @@ def occupying(url: str) -> Iterator[None]:
         return
     with lock_file(Path(path).with_suffix(".lock")) as file:
         yield
-        file.truncate(0)
+        with suppress(OSError):
+            file.truncate(0)
 
 
 def lock_file(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
+    file = open_lock(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -91,7 +118,18 @@ def lock_file(path: Path) -> IO[str]:
             f"another Watchmark (process {other}) serves {path.with_suffix('.db')} already. "
             "Stop that one first, or give this one a DATA_DIR of its own."
         ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    with suppress(OSError):  # who holds it is said as far as the disk has room for it
+        file.truncate(0)
+        os.write(file.fileno(), str(os.getpid()).encode())
     return file
+
+
+def open_lock(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except PermissionError as error:
+        raise SettingsError(f"{path} cannot be opened. {remedy(nearest(path))}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be opened: {error.strerror}") from error
+    return os.fdopen(handle, "a+", errors="replace")

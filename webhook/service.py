@@ -16,6 +16,7 @@ from webhook.db import Database
 from webhook.dispatcher import Dispatcher
 from webhook.identity import Identity
 from webhook.inbox import Inbox
+from webhook.integrity import Integrity
 from webhook.interpreter import Interpreter
 from webhook.loop_lag import LoopLag
 from webhook.receiver import Doorkeeper, Receiver
@@ -59,6 +60,7 @@ class Service:
     backfills: Backfills
     imports: Imports
     resolver: Resolver
+    integrity: Integrity
     show_ids: ShowIds
     episodes: Episodes
     login_throttle: LoginThrottle = field(default_factory=LoginThrottle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,7 +54,10 @@ class Utc(TypeDecorator[datetime]):
         return None if value is None else to_ms(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else from_ms(value)
+        try:
+            return None if value is None else from_ms(value)
+        except (OverflowError, TypeError) as error:
+            raise sqlite3.DatabaseError("a time that is none") from error
 
 
 class Json(TypeDecorator[Any]):
@@ -66,7 +70,10 @@ class Json(TypeDecorator[Any]):
         return None if value is None else orjson.dumps(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else orjson.loads(value)
+        try:
+            return None if value is None else orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise sqlite3.DatabaseError("a value that is no JSON") from error
 
 
 class Sealed(TypeDecorator[str]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import getpass
 import sys
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import httpx
 import orjson
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +29,7 @@ from webhook import backup, keys, matches, passwords, people, remote, schema, st
 from webhook import settings as environment
 from webhook.accounts import AccountError
 from webhook.credentials import Credentials, Seal
-from webhook.db import Database, Unavailable
+from webhook.db import Damaged, Database, Unavailable
 from webhook.edits import NoEdit
 from webhook.outcome import Undelivered
 from webhook.permissions import can_use, nearest, remedy
@@ -37,6 +39,8 @@ from webhook.tables import person
 from webhook.trackers import SignInFailed, Tracker
 from webhook.transfer.backfilling import NoBackfill
 from webhook.transfer.entries import Unusable
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -65,6 +69,7 @@ FRIENDLY = (
     people.Unknown,
     Unavailable,
     schema.Occupied,
+    schema.OtherVersion,
     SignInFailed,
     AccountError,
     Undelivered,
@@ -88,14 +93,45 @@ class Plainly(TyperGroup):
         except FRIENDLY as error:
             typer.echo(f"watchmark: {plain(sentence(error))}", err=True)
             raise typer.Exit(1) from error
+        except OWN_WAYS:
+            raise
+        except Exception as error:
+            if is_hushed(error):
+                raise
+            typer.echo(f"watchmark: {plain(fault(error))}", err=True)
+            log.debug("A command met a fault of ours.", exc_info=error)
+            raise typer.Exit(1) from error
+
+
+OWN_WAYS = (typer.TyperException, typer.Exit, typer.Abort)
+"""What the library of commands says by itself."""
+
+
+def is_hushed(error: Exception) -> bool:
+    """Whether nobody reads on, as with `watchmark … | head`."""
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+def fault(error: Exception) -> str:
+    """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
+    return (
+        f"something is wrong here, not with what you asked ({type(error).__name__}: {error}). Look for its cause: "
+        "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"
+    )
 
 
 def sentence(error: Exception) -> str:
+    if isinstance(error, Damaged):
+        return f"the database is damaged ({error.found}). {advice()}"
     if isinstance(error, Unavailable):
         return f"the database cannot be used now: {error}. Run: watchmark doctor"
     if isinstance(error, DatabaseError):
         return f"the database cannot be used: {error.orig}. Run: watchmark doctor"
     return str(error)
+
+
+def advice() -> str:
+    return backup.restore_advice(environment.load(environment.environment()))
 
 
 # --- what is open
@@ -154,6 +190,8 @@ def prepare(settings: Settings, environ: Environ) -> None:
     furnish(settings)
     with closing(database_of(settings)) as database:
         new = database.ask(is_new)
+        if not new:
+            database.ask(schema.require_current)
     if new:
         service = house.open_service(environ)
         asyncio.run(service.http.aclose())
@@ -173,7 +211,7 @@ def furnish(settings: Settings) -> None:
     """The data folder, there and writable, and the database in it."""
     folder = settings.data_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except PermissionError as error:
         raise SettingsError(f"DATA_DIR={folder} cannot be made. {remedy(nearest(folder))}") from error
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from webhook import accounts as account_book
-from webhook import clock, keys, notices, schema, sources, stored, trace, trackers
+from webhook import backup, clock, integrity, keys, notices, schema, sources, stored, trace, trackers
 from webhook import settings as environment
 from webhook.accounts import Verdict
 from webhook.clock import stamp
@@ -33,7 +33,7 @@ from webhook.commands._common import (
     sentence,
 )
 from webhook.commands.accounts import SHOWN, check_all, ending
-from webhook.db import Database, Unavailable
+from webhook.db import Damaged, Database, Unavailable, log_of
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.tables import webhook
 
@@ -106,14 +106,19 @@ def examine(online: bool) -> Iterator[Finding]:
     try:
         with closing(database_of(settings)) as database:
             yield from look_inside(settings, environ, database, online and not problems(settled))
-    except (Unavailable, DatabaseError, SettingsError) as error:
-        yield problem("database", sentence(error), "Look at DATABASE_URL, the disk and the database itself.")
+    except Damaged as error:
+        yield problem("database", f"it is damaged: {error.found}", backup.restore_advice(settings))
+    except Unavailable as error:
+        yield problem("database", str(error), "Look at DATABASE_URL, the disk and the database itself.")
+    except (DatabaseError, SettingsError) as error:
+        yield problem("database", sentence(error))
 
 
 def has_database(settings: Settings) -> bool:
-    """Whether there is a database to look into; one on PostgreSQL is taken to be there."""
+    """Whether there is a database to look into, or a log without it; one on PostgreSQL is taken to be there."""
     url = make_url(settings.database)
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
+    path = Path(url.database or "")
+    return url.get_backend_name() != "sqlite" or path.exists() or log_of(path).exists()
 
 
 def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
@@ -126,10 +131,8 @@ def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Fin
                 return environ, []
             sealed = keys.load_seal(settings, database)
             known = database.ask(lambda connection: stored.read(connection, sealed))
-    except (Unavailable, DatabaseError):
-        return environ, []  # what is wrong with the database is said of the database
-    except (SettingsError, OSError) as error:
-        return environ, [problem("settings made in the browser", str(error))]
+    except (Unavailable, DatabaseError, SettingsError):
+        return environ, []  # what is wrong with the database or the key is said of those
     usable, left_out = stored.usable(environ, known)
     return usable, [
         problem("settings made in the browser", f"{name} is left out: {why}", "Set it anew on its page.")
@@ -183,29 +186,43 @@ def look_inside(settings: Settings, environ: Environ, database: Database, online
     if not database.ask(has_tables):
         yield noted("database", "it is empty", "The first start fills it: watchmark serve")
         return
-    yield from look_at_database(database)
-    if not database.ask(up_to_date):
-        do = "Start the newest version once, which brings it up to date: watchmark serve"
-        yield problem("schema", "it is of another version than this program", do)
+    yield from look_at_database(settings, database)
+    try:
+        database.ask(schema.require_current)
+    except schema.OtherVersion as error:
+        yield problem("schema", str(error))
         return
     yield fine("schema", "is up to date")
+    is_right = yield from look_at_key(settings, database)
     yield from look_at_received(database)
     yield from look_at_senders(settings, database)
     yield from look_at_service(settings, online)
-    yield from look_at_accounts(settings, environ, database, online)
+    yield from look_at_accounts(settings, environ, database, online and is_right)
     yield from look_at_waiting(database)
 
 
-def look_at_database(database: Database) -> Iterator[Finding]:
+def look_at_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
+    """What the key opens, and whether it is the right one."""
+    try:
+        seal = keys.load_seal(settings, database)
+    except SettingsError as error:
+        yield problem("key", str(error))
+        return False
+    lost = database.ask(lambda connection: keys.find_lost(connection, seal))
+    for one in lost:
+        yield problem("key", f"it does not open {one.what}", one.do)
+    if not lost:
+        yield fine("key", f"{keys.key_name(settings)} opens everything that is sealed")
+    return True
+
+
+def look_at_database(settings: Settings, database: Database) -> Iterator[Finding]:
     if not database.sqlite:
         yield fine("database", "PostgreSQL answers")
         return
-    said = database.ask(
-        lambda connection: connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
-    )
-    if said != ["ok"]:
-        do = "Stop the service, keep a copy of the file, and restore a backup."
-        yield problem("database", f"it is damaged: {'; '.join(map(str, said))}", do)
+    found = integrity.find_damage(database)
+    if found is not None:
+        yield problem("database", f"it is damaged: {found}", backup.restore_advice(settings))
         return
     yield fine("database", "it answers, and is whole")
     if not mended(sqlite3.sqlite_version_info):
@@ -218,10 +235,6 @@ def mended(version: tuple[int, ...]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug: https://sqlite.org/wal.html#walresetbug"""
     backports = ((3, 44, 6), (3, 50, 7))
     return version >= (3, 51, 3) or any(version[:2] == one[:2] and version >= one for one in backports)
-
-
-def up_to_date(connection: Connection) -> bool:
-    return schema.current(connection) == schema.newest()
 
 
 def look_at_received(database: Database) -> Iterator[Finding]:

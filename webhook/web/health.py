@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import clock
+from webhook import backup, clock
 from webhook.db import Unavailable
 from webhook.settings import SettingsError
 from webhook.tables import account, attempt, delivery, note, person, to_ms, webhook
@@ -63,7 +63,7 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        reason = self.stuck() or await self.unstorable() or await self.stuck_lane()
+        reason = self.stuck() or self.damaged() or await self.unstorable() or await self.stuck_lane()
         lag = round(self.service.loop_lag.worst(), 3)
         shown = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
         return JSONResponse(shown, 200 if reason is None else 503)
@@ -77,6 +77,12 @@ class Health:
         if self.service.settings.worker and quiet > STUCK:
             return f"The dispatcher has not moved for {quiet:.0f} seconds."
         return None
+
+    def damaged(self) -> str | None:
+        found = self.service.integrity.damage
+        if found is None:
+            return None
+        return f"The database is damaged: {found}. {backup.restore_advice(self.service.settings)}."
 
     async def stuck_lane(self) -> str | None:
         """Which account nobody goes on with though it is due, or None; receivers leave that to others."""
