@@ -232,8 +232,7 @@ def test_a_refusal_changes_nothing(home: Path) -> None:
 
 
 def test_an_older_version_is_brought_up_to_date_by_the_start_alone(home: Path, tmp_path: Path) -> None:
-    shutil.rmtree(home)
-    home.mkdir()
+    bare(home)
     made_by_older(home)
 
     code, before = run("token", "list")
@@ -253,8 +252,7 @@ def made_by_older(folder: Path) -> None:
 
 
 def test_settings_made_in_the_browser_outlive_the_move_of_secrets(home: Path) -> None:
-    shutil.rmtree(home)
-    home.mkdir()
+    bare(home)
     made_by_older(home)
     (home / "secret.key").write_text(new_key())
     sealed = Seal((home / "secret.key").read_text().strip()).seal({"SILENCE_DAYS": "9"})
@@ -274,6 +272,38 @@ def test_of_two_processes_the_second_is_told_of_the_first(home: Path) -> None:
     assert said["serve",][0] == said["rekey",][0] == 1
     assert f"another Watchmark (process {os.getpid()})" in said["serve",][1]
     assert said["token", "list"][0] == 0
+
+
+# --- what a start prints
+
+
+def test_only_the_first_start_prints_what_lets_others_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(home)
+    monkeypatch.setattr(serving, "run_server", announce_only)
+
+    first, second = run("serve")[1], run("serve")[1]
+    for_a_script = json.loads(run("serve", "--json")[1])
+
+    token = for_a_script["webhooks"]["emby"].rsplit("/", 1)[1]
+    assert token in first
+    assert token not in second
+    assert "Webhook addresses: watchmark urls" in second
+
+
+def announce_only(server: Any, door: Any) -> None:
+    server.announce()
+    serve_nobody(server, door)
+
+
+def test_an_installation_that_was_updated_prints_no_addresses_again(home: Path) -> None:
+    bare(home)
+    made_by_older(home)
+    service = app.open_service({"DATA_DIR": str(home)})
+
+    first = service.database.do(serving.note_start)
+    service.database.close()
+
+    assert first is False
 
 
 # --- bytes that are others

@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 from tests.faults import killed
 from tests.faults.house import FORKS
+from tests.test_data_folder import announce_only
 from webhook import accounts, app, cli, clock, keys, people, schema, settings, stored
+from webhook.commands import serving
 from webhook.compat.videoscrobbler import apps
 from webhook.credentials import Seal
 from webhook.db import Database
@@ -62,6 +64,8 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(folder))
+    monkeypatch.setenv("PORT", "0")
+    monkeypatch.setattr(serving, "run_server", announce_only)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield folder
@@ -508,7 +512,6 @@ def test_without_the_right_key_nobody_is_listened_to(
     spoilt(home)
     listened: list[Any] = []
     monkeypatch.setattr(socket.socket, "listen", lambda door, *backlog: listened.append(door))
-    monkeypatch.setenv("PORT", "0")
 
     ended = run("serve")
 
@@ -639,11 +642,13 @@ def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
     service = app.open_service({"DATA_DIR": str(home)})
     lost = service.database.ask(lambda connection: keys.find_lost(connection, service.seal))
     service.database.close()
-    commands = [run(*words.split()) for words in ("token list", "accounts", "apps list", "people list")]
+    commands = [
+        run(*words.split()) for words in ("token list", "accounts", "apps list", "people list", "serve")
+    ]
 
     assert len(lost) == 1
     assert lost[0].do
-    assert [ended.exit_code for ended in commands] == [0] * 4
+    assert [ended.exit_code for ended in commands] == [0] * 5
     assert "cannot be opened with this key" in capsys.readouterr().out
 
 

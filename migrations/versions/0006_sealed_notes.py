@@ -1,4 +1,7 @@
-"""notes that are secrets: the settings made in the browser move into a column that is known to be sealed"""
+"""notes that are secrets: the settings made in the browser move into a column that is known to be sealed
+
+An installation in which somebody is already has been started before, so its addresses are not printed again.
+"""
 
 import orjson
 import sqlalchemy as sa
@@ -25,6 +28,8 @@ def upgrade() -> None:
     kept = connection.execute(sa.select(note.c.value).where(SETTINGS)).scalar()
     if kept is not None:
         connection.execute(sa.update(note).where(SETTINGS).values(value=None, sealed=orjson.loads(kept)))
+    if connection.execute(sa.text("SELECT 1 FROM person LIMIT 1")).first():
+        connection.execute(sa.insert(note), {"name": "started", "value": "true"})
 
 
 def downgrade() -> None:

@@ -162,7 +162,7 @@ def test_links_keep_to_the_sub_path(opened: Open) -> None:
 def test_the_first_start_says_how_another_machine_gets_there(
     opened: Open, capsys: pytest.CaptureFixture[str], settings: dict[str, str], says: str | None
 ) -> None:
-    announce(opened(**settings).service, "http://localhost:8484/welcome/secret", False)
+    announce(opened(**settings).service, "http://localhost:8484/welcome/secret", False, first=True)
 
     last = capsys.readouterr().out.splitlines()[-1]
     assert (says in last) if says else last.endswith("/welcome/secret")

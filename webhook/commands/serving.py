@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 import uvloop
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp
 
@@ -31,6 +32,7 @@ from webhook.loop_lag import settle_heap
 from webhook.proxies import TrustedProxies
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
+from webhook.tables import note
 
 ACCEPTORS = 8
 """How often the event loop looks at the one door: for each look it accepts a single connection a round (libuv 1.45
@@ -57,9 +59,10 @@ def serve(as_json: Json = False) -> None:
         with saying_taken(settings):
             door.listen(BACKLOG)
         link = welcome(front.service.database, front.service.settings, clock.now())
+        first = front.service.database.do(note_start)
         server = Announced(
             bounds(front, lambda: front.service.settings.proxies),
-            lambda: announce(front.service, link, as_json),
+            lambda: announce(front.service, link, as_json, first=first),
         )
         settle_heap()
         run_server(server, [door.dup() for _ in range(ACCEPTORS)])
@@ -148,11 +151,28 @@ def broken(tasks: Iterable[asyncio.Task[Any]]) -> bool:
     return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
 
 
-def announce(service: Service, link: str | None, as_json: bool) -> None:
+STARTED = "started"
+"""The note that this installation was started before."""
+
+
+def note_start(connection: Connection) -> bool:
+    """Whether this is the first start."""
+    if connection.execute(select(note.c.name).where(note.c.name == STARTED)).first():
+        return False
+    connection.execute(insert(note), {"name": STARTED, "value": clock.stamp(clock.now())})
+    return True
+
+
+def announce(service: Service, link: str | None, as_json: bool, *, first: bool) -> None:
+    """Says where it is. What lets others in goes into a log once, and to a script that asks for it."""
     address = service.settings.address
     found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
-    shown = [f"Watchmark is at {address}", "Webhook addresses (the steps for each: watchmark urls):"]
-    shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
+    shown = [f"Watchmark is at {address}"]
+    if first and found:
+        shown.append("Webhook addresses (the steps for each: watchmark urls):")
+        shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
+    else:
+        shown.append("Webhook addresses: watchmark urls")
     if link:
         shown += [
             f"Set the owner's password, once, within 24 hours: {link}",
