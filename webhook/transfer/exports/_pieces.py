@@ -13,13 +13,15 @@ from typing import Any
 
 import orjson
 
+from webhook.transfer.formulas import guard
+
 PIECE = 64 * 1024
 
 Cell = str | int | float | None
 
 
 class Table:
-    """Writes rows as lines of CSV, each as bytes of UTF-8."""
+    """Writes rows as lines of CSV, each as bytes of UTF-8, in which no text is a formula."""
 
     def __init__(self, *, end: str = "\n", quote_all: bool = False) -> None:
         self.text = io.StringIO()
@@ -28,7 +30,9 @@ class Table:
 
     def line(self, cells: Sequence[Cell]) -> bytes:
         """One line; None is an empty cell. A carriage return in a text becomes a blank: readers differ on it."""
-        self.writer.writerow([cell.replace("\r", " ") if isinstance(cell, str) else cell for cell in cells])
+        self.writer.writerow(
+            [guard(cell.replace("\r", " ")) if isinstance(cell, str) else cell for cell in cells]
+        )
         written = self.text.getvalue()
         self.text.seek(0)
         self.text.truncate()

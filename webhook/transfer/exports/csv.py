@@ -1,8 +1,4 @@
-"""A plain table for spreadsheets: UTF-8 with a byte order mark (Excel needs it), commas, a header.
-
-A text that begins with = + - @, a tab or a line break would be run as a formula by a spreadsheet (the titles come from
-outside). Such a text gets an apostrophe before it, which spreadsheets take for "this is text".
-"""
+"""A plain table for spreadsheets: UTF-8 with a byte order mark (Excel needs it), commas, a header."""
 
 from __future__ import annotations
 
@@ -31,7 +27,6 @@ COLUMNS = (
     *IDS,
     *(f"show_{name}" for name in SHOW_IDS),
 )
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
@@ -43,7 +38,7 @@ def lines(plays: Iterable[Exported]) -> Iterator[bytes]:
     table = Table(end="\r\n")
     yield BOM_UTF8 + table.line(COLUMNS)
     for entry, at in watched(plays, KINDS):
-        yield table.line([guarded(cell) for cell in row(entry, at)])
+        yield table.line([*row(entry, at)])
 
 
 def row(entry: Exported, at: datetime) -> Iterator[Cell]:
@@ -73,8 +68,3 @@ def of_item(item: Item) -> tuple[Cell, ...]:
 def minutes(duration_ms: int | None) -> str | None:
     """A duration in minutes, to a tenth; empty where it is unknown."""
     return f"{duration_ms / 60_000:.1f}".removesuffix(".0") if duration_ms else None
-
-
-def guarded(cell: Cell) -> Cell:
-    """The cell, with an apostrophe before a text that a spreadsheet would run as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell

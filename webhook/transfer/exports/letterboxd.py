@@ -4,8 +4,8 @@ Films only, at most 1 MB a file, so this is a zip of parts of 900 000 bytes or 1
 the header. The importer merges two lines of one film and day, so there is one line for each. A day is
 the person's own, in `zone`. A play that only says when it was ticked has no `WatchedDate`: it
 marks the film as watched and makes no diary entry with a wrong date. A rating is written as `Rating10`
-alone; where both rating columns are there, the second would win. Titles stay as they are, even where
-they begin like a formula (= + - @): look at these files in a text editor, not in a spreadsheet.
+alone; where both rating columns are there, the second would win. A title that begins like a formula (= + - @) has
+an apostrophe before it, as in every CSV; the importer goes by the ids, and looks for a title only without any.
 """
 
 from __future__ import annotations

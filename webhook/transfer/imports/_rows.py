@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from webhook.transfer.entries import Bad, Unusable
+from webhook.transfer.formulas import unguard
 
 LONGEST = 1 << 20
 """The bytes that one row, and so one field, may have."""
@@ -35,7 +36,7 @@ class Row:
     def get(self, name: str) -> str | None:
         """The field of this column without blanks around it; None where it is empty or there is no such column."""
         place = self.columns.get(name)
-        return self.values[place].strip() or None if place is not None else None
+        return unguard(self.values[place].strip()).strip() or None if place is not None else None
 
 
 class TooLong(Exception):
