@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -13,22 +15,77 @@ from structlog.typing import EventDict, Processor
 LONGEST = 64 * 1024
 """The letters of a line that are logged."""
 
-SECRET = re.compile(
-    r"""((?:[?&]|\b)(?:token|access_token|refresh_token|client_secret|code|password|api_sig|sk|apikey|api_key)=)[^&\s"']+"""
-    r"""|(Bearer\s+|Token\s+)[\w.~+/=-]{8,}"""
-    r"""|(/(?:webhooks/\w+|welcome)/)[\w~-]{8,}""",
-    re.IGNORECASE,
+HIDDEN = "…"
+
+NAMED = (
+    r"(?:[\w.-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|api[_-]?sig|credentials?)"
+    r"|device[_-]?code|code|userkey|session[_-]?key|sk|pin)"
 )
+"""What a field is called that holds a secret."""
+
+QUOTE = r"\\?[\"']"
+VALUE = r"[^\s&\"'<>,;})\]\\]+"
+"""Up to what ends it in an address, a form, JSON or a header."""
+
+LINE = r"[^\r\n\"'\\]+"
+
+SECRETS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(\b{NAMED}=(?:{QUOTE})?){VALUE}",  # ?token=…, Token="…"
+        rf"({QUOTE}{NAMED}{QUOTE}\s*[:,]\s*b?(?:{QUOTE})?){VALUE}",  # "password": "…", ('x-api-key', '…')
+        rf"(\b[\w-]{{0,40}}(?:-token|-api-key|passw(?:or)?d)\s?:\s?){VALUE}",  # X-Plex-Token: …
+        rf"(\b(?:set-)?cookie(?:{QUOTE})?\s*[:,]\s*b?(?:{QUOTE})?)(?!\s){LINE}",  # Cookie: a=…; b=…
+        rf"(authorization(?:{QUOTE})?\s*[:=,]\s*b?(?:{QUOTE})?(?:\w+\s+)?){VALUE}",
+        r"(\b(?:Bearer|Token)\s+)[\w.~+/=-]{8,}",
+        r"(\b(?-i:[Bb]asic|BASIC)\s+)(?=[\w+/=-]*(?-i:[A-Z0-9=]))[\w+/=.~-]{6,}",
+        r"(\w://)[^\s/?#@\"']{0,200}:[^\s/?#\"']{0,200}(?=@)",  # https://user:password@…
+        r"(/(?:webhooks/\w+|welcome)/)[\w~.-]{8,}",
+    )
+)
+"""Each a secret as it stands in addresses, forms, headers and JSON, with what comes before it as its group."""
+
+ENCODED = 3
+"""How many times what is percent-encoded is decoded to look for secrets: an address in an address in an address."""
 
 
 def clean(text: str) -> str:
-    """The text without the secrets that addresses and headers carry; cut where no line is so long."""
+    """The text without the secrets that addresses, headers and bodies carry, also where they are percent-encoded."""
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-    return SECRET.sub(lambda found: (found.group(1) or found.group(2) or found.group(3)) + "…", text)
+    return "\n".join(clean_line(line, ENCODED) for line in text.split("\n"))
+
+
+def clean_line(line: str, times: int) -> str:
+    for pattern in SECRETS:
+        line = pattern.sub(rf"\1{HIDDEN}", line)
+    if "%" not in line or not times:
+        return line
+    decoded = unquote(line)
+    found = clean_line(decoded, times - 1)
+    return line if found == decoded else "".join(one if one.isprintable() else quote(one) for one in found)
 
 
 def cleaned(logger: Any, method: str, event: EventDict) -> EventDict:
-    return {name: clean(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: hidden(name, value) for name, value in event.items()}
+
+
+def hidden(name: object, value: Any) -> Any:
+    """What is logged by this name, without secrets, however deep they lie."""
+    match value:
+        case str() | bytes() if value and SECRET_NAME.fullmatch(str(name)):
+            return HIDDEN
+        case str():
+            return clean(value)
+        case bytes():
+            return clean(value.decode("utf-8", "replace"))
+        case Mapping():
+            return {key: hidden(key, part) for key, part in value.items()}
+        case list() | tuple():
+            return [hidden("", part) for part in value]
+    return value
+
+
+SECRET_NAME = re.compile(rf"{NAMED}|(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
 
 
 def configure(style: str, level: str) -> None:

@@ -1,0 +1,151 @@
+"""What is cut out of every line of the log: secrets in every shape that they come in."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from webhook import logs
+
+HUSH = "hush-F00D.42~x"
+
+SHAPES = {
+    "the query of an address": "GET /webhooks/plex?token={} failed",
+    "a later parameter": "https://x.example/a?b=c&access_token={}&d=e",
+    "X-Plex-Token in a query": "http://plex:32400/library?X-Plex-Token={}",
+    "X-Emby-Token in a query": "http://emby:8096/Users?x-emby-token={}&b=c",
+    "api_key in a query": "https://x.example/3/find?api_key={}",
+    "a form": "grant_type=refresh_token&refresh_token={}&client_secret={}",
+    "a signature of Last.fm": "method=auth.getSession&api_sig={}&sk={}",
+    "user and password in an address": "https://anna:{}@tracker.example/a?b=c",
+    "user and password of a database": "postgresql+psycopg://anna:{}@db.example/name",
+    "a password with an at sign": "https://anna:a@{}@tracker.example/",
+    "JSON": '{{"user": "anna", "password": "{}"}}',
+    "JSON without blanks": '{{"access_token":"{}","expires_in":3}}',
+    "JSON in JSON": '{{"body": "{{\\"password\\": \\"{}\\"}}"}}',
+    "a dict of Python": "{{'refresh_token': '{}', 'a': 1}}",
+    "camel case": '{{"accessToken": "{}"}}',
+    "a header": "X-Plex-Token: {}",
+    "a header without a blank": "X-Emby-Token:{}",
+    "a header of an API key": "x-api-key: {}",
+    "a header of a service": "simkl-api-key: {}",
+    "a cookie": "Cookie: watchmark={}; theme=dark",
+    "a second cookie": "cookie: theme=dark; watchmark={}",
+    "a cookie that is set": "Set-Cookie: watchmark={}; HttpOnly; Path=/",
+    "a bearer": "Authorization: Bearer {}",
+    "Basic": "Authorization: Basic {}",
+    "Basic alone": "sent Basic {} to it",
+    "another scheme": 'Authorization: MediaBrowser Token="{}", Client="x"',
+    "an authorization without a scheme": "authorization: {}",
+    "a proxy's authorization": "Proxy-Authorization: Basic {}",
+    "headers of ASGI": "[(b'host', b'x'), (b'authorization', b'Bearer {}'), (b'cookie', b'watchmark={}')]",
+    "headers of a client": "Headers({{'x-plex-token': '{}', 'accept': '*/*'}})",
+    "a webhook's path": "POST /webhooks/emby/{} 404",
+    "a one-time link": "http://localhost:8484/welcome/{}",
+    "a password in prose": "password: {}",
+}
+"""Each with a secret in it."""
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("times", [0, 1, 2], ids=["plain", "percent-encoded", "encoded twice"])
+def test_a_secret_is_cut_out_in_every_shape(shape: str, times: int) -> None:
+    text = shape.replace("{}", HUSH).replace("{{", "{").replace("}}", "}")
+    for _ in range(times):
+        text = encoded(text)
+
+    said = logs.clean(f"before {text}\nafter")
+
+    assert HUSH not in said
+    assert "F00D" not in said
+    assert said.startswith("before ")
+    assert said.endswith("\nafter")
+    assert logs.clean(said) == said
+
+
+def encoded(text: str) -> str:
+    """As an address stands in another one's query; blanks stay, as what is between words of a log."""
+    return quote(text, safe=" ~")
+
+
+def test_what_was_encoded_begins_no_line_of_its_own() -> None:
+    said = logs.clean(f"GET /?next=%2F%3Ftoken%3D{HUSH}%0A2026-11-29 [info] forged")
+
+    assert HUSH not in said
+    assert "\n" not in said
+
+
+KEPT = [
+    "It answered 404: not found",
+    "The status code is 404.",
+    "https://tracker.example/@anna/list?a=b",
+    "https://tracker.example:8443/a:b@c",
+    "A delivery was worked on.",
+    "Token 3 is revoked.",
+    "basic auth is not used",
+    "position=00:12:07 of 00:45:00",
+    "Harbour Street: The Secret, part 2",
+    "plex://episode/5d9c1280ba6eb9001fb6de4f",
+    '{"title": "Code: 46", "user": "anna", "pinned": true}',
+    "2026-11-29T18:00:00Z",
+    "GET /shows/Harbour%20Street%3A%20100%25 took 3 ms",
+]
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert logs.clean(text) == text
+
+
+VALUES: dict[str, Any] = {
+    "by its name": {"password": HUSH},
+    "a name of ours": {"client_secret": HUSH},
+    "bytes": {"body": f"token={HUSH}".encode()},
+    "headers": {"headers": {"Cookie": f"watchmark={HUSH}", "Accept": "*/*"}},
+    "deep": {"sent": [{"json": {"user": {"access_token": HUSH}}}]},
+    "pairs": {"headers": [("a", f"Bearer {HUSH}")]},
+}
+
+
+@pytest.mark.parametrize("given", VALUES.values(), ids=VALUES)
+def test_a_secret_in_what_is_logged_beside_is_cut_out(given: dict[str, Any]) -> None:
+    said = logs.cleaned(None, "info", {"event": "It failed.", **given})
+
+    assert said["event"] == "It failed."
+    assert HUSH not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    "worst",
+    [
+        "token",
+        "token=",
+        "a" * 50 + "=",
+        '"password',
+        "http://a:",
+        "%25",
+        "Basic ",
+        "/webhooks/",
+        "cookie:\\",
+        "-",
+    ],
+)
+def test_a_long_line_is_cleaned_in_time(worst: str) -> None:
+    """Its cost grows with the length, whatever is in it."""
+    took = []
+    for size in (20_000, 200_000):
+        text = worst * (size // len(worst))
+        began = time.process_time()
+        logs.clean(text)
+        took.append(time.process_time() - began)
+
+    assert took[1] < 30 * max(took[0], 0.01)
+
+
+def test_an_address_of_httpx_is_cleaned_as_text() -> None:
+    assert HUSH not in logs.clean(repr(httpx.Request("GET", f"https://a:{HUSH}@x.example/?token={HUSH}")))
