@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -86,6 +88,42 @@ def test_only_what_is_newer_is_told_and_what_is_much_older_is_not_asked_for(
     first = next(call for call in running.fake.calls if call.path.startswith(adapter.history.split()[1]))
     pages = [call for call in running.fake.calls if call.path == first.path]
     assert len(pages) <= 6  # Tautulli's metadata has the same path
+
+
+class Endless:
+    """A server of which the answer never ends, whatever it is asked; `sent` counts what went out."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head, self.piece = head, b"x" * 65_536
+        self.sent = 0
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.door.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.door.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n" + self.head + b"\r\n")
+                    while True:
+                        connection.sendall(self.piece)
+                        self.sent += len(self.piece)
+
+    def __enter__(self) -> Endless:
+        return self
+
+    def __exit__(self, *given: object) -> None:
+        self.door.close()
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Length: 99999999999\r\n", b"Content-Encoding: gzip\r\n"])
+def test_an_answer_without_an_end_is_left(adapter: Adapter, head: bytes) -> None:
+    with Endless(head) as server, pytest.raises((Retry, Dead)):
+        played(adapter.module, adapter.settings(server.url))
+
+    assert server.sent < 64 << 20
 
 
 def test_nothing_new_is_nothing(adapter: Adapter, running: Running) -> None:

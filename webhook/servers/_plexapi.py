@@ -17,6 +17,10 @@ from webhook.remote import SHOWN
 from webhook.servers._asking import Door
 
 TIMEOUT = 20
+MAX_ANSWER = 8 * 1024 * 1024
+"""Bytes of one answer; a page of the history has a few hundred thousand at most."""
+
+PIECE = 64 * 1024
 METADATA = "/library/metadata/"
 MAY_BE_MISSING = (METADATA, "/library/all")
 SHOWS = "2"
@@ -66,14 +70,30 @@ class Pms(PlexServer):
     def strange(self, what: str) -> Dead:
         return self.door.stranger(f"{self.door.label} answered with {what}", "")
 
-    def get(self, url: str, **asked: Any) -> Any:
+    def get(self, url: str, headers: Row, **asked: Any) -> Any:
         """One call, following no redirects: the token is for this address only."""
-        response = self._session.get(url, allow_redirects=False, **asked)
+        plain = {**headers, "Accept-Encoding": "identity"}
+        response = self._session.get(url, headers=plain, allow_redirects=False, stream=True, **asked)
+        response._content = self.body(response)
         if response.status_code == 404 and any(path in url for path in MAY_BE_MISSING):
             raise Missing
         if response.status_code != 200:
             raise self.door.refused(response.status_code, response.headers, response.text[:SHOWN])
         return response
+
+    def body(self, response: Any) -> bytes:
+        """The whole answer, up to MAX_ANSWER bytes; raises Retry or Dead."""
+        body = bytearray()
+        with response:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise self.strange("something compressed, which nobody asked for")
+            for piece in response.iter_content(PIECE):
+                body += piece
+                if len(body) > MAX_ANSWER:
+                    raise self.door.away(
+                        Retry(f"{self.door.label} sent an answer over {MAX_ANSWER >> 20} MiB")
+                    )
+        return bytes(body)
 
     def names(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         """The names of the accounts, the players and the libraries, by the number each has here."""
