@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,8 @@ from tests.web.conftest import PASSWORD, Household, Open, form_token
 from webhook import tables, throttle
 from webhook.throttle import PACES, Pace
 from webhook.web.live import MOST_OF_ONE
-from webhook.web.sign_in import ENDED
+from webhook.web.sign_in import ENDED, Sessions
+from webhook.web.views import Visitor
 
 PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
 
@@ -331,6 +333,26 @@ def test_a_form_without_the_sessions_token_is_refused(home: Household) -> None:
 
     assert browser.post("/trace/1/replay").status_code == 403
     assert browser.post("/trace/1/replay", data={"form_token": other}).status_code == 403
+
+
+@pytest.mark.parametrize("given", ["", "é" * 32, "\udcff", "0" * 32, "x" * 100_000])
+def test_a_forms_token_is_compared_in_constant_time(
+    home: Household, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    sessions, visitor = Sessions(home.service), Visitor(person_id=1, name="me", session="nonce")
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+
+    right, wrong = (sessions.is_form_token(visitor, one) for one in (sessions.form_token(visitor), given))
+
+    assert (right, wrong) == (True, False)
+    assert [one for one, _ in compared] == [sessions.form_token(visitor).encode()] * 2
 
 
 def test_our_own_forms_are_taken(home: Household) -> None:

@@ -116,7 +116,7 @@ class Page:
         return await self.sessions.visitor(request)
 
     def refuse_other_forms(self, visitor: Visitor, fields: Mapping[str, str]) -> None:
-        if fields.get("form_token") != self.sessions.form_token(visitor):
+        if not self.sessions.is_form_token(visitor, fields.get("form_token", "")):
             raise Problem(403, "This form is of another sign-in. Go back, reload the page and try again.")
 
     async def prepare(self, request: Request, visitor: Visitor) -> None:
