@@ -498,6 +498,15 @@ def test_the_folder_and_what_is_in_it_are_their_owners_alone(tmp_path: Path, hom
     assert {name for name, mode in modes.items() if mode & 0o077 and name != "imports"} == set()
 
 
+def test_the_doctor_says_that_others_may_look_in(home: Path) -> None:
+    home.chmod(0o755)
+    open_to_others = run("doctor", "--offline")[1]
+    home.chmod(0o700)
+
+    assert f"others on this machine may look into it. Keep them out: chmod 700 {home}" in open_to_others
+    assert "others on this machine" not in run("doctor", "--offline")[1]
+
+
 SCRIPT = """
 import json, sys
 from typer.testing import CliRunner

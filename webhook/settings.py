@@ -81,7 +81,8 @@ class Settings(BaseModel):
         description="Addresses or networks of the proxies whose word on the sender is taken, e.g. 172.16.0.0/12; or none.",
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Seals sign-ins at rest; empty: DATA_DIR/secret.key, made at first start."
+        SecretStr(""),
+        description="Seals sign-ins at rest: 32 random characters or more; empty: DATA_DIR/secret.key, made at first start.",
     )
     admin_password: SecretStr = Field(
         SecretStr(""), description="The owner's password; empty: set in the browser by the one-time link."

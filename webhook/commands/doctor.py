@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -161,6 +162,9 @@ def look_at_folder(settings: Settings) -> Iterator[Finding]:
     says = f"{folder} can be written to; {free / 1e9:.1f} GB are free"
     level = problem if free < 1e8 else noted if free < 1e9 else fine
     yield replace(level("data folder", says), do="Free some space." if free < 1e9 else None)
+    if folder.stat().st_mode & 0o077:
+        do = f"Keep them out: chmod 700 {shlex.quote(str(folder))}"
+        yield noted("data folder", "others on this machine may look into it", do)
 
 
 def look_at_clock() -> Iterator[Finding]:
