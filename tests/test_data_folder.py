@@ -31,7 +31,7 @@ from alembic import command
 from typer.testing import CliRunner
 
 from tests.evening import film
-from webhook import app, cli, clock, inbox, integrity, people, schema, settings
+from webhook import app, cli, clock, inbox, integrity, logs, people, schema, settings
 from webhook.commands import serving
 from webhook.commands._front import Front
 from webhook.credentials import Seal
@@ -349,6 +349,7 @@ def test_a_database_that_is_damaged_meanwhile_is_503_at_the_door_and_no_part_end
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = app.open_service({"DATA_DIR": str(home)})
+    logs.configure("text", "info")
     token = people.new_secret()
     service.database.do(
         lambda connection: people.keep_token(connection, "webhook", token, "", service.started_at)
@@ -378,7 +379,9 @@ def test_a_database_that_is_damaged_meanwhile_is_503_at_the_door_and_no_part_end
     assert pages["/healthz"] == 200
     assert pages["/readyz"] == 503
     assert ended == set()
-    assert "Traceback" not in capsys.readouterr().out
+    written = capsys.readouterr().err
+    assert "database is damaged" in written
+    assert "Traceback" not in written
 
 
 def checkpoint(folder: Path) -> None:

@@ -634,7 +634,7 @@ ALIEN = Seal("another key altogether").seal({"x": "y"})
 @pytest.mark.parametrize("column", sealed_columns(), ids=str)
 @pytest.mark.parametrize("text", [ALIEN, "no seal at all"], ids=["sealed with another key", "damaged"])
 def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
-    home: Path, database: Database, column: Column[str], text: str, capsys: pytest.CaptureFixture[str]
+    home: Path, database: Database, column: Column[str], text: str
 ) -> None:
     found = [one for one in database.ask(keys.find_secrets) if one.column is column]
     database.do(lambda connection: store_all(connection, found, text))
@@ -649,7 +649,8 @@ def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
     assert len(lost) == 1
     assert lost[0].do
     assert [ended.exit_code for ended in commands] == [0] * 5
-    assert "cannot be opened with this key" in capsys.readouterr().out
+    assert "cannot be opened with this key" in commands[-1].output
+    assert lost[0].what in commands[-1].output
 
 
 def store_all(connection: Connection, found: Sequence[keys.Secret], text: str) -> None:
