@@ -322,6 +322,12 @@ def remove_old(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def remove_beside(path: Path) -> None:
+    """What killed writers left beside: whole or half keys under names of no use."""
+    for left in path.parent.glob(f".{path.name}*-*"):
+        left.unlink(missing_ok=True)
+
+
 # --- what is wrong with it, in words
 
 
@@ -425,6 +431,7 @@ def rekey(
     install(path, fresh)
     prove(database, read_key(path) or "")
     remove_old(path)
+    remove_beside(path)
     return done
 
 
