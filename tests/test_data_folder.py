@@ -12,6 +12,7 @@ import os
 import random
 import resource
 import shutil
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -90,13 +91,14 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     structlog.reset_defaults()
 
 
-def serve_nobody(server: uvicorn.Server, door: Any) -> None:
+def serve_nobody(server: uvicorn.Server, doors: Sequence[socket.socket]) -> None:
     """In the place of the server: everything is open, and is closed again."""
     front: Any = server.config.app
     assert isinstance(front, Front)
     front.service.database.close()
     asyncio.run(front.service.http.aclose())
-    door.close()
+    for door in doors:
+        door.close()
     server.started = True
 
 
@@ -290,9 +292,9 @@ def test_only_the_first_start_prints_what_lets_others_in(home: Path, monkeypatch
     assert "Webhook addresses: watchmark urls" in second
 
 
-def announce_only(server: Any, door: Any) -> None:
+def announce_only(server: Any, doors: Sequence[socket.socket]) -> None:
     server.announce()
-    serve_nobody(server, door)
+    serve_nobody(server, doors)
 
 
 def test_an_installation_that_was_updated_prints_no_addresses_again(home: Path) -> None:

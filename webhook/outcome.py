@@ -62,12 +62,12 @@ PARKED: Mapping[Park, Parked] = {
 }
 
 
-UNREADABLE = "The stored sign-in cannot be opened with the key that is here."
+UNREADABLE = "The stored sign-in cannot be opened with the key that is here"
 
 
 def parked_sentence(park: Park, why: str | None) -> str:
     """Why an account is parked: a sign-in that nobody can open any more is not the service's fault."""
-    return UNREADABLE if why == UNREADABLE else PARKED[park].sentence
+    return f"{UNREADABLE}." if why == UNREADABLE else PARKED[park].sentence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

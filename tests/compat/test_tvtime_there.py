@@ -815,7 +815,10 @@ def test_a_sign_in_that_was_sealed_with_another_key_says_so(anna: Place) -> None
     answer = anna.ask("GET", "/shows")
 
     assert answer.status_code == 502
-    assert "sealed with another key" in answer.json()["reason"]
+    assert answer.json()["reason"] == (
+        "502 - The stored sign-in cannot be opened with the key that is here. Sign in again: "
+        f"watchmark connect tvtime --person {anna.box.name}; or in the browser, under Connections"
+    )
 
 
 # --- one Watchmark at another

@@ -50,7 +50,7 @@ SETTINGS = "What was set in the browser cannot be opened with the key that is he
 PAGES = {
     "/connections": SETTINGS,
     "/settings": SETTINGS,
-    "/connections/listenbrainz": f"{UNREADABLE} Sign in again below.",
+    "/connections/listenbrainz": f"{UNREADABLE}. Sign in again below.",
     "/needs-you": UNREADABLE,
     "/settings#tokens": TOKEN,
     "/people/me": TOKEN,
