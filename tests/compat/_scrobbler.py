@@ -111,6 +111,11 @@ class Cinema:
         told = asking("auth.getSession", sk=None)
         return App(self.home.client(), asking.key, asking.secret, asking.id, told["sk"])
 
+    def befriend(self, *names: str) -> None:
+        """Each of them has chosen to be seen by friends."""
+        for name in names:
+            self.private(name, "friends")
+
     def private(self, name: str, seen_by: str = "nobody") -> None:
         def change(connection: Any) -> None:
             from webhook import people

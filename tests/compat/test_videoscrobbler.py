@@ -18,6 +18,7 @@ from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tmdb import Tmdb
 from tests.fakes.tvdb import Tvdb
 from webhook import clock, people, tables
+from webhook.compat.videoscrobbler import apps
 from webhook.event import Episode, Ids, Item, Movie
 from webhook.history import remember, save
 from webhook.items import keys
@@ -530,9 +531,32 @@ def test_a_user_is_told_with_the_time_they_came(at: Cinema, me: App) -> None:
     assert me.error("user.getInfo") == (6, 400)
 
 
-def test_people_here_are_friends_unless_one_turns_that_off(at: Cinema, me: App) -> None:
+def test_nobody_is_seen_before_they_choose_it(at: Cinema, me: App) -> None:
+    at.home.person("anna")
+    viewing(at, "anna")
+    at.befriend("me")
+
+    assert me.error("user.getRecentVideos", user="anna", n=5) == (4, 403)
+    assert me.error("user.getLovedVideos", user="anna") == (4, 403)
+    assert {*me("user.getInfo", username="anna")} == {"username", "since"}
+    assert "user" not in me("video.getInfo", id="tmdb:12", username="anna")
+    assert me("video.getInfo", id="tmdb:11")["plays"] == 0
+    assert me("user.getFriends")["count"] == 0
+
+
+def test_who_shows_nothing_sees_nothing_of_friends(at: Cinema, me: App) -> None:
+    at.home.person("anna")
+    viewing(at, "anna")
+    at.befriend("anna")
+
+    assert me.error("user.getRecentVideos", user="anna", n=5) == (4, 403)
+    assert me("user.getFriends")["count"] == 0
+
+
+def test_people_are_friends_who_have_chosen_it_until_one_turns_it_off(at: Cinema, me: App) -> None:
     at.home.person("anna")
     at.home.person("ben")
+    at.befriend("me", "anna", "ben")
 
     told = me("user.getFriends")
     assert (told["user"], told["page"], told["count"]) == ("me", 1, 2)
@@ -556,9 +580,11 @@ def test_people_here_are_friends_unless_one_turns_that_off(at: Cinema, me: App) 
 def test_friends_come_a_hundred_a_page(at: Cinema, me: App) -> None:
     def many(connection: Any) -> None:
         for number in range(150):
-            people.add(connection, f"friend {number:03}", clock.now())
+            made = people.add(connection, f"friend {number:03}", clock.now())
+            apps.set_seen_by(connection, made, apps.FRIENDS)
 
     at.home.do(many)
+    at.befriend("me")
 
     pages = [me("user.getFriends", page=page) for page in (1, 2, 3)]
 
@@ -583,6 +609,7 @@ def viewing(at: Cinema, name: str) -> App:
 def test_a_friend_sees_what_one_watches(at: Cinema, me: App) -> None:
     at.home.person("anna")
     viewing(at, "anna")
+    at.befriend("me", "anna")
 
     assert len(me("user.getRecentVideos", user="anna", n=5)["videos"]) == 1
     assert len(me("user.getLovedVideos", user="anna")["videos"]) == 1
@@ -596,6 +623,7 @@ def test_who_may_not_see_it_sees_nothing_of_it(at: Cinema, setting: str) -> None
     at.home.person("anna")
     anna = viewing(at, "anna")
     at.private("anna", setting)
+    at.befriend("me")
     stranger = at.anonymous() if setting == "friends" else at.session()
 
     assert stranger.error("user.getRecentVideos", user="anna", n=5) == (4, 403)
@@ -616,6 +644,7 @@ def test_what_all_did_counts_for_each_who_may_see_it(at: Cinema, me: App) -> Non
         at.session(name)("video.scrobble", id=FILM, position=5400, state="finished")
         at.private(name, setting)
     cleo = at.session("cleo")
+    at.befriend("me")
 
     told = [asking("video.getInfo", id=FILM)["plays"] for asking in (at.anonymous(), me, cleo)]
 
@@ -659,6 +688,7 @@ def test_who_guesses_a_local_id_learns_no_address(at: Cinema, me: App, means: st
 @pytest.mark.parametrize("means", ["played", "loved"])
 def test_who_sees_somebody_knows_their_streams(at: Cinema, me: App, means: str) -> None:
     at.home.person("anna")
+    at.befriend("me", "anna")
     anna, anybody = at.session("anna"), at.anonymous()
     if means == "played":
         local = anna("video.scrobble", id=SECRET, position=0, state="playing")["id"]
@@ -686,6 +716,8 @@ def test_nobody_changes_what_is_anothers(at: Cinema, me: App) -> None:
     at.home.person("anna")
     viewing(at, "anna")
     before = at.home.do(lambda connection: connection.execute(select(tables.play)).all())
+
+    at.befriend("me", "anna")
 
     me("video.scrobble", id="tmdb:12", position=7, state="playing", username="anna", user="anna")
     me("video.love", id="tmdb:12", love="false", username="anna", user="anna")

@@ -119,16 +119,26 @@ def test_who_let_an_app_in_ends_it_there(home: Household) -> None:
 def test_a_person_says_who_sees_them(home: Household) -> None:
     home.person("bob")
     browser = home.browser("bob")
-    assert "Friends: me." in read(browser, "/people/bob/apps")
 
-    answer = post(browser, "/people/bob/apps/privacy", seen_by="nobody")
+    answer = post(browser, "/people/bob/apps/privacy", seen_by="friends")
 
     assert answer.headers["location"] == "/people/bob/apps?said=saved#privacy"
-    page = read(browser, "/people/bob/apps")
-    assert 'value="nobody" selected' in page
-    assert "Friends:" not in page
-    assert home.api().get("/api/v1/privacy", params={"person": "bob"}).json()["seen_by"] == "nobody"
+    assert 'value="friends" checked' in read(browser, "/people/bob/apps")
+    assert home.api().get("/api/v1/privacy", params={"person": "bob"}).json()["seen_by"] == "friends"
     assert post(browser, "/people/bob/apps/privacy", seen_by="all").status_code == 422
+
+
+def test_who_would_see_it_is_named_before_it_is_chosen(home: Household) -> None:
+    home.person("bob")
+    browser = home.browser("bob")
+    before = read(browser, "/people/bob/apps")
+
+    post(home.browser(), "/people/me/apps/privacy", seen_by="friends")
+
+    assert 'value="nobody" checked' in before
+    assert "Nobody can until you choose it" in before
+    assert "Now that is nobody" in before
+    assert "Now that is me;" in read(browser, "/people/bob/apps")
 
 
 def test_a_member_sees_and_ends_nobody_elses(home: Household) -> None:
@@ -145,10 +155,10 @@ def test_a_member_sees_and_ends_nobody_elses(home: Household) -> None:
     for form in FORMS[1:4]:
         assert post(bob, f"/people/bob/{form}").status_code == 404
     token = form_token(bob.get("/people/bob/apps").text)
-    given = {"form_token": token, "app": "x", "seen_by": "nobody"}
+    given = {"form_token": token, "app": "x", "seen_by": "everyone"}
     assert bob.post("/people/me/apps", data=given).status_code == 404
     assert bob.post("/people/me/apps/privacy", data=given).status_code == 404
-    assert home.api().get("/api/v1/privacy", params={"person": "me"}).json()["seen_by"] == "friends"
+    assert home.api().get("/api/v1/privacy", params={"person": "me"}).json()["seen_by"] == "nobody"
     assert len(home.api().get("/api/v1/apps").json()["items"]) == 2
 
 

@@ -25,6 +25,8 @@ LONGEST = 100
 
 EVERYONE, FRIENDS, NOBODY = "everyone", "friends", "nobody"
 SEEN_BY = (EVERYONE, FRIENDS, NOBODY)
+NOT_CHOSEN = NOBODY
+"""Who sees the viewing of a person who has never said who may."""
 
 
 # --- apps
@@ -177,7 +179,7 @@ def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None
 
 def seen_by(connection: Connection, person_id: int) -> str:
     row = connection.execute(select(privacy.c.seen_by).where(privacy.c.person_id == person_id)).scalar()
-    return row or FRIENDS
+    return row or NOT_CHOSEN
 
 
 def set_seen_by(connection: Connection, person_id: int, whom: str) -> None:
@@ -201,7 +203,9 @@ def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
 def all_seen(connection: Connection, asker: int | None) -> list[int]:
     """The people whom the asker may see, as `may_see` says of one: only their plays count in what is told."""
     is_friend = asker is not None and seen_by(connection, asker) != NOBODY
-    shown = func.coalesce(privacy.c.seen_by, FRIENDS).in_((EVERYONE, FRIENDS) if is_friend else (EVERYONE,))
+    shown = func.coalesce(privacy.c.seen_by, NOT_CHOSEN).in_(
+        (EVERYONE, FRIENDS) if is_friend else (EVERYONE,)
+    )
     wanted = (
         select(person.c.id)
         .join(privacy, privacy.c.person_id == person.c.id, isouter=True)
@@ -213,11 +217,18 @@ def all_seen(connection: Connection, asker: int | None) -> list[int]:
 def friends(
     connection: Connection, person_id: int, skip: int, limit: int
 ) -> tuple[int, Collection[Row[Any]]]:
-    """How many friends a person has, and a page of them by name: everybody here who has not turned that off."""
+    """How many friends a person has, and a page of them by name: who shares what they watch is friends with the others who do."""
     if seen_by(connection, person_id) == NOBODY:
         return 0, []
-    hidden = select(privacy.c.person_id).where(privacy.c.seen_by == NOBODY)
-    others = and_(person.c.id != person_id, person.c.id.not_in(hidden))
+    return others_who_share(connection, person_id, skip, limit)
+
+
+def others_who_share(
+    connection: Connection, person_id: int, skip: int, limit: int
+) -> tuple[int, Collection[Row[Any]]]:
+    """How many others have chosen that friends or everyone see what they watch, and a page of them by name."""
+    sharing = select(privacy.c.person_id).where(privacy.c.seen_by != NOBODY)
+    others = and_(person.c.id != person_id, person.c.id.in_(sharing))
     count = connection.execute(select(func.count()).select_from(person).where(others)).scalar_one()
     page = select(person).where(others).order_by(person.c.name, person.c.id).offset(skip).limit(limit)
     return int(count), connection.execute(page).all()

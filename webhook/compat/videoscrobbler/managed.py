@@ -19,13 +19,8 @@ from webhook.web.pages._once import Once
 from webhook.web.shell import Problem
 from webhook.web.views import Visitor
 
-SEEN_BY: Mapping[str, str] = {
-    apps.EVERYONE: "everyone",
-    apps.FRIENDS: "friends",
-    apps.NOBODY: "nobody else",
-}
 MANY = 100
-"""How many friends are named."""
+"""How many of those who share are named."""
 
 
 class Managed(Once):
@@ -51,16 +46,16 @@ class Managed(Once):
             row = changes.somebody(connection, visitor, name)
             own = Visitor(person_id=row.id, name=row.name)
             tokens = administration.tokens(connection, self.service.seal, own)
-            number, friends = apps.friends(connection, row.id, 0, MANY)
+            number, sharing = apps.others_who_share(connection, row.id, 0, MANY)
             return {
                 "apps": [one for one in seen(connection) if one["person"] in (None, row.name)],
                 "sessions": [token for token in tokens if token["kind"] == apps.KIND],
                 "seen_by": apps.seen_by(connection, row.id),
-                "friends": [friend.name for friend in friends],
+                "sharing": [other.name for other in sharing],
                 "others": max(number - MANY, 0),
             }
 
-        known = {"name": name, "path": path_to(name), "own": visitor.name == name, "choices": SEEN_BY}
+        known = {"name": name, "path": path_to(name), "own": visitor.name == name}
         known["address"] = f"{address_of(self.service, request)}/api/1.0/"
         return self.drawn(request, "apps.html", {**await self.database.read(told), **known}, visitor)
 
