@@ -244,6 +244,17 @@ def test_the_page_says_once_it_is_done(at: Cinema) -> None:
     assert "Player is in" in browser.get("/api/auth", params={"api_key": app.key, "token": token}).text
 
 
+def test_the_page_says_who_will_see_what_is_told(at: Cinema) -> None:
+    app, browser = at.app(), at.home.browser()
+    query = {"api_key": app.key, "token": app("auth.getToken")["token"]}
+
+    before = browser.get("/api/auth", params=query).text
+    at.private("me", "everyone")
+
+    assert "through this and other apps: nobody but you." in before
+    assert "everyone, as you have chosen" in browser.get("/api/auth", params=query).text
+
+
 def test_another_site_cannot_let_an_app_in(at: Cinema) -> None:
     app, browser = at.app(), at.home.browser()
     token = app("auth.getToken")["token"]
@@ -356,8 +367,8 @@ def test_a_person_says_who_sees_them_and_only_the_owner_for_others(at: Cinema) -
     anna = at.home.person("anna")
     owner, annas = at.home.api(), at.home.api(anna)
 
-    assert annas.get("/api/v1/privacy").json() == {"person": "anna", "seen_by": "friends"}
-    assert annas.put("/api/v1/privacy", json={"seen_by": "nobody"}).json()["seen_by"] == "nobody"
+    assert annas.get("/api/v1/privacy").json() == {"person": "anna", "seen_by": "nobody"}
+    assert annas.put("/api/v1/privacy", json={"seen_by": "friends"}).json()["seen_by"] == "friends"
     assert annas.put("/api/v1/privacy", json={"seen_by": "all"}).status_code == 400
     assert annas.put("/api/v1/privacy", json={"seen_by": "nobody", "person": "me"}).status_code == 403
     assert annas.get("/api/v1/privacy", params={"person": "me"}).status_code == 403

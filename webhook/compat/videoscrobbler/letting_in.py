@@ -50,8 +50,14 @@ class LettingIn(Page):
 
     async def asked(self, request: Request, visitor: Visitor) -> Response:
         app, token = await self.wanted(visitor, request.query_params)
-        row = await self.database.read(lambda connection: apps.granted(connection, token))
+        row, seen_by = await self.database.read(
+            lambda connection: (
+                apps.granted(connection, token),
+                apps.seen_by(connection, visitor.person_id or 0),
+            )
+        )
         known = {
+            "seen_by": seen_by,
             "app": app.name,
             "api_key": app.key,
             "token": token,
