@@ -85,7 +85,10 @@ def apps_privacy(
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """Show or say who sees through the VideoScrobbler API what a person watches; friends are all people here."""
+    """Show or say who sees through the VideoScrobbler API what a person watches: nobody until it is said.
+
+    Friends are the people here who have chosen friends or everyone too.
+    """
     with opened() as at:
 
         def changed(connection: Connection) -> tuple[str, str]:

@@ -20,7 +20,8 @@ from webhook.web.openapi._parts import (
 
 SEEN_BY: Schema = {
     "enum": ["everyone", "friends", "nobody"],
-    "description": "friends are all people here who have not chosen nobody.",
+    "description": "nobody until something is chosen. friends are the people here who have chosen friends or "
+    "everyone too; everyone is whoever calls, also without a session of a person.",
 }
 
 
