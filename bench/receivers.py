@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from webhook import app, logs, people
+from webhook import app, clock, logs, people
 from webhook.inbox import Inbox, Received
 
 
@@ -33,7 +33,9 @@ def watchmark(keep: bool) -> tuple[Starlette, str]:
     service = app.open_service({"DATA_DIR": folder, "WORKER": "false", "CLAIM_FIRST_USER": "true"})
     if not keep:
         service.receiver.inbox = Nowhere(service.database)
-    (token,) = service.database.ask(lambda connection: people.valid_tokens(connection, "webhook"))
+    (token,) = service.database.ask(
+        lambda connection: people.valid_tokens(connection, "webhook", clock.now())
+    )
     return app.web_app(service), f"/webhooks/plex/{service.seal.open(token.sealed)}"
 
 

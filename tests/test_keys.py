@@ -571,7 +571,7 @@ def test_a_forgotten_key_costs_sign_ins_and_settings_and_says_what_is_made_anew(
     assert "Connections" in said["settings"]["do"]
     assert opened(database, key_of(home)) == [True, True]
     let_in = database.ask(
-        lambda connection: [row.digest for row in people.valid_tokens(connection, "webhook")]
+        lambda connection: [row.digest for row in people.valid_tokens(connection, "webhook", clock.now())]
     )
     assert let_in == [people.digest(old_secret), people.digest(said["webhook token"]["secret"])]
     shown = json.loads(run("urls", "--json").stdout)

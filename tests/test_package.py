@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, select
 
-from webhook import sources, trackers
+from webhook import schema, sources, trackers
 from webhook.db import Database
-from webhook.tables import metadata
+from webhook.tables import metadata, token
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -104,6 +106,22 @@ def test_the_migrations_make_the_tables_of_the_models(database: Database) -> Non
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
     assert database.do(difference) == []
+
+
+def test_a_token_from_before_scopes_opens_everything_and_never_ends(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    made = "INSERT INTO token (kind, digest, sealed, created_at) VALUES ('api', 'of old', '', 0)"
+
+    def upgrade(connection: Connection) -> Any:
+        command.upgrade(schema.config(connection), "0005")
+        connection.exec_driver_sql(made)
+        command.upgrade(schema.config(connection), "head")
+        return connection.execute(select(token)).one()
+
+    row = database.do(upgrade)
+    database.close()
+
+    assert (row.scopes, row.expires_at) == (None, None)
 
 
 # --- the files

@@ -221,7 +221,7 @@ def first_start(connection: Connection, service: Service) -> None:
     now = clock.now()
     if not people.count(connection):
         people.add(connection, people.FIRST, now, owner=True)
-    if not people.valid_tokens(connection, "webhook"):
+    if not people.valid_tokens(connection, "webhook", now):
         secret = people.new_secret()
         people.keep_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
     for row in connection.execute(select(person.c.id)).all():

@@ -490,6 +490,11 @@ def wake(connection: Connection, identity_ids: Collection[int]) -> int:
 
 # --- tokens
 
+MAX_TOKEN_DAYS = 3650
+WEBHOOK_TOKENS_NEVER_END = (
+    "a webhook token never ends, as what is sent to it later would be lost. Revoke it instead."
+)
+
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
@@ -508,34 +513,48 @@ def keep_token(
     *,
     name: str | None = None,
     person_id: int | None = None,
+    scopes: Collection[str] | None = None,
+    expires_at: datetime | None = None,
 ) -> int:
+    """Store a token; without scopes it opens everything, without an expiry it never ends."""
     (made,) = fresh_ids(connection, token, 1)
     values = {"id": made, "kind": kind, "digest": digest(secret), "sealed": sealed, "name": name}
-    connection.execute(insert(token), {**values, "person_id": person_id, "created_at": now})
+    values |= {"person_id": person_id, "created_at": now, "expires_at": expires_at}
+    connection.execute(insert(token), {**values, "scopes": None if scopes is None else list(scopes)})
     return made
 
 
-def valid_tokens(connection: Connection, kind: str) -> list[Row[Any]]:
+def unrevoked_tokens(connection: Connection, kind: str) -> list[Row[Any]]:
+    """The tokens of a kind that nobody has revoked, expired ones included."""
     mine = and_(token.c.kind == kind, token.c.revoked_at.is_(None))
     return list(connection.execute(select(token).where(mine).order_by(token.c.id)))
 
 
-def app_tokens(connection: Connection, person_id: int) -> list[Row[Any]]:
+def valid_tokens(connection: Connection, kind: str, now: datetime) -> list[Row[Any]]:
+    """The tokens of a kind that let in: neither revoked nor expired."""
+    return [row for row in unrevoked_tokens(connection, kind) if not has_expired(row.expires_at, now)]
+
+
+def has_expired(expires_at: datetime | None, now: datetime) -> bool:
+    return expires_at is not None and expires_at <= now
+
+
+def app_tokens(connection: Connection, person_id: int, now: datetime) -> list[Row[Any]]:
     """The person's app passwords, which let an app in beside their own password."""
-    return [row for row in valid_tokens(connection, "app") if row.person_id == person_id]
+    return [row for row in valid_tokens(connection, "app", now) if row.person_id == person_id]
 
 
-def app_token(connection: Connection, person_id: int, password: str) -> int | None:
+def app_token(connection: Connection, person_id: int, password: str, now: datetime) -> int | None:
     """The id of the app password that this is, or None. Takes the same time whichever it is not."""
     wanted, found = digest(password), None
-    for row in app_tokens(connection, person_id):
+    for row in app_tokens(connection, person_id, now):
         if hmac.compare_digest(row.digest, wanted):
             found = int(row.id)
     return found
 
 
 def tokens(connection: Connection, person_id: int | None = None) -> list[Row[Any]]:
-    """The tokens that let somebody in, everybody's or one person's, each with the person's name."""
+    """The tokens that nobody has revoked, everybody's or one person's, each with the person's name."""
     wanted = select(token, person.c.name.label("person")).join(
         person, token.c.person_id == person.c.id, isouter=True
     )

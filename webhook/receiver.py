@@ -70,7 +70,7 @@ class Doorkeeper:
                 return
             began = time.monotonic()
             rows = await self.database.read_first(
-                lambda connection: people.valid_tokens(connection, "webhook")
+                lambda connection: people.valid_tokens(connection, "webhook", clock.now())
             )
             self.known = {row.digest: row.id for row in rows}
             self.read_at = began

@@ -193,6 +193,8 @@ token = Table(
     Column("person_id", ForeignKey("person.id", ondelete="CASCADE")),
     Column("created_at", Utc, nullable=False),
     Column("revoked_at", Utc),
+    Column("scopes", Json),
+    Column("expires_at", Utc),
 )
 
 webhook = Table(

@@ -280,7 +280,7 @@ def test_an_app_password_opens_it_too_until_it_is_revoked(anna: Box) -> None:
     secret = anna.home.token("app", anna.person_id)
     client = anna.signed_in(secret)
     before = client.get("/tvtime/shows").status_code
-    (made,) = anna.home.do(lambda connection: people.app_tokens(connection, anna.person_id))
+    (made,) = anna.home.do(lambda connection: people.app_tokens(connection, anna.person_id, clock.now()))
 
     anna.home.do(lambda connection: people.revoke(connection, made.id, clock.now()))
 

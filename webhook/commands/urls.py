@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, Row, select
 
-from webhook import keys, sources
+from webhook import clock, keys, people, sources
 from webhook.commands._common import Desk, Failed, Json, opened, say
 from webhook.service import Service
 from webhook.tables import person
@@ -84,7 +84,8 @@ def webhook_tokens(connection: Connection) -> list[Row[Any]]:
         .where(token_table.c.kind == "webhook", token_table.c.revoked_at.is_(None))
         .order_by(token_table.c.person_id.is_not(None), token_table.c.id)
     )
-    return list(connection.execute(wanted))
+    now = clock.now()
+    return [row for row in connection.execute(wanted) if not people.has_expired(row.expires_at, now)]
 
 
 def steps(about: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from webhook import people, sources
+from webhook import clock, people, sources
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.sign_in import base
@@ -19,7 +19,7 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
     """Each source with its address, for every valid webhook token that is the visitor's to know."""
     rows = [
         row
-        for row in people.valid_tokens(connection, "webhook")
+        for row in people.valid_tokens(connection, "webhook", clock.now())
         if visitor.everything or row.person_id == visitor.person_id
     ]
     return [

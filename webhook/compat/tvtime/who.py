@@ -68,7 +68,9 @@ class Door:
             raise Wrong
         row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
         if row is not None:
-            made = await self.database.read(lambda connection: people.app_token(connection, row.id, password))
+            made = await self.database.read(
+                lambda connection: people.app_token(connection, row.id, password, clock.now())
+            )
             if made is not None:
                 return Guest(row.id, row.name, f"app {made}")
         if not await self.passwords.right(row, password) or row is None:
@@ -86,7 +88,7 @@ class Door:
         if row is None:
             return None
         if proof.startswith("app "):
-            live = [f"app {one.id}" for one in people.app_tokens(connection, row.id)]
+            live = [f"app {one.id}" for one in people.app_tokens(connection, row.id, clock.now())]
             return Guest(row.id, row.name, proof) if proof in live else None
         fits = hmac.compare_digest(self.sessions.fingerprint(row).encode(), proof.encode())
         return Guest(row.id, row.name, proof) if fits else None
