@@ -13,6 +13,7 @@ from starlette.routing import Route
 from tests.web.conftest import Household
 from webhook.compat.videoscrobbler.managing import Managing
 from webhook.web import api, openapi
+from webhook.web.access import ROUTES
 from webhook.web.api import Answers, Gate
 
 GROUPS = (*api.GROUPS, Managing)
@@ -40,6 +41,14 @@ def test_the_document_names_every_route_and_no_other(
     written = {(path, method) for path, methods in part.paths().items() for method in methods}
 
     assert served == written
+
+
+def test_the_document_names_the_scope_of_each_operation() -> None:
+    for path, methods in openapi.document("http://here")["paths"].items():
+        for method, described in methods.items():
+            needed = ROUTES[f"/api/v1{path}"][method.upper()]
+            named = {scope for one in described["security"] for scopes in one.values() for scope in scopes}
+            assert named == ({needed} - {None}), (method, path)
 
 
 def test_no_part_says_what_another_says() -> None:

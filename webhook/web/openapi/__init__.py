@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import metadata
 from types import ModuleType
 
+from webhook.scopes import DESCRIPTIONS
+from webhook.web.access import PUBLIC, ROUTES
 from webhook.web.openapi import (
     apps,
     connections,
@@ -52,18 +54,43 @@ def document(address: str) -> Schema:
         },
         "servers": [{"url": f"{address}/api/v1"}],
         "security": [{"token": []}, {"session": []}],
-        "paths": {path: about for part in PARTS for path, about in part.paths().items()},
+        "paths": {
+            path: {method: with_scope(path, method, described) for method, described in methods.items()}
+            for part in PARTS
+            for path, methods in part.paths().items()
+        },
         "components": {
             "schemas": {
                 "Problem": PROBLEM,
                 **{name: schema for part in PARTS for name, schema in part.schemas().items()},
             },
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer"},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token; one with the scope admin has all of these: "
+                    + " ".join(f"{scope}: {about}" for scope, about in DESCRIPTIONS.items()),
+                },
                 "session": {"type": "apiKey", "in": "cookie", "name": "watchmark"},
+                "feed": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "token",
+                    "description": "An API token in the address, for programs that cannot send headers.",
+                },
             },
         },
     }
+
+
+def with_scope(path: str, method: str, described: Schema) -> Schema:
+    """The operation with the scope that a token needs for it."""
+    scope = ROUTES[f"/api/v1{path}"][method.upper()]
+    if scope is PUBLIC:
+        return {**described, "security": []}
+    if path == "/calendar.ics":
+        return {**described, "security": [{"feed": [scope]}]}
+    return {**described, "security": [{"token": [scope]}, {"session": []}]}
 
 
 def version() -> str:

@@ -74,7 +74,6 @@ def operation(
     params: Sequence[Schema] = (),
     body: Schema | None = None,
     kind: str = "application/json",
-    public: bool = False,
 ) -> Schema:
     """One operation; every error is the same problem document."""
     fault = {"description": "Why not", "content": {"application/problem+json": {"schema": ref("Problem")}}}
@@ -85,8 +84,6 @@ def operation(
     }
     if body is not None:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if public:
-        described["security"] = []
     return described
 
 

@@ -261,7 +261,6 @@ def paths() -> dict[str, dict[str, Schema]]:
                 TEXTUAL,
                 [{"name": "token", "in": "query", "required": True, "schema": TEXTUAL}, since],
                 kind="text/calendar",
-                public=True,
             )
         },
     }

@@ -89,7 +89,7 @@ def paths() -> dict[str, dict[str, Schema]]:
             ),
         },
         "/backup": {"get": download()},
-        "/openapi.json": {"get": operation("This document", {"type": "object"}, public=True)},
+        "/openapi.json": {"get": operation("This document", {"type": "object"})},
     }
 
 

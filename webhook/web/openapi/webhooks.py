@@ -128,7 +128,6 @@ def paths() -> dict[str, dict[str, Schema]]:
                 TEXTUAL,
                 of_template,
                 kind="text/plain",
-                public=True,
             )
         },
     }

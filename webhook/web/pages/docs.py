@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webhook.scopes import DESCRIPTIONS
 from webhook.web.addresses import address_of
 from webhook.web.openapi import document
 from webhook.web.pages._page import Page
@@ -59,6 +60,7 @@ class Docs(Page):
             "program": told["info"]["version"],
             "server": told["servers"][0]["url"],
             "groups": groups(told),
+            "scopes": DESCRIPTIONS,
             "shapes": {name: shape(schema) for name, schema in sorted(schemas.items())},
         }
         return self.drawn(request, "docs.html", known, visitor)
@@ -84,7 +86,8 @@ def operation(told: Mapping[str, Any], path: str, method: str, described: Schema
         "path": path,
         "anchor": NO_WORD.sub("-", f"{method}{path}".lower()).strip("-"),
         "summary": described["summary"],
-        "open": described.get("security") == [],
+        "open": described["security"] == [],
+        "scope": scope_of(described),
         "params": [
             {
                 "name": one["name"],
@@ -107,6 +110,11 @@ def operation(told: Mapping[str, Any], path: str, method: str, described: Schema
         ],
         "curl": curl(told["servers"][0]["url"], path, method, described, schemas),
     }
+
+
+def scope_of(described: Schema) -> str | None:
+    """The scope that a token needs for the operation; None where it answers anybody."""
+    return next((scope for one in described["security"] for scopes in one.values() for scope in scopes), None)
 
 
 def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -209,7 +217,7 @@ def curl(server: str, path: str, method: str, described: Schema, schemas: Mappin
     parts: list[str] = ["curl"]
     if method not in ("get", "post") or (method == "post" and "requestBody" not in described):
         parts.append(f"-X {method.upper()}")
-    if described.get("security") != []:
+    if any("token" in one for one in described["security"]):
         parts.append('-H "Authorization: Bearer $TOKEN"')
     content = described.get("requestBody", {}).get("content", {})
     if "application/json" in content:
