@@ -35,6 +35,14 @@ OWN = "watchmark"
 """The one format that holds everything: also what was not watched to its end."""
 
 
+CALENDAR_FEED = "/api/v1/calendar.ics"
+
+
+def calendar_address(here: str, secret: str) -> str:
+    """The address of a person's calendar, as a calendar program subscribes to it."""
+    return f"{here}{CALENDAR_FEED}?token={secret}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
     """What is to be exported: whose history, as which kind, from `since` on and before `until`."""

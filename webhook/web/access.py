@@ -36,7 +36,7 @@ ROUTES: Mapping[str, Mapping[str, Scope | None]] = {
     "/api/v1/silent": {"GET": READ},
     "/api/v1/silent/dismiss": {"POST": ADMIN},
     # history
-    "/api/v1/plays": {"GET": READ},
+    "/api/v1/plays": {"GET": READ, "POST": WRITE},
     "/api/v1/plays/{id}": {"GET": READ, "PATCH": WRITE, "DELETE": WRITE},
     "/api/v1/plays/{id}/merge": {"POST": WRITE},
     "/api/v1/library": {"GET": READ},

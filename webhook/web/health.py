@@ -21,6 +21,7 @@ from webhook import backup, clock
 from webhook.db import Unavailable
 from webhook.settings import SettingsError
 from webhook.tables import account, attempt, delivery, note, person, to_ms, webhook
+from webhook.web.access import scope_of
 from webhook.web.changes import write
 from webhook.web.shell import Problem
 
@@ -161,7 +162,7 @@ class Metrics:
 
     async def text(self, request: Request) -> Response:
         if not self.service.settings.metrics_public:
-            visitor = await self.gate.admit(request)
+            visitor = await self.gate.admit(request, scope_of("/metrics", "GET"))
             if not visitor.everything:
                 raise Problem(403, "The metrics are of everybody; this token belongs to one person.")
         async with self.one:

@@ -15,6 +15,7 @@ from webhook import identity as item_ids
 from webhook.clock import stamp
 from webhook.history import described
 from webhook.people import HERE
+from webhook.scopes import Granted
 from webhook.tables import account, delivery, identity, person, play, token, webhook
 from webhook.trace import Page
 
@@ -103,6 +104,10 @@ class Visitor:
     name: str | None = None
     everything: bool = False
     session: str | None = None
+    scopes: Granted = None
+    """What the API token opens by which they ask; a signed-in browser has everything of its person."""
+    expires_at: datetime | None = None
+    """When that token ends."""
 
     @property
     def only(self) -> str | None:

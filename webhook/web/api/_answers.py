@@ -13,13 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from webhook import guids, people
+from webhook import clock, guids, people, scopes
 from webhook.asgi import let_in
+from webhook.clock import stamp
 from webhook.db import Database
 from webhook.event import Ids
+from webhook.scopes import Scope
 from webhook.service import Service
 from webhook.transfer.exporting import Export
 from webhook.web import views
+from webhook.web.access import scope_of
 from webhook.web.asked import Params, json_object
 from webhook.web.shell import Problem
 from webhook.web.sign_in import Sessions, by_id, same_site
@@ -34,7 +37,8 @@ FRESH = 2.0
 
 READS = frozenset({"GET", "HEAD"})
 WAYS_IN = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
-HOW = "Send an API token as Authorization: Bearer …; make one with: watchmark token new --kind api"
+NEW_TOKEN = "watchmark token new --kind api"
+HOW = f"Send an API token as Authorization: Bearer …; make one with: {NEW_TOKEN}"
 
 
 class Gate:
@@ -46,8 +50,11 @@ class Gate:
         self.known: dict[str, Visitor] = {}
         self.read_at = -FRESH
 
-    async def admit(self, request: Request) -> Visitor:
-        """Who asks; raises Problem 401, or 403 where another site asks in the name of who signed in."""
+    async def admit(self, request: Request, needed: Scope) -> Visitor:
+        """Who asks; raises Problem 401, or 403 where their token lacks the scope that is needed.
+
+        403 too where another site asks in the name of who signed in.
+        """
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             visitor = await self.bearer(secret.strip())
@@ -56,6 +63,7 @@ class Gate:
             self.own_page(request, visitor)
         if visitor is None:
             raise Problem(401, HOW, WAYS_IN)
+        require_scope(visitor, needed)
         let_in(request.scope)
         return visitor
 
@@ -65,7 +73,7 @@ class Gate:
             raise Problem(403, "With a sign-in only our own pages may change things; use an API token.")
 
     async def bearer(self, secret: str) -> Visitor | None:
-        """Whose token it is. Takes the same time whichever token is wrong."""
+        """Whose token it is; raises Problem where it has expired. Takes the same time whichever token is wrong."""
         digest = people.digest(secret)
         if digest not in self.known or time.monotonic() - self.read_at > FRESH:
             self.known = await self.database.read(keys)
@@ -74,19 +82,30 @@ class Gate:
         for known, visitor in self.known.items():
             if hmac.compare_digest(known, digest):
                 found = visitor
+        if found is not None and people.has_expired(found.expires_at, clock.now()):
+            ended = f"This token expired at {stamp(found.expires_at)}."
+            raise Problem(401, f"{ended} Make another: {NEW_TOKEN}", WAYS_IN)
         return found
 
 
 def keys(connection: Connection) -> dict[str, Visitor]:
-    """The valid API tokens, by digest, each with what it lets see."""
-    return {row.digest: holder(connection, row.person_id) for row in people.valid_tokens(connection, "api")}
+    """The API tokens that nobody has revoked, by digest, each with what it lets see."""
+    return {row.digest: holder(connection, row) for row in people.unrevoked_tokens(connection, "api")}
 
 
-def holder(connection: Connection, person_id: int | None) -> Visitor:
-    row = None if person_id is None else by_id(connection, person_id)
+def holder(connection: Connection, token: Row[Any]) -> Visitor:
+    limits: dict[str, Any] = {"scopes": scopes.read(token.scopes), "expires_at": token.expires_at}
+    row = None if token.person_id is None else by_id(connection, token.person_id)
     if row is None:
-        return Visitor(everything=True)
-    return Visitor(person_id=row.id, name=row.name, everything=row.owner)
+        return Visitor(everything=True, **limits)
+    return Visitor(person_id=row.id, name=row.name, everything=row.owner, **limits)
+
+
+def require_scope(visitor: Visitor, needed: Scope) -> None:
+    if not scopes.permits(visitor.scopes, needed):
+        held = ", ".join(scopes.names(visitor.scopes) or ()) or "none"
+        why = f"This needs a token with the scope {needed}; the scopes of this one are: {held}."
+        raise Problem(403, f"{why} Make another: {NEW_TOKEN} --scope {needed}")
 
 
 class Answers:
@@ -102,13 +121,16 @@ class Answers:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route(f"/api/v1{path}", self.guarded(table), methods=[*table]) for path, table in self.table()
+            Route(f"/api/v1{path}", self.guarded(f"/api/v1{path}", table), methods=[*table])
+            for path, table in self.table()
         ]
 
-    def guarded(self, table: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
+    def guarded(self, path: str, table: Mapping[str, Answer]) -> Callable[[Request], Awaitable[Response]]:
+        needed = {method: scope_of(path, method) for method in table}
+
         async def endpoint(request: Request) -> Response:
             method = "GET" if request.method == "HEAD" else request.method
-            visitor = await self.gate.admit(request)
+            visitor = await self.gate.admit(request, needed[method])
             answer = await table[method](request, visitor)
             return answer if isinstance(answer, Response) else as_json(answer)
 

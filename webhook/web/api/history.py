@@ -19,8 +19,9 @@ from webhook.event import Kind
 from webhook.tables import delivery, person, play
 from webhook.transfer import exporting, manual_plays
 from webhook.transfer.entries import Relation
-from webhook.transfer.exporting import Export
-from webhook.web.api._answers import Answers, Table, found_or, streamed, whose
+from webhook.transfer.exporting import CALENDAR_FEED, Export
+from webhook.web.access import scope_of
+from webhook.web.api._answers import Answers, Table, found_or, require_scope, streamed, whose
 from webhook.web.asked import Params, clean, id_of, json_object, whole
 from webhook.web.changes import write
 from webhook.web.episodes import follow_show, key_given, whole_show
@@ -52,7 +53,7 @@ class History(Answers):
         ]
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/api/v1/calendar.ics", self.calendar), *super().routes()]
+        return [Route(CALENDAR_FEED, self.calendar), *super().routes()]
 
     # --- plays
 
@@ -224,8 +225,9 @@ class History(Answers):
         visitor = await self.gate.bearer(params.text("token") or "")
         if visitor is None:
             raise Problem(401, "The address needs ?token=…, an API token of a person that is valid.")
+        require_scope(visitor, scope_of(CALENDAR_FEED, "GET"))
         if visitor.name is None:
-            mend = "Make one: watchmark token new --kind api --person NAME"
+            mend = "Make one: watchmark token new --kind api --scope calendar --person NAME"
             raise Problem(403, f"This token is nobody's, and a calendar is somebody's. {mend}")
         since = params.moment("since") or clock.now() - CALENDAR
         wanted = Export(person_id=visitor.person_id or 0, kind="ics", since=since)

@@ -21,6 +21,7 @@ from webhook.transfer.exporting import Export
 from webhook.transfer.feeds import Offer
 from webhook.transfer.importing import FileFeed, Given, Report
 from webhook.web import changes
+from webhook.web.access import scope_of
 from webhook.web.api._answers import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.asked import Params, id_of
 from webhook.web.changes import write
@@ -34,6 +35,7 @@ LOOK = 45.0
 """Seconds for a look at what a server or an account holds: less than a proxy waits for an answer."""
 
 CONNECTIONS = "/connections"
+UPLOAD = "/api/v1/imports/{kind}"
 
 NO_WORKER = (
     "This process only receives (WORKER=false), so nothing would become of it here. "
@@ -54,7 +56,7 @@ class Transfer(Answers):
         ]
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/api/v1/imports/{kind}", self.upload, methods=["POST"]), *super().routes()]
+        return [Route(UPLOAD, self.upload, methods=["POST"]), *super().routes()]
 
     # --- jobs
 
@@ -98,7 +100,7 @@ class Transfer(Answers):
     async def upload(self, request: Request) -> Response:
         """A file to be imported. Whoever is refused is hung up on, so that nothing is sent in vain."""
         try:
-            visitor = await self.gate.admit(request)
+            visitor = await self.gate.admit(request, scope_of(UPLOAD, "POST"))
             kind, params = request.path_params["kind"], Params(request.query_params)
             if kind not in imports.modules():
                 raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
