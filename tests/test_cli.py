@@ -250,6 +250,77 @@ def test_a_revoked_token_has_no_address_any_more(home: Home) -> None:
     assert [bool(row["revoked_at"]) for row in home.json("token", "list")["tokens"]] == [True, False]
 
 
+def test_an_api_token_may_do_what_its_scopes_say_and_ends_when_it_should(home: Home) -> None:
+    words = ("token", "new", "--kind", "api", "--scope", "history:write", "--scope", "read")
+
+    made = home.json(*words, "--expires-in-days", "30")
+
+    row = home.do(lambda connection: connection.execute(select(token).where(token.c.id == made["id"])).one())
+    assert made["scopes"] == row.scopes == ["read", "history:write"]
+    assert made["expires_at"] == clock.stamp(row.expires_at)
+    assert row.expires_at - row.created_at == timedelta(days=30)
+    assert made["calendar"] is None
+
+
+def test_an_api_token_without_options_may_do_everything_for_ever(home: Home) -> None:
+    made = home.json("token", "new", "--kind", "api")
+
+    assert (made["scopes"], made["expires_at"]) == (["admin"], None)
+
+
+def test_a_token_for_the_calendar_comes_as_the_address_to_subscribe_to(home: Home) -> None:
+    home.set(BASE_URL="https://tv.example")
+
+    said = home.run("token", "new", "--kind", "api", "--scope", "calendar").stdout
+
+    assert said.startswith("https://tv.example/api/v1/calendar.ics?token=")
+    (made,) = [one for one in home.json("token", "list")["tokens"] if one["kind"] == "api"]
+    assert (made["person"], made["scopes"]) == ("me", ["calendar"])
+    home.run("people", "add", "ben")
+    assert home.run("token", "new", "--kind", "api", "--scope", "calendar").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--kind", "webhook", "--scope", "read"),
+        ("--kind", "app", "--person", "me", "--scope", "read"),
+        ("--kind", "webhook", "--expires-in-days", "30"),
+        ("--kind", "api", "--expires-in-days", "0"),
+        ("--kind", "api", "--scope", "write"),
+    ],
+)
+def test_a_limit_that_a_token_cannot_have_is_wrong_usage(home: Home, words: Sequence[str]) -> None:
+    assert home.run("token", "new", *words).exit_code == 2
+
+
+def token_of_old(connection: Connection) -> None:
+    now = clock.now()
+    people.keep_token(connection, "api", "from before", "", now, name="old")
+    ended = now - timedelta(days=1)
+    people.keep_token(connection, "api", "ended", "", now, name="short", scopes=["read"], expires_at=ended)
+
+
+def test_the_list_says_what_each_token_may_do_and_which_have_ended(home: Home) -> None:
+    home.run("urls")
+    home.do(token_of_old)
+
+    listed = home.run("token", "list").stdout.splitlines()
+
+    assert [" everything " in line for line in listed] == [False, False, True, False]
+    assert [" read " in line and " expired 20" in line for line in listed] == [False, False, False, True]
+    assert [one["expired"] for one in home.json("token", "list")["tokens"]] == [False, False, True]
+
+
+def test_a_webhook_token_that_has_ended_has_no_address(home: Home) -> None:
+    home.run("token", "new", "--kind", "webhook")
+    ended = update(token).where(token.c.id == 1).values(expires_at=clock.now())
+
+    home.do(lambda connection: connection.execute(ended))
+
+    assert [entry["token"] for entry in home.json("urls")["plex"]["urls"]] == [2]
+
+
 def test_a_token_is_revoked_once(home: Home) -> None:
     home.run("token", "revoke", "1")
 
@@ -1178,6 +1249,26 @@ def test_a_webhook_from_the_future_tells_of_a_wrong_clock(home: Home) -> None:
 
     assert ended.exit_code == 1
     assert "PROBLEM clock" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(-8, None), (-1, "ended"), (6, "ends"), (8, None)],
+    ids=["long ago", "ended", "soon", "later"],
+)
+def test_the_doctor_names_a_token_that_ends_soon(home: Home, days: int, said: str | None) -> None:
+    home.run("token", "new", "--kind", "api", "--scope", "read", "--name", "panel")
+    ends = clock.now() + timedelta(days=days)
+    home.do(
+        lambda connection: connection.execute(update(token).where(token.c.id == 2).values(expires_at=ends))
+    )
+
+    told = home.run("doctor", "--offline").stdout
+
+    again = "Make another, then revoke this one: watchmark token new --kind api --scope read"
+    finding = f"NOTE    tokens: token 2 (panel) {said} at {clock.stamp(ends)}. {again}"
+    assert (finding in told) == (said is not None)
+    assert ("tokens:" in told) == (said is not None)
 
 
 def test_a_schema_of_another_version_is_a_problem(home: Home) -> None:

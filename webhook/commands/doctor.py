@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
 from webhook import accounts as account_book
-from webhook import backup, clock, integrity, keys, notices, schema, sources, stored, trace, trackers
+from webhook import backup, clock, integrity, keys, notices, people, schema, sources, stored, trace, trackers
 from webhook import settings as environment
 from webhook.accounts import Verdict
 from webhook.clock import stamp
@@ -203,6 +203,7 @@ def look_inside(settings: Settings, environ: Environ, database: Database, online
     yield from look_at_service(settings, online)
     yield from look_at_accounts(settings, environ, database, online and is_right)
     yield from look_at_waiting(database)
+    yield from look_at_tokens(database)
 
 
 def look_at_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
@@ -346,3 +347,20 @@ def look_at_waiting(database: Database) -> Iterator[Finding]:
 def quarantined(connection: Connection) -> int:
     wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "quarantined")
     return connection.execute(wanted).scalar_one()
+
+
+TOKEN_WARNING = timedelta(days=7)
+"""So long before a token ends it is mentioned, and so long after."""
+
+
+def look_at_tokens(database: Database) -> Iterator[Finding]:
+    now = clock.now()
+    for row in database.ask(people.tokens):
+        if row.expires_at is None or abs(row.expires_at - now) > TOKEN_WARNING:
+            continue
+        ends = "ended" if people.has_expired(row.expires_at, now) else "ends"
+        named = f" ({row.name})" if row.name else ""
+        says = f"token {row.id}{named} {ends} at {stamp(row.expires_at)}"
+        again = " ".join([f"--kind {row.kind}", *(f"--scope {scope}" for scope in row.scopes or ())])
+        do = f"Make another, then revoke this one: watchmark token new {again}"
+        yield noted("tokens", says, do)
