@@ -32,6 +32,7 @@ TWINS = {
     "/history/plays/{id}/correct": "PATCH /plays/{id}",
     "/history/plays/{id}/merge": "POST /plays/{id}/merge",
     "/history/shows/follow": "PUT /follows/{key}",
+    "/history/export/calendar": "POST /tokens",
     "/history/import/look": "POST /imports/{kind}",
     "/history/import/begin": "POST /imports/{kind}",
     "/history/import/from/look": "POST /imports/from/{name}",

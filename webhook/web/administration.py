@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal, get_args, get_origin
@@ -12,13 +14,15 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from webhook import backup, clock, keys, passwords, people, sources
+from webhook import backup, clock, keys, passwords, people, scopes, sources
 from webhook import settings as environment
 from webhook.clock import stamp
 from webhook.credentials import Seal
+from webhook.scopes import Scope
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.tables import account, delivery, household, library, person, play, tick, token, webhook
+from webhook.transfer import exporting
 from webhook.web import changes, settings_kept, views
 from webhook.web.asked import clean
 from webhook.web.changes import write
@@ -33,6 +37,18 @@ KINDS = ("webhook", "api", "app")
 
 ALL_KINDS = (*KINDS, "videoscrobbler")
 """The last is a session that somebody let an app begin."""
+
+TOKEN_FIELDS = ("kind", "name", "person", "scopes", "expires_in_days")
+TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
+    "scopes": {
+        "read": "read",
+        "read history:write": "read, and change the history",
+        "admin": "do everything",
+        "calendar": "follow the calendar, and nothing else",
+    },
+    "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
+}
+"""What the forms for a new token offer."""
 
 LONGEST = 100
 PIECE = 1 << 16
@@ -181,7 +197,7 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 
 
 def tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
-    """The valid tokens: the owner sees everybody's, others their own."""
+    """The tokens that nobody has revoked: the owner sees everybody's, others their own."""
     mine = None if visitor.everything else visitor.person_id or 0
     return [one_token(row, seal) for row in people.tokens(connection, mine)]
 
@@ -192,53 +208,151 @@ def one_token(row: Row[Any], seal: Seal) -> dict[str, Any]:
         "kind": row.kind,
         "name": row.name,
         "person": row.person,
+        "scopes": scopes.names(scopes.read(row.scopes)),
         "created_at": stamp(row.created_at),
+        "expires_at": stamp(row.expires_at),
+        "expired": people.has_expired(row.expires_at, clock.now()),
         "problem": keys.token_problem(row, seal),
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenRequest:
+    """A token that is asked for; `scopes` are an API token's alone, and None where none were named."""
+
+    kind: str
+    name: str | None
+    person: str | None
+    scopes: frozenset[Scope] | None
+    days: int | None
 
 
 async def make_token(
     service: Service, visitor: Visitor, given: Mapping[str, Any], address: str
 ) -> dict[str, Any]:
-    """A new token with its secret, and for a webhook token the addresses. Raises Problem.
+    """A new token with its secret, and the addresses that it is pasted in. Raises Problem.
 
     A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
     """
-    kind, name, whose = token_given(given)
-    whose = visitor.only if whose is None else whose
-    if kind == "app" and whose is None:
-        raise Problem(422, "person: an app password is one person's; say whose.")
+    asked, now = parse_token_request(given), clock.now()
+    granted, expires_at = scopes_for(asked, visitor), expiry_for(asked, visitor, now)
     secret = people.new_secret()
-    sealed = service.seal.seal(secret) if kind == "webhook" else ""
+    sealed = service.seal.seal(secret) if asked.kind == "webhook" else ""
+    is_feed = granted is not None and Scope.CALENDAR in granted
 
-    def made(connection: Connection) -> int:
-        bound = None if whose is None else changes.somebody(connection, visitor, whose).id
-        return people.keep_token(connection, kind, secret, sealed, clock.now(), name=name, person_id=bound)
+    def made(connection: Connection) -> tuple[int, str | None]:
+        row = holder_for(connection, asked, visitor, is_feed=is_feed)
+        bound, whose = (None, None) if row is None else (row.id, row.name)
+        number = people.keep_token(
+            connection,
+            asked.kind,
+            secret,
+            sealed,
+            now,
+            name=asked.name,
+            person_id=bound,
+            scopes=scopes.names(granted),
+            expires_at=expires_at,
+        )
+        return number, whose
 
-    number = await write(service.database, made)
+    number, whose = await write(service.database, made)
     urls = {source: sources.address(address, source, secret) for source in sources.modules()}
     return {
         "id": number,
-        "kind": kind,
-        "name": name,
+        "kind": asked.kind,
+        "name": asked.name,
         "person": whose,
+        "scopes": scopes.names(granted),
+        "expires_at": stamp(expires_at),
         "secret": secret,
-        "urls": urls if kind == "webhook" else None,
+        "urls": urls if asked.kind == "webhook" else None,
+        "calendar": exporting.calendar_address(address, secret) if is_feed else None,
     }
 
 
-def token_given(given: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-    """Kind, name and whose; raises Problem."""
+def holder_for(
+    connection: Connection, asked: TokenRequest, visitor: Visitor, *, is_feed: bool
+) -> Row[Any] | None:
+    """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
+    name = asked.person or visitor.only
+    if name is None and is_feed:
+        names = views.names(connection)
+        name = visitor.name or (names[0] if len(names) == 1 else None)
+    if name is not None:
+        return changes.somebody(connection, visitor, name)
+    if is_feed:
+        raise Problem(422, "person: a calendar is one person's; say whose.")
+    if asked.kind == "app":
+        raise Problem(422, "person: an app password is one person's; say whose.")
+    return None
+
+
+def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None:
+    """What the token will open; raises Problem where that is more than the token opens that asks for it."""
+    if asked.kind != "api":
+        return None
+    wanted = asked.scopes or visitor.scopes or frozenset({Scope.ADMIN})
+    if scopes.exceeds(wanted, visitor.scopes):
+        held = ", ".join(scopes.names(visitor.scopes) or ())
+        raise Problem(403, f"scopes: this token has {held}, and makes none that may do more.")
+    return wanted
+
+
+def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime | None:
+    """When the token will end; raises Problem where that is after the end of the token that asks for it."""
+    wanted = None if asked.days is None else now + timedelta(days=asked.days)
+    last = visitor.expires_at
+    if last is None:
+        return wanted
+    if asked.kind == "webhook":
+        raise Problem(
+            403, f"This token ends at {stamp(last)}, and makes none that never ends, as a webhook token."
+        )
+    if wanted is not None and wanted > last:
+        raise Problem(
+            403, f"expires_in_days: this token ends at {stamp(last)}, and makes none that ends later."
+        )
+    return wanted or last
+
+
+def parse_token_request(given: Mapping[str, Any]) -> TokenRequest:
+    """Raises Problem."""
     for field in given:
-        if field not in ("kind", "name", "person"):
-            raise Problem(422, f"{field[:50]} is nothing that a token has; there are kind, name, person.")
+        if field not in TOKEN_FIELDS:
+            known = ", ".join(TOKEN_FIELDS)
+            raise Problem(422, f"{field[:50]} is nothing that a token has; there are {known}.")
     kind, name, whose = given.get("kind"), given.get("name") or None, given.get("person") or None
     if kind not in KINDS:
         raise Problem(422, f"kind must be one of {', '.join(KINDS)}.")
     for field, value in (("name", name), ("person", whose)):
         if value is not None and not (isinstance(value, str) and clean(value, LONGEST)):
             raise Problem(422, f"{field} must be text of at most {LONGEST} characters.")
-    return str(kind), name, whose
+    granted, days = parse_scopes(given.get("scopes")), parse_lifetime(given.get("expires_in_days"))
+    if kind != "api" and granted is not None:
+        raise Problem(422, "scopes: only an API token has scopes.")
+    if kind == "webhook" and days is not None:
+        raise Problem(422, f"expires_in_days: {people.WEBHOOK_TOKENS_NEVER_END}")
+    return TokenRequest(kind=str(kind), name=name, person=whose, scopes=granted, days=days)
+
+
+def parse_scopes(value: Any) -> frozenset[Scope] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or any(one not in [*Scope] for one in value):
+        raise Problem(422, f"scopes must be a list of some of {', '.join(Scope)}.")
+    return frozenset(Scope(one) for one in value)
+
+
+def parse_lifetime(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= people.MAX_TOKEN_DAYS:
+        raise Problem(
+            422,
+            f"expires_in_days must be a whole number from 1 to {people.MAX_TOKEN_DAYS}, or null for never.",
+        )
+    return value
 
 
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from webhook import people
+from webhook.scopes import Scope
 from webhook.web import administration
 from webhook.web.openapi._parts import (
     BY_ID,
@@ -24,6 +26,12 @@ TOKEN: Mapping[str, Schema] = {
     "kind": {"enum": [*administration.ALL_KINDS]},
     "name": TEXT,
     "person": {**TEXT, "description": "Whose what comes with it is; null is everybody's."},
+    "scopes": {
+        "type": ["array", "null"],
+        "items": {"enum": [*Scope]},
+        "description": "What an API token may do; null is everything, as it was for all before there were scopes.",
+    },
+    "expires_at": {**TIME, "description": "When it ends; null is never."},
 }
 PROBLEM: Schema = {**TEXT, "description": "What to do where its secret cannot be opened any more."}
 VALUE: Schema = {"type": ["string", "number", "null"]}
@@ -31,7 +39,12 @@ VALUE: Schema = {"type": ["string", "number", "null"]}
 
 def schemas() -> dict[str, Schema]:
     return {
-        "Token": thing(**TOKEN, created_at=TIME, problem=PROBLEM),
+        "Token": thing(
+            **TOKEN,
+            created_at=TIME,
+            expired={**FLAG, "description": "It has ended, and lets nobody in any more."},
+            problem=PROBLEM,
+        ),
         "TokenMade": thing(
             **TOKEN,
             secret={**TEXTUAL, "description": "Shown this once."},
@@ -39,6 +52,10 @@ def schemas() -> dict[str, Schema]:
                 "type": ["object", "null"],
                 "additionalProperties": TEXTUAL,
                 "description": "For a webhook token the address to paste, by source.",
+            },
+            calendar={
+                **TEXT,
+                "description": "For a token with the scope calendar the address to subscribe to.",
             },
         ),
         "Setting": thing(
@@ -69,6 +86,21 @@ def paths() -> dict[str, dict[str, Schema]]:
                 "description": "To tell it from the others.",
             },
             "person": {**TEXT, "description": "Whose; a member's tokens are their own."},
+            "scopes": {
+                "type": ["array", "null"],
+                "items": {"enum": [*Scope]},
+                "minItems": 1,
+                "description": "What an API token may do, and no more than the token that asks; everything that "
+                "one may if it is not given.",
+                "examples": [[Scope.READ]],
+            },
+            "expires_in_days": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": people.MAX_TOKEN_DAYS,
+                "description": "When it ends, and no later than the token that asks; never if it is not given. "
+                "A webhook token never ends.",
+            },
         },
     }
     settings = {**given, "properties": dict.fromkeys(administration.OFFERED, VALUE)}

@@ -17,7 +17,7 @@ from webhook.passwords import SHORTEST
 from webhook.rules import Filters
 from webhook.web import administration, changes, views
 from webhook.web.addresses import address_of
-from webhook.web.asked import clean, id_of
+from webhook.web.asked import clean, id_of, whole
 from webhook.web.changes import write
 from webhook.web.pages._once import Once
 from webhook.web.preview import LAST, meanings, preview, seen
@@ -120,6 +120,7 @@ class People(Once):
                 "preview": preview(read, filters),
                 "accounts": views.accounts(connection, own),
                 "tokens": administration.tokens(connection, self.service.seal, own),
+                "token_choices": administration.TOKEN_CHOICES,
                 "unclaimed": views.unclaimed(connection, visitor),
             }
 
@@ -212,9 +213,7 @@ class People(Once):
     # --- tokens
 
     async def make_token(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        given = {
-            name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
-        }
+        given = token_given(fields)
         made = await administration.make_token(
             self.service, visitor, given, address_of(self.service, request)
         )
@@ -264,6 +263,18 @@ class People(Once):
             raise Problem(422, f"Write {name} into the field to remove them. Nothing was removed.")
         await write(self.database, lambda connection: administration.remove_person(connection, visitor, name))
         return "/people?said=removed"
+
+
+def token_given(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What a form says of a token, as the API takes it."""
+    given: dict[str, Any] = {
+        name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
+    }
+    if given.get("kind") == "api" and fields.get("scopes"):
+        given["scopes"] = fields["scopes"].split()
+    if days := fields.get("expires_in_days"):
+        given["expires_in_days"] = whole(days) or 0
+    return given
 
 
 def path_to(name: str) -> str:

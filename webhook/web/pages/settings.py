@@ -62,6 +62,7 @@ class Settings(Once):
             "labels": LABELS,
             "unreadable": unreadable,
             "tokens": tokens,
+            "token_choices": administration.TOKEN_CHOICES,
             "names": names,
             "about": administration.about(self.service),
             "program": version(),

@@ -16,13 +16,15 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock, jobs
 from webhook.outcome import Undelivered
+from webhook.scopes import Scope
 from webhook.trackers import Tracker
 from webhook.transfer import backfilling, exports, importing, imports
 from webhook.transfer.entries import Unusable
 from webhook.transfer.feeds import feeds
 from webhook.transfer.importing import FileFeed, Given, removed
 from webhook.transfer.limits import TooMany
-from webhook.web import changes, views
+from webhook.web import administration, changes, views
+from webhook.web.addresses import address_of
 from webhook.web.api.transfer import TooMuch, begun, looked_at, own_job
 from webhook.web.asked import Params, id_of, whole
 from webhook.web.changes import write
@@ -74,6 +76,7 @@ class Transfer(Once):
             Route("/history/import/from/look", self.answers(self.would_bring), methods=["POST"]),
             Route("/history/import/from/begin", self.change(self.bring_in), methods=["POST"]),
             Route("/history/export", self.page(self.exporting)),
+            Route("/history/export/calendar", self.answers(self.subscribe), methods=["POST"]),
             Route("/history/backfill", self.page(self.backfilling)),
             Route("/history/backfill/look", self.answers(self.would_send), methods=["POST"]),
             Route("/history/backfill/begin", self.change(self.backfill), methods=["POST"]),
@@ -194,6 +197,13 @@ class Transfer(Once):
         return self.drawn(
             request, "export.html", {"owner": owner.name, "names": names, "kinds": kinds}, visitor
         )
+
+    async def subscribe(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        """A new address of the calendar, which is shown this once."""
+        owner, here = await self.of(visitor, fields), address_of(self.service, request)
+        given = {"kind": "api", "name": "calendar", "person": owner.name, "scopes": [Scope.CALENDAR]}
+        made = await administration.make_token(self.service, visitor, given, here)
+        return self.drawn(request, "token.html", {"made": made, "back": "/history/export"}, visitor)
 
     # --- backfill
 
