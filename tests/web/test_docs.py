@@ -47,6 +47,17 @@ def test_an_operation_is_told_whole(page: str) -> None:
     assert 'Answer 200: <a href="#shape-Delivery">page of Delivery</a>' in one
 
 
+def test_an_operation_names_the_scope_that_it_needs(page: str) -> None:
+    def part(anchor: str) -> str:
+        return unescape(page.partition(f'id="{anchor}"')[2].partition("</details>")[0])
+
+    assert "Scope: <code>history:write</code>" in part("delete-plays-id")
+    assert "No token is needed" in part("get-openapi-json")
+    assert "Scope: <code>calendar</code>" in (feed := part("get-calendar-ics"))
+    assert "Authorization" not in feed
+    assert "Subscribe to the calendar feed, and nothing else." in page
+
+
 def test_a_body_is_told_with_what_it_needs(page: str) -> None:
     one = unescape(page.partition('id="post-tokens"')[2].partition("</details>")[0])
 
@@ -81,7 +92,7 @@ def test_an_example_with_a_body_is_taken(home: Household) -> None:
 
 
 def test_it_loads_nothing_from_elsewhere_and_is_not_too_large(page: str) -> None:
-    assert len(page.encode()) < 150_000
+    assert len(page.encode()) < 160_000
     assert not re.findall(r'(?:src|href)="https?:', page)
     assert " style=" not in page
 
