@@ -9,6 +9,10 @@ EVERYTHING = "everything"
 """How a token without scopes is shown, as all were that are older than scopes."""
 
 
+NOTHING = "nothing"
+"""How one is shown of whose scopes this version knows none."""
+
+
 class Scope(StrEnum):
     READ = "read"
     CALENDAR = "calendar"
@@ -47,4 +51,4 @@ def names(granted: Granted) -> list[str] | None:
 
 def spell(stored: Collection[str] | None) -> str:
     """The scopes as people read them."""
-    return EVERYTHING if stored is None else ", ".join(stored)
+    return EVERYTHING if stored is None else ", ".join(stored) or NOTHING

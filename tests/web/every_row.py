@@ -34,6 +34,7 @@ from webhook.lookups import Candidate, Listed
 from webhook.outcome import Park
 from webhook.play import Dated, Play, State
 from webhook.rules import DRY_RUN
+from webhook.scopes import Scope
 from webhook.service import Service
 from webhook.sign_ins import SignIn
 from webhook.trackers import DeviceCode
@@ -378,6 +379,9 @@ class Rows:
             whose = people.by_name(self.connection, name).id
             sealed = self.service.seal.seal(secret)
             people.keep_token(self.connection, "api", secret, sealed, NOW, person_id=whose)
+        for number, (granted, days) in enumerate(product(([], [*Scope], ["of tomorrow"]), (-1, 1))):
+            limits: dict[str, Any] = {"scopes": granted, "expires_at": clock.now() + timedelta(days=days)}
+            people.keep_token(self.connection, "api", f"limited-{number}", "", NOW, **limits)
         self.welcome = "welcome"
         passwords.invite(self.connection, self.welcome, NOW, timedelta(hours=1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,6 +72,15 @@ def test_a_token_without_scopes_still_opens_everything(home: Household) -> None:
 def test_a_scope_of_a_later_version_opens_nothing() -> None:
     assert scopes.read(["read", "telepathy"]) == frozenset({Scope.READ})
     assert not scopes.permits(scopes.read(["telepathy"]), Scope.READ)
+    assert scopes.spell(scopes.names(scopes.read(["telepathy"]))) == "nothing"
+
+
+def test_the_document_on_tokens_says_what_each_scope_is() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "tokens.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `([\w:]+)` \| (.+) \|$", written, re.MULTILINE)
+
+    assert dict(rows) == {scope.value: about for scope, about in scopes.DESCRIPTIONS.items()}
 
 
 # --- making them

@@ -13,7 +13,7 @@ from webhook import clock, keys, people, sources
 from webhook.clock import stamp
 from webhook.commands._common import Json, Whose, opened, say, somebody, tabled
 from webhook.credentials import Seal
-from webhook.scopes import Scope, names, spell
+from webhook.scopes import Scope, names, read, spell
 from webhook.tables import person
 from webhook.tables import token as token_table
 from webhook.transfer import exporting
@@ -149,7 +149,7 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
             "kind": row.kind,
             "name": row.name,
             "person": row.person,
-            "scopes": row.scopes,
+            "scopes": names(read(row.scopes)),
             "created_at": stamp(row.created_at),
             "expires_at": stamp(row.expires_at),
             "expired": people.has_expired(row.expires_at, now),

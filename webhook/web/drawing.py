@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from webhook import sources, trackers
+from webhook import scopes, sources, trackers
 from webhook.event import REASONS
 from webhook.outcome import Park, parked_sentence
 from webhook.rules import DRY_RUN
@@ -82,6 +82,7 @@ def environment() -> Environment:
         "sent": sent,
         "sentence": sentence,
         "span": span,
+        "scopes": scopes.spell,
     }
     made.globals["version"] = fingerprint()
     return made
