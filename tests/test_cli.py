@@ -1271,6 +1271,13 @@ def test_the_doctor_names_a_token_that_ends_soon(home: Home, days: int, said: st
     assert ("tokens:" in told) == (said is not None)
 
 
+def test_the_doctor_has_a_token_made_again_for_the_same_person(home: Home) -> None:
+    home.run("people", "add", "Ben B.")
+    home.run("token", "new", "--kind", "app", "--person", "Ben B.", "--expires-in-days", "6")
+
+    assert "watchmark token new --kind app --person 'Ben B.'" in home.run("doctor", "--offline").stdout
+
+
 def test_a_schema_of_another_version_is_a_problem(home: Home) -> None:
     home.run("urls")
     home.do(lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0'"))

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import shlex
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -494,6 +495,13 @@ MAX_TOKEN_DAYS = 3650
 WEBHOOK_TOKENS_NEVER_END = (
     "a webhook token never ends, as what is sent to it later would be lost. Revoke it instead."
 )
+
+
+def token_command(kind: str, scopes: Collection[str] | None, person: str | None) -> str:
+    """The command that makes a token like this one, for the same person and no more than these scopes."""
+    limits = [f"--scope {scope}" for scope in scopes or ()]
+    whose = [] if person is None else [f"--person {shlex.quote(person)}"]
+    return " ".join([f"watchmark token new --kind {kind}", *limits, *whose])
 
 
 def digest(secret: str) -> str:

@@ -361,6 +361,6 @@ def look_at_tokens(database: Database) -> Iterator[Finding]:
         ends = "ended" if people.has_expired(row.expires_at, now) else "ends"
         named = f" ({row.name})" if row.name else ""
         says = f"token {row.id}{named} {ends} at {stamp(row.expires_at)}"
-        again = " ".join([f"--kind {row.kind}", *(f"--scope {scope}" for scope in row.scopes or ())])
-        do = f"Make another, then revoke this one: watchmark token new {again}"
+        again = people.token_command(row.kind, row.scopes, row.person)
+        do = f"Make another, then revoke this one: {again}"
         yield noted("tokens", says, do)
