@@ -66,7 +66,7 @@ def test_a_token_without_scopes_still_opens_everything(home: Household) -> None:
 
     assert old.get("/api/v1/backup").status_code == 200
     assert old.get("/api/v1/tokens").json()["items"][-1]["scopes"] is None
-    assert "may everything" in home.browser().get("/settings").text
+    assert "scopes: everything ·" in home.browser().get("/settings").text
 
 
 def test_a_scope_of_a_later_version_opens_nothing() -> None:
@@ -138,10 +138,10 @@ def test_a_page_makes_a_token_for_reading_that_ends(home: Household) -> None:
     page = post(browser, "/tokens", "/settings", **fields).text
 
     (secret,) = re.findall(r'id="secret" class="copy" readonly value="([\w-]{40,})"', page)
-    assert "and may: read." in page
+    assert "Scopes: read." in page
     assert "It ends <time" in page
     assert "panel</b>" in (listed := browser.get("/settings").text)
-    assert re.search(r"panel</b> .* may read · made .* · ends <time", listed)
+    assert re.search(r"panel</b> .* scopes: read · made .* · ends <time", listed)
     reader = script(home, secret)
     assert [reader.get(f"/api/v1/{path}").status_code for path in ("plays", "tokens")] == [200, 403]
 
