@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from html import unescape
@@ -15,6 +16,9 @@ import time_machine
 from tests.web.conftest import Household, form_token
 from webhook import clock, people, scopes
 from webhook.scopes import Scope
+from webhook.web import administration
+from webhook.web.shell import Problem
+from webhook.web.views import Visitor
 
 DAY = timedelta(days=1)
 
@@ -57,7 +61,7 @@ def test_a_lacking_scope_is_named_in_the_answer(home: Household) -> None:
     assert answer.status_code == 403
     assert answer.json()["detail"] == (
         "This needs a token with the scope history:write; the scopes of this one are: read. "
-        "Make another: watchmark token new --kind api --scope history:write"
+        "Make another: watchmark token new --kind api --scope history:write --person me"
     )
 
 
@@ -166,6 +170,15 @@ def test_a_token_without_admin_makes_no_token_and_no_backup(home: Household) -> 
     assert weak.get("/api/v1/urls").status_code == 403
 
 
+@pytest.mark.parametrize("wanted", [Scope.HISTORY_WRITE, Scope.CALENDAR, Scope.ADMIN])
+def test_a_token_never_makes_one_with_a_scope_that_it_lacks(home: Household, wanted: Scope) -> None:
+    reader = Visitor(everything=True, scopes=frozenset({Scope.READ}))
+    given = {"kind": "api", "scopes": [Scope.READ, wanted]}
+
+    with pytest.raises(Problem, match="this token has read, and makes none that may do more"):
+        asyncio.run(administration.make_token(home.service, reader, given, home.url))
+
+
 def test_a_token_that_ends_makes_none_that_ends_later(home: Household) -> None:
     last = clock.now() + 10 * DAY
     ending = script(home, token(home, Scope.ADMIN, expires_at=last))
@@ -182,6 +195,47 @@ def test_a_token_that_ends_makes_none_that_ends_later(home: Household) -> None:
     assert (endless.status_code, "makes none that never ends" in endless.text) == (403, True)
 
 
+# --- whose they are
+
+
+def test_a_token_follows_its_person_to_another_name_at_once(home: Household) -> None:
+    bob = home.api(home.person("bob"))
+    before = bob.get("/api/v1/people").json()["items"]
+
+    home.api().patch("/api/v1/people/bob", json={"name": "rob"})
+    home.person("bob")
+
+    assert [one["name"] for one in before] == ["bob"]
+    assert [one["name"] for one in bob.get("/api/v1/people").json()["items"]] == ["rob"]
+    assert bob.get("/api/v1/unresolved").status_code == 200
+
+
+def test_who_is_removed_while_they_ask_is_told_so_and_no_other_name(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = home.api(home.person("bob"))
+
+    def remove(*_: Any) -> None:
+        raise people.Unknown("there is nobody called bob; there is me")
+
+    monkeypatch.setattr(people, "by_name", remove)
+    answer = bob.get("/api/v1/unresolved")
+
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        "There is nobody of that name here any more.",
+    )
+
+
+def test_the_token_of_who_was_removed_lets_nobody_in(home: Household) -> None:
+    bob = home.api(home.person("bob"))
+    assert bob.get("/api/v1/plays").status_code == 200
+
+    assert home.api().delete("/api/v1/people/bob").status_code == 200
+
+    assert bob.get("/api/v1/plays").status_code == 401
+
+
 # --- their end
 
 
@@ -194,7 +248,10 @@ def test_an_expired_token_is_refused_at_once_and_says_so(home: Household) -> Non
         after = client.get("/api/v1/plays")
 
     assert (before, after.status_code) == (200, 401)
-    assert f"This token expired at {clock.stamp(ends)}." in after.json()["detail"]
+    assert after.json()["detail"] == (
+        f"This token expired at {clock.stamp(ends)}. "
+        "Make another: watchmark token new --kind api --scope admin --person me"
+    )
     assert after.headers["WWW-Authenticate"].startswith("Bearer")
 
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webhook import people
 from webhook.db import Unavailable
 
 log = structlog.get_logger()
@@ -92,6 +93,7 @@ def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
         Problem: faults.problem,
         HTTPException: faults.refused,
         Unavailable: faults.unavailable,
+        people.Unknown: faults.unknown,
         ClientDisconnect: faults.gone,
         Exception: faults.fault,
     }
@@ -119,6 +121,10 @@ class Faults:
     async def unavailable(self, request: Request, error: Unavailable) -> Response:
         why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment."
         return await self.answer(request, 503, why, LATER)
+
+    async def unknown(self, request: Request, error: people.Unknown) -> Response:
+        """Answers where somebody is renamed or removed meanwhile; the error names everybody, so its text is not shown."""
+        return await self.answer(request, 404, "There is nobody of that name here any more.", {})
 
     async def gone(self, request: Request, error: Exception) -> Response:
         return Response(status_code=400)  # nobody reads it

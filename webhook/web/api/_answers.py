@@ -37,8 +37,9 @@ FRESH = 2.0
 
 READS = frozenset({"GET", "HEAD"})
 WAYS_IN = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
-NEW_TOKEN = "watchmark token new --kind api"
-HOW = f"Send an API token as Authorization: Bearer …; make one with: {NEW_TOKEN}"
+HOW = (
+    f"Send an API token as Authorization: Bearer …; make one with: {people.token_command('api', None, None)}"
+)
 
 
 class Gate:
@@ -47,7 +48,7 @@ class Gate:
     def __init__(self, database: Database, sessions: Sessions) -> None:
         self.database = database
         self.sessions = sessions
-        self.known: dict[str, Visitor] = {}
+        self.known: dict[str, Row[Any]] = {}
         self.read_at = -FRESH
 
     async def admit(self, request: Request, needed: Scope) -> Visitor:
@@ -79,25 +80,32 @@ class Gate:
             self.known = await self.database.read(keys)
             self.read_at = time.monotonic()
         found = None
-        for known, visitor in self.known.items():
+        for known, row in self.known.items():
             if hmac.compare_digest(known, digest):
-                found = visitor
-        if found is not None and people.has_expired(found.expires_at, clock.now()):
-            ended = f"This token expired at {stamp(found.expires_at)}."
-            raise Problem(401, f"{ended} Make another: {NEW_TOKEN}", WAYS_IN)
-        return found
+                found = row
+        if found is None:
+            return None
+        visitor = await self.database.read(lambda connection: holder(connection, found))
+        if visitor is not None and people.has_expired(visitor.expires_at, clock.now()):
+            ended = f"This token expired at {stamp(visitor.expires_at)}."
+            again = people.token_command("api", scopes.names(visitor.scopes), visitor.name)
+            raise Problem(401, f"{ended} Make another: {again}", WAYS_IN)
+        return visitor
 
 
-def keys(connection: Connection) -> dict[str, Visitor]:
-    """The API tokens that nobody has revoked, by digest, each with what it lets see."""
-    return {row.digest: holder(connection, row) for row in people.unrevoked_tokens(connection, "api")}
+def keys(connection: Connection) -> dict[str, Row[Any]]:
+    """The API tokens that nobody has revoked, by digest."""
+    return {row.digest: row for row in people.unrevoked_tokens(connection, "api")}
 
 
-def holder(connection: Connection, token: Row[Any]) -> Visitor:
+def holder(connection: Connection, token: Row[Any]) -> Visitor | None:
+    """Who asks with the token, by the name that they have now; None where they are no longer here."""
     limits: dict[str, Any] = {"scopes": scopes.read(token.scopes), "expires_at": token.expires_at}
-    row = None if token.person_id is None else by_id(connection, token.person_id)
-    if row is None:
+    if token.person_id is None:
         return Visitor(everything=True, **limits)
+    row = by_id(connection, token.person_id)
+    if row is None:
+        return None
     return Visitor(person_id=row.id, name=row.name, everything=row.owner, **limits)
 
 
@@ -105,7 +113,7 @@ def require_scope(visitor: Visitor, needed: Scope) -> None:
     if not scopes.permits(visitor.scopes, needed):
         held = ", ".join(scopes.names(visitor.scopes) or ()) or "none"
         why = f"This needs a token with the scope {needed}; the scopes of this one are: {held}."
-        raise Problem(403, f"{why} Make another: {NEW_TOKEN} --scope {needed}")
+        raise Problem(403, f"{why} Make another: {people.token_command('api', [needed], visitor.name)}")
 
 
 class Answers:
