@@ -249,9 +249,12 @@ def test_the_page_says_who_will_see_what_is_told(at: Cinema) -> None:
     query = {"api_key": app.key, "token": app("auth.getToken")["token"]}
 
     before = browser.get("/api/auth", params=query).text
+    at.private("me", "friends")
+    friends = browser.get("/api/auth", params=query).text
     at.private("me", "everyone")
 
     assert "through this and other apps: nobody but you." in before
+    assert "the people here who show what they watch as well, as you have chosen" in friends
     assert "everyone, as you have chosen" in browser.get("/api/auth", params=query).text
 
 
