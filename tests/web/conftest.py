@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -44,18 +44,20 @@ class Household:
     def do(self, change: Callable[[Connection], Any]) -> Any:
         return self.service.database.do(change)
 
-    def token(self, kind: str = "api", person_id: int | None = None) -> str:
+    def token(
+        self, kind: str = "api", person_id: int | None = None, scopes: Collection[str] | None = None
+    ) -> str:
         secret = people.new_secret()
         sealed = self.service.seal.seal(secret)
         self.do(
             lambda connection: people.keep_token(
-                connection, kind, secret, sealed, clock.now(), person_id=person_id
+                connection, kind, secret, sealed, clock.now(), person_id=person_id, scopes=scopes
             )
         )
         return secret
 
-    def api(self, person_id: int | None = None) -> httpx.Client:
-        return self.client(headers={"Authorization": f"Bearer {self.token('api', person_id)}"})
+    def api(self, person_id: int | None = None, scopes: Collection[str] | None = None) -> httpx.Client:
+        return self.client(headers={"Authorization": f"Bearer {self.token('api', person_id, scopes)}"})
 
     def person(self, name: str, *, owner: bool = False) -> int:
         return int(self.do(lambda connection: people.add(connection, name, clock.now(), owner=owner)))

@@ -255,6 +255,16 @@ def test_who_may_do_everything_gets_as_far_as_the_person_may(place: Place, name:
         assert (answer.status_code == 403) == refused, (method, path, answer.text[:200])
 
 
+def test_reading_reveals_no_token(place: Place) -> None:
+    secret, urls = str(place.callers["webhook token"].token), ("GET", "/api/v1/urls")
+    readable = [(method, path) for method, path in LISTED if ROUTES[path][method] is Scope.READ]
+
+    answers = place.ask(place.callers["read"], readable)
+
+    assert [one for one, answer in answers.items() if secret in answer.text] == []
+    assert secret in place.ask(place.callers["admin"], [urls])[urls].text
+
+
 def test_no_page_and_no_other_door_lets_an_api_token_in(place: Place) -> None:
     elsewhere = [
         one
