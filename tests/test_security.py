@@ -232,6 +232,14 @@ def test_every_test_that_the_list_names_is_there() -> None:
     assert missing == []
 
 
+def test_every_threat_of_the_list_has_a_test() -> None:
+    rows = re.findall(r"^\| .* \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    threats = [row for row in rows if not row.startswith("| Threat |")]
+
+    assert len(threats) > 30
+    assert [row for row in threats if not re.search(r"`tests/[\w/]+\.py::\w+` \|$", row)] == []
+
+
 def test_the_digest_of_a_token_is_what_is_compared(tmp_path: Path) -> None:
     process = Process(tmp_path).prepare()
     process.http.close()
