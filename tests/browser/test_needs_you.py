@@ -99,7 +99,7 @@ def test_a_user_is_claimed_another_ignored_and_heeded_again(
     page.get_by_role("button", name="Ignore no longer: guest").click()
     expect(page.get_by_role("button", name="Claim guest")).to_be_visible()
 
-    page.get_by_role("button", name="Yes, that’s me: bob").click()
+    page.get_by_role("button", name="Yes, that\u2019s me: bob").click()
     expect(page.get_by_text("Claimed. What waited for it is interpreted now.")).to_be_visible()
     eventually(lambda: told(home, "done", 1), "what waited is told")
 
