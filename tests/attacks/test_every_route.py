@@ -183,12 +183,23 @@ def test_nobody_changes_what_is_the_owners(house: House, role: str) -> None:
     assert state(house) == before
 
 
+OF_THE_WORKER = {"due_at", "leased_until", "held_until", "failures", "last_done_at"}
+"""Columns of an account that change while its deliveries go out, whoever asks."""
+
+
 def state(house: House) -> list[Any]:
     """What there is of the owner's: their plays, identities, accounts and tokens, and themselves."""
 
     def rows(connection: Any) -> list[Any]:
         owned = (tables.play, tables.identity, tables.account, tables.token)
-        found = [connection.execute(select(one).where(one.c.person_id == 1)).all() for one in owned]
+        found = [
+            connection.execute(
+                select(*(column for column in one.c if column.name not in OF_THE_WORKER)).where(
+                    one.c.person_id == 1
+                )
+            ).all()
+            for one in owned
+        ]
         return [*found, connection.execute(select(tables.person).where(tables.person.c.id == 1)).all()]
 
     return list(house.home.do(rows))
