@@ -110,7 +110,7 @@ EVERYTHING = [True] * 4
 SEALS = {
     "accounts.finish": account.c.tokens,
     "app.first_start": token.c.sealed,
-    "commands.tokens.token_new": token.c.sealed,
+    "commands.tokens.make_token": token.c.sealed,
     "compat.tvtime.who.Door.sealed": "a cookie",
     "compat.videoscrobbler.apps.add": app_table.c.sealed,
     "credentials.Credentials.renewed": account.c.tokens,
