@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from tests.household.catalogue import TITLES, Kind, Title
-from tests.household.determined import Expected, Must, expect
+from tests.household.determined import Counted, Course, Expectation, Expected, expect
 from tests.household.house import Outcome
 from tests.household.senders import Message
 from tests.household.story import EPOCH, Story, moment
 from tests.household.truth import Diary
 
 Play = Mapping[str, Any]
+NOTHING = Expectation([], [Course()])
 KINDS = {Kind.FILM: "movie", Kind.EPISODE: "episode", Kind.TRACK: "track"}
 
 
@@ -50,46 +51,42 @@ def compare(story: Story, messages: Sequence[Message], outcome: Outcome) -> list
             faults += judge(person, title, right, plays.pop((person, title, number), []))
     for (person, title, _), extra in plays.items():
         if watched(extra):
-            faults.append(fault(person, title, "was never played by this person", [], extra))
+            faults.append(fault(person, title, "was never played by this person", NOTHING, extra))
     return faults
 
 
-def judge(person: str, title: Title, right: Sequence[Expected], found: Sequence[Play]) -> Iterator[Fault]:
+def judge(person: str, title: Title, right: Expectation, found: Sequence[Play]) -> Iterator[Fault]:
     counted = watched(found)
-    if not matches(right, counted):
+    if not any(matches(course.counted, counted) for course in right.courses):
         yield fault(person, title, complaint(right, counted), right, found)
     if any(play["state"] == "playing" for play in found):
         yield fault(person, title, "is still playing", right, found)
 
 
-def matches(right: Sequence[Expected], counted: Sequence[Play]) -> bool:
-    """Whether each play is a viewing of its own at its date, and no viewing that must count is left."""
-    if not right:
-        return not counted
-    first, *others = right
-    if first.must is not Must.COUNT and matches(others, counted):
-        return True
-    if first.must is Must.NOT:
+def matches(right: Sequence[Counted], counted: Sequence[Play]) -> bool:
+    """Whether each play is a viewing of its own at its date, and no viewing is left."""
+    if len(right) != len(counted):
         return False
+    if not right:
+        return True
+    first, *others = right
     return any(
         fits(first, play) and matches(others, [other for other in counted if other is not play])
         for play in counted
     )
 
 
-def fits(right: Expected, play: Play) -> bool:
-    if not right.dated and play["dated"] != "exact":
+def fits(right: Counted, play: Play) -> bool:
+    if not right.dates.exact and play["dated"] != "exact":
         return True
-    return right.dates((at(play["watched_at"]) - EPOCH).total_seconds())
+    return right.allows((at(play["watched_at"]) - EPOCH).total_seconds())
 
 
-def complaint(right: Sequence[Expected], counted: Sequence[Play]) -> str:
-    least = sum(entry.must is Must.COUNT for entry in right)
-    most = sum(entry.must is not Must.NOT for entry in right)
-    if len(counted) < least:
-        return f"{least - len(counted)} lost"
-    if len(counted) > most:
-        return f"{len(counted) - most} too many"
+def complaint(right: Expectation, counted: Sequence[Play]) -> str:
+    if len(counted) < right.least:
+        return f"{right.least - len(counted)} lost"
+    if len(counted) > right.most:
+        return f"{len(counted) - right.most} too many"
     return "wrong date"
 
 
@@ -97,15 +94,14 @@ def watched(plays: Sequence[Play]) -> list[Play]:
     return [play for play in plays if play["watched_at"] and not play["unwatched_at"]]
 
 
-def fault(person: str, title: Title, what: str, right: Sequence[Expected], found: Sequence[Play]) -> Fault:
-    counted = [f"{play['watched_at']} ({play['state']})" for play in watched(found)]
-    return Fault(
-        person, title.name, what, "; ".join(map(tell, right)) or "nothing", ", ".join(counted) or "nothing"
-    )
+def fault(person: str, title: Title, what: str, right: Expectation, found: Sequence[Play]) -> Fault:
+    told = "; ".join(map(tell, right.viewings)) or "nothing"
+    counted = ", ".join(f"{play['watched_at']} ({play['state']})" for play in watched(found)) or "nothing"
+    return Fault(person, title.name, what, told, counted)
 
 
 def tell(right: Expected) -> str:
-    return f"{right.must} {moment(int(right.earliest))} to {moment(int(right.latest))}"
+    return f"{right.must} {moment(int(right.dates.earliest))} to {moment(int(right.dates.latest))}"
 
 
 def at(written: str) -> datetime:

@@ -1,204 +1,140 @@
 """The oracle: what the webhooks that arrived determine of each viewing, whatever else was lost.
 
-It reads what each message shows (`senders.Shows`), never its body, and judges by plain reason:
-
-- a first viewing is determined by any word that it was finished, or by a position past the mark;
-- another one needs, beside such a word, that most of the item was seen to be played since its own start, and
-  that something told how long the item is; without that it might as well be the end that was looked at again;
-- the end that was looked at again, or a song that was skipped, must not count, as long as its start and its rests
-  arrived to show how little it was; where no viewing of a film is known from before, the sender's word is all there is.
+Where a viewing may count or not, what is right for the later ones differs: each such course is told by itself.
+A viewing that counts already can seem to begin again with its rest, which is then one that may count. An untick
+takes back the latest viewing that counts.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
-from tests.household.catalogue import Kind, Title
+from tests.household.evidence import WITNESSED, Dates, Evidence, Must, by_act, tells_length
 from tests.household.senders import Message, Shows
-from tests.household.story import DAY, Act, Tick
-from tests.household.truth import MARK, Viewing
-
-WITNESSED = 0.7
-"""The part of an item that must be seen to be played, for another viewing of it."""
-
-LITTLE = 0.35
-"""A part of an item that is too little for a viewing, be it a song's."""
-
-FORTNIGHT = 14 * DAY
-"""What was begun that long ago may as well have been given up."""
+from tests.household.story import Act
+from tests.household.truth import Viewing
 
 SLACK = 150
 """Seconds by which a date may lie beside what determines it."""
 
-ENDS = frozenset({Shows.REST, Shows.END, Shows.FINISH})
+
+@dataclass(frozen=True)
+class Counted:
+    """A viewing that counts, and from when to when its date may be."""
+
+    evidence: int
+    dates: Dates
+
+    def allows(self, at: float) -> bool:
+        return self.dates.earliest - SLACK <= at <= self.dates.latest + SLACK
 
 
-class Must(StrEnum):
-    COUNT = "must count"
-    MAY = "may count"
-    NOT = "must not count"
+@dataclass(frozen=True)
+class Course:
+    """What counts in one course of things, and whether the latest viewing was left without a word of its end."""
+
+    counted: tuple[Counted, ...] = ()
+    unfinished: bool = False
+
+    def after(self, number: int, evidence: Evidence) -> Iterator[Course]:
+        """The courses that this one takes with the next viewing."""
+        known = {"unfinished": self.unfinished}
+        must = evidence.verdict(seen_before=bool(self.counted), **known)
+        if must is not Must.COUNT:
+            yield replace(self, unfinished=self.unfinished or evidence.watched_at is not None)
+        if must is not Must.NOT:
+            yield Course((*self.counted, Counted(number, evidence.dates(**known))))
+
+    def taken_back(self) -> Course:
+        return replace(self, counted=self.counted[:-1])
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is right for one viewing: whether it counts, and from when to when its date may be."""
+    """What is right for one viewing in all courses together."""
 
-    viewing: Viewing
     must: Must
-    earliest: float
-    latest: float
-    dated: bool = True
-    taken_back: bool = False
-
-    def dates(self, at: float) -> bool:
-        return self.earliest - SLACK <= at <= self.latest + SLACK
+    dates: Dates
 
 
-def expect(viewings: Iterable[Viewing], messages: Sequence[Message], number: int | None) -> list[Expected]:
+@dataclass(frozen=True)
+class Expectation:
+    """What is right for the viewings of one title by one person: any of these courses."""
+
+    viewings: Sequence[Expected]
+    courses: Sequence[Course]
+
+    @property
+    def least(self) -> int:
+        return min(len(course.counted) for course in self.courses)
+
+    @property
+    def most(self) -> int:
+        return max(len(course.counted) for course in self.courses)
+
+
+def expect(viewings: Sequence[Viewing], messages: Sequence[Message], number: int | None) -> Expectation:
     """What is right for the viewings of one title by one person, in their order.
 
     `number` is the episode's, where the file holds several: not every server names more than the first.
     """
-    of_act: Mapping[Act, list[Message]] = by_act(named(messages, number))
-    found: list[Expected] = []
+    unticks = sorted({message.act.at for message in messages if message.shows is Shows.UNTICK})
+    courses = [Course()]
+    collected: list[Evidence] = []
+    for evidence in collect(viewings, [*named(messages, number)]):
+        while unticks and unticks[0] < evidence.acts[0].at:
+            courses = take_back(courses, unticks.pop(0))
+        courses = [later for course in courses for later in course.after(len(collected), evidence)]
+        collected.append(evidence)
+    for at in unticks:
+        courses = take_back(courses, at)
+    return Expectation([judge(place, entry, courses) for place, entry in enumerate(collected)], courses)
+
+
+def take_back(courses: Iterable[Course], at: float) -> list[Course]:
+    """The courses after an untick: the latest viewing that counts is taken back."""
+    return list(dict.fromkeys(course.taken_back() for course in courses))
+
+
+def judge(number: int, evidence: Evidence, courses: Iterable[Course]) -> Expected:
+    counts = {any(entry.evidence == number for entry in course.counted) for course in courses}
+    must = Must.MAY if len(counts) > 1 else Must.COUNT if True in counts else Must.NOT
+    return Expected(must, evidence.dates(unfinished=False))
+
+
+def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterator[Evidence]:
+    """The evidence of each viewing, and that of its later sittings by themselves."""
+    of_act = by_act(messages)
     measured = False
-    for viewing in viewings:
-        mine = [
-            message for act in viewing.acts for message in of_act.get(act, ())
-            if message.player or act.who == viewing.person
-        ]  # fmt: skip
-        measured |= tells_length(mine)
-        before = Before(tuple(entry.must for entry in found if not entry.taken_back), measured)
-        found.append(judge(viewing, mine, before, taken_back=is_taken_back(viewing, messages)))
-        measured |= witnessed(viewing, mine) >= WITNESSED
-    return found
+    for viewing, following in zip(viewings, [*viewings[1:], None], strict=True):
+        until = max(act.ends for act in following.acts) if following else 0
+        for watched_at, acts in parts(viewing):
+            mine = list(arrived(viewing, acts, of_act))
+            measured |= tells_length(mine)
+            evidence = Evidence(viewing, acts, mine, watched_at, measured, until)
+            yield evidence
+            measured |= evidence.witnessed >= WITNESSED
 
 
-@dataclass(frozen=True)
-class Before:
-    """What is right for the viewings before, and whether anything told by now how long the item is."""
+def parts(viewing: Viewing) -> Iterator[tuple[int | None, Sequence[Act]]]:
+    """The whole of a viewing that was watched and each sitting after that; of others each sitting by itself."""
+    watched_at = viewing.watched_at
+    if watched_at is not None:
+        yield watched_at, viewing.acts
+    for act in viewing.acts:
+        if watched_at is None or act.at > watched_at:
+            yield None, [act]
 
-    musts: tuple[Must, ...]
-    measured: bool
+
+def arrived(viewing: Viewing, acts: Iterable[Act], of_act: Mapping[Act, list[Message]]) -> Iterator[Message]:
+    for act in acts:
+        for message in of_act.get(act, ()):
+            if message.player or act.who == viewing.person:
+                yield message
 
 
 def named(messages: Iterable[Message], number: int | None) -> Iterator[Message]:
     for message in messages:
         if number in (None, message.title.number) or message.parts:
             yield message
-
-
-def by_act(messages: Iterable[Message]) -> Mapping[Act, list[Message]]:
-    found: dict[Act, list[Message]] = defaultdict(list)
-    for message in messages:
-        found[message.act].append(message)
-    return found
-
-
-def is_taken_back(viewing: Viewing, messages: Iterable[Message]) -> bool:
-    """Whether it was taken back, and that arrived."""
-    return any(
-        message.shows is Shows.UNTICK and message.act.at == viewing.taken_back_at for message in messages
-    )
-
-
-def judge(viewing: Viewing, mine: Sequence[Message], before: Before, *, taken_back: bool) -> Expected:
-    decisive = [message for message in of_run(viewing, mine) if decides(message, mine, viewing.title)]
-    must = Must.NOT if taken_back else verdict(viewing, mine, decisive, before)
-    earliest, latest, dated = window(viewing, decisive)
-    return Expected(viewing, must, earliest, latest, dated, taken_back)
-
-
-def of_run(viewing: Viewing, mine: Iterable[Message]) -> Iterator[Message]:
-    """The messages from the act on in which it was watched; before that there was nothing to report."""
-    return (
-        message for message in mine if viewing.watched_at is None or message.act.ends >= viewing.watched_at
-    )
-
-
-def verdict(viewing: Viewing, mine: Sequence[Message], decisive: Sequence[Message], before: Before) -> Must:
-    if viewing.watched_at is None:
-        implausible = viewing.title.kind is Kind.TRACK or Must.COUNT in before.musts
-        little = implausible and before.measured and modest(viewing, mine)
-        return Must.NOT if not decisive or little else Must.MAY
-    if not decisive:
-        return Must.MAY
-    if set(before.musts) <= {Must.NOT}:
-        return Must.COUNT
-    told = any(message.shows is not Shows.TICK for message in decisive)
-    played = before.measured and witnessed(viewing, mine) >= WITNESSED
-    return Must.COUNT if told and played else Must.MAY
-
-
-def decides(message: Message, mine: Sequence[Message], title: Title) -> bool:
-    """Whether the message says that it was finished, or a position past the mark."""
-    if message.shows in (Shows.FINISH, Shows.TICK):
-        return True
-    if message.position is None or message.shows not in (Shows.REST, Shows.END, Shows.ON):
-        return False
-    sitting = (entry for entry in mine if entry.act is message.act)
-    return tells_runtime(sitting) and message.position >= MARK[title.kind] * title.runtime
-
-
-def tells_runtime(messages: Iterable[Message]) -> bool:
-    return any(message.runtime is not None and message.shows is not Shows.NOTHING for message in messages)
-
-
-def tells_length(messages: Sequence[Message]) -> bool:
-    """Whether these tell how long the item is: by its runtime, or by the position at which it was finished."""
-    ends = (message for message in messages if message.shows is Shows.FINISH)
-    return tells_runtime(messages) or any(message.position is not None for message in ends)
-
-
-def window(viewing: Viewing, decisive: Sequence[Message]) -> tuple[float, float, bool]:
-    """From when to when the date may be: from the first word of it to the end of that sitting."""
-    first = min(decisive, key=lambda message: message.at, default=None)
-    if first is None:
-        reached = viewing.watched_at or viewing.acts[0].at
-        return reached, max(act.ends for act in viewing.acts), True
-    if isinstance(first.act, Tick) and first.act.seen is not None:
-        return first.act.seen, first.act.seen, False
-    earliest = min(first.at, viewing.watched_at or first.act.at)
-    return earliest, max(first.at, first.act.ends), True
-
-
-def witnessed(viewing: Viewing, mine: Sequence[Message]) -> float:
-    """The part of the item that was seen to be played: from each start that arrived to the end that did."""
-    total, last = 0.0, 0.0
-    for act, messages in by_act(mine).items():
-        total = total if act.at - last < FORTNIGHT else 0.0
-        total += seen_played(messages)
-        last = act.ends
-    return total / viewing.title.runtime
-
-
-def seen_played(messages: Iterable[Message]) -> float:
-    total = 0.0
-    since: float | None = None
-    for message in sorted(messages, key=lambda message: message.at):
-        if message.shows in (Shows.START, Shows.ON):
-            total += 0.0 if since is None else message.at - since
-            since = message.at
-        elif message.shows in ENDS and since is not None:
-            total += message.at - since
-            since = message.at if message.shows is Shows.FINISH else None
-    return total
-
-
-def modest(viewing: Viewing, mine: Sequence[Message]) -> bool:
-    """Whether what arrived of a viewing that does not count shows that it was a short one."""
-    for act, messages in by_act(mine).items():
-        words = [message for message in messages if decides(message, mine, viewing.title)]
-        starts = [message.at for message in messages if message.shows is Shows.START]
-        if words and (not starts or min(starts) > min(word.at for word in words)):
-            return False
-        if (
-            words
-            and act.ends - act.at > LITTLE * viewing.title.runtime
-            and not any(message.shows is Shows.REST for message in messages)
-        ):
-            return False
-    return True

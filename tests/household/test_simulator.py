@@ -10,7 +10,8 @@ import pytest
 
 from tests.household import truth
 from tests.household.catalogue import TITLES, Kind
-from tests.household.determined import Must, expect
+from tests.household.determined import expect
+from tests.household.evidence import Must
 from tests.household.narrator import invent
 from tests.household.noise import Noise
 from tests.household.senders import Message, Setup, Shows, messages
@@ -67,7 +68,11 @@ def test_the_mark_is_the_one_that_the_service_has_by_default() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*("story", "catalogue", "truth", "narrator", "noise", "determined"), "senders/plex", "senders/jellyfin"],
+    [
+        *("story", "catalogue", "truth", "narrator", "noise", "evidence", "determined"),
+        "senders/plex",
+        "senders/jellyfin",
+    ],
 )
 def test_the_truth_knows_nothing_of_the_service(name: str) -> None:
     tree = ast.parse((HERE / f"{name}.py").read_text())
@@ -209,7 +214,7 @@ def judged(story: str, lost: tuple[str, ...] = (), setup: Setup = Setup()) -> li
         message for message in messages(Story(acts), setup)
         if f"{message.body.get('event')} {acts.index(message.act)}" not in lost
     ]  # fmt: skip
-    return [entry.must for entry in expect(viewings, arrived, None)]
+    return [entry.must for entry in expect(viewings, arrived, None).viewings]
 
 
 def test_a_viewing_is_determined_by_its_scrobble_alone() -> None:
@@ -240,3 +245,39 @@ def test_the_end_that_is_looked_at_again_must_not_count() -> None:
     peek = "day 2 20:00:00 anna plays Sparrow Street 1x01 on plex tv: 0:00-0:03, 20:30-22:00, stop"
 
     assert judged(f"{PAST_THE_END}\n{peek}") == [Must.COUNT, Must.NOT]
+
+
+RESTED = "day 1 20:00:00 anna plays Paper Boats 1x01 on jellyfin tv: 0:00-28:00, stop"
+RESTED_PEEK = (
+    "day 9 20:00:00 anna plays Paper Boats 1x01 on jellyfin tv: 28:00-28:05, rest 30:00, 28:05-29:00, stop"
+)
+UNTICKED = "day 20 20:00:00 anna unticks Paper Boats 1x01 on jellyfin"
+
+
+def courses(story: str, setup: Setup = Setup()) -> set[tuple[int, ...]]:  # noqa: B008
+    """Which of the viewings may count together, by their numbers."""
+    acts = read(story).acts
+    (viewings,) = Diary(acts).viewings.values()
+    right = expect(viewings, messages(Story(acts), setup), None)
+    return {tuple(entry.evidence for entry in course.counted) for course in right.courses}
+
+
+def test_an_untick_takes_back_the_viewing_before_it() -> None:
+    assert courses(f"{RESTED}\n{UNTICKED}") == {()}
+
+
+def test_an_untick_takes_back_one_of_two_where_the_later_may_count() -> None:
+    assert courses(f"{RESTED}\n{RESTED_PEEK}") == {(0,), (0, 1)}
+    assert courses(f"{RESTED}\n{RESTED_PEEK}\n{UNTICKED}") == {(), (0,)}
+
+
+def test_a_rest_that_seems_to_be_a_whole_viewing_may_count() -> None:
+    rest = RESTED_PEEK.replace("28:00", "25:00").replace("28:05", "25:05")
+
+    assert courses(f"{RESTED.replace('28:00', '25:00')}\n{rest}") == {(0,), (0, 1)}
+
+
+def test_the_next_sitting_may_be_taken_for_the_end_of_one_whose_words_were_lost() -> None:
+    peek = "day 2 20:00:00 anna plays Sparrow Street 1x01 on plex tv: 0:00-0:03, 20:30-22:00, stop"
+
+    assert judged(f"{PAST_THE_END}\n{peek}", ("media.scrobble 0",)) == [Must.MAY, Must.MAY]

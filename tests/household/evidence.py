@@ -1,0 +1,165 @@
+"""The evidence: what the webhooks that arrived say of one run through an item, or of one sitting of it.
+
+It reads what each message shows (`senders.Shows`), never its body, and judges by plain reason:
+
+- a first viewing is determined by any word that it was finished, or by a position past the mark;
+- another one needs, beside such a word, that most of the item was seen to be played since its own start, and
+  that something told how long the item is; without that it might as well be the end that was looked at again;
+- the end that was looked at again, or a song that was skipped, must not count, as long as its start and its rests
+  arrived to show how little it was; where no viewing of a film is known from before, the sender's word is all there is;
+- where the words of a viewing were all lost, those of the next sitting may be taken for them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from tests.household.catalogue import Kind, Title
+from tests.household.senders import Message, Shows
+from tests.household.story import DAY, Act, Tick
+from tests.household.truth import MARK, Viewing
+
+WITNESSED = 0.7
+"""The part of an item that must be seen to be played, for another viewing of it."""
+
+LITTLE = 0.35
+"""A part of an item that is too little for a viewing, be it a song's."""
+
+FORTNIGHT = 14 * DAY
+"""What was begun that long ago may as well have been given up."""
+
+ENDS = frozenset({Shows.REST, Shows.END, Shows.FINISH})
+WAYPOINTS = frozenset({Shows.REST, Shows.END, Shows.ON})
+
+
+class Must(StrEnum):
+    COUNT = "must count"
+    MAY = "may count"
+    NOT = "must not count"
+
+
+@dataclass(frozen=True)
+class Dates:
+    """From when to when the date of a viewing may be; not `exact` where a tool brought it along."""
+
+    earliest: float
+    latest: float
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What arrived of these acts of a viewing.
+
+    `watched_at` is when it was watched in them, if at all. `measured` says that something told by now how long
+    the item is, `until` when the next viewing of it was over.
+    """
+
+    viewing: Viewing
+    acts: Sequence[Act]
+    messages: Sequence[Message]
+    watched_at: int | None
+    measured: bool
+    until: float
+
+    @cached_property
+    def decisive(self) -> list[Message]:
+        """The words of its end, from the act on in which it was watched: before that there was nothing to report."""
+        since = self.watched_at
+        run = (message for message in self.messages if since is None or message.act.ends >= since)
+        return [message for message in run if decides(message, self.messages, self.viewing.title)]
+
+    def verdict(self, *, seen_before: bool, unfinished: bool) -> Must:
+        """Whether it counts, if one was counted before, or the one before was left without a word of its end."""
+        if self.watched_at is None:
+            implausible = seen_before or self.viewing.title.kind is Kind.TRACK
+            little = implausible and self.measured and not unfinished and self.is_modest
+            return Must.NOT if little or not self.decisive else Must.MAY
+        if not self.decisive:
+            return Must.MAY
+        if not seen_before:
+            return Must.COUNT
+        told = any(message.shows is not Shows.TICK for message in self.decisive)
+        return Must.COUNT if told and self.measured and self.witnessed >= WITNESSED else Must.MAY
+
+    def dates(self, *, unfinished: bool) -> Dates:
+        """From the first word of it to the end of that sitting, or of those after it if none ended it."""
+        begins, ends = self.acts[0].at, max(act.ends for act in self.acts)
+        first = min(self.decisive, key=lambda message: message.at, default=None)
+        if first is None:
+            return Dates(self.watched_at or begins, max(ends, self.until))
+        if isinstance(first.act, Tick) and first.act.seen is not None:
+            return Dates(first.act.seen, first.act.seen, exact=False)
+        earliest = first.act.at if unfinished else min(first.at, self.watched_at or first.act.at)
+        ended = {message.act for message in self.messages if message.shows in (Shows.END, Shows.FINISH)}
+        latest = first.act.ends if first.act in ended or isinstance(first.act, Tick) else ends
+        return Dates(earliest, max(first.at, latest))
+
+    @cached_property
+    def witnessed(self) -> float:
+        """The part of the item that was seen to be played: from each start that arrived to the end that did."""
+        total, last = 0.0, 0.0
+        for act, messages in by_act(self.messages).items():
+            total = total if act.at - last < FORTNIGHT else 0.0
+            total += seen_played(messages)
+            last = act.ends
+        return total / self.viewing.title.runtime
+
+    @property
+    def is_modest(self) -> bool:
+        """Whether what arrived of a viewing that does not count shows that it was a short one."""
+        if self.viewing.played > LITTLE:
+            return False
+        for act, messages in by_act(self.messages).items():
+            words = [message for message in messages if message in self.decisive]
+            starts = [message.at for message in messages if message.shows is Shows.START]
+            if words and (not starts or min(starts) > min(word.at for word in words)):
+                return False
+            long = act.ends - act.at > LITTLE * self.viewing.title.runtime
+            if words and long and not any(message.shows is Shows.REST for message in messages):
+                return False
+        return True
+
+
+def by_act(messages: Iterable[Message]) -> Mapping[Act, list[Message]]:
+    found: dict[Act, list[Message]] = defaultdict(list)
+    for message in messages:
+        found[message.act].append(message)
+    return found
+
+
+def decides(message: Message, known: Sequence[Message], title: Title) -> bool:
+    """Whether the message says that it was finished, or a position past the mark."""
+    if message.shows in (Shows.FINISH, Shows.TICK):
+        return True
+    if message.position is None or message.shows not in WAYPOINTS:
+        return False
+    sitting = (entry for entry in known if entry.act is message.act)
+    return tells_runtime(sitting) and message.position >= MARK[title.kind] * title.runtime
+
+
+def tells_runtime(messages: Iterable[Message]) -> bool:
+    return any(message.runtime is not None and message.shows is not Shows.NOTHING for message in messages)
+
+
+def tells_length(messages: Sequence[Message]) -> bool:
+    """Whether these tell how long the item is: by its runtime, or by the position at which it was finished."""
+    ends = (message for message in messages if message.shows is Shows.FINISH)
+    return tells_runtime(messages) or any(message.position is not None for message in ends)
+
+
+def seen_played(messages: Iterable[Message]) -> float:
+    total = 0.0
+    since: float | None = None
+    for message in sorted(messages, key=lambda message: message.at):
+        if message.shows in (Shows.START, Shows.ON):
+            total += 0.0 if since is None else message.at - since
+            since = message.at
+        elif message.shows in ENDS and since is not None:
+            total += message.at - since
+            since = message.at if message.shows is Shows.FINISH else None
+    return total
