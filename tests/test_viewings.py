@@ -437,6 +437,59 @@ def test_what_comes_late_is_of_the_viewing_before(at: Stories) -> None:
     assert at.open == ["Part 3"]
 
 
+@pytest.mark.parametrize("begin", ["play", "resume"])
+def test_a_scrobble_after_a_rest_that_nobody_told_of_counts(at: Stories, begin: str) -> None:
+    at.plex("play", 0, viewOffset=0)
+    at.sweep(5 * 60)
+    at.plex(begin, 5 * 60)
+    at.plex("scrobble", 5 * 60 + 1, viewCount=1)
+
+    assert at.watched == [5 * 60 + 1]
+
+
+def test_where_the_viewing_before_ended_makes_no_mark_in_the_next(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 44, at=44, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", 60)
+    at.jellyfin("PlaybackStop", 103)
+    at.jellyfin("PlaybackStop", 103.1, at=43, PlayedToCompletion=True)
+
+    assert at.watched == [44, 103.1]
+
+
+@pytest.mark.parametrize("ahead", [0.05, 1.5])
+def test_a_mark_from_just_before_the_start_arrived_is_of_what_was_started(at: Stories, ahead: float) -> None:
+    at.plex("play", 0)
+    at.plex("scrobble", 40, viewCount=1)
+    at.plex("stop", 45)
+    at.plex("play", 3 * DAY)
+    stamped = int((NOW + timedelta(minutes=3 * DAY - ahead)).timestamp())
+    at.plex("scrobble", 3 * DAY + 0.1, viewCount=2, lastViewedAt=stamped)
+
+    assert at.watched == [40]
+
+
+def test_a_late_stop_of_a_track_on_repeat_is_of_the_listen_before(at: Stories) -> None:
+    song = {"ItemType": "Audio", "ItemId": "9" * 32, "Name": "Low Tide", "RunTimeTicks": 4 * TICKS}
+    song |= {"Artist": "The Moorings", "SeriesName": None, "SeriesId": None}
+    late = (NOW + timedelta(minutes=4)).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
+    at.jellyfin("PlaybackStart", 0, at=0, **song)
+    at.jellyfin("PlaybackStart", 4.05, at=0, **song)
+    at.jellyfin("PlaybackStop", 4.1, at=4, PlayedToCompletion=True, UtcTimestamp=late, **song)
+    at.jellyfin("PlaybackStart", 8.1, at=0, **song)
+
+    assert at.watched == [4, 8.05]
+
+
+def test_a_second_report_stamped_before_the_first_is_the_same_mark(at: Stories) -> None:
+    at.jellyfin("UserDataSaved", 0, SaveReason="PlaybackFinished", Played=True)
+    early = (NOW + timedelta(minutes=3 * DAY - 0.02)).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
+    at.jellyfin("UserDataSaved", 3 * DAY, SaveReason="PlaybackFinished", Played=True)
+    at.jellyfin("PlaybackStop", 3 * DAY + 0.1, at=44, PlayedToCompletion=True, UtcTimestamp=early)
+
+    assert at.watched == [0, 3 * DAY]
+
+
 # --- what a sender says that cannot be
 
 

@@ -42,6 +42,7 @@ from webhook.play import (
     is_over,
     open_play,
     same_viewing,
+    twins,
 )
 from webhook.tables import Utc, edit, follow, play, play_key, tick
 from webhook.trackers import Held
@@ -280,8 +281,17 @@ def in_question(plays: list[tuple[Row[Any], Play]], event: Event) -> list[tuple[
         return [entry for entry in plays if entry[1].watched_at is not None]
     if event.action is Action.START:
         return plays
-    begun = [place for place, (_, current) in enumerate(plays) if current.started_at <= event.at]
+    begun = [place for place, (_, current) in enumerate(plays) if has_begun(current, event)]
     return plays[begun[0] :] if begun else plays  # what comes late is of a viewing before the newest
+
+
+def has_begun(current: Play, event: Event) -> bool:
+    """Whether the play had begun at the time of the event.
+
+    A mark, or what follows a play that began with one, may be stamped just before: no two clocks agree.
+    """
+    marks = event.action is Action.WATCHED or current.started_at == current.watched_at
+    return current.started_at - (twins(current, event) if marks else timedelta(0)) <= event.at
 
 
 def is_counted(row: Row[Any]) -> bool:

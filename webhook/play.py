@@ -427,6 +427,8 @@ def move(play: Play, event: Event, state: State) -> Play:
     if position is not None and play.duration_ms:
         position = min(position, play.duration_ms)
     played = in_ms(playback(play, event))
+    begins = play.state is State.STOPPED and state is State.PLAYING
+    before = None if begins else play.known_percent
     return replace(
         play,
         state=state,
@@ -434,7 +436,7 @@ def move(play: Play, event: Event, state: State) -> Play:
         position_ms=position if known else play.position(event.at),
         position_at=event.at,
         estimated=not known,
-        known_percent=percent_of(event, position, play.duration_ms) if known else play.known_percent,
+        known_percent=percent_of(event, position, play.duration_ms) if known else before,
         player=event.player or play.player,
         player_id=event.player_id or play.player_id,
         played_ms=played if play.watched_at is None else play.played_ms,
