@@ -457,6 +457,28 @@ def test_where_the_viewing_before_ended_makes_no_mark_in_the_next(at: Stories) -
     assert at.watched == [44, 103.1]
 
 
+def test_what_is_started_again_goes_on_for_a_whole_runtime(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
+    at.plex("play", 120, viewCount=1)
+    at.sweep(150)
+    at.plex("stop", 160)
+    at.jellyfin("PlaybackStop", 160.1, at=44, PlayedToCompletion=True)
+
+    assert at.watched == [0, 160.1]
+
+
+@pytest.mark.parametrize(("ticked", "count"), [(44, 2), (90, 1), (5 * DAY, 1)])
+def test_a_tick_after_a_lost_stop_is_the_servers_own_about_the_end(
+    at: Stories, ticked: float, count: int
+) -> None:
+    at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", 3 * DAY, at=0)
+    at.jellyfin("PlaybackStart", 3 * DAY + 43.9, at=0, ItemId="e" * 32, EpisodeNumber=4)
+    at.jellyfin("UserDataSaved", 3 * DAY + ticked, SaveReason="TogglePlayed", Played=True)
+
+    assert len(at.watched) == count
+
+
 @pytest.mark.parametrize("ahead", [0.05, 1.5])
 def test_a_mark_from_just_before_the_start_arrived_is_of_what_was_started(at: Stories, ahead: float) -> None:
     at.plex("play", 0)

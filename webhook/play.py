@@ -367,7 +367,15 @@ def playback(play: Play, event: Event) -> timedelta:
         moved = timedelta(milliseconds=max(event.position_ms - play.position_ms, 0))
         return heard + min(silence, moved)
     plays = event.action in (Action.WATCHED, Action.PROGRESS) or event.completed
-    return heard + most_of(silence, play, event) if plays and not event.manual else heard
+    if event.manual:
+        plays = is_just_over(play, event)
+    return heard + most_of(silence, play, event) if plays else heard
+
+
+def is_just_over(play: Play, event: Event) -> bool:
+    """Whether it was started without a stop since, and may have run through by now: then a tick follows of itself."""
+    length = own_length(play, event)
+    return not play.played_ms and length is not None and event.at - play.last_at <= length + GRACE
 
 
 def most_of(silence: timedelta, play: Play, event: Event) -> timedelta:
@@ -469,7 +477,8 @@ def resume(play: Play, now: Play, event: Event) -> Play:
         return now
     if play.resumed_at is not None and event.at - play.last_at <= CARRIED_ON:
         return now
-    return replace(now, resumed_at=event.at, replayed_ms=0)
+    begin = 0 if now.estimated else now.position_ms  # as at a first start
+    return replace(now, resumed_at=event.at, replayed_ms=0, position_ms=begin)
 
 
 def is_seek(play: Play, now: Play, event: Event) -> bool:

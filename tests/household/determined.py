@@ -107,8 +107,8 @@ def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterato
     """The evidence of each viewing, and that of its later sittings by themselves."""
     of_act = by_act(messages)
     measured = False
-    for viewing, following in zip(viewings, [*viewings[1:], None], strict=True):
-        until = max(act.ends for act in following.acts) if following else 0
+    for place, viewing in enumerate(viewings):
+        until = max((act.ends for later in viewings[place + 1 : place + 2] for act in later.acts), default=0)
         for watched_at, acts in parts(viewing):
             mine = list(arrived(viewing, acts, of_act))
             measured |= tells_length(mine)

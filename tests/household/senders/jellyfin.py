@@ -131,7 +131,7 @@ class Report:
             yield self.playback("PlaybackStop", again, position or 0, Shows.NOTHING, values, told=position)
         yield self.save(
             "PlaybackFinished", at + self.dice.choice((-0.15, 0.2, 1.0)), 0 if completed else position or 0,
-            Shows.FINISH if completed else Shows.END, played=completed,
+            Shows.FINISH if completed else Shows.NOTHING, played=completed,
         )  # fmt: skip
 
     def position(self) -> int | None:
