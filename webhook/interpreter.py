@@ -322,7 +322,7 @@ def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | N
             action=telling.action,
             key=telling.key,
             item=change.play.item if change else event.item,
-            at=event.at,
+            at=told_date(event, change),
             mark=telling.mark,
             webhook_id=hearing.webhook_id,
             play_id=play_id,
@@ -330,6 +330,12 @@ def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | N
             details={**details(hearing, event, change, play_id), **undone},
         )
         outbox.put(hearing.connection, putting, hearing.now)
+
+
+def told_date(event: Event, change: Change | None) -> datetime:
+    """When what is told happened: of a mark the date that the play has, which may be older than the event."""
+    marked_at = change.play.watched_at if change is not None and change.finished else None
+    return marked_at or event.at
 
 
 def undoing(hearing: Hearing, telling: Telling, play_id: int) -> tuple[str | None, dict[str, Any]]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import RowMapping
+
 from tests.household.catalogue import TITLES, Kind, Title
 from tests.household.determined import Counted, Course, Expectation, Expected, expect
-from tests.household.house import Outcome
+from tests.household.house import TRACKERS, Outcome
 from tests.household.senders import Message
 from tests.household.story import EPOCH, Story, moment
 from tests.household.truth import Diary
+from webhook.clock import stamp
 
 Play = Mapping[str, Any]
 NOTHING = Expectation([], [Course()])
@@ -44,6 +47,8 @@ def compare(story: Story, messages: Sequence[Message], outcome: Outcome) -> list
         Fault("nobody", "", f"{count} webhooks are {state}", "", "")
         for state, count in outcome.states.items() if state not in ("interpreted", "ignored")
     ]  # fmt: skip
+    for (person, title, _), known in plays.items():
+        faults += tell_faults(person, title, known, outcome.deliveries)
     for (person, title), viewings in diary.viewings.items():
         for number in title.numbers:
             part = number if title.last else None
@@ -106,6 +111,43 @@ def tell(right: Expected) -> str:
 
 def at(written: str) -> datetime:
     return datetime.fromisoformat(written)
+
+
+# --- what the trackers are told
+
+UNTOLD = ("superseded", "skipped")
+
+
+def tell_faults(
+    person: str, title: Title, plays: Sequence[Play], deliveries: Sequence[RowMapping]
+) -> Iterator[Fault]:
+    """What is wrong with what each tracker is told of these plays: one mark for each that counts."""
+    for play in plays:
+        of_play = [entry for entry in deliveries if entry["play_id"] == play["id"]]
+        for tracker in TRACKERS:
+            mine = [
+                entry for entry in of_play if entry["tracker"] == tracker and entry["state"] not in UNTOLD
+            ]
+            if complaint := wrong_delivery(play, mine):
+                right = f"watched {play['watched_at']}, unwatched {play['unwatched_at']}"
+                told = "; ".join(
+                    f"{entry['action']} {entry['state']} {entry['happened_at']}" for entry in mine
+                )
+                yield Fault(person, title.name, f"{tracker} {complaint}", right, told)
+
+
+def wrong_delivery(play: Play, told: Sequence[RowMapping]) -> str | None:
+    marks = [entry for entry in told if entry["mark"]]
+    undone = [entry for entry in told if entry["action"] == "unwatched"]
+    if any(entry["state"] == "dead" for entry in told):
+        return "has a delivery that is dead"
+    if play["unwatched_at"] is not None:
+        return None if len(marks) == len(undone) < 2 else "is told no end of a mark that was taken back"
+    if len(marks) != (play["watched_at"] is not None) or undone:
+        return f"is told {len(marks)} marks and {len(undone)} taken back"
+    if marks and stamp(marks[0]["happened_at"]) != play["watched_at"]:
+        return "is told another date"
+    return None
 
 
 # --- what belongs together

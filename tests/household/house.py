@@ -15,21 +15,25 @@ from typing import Any
 
 import orjson
 import time_machine
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from tests.household.senders import Message
 from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
 from webhook import household, inbox, people, schema, sources, trace
-from webhook.db import Database
+from webhook.accounts import add_named
+from webhook.db import Database, fresh_ids
+from webhook.event import Action, Kind
 from webhook.inbox import Received
-from webhook.interpreter import Interpreter
+from webhook.interpreter import Audience, Interpreter
+from webhook.rules import ALWAYS
 from webhook.settings import Settings
-from webhook.tables import play, webhook
+from webhook.tables import account, delivery, play, token, webhook
 
 SWEEP = timedelta(minutes=10)
 """How often at least plays are looked for that nobody stopped. The service does so every minute."""
 
 BURST = 16
+ADDRESSES = select(token.c.name, token.c.id)
 OPEN = select(play.c.id).where(play.c.state != "stopped").limit(1)
 
 AFTERWARDS = timedelta(days=3)
@@ -37,13 +41,28 @@ AFTERWARDS = timedelta(days=3)
 
 LETTER = "text/plain; charset=utf-8"
 SOURCES = ("plex", "jellyfin", "emby", "tautulli")
+KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
+TRACKERS = {
+    "live": Audience(KINDS, ALWAYS | {Action.UNWATCHED}),
+    "list": Audience(KINDS, frozenset({Action.WATCHED, Action.UNWATCHED})),
+}
+"""Where everybody has an account: a tracker that is told what is on now, and one that is told the marks."""
+
+DELIVER = update(delivery).where(
+    delivery.c.state == "waiting", delivery.c.mark | (delivery.c.action == Action.UNWATCHED.value)
+)
+DELIVERIES = select(
+    delivery.c.play_id, delivery.c.action, delivery.c.mark, delivery.c.state, delivery.c.happened_at,
+    delivery.c.details, account.c.tracker,
+).join(account, account.c.id == delivery.c.account_id)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is left of a story: the plays as the API gives them, and the webhooks by their state."""
+    """What is left of a story: the plays as the API gives them, what the trackers are told, and the webhooks by state."""
 
     plays: Sequence[Mapping[str, Any]]
+    deliveries: Sequence[RowMapping]
     states: Mapping[str, int]
 
 
@@ -68,7 +87,8 @@ class House:
             end = (utc(messages[-1].at) if messages else EPOCH) + AFTERWARDS
             machine.move_to(end)
             service.sweep(end)
-            return Outcome(every_play(connection), states(connection))
+            deliveries = connection.execute(DELIVERIES).mappings().all()
+            return Outcome(every_play(connection), deliveries, states(connection))
 
     @contextmanager
     def evening(self) -> Iterator[tuple[Connection, time_machine.Traveller]]:
@@ -86,26 +106,28 @@ class Service:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         mark = float(Settings.model_fields["watched_mark"].default)
-        self.interpreter = Interpreter(Database.__new__(Database), sources.read, {}, mark)
+        self.interpreter = Interpreter(Database.__new__(Database), sources.read, TRACKERS, mark)
+        self.addresses: dict[str | None, int] = dict(connection.execute(ADDRESSES).all())
         self.swept = EPOCH
 
     def receive(self, together: Sequence[Message]) -> None:
         if utc(together[0].at) - self.swept >= SWEEP:
             self.sweep(utc(together[0].at))
-        inbox.kept(self.connection, [received(message) for message in together])
+        inbox.kept(self.connection, [self.received(message) for message in together])
         self.interpreter.interpret(self.connection, [BURST])
+
+    def received(self, message: Message) -> Received:
+        token_id = self.addresses.get(message.address)
+        raw, at = orjson.dumps(message.body), utc(message.at)
+        return Received(
+            source=message.source, token_id=token_id, received_at=at, content_type=LETTER, raw=raw
+        )
 
     def sweep(self, now: datetime) -> None:
         self.swept = now
+        self.connection.execute(DELIVER.values(state="done", settled_at=now))
         if self.connection.execute(OPEN).first():
             self.interpreter.sweep(self.connection, [now])
-
-
-def received(message: Message) -> Received:
-    raw = orjson.dumps(message.body)
-    return Received(
-        source=message.source, token_id=None, received_at=utc(message.at), content_type=LETTER, raw=raw
-    )
 
 
 def bursts(messages: Iterable[Message]) -> Iterator[list[Message]]:
@@ -121,9 +143,14 @@ def bursts(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 
 def settle_in(connection: Connection) -> None:
-    """Everybody claims their own name on each server; the sofa counts for those who sit on it."""
+    """Everybody has accounts, an address and their own name on each server; the sofa counts for who sits on it."""
     for number, name in enumerate(PEOPLE):
-        people.add(connection, name, EPOCH, owner=number == 0)
+        person = people.add(connection, name, EPOCH, owner=number == 0)
+        for tracker, audience in TRACKERS.items():
+            add_named(connection, person, tracker, audience.can, EPOCH)
+        (made,) = fresh_ids(connection, token, 1)
+        address = {"id": made, "kind": "webhook", "digest": name, "sealed": name, "name": name}
+        connection.execute(insert(token), {**address, "person_id": person, "created_at": EPOCH})
         for source in SOURCES:
             people.claim(connection, name, f"{source}:{name}", EPOCH)
     shared = sorted({device.player for device in DEVICES if device.shared_by})

@@ -44,6 +44,7 @@ class Message:
     runtime: int | None = None
     player: bool = True  # whether it names the player, which says who else watches
     parts: bool = False  # whether it names every episode of a file that holds several
+    address: str | None = None  # whose own address it comes by, if not by the household's
 
     @property
     def title(self) -> Title:
@@ -52,19 +53,33 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How the household's servers are set up. `ahead` is by how many seconds their clocks are wrong."""
+    """How the household's servers are set up.
+
+    `ahead` is by how many seconds their clocks are wrong; `own_address` whose Emby posts to an address of that
+    person, and names nobody; `saved_only` that Jellyfin's plugin sends nothing but what it saves; `kodi` that the
+    television plays Plex by PlexKodiConnect; `synced` that a tool marks in Jellyfin what was watched on Plex.
+    """
 
     plex: bool = True
     tautulli: bool = False
-    jellyfin: str = "properties"  # or the plugin's "template"
+    jellyfin: str = (
+        "properties"  # or the plugin's "template", or one that is "nameless": without the server's id
+    )
     progress: bool = False
-    synced: bool = False  # a tool marks in Jellyfin what was watched on Plex
+    saved_only: bool = False
+    synced: bool = False
+    kodi: bool = False
+    own_address: str | None = None
     ahead: int = 0
     seed: int = 0
 
     def dice(self, act: Act, sender: str) -> random.Random:
         """The same dice for the same act, whatever else the story tells."""
         return random.Random(f"{self.seed} {sender} {act}")  # noqa: S311 - it leaves holes in webhooks
+
+    def copy(self, act: Act) -> int:
+        """Which of the copies that a server has of the title is played."""
+        return self.dice(act, "copy").randrange(act.title.copies)
 
 
 class Sender(Protocol):

@@ -66,12 +66,13 @@ class EmbyServer:
         shows: Shows,
         position: int | None = None,
     ) -> Message:
+        own = act.who == self.setup.own_address
+        user = {} if own else {"User": {"Name": act.who, "Id": f"{0xF0000000 + PEOPLE.index(act.who):032x}"}}
         return Message(
             at=at + 0.3,
             source="emby",
             body={
-                "Title": f"{act.who} on Loft", "Date": stamp(at + self.setup.ahead), "Event": name,
-                "User": {"Name": act.who, "Id": f"{0xF0000000 + PEOPLE.index(act.who):032x}"},
+                "Title": "Something on Loft", "Date": stamp(at + self.setup.ahead), "Event": name, **user,
                 "Item": describe(act.title), "Server": SERVER, **values,
             },
             act=act,
@@ -80,6 +81,7 @@ class EmbyServer:
             runtime=runtime(act.title) or None,
             player="Session" in values,
             parts=True,
+            address=act.who if own else None,
         )  # fmt: skip
 
 
