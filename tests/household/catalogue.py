@@ -7,7 +7,7 @@ a server knows their runtime, whether another title has the same name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -55,7 +55,7 @@ class Show:
 class Title:
     """A film, an episode or a track. `name` is what a story calls it, `serial` makes its ids and keys.
 
-    `last` is the number of the last episode where one file holds two.
+    `last` is the number of the last episode where one file holds two, `copies` how often a server has it.
     """
 
     name: str
@@ -74,7 +74,8 @@ class Title:
     last: int | None = None
     artist: str | None = None
     album: str | None = None
-    twin: bool = field(default=False)
+    twin: bool = False
+    copies: int = 1
 
     @property
     def ids(self) -> Mapping[str, int | str]:
@@ -194,6 +195,22 @@ SEASONS = (
         minutes=(55, 54), servers=(JELLYFIN, EMBY), providers=("tmdb",), twin=True,
     ),
     Season(
+        show=Show(name="Lagoon", year=1988, serial=18, label="(1988)"),
+        minutes=(44, 45), servers=(JELLYFIN,), providers=NAMES_ONLY, twin=True,
+    ),
+    Season(
+        show=Show(name="Lagoon", year=2020, serial=19, label="(2020)"),
+        minutes=(52, 50), servers=(JELLYFIN,), providers=NAMES_ONLY, twin=True,
+    ),
+    Season(
+        show=Show(name="Tin Roof", year=1995, serial=20, label="(1995)"),
+        minutes=(25, 26), servers=(PLEX,), agent=Agent.LOCAL, twin=True,
+    ),
+    Season(
+        show=Show(name="Tin Roof", year=2018, serial=21, label="(2018)"),
+        minutes=(23, 24), servers=(PLEX,), agent=Agent.LOCAL, twin=True,
+    ),
+    Season(
         show=Show(name="Glasshouse", year=2023, serial=16),
         minutes=(40, 41, 40, 42), servers=(EMBY,), providers=("tvdb", "imdb"),
     ),
@@ -207,11 +224,11 @@ SEASONS = (
 def film(
     title: str, year: int, minutes: float, serial: int, servers: tuple[str, ...], agent: Agent = Agent.PLEX,
     providers: tuple[str, ...] = ("tmdb", "imdb"), durations: Durations = Durations.SOMETIMES,
-    *, twin: bool = False,
+    *, twin: bool = False, copies: int = 1,
 ) -> Title:  # fmt: skip
     return Title(
         name=f"{title} ({year})", kind=Kind.FILM, title=title, year=year, runtime=int(minutes * 60),
-        serial=serial, servers=servers, agent=agent, providers=providers, durations=durations, twin=twin,
+        serial=serial, servers=servers, agent=agent, providers=providers, durations=durations, twin=twin, copies=copies,
     )  # fmt: skip
 
 
@@ -223,8 +240,8 @@ def track(title: str, minutes: float, serial: int, servers: tuple[str, ...]) -> 
 
 
 FILMS = (
-    film("Low Tide", 2011, 104, 9001, (PLEX, JELLYFIN)),
-    film("The Lighthouse Keeper", 2019, 96, 9002, (PLEX,), Agent.IMDB),
+    film("Low Tide", 2011, 104, 9001, (PLEX, JELLYFIN), copies=2),
+    film("The Lighthouse Keeper", 2019, 96, 9002, (PLEX,), Agent.IMDB, copies=2),
     film("Salt", 1954, 81, 9003, (PLEX,), twin=True),
     film("Salt", 2015, 118, 9004, (PLEX,), Agent.IMDB, twin=True),
     film("Ten Minutes", 2001, 10, 9005, (PLEX, EMBY), durations=Durations.NEVER),
@@ -242,6 +259,11 @@ TITLES: Mapping[str, Title] = {
     entry.name: entry
     for entry in (*(episode for season in SEASONS for episode in season.episodes()), *FILMS, *TRACKS)
 }
+
+
+def season_of(title: Title) -> list[Title]:
+    """The episodes of the same season, in their order."""
+    return [other for other in TITLES.values() if (other.show, other.season) == (title.show, title.season)]
 
 
 def following(title: Title) -> Title | None:

@@ -56,7 +56,7 @@ class PlexServer:
             if stretch.rest:
                 yield session.event("media.pause", at + stretch.end - stretch.start, Shows.REST)
         if sitting.ending is not Ending.NONE:
-            yield session.stopped()
+            yield from session.stopped()
         session.state.offset = 0 if session.scrobbled else sitting.last
 
 
@@ -95,13 +95,18 @@ class Session:
         if self.server.synced is not None and not self.sitting.title.twin:
             yield from self.server.synced.marked(self.sitting, at + self.dice.choice((40, 300, 1500)))
 
-    def stopped(self) -> Message:
+    def stopped(self) -> Iterator[Message]:
+        """The stop; PlexKodiConnect leaves three sessions of one, and each of them ends."""
         delay = 2.5 if self.sitting.ending is Ending.LATE else 0.2
-        return self.event("media.stop", self.sitting.ends + delay, Shows.END)
+        yield self.event("media.stop", self.sitting.ends + delay, Shows.END)
+        if self.server.setup.kodi and self.sitting.device.name == "tv":
+            for later in (1, self.dice.randint(5, 40)):
+                yield self.event("media.stop", self.sitting.ends + delay + later, Shows.NOTHING)
 
     def event(self, name: str, at: float, shows: Shows) -> Message:
         position, runtime = self.offset(name, at), self.duration(name)
-        state, metadata = self.state, describe(self.sitting.title)
+        state = self.state
+        metadata = describe(self.sitting.title, self.server.setup.copy(self.sitting))
         if position is not None:
             metadata["viewOffset"] = position * 1000
         if runtime is not None:
@@ -150,12 +155,16 @@ def envelope(name: str, who: str, device: Device, metadata: Mapping[str, Any]) -
     }
 
 
-def describe(title: Title) -> dict[str, Any]:
+def rating_key(title: Title, copy: int) -> str:
+    return str(100_000 + title.serial + 300_000 * copy)
+
+
+def describe(title: Title, copy: int) -> dict[str, Any]:
     """The item's Metadata: keys, names, numbers and guids."""
     section, library = LIBRARIES[title.kind]
     known: dict[str, Any] = {
         "librarySectionType": section, "librarySectionTitle": library, "type": TYPES[title.kind],
-        "ratingKey": str(100_000 + title.serial), "title": title.title, "guid": guid(title),
+        "ratingKey": rating_key(title, copy), "title": title.title, "guid": guid(title),
     }  # fmt: skip
     if title.agent is Agent.PLEX:
         known["Guid"] = [{"id": f"{space}://{value}"} for space, value in title.ids.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.household.catalogue import Agent, Kind, Title
 from tests.household.senders import Message, Setup, Shows
-from tests.household.senders.plex import SERVER, TYPES, guid
+from tests.household.senders.plex import SERVER, TYPES, guid, rating_key
 from tests.household.story import PEOPLE, Ending, Sitting, Tick
 
 WATCHED = 0.85
@@ -50,7 +50,7 @@ class Tautulli:
             "player": device.player, "machine_id": device.uid, "library_name": LIBRARIES[title.kind],
             "duration_ms": str(title.runtime * 1000), "view_offset": str(position * 1000),
             "progress_percent": str(100 * position // title.runtime),
-            **describe(title),
+            **describe(title, self.setup.copy(sitting)),
         }  # fmt: skip
         return Message(
             at=at + 1.5,
@@ -63,11 +63,11 @@ class Tautulli:
         )
 
 
-def describe(title: Title) -> dict[str, str]:
+def describe(title: Title, copy: int) -> dict[str, str]:
     """The item: of an episode the named ids are its show's."""
     known = {
         "media_type": TYPES[title.kind], "title": title.title, "year": str(title.year or ""),
-        "guid": guid(title), "rating_key": str(100_000 + title.serial),
+        "guid": guid(title), "rating_key": rating_key(title, copy),
     }  # fmt: skip
     if title.show is not None:
         known |= {
