@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.household.catalogue import Durations, Kind, Title, following
+from tests.household.catalogue import Durations, Kind, Title, following, season_of
 from tests.household.senders.mediabrowser import SHORTEST
-from tests.household.story import DAY, Act, Device, Ending, Sitting, Stretch, Tick
+from tests.household.story import DAY, Act, Device, Ending, Sitting, Stretch, Tick, Whole
 from tests.household.truth import Diary
 
 
@@ -29,6 +29,7 @@ class Habit(StrEnum):
     REPEAT = "on repeat"
     SKIP_SONG = "skip a song"
     TICK = "tick"
+    TICK_WHOLE = "tick a season or a show"
     UNTICK = "untick"
     TOOL = "a tool's tick"
 
@@ -141,6 +142,15 @@ def tick(scene: Scene) -> Iterator[Act]:
     yield Tick(scene.at, scene.who, scene.title, scene.device.server)
 
 
+def tick_whole(scene: Scene) -> Iterator[Act]:
+    """All episodes of a season of which nothing was watched, the first of them with the whole."""
+    whole: Whole | None = Whole.SHOW if scene.detail % 2 else Whole.SEASON
+    for title in season_of(scene.title):
+        if tickable(scene.diary, scene.who, title, scene.device.server):
+            yield Tick(scene.at, scene.who, title, scene.device.server, whole=whole)
+            whole = None
+
+
 def untick(scene: Scene) -> Iterator[Act]:
     yield Tick(scene.at, scene.who, scene.title, scene.device.server, watched=False)
 
@@ -154,7 +164,8 @@ HABITS: Mapping[Habit, Callable[[Scene], Iterator[Act]]] = {
     Habit.WATCH: watch, Habit.PAUSE: pause, Habit.JUMP: jump, Habit.SKIP_CREDITS: skip_credits,
     Habit.CLIENT_DIES: client_dies, Habit.HALF: half, Habit.NEARLY: nearly, Habit.ABANDON: abandon,
     Habit.CARRY_ON: carry_on, Habit.REWATCH: watch, Habit.HALF_AGAIN: half, Habit.PEEK: peek,
-    Habit.BINGE: binge, Habit.REPEAT: repeat, Habit.SKIP_SONG: skip_song, Habit.TICK: tick, Habit.UNTICK: untick, Habit.TOOL: tool,
+    Habit.BINGE: binge, Habit.REPEAT: repeat, Habit.SKIP_SONG: skip_song, Habit.TICK: tick,
+    Habit.TICK_WHOLE: tick_whole, Habit.UNTICK: untick, Habit.TOOL: tool,
 }  # fmt: skip
 
 
@@ -209,6 +220,10 @@ def tickable(diary: Diary, who: str, title: Title, server: str) -> bool:
     return video and not diary.counted(who, title) and len(diary.viewings[who, title]) < 2
 
 
+def tickable_whole(diary: Diary, who: str, title: Title, server: str) -> bool:
+    return server == "jellyfin" and title.show is not None and tickable(diary, who, title, server)
+
+
 def untickable(diary: Diary, who: str, title: Title, server: str) -> bool:
     video = title.kind is not Kind.TRACK and server != "plex"
     known = any(act.server == server for viewing in diary.viewings[who, title] for act in viewing.acts)
@@ -223,6 +238,7 @@ FITS: Mapping[Habit, Fits] = {
     Habit.WATCH: fresh, Habit.PAUSE: fresh_video, Habit.JUMP: fresh_video, Habit.SKIP_CREDITS: fresh_video,
     Habit.CLIENT_DIES: fresh_video, Habit.HALF: fresh_half, Habit.NEARLY: fresh_half, Habit.ABANDON: fresh_half,
     Habit.CARRY_ON: left, Habit.REWATCH: seen, Habit.HALF_AGAIN: seen_half, Habit.PEEK: seen_video,
-    Habit.BINGE: fresh_video, Habit.REPEAT: plex_track, Habit.SKIP_SONG: song, Habit.TICK: tickable, Habit.UNTICK: untickable,
+    Habit.BINGE: fresh_video, Habit.REPEAT: plex_track, Habit.SKIP_SONG: song, Habit.TICK: tickable,
+    Habit.TICK_WHOLE: tickable_whole, Habit.UNTICK: untickable,
     Habit.TOOL: told_by_tool,
 }  # fmt: skip

@@ -43,8 +43,8 @@ class Choice:
 WEIGHTS: Mapping[Habit, int] = {
     Habit.WATCH: 20, Habit.PAUSE: 8, Habit.JUMP: 5, Habit.SKIP_CREDITS: 8, Habit.CLIENT_DIES: 3,
     Habit.HALF: 10, Habit.NEARLY: 6, Habit.ABANDON: 5, Habit.CARRY_ON: 14, Habit.REWATCH: 12,
-    Habit.HALF_AGAIN: 3, Habit.PEEK: 12, Habit.BINGE: 4, Habit.REPEAT: 2, Habit.SKIP_SONG: 3, Habit.TICK: 5, Habit.UNTICK: 3,
-    Habit.TOOL: 2,
+    Habit.HALF_AGAIN: 3, Habit.PEEK: 12, Habit.BINGE: 4, Habit.REPEAT: 2, Habit.SKIP_SONG: 3, Habit.TICK: 5, Habit.TICK_WHOLE: 1,
+    Habit.UNTICK: 3, Habit.TOOL: 2,
 }  # fmt: skip
 GAPS: Mapping[Gap, int] = {
     Gap.MEANWHILE: 40, Gap.AT_ONCE: 12, Gap.SOON: 18, Gap.LATER: 12, Gap.NEXT_DAY: 16, Gap.WEEKS: 2,

@@ -2,6 +2,7 @@
 
     day 1 20:00:00 anna plays Harbour 1x03 on plex tv: 0:00-12:00, rest 3:00, 12:00-45:00, stop
     day 2 09:30:00 ben ticks Harbour 1x04 on jellyfin
+    day 2 09:30:00 ben ticks Harbour 1x04 on jellyfin with its season
     day 2 09:31:00 ben unticks Harbour 1x04 on jellyfin
     day 2 10:00:00 a tool ticks Harbour 1x05 on jellyfin for ben, seen day -300 20:00:00
 
@@ -133,9 +134,19 @@ class Sitting:
         return f"{moment(self.at)} {self.who} plays {self.title.name} on {self.device}: {told}"
 
 
+class Whole(StrEnum):
+    """What was ticked, where an episode was ticked with it."""
+
+    SEASON = "season"
+    SHOW = "show"
+
+
 @dataclass(frozen=True)
 class Tick:
-    """A mark set or taken back by hand; with `seen` by a tool that knows when it was watched."""
+    """A mark set or taken back by hand; with `seen` by a tool that knows when it was watched.
+
+    Of the episodes that are ticked with their season or show, the first names it.
+    """
 
     at: int
     who: str
@@ -143,6 +154,7 @@ class Tick:
     server: str
     watched: bool = True
     seen: int | None = None
+    whole: Whole | None = None
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -157,6 +169,7 @@ class Tick:
             told = f"a tool ticks {self.title.name} on {self.server} for {self.who}, seen {moment(self.seen)}"
         else:
             told = f"{self.who} {'ticks' if self.watched else 'unticks'} {self.title.name} on {self.server}"
+            told += f" with its {self.whole}" if self.whole else ""
         return f"{moment(self.at)} {told}"
 
 
@@ -195,7 +208,7 @@ class Unclear(ValueError):
 
 WHEN = r"day (-?\d+) (\d\d):(\d\d):(\d\d)"
 PLAYS = re.compile(rf"{WHEN} (\w+) plays (.+) on (\w+ \w+): (.+), (late stop|no stop|stop)")
-TICKS = re.compile(rf"{WHEN} (\w+) (ticks|unticks) (.+) on (\w+)")
+TICKS = re.compile(rf"{WHEN} (\w+) (ticks|unticks) (.+) on (\w+)(?: with its (\w+))?")
 TOOL = re.compile(rf"{WHEN} a tool ticks (.+) on (\w+) for (\w+), seen {WHEN}")
 PIECE = re.compile(r"(\d+):(\d\d)-(\d+):(\d\d)(?:, rest (\d+):(\d\d))?")
 
@@ -212,8 +225,9 @@ def act(line: str) -> Act:
         stretches = tuple(stretch(*piece.groups(default="0")) for piece in PIECE.finditer(told))
         return Sitting(seconds(at), who, named(title), player(device), stretches, Ending(ending))
     if found := TICKS.fullmatch(line):
-        *at, who, verb, title, server = found.groups()
-        return Tick(seconds(at), who, named(title), server, watched=verb == "ticks")
+        *at, who, verb, title, server, whole = found.groups()
+        whole = Whole(whole) if whole else None
+        return Tick(seconds(at), who, named(title), server, watched=verb == "ticks", whole=whole)
     if found := TOOL.fullmatch(line):
         *at, title, server, who = found.groups()[:7]
         return Tick(seconds(at), who, named(title), server, seen=seconds(found.groups()[7:]))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Setup, Shows
 from tests.household.senders.mediabrowser import TICKS, States, runtime
-from tests.household.story import PEOPLE, Act, Ending, Sitting, Tick, utc
+from tests.household.story import PEOPLE, Act, Ending, Sitting, Tick, Whole, utc
 
 SERVER = "b2" * 16
 TYPES = {Kind.FILM: "Movie", Kind.EPISODE: "Episode", Kind.TRACK: "Audio"}
+WHOLES: Mapping[Whole | None, str] = {Whole.SEASON: "Season", Whole.SHOW: "Series"}
+SAVED = "UserDataSaved"
 PROGRESS = 600
 """Seconds between reports of progress. The real plugin sends one every few seconds."""
 
@@ -27,6 +29,11 @@ class JellyfinServer:
         self.states = States()
 
     def sat(self, sitting: Sitting) -> Iterator[Message]:
+        for message in self.reported(sitting):
+            if message.body["NotificationType"] == SAVED or not self.setup.saved_only:
+                yield message
+
+    def reported(self, sitting: Sitting) -> Iterator[Message]:
         report = Report(self, sitting)
         yield from report.start()
         yield from report.during()
@@ -36,9 +43,11 @@ class JellyfinServer:
     def ticked(self, tick: Tick) -> Iterator[Message]:
         state = self.states.toggle(tick.who, tick.title, played=tick.watched)
         seen = tick.at if tick.seen is None else tick.seen
-        values = {**saved("TogglePlayed", 0, played=tick.watched, plays=state.plays), **last_played(seen)}
+        values = saved("TogglePlayed", 0, played=tick.watched, plays=state.plays) | self.last_played(seen)
         shows = Shows.TICK if tick.watched else Shows.UNTICK
-        yield self.message(tick, tick.at + 0.4, "UserDataSaved", values, shows)
+        yield self.message(tick, tick.at + 0.4, SAVED, values, shows)
+        if tick.whole is not None:
+            yield self.message(tick, tick.at + 0.5, SAVED, values | describe_whole(tick), Shows.NOTHING)
 
     def marked(self, sitting: Sitting, at: float) -> Iterator[Message]:
         """What a tool that carries marks over from Plex leaves: a toggle with the date of the viewing."""
@@ -47,8 +56,12 @@ class JellyfinServer:
             return
         state = self.states.toggle(sitting.who, title, played=True)
         seen = at if sitting.when(title.runtime * 0.9) is None else sitting.when(title.runtime * 0.9)
-        values = {**saved("TogglePlayed", 0, played=True, plays=state.plays), **last_played(seen or at)}
-        yield self.message(sitting, at, "UserDataSaved", values, Shows.TICK)
+        values = saved("TogglePlayed", 0, played=True, plays=state.plays) | self.last_played(seen or at)
+        yield self.message(sitting, at, SAVED, values, Shows.TICK)
+
+    def last_played(self, at: float) -> dict[str, Any]:
+        """The date that the server keeps, by its own clock."""
+        return {"LastPlayedDate": utc(at + self.setup.ahead).isoformat().replace("+00:00", "Z")}
 
     def message(
         self,
@@ -64,12 +77,12 @@ class JellyfinServer:
             "ServerId": SERVER, "ServerName": "Cellar", "ServerVersion": "10.11.2", "NotificationType": name,
             "Timestamp": moment.isoformat(timespec="microseconds").replace("+00:00", "0+00:00"),
             "UtcTimestamp": moment.isoformat(timespec="microseconds").replace("+00:00", "0Z"),
-            **describe(act.title), "UserId": user_id(act.who), "NotificationUsername": act.who, **values,
+            **describe(act.title, self.setup.copy(act)), "UserId": user_id(act.who), "NotificationUsername": act.who, **values,
         }  # fmt: skip
         return Message(
             at=at + 0.3,
             source="jellyfin",
-            body=as_template(body) if self.setup.jellyfin == "template" else body,
+            body=WRITERS[self.setup.jellyfin](body),
             act=act,
             shows=shows,
             position=position,
@@ -165,9 +178,8 @@ class Report:
         state = self.server.states[self.sitting.who, self.sitting.title]
         far = position > 0.9 * self.sitting.title.runtime
         values = saved(reason, position, played=far if played is None else played, plays=state.plays)
-        return self.server.message(
-            self.sitting, at, "UserDataSaved", {**values, **last_played(self.sitting.at)}, shows
-        )
+        values |= self.server.last_played(self.sitting.at)
+        return self.server.message(self.sitting, at, SAVED, values, shows)
 
 
 def saved(reason: str, position: int, *, played: bool, plays: int) -> dict[str, Any]:
@@ -177,13 +189,10 @@ def saved(reason: str, position: int, *, played: bool, plays: int) -> dict[str, 
     }  # fmt: skip
 
 
-def last_played(at: float) -> dict[str, Any]:
-    return {"LastPlayedDate": utc(at).isoformat().replace("+00:00", "Z")}
-
-
-def describe(title: Title) -> dict[str, Any]:
+def describe(title: Title, copy: int) -> dict[str, Any]:
+    key = 0xC0000000 + title.serial + copy * 0x1000000
     known: dict[str, Any] = {
-        "Name": title.title, "ItemId": f"{0xC0000000 + title.serial:032x}", "ItemType": TYPES[title.kind],
+        "Name": title.title, "ItemId": f"{key:032x}", "ItemType": TYPES[title.kind],
         "RunTimeTicks": runtime(title) * TICKS, "Year": title.year,
     }  # fmt: skip
     if title.show is not None:
@@ -199,13 +208,45 @@ def describe(title: Title) -> dict[str, Any]:
     return known | {f"Provider_{PROVIDERS.get(space, space)}": str(title.ids[space]) for space in spaces}
 
 
+def describe_whole(tick: Tick) -> dict[str, Any]:
+    """The season or the show that was ticked, with the keys of an episode that it has not."""
+    show, season = tick.title.show, tick.title.season or 0
+    assert show is not None
+    none = {
+        "EpisodeNumber": None,
+        "EpisodeNumberEnd": None,
+        "RunTimeTicks": 0,
+        "ItemType": WHOLES[tick.whole],
+    }
+    none |= {f"Provider_{space}": None for space in tick.title.providers}
+    if tick.whole is Whole.SEASON:
+        return {
+            **none,
+            "Name": f"Season {season}",
+            "ItemId": f"{0xD1000000 + 40 * show.serial + season:032x}",
+        }
+    of_show = {"Name": show.name, "ItemId": f"{0xD0000000 + show.serial:032x}", "SeasonNumber": None}
+    return {**none, **of_show, "SeriesName": None, "SeriesId": None}
+
+
 def user_id(who: str) -> str:
     return f"{0xE0000000 + PEOPLE.index(who):032x}"
 
 
 def as_template(body: Mapping[str, Any]) -> dict[str, str]:
     """The same by a Handlebars template: every value a text, ids with dashes, nothing where there is nothing."""
-    return {name: dashed(value) if name in DASHED else as_text(value) for name, value in body.items()}
+    return {
+        name: dashed(value) if name in DASHED and value else as_text(value) for name, value in body.items()
+    }
+
+
+def without_server(body: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in as_template(body).items() if not name.startswith("Server")}
+
+
+WRITERS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "properties": dict, "template": as_template, "nameless": without_server,
+}  # fmt: skip
 
 
 def dashed(value: str) -> str:
