@@ -119,8 +119,9 @@ class Evidence:
             starts = [message.at for message in messages if message.shows is Shows.START]
             if words and (not starts or min(starts) > min(word.at for word in words)):
                 return False
+            rests = [message.at for message in messages if message.shows is Shows.REST]
             long = act.ends - act.at > LITTLE * self.viewing.title.runtime
-            if words and long and not any(message.shows is Shows.REST for message in messages):
+            if words and long and (not rests or max(starts) > min(rests)):
                 return False
         return True
 

@@ -19,6 +19,10 @@ SETUPS = (
     Setup(tautulli=True, jellyfin="template"),
     Setup(plex=False, tautulli=True, progress=True),
     Setup(synced=True, progress=True),
+    Setup(ahead=3600, jellyfin="nameless"),
+    Setup(saved_only=True, kodi=True),
+    Setup(ahead=40, tautulli=True, own_address="cleo"),
+    Setup(synced=True, kodi=True, progress=True, jellyfin="nameless"),
 )
 TROUBLE = (Noise(lost=0.15), Noise(doubled=0.2, late=0.2), Noise(lost=0.08, doubled=0.05, late=0.05))
 
