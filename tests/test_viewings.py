@@ -339,6 +339,20 @@ def test_a_resume_that_was_lost_takes_nothing_from_a_rewatch(at: Stories) -> Non
     assert at.watched == [40, 105]
 
 
+def test_a_long_rest_of_unknown_end_is_no_measure_for_the_next_viewing(at: Stories) -> None:
+    at.plex("play", 0, duration=None)
+    at.plex("pause", 6, duration=None)
+    at.plex("scrobble", 306, duration=None, viewCount=1)
+    at.plex("stop", 307, duration=None)
+    at.plex("play", 500, duration=None)
+    at.plex("scrobble", 506.3, duration=None, viewCount=2)
+    at.plex("stop", 507, duration=None)
+    at.plex("play", 900, duration=None)
+    at.plex("scrobble", 901, duration=None, viewCount=3)
+
+    assert at.watched == [306, 506.3]
+
+
 def test_the_same_count_again_is_the_same_mark(at: Stories) -> None:
     at.plex("scrobble", 0, viewCount=4)
     at.plex("scrobble", 3 * DAY, viewCount=4, lastViewedAt=None)
@@ -383,6 +397,17 @@ def test_what_is_cast_goes_on_when_the_phone_stops(at: Stories) -> None:
 
     at.jellyfin("PlaybackStop", 45, at=44.9, DeviceId="tv", PlayedToCompletion=True)
     assert (at.watched, at.open) == ([45], [])
+
+
+def test_a_second_stop_of_another_player_takes_nothing_from_what_was_started_again(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, DeviceId="phone")
+    at.jellyfin("PlaybackStop", 45, at=44.9, DeviceId="phone", PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", 48, at=0, DeviceId="tv")
+    at.jellyfin("PlaybackStop", 48.1, at=44.9, DeviceId="phone", PlayedToCompletion=True)
+
+    at.jellyfin("PlaybackStop", 93, at=44.8, DeviceId="tv", PlayedToCompletion=True)
+
+    assert at.watched == [45, 93]
 
 
 def test_one_player_plays_one_thing_whoever_began_it(at: Stories) -> None:

@@ -500,7 +500,8 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     goes_on = is_elsewhere(play, event) or is_late(play, event)
     now = move(play, event, play.state if goes_on else State.STOPPED)
     if event.completed and not is_left_early(play, now, event):
-        return finish(play, now, event, facts, anew=anew)
+        change = finish(play, now, event, facts, anew=anew)
+        return change if change.finished or not goes_on else Change(play=play, anew=anew)
     if is_reached(now, facts.mark) and not goes_on:
         return finish(play, now, event, facts, anew=anew, by_position=not event.completed)
     if goes_on:
@@ -582,8 +583,22 @@ def finish(
         return Change(play=replace(now, by_position=uncounted, resumed_at=None, replayed_ms=0), anew=anew)
     if not anew and is_peek(play, event, facts):
         return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
-    marked = replace(now, watched_at=event.at, manual=event.manual, by_position=by_position)
+    marked = replace(
+        now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event)
+    )  # fmt: skip
     return Change(play=marked, anew=anew, finished=True)
+
+
+def measure(play: Play, now: Play, event: Event) -> int:
+    """How long the viewing took, for the next one to be measured by.
+
+    Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
+    much is needed of the next one as where nothing is known.
+    """
+    if own_length(play, event) is not None or play.state is State.PLAYING or now.played_ms == play.played_ms:
+        return now.played_ms
+    least = UNMEASURED.get(play.item.kind, REWATCH) / PLAYED_AS_BEFORE
+    return max(play.played_ms, in_ms(least))
 
 
 def take_back(play: Play | None, event: Event) -> Change | None:
