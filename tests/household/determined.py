@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.household.evidence import WITNESSED, Dates, Evidence, Must, by_act, tells_length
+from tests.household.evidence import Dates, Evidence, Must, by_act, tells_length
 from tests.household.senders import Message, Shows
 from tests.household.story import Act
 from tests.household.truth import Viewing
@@ -104,9 +104,13 @@ def judge(number: int, evidence: Evidence, courses: Iterable[Course]) -> Expecte
 
 
 def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterator[Evidence]:
-    """The evidence of each viewing, and that of its later sittings by themselves."""
+    """The evidence of each viewing, and that of its later sittings by themselves.
+
+    What was played of one up to a word of its end measures the item for those after it. Not where one before it was
+    left without such a word, or the end of a rest did not arrive: then it may seem to take longer than the item is.
+    """
     of_act = by_act(messages)
-    measured = False
+    measured, left = False, False
     for place, viewing in enumerate(viewings):
         until = max((act.ends for later in viewings[place + 1 : place + 2] for act in later.acts), default=0)
         for watched_at, acts in parts(viewing):
@@ -114,7 +118,8 @@ def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterato
             measured |= tells_length(mine)
             evidence = Evidence(viewing, acts, mine, watched_at, measured, until)
             yield evidence
-            measured |= evidence.witnessed >= WITNESSED
+            measured |= evidence.is_measure and not left
+            left = bool(mine) and not evidence.decisive
 
 
 def parts(viewing: Viewing) -> Iterator[tuple[int | None, Sequence[Act]]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 
 from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Shows
@@ -28,6 +29,9 @@ WITNESSED = 0.7
 
 LITTLE = 0.35
 """A part of an item that is too little for a viewing, be it a song's."""
+
+LONGEST = 1.3
+"""As many times its runtime a viewing may seem to take, and still measure the item."""
 
 FORTNIGHT = 14 * DAY
 """What was begun that long ago may as well have been given up."""
@@ -110,18 +114,26 @@ class Evidence:
         return total / self.viewing.title.runtime
 
     @property
+    def is_measure(self) -> bool:
+        """Whether it shows how long the item is to those who know no runtime."""
+        if not self.decisive or self.witnessed < WITNESSED:
+            return False
+        return sum(map(may_be_played, by_act(self.messages).values())) <= LONGEST * self.viewing.title.runtime
+
+    @property
     def is_modest(self) -> bool:
-        """Whether what arrived of a viewing that does not count shows that it was a short one."""
+        """Whether what arrived of a viewing that does not count shows that it was a short one.
+
+        A rest of which the end did not arrive may as well have ended at once.
+        """
         if self.viewing.played > LITTLE:
             return False
-        for act, messages in by_act(self.messages).items():
+        for messages in by_act(self.messages).values():
             words = [message for message in messages if message in self.decisive]
             starts = [message.at for message in messages if message.shows is Shows.START]
             if words and (not starts or min(starts) > min(word.at for word in words)):
                 return False
-            rests = [message.at for message in messages if message.shows is Shows.REST]
-            long = act.ends - act.at > LITTLE * self.viewing.title.runtime
-            if words and long and (not rests or max(starts) > min(rests)):
+            if words and may_be_played(messages) > LITTLE * self.viewing.title.runtime:
                 return False
         return True
 
@@ -164,3 +176,15 @@ def seen_played(messages: Iterable[Message]) -> float:
             total += message.at - since
             since = message.at if message.shows is Shows.FINISH else None
     return total
+
+
+def may_be_played(messages: Iterable[Message]) -> float:
+    """The most that can have been played: all but the rests of which the end arrived, or after which no word came."""
+    heard = [message for message in messages if message.shows is not Shows.NOTHING]
+    heard.sort(key=lambda message: message.at)
+    words = (Shows.FINISH, Shows.TICK)
+    return sum(
+        later.at - before.at
+        for before, later in pairwise(heard)
+        if before.shows is not Shows.REST or later.shows in words
+    )

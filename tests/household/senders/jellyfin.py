@@ -42,8 +42,8 @@ class JellyfinServer:
 
     def ticked(self, tick: Tick) -> Iterator[Message]:
         state = self.states.toggle(tick.who, tick.title, played=tick.watched)
-        seen = tick.at if tick.seen is None else tick.seen
-        values = saved("TogglePlayed", 0, played=tick.watched, plays=state.plays) | self.last_played(seen)
+        values = saved("TogglePlayed", 0, played=tick.watched, plays=state.plays)
+        values |= self.last_played(tick.at) if tick.seen is None else last_played(tick.seen)
         shows = Shows.TICK if tick.watched else Shows.UNTICK
         yield self.message(tick, tick.at + 0.4, SAVED, values, shows)
         if tick.whole is not None:
@@ -56,12 +56,12 @@ class JellyfinServer:
             return
         state = self.states.toggle(sitting.who, title, played=True)
         seen = at if sitting.when(title.runtime * 0.9) is None else sitting.when(title.runtime * 0.9)
-        values = saved("TogglePlayed", 0, played=True, plays=state.plays) | self.last_played(seen or at)
+        values = saved("TogglePlayed", 0, played=True, plays=state.plays) | last_played(seen or at)
         yield self.message(sitting, at, SAVED, values, Shows.TICK)
 
     def last_played(self, at: float) -> dict[str, Any]:
-        """The date that the server keeps, by its own clock."""
-        return {"LastPlayedDate": utc(at + self.setup.ahead).isoformat().replace("+00:00", "Z")}
+        """The date that the server sets itself, by its own clock."""
+        return last_played(at + self.setup.ahead)
 
     def message(
         self,
@@ -180,6 +180,10 @@ class Report:
         values = saved(reason, position, played=far if played is None else played, plays=state.plays)
         values |= self.server.last_played(self.sitting.at)
         return self.server.message(self.sitting, at, SAVED, values, shows)
+
+
+def last_played(at: float) -> dict[str, Any]:
+    return {"LastPlayedDate": utc(at).isoformat().replace("+00:00", "Z")}
 
 
 def saved(reason: str, position: int, *, played: bool, plays: int) -> dict[str, Any]:
