@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 
 from tests.household.catalogue import TITLES, Kind, Title
 from tests.household.determined import Counted, Course, Expectation, Expected, expect
-from tests.household.house import TRACKERS, Outcome
+from tests.household.house import TRACKER_OF, Outcome
 from tests.household.senders import Message
 from tests.household.story import EPOCH, Story, moment
 from tests.household.truth import Diary
@@ -121,19 +121,15 @@ UNTOLD = ("superseded", "skipped")
 def tell_faults(
     person: str, title: Title, plays: Sequence[Play], deliveries: Sequence[RowMapping]
 ) -> Iterator[Fault]:
-    """What is wrong with what each tracker is told of these plays: one mark for each that counts."""
+    """What is wrong with what the person's tracker is told of these plays: one mark for each that counts."""
     for play in plays:
-        of_play = [entry for entry in deliveries if entry["play_id"] == play["id"]]
-        for tracker in TRACKERS:
-            mine = [
-                entry for entry in of_play if entry["tracker"] == tracker and entry["state"] not in UNTOLD
-            ]
-            if complaint := wrong_delivery(play, mine):
-                right = f"watched {play['watched_at']}, unwatched {play['unwatched_at']}"
-                told = "; ".join(
-                    f"{entry['action']} {entry['state']} {entry['happened_at']}" for entry in mine
-                )
-                yield Fault(person, title.name, f"{tracker} {complaint}", right, told)
+        mine = [
+            entry for entry in deliveries if entry["play_id"] == play["id"] and entry["state"] not in UNTOLD
+        ]
+        if complaint := wrong_delivery(play, mine):
+            right = f"watched {play['watched_at']}, unwatched {play['unwatched_at']}"
+            told = "; ".join(f"{entry['action']} {entry['state']} {entry['happened_at']}" for entry in mine)
+            yield Fault(person, title.name, f"{TRACKER_OF[person]} {complaint}", right, told)
 
 
 def wrong_delivery(play: Play, told: Sequence[RowMapping]) -> str | None:

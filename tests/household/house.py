@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from webhook.inbox import Received
 from webhook.interpreter import Audience, Interpreter
 from webhook.rules import ALWAYS
 from webhook.settings import Settings
-from webhook.tables import account, delivery, play, token, webhook
+from webhook.tables import delivery, play, token, webhook
 
 SWEEP = timedelta(minutes=10)
 """How often at least plays are looked for that nobody stopped. The service does so every minute."""
@@ -46,15 +47,17 @@ TRACKERS = {
     "live": Audience(KINDS, ALWAYS | {Action.UNWATCHED}),
     "list": Audience(KINDS, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
-"""Where everybody has an account: a tracker that is told what is on now, and one that is told the marks."""
+"""A tracker that is told what is on now, and one that is told the marks."""
+
+TRACKER_OF = dict(zip(PEOPLE, cycle(TRACKERS), strict=False))
+"""Where each of the people has an account."""
 
 DELIVER = update(delivery).where(
     delivery.c.state == "waiting", delivery.c.mark | (delivery.c.action == Action.UNWATCHED.value)
 )
 DELIVERIES = select(
     delivery.c.play_id, delivery.c.action, delivery.c.mark, delivery.c.state, delivery.c.happened_at,
-    delivery.c.details, account.c.tracker,
-).join(account, account.c.id == delivery.c.account_id)  # fmt: skip
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,11 +146,11 @@ def bursts(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 
 def settle_in(connection: Connection) -> None:
-    """Everybody has accounts, an address and their own name on each server; the sofa counts for who sits on it."""
+    """Everybody has an account, an address and their own name on each server; the sofa counts for who sits on it."""
     for number, name in enumerate(PEOPLE):
         person = people.add(connection, name, EPOCH, owner=number == 0)
-        for tracker, audience in TRACKERS.items():
-            add_named(connection, person, tracker, audience.can, EPOCH)
+        tracker = TRACKER_OF[name]
+        add_named(connection, person, tracker, TRACKERS[tracker].can, EPOCH)
         (made,) = fresh_ids(connection, token, 1)
         address = {"id": made, "kind": "webhook", "digest": name, "sealed": name, "name": name}
         connection.execute(insert(token), {**address, "person_id": person, "created_at": EPOCH})

@@ -15,7 +15,9 @@ from tests.household.runs import Run, cut, report
 from tests.household.senders import Setup
 from tests.household.strategies import SETUPS, TROUBLE, runs
 
-VIEWINGS = 200
+VIEWINGS = 100
+"""In each story; the seeds tell 1,000 without noise and 1,000 with it."""
+
 SEEDS = range(1, 11)
 SOAKED = range(1_000, 1_500)
 NOT_YET: set[Habit] = set()
@@ -38,8 +40,8 @@ def check(house: House, run: Run) -> None:
         raise AssertionError(report(shortest, shortest.faults(house)) + f"\n({len(faults)} faults in all)")
 
 
-def story(seed: int) -> Run:
-    return Run(invent(seed, VIEWINGS, habits=HABITS), setup_of(seed))
+def story(seed: int, viewings: int = VIEWINGS) -> Run:
+    return Run(invent(seed, viewings, habits=HABITS), setup_of(seed))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -53,7 +55,7 @@ def test_what_arrives_counts_as_far_as_it_says(house: House, seed: int) -> None:
 
 
 few = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None,
+    max_examples=25, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 
@@ -69,5 +71,6 @@ def test_short_stories_are_told_right(house: House, run: Run) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", SOAKED)
 def test_a_hundred_thousand_viewings_count_once(house: House, seed: int) -> None:
-    check(house, story(seed))
-    check(house, replace(story(seed), noise=noise_of(seed)))
+    run = story(seed, 2 * VIEWINGS)
+    check(house, run)
+    check(house, replace(run, noise=noise_of(seed)))
