@@ -6,16 +6,22 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tests.household.senders import Message, in_order
+from tests.household.senders import Message, Shows, in_order
+
+HOURS = 7 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """How often a webhook is lost, comes twice, or comes late by seconds."""
+    """How often a webhook is lost, comes twice, or comes late by seconds.
+
+    `again` is how often a relay sends a word of an end once more, hours later.
+    """
 
     lost: float = 0.0
     doubled: float = 0.0
     late: float = 0.0
+    again: float = 0.0
     seed: int = 0
 
     def over(self, messages: Sequence[Message]) -> list[Message]:
@@ -30,6 +36,8 @@ class Noise:
         yield replace(message, at=message.at + late)
         if dice.random() < self.doubled:
             yield replace(message, at=message.at + late + dice.uniform(0.01, 8))
+        if message.shows is Shows.FINISH and dice.random() < self.again:
+            yield replace(message, at=message.at + HOURS)
 
 
 QUIET = Noise()

@@ -1,0 +1,94 @@
+"""The simulated household finds what breaks the service: each rule of it that is taken away shows as a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.household.habits import Habit
+from tests.household.house import House
+from tests.household.narrator import EVERYTHING, invent
+from tests.household.noise import QUIET, Noise
+from tests.household.runs import Run
+from tests.household.strategies import SETUPS
+from webhook import history, interpreter, items, people, play, rules, sources
+from webhook.event import Event, Ignored
+
+VIEWINGS = 35
+
+
+def answer(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+def own_keys(*known: Any) -> tuple[str, ...]:
+    """The keys of an item without those that another server knows it by too."""
+    return tuple(key for key in PLAY_KEYS(*known) if "@" in key)
+
+
+PLAY_KEYS = items.play_keys
+
+
+def uncounted(source: str, payload: sources.Payload, received_at: datetime) -> list[Event] | Ignored:
+    """What is read without what a server counts, and without when it counted it."""
+    found = READ(source, payload, received_at)
+    if isinstance(found, Ignored):
+        return found
+    return [replace(event, view_count=None, at=received_at) for event in found]
+
+
+READ = sources.read
+
+
+def run_of(seed: int, viewings: int = VIEWINGS, noise: Noise = QUIET, **limits: Any) -> Run:
+    return Run(invent(seed, viewings, **limits), SETUPS[seed % len(SETUPS)], noise)
+
+
+TWINS = [title for title in EVERYTHING if title.twin]
+RUNS: Mapping[str, Run] = {
+    "any": run_of(1),
+    "one moment": run_of(3, 50),
+    "marks": run_of(1, 15, habits=[Habit.TICK, Habit.UNTICK]),
+    "a tool": run_of(0, 10, habits=[Habit.TOOL]),
+    "namesakes": run_of(0, 40, habits=[Habit.WATCH], titles=TWINS),
+    "sent again": run_of(0, 12, Noise(again=1.0), habits=[Habit.WATCH]),
+}
+
+MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
+    "a server's count of viewings says nothing": ("sent again", {(sources, "read"): uncounted}),
+    "a look at the end counts": ("any", {(play, "is_played_enough"): answer(True)}),
+    "nothing is watched twice": ("any", {(play, "is_another_viewing"): answer(False)}),
+    "every second word is another viewing": ("any", {(play, "is_watched_again"): answer(True)}),
+    "two reports of one moment are two viewings": ("one moment", {(play, "twins"): answer(timedelta(0))}),
+    "what was left is not carried on": ("any", {(play, "CARRIED_ON"): timedelta(0)}),
+    "a skipped song counts": ("any", {(play, "is_left_early"): answer(False)}),
+    "no position makes a mark": ("any", {(play, "is_reached"): answer(False)}),
+    "no mark is taken back": ("marks", {(play, "take_back"): answer(None)}),
+    "a title alone joins two items": (
+        "namesakes", {(history, "same_item"): answer(True), (history, "is_it_by_title"): answer(True)},
+    ),
+    "each server's items are its own": ("any", {(history, "play_keys"): own_keys}),
+    "a mark of old is dated when it arrives": ("a tool", {(history, "is_dated_elsewhere"): answer(False)}),
+    "everybody is the first person": ("any", {(people, "claims"): answer(1)}),
+    "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
+    "trackers are told when it arrived": ("a tool", {(interpreter, "told_date"): lambda event, _: event.at}),
+    "trackers are told no mark": ("a tool", {(rules, "marks"): answer(False)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_stories_are_told_right_by_the_service_itself(house: House, name: str) -> None:
+    assert not RUNS[name].faults(house)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_rule_that_is_taken_away_shows(house: House, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    told, broken = MUTANTS[name]
+    for (module, rule), other in broken.items():
+        monkeypatch.setattr(module, rule, other)
+
+    assert RUNS[told].faults(house)
