@@ -592,6 +592,10 @@ def test_a_tick_with_a_date_of_its_own_keeps_it(at: Stories) -> None:
     at.jellyfin("UserDataSaved", 0, SaveReason="TogglePlayed", Played=True, LastPlayedDate=told)
 
     assert [stamp(one.watched_at) for one in at.plays()] == ["2024-05-01T19:30:00.000Z"]
+    told_at = at.database.ask(
+        lambda connection: connection.execute(select(delivery.c.happened_at)).scalars().all()
+    )
+    assert {stamp(one) for one in told_at} == {"2024-05-01T19:30:00.000Z"}
 
 
 def test_a_tick_of_what_was_left_in_the_middle_is_now(at: Stories) -> None:
