@@ -252,6 +252,30 @@ def test_a_second_finish_a_runtime_later_is_a_rewatch(at: Stories) -> None:
     assert at.watched == [0, 44]
 
 
+@pytest.mark.parametrize(("begin", "count"), [(0.3, 2), (30, 1)])
+@pytest.mark.parametrize("runtime", [None, int(EPISODE * TICKS)])
+def test_a_rewatch_at_once_is_seen_though_its_start_was_lost(
+    at: Stories, runtime: int | None, begin: float, count: int
+) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, RunTimeTicks=runtime)
+    at.jellyfin("PlaybackStop", 44, at=44, PlayedToCompletion=True, RunTimeTicks=runtime)
+    for minutes in range(int(begin), 44, 10):
+        position = max(minutes, begin)
+        at.jellyfin("PlaybackProgress", 44.2 + position - begin, at=position, RunTimeTicks=runtime)
+    at.jellyfin("PlaybackStop", 88.2 - begin, at=44.3, PlayedToCompletion=True, RunTimeTicks=runtime)
+
+    assert len(at.watched) == count
+
+
+def test_a_progress_that_comes_late_begins_nothing(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackProgress", 42, at=42)
+    at.jellyfin("PlaybackStop", 44, at=44, PlayedToCompletion=True)
+    at.jellyfin("PlaybackProgress", 44.1, at=43.9)
+
+    assert len(at.plays()) == 1
+
+
 def test_a_stop_that_is_repeated_for_a_session_that_rests_is_none(at: Stories) -> None:
     at.jellyfin("PlaybackStart", 0, at=0)
     for minutes in (44, 90, 180):
@@ -326,6 +350,16 @@ def test_else_by_other_episodes_of_the_show(at: Stories, played: float, count: i
     at.plex("scrobble", 110 + played, duration=None, viewCount=2)
 
     assert len([minute for minute in at.watched if minute]) == count
+
+
+@pytest.mark.parametrize(("played", "count"), [(9, 2), (1, 1)])
+def test_else_by_how_far_the_one_before_was_at_its_end(at: Stories, played: float, count: int) -> None:
+    film = {"ItemType": "Movie", "SeriesName": None, "SeriesId": None, "RunTimeTicks": None}
+    at.jellyfin("PlaybackStop", 0, at=9.8, PlayedToCompletion=True, **film)
+    at.jellyfin("PlaybackStart", DAY, **film)
+    at.jellyfin("UserDataSaved", DAY + played, SaveReason="PlaybackFinished", Played=True, **film)
+
+    assert len(at.watched) == count
 
 
 def test_a_resume_that_was_lost_takes_nothing_from_a_rewatch(at: Stories) -> None:

@@ -90,7 +90,7 @@ class Dated(StrEnum):
 class Play:
     """A play as far as it is known. `position_ms` was true at `position_at`; `known_percent` was sent.
 
-    `played_ms` is how long it was played up to its mark, as far as that was heard. What is played after
+    `played_ms` is how long it was played up to its mark, as far as that was heard, or how far it was then. What is played after
     the mark may become another viewing: `resumed_at` is since when, `replayed_ms` how much of it.
     `by_position` says that a position made the mark, and the server has not counted it yet;
     `view_count` is the server's own count.
@@ -232,11 +232,30 @@ def is_anew_after_untick(play: Play, event: Event) -> bool:
 
 
 def is_started_over(play: Play, event: Event) -> bool:
-    """Whether a start after the mark says that it stands in its first half again."""
-    percent = sent_percent(play, event)
-    if event.action is not Action.START or percent is None or event.at - play.started_at <= TWINS:
+    """Whether it is played in its first half again after the mark.
+
+    A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
+    """
+    if event.action is Action.PROGRESS:
+        return (
+            play.state is State.STOPPED and not is_late(play, event) and is_in_first_half(play, event) is True
+        )
+    if event.action is not Action.START or event.at - play.started_at <= TWINS:
         return False
-    return percent < HALF
+    return is_in_first_half(play, event) is True
+
+
+def is_in_first_half(play: Play, event: Event) -> bool | None:
+    """Whether the event says that it stands in its first half; None where it says neither.
+
+    Where nobody knows how long it runs, it runs at least as far as it was played before.
+    """
+    percent = sent_percent(play, event)
+    if percent is not None:
+        return percent < HALF
+    if event.position_ms is None or play.position_ms is None or play.estimated:
+        return None
+    return True if 2 * event.position_ms < play.position_ms else None
 
 
 def sent_percent(play: Play, event: Event) -> float | None:
@@ -270,9 +289,9 @@ def is_begun_again(play: Play, event: Event) -> bool:
     still the same play until more shows.
     """
     assert play.watched_at is not None
-    percent = sent_percent(play, event)
-    if percent is not None:
-        return percent < HALF and play.state is State.STOPPED
+    first_half = is_in_first_half(play, event)
+    if first_half is not None:
+        return first_half and play.state is State.STOPPED
     if event.action not in (Action.START, Action.RESUME) or play.state is not State.STOPPED:
         return False
     if play.by_position:
@@ -590,15 +609,16 @@ def finish(
 
 
 def measure(play: Play, now: Play, event: Event) -> int:
-    """How long the viewing took, for the next one to be measured by.
+    """How long the viewing took, for the next one to be measured by; at least up to the position sent at its end.
 
     Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
     much is needed of the next one as where nothing is known.
     """
+    reached = 0 if now.estimated or now.position_ms is None else now.position_ms
     if own_length(play, event) is not None or play.state is State.PLAYING or now.played_ms == play.played_ms:
-        return now.played_ms
+        return max(now.played_ms, reached)
     least = UNMEASURED.get(play.item.kind, REWATCH) / PLAYED_AS_BEFORE
-    return max(play.played_ms, in_ms(least))
+    return max(play.played_ms, reached, in_ms(least))
 
 
 def take_back(play: Play | None, event: Event) -> Change | None:
