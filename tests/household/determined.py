@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.household.evidence import Dates, Evidence, Must, by_act, tells_length
+from tests.household.evidence import Dates, Evidence, Must, by_act, counts_on, tells_length
 from tests.household.senders import Message, Shows
 from tests.household.story import Act
 from tests.household.truth import Viewing
@@ -111,15 +111,18 @@ def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterato
     """
     of_act = by_act(messages)
     measured, left = False, False
+    before: Sequence[Message] = ()
     for place, viewing in enumerate(viewings):
         until = max((act.ends for later in viewings[place + 1 : place + 2] for act in later.acts), default=0)
         for watched_at, acts in parts(viewing):
             mine = list(arrived(viewing, acts, of_act))
             measured |= tells_length(mine)
-            evidence = Evidence(viewing, acts, mine, watched_at, measured, until)
+            grown = counts_on(before, mine, viewing.person)
+            evidence = Evidence(viewing, acts, mine, watched_at, measured, grown, until)
             yield evidence
             measured |= evidence.is_measure and not left
             left = bool(mine) and not evidence.decisive
+            before = mine
 
 
 def parts(viewing: Viewing) -> Iterator[tuple[int | None, Sequence[Act]]]:

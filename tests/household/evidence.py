@@ -5,6 +5,8 @@ It reads what each message shows (`senders.Shows`), never its body, and judges b
 - a first viewing is determined by any word that it was finished, or by a position past the mark;
 - another one needs, beside such a word, that most of the item was seen to be played since its own start, and
   that something told how long the item is; without that it might as well be the end that was looked at again;
+- where nothing but such words is heard, the server's own count says whether they are of one viewing: if it has grown
+  when a whole runtime and an hour are over, they are of two;
 - the end that was looked at again, or a song that was skipped, must not count, as long as its start and its rests
   arrived to show how little it was; where no viewing of a film is known from before, the sender's word is all there is;
 - where the words of a viewing were all lost, those of the next sitting may be taken for them.
@@ -30,6 +32,7 @@ WITNESSED = 0.7
 LITTLE = 0.35
 """A part of an item that is too little for a viewing, be it a song's."""
 
+HOUR = 3600
 LONGEST = 1.3
 """As many times its runtime a viewing may seem to take, and still measure the item."""
 
@@ -60,7 +63,8 @@ class Evidence:
     """What arrived of these acts of a viewing.
 
     `watched_at` is when it was watched in them, if at all. `measured` says that something told by now how long
-    the item is, `until` when the next viewing of it was over.
+    the item is, `grown` that the server has counted on since the evidence before, `until` when the next viewing of
+    it was over.
     """
 
     viewing: Viewing
@@ -68,6 +72,7 @@ class Evidence:
     messages: Sequence[Message]
     watched_at: int | None
     measured: bool
+    grown: bool
     until: float
 
     @cached_property
@@ -86,6 +91,8 @@ class Evidence:
         if not self.decisive:
             return Must.MAY
         if not seen_before:
+            return Must.COUNT
+        if self.grown:
             return Must.COUNT
         told = any(message.shows is not Shows.TICK for message in self.decisive)
         return Must.COUNT if told and self.measured and self.witnessed >= WITNESSED else Must.MAY
@@ -136,6 +143,19 @@ class Evidence:
             if words and may_be_played(messages) > LITTLE * self.viewing.title.runtime:
                 return False
         return True
+
+
+def counts_on(before: Sequence[Message], messages: Sequence[Message], person: str) -> bool:
+    """Whether nothing is heard of two runs but that the server counted each of them for this person, well apart."""
+    heard = [*before, *messages]
+    if not before or not messages or any(message.act.who != person for message in heard):
+        return False
+    if any(message.shows is not Shows.FINISH for message in heard):
+        return False
+    views = [message.views or 0 for message in messages]
+    apart = min(message.at for message in messages) - max(message.at for message in before)
+    grew = min(views) > max(message.views or views[0] for message in before)
+    return grew and apart > max(LONGEST * heard[0].title.runtime, HOUR)
 
 
 def by_act(messages: Iterable[Message]) -> Mapping[Act, list[Message]]:

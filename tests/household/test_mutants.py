@@ -14,6 +14,8 @@ from tests.household.house import House
 from tests.household.narrator import EVERYTHING, invent
 from tests.household.noise import QUIET, Noise
 from tests.household.runs import Run
+from tests.household.senders import Setup
+from tests.household.story import read
 from tests.household.strategies import SETUPS
 from webhook import history, interpreter, items, people, play, rules, sources
 from webhook.event import Event, Ignored
@@ -33,12 +35,18 @@ def own_keys(*known: Any) -> tuple[str, ...]:
 PLAY_KEYS = items.play_keys
 
 
-def uncounted(source: str, payload: sources.Payload, received_at: datetime) -> list[Event] | Ignored:
-    """What is read without what a server counts, and without when it counted it."""
-    found = READ(source, payload, received_at)
-    if isinstance(found, Ignored):
-        return found
-    return [replace(event, view_count=None, at=received_at) for event in found]
+def read_without(**known: Any) -> Callable[..., list[Event] | Ignored]:
+    """What is read of each webhook, with these fields as they are where a sender says nothing of them."""
+
+    def read_known(source: str, payload: sources.Payload, received_at: datetime) -> list[Event] | Ignored:
+        found = READ(source, payload, received_at)
+        return found if isinstance(found, Ignored) else [replace(event, **known) for event in found]
+
+    return read_known
+
+
+def dated_on_arrival(source: str, payload: sources.Payload, received_at: datetime) -> list[Event] | Ignored:
+    return read_without(at=received_at)(source, payload, received_at)
 
 
 READ = sources.read
@@ -49,6 +57,8 @@ def run_of(seed: int, viewings: int = VIEWINGS, noise: Noise = QUIET, **limits: 
 
 
 TWINS = [title for title in EVERYTHING if title.twin]
+ONE_EVENING = "day 1 20:00:00 anna plays Night Ferry 1x01 on plex tv: 0:00-51:00, stop"
+SAME_EVENING = f"{ONE_EVENING}\nday 1 22:30:00 anna plays Night Ferry 1x01 on plex tv: 0:00-51:00, stop"
 RUNS: Mapping[str, Run] = {
     "any": run_of(1),
     "one moment": run_of(3, 50),
@@ -56,11 +66,17 @@ RUNS: Mapping[str, Run] = {
     "a tool": run_of(0, 10, habits=[Habit.TOOL]),
     "namesakes": run_of(0, 40, habits=[Habit.WATCH], titles=TWINS),
     "sent again": run_of(0, 12, Noise(again=1.0), habits=[Habit.WATCH]),
+    # A server's clock that is far ahead does not tell what is sent again from what happens now.
+    "sent again undated": Run(read(ONE_EVENING), Setup(ahead=10 * 3600), Noise(again=1.0)),
+    "nothing but scrobbles": Run(read(SAME_EVENING), Setup(scrobbles_only=True)),
 }
 
 MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
-    "a server's count of viewings says nothing": ("sent again", {(sources, "read"): uncounted}),
-    "a look at the end counts": ("any", {(play, "is_played_enough"): answer(True)}),
+    "the same viewCount is another viewing": ("sent again undated", {(sources, "read"): read_without(view_count=None)}),
+    "a higher viewCount is the same viewing": ("nothing but scrobbles", {(sources, "read"): read_without(view_count=None)}),
+    "what is sent again is dated when it arrives": ("sent again", {(sources, "read"): dated_on_arrival}),
+    "a look at the end counts": ("any", {(play, "is_peek"): answer(False)}),
+    "however little is played counts": ("any", {(play, "is_played_enough"): answer(True)}),
     "nothing is watched twice": ("any", {(play, "is_another_viewing"): answer(False)}),
     "every second word is another viewing": ("any", {(play, "is_watched_again"): answer(True)}),
     "two reports of one moment are two viewings": ("one moment", {(play, "twins"): answer(timedelta(0))}),
@@ -68,9 +84,10 @@ MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "a skipped song counts": ("any", {(play, "is_left_early"): answer(False)}),
     "no position makes a mark": ("any", {(play, "is_reached"): answer(False)}),
     "no mark is taken back": ("marks", {(play, "take_back"): answer(None)}),
-    "a title alone joins two items": (
+    "nothing tells two items of a title apart": (
         "namesakes", {(history, "same_item"): answer(True), (history, "is_it_by_title"): answer(True)},
     ),
+    "a title alone joins two items": ("namesakes", {(history, "is_it_by_title"): answer(True)}),
     "each server's items are its own": ("any", {(history, "play_keys"): own_keys}),
     "a mark of old is dated when it arrives": ("a tool", {(history, "is_dated_elsewhere"): answer(False)}),
     "everybody is the first person": ("any", {(people, "claims"): answer(1)}),

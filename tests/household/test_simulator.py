@@ -247,6 +247,21 @@ def test_the_end_that_is_looked_at_again_must_not_count() -> None:
     assert judged(f"{PAST_THE_END}\n{peek}") == [Must.COUNT, Must.NOT]
 
 
+@pytest.mark.parametrize(
+    ("begins", "setup", "second"),
+    [
+        ("day 1 22:30:00", Setup(scrobbles_only=True), Must.COUNT),
+        ("day 1 20:40:00", Setup(scrobbles_only=True), Must.MAY),
+    ],
+)
+def test_a_count_that_has_grown_determines_a_second_viewing_well_apart(
+    begins: str, setup: Setup, second: Must
+) -> None:
+    again = PAST_THE_END.replace("day 1 20:00:00", begins)
+
+    assert judged(f"{PAST_THE_END}\n{again}", setup=setup) == [Must.COUNT, second]
+
+
 RESTED = "day 1 20:00:00 anna plays Paper Boats 1x01 on jellyfin tv: 0:00-28:00, stop"
 RESTED_PEEK = (
     "day 9 20:00:00 anna plays Paper Boats 1x01 on jellyfin tv: 28:00-28:05, rest 30:00, 28:05-29:00, stop"

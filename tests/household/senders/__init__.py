@@ -44,6 +44,7 @@ class Message:
     runtime: int | None = None
     player: bool = True  # whether it names the player, which says who else watches
     parts: bool = False  # whether it names every episode of a file that holds several
+    views: int | None = None  # how often the server itself says that the account has watched it
     address: str | None = None  # whose own address it comes by, if not by the household's
 
     @property
@@ -57,7 +58,7 @@ class Setup:
 
     `ahead` is by how many seconds their clocks are wrong; `own_address` whose Emby posts to an address of that
     person, and names nobody; `saved_only` that Jellyfin's plugin sends nothing but what it saves; `kodi` that the
-    television plays Plex by PlexKodiConnect; `synced` that a tool marks in Jellyfin what was watched on Plex.
+    television plays Plex by PlexKodiConnect; `scrobbles_only` that a relay keeps back what else Plex reports; `synced` that a tool marks in Jellyfin what was watched on Plex.
     """
 
     plex: bool = True
@@ -69,6 +70,7 @@ class Setup:
     saved_only: bool = False
     synced: bool = False
     kodi: bool = False
+    scrobbles_only: bool = False
     own_address: str | None = None
     ahead: int = 0
     seed: int = 0

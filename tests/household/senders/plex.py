@@ -47,6 +47,11 @@ class PlexServer:
         return iter(())
 
     def sat(self, sitting: Sitting) -> Iterator[Message]:
+        for message in self.reported(sitting):
+            if message.shows is Shows.FINISH or not self.setup.scrobbles_only:
+                yield message
+
+    def reported(self, sitting: Sitting) -> Iterator[Message]:
         session = Session(self, sitting)
         yield from session.started()
         for number, (at, stretch) in enumerate(sitting.timed()):
@@ -125,6 +130,7 @@ class Session:
             shows=shows,
             position=position,
             runtime=runtime,
+            views=metadata.get("viewCount"),
         )
 
     def offset(self, name: str, at: float) -> int | None:
