@@ -394,6 +394,13 @@ def test_the_same_count_again_is_the_same_mark(at: Stories) -> None:
     assert at.watched == [0]
 
 
+def test_a_count_that_began_anew_speaks_against_nothing(at: Stories) -> None:
+    at.plex("scrobble", 0, viewCount=4)
+    at.plex("scrobble", 3 * DAY, viewCount=1, lastViewedAt=None)
+
+    assert at.watched == [0, 3 * DAY]
+
+
 def test_a_track_on_repeat_is_heard_each_time(at: Stories) -> None:
     song = {
         "ItemType": "Audio", "ItemId": "9" * 32, "Name": "Low Tide", "Artist": "The Moorings",
