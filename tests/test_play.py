@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from webhook.event import Action, Episode, Event, Ids, Movie, Track
@@ -312,6 +312,7 @@ STEPS = st.tuples(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=40))
 def test_whatever_comes_every_viewing_is_marked_at_most_once(
     steps: list[tuple[Action, float, int | None, int | None]],
