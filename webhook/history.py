@@ -246,6 +246,7 @@ OPEN_ON_PLAYER = select(play).where(
     play.c.player_id == bindparam("player"),
     play.c.last_at <= bindparam("until", type_=Utc),
 )
+QUIET = select(play).where(IS_OPEN, play.c.last_at < bindparam("since", type_=Utc))
 KEYS_OF = select(play_key.c.key).where(play_key.c.play_id == bindparam("play"))
 KEYS = select(play_key.c.key).where(
     play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
@@ -426,8 +427,7 @@ def displace(
 
 def run_out(connection: Connection, now: datetime, mark: float) -> list[Closed]:
     """Close the plays of which no stop came though they must be over."""
-    quiet = now - timedelta(minutes=10)
-    rows = connection.execute(select(play).where(IS_OPEN, play.c.last_at < quiet)).all()
+    rows = connection.execute(QUIET, {"since": now - timedelta(minutes=10)}).all()
     return [close_play(connection, row, mark) for row in rows if is_over(from_row(row), now)]
 
 
