@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 import time_machine
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from tests.household.senders import Message
 from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
@@ -52,8 +52,10 @@ TRACKERS = {
 TRACKER_OF = dict(zip(PEOPLE, cycle(TRACKERS), strict=False))
 """Where each of the people has an account."""
 
-DELIVER = update(delivery).where(
-    delivery.c.state == "waiting", delivery.c.mark | (delivery.c.action == Action.UNWATCHED.value)
+DELIVER = (
+    update(delivery)
+    .where(delivery.c.state == "waiting", delivery.c.mark | (delivery.c.action == Action.UNWATCHED.value))
+    .values(state="done", settled_at=bindparam("now"))
 )
 DELIVERIES = select(
     delivery.c.play_id, delivery.c.action, delivery.c.mark, delivery.c.state, delivery.c.happened_at,
@@ -128,7 +130,7 @@ class Service:
 
     def sweep(self, now: datetime) -> None:
         self.swept = now
-        self.connection.execute(DELIVER.values(state="done", settled_at=now))
+        self.connection.execute(DELIVER, {"now": now})
         if self.connection.execute(OPEN).first():
             self.interpreter.sweep(self.connection, [now])
 
