@@ -267,11 +267,12 @@ def test_a_rewatch_at_once_is_seen_though_its_start_was_lost(
     assert len(at.watched) == count
 
 
-def test_a_progress_that_comes_late_begins_nothing(at: Stories) -> None:
+@pytest.mark.parametrize("position", [0, 43.9])
+def test_a_progress_that_comes_late_or_was_reset_begins_nothing(at: Stories, position: float) -> None:
     at.jellyfin("PlaybackStart", 0, at=0)
     at.jellyfin("PlaybackProgress", 42, at=42)
     at.jellyfin("PlaybackStop", 44, at=44, PlayedToCompletion=True)
-    at.jellyfin("PlaybackProgress", 44.1, at=43.9)
+    at.jellyfin("PlaybackProgress", 44.1, at=position)
 
     assert len(at.plays()) == 1
 

@@ -235,11 +235,11 @@ def is_started_over(play: Play, event: Event) -> bool:
     """Whether it is played in its first half again after the mark.
 
     A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
+    At 0 that is no progress: the server forgets the position of what was watched.
     """
     if event.action is Action.PROGRESS:
-        return (
-            play.state is State.STOPPED and not is_late(play, event) and is_in_first_half(play, event) is True
-        )
+        goes_on = play.state is State.STOPPED and bool(event.position_ms or event.percent)
+        return goes_on and not is_late(play, event) and is_in_first_half(play, event) is True
     if event.action is not Action.START or event.at - play.started_at <= TWINS:
         return False
     return is_in_first_half(play, event) is True
