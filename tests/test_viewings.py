@@ -317,6 +317,16 @@ def test_a_whole_viewing_after_a_look_at_the_end_counts(at: Stories, later: floa
     assert at.watched == [40, 51 + later + 40]
 
 
+def test_what_plays_after_a_look_at_the_end_goes_on_for_its_runtime(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", DAY, at=0)
+    at.jellyfin("PlaybackStop", DAY + 2, at=45, PlayedToCompletion=True)
+    at.plex("play", DAY + 60)
+    at.sweep(DAY + 75)
+
+    assert at.open == ["Part 3"]
+
+
 def test_a_rewatch_in_two_sittings_counts_once(at: Stories) -> None:
     at.plex("play", 0)
     at.plex("scrobble", 40, viewCount=1)

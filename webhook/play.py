@@ -484,7 +484,8 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     if play.watched_at is not None:
         return Change(play=resume(play, now, event))
     if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
-        now = replace(now, started_at=event.at)  # it was only looked at until now
+        begin = 0 if now.estimated else now.position_ms  # as at a first start
+        now = replace(now, started_at=event.at, position_ms=begin)  # it was only looked at until now
     news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
