@@ -14,11 +14,14 @@ from sqlalchemy import select, update
 from tests.fakes._server import Server
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
-from webhook import accounts, app, clock, outbox, people, retry
+from webhook import accounts, app, clock, outbox, people, retry, trace
 from webhook.dispatcher import Breaker
 from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
 from webhook.tables import account, attempt, delivery, tick
+
+EPISODE_ID = 5000
+"""The TheTVDB id of the episode before the first."""
 
 
 class Desk:
@@ -71,7 +74,11 @@ class Desk:
         **details: Any,
     ) -> int:
         item = Episode(
-            title=f"Part {number}", show="Tidewater", season=1, number=number, ids=Ids(tvdb=5000 + number)
+            title=f"Part {number}",
+            show="Tidewater",
+            season=1,
+            number=number,
+            ids=Ids(tvdb=EPISODE_ID + number),
         )
         putting = Putting(
             account_id=account_id,
@@ -443,3 +450,165 @@ def test_busy_answers_that_do_not_say_how_long_are_met_with_longer_and_longer_re
     assert [entry.attempts for entry in desk.rows(delivery)] == [1]
     assert desk.states() == ["done"]
     assert [row.failures for row in desk.rows(account) if row.tracker == "simkl"] == [0]
+# --- limits of one kind of call
+
+
+def add(desk: Desk, account_id: int, number: int) -> int:
+    return desk.put(account_id, number, clock.now(), mark=False, action=Action.ADD)
+
+
+def limits(desk: Desk, account_id: int) -> list[Any]:
+    return desk.database.ask(trace.limits).get(account_id, [])
+
+
+def test_a_full_collection_parks_additions_and_nothing_else(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.switches.collection_limit = 0
+    for number in (1, 2, 3):
+        add(desk, anna, number)
+    desk.put(anna, 4, clock.now())
+
+    desk.run()
+
+    assert desk.states() == ["parked", "parked", "parked", "done"]
+    assert len(desk.fake.made("POST /sync/collection")) == 1
+    assert {row.parked for row in desk.rows(account)} == {None}
+    (limit,) = limits(desk, anna)
+    assert (limit["kind"], limit["reason"], limit["waits"]) == ("add", "account_limit", 3)
+    assert "collection" in limit["explanation"]
+    assert "watchmark retry --state parked --tracker trakt --person anna" in limit["explanation"]
+
+
+def test_what_is_added_to_a_full_collection_later_is_parked_without_a_call(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.switches.collection_limit = 0
+    add(desk, anna, 1)
+    desk.run()
+
+    add(desk, anna, 2)
+    desk.put(anna, 3, clock.now(), mark=False, action=Action.START)
+    desk.run()
+
+    assert desk.states() == ["parked", "parked", "done"]
+    assert len(desk.fake.made("POST /sync/collection")) == 1
+
+
+def test_a_retry_sends_all_of_a_kind_once_there_is_room(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.switches.collection_limit = 0
+    first = add(desk, anna, 1)
+    add(desk, anna, 2)
+    desk.run()
+
+    desk.fake.switches.collection_limit = None
+    desk.database.do(lambda connection: outbox.revive(connection, [first], clock.now()))
+    desk.run()
+
+    assert desk.states() == ["done", "done"]
+    assert len(desk.fake.user("anna").collection) == 2
+    assert limits(desk, anna) == []
+
+
+def test_a_check_that_works_sends_what_a_limit_kept_back(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.switches.collection_limit = 0
+    add(desk, anna, 1)
+    desk.run()
+
+    desk.fake.switches.collection_limit = None
+    verdict = desk.loop.run_until_complete(accounts.check(desk.service, anna))
+    desk.run()
+
+    assert verdict.works
+    assert desk.states() == ["done"]
+
+
+def test_a_limit_met_by_many_at_once_parks_their_kind(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.faults.add("POST /sync/history", status=420, times=-1)
+    for number in (1, 2, 3):
+        desk.put(anna, number, days_ago(2 - number / 10))
+    add(desk, anna, 4)
+
+    desk.run()
+
+    assert desk.states() == ["parked", "parked", "parked", "done"]
+    assert [limit["kind"] for limit in limits(desk, anna)] == ["watched"]
+    assert {row.parked for row in desk.rows(account)} == {None}
+
+
+def test_a_paid_membership_is_wanted_for_one_kind_only(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.fake.faults.add("POST /sync/collection", status=426, times=-1)
+    add(desk, anna, 1)
+    desk.put(anna, 2, clock.now())
+
+    desk.run()
+
+    assert desk.states() == ["parked", "done"]
+    (limit,) = limits(desk, anna)
+    assert limit["reason"] == "vip_required"
+    assert "VIP" in limit["explanation"]
+
+
+# --- one delivery in trouble
+
+
+def test_one_that_fails_again_and_again_lets_those_behind_go_first(desk: Desk) -> None:
+    anna = desk.person("anna")
+    add(desk, anna, 1)
+    desk.put(anna, 2, clock.now())
+    desk.fake.faults.add("POST /sync/collection", status=500, times=-1)
+
+    for _ in range(retry.TRIES_IN_FRONT):
+        desk.run(0.5)
+        desk.hurry()
+    desk.run(2)
+
+    assert desk.states() == ["waiting", "done"]
+    assert len(desk.fake.made("POST /sync/collection")) == retry.TRIES_IN_FRONT
+
+
+def test_what_follows_from_one_that_steps_aside_waits_behind_it(desk: Desk) -> None:
+    anna = desk.person("anna")
+    first = add(desk, anna, 1)
+    second = desk.put(anna, 1, clock.now(), mark=False, action=Action.RATE)
+    other = desk.put(anna, 2, clock.now(), mark=False, action=Action.RATE)
+    later = clock.now() + timedelta(hours=1)
+
+    def aside(connection: Any) -> None:
+        connection.execute(update(delivery).where(delivery.c.id == first).values(due_at=later))
+        outbox.keep_behind(connection, first)
+
+    desk.database.do(aside)
+
+    due = {row.id: row.due_at for row in desk.rows(delivery)}
+    assert due[second] == due[first]
+    assert due[other] < due[first]
+
+
+def test_a_service_in_trouble_lets_nothing_go_ahead(desk: Desk) -> None:
+    anna = desk.person("anna")
+    add(desk, anna, 1)
+    desk.put(anna, 2, clock.now())
+    desk.fake.faults.add("POST /sync/collection", status=503, times=-1)
+
+    for _ in range(retry.TRIES_IN_FRONT + 2):
+        desk.run(0.5)
+        desk.hurry()
+
+    assert desk.states() == ["waiting", "waiting"]
+    assert not desk.fake.made("POST /scrobble")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_one_bad_item_among_many_does_not_take_the_others_with_it(desk: Desk, status: int) -> None:
+    anna = desk.person("anna")
+    for number in range(6):
+        desk.put(anna, number, days_ago(2 - number / 10))
+    desk.fake.faults.add("POST /sync/history", status=status, body_has=str(EPISODE_ID + 4), times=-1)
+
+    desk.run(5)
+
+    assert desk.states() == ["done", "done", "done", "done", "dead", "done"]
+    assert len(desk.fake.user("anna").history) == 5

@@ -219,7 +219,11 @@ def parked(connection: Connection, row: Row[Any], park: Park, reason: str) -> No
 def working(connection: Connection, account_id: int, name: str) -> None:
     here = account.c.id == account_id
     connection.execute(update(account).where(here).values(name=name))
-    if connection.execute(select(account.c.parked).where(here)).scalar() is not None:
+    waits = select(delivery.c.id).where(outbox.is_stuck(), delivery.c.state == "parked")
+    stopped = select(
+        account.c.parked.is_not(None) | waits.where(delivery.c.account_id == account_id).exists()
+    )
+    if connection.execute(stopped.where(here)).scalar():
         outbox.unpark(connection, account_id, clock.now())
 
 

@@ -22,12 +22,12 @@ from webhook.db import Database, Unavailable
 from webhook.event import Action, item_from_json, round_rating
 from webhook.identity import Identity
 from webhook.outbox import Batch, Claiming, Lane, Settlement
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.outcome import LIMITS, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.remote import Recorder, Withheld, recording
 from webhook.rules import DRY_RUN
 from webhook.settings import SettingsError
 from webhook.tables import from_ms
-from webhook.trackers import Batches, Delivery, Tracker
+from webhook.trackers import Access, Batches, Delivery, Tracker
 
 log = structlog.get_logger()
 
@@ -199,12 +199,15 @@ class Dispatcher:
 
     async def send_singly(self, lane: Lane, tracker: Tracker) -> None:
         ends = time.monotonic() + LANE_TIME.total_seconds()
-        for index, row in enumerate(lane.rows):
-            rest = [other.id for other in lane.rows[index + 1 :]]
+        rows = list(lane.rows)
+        while rows:
+            row = rows.pop(0)
             settlement = await self.step(lane, row, tracker)
-            last = not rest or self._stopping or time.monotonic() > ends
+            if settlement.limit is not None:
+                rows = [other for other in rows if outbox.kind_of(other) != outbox.kind_of(row)]
+            last = not rows or self._stopping or time.monotonic() > ends
             if last or settlement.hold is not None or settlement.park is not None:
-                settlement = replace(settlement, release=True, unclaim=rest)
+                settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])
             mine = await self.database.write(outbox.settle, settlement)
             self.health.delivered += 1
             if settlement.release or not mine:
@@ -238,11 +241,11 @@ class Dispatcher:
             found = [await self.identified(delivery(row, now), tracker) for row in lane.rows]
             told = [entry for entry in found if isinstance(entry, Delivery)]
             with recording(kept):
-                answers = iter(await cast(Batches, tracker).send_many(told, access) if told else [])
+                answers = iter(await send_parts(cast(Batches, tracker), told, access) if told else [])
             became = [next(answers) if isinstance(entry, Delivery) else entry for entry in found]
             return [await self.explained(row, one) for row, one in zip(lane.rows, became, strict=True)]
         except Undelivered as decision:
-            return [decision] * len(lane.rows)
+            return [await self.explained(row, decision) for row in lane.rows]
         except Unavailable:
             raise
         except Exception as error:
@@ -375,6 +378,28 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
     )
 
 
+async def send_parts(
+    tracker: Batches, deliveries: Sequence[Delivery], access: Access
+) -> list[Done | Undelivered]:
+    """What became of each; a call that is refused for what is in it is sent again in halves.
+
+    One bad item has a whole call refused: alone it comes to its own decision, and the others are told.
+    """
+    try:
+        return await tracker.send_many(deliveries, access)
+    except (Dead, Skip, Unmatched) as refusal:
+        if len(deliveries) == 1:
+            return [refusal]
+    middle = len(deliveries) // 2
+    outcomes: list[Done | Undelivered] = []
+    for half in (deliveries[:middle], deliveries[middle:]):
+        try:
+            outcomes += await send_parts(tracker, half, access)
+        except Undelivered as decision:  # the other half keeps what became of it
+            outcomes += [decision] * len(half)
+    return outcomes
+
+
 def fault(error: Exception) -> Retry:
     return Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
 
@@ -425,8 +450,11 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
             rest = retry.lengthen(decision.after or retry.FIRST, lane.failures)
             return replace(base, outcome="snooze", hold=base.now + rest, trouble=True)
         case Snooze(park=None):
-            pause = decision.after if decision.after is not None else retry.BUSY
-            return replace(base, outcome="snooze", hold=base.now + pause)
+            until = base.now + (decision.after if decision.after is not None else retry.BUSY)
+            base = replace(base, outcome="snooze")
+            return replace(base, hold=until) if decision.lane else replace(base, due_at=until)
+        case Snooze(park=park) if park in LIMITS:
+            return replace(base, outcome="snooze", limit=park)
         case Snooze():
             return replace(base, outcome="snooze", park=decision.park)
         case Unmatched():
@@ -434,6 +462,8 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
                 base, state="unmatched", outcome="unmatched", candidates=decision.candidates or None,
                 attempts=base.attempts + 1,
             )  # fmt: skip
+        case Skip():
+            return replace(base, state="skipped", outcome="skipped", attempts=base.attempts + 1)
         case Dead():
             return replace(base, state="dead", outcome="dead", attempts=base.attempts + 1)
     return replace(base, state="dead", outcome="dead")
@@ -450,6 +480,9 @@ def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settl
         retry.backoff(lane.failures if decision.lane else row.attempts), decision.after or timedelta(0)
     )
     base = replace(base, outcome="retry", attempts=attempts, unsure=unsure)
-    if decision.lane:
-        return replace(base, hold=base.now + pause, trouble=True)
-    return replace(base, due_at=base.now + pause)
+    if not decision.lane:
+        return replace(base, due_at=base.now + pause)
+    base = replace(base, hold=base.now + pause, trouble=True)
+    if not decision.suspect or attempts < retry.TRIES_IN_FRONT:
+        return base
+    return replace(base, due_at=base.now + max(pause, retry.backoff(attempts)), aside=True)

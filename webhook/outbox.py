@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    ColumnElement,
     Connection,
     Row,
     and_,
@@ -31,7 +32,8 @@ from sqlalchemy import (
 from webhook import retry
 from webhook.db import fresh_ids
 from webhook.event import Action, Item, item_to_json
-from webhook.outcome import Park
+from webhook.outcome import LIMITS, Park
+from webhook.play import VIEWING
 from webhook.retry import LIVE
 from webhook.tables import Utc, account, attempt, delivery, webhook
 
@@ -39,6 +41,8 @@ LEASE = timedelta(minutes=2)
 WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
 SETTLED = frozenset({"done", "superseded", "expired"})
 STUCK = ("unmatched", "parked", "dead", "skipped", "expired")
+NEEDS_PERSON = ("unmatched", "parked", "dead")
+"""The states of which there is an index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +88,8 @@ def put(connection: Connection, putting: Putting, now: datetime) -> int:
     ).scalar_one()
     (made,) = fresh_ids(connection, delivery, 1)
     due = putting.due or min(putting.at, now)
+    if parked is None and putting.action not in VIEWING:
+        parked = limit_of(connection, putting.account_id, putting.action.value)
     state = "skipped" if putting.skipped else "parked" if parked else "waiting"
     values = {
         "id": made,
@@ -331,7 +337,8 @@ def release(connection: Connection, account_id: int, now: datetime, hold: dateti
 class Settlement:
     """What became of one claimed delivery, and what follows for its lane.
 
-    `release` gives the lane back, `hold` not before that time; `park` stops the whole account.
+    `release` gives the lane back, `hold` not before that time; `park` stops the whole account, `limit` all
+    deliveries of its kind. `aside`: `due_at` is later than it was, and what follows from it waits behind it.
     `trouble` counts as a failure of the account, `clear` forgets the failures before.
     """
 
@@ -353,6 +360,8 @@ class Settlement:
     release: bool = False
     hold: datetime | None = None
     park: Park | None = None
+    limit: Park | None = None
+    aside: bool = False
     trouble: bool = False
     clear: bool = False
     unclaim: Sequence[int] = ()
@@ -446,6 +455,10 @@ def follow_up(connection: Connection, entry: Settlement) -> None:
         values["failures"] = account.c.failures + 1
     if values and not (entry.clear and not entry.release):
         connection.execute(update(account).where(account.c.id == entry.account_id).values(values))
+    if entry.limit is not None:
+        park_kind(connection, entry.delivery_id, entry.limit)
+    if entry.aside:
+        keep_behind(connection, entry.delivery_id)
     if entry.unclaim:
         connection.execute(update(delivery).where(delivery.c.id.in_(entry.unclaim)).values(claimed=False))
     if entry.park is not None:
@@ -475,6 +488,55 @@ def park(connection: Connection, account_id: int, why: Park, reason: str, now: d
     connection.execute(update(account).where(account.c.id == account_id).values(values))
 
 
+def kind_of(row: Row[Any]) -> str:
+    """The kind of call that a delivery is, as far as limits go: `watched` or its action."""
+    return Action.WATCHED.value if row.mark else str(row.action)
+
+
+def is_kind(kind: str) -> ColumnElement[bool]:
+    if kind == Action.WATCHED.value:
+        return delivery.c.mark.is_(True)
+    return and_(delivery.c.mark.is_(False), delivery.c.action == kind)
+
+
+def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
+    """Park what the account's service refuses: this delivery and all of its kind that wait with it."""
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.account_id == row.account_id, delivery.c.state == "waiting", is_kind(kind_of(row)))
+        .values(state="parked", reason=why.value, claimed=False)
+    )
+
+
+def is_stuck() -> ColumnElement[bool]:
+    """Said in the very words of the index of these, so that SQLite takes it."""
+    return delivery.c.state.in_(bindparam("stuck", NEEDS_PERSON, expanding=True, literal_execute=True))
+
+
+def limit_of(connection: Connection, account_id: int, kind: str) -> str | None:
+    """Why deliveries of this kind are parked though the account works; None where they are not."""
+    parked = and_(is_stuck(), delivery.c.state == "parked", delivery.c.account_id == account_id)
+    wanted = select(delivery.c.reason).where(parked, is_kind(kind), delivery.c.reason.in_(LIMITS)).limit(1)
+    return connection.execute(wanted).scalar()
+
+
+def keep_behind(connection: Connection, delivery_id: int) -> None:
+    """Let what was put after a delivery that steps aside, of its play or its item, wait for it."""
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    after = and_(
+        delivery.c.account_id == row.account_id,
+        delivery.c.state == "waiting",
+        delivery.c.id > row.id,
+        delivery.c.due_at < row.due_at,
+        delivery.c.play_id.is_(None) if row.play_id is None else delivery.c.play_id == row.play_id,
+    )
+    if row.play_id is None:
+        others = connection.execute(select(delivery.c.id, delivery.c.item).where(after))
+        after = delivery.c.id.in_([other.id for other in others if other.item == row.item])
+    connection.execute(update(delivery).where(after).values(due_at=row.due_at))
+
+
 def unpark(connection: Connection, account_id: int, now: datetime) -> int:
     """Let the account go on; how many deliveries waited."""
     mine = and_(delivery.c.account_id == account_id, delivery.c.state == "parked")
@@ -491,12 +553,13 @@ def unpark(connection: Connection, account_id: int, now: datetime) -> int:
 def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     """Try these deliveries again, done and waiting ones left alone; how many that were.
 
-    What was tried before is looked up at the tracker first. A parked one takes its account along.
+    What was tried before is looked up at the tracker first. A parked one takes along what is parked with it.
     """
     wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(STUCK))
     rows = connection.execute(wanted).all()
-    for account_id in {row.account_id for row in rows if row.state == "parked"}:
-        unpark(connection, account_id, now)
+    together = {(row.account_id, kind_of(row), row.reason): row for row in rows if row.state == "parked"}
+    for row in together.values():
+        free(connection, row, now)
     again = [row.id for row in rows]
     if again:
         connection.execute(
@@ -514,6 +577,18 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
         )
         call(connection, {row.account_id for row in rows}, now, now)
     return len(again)
+
+
+def free(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """Let what is parked together with this delivery go on: its whole account, or its kind."""
+    parked = connection.execute(select(account.c.parked).where(account.c.id == row.account_id)).scalar_one()
+    if parked is not None or row.reason not in LIMITS:
+        unpark(connection, row.account_id, now)
+        return
+    same = and_(delivery.c.account_id == row.account_id, delivery.c.state == "parked")
+    connection.execute(
+        update(delivery).where(same, is_kind(kind_of(row))).values(state="waiting", reason=None)
+    )
 
 
 def handle_of(connection: Connection, delivery_id: int) -> str | None:

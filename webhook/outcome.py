@@ -1,7 +1,7 @@
 """The outcome of telling an account something: a decision, not an error code.
 
 `Done` is returned; what else is to be done is raised: `Retry` uses an attempt, `Snooze` does not,
-`Unmatched` waits for a match, `Dead` needs a person.
+`Unmatched` waits for a match, `Skip` needs nobody, `Dead` needs a person.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ class Park(StrEnum):
     ACCOUNT_LOCKED = "account_locked"
     APP_DELETED = "app_deleted"
     SERVICE_CLOSED = "service_closed"
+
+
+LIMITS = frozenset({Park.ACCOUNT_LIMIT, Park.VIP_REQUIRED})
+"""Refusals of one kind of call: only deliveries of that kind are parked, and the account goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,32 @@ def parked_sentence(park: Park, why: str | None) -> str:
     return f"{UNREADABLE}." if why == UNREADABLE else PARKED[park].sentence
 
 
+REFUSED: Mapping[Park, str] = {
+    Park.ACCOUNT_LIMIT: "{label} takes no more for the {what} of this account: a limit is reached. "
+    "Make room there, or upgrade the account",
+    Park.VIP_REQUIRED: "{label} wants a paid membership (VIP) for the {what}. Renew the membership",
+}
+"""What is refused of one kind of call, and the step that mends it; `what` is one of KEPT_IN."""
+
+KEPT_IN: Mapping[str, str] = {
+    "watched": "watched history",
+    "add": "collection",
+    "rate": "ratings",
+    "favourite": "favourites",
+    "start": "display of what is playing",
+    "pause": "resume points",
+    "stop": "resume points",
+}
+"""Where a service keeps what a kind of delivery sends, in words that follow "its"."""
+
+
+def explain_limit(park: str, kind: str, label: str) -> str | None:
+    """What a service refuses of this kind of delivery and what to do, without a closing stop."""
+    if park not in REFUSED:
+        return None
+    return REFUSED[Park(park)].format(label=label, what=KEPT_IN.get(kind, f"{kind} calls"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
     """The account was told. `answer` is the service's word; `remote_id` is the handle for undo."""
@@ -93,6 +123,7 @@ class Retry(Undelivered):
 
     `unsure`: the call may have been recorded, so look before it is sent again.
     `lane`: the service or the account is in trouble, so everything behind waits too.
+    `suspect`: the delivery itself may be the cause; after a few tries what is behind it goes first.
     """
 
     def __init__(
@@ -103,17 +134,20 @@ class Retry(Undelivered):
         after: timedelta | None = None,
         unsure: bool = False,
         lane: bool = True,
+        suspect: bool = False,
     ) -> None:
         super().__init__(reason, answer=answer)
         self.after = after
         self.unsure = unsure
         self.lane = lane
+        self.suspect = suspect
 
 
 class Snooze(Undelivered):
     """Not now, and no attempt used: busy (`after`), or the account needs something (`park`).
 
     `lengthens`: nobody says how long it is busy, so the rest doubles with each such answer in a row.
+    `lane`: everything behind waits too; otherwise only this delivery does.
     """
 
     def __init__(
@@ -124,11 +158,13 @@ class Snooze(Undelivered):
         after: timedelta | None = None,
         park: Park | None = None,
         lengthens: bool = False,
+        lane: bool = True,
     ) -> None:
         super().__init__(reason, answer=answer)
         self.after = after
         self.park = park
         self.lengthens = lengthens
+        self.lane = lane
 
 
 class Unmatched(Undelivered):
@@ -139,6 +175,10 @@ class Unmatched(Undelivered):
     ) -> None:
         super().__init__(reason, answer=answer)
         self.candidates = list(candidates)
+
+
+class Skip(Undelivered):
+    """It is nothing for this service; nobody need do anything about it."""
 
 
 class Dead(Undelivered):

@@ -51,7 +51,8 @@ async def call(
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > most:
-                    raise Retry(f"{label} sent an answer over {most // 1024} KiB", after=GATEWAY, unsure=True)
+                    reason = f"{label} sent an answer over {most // 1024} KiB"
+                    raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         raise Retry(f"{label} cannot be reached ({plain(error)})") from error
     except httpx.HTTPError as error:

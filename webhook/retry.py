@@ -17,6 +17,9 @@ PATIENCE = timedelta(days=30)
 
 FIRST = timedelta(seconds=5)
 CAP = timedelta(hours=1)
+TRIES_IN_FRONT = 3
+"""How often a delivery that may itself be the trouble is tried before what is behind it goes first."""
+
 BUSY = timedelta(minutes=5)
 """How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
 
@@ -74,7 +77,7 @@ def decide(
     if status >= 500:
         unsure = status in OPEN
         pause = after if after is not None else (GATEWAY if unsure else None)
-        return Retry(reason, answer=answer, after=pause, unsure=unsure)
+        return Retry(reason, answer=answer, after=pause, unsure=unsure, suspect=status == 500)
     return Dead(reason, answer=answer)
 
 

@@ -27,13 +27,14 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from webhook import clock, lenient_json, redaction
+from webhook import clock, lenient_json, redaction, trackers
 from webhook.clock import stamp
 from webhook.db import Database, unavailable
 from webhook.event import REASONS, Unreadable, item_from_json, item_to_json
 from webhook.history import described
 from webhook.inbox import CATCH_UP, told_by
-from webhook.outcome import PARKED, Park, parked_sentence
+from webhook.outbox import NEEDS_PERSON, is_stuck, kind_of
+from webhook.outcome import LIMITS, PARKED, Park, explain_limit, parked_sentence
 from webhook.people import ANOTHERS, HERE, NOBODY
 from webhook.rules import DRY_RUN, LISTS, AccountRules
 from webhook.tables import (
@@ -281,21 +282,13 @@ def filtered(
 ) -> Select[Any]:
     if state:
         wanted = wanted.where(delivery.c.state == state)
-    if state in STUCK:
+    if state in NEEDS_PERSON:
         wanted = wanted.where(is_stuck())
     if tracker:
         wanted = wanted.where(account.c.tracker == tracker)
     if person_name:
         wanted = wanted.where(person.c.name == person_name)
     return wanted
-
-
-STUCK = ("unmatched", "parked", "dead")
-
-
-def is_stuck() -> ColumnElement[bool]:
-    """Said in the very words of the index of these, so that SQLite takes it."""
-    return delivery.c.state.in_(bindparam("stuck", STUCK, expanding=True, literal_execute=True))
 
 
 def is_waiting() -> ColumnElement[bool]:
@@ -351,6 +344,8 @@ def one_delivery(row: Row[Any]) -> dict[str, Any]:
 def delivery_explained(row: Row[Any]) -> str | None:
     """Where it stands and what to do, in a sentence; None where the state says it all."""
     match row.state:
+        case "parked" if row.parked is None and row.reason in LIMITS:
+            return explain_refusal(row.reason, kind_of(row), row.tracker, row.person)
         case "parked":
             return mend(row.parked or row.reason, row.tracker, row.person)
         case "unmatched":
@@ -373,6 +368,38 @@ def mend(parked: str | None, tracker: str, person_name: str, why: str | None = N
         return parked
     what = PARKED[Park(parked)]
     return f"{parked_sentence(Park(parked), why)} {what.mend.format(tracker=tracker, person=person_name)}"
+
+
+def explain_refusal(reason: str, kind: str, tracker: str, person_name: str) -> str:
+    """What a service refuses of one kind of call, and the step that mends it; everything else goes on."""
+    refused = explain_limit(reason, kind, trackers.label(tracker))
+    retry = f"watchmark retry --state parked --tracker {tracker} --person {person_name}"
+    return f"{refused}, then: {retry}. Everything else is sent as before."
+
+
+def limits(connection: Connection, person_name: str | None = None) -> dict[int, list[dict[str, Any]]]:
+    """What services refuse of accounts that work otherwise, by account: the kind, why, and how many wait."""
+    wanted = (
+        select(account.c.id, account.c.tracker, person.c.name, delivery.c.action, delivery.c.mark,
+               delivery.c.reason, func.count().label("waits"))
+        .join(account, delivery.c.account_id == account.c.id)
+        .join(person, account.c.person_id == person.c.id)
+        .where(is_stuck(), delivery.c.state == "parked", delivery.c.reason.in_(LIMITS))
+        .where(account.c.parked.is_(None))
+        .group_by(account.c.id, account.c.tracker, person.c.name, delivery.c.action, delivery.c.mark,
+                  delivery.c.reason)
+        .order_by(account.c.id, delivery.c.action)
+    )  # fmt: skip
+    if person_name is not None:
+        wanted = wanted.where(person.c.name == person_name)
+    found: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in connection.execute(wanted):
+        kind = kind_of(row)
+        known = found.setdefault(row.id, {}).setdefault((kind, row.reason), {"kind": kind, "waits": 0})
+        known["waits"] += row.waits
+        known |= {"reason": row.reason, "tracker": row.tracker, "person": row.name}
+        known["explanation"] = explain_refusal(row.reason, kind, row.tracker, row.name)
+    return {account_id: list(kinds.values()) for account_id, kinds in found.items()}
 
 
 def tries(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
@@ -567,12 +594,14 @@ def accounts(connection: Connection) -> list[dict[str, Any]]:
         for row in connection.execute(waits.group_by(delivery.c.account_id, delivery.c.state)):
             numbers.setdefault(row.account_id, {})[row.state] = row.number
     wanted = select(account, person.c.name.label("person")).join(person, account.c.person_id == person.c.id)
+    refused = limits(connection)
     return [
-        one_account(row, numbers.get(row.id, {})) for row in connection.execute(wanted.order_by(account.c.id))
+        one_account(row, numbers.get(row.id, {}), refused.get(row.id, []))
+        for row in connection.execute(wanted.order_by(account.c.id))
     ]
 
 
-def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
+def one_account(row: Row[Any], waits: Mapping[str, int], refused: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": row.id,
         "tracker": row.tracker,
@@ -585,6 +614,7 @@ def one_account(row: Row[Any], waits: Mapping[str, int]) -> dict[str, Any]:
         "tells": row.tells,
         "rules": rules_of(row.rules),
         "waits": dict(waits),
+        "limits": refused,
         "failures": row.failures,
         "held_until": stamp(row.held_until),
         "last_done_at": stamp(row.last_done_at),

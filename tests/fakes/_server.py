@@ -63,7 +63,8 @@ class Fault:
     """What goes wrong with the calls of one route.
 
     `route` is a path prefix, with or without a method before it ("POST /sync"). The first `skip`
-    calls are let through, then it holds for `times` calls (-1: for good), for `user` only if named.
+    calls are let through, then it holds for `times` calls (-1: for good), for `user` only if named, and
+    only for calls whose body has the text `body_has` if given.
     `delay` seconds pass first. Then the first of these that is set: `reset` drops the connection;
     `record_then` does the call and spoils the answer (a status, "silence", "reset", or "late": it is
     done after the client gave up); `status` and `body` are the answer (a body that is no text goes
@@ -77,6 +78,7 @@ class Fault:
     times: int = 1
     skip: int = 0
     user: str | None = None
+    body_has: str = ""
     delay: float = 0
     reset: bool = False
     record_then: int | Literal["silence", "reset", "late"] | None = None
@@ -85,6 +87,7 @@ class Fault:
     def meets(self, call: Call) -> bool:
         method, _, prefix = self.route.rpartition(" ")
         right = method in ("", call.method) and call.path.startswith(prefix)
+        right = right and self.body_has in json.dumps(call.body, ensure_ascii=False)
         return right and self.times != 0 and self.user in (None, call.user)
 
 

@@ -189,6 +189,12 @@ class Revokes(Protocol):
     async def revoke(self, tokens: Tokens) -> None: ...
 
 
+def label(name: str) -> str:
+    """The tracker's name for people."""
+    module = modules().get(name)
+    return str(module.LABEL) if module else name
+
+
 def modules() -> dict[str, ModuleType]:
     """Every tracker module by its name: the files of this folder without a leading underscore."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
