@@ -23,8 +23,10 @@ from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
 from webhook import accounts, clock, inbox, notices, outbox, people, settings, trace
 from webhook.db import Database
+from webhook.event import Action, Movie
 from webhook.inbox import Received
 from webhook.notices import Notice, Notifier, Watcher
+from webhook.outbox import Putting
 from webhook.outcome import Park
 from webhook.tables import account, identity, note, webhook
 
@@ -103,6 +105,28 @@ def test_a_parked_account_is_announced_once_with_what_mends_it(house: House) -> 
     assert "The service no longer accepts this sign-in." in notice.body
     assert "watchmark connect trakt --person anna" in notice.body
     assert again == []
+
+
+def test_a_limit_is_announced_once_with_what_is_full(house: House) -> None:
+    now = house.now
+
+    def full(connection: Connection) -> None:
+        putting = Putting(
+            account_id=house.account, action=Action.ADD, key="add", item=Movie(title="A"), at=now
+        )
+        outbox.park_kind(connection, outbox.put(connection, putting, now), Park.ACCOUNT_LIMIT)
+
+    house.database.do(full)
+
+    first = house.look()
+    (notice,) = house.kept.notices
+    again = house.look()
+    house.database.do(lambda connection: outbox.unpark(connection, house.account, now))
+
+    assert first == ["Trakt of anna has reached a limit"]
+    assert "Trakt takes no more for the collection of this account" in notice.body
+    assert again == []
+    assert house.look() == []
 
 
 def test_that_it_works_again_is_announced_once(house: House) -> None:

@@ -40,6 +40,7 @@ SETUP: tuple[str, ...] = (
 )
 
 ACCOUNT = "notice.account."
+LIMIT = "notice.limit."
 SERVER = "notice.server."
 ALONE = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL
 
@@ -176,7 +177,11 @@ def news(connection: Connection, now: datetime, days: int) -> list[News]:
     """What has changed since it was last announced."""
     noted = select(note.c.name, note.c.value).where(note.c.name.like("notice.%"))
     before = {row.name: row.value for row in connection.execute(noted)}
-    return [*of_accounts(connection, before), *of_servers(connection, before, now, days)]
+    return [
+        *of_accounts(connection, before),
+        *of_limits(connection, before),
+        *of_servers(connection, before, now, days),
+    ]
 
 
 def announced(connection: Connection, waiting: list[tuple[datetime, int]]) -> list[list[Notice]]:
@@ -218,24 +223,42 @@ def of_accounts(connection: Connection, before: Mapping[str, Any]) -> list[News]
     return found + [News(name=name, value=None, notice=None) for name in gone]
 
 
+def of_limits(connection: Connection, before: Mapping[str, Any]) -> list[News]:
+    """What services began to refuse of accounts that work otherwise."""
+    refused = {
+        f"{LIMIT}{account_id}.{one['kind']}": one
+        for account_id, kinds in trace.limits(connection).items()
+        for one in kinds
+    }
+    found = [
+        News(name=name, value={"reason": one["reason"]}, notice=refuses(one))
+        for name, one in refused.items()
+        if name not in before
+    ]
+    gone = [name for name in before if name.startswith(LIMIT) and name not in refused]
+    return found + [News(name=name, value=None, notice=None) for name in gone]
+
+
+def refuses(limit: Mapping[str, Any]) -> Notice:
+    return Notice(
+        title=f"{trackers.label(limit['tracker'])} of {limit['person']} has reached a limit",
+        body=f"{limit['explanation']} Nothing is lost.",
+    )
+
+
 def needs(row: Row[Any]) -> Notice:
     mended = trace.mend(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
     return Notice(
-        title=f"{label(row.tracker)} of {row.person} needs you",
+        title=f"{trackers.label(row.tracker)} of {row.person} needs you",
         body=f"{mended} Until then everything that is to be told there waits; nothing is lost.",
     )
 
 
 def works(row: Row[Any]) -> Notice:
     return Notice(
-        title=f"{label(row.tracker)} of {row.person} works again",
+        title=f"{trackers.label(row.tracker)} of {row.person} works again",
         body="What waited is told now.",
     )
-
-
-def label(tracker: str) -> str:
-    module = trackers.modules().get(tracker)
-    return str(module.LABEL) if module else tracker
 
 
 def of_servers(connection: Connection, before: Mapping[str, Any], now: datetime, days: int) -> list[News]:

@@ -55,6 +55,15 @@ def dead(home: Household, number: int = 2, user: str = "anna") -> int:
     return int(home.do(lambda connection: connection.execute(newest).scalar_one()))
 
 
+def limited(home: Household, number: int = 3, user: str = "anna") -> int:
+    """A watched mark that its service refuses as one too many; the delivery's id."""
+    home.hear(user, f"Full {number}", index=number, guid=f"plex://episode/{number}",
+              Guid=[{"id": f"tvdb://{number}"}])  # fmt: skip
+    home.settle("parked", reason="account_limit", attempts=0)
+    newest = select(tables.delivery.c.id).order_by(tables.delivery.c.id.desc()).limit(1)
+    return int(home.do(lambda connection: connection.execute(newest).scalar_one()))
+
+
 def imported(home: Household, person_id: int, key: str, item: Episode | Movie) -> None:
     """A play that came without an id, and the question what it is."""
 
@@ -94,6 +103,7 @@ def everything(home: Household) -> None:
     lost(home, 6, "Else", "bob")
     dead(home, 7)
     dead(home, 8, "bob")
+    limited(home, 9, "bob")
     home.hear("carl")
     imported(home, 1, "show:title:thelanternroom", Episode(show="The Lantern Room", season=1, number=1))
     imported(home, 1, "show:title:thelanternroom", Episode(show="The Lantern Room", season=1, number=2))
@@ -150,9 +160,9 @@ def test_what_is_counted_is_what_is_listed(home: Household, name: str) -> None:
 
     found = home.do(lambda connection: needs.of(connection, visitor, clock.now(), 3))
 
-    kinds = ("unclaimed", "unmatched", "unresolved", "parked", "dead", "silent")
+    kinds = ("unclaimed", "unmatched", "unresolved", "parked", "limited", "dead", "silent")
     assert found.counts == {kind: len(getattr(found, kind)) for kind in kinds}
-    expected = {"me": (1, 2, 2, 1, 2, 0), "bob": (0, 1, 1, 0, 1, 0)}[name]
+    expected = {"me": (1, 2, 2, 1, 1, 2, 0), "bob": (0, 1, 1, 0, 1, 1, 0)}[name]
     assert tuple(found.counts[kind] for kind in kinds) == expected
     assert badge(browser) == found.count == sum(expected)
     assert f"<title>({found.count}) Needs you" in page(browser)
@@ -595,6 +605,40 @@ def test_a_parked_account_leads_to_where_it_is_mended(home: Household) -> None:
     assert badge(browser) == 0
 
 
+def test_a_limit_says_what_is_full_and_is_tried_again_once_there_is_room(home: Household) -> None:
+    number = limited(home)
+    browser = home.browser()
+    shown = page(browser)
+
+    assert "TV Time takes no more for the watched history of this account" in shown
+    assert "Make room there, or upgrade the account, then try again." in shown
+    assert "watchmark retry" not in shown
+    assert badge(browser) == 1
+    fields = {"back": "/needs-you", "state": "parked", "tracker": "tvtime", "person": "me"}
+    assert "Tried again: 1." in said(browser, post(browser, "/deliveries/retry", **fields))
+    assert badge(browser) == 0
+    assert home.api().get(f"/api/v1/deliveries/{number}").json()["state"] == "waiting"
+
+
+def test_a_limit_is_said_wherever_the_account_or_the_delivery_is_shown(home: Household) -> None:
+    number = limited(home)
+    browser, api = home.browser(), home.api()
+    full = "TV Time takes no more for the watched history of this account: a limit is reached."
+
+    (connections,) = re.findall(r'<li id="tvtime">.*?</li>', page(browser, "/connections"), re.DOTALL)
+    (account,) = api.get("/api/v1/accounts").json()["items"]
+    delivery = api.get(f"/api/v1/deliveries/{number}").json()
+
+    assert "PARTLY WORKING" in connections
+    assert full in connections
+    assert full in page(browser, "/connections/tvtime")
+    assert full in page(browser, f"/trace/{delivery['webhook']}")
+    assert (account["state"], account["limits"][0]["waits"]) == ("working", 1)
+    assert account["limits"][0]["explanation"] == delivery["explanation"]
+    assert delivery["explanation"].startswith(full)
+    assert "watchmark retry --state parked --tracker tvtime --person me" in delivery["explanation"]
+
+
 def test_no_title_is_more_than_text(home: Household) -> None:
     number = lost(home, show=HOSTILE)
     browser = home.browser()
@@ -608,7 +652,7 @@ def test_no_title_is_more_than_text(home: Household) -> None:
 def test_it_all_counts_the_same_on_postgresql(opened: Open, postgres_url: str) -> None:
     home = opened(DATABASE_URL=postgres_url)
     everything(home)
-    for name, expected in (("me", 8), ("bob", 3)):
+    for name, expected in (("me", 9), ("bob", 4)):
         assert badge(home.browser(name)) == expected
         assert page(home.browser(name), "/activity?text=harbour&tracker=tvtime&person=me")
 

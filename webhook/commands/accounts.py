@@ -157,6 +157,8 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
         failed = row.get("check", {}).get("works") is False and row["check"]["reason"]
         if why := row["explanation"] or failed:
             say(False, None, f"{row['tracker']} of {row['person']}: {why}")
+        for limit in row["limits"]:
+            say(False, None, f"{row['tracker']} of {row['person']}: {limit['explanation']}")
         if row["rules"]["dry_run"]:
             say(False, None, f"{row['tracker']} of {row['person']} is in a DRY RUN: {SHOWN}. {ending(row)}")
 

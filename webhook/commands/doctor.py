@@ -307,6 +307,8 @@ def look_at_accounts(
         rows = database.ask(trace.accounts)
     for row in rows:
         yield look_at_account(row, verdicts.get(row["id"]))
+        for limit in row["limits"]:
+            yield problem(f"{row['tracker']} of {row['person']}", limit["reason"], limit["explanation"])
         if row["rules"]["dry_run"]:
             yield noted(f"{row['tracker']} of {row['person']}", f"is in a dry run: {SHOWN}", ending(row))
     if not any(row["tracker"] == "trakt" for row in rows) and environ.get("TRAKT_CLIENT_ID"):

@@ -22,7 +22,7 @@ from webhook.accounts import AccountError, Verdict
 from webhook.clock import stamp
 from webhook.lookups import Checks
 from webhook.notices import Notifier
-from webhook.outcome import Park, Retry, Snooze, Undelivered, parked_sentence
+from webhook.outcome import Park, Retry, Snooze, Undelivered, explain_limit, parked_sentence
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings, SettingsError, plain, variable
@@ -56,6 +56,7 @@ STATES: Mapping[str, str] = {
     "signed_out": "NEEDS SIGN-IN",
     "vip_required": "VIP REQUIRED",
     "account_limit": "ACCOUNT LIMIT",
+    "limited": "PARTLY WORKING",
     "account_locked": "LOCKED",
     "app_deleted": "API APP GONE",
     "service_closed": "CLOSED",
@@ -195,10 +196,20 @@ def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
 def account(connection: Connection, entry: Shown) -> Shown:
     tested = remembered(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
-    needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else None
+    needs = (
+        f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
+    )
     failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
     state = entry["state"] if park or not failing else "not_working"
+    state = "limited" if state == "working" and entry["limits"] else state
     return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}
+
+
+def refusals(entry: Shown) -> str | None:
+    """What the service refuses of an account that works otherwise, and what to do; None where nothing is."""
+    label = trackers.label(entry["tracker"])
+    said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
+    return f"{'. '.join(filter(None, said))}, then test it again. Everything else is sent." if said else None
 
 
 def state_of(service: Service, one: Named, theirs: Sequence[Shown], tested: Shown | None) -> str:

@@ -14,8 +14,8 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webhook import scopes, sources, trackers
-from webhook.event import REASONS
-from webhook.outcome import Park, parked_sentence
+from webhook.event import REASONS, Action
+from webhook.outcome import Park, explain_limit, parked_sentence
 from webhook.rules import DRY_RUN
 from webhook.web import charts
 from webhook.web.views import DELIVERY_STATES, STATES
@@ -76,6 +76,8 @@ def environment() -> Environment:
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
         "why": why,
         "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
+        "hindrance": hindrance,
+        "refusal": lambda limit: explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])),
         "tone": lambda state: TONES.get(state, "quiet"),
         "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
         "did": lambda action: ACTIONS.get(action, action),
@@ -86,6 +88,15 @@ def environment() -> Environment:
     }
     made.globals["version"] = fingerprint()
     return made
+
+
+def hindrance(delivery: Mapping[str, Any]) -> str:
+    """What a parked delivery waits for."""
+    reason = delivery["reason"] or "The account needs something"
+    kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
+    if refused := explain_limit(reason, kind, label(delivery["tracker"])):
+        return f"{refused}, then retry it. Everything else is sent as before."
+    return PARKED[Park(reason)].sentence if reason in set(Park) else reason
 
 
 def fingerprint() -> str:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from webhook import matches, trace
+from webhook import matches, outbox, trace
 from webhook.tables import account, delivery, person, play_key, told, unresolved
 from webhook.transfer import resolving
 from webhook.web import views
@@ -47,6 +47,7 @@ class Needs:
     unmatched: list[dict[str, Any]] = field(default_factory=list)
     unresolved: list[dict[str, Any]] = field(default_factory=list)
     parked: list[dict[str, Any]] = field(default_factory=list)
+    limited: list[dict[str, Any]] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
     silent: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -58,18 +59,27 @@ class Needs:
 
 def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
     unclaimed = views.unclaimed(connection, visitor)
-    parked = [entry for entry in views.accounts(connection, visitor) if entry["state"] != "working"]
+    accounts = views.accounts(connection, visitor)
+    parked = [entry for entry in accounts if entry["state"] != "working"]
+    limited = [{**account_of(entry), **limit} for entry in accounts for limit in entry["limits"]]
     silent = views.silent(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
+    whole["limited"] = len(limited)
     return Needs(
         unclaimed=unclaimed,
         unmatched=unmatched(connection, visitor),
         unresolved=imports(connection, visitor),
         parked=parked,
+        limited=limited,
         dead=dead(connection, visitor),
         silent=silent,
         counts={**whole, **counted(connection, visitor)},
     )
+
+
+def account_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Which account it is."""
+    return {name: entry[name] for name in ("id", "tracker", "person", "name")}
 
 
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
@@ -79,6 +89,7 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
         parked = parked.where(account.c.person_id == visitor.person_id)
     found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
     found += len(views.unclaimed(connection, visitor))
+    found += sum(map(len, trace.limits(connection, visitor.only).values()))
     if visitor.everything:
         found += len(views.silent(connection, visitor, now, silence_days))
     return int(found)
@@ -103,7 +114,7 @@ def counted(connection: Connection, visitor: Visitor) -> dict[str, int]:
 def stuck(visitor: Visitor, state: str) -> Select[Any]:
     """The ids of the visitor's deliveries in this state that nobody has dismissed."""
     undone = and_(delivery.c.state == state, delivery.c.settled_at.is_(None))
-    wanted = select(delivery.c.id).where(trace.is_stuck(), undone)
+    wanted = select(delivery.c.id).where(outbox.is_stuck(), undone)
     if not visitor.everything:
         mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
         wanted = wanted.where(delivery.c.account_id.in_(mine))

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, or_, select, type_coerce
 
-from webhook import clock, edits, sources, trace
+from webhook import clock, edits, outbox, sources, trace
 from webhook import identity as item_ids
 from webhook.clock import stamp
 from webhook.history import described
@@ -248,7 +248,7 @@ def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     """How many deliveries wait, for their turn or for a person, by state."""
     found: dict[str, int] = {}
-    for waiting in (trace.is_waiting(), trace.is_stuck()):
+    for waiting in (trace.is_waiting(), outbox.is_stuck()):
         wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
         if not visitor.everything:
             mine = select(account.c.id).where(account.c.person_id == visitor.person_id)

@@ -6,6 +6,7 @@ from typing import get_args
 
 from webhook import trackers
 from webhook.event import Action
+from webhook.outcome import LIMITS
 from webhook.rules import OPTIONAL
 from webhook.sign_ins import State
 from webhook.web.connections import KINDS, LONGEST, STATES, every
@@ -52,6 +53,14 @@ TELLS = thing(
         "description": "Of what its tracker can be told: these on, the others off.",
     }
 )
+LIMIT = thing(
+    kind={**TEXTUAL, "description": "`watched` for watched marks, else an action such as `add`."},
+    reason={"enum": sorted(LIMITS)},
+    tracker=TEXTUAL,
+    person=TEXTUAL,
+    explanation=TEXTUAL,
+    waits={"type": "integer"},
+)
 ACCOUNT = thing(
     id=ID,
     tracker=TEXTUAL,
@@ -64,6 +73,10 @@ ACCOUNT = thing(
     tells=many({"enum": [*Action]}),
     rules=ref("Rules"),
     waits={"type": "object", "additionalProperties": {"type": "integer"}},
+    limits={
+        **many(LIMIT),
+        "description": "What the service refuses while it takes everything else: deliveries of these kinds are parked.",
+    },
     failures={"type": "integer"},
     held_until=TIME,
     last_done_at=TIME,

@@ -68,7 +68,7 @@ def schemas() -> dict[str, Schema]:
 def paths() -> dict[str, dict[str, Schema]]:
     number: Schema = {"type": "integer"}
     anything: Schema = many({"type": "object"})
-    kinds = ("unclaimed", "unmatched", "unresolved", "parked", "dead", "silent")
+    kinds = ("unclaimed", "unmatched", "unresolved", "parked", "limited", "dead", "silent")
     counts = thing(**dict.fromkeys(kinds, number))
     ignore = thing(identity={"type": "string", "examples": ["plex:Anna"]})
     ignore["properties"]["ignored"] = {"type": "boolean", "default": True}
