@@ -389,7 +389,8 @@ def outcome(row: Json) -> Outcome:
     code = whole(message.get("code"))
     said = text(message) or None
     if code == DAILY_LIMIT:
-        return Snooze(IGNORED[code], answer=said, after=TOMORROW)
+        # The limit is that of scrobbles: what is loved, and what is playing, goes on.
+        return Snooze(IGNORED[code], answer=said, after=TOMORROW, lane=False)
     if code:
         return Dead(IGNORED.get(code, f"{LABEL} ignored it (code {code})"), answer=said)
     theirs = f"{text(row.get('artist'))} – {text(row.get('track'))}"

@@ -485,9 +485,9 @@ def accepted(response: httpx.Response) -> httpx.Response:
     """The response if it is a success; otherwise raises what its status, or its own word, asks for."""
     error = inner_json(response).get("error")
     if response.status_code == 400 and error == "RATE_LIMIT":
-        raise Retry(
-            f"{LABEL} is still at another scrobble of this person", answer=shown(response), after=BUSY
-        )
+        # The lock is this person's: it is no trouble of the service, and nobody else waits for it.
+        reason = f"{LABEL} is still at another scrobble of this person"
+        raise Snooze(reason, answer=shown(response), after=BUSY)
     if response.status_code == 429 and retry_after(response.headers) is None:
         raise Snooze(
             f"{LABEL} answered 429: {word(429)}", answer=shown(response), after=FIRST_REST, lengthens=True
