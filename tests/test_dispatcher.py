@@ -20,8 +20,11 @@ from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
 from webhook.tables import account, attempt, delivery, tick
 
-EPISODE_ID = 5000
-"""The TheTVDB id of the episode before the first."""
+EPISODE_ID = 100_000
+"""The TheTVDB id of the episode before the first, as the fake Trakt counts them."""
+
+STRANGE = 5_000_000
+"""The number of an episode that the fake does not know."""
 
 
 class Desk:
@@ -71,15 +74,11 @@ class Desk:
         *,
         mark: bool = True,
         action: Action = Action.STOP,
+        show: str = "Tidewater",
         **details: Any,
     ) -> int:
-        item = Episode(
-            title=f"Part {number}",
-            show="Tidewater",
-            season=1,
-            number=number,
-            ids=Ids(tvdb=EPISODE_ID + number),
-        )
+        ids = Ids(tvdb=EPISODE_ID + number)
+        item = Episode(title=f"Part {number}", show=show, season=1, number=number, ids=ids)
         putting = Putting(
             account_id=account_id,
             action=action,
@@ -152,7 +151,7 @@ def days_ago(days: float) -> datetime:
 
 def test_late_marks_go_out_together_with_their_true_times(desk: Desk) -> None:
     anna = desk.person("anna")
-    times = {number: days_ago(5 - number / 50) for number in range(40)}
+    times = {number: days_ago(5 - number / 50) for number in range(1, 41)}
     for number, at in times.items():
         desk.put(anna, number, at)
 
@@ -163,13 +162,13 @@ def test_late_marks_go_out_together_with_their_true_times(desk: Desk) -> None:
     watched = {row["episode"]["ids"]["tvdb"]: row["watched_at"] for row in desk.fake.user("anna").history}
     assert len(watched) == 40
     for number, at in times.items():
-        assert abs(datetime.fromisoformat(watched[5000 + number]) - at) < timedelta(seconds=1)
+        assert abs(datetime.fromisoformat(watched[EPISODE_ID + number]) - at) < timedelta(seconds=1)
     assert all(row.remote_id for row in desk.rows(delivery))
 
 
 def test_a_late_mark_that_is_there_already_is_not_sent_among_many(desk: Desk) -> None:
     anna = desk.person("anna")
-    for number in range(3):
+    for number in range(1, 4):
         desk.put(anna, number, days_ago(2 - number / 10))
     desk.run(10)
 
@@ -186,7 +185,7 @@ def test_a_late_mark_that_is_there_already_is_not_sent_among_many(desk: Desk) ->
 
 def test_a_batch_whose_answer_was_lost_is_looked_up_and_not_doubled(desk: Desk) -> None:
     anna = desk.person("anna")
-    for number in range(5):
+    for number in range(1, 6):
         desk.put(anna, number, days_ago(2 - number / 10))
     desk.fake.faults.add("POST /sync/history", record_then=502)
 
@@ -202,18 +201,18 @@ def test_a_batch_whose_answer_was_lost_is_looked_up_and_not_doubled(desk: Desk) 
 
 def test_what_trakt_does_not_know_among_many_is_unmatched_and_the_others_are_told(desk: Desk) -> None:
     anna = desk.person("anna")
-    desk.fake.switches.strict = True
-    for number in range(4):
+    for number in range(1, 5):
         desk.put(anna, number, days_ago(2 - number / 10))
+    desk.put(anna, STRANGE, days_ago(3), show="Nowhere at All")
 
     desk.run(15)
 
-    assert set(desk.states()) == {"unmatched"}
+    assert desk.states() == ["done"] * 4 + ["unmatched"]
 
 
 def test_live_news_goes_ahead_of_a_late_backlog(desk: Desk) -> None:
     anna = desk.person("anna")
-    for number in range(120):
+    for number in range(1, 121):
         desk.put(anna, number, days_ago(9 - number / 50))
     desk.put(anna, 900, clock.now(), mark=False, action=Action.START)
 
@@ -227,7 +226,7 @@ def test_live_news_goes_ahead_of_a_late_backlog(desk: Desk) -> None:
 def test_a_service_that_is_down_is_probed_and_not_hammered(desk: Desk) -> None:
     everybody = [desk.person(f"person{number}") for number in range(20)]
     for account_id in everybody:
-        for number in range(3):
+        for number in range(1, 4):
             desk.put(account_id, number, clock.now())
     desk.fake.faults.add("POST /scrobble", status=503, times=-1)
 
@@ -240,7 +239,7 @@ def test_a_service_that_is_down_is_probed_and_not_hammered(desk: Desk) -> None:
 def test_once_it_is_back_everything_drains(desk: Desk) -> None:
     everybody = [desk.person(f"person{number}") for number in range(8)]
     for account_id in everybody:
-        for number in range(3):
+        for number in range(1, 4):
             desk.put(account_id, number, clock.now())
     desk.fake.faults.add("POST /scrobble", status=503, times=8)
 
@@ -271,7 +270,7 @@ def test_a_pace_of_one_a_second_is_kept(desk: Desk) -> None:
     desk.service.dispatcher._batches["trakt"] = outbox.Batch(1, 1)
     desk.fake.switches.rate_limit = True
     anna = desk.person("anna")
-    for number in range(3):
+    for number in range(1, 4):
         desk.put(anna, number, clock.now())
 
     desk.run(8)
@@ -354,7 +353,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(desk: Desk) -> Non
     assert desk.fake.user("anna").history == []
     shown = {row.delivery_id: row.exchanges[-1] for row in desk.rows(attempt)}
     assert all(exchange["withheld"] and exchange["sent"] for exchange in shown.values())
-    assert shown[rows[0].id]["sent"]["episode"]["ids"]["tvdb"] == 5001
+    assert shown[rows[0].id]["sent"]["episode"]["ids"]["tvdb"] == EPISODE_ID + 1
 
 
 def test_what_a_dry_run_kept_back_goes_out_when_it_is_asked_for_again(desk: Desk) -> None:
@@ -604,11 +603,11 @@ def test_a_service_in_trouble_lets_nothing_go_ahead(desk: Desk) -> None:
 @pytest.mark.parametrize("status", [400, 422])
 def test_one_bad_item_among_many_does_not_take_the_others_with_it(desk: Desk, status: int) -> None:
     anna = desk.person("anna")
-    for number in range(6):
+    for number in range(1, 7):
         desk.put(anna, number, days_ago(2 - number / 10))
     desk.fake.faults.add("POST /sync/history", status=status, body_has=str(EPISODE_ID + 4), times=-1)
 
     desk.run(5)
 
-    assert desk.states() == ["done", "done", "done", "done", "dead", "done"]
+    assert desk.states() == ["done", "done", "done", "dead", "done", "done"]
     assert len(desk.fake.user("anna").history) == 5

@@ -216,6 +216,7 @@ def test_a_mark_taken_back_removes_exactly_what_was_created(
     at_trakt: tuple[Trakt, str], tmp_path: Path
 ) -> None:
     trakt, url = at_trakt
+    trakt.catalogue.add("movie", title="Quiet Harbour", year=2001, ids={"imdb": "tt9000009"})
     process = Process(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
     process.run("accounts", "tell", "trakt", "--on", "unwatched")
     toggled = {

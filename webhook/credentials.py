@@ -21,7 +21,7 @@ from webhook.history import Shelf
 from webhook.outcome import UNREADABLE, Park, Snooze
 from webhook.remote import Withheld, sending
 from webhook.settings import SettingsError
-from webhook.tables import account
+from webhook.tables import account, delivery
 from webhook.trackers import Held, Library, Renews, Tokens, Tracker
 
 
@@ -129,6 +129,12 @@ class AccountAccess:
         return AccountAccess(
             self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
         )
+
+    async def made(self, remote_id: str) -> bool:
+        mine = (delivery.c.account_id == self._account_id, delivery.c.remote_id == remote_id)
+        wanted = select(delivery.c.id).where(*mine).limit(1)
+        read = self._credentials.database.read
+        return await read(lambda connection: connection.execute(wanted).first()) is not None
 
     async def renew(self, stale: Tokens) -> Tokens:
         self._tokens = await self._credentials.renewed(self._account_id, self._tracker, stale)

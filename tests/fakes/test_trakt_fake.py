@@ -19,8 +19,10 @@ from tests.fakes.trakt import FIRST_HISTORY_ID, Trakt
 
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
 APP = {"client_id": "fake-client-id", "client_secret": "fake-client-secret"}
+REFRESH = {"grant_type": "refresh_token", "redirect_uri": "urn:ietf:wg:oauth:2.0:oob"}
 KEY = {"trakt-api-key": "fake-client-id", "trakt-api-version": "2"}
 TRON = {"movie": {"ids": {"imdb": "tt1104001"}}}
+ELSE = {"movie": {"ids": {"imdb": "tt7777777"}}}
 PILOT = {"show": {"ids": {"tvdb": 81189}}, "episode": {"season": 1, "number": 1}}
 
 
@@ -174,7 +176,7 @@ def test_start_sets_watching_until_the_rest_has_run_and_clears_playback(client: 
     watching = client("GET", "/users/me/watching")
     assert watching.json()["movie"]["ids"]["imdb"] == "tt1104001"
     assert client("GET", "/sync/playback").json() == []
-    fake.clock.advance(56 * 60)
+    fake.clock.advance(63 * 60)  # half of its 125 minutes are over
     assert client("GET", "/users/me/watching").status_code == 204
 
 
@@ -236,15 +238,17 @@ def test_an_id_of_the_wrong_type_is_422(client: Client) -> None:
     assert client.scrobble("start", 1, {"movie": {"ids": {"tmdb": "20526"}}}).status_code == 422
 
 
-def test_in_strict_mode_only_the_catalogue_exists(client: Client, fake: Trakt) -> None:
-    fake.switches.strict = True
-    show = fake.catalogue.add("show", title="Breaking Bad", year=2008, ids={"tvdb": 81189})
-    fake.catalogue.add("episode", show=show, season=1, number=1, title="Pilot", ids={"tvdb": 349232})
-
+def test_only_what_is_in_the_catalogue_exists(client: Client, fake: Trakt) -> None:
+    strange: list[Any] = [
+        {"movie": {"ids": {"imdb": "tt7777777"}}},
+        {"movie": {"title": "TRON: Legacy", "year": 2011}},
+        {"episode": {"ids": {"tvdb": 7_777_777}}},
+        {**PILOT, "episode": {"season": 9, "number": 9}},
+    ]
     by_title = {"show": {"title": "breaking bad", "year": 2008}, "episode": {"season": 1, "number": 1}}
     by_absolute = {"show": {"ids": {"tvdb": 81189}}, "episode": {"number_abs": 1}}
-    assert client.scrobble("start", 1, TRON).status_code == 404
-    assert client.scrobble("start", 1, {**PILOT, "episode": {"season": 9, "number": 9}}).status_code == 404
+
+    assert {client.scrobble("start", 1, form).status_code for form in strange} == {404}
     for form in (PILOT, by_title, by_absolute, {"episode": {"ids": {"tvdb": 349232}}}):
         assert client.scrobble("start", 1, form).json()["episode"]["title"] == "Pilot"
 
@@ -262,30 +266,99 @@ def test_the_same_play_twice_is_stored_twice(client: Client) -> None:
     assert [row["watched_at"] for row in client.history()] == ["2026-11-20T19:00:00.000Z"] * 2
 
 
-def test_a_bare_show_is_all_its_episodes_and_a_nested_one_is_one(client: Client, fake: Trakt) -> None:
-    show = fake.catalogue.add("show", title="Breaking Bad", year=2008, ids={"tvdb": 81189})
-    for number in (1, 2, 3):
-        fake.catalogue.add("episode", show=show, season=1, number=number, title=None)
+@pytest.mark.parametrize(
+    ("form", "title"),
+    [
+        ({"movie": {"ids": {"tmdb": 62085}}}, "The Fog Horn"),
+        ({"episode": {"ids": {"tmdb": 62085}}}, "Pilot"),
+        ({"show": {"ids": {"tmdb": 1396}}, "episode": {"season": 1, "number": 1}}, "Pilot"),
+        ({"episode": {"ids": {"tmdb": 1396}}}, "Low Tide"),
+        ({"episode": {"ids": {"trakt": 1388}}}, "Low Tide"),
+        (
+            {"episode": {"ids": {"trakt": 1388, "tvdb": 349232}}},
+            "Low Tide",
+        ),  # the first that is known decides
+        ({"episode": {"ids": {"tvdb": 300_007}}}, "Part 7"),
+        ({"movie": {"ids": {"tmdb": 800_012}}}, "Reel 12"),
+    ],
+)
+def test_a_number_means_another_thing_for_each_kind(client: Client, form: Any, title: str) -> None:
+    answer = client.scrobble("start", 1, form).json()
+
+    assert answer["movie" if "movie" in form else "episode"]["title"] == title
+
+
+@pytest.mark.parametrize("form", [{"movie": {"title": "Tron"}}, {"show": {"title": "Galactica"}}])
+def test_a_title_without_a_year_is_400(client: Client, form: Any) -> None:
+    place = {"episode": {"season": 1, "number": 1}} if "show" in form else {}
+
+    assert client.scrobble("start", 1, {**form, **place}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [("trakt-api-version", 412), ("trakt-api-key", 403), ("user-agent", 403)]
+)
+def test_every_call_needs_the_headers_of_the_contract(client: Client, header: str, status: int) -> None:
+    client.http.headers[header] = ""
+
+    assert client("GET", "/users/settings").status_code == status
+
+
+def test_too_many_items_in_one_call_are_422(client: Client) -> None:
+    play = {"watched_at": "2026-11-20T19:00:00.000Z", **TRON["movie"]}
+    season = {"number": 1, "episodes": [{"number": number} for number in range(1, 3001)]}
+
+    assert client("POST", "/sync/history", {"movies": [play] * 101}).status_code == 422
+    assert (
+        client(
+            "POST", "/sync/history", {"shows": [{"ids": {"trakt": 7000}, "seasons": [season]}]}
+        ).status_code
+        == 422
+    )
+    assert client("POST", "/sync/history", {"movies": [play] * 100}).status_code == 201
+
+
+def test_a_window_is_read_as_days_where_switched(client: Client, fake: Trakt) -> None:
+    client("POST", "/sync/history", {"movies": [{"watched_at": "2026-11-20T19:00:00.000Z", **TRON["movie"]}]})
+    window = {"start_at": "2026-11-20T08:00:00.000Z", "end_at": "2026-11-20T09:00:00.000Z"}
+
+    exact = client.history(**window)
+    fake.switches.windows = "days"
+
+    assert exact == []
+    assert len(client.history(**window)) == 1
+
+
+@pytest.mark.parametrize("listed", [None, "1970-01-01T00:00:00.000Z"])
+def test_an_unknown_date_is_listed_without_one(client: Client, fake: Trakt, listed: str | None) -> None:
+    fake.switches.unknown_date = listed
+
+    client("POST", "/sync/history", {"movies": [{"watched_at": "unknown", **TRON["movie"]}]})
+
+    assert [row["watched_at"] for row in client.history()] == [listed]
+
+
+def test_a_bare_show_is_all_its_episodes_and_a_nested_one_is_one(client: Client) -> None:
     nested = {"ids": {"tvdb": 81189}, "seasons": [{"number": 1, "episodes": [{"number": 2}]}]}
 
     one = client("POST", "/sync/history", {"shows": [nested]}).json()
     all_of_it = client("POST", "/sync/history", {"shows": [{"ids": {"tvdb": 81189}}]}).json()
 
     assert one["added"]["episodes"] == 1
-    assert all_of_it["added"]["episodes"] == 3
+    assert all_of_it["added"]["episodes"] == 4
 
 
 @pytest.mark.parametrize(
     ("style", "echoed"),
     [
-        ("echo", {"watched_at": "2026-11-20T19:00:00.000Z", "ids": {"imdb": "tt1104001"}}),
+        ("echo", {"watched_at": "2026-11-20T19:00:00.000Z", "ids": {"imdb": "tt7777777"}}),
         ("no_ids", {"watched_at": "2026-11-20T19:00:00.000Z"}),
         ("empty", {}),
     ],
 )
 def test_not_found_comes_in_three_styles(client: Client, fake: Trakt, style: str, echoed: Any) -> None:
-    fake.switches.strict, fake.switches.not_found = True, style
-    play = {"movies": [{"watched_at": "2026-11-20T19:00:00.000Z", **TRON["movie"]}]}
+    fake.switches.not_found = style
+    play = {"movies": [{"watched_at": "2026-11-20T19:00:00.000Z", "ids": {"imdb": "tt7777777"}}]}
 
     body = client("POST", "/sync/history", play).json()
 
@@ -309,7 +382,8 @@ def test_history_is_paged_newest_first_and_clamped_at_250(client: Client) -> Non
     plays = [
         {"watched_at": f"2026-11-20T19:{at // 60:02}:{at % 60:02}Z", **TRON["movie"]} for at in range(300)
     ]
-    client("POST", "/sync/history", {"movies": plays})
+    for some in (plays[:100], plays[100:200], plays[200:]):
+        client("POST", "/sync/history", {"movies": some})
 
     first = client("GET", "/sync/history", params={"limit": 1000})
     last = client("GET", "/sync/history/movies", params={"limit": 250, "page": 2})
@@ -353,7 +427,7 @@ def test_a_rating_is_overwritten_removed_and_bounded(client: Client) -> None:
 
 def test_collection_and_watched_lists_are_always_paged(client: Client) -> None:
     episodes = [{"number": number} for number in range(1, 4)]
-    body = {"shows": [{"ids": {"tvdb": 81189}, "seasons": [{"number": 1, "episodes": episodes}]}]}
+    body = {"shows": [{"ids": {"trakt": 7000}, "seasons": [{"number": 1, "episodes": episodes}]}]}
     client("POST", "/sync/history", body)
 
     first, second = (client("POST", "/sync/collection", body).json() for _ in range(2))
@@ -400,11 +474,7 @@ def test_activities_move_when_something_is_added_or_removed(client: Client, fake
 # Search and reads
 
 
-def test_search_by_id_answers_empty_where_nothing_matches(client: Client, fake: Trakt) -> None:
-    fake.switches.strict = True
-    show = fake.catalogue.add("show", title="Breaking Bad", year=2008, ids={"tvdb": 81189})
-    fake.catalogue.add("episode", show=show, season=1, number=1, title="Pilot", ids={"tvdb": 349232})
-
+def test_search_by_id_answers_empty_where_nothing_matches(client: Client) -> None:
     episode = client("GET", "/search/tvdb/349232", params={"type": "episode"}).json()
 
     assert episode[0]["episode"]["title"] == "Pilot"
@@ -412,17 +482,16 @@ def test_search_by_id_answers_empty_where_nothing_matches(client: Client, fake: 
     assert client("GET", "/search/tvdb/349232", params={"type": "show"}).json() == []
 
 
-def test_search_by_text_and_single_items(client: Client, fake: Trakt) -> None:
-    fake.switches.strict = True
-    show = fake.catalogue.add("show", title="Breaking Bad", year=2008, ids={"imdb": "tt0903747"})
-    fake.catalogue.add("episode", show=show, season=1, number=1, title="Pilot")
+def test_search_by_text_and_single_items(client: Client) -> None:
+    by_alias = client("GET", "/search/show", params={"query": "totál szívás"}).json()
 
+    assert by_alias[0]["show"]["title"] == "Breaking Bad"
     assert client("GET", "/search/show", params={"query": "breaking"}).json()[0]["type"] == "show"
     assert client("GET", "/search/show/exact", params={"query": "breaking"}).json() == []
     assert client("GET", "/search/show", params={"query": "breaking", "years": "2010"}).json() == []
     assert client("GET", "/shows/tt0903747").json()["title"] == "Breaking Bad"
     assert client("GET", "/shows/tt0903747/seasons/1/episodes/1").json()["title"] == "Pilot"
-    assert client("GET", "/shows/tt0903747/seasons/1/episodes/2").status_code == 404
+    assert client("GET", "/shows/tt0903747/seasons/1/episodes/9").status_code == 404
 
 
 # OAuth
@@ -472,14 +541,22 @@ def test_a_refresh_token_works_once_and_takes_the_old_access_token_with_it(
 ) -> None:
     old = client.tokens["refresh_token"]
 
-    first, second = (
-        client.oauth("/oauth/token", grant_type="refresh_token", refresh_token=old) for _ in range(2)
-    )
+    first, second = (client.oauth("/oauth/token", **REFRESH, refresh_token=old) for _ in range(2))
 
     assert first.json()["refresh_token"] != old
     assert second.status_code == 400
     assert second.json() == {"error": "invalid_grant", "error_description": "session not found"}
     assert client("GET", "/users/settings").status_code == 401
+    assert fake.refreshes == 1
+
+
+def test_a_refresh_without_the_redirect_uri_is_400_and_burns_nothing(client: Client, fake: Trakt) -> None:
+    token = client.tokens["refresh_token"]
+
+    refused = client.oauth("/oauth/token", grant_type="refresh_token", refresh_token=token)
+    taken = client.oauth("/oauth/token", **REFRESH, refresh_token=token)
+
+    assert (refused.status_code, taken.status_code) == (400, 200)
     assert fake.refreshes == 1
 
 
@@ -639,14 +716,14 @@ def test_it_runs_by_itself_and_is_steered_over_http() -> None:
         with httpx.Client(base_url=url) as http:
             tokens = http.post("/_control/user", json={"name": "anna", "vip": False}).json()
             http.post("/_control/clock", json={"now": "2026-11-22T20:00:00Z", "advance": 60})
-            http.post("/_control/switches", json={"strict": True})
+            http.post("/_control/switches", json={"window_minutes": 0})
             http.post(
-                "/_control/catalogue", json={"movies": [{"title": "TRON", "ids": {"imdb": "tt1104001"}}]}
+                "/_control/catalogue", json={"movies": [{"title": "Else", "ids": {"imdb": "tt7777777"}}]}
             )
             http.post("/_control/faults", json={"route": "/scrobble", "status": 503})
             http.headers.update({**KEY, "Authorization": f"Bearer {tokens['access_token']}"})
             statuses = [
-                http.post("/scrobble/stop", json={"progress": 95, **TRON}).status_code for _ in range(2)
+                http.post("/scrobble/stop", json={"progress": 95, **ELSE}).status_code for _ in range(2)
             ]
             state = http.get("/_control/state").json()
             unknown = http.post("/_control/switches", json={"nonsense": 1})
@@ -654,7 +731,7 @@ def test_it_runs_by_itself_and_is_steered_over_http() -> None:
 
     assert statuses == [503, 201]
     assert state["users"]["anna"]["history"][0]["watched_at"] == "2026-11-22T20:01:00.000Z"
-    assert state["users"]["anna"]["history"][0]["movie"]["title"] == "TRON"
+    assert state["users"]["anna"]["history"][0]["movie"]["title"] == "Else"
     assert [call["user"] for call in state["calls"]] == ["anna", "anna"]
     assert state["faults"][0]["times"] == 0
     assert unknown.status_code == 400

@@ -2,8 +2,8 @@
 
 https://docs.trakt.tv and https://github.com/trakt/trakt-api
 
-`python -m tests.fakes.trakt --port 0` runs it alone. Any item exists until the switch `strict` is
-set; then only what was added to the catalogue does. Beside what every fake has (`_server`):
+`python -m tests.fakes.trakt --port 0` runs it alone. Only what is in `_catalogue` exists, and what is added
+to that. Beside what every fake has (`_server`):
 
     POST /_control/user        {"name": "anna", "vip": true, "locked": false} -> tokens, ready to use
     POST /_control/approve     {"user": "anna", "user_code": "..."}; without a code: the newest one
@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from . import _catalogue
 from ._server import Clock, Fake, main
 
 Json = dict[str, Any]
@@ -62,7 +63,6 @@ ACTIVITIES: Mapping[str, str] = {
 class Switches:
     """What can be set at `/_control/switches`."""
 
-    strict: bool = False  # only what is in the catalogue exists
     client_id: str = "fake-client-id"
     client_secret: str = "fake-client-secret"
     app_deleted: bool = False
@@ -74,6 +74,10 @@ class Switches:
     window_minutes: float = 60  # within which a second scrobble of an item is a 409
     created: int = 201  # the contract says 200 for POST /sync/history
     not_found: str = "echo"  # or "no_ids", "empty"
+    windows: str = "times"  # or "days": start_at and end_at mean the whole of their days
+    unknown_date: str | None = None  # what a play without a date is listed with
+    explains_409: bool = True  # whether a 409 says when the item was watched, and until when it holds
+    most_items: int = 100  # in one sync call
     rate_limit: bool = False
     ratelimit_headers: str = "full"  # or "retry_after_only", "none"
     watchlist_limit: int | None = None
@@ -96,6 +100,7 @@ class Entry:
     data: Json
     show: Entry | None = None
     runtime: int = 45
+    aliases: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -108,64 +113,98 @@ class Entry:
 
 
 class Catalogue:
-    """The items that exist, found by any of their ids, by title, or by show, season and number."""
+    """The items that exist, found by any of their ids, by title and year, or by show, season and number.
 
-    def __init__(self, switches: Switches) -> None:
-        self.switches = switches
+    What is neither in `_catalogue` nor was added does not exist; with `known`, only that does.
+    """
+
+    def __init__(self, known: Json | None = None) -> None:
         self.entries: list[Entry] = []
         self.index: dict[tuple[str, str, Any], Entry] = {}
+        self.titles: dict[tuple[str, str], list[Entry]] = {}
+        self.places: dict[tuple[Any, ...], Entry] = {}
+        self.tidewater: Entry | None = None
+        if known is not None:
+            self.load(known)
+            return
+        self.load({"movies": _catalogue.MOVIES, "shows": _catalogue.SHOWS})
+        for season in _catalogue.SEASONS:
+            show = self.index["show", "trakt", season["show"]]
+            self.add("season", show=show, number=season["number"], ids=season["ids"])
+        self.tidewater = self.add("show", **_catalogue.TIDEWATER)
 
-    def add(self, kind: Kind, *, show: Entry | None = None, runtime: int | None = None, **data: Any) -> Entry:
+    def add(
+        self,
+        kind: Kind,
+        *,
+        show: Entry | None = None,
+        runtime: int | None = None,
+        aliases: Sequence[str] = (),
+        **data: Any,
+    ) -> Entry:
         ids = {
             name: value for name, value in (data.pop("ids", None) or {}).items() if value not in (None, "")
         }
-        entry = Entry(kind, {**data, "ids": {}}, show, runtime or RUNTIMES.get(kind, 0))
+        entry = Entry(kind, {**data, "ids": {}}, show, runtime or RUNTIMES.get(kind, 0), tuple(aliases))
         ids.setdefault("trakt", invented(kind, ids, data, show))
         if kind in ("movie", "show"):
             ids.setdefault("slug", f"{kind}-{ids['trakt']}")
+        for name in KNOWS[kind]:
+            if ids.get(name) is not None:
+                entry.data["ids"][name] = ids[name]
+                self.index.setdefault((kind, name, ids[name]), entry)
         self.entries.append(entry)
-        self.learn(entry, ids)
+        for title in filter(None, (data.get("title"), *aliases)):
+            self.titles.setdefault((kind, str(title).casefold()), []).append(entry)
+        self.places.setdefault(place_of(entry), entry)
         return entry
 
-    def learn(self, entry: Entry, ids: Json) -> None:
-        for name in KNOWS[entry.kind]:
-            if ids.get(name) is not None and name not in entry.data["ids"]:
-                entry.data["ids"][name] = ids[name]
-                self.index.setdefault((entry.kind, name, ids[name]), entry)
-
     def by_ids(self, kind: Kind, ids: Json) -> Entry | None:
-        asked = [(kind, name, ids[name]) for name in KNOWS[kind] if ids.get(name) is not None]
-        found = next((self.index[key] for key in asked if key in self.index), None)
-        if found is not None and not self.switches.strict:
-            self.learn(found, ids)
-        if found is None and asked and not self.switches.strict:
-            return self.add(kind, ids=ids, **blank(kind, asked[0]))
-        return found
+        """The item of the first of the ids that Trakt knows; the others are not looked at."""
+        asked = [(name, ids[name]) for name in KNOWS[kind] if ids.get(name) is not None]
+        found = (
+            self.index.get((kind, name, value)) or self.ruled(kind, name, value) for name, value in asked
+        )
+        return next((entry for entry in found if entry is not None), None)
 
-    def by_title(self, kind: Kind, title: str, year: int | None) -> Entry | None:
-        for entry in self.entries:
-            same = entry.kind == kind and str(entry.data["title"]).casefold() == title.casefold()
-            if same and year in (None, entry.data.get("year")):
+    def ruled(self, kind: Kind, namespace: str, value: Any) -> Entry | None:
+        """An item whose ids follow a rule, made as it is asked for."""
+        if self.tidewater is None:
+            return None
+        if kind == "movie" and (reel := _catalogue.reel_by_id(namespace, value)):
+            return self.add("movie", **reel)
+        if (kind, namespace) == ("episode", "tvdb") and (part := _catalogue.part_by_tvdb(value)):
+            return self.add("episode", show=self.tidewater, **part)
+        return None
+
+    def by_title(self, kind: Kind, title: str, year: int) -> Entry | None:
+        for entry in self.titles.get((kind, title.casefold()), ()):
+            if entry.data.get("year") == year:
                 return entry
-        return None if self.switches.strict else self.add(kind, title=title, year=year)
+        return None
 
     def titled(self, kind: Kind, wanted: Any) -> Entry | None:
-        """A movie or a show as a request names it."""
+        """A movie or a show as a request names it: by ids, else by title and year."""
         wanted = wanted if isinstance(wanted, dict) else {}
         ids = checked(wanted.get("ids"))
         found = self.by_ids(kind, ids)
-        if found is None and wanted.get("title") and not any(ids.values()):
-            return self.by_title(kind, wanted["title"], wanted.get("year"))
-        return found
+        if found is not None or any(ids.values()):
+            return found
+        title, year = wanted.get("title"), wanted.get("year")
+        if not isinstance(title, str) or not isinstance(year, int):
+            raise Refused(400, {"errors": {kind: ["needs ids, or a title and a year"]}})
+        return self.by_title(kind, title, year)
 
     def part(self, kind: Kind, show: Entry, **place: Any) -> Entry | None:
-        """A season or an episode of a show."""
-        for entry in self.of(show, kind):
-            if all(entry.data[name] == value for name, value in place.items()):
-                return entry
-        if self.switches.strict:
-            return None
-        return self.add(kind, show=show, **place, title=None)
+        """A season or an episode of a show; a season is there where an episode of it is."""
+        known = self.places.get((kind, show.key, place.get("season"), place.get("number")))
+        if known is None and show is self.tidewater and kind == "episode":
+            made = _catalogue.part(place["season"], place["number"])
+            return None if made is None else self.add("episode", show=show, **made)
+        if known is None and kind == "season":
+            there = any(one.data["season"] == place["number"] for one in self.of(show))
+            return self.add("season", show=show, **place) if there else None
+        return known
 
     def of(self, show: Entry, kind: Kind = "episode") -> list[Entry]:
         return [entry for entry in self.entries if entry.show is show and entry.kind == kind]
@@ -173,9 +212,9 @@ class Catalogue:
     def episode(self, wanted: Any, show: Any = None) -> Entry | None:
         """An episode by its own ids, else by its show's and its place in it."""
         wanted = wanted if isinstance(wanted, dict) else {}
-        if found := self.by_ids("episode", checked(wanted.get("ids"))):
-            return found
-        parent = self.titled("show", show) if show else None
+        if not show:
+            return self.by_ids("episode", checked(wanted.get("ids")))
+        parent = self.titled("show", show)
         if parent is None:
             return None
         if (absolute := wanted.get("number_abs")) is not None:
@@ -188,9 +227,7 @@ class Catalogue:
     def absolute(self, show: Entry, number: int) -> Entry | None:
         aired = [entry for entry in self.of(show) if entry.data["season"]]
         aired.sort(key=lambda entry: (entry.data["season"], entry.data["number"]))
-        if 0 < number <= len(aired):
-            return aired[number - 1]
-        return self.part("episode", show, season=1, number=number)
+        return aired[number - 1] if 0 < number <= len(aired) else None
 
     def playable(self, body: Json) -> Entry | None:
         if "movie" in body:
@@ -297,10 +334,10 @@ class Trakt(Fake):
 
     switches: Switches
 
-    def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
+    def __init__(self, *, clock: Clock | None = None, known: Json | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)
-        self.catalogue = Catalogue(self.switches)
+        self.catalogue = Catalogue(known)
         self.users: dict[str, User] = {}
         self.sessions: list[Session] = []
         self.devices: dict[str, Device] = {}
@@ -430,8 +467,14 @@ class Trakt(Fake):
 
     def let_in(self, request: Request, body: bytes, *, signed: bool) -> Ask:
         key = request.headers.get("trakt-api-key")
-        if self.switches.app_deleted or key != self.switches.client_id:
+        if (
+            self.switches.app_deleted
+            or key != self.switches.client_id
+            or not request.headers.get("user-agent")
+        ):
             raise Refused(403)
+        if request.headers.get("trakt-api-version") != "2":
+            raise Refused(412)
         if request.method in ("POST", "PUT") and not is_json(request):
             raise Refused(412)
         user = self.signed_in(request) if signed else NOBODY
@@ -520,6 +563,8 @@ class Trakt(Fake):
         self.check_client(body)
         if body.get("grant_type") != "refresh_token":
             raise Refused(400, {"error": "unsupported_grant_type"})
+        if not body.get("redirect_uri"):
+            raise Refused(400, {"error": "invalid_request", "error_description": "redirect_uri is missing"})
         old = next((entry for entry in self.sessions if entry.refresh == body.get("refresh_token")), None)
         if old is None:
             error = {"error": "invalid_grant", "error_description": "session not found"}
@@ -580,7 +625,8 @@ class Trakt(Fake):
             return self.save_pause(ask, entry, progress)
         if expires := self.window(ask, entry):
             watched_at = expires - timedelta(minutes=self.switches.window_minutes)
-            raise Refused(409, {"watched_at": iso(watched_at), "expires_at": iso(expires)})
+            said = {"watched_at": iso(watched_at), "expires_at": iso(expires)}
+            raise Refused(409, said if self.switches.explains_409 else None)
         row = self.remember(ask.user, entry, "scrobble", ask.now)
         ask.user.watching = None
         return scrobbled("scrobble", entry, progress, row["id"])
@@ -602,7 +648,8 @@ class Trakt(Fake):
         return None
 
     def remember(self, user: User, entry: Entry, action: str, at: datetime | None) -> Json:
-        row = {"id": next(self.ids), "watched_at": at and iso(at), "action": action, "type": entry.kind}
+        watched_at = self.switches.unknown_date if at is None else iso(at)
+        row = {"id": next(self.ids), "watched_at": watched_at, "action": action, "type": entry.kind}
         user.history.append({**row, **entry.wire()})
         user.playback.pop(entry.key, None)
         user.watchlist.pop(entry.key, None)
@@ -650,7 +697,10 @@ class Trakt(Fake):
 
     def list_history(self, ask: Ask) -> Response:
         user = self.named(ask)
-        first, last = bound(ask.query.get("start_at")), bound(ask.query.get("end_at"), end=True)
+        asked = [ask.query.get(name) for name in ("start_at", "end_at")]
+        if self.switches.windows == "days":
+            asked = [text and text[:10] for text in asked]
+        first, last = bound(asked[0]), bound(asked[1], end=True)
         rows = [row for row in user.history if self.listed(row, ask.path("group"), ask.path("id"))]
         if first or last:
             rows = [row for row in rows if row["watched_at"] and within(when(row["watched_at"]), first, last)]
@@ -780,6 +830,8 @@ class Trakt(Fake):
 
     def leaves(self, body: Json, *, spread: bool) -> Iterator[Leaf]:
         """Every item named; with `spread` a bare show or season stands for all its episodes."""
+        if named(body) > self.switches.most_items:
+            raise Refused(422, {"errors": {"items": ["are too many for one call"]}})
         for said in body.get("movies") or ():
             yield Leaf("movies", said, self.catalogue.titled("movie", said))
         for said in body.get("episodes") or ():
@@ -874,15 +926,12 @@ class Trakt(Fake):
         if namespace not in ID_TYPES:
             raise Refused(404)
         value = int(text) if ID_TYPES[namespace] is int and text.isdigit() else text
-        kinds = [kind for kind in ask.query.get("type", "movie,show,episode").split(",") if kind in KNOWS]
-        named = "type" in ask.query
-        found = [self.known(kind, namespace, value, invent=named) for kind in kinds]
+        asked = ask.query.get("type", "movie,show,episode").split(",")
+        kinds = [kind for kind in GROUPS.values() if kind in asked]
+        found = [
+            self.catalogue.by_ids(kind, {namespace: value}) for kind in kinds if namespace in KNOWS[kind]
+        ]
         return paged([hit(entry, 1000) for entry in found if entry], ask, PAGE)
-
-    def known(self, kind: Any, namespace: str, value: Any, *, invent: bool) -> Entry | None:
-        if invent and namespace in KNOWS[kind]:
-            return self.catalogue.by_ids(kind, {namespace: value})
-        return self.catalogue.index.get((kind, namespace, value))
 
     def search_text(self, ask: Ask) -> Response:
         kinds = ask.path("type").split(",")
@@ -977,6 +1026,15 @@ def count(leaves: list[Leaf], groups: tuple[str, ...] = tuple(GROUPS)) -> dict[s
     return {group: sum(leaf.entry is not None and leaf.group == group for leaf in leaves) for group in groups}
 
 
+def named(body: Json) -> int:
+    """How many items a sync call names, each episode of a show counted."""
+    shows = body.get("shows") or ()
+    inside = [
+        len(season.get("episodes") or (None,)) for show in shows for season in show.get("seasons") or (show,)
+    ]
+    return sum(inside) + sum(len(body.get(group) or ()) for group in ("movies", "seasons", "episodes", "ids"))
+
+
 def by_show(rows: list[Json]) -> list[Json]:
     """Collected episodes as `/sync/collection/shows` lists them."""
     shows: dict[int, Json] = {}
@@ -997,8 +1055,8 @@ def hit(entry: Entry, score: float) -> Json:
 
 
 def titles_meet(entry: Entry, query: str, *, exact: bool) -> bool:
-    title = str(entry.data.get("title") or "").casefold()
-    return title == query if exact else bool(query) and query in title
+    titles = [str(title or "").casefold() for title in (entry.data.get("title"), *entry.aliases)]
+    return query in titles if exact else bool(query) and any(query in title for title in titles)
 
 
 def year_meets(entry: Entry, years: list[int]) -> bool:
@@ -1027,16 +1085,10 @@ def invented(kind: str, ids: Json, data: Json, show: Entry | None) -> int:
     return 1_000_000 + zlib.crc32(f"{kind} {named} {show.key if show else ''}".encode())
 
 
-def blank(kind: Kind, key: tuple[str, str, Any]) -> Json:
-    """What is said of an item of which only an id is known: nothing that could be wrong."""
-    named = {"title": f"{key[1]} {key[2]}"}
-    rest: Mapping[str, Json] = {
-        "movie": {**named, "year": None},
-        "show": {**named, "year": None},
-        "season": {"number": None},
-        "episode": {"season": None, "number": None, **named},
-    }
-    return rest[kind]
+def place_of(entry: Entry) -> tuple[Any, ...]:
+    """What an episode or a season is found by inside its show."""
+    season = entry.data.get("season")
+    return (entry.kind, entry.show.key if entry.show else entry.key, season, entry.data.get("number"))
 
 
 def checked(ids: Any) -> Json:

@@ -130,7 +130,7 @@ class Services:
     """The three fakes over one world, and lookups at them."""
 
     def __init__(self, world: World) -> None:
-        self.tmdb, self.tvdb, self.trakt = FakeTmdb(world), FakeTvdb(world), FakeTrakt(strict=True)
+        self.tmdb, self.tvdb, self.trakt = FakeTmdb(world), FakeTvdb(world), FakeTrakt(known={})
         self.trakt.catalogue.load(world.trakt())
         self.fakes: dict[str, Fake] = {"tmdb": self.tmdb, "tvdb": self.tvdb, "trakt": self.trakt}
         self.http = httpx.AsyncClient(transport=Wire(self.fakes))

@@ -34,20 +34,24 @@ class Library:
 class Access:
     """Fulfils `webhook.trackers.Access`: tokens, renewed by the tracker's own `refresh` if it has one.
 
-    `renewals` counts how often it went to the service; as in the real one, who asks with tokens that
-    are not the newest any more gets the newest, without another renewal.
+    `handles` are what deliveries made at the service. `renewals` counts how often it went to the service; as
+    in the real one, who asks with tokens that are not the newest any more gets the newest, without another renewal.
     """
 
     def __init__(self, tokens: Tokens | None = None, *, tracker: Any = None) -> None:
         self._tokens: Tokens = dict(tokens or {})
         self.tracker = tracker
         self.library = Library()
+        self.handles: set[str] = set()
         self.renewals = 0
         self.turn = asyncio.Lock()
 
     @property
     def tokens(self) -> Tokens:
         return self._tokens
+
+    async def made(self, remote_id: str) -> bool:
+        return remote_id in self.handles
 
     async def renew(self, stale: Tokens) -> Tokens:
         async with self.turn:

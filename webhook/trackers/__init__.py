@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from webhook.event import Action, Item, Kind
 from webhook.outcome import Done, Undelivered
+from webhook.play import Dated
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "password", "token", "web", "none"]
@@ -26,11 +27,11 @@ SignIn = Literal["device", "password", "token", "web", "none"]
 class Delivery:
     """One thing to tell one account, as a tracker sees it.
 
-    `progress` is percent (0-100), `at` is aware UTC: when it happened. `mark` makes the watched
-    mark, `started_at` is when the play began. `late`: too old to be told as happening now, so it goes
-    out dated. `unsure`: an earlier
-    attempt may have been recorded, so look at the service before sending. `remote_id` is the handle
-    the service gave for what is to be undone.
+    `progress` is percent (0-100), `at` is aware UTC: when it happened, as exactly as `dated` says. `mark`
+    makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
+    too old or was read from a record of the past, so it goes out with its date. `unsure`: an earlier attempt
+    may have been recorded, so look at the service before sending. `remote_id` is the handle the service gave
+    for what is to be undone.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Delivery:
     started_at: datetime | None = None
     mark: bool = False
     rating: int | None = None
+    dated: Dated = Dated.EXACT
     late: bool = False
     unsure: bool = False
     rewatch: bool = False
@@ -77,6 +79,10 @@ class Access(Protocol):
         """Newer tokens than `stale`, renewed once for all who wait; raises Snooze when signed out."""
         ...
 
+    async def made(self, remote_id: str) -> bool:
+        """Whether a delivery to this account made what the service knows by this handle."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceCode:
@@ -103,6 +109,7 @@ class Tracker(Protocol):
     writes_per_second: float  # per account; 0 is no pacing
     host: str
     one_mark: bool  # keeps one mark of an item, however often it was watched
+    undated: bool  # takes a viewing of which nobody knows the date
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         """Tell the account; raises Retry, Snooze, Unmatched or Dead."""

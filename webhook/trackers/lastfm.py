@@ -110,6 +110,7 @@ class LastFM:
     # No stop: Last.fm has no call for it, so that what makes the mark is a WATCHED.
     tells = frozenset({Action.START, Action.WATCHED, Action.FAVOURITE, Action.UNFAVOURITE})
     one_mark = False
+    undated = False
     needs: Mapping[Kind, tuple[str, ...]] = {}
     batch = BATCH
 

@@ -86,6 +86,7 @@ class ListenBrainz:
     # No stop: ListenBrainz has no call for it, so that what makes the mark is a WATCHED.
     tells = frozenset({Action.START, Action.WATCHED, Action.UNWATCHED, Action.FAVOURITE, Action.UNFAVOURITE})
     one_mark = False
+    undated = False
     needs: Mapping[Kind, tuple[str, ...]] = {}
     writes_per_second = 0.0  # it says itself, in every answer, how many more it takes
     batch = BATCH

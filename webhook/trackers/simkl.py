@@ -93,6 +93,7 @@ class Simkl:
     sign_in: SignIn = "device"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW})  # a show is only ever rated
     one_mark = True
+    undated = True
     tells = frozenset(
         {
             Action.START,

@@ -104,6 +104,7 @@ class TVTime:
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     tells = frozenset({Action.WATCHED, Action.UNWATCHED})
     one_mark = True
+    undated = True
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self.url, self.follow_url = settings.url, settings.follow_url

@@ -1,0 +1,160 @@
+"""Finding: in which form Trakt knows an item, and whether what it names is that item."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from webhook.event import Episode, Ids, Item, Kind, Movie, Season
+from webhook.play import folded
+from webhook.remote import accept
+from webhook.trackers import Access
+from webhook.trackers._shared import Json, inner
+from webhook.trackers.trakt.answers import LABEL, listed, text
+from webhook.trackers.trakt.calls import Calls
+from webhook.trackers.trakt.items import accepted, forms, nameless, placed, searched
+from webhook.trackers.trakt.matching import Known, Match, known, match, misleading
+
+REMEMBERED = 500
+"""How many answers of a kind are held in memory: an evening's starts, pauses and stops are about one item."""
+
+UNKNOWN_FOR = 600.0
+"""Seconds for which what the search does not know is not asked again."""
+
+FOUND = "30"
+SPECIAL = re.compile(r'([-+&|!(){}\[\]^"~*?:/\\])')
+"""What means something to the search, and is a letter to us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found; one that found nothing holds until a time."""
+
+    hits: list[Json]
+    until: float
+
+
+class Finder:
+    """Asks Trakt's search, and remembers what it said."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.answers: dict[tuple[str, str], Answer] = {}
+        self.misled: dict[tuple[str, str, int | str], None] = {}
+
+    async def forms(
+        self, item: Item, access: Access, *, checked: bool = False, by_place: bool = False
+    ) -> AsyncIterator[Json]:
+        """The item in every form that Trakt may know it by, the surest first. Raises Unmatched if in none.
+
+        A show of which only the title is known is searched for. `checked`: the item's own ids are looked up,
+        and left out where they are another's; `by_place`: an episode's come after its place in its show.
+        """
+        item = self.trusted(item)
+        known_forms = forms(item)
+        if by_place:
+            known_forms.sort(key=lambda form: "ids" in inner(form, "episode"))
+        title = searched(item)
+        if not known_forms and title is None:
+            raise nameless(item)
+        for form in known_forms:
+            if not checked or not is_by_own_ids(form) or await self.leads_right(item, access):
+                yield form
+        if title is not None and isinstance(item, Episode | Season):
+            found = await self.find_show(title, item.year, access)
+            by_search = None if found is None else placed(item, {"ids": {"trakt": found}})
+            if by_search is not None:
+                yield by_search
+
+    async def is_meant(self, item: Item, theirs: Known, access: Access) -> bool:
+        """Whether an item of an answer is this one, where its title alone differs by the titles of a search."""
+        matched = match(item, theirs)
+        if matched is Match.OPEN:
+            return await self.is_titled(item, theirs, access)
+        return matched is Match.RIGHT
+
+    async def is_titled(self, item: Item, theirs: Known, access: Access) -> bool:
+        """Whether Trakt knows what is theirs by our title too, in another language or another spelling."""
+        if isinstance(item, Movie):
+            kind, title, wanted = Kind.MOVIE, item.title, theirs.ids.trakt
+        else:
+            kind, title, wanted = Kind.SHOW, getattr(item, "show", None), theirs.show_ids.trakt
+        if not title or wanted is None:
+            return False
+        hits = await self.titled(kind, title, access)
+        return any(inner(inner(hit, kind.value), "ids").get("trakt") == wanted for hit in hits)
+
+    async def leads_right(self, item: Item, access: Access) -> bool:
+        """Whether the item's own ids are those of this item; the first that Trakt knows decides, as in a call."""
+        for namespace, value in accepted(item.kind, item.ids).items():
+            hits = await self.search(f"/search/{namespace}/{value}", {"type": item.kind.value}, access)
+            if hits:
+                return await self.is_meant(item, known(hits[0]), access)
+        return False
+
+    async def find_show(self, title: str, year: int | None, access: Access) -> int | None:
+        """The Trakt id of the one show of this title; of several the one of this year."""
+        shows = [inner(hit, "show") for hit in await self.titled(Kind.SHOW, title, access)]
+        named = [show for show in shows if folded(text(show.get("title")) or "") == folded(title)]
+        if len(named) > 1:
+            named = [show for show in named if show.get("year") == year]
+        found = inner(named[0], "ids").get("trakt") if len(named) == 1 else None
+        return found if isinstance(found, int) else None
+
+    async def show_of(self, item: Episode, access: Access) -> int | None:
+        """The Trakt id of an episode's show: by its ids, by the episode's own, by its title."""
+        ways: list[tuple[Kind, Ids]] = [(Kind.SHOW, item.show_ids), (Kind.EPISODE, self.trusted(item).ids)]
+        for kind, ids in ways:
+            for namespace, value in accepted(kind, ids).items():
+                hits = await self.search(f"/search/{namespace}/{value}", {"type": kind.value}, access)
+                right = hits and (kind is Kind.SHOW or await self.is_meant(item, known(hits[0]), access))
+                found = inner(inner(hits[0], "show"), "ids").get("trakt") if right else None
+                if isinstance(found, int):
+                    return found
+        return await self.find_show(item.show, item.year, access) if item.show else None
+
+    # What was learnt
+
+    def trusted(self, item: Item) -> Item:
+        """The item without own ids that led to another one before."""
+        known_ids = item.ids.known()
+        kept = {name: value for name, value in known_ids.items() if self.is_trusted(item.kind, name, value)}
+        return item if len(kept) == len(known_ids) else replace(item, ids=Ids.from_json(kept))
+
+    def is_trusted(self, kind: Kind, namespace: str, value: int | str) -> bool:
+        return (kind.value, namespace, value) not in self.misled
+
+    def distrust(self, item: Item, theirs: Known) -> None:
+        """Remember which ids led to another item, so that they are not sent again."""
+        remember(self.misled, dict.fromkeys(misleading(item, theirs)))
+
+    async def titled(self, kind: Kind, title: str, access: Access) -> list[Json]:
+        asked = {
+            "query": SPECIAL.sub(r"\\\1", title),
+            "fields": "title,translations,aliases",
+            "limit": FOUND,
+        }
+        return await self.search(f"/search/{kind.value}", asked, access)
+
+    async def search(self, path: str, asked: dict[str, str], access: Access) -> list[Json]:
+        key = (path, str(sorted(asked.items())))
+        before = self.answers.get(key)
+        if before is not None and (before.hits or time.monotonic() < before.until):
+            return before.hits
+        hits = listed(accept(LABEL, await self.calls.ask(access, "GET", path, params=asked)))
+        remember(self.answers, {key: Answer(hits, time.monotonic() + UNKNOWN_FOR)})
+        return hits
+
+
+def is_by_own_ids(form: Json) -> bool:
+    """Whether a form names an episode or a film by its own ids."""
+    return "ids" in inner(form, "episode") or "ids" in inner(form, "movie")
+
+
+def remember(kept: dict[Any, Any], new: dict[Any, Any]) -> None:
+    kept |= new
+    for key in list(kept)[: max(len(kept) - REMEMBERED, 0)]:
+        del kept[key]
