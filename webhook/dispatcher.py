@@ -23,6 +23,7 @@ from webhook.event import Action, item_from_json, round_rating
 from webhook.identity import Identity
 from webhook.outbox import Batch, Claiming, Lane, Settlement
 from webhook.outcome import LIMITS, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.play import Dated
 from webhook.remote import Recorder, Withheld, recording
 from webhook.rules import DRY_RUN
 from webhook.settings import SettingsError
@@ -370,7 +371,8 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         started_at=None if details.get("started_at") is None else from_ms(details["started_at"]),
         mark=row.mark,
         rating=round_rating(details.get("rating")),
-        late=bool(details.get("recorded")) or now - row.happened_at > retry.LIVE,
+        dated=Dated(details.get("dated") or Dated.EXACT),
+        late=is_late(row, now),
         unsure=row.unsure or row.claimed,
         rewatch=bool(details.get("rewatch")),
         remote_id=row.remote_id or details.get("remote_id"),
@@ -400,6 +402,13 @@ async def send_parts(
     return outcomes
 
 
+def is_late(row: Row[Any], now: datetime) -> bool:
+    """Whether it goes out with its date, and not as what happens now: it is old, was recorded, or is not exact."""
+    details = row.details or {}
+    exact = (details.get("dated") or Dated.EXACT) == Dated.EXACT
+    return bool(details.get("late")) or not exact or now - row.happened_at > retry.LIVE
+
+
 def fault(error: Exception) -> Retry:
     return Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
 
@@ -410,7 +419,7 @@ def together(tracker: Tracker, lane: Lane) -> bool:
         hasattr(tracker, "send_many")
         and not lane.dry
         and len(lane.rows) > 1
-        and all(row.mark and clock.now() - row.happened_at > retry.LIVE for row in lane.rows)
+        and all(row.mark and is_late(row, clock.now()) for row in lane.rows)
     )
 
 

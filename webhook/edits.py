@@ -269,12 +269,13 @@ def tell_again(
         details = {
             "duration_ms": current.duration_ms,
             "started_at": to_ms(current.started_at),
-            **of_record(current),
+            "rewatch": rewatch,
         }
+        details |= of_record(current)
         telling = Putting(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
             due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
-            play_id=row.id, details={**details, "rewatch": rewatch},
+            play_id=row.id, details=details,
         )  # fmt: skip
         outbox.put(connection, telling, now)
         told.append(str(of.tracker))
@@ -319,7 +320,7 @@ def tell_new(
 
 def of_record(current: Play) -> dict[str, Any]:
     """What a delivery says of a play that is told after the fact: nothing of it happens now."""
-    return {"dated": current.dated.value, "recorded": True}
+    return {"dated": current.dated.value, "late": True}
 
 
 def mark_key(play_id: int) -> str:

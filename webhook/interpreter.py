@@ -355,8 +355,10 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
     if change is None:
         return {"rating": event.rating}
     play = change.play
-    known = {"progress": play.percent(event.at), "estimated": play.estimated, "duration_ms": play.duration_ms}
+    known: dict[str, Any] = {"progress": play.percent(event.at), "estimated": play.estimated}
+    known["duration_ms"] = play.duration_ms
     known["started_at"] = to_ms(play.started_at)
+    known |= {"dated": play.dated.value, "late": event.recorded}
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
         known["rewatch"] = history.earlier(

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, delete, select, update
 
 from tests.conftest import driver
 from tests.evening import plex
 from tests.fakes._server import Server
+from tests.fakes.lastfm import LastFM
 from tests.fakes.trakt import Trakt
 from tests.faults.house import at
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, MINUTE, seen
 from webhook import accounts, app, clock, inbox, jobs, people, trace
-from webhook.event import STREAMS, Episode, Ids, Movie
+from webhook.event import STREAMS, Episode, Ids, Movie, Track
 from webhook.inbox import Received
 from webhook.play import Dated
-from webhook.tables import account, play
+from webhook.tables import account, delivery, play
 from webhook.transfer import backfilling
 from webhook.transfer.backfilling import NoBackfill
 from webhook.transfer.bringing import bring
@@ -174,7 +175,11 @@ class House:
         tokens = self.trakt.sign_in("anna")
         import httpx
 
-        headers = {"authorization": f"Bearer {tokens['access_token']}", "trakt-api-key": "fake-client-id"}
+        headers = {
+            "authorization": f"Bearer {tokens['access_token']}",
+            "trakt-api-key": "fake-client-id",
+            "trakt-api-version": "2",
+        }
         before = len(user.history)
         answer = httpx.post(f"{self.environ['TRAKT_API_URL']}/sync/history", json=wanted, headers=headers)
         assert answer.is_success, answer.text
@@ -265,8 +270,6 @@ def test_what_it_holds_is_not_sent_though_its_date_is_off(house: House, minutes:
 
 def test_what_it_holds_under_other_ids_is_found_by_what_they_share(house: House) -> None:
     """Theirs knows the episode by its own id, ours by its show and place."""
-    show = {"title": "Tidewater", "ids": {"tvdb": 88}, "episodes": [{"season": 1, "number": 1}]}
-    house.trakt.catalogue.load({"shows": [show]})
     held = [{"season": 1, "number": 1, "watched_at": EVENING.isoformat()}]
     house.hold({"shows": [{"ids": {"tvdb": 88}, "seasons": [{"number": 1, "episodes": held}]}]})
     house.bring(seen(part(1, ids=Ids(imdb="tt1")), EVENING))
@@ -291,6 +294,95 @@ def test_a_ticked_play_is_any_viewing_that_it_holds(house: House) -> None:
     house.bring(seen(FILM, EVENING, dated=Dated.TICKED))
 
     assert house.backfill()["counts"] == {"sent": 0, "held": 1, "told": 0, "kept_back": 0}
+
+
+@pytest.mark.parametrize("unknown", [None, "1970-01-01T00:00:00.000Z"])
+def test_a_play_without_a_date_is_backfilled_without_one(house: House, unknown: str | None) -> None:
+    house.trakt.switches.unknown_date = unknown
+    house.bring(seen(FILM, clock.now(), dated=Dated.TICKED), seen(part(1), clock.now(), dated=Dated.TICKED))
+
+    done = house.backfill()
+    house.database.do(lambda connection: connection.execute(delete(delivery)))
+    again = house.backfill()
+
+    assert (done["counts"]["done"], again["counts"]["held"]) == (2, 2)
+    assert [row["watched_at"] for row in house.history] == [unknown] * 2
+    assert house.trakt.made("POST /scrobble") == []
+
+
+def test_a_day_is_backfilled_as_a_day(house: House) -> None:
+    noon = EVENING.replace(hour=12, minute=0, second=0)
+    house.bring(seen(FILM, noon, dated=Dated.DAY))
+
+    house.backfill()
+
+    assert house.times() == [noon]
+
+
+def test_what_was_seen_just_now_is_backfilled_with_its_date(house: House) -> None:
+    at = clock.now().replace(microsecond=0) - 2 * MINUTE
+    house.bring(seen(FILM, at))
+
+    house.backfill()
+
+    assert house.times() == [at]
+    assert house.trakt.made("POST /scrobble") == []
+
+
+def test_a_backfill_of_the_undated_lets_what_is_live_go_first(house: House) -> None:
+    house.bring(*(seen(part(number), clock.now(), dated=Dated.TICKED) for number in range(1, 6)))
+    house.begin()
+    house.step()
+    house.post(plex("media.play", 9, viewOffset=600_000, duration=2_400_000))
+
+    house.delivered()
+
+    first = next(call for call in house.trakt.calls if call.method == "POST")
+    assert first.path == "/scrobble/start"
+
+
+def test_an_undated_viewing_there_is_no_more_than_one_of_ours(house: House) -> None:
+    house.hold({"movies": [{"ids": {"tmdb": 900001}, "watched_at": "unknown"}]})
+    house.bring(seen(FILM, EVENING), seen(FILM, EVENING + 30 * DAY))
+
+    done = house.backfill()
+
+    assert (done["counts"]["held"], done["counts"]["sent"]) == (1, 1)
+
+
+def test_where_nothing_is_kept_without_a_date_it_is_skipped_with_the_reason(url: str, tmp_path: Path) -> None:
+    with Server(LastFM()) as lastfm, opened_house(url, tmp_path, **at_lastfm(lastfm)) as house:
+        sealed = house.service.seal.seal(dict(lastfm.fake.sign_in("anna")))
+        tracker = house.service.trackers["lastfm"]
+
+        def keep(connection: Connection) -> int:
+            return accounts.keep(connection, house.me, tracker, sealed, "anna", clock.now())
+
+        account_id = house.database.do(keep)
+        song = Track(title="Roygbiv", artist="Boards of Canada")
+        house.bring(seen(song, clock.now(), dated=Dated.TICKED), seen(song, clock.now() - DAY))
+        shown = house.run(backfilling.preview(house.database, tracker, house.service.credentials, account_id))
+        job_id = house.database.do(
+            lambda connection: backfilling.begin(connection, tracker, account_id, clock.now())
+        )
+
+        done = house.work_off(job_id)
+
+        (skipped,) = house.database.ask(
+            lambda connection: trace.deliveries(connection, tracker="lastfm", state="skipped")
+        )["items"]
+        assert skipped["reason"] == (
+            "nobody knows when it was watched, and Last.fm keeps nothing without a date"
+        )
+        assert (shown.counts.sent, shown.counts.kept_back) == (1, 1)
+        assert (done["counts"]["done"], done["counts"]["kept_back"]) == (1, 1)
+        assert len(lastfm.fake.user("anna").scrobbles) == 1
+
+
+def at_lastfm(server: Server) -> dict[str, str]:
+    """The settings that lead to the fake Last.fm."""
+    app = {"LASTFM_API_KEY": "a" * 32, "LASTFM_SECRET": "b" * 32, "LASTFM_WRITES_PER_SECOND": "0"}
+    return {**app, "LASTFM_API_URL": f"{server.url}/2.0/"}
 
 
 def test_what_is_no_viewing_any_more_is_not_sent(house: House) -> None:
@@ -494,9 +586,7 @@ def test_another_process_goes_on_where_it_was(house: House, monkeypatch: pytest.
 
 
 def test_a_film_that_trakt_does_not_know_waits_for_a_person_and_holds_nothing_up(house: House) -> None:
-    house.trakt.catalogue.load({"movies": [{"title": FILM.title, "year": 2019, "ids": {"tmdb": 900001}}]})
-    house.trakt.switches.strict = True
-    house.bring(seen(FILM, EVENING), seen(Movie(title="Lost Reel", ids=Ids(tmdb=5)), EVENING + DAY))
+    house.bring(seen(FILM, EVENING), seen(Movie(title="Lost Reel", ids=Ids(tmdb=4_242_420)), EVENING + DAY))
 
     done = house.backfill()
 

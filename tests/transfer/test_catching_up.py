@@ -96,6 +96,17 @@ def test_what_was_missed_is_told_with_its_date_once(attic: Attic) -> None:
     assert (first.person_id, first.source, first.library) == (attic.house.me, "plex", "Series")
 
 
+def test_what_was_missed_a_minute_ago_is_no_live_scrobble(attic: Attic) -> None:
+    at = ago(minutes=1)
+    attic.view(1, at)
+
+    attic.catch_up()
+    attic.house.delivered()
+
+    assert attic.house.times() == [at]
+    assert attic.house.trakt.made("POST /scrobble") == []
+
+
 def test_a_second_time_nothing_is_missed(attic: Attic) -> None:
     attic.view(1, ago(hours=9))
     attic.catch_up()
@@ -363,6 +374,7 @@ def test_plex_and_tautulli_asked_for_one_server_do_not_double(url: str, tmp_path
             attic = Attic(house, plex_server.fake)
             tautulli.fake.server = {"pms_identifier": MACHINE, "pms_name": "Attic"}
             when = ago(hours=5)
+            house.trakt.catalogue.add("movie", title="Film 7", year=2001, ids={"tmdb": 7})
             film = {"type": "movie", "title": "Film 7", "year": 2001, "guid": "plex://movie/7"}
             film |= {"ratingKey": "7", "Guid": [{"id": "tmdb://7"}], "librarySectionID": 1}
             plex_server.fake.view(film, when)

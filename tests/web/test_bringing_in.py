@@ -237,7 +237,11 @@ def trakt(opened: Open) -> Iterator[Household]:
         sealed = home.service.seal.seal(dict(tokens))
         home.do(lambda connection: accounts.keep(connection, 1, tracker, sealed, "anna", clock.now()))
         seen = {"movies": [{"ids": {"tmdb": 603}, "watched_at": AT.isoformat()}]}
-        headers = {"authorization": f"Bearer {tokens['access_token']}", "trakt-api-key": "fake-client-id"}
+        headers = {
+            "authorization": f"Bearer {tokens['access_token']}",
+            "trakt-api-key": "fake-client-id",
+            "trakt-api-version": "2",
+        }
         assert httpx.post(f"{server.url}/sync/history", json=seen, headers=headers).is_success
         yield home
 

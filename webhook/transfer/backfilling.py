@@ -25,6 +25,7 @@ from webhook.items import keys, same_item
 from webhook.outbox import Putting
 from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered
 from webhook.play import Dated, Play, same_viewing
+from webhook.retry import LIVE
 from webhook.rules import AccountRules, stopped_by
 from webhook.settings import SettingsError
 from webhook.tables import account, delivery, from_ms, job, play, to_ms
@@ -51,6 +52,7 @@ class Holding:
 
     viewings: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
     count: int = 0
+    undated: set[int] = field(default_factory=set)
 
     def add(self, held: Held) -> None:
         self.count += 1
@@ -58,17 +60,27 @@ class Holding:
             self.viewings[key].append(held)
 
     def holds(self, current: Play) -> bool:
-        """Whether the account has this viewing, under whatever of its ids and with about its date."""
+        """Whether the account has this viewing, under whatever of its ids and with about its date.
+
+        A viewing there of which no date is known is any one of ours, and no more than one.
+        """
         at = current.watched_at or current.last_at
-        there = [
-            held.at
+        there = {
+            id(held): held
             for key in keys(current.item)
             for held in self.viewings.get(key, ())
             if same_item(current.item, held.item)
-        ]
+        }
         if current.dated is Dated.TICKED:
             return bool(there)
-        return any(held is None or same_viewing(current, held) for held in there) or at in there
+        if any(held.at == at or same_viewing(current, held.at) for held in there.values() if held.at):
+            return True
+        undated = next(
+            (known for known, held in there.items() if held.at is None and known not in self.undated), None
+        )
+        if undated is not None:
+            self.undated.add(undated)
+        return undated is not None
 
 
 async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
@@ -160,9 +172,14 @@ class Counts:
 
 
 def lacking(
-    connection: Connection, of: Row[Any], held: Holding, rows: list[Row[Any]], counts: Counts
-) -> Iterator[tuple[Row[Any], Play]]:
-    """Those of the plays that the account lacks; the others are counted."""
+    connection: Connection,
+    of: Row[Any],
+    tracker: Tracker,
+    held: Holding,
+    rows: list[Row[Any]],
+    counts: Counts,
+) -> Iterator[tuple[Row[Any], Play, str | None]]:
+    """Those of the plays that the account lacks, and why one is kept from it; the others are counted."""
     known = told(connection, of.id, rows)
     rules = AccountRules.from_json(of.rules)
     for row in rows:
@@ -173,9 +190,16 @@ def lacking(
             counts.held += 1
         elif stopped_by(rules.filters, event_of(current)):
             counts.kept_back += 1
+        elif current.dated is Dated.TICKED and not tracker.undated:
+            counts.kept_back += 1
+            yield (
+                row,
+                current,
+                f"nobody knows when it was watched, and {tracker.label} keeps nothing without a date",
+            )
         else:
             counts.sent += 1
-            yield row, current
+            yield row, current, None
 
 
 def event_of(current: Play) -> Event:
@@ -232,7 +256,8 @@ def look(
 ) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
     counts = Counts()
     rows = watched(connection, tracker, of.person_id, after, Span())
-    missing = list(lacking(connection, of, held, rows, counts))
+    found = lacking(connection, of, tracker, held, rows, counts)
+    missing = [(row, current) for row, current, kept_back in found if kept_back is None]
     return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
 
 
@@ -313,8 +338,10 @@ def fill(
     rows = watched(connection, feeding.tracker, of.person_id, after, span)
     action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
     last = rows[-1] if rows else None
-    for gone, (played, current) in enumerate(lacking(connection, of, feeding.held, rows, counts), 1):
-        outbox.put(connection, putting(connection, of, played, current, action, row.id), clock.now())
+    found = lacking(connection, of, feeding.tracker, feeding.held, rows, counts)
+    for gone, (played, current, kept_back) in enumerate(found, 1):
+        made = putting(connection, of, played, current, action, row.id, kept_back)
+        outbox.put(connection, made, clock.now())
         if gone >= room:
             last = played
             break
@@ -328,18 +355,27 @@ def fill(
 
 
 def putting(
-    connection: Connection, of: Row[Any], row: Row[Any], current: Play, action: Action, job_id: int
+    connection: Connection,
+    of: Row[Any],
+    row: Row[Any],
+    current: Play,
+    action: Action,
+    job_id: int,
+    kept_back: str | None,
 ) -> Putting:
+    """The delivery of a play's mark: with its date as it is known, however new, and behind what is live."""
     at = current.watched_at or current.last_at
     rewatch = history.earlier(connection, of.person_id, current.item, keys(current.item), row.id, at)
     details: Mapping[str, Any] = {
         "duration_ms": current.duration_ms,
         "started_at": to_ms(current.started_at),
         "rewatch": rewatch,
+        "dated": current.dated.value,
+        "late": True,
     }
     return Putting(
         account_id=of.id, action=action, key=f"watched:{row.id}", item=current.item, at=at, mark=True,
-        play_id=row.id, job_id=job_id, details=details,
+        due=min(at, clock.now() - LIVE), play_id=row.id, job_id=job_id, skipped=kept_back, details=details,
     )  # fmt: skip
 
 
