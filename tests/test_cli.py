@@ -144,6 +144,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 @pytest.fixture
 def trakt(home: Home) -> Iterator[Any]:
     with Server(Trakt(interval=1)) as server:
+        server.fake.catalogue.add("movie", title="Paper Boats", year=2016, ids={"tmdb": 771100})
+        server.fake.catalogue.add("movie", title="Salt Road", year=1999, ids={"tmdb": 771200})
         home.set(TRAKT_CLIENT_ID="fake-client-id", TRAKT_CLIENT_SECRET="fake-client-secret")
         home.set(TRAKT_API_URL=server.url, TRAKT_AUTH_URL=server.url, TRAKT_WRITES_PER_SECOND="0")
         yield server.fake

@@ -48,6 +48,14 @@ class Programme:
             for index, (season, number) in enumerate(places)
         ]
 
+    def at_trakt(self) -> dict[str, Any]:
+        """The same, as the fake of Trakt takes it."""
+        parts = [
+            {"season": one.season, "number": one.number, "title": one.title, "ids": one.ids.known()}
+            for one in self.episodes()
+        ]
+        return {"title": self.title, "ids": {"tvdb": self.tvdb}, "episodes": parts}
+
     def id_of(self, season: int, number: int) -> int:
         found = next(one for one in self.episodes() if (one.season, one.number) == (season, number))
         assert found.ids.tvdb is not None

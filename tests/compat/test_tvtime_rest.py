@@ -704,6 +704,7 @@ def test_whoever_plays_first_is_still_the_first_person_s(alone: Box) -> None:
 @pytest.fixture
 def trakt() -> Iterator[tuple[Trakt, str]]:
     with Server(Trakt(window_minutes=0)) as server:
+        server.fake.catalogue.load({"shows": [one.at_trakt() for one in PROGRAMMES]})
         yield server.fake, server.url
 
 

@@ -61,6 +61,7 @@ def said(document: Document, name: str) -> list[str]:
 @pytest.fixture
 def trakt() -> Iterator[tuple[Trakt, str]]:
     with Server(Trakt()) as server:
+        server.fake.catalogue.add("movie", title="The Lighthouse Keeper", year=2019, ids={"tmdb": 9_000_001})
         yield server.fake, server.url
 
 
