@@ -124,7 +124,9 @@ def test_an_import_that_is_killed_goes_on_and_doubles_nothing(database: Database
 def filled(connection: Connection, service: Service) -> None:
     """A history, and a backfill of it that has begun."""
     of = connection.execute(select(account).where(account.c.tracker == "trakt")).one()
-    viewings = [seen(part(number), EVENING + number * HOUR, key=f"file:{number}") for number in range(PLAYS)]
+    viewings = [
+        seen(part(number), EVENING + number * HOUR, key=f"file:{number}") for number in range(1, PLAYS + 1)
+    ]
     bring(connection, of.person_id, viewings, clock.now(), 1)
     backfilling.begin(connection, service.trackers["trakt"], of.id, clock.now())
 
@@ -161,7 +163,7 @@ def test_a_backfill_that_is_killed_tells_each_play_once(tmp_path: Path) -> None:
         process.http.close()
 
     found = recorded(trakt)
-    assert found == Counter(range(100_000, 100_000 + PLAYS))
+    assert found == Counter(range(100_001, 100_001 + PLAYS))
     assert 0 < halfway < PLAYS
     counts = under_way(process, database)["counts"]
     assert counts["sent"] + counts["held"] + counts["told"] == PLAYS
