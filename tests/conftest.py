@@ -26,6 +26,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "browser" in item.path.parts)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def violations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the fakes of this test process, and of processes that it starts, write down wrong calls."""
+    path = tmp_path_factory.mktemp("contracts") / "violations"
+    path.touch()
+    os.environ["FAKES_VIOLATIONS"] = str(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def contracts_are_kept(request: pytest.FixtureRequest, violations: Path) -> Iterator[None]:
+    """Fails a test that sent a service what its contract (`tests.contracts`) does not allow.
+
+    Marked `breaks_contracts` are tests of the fakes, which send wrong calls to see them refused.
+    """
+    before = violations.stat().st_size
+    yield
+    if violations.stat().st_size == before or request.node.get_closest_marker("breaks_contracts"):
+        return
+    with violations.open() as file:
+        file.seek(before)
+        pytest.fail("Wrong calls were sent:\n" + file.read(), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real PostgreSQL, started once for this test process; its address."""

@@ -14,13 +14,18 @@ The same from another process (`python -m tests.fakes.trakt --port 0` prints `{"
     POST   /_control/faults     {"route": "POST /scrobble", "status": 503, ...}; GET lists, DELETE clears
     POST   /_control/clock      {"advance": seconds} or {"now": "2026-11-22T20:00:00Z"}
     POST   /_control/switches   {"name": value, ...} sets what `fake.switches` has; GET shows them
+
+Under test every call is held to the contract of its service (`tests.contracts`), in whatever process the fake
+runs: what a contract does not allow is written into the file that FAKES_VIOLATIONS names.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
+import os
 import re
 import socket
 import struct
@@ -28,7 +33,8 @@ import threading
 from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -125,7 +131,12 @@ class Call:
 
 
 class Fake:
-    """Base of the fakes: an ASGI app that logs, runs into faults, and can be steered at `/_control`."""
+    """Base of the fakes: an ASGI app that logs, runs into faults, and can be steered at `/_control`.
+
+    `service` names the contract that its calls are held to; empty where there is none.
+    """
+
+    service: ClassVar[str] = ""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
@@ -159,6 +170,7 @@ class Fake:
             return
         body = await whole(receive)
         call = self.log(scope, body)
+        note_violations(self.service, call)
         await Exchange(self.inner, scope, body, call, receive, send).run(self.faults.take(call))
 
     def log(self, scope: Scope, body: bytes) -> Call:
@@ -334,6 +346,19 @@ def main(fake: Fake) -> None:
     server = Server(fake, parser.parse_args().port)
     print(json.dumps({"url": server.url}), flush=True)
     server.run()
+
+
+def note_violations(service: str, call: Call) -> None:
+    """Write down what the contract does not allow, where somebody reads it."""
+    path = os.environ.get("FAKES_VIOLATIONS")
+    if not service or not path or __package__ != "tests.fakes":
+        return
+    found = importlib.import_module("tests.contracts").violations(service, call)
+    about = {"service": service, "call": f"{call.method} {call.path}?{call.query}", "body": call.body}
+    lines = "".join(json.dumps({"wrong": wrong, **about}) + "\n" for wrong in found)
+    if lines:
+        with Path(path).open("a") as file:
+            file.write(lines)
 
 
 def tidied(scope: Scope) -> Scope:

@@ -145,6 +145,8 @@ class LastFM(Fake):
 
     switches: Switches
 
+    service = "lastfm"
+
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

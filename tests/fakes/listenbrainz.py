@@ -81,6 +81,8 @@ class ListenBrainz(Fake):
 
     switches: Switches
 
+    service = "listenbrainz"
+
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

@@ -254,6 +254,8 @@ class Simkl(Fake):
 
     switches: Switches
 
+    service = "simkl"
+
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

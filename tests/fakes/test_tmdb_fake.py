@@ -10,6 +10,8 @@ from tests.fakes._server import Server
 from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tmdb import Tmdb
 
+pytestmark = pytest.mark.breaks_contracts  # it is the wrong calls whose refusal is looked at
+
 WORLD = World(
     [Film(title="Harbour Lights", year=2016, ids={"tmdb": 1, "imdb": "tt0000001"})],
     [

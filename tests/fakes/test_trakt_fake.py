@@ -17,6 +17,8 @@ import pytest
 from tests.fakes._server import Clock, Server
 from tests.fakes.trakt import FIRST_HISTORY_ID, Trakt
 
+pytestmark = pytest.mark.breaks_contracts  # it is the wrong calls whose refusal is looked at
+
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
 APP = {"client_id": "fake-client-id", "client_secret": "fake-client-secret"}
 REFRESH = {"grant_type": "refresh_token", "redirect_uri": "urn:ietf:wg:oauth:2.0:oob"}

@@ -49,6 +49,8 @@ class Tmdb(Fake):
 
     switches: Switches
 
+    service = "tmdb"
+
     def __init__(self, world: World | None = None, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

@@ -334,6 +334,8 @@ class Trakt(Fake):
 
     switches: Switches
 
+    service = "trakt"
+
     def __init__(self, *, clock: Clock | None = None, known: Json | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

@@ -49,6 +49,8 @@ class Tvdb(Fake):
 
     switches: Switches
 
+    service = "tvdb"
+
     def __init__(self, world: World | None = None, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(clock=clock)
         self.switches = Switches(**switches)

@@ -151,6 +151,8 @@ Endpoint = Callable[[Request, User], Awaitable[Response]]
 class TVTime(Fake):
     switches: Switches
 
+    service = "tvtime"
+
     def __init__(self, *, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
         self.switches = Switches()

@@ -213,7 +213,11 @@ def test_a_mark_of_another_item_is_taken_back_though_it_is_killed_in_between(str
     killed.trakt.faults = Faults()
     killed.trakt.faults.add("POST /sync/history/remove", delay=30)
     killed.process.start()
-    astray = {"grandparentTitle": "Nowhere at All", "title": "Nothing", "Guid": [{"id": "tvdb://76550"}]}
+    astray: dict[str, Any] = {
+        "grandparentTitle": "Nowhere at All",
+        "title": "Nothing",
+        "Guid": [{"id": "tvdb://76550"}],
+    }
     killed.process.post("plex", plex("media.scrobble", 1, **astray))
     assert promptly(lambda: bool(killed.trakt.made("POST /sync/history/remove")), 5)
     left = len(killed.trakt.user("anna").history)

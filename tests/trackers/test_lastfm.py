@@ -395,6 +395,7 @@ def test_a_page_with_status_502_and_one_with_200_are_tried_again(server: Server,
     assert all(isinstance(send(server, MARK), Retry) for _ in range(3))
 
 
+@pytest.mark.breaks_contracts
 def test_a_wrong_address_is_named(server: Server, fake: FakeLastFM) -> None:
     outcome = send(server, MARK, api_url=f"{server.url}/elsewhere")
 

@@ -946,6 +946,7 @@ def test_a_show_is_followed_and_unfollowed_by_the_address_that_is_set(
     assert anna.access.renewals == 1
 
 
+@pytest.mark.breaks_contracts  # the address is a setting
 @only_the_fake
 def test_a_query_of_that_address_goes_beside_it(anna: Signed, fake: Any) -> None:
     with pytest.raises(Unmatched):

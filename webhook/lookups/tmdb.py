@@ -171,7 +171,7 @@ class Tmdb(Lookup):
 
     async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         path, about = ("/search/movie", "primary_release_year") if kind is Kind.MOVIE else ("/search/tv", "first_air_date_year")  # fmt: skip
-        asked = {"query": title, "include_adult": "false", "page": "1"}
+        asked = {"query": title, "page": "1"}
         if language := LANGUAGES.get(script(title)):
             asked["language"] = language
         found = rows(table(await self.get(path, asked)).get("results"))
