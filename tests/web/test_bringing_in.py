@@ -237,7 +237,7 @@ def trakt(opened: Open) -> Iterator[Household]:
         sealed = home.service.seal.seal(dict(tokens))
         home.do(lambda connection: accounts.keep(connection, 1, tracker, sealed, "anna", clock.now()))
         server.fake.catalogue.add("movie", title="The Matrix", year=1999, ids={"tmdb": 603})
-        seen = {"movies": [{"ids": {"tmdb": 603}, "watched_at": AT.isoformat()}]}
+        seen = {"movies": [{"ids": {"tmdb": 603}, "watched_at": clock.stamp(AT)}]}
         headers = {
             "authorization": f"Bearer {tokens['access_token']}",
             "trakt-api-key": "fake-client-id",
