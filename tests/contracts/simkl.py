@@ -130,6 +130,22 @@ CONTRACT = Contract(
                 most=MOST,
             ),
         ),
+        Operation(
+            method="GET",
+            path="/search/id",
+            headers=AGENT,
+            query={
+                **APP,
+                **dict.fromkeys(("imdb", "tmdb", "tvdb", "mal", "anidb"), TEXT),
+                "type": exactly("movie", "show", "tv", "anime"),
+            },
+        ),
+        Operation(
+            method="GET",
+            path="/search/{type:movie|tv|anime}",
+            headers=AGENT,
+            query={**APP, "q!": TEXT, "page": TEXT, "limit": TEXT},
+        ),
         Operation(method="POST", path="/users/settings", headers=WRITES, query=APP),
         Operation(method="GET", path="/oauth/pin", headers=AGENT, query=APP),
         Operation(method="GET", path="/oauth/pin/{code}", headers=AGENT, query=APP),

@@ -95,6 +95,10 @@ class Entry:
     ids: dict[str, str]
     runtime: int
     episodes: list[Episode] = field(default_factory=list)
+    aliases: tuple[str, ...] = ()
+
+    def is_called(self, query: str) -> bool:
+        return any(query in title.casefold() for title in (self.title, *self.aliases))
 
     def wire(self, *, searched: bool = False) -> Json:
         """As it goes over the wire: every id but Simkl's own is a text. A search says `simkl_id` and no other."""
@@ -139,10 +143,11 @@ class Catalogue:
         simkl = int(ids.pop("simkl", 1000 + len(self.entries)))
         entry = Entry(type, simkl, title, year, ids, more.get("runtime") or RUNTIMES[type])
         entry.episodes = [episode_of(said) for said in more.get("episodes") or ()]
+        entry.aliases = tuple(more.get("aliases") or ())
         self.entries.append(entry)
         return entry
 
-    def find(self, key: str, said: Any) -> Entry | None:
+    def find(self, key: str, said: Any, *, invent: bool = True) -> Entry | None:
         """What an item under this key ("movie", "show", "anime") names; invented in an open world."""
         said = said if isinstance(said, dict) else {}
         given = said.get("ids") if isinstance(said.get("ids"), dict) else {}
@@ -156,7 +161,7 @@ class Catalogue:
             for entry in self.of(key):
                 if entry.title.casefold() == str(title).casefold() and year in (None, entry.year):
                     return entry
-        if self.switches.strict or not (ids or title):
+        if self.switches.strict or not invent or not (ids or title):
             return None
         return self.add("tv" if key == "show" else key, title or f"{key} {ids}", year, ids=ids)
 
@@ -692,14 +697,14 @@ class Simkl(Fake):
         )
         ids = {name: ask.query[name] for name in NAMESPACES if ask.query.get(name)}
         keys = [kind] if kind else ["movie", "show"]
-        found = (self.catalogue.find(key, {"ids": ids}) for key in keys if ids)
+        found = (self.catalogue.find(key, {"ids": ids}, invent=False) for key in keys if ids)
         rows = [{"type": entry.type, "poster": None, **entry.wire()} for entry in found if entry]
         return answer(rows[:1])
 
     def search_text(self, ask: Ask) -> Response:
         query = ask.query.get("q", "").casefold()
         hits = [one for one in self.catalogue.entries if one.type == ask.path("type") and query]
-        rows = [one.wire(searched=True) for one in hits if query in one.title.casefold()]
+        rows = [one.wire(searched=True) for one in hits if one.is_called(query)]
         return answer([{"type": ask.path("type"), **row} for row in rows[: int(ask.query.get("limit", 10))]])
 
     # Controls

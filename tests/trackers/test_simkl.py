@@ -15,11 +15,12 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes._server import Clock, Server
-from tests.fakes.simkl import FIRST_ID
+from tests.fakes.simkl import FIRST_ID, Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.trackers._access import Access
 from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.play import Dated
 from webhook.trackers import Delivery, DeviceCode, SignInFailed
 from webhook.trackers._shared import Cutter
 from webhook.trackers.simkl import Settings, Simkl, build
@@ -175,12 +176,12 @@ def test_a_pause_or_stop_never_reaches_the_watched_mark(
 
 
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
-def test_a_pause_or_stop_without_known_progress_is_dead(
+def test_a_pause_or_stop_without_known_progress_keeps_nothing(
     server: Server, fake: FakeSimkl, action: Action
 ) -> None:
     outcome = send(server, replace(START, action=action, progress=None))
 
-    assert isinstance(outcome, Dead)
+    assert isinstance(outcome, Skip)
     assert fake.calls == []
 
 
@@ -420,16 +421,21 @@ def test_an_anime_that_simkl_counts_otherwise_is_compared_by_tvdb_s_numbers(
         ({"simkl": 1}, {"season": 2, "number": 1}),
     ],
 )
-def test_a_different_item_in_the_answer_is_noted(
+def test_a_mark_of_a_different_item_is_taken_back(
     server: Server, fake: FakeSimkl, ids: Any, episode: Any
 ) -> None:
     show = {"title": "Breaking Good", "ids": ids}
     body = {"id": 5, "action": "scrobble", "show": show, "episode": episode}
-    fake.faults.add("/scrobble/stop", status=201, body=body)
+    fake.faults.add("/scrobble/stop", status=201, body=body, times=-1)
+    item = replace(PILOT, ids=Ids())
 
-    done = send(server, EPISODE)
+    outcome = send(server, replace(EPISODE, item=item))
 
-    assert done.note.startswith("Simkl matched it to a different item: Breaking Good")
+    place = {"number": episode["season"], "episodes": [{"number": episode["number"]}]}
+    wrong = {"ids": {"simkl": 1}, "use_tvdb_anime_seasons": True, "seasons": [place]}
+    assert isinstance(outcome, Unmatched)
+    assert outcome.reason.startswith("Simkl took this for Breaking Good")
+    assert bodies(fake, "/sync/history/remove") == [{"shows": [wrong]}] * 2  # by ids, and by title and year
 
 
 def test_an_id_that_agrees_outweighs_one_that_does_not(server: Server, fake: FakeSimkl) -> None:
@@ -508,7 +514,8 @@ def test_an_episode_that_is_not_found_does_not_stand_for_its_show(server: Server
 
     assert [type(outcome) for outcome in outcomes] == [Done, Unmatched]
     places = [
-        [show["seasons"][0]["episodes"][0]["number"] for show in body["shows"]] for body in bodies(fake, "/")
+        [show["seasons"][0]["episodes"][0]["number"] for show in body["shows"]]
+        for body in bodies(fake, "POST /sync/history")
     ]
     assert places == [[1, 99], [99]]
 
@@ -520,7 +527,7 @@ def test_a_hundred_late_marks_are_one_call(server: Server, fake: FakeSimkl) -> N
 
     assert Simkl.batch == len(outcomes) == 100
     assert all(isinstance(outcome, Done) for outcome in outcomes)
-    assert len(fake.calls) == 1
+    assert len(fake.made("POST /")) == 1
     assert len(plays(fake)) == 100
 
 
@@ -631,7 +638,7 @@ def test_a_rating_is_set_and_taken_back(server: Server, fake: FakeSimkl, item: A
     assert kept == [8]
     assert unrated.answer == "removed"
     assert fake.user("anna").ratings == {}
-    assert [call.path for call in fake.calls] == ["/sync/ratings", "/sync/ratings/remove"]
+    assert [call.path for call in fake.made("POST /")] == ["/sync/ratings", "/sync/ratings/remove"]
 
 
 @pytest.mark.parametrize("action", [Action.RATE, Action.UNRATE])
@@ -954,3 +961,298 @@ def test_a_list_that_is_cut_off_or_none_is_tried_again(server: Server, fake: Fak
 
     assert isinstance(outcome, Retry), outcome
     assert "cut off or of an unknown shape" in outcome.reason
+
+
+# Resume points
+
+
+def resume(fake: FakeSimkl, progress: float = 42.0) -> None:
+    """Anna has left the film at that point before."""
+    film = fake.catalogue.find("movie", {"title": "Inception", "year": 2010, "ids": {"imdb": "tt1375666"}})
+    assert film is not None
+    saved = {"progress": progress, "paused_at": "2026-11-20T20:00:00Z", "id": 77, "type": "movie"}
+    fake.user("anna").playback[Seen(film).key] = {**saved, **Seen(film).wire(playback=True)}
+
+
+def points(fake: FakeSimkl) -> list[float]:
+    return [row["progress"] for row in fake.user("anna").playback.values()]
+
+
+@pytest.mark.parametrize("action", [Action.START, Action.PAUSE, Action.STOP])
+@pytest.mark.parametrize(("progress", "estimated"), [(0.0, False), (0.5, False), (0.0, True), (12.0, True)])
+def test_what_is_not_known_for_sure_deletes_no_resume_point(
+    server: Server, fake: FakeSimkl, action: Action, progress: float, estimated: bool
+) -> None:
+    resume(fake)
+
+    outcome = send(server, replace(START, action=action, progress=progress, estimated=estimated))
+
+    assert isinstance(outcome, Skip)
+    assert "resume point of this at 42 %" in outcome.reason
+    assert points(fake) == [42.0]
+
+
+def test_an_episode_s_resume_point_is_found_by_its_place(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(START, action=Action.PAUSE, item=PILOT, progress=42.0))
+    fake.calls.clear()
+
+    same = send(server, replace(START, item=PILOT, progress=None))
+    other = send(server, replace(START, item=replace(PILOT, number=2), progress=None))
+
+    assert isinstance(same, Skip)
+    assert other.answer.startswith("start")
+    assert points(fake) == [42.0]
+
+
+@pytest.mark.parametrize(("progress", "estimated"), [(12.0, False), (55.0, True)])
+def test_a_position_that_is_known_or_further_on_replaces_the_resume_point(
+    server: Server, fake: FakeSimkl, progress: float, estimated: bool
+) -> None:
+    resume(fake)
+
+    send(server, replace(START, action=Action.PAUSE, progress=progress, estimated=estimated))
+
+    assert points(fake) == [progress]
+
+
+@pytest.mark.parametrize("action", [Action.START, Action.PAUSE, Action.STOP])
+def test_percent_alone_is_told_as_it_is(server: Server, fake: FakeSimkl, action: Action) -> None:
+    send(server, replace(START, action=action, progress=37.0, duration_ms=None))
+
+    assert bodies(fake, "/scrobble")[0]["progress"] == 37.0
+
+
+# Another item
+
+
+def collide(fake: FakeSimkl) -> None:
+    """Two shows and two films; one's ids are in another's place below."""
+    part = {"season": 1, "number": 1, "title": "Pilot", "ids": {"tvdb": 349232}}
+    fake.catalogue.add("tv", "Breaking Bad", 2008, ids={"tvdb": 81189}, episodes=[part])
+    tide = {"season": 1, "number": 1, "title": "Low Tide", "ids": {"tvdb": 81189}}
+    fake.catalogue.add(
+        "tv", "Harbour Lights", 1999, ids={"tvdb": 76543}, episodes=[tide], aliases=["Luces del puerto"]
+    )
+    fake.catalogue.add("movie", "Inception", 2010, ids={"imdb": "tt1375666"})
+    fake.catalogue.add("movie", "Paper Boats", 1961, ids={"imdb": "tt0055555"})
+    fake.switches.strict = True
+    fake.clock.set(datetime.now(UTC))  # what has changed lately is asked for by the real clock
+
+
+WRONG_SHOW = replace(PILOT, ids=Ids(), show_ids=Ids(tvdb=76543))
+WRONG_FILM = replace(FILM, ids=Ids(imdb="tt0055555"))
+SHOW_ID_AS_EPISODE_ID = replace(PILOT, year=None, ids=Ids(tvdb=81189), show_ids=Ids())
+
+
+def titles_of(fake: FakeSimkl) -> list[str]:
+    return [(row.get("episode") or row["movie"])["title"] for row in plays(fake)]
+
+
+@pytest.mark.parametrize("delivery", [MARK, LATE], ids=["live", "late"])
+@pytest.mark.parametrize(
+    ("item", "word"),
+    [(WRONG_SHOW, "tvdb 76543 as Harbour Lights"), (WRONG_FILM, "imdb tt0055555 as Paper Boats")],
+    ids=["show", "film"],
+)
+def test_an_id_of_something_else_is_found_out_before_it_is_sent(
+    server: Server, fake: FakeSimkl, item: Any, word: str, delivery: Delivery
+) -> None:
+    collide(fake)
+
+    outcome = send(server, replace(delivery, item=item))
+
+    assert isinstance(outcome, Unmatched)
+    assert word in outcome.reason
+    assert fake.made("POST /") == []
+
+
+def test_another_id_that_is_right_vouches_for_the_title(server: Server, fake: FakeSimkl) -> None:
+    collide(fake)
+    fake.catalogue.entries[2].ids["tmdb"] = "27205"
+
+    done = send(server, replace(MARK, item=replace(WRONG_FILM, ids=Ids(imdb="tt0055555", tmdb=27205))))
+
+    assert isinstance(done, Done)
+    assert bodies(fake, "/scrobble/stop")[0]["movie"]["ids"] == {"tmdb": 27205}
+    assert titles_of(fake) == ["Inception"]
+
+
+@pytest.mark.parametrize("delivery", [MARK, LATE], ids=["live", "late"])
+def test_an_id_of_something_else_and_nothing_more_is_unmatched(
+    server: Server, fake: FakeSimkl, delivery: Delivery
+) -> None:
+    collide(fake)
+
+    outcome = send(server, replace(delivery, item=replace(WRONG_FILM, year=None)))
+
+    assert isinstance(outcome, Unmatched)
+    assert plays(fake) == []
+
+
+@pytest.mark.parametrize("delivery", [MARK, LATE], ids=["live", "late"])
+def test_an_episode_id_that_marked_another_episode_is_taken_back(
+    server: Server, fake: FakeSimkl, delivery: Delivery
+) -> None:
+    collide(fake)
+
+    outcome = send(server, replace(delivery, item=SHOW_ID_AS_EPISODE_ID))
+
+    assert isinstance(outcome, Unmatched)
+    assert "Harbour Lights 1x01" in outcome.reason
+    assert plays(fake) == []
+    assert len(fake.made("POST /sync/history/remove")) == 1
+
+
+def test_one_of_many_that_marked_another_episode_is_taken_back(server: Server, fake: FakeSimkl) -> None:
+    collide(fake)
+    marks = [
+        replace(LATE, id=1, item=PILOT, at=LATE.at - timedelta(hours=1)),
+        replace(LATE, id=2, item=SHOW_ID_AS_EPISODE_ID),
+        replace(LATE, id=3, at=LATE.at - timedelta(hours=2)),
+    ]
+
+    outcomes = send_many(server, marks)
+
+    assert [type(outcome) for outcome in outcomes] == [Done, Unmatched, Done]
+    assert sorted(titles_of(fake)) == ["Inception", "Pilot"]
+
+
+def test_an_episode_id_is_taken_where_the_show_has_another_title(server: Server, fake: FakeSimkl) -> None:
+    collide(fake)
+    item = Episode(show="Luces del puerto", season=1, number=1, ids=Ids(tvdb=81189))
+
+    done = send(server, replace(LATE, item=item))
+
+    assert isinstance(done, Done)
+    assert titles_of(fake) == ["Low Tide"]
+
+
+def test_a_wrong_mark_that_was_cut_off_before_it_was_looked_up_is_undone_when_it_is_tried_again(
+    server: Server, fake: FakeSimkl
+) -> None:
+    collide(fake)
+    fake.faults.add("GET /sync/all-items", status=503)
+    late = replace(LATE, item=SHOW_ID_AS_EPISODE_ID)
+
+    first = send(server, late)
+    left = titles_of(fake)
+    again = send(server, replace(late, unsure=True))
+
+    assert isinstance(first, Retry)
+    assert first.unsure
+    assert left == ["Low Tide"]
+    assert isinstance(again, Unmatched)
+    assert plays(fake) == []
+
+
+# Dates
+
+
+UNDATED = replace(LATE, dated=Dated.TICKED)
+
+
+@pytest.mark.parametrize("item", [FILM, PILOT], ids=["film", "episode"])
+def test_an_unknown_date_is_sent_as_unknown(server: Server, fake: FakeSimkl, item: Any) -> None:
+    done = send(server, replace(UNDATED, item=item))
+
+    assert done.answer == "added, watched at 1970-01-01T00:00:01Z"
+    assert plays(fake)[0]["watched_at"] == "1970-01-01T00:00:01.000Z"
+    assert fake.made("/scrobble") == []
+
+
+@pytest.mark.parametrize("item", [FILM, PILOT], ids=["film", "episode"])
+@pytest.mark.parametrize("first", [LATE, UNDATED], ids=["dated", "undated"])
+def test_an_unknown_date_never_takes_the_place_of_a_play_that_is_there(
+    server: Server, fake: FakeSimkl, first: Delivery, item: Any
+) -> None:
+    send(server, replace(first, item=item))
+    before = plays(fake)
+
+    done = send(server, replace(UNDATED, item=item))
+
+    assert done == Done(answer="already there")
+    assert plays(fake) == before
+
+
+def test_many_unknown_dates_need_one_look_at_what_is_there(server: Server, fake: FakeSimkl) -> None:
+    marks = [replace(UNDATED, id=number, item=replace(PILOT, number=number)) for number in range(1, 31)]
+
+    outcomes = using(server, lambda simkl, access: twice(simkl, access, marks))
+
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    assert len(fake.made("GET /sync/all-items")) == 3  # films, shows and anime
+    assert len(fake.made("POST /sync/history")) == 1
+
+
+async def twice(simkl: Simkl, access: Access, marks: Sequence[Delivery]) -> Any:
+    return [*await simkl.send_many(marks, access), *await simkl.send_many(marks, access)]
+
+
+def test_a_day_is_sent_as_its_noon(server: Server, fake: FakeSimkl) -> None:
+    send(server, replace(LATE, dated=Dated.DAY, at=datetime(2026, 3, 1, 15, 30, tzinfo=UTC)))
+
+    assert plays(fake)[0]["watched_at"] == "2026-03-01T12:00:00.000Z"
+
+
+# Another viewing
+
+
+@pytest.mark.parametrize("delivery", [MARK, LATE], ids=["live", "late"])
+def test_a_rewatch_is_sent_as_one_more_play(server: Server, fake: FakeSimkl, delivery: Delivery) -> None:
+    send(server, replace(LATE, at=LATE.at - timedelta(days=30)))
+
+    done = send(server, replace(delivery, rewatch=True))
+
+    assert isinstance(done, Done)
+    assert "allow_rewatch=yes" in fake.made("POST /sync/history")[-1].query
+    assert "allow_rewatch" not in fake.made("POST /sync/history")[0].query
+
+
+def test_rewatches_and_others_go_in_calls_of_their_own(server: Server, fake: FakeSimkl) -> None:
+    again = replace(LATE, id=2, item=PILOT, rewatch=True)
+
+    outcomes = send_many(server, [LATE, again])
+
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+    queries = ["allow_rewatch" in call.query for call in fake.made("POST /sync/history")]
+    assert queries == [False, True]
+
+
+@pytest.mark.parametrize("status", [400, 403, 426])
+def test_where_rewatches_are_refused_the_date_is_told_as_before(
+    server: Server, fake: FakeSimkl, status: int
+) -> None:
+    fake.faults.add("POST /sync/history", status=status)
+
+    done = send(server, replace(LATE, rewatch=True))
+
+    assert isinstance(done, Done)
+    assert len(plays(fake)) == 1
+
+
+def test_a_rewatch_whose_answer_was_lost_is_counted_once(server: Server, fake: FakeSimkl) -> None:
+    fake.faults.add("POST /sync/history", record_then="reset")
+    rewatch = replace(LATE, rewatch=True)
+
+    lost = send(server, rewatch)
+    done = send(server, replace(rewatch, unsure=True))
+
+    assert isinstance(lost, Retry)
+    assert done.answer.startswith("already there")
+    assert len(fake.made("POST /sync/history")) == 1
+
+
+def test_a_409_for_another_viewing_puts_this_one_off_until_it_can_be_dated(
+    server: Server, fake: FakeSimkl
+) -> None:
+    short = replace(MARK, duration_ms=6 * 60_000)
+    second = replace(short, id=2, at=NOW + timedelta(minutes=7))
+    send(server, short)
+    fake.clock.advance(7 * 60)
+
+    put_off = send(server, second)
+
+    assert isinstance(put_off, Retry)
+    assert (put_off.lane, put_off.unsure) == (False, False)
+    assert put_off.after is not None
+    assert timedelta(minutes=53) <= put_off.after <= timedelta(minutes=56)

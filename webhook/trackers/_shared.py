@@ -1,9 +1,10 @@
-"""What several trackers share: how answers are read, and when a track began."""
+"""What several trackers share: how answers are read, when a viewing began, and what was asked lately."""
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import orjson
 
 from webhook.outcome import Retry
+from webhook.play import folded
 from webhook.remote import MAX_ANSWER, clean, plain
 from webhook.retry import GATEWAY
 from webhook.trackers import Delivery
@@ -68,6 +70,56 @@ def began(delivery: Delivery) -> datetime:
         return delivery.started_at
     part = 1.0 if delivery.progress is None else delivery.progress / 100
     return delivery.at - timedelta(milliseconds=delivery.duration_ms or 0) * part
+
+
+BEFORE = AFTER = timedelta(minutes=15)
+"""How far from the time of a play one that is there already counts as the same."""
+
+
+def begins(delivery: Delivery) -> datetime:
+    """How far back the same viewing can have been marked: later than it began, or it was another one."""
+    if delivery.duration_ms:
+        return delivery.at - min(BEFORE, timedelta(milliseconds=delivery.duration_ms) * 0.8)
+    if delivery.started_at is not None and delivery.started_at < delivery.at:
+        return max(delivery.at - BEFORE, delivery.started_at)
+    return delivery.at - BEFORE
+
+
+def noon(at: datetime) -> datetime:
+    """The noon (UTC) of a day of which no more is known."""
+    return at.astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def titled_alike(mine: str | None, theirs: str | None) -> bool | None:
+    """Whether two titles are the same; None where one is not known."""
+    return folded(mine) == folded(theirs) if mine and theirs else None
+
+
+def near(mine: int | None, theirs: int | None) -> bool | None:
+    """Whether two years are the same, but for one that a festival or a later release makes."""
+    return abs(mine - theirs) <= 1 if mine and theirs else None
+
+
+class Memory:
+    """What a service's search said lately: an evening's starts, pauses and stops are about one item.
+
+    It holds so many answers; one that is empty for a time only, since what is not known yet may be tomorrow.
+    """
+
+    def __init__(self, most: int = 500, empty_for: float = 600.0) -> None:
+        self.most, self.empty_for = most, empty_for
+        self.answers: dict[str, tuple[list[Json], float]] = {}
+
+    def recall(self, question: str) -> list[Json] | None:
+        """The answer; None where it has to be asked."""
+        answer, until = self.answers.get(question, ([], 0.0))
+        return answer if answer or time.monotonic() < until else None
+
+    def keep(self, question: str, answer: list[Json]) -> list[Json]:
+        self.answers[question] = (answer, time.monotonic() + self.empty_for)
+        if len(self.answers) > self.most:
+            del self.answers[next(iter(self.answers))]
+        return answer
 
 
 # A list of any length

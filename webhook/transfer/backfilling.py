@@ -64,13 +64,7 @@ class Holding:
 
         A viewing there of which no date is known is any one of ours, and no more than one.
         """
-        at = current.watched_at or current.last_at
-        there = {
-            id(held): held
-            for key in keys(current.item)
-            for held in self.viewings.get(key, ())
-            if same_item(current.item, held.item)
-        }
+        at, there = current.watched_at or current.last_at, self.of_item(current)
         if current.dated is Dated.TICKED:
             return bool(there)
         if any(held.at == at or same_viewing(current, held.at) for held in there.values() if held.at):
@@ -81,6 +75,15 @@ class Holding:
         if undated is not None:
             self.undated.add(undated)
         return undated is not None
+
+    def of_item(self, current: Play) -> dict[int, Held]:
+        """The viewings that the account has of this play's item."""
+        return {
+            id(held): held
+            for key in keys(current.item)
+            for held in self.viewings.get(key, ())
+            if same_item(current.item, held.item)
+        }
 
 
 async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
@@ -340,7 +343,8 @@ def fill(
     last = rows[-1] if rows else None
     found = lacking(connection, of, feeding.tracker, feeding.held, rows, counts)
     for gone, (played, current, kept_back) in enumerate(found, 1):
-        made = putting(connection, of, played, current, action, row.id, kept_back)
+        again = bool(feeding.held.of_item(current))
+        made = putting(connection, of, played, current, action, row.id, kept_back, again=again)
         outbox.put(connection, made, clock.now())
         if gone >= room:
             last = played
@@ -362,14 +366,19 @@ def putting(
     action: Action,
     job_id: int,
     kept_back: str | None,
+    *,
+    again: bool,
 ) -> Putting:
-    """The delivery of a play's mark: with its date as it is known, however new, and behind what is live."""
+    """The delivery of a play's mark: with its date as it is known, however new, and behind what is live.
+
+    `again`: the account has another viewing of the item.
+    """
     at = current.watched_at or current.last_at
     rewatch = history.earlier(connection, of.person_id, current.item, keys(current.item), row.id, at)
     details: Mapping[str, Any] = {
         "duration_ms": current.duration_ms,
         "started_at": to_ms(current.started_at),
-        "rewatch": rewatch,
+        "rewatch": rewatch or again,
         "dated": current.dated.value,
         "late": True,
     }

@@ -18,7 +18,7 @@ from webhook.remote import accept, shown
 from webhook.retry import GATEWAY, LIVE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn
-from webhook.trackers._shared import Json, counted, inner, inner_json, moment, recent
+from webhook.trackers._shared import Json, begins, counted, inner, inner_json, moment, recent
 from webhook.trackers.trakt.answers import LABEL, missing, number, remote, shaped, whole
 from webhook.trackers.trakt.calls import LARGEST_PAGE, Calls
 from webhook.trackers.trakt.finding import Finder
@@ -36,7 +36,6 @@ from webhook.trackers.trakt.sign_in import Device
 from webhook.trackers.trakt.viewings import (
     CLOSE,
     UNKNOWN,
-    begins,
     distance,
     fits,
     is_sent,

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from webhook.event import Episode, Ids, Item, Kind, Movie, Season
 from webhook.play import folded
 from webhook.remote import accept
 from webhook.trackers import Access
-from webhook.trackers._shared import Json, inner
+from webhook.trackers._shared import Json, Memory, inner
 from webhook.trackers.trakt.answers import LABEL, listed, text
 from webhook.trackers.trakt.calls import Calls
 from webhook.trackers.trakt.items import accepted, forms, nameless, placed, searched
 from webhook.trackers.trakt.matching import Known, Match, known, match, misleading
 
 REMEMBERED = 500
-"""How many answers of a kind are held in memory: an evening's starts, pauses and stops are about one item."""
-
-UNKNOWN_FOR = 600.0
-"""Seconds for which what the search does not know is not asked again."""
+"""How many ids that led to another item are held in memory."""
 
 FOUND = "30"
 SPECIAL = re.compile(r'([-+&|!(){}\[\]^"~*?:/\\])')
 """What means something to the search, and is a letter to us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a search found; one that found nothing holds until a time."""
-
-    hits: list[Json]
-    until: float
 
 
 class Finder:
@@ -42,7 +29,7 @@ class Finder:
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
-        self.answers: dict[tuple[str, str], Answer] = {}
+        self.memory = Memory()
         self.misled: dict[tuple[str, str, int | str], None] = {}
 
     async def forms(
@@ -129,7 +116,9 @@ class Finder:
 
     def distrust(self, item: Item, theirs: Known) -> None:
         """Remember which ids led to another item, so that they are not sent again."""
-        remember(self.misled, dict.fromkeys(misleading(item, theirs)))
+        self.misled |= dict.fromkeys(misleading(item, theirs))
+        for oldest in list(self.misled)[: max(len(self.misled) - REMEMBERED, 0)]:
+            del self.misled[oldest]
 
     async def titled(self, kind: Kind, title: str, access: Access) -> list[Json]:
         asked = {
@@ -140,21 +129,14 @@ class Finder:
         return await self.search(f"/search/{kind.value}", asked, access)
 
     async def search(self, path: str, asked: dict[str, str], access: Access) -> list[Json]:
-        key = (path, str(sorted(asked.items())))
-        before = self.answers.get(key)
-        if before is not None and (before.hits or time.monotonic() < before.until):
-            return before.hits
-        hits = listed(accept(LABEL, await self.calls.ask(access, "GET", path, params=asked)))
-        remember(self.answers, {key: Answer(hits, time.monotonic() + UNKNOWN_FOR)})
-        return hits
+        question = f"{path} {sorted(asked.items())}"
+        before = self.memory.recall(question)
+        if before is not None:
+            return before
+        response = accept(LABEL, await self.calls.ask(access, "GET", path, params=asked))
+        return self.memory.keep(question, listed(response))
 
 
 def is_by_own_ids(form: Json) -> bool:
     """Whether a form names an episode or a film by its own ids."""
     return "ids" in inner(form, "episode") or "ids" in inner(form, "movie")
-
-
-def remember(kept: dict[Any, Any], new: dict[Any, Any]) -> None:
-    kept |= new
-    for key in list(kept)[: max(len(kept) - REMEMBERED, 0)]:
-        del kept[key]

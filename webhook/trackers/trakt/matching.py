@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhook.event import Episode, Ids, Item, Movie
-from webhook.play import folded
-from webhook.trackers._shared import Json, inner
+from webhook.trackers._shared import Json, inner, near, titled_alike
 from webhook.trackers.trakt.answers import NAMESPACES, number, text, their_ids
 from webhook.trackers.trakt.items import own_ids
 
@@ -65,7 +64,7 @@ def match(item: Item, theirs: Known) -> Match:
 
 def match_movie(item: Movie, theirs: Known) -> Match:
     agreed, differed = compared(item.ids, theirs.ids)
-    titled, dated = alike(item.title, theirs.title), near(item.year, theirs.year)
+    titled, dated = titled_alike(item.title, theirs.title), near(item.year, theirs.year)
     if differed and not agreed:
         return Match.WRONG
     if agreed > 1:
@@ -82,7 +81,7 @@ def match_episode(item: Episode, theirs: Known) -> Match:
         own_ids(item) if not swapped else without(item.ids, theirs.show_ids), theirs.ids
     )
     same_show, other_show = compared(item.show_ids, theirs.show_ids)
-    shown, titled = alike(item.show, theirs.show), alike(item.title, theirs.title)
+    shown, titled = titled_alike(item.show, theirs.show), titled_alike(item.title, theirs.title)
     place = placed_alike(item, theirs)
     if other_show and not same_show:
         sure = agreed > 1 or (agreed and place is True and shown is True)
@@ -114,9 +113,13 @@ def is_related(item: Item, theirs: Known) -> bool:
         return True
     if isinstance(item, Episode):
         same_show, other_show = compared(item.show_ids, theirs.show_ids)
-        named = bool(same_show) or (not other_show and alike(item.show, theirs.show) is True)
+        named = bool(same_show) or (not other_show and titled_alike(item.show, theirs.show) is True)
         return placed_alike(item, theirs) is True and named
-    return isinstance(item, Movie) and alike(item.title, theirs.title) is True and item.year == theirs.year
+    return (
+        isinstance(item, Movie)
+        and titled_alike(item.title, theirs.title) is True
+        and item.year == theirs.year
+    )
 
 
 def misleading(item: Item, theirs: Known) -> set[tuple[str, str, int | str]]:
@@ -150,16 +153,6 @@ def ours(ids: Ids) -> Ids:
 def without(ids: Ids, others: Ids) -> Ids:
     taken = others.known()
     return Ids.from_json({name: value for name, value in ids.known().items() if taken.get(name) != value})
-
-
-def alike(mine: str | None, theirs: str | None) -> bool | None:
-    """Whether two titles are the same; None where one is not known."""
-    return folded(mine) == folded(theirs) if mine and theirs else None
-
-
-def near(mine: int | None, theirs: int | None) -> bool | None:
-    """Whether two years are the same, but for one that a festival or a later release makes."""
-    return abs(mine - theirs) <= 1 if mine and theirs else None
 
 
 def placed_alike(item: Episode, theirs: Known) -> bool | None:

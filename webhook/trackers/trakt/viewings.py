@@ -8,10 +8,7 @@ from datetime import UTC, datetime, timedelta
 from webhook.play import SAME_DAY, Dated
 from webhook.retry import LIVE
 from webhook.trackers import Delivery
-from webhook.trackers._shared import Json, moment
-
-BEFORE = AFTER = timedelta(minutes=15)
-"""How far from the time of a play one that is there already counts as the same."""
+from webhook.trackers._shared import AFTER, BEFORE, Json, begins, moment, noon
 
 CLOSE = timedelta(minutes=1)
 """How far from its time a play of ours may lie."""
@@ -29,10 +26,6 @@ def watched_at(delivery: Delivery) -> str:
         case Dated.DAY:
             return iso(noon(delivery.at))
     return iso(delivery.at)
-
-
-def noon(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def iso(at: datetime) -> str:
@@ -77,15 +70,6 @@ def is_sent(delivery: Delivery, row: Json) -> bool:
     if at == moment(watched_at(delivery)):
         return True
     return row.get("action") == "scrobble" and delivery.at - CLOSE <= at <= delivery.at + LIVE + AFTER
-
-
-def begins(delivery: Delivery) -> datetime:
-    """How far back the same viewing can have been marked: later than it began, or it was another one."""
-    if delivery.duration_ms:
-        return delivery.at - min(BEFORE, timedelta(milliseconds=delivery.duration_ms) * 0.8)
-    if delivery.started_at is not None and delivery.started_at < delivery.at:
-        return max(delivery.at - BEFORE, delivery.started_at)
-    return delivery.at - BEFORE
 
 
 def nearest(delivery: Delivery, rows: Sequence[Json]) -> Json | None:
