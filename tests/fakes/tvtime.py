@@ -26,7 +26,7 @@ import re
 import secrets
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from . import _catalogue
 from ._server import Clock, Fake, main
 
 API = "/sidecar/api2.tozelabs.com/v2"
@@ -139,7 +140,18 @@ def series(show: int, name: str, first: int, seasons: Mapping[int, int]) -> list
     ]
 
 
+def catalogued() -> Iterator[Episode]:
+    """The episodes of the shows that the fake Trakt knows too."""
+    for show in _catalogue.SHOWS:
+        for part in show["episodes"]:
+            yield Episode(
+                id=part["ids"]["tvdb"], show=show["ids"]["tvdb"], name=show["title"], season=part["season"],
+                number=part["number"], title=part["title"],
+            )  # fmt: skip
+
+
 EPISODES = [
+    *catalogued(),
     *series(398096, "Moonshine", 8685324, {1: 8}),
     *series(366529, "Station Eleven", 8815687, {1: 10}),
     *series(121361, "Game of Thrones", 4517458, {3: 10, 0: 1}),
@@ -620,7 +632,11 @@ def view(viewings: dict[Any, Viewing], key: Any, now: datetime, *, again: bool) 
 
 
 def invented(episode: int) -> Episode:
-    """An episode nobody put here: a hundred ids in a row are a show of four seasons."""
+    """An episode nobody put here: one of Tidewater (`_catalogue`), else a hundred ids in a row are a show."""
+    if part := _catalogue.part_by_tvdb(episode):
+        tidewater = _catalogue.TIDEWATER["ids"]["tvdb"]
+        place_ = {"season": part["season"], "number": part["number"]}
+        return Episode(id=episode, show=tidewater, name="Tidewater", title=part["title"], **place_)
     show, place = divmod(episode, 100)
     return Episode(id=episode, show=show, name=f"Show {show}", season=1 + place // 25, number=1 + place % 25)
 

@@ -1000,3 +1000,99 @@ def test_the_shelf_gives_all_its_marks_over_its_pages(
 
 def person(database: Database, name: str) -> int:
     return database.do(lambda connection: people.add(connection, name, NOW))
+
+
+# ---- another item
+
+
+ASTRAY = Episode(title="Pilot", show="Nowhere at All", season=2, number=5, ids=Ids(tvdb=8685325))
+"""The id is that of an episode of Moonshine."""
+
+
+def test_a_mark_of_another_episode_is_taken_back(anna: Signed, user: Any) -> None:
+    error = anna.refused(replace(WATCHED, item=ASTRAY, at=datetime.now(UTC)))
+
+    assert isinstance(error, Unmatched)
+    assert error.reason == (
+        "TV Time took this for Moonshine S1E2, which is another episode; that was taken back"
+    )
+    assert user.watched == {}
+
+
+def test_a_show_id_that_contradicts_is_another_episode_though_its_place_agrees(
+    anna: Signed, user: Any
+) -> None:
+    item = replace(ASTRAY, season=1, number=2, show_ids=Ids(tvdb=81189))
+
+    error = anna.refused(replace(WATCHED, item=item, at=datetime.now(UTC)))
+
+    assert isinstance(error, Unmatched)
+    assert user.watched == {}
+
+
+@only_the_fake
+def test_an_episode_that_was_marked_before_stays_marked(anna: Signed, fake: Any, user: Any) -> None:
+    fake.clock.advance(-DAY)
+    anna.send(WATCHED)
+    fake.clock.advance(DAY)
+
+    error = anna.refused(replace(WATCHED, item=ASTRAY, at=fake.clock.now()))
+
+    assert isinstance(error, Unmatched)
+    assert error.reason.endswith("that was marked watched before, and stays so")
+    assert 8685325 in user.watched
+
+
+def test_a_rewatch_of_another_episode_says_that_it_cannot_be_taken_back(anna: Signed, user: Any) -> None:
+    error = anna.refused(replace(WATCHED, item=ASTRAY, rewatch=True))
+
+    assert isinstance(error, Unmatched)
+    assert "cannot be taken back" in error.reason
+
+
+@only_the_fake
+def test_a_wrong_mark_whose_undoing_was_cut_off_is_undone_when_it_is_tried_again(
+    anna: Signed, fake: Any, user: Any
+) -> None:
+    fake.faults.add("DELETE /sidecar/api2.tozelabs.com/v2/watched_episodes", reset=True)
+    mark = replace(WATCHED, item=ASTRAY, at=datetime.now(UTC))
+
+    first = anna.refused(mark)
+    left = list(user.watched)
+    again = anna.refused(replace(mark, unsure=first.unsure))  # type: ignore[attr-defined]
+
+    assert isinstance(first, Retry)
+    assert left == [8685325]
+    assert isinstance(again, Unmatched)
+    assert user.watched == {}
+
+
+@only_the_fake
+def test_a_show_that_tv_time_knows_by_our_title_too_is_the_same(anna: Signed, fake: Any, user: Any) -> None:
+    row = {"id": 398096, "uuid": "u", "name": "Moonshine", "type": "series"}
+    fake.faults.add(SEARCH, body={"status": "success", "data": [row]})
+
+    done = anna.send(replace(WATCHED, item=replace(ASTRAY, season=1, number=2)))
+
+    assert done.answer == "Moonshine S1E2 marked watched"
+    assert 8685325 in user.watched
+
+
+@only_the_fake
+@pytest.mark.parametrize("known", [True, False], ids=["by another title", "not at all"])
+def test_a_movie_of_another_title_needs_a_search_that_knows_both(
+    anna: Signed, fake: Any, user: Any, known: bool
+) -> None:
+    item = replace(FILM, title="Matrix", ids=Ids(imdb="tt0133093"))
+    if known:
+        row = {"id": 169, "uuid": MATRIX.uuid, "name": "The Matrix", "type": "movie", "imdb_id": "tt0133093"}
+        fake.faults.add(SEARCH, body={"status": "success", "data": [row]}, skip=1)
+
+    outcome = (
+        anna.send(replace(FILM_WATCHED, item=item))
+        if known
+        else anna.refused(replace(FILM_WATCHED, item=item))
+    )
+
+    assert isinstance(outcome, Done if known else Unmatched)
+    assert list(user.movies) == ([MATRIX.uuid] if known else [])

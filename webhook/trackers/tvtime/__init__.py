@@ -15,17 +15,19 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from webhook import clock
 from webhook.event import Action, Episode, Ids, Kind, Movie
 from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.retry import GATEWAY
 from webhook.settings import address
 from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
-from webhook.trackers._shared import moment, recent
+from webhook.trackers._shared import moment, recent, titled_alike
 from webhook.trackers.tvtime.calls import (
     API,
     LABEL,
     LOGIN,
     SEARCH,
+    SEARCH_SERIES,
     TRACKING,
     Calls,
     acceptable,
@@ -59,6 +61,9 @@ NO_TOKEN = "TV Time answered the sign-in without a token. Try again later."
 BUILT_IN = "TV Time is the built-in library here, which needs no sign-in. Set TVTIME_URL to use a server."
 OWN_DATE = "; TV Time dates it by itself, not by when it was watched"
 CUT_OFF = "An earlier call was cut off; it may or may not be among these, so it was not sent again."
+CLOSE = timedelta(minutes=1)
+"""How far its clock and ours may lie apart."""
+
 NO_FOLLOW = "no call that follows a show at a server of TV Time's protocol is known; set TVTIME_FOLLOW_URL if yours has one"
 ID = "{id}"
 
@@ -145,10 +150,55 @@ class TVTime:
             if done := counted(seen.get("watched_count")):
                 return done
         path = f"{API}/watched_episodes/episode/{tvdb}"
+        began = clock.now()
         answer = await self.calls.call(access, "POST", path, is_rewatch=str(int(delivery.rewatch)))
         said = agreed(answer, "result", "OK")
+        try:
+            if not await self._is_right(episode, said, access):
+                raise Unmatched(await self._take_back(delivery, tvdb, said, began, access))
+        except (Retry, Snooze) as decision:
+            after = decision.after or GATEWAY
+            raise Retry(decision.reason, answer=decision.answer, after=after, unsure=True) from decision
         handle = AGAIN if delivery.rewatch else None
         return Done(answer=worded(delivery, described(said)), remote_id=handle, note=mismatch(episode, said))
+
+    async def _is_right(self, episode: Episode, said: Mapping[str, Any], access: Access) -> bool:
+        """Whether the episode that was marked is the one that was meant: by its show, where its place differs."""
+        show = table(said.get("show"))
+        mine, theirs = episode.show_ids.tvdb, integer(show.get("id"))
+        named = titled_alike(episode.show, text(show.get("name")))
+        if named is True or None not in (mine, theirs):
+            return named is True or mine == theirs
+        if named is None:
+            return True
+        return placed_alike(episode, said) is not False and await self._is_called(episode, theirs, access)
+
+    async def _is_called(self, episode: Episode, show: int | None, access: Access) -> bool:
+        """Whether TV Time knows this show by our title too, in another language or spelling."""
+        asked = {"q": str(episode.show), "offset": "0", "limit": "20"}
+        answer = await self.calls.call(access, "GET", SEARCH_SERIES, **asked)
+        return show is not None and any(
+            integer(row.get("id")) == show for row in rows_of(table(answer).get("data"))
+        )
+
+    async def _take_back(
+        self, delivery: Delivery, tvdb: int, said: Mapping[str, Any], began: datetime, access: Access
+    ) -> str:
+        """What is said of a mark of another episode, which is taken back where it is this call's for sure.
+
+        TV Time takes back all viewings of an episode or none, and says when it was marked: one that was
+        there before, or that an earlier try may have made long ago, stays.
+        """
+        wrong = f"TV Time took this for {described(said)}, which is another episode"
+        if delivery.rewatch:
+            return f"{wrong}; it is counted there as watched again, which cannot be taken back"
+        since = delivery.at if delivery.unsure and not delivery.late else began
+        seen = await self.reading.episode(access, tvdb)
+        marked_at = moment(text(seen.get("watched_date")))
+        if marked_at is None or marked_at < since - CLOSE:
+            return f"{wrong}; that was marked watched before, and stays so"
+        await self.calls.call(access, "DELETE", f"{API}/watched_episodes/episode/{tvdb}")
+        return f"{wrong}; that was taken back"
 
     async def _unwatch(self, delivery: Delivery, episode: Episode, access: Access) -> Done:
         if delivery.remote_id == AGAIN:
@@ -173,12 +223,20 @@ class TVTime:
         for query in queries:
             answer = await self.calls.call(access, "GET", SEARCH, q=query, offset="0", limit="5")
             for film in movies(answer):
-                if same(movie.ids, film.ids):
+                if same(movie.ids, film.ids) and await self._is_titled(movie, film, access):
                     return str(film.ids.tvtime)
                 candidates[str(film.ids.tvtime)] = film
         # Search results carry no year, so a title alone could be any film of that name.
         reason = "TV Time's search does not find this movie by an id"
         raise Unmatched(reason, candidates=[candidate(film) for film in candidates.values()])
+
+    async def _is_titled(self, movie: Movie, film: Movie, access: Access) -> bool:
+        """Whether a movie found by an id is the one that was meant: by more ids, its title, or a search for it."""
+        agreed = movie.ids.known().items() & film.ids.known().items()
+        if len(agreed) > 1 or titled_alike(movie.title, film.title) is not False:
+            return True
+        answer = await self.calls.call(access, "GET", SEARCH, q=str(movie.title), offset="0", limit="20")
+        return any(found.ids.tvtime == film.ids.tvtime for found in movies(answer))
 
     async def _viewings(self, uuid: str, access: Access) -> int:
         """How often TV Time has counted the movie."""
@@ -336,12 +394,19 @@ def worded(delivery: Delivery, what: str) -> str:
     return f"{what} {counts}{OWN_DATE if delivery.late else ''}"
 
 
+def placed_alike(episode: Episode, said: Mapping[str, Any]) -> bool | None:
+    ours, theirs = (episode.season, episode.number), numbers(said)
+    if episode.numbering != "aired" or None in (*ours, *theirs):
+        return None
+    return ours == theirs
+
+
 def mismatch(episode: Episode, said: Mapping[str, Any]) -> str | None:
     """A sentence where TV Time counts the episode differently: another order, or another episode."""
-    ours, theirs = (episode.season, episode.number), numbers(said)
-    if episode.numbering != "aired" or None in (*ours, *theirs) or ours == theirs:
+    if placed_alike(episode, said) is not False:
         return None
-    return f"The media server calls it S{ours[0]}E{ours[1]}, TV Time calls it {described(said)}."
+    ours = f"S{episode.season}E{episode.number}"
+    return f"The media server calls it {ours}, TV Time calls it {described(said)}."
 
 
 def movies(answer: Any) -> list[Movie]:

@@ -21,6 +21,7 @@ LABEL = "TV Time"
 API = "https://api2.tozelabs.com/v2"
 LOGIN = "https://auth.tvtime.com/v1/login"
 SEARCH = "https://search.tvtime.com/v1/search/movie"
+SEARCH_SERIES = "https://search.tvtime.com/v1/search/series"
 SERIES = "https://msapi.tvtime.com/v1/series"
 TRACKING = "https://msapi.tvtime.com/prod/v1/tracking"
 
