@@ -13,7 +13,17 @@ import sqlalchemy.event
 from sqlalchemy import Connection, insert, select
 
 from tests.compat import _own
-from tests.compat._tvtime import BOYS, OFFICE, Box, Programme, boxed, list_shows, somebody, with_password
+from tests.compat._tvtime import (
+    BOYS,
+    OFFICE,
+    Box,
+    Programme,
+    boxed,
+    fill,
+    list_shows,
+    somebody,
+    with_password,
+)
 from tests.fakes._server import Server
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
@@ -289,7 +299,7 @@ def test_a_mark_goes_through_to_the_server_that_is_connected(tmp_path: Path) -> 
         list_shows(connection)
         with_password(connection, "me", passwords.hashed(PASSWORD))
 
-    with Server(TVTime()) as server:
+    with Server(fill(TVTime())) as server:
         user = server.fake.add_user("anna", "secret")
         process = Process(tmp_path, TVTIME_URL=server.url, TVTIME_WRITES_PER_SECOND="0").prepare(prepared)
         process.connect("tvtime", user.tokens)
