@@ -90,7 +90,7 @@ def read(label: str, response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
         reason = f"{label} answered {response.status_code} with something that is no JSON"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True) from error
+        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True) from error
 
 
 # --- who calls, and what is kept of it

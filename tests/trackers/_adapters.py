@@ -98,7 +98,8 @@ class Adapter:
 
     `fill` puts one viewing of an item of its own into Anna's account for each number, so many hours
     before NOW; `three_pages` of them take three calls of `reads`, which lists them. `dates_itself`: what
-    the service is told has the time of the real clock, which is not NOW.
+    the service is told has the time of the real clock, which is not NOW. `ticks`: the service can be given no
+    date, and each of its marks has the time at which it was made.
     """
 
     fake: Callable[[], Fake]
@@ -116,6 +117,7 @@ class Adapter:
     many_route: str = ""
     says: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     dates_itself: bool = False
+    ticks: bool = False
 
 
 def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
@@ -239,6 +241,7 @@ ADAPTERS: dict[str, Adapter] = {
         fill=tvtime_holds,
         reads="GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches",
         three_pages=250,
+        ticks=True,
     ),
     "tvtime@watchmark": Adapter(  # the same client, at Watchmark's own
         fake=Own,
@@ -252,6 +255,7 @@ ADAPTERS: dict[str, Adapter] = {
         fill=lambda fake, hours: fake.holds(hours, NOW),
         reads="GET /sidecar/msapi.tvtime.com/prod/v1/tracking/watches",
         three_pages=250,
+        ticks=True,
         dates_itself=True,
     ),
 }

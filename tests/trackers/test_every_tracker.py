@@ -5,31 +5,26 @@ A tracker is worked through its entry in `_adapters.ADAPTERS`.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.compat import _own
 from tests.fakes._server import Server
-from tests.trackers._access import Access
-from tests.trackers._adapters import ADAPTERS, NOW, Adapter, Told
-from webhook import clock, remote
+from tests.trackers._adapters import ADAPTERS, NOW, Told
+from tests.trackers._anna import MODULES, Anna, anna_at, module_of
+from webhook import clock
 from webhook.event import Action, Kind, Track
 from webhook.items import keys, same_item
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.play import TWINS
-from webhook.remote import Recorder, recording
-from webhook.trackers import Delivery, Held, Tokens, modules
+from webhook.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.play import TWINS, Dated
+from webhook.trackers import Delivery, Held, Tokens
 from webhook.trackers._shared import began
 
-MODULES = modules()
 NAMES = sorted(MODULES)
 TRIED = sorted(ADAPTERS)
 AGING = [name for name in TRIED if ADAPTERS[name].expire is not None]
@@ -55,95 +50,8 @@ SPOILT: dict[str, Mapping[str, Any]] = {
 }
 """Answers that say nothing about what was done."""
 
-
-def module_of(name: str) -> ModuleType:
-    return MODULES[name.partition("@")[0]]
-
-
-@dataclass
-class Anna:
-    """Anna's account at a fake, and the tracker that tells it."""
-
-    server: Server
-    adapter: Adapter
-    module: ModuleType
-    access: Access
-    kept: Recorder
-    patience: float = 5.0
-
-    @property
-    def fake(self) -> Any:
-        return self.server.fake
-
-    @property
-    def marks(self) -> int:
-        return self.adapter.marks(self.fake)
-
-    def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        """What `work` comes to with the tracker and the client that it has in service."""
-
-        async def inside() -> Any:
-            async with remote.client(timeout=self.patience) as http:
-                tracker = self.built(http)
-                self.access.tracker = tracker
-                with recording(self.kept):
-                    return await decided(work(tracker))
-
-        return asyncio.run(inside())
-
-    def built(self, http: httpx.AsyncClient) -> Any:
-        return self.module.build(self.module.Settings(**self.adapter.settings(self.server.url)), http)
-
-    def send(self, delivery: Delivery) -> Any:
-        return self.run(lambda tracker: tracker.send(delivery, self.access))
-
-    def send_many(self) -> Any:
-        return self.run(lambda tracker: tracker.send_many(self.adapter.many, self.access))
-
-    def held(self, since: datetime | None = None) -> tuple[list[Held], Any]:
-        """What the account holds, as far as it can be read, and the decision that broke it off, or None."""
-        found: list[Held] = []
-
-        async def read(tracker: Any) -> None:
-            async for one in tracker.held(self.access, since):
-                found.append(one)  # noqa: PERF401 - what came before the decision is kept
-
-        return found, self.run(read)
-
-    def undo(self, delivery: Delivery, outcome: Done) -> Any:
-        told = replace(delivery, action=Action.UNWATCHED, mark=False, remote_id=outcome.remote_id)
-        return self.send(told)
-
-    def spoil(self, route: str, status: int, **more: Any) -> None:
-        """From now on the service says this status of these calls, in its own words."""
-        said = self.adapter.says.get(status, {"status": status})
-        self.fake.faults.add(route, **{**said, **more}, times=-1)
-
-
-async def decided(work: Awaitable[Any]) -> Any:
-    """A raised decision is an outcome too."""
-    try:
-        return await work
-    except Undelivered as decision:
-        return decision
-
-
-@pytest.fixture(scope="module")
-def loopbacks() -> Iterator[dict[str, Server]]:
-    """One server for each tracker; every test puts a new fake into it."""
-    servers = {name: Server(adapter.fake()) for name, adapter in ADAPTERS.items()}
-    for server in servers.values():
-        server.__enter__()
-    yield servers
-    for server in servers.values():
-        server.__exit__()
-    _own.close()
-
-
-def anna_at(name: str, loopbacks: Mapping[str, Server]) -> Anna:
-    adapter, server = ADAPTERS[name], loopbacks[name]
-    server.fake = adapter.fake()
-    return Anna(server, adapter, module_of(name), Access(adapter.tokens(server.fake)), Recorder())
+WHOLE = ("a page", "half an object", "another shape", "a huge one")
+"""Those that arrive: it may be this delivery that the service stumbles over, and no other."""
 
 
 @pytest.fixture
@@ -172,6 +80,11 @@ every_that_ages = pytest.mark.parametrize("name", AGING)
 every_mark_that_ages = pytest.mark.parametrize(("name", "told"), calls(AGING))
 every_mark_that_can_be_undone = pytest.mark.parametrize(("name", "told"), calls(UNDOING))
 every_batch = pytest.mark.parametrize("name", [name for name in TRIED if ADAPTERS[name].many])
+
+
+def without_date(delivery: Delivery) -> Delivery:
+    """The same, ticked by hand long after it was watched."""
+    return replace(delivery, dated=Dated.TICKED, started_at=None, late=True)
 
 
 # What it is
@@ -277,6 +190,21 @@ def test_a_mark_whose_answer_was_lost_is_there_once(
     assert lost.unsure
     assert isinstance(again, Done), again
     assert anna.marks == 1
+
+
+@every_mark
+@pytest.mark.parametrize("together", [False, True])
+def test_a_date_that_nobody_knows_is_never_made_up(
+    told: Told, name: str, loopbacks: Mapping[str, Server], together: bool
+) -> None:
+    anna = anna_at(name, loopbacks)
+    takes, undated = anna.built(httpx.AsyncClient()).undated, without_date(told.delivery)
+
+    outcome = anna.send_many([undated])[0] if together and anna.adapter.many else anna.send(undated)
+
+    assert isinstance(outcome, Done if takes else Skip), outcome
+    if not anna.adapter.ticks:
+        assert {viewing.at for viewing in anna.held()[0]} == ({None} if takes else set())
 
 
 @every
@@ -447,6 +375,7 @@ def test_an_answer_that_says_nothing_leaves_it_open(
 
     assert isinstance(outcome, Retry), outcome
     assert outcome.unsure
+    assert outcome.suspect == (how in WHOLE)
     assert len(anna.fake.made(told.route)) == 1
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.outcome import Retry
-from webhook.play import folded
+from webhook.outcome import Retry, Skip, Snooze, Undelivered
+from webhook.play import Dated, folded
 from webhook.remote import MAX_ANSWER, clean, plain
 from webhook.retry import GATEWAY
 from webhook.trackers import Delivery
@@ -88,6 +88,20 @@ def begins(delivery: Delivery) -> datetime:
 def noon(at: datetime) -> datetime:
     """The noon (UTC) of a day of which no more is known."""
     return at.astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def dated_or_skip(delivery: Delivery, label: str) -> None:
+    """Raises Skip where nobody knows when it was: a scrobble has a time, and none is made up."""
+    if delivery.dated is Dated.TICKED:
+        raise Skip(f"nobody knows when it was watched, and {label} keeps nothing without a date")
+
+
+def unsettled(label: str, decision: Undelivered) -> Retry:
+    """A call that was made, of which it could not be found out what it did: look before it is sent again."""
+    after = decision.after if isinstance(decision, Retry | Snooze) else None
+    suspect = isinstance(decision, Retry) and decision.suspect
+    reason = f"It was sent, and what {label} made of it cannot be read: {decision.reason}"
+    return Retry(reason, answer=decision.answer, after=after or GATEWAY, unsure=True, suspect=suspect)
 
 
 def titled_alike(mine: str | None, theirs: str | None) -> bool | None:

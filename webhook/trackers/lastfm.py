@@ -19,7 +19,7 @@ from webhook.remote import USER_AGENT, accept, call, read, shown
 from webhook.retry import BUSY, GATEWAY, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
-from webhook.trackers._shared import Json, began, inner, recent, rows
+from webhook.trackers._shared import Json, began, dated_or_skip, inner, recent, rows
 
 Outcome = Done | Undelivered
 
@@ -48,7 +48,7 @@ IGNORED: Mapping[int, str] = {
     4: "Last.fm takes this for a play in the future: check the clock of this machine and of the media server",
     DAILY_LIMIT: "Last.fm takes no more scrobbles of this account today",
 }
-NOT_AGREED, EXPIRED, BAD_TOKEN, SLOWER = 14, 15, 4, 29
+NOT_AGREED, EXPIRED, BAD_TOKEN, FAILED, SLOWER = 14, 15, 4, 8, 29
 PARKS: Mapping[int, tuple[Park, str]] = {
     4: (Park.SIGNED_OUT, "it does not accept the sign-in"),
     9: (Park.SIGNED_OUT, "it no longer accepts the sign-in"),
@@ -59,7 +59,7 @@ PARKS: Mapping[int, tuple[Park, str]] = {
     26: (Park.APP_DELETED, "the API key is suspended"),
 }
 AGAIN: Mapping[int, str] = {
-    8: "it failed inside",
+    FAILED: "it failed inside",
     11: "it is closed for the moment",
     16: "it is not available for the moment",
 }
@@ -293,6 +293,7 @@ def settled(delivery: Delivery) -> Outcome | None:
     """What is known of a mark before it is told, or None."""
     try:
         named(delivery)
+        dated_or_skip(delivery, LABEL)
     except Undelivered as decision:
         return decision
     if delivery.duration_ms and timedelta(milliseconds=delivery.duration_ms) <= SHORTEST:
@@ -320,9 +321,8 @@ def answered(response: httpx.Response) -> Json:
     body = read(LABEL, accept(LABEL, response))
     if isinstance(body, dict):
         return body
-    raise Retry(
-        f"{LABEL} sent an answer of an unknown shape", answer=shown(response), after=GATEWAY, unsure=True
-    )
+    reason = f"{LABEL} sent an answer of an unknown shape"
+    raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True)
 
 
 def error_of(response: httpx.Response) -> int | None:
@@ -344,7 +344,7 @@ def failed(code: int, response: httpx.Response) -> Undelivered:
         pause = BUSY if after is None else after
         return Snooze(f"{said}: it asks for a slower pace", answer=answer, after=pause)
     if code in AGAIN:
-        return Retry(f"{said}: {AGAIN[code]}", answer=answer, after=after)
+        return Retry(f"{said}: {AGAIN[code]}", answer=answer, after=after, suspect=code == FAILED)
     if response.status_code >= 500:
         return decide(LABEL, response.status_code, response.headers, answer)
     return Dead(f"{said}: it refused the call", answer=answer)
@@ -355,7 +355,8 @@ def counted(body: Json, told: int) -> list[Outcome]:
     scrobbles = inner(body, "scrobbles")
     found = several(scrobbles.get("scrobble"))
     if len(found) != told:
-        raise Retry(f"{LABEL} did not say what became of every scrobble", after=GATEWAY, unsure=True)
+        reason = f"{LABEL} did not say what became of every scrobble"
+        raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
     outcomes = [outcome(row) for row in found]
     counts = inner(scrobbles, "@attr") or scrobbles
     if whole(counts.get("ignored")) >= told and all(isinstance(known, Done) for known in outcomes):

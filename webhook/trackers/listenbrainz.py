@@ -21,7 +21,7 @@ from webhook.remote import USER_AGENT, call, read, shown, version
 from webhook.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn, SignInFailed, Tokens
-from webhook.trackers._shared import Json, began, inner, rows
+from webhook.trackers._shared import Json, began, dated_or_skip, inner, rows
 
 Outcome = Done | Undelivered
 
@@ -267,7 +267,8 @@ class ListenBrainz:
         said = {"listen_type": kind, "payload": list(listens)}
         answer = await self.ask(access.tokens, "POST", "/1/submit-listens", json=said)
         if answer.get("status") != "ok":
-            raise Retry(f"{LABEL} did not say that it took the listens", after=GATEWAY, unsure=True)
+            reason = f"{LABEL} did not say that it took the listens"
+            raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
         return Done(answer="listened")
 
     async def ask(
@@ -297,7 +298,7 @@ class ListenBrainz:
         if isinstance(body, dict):
             return body
         unknown = f"{LABEL} sent an answer of an unknown shape"
-        raise Retry(unknown, answer=shown(response), after=GATEWAY, unsure=True)
+        raise Retry(unknown, answer=shown(response), after=GATEWAY, unsure=True, suspect=True)
 
     def hold(self, token: str) -> None:
         """Raises Snooze while no more calls are taken with this token."""
@@ -343,6 +344,7 @@ def drafted(delivery: Delivery) -> Json | Undelivered:
 
 def listen(delivery: Delivery) -> Json:
     """A listen by the rules of ListenBrainz, since one bad one would have a whole batch refused."""
+    dated_or_skip(delivery, LABEL)
     at = began(delivery)
     if at < FIRST:
         raise Dead(f"The play is dated {at:%Y-%m-%d}, and {LABEL} takes nothing from before October 2002")

@@ -30,6 +30,7 @@ from webhook.trackers._shared import (
     moment,
     recent,
     streamed,
+    unsettled,
 )
 from webhook.trackers.simkl.answers import (
     APP_REFUSED,
@@ -49,7 +50,6 @@ from webhook.trackers.simkl.answers import (
     text_or_number,
     told,
     unmatched,
-    unsettled,
 )
 from webhook.trackers.simkl.finding import Finder
 from webhook.trackers.simkl.items import (
@@ -251,7 +251,7 @@ class Simkl:
         try:
             return await self.finder.is_known_as(item, known(body))
         except Undelivered as decision:
-            raise unsettled(decision) from decision
+            raise unsettled(LABEL, decision) from decision
 
     async def take_back(self, body: Json, access: Access) -> None:
         """Undo what a call did to another item: its one mark, or its resume point by the id that it got."""
@@ -264,7 +264,7 @@ class Simkl:
             elif action == "scrobble":
                 await self.remove(named_by(body), access)
         except Undelivered as decision:
-            raise unsettled(decision) from decision
+            raise unsettled(LABEL, decision) from decision
 
     async def remove(self, entry: Entry, access: Access) -> None:
         accepted(await self.ask(access, "POST", "/sync/history/remove", gathered([entry])))
@@ -399,7 +399,7 @@ class Simkl:
             astray = await self.astray([mark for mark in taken if mark.by_own_id], access)
         except Undelivered as decision:
             for mark in taken:
-                mark.outcome = unsettled(decision)
+                mark.outcome = unsettled(LABEL, decision)
             return
         for mark in taken:
             if id(mark) not in astray:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from webhook.event import Item
-from webhook.outcome import Dead, Done, Retry, Snooze, Undelivered, Unmatched
+from webhook.outcome import Dead, Done, Retry, Snooze, Unmatched
 from webhook.remote import accept, read, shown
 from webhook.retry import GATEWAY, retry_after, word
 from webhook.trackers import DeviceCode, SignInFailed
@@ -59,7 +59,7 @@ def told(wanted: str, body: Json, response: httpx.Response) -> Done:
     action = text(body.get("action"))
     if action is None:
         reason = f"{LABEL}'s answer does not say what it did"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True)
+        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True)
     if wanted == "scrobble" != action:
         raise Dead(f"{LABEL} did not count it as watched, but as {action}", answer=shown(response))
     note = f"{LABEL} counted it as watched" if action == "scrobble" != wanted else None
@@ -98,13 +98,6 @@ def unmatched(item: Item, wrong: Sequence[str], answer: str | None = None) -> Un
         return Unmatched(f"{LABEL} does not know this {item.kind}", answer=answer)
     named = " and ".join(dict.fromkeys(wrong))
     return Unmatched(f"{LABEL} took this for {named}, which is another {item.kind}; that was taken back")
-
-
-def unsettled(decision: Undelivered) -> Retry:
-    """A call that was made, of which it could not be found out what it did: look before it is sent again."""
-    after = decision.after if isinstance(decision, Retry | Snooze) else None
-    reason = f"It was sent, and what {LABEL} made of it cannot be read: {decision.reason}"
-    return Retry(reason, answer=decision.answer, after=after, unsure=True)
 
 
 def shaped(response: httpx.Response, *names: str) -> Json:

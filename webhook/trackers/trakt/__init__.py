@@ -12,13 +12,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.event import Action, Episode, Item, Kind, Movie
-from webhook.outcome import Dead, Done, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
 from webhook.play import Dated
 from webhook.remote import accept, shown
 from webhook.retry import GATEWAY, LIVE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn
-from webhook.trackers._shared import Json, begins, counted, inner, inner_json, moment, recent
+from webhook.trackers._shared import Json, begins, counted, inner, inner_json, moment, recent, unsettled
 from webhook.trackers.trakt.answers import LABEL, missing, number, remote, shaped, whole
 from webhook.trackers.trakt.calls import LARGEST_PAGE, Calls
 from webhook.trackers.trakt.finding import Finder
@@ -253,7 +253,7 @@ class Trakt(Device):
         try:
             right = await self.finder.is_meant(item, theirs, access)
         except Undelivered as decision:
-            raise unsettled(decision) from decision
+            raise unsettled(LABEL, decision) from decision
         if not right:
             self.finder.distrust(item, theirs)
         return right
@@ -266,7 +266,7 @@ class Trakt(Device):
             elif body.get("action") == "pause":
                 await self.forget_pause(known(body), access)
         except Undelivered as decision:
-            raise unsettled(decision) from decision
+            raise unsettled(LABEL, decision) from decision
 
     async def forget_pause(self, theirs: Known, access: Access) -> None:
         for row in await self.calls.rows("/sync/playback", {}, access):
@@ -369,7 +369,7 @@ class Trakt(Device):
                 mark for mark in marks if not await self.settle(mark, new, access, alone=len(marks) == 1)
             ]
         except Undelivered as decision:
-            raise unsettled(decision) from decision
+            raise unsettled(LABEL, decision) from decision
         for mark in unseen:
             if not lost:  # it was counted, and may be listed later
                 mark.outcome = added(mark.delivery, None)
@@ -590,7 +590,7 @@ def told(wanted: str, item: Item, body: Json, response: httpx.Response) -> Done:
     action = body.get("action")
     if not isinstance(action, str):
         reason = f"{LABEL}'s answer does not say what it did"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True)
+        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True)
     if wanted == "scrobble" and action in UNCOUNTED:
         raise Dead(f"{LABEL} did not count it as watched, but as {action}", answer=shown(response))
     theirs = known(body)
@@ -624,10 +624,3 @@ def unmatched(item: Item, wrong: Sequence[Known]) -> Unmatched:
         return Unmatched(f"{LABEL} does not know this {item.kind}")
     named = " and ".join(dict.fromkeys(map(str, wrong)))
     return Unmatched(f"{LABEL} took this for {named}, which is another {item.kind}; that was taken back")
-
-
-def unsettled(decision: Undelivered) -> Retry:
-    """A call that was made, of which it could not be found out what it did: look before it is sent again."""
-    after = decision.after if isinstance(decision, Retry | Snooze) else None
-    reason = f"It was sent, and what {LABEL} made of it cannot be read: {decision.reason}"
-    return Retry(reason, answer=decision.answer, after=after, unsure=True)

@@ -21,7 +21,7 @@ from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatc
 from webhook.retry import GATEWAY
 from webhook.settings import address
 from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
-from webhook.trackers._shared import moment, recent, titled_alike
+from webhook.trackers._shared import moment, recent, titled_alike, unsettled
 from webhook.trackers.tvtime.calls import (
     API,
     LABEL,
@@ -157,8 +157,7 @@ class TVTime:
             if not await self._is_right(episode, said, access):
                 raise Unmatched(await self._take_back(delivery, tvdb, said, began, access))
         except (Retry, Snooze) as decision:
-            after = decision.after or GATEWAY
-            raise Retry(decision.reason, answer=decision.answer, after=after, unsure=True) from decision
+            raise unsettled(LABEL, decision) from decision
         handle = AGAIN if delivery.rewatch else None
         return Done(answer=worded(delivery, described(said)), remote_id=handle, note=mismatch(episode, said))
 
@@ -346,7 +345,8 @@ def agreed(answer: Any, word: str, value: str) -> Mapping[str, Any]:
     """The answer to a mark if it says so itself; anything else leaves open whether it was recorded."""
     if table(answer).get(word) != value:
         reason = f"TV Time's answer does not say {word} {value}"
-        raise Retry(reason, answer=orjson.dumps(answer).decode()[:500], after=GATEWAY, unsure=True)
+        said = orjson.dumps(answer).decode()[:500]
+        raise Retry(reason, answer=said, after=GATEWAY, unsure=True, suspect=True)
     return table(answer)
 
 

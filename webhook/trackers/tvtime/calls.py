@@ -129,7 +129,7 @@ def acceptable(response: httpx.Response) -> None:
         raise Snooze(CLOSED, park=Park.SERVICE_CLOSED)
     if is_page(response) and (response.is_success or status in (403, 404)):
         reason = f"TV Time answered {status} with a web page: something before it blocks the call"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=response.is_success)
+        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=response.is_success, suspect=True)
     if status == 403:
         raise forbidden(response)
     accept(LABEL, response)

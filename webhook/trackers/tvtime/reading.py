@@ -191,7 +191,7 @@ def objects(answer: Any) -> list[Row]:
     """The rows of a list; raises Retry where the answer holds none, not even an empty one."""
     rows = table(table(answer).get("data")).get("objects")
     if not isinstance(rows, list):
-        raise Retry("TV Time's answer holds no list", after=GATEWAY)
+        raise Retry("TV Time's answer holds no list", after=GATEWAY, suspect=True)
     return rows_of(rows)
 
 
@@ -199,7 +199,7 @@ def listed(answer: Row, name: str, *, known_by: str) -> list[Row]:
     """The rows of a list that may be null where there are none, in an answer that is `known_by` another field."""
     rows = answer.get(name)
     if not isinstance(rows, list) and (rows is not None or known_by not in answer):
-        raise Retry(f"TV Time's answer holds no list of {name}", after=GATEWAY)
+        raise Retry(f"TV Time's answer holds no list of {name}", after=GATEWAY, suspect=True)
     return rows_of(rows)
 
 

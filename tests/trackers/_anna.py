@@ -1,0 +1,103 @@
+"""Anna's account at the fake of a tracker, and that tracker as it tells her account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+import httpx
+
+from tests.fakes._server import Server
+from tests.trackers._access import Access
+from tests.trackers._adapters import ADAPTERS, Adapter
+from webhook import remote
+from webhook.event import Action
+from webhook.outcome import Done, Undelivered
+from webhook.remote import Recorder, recording
+from webhook.trackers import Delivery, Held, modules
+
+MODULES = modules()
+
+
+def module_of(name: str) -> ModuleType:
+    return MODULES[name.partition("@")[0]]
+
+
+@dataclass
+class Anna:
+    """Anna's account at a fake, and the tracker that tells it."""
+
+    server: Server
+    adapter: Adapter
+    module: ModuleType
+    access: Access
+    kept: Recorder
+    patience: float = 5.0
+
+    @property
+    def fake(self) -> Any:
+        return self.server.fake
+
+    @property
+    def marks(self) -> int:
+        return self.adapter.marks(self.fake)
+
+    def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """What `work` comes to with the tracker and the client that it has in service."""
+
+        async def inside() -> Any:
+            async with remote.client(timeout=self.patience) as http:
+                tracker = self.built(http)
+                self.access.tracker = tracker
+                with recording(self.kept):
+                    return await decided(work(tracker))
+
+        return asyncio.run(inside())
+
+    def built(self, http: httpx.AsyncClient) -> Any:
+        return self.module.build(self.module.Settings(**self.adapter.settings(self.server.url)), http)
+
+    def send(self, delivery: Delivery) -> Any:
+        return self.run(lambda tracker: tracker.send(delivery, self.access))
+
+    def send_many(self, deliveries: Sequence[Delivery] | None = None) -> Any:
+        """These late marks in one call, or all that the adapter has."""
+        several = self.adapter.many if deliveries is None else deliveries
+        return self.run(lambda tracker: tracker.send_many(several, self.access))
+
+    def held(self, since: datetime | None = None) -> tuple[list[Held], Any]:
+        """What the account holds, as far as it can be read, and the decision that broke it off, or None."""
+        found: list[Held] = []
+
+        async def read(tracker: Any) -> None:
+            async for one in tracker.held(self.access, since):
+                found.append(one)  # noqa: PERF401 - what came before the decision is kept
+
+        return found, self.run(read)
+
+    def undo(self, delivery: Delivery, outcome: Done) -> Any:
+        told = replace(delivery, action=Action.UNWATCHED, mark=False, remote_id=outcome.remote_id)
+        return self.send(told)
+
+    def spoil(self, route: str, status: int, **more: Any) -> None:
+        """From now on the service says this status of these calls, in its own words."""
+        said = self.adapter.says.get(status, {"status": status})
+        self.fake.faults.add(route, **{**said, **more}, times=-1)
+
+
+async def decided(work: Awaitable[Any]) -> Any:
+    """A raised decision is an outcome too."""
+    try:
+        return await work
+    except Undelivered as decision:
+        return decision
+
+
+def anna_at(name: str, loopbacks: Mapping[str, Server]) -> Anna:
+    adapter, server = ADAPTERS[name], loopbacks[name]
+    server.fake = adapter.fake()
+    return Anna(server, adapter, module_of(name), Access(adapter.tokens(server.fake)), Recorder())
