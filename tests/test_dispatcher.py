@@ -449,6 +449,8 @@ def test_busy_answers_that_do_not_say_how_long_are_met_with_longer_and_longer_re
     assert [entry.attempts for entry in desk.rows(delivery)] == [1]
     assert desk.states() == ["done"]
     assert [row.failures for row in desk.rows(account) if row.tracker == "simkl"] == [0]
+
+
 # --- limits of one kind of call
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import orjson
 
+from webhook.items import folded
 from webhook.outcome import Retry, Skip, Snooze, Undelivered
-from webhook.play import Dated, folded
+from webhook.play import Dated
 from webhook.remote import MAX_ANSWER, clean, plain
 from webhook.retry import GATEWAY
 from webhook.trackers import Delivery

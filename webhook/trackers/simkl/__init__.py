@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webhook import clock
 from webhook.event import Action, Episode, Item, Kind
+from webhook.items import keys, same_item
 from webhook.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
-from webhook.play import Dated, keys, same_item
+from webhook.play import Dated
 from webhook.remote import USER_AGENT, call, shown, version
 from webhook.retry import LIVE, retry_after
 from webhook.settings import Address

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from webhook.event import Episode, Ids, Item, Kind, Movie, Season
-from webhook.play import folded
+from webhook.items import folded
 from webhook.remote import accept
 from webhook.trackers import Access
 from webhook.trackers._shared import Json, Memory, inner
