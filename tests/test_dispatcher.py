@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.fakes._server import Server
+from tests.fakes.simkl import Episode as Listed
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
 from webhook import accounts, app, clock, outbox, people, retry, trace
@@ -431,6 +432,8 @@ def test_busy_answers_that_do_not_say_how_long_are_met_with_longer_and_longer_re
 ) -> None:
     desk = desk_at_simkl
     anna = desk.person("anna")
+    show = desk.fake.catalogue.add("tv", "Tidewater")
+    show.episodes.append(Listed(season=1, number=1, tvdb=(1, 1), ids={"tvdb": str(EPISODE_ID + 1)}))
     desk.put(anna, 1, clock.now())
     desk.fake.faults.add("POST /sync/history", status=429, times=3)
 
