@@ -196,9 +196,7 @@ def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
 def account(connection: Connection, entry: Shown) -> Shown:
     tested = remembered(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
-    needs = (
-        f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
-    )
+    needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
     failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
     state = entry["state"] if park or not failing else "not_working"
     state = "limited" if state == "working" and entry["limits"] else state

@@ -96,7 +96,7 @@ def hindrance(delivery: Mapping[str, Any]) -> str:
     kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
     if refused := explain_limit(reason, kind, label(delivery["tracker"])):
         return f"{refused}, then retry it. Everything else is sent as before."
-    return PARKED[Park(reason)].sentence if reason in set(Park) else reason
+    return parked_sentence(Park(reason), None) if reason in set(Park) else reason
 
 
 def fingerprint() -> str:
