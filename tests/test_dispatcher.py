@@ -15,7 +15,7 @@ from tests.fakes._server import Server
 from tests.fakes.simkl import Episode as Listed
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
-from webhook import accounts, app, clock, outbox, people, retry, trace
+from webhook import accounts, app, clock, dispatcher, outbox, people, retry, trace
 from webhook.dispatcher import Breaker
 from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
@@ -553,6 +553,51 @@ def test_a_paid_membership_is_wanted_for_one_kind_only(desk: Desk) -> None:
     (limit,) = limits(desk, anna)
     assert limit["reason"] == "vip_required"
     assert "VIP" in limit["explanation"]
+
+
+# --- leases
+
+
+def test_a_lane_stays_with_its_worker_for_as_long_as_that_is_at_work(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(outbox, "RENEWAL", timedelta(seconds=0.1))
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /scrobble/stop", delay=1.5)
+    others: list[outbox.Lane] = []
+
+    async def beside() -> None:
+        """Another worker, which looks for lanes while this one is at work."""
+        batch = {"trakt": outbox.Batch(1, 1)}
+        work = asyncio.create_task(desk.running(5))
+        while not work.done():
+            if any(row.leased_until for row in desk.rows(account)):
+                claiming = outbox.Claiming(now=clock.now(), lanes=1, batch=batch)
+                others.extend(await desk.database.write(outbox.claim, claiming))
+            await asyncio.sleep(0.05)
+
+    desk.loop.run_until_complete(beside())
+
+    assert others == []
+    assert desk.states() == ["done"]
+    assert len(desk.fake.made("POST /scrobble/stop")) == 1
+
+
+def test_a_lane_that_hangs_is_left_to_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.2))
+    monkeypatch.setattr(outbox, "RENEWAL", timedelta(seconds=0.05))
+    monkeypatch.setattr(dispatcher, "HUNG", timedelta(seconds=0.3))
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /scrobble/stop", delay=1.5)
+
+    desk.run(1)
+
+    (row,) = desk.rows(delivery)
+    assert (row.state, row.unsure, row.claimed) == ("waiting", True, False)
+    assert row.due_at > clock.now() + retry.GATEWAY / 2
 
 
 # --- one delivery in trouble

@@ -12,7 +12,7 @@ from webhook import outbox, people, retry
 from webhook.accounts import add_named
 from webhook.db import Database, fresh_ids
 from webhook.event import Action, Ids, Movie
-from webhook.outbox import Batch, Claiming, Lane, Putting, Settlement
+from webhook.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
 from webhook.outcome import Park
 from webhook.rules import ALWAYS
 from webhook.tables import account, delivery, play
@@ -57,7 +57,7 @@ def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
 def settlement(lane: Lane, row: int = 0, **given: object) -> Settlement:
     delivery_id = lane.rows[row].id
     made = Settlement(
-        delivery_id=delivery_id, account_id=lane.account_id, lease=lane.lease, now=NOW, state="done",
+        delivery_id=delivery_id, account_id=lane.account_id, fence=lane.fence, now=NOW, state="done",
         attempts=1, outcome="done", release=True,
     )  # fmt: skip
     return replace(made, **given)  # type: ignore[arg-type]
@@ -101,29 +101,70 @@ def test_a_settled_delivery_is_not_claimed_again(database: Database, anna: int) 
     assert claim(database, NOW + timedelta(days=1)) == []
 
 
-def test_a_killed_workers_delivery_falls_due_again_and_is_known_to_be_unsure(
+def renew(database: Database, lane: Lane, until: datetime) -> None:
+    renewal = Renewal(account_id=lane.account_id, fence=lane.fence, until=until)
+    database.do(lambda connection: outbox.renew(connection, [renewal]))
+
+
+def test_a_killed_workers_lane_falls_due_again_and_what_it_had_in_hand_is_looked_up_later(
     database: Database, anna: int
 ) -> None:
-    put(database, putting(anna, "watched:1"))
-    claim(database)
+    in_hand, _ = put(database, putting(anna, "watched:1"), putting(anna, "watched:2", at=NOW))
+    claimed = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    database.do(lambda connection: outbox.claim(connection, [claimed]))
+    over = NOW + outbox.LEASE
 
-    early = claim(database, NOW + outbox.LEASE - timedelta(seconds=1))
-    (late,) = claim(database, NOW + outbox.LEASE)
+    early = claim(database, over - timedelta(seconds=1))
+    (lane,) = claim(database, over)
+    settle(database, settlement(lane))
+    (late,) = claim(database, over + retry.GATEWAY)
 
     assert early == []
-    assert late.rows[0].claimed
+    assert [(row.key, row.unsure) for row in lane.rows] == [("watched:2", False)]
+    assert [(row.id, row.unsure) for row in late.rows] == [(in_hand, True)]
 
 
-def test_a_settlement_whose_lease_has_passed_changes_nothing(database: Database, anna: int) -> None:
-    (made,) = put(database, putting(anna, "watched:1"))
-    (stale,) = claim(database)
+def test_a_settlement_of_a_claim_that_has_passed_to_another_changes_nothing(
+    database: Database, anna: int
+) -> None:
+    first, second = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+    alone = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
     (current,) = claim(database, NOW + outbox.LEASE)
 
     (mine,) = settle(database, settlement(stale, state="dead"))
 
     assert not mine
-    assert states(database) == {made: "waiting"}
+    assert states(database) == {first: "waiting", second: "waiting"}
     assert settle(database, settlement(current)) == [True]
+
+
+def test_a_lane_that_is_renewed_stays_with_its_worker(database: Database, anna: int) -> None:
+    put(database, putting(anna, "watched:1"))
+    (lane,) = claim(database)
+
+    renew(database, lane, NOW + 2 * outbox.LEASE)
+    meanwhile = claim(database, NOW + outbox.LEASE)
+
+    assert meanwhile == []
+    assert settle(database, settlement(lane)) == [True]
+
+
+def test_a_lease_that_has_passed_to_another_or_was_given_back_is_not_renewed(
+    database: Database, anna: int
+) -> None:
+    put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
+    alone = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
+    (current,) = claim(database, NOW + outbox.LEASE)
+
+    renew(database, stale, NOW + timedelta(days=1))
+    (after,) = claim(database, NOW + 2 * outbox.LEASE + retry.GATEWAY)
+    settle(database, settlement(after, 0, unclaim=[row.id for row in after.rows]))
+    renew(database, after, NOW + timedelta(days=1))
+
+    assert settle(database, settlement(current)) == [False]
+    assert len(claim(database, NOW + 2 * outbox.LEASE + 2 * retry.GATEWAY)) == 1
 
 
 def test_what_is_put_during_a_lease_waits_for_its_release(database: Database, anna: int) -> None:

@@ -21,7 +21,7 @@ from webhook.credentials import AccountAccess, Credentials
 from webhook.db import Database, Unavailable
 from webhook.event import Action, item_from_json, round_rating
 from webhook.identity import Identity
-from webhook.outbox import Batch, Claiming, Lane, Settlement
+from webhook.outbox import Batch, Claiming, Lane, Renewal, Settlement
 from webhook.outcome import LIMITS, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.play import Dated
 from webhook.remote import Recorder, Withheld, recording
@@ -37,8 +37,10 @@ BATCH = 16
 TRIPS = 5
 """Failures of one host in a row after which only one lane at a time tries it."""
 
-LANE_TIME = outbox.LEASE / 2
-"""How long a lane works on one claim; well within its lease, so that settling is always its own."""
+LANE_TIME = timedelta(minutes=1)
+"""How long a lane works on one claim, before it looks again at what is due first."""
+HUNG = timedelta(minutes=15)
+"""After this a lane does not come back: its lease is left to run out, and another goes on."""
 
 NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
 
@@ -112,8 +114,10 @@ class Dispatcher:
         self.breakers: dict[str, Breaker] = {tracker.host: Breaker() for tracker in trackers.values()}
         self._batches = {name: batch_of(tracker) for name, tracker in trackers.items()}
         self._paces: dict[int, Pace] = {}
-        self._held: dict[int, tuple[datetime, AccountAccess]] = {}
+        self._held: dict[int, tuple[int, AccountAccess]] = {}
         self._lanes: set[asyncio.Task[None]] = set()
+        self._at_work: dict[tuple[int, int], float] = {}
+        """When work on each claim began, by its account and fence."""
         self._stopping = False
         self._freed = asyncio.Event()
         self._news = asyncio.Event()
@@ -121,6 +125,13 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
         """Deliver until told to stop; then finish what is in hand."""
         self._news = news
+        renewals = asyncio.create_task(self.renew_leases(), name="renewals")
+        try:
+            await self.deliver(stop, news)
+        finally:
+            renewals.cancel()
+
+    async def deliver(self, stop: asyncio.Event, news: asyncio.Event) -> None:
         while not stop.is_set():
             self.health.stepped_at = time.monotonic()
             try:
@@ -134,6 +145,21 @@ class Dispatcher:
         self._stopping = True
         if self._lanes:
             await asyncio.wait(self._lanes, timeout=15)
+
+    async def renew_leases(self) -> None:
+        """Hold on to the lanes that are worked on, for as long as this process lives."""
+        while True:
+            await asyncio.sleep(outbox.RENEWAL.total_seconds())
+            until, now = clock.now() + outbox.LEASE, time.monotonic()
+            renewals = [
+                Renewal(account_id=account_id, fence=fence, until=until)
+                for (account_id, fence), began in self._at_work.items()
+                if now - began < HUNG.total_seconds()
+            ]
+            try:
+                await asyncio.gather(*(self.database.write(outbox.renew, renewal) for renewal in renewals))
+            except Unavailable as error:
+                log.warning("Leases cannot be renewed now; another worker may go on.", why=str(error))
 
     async def claim(self) -> int:
         """Claim as many lanes as are free and set them going; how many that was."""
@@ -155,7 +181,7 @@ class Dispatcher:
 
     async def claim_of(self, names: list[str], lanes: int) -> int:
         batch = {name: self._batches[name] for name in names}
-        claiming = Claiming(now=clock.now(), lanes=lanes, batch=batch)
+        claiming = Claiming(now=clock.now(), lanes=lanes, batch=batch, lease=outbox.LEASE)
         claimed = await self.database.write(outbox.claim, claiming)
         for lane in claimed:
             breaker = self.breakers[self.trackers[lane.tracker].host]
@@ -189,6 +215,7 @@ class Dispatcher:
     async def work(self, lane: Lane) -> None:
         """Send what was claimed; a trouble of the whole lane ends it early."""
         tracker = self.trackers[lane.tracker]
+        self._at_work[lane.account_id, lane.fence] = time.monotonic()
         try:
             if together(tracker, lane):
                 await self.send_together(lane, tracker)
@@ -196,6 +223,7 @@ class Dispatcher:
                 await self.send_singly(lane, tracker)
         finally:
             self.breakers[tracker.host].probing = False
+            del self._at_work[lane.account_id, lane.fence]
             self._held.pop(lane.account_id, None)
 
     async def send_singly(self, lane: Lane, tracker: Tracker) -> None:
@@ -328,13 +356,13 @@ class Dispatcher:
     async def access(self, lane: Lane, tracker: Tracker) -> AccountAccess:
         """Access to the lane's account, its sign-in read once for what is claimed together."""
         held = self._held.get(lane.account_id)
-        if held is not None and held[0] == lane.lease:
+        if held is not None and held[0] == lane.fence:
             return held[1]
         access = await self.credentials.access(lane.account_id, lane.person_id, tracker)
         if tracker.sign_in != "none" and not access.tokens:
             raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
         access = access.dry() if lane.dry else access
-        self._held[lane.account_id] = (lane.lease, access)
+        self._held[lane.account_id] = (lane.fence, access)
         return access
 
     async def identified(self, told: Delivery, tracker: Tracker) -> Delivery | Undelivered:
@@ -373,7 +401,7 @@ def delivery(row: Row[Any], now: datetime) -> Delivery:
         rating=round_rating(details.get("rating")),
         dated=Dated(details.get("dated") or Dated.EXACT),
         late=is_late(row, now),
-        unsure=row.unsure or row.claimed,
+        unsure=row.unsure,
         rewatch=bool(details.get("rewatch")),
         remote_id=row.remote_id or details.get("remote_id"),
         attempts=row.attempts,
@@ -431,9 +459,9 @@ def batch_of(tracker: Tracker) -> Batch:
 def begun(lane: Lane, row: Row[Any], now: datetime) -> Settlement:
     """The settlement of a delivery of which nothing is known yet: it waits as before."""
     return Settlement(
-        delivery_id=row.id, account_id=lane.account_id, lease=lane.lease, now=now, state="waiting",
+        delivery_id=row.id, account_id=lane.account_id, fence=lane.fence, now=now, state="waiting",
         attempts=row.attempts, due_at=row.due_at, answer=row.answer, remote_id=row.remote_id,
-        unsure=row.unsure or row.claimed,
+        unsure=row.unsure,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """The outbox: put, claim, settle, revive. A lane is an account: its deliveries go out one by one, in order.
 
-A claim only postpones: it moves the account's due time forward by a lease, so that the lane of a
-killed worker falls due again by itself. `settle` is fenced by that lease.
+A claim only postpones: it moves the account's due time forward by a lease, which whoever works on it
+renews. So the lane of a killed worker falls due again by itself, within seconds. Each claim has a number of
+its own, the fence: a settlement or a renewal of an earlier claim changes nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -37,7 +39,12 @@ from webhook.play import VIEWING
 from webhook.retry import LIVE
 from webhook.tables import Utc, account, attempt, delivery, webhook
 
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(seconds=10)
+"""How long a lane stays with a worker of which nothing is heard."""
+
+RENEWAL = LEASE / 4
+"""How often a worker renews what it holds."""
+
 WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
 SETTLED = frozenset({"done", "superseded", "expired"})
 STUCK = ("unmatched", "parked", "dead", "skipped", "expired")
@@ -206,12 +213,12 @@ class Claiming:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
-    """A claimed account with the deliveries at the head of its lane; `lease` is the fence."""
+    """A claimed account with the deliveries at the head of its lane."""
 
     account_id: int
     person_id: int
     tracker: str
-    lease: datetime
+    fence: int
     failures: int
     dry: bool
     rows: Sequence[Row[Any]]
@@ -238,23 +245,23 @@ def claim_one(connection: Connection, claiming: Claiming) -> list[Lane]:
     taken = connection.execute(
         update(account)
         .where(account.c.id.in_(free))
-        .values(due_at=until, leased_until=until)
+        .values(due_at=until, leased_until=until, fence=account.c.fence + 1)
         .returning(account)
     ).all()
-    lanes = [lane for row in taken if (lane := headed(connection, row, until, claiming))]
+    lanes = [lane for row in taken if (lane := headed(connection, row, claiming))]
     claimed = [row.id for lane in lanes for row in lane.rows]
     if claimed:
-        # One that was claimed before and never settled may have arrived, whoever claims it now.
-        was_in_hand = or_(delivery.c.unsure, delivery.c.claimed)
-        in_hand = update(delivery).where(delivery.c.id.in_(claimed))
-        connection.execute(in_hand.values(claimed=True, unsure=was_in_hand))
+        connection.execute(update(delivery).where(delivery.c.id.in_(claimed)).values(claimed=True))
     return lanes
 
 
-def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Claiming) -> Lane | None:
+def headed(connection: Connection, row: Row[Any], claiming: Claiming) -> Lane | None:
     """The lane with what is first in it; None, and released, where nothing is due."""
     batch = claiming.batch[row.tracker]
     heads = first(connection, row.id, claiming.now, batch)
+    if any(head.claimed for head in heads):
+        put_off_in_hand(connection, delivery.c.account_id == row.id, claiming.now)
+        heads = first(connection, row.id, claiming.now, batch)
     if undoings(heads):
         put_behind_marks(connection, heads)
         heads = first(connection, row.id, claiming.now, batch)
@@ -265,11 +272,21 @@ def headed(connection: Connection, row: Row[Any], until: datetime, claiming: Cla
         account_id=row.id,
         person_id=row.person_id,
         tracker=row.tracker,
-        lease=until,
+        fence=row.fence,
         failures=row.failures,
         dry=bool((row.rules or {}).get("dry_run")),
         rows=heads,
     )
+
+
+def put_off_in_hand(connection: Connection, of: ColumnElement[bool], now: datetime) -> None:
+    """Put off what a worker had in hand when it was killed: it may have arrived.
+
+    It is looked up before it is sent again, and not before the tracker has had the time to record it.
+    """
+    in_hand = and_(of, delivery.c.claimed.is_(True), delivery.c.state == "waiting")
+    values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.GATEWAY, Utc)}
+    connection.execute(update(delivery).where(in_hand).values(values))
 
 
 # Built once: putting a statement together costs more than running it.
@@ -330,6 +347,37 @@ def release(connection: Connection, account_id: int, now: datetime, hold: dateti
     connection.execute(RELEASE, {"account": account_id, "due": due, "hold": hold})
 
 
+# --- renew
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """A claim that its worker still works on, and until when it is to hold."""
+
+    account_id: int
+    fence: int
+    until: datetime
+
+
+RENEW = (
+    update(account)
+    .where(
+        account.c.id == bindparam("of"),
+        account.c.fence == bindparam("claim"),
+        account.c.leased_until.is_not(None),
+    )
+    .values(due_at=bindparam("until", type_=Utc), leased_until=bindparam("until", type_=Utc))
+)
+
+
+def renew(connection: Connection, waiting: list[Renewal]) -> list[None]:
+    """Let each lease go on; one that has passed to another, or was given back, stays as it is."""
+    connection.execute(
+        RENEW, [{"of": entry.account_id, "claim": entry.fence, "until": entry.until} for entry in waiting]
+    )
+    return [None] * len(waiting)
+
+
 # --- settle
 
 
@@ -344,7 +392,7 @@ class Settlement:
 
     delivery_id: int
     account_id: int
-    lease: datetime
+    fence: int
     now: datetime
     state: str
     reason: str | None = None
@@ -367,18 +415,14 @@ class Settlement:
     unclaim: Sequence[int] = ()
 
 
-LEASES = select(account.c.id, account.c.leased_until).where(
-    account.c.id.in_(bindparam("ids", expanding=True))
-)
-
-
 def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
-    """Whether each was recorded: a settlement whose lease has passed to another changes nothing."""
+    """Whether each was recorded: a settlement of a claim that has passed to another changes nothing."""
     ids = {settlement.account_id for settlement in waiting}
-    leases = dict(
-        connection.execute(select(account.c.id, account.c.leased_until).where(account.c.id.in_(ids))).all()
+    leased = select(account.c.id, account.c.fence).where(
+        account.c.id.in_(ids), account.c.leased_until.is_not(None)
     )
-    valid = [leases.get(entry.account_id) == entry.lease for entry in waiting]
+    fences = dict(connection.execute(leased).all())
+    valid = [fences.get(entry.account_id) == entry.fence for entry in waiting]
     held = [entry for entry, good in zip(waiting, valid, strict=True) if good]
     record(connection, held)
     for entry in held:
@@ -642,14 +686,8 @@ def expire(connection: Connection, now: datetime) -> int:
 
 
 def forget_leases(connection: Connection, now: datetime) -> None:
-    """At start, where only one process can be here (SQLite): lanes of a killed one are free at once.
-
-    What was in hand when it was killed may have arrived: it is looked up before it is sent again,
-    and not before the tracker has had the time to record it.
-    """
-    in_hand = and_(delivery.c.claimed.is_(True), delivery.c.state == "waiting")
-    settled = literal(now + retry.GATEWAY, Utc)
-    connection.execute(update(delivery).where(in_hand).values(claimed=False, unsure=True, due_at=settled))
+    """At start, where only one process can be here (SQLite): lanes of a killed one are free at once."""
+    put_off_in_hand(connection, true(), now)
     stale = account.c.leased_until.is_not(None)
     due = select(func.min(delivery.c.due_at)).where(
         delivery.c.account_id == account.c.id, delivery.c.state == "waiting"

@@ -339,6 +339,7 @@ account = Table(
     Column("parked_why", Text),
     Column("due_at", Utc),
     Column("leased_until", Utc),
+    Column("fence", Integer, nullable=False, default=0, server_default="0"),
     Column("held_until", Utc),
     Column("failures", Integer, nullable=False, default=0),
     Column("created_at", Utc, nullable=False),

@@ -17,18 +17,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from webhook import app, cli, db, dispatcher, inbox, outbox, remote, retry, trackers
-from webhook.outbox import Claiming, Lane
 
 PAUSE = timedelta(milliseconds=80)
-LEASE = timedelta(seconds=4)
-"""More than the worst that one lane can take: its share of the lease, then four calls that time out."""
+LEASE = timedelta(seconds=1.5)
 
 
 def hasty() -> None:
-    """Pauses in milliseconds, a lease and a client that wait for seconds."""
+    """Pauses in milliseconds, a lease of little more than a second and a client that waits no longer."""
     timeout = float(os.environ.get("HASTY_TIMEOUT", "0.6"))
     gateway = timedelta(seconds=float(os.environ.get("HASTY_GATEWAY", "0.15")))
     short = {"FIRST": PAUSE, "CAP": 10 * PAUSE, "GATEWAY": gateway, "BUSY": 2 * PAUSE}
@@ -39,17 +35,14 @@ def hasty() -> None:
         for name in short.keys() & vars(module).keys():
             setattr(module, name, short[name])
     outbox.LEASE = LEASE
-    dispatcher.LANE_TIME = LEASE / 4
+    outbox.RENEWAL = LEASE / 4
+    dispatcher.LANE_TIME = timedelta(seconds=1)
     vars(app)["SWEEP"] = 1.0
-    claim, client, backoff = outbox.claim, remote.client, retry.backoff
-
-    def claimed(connection: Connection, waiting: list[Claiming]) -> list[list[Lane]]:
-        return claim(connection, [replace(entry, lease=LEASE) for entry in waiting])
+    client, backoff = remote.client, retry.backoff
 
     def paused(attempts: int, jitter: Any = None) -> timedelta:
         return backoff(attempts, jitter) / 20  # it is a second at least
 
-    outbox.claim = claimed
     retry.backoff = paused
     vars(remote)["client"] = lambda: client(timeout, timeout)
 

@@ -16,17 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from tests.conftest import driver
 from tests.evening import plex
 from tests.fakes._server import Call, Fault, Faults, Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, Senders, at, lost_and_doubled, promptly, recorded
-from webhook import clock
-from webhook.db import Database
-from webhook.tables import account
 
 KILLS, KILLS_ON_POSTGRES, MANY_KILLS = 50, 15, 300
 TROUBLE: list[tuple[float, dict[str, Any]]] = [
@@ -88,16 +83,6 @@ class Street:
             time.sleep(self.dice.uniform(0.02, 0.4))
             self.process.kill()
             self.senders.end()
-            self.time_passes()
-
-    def time_passes(self) -> None:
-        """On PostgreSQL others may still work, so a lane waits for the dead one's lease to run out; now it has."""
-        if self.database:
-            now = clock.now()
-            over = update(account).where(account.c.leased_until.is_not(None))
-            opened = Database(driver(self.database))
-            opened.do(lambda connection: connection.execute(over.values(leased_until=now, due_at=now)))
-            opened.close()
 
     def settle(self) -> None:
         """Let it go on until all is worked off. Each refusal without a date costs a wait, so much takes longer."""

@@ -18,7 +18,7 @@ from sqlalchemy import Row, func, insert, select
 from webhook import outbox, retry, schema
 from webhook.db import Database
 from webhook.event import Action, Episode, Ids
-from webhook.outbox import Batch, Claiming, Lane, Putting, Settlement
+from webhook.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
 from webhook.outcome import Park
 from webhook.tables import account, delivery, person, play
 
@@ -42,6 +42,7 @@ class Worker:
     """A dispatcher's lane: what it claimed, and which of it is settled."""
 
     lane: Lane
+    until: datetime
     at: int = 0
     sending: bool = False
 
@@ -132,15 +133,20 @@ class Outbox(RuleBasedStateMachine):
         (claimed,) = self.database.do(lambda connection: outbox.claim(connection, [claiming]))
         for lane in claimed:
             before = self.holder[lane.account_id]
-            assert before is None or before.lane.lease <= self.now, "claimed while another holds it"
-            worker = Worker(lane)
+            assert before is None or before.until <= self.now, "claimed while another holds it"
+            worker = Worker(lane, self.now + outbox.LEASE)
             self.workers.append(worker)
             self.holder[lane.account_id] = worker
             for row in lane.rows:
                 assert row.state == "waiting"
                 assert row.id not in self.facts.done
                 if row.id in self.facts.begun:
-                    assert row.unsure or row.claimed, "what may have arrived would be sent again blindly"
+                    assert row.unsure, "what may have arrived would be sent again blindly"
+        for row in self.rows(select(account.c.id, account.c.fence)):
+            held = self.holder[row.id]
+            if held is not None and held.lane.fence != row.fence:
+                assert held.until <= self.now, "taken from one that holds it"
+                self.holder[row.id] = None
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data())
@@ -177,6 +183,19 @@ class Outbox(RuleBasedStateMachine):
         if settlement.release:
             self.workers.remove(worker)
             self.holder[lane.account_id] = None
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), step=steps)
+    def renew(self, data: Any, step: timedelta) -> None:
+        worker: Worker = data.draw(st.sampled_from(self.workers))
+        until = self.now + step
+        renewal = Renewal(account_id=worker.lane.account_id, fence=worker.lane.fence, until=until)
+        before = self.look()
+        self.database.do(lambda connection: outbox.renew(connection, [renewal]))
+        if self.holder[worker.lane.account_id] is worker:
+            worker.until = until
+        else:
+            assert self.look() == before, "a lease that has passed to another was renewed"
 
     @rule(step=steps)
     def time_passes(self, step: timedelta) -> None:
@@ -280,7 +299,7 @@ def settled(worker: Worker, how: str, unsure: bool, pause: timedelta, now: datet
     base = Settlement(
         delivery_id=row.id,
         account_id=row.account_id,
-        lease=worker.lane.lease,
+        fence=worker.lane.fence,
         now=now,
         state="waiting",
         attempts=row.attempts,
@@ -349,16 +368,18 @@ def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_
         ((lane,),) = database.do(lambda connection: outbox.claim(connection, [claiming]))
         return lane
 
-    sent = put(1, BEGIN)
+    sent, sent_too = put(1, BEGIN), put(2, BEGIN)
     claimed(BEGIN)  # and sent, and then the worker was gone
-    earlier = put(2, BEGIN - timedelta(seconds=5))
+    earlier, before_that = (put(number, BEGIN - timedelta(seconds=5)) for number in (3, 4))
     later = BEGIN + outbox.LEASE
     second = claimed(later)
-    assert [row.id for row in second.rows] == [earlier, sent]
+    assert [row.id for row in second.rows] == [earlier, before_that]
+    for worker in (Worker(second, later), Worker(second, later, at=1)):
+        done = settled(worker, "done", False, retry.BUSY, later)
+        database.do(lambda connection, done=done: outbox.settle(connection, [done]))  # type: ignore[misc]
 
-    throttled = settled(Worker(second), "snoozed", False, retry.BUSY, later)
-    database.do(lambda connection: outbox.settle(connection, [throttled]))
-
-    third = {row.id: row for row in claimed(later + retry.BUSY).rows}
+    with pytest.raises(ValueError, match="not enough values"):
+        claimed(later)
+    third = claimed(later + retry.GATEWAY)
     database.close()
-    assert third[sent].unsure or third[sent].claimed
+    assert [(row.id, row.unsure) for row in third.rows] == [(sent, True), (sent_too, True)]
