@@ -170,6 +170,8 @@ class Own(Fake):
         if scope["type"] != "http":
             return
         body = await whole(receive)
+        if body is None:
+            return
         shown = tvtime.unwrapped(scope) if scope["path"] == "/tvtime/sidecar" else scope
         call = self.log(shown, body)
         app: Any = partial(self.forward, body)

@@ -169,6 +169,8 @@ class Fake:
             await self.inner(scope, receive, send)
             return
         body = await whole(receive)
+        if body is None:
+            return
         call = self.log(scope, body)
         note_violations(self.service, call)
         await Exchange(self.inner, scope, body, call, receive, send).run(self.faults.take(call))
@@ -368,10 +370,13 @@ def tidied(scope: Scope) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode()}
 
 
-async def whole(receive: Receive) -> bytes:
+async def whole(receive: Receive) -> bytes | None:
+    """The body; None where the client was gone before all of it had come, so that nothing was asked."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         if not message.get("more_body"):
             return bytes(body)

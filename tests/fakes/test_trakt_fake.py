@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -737,3 +738,14 @@ def test_it_runs_by_itself_and_is_steered_over_http() -> None:
     assert [call["user"] for call in state["calls"]] == ["anna", "anna"]
     assert state["faults"][0]["times"] == 0
     assert unknown.status_code == 400
+
+
+def test_a_call_that_breaks_off_before_its_end_was_never_made() -> None:
+    with Server(Trakt()) as server:
+        with socket.create_connection(server.socket.getsockname(), timeout=2) as door:
+            door.sendall(
+                b'POST /scrobble/stop HTTP/1.1\r\nHost: fake\r\nContent-Length: 90\r\n\r\n{"progress"'
+            )
+        time.sleep(0.3)
+
+        assert server.fake.calls == []
