@@ -54,3 +54,9 @@ def keep(connection: Connection, keys: list[str], ms: int) -> None:
             connection.execute(insert(runtime), {"key": key, "ms": ms})
         elif abs(known[key] - ms) > CLOSE * ms:
             connection.execute(update(runtime).where(runtime.c.key == key).values(ms=ms))
+
+
+def keep_first(connection: Connection, key: str, ms: int) -> None:
+    """Keep what a list says, unless it is known from what was played."""
+    if connection.execute(KNOWN, {"keys": [key]}).first() is None:
+        connection.execute(insert(runtime), {"key": key, "ms": ms})

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from statistics import median
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from webhook import clock, inbox
+from webhook import clock, inbox, runtimes
 from webhook.db import Database, Unavailable
 from webhook.event import Episode, Ids
 from webhook.items import id_keys, keys
@@ -352,6 +353,8 @@ def remember(connection: Connection, waiting: list[Learnt]) -> list[None]:
         here = (episode_list.c.show_key == learnt.key, episode_list.c.via == WANTED)
         was_wanted = connection.execute(select(episode_list.c.show_key).where(*here)).first()
         keep(connection, learnt)
+        if minutes := [one.minutes for one in learnt.episodes if one.minutes]:
+            runtimes.keep_first(connection, f"show:{learnt.key}", int(median(minutes) * 60_000))
         if was_wanted and learnt.episodes:
             read_ticks_again(connection, learnt.key)
     return [None] * len(waiting)

@@ -73,20 +73,25 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """An episode in a show's list: its place as aired, and the day on which it is first shown (`2026-11-22`)."""
+    """An episode in a show's list: its place as aired, and the day on which it is first shown (`2026-11-22`).
+
+    `minutes` is how long it runs.
+    """
 
     season: int
     number: int
     title: str | None = None
     aired: str | None = None
     ids: Ids = field(default_factory=Ids)
+    minutes: int | None = None
 
     def aired_by(self, day: date) -> bool:
         return self.aired is not None and self.aired <= day.isoformat()
 
     def to_json(self) -> dict[str, Any]:
         place = {"season": self.season, "number": self.number}
-        return {**place, "title": self.title, "aired": self.aired, "ids": self.ids.known()}
+        known = {**place, "title": self.title, "aired": self.aired, "ids": self.ids.known()}
+        return known if self.minutes is None else {**known, "minutes": self.minutes}
 
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> Listed:

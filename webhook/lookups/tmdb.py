@@ -224,8 +224,14 @@ def listed(season: int, row: Mapping[str, Any]) -> Listed | None:
     number = whole(row.get("episode_number"))
     if number is None:
         return None
-    aired, ids = day_of(row.get("air_date")), identified(row)
-    return Listed(season=season, number=number, title=text(row.get("name")), aired=aired, ids=ids)
+    return Listed(
+        season=season,
+        number=number,
+        title=text(row.get("name")),
+        aired=day_of(row.get("air_date")),
+        ids=identified(row),
+        minutes=whole(row.get("runtime")) or None,
+    )
 
 
 def identified(row: Mapping[str, Any]) -> Ids:

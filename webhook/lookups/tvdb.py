@@ -303,9 +303,13 @@ def listed(row: Mapping[str, Any]) -> Listed | None:
     season, number = whole(row.get("seasonNumber")), whole(row.get("number"))
     if season is None or number is None:
         return None
-    ids = identified(row.get("id"), None)
     return Listed(
-        season=season, number=number, title=text(row.get("name")), aired=day_of(row.get("aired")), ids=ids
+        season=season,
+        number=number,
+        title=text(row.get("name")),
+        aired=day_of(row.get("aired")),
+        ids=identified(row.get("id"), None),
+        minutes=whole(row.get("runtime")) or None,
     )
 
 
