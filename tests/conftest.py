@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.prepared import prepare
 from webhook import schema
 from webhook.db import Database
 
@@ -74,39 +75,58 @@ def one_at_a_time() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> str:
-    """A migrated PostgreSQL database that others are made after, which is quicker than migrating each."""
-    with made_database(postgres_server, "template0", keep=True) as url:
+def migrated_postgres(postgres_server: str) -> Iterator[str]:
+    """A migrated PostgreSQL database, made once for this test process: emptying it is quicker than migrating."""
+    with made_database(postgres_server) as url:
         opened = Database(driver(url))
         schema.migrate(opened)
         opened.close()
-    return url.partition("?")[0].rsplit("/", 1)[1]
+        yield url
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """An empty PostgreSQL database of its own."""
-    with made_database(postgres_server, "template0") as url:
+    with made_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """A migrated PostgreSQL database of its own."""
-    with made_database(postgres_server, postgres_template) as url:
-        yield url
+def migrated_postgres_url(migrated_postgres: str) -> Iterator[str]:
+    """A migrated PostgreSQL database with nothing in it."""
+    yield migrated_postgres
+    engine = create_engine(driver(migrated_postgres), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(EMPTY))
+    engine.dispose()
+
+
+EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
+    SET session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+    FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'
+    LOOP EXECUTE format('ALTER SEQUENCE %I RESTART', name); END LOOP;
+END $$
+"""
+"""Ends what was left open, and leaves each table as a migration does."""
 
 
 @contextlib.contextmanager
-def made_database(server: str, template: str, *, keep: bool = False) -> Iterator[str]:
+def made_database(server: str) -> Iterator[str]:
     name = f"watchmark_{os.getpid()}_{next(COUNT)}"
     admin = create_engine(driver(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
     yield database_url(server, name)
-    if not keep:
-        with contextlib.suppress(Exception), admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with contextlib.suppress(Exception), admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
 
 
@@ -122,8 +142,9 @@ def database_url(server: str, name: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of a database that may already be migrated, of each kind in turn."""
+    """The address of a migrated database, of each kind in turn."""
     if request.param == "sqlite":
+        prepare(tmp_path)
         return f"sqlite:///{tmp_path}/watchmark.db"
     found: str = request.getfixturevalue("migrated_postgres_url")
     return found
@@ -133,6 +154,5 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def database(url: str) -> Iterator[Database]:
     """A migrated database, of each kind in turn."""
     opened = Database(driver(url))
-    schema.migrate(opened)
     yield opened
     opened.close()

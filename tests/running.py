@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
-from webhook import accounts, app, people
+from tests.prepared import open_service
+from webhook import accounts, people
 from webhook.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -144,7 +145,7 @@ class Process:
         return self.prepared(prepared)
 
     def prepared(self, change: Callable[[Connection, Service], object]) -> Process:
-        service = app.open_service(self.settings)
+        service = open_service(self.settings)
         service.database.do(lambda connection: change(connection, service))
         service.database.close()
         return self

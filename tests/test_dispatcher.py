@@ -15,7 +15,8 @@ from tests.fakes._server import Server
 from tests.fakes.simkl import Episode as Listed
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
-from webhook import accounts, app, clock, dispatcher, outbox, people, retry, trace
+from tests.prepared import open_service
+from webhook import accounts, clock, dispatcher, outbox, people, retry, trace
 from webhook.dispatcher import Breaker
 from webhook.event import Action, Episode, Ids
 from webhook.outbox import Putting
@@ -49,7 +50,7 @@ class Desk:
                 "SIMKL_WRITES_PER_SECOND": "0",
             },
         }
-        self.service = app.open_service(
+        self.service = open_service(
             {"DATA_DIR": str(folder), "CLAIM_FIRST_USER": "true", **settings[tracker]}
         )
         self.database = self.service.database

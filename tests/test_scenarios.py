@@ -17,6 +17,7 @@ import httpx
 import pytest
 import time_machine
 
+from tests.prepared import open_service
 from webhook import app, clock, people
 from webhook.service import Service
 
@@ -35,7 +36,7 @@ class Household:
 
     def __init__(self, folder: Path) -> None:
         environ = {"DATA_DIR": str(folder), "WORKER": "false", "TVTIME_URL": ""}
-        self.service: Service = app.open_service(environ)
+        self.service: Service = open_service(environ)
         self.tokens: dict[str, str] = {}
         for kind, person in (("webhook", None), ("api", None), ("bound", 1)):
             secret = self.tokens[kind] = people.new_secret()

@@ -20,8 +20,9 @@ from sqlalchemy import Connection, insert, select, update
 from tests.evening import film
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
+from tests.prepared import open_service
 from tests.running import ROOT, Process, eventually, started
-from webhook import app, clock, outbox, people
+from webhook import clock, outbox, people
 from webhook.event import Movie, item_to_json
 from webhook.outcome import Park
 from webhook.service import Service
@@ -243,7 +244,7 @@ def test_every_threat_of_the_list_has_a_test() -> None:
 def test_the_digest_of_a_token_is_what_is_compared(tmp_path: Path) -> None:
     process = Process(tmp_path).prepare()
     process.http.close()
-    service = app.open_service(process.settings)
+    service = open_service(process.settings)
     rows = service.database.ask(lambda connection: people.valid_tokens(connection, "api", clock.now()))
     service.database.close()
 

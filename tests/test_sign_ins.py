@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
-from webhook import app, people, sign_ins
+from tests.prepared import open_service
+from webhook import people, sign_ins
 from webhook.accounts import AccountError
 from webhook.service import Service
 from webhook.sign_ins import KEPT, SignIn
@@ -25,7 +26,7 @@ def at_trakt(
     with Server(Trakt(interval=1)) as server:
         app_keys = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
         where = {"TRAKT_API_URL": server.url, "TRAKT_AUTH_URL": server.url}
-        service = app.open_service({"DATA_DIR": str(folder), **app_keys, **where, **(settings or {})})
+        service = open_service({"DATA_DIR": str(folder), **app_keys, **where, **(settings or {})})
 
         async def run() -> Any:
             try:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from tests.prepared import prepare
 from tests.test_interpreter import NOW, House, plex
-from webhook import people, schema
+from webhook import people
 from webhook.clock import stamp
 from webhook.db import Database
 from webhook.tables import account, delivery
@@ -82,8 +83,8 @@ def jellyfin(event: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Stories]:
+    prepare(tmp_path)
     database = Database(f"sqlite:///{tmp_path}/watchmark.db", synchronous="OFF")
-    schema.migrate(database)
     stories = Stories(database)
     for source in ("plex", "jellyfin", "generic"):
         database.do(lambda connection, source=source: people.claim(connection, "me", f"{source}:anna", NOW))  # type: ignore[misc]

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 from tests.evening import plex
+from tests.prepared import open_service
 from tests.running import eventually
 from webhook import app, clock, people
 from webhook.commands import _front, _protocol, serving
@@ -102,7 +103,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SHORTER.items():
             patch.setattr(_protocol, name, value)
-        service = app.open_service({"DATA_DIR": str(tmp_path_factory.mktemp("served")), "WORKER": "false"})
+        service = open_service({"DATA_DIR": str(tmp_path_factory.mktemp("served")), "WORKER": "false"})
         with running(service) as found:
             yield found
 

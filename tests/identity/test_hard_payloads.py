@@ -11,7 +11,8 @@ import pytest
 
 from tests.evening import film, plex
 from tests.identity.world import ANIME_LIST, Services, everything
-from webhook import anime, schema
+from tests.prepared import prepare
+from webhook import anime
 from webhook.db import Database
 from webhook.event import Item
 from webhook.identity import Identity
@@ -79,8 +80,8 @@ def test_a_hard_case_is_the_right_item_or_none(
 ) -> None:
     events = read(source, payload, AT)
     assert isinstance(events, list)
+    prepare(tmp_path)
     database = Database(f"sqlite:///{tmp_path}/watchmark.db", synchronous="OFF")
-    schema.migrate(database)
 
     async def run() -> list[int | None]:
         services = Services(everything())

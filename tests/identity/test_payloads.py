@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes._world import Film, Part, Series, World
 from tests.identity.world import Services
-from webhook import schema
+from tests.prepared import prepare
 from webhook.db import Database
 from webhook.event import Episode, Ids, Ignored, Item, Movie
 from webhook.guids import ids as read_ids
@@ -128,8 +128,8 @@ def bare(item: Item) -> Item:
 
 
 async def resolved(folder: Path, world: World, item: Item, needs: tuple[str, ...]) -> Item | None:
+    prepare(folder)
     database = Database(f"sqlite:///{folder}/watchmark.db", synchronous="OFF")
-    schema.migrate(database)
     services = Services(world)
     try:
         return await Identity(database, services.lookups()).resolve(item, needs)

@@ -19,8 +19,9 @@ from tests.fakes._server import Server
 from tests.fakes.lastfm import LastFM
 from tests.fakes.trakt import Trakt
 from tests.faults.house import at
+from tests.prepared import open_service
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, MINUTE, seen
-from webhook import accounts, app, clock, inbox, jobs, people, trace
+from webhook import accounts, clock, inbox, jobs, people, trace
 from webhook.event import STREAMS, Episode, Ids, Movie, Track
 from webhook.inbox import Received
 from webhook.play import Dated
@@ -45,7 +46,7 @@ class House:
     def __init__(self, runner: asyncio.Runner, trakt: Trakt, environ: dict[str, str]) -> None:
         self.runner, self.trakt = runner, trakt
         self.environ = environ
-        self.service = app.open_service(environ)
+        self.service = open_service(environ)
         self.database = self.service.database
         self.me = self.database.ask(lambda connection: people.by_name(connection, people.FIRST).id)
         self.account = self.sign_in()
@@ -61,7 +62,7 @@ class House:
     def reopen(self) -> None:
         """Another process takes over."""
         self.close()
-        self.service = app.open_service(self.environ)
+        self.service = open_service(self.environ)
         self.database = self.service.database
 
     def close(self) -> None:

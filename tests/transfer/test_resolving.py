@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import event as happens
 
 from tests.identity.world import ANIME_LIST, Services, everything
+from tests.prepared import open_service
 from tests.test_interpreter import NOW
 from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
 from webhook import accounts, anime, app, clock, outbox, shows
@@ -271,7 +272,7 @@ def test_a_show_that_no_lookup_listed_is_asked_about_again(home: Home) -> None:
 
 def test_a_service_that_starts_with_a_new_lookup_tries_again(tmp_path: Path) -> None:
     def at_start(**settings: str) -> str:
-        service = app.open_service({"DATA_DIR": str(tmp_path), **settings})
+        service = open_service({"DATA_DIR": str(tmp_path), **settings})
         service.database.do(lambda connection: app.pick_up(connection, service))
         found = service.database.ask(
             lambda connection: connection.execute(select(delivery.c.state)).scalars().all()

@@ -19,6 +19,7 @@ import uvicorn
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert, update
 
+from tests.prepared import open_service
 from webhook import app, clock, inbox, passwords, people, tables
 from webhook.service import Service
 
@@ -132,7 +133,7 @@ def plex(user: str, title: str, event: str, **more: Any) -> dict[str, Any]:
 @contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Household]:
     environ = {"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true", **settings}
-    service = app.open_service(environ)
+    service = open_service(environ)
     config = uvicorn.Config(
         app.web_app(service), port=0, log_config=None, access_log=False, proxy_headers=False
     )

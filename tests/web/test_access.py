@@ -16,6 +16,7 @@ import httpx
 import pytest
 from starlette.routing import Mount, Route
 
+from tests.prepared import open_service
 from tests.web.conftest import PASSWORD, Household
 from webhook import app, clock, people, scopes
 from webhook.scopes import Scope
@@ -138,7 +139,7 @@ MEMBERS = ("member", "admin token of the member")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("access")
-    service = app.open_service({"DATA_DIR": str(folder), "WORKER": "true", "CLAIM_FIRST_USER": "true"})
+    service = open_service({"DATA_DIR": str(folder), "WORKER": "true", "CLAIM_FIRST_USER": "true"})
     home = Household(service, ORIGIN)
     home.hear()
     home.hear("stranger")

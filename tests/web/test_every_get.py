@@ -28,6 +28,7 @@ from starlette.routing import Mount
 from structlog.testing import capture_logs
 
 from tests.compat._scrobbler import App
+from tests.prepared import open_service
 from tests.web.conftest import PASSWORD
 from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OPTIONAL, OWNER, Rows, unknowable
 from webhook import app, lookups, servers, sources, trackers
@@ -332,7 +333,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     services: list[Service] = []
 
     def open_it(**settings: str) -> Home:
-        service = app.open_service({"DATA_DIR": str(tmp_path), "WORKER": "false", **settings})
+        service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false", **settings})
         services.append(service)
         service.leaving = lambda: True  # so that the stream at /live ends
         rows = service.database.do(lambda connection: Rows(service, connection).fill())

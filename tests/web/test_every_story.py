@@ -12,9 +12,10 @@ import structlog
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from tests.prepared import open_service
 from tests.web.every_row import Rows
 from tests.web.test_every_get import SET_UP
-from webhook import app, cli
+from webhook import cli
 from webhook.commands.tracing import story, whole_trace
 from webhook.db import Database
 from webhook.tables import webhook
@@ -29,7 +30,7 @@ LISTS = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("rows")
-    service = app.open_service({"DATA_DIR": str(place), **SET_UP})
+    service = open_service({"DATA_DIR": str(place), **SET_UP})
     service.database.do(lambda connection: Rows(service, connection).fill())
     asyncio.run(service.http.aclose())
     service.database.close()

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.prepared import open_service
 from tests.web.conftest import Household, Open, form_token, serving
-from webhook import app, stored
+from webhook import stored
 from webhook.web import settings_kept
 from webhook.web.shell import Problem
 
@@ -52,7 +53,7 @@ def test_a_setting_is_kept_and_the_service_opens_anew(home: Household) -> None:
     page = browser.get("/settings").text
     assert 'name="WATCHED_MARK" value="85.5"' in page
     assert "opens itself anew" in page
-    again = app.open_service({"DATA_DIR": str(home.service.settings.data_dir), "WORKER": "false"})
+    again = open_service({"DATA_DIR": str(home.service.settings.data_dir), "WORKER": "false"})
     assert again.settings.retention_days == 30
     again.database.close()
 
