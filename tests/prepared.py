@@ -16,8 +16,10 @@ from webhook.service import Service
 def prepare(folder: Path) -> None:
     """Lay a migrated SQLite database with nothing in it into the folder, as a first start would leave it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / "watchmark.db").exists():
-        shutil.copyfile(migrated(), folder / "watchmark.db")
+    path = folder / "watchmark.db"
+    if not path.exists():
+        shutil.copyfile(migrated(), path)
+        path.chmod(0o600)
 
 
 def open_service(environ: Mapping[str, str]) -> Service:

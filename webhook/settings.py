@@ -131,7 +131,9 @@ class Settings(BaseModel):
         description="Path of an anime-list XML, which says what AniDB's episodes are at TheTVDB; several: a:b.",
     )
     worker: bool = Field(True, description="false makes a process that only receives.")
-    metrics_public: bool = Field(False, description="true opens /metrics without an API token.")
+    metrics_public: bool = Field(
+        False, description="true opens /metrics without an API token; else one with the scope read is needed."
+    )
     log_format: Literal["text", "json"] = Field("text", description="text or json (one object a line).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
