@@ -92,10 +92,13 @@ ROUTES: Mapping[str, Mapping[str, Scope | None]] = {
 }
 """Every route of the API by its path and method. What reveals secrets or configures anything needs admin."""
 
+CONVERTER = re.compile(r":\w+}")
+"""What a route says of a parameter beside its name: `{id:int}`."""
+
 
 def scope_of(path: str, method: str) -> Scope:
     """The scope that a route needs; raises KeyError for one that the table does not have, so nothing is open by mistake."""
-    needed = ROUTES[re.sub(r":\w+}", "}", path)][method]
+    needed = ROUTES[CONVERTER.sub("}", path)][method]
     if needed is PUBLIC:
         raise KeyError(f"{method} {path} answers anybody, and asks for no token")
     return needed
