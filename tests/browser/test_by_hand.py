@@ -28,6 +28,10 @@ TABBED = (
 )
 REACHABLE = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
   .filter((one) => !one.disabled && one.checkVisibility({ visibilityProperty: true }) && !one.closest("datalist"))
+  .filter((one, index, all) => {  // the choices of one question are one stop: the chosen one, else the first
+    const choices = all.filter((other) => other.type === "radio" && other.name === one.name && other.form === one.form);
+    return one.type !== "radio" || one === (choices.find((other) => other.checked) ?? choices[0]);
+  })
   .map((one, index) => (one.dataset.place = String(index)))"""
 FOCUSED = """() => {
   const one = document.activeElement, style = getComputedStyle(one);

@@ -90,7 +90,7 @@ def filled(connection: Connection, service: Any) -> None:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A house where everything has something to show."""
     folder: Path = tmp_path_factory.mktemp("full")
-    with Server(Trakt(strict=True)) as trakt:
+    with Server(Trakt()) as trakt:
         process = Process(folder, ADMIN_PASSWORD=PASSWORD, **at(trakt)).prepare(filled)
         process.connect("trakt", trakt.fake.sign_in("me"))
         trakt.fake.catalogue.load({"movies": [{"title": "Slow Light", "year": 2001, "ids": {"tmdb": 4}}]})

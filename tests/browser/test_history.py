@@ -90,6 +90,12 @@ def test_what_a_server_has_recorded_is_looked_at_and_brought_in(
 def test_a_tracker_is_filled_with_what_it_lacks(
     browser: Browser, house: Process, trakt: Server, tmp_path: Path, scripts: bool
 ) -> None:
+    parts = [
+        {"season": 1, "number": number, "title": None, "ids": {"tvdb": 9_476_783 + number}}
+        for number in (5, 6)
+    ]
+    show = {"title": "Treason", "ids": {"tvdb": 413_526}, "episodes": parts}
+    trakt.fake.catalogue.load({"shows": [show]})
     house.run("import", "tvtime", str(export(tmp_path)))
     house.connect("trakt", trakt.fake.sign_in("me"))
     with opened(browser, scripts=scripts) as page:

@@ -21,7 +21,7 @@ from tests.running import Process, eventually, started
 
 @pytest.fixture
 def at_trakt() -> Iterator[Server]:
-    world, fake = everything(), Trakt(strict=True)
+    world, fake = everything(), Trakt()
     fake.catalogue.load(world.trakt())
     with Server(fake) as server:
         yield server
