@@ -15,10 +15,13 @@ from sqlalchemy import Connection, select
 
 from bench import payloads
 from bench.servers import process, service, table, wrk
-from webhook import accounts, app, clock, logs, outbox, people
-from webhook.event import Action, Episode, Ids
-from webhook.outbox import Putting
-from webhook.tables import account
+from webhook import app, clock, logs
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Episode, Ids
+from webhook.people import people
+from webhook.queues import outbox
+from webhook.queues.outbox import Putting
+from webhook.storage.tables import account
 
 ONE_BY_ONE = 200
 PEOPLE, EACH = 100, 20

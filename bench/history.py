@@ -22,15 +22,20 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from bench.servers import ROOT, table
-from webhook import clock, logs, numbers, people, schema, trace
-from webhook.db import Database, driver
-from webhook.event import Episode, Ids, Movie
-from webhook.items import keys
-from webhook.play import Play, State
-from webhook.tables import play, to_ms
-from webhook.transfer import bringing, importing
-from webhook.transfer.entries import Entry, Viewing
-from webhook.transfer.exporting import Export, pieces
+from webhook import clock, logs
+from webhook.domain.event import Episode, Ids, Movie
+from webhook.domain.items import keys
+from webhook.domain.play import Play, State
+from webhook.history import stats as numbers
+from webhook.people import people
+from webhook.queries import trace
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database, driver
+from webhook.storage.tables import play, to_ms
+from webhook.transfer import import_job as importing
+from webhook.transfer import merge as bringing
+from webhook.transfer.export import Export, pieces
+from webhook.transfer.records import Entry, Viewing
 
 EACH = 10_000
 PEOPLE = 100

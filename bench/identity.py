@@ -7,10 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from webhook import clock, schema
-from webhook.db import Database
-from webhook.event import Episode, Ids
-from webhook.identity import Identity, Lesson, learnt
+from webhook import clock
+from webhook.domain.event import Episode, Ids
+from webhook.identity.resolver import Identity, Lesson, learnt
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
 
 ITEMS = 1_000
 TURNS = 20

@@ -12,12 +12,15 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, insert
 
 from bench.servers import table
-from webhook import accounts, app, clock, logs, outbox, people
-from webhook.event import Action, Kind, Movie, item_to_json
-from webhook.outcome import Done
-from webhook.rules import ALWAYS
+from webhook import app, clock, logs
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Kind, Movie, item_to_json
+from webhook.domain.outcome import Done
+from webhook.domain.rules import ALWAYS
+from webhook.people import people
+from webhook.queues import outbox
 from webhook.service import Service
-from webhook.tables import delivery
+from webhook.storage.tables import delivery
 from webhook.trackers import Access, Delivery
 
 ACCOUNTS = 100

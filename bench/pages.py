@@ -17,13 +17,17 @@ from sqlalchemy import Connection, insert, select, update
 
 from bench.history import add
 from bench.servers import service, table, wait_for
-from webhook import clock, interpreter, library, people, schema, shows
-from webhook.db import Database
-from webhook.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook import clock
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook.domain.play import Play, State
+from webhook.history import library, shows
 from webhook.lookups import Listed
-from webhook.play import Play, State
-from webhook.tables import account, delivery, identity, person, webhook
-from webhook.transfer.entries import Viewing
+from webhook.people import people
+from webhook.pipeline import interpreter
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, identity, person, webhook
+from webhook.transfer.records import Viewing
 
 MUCH, FEW = 100_000, 1_000
 FOLLOWED, EPISODES = 150, 40

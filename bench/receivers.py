@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from webhook import app, clock, logs, people
-from webhook.inbox import Inbox, Received
+from webhook import app, clock, logs
+from webhook.people import people
+from webhook.queues.inbox import Inbox, Received
 
 
 class Nowhere(Inbox):

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from webhook.tables import metadata
+from webhook.storage.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.prepared import prepare
-from webhook import schema
-from webhook.db import Database
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
 
 COUNT = itertools.count()
 

@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from webhook import app, schema
-from webhook.db import Database
+from webhook import app
 from webhook.service import Service
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
 
 
 def prepare(folder: Path) -> None:

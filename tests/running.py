@@ -17,7 +17,8 @@ import httpx
 from sqlalchemy import Connection
 
 from tests.prepared import open_service
-from webhook import accounts, people
+from webhook.accounts import accounts
+from webhook.people import people
 from webhook.service import Service
 
 ROOT = Path(__file__).parent.parent

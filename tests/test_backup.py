@@ -20,13 +20,15 @@ from sqlalchemy import select
 
 from tests.evening import film
 from tests.running import ROOT, Process, eventually, started
-from webhook import backup, inbox, settings
+from webhook import settings
 from webhook.app import open_service
-from webhook.backup import BackupError
-from webhook.db import Database
-from webhook.inbox import Received
+from webhook.maintenance import backup
+from webhook.maintenance.backup import BackupError
+from webhook.queues import inbox
+from webhook.queues.inbox import Received
 from webhook.settings import Settings
-from webhook.tables import delivery
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery
 
 TOKENS = {"access_token": "access-of-hers", "refresh_token": "refresh-of-hers"}
 

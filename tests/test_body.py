@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook import lenient_json
-from webhook.body import SNIFFED, Cut, Form, Payload, Refused, locate
-from webhook.compression import PIECE, inflate
-from webhook.event import Unreadable
+from webhook.domain import lenient_json
+from webhook.domain.event import Unreadable
+from webhook.pipeline.body import SNIFFED, Cut, Form, Payload, Refused, locate
+from webhook.pipeline.compression import PIECE, inflate
 
 FORM = Form(("payload", "data"))
 LIMIT = 200_000

@@ -27,26 +27,19 @@ from typer.testing import CliRunner
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
-from webhook import (
-    accounts,
-    app,
-    cli,
-    clock,
-    inbox,
-    outbox,
-    people,
-    settings,
-    sources,
-    stored,
-    trace,
-    trackers,
-)
-from webhook.commands import _common, doctor, serving
-from webhook.credentials import Seal
-from webhook.db import Database
-from webhook.inbox import Received
-from webhook.outcome import Park
-from webhook.tables import account, delivery, identity, note, person, token, webhook
+from webhook import app, cli, clock, settings, sources, trackers
+from webhook.accounts import accounts
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Seal
+from webhook.cli import _common, doctor
+from webhook.cli import serve as serving
+from webhook.domain.outcome import Park
+from webhook.people import people
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.queues.inbox import Received
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, identity, note, person, token, webhook
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
 
 T = TypeVar("T")

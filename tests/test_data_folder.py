@@ -32,13 +32,17 @@ from alembic import command
 from typer.testing import CliRunner
 
 from tests.evening import film
-from webhook import app, cli, clock, inbox, integrity, logs, people, schema, settings
-from webhook.commands import serving
-from webhook.commands._front import Front
-from webhook.credentials import Seal
-from webhook.db import Damaged, Database, Unavailable
-from webhook.keys import new_key
+from webhook import app, cli, clock, logs, settings
+from webhook.accounts.credentials import Seal
+from webhook.accounts.keys import new_key
+from webhook.cli import serve as serving
+from webhook.cli._reload import Front
+from webhook.maintenance import integrity
+from webhook.people import people
+from webhook.queues import inbox
 from webhook.service import Service
+from webhook.storage import migrate as schema
+from webhook.storage.db import Damaged, Database, Unavailable
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: Sequence[Sequence[str]] = (

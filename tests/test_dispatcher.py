@@ -16,11 +16,17 @@ from tests.fakes.simkl import Episode as Listed
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as Fake
 from tests.prepared import open_service
-from webhook import accounts, clock, dispatcher, outbox, people, retry, trace
-from webhook.dispatcher import Breaker
-from webhook.event import Action, Episode, Ids
-from webhook.outbox import Putting
-from webhook.tables import account, attempt, delivery, tick
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain import retry
+from webhook.domain.event import Action, Episode, Ids
+from webhook.people import people
+from webhook.pipeline import dispatcher
+from webhook.pipeline.dispatcher import Breaker
+from webhook.queries import trace
+from webhook.queues import outbox
+from webhook.queues.outbox import Putting
+from webhook.storage.tables import account, attempt, delivery, tick
 
 EPISODE_ID = 100_000
 """The TheTVDB id of the episode before the first, as the fake Trakt counts them."""

@@ -14,11 +14,15 @@ from tests.evening import plex
 from tests.test_interpreter import Told
 from tests.transfer.test_backfilling import House, opened_house, part
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, seen
-from webhook import clock, edits, history, inbox, outbox, trace
-from webhook.edits import NoEdit
-from webhook.event import Action, Ids, Movie
-from webhook.outcome import Park
-from webhook.tables import delivery, play, tick
+from webhook import clock
+from webhook.domain.event import Action, Ids, Movie
+from webhook.domain.outcome import Park
+from webhook.history import edits
+from webhook.history import plays as history
+from webhook.history.edits import NoEdit
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.storage.tables import delivery, play, tick
 
 CANNOT = {"trakt": Told(frozenset({Action.START, Action.STOP, Action.WATCHED}))}
 OTHER = Movie(title="Another Keeper", year=2020, ids=Ids(tmdb=5))

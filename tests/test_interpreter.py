@@ -10,14 +10,19 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from webhook import edits, household, inbox, interpreter, library, outbox, people, sources, trace
-from webhook.accounts import add_named
-from webhook.db import Database
-from webhook.event import Action, Episode, Event, Ids, Kind, Movie
-from webhook.inbox import Received
-from webhook.interpreter import Audience, Interpreter
-from webhook.rules import ALWAYS
-from webhook.tables import account, attempt, delivery, person, play, webhook
+from webhook import sources
+from webhook.accounts.accounts import add_named
+from webhook.domain.event import Action, Episode, Event, Ids, Kind, Movie
+from webhook.domain.rules import ALWAYS
+from webhook.history import edits, library
+from webhook.people import household, people
+from webhook.pipeline import interpreter
+from webhook.pipeline.interpreter import Audience, Interpreter
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.queues.inbox import Received
+from webhook.storage.db import Database
+from webhook.storage.tables import account, attempt, delivery, person, play, webhook
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 VIDEO = frozenset({Kind.MOVIE, Kind.EPISODE})

@@ -21,15 +21,19 @@ from typer.testing import CliRunner
 from tests.faults import killed
 from tests.faults.house import FORKS
 from tests.test_data_folder import announce_only
-from webhook import accounts, app, cli, clock, keys, people, schema, settings, stored
-from webhook.commands import serving
+from webhook import app, cli, clock, settings
+from webhook.accounts import accounts, keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Seal
+from webhook.cli import serve as serving
 from webhook.compat.videoscrobbler import apps
-from webhook.credentials import Seal
-from webhook.db import Database
+from webhook.people import people
 from webhook.service import Service
 from webhook.settings import Settings, SettingsError
-from webhook.tables import Sealed, account, metadata, note, sealed_columns, token
-from webhook.tables import app as app_table
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import Sealed, account, metadata, note, sealed_columns, token
+from webhook.storage.tables import app as app_table
 
 ROOT = Path(__file__).parent.parent
 TOKENS = {"token": "token-of-hers"}

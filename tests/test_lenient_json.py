@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from webhook import lenient_json
-from webhook.event import Unreadable
+from webhook.domain import lenient_json
+from webhook.domain.event import Unreadable
 
 
 @pytest.mark.parametrize(

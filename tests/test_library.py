@@ -9,10 +9,12 @@ import pytest
 
 from tests.test_interpreter import NOW, House
 from tests.transfer.test_bringing import DAY, FILM, PART_3
-from webhook import inbox, library, people
-from webhook.db import Database
-from webhook.event import Action, Event, Ids, Show
-from webhook.library import COLLECTION, LOVE, RATING, WATCHLIST
+from webhook.domain.event import Action, Event, Ids, Show
+from webhook.history import library
+from webhook.history.library import COLLECTION, LOVE, RATING, WATCHLIST
+from webhook.people import people
+from webhook.queues import inbox
+from webhook.storage.db import Database
 
 
 @pytest.fixture

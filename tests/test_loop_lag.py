@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from webhook import loop_lag
-from webhook.loop_lag import LoopLag, collect_garbage, settle_heap
+from webhook.system import loop_lag
+from webhook.system.loop_lag import LoopLag, collect_garbage, settle_heap
 
 
 def measured(hold_up: Callable[[], None]) -> LoopLag:

@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from webhook import accounts, clock, matches, outbox, people
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids, Item, Movie
-from webhook.matches import NoMatch
-from webhook.outbox import Putting
-from webhook.tables import delivery, match
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Episode, Ids, Item, Movie
+from webhook.identity import matches
+from webhook.identity.matches import NoMatch
+from webhook.people import people
+from webhook.queues import outbox
+from webhook.queues.outbox import Putting
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery, match
 
 TWINS = Movie(title="Burning Sea", year=2018)
 CANDIDATES = [

@@ -21,14 +21,19 @@ from tests.evening import film
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
-from webhook import accounts, clock, inbox, notices, outbox, people, settings, trace
-from webhook.db import Database
-from webhook.event import Action, Movie
-from webhook.inbox import Received
-from webhook.notices import Notice, Notifier, Watcher
-from webhook.outbox import Putting
-from webhook.outcome import Park
-from webhook.tables import account, identity, note, webhook
+from webhook import clock, settings
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Movie
+from webhook.domain.outcome import Park
+from webhook.maintenance import notifications as notices
+from webhook.maintenance.notifications import Notice, Notifier, Watcher
+from webhook.people import people
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.queues.inbox import Received
+from webhook.queues.outbox import Putting
+from webhook.storage.db import Database
+from webhook.storage.tables import account, identity, note, webhook
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in Apprise
 

@@ -15,14 +15,18 @@ import pytest
 from sqlalchemy import insert, select, update
 from typer.testing import CliRunner
 
-from webhook import cli, history, library, numbers, people, shows
-from webhook.db import Database
-from webhook.event import Episode, Ids, Item, Kind, Movie, Show, Track
-from webhook.items import keys
+from webhook import cli
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, Track
+from webhook.domain.items import keys
+from webhook.domain.outcome import Retry
+from webhook.domain.play import Dated, Play, State
+from webhook.history import library, shows
+from webhook.history import plays as history
+from webhook.history import stats as numbers
 from webhook.lookups import Candidate, Listed, Lookup, Part
-from webhook.outcome import Retry
-from webhook.play import Dated, Play, State
-from webhook.tables import episode_list, person, play
+from webhook.people import people
+from webhook.storage.db import Database
+from webhook.storage.tables import episode_list, person, play
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")

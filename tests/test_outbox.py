@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from webhook import outbox, people, retry
-from webhook.accounts import add_named
-from webhook.db import Database, fresh_ids
-from webhook.event import Action, Ids, Movie
-from webhook.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
-from webhook.outcome import Park
-from webhook.rules import ALWAYS
-from webhook.tables import account, delivery, play
+from webhook.accounts.accounts import add_named
+from webhook.domain import retry
+from webhook.domain.event import Action, Ids, Movie
+from webhook.domain.outcome import Park
+from webhook.domain.rules import ALWAYS
+from webhook.people import people
+from webhook.queues import outbox
+from webhook.queues.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
+from webhook.storage.db import Database, fresh_ids
+from webhook.storage.tables import account, delivery, play
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))

@@ -15,9 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select
 
-from webhook import schema, sources, trackers
-from webhook.db import Database
-from webhook.tables import metadata, token
+from webhook import sources, trackers
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import metadata, token
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ import pytest
 
 import webhook
 from webhook.compat.tvtime.sidecar import Sidecar
-from webhook.redaction import Redaction
+from webhook.domain.redaction import Redaction
 from webhook.trackers._shared import Cutter
 
 op: Any = importlib.import_module("re._constants")
@@ -315,7 +315,7 @@ def test_a_careless_pattern_would_be_found(pattern: str) -> None:
 
 def test_the_package_has_its_patterns_where_they_are_found() -> None:
     assert len(PATTERNS) > 60
-    assert "webhook.redaction.EMAIL" in PATTERNS
+    assert "webhook.domain.redaction.EMAIL" in PATTERNS
     assert any("<" in name for name in PATTERNS), "what functions have closed over"
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from webhook.event import Action, Episode, Event, Ids, Movie, Track
-from webhook.items import keys, same_item
-from webhook.play import Change, Facts, Play, State, advance, close, is_over
+from webhook.domain.event import Action, Episode, Event, Ids, Movie, Track
+from webhook.domain.items import keys, same_item
+from webhook.domain.play import Change, Facts, Play, State, advance, close, is_over
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))

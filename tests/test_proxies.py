@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from tests.running import ROOT
 from webhook import settings
-from webhook.asgi import ForwardedHeaders
-from webhook.proxies import Origin, TrustedProxies, network_of, parse_networks
+from webhook.network.asgi import ForwardedHeaders
+from webhook.network.proxies import Origin, TrustedProxies, network_of, parse_networks
 from webhook.settings import SettingsError, load
 
 PROXIES = TrustedProxies(parse_networks("127.0.0.1, 172.16.0.0/12 fd00::/8"))

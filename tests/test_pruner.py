@@ -13,12 +13,16 @@ from sqlalchemy import Connection, insert, select, update
 
 from tests.evening import film
 from tests.running import Process, eventually, started
-from webhook import accounts, clock, inbox, people, pruner
-from webhook.db import Database
-from webhook.event import Movie, item_to_json
-from webhook.inbox import Received
-from webhook.pruner import Doomed, Pruned, Pruner
-from webhook.tables import attempt, delivery, webhook
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.event import Movie, item_to_json
+from webhook.maintenance import pruner
+from webhook.maintenance.pruner import Doomed, Pruned, Pruner
+from webhook.people import people
+from webhook.queues import inbox
+from webhook.queues.inbox import Received
+from webhook.storage.db import Database
+from webhook.storage.tables import attempt, delivery, webhook
 
 DAYS = 30
 OLD = timedelta(days=DAYS + 1)

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from tests.evening import plex
 from tests.running import Process, eventually, started
-from webhook import inbox, people
-from webhook.event import Action, Event, Movie
-from webhook.receiver import Doorkeeper
+from webhook.domain.event import Action, Event, Movie
+from webhook.people import people
+from webhook.pipeline.receiver import Doorkeeper
+from webhook.queues import inbox
 
 BOUNDARY = "------------------------j4fqHSAc9FtAnWDn0DyJIL"
 GOOD = json.dumps(plex("media.scrobble")).encode()

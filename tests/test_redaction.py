@@ -10,8 +10,8 @@ import pytest
 
 from webhook import sources
 from webhook.clock import now
-from webhook.event import Ignored, Unreadable
-from webhook.redaction import redacted
+from webhook.domain.event import Ignored, Unreadable
+from webhook.domain.redaction import redacted
 
 PAYLOADS = Path(__file__).parent / "payloads"
 

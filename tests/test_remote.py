@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from webhook import remote
-from webhook.remote import HIDDEN, Recorder, Withheld, recording
+from webhook import client as remote
+from webhook.client import HIDDEN, Recorder, Withheld, recording
 
 
 def kept_of(**body: Any) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from webhook import runtimes, shows
-from webhook.db import Database
-from webhook.event import Action, Episode, Event, Ids
+from webhook.domain.event import Action, Episode, Event, Ids
+from webhook.history import runtimes, shows
 from webhook.lookups import Listed, tmdb, tvdb
+from webhook.storage.db import Database
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 SHOW = 8800008

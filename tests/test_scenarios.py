@@ -18,7 +18,8 @@ import pytest
 import time_machine
 
 from tests.prepared import open_service
-from webhook import app, clock, people
+from webhook import app, clock
+from webhook.people import people
 from webhook.service import Service
 
 SCENARIOS = Path(__file__).parent.parent.parent / "shared" / "scenarios"

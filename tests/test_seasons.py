@@ -11,10 +11,11 @@ import pytest
 
 from tests.test_interpreter import NOW, House
 from tests.test_numbers import Lists
-from webhook import library, people, shows
-from webhook.db import Database
-from webhook.event import Ids, Show
+from webhook.domain.event import Ids, Show
+from webhook.history import library, shows
 from webhook.lookups import Listed
+from webhook.people import people
+from webhook.storage.db import Database
 
 TVDB = 8800008
 AIRED = (NOW - timedelta(days=30)).date().isoformat()

@@ -22,11 +22,13 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.prepared import open_service
 from tests.running import ROOT, Process, eventually, started
-from webhook import clock, outbox, people
-from webhook.event import Movie, item_to_json
-from webhook.outcome import Park
+from webhook import clock
+from webhook.domain.event import Movie, item_to_json
+from webhook.domain.outcome import Park
+from webhook.people import people
+from webhook.queues import outbox
 from webhook.service import Service
-from webhook.tables import account, delivery, play
+from webhook.storage.tables import account, delivery, play
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
 

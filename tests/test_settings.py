@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from webhook import settings, stored
+from webhook import settings
+from webhook.accounts import settings_store as stored
 from webhook.settings import Settings, SettingsError
 from webhook.trackers import modules
 

@@ -12,10 +12,11 @@ import pytest
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.prepared import open_service
-from webhook import people, sign_ins
-from webhook.accounts import AccountError
+from webhook.accounts import sign_ins
+from webhook.accounts.accounts import AccountError
+from webhook.accounts.sign_ins import KEPT, SignIn
+from webhook.people import people
 from webhook.service import Service
-from webhook.sign_ins import KEPT, SignIn
 from webhook.trackers import SignInFailed
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from webhook import stored
-from webhook.credentials import Seal
-from webhook.db import Database
-from webhook.tables import note
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Seal
+from webhook.storage.db import Database
+from webhook.storage.tables import note
 
 SEAL = Seal("a key of this house")
 

@@ -12,15 +12,20 @@ import pytest
 from sqlalchemy import Connection, delete, select, update
 
 from tests.test_numbers import BERLIN, NOW, TIDEWATER, Shelf, aired, at, film, part
-from webhook import edits, history, numbers, people, tallier, tallies
-from webhook.db import Database
-from webhook.event import Episode, Ids, Item, Movie, Track
-from webhook.items import keys
-from webhook.play import Dated, Play, State
-from webhook.tables import person, play, play_key, tally
-from webhook.tallier import Tallier
-from webhook.transfer import bringing
-from webhook.transfer.entries import Viewing
+from webhook.domain.event import Episode, Ids, Item, Movie, Track
+from webhook.domain.items import keys
+from webhook.domain.play import Dated, Play, State
+from webhook.history import edits
+from webhook.history import plays as history
+from webhook.history import stats as numbers
+from webhook.history import stats_cache as tallies
+from webhook.history import stats_worker as tallier
+from webhook.history.stats_worker import Tallier
+from webhook.people import people
+from webhook.storage.db import Database
+from webhook.storage.tables import person, play, play_key, tally
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Viewing
 
 YEARS = (None, 2023, 2024, 2025, 2026)
 

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from webhook.throttle import KEYS, MAX_WAIT, PACES, WINDOW, LoginThrottle, Throttled, keys_of
+from webhook.network.throttle import KEYS, MAX_WAIT, PACES, WINDOW, LoginThrottle, Throttled, keys_of
 
 HERE, THERE = "203.0.113.1", "198.51.100.1"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.test_numbers import NOW, Shelf, film, part
-from webhook import trace
-from webhook.db import Database
-from webhook.event import Track
+from webhook.domain.event import Track
+from webhook.queries import trace
+from webhook.storage.db import Database
 
 
 @pytest.fixture

@@ -20,11 +20,13 @@ from tests.fakes._server import Server
 from tests.fakes.plex_server import PlexServer
 from tests.servers._adapters import put_plex
 from tests.test_cli import Home, soon, watched
-from webhook import clock, tables
-from webhook.event import Episode, Ids, Movie, Show, Track
-from webhook.play import Dated, Play, State
-from webhook.transfer import bringing, exports, imports
-from webhook.transfer.entries import Kept, Relation, Viewing
+from webhook import clock
+from webhook.domain.event import Episode, Ids, Movie, Show, Track
+from webhook.domain.play import Dated, Play, State
+from webhook.storage import tables
+from webhook.transfer import exports, imports
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Kept, Relation, Viewing
 
 DIARY = """Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
 2024-01-02,Paper Boats,2016,https://boxd.it/1,4.5,,,2024-01-01

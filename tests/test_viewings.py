@@ -12,10 +12,10 @@ from sqlalchemy import Connection, select
 
 from tests.prepared import prepare
 from tests.test_interpreter import NOW, House, plex
-from webhook import people
 from webhook.clock import stamp
-from webhook.db import Database
-from webhook.tables import account, delivery
+from webhook.people import people
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery
 
 EPISODE = 45.0
 """How many minutes the episode of these stories runs."""

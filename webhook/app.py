@@ -18,51 +18,44 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
-from webhook import (
-    accounts,
-    anime,
-    clock,
-    keys,
-    lookups,
-    outbox,
-    people,
-    remote,
-    schema,
-    servers,
-    sources,
-    stored,
-    trackers,
-)
+from webhook import client as remote
+from webhook import clock, lookups, servers, sources, trackers
 from webhook import settings as environment
-from webhook.asgi import ForwardedHeaders
-from webhook.body import Form
-from webhook.credentials import Credentials
-from webhook.db import Database, Unavailable
-from webhook.dispatcher import SWEEP, Dispatcher
-from webhook.identity import Identity
-from webhook.inbox import Inbox
-from webhook.integrity import Integrity
-from webhook.interpreter import Audience, Interpreter
+from webhook.accounts import accounts, keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Credentials
+from webhook.domain import anime
+from webhook.history.shows import Episodes
+from webhook.history.stats_worker import Tallier
+from webhook.identity.resolver import Identity
 from webhook.lookups import Lookup
-from webhook.loop_lag import collect_garbage
-from webhook.notices import Notifier, Watcher
-from webhook.pruner import Pruner
-from webhook.receiver import Doorkeeper, Receiver
+from webhook.maintenance.integrity import Integrity
+from webhook.maintenance.notifications import Notifier, Watcher
+from webhook.maintenance.pruner import Pruner
+from webhook.network.asgi import ForwardedHeaders
+from webhook.people import people
+from webhook.pipeline.body import Form
+from webhook.pipeline.dispatcher import SWEEP, Dispatcher
+from webhook.pipeline.interpreter import Audience, Interpreter
+from webhook.pipeline.receiver import Doorkeeper, Receiver
+from webhook.queues import outbox
+from webhook.queues.inbox import Inbox
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings
-from webhook.shows import Episodes
-from webhook.tables import person
-from webhook.tallier import Tallier
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import person
+from webhook.system.loop_lag import collect_garbage
 from webhook.trackers import Tracker
-from webhook.transfer import resolving
-from webhook.transfer.backfilling import Backfills
-from webhook.transfer.catching_up import CatchUp
-from webhook.transfer.feeds import Feeds
-from webhook.transfer.importing import Imports
+from webhook.transfer import lookup_queue as resolving
+from webhook.transfer.backfill import Backfills
+from webhook.transfer.catch_up import CatchUp
+from webhook.transfer.import_job import Imports
 from webhook.transfer.limits import Limits
-from webhook.transfer.resolving import Resolver
+from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds
+from webhook.transfer.sources import Feeds
 
 log = structlog.get_logger()
 
@@ -333,7 +326,8 @@ async def sweeping(service: Service) -> None:
 
 def web_app(service: Service) -> Starlette:
     """The ASGI application: the door for webhooks, the API and the pages."""
-    from webhook import compat, web
+    from webhook import compat
+    from webhook.web import routes as web
 
     door = service.receiver
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # the door itself answers 405, after the token

@@ -23,13 +23,19 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
 
-from webhook import accounts, clock, keys, people, remote, shipped, stored, trace
 from webhook import app as house
+from webhook import client as remote
+from webhook import clock
 from webhook import settings as environment
-from webhook.credentials import Credentials, Seal
-from webhook.db import Database
+from webhook.accounts import accounts, keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Credentials, Seal
+from webhook.people import people
+from webhook.queries import trace
 from webhook.settings import SettingsError
-from webhook.tables import delivery, webhook
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery, webhook
+from webhook.system import resources as shipped
 from webhook.trackers import DeviceCode, SignInFailed, Tracker
 
 Json = dict[str, Any]

@@ -11,25 +11,25 @@ from typing import Any
 import httpx
 
 from webhook import clock
-from webhook.credentials import Credentials, Seal
-from webhook.db import Database
-from webhook.dispatcher import Dispatcher
-from webhook.identity import Identity
-from webhook.inbox import Inbox
-from webhook.integrity import Integrity
-from webhook.interpreter import Interpreter
-from webhook.loop_lag import LoopLag
-from webhook.receiver import Doorkeeper, Receiver
+from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.sign_ins import SignIns
+from webhook.history.shows import Episodes
+from webhook.identity.resolver import Identity
+from webhook.maintenance.integrity import Integrity
+from webhook.network.throttle import LoginThrottle
+from webhook.pipeline.dispatcher import Dispatcher
+from webhook.pipeline.interpreter import Interpreter
+from webhook.pipeline.receiver import Doorkeeper, Receiver
+from webhook.queues.inbox import Inbox
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
-from webhook.shows import Episodes
-from webhook.sign_ins import SignIns
-from webhook.throttle import LoginThrottle
+from webhook.storage.db import Database
+from webhook.system.loop_lag import LoopLag
 from webhook.trackers import Tracker
-from webhook.transfer.backfilling import Backfills
-from webhook.transfer.catching_up import CatchUp
-from webhook.transfer.importing import Imports
-from webhook.transfer.resolving import Resolver
+from webhook.transfer.backfill import Backfills
+from webhook.transfer.catch_up import CatchUp
+from webhook.transfer.import_job import Imports
+from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds
 
 

@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from webhook.proxies import TrustedProxies, parse_networks, trusted_proxies
+from webhook.network.proxies import TrustedProxies, parse_networks, trusted_proxies
 
 Environ = Mapping[str, str]
 Given = TypeVar("Given", bound=BaseModel)

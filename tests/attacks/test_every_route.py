@@ -17,8 +17,9 @@ from sqlalchemy import select
 from starlette.routing import BaseRoute, Mount, Route
 
 from tests.web.conftest import Household, form_token, serving
-from webhook import app, tables
-from webhook.scopes import Scope
+from webhook import app
+from webhook.people.scopes import Scope
+from webhook.storage import tables
 
 CANARY = "Canary of the owner"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -19,8 +19,11 @@ import uvicorn
 from tests.evening import plex
 from tests.prepared import open_service
 from tests.running import eventually
-from webhook import app, clock, people
-from webhook.commands import _front, _protocol, serving
+from webhook import app, clock
+from webhook.cli import _protocol
+from webhook.cli import _reload as _front
+from webhook.cli import serve as serving
+from webhook.people import people
 from webhook.service import Service
 
 PLACES = 12

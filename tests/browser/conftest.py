@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, started
-from webhook import passwords, people
+from webhook.people import passwords, people
 from webhook.service import Service
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

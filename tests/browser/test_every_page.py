@@ -18,11 +18,13 @@ from tests.evening import film, plex
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
-from webhook import library, lookups, passwords, people, servers, sources, trackers
-from webhook.event import Episode, Ids, Movie, Show
-from webhook.play import Play, State
-from webhook.transfer import bringing
-from webhook.transfer.entries import Viewing
+from webhook import lookups, servers, sources, trackers
+from webhook.domain.event import Episode, Ids, Movie, Show
+from webhook.domain.play import Play, State
+from webhook.history import library
+from webhook.people import passwords, people
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Viewing
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 LARGEST = 150 * 1024

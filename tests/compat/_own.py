@@ -26,10 +26,11 @@ from tests.fakes import tvtime
 from tests.fakes._server import Clock, Exchange, Fake, Server, whole
 from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tvdb import Tvdb
-from webhook import history
-from webhook.compat.tvtime import shelf, who
-from webhook.compat.tvtime.catalogue import made, uuid_of
-from webhook.event import Action, Episode, Event, Ids
+from webhook.compat.tvtime import auth as who
+from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime.catalog import made, uuid_of
+from webhook.domain.event import Action, Episode, Event, Ids
+from webhook.history import plays as history
 
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
 HOME = contextlib.ExitStack()

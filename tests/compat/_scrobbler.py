@@ -87,7 +87,7 @@ class Cinema:
 
     def app(self, name: str = "Player", person: str | None = None) -> App:
         def added(connection: Any) -> apps.Made:
-            from webhook import people
+            from webhook.people import people
 
             person_id = None if person is None else people.by_name(connection, person).id
             return apps.add(connection, self.home.service.seal, name, person_id, clock.now())
@@ -118,7 +118,7 @@ class Cinema:
 
     def private(self, name: str, seen_by: str = "nobody") -> None:
         def change(connection: Any) -> None:
-            from webhook import people
+            from webhook.people import people
 
             apps.set_seen_by(connection, people.by_name(connection, name).id, seen_by)
 

@@ -17,11 +17,14 @@ from sqlalchemy import Connection, insert, select, update
 from tests.fakes import tvtime
 from tests.fakes.tvtime import TVTime
 from tests.web.conftest import HASHED, PASSWORD, Household, serving
-from webhook import accounts, clock, people, tables
+from webhook import clock
+from webhook.accounts import accounts
 from webhook.compat.tvtime import shelf
-from webhook.event import Episode, Ids
+from webhook.domain.event import Episode, Ids
+from webhook.history.shows import Learnt, keep
 from webhook.lookups import Listed
-from webhook.shows import Learnt, keep
+from webhook.people import people
+from webhook.storage import tables
 
 NAMES = (f"anna {number}" for number in itertools.count(1))
 

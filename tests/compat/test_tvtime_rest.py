@@ -32,11 +32,15 @@ from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import clock, history, inbox, passwords, people, tables
-from webhook.compat.tvtime.who import DAYS, USE
-from webhook.event import Action, Episode, Event, Ids, item_to_json
+from webhook import clock
+from webhook.compat.tvtime.auth import DAYS, USE
+from webhook.domain.event import Action, Episode, Event, Ids, item_to_json
+from webhook.history import plays as history
+from webhook.network.throttle import PACES, Pace
+from webhook.people import passwords, people
+from webhook.queues import inbox
 from webhook.service import Service
-from webhook.throttle import PACES, Pace
+from webhook.storage import tables
 
 OK = {"status": "OK"}
 NOT_IN = {"reason": "401 - Not logged in", "status": "KO"}

@@ -29,14 +29,19 @@ from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
-from webhook import accounts, clock, edits, history, library, passwords, people, shows, tables
+from webhook import clock
+from webhook.accounts import accounts
 from webhook.compat.tvtime import marks, shelf
+from webhook.compat.tvtime.auth import Guest
 from webhook.compat.tvtime.marks import Asked
-from webhook.compat.tvtime.who import Guest
-from webhook.db import Database
-from webhook.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
+from webhook.history import edits, library, shows
+from webhook.history import plays as history
 from webhook.lookups import Listed
+from webhook.people import passwords, people
 from webhook.service import Service
+from webhook.storage import tables
+from webhook.storage.db import Database
 
 NOW = datetime(2026, 11, 22, 20, tzinfo=UTC)
 OK = {"status": "OK"}

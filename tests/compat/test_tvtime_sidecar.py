@@ -13,10 +13,12 @@ import pytest
 
 from tests.compat._tvtime import BOYS, OFFICE, OTHER, Box, boxed, somebody, with_password
 from tests.web.conftest import PASSWORD
-from webhook import clock, history, library
-from webhook.compat.tvtime import who
-from webhook.compat.tvtime.catalogue import ids_in, uuid_of
-from webhook.event import Action, Episode, Event, Ids, Movie, Show
+from webhook import clock
+from webhook.compat.tvtime import auth as who
+from webhook.compat.tvtime.catalog import ids_in, uuid_of
+from webhook.domain.event import Action, Episode, Event, Ids, Movie, Show
+from webhook.history import library
+from webhook.history import plays as history
 
 API, MSAPI = "https://api2.tozelabs.com/v2", "https://msapi.tvtime.com"
 LOGIN = "https://auth.tvtime.com/v1/login"

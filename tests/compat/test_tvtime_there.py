@@ -30,10 +30,13 @@ from tests.compat._tvtime import (
 from tests.fakes._server import Server
 from tests.fakes.tvtime import TVTime, User
 from tests.running import eventually
-from webhook import accounts, clock, history, tables
-from webhook.compat.tvtime import there
-from webhook.compat.tvtime.waiting import PATIENCE, Ahead, Mark
-from webhook.event import Action, Episode, Event, Ids
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.compat.tvtime import remote_backend as there
+from webhook.compat.tvtime.pending import PATIENCE, Ahead, Mark
+from webhook.domain.event import Action, Episode, Event, Ids
+from webhook.history import plays as history
+from webhook.storage import tables
 
 OK = {"status": "OK"}
 REFUSED = {"reason": "502 - PUT request failed!", "status": "KO"}

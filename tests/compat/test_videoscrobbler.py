@@ -17,12 +17,14 @@ from tests.fakes._server import Server
 from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tmdb import Tmdb
 from tests.fakes.tvdb import Tvdb
-from webhook import clock, people, tables
+from webhook import clock
 from webhook.compat.videoscrobbler import apps
-from webhook.event import Episode, Ids, Item, Movie
-from webhook.history import remember, save
-from webhook.items import keys
-from webhook.play import Play, State
+from webhook.domain.event import Episode, Ids, Item, Movie
+from webhook.domain.items import keys
+from webhook.domain.play import Play, State
+from webhook.history.plays import remember, save
+from webhook.people import people
+from webhook.storage import tables
 
 FILM, PART, STREAM = "tmdb:3456", "tvdb:2345", "http://vimeo.com/12850662"
 
@@ -512,7 +514,7 @@ def test_how_many_is_from_1_to_200(me: App) -> None:
 
 
 def test_music_is_no_video(at: Cinema, me: App) -> None:
-    from webhook.event import Track
+    from webhook.domain.event import Track
 
     watch(at, "me", Track(title="Low Tide", artist="The Moorings"))
 

@@ -15,9 +15,11 @@ from sqlalchemy import select
 
 from tests.compat._scrobbler import App, Cinema, allow, cinema
 from tests.web.conftest import form_token
-from webhook import clock, keys, tables
+from webhook import clock
+from webhook.accounts import keys
 from webhook.compat.videoscrobbler import apps, videos
-from webhook.db import Unavailable
+from webhook.storage import tables
+from webhook.storage.db import Unavailable
 
 FILM = "tmdb:3456"
 
@@ -128,7 +130,7 @@ def test_a_body_that_is_too_large_or_too_slow_is_told_so(at: Cinema, monkeypatch
     app = at.session()
 
     large = app.client.post("/api/1.0/?format=json", content=b"x" * 70_000)
-    monkeypatch.setattr("webhook.web.asked.BODY_TIME", 0.1)
+    monkeypatch.setattr("webhook.web.http.params.BODY_TIME", 0.1)
     slow = app.client.post("/api/1.0/?format=json", content=slowly())
 
     assert (large.status_code, large.json()["error"], large.headers["connection"]) == (413, 6, "close")

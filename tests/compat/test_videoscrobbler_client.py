@@ -19,8 +19,9 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
 from tests.web.conftest import HASHED, PASSWORD
-from webhook import clock, tables
+from webhook import clock
 from webhook.compat.videoscrobbler import apps
+from webhook.storage import tables
 
 TRAKT_APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
 FILM = "tmdb:9000001"

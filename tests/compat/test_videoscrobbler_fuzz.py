@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.compat._scrobbler import App, cinema, sign
-from webhook import tables
-from webhook.compat.videoscrobbler import calls, methods
+from webhook.compat.videoscrobbler import endpoint as calls
+from webhook.compat.videoscrobbler import methods
+from webhook.storage import tables
 
 METHODS = [
     *("auth.getToken", "auth.getSession", "video.getInfo", "video.love", "video.scrobble", "user.getInfo"),

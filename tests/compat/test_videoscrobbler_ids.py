@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.compat.videoscrobbler import answers, remote_ids, signing
+from webhook.compat.videoscrobbler import remote_ids
+from webhook.compat.videoscrobbler import responses as answers
+from webhook.compat.videoscrobbler import signature as signing
 from webhook.compat.videoscrobbler.remote_ids import Improper, canonical, read
-from webhook.event import Episode, Ids, Movie
+from webhook.domain.event import Episode, Ids, Movie
 
 SECRET = "c" * 32
 WATCH = "https://www.youtube.com/watch?v=Kx-78v6WLN8"

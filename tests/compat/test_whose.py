@@ -10,10 +10,11 @@ from sqlalchemy import Connection, select
 
 from tests.compat._scrobbler import cinema
 from tests.compat._tvtime import BOYS, Box, boxed
-from webhook import inbox, people
 from webhook.compat.tvtime import marks
 from webhook.compat.videoscrobbler import methods
-from webhook.tables import play, webhook
+from webhook.people import people
+from webhook.queues import inbox
+from webhook.storage.tables import play, webhook
 
 FIRST, SECOND = BOYS.id_of(1, 1), BOYS.id_of(1, 2)
 

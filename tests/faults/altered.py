@@ -17,7 +17,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from webhook import app, cli, db, dispatcher, inbox, outbox, remote, retry, trackers
+from webhook import app, cli, trackers
+from webhook import client as remote
+from webhook.domain import retry
+from webhook.pipeline import dispatcher
+from webhook.queues import inbox, outbox
+from webhook.storage import db
 
 PAUSE = timedelta(milliseconds=80)
 LEASE = timedelta(seconds=1.5)

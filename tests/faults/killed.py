@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from webhook import keys, settings
-from webhook.db import Database
+from webhook import settings
+from webhook.accounts import keys
+from webhook.storage.db import Database
 
 CHANGES = frozenset({"tempfile.mkstemp", "os.rename", "os.link", "os.remove", "os.truncate"})
 """What Python's audit events call that which changes a folder: https://docs.python.org/3/library/audit_events.html"""

@@ -29,13 +29,15 @@ from tests.faults.test_kill import Unreliable
 from tests.running import ROOT
 from tests.transfer.test_backfilling import part
 from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
-from webhook import clock, jobs
-from webhook.db import Database
+from webhook import clock
+from webhook.queues import jobs
 from webhook.service import Service
-from webhook.tables import account, play
-from webhook.transfer import backfilling, importing
-from webhook.transfer.bringing import bring
-from webhook.transfer.importing import FileFeed
+from webhook.storage.db import Database
+from webhook.storage.tables import account, play
+from webhook.transfer import backfill as backfilling
+from webhook.transfer import import_job as importing
+from webhook.transfer.import_job import FileFeed
+from webhook.transfer.merge import bring
 
 ROWS, ROWS_ON_POSTGRES = 20_000, 6_000
 PLAYS = 600

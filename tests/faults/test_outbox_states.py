@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Row, func, insert, select
 
-from webhook import outbox, retry, schema
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids
-from webhook.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
-from webhook.outcome import Park
-from webhook.tables import account, delivery, person, play
+from webhook.domain import retry
+from webhook.domain.event import Action, Episode, Ids
+from webhook.domain.outcome import Park
+from webhook.queues import outbox
+from webhook.queues.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, person, play
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 TRACKERS = ("trakt", "tvtime")

@@ -24,8 +24,8 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.faults.house import at, number_of, recorded
 from tests.running import Process, eventually, started
-from webhook import passwords, people
-from webhook.commands._front import EMPTY
+from webhook.cli._reload import EMPTY
+from webhook.people import passwords, people
 
 PASSWORD = "correct horse"
 PACE, SAVES = 0.005, 8

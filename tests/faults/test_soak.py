@@ -28,10 +28,12 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at, evening, lost_and_doubled, number_of, recorded
 from tests.running import started
-from webhook import accounts, people, sources
-from webhook.event import Ignored, Unreadable
-from webhook.interpreter import meant
-from webhook.items import keys
+from webhook import sources
+from webhook.accounts import accounts
+from webhook.domain.event import Ignored, Unreadable
+from webhook.domain.items import keys
+from webhook.people import people
+from webhook.pipeline.interpreter import meant
 from webhook.service import Service
 
 HELD_UP = 1.0

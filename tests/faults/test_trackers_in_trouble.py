@@ -23,7 +23,8 @@ from tests.fakes._server import Call, Server
 from tests.fakes.trakt import Trakt
 from tests.faults.house import Altered, at, number_of, recorded
 from tests.running import eventually
-from webhook import clock, people
+from webhook import clock
+from webhook.people import people
 
 NUMBERS = range(1, 9)
 FRIENDS = ("ben", "cleo", "dora", "emil")

@@ -20,15 +20,19 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from tests.household.senders import Message
 from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
-from webhook import household, inbox, people, schema, sources, trace
-from webhook.accounts import add_named
-from webhook.db import Database, fresh_ids
-from webhook.event import Action, Kind
-from webhook.inbox import Received
-from webhook.interpreter import Audience, Interpreter
-from webhook.rules import ALWAYS
+from webhook import sources
+from webhook.accounts.accounts import add_named
+from webhook.domain.event import Action, Kind
+from webhook.domain.rules import ALWAYS
+from webhook.people import household, people
+from webhook.pipeline.interpreter import Audience, Interpreter
+from webhook.queries import trace
+from webhook.queues import inbox
+from webhook.queues.inbox import Received
 from webhook.settings import Settings
-from webhook.tables import delivery, play, token, webhook
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database, fresh_ids
+from webhook.storage.tables import delivery, play, token, webhook
 
 SWEEP = timedelta(minutes=10)
 """How often at least plays are looked for that nobody stopped. The service does so every minute."""

@@ -17,8 +17,12 @@ from tests.household.runs import Run
 from tests.household.senders import Setup
 from tests.household.story import read
 from tests.household.strategies import SETUPS
-from webhook import history, interpreter, items, people, play, rules, sources
-from webhook.event import Event, Ignored
+from webhook import sources
+from webhook.domain import items, play, rules
+from webhook.domain.event import Event, Ignored
+from webhook.history import plays as history
+from webhook.people import people
+from webhook.pipeline import interpreter
 
 
 def answer(value: Any) -> Callable[..., Any]:

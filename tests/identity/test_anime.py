@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.identity.world import ANIME_LIST
-from webhook import anime
-from webhook.anime import Unusable
-from webhook.event import Episode, Ids
+from webhook.domain import anime
+from webhook.domain.anime import Unusable
+from webhook.domain.event import Episode, Ids
 
 LISTS = anime.read(ANIME_LIST)
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests.identity.world import ANIME_LIST, Services, everything
-from webhook import anime, schema
-from webhook.db import Database
-from webhook.event import Item, item_from_json
-from webhook.identity import Identity
-from webhook.outcome import Unmatched
+from webhook.domain import anime
+from webhook.domain.event import Item, item_from_json
+from webhook.domain.outcome import Unmatched
+from webhook.identity.resolver import Identity
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
 LISTS = anime.read(ANIME_LIST)

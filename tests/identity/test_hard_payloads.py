@@ -12,12 +12,12 @@ import pytest
 from tests.evening import film, plex
 from tests.identity.world import ANIME_LIST, Services, everything
 from tests.prepared import prepare
-from webhook import anime
-from webhook.db import Database
-from webhook.event import Item
-from webhook.identity import Identity
-from webhook.outcome import Unmatched
+from webhook.domain import anime
+from webhook.domain.event import Item
+from webhook.domain.outcome import Unmatched
+from webhook.identity.resolver import Identity
 from webhook.sources import read
+from webhook.storage.db import Database
 
 AT = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
 AGENTS = "com.plexapp.agents"

@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from tests.identity.world import ANIME_LIST, Services, everything
-from webhook import anime, clock, matches
-from webhook.db import Database
-from webhook.event import Episode, Ids, Item, Movie
-from webhook.identity import Identity
-from webhook.outcome import Retry, Unmatched
-from webhook.tables import item_id, match
+from webhook import clock
+from webhook.domain import anime
+from webhook.domain.event import Episode, Ids, Item, Movie
+from webhook.domain.outcome import Retry, Unmatched
+from webhook.identity import matches
+from webhook.identity.resolver import Identity
+from webhook.storage.db import Database
+from webhook.storage.tables import item_id, match
 
 NOW = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
 LANTERN = Episode(show="Lantern Street", season=1, number=3, year=1994, show_ids=Ids(tvdb=7000))

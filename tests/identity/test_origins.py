@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from webhook import clock, identity
-from webhook.db import Database
-from webhook.event import Episode, Ids, Movie
-from webhook.identity import Lesson
+from webhook import clock
+from webhook.domain.event import Episode, Ids, Movie
+from webhook.identity import resolver as identity
+from webhook.identity.resolver import Lesson
+from webhook.storage.db import Database
 
 
 def test_the_webhooks_own_ids_are_from_the_webhook(database: Database) -> None:

@@ -14,12 +14,12 @@ import pytest
 from tests.fakes._world import Film, Part, Series, World
 from tests.identity.world import Services
 from tests.prepared import prepare
-from webhook.db import Database
-from webhook.event import Episode, Ids, Ignored, Item, Movie
-from webhook.guids import ids as read_ids
-from webhook.identity import Identity
-from webhook.outcome import Unmatched
+from webhook.domain.event import Episode, Ids, Ignored, Item, Movie
+from webhook.domain.guids import ids as read_ids
+from webhook.domain.outcome import Unmatched
+from webhook.identity.resolver import Identity
 from webhook.sources import modules, read
+from webhook.storage.db import Database
 
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"
 RECEIVED_AT = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)

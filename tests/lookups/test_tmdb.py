@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from tests.identity.world import Services, everything
-from webhook.event import Episode, Ids, Kind, Movie
+from webhook.client import Recorder, recording
+from webhook.domain.event import Episode, Ids, Kind, Movie
+from webhook.domain.outcome import Retry
 from webhook.lookups import Listed, Lookup, tmdb
-from webhook.outcome import Retry
-from webhook.remote import Recorder, recording
 
 FILM = Movie(title="Harbour Lights", year=2016, ids=Ids(imdb="tt0005001"))
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.identity.world import Services, everything
-from webhook.event import Episode, Ids, Item, Movie
-from webhook.outcome import Retry
+from webhook.domain.event import Episode, Ids, Item, Movie
+from webhook.domain.outcome import Retry
 
 
 def at_trakt(item: Item, *, search: bool = False, **fault: Any) -> Any:

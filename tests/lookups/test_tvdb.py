@@ -11,10 +11,10 @@ import time_machine
 from pydantic import SecretStr
 
 from tests.identity.world import Services, everything, series
-from webhook.event import Episode, Ids, Movie
+from webhook.client import Recorder, recording
+from webhook.domain.event import Episode, Ids, Movie
+from webhook.domain.outcome import Retry
 from webhook.lookups import Listed, tvdb
-from webhook.outcome import Retry
-from webhook.remote import Recorder, recording
 
 FILM = Movie(title="Salt Road", year=1999, ids=Ids(tvdb=5040))
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from webhook.event import Event
-from webhook.items import keys, same_item
+from webhook.domain.event import Event
+from webhook.domain.items import keys, same_item
 from webhook.servers import Found, Server
 from webhook.sources import read
 

@@ -15,8 +15,8 @@ from tests.fakes._server import Server as Running
 from tests.servers._adapters import ADAPTERS, Adapter
 from tests.servers._asked import AT, checked, first_played, played
 from webhook import servers, settings, sources
-from webhook.event import Action, Movie
-from webhook.outcome import Dead, Retry
+from webhook.domain.event import Action, Movie
+from webhook.domain.outcome import Dead, Retry
 
 MANY = 250
 """Films for three pages."""

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes._server import Server as Running
 from tests.fakes.jellyfin_server import JellyfinServer
 from tests.servers._asked import AT, asked, assert_met, payload, played, webhook
-from webhook.event import Episode, Ids, Track
+from webhook.domain.event import Episode, Ids, Track
 from webhook.servers import Found, Server, jellyfin
 
 NORA = "d1" * 16

@@ -12,9 +12,9 @@ from tests import evening
 from tests.fakes._server import Server as Running
 from tests.fakes.plex_server import PlexServer
 from tests.servers._asked import AT, assert_met, payload, played, webhook
-from webhook.event import Episode, Event, Ids, Movie, Track
-from webhook.items import keys
-from webhook.outcome import Dead
+from webhook.domain.event import Episode, Event, Ids, Movie, Track
+from webhook.domain.items import keys
+from webhook.domain.outcome import Dead
 from webhook.servers import Found, plex
 from webhook.sources import read
 

@@ -9,8 +9,8 @@ import pytest
 from tests.fakes._server import Server as Running
 from tests.fakes.tautulli_server import TautulliServer
 from tests.servers._asked import AT, assert_met, payload, played, webhook
-from webhook.event import Episode, Ids, Movie, Track
-from webhook.outcome import Dead
+from webhook.domain.event import Episode, Ids, Movie, Track
+from webhook.domain.outcome import Dead
 from webhook.servers import Found, tautulli
 
 FILM = {

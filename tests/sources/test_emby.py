@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Unreadable
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Unreadable
 from webhook.sources.emby import parse
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from webhook.event import REASONS, Event, Ignored, Item, Unreadable, item_from_json, item_to_json
+from webhook.domain.event import REASONS, Event, Ignored, Item, Unreadable, item_from_json, item_to_json
 from webhook.sources import modules, read
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"

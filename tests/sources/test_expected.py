@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Event, Ids, Ignored
+from webhook.domain.event import Action, Event, Ids, Ignored
 from webhook.sources import modules, read
 
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Show, Track, Unreadable
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Show, Track, Unreadable
 from webhook.sources import generic
 from webhook.sources.generic import parse, schema
 

@@ -20,7 +20,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.web.conftest import Household, serving
-from webhook import clock, people
+from webhook import clock
+from webhook.people import people
 from webhook.sources import generic
 
 DOCS = Path(__file__).parents[2] / "docs" / "generic.md"

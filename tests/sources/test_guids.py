@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.event import Ids, Kind
-from webhook.guids import Form, Guid, provider_ids, read, read_all
+from webhook.domain.event import Ids, Kind
+from webhook.domain.guids import Form, Guid, provider_ids, read, read_all
 
 AGENTS = "com.plexapp.agents"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Kind, Season, Track, Unreadable
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Kind, Season, Track, Unreadable
 from webhook.sources.jellyfin import parse, template
 
 SENT_AT = datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)

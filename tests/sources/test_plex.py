@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Kind, Season, Track, Unreadable
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Kind, Season, Track, Unreadable
 from webhook.sources.plex import parse
 
 VIEWED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Track, Unreadable
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Movie, Season, Track, Unreadable
 from webhook.sources.tautulli import SETUP, parse, template
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from webhook.event import Item
+from webhook.domain.event import Item
 from webhook.trackers import Held, Tokens
 
 

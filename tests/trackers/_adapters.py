@@ -34,7 +34,7 @@ from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.fakes.tvtime import TVTime as FakeTVTime
 from tests.fakes.tvtime import Viewing
-from webhook.event import Action, Episode, Ids, Item, Movie, Track
+from webhook.domain.event import Action, Episode, Ids, Item, Movie, Track
 from webhook.trackers import Delivery, Tokens
 
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)

@@ -14,10 +14,10 @@ import httpx
 from tests.fakes._server import Server
 from tests.trackers._access import Access
 from tests.trackers._adapters import ADAPTERS, Adapter
-from webhook import remote
-from webhook.event import Action
-from webhook.outcome import Done, Undelivered
-from webhook.remote import Recorder, recording
+from webhook import client as remote
+from webhook.client import Recorder, recording
+from webhook.domain.event import Action
+from webhook.domain.outcome import Done, Undelivered
 from webhook.trackers import Delivery, Held, modules
 
 MODULES = modules()

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.trackers._access import Access
-from webhook.event import Action, Episode, Ids, Movie
-from webhook.outcome import Done, Undelivered
+from webhook.domain.event import Action, Episode, Ids, Movie
+from webhook.domain.outcome import Done, Undelivered
 from webhook.trackers import Delivery, SignInFailed
 from webhook.trackers.trakt import Settings, Trakt, build
 

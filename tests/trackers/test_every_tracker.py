@@ -18,10 +18,10 @@ from tests.fakes._server import Server
 from tests.trackers._adapters import ADAPTERS, NOW, Told
 from tests.trackers._anna import MODULES, Anna, anna_at, module_of
 from webhook import clock
-from webhook.event import Action, Kind, Track
-from webhook.items import keys, same_item
-from webhook.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
-from webhook.play import TWINS, Dated
+from webhook.domain.event import Action, Kind, Track
+from webhook.domain.items import keys, same_item
+from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.play import TWINS, Dated
 from webhook.trackers import Delivery, Held, Tokens
 from webhook.trackers._shared import began
 

@@ -20,8 +20,8 @@ from tests.fakes._server import Clock, Server
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.lastfm import signed
 from tests.trackers._access import Access
-from webhook.event import Action, Ids, Movie, Track
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.event import Action, Ids, Movie, Track
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, SignInFailed
 from webhook.trackers.lastfm import BATCH, LastFM, Settings, build, signature
 

@@ -14,9 +14,9 @@ import pytest
 from tests.fakes._server import Server
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
 from tests.trackers._access import Access
-from webhook.event import Action, Ids, Movie, Track
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import version
+from webhook.client import version
+from webhook.domain.event import Action, Ids, Movie, Track
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, SignInFailed
 from webhook.trackers.listenbrainz import BATCH, PAGE, ListenBrainz, Settings, build
 

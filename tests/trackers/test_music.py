@@ -15,14 +15,17 @@ from tests.fakes.listenbrainz import ListenBrainz
 from tests.test_cli import Home
 from tests.test_cli import home as home_of_commands
 from tests.test_interpreter import NOW, House, plex
-from webhook import dispatcher, people, remote, sources
-from webhook.accounts import add_named
+from webhook import client as remote
+from webhook import sources
+from webhook.accounts.accounts import add_named
 from webhook.app import audiences, build_trackers
-from webhook.db import Database
-from webhook.event import Action, Kind
-from webhook.interpreter import Interpreter
-from webhook.rules import ALWAYS
-from webhook.tables import delivery
+from webhook.domain.event import Action, Kind
+from webhook.domain.rules import ALWAYS
+from webhook.people import people
+from webhook.pipeline import dispatcher
+from webhook.pipeline.interpreter import Interpreter
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery
 from webhook.trackers import Delivery, lastfm, modules
 from webhook.trackers._shared import began
 

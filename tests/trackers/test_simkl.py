@@ -18,9 +18,9 @@ from tests.fakes._server import Clock, Server
 from tests.fakes.simkl import FIRST_ID, Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.trackers._access import Access
-from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
-from webhook.play import Dated
+from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.play import Dated
 from webhook.trackers import Delivery, DeviceCode, SignInFailed
 from webhook.trackers._shared import Cutter
 from webhook.trackers.simkl import Settings, Simkl, build

@@ -12,8 +12,8 @@ import pytest
 from tests.fakes._server import Server
 from tests.trackers._adapters import LATE, MARK, PLAYED, WATCHED
 from tests.trackers._anna import anna_at
-from webhook.event import Action
-from webhook.outcome import LIMITS, Done, Retry, Snooze
+from webhook.domain.event import Action
+from webhook.domain.outcome import LIMITS, Done, Retry, Snooze
 from webhook.trackers import Delivery
 
 

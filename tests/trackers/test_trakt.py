@@ -34,8 +34,8 @@ from tests.trackers._trakt import (
     send,
     using,
 )
-from webhook.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, DeviceCode, SignInFailed
 from webhook.trackers.trakt import Settings, Trakt, build
 

@@ -24,9 +24,9 @@ from tests.trackers._trakt import (
     reel,
     send,
 )
-from webhook.event import Action, Episode, Ids, Item, Movie
-from webhook.outcome import Done, Retry, Unmatched
-from webhook.play import Dated
+from webhook.domain.event import Action, Episode, Ids, Item, Movie
+from webhook.domain.outcome import Done, Retry, Unmatched
+from webhook.domain.play import Dated
 
 UNDATED = replace(MARK, dated=Dated.TICKED, late=True, progress=None)
 DAY = replace(LATE, dated=Dated.DAY, at=datetime(2026, 3, 1, 12, tzinfo=UTC))

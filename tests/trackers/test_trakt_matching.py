@@ -27,8 +27,8 @@ from tests.trackers._trakt import (
     send,
     using,
 )
-from webhook.event import Action, Episode, Ids, Item, Movie
-from webhook.outcome import Done, Retry, Unmatched
+from webhook.domain.event import Action, Episode, Ids, Item, Movie
+from webhook.domain.outcome import Done, Retry, Unmatched
 from webhook.trackers import Delivery
 from webhook.trackers.trakt.matching import Known, Match, match
 

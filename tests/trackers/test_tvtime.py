@@ -20,10 +20,11 @@ from tests.compat._own import Own, uuid_at
 from tests.fakes._server import Server
 from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, Viewing
 from tests.trackers._access import Access
-from webhook import history, people
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids, Kind, Movie, Track
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.event import Action, Episode, Ids, Kind, Movie, Track
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.history import plays as history
+from webhook.people import people
+from webhook.storage.db import Database
 from webhook.trackers import Delivery, Held, SignInFailed
 from webhook.trackers.tvtime import Settings, build
 from webhook.trackers.tvtime.reading import Followed, Part

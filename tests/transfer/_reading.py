@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from webhook.play import Play
-from webhook.transfer.entries import Bad, Entry, Kept, Viewing
-from webhook.transfer.imports._files import open_bundle
+from webhook.domain.play import Play
+from webhook.transfer.imports._archive import open_bundle
+from webhook.transfer.records import Bad, Entry, Kept, Viewing
 
 
 def read(module: ModuleType, folder: Path, files: Mapping[str, str | bytes]) -> list[Entry]:

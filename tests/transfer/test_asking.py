@@ -20,13 +20,16 @@ from tests.test_interpreter import NOW
 from tests.transfer.test_backfilling import House, opened_house
 from tests.transfer.test_bringing import EVENING, Home
 from tests.transfer.test_importing import Listed, broken, in_parts, newest
-from webhook import accounts, clock, jobs, people
-from webhook.db import Database
-from webhook.outcome import Retry
-from webhook.tables import account, play
-from webhook.transfer import importing
-from webhook.transfer.feeds import NoFeed, Offer, feeds
-from webhook.transfer.importing import FileFeed, Imports
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.outcome import Retry
+from webhook.people import people
+from webhook.queues import jobs
+from webhook.storage.db import Database
+from webhook.storage.tables import account, play
+from webhook.transfer import import_job as importing
+from webhook.transfer.import_job import FileFeed, Imports
+from webhook.transfer.sources import NoFeed, Offer, feeds
 
 LONG_AGO = datetime(2020, 1, 1, 20, tzinfo=UTC)
 

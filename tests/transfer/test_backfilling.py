@@ -21,15 +21,19 @@ from tests.fakes.trakt import Trakt
 from tests.faults.house import at
 from tests.prepared import open_service
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, MINUTE, seen
-from webhook import accounts, clock, inbox, jobs, people, trace
-from webhook.event import STREAMS, Episode, Ids, Movie, Track
-from webhook.inbox import Received
-from webhook.play import Dated
-from webhook.tables import account, delivery, play
-from webhook.transfer import backfilling
-from webhook.transfer.backfilling import NoBackfill
-from webhook.transfer.bringing import bring
-from webhook.transfer.entries import Viewing
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.event import STREAMS, Episode, Ids, Movie, Track
+from webhook.domain.play import Dated
+from webhook.people import people
+from webhook.queries import trace
+from webhook.queues import inbox, jobs
+from webhook.queues.inbox import Received
+from webhook.storage.tables import account, delivery, play
+from webhook.transfer import backfill as backfilling
+from webhook.transfer.backfill import NoBackfill
+from webhook.transfer.merge import bring
+from webhook.transfer.records import Viewing
 
 T = TypeVar("T")
 

@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from tests.test_interpreter import NOW
-from webhook import edits, history, matches, people, schema
-from webhook.db import Database
-from webhook.event import Action, Episode, Event, Ids, Item, Movie, Track
-from webhook.play import Dated, Play, State
-from webhook.tables import play, play_key, unresolved
-from webhook.transfer.bringing import Counts, Memory, bring, rehearse
-from webhook.transfer.entries import Kept, Relation, Viewing
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Track
+from webhook.domain.play import Dated, Play, State
+from webhook.history import edits
+from webhook.history import plays as history
+from webhook.identity import matches
+from webhook.people import people
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import play, play_key, unresolved
+from webhook.transfer.merge import Counts, Memory, bring, rehearse
+from webhook.transfer.records import Kept, Relation, Viewing
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVENING = datetime(2025, 3, 1, 20, 0, tzinfo=UTC)

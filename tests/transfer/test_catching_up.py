@@ -18,14 +18,17 @@ from tests.fakes.plex_server import PlexServer
 from tests.fakes.tautulli_server import TautulliServer
 from tests.transfer.test_backfilling import House, opened_house
 from tests.transfer.test_bringing import DAY, HOUR, MINUTE
-from webhook import clock, edits, household, inbox, people
-from webhook.db import Database
-from webhook.event import Action, Event, Ids, Movie
-from webhook.outcome import Retry
+from webhook import clock
+from webhook.domain.event import Action, Event, Ids, Movie
+from webhook.domain.outcome import Retry
+from webhook.history import edits
+from webhook.people import household, people
+from webhook.queues import inbox
 from webhook.servers import Found
-from webhook.tables import person, webhook
-from webhook.transfer import catching_up
-from webhook.transfer.catching_up import CatchUp, Report, catch_up
+from webhook.storage.db import Database
+from webhook.storage.tables import person, webhook
+from webhook.transfer import catch_up as catching_up
+from webhook.transfer.catch_up import CatchUp, Report, catch_up
 
 MACHINE = "a" * 40
 """The server's own id, as tests.evening's webhooks have it."""

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from webhook import clock, people, tables
-from webhook.db import Database
-from webhook.event import Ids, Item, Movie, Show
-from webhook.play import Play, State
-from webhook.transfer import bringing, exporting
-from webhook.transfer.entries import Kept, Relation, Viewing
-from webhook.transfer.exporting import Export
+from webhook import clock
+from webhook.domain.event import Ids, Item, Movie, Show
+from webhook.domain.play import Play, State
+from webhook.people import people
+from webhook.storage import tables
+from webhook.storage.db import Database
+from webhook.transfer import export as exporting
+from webhook.transfer import merge as bringing
+from webhook.transfer.export import Export
+from webhook.transfer.records import Kept, Relation, Viewing
 
 AT = datetime(2024, 3, 1, 20, 15, tzinfo=UTC)
 

@@ -21,9 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.transfer._reading import bad, plays, read_zip
-from webhook.event import Episode, Ids, Item, Movie, Season, Show, Track
-from webhook.play import Dated, Play, State
-from webhook.transfer.entries import FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
+from webhook.domain.event import Episode, Ids, Item, Movie, Season, Show, Track
+from webhook.domain.play import Dated, Play, State
 from webhook.transfer.exports import (
     Exported,
     csv,
@@ -39,6 +38,7 @@ from webhook.transfer.exports import (
 from webhook.transfer.exports._values import numbers
 from webhook.transfer.formulas import guard, unguard
 from webhook.transfer.imports import tvtime as import_tvtime
+from webhook.transfer.records import FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
 
 EVENING = datetime(2024, 11, 20, 22, 30, tzinfo=UTC)
 NOON = datetime(2024, 11, 21, 12, tzinfo=UTC)

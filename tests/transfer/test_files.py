@@ -17,9 +17,9 @@ from hypothesis import strategies as some
 
 from tests.transfer.exports_of_tvtime import locked, spoiled, zipped
 from webhook.clock import now
-from webhook.transfer.entries import Bad, Unusable
-from webhook.transfer.imports import _rows, modules
-from webhook.transfer.imports._files import (
+from webhook.transfer.imports import _csv as _rows
+from webhook.transfer.imports import modules
+from webhook.transfer.imports._archive import (
     MAX_ENTRIES,
     MICROSECOND,
     MILLISECOND,
@@ -30,6 +30,7 @@ from webhook.transfer.imports._files import (
     moment,
     open_bundle,
 )
+from webhook.transfer.records import Bad, Unusable
 
 MEBIBYTE = 1 << 20
 FLAT = 50 * MEBIBYTE

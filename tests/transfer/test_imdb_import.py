@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.transfer._reading import bad, library, plays, read, viewings
-from webhook.event import Episode, Ids, Movie, Show
-from webhook.play import Dated
-from webhook.transfer.entries import Kept, Relation, Unusable
+from webhook.domain.event import Episode, Ids, Movie, Show
+from webhook.domain.play import Dated
 from webhook.transfer.imports import imdb
+from webhook.transfer.records import Kept, Relation, Unusable
 
 RATINGS = (
     "Const,Your Rating,Date Rated,Title,Original Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres,Num Votes,"

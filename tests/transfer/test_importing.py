@@ -15,18 +15,19 @@ from sqlalchemy import func, select
 from tests.test_interpreter import NOW
 from tests.transfer.test_backfilling import House, opened_house, part
 from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, MINUTE, Home, seen
-from webhook import clock, jobs
-from webhook.db import Database
-from webhook.event import Action, Event, Movie
-from webhook.outcome import Retry
-from webhook.play import Dated
+from webhook import clock
+from webhook.domain.event import Action, Event, Movie
+from webhook.domain.outcome import Retry
+from webhook.domain.play import Dated
+from webhook.queues import jobs
 from webhook.servers import Found
-from webhook.tables import library
+from webhook.storage.db import Database
+from webhook.storage.tables import library
 from webhook.trackers import Held
-from webhook.transfer import importing
-from webhook.transfer.bringing import Counts
-from webhook.transfer.entries import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
-from webhook.transfer.importing import AccountFeed, FileFeed, Report, ServerFeed
+from webhook.transfer import import_job as importing
+from webhook.transfer.import_job import AccountFeed, FileFeed, Report, ServerFeed
+from webhook.transfer.merge import Counts
+from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
 
 RATING = Kept(relation=Relation.RATING, item=FILM, at=EVENING, value=8.0)
 BAD = Bad(file="history.csv", line=7, why="it has no date", do="Give it one.")

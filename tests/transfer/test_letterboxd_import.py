@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.transfer._reading import bad, library, plays, read, viewings
-from webhook.event import Movie
-from webhook.play import Dated
-from webhook.transfer.entries import Kept, Relation, Unusable
+from webhook.domain.event import Movie
+from webhook.domain.play import Dated
 from webhook.transfer.imports import letterboxd
+from webhook.transfer.records import Kept, Relation, Unusable
 
 DIARY = """Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
 2024-08-18,"Tidal, Part II",1974,https://boxd.it/aaa1,3,Yes,"sea, long",2023-02-24

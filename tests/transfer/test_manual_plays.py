@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.transfer.test_bringing import Home, event, seen
-from webhook import accounts, dispatcher, edits, outbox
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids, Item, Kind, Movie
-from webhook.outcome import Park
-from webhook.play import Dated
-from webhook.tables import account, delivery, edit, play, unresolved
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie
+from webhook.domain.outcome import Park
+from webhook.domain.play import Dated
+from webhook.history import edits
+from webhook.pipeline import dispatcher
+from webhook.queues import outbox
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, edit, play, unresolved
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay, read_date, read_item
 

@@ -17,14 +17,18 @@ from tests.identity.world import ANIME_LIST, Services, everything
 from tests.prepared import open_service
 from tests.test_interpreter import NOW
 from tests.transfer.test_bringing import EVENING, HOUR, Home, seen
-from webhook import accounts, anime, app, clock, outbox, shows
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids, Item, Movie
-from webhook.identity import NO_LOOKUPS, Identity
-from webhook.matches import NoMatch
-from webhook.tables import delivery, episode_list, unresolved
-from webhook.transfer import resolving
-from webhook.transfer.resolving import Resolver
+from webhook import app, clock
+from webhook.accounts import accounts
+from webhook.domain import anime
+from webhook.domain.event import Action, Episode, Ids, Item, Movie
+from webhook.history import shows
+from webhook.identity.matches import NoMatch
+from webhook.identity.resolver import NO_LOOKUPS, Identity
+from webhook.queues import outbox
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery, episode_list, unresolved
+from webhook.transfer import lookup_queue as resolving
+from webhook.transfer.lookup_queue import Resolver
 
 LANTERN = Episode(show="Lantern Street", season=1, number=3, year=1994)
 FILM = Movie(title="Harbour Lights", year=2016)

@@ -13,16 +13,20 @@ from sqlalchemy import select, update
 
 from tests.identity.world import ANIME_LIST, Services, everything
 from tests.transfer.test_bringing import EVENING, HOUR, Home, event, seen
-from webhook import anime, clock, history, library, shows
-from webhook.db import Database
-from webhook.event import Action, Episode, Ids, Item, Show
-from webhook.identity import Identity
-from webhook.outcome import Retry
+from webhook import clock
+from webhook.domain import anime
+from webhook.domain.event import Action, Episode, Ids, Item, Show
+from webhook.domain.outcome import Retry
+from webhook.history import library, shows
+from webhook.history import plays as history
+from webhook.identity.resolver import Identity
 from webhook.servers import Server
-from webhook.tables import episode_list, follow, play, tick, unresolved
-from webhook.tables import library as entry
-from webhook.transfer import resolving, show_ids
-from webhook.transfer.entries import Kept, Relation
+from webhook.storage.db import Database
+from webhook.storage.tables import episode_list, follow, play, tick, unresolved
+from webhook.storage.tables import library as entry
+from webhook.transfer import lookup_queue as resolving
+from webhook.transfer import show_ids
+from webhook.transfer.records import Kept, Relation
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.show_merge import KnownShow, complete_plays
 

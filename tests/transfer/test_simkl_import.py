@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.transfer._reading import bad, library, plays, read, read_zip, spoiled, viewings
-from webhook.event import Episode, Ids, Movie, Show
-from webhook.play import Dated
-from webhook.transfer.entries import ARCHIVED, FOLLOWING, STOPPED, Kept, Relation, Unusable
+from webhook.domain.event import Episode, Ids, Movie, Show
+from webhook.domain.play import Dated
 from webhook.transfer.exports import Exported
 from webhook.transfer.exports import simkl as export
 from webhook.transfer.imports import simkl
+from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Kept, Relation, Unusable
 
 AT = "2024-11-20T22:30:00Z"
 EVENING = datetime(2024, 11, 20, 22, 30, tzinfo=UTC)

@@ -14,12 +14,12 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from tests.transfer._reading import bad, library, plays, read, read_zip, spoiled, viewings
-from webhook.event import Episode, Ids, Movie, Season, Show
-from webhook.play import Dated, State
-from webhook.transfer.entries import ARCHIVED, FOLLOWING, STOPPED, Kept, LeftOut, Relation, Unusable
+from webhook.domain.event import Episode, Ids, Movie, Season, Show
+from webhook.domain.play import Dated, State
 from webhook.transfer.exports import Exported
 from webhook.transfer.exports import trakt as export
 from webhook.transfer.imports import trakt
+from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Kept, LeftOut, Relation, Unusable
 
 AT = "2024-11-20T22:30:00.000Z"
 EVENING = datetime(2024, 11, 20, 22, 30, tzinfo=UTC)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transfer._reading import bad, library, plays, read, viewings
-from webhook.event import ITEMS, Episode, Ids, Item, Movie, Season, Show, Track
-from webhook.play import Dated, Play, State
-from webhook.transfer.entries import Entry, Kept, Relation, Unusable, Viewing
+from webhook.domain.event import ITEMS, Episode, Ids, Item, Movie, Season, Show, Track
+from webhook.domain.play import Dated, Play, State
 from webhook.transfer.exports import Exported
 from webhook.transfer.exports import watchmark as export
 from webhook.transfer.imports import watchmark
+from webhook.transfer.records import Entry, Kept, Relation, Unusable, Viewing
 
 HEADER = '{"format":"watchmark","version":1}\n'
 PLAY = (

@@ -20,8 +20,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert, update
 
 from tests.prepared import open_service
-from webhook import app, clock, inbox, passwords, people, tables
+from webhook import app, clock
+from webhook.people import passwords, people
+from webhook.queues import inbox
 from webhook.service import Service
+from webhook.storage import tables
 
 PASSWORD = "correct horse"
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)

@@ -11,35 +11,29 @@ from typing import Any, get_args
 from sqlalchemy import Connection, insert, select
 
 from tests.web.conftest import HASHED
-from webhook import (
-    clock,
-    history,
-    jobs,
-    library,
-    matches,
-    passwords,
-    people,
-    shows,
-    sign_ins,
-    sources,
-    tables,
-    trackers,
-)
+from webhook import clock, sources, trackers
+from webhook.accounts import sign_ins
+from webhook.accounts.sign_ins import SignIn
 from webhook.compat.videoscrobbler import apps
-from webhook.event import ITEMS, REASONS, Action, Episode, Event, Ids, Item, Kind, Season, item_to_json
-from webhook.inbox import CATCH_UP, EVENT
-from webhook.interpreter import meant
-from webhook.items import keys
+from webhook.domain.event import ITEMS, REASONS, Action, Episode, Event, Ids, Item, Kind, Season, item_to_json
+from webhook.domain.items import keys
+from webhook.domain.outcome import Park
+from webhook.domain.play import Dated, Play, State
+from webhook.domain.rules import DRY_RUN
+from webhook.history import library, shows
+from webhook.history import plays as history
+from webhook.identity import matches
 from webhook.lookups import Candidate, Listed
-from webhook.outcome import Park
-from webhook.play import Dated, Play, State
-from webhook.rules import DRY_RUN
-from webhook.scopes import Scope
+from webhook.people import passwords, people
+from webhook.people.scopes import Scope
+from webhook.pipeline.interpreter import meant
+from webhook.queues import jobs
+from webhook.queues.inbox import CATCH_UP, EVENT
 from webhook.service import Service
-from webhook.sign_ins import SignIn
+from webhook.storage import tables
 from webhook.trackers import DeviceCode
-from webhook.transfer.entries import ARCHIVED, FOLLOWING, Relation
-from webhook.web.views import DELIVERY_STATES, STATES
+from webhook.transfer.records import ARCHIVED, FOLLOWING, Relation
+from webhook.web.visible import DELIVERY_STATES, STATES
 
 NOW = clock.now()
 OWNER, MEMBER, GONE = "me", "ben", "cat"

@@ -18,13 +18,15 @@ from starlette.routing import Mount, Route
 
 from tests.prepared import open_service
 from tests.web.conftest import PASSWORD, Household
-from webhook import app, clock, people, scopes
-from webhook.scopes import Scope
-from webhook.web import access, openapi
-from webhook.web.access import PUBLIC, ROUTES
-from webhook.web.api import Answers
-from webhook.web.pages import docs
-from webhook.web.shell import Shell
+from webhook import app, clock
+from webhook.people import people, scopes
+from webhook.people.scopes import Scope
+from webhook.web.docs import openapi
+from webhook.web.docs import pages as docs
+from webhook.web.http import access
+from webhook.web.http.access import PUBLIC, ROUTES
+from webhook.web.http.api import Answers
+from webhook.web.http.errors import Shell
 
 ORIGIN = "http://watchmark.test"
 FEED = "/api/v1/calendar.ics"

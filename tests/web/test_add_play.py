@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import select
 
 from tests.web.conftest import HOSTILE, Household, form_token
-from webhook import clock, people, tables
-from webhook.web import openapi
+from webhook import clock
+from webhook.people import people
+from webhook.storage import tables
+from webhook.web.docs import openapi
 
 FILM = {"kind": "movie", "title": "Salt Road", "year": "1999", "date": "2024-03-01", "time": "20:15"}
 EPISODE = {"kind": "episode", "show": "Tidewater", "season": "1", "number": "3", "unknown": "on"}

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from tests.web.conftest import Household, Open, serving
-from webhook import accounts, clock, people, tables
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.people import people
+from webhook.storage import tables
 
 LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "household", "silent", "urls"]
 EVENT = {
@@ -634,7 +637,7 @@ def test_a_database_that_is_away_is_said_so(home: Household) -> None:
     api.get("/api/v1/plays")
 
     def away(question: object) -> None:
-        from webhook.db import Unavailable
+        from webhook.storage.db import Unavailable
 
         raise Unavailable("the disk is full")
 

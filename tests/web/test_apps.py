@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import clock, people
+from webhook import clock
 from webhook.compat.videoscrobbler import apps
-from webhook.web import openapi
-from webhook.web.openapi import apps as described
+from webhook.people import people
+from webhook.web.docs import openapi
+from webhook.web.people import openapi_apps as described
 
 FORMS = ("apps", "apps/1/suspend", "apps/1/resume", "apps/1/remove", "apps/privacy")
 

@@ -17,8 +17,12 @@ from tests.fakes.trakt import Trakt
 from tests.running import eventually
 from tests.servers._adapters import put_plex
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import accounts, clock, jobs, people, tables
-from webhook.web.api import transfer
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.people import people
+from webhook.queues import jobs
+from webhook.storage import tables
+from webhook.web.transfer import api as transfer
 
 AT = datetime(2020, 3, 1, 20, 15, tzinfo=UTC)
 PAGE = "/history/import"

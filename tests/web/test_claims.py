@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.web.conftest import Household, form_token, plex, serving
-from webhook import people
+from webhook.people import people
 
 
 @pytest.fixture

@@ -25,11 +25,13 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import lookups, outbox, servers, stored, trackers
+from webhook import lookups, servers, trackers
+from webhook.accounts import settings_store as stored
 from webhook.clock import now
-from webhook.outcome import Park
-from webhook.tables import account
-from webhook.web import connections
+from webhook.domain.outcome import Park
+from webhook.queues import outbox
+from webhook.storage.tables import account
+from webhook.web.connections import actions as connections
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in Apprise
 

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from tests.web.conftest import Household, Open
-from webhook.web.pages import docs
+from webhook.web.docs import pages as docs
 
 
 @pytest.fixture

@@ -33,11 +33,11 @@ from tests.web.conftest import PASSWORD
 from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OPTIONAL, OWNER, Rows, unknowable
 from webhook import app, lookups, servers, sources, trackers
 from webhook.compat.videoscrobbler.methods import Tokens
-from webhook.event import Event
+from webhook.domain.event import Event
 from webhook.service import Service
 from webhook.transfer import exports
-from webhook.web import openapi
-from webhook.web.shell import Shell
+from webhook.web.docs import openapi
+from webhook.web.http.errors import Shell
 
 ORIGIN = "http://watchmark.test"
 NOBODY = "http://127.0.0.1:1"

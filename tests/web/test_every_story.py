@@ -16,9 +16,9 @@ from tests.prepared import open_service
 from tests.web.every_row import Rows
 from tests.web.test_every_get import SET_UP
 from webhook import cli
-from webhook.commands.tracing import story, whole_trace
-from webhook.db import Database
-from webhook.tables import webhook
+from webhook.cli.trace import story, whole_trace
+from webhook.storage.db import Database
+from webhook.storage.tables import webhook
 
 LISTS = (
     ("accounts",), ("people", "list"), ("token", "list"), ("household", "list"), ("apps", "list"), ("jobs",),

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import update
 
 from tests.web.conftest import Household, Open
-from webhook import clock, tables
-from webhook.db import Unavailable
+from webhook import clock
+from webhook.storage import tables
+from webhook.storage.db import Unavailable
 
 
 class Ended:

@@ -14,13 +14,15 @@ from sqlalchemy import select
 
 from tests.running import eventually
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import clock, jobs, library
-from webhook.event import Episode, Ids, Movie, Show
-from webhook.play import Dated, Play, State
-from webhook.tables import job, play
-from webhook.transfer import bringing
-from webhook.transfer.entries import Viewing
-from webhook.web import charts
+from webhook import clock
+from webhook.domain.event import Episode, Ids, Movie, Show
+from webhook.domain.play import Dated, Play, State
+from webhook.history import library
+from webhook.queues import jobs
+from webhook.storage.tables import job, play
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Viewing
+from webhook.web.http import charts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from tests.web.conftest import Household, form_token, serving
 from tests.web.test_needs_you import lost
-from webhook.web import pages
-from webhook.web.pages.entrance import Entrance
-from webhook.web.sign_in import Passwords, Sessions
+from webhook.web.http.sessions import Passwords, Sessions
+from webhook.web.routes import PAGES
+from webhook.web.setup.sign_in import Entrance
 
 HOSTILE = {
     "nines": b"9" * 30,
@@ -48,7 +48,7 @@ def named(group: type) -> list[str]:
 
 def groups(home: Household) -> list[tuple[type, list[Route]]]:
     sessions = Sessions(home.service)
-    made: list[Any] = [group(home.service, sessions) for group in pages.GROUPS]
+    made: list[Any] = [group(home.service, sessions) for group in PAGES]
     made.append(Entrance(home.service, sessions, Passwords()))
     return [(type(one), [route for route in one.routes() if isinstance(route, Route)]) for one in made]
 

@@ -14,14 +14,15 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from tests.web.conftest import Household
-from webhook import clock, library, shows
-from webhook.event import Episode, Ids, Item, Movie, Show, item_to_json
+from webhook import clock
+from webhook.domain.event import Episode, Ids, Item, Movie, Show, item_to_json
+from webhook.domain.play import Play, State
+from webhook.history import library, shows
 from webhook.lookups import Listed
-from webhook.play import Play, State
-from webhook.tables import account, delivery, webhook
-from webhook.transfer import bringing
-from webhook.transfer.entries import Viewing
-from webhook.web.pages import history
+from webhook.storage.tables import account, delivery, webhook
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Viewing
+from webhook.web.history import pages as history
 
 KB = 1024
 LARGEST = 150 * KB

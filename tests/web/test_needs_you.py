@@ -18,12 +18,15 @@ from tests.fakes._server import Server
 from tests.fakes._world import Series, World
 from tests.fakes.tmdb import Tmdb
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import cli, clock, outbox, people, tables
-from webhook.event import Episode, Movie, item_to_json
-from webhook.items import keys
-from webhook.outcome import Park
-from webhook.web import needs
-from webhook.web.views import Visitor
+from webhook import cli, clock
+from webhook.domain.event import Episode, Movie, item_to_json
+from webhook.domain.items import keys
+from webhook.domain.outcome import Park
+from webhook.people import people
+from webhook.queues import outbox
+from webhook.storage import tables
+from webhook.web.needs_you import queries as needs
+from webhook.web.visible import Visitor
 
 PLEX = "5d9c086c7d06d9001ffd27aa"
 CANDIDATES = [

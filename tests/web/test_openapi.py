@@ -11,17 +11,18 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.conftest import Household
-from webhook.compat.videoscrobbler.managing import Managing
-from webhook.web import api, openapi
-from webhook.web.access import ROUTES
-from webhook.web.api import Answers, Gate
+from webhook.compat.videoscrobbler.apps_page import Managing
+from webhook.web import routes
+from webhook.web.docs import openapi
+from webhook.web.http.access import ROUTES
+from webhook.web.http.api import Answers, Gate
 
-GROUPS = (*api.GROUPS, Managing)
+GROUPS = (*routes.API, Managing)
 """Every group of routes; the last stands beside the VideoScrobbler API, which it manages."""
 
 
 def test_there_is_a_part_for_each_group() -> None:
-    groups = [group.__module__.rpartition(".")[2] for group in api.GROUPS]
+    groups = [group.__module__.split(".")[2] for group in routes.API]
 
     assert [*groups, "apps"] == [part.__name__.rpartition(".")[2] for part in openapi.PARTS]
 

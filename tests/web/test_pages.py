@@ -11,10 +11,16 @@ import pytest
 from sqlalchemy import delete, update
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import accounts, clock, edits, household, inbox, people, rules, tables
-from webhook.event import Action, Event, Movie
-from webhook.outbox import park
-from webhook.outcome import Park
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain import rules
+from webhook.domain.event import Action, Event, Movie
+from webhook.domain.outcome import Park
+from webhook.history import edits
+from webhook.people import household, people
+from webhook.queues import inbox
+from webhook.queues.outbox import park
+from webhook.storage import tables
 
 PAGES = ["/", "/activity", "/deliveries", "/needs-you", "/setup", "/sign-in", "/nothing", "/welcome/x"]
 
@@ -223,7 +229,7 @@ def test_the_activity_is_filtered(home: Household) -> None:
 
 
 def test_a_rare_title_is_found_further_back(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.web.views.LOOKED_AT", 2)
+    monkeypatch.setattr("webhook.web.visible.LOOKED_AT", 2)
     for number in range(1, 6):
         home.hear("anna", f"Part {number}", index=number, guid=f"plex://episode/{number}", Guid=[])
     browser, path, pages = home.browser(), "/activity?text=part+1", []
@@ -403,7 +409,7 @@ def test_errors_are_pages_for_people(home: Household) -> None:
 def test_a_fault_of_ours_is_a_plain_page(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = home.browser()
 
-    monkeypatch.setattr("webhook.trace.playing", lambda *_: 1 / 0)
+    monkeypatch.setattr("webhook.queries.trace.playing", lambda *_: 1 / 0)
     answer = browser.get("/")
 
     assert answer.status_code == 500

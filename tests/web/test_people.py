@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.web.conftest import HOSTILE, PASSWORD, Household, form_token
-from webhook import passwords, people, tables
-from webhook.throttle import PACES, Pace
+from webhook.network.throttle import PACES, Pace
+from webhook.people import passwords, people
+from webhook.storage import tables
 
 
 def post(browser: httpx.Client, path: str, where: str = "/people/me", **fields: str) -> httpx.Response:

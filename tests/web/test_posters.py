@@ -12,10 +12,10 @@ from tests.fakes._world import Film, World
 from tests.fakes.tmdb import JPEG, Tmdb
 from tests.web.conftest import Household, Open
 from webhook import clock
-from webhook.event import Ids, Movie, Track
-from webhook.play import Play, State
-from webhook.transfer import bringing
-from webhook.transfer.entries import Viewing
+from webhook.domain.event import Ids, Movie, Track
+from webhook.domain.play import Play, State
+from webhook.transfer import merge as bringing
+from webhook.transfer.records import Viewing
 
 
 @pytest.fixture

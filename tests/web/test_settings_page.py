@@ -15,9 +15,9 @@ import pytest
 
 from tests.prepared import open_service
 from tests.web.conftest import Household, Open, form_token, serving
-from webhook import stored
-from webhook.web import settings_kept
-from webhook.web.shell import Problem
+from webhook.accounts import settings_store as stored
+from webhook.web.connections import settings_actions as settings_kept
+from webhook.web.http.errors import Problem
 
 FORM = {
     "WATCHED_MARK": "80",

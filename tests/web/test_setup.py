@@ -11,8 +11,8 @@ import pytest
 
 from tests.web.conftest import HOSTILE, Household, Open, form_token, plex
 from webhook import clock, lookups, servers, sources, trackers
-from webhook.event import Action, Episode, Event
-from webhook.inbox import CATCH_UP, kept, of_event
+from webhook.domain.event import Action, Episode, Event
+from webhook.queues.inbox import CATCH_UP, kept, of_event
 
 
 def part(page: str, source: str) -> str:
@@ -97,7 +97,7 @@ def test_what_the_server_was_asked_for_is_none_that_came(home: Household) -> Non
 
 
 def test_one_that_was_silent_long_was_heard_of_once(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.web.arrivals.LOOKED", 1)
+    monkeypatch.setattr("webhook.web.http.arrivals.LOOKED", 1)
     home.hear("anna", "Pilot")
     url = home.browser().get("/setup").text.partition('id="url-emby" class="copy" readonly value="')[2]
     httpx.post(url.partition('"')[0], json={"Event": "system.notificationtest"})

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import insert
 
 from tests.web.conftest import Household, form_token
-from webhook import clock, tables
+from webhook import clock
+from webhook.storage import tables
 
 
 @pytest.fixture

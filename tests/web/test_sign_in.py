@@ -16,11 +16,12 @@ import time_machine
 from sqlalchemy import select, update
 
 from tests.web.conftest import PASSWORD, Household, Open, form_token
-from webhook import tables, throttle
-from webhook.throttle import PACES, Pace
-from webhook.web.live import MOST_OF_ONE
-from webhook.web.sign_in import ENDED, Sessions
-from webhook.web.views import Visitor
+from webhook.network import throttle
+from webhook.network.throttle import PACES, Pace
+from webhook.storage import tables
+from webhook.web.http.live import MOST_OF_ONE
+from webhook.web.http.sessions import ENDED, Sessions
+from webhook.web.visible import Visitor
 
 PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
 

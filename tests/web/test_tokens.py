@@ -14,11 +14,12 @@ import pytest
 import time_machine
 
 from tests.web.conftest import Household, form_token
-from webhook import clock, people, scopes
-from webhook.scopes import Scope
-from webhook.web import administration
-from webhook.web.shell import Problem
-from webhook.web.views import Visitor
+from webhook import clock
+from webhook.people import people, scopes
+from webhook.people.scopes import Scope
+from webhook.web.http.errors import Problem
+from webhook.web.people import actions as administration
+from webhook.web.visible import Visitor
 
 DAY = timedelta(days=1)
 

@@ -29,12 +29,15 @@ from tests.fakes.trakt import Trakt
 from tests.running import Process, started
 from tests.servers._adapters import put_plex
 from tests.web.conftest import Household, Open
-from webhook import accounts, clock, tables
-from webhook.event import Action, Episode, Ids, Item, Movie, Show
-from webhook.play import Play, State
-from webhook.transfer import bringing, exports, imports
-from webhook.transfer.entries import Kept, Relation, Viewing
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Episode, Ids, Item, Movie, Show
+from webhook.domain.play import Play, State
+from webhook.storage import tables
+from webhook.transfer import exports, imports
+from webhook.transfer import merge as bringing
 from webhook.transfer.limits import Limits, NoRoom, Uploads
+from webhook.transfer.records import Kept, Relation, Viewing
 
 DIARY = b"""Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
 2024-01-02,Paper Boats,2016,https://boxd.it/1,4.5,,,2024-01-01

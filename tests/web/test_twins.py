@@ -8,10 +8,11 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.conftest import Household
-from webhook.compat.videoscrobbler.managed import Managed
-from webhook.web import openapi, pages
-from webhook.web.pages.entrance import Entrance
-from webhook.web.sign_in import Passwords, Sessions
+from webhook.compat.videoscrobbler.apps_api import Managed
+from webhook.web.docs import openapi
+from webhook.web.http.sessions import Passwords, Sessions
+from webhook.web.routes import page_routes
+from webhook.web.setup.sign_in import Entrance
 
 TWINS = {
     "/activity/replay": "POST /webhooks/replay",
@@ -80,7 +81,8 @@ ALONE = {
 def forms(home: Household) -> set[str]:
     sessions = Sessions(home.service)
     entrance = Entrance(home.service, sessions, Passwords())
-    routes = [*pages.routes(home.service, sessions, entrance), *Managed(home.service, sessions).routes()]
+    pages = [*page_routes(home.service, sessions), *entrance.routes()]
+    routes = [*pages, *Managed(home.service, sessions).routes()]
     posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}
     return {re.sub(r":\w+}", "}", path) for path in posted}
 

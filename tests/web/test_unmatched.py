@@ -10,8 +10,11 @@ from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from tests.web.conftest import Household
-from webhook import accounts, cli, clock, people, tables
-from webhook.event import Action
+from webhook import cli, clock
+from webhook.accounts import accounts
+from webhook.domain.event import Action
+from webhook.people import people
+from webhook.storage import tables
 
 CANDIDATE = {
     "kind": "show",

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.web.conftest import Household, form_token, serving
-from webhook import accounts, keys, people, stored
+from webhook.accounts import accounts, keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.credentials import Seal
 from webhook.compat.videoscrobbler import apps
-from webhook.credentials import Seal
-from webhook.outcome import UNREADABLE
+from webhook.domain.outcome import UNREADABLE
+from webhook.people import people
 from webhook.service import Service
 
 LOST = Seal("a key that is gone")

@@ -8,8 +8,9 @@ from html import unescape
 import pytest
 
 from tests.web.conftest import Household, Open, form_token
-from webhook import passwords, people, sources, trackers
-from webhook.commands.serving import announce
+from webhook import sources, trackers
+from webhook.cli.serve import announce
+from webhook.people import passwords, people
 
 GOOD = {"password": "long enough", "again": "long enough"}
 

@@ -22,10 +22,10 @@ from typing import Any, ClassVar, Protocol
 
 import httpx
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.items import folded
-from webhook.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import Recorder, accept, call, read, recording
+from webhook.client import Recorder, accept, call, read, recording
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.domain.items import folded
+from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
 
 SURE = 0.9
 """The least score of a candidate that may be taken without asking."""

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Episode, Ids, Item, Kind
+from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.domain.event import Episode, Ids, Item, Kind
+from webhook.domain.outcome import Dead
 from webhook.lookups import (
     Candidate,
     Listed,
@@ -29,8 +31,6 @@ from webhook.lookups import (
     whole,
     year_of,
 )
-from webhook.outcome import Dead
-from webhook.remote import Recorder, accept, call, read, recording, shown
 from webhook.settings import Address
 
 LABEL = "TMDB"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.event import Episode, Kind
+from webhook.domain.event import Episode, Kind
 from webhook.lookups import Candidate, Lookup, Part, rows, table, text, texts, trusted, whole, year_of
 from webhook.settings import Address
 

@@ -15,7 +15,9 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock
-from webhook.event import Episode, Ids, Kind
+from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.domain.event import Episode, Ids, Kind
+from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.lookups import (
     Candidate,
     Listed,
@@ -32,8 +34,6 @@ from webhook.lookups import (
     whole,
     year_of,
 )
-from webhook.outcome import Dead, Retry, Undelivered
-from webhook.remote import Recorder, accept, call, read, recording, shown
 from webhook.settings import Address
 
 LABEL = "TheTVDB"

@@ -14,7 +14,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Protocol
 
-from webhook.event import Event
+from webhook.domain.event import Event
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

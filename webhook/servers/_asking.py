@@ -14,9 +14,9 @@ import orjson
 from pydantic import AfterValidator
 
 from webhook import settings
-from webhook.outcome import Dead, Retry, Snooze, Undelivered
-from webhook.remote import call, shown
-from webhook.retry import decide
+from webhook.client import call, shown
+from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
+from webhook.domain.retry import decide
 
 
 def without_slash(given: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import httpx
 
-from webhook.event import Action, Episode, Event, Ids, Item, Movie, Track
-from webhook.guids import provider_ids
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Track
+from webhook.domain.guids import provider_ids
 from webhook.servers import Found, _values
 from webhook.servers._asking import Door, ask
 

@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element, ParseError
 
 from plexapi.server import PlexServer
 
-from webhook.outcome import Dead, Retry
-from webhook.remote import SHOWN
+from webhook.client import SHOWN
+from webhook.domain.outcome import Dead, Retry
 from webhook.servers._asking import Door
 
 TIMEOUT = 20

@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from webhook.event import Episode, Item
+from webhook.domain.event import Episode, Item
 
 Value = TypeVar("Value")
 

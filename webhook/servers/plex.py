@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
-from webhook.guids import Form, Guid, read, read_all
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
+from webhook.domain.guids import Form, Guid, read, read_all
 from webhook.servers import Found, _values
 from webhook.servers._asking import Address, Door
 

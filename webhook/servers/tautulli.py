@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
-from webhook.guids import Guid, read, read_all
-from webhook.outcome import Dead, Undelivered
-from webhook.remote import shown
+from webhook.client import shown
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
+from webhook.domain.guids import Guid, read, read_all
+from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Found, _values
 from webhook.servers._asking import Address, Door, reached, understood
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
-from webhook.event import Event, Ignored
+from webhook.domain.event import Event, Ignored
 
 Payload = Mapping[str, Any]
 

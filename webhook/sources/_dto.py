@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
-from webhook.guids import provider_ids
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
+from webhook.domain.guids import provider_ids
 from webhook.sources import _values as values
 
 Payload = Mapping[str, Any]

@@ -11,8 +11,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from webhook.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
-from webhook.guids import Form, Guid, read, read_all
+from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
+from webhook.domain.guids import Form, Guid, read, read_all
 from webhook.sources import _values as values
 
 Payload = Mapping[str, Any]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from webhook.event import Episode, Item
+from webhook.domain.event import Episode, Item
 
 LONGEST = 500
 MOST_EPISODES = 50  # in one file or one notice; more is a mistake

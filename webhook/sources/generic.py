@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webhook import guids
-from webhook.event import (
+from webhook.domain import guids
+from webhook.domain.event import (
     Action,
     Episode,
     Event,
@@ -28,7 +28,7 @@ from webhook.event import (
     Track,
     Unreadable,
 )
-from webhook.play import VIEWING
+from webhook.domain.play import VIEWING
 from webhook.sources import _values as values
 
 Payload = Mapping[str, Any]

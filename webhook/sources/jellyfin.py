@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from webhook.event import Action, Event, Ignored, Item, Unreadable
+from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
 from webhook.sources import _dto, _plexlike
 from webhook.sources import _values as values
 

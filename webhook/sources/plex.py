@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from webhook.event import Action, Event, Ignored, Unreadable
+from webhook.domain.event import Action, Event, Ignored, Unreadable
 from webhook.sources import _plexlike, _values
 
 LABEL = "Plex"

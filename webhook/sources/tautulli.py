@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from webhook.event import (
+from webhook.domain.event import (
     Action,
     Episode,
     Event,
@@ -27,7 +27,7 @@ from webhook.event import (
     Track,
     Unreadable,
 )
-from webhook.guids import ids, read
+from webhook.domain.guids import ids, read
 from webhook.sources import _plexlike
 from webhook.sources import _values as values
 

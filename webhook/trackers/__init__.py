@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
-from webhook.event import Action, Item, Kind
-from webhook.outcome import Done, Undelivered
-from webhook.play import Dated
+from webhook.domain.event import Action, Item, Kind
+from webhook.domain.outcome import Done, Undelivered
+from webhook.domain.play import Dated
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "password", "token", "web", "none"]

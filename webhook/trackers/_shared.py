@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.items import folded
-from webhook.outcome import Retry, Skip, Snooze, Undelivered
-from webhook.play import Dated
-from webhook.remote import MAX_ANSWER, clean, plain
-from webhook.retry import GATEWAY
+from webhook.client import MAX_ANSWER, clean, plain
+from webhook.domain.items import folded
+from webhook.domain.outcome import Retry, Skip, Snooze, Undelivered
+from webhook.domain.play import Dated
+from webhook.domain.retry import GATEWAY
 from webhook.trackers import Delivery
 
 Json = dict[str, Any]

@@ -13,10 +13,10 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Action, Kind, Track
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import USER_AGENT, accept, call, read, shown
-from webhook.retry import BUSY, GATEWAY, decide, retry_after
+from webhook.client import USER_AGENT, accept, call, read, shown
+from webhook.domain.event import Action, Kind, Track
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import BUSY, GATEWAY, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, began, dated_or_skip, inner, recent, rows

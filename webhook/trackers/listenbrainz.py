@@ -15,10 +15,10 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.event import Action, Ids, Kind, Track
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import USER_AGENT, call, read, shown, version
-from webhook.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
+from webhook.client import USER_AGENT, call, read, shown, version
+from webhook.domain.event import Action, Ids, Kind, Track
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import Json, began, dated_or_skip, inner, rows

@@ -11,12 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from webhook import edits, guids, history, matches
-from webhook.event import Episode, Ids, Item, Kind, Movie
-from webhook.items import same_item
-from webhook.play import Dated, Play, State, same_viewing
-from webhook.tables import play
-from webhook.transfer.bringing import SAME_ROW, ask_about, found_by
+from webhook.domain import guids
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie
+from webhook.domain.items import same_item
+from webhook.domain.play import Dated, Play, State, same_viewing
+from webhook.history import edits
+from webhook.history import plays as history
+from webhook.identity import matches
+from webhook.storage.tables import play
+from webhook.transfer.merge import SAME_ROW, ask_about, found_by
 
 SOURCE = "watchmark"
 """The source of what no other program reported."""

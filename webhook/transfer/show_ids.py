@@ -20,21 +20,24 @@ import structlog
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webhook import clock, matches
-from webhook.db import Database, Unavailable
-from webhook.event import Episode, Ids, Show, item_from_json, item_to_json
-from webhook.identity import NAMES, NO_LOOKUPS, Asking, Identity, known_show, remember_show, show_question
-from webhook.items import id_keys, same_item
-from webhook.outcome import Retry, Snooze, Undelivered
-from webhook.servers import Server
-from webhook.tables import note, person, play, play_key, unresolved
-from webhook.transfer.show_merge import (
-    KnownShow,
-    complete_plays,
-    contradictions,
-    merge_kept,
-    plays_of,
+from webhook import clock
+from webhook.domain.event import Episode, Ids, Show, item_from_json, item_to_json
+from webhook.domain.items import id_keys, same_item
+from webhook.domain.outcome import Retry, Snooze, Undelivered
+from webhook.identity import matches
+from webhook.identity.resolver import (
+    NAMES,
+    NO_LOOKUPS,
+    Asking,
+    Identity,
+    known_show,
+    remember_show,
+    show_question,
 )
+from webhook.servers import Server
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import note, person, play, play_key, unresolved
+from webhook.transfer.show_merge import KnownShow, complete_plays, contradictions, merge_kept, plays_of
 
 log = structlog.get_logger()
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Text, and_, delete, exists, func, select, type_coerce, update
 
-from webhook import history, library
-from webhook.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
-from webhook.items import folded, keys
-from webhook.library import show_key
-from webhook.tables import episode_list, follow, person, play, play_key, tick
-from webhook.tables import library as entry
+from webhook.domain.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
+from webhook.domain.items import folded, keys
+from webhook.history import library
+from webhook.history import plays as history
+from webhook.history.library import show_key
+from webhook.storage.tables import episode_list, follow, person, play, play_key, tick
+from webhook.storage.tables import library as entry
 
 OF_SHOW = ("episode", "season", "show")
 

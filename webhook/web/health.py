@@ -17,17 +17,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from webhook import backup, clock
-from webhook.db import Unavailable
+from webhook import clock
+from webhook.maintenance import backup
 from webhook.settings import SettingsError
-from webhook.tables import account, attempt, delivery, note, person, to_ms, webhook
-from webhook.web.access import scope_of
-from webhook.web.changes import write
-from webhook.web.shell import Problem
+from webhook.storage.db import Unavailable
+from webhook.storage.tables import account, attempt, delivery, note, person, to_ms, webhook
+from webhook.web.actions import write
+from webhook.web.http.access import scope_of
+from webhook.web.http.errors import Problem
 
 if TYPE_CHECKING:
     from webhook.service import Service
-    from webhook.web.api import Gate
+    from webhook.web.http.api import Gate
 
 FRESH = 2.0
 STUCK = 60.0

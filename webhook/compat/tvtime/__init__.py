@@ -10,12 +10,12 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Mount, Route
 
 from webhook.compat.tvtime import rest
-from webhook.compat.tvtime.catalogue import Catalogue
+from webhook.compat.tvtime.auth import Door
+from webhook.compat.tvtime.catalog import Catalogue
 from webhook.compat.tvtime.marks import Marks
+from webhook.compat.tvtime.remote_backend import Homes
 from webhook.compat.tvtime.rest import Rest
 from webhook.compat.tvtime.sidecar import Sidecar
-from webhook.compat.tvtime.there import Homes
-from webhook.compat.tvtime.who import Door
 from webhook.service import Service
 
 

@@ -11,13 +11,17 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
-from webhook import clock, history, inbox, library, people
+from webhook import clock
 from webhook.compat.tvtime import shelf
-from webhook.compat.tvtime.who import Guest
-from webhook.event import Action, Episode, Event, Item, Show
-from webhook.items import keys, same_item
+from webhook.compat.tvtime.auth import Guest
+from webhook.domain.event import Action, Episode, Event, Item, Show
+from webhook.domain.items import keys, same_item
+from webhook.history import library
+from webhook.history import plays as history
+from webhook.people import people
+from webhook.queues import inbox
 from webhook.service import Service
-from webhook.tables import webhook
+from webhook.storage.tables import webhook
 
 T = TypeVar("T")
 

@@ -19,14 +19,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.compat.tvtime import shelf
-from webhook.compat.tvtime.home import Followed, Part
-from webhook.compat.tvtime.there import Homes
-from webhook.compat.tvtime.who import Door, Guest, Wrong
-from webhook.db import Unavailable
+from webhook.compat.tvtime.auth import Door, Guest, Wrong
+from webhook.compat.tvtime.backend import Followed, Part
+from webhook.compat.tvtime.remote_backend import Homes
 from webhook.service import Service
-from webhook.web.asked import body
-from webhook.web.shell import Problem, Shell
-from webhook.web.sign_in import refuse_other_sites
+from webhook.storage.db import Unavailable
+from webhook.web.http.errors import Problem, Shell
+from webhook.web.http.params import body
+from webhook.web.http.sessions import refuse_other_sites
 
 COOKIE = "session"
 HERE = "/tvtime"

@@ -28,13 +28,14 @@ from sqlalchemy import (
     update,
 )
 
-from webhook import history, identity
-from webhook.event import Episode, Ids, Item, Kind, Movie, item_from_json
-from webhook.items import keys, same_item
-from webhook.library import LOVE, WATCHLIST, following, show_key
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, item_from_json
+from webhook.domain.items import keys, same_item
+from webhook.history import plays as history
+from webhook.history.library import LOVE, WATCHLIST, following, show_key
+from webhook.history.shows import Place
+from webhook.identity import resolver as identity
 from webhook.lookups import Listed
-from webhook.shows import Place
-from webhook.tables import episode_list, follow, json_rows, library, play, play_key, tick
+from webhook.storage.tables import episode_list, follow, json_rows, library, play, play_key, tick
 
 HISTORY = "history"
 """Where the episodes of a show come from that no lookup has listed."""

@@ -19,15 +19,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.compat.tvtime import answers, shelf
-from webhook.compat.tvtime.answers import enveloped, failed, plain
-from webhook.compat.tvtime.catalogue import Catalogue, listed_by, series_in
+from webhook.compat.tvtime import serializers as answers
+from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime.auth import Door, Guest, Wrong, bearer
+from webhook.compat.tvtime.catalog import Catalogue, listed_by, series_in
 from webhook.compat.tvtime.marks import Marks
-from webhook.compat.tvtime.who import Door, Guest, Wrong, bearer
-from webhook.db import Database
+from webhook.compat.tvtime.serializers import enveloped, failed, plain
 from webhook.lookups import Listed
-from webhook.web.asked import clean, json_object
-from webhook.web.shell import Problem
+from webhook.storage.db import Database
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import clean, json_object
 
 API, MSAPI = "api2.tozelabs.com", "msapi.tvtime.com"
 AUTH, SEARCH = "auth.tvtime.com", "search.tvtime.com"

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from webhook.compat.videoscrobbler.calls import Desk
-from webhook.compat.videoscrobbler.letting_in import LettingIn
-from webhook.compat.videoscrobbler.managed import Managed
-from webhook.compat.videoscrobbler.managing import Managing
+from webhook.compat.videoscrobbler.apps_api import Managed
+from webhook.compat.videoscrobbler.apps_page import Managing
+from webhook.compat.videoscrobbler.authorize_page import LettingIn
+from webhook.compat.videoscrobbler.endpoint import Desk
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.service import Service
-from webhook.web import shell
-from webhook.web.api import Gate
-from webhook.web.sign_in import Sessions
+from webhook.web.http import errors as shell
+from webhook.web.http.api import Gate
+from webhook.web.http.sessions import Sessions
 
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
 

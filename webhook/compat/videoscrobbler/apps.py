@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from webhook import keys, people
+from webhook.accounts import keys
+from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.credentials import Seal
-from webhook.db import fresh_ids
-from webhook.people import Unknown
-from webhook.tables import app, app_grant, app_session, person, privacy, token
+from webhook.people import people
+from webhook.people.people import Unknown
+from webhook.storage.db import fresh_ids
+from webhook.storage.tables import app, app_grant, app_session, person, privacy, token
 
 KIND = "videoscrobbler"
 """The kind of a token that is a session key, and the source of what comes in with it."""

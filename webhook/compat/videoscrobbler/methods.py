@@ -13,16 +13,16 @@ from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
 from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
-from webhook.compat.videoscrobbler.answers import Fault
-from webhook.compat.videoscrobbler.calls import Call, Method, Person, anonymous, until
+from webhook.compat.videoscrobbler.endpoint import Call, Method, Person, anonymous, until
 from webhook.compat.videoscrobbler.remote_ids import Remote
+from webhook.compat.videoscrobbler.responses import Fault
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
 from webhook.compat.videoscrobbler.video_lookup import NoSuchVideo, VideoLookup
 from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Sought, Tops, Video
-from webhook.event import Action, Event
+from webhook.domain.event import Action, Event
 from webhook.service import Service
 from webhook.sources import _values as values
-from webhook.tables import person
+from webhook.storage.tables import person
 
 PATIENCE = 3.0
 """Seconds that an answer waits for the interpreter; the scrobble itself is kept long before."""

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from webhook.event import STREAMS, Episode, Ids, Item, Movie
-from webhook.items import keys
+from webhook.domain.event import STREAMS, Episode, Ids, Item, Movie
+from webhook.domain.items import keys
 
 FILM, TV, URL = "film", "tv", "url"
 TYPES = (FILM, TV, URL)

@@ -8,17 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from webhook import inbox
 from webhook.compat.videoscrobbler import videos
 from webhook.compat.videoscrobbler.apps import KIND
 from webhook.compat.videoscrobbler.remote_ids import URL
 from webhook.compat.videoscrobbler.videos import Video
-from webhook.event import Action, Event
-from webhook.history import remember, save
-from webhook.items import keys
-from webhook.play import CARRIED_ON, Facts, Play, State, is_watched_again
-from webhook.rules import Filters, stopped_by
-from webhook.tables import person, webhook
+from webhook.domain.event import Action, Event
+from webhook.domain.items import keys
+from webhook.domain.play import CARRIED_ON, Facts, Play, State, is_watched_again
+from webhook.domain.rules import Filters, stopped_by
+from webhook.history.plays import remember, save
+from webhook.queues import inbox
+from webhook.storage.tables import person, webhook
 
 PLAYING, PAUSED, STOPPED, FINISHED = "playing", "paused", "stopped", "finished"
 ACTIONS = {PLAYING: Action.START, PAUSED: Action.PAUSE, STOPPED: Action.STOP, FINISHED: Action.STOP}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from webhook.compat.videoscrobbler.remote_ids import Remote
-from webhook.event import Episode, Item, Movie
+from webhook.domain.event import Episode, Item, Movie
+from webhook.domain.outcome import Undelivered
 from webhook.lookups import Checks, Lookup, known_as, pairs
-from webhook.outcome import Undelivered
 
 TIMEOUT = 3.0
 """Seconds that an answer waits for the lookups; the video is taken without a title after that."""

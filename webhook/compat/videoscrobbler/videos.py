@@ -10,17 +10,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
-from webhook import clock, library
+from webhook import clock
 from webhook.compat.videoscrobbler import remote_ids
 from webhook.compat.videoscrobbler.remote_ids import FILM, TV, URL
-from webhook.db import fresh_ids
-from webhook.event import STREAMS, Action, Event, Item, item_from_json, item_to_json
-from webhook.history import find, from_row, richer
-from webhook.items import same_item
-from webhook.library import LOVE
-from webhook.play import Play, State
-from webhook.tables import library as library_table
-from webhook.tables import play, play_key, video, video_key
+from webhook.domain.event import STREAMS, Action, Event, Item, item_from_json, item_to_json
+from webhook.domain.items import same_item
+from webhook.domain.play import Play, State
+from webhook.history import library
+from webhook.history.library import LOVE
+from webhook.history.plays import find, from_row, richer
+from webhook.storage.db import fresh_ids
+from webhook.storage.tables import library as library_table
+from webhook.storage.tables import play, play_key, video, video_key
 
 MANY = 400  # as many parameters as go into one statement
 TOP_LASTS = 30.0

@@ -13,12 +13,12 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from webhook import clock
-from webhook.event import Action, Episode, Item, Kind
-from webhook.items import keys, same_item
-from webhook.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
-from webhook.play import Dated
-from webhook.remote import USER_AGENT, call, shown, version
-from webhook.retry import LIVE, retry_after
+from webhook.client import USER_AGENT, call, shown, version
+from webhook.domain.event import Action, Episode, Item, Kind
+from webhook.domain.items import keys, same_item
+from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
+from webhook.domain.play import Dated
+from webhook.domain.retry import LIVE, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import (

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from webhook.event import Item
-from webhook.outcome import Dead, Done, Retry, Snooze, Unmatched
-from webhook.remote import accept, read, shown
-from webhook.retry import GATEWAY, retry_after, word
+from webhook.client import accept, read, shown
+from webhook.domain.event import Item
+from webhook.domain.outcome import Dead, Done, Retry, Snooze, Unmatched
+from webhook.domain.retry import GATEWAY, retry_after, word
 from webhook.trackers import DeviceCode, SignInFailed
 from webhook.trackers._shared import Json, inner, inner_json, rows
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Show
-from webhook.outcome import Unmatched
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
+from webhook.domain.outcome import Unmatched
 from webhook.trackers._shared import Json, Memory, inner
 from webhook.trackers.simkl.answers import LABEL, text, text_or_number
 from webhook.trackers.simkl.items import usable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Show
-from webhook.outcome import Dead, Unmatched
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
+from webhook.domain.outcome import Dead, Unmatched
 from webhook.trackers._shared import Json
 from webhook.trackers.simkl.answers import LABEL
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webhook.event import Episode, Ids, Movie
+from webhook.domain.event import Episode, Ids, Movie
 from webhook.trackers import Held
 from webhook.trackers._shared import Json, inner, moment, rows
 from webhook.trackers.simkl.answers import text, whole

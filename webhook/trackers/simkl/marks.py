@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from webhook.event import Episode
-from webhook.outcome import Done, Undelivered
-from webhook.play import Dated
+from webhook.domain.event import Episode
+from webhook.domain.outcome import Done, Undelivered
+from webhook.domain.play import Dated
 from webhook.trackers import Delivery
 from webhook.trackers._shared import Json, counted, inner, noon, rows
 from webhook.trackers.simkl.answers import iso, missing, shaped, text, unmatched, whole

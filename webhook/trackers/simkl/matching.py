@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from webhook.event import Episode, Ids, Item, Movie
-from webhook.items import folded
+from webhook.domain.event import Episode, Ids, Item, Movie
+from webhook.domain.items import folded
 from webhook.trackers import Held
 from webhook.trackers._shared import Json, inner, near, titled_alike
 from webhook.trackers.simkl.answers import known, place, text, text_or_number, whole

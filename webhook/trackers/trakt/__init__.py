@@ -11,11 +11,11 @@ from typing import Any, Literal, cast
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.event import Action, Episode, Item, Kind, Movie
-from webhook.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
-from webhook.play import Dated
-from webhook.remote import accept, shown
-from webhook.retry import GATEWAY, LIVE
+from webhook.client import accept, shown
+from webhook.domain.event import Action, Episode, Item, Kind, Movie
+from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
+from webhook.domain.play import Dated
+from webhook.domain.retry import GATEWAY, LIVE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Held, SignIn
 from webhook.trackers._shared import Json, begins, counted, inner, inner_json, moment, recent, unsettled
@@ -23,15 +23,7 @@ from webhook.trackers.trakt.answers import LABEL, missing, number, remote, shape
 from webhook.trackers.trakt.calls import LARGEST_PAGE, Calls
 from webhook.trackers.trakt.finding import Finder
 from webhook.trackers.trakt.items import entry, gathered, single
-from webhook.trackers.trakt.matching import (
-    Known,
-    Match,
-    is_related,
-    known,
-    match,
-    note_of,
-    placed_alike,
-)
+from webhook.trackers.trakt.matching import Known, Match, is_related, known, match, note_of, placed_alike
 from webhook.trackers.trakt.sign_in import Device
 from webhook.trackers.trakt.viewings import (
     CLOSE,

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
-from webhook.event import Ids
-from webhook.outcome import Retry
-from webhook.remote import read, shown
-from webhook.retry import GATEWAY
+from webhook.client import read, shown
+from webhook.domain.event import Ids
+from webhook.domain.outcome import Retry
+from webhook.domain.retry import GATEWAY
 from webhook.trackers._shared import Json, inner
 
 LABEL = "Trakt"

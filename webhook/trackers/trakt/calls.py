@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from webhook.remote import USER_AGENT, accept, call
+from webhook.client import USER_AGENT, accept, call
 from webhook.trackers import Access, Tokens
 from webhook.trackers._shared import Json
 from webhook.trackers.trakt.answers import LABEL, listed, whole

@@ -6,9 +6,9 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Season
-from webhook.items import folded
-from webhook.remote import accept
+from webhook.client import accept
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season
+from webhook.domain.items import folded
 from webhook.trackers import Access
 from webhook.trackers._shared import Json, Memory, inner
 from webhook.trackers.trakt.answers import LABEL, listed, text

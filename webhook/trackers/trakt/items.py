@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.outcome import Dead, Unmatched
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show
+from webhook.domain.outcome import Dead, Unmatched
 from webhook.trackers._shared import Json
 from webhook.trackers.trakt.answers import LABEL, NAMESPACES
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from webhook.event import Episode, Ids, Item, Movie
+from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.trackers._shared import Json, inner, near, titled_alike
 from webhook.trackers.trakt.answers import NAMESPACES, number, text, their_ids
 from webhook.trackers.trakt.items import own_ids

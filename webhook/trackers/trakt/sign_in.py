@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import accept, shown
-from webhook.retry import GATEWAY, retry_after
+from webhook.client import accept, shown
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import GATEWAY, retry_after
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
 from webhook.trackers._shared import inner_json
 from webhook.trackers.trakt.answers import LABEL, shaped, text, whole

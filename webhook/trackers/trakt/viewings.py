@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from webhook.play import SAME_DAY, Dated
-from webhook.retry import LIVE
+from webhook.domain.play import SAME_DAY, Dated
+from webhook.domain.retry import LIVE
 from webhook.trackers import Delivery
 from webhook.trackers._shared import AFTER, BEFORE, Json, begins, moment, noon
 

@@ -16,9 +16,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from webhook import clock
-from webhook.event import Action, Episode, Ids, Kind, Movie
-from webhook.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.retry import GATEWAY
+from webhook.domain.event import Action, Episode, Ids, Kind, Movie
+from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import GATEWAY
 from webhook.settings import address
 from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
 from webhook.trackers._shared import moment, recent, titled_alike, unsettled

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from webhook.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.remote import MAX_ANSWER, accept, call, read, shown
-from webhook.retry import BUSY, GATEWAY, decide
+from webhook.client import MAX_ANSWER, accept, call, read, shown
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import BUSY, GATEWAY, decide
 from webhook.trackers import Access, Tokens
 
 LABEL = "TV Time"

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webhook.outcome import Dead, Retry, Unmatched
-from webhook.retry import GATEWAY
+from webhook.domain.outcome import Dead, Retry, Unmatched
+from webhook.domain.retry import GATEWAY
 from webhook.trackers import Access
 from webhook.trackers.tvtime.calls import (
     API,

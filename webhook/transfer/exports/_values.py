@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 
-from webhook.event import Episode, Item, Kind, Movie, Season
-from webhook.items import folded, id_keys
-from webhook.play import Dated, Play
+from webhook.domain.event import Episode, Item, Kind, Movie, Season
+from webhook.domain.items import folded, id_keys
+from webhook.domain.play import Dated, Play
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,10 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Track
-from webhook.transfer.entries import Kept
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Track
 from webhook.transfer.exports._pieces import Cell, Table, gathered
 from webhook.transfer.exports._values import Exported, stamp, watched
+from webhook.transfer.records import Kept
 
 LABEL = "Spreadsheet"
 DESCRIPTION = "A table of everything watched, for a spreadsheet or a script of your own."

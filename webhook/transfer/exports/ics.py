@@ -15,11 +15,11 @@ from datetime import UTC, datetime, tzinfo
 
 import orjson
 
-from webhook.event import Episode, Item, Kind, Movie, Track, item_to_json
-from webhook.play import Dated, Play
-from webhook.transfer.entries import Kept
+from webhook.domain.event import Episode, Item, Kind, Movie, Track, item_to_json
+from webhook.domain.play import Dated, Play
 from webhook.transfer.exports._pieces import gathered
 from webhook.transfer.exports._values import Exported, day, stamp, watched
+from webhook.transfer.records import Kept
 
 LABEL = "Calendar"
 DESCRIPTION = "A calendar of what was watched when, to import or look at in a calendar program."

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from webhook.event import Kind, round_rating
-from webhook.play import Dated
-from webhook.transfer.entries import Kept
+from webhook.domain.event import Kind, round_rating
+from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Cell, Table, zipped
 from webhook.transfer.exports._values import Exported, day, known_by, watched
+from webhook.transfer.records import Kept
 
 LABEL = "Letterboxd"
 DESCRIPTION = "Films watched, to upload at letterboxd.com/import (unpack the zip, one file after the other)."

@@ -17,9 +17,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Show, round_rating
-from webhook.play import Dated
-from webhook.transfer.entries import FOR_LATER, STOPPED, Kept, Relation
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, round_rating
+from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Spool, listed, zipped
 from webhook.transfer.exports._values import (
     Exported,
@@ -30,6 +29,7 @@ from webhook.transfer.exports._values import (
     stamp,
     watched,
 )
+from webhook.transfer.records import FOR_LATER, STOPPED, Kept, Relation
 
 LABEL = "Simkl"
 DESCRIPTION = "Films and shows with their ratings, for Simkl's JSON import."

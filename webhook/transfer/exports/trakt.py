@@ -24,11 +24,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
-from webhook.play import Dated
-from webhook.transfer.entries import ARCHIVED, FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
+from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Spool, gathered, listed, zipped
 from webhook.transfer.exports._values import Exported, known_by, numbers, show_known_by, stamp, watched
+from webhook.transfer.records import ARCHIVED, FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
 
 LABEL = "Trakt"
 DESCRIPTION = (

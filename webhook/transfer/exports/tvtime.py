@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from webhook.event import Episode, Item, Kind, Movie
-from webhook.transfer.entries import Kept, Relation
+from webhook.domain.event import Episode, Item, Kind, Movie
 from webhook.transfer.exports._pieces import Cell, Spool, Table, gathered, zipped
 from webhook.transfer.exports._values import Exported, numbers, stamp, watched
+from webhook.transfer.records import Kept, Relation
 
 LABEL = "TV Time"
 DESCRIPTION = "Episodes and films in the files of TV Time Out, for services that import TV Time."

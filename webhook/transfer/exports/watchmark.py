@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from webhook.event import Item, Kind, item_to_json
-from webhook.play import Play
-from webhook.transfer.entries import Kept
+from webhook.domain.event import Item, Kind, item_to_json
+from webhook.domain.play import Play
 from webhook.transfer.exports._pieces import gathered
 from webhook.transfer.exports._values import Exported, stamp
+from webhook.transfer.records import Kept
 
 LABEL = "Watchmark"
 DESCRIPTION = "Everything that is known, to keep or to import into another Watchmark."

@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
-from webhook.event import Episode, Item, Kind, Movie, Show
-from webhook.play import Dated
-from webhook.transfer.entries import FOR_LATER, Kept, Relation
+from webhook.domain.event import Episode, Item, Kind, Movie, Show
+from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Cell, Table, gathered
 from webhook.transfer.exports._values import (
     Exported,
@@ -29,6 +28,7 @@ from webhook.transfer.exports._values import (
     stamp,
     watched,
 )
+from webhook.transfer.records import FOR_LATER, Kept, Relation
 
 LABEL = "Yamtrack"
 DESCRIPTION = "Films and episodes watched and the watchlist, for the CSV import of Yamtrack."

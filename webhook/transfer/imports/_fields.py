@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webhook import clock
-from webhook.event import Ids, Item
-from webhook.play import Dated, Play, State
-from webhook.transfer.entries import Bad, Entry
-from webhook.transfer.imports._files import NoDate, moment
+from webhook.domain.event import Ids, Item
+from webhook.domain.play import Dated, Play, State
+from webhook.transfer.imports._archive import NoDate, moment
+from webhook.transfer.records import Bad, Entry
 
 NOON = timedelta(hours=12)
 FIX = "Correct the row in the file, or add the play by hand (History, Add a play); the other rows are kept."

@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from webhook.event import Ids, Item, Movie
-from webhook.transfer.entries import ARCHIVED, FOLLOWING, FOR_LATER, Bad, Entry, Kept, Relation
-from webhook.transfer.imports._files import MICROSECOND, SECOND, Bundle, NoDate, Row, moment
+from webhook.domain.event import Ids, Item, Movie
+from webhook.transfer.imports._archive import MICROSECOND, SECOND, Bundle, NoDate, Row, moment
 from webhook.transfer.imports._tvtime_values import (
     Given,
     Wrong,
@@ -31,6 +30,7 @@ from webhook.transfer.imports._tvtime_values import (
     whole,
     without_date,
 )
+from webhook.transfer.records import ARCHIVED, FOLLOWING, FOR_LATER, Bad, Entry, Kept, Relation
 
 STARS: Mapping[str, int] = {"1": 1, "27": 2, "28": 3, "29": 4, "3": 5}
 """The stars that the id at the end of a vote's key stands for."""

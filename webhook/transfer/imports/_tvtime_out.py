@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webhook.event import Ids, Item, Movie, Show
-from webhook.transfer.entries import FOLLOWING, STOPPED, Bad, Entry, LeftOut, Relation
-from webhook.transfer.imports._files import Bundle, NoDate, Row
+from webhook.domain.event import Ids, Item, Movie, Show
+from webhook.transfer.imports._archive import Bundle, NoDate, Row
 from webhook.transfer.imports._tvtime_values import (
     LOOK,
     Given,
@@ -32,6 +31,7 @@ from webhook.transfer.imports._tvtime_values import (
     without_date,
     words,
 )
+from webhook.transfer.records import FOLLOWING, STOPPED, Bad, Entry, LeftOut, Relation
 
 Json = Mapping[str, Any]
 NO_DATE = "it is marked as watched, but not when"

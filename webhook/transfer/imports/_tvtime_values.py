@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from webhook.event import Episode, Ids, Item, Movie, Show
-from webhook.play import Dated, Play, State
-from webhook.transfer.entries import Bad, Entry, Kept, Relation, Viewing
-from webhook.transfer.imports._files import Bundle, NoDate, Row, moment
+from webhook.domain.event import Episode, Ids, Item, Movie, Show
+from webhook.domain.play import Dated, Play, State
+from webhook.transfer.imports._archive import Bundle, NoDate, Row, moment
+from webhook.transfer.records import Bad, Entry, Kept, Relation, Viewing
 
 SOURCE = "tvtime"
 LOOK = "Nothing of this row was taken; the rest of the file was."

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webhook.event import Episode, Ids, Item, Movie, Show
-from webhook.play import Dated
-from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.domain.event import Episode, Ids, Item, Movie, Show
+from webhook.domain.play import Dated
+from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._fields import Wrong, imdb, noon, number, rating, seen, year
-from webhook.transfer.imports._files import Bundle, Row
+from webhook.transfer.records import Bad, Entry, Kept, Relation, Unusable, Viewing
 
 LABEL = "IMDb (films you rated count as watched)"
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from webhook.event import Movie
-from webhook.items import folded
-from webhook.play import Dated
-from webhook.transfer.entries import Bad, Entry, Kept, Relation, Unusable, Viewing
+from webhook.domain.event import Movie
+from webhook.domain.items import folded
+from webhook.domain.play import Dated
+from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._fields import Wrong, noon, rating, seen, year
-from webhook.transfer.imports._files import Bundle, Row
+from webhook.transfer.records import Bad, Entry, Kept, Relation, Unusable, Viewing
 
 LABEL = "Letterboxd"
 

@@ -15,19 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from webhook.event import Episode, Ids, Item, Movie, Show
-from webhook.play import Dated
-from webhook.transfer.entries import (
-    ARCHIVED,
-    FOLLOWING,
-    STOPPED,
-    Bad,
-    Entry,
-    Kept,
-    Relation,
-    Unusable,
-    Viewing,
-)
+from webhook.domain.event import Episode, Ids, Item, Movie, Show
+from webhook.domain.play import Dated
+from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import (
     Wrong,
     each,
@@ -42,7 +32,17 @@ from webhook.transfer.imports._fields import (
     when,
     year,
 )
-from webhook.transfer.imports._files import Bundle
+from webhook.transfer.records import (
+    ARCHIVED,
+    FOLLOWING,
+    STOPPED,
+    Bad,
+    Entry,
+    Kept,
+    Relation,
+    Unusable,
+    Viewing,
+)
 
 LABEL = "Simkl"
 

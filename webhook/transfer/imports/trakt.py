@@ -20,20 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from webhook.event import Episode, Item, Movie, Season, Show
-from webhook.transfer.entries import (
-    ARCHIVED,
-    FOLLOWING,
-    FOR_LATER,
-    STOPPED,
-    Bad,
-    Entry,
-    Kept,
-    LeftOut,
-    Relation,
-    Unusable,
-    Viewing,
-)
+from webhook.domain.event import Episode, Item, Movie, Season, Show
+from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import (
     Wrong,
     each,
@@ -48,7 +36,19 @@ from webhook.transfer.imports._fields import (
     when,
     year,
 )
-from webhook.transfer.imports._files import Bundle
+from webhook.transfer.records import (
+    ARCHIVED,
+    FOLLOWING,
+    FOR_LATER,
+    STOPPED,
+    Bad,
+    Entry,
+    Kept,
+    LeftOut,
+    Relation,
+    Unusable,
+    Viewing,
+)
 
 LABEL = "Trakt"
 

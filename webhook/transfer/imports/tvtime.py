@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from webhook.transfer.entries import Bad, Entry, Unusable
 from webhook.transfer.imports import _tvtime_gdpr as gdpr
 from webhook.transfer.imports import _tvtime_out as out
-from webhook.transfer.imports._files import Bundle
+from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._tvtime_values import Given
+from webhook.transfer.records import Bad, Entry, Unusable
 
 LABEL = "TV Time"
 COPY = re.compile(r" ?\(\d+\)(?=\.\w+$)")

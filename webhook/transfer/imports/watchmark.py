@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from webhook.event import ITEMS, Item
-from webhook.play import Play
-from webhook.transfer.entries import Bad, Entry, Kept, Unusable, Viewing
-from webhook.transfer.imports._files import Bundle
+from webhook.domain.event import ITEMS, Item
+from webhook.domain.play import Play
+from webhook.transfer.imports._archive import Bundle
+from webhook.transfer.records import Bad, Entry, Kept, Unusable, Viewing
 
 LABEL = "Watchmark"
 VERSION = 1

@@ -1,0 +1,167 @@
+"""Credentials: sealed at rest, and renewed once for all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, cast
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import Connection, select, update
+
+from webhook import clock
+from webhook.client import Withheld, sending
+from webhook.domain.event import Item
+from webhook.domain.outcome import UNREADABLE, Park, Snooze
+from webhook.history.plays import Shelf
+from webhook.settings import SettingsError
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery
+from webhook.trackers import Held, Library, Renews, Tokens, Tracker
+
+
+class Unreadable(SettingsError):
+    """It was sealed with another key, or is damaged."""
+
+
+class Seal:
+    """Seals with a key that lies outside the database."""
+
+    def __init__(self, secret: str) -> None:
+        key = hashlib.sha256(b"watchmark seal\0" + secret.encode()).digest()
+        self._fernet = Fernet(base64.urlsafe_b64encode(key))
+        self.signing = hashlib.sha256(b"watchmark cookies\0" + secret.encode()).hexdigest()
+
+    def seal(self, value: Any) -> str:
+        return self._fernet.encrypt(orjson.dumps(value)).decode()
+
+    def open(self, sealed: str) -> Any:
+        """What was sealed; raises Unreadable when it was sealed with another key."""
+        try:
+            return orjson.loads(self._fernet.decrypt(sealed.encode()))
+        except InvalidToken as error:
+            raise Unreadable("it was sealed with another key than the one that is here") from error
+
+    def opens(self, sealed: str) -> bool:
+        try:
+            self.open(sealed)
+        except Unreadable:
+            return False
+        return True
+
+
+class Credentials:
+    """Gives trackers access to accounts; one renewal at a time for each."""
+
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self.database = database
+        self.seal = seal
+        self._locks: Mapping[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def access(self, account_id: int, person_id: int, tracker: Tracker) -> AccountAccess:
+        """Access to an account, its tokens renewed first where they are about to age out."""
+        tokens = await self.stored(account_id)
+        access = AccountAccess(self, account_id, tracker, tokens, Shelf(self.database, person_id))
+        if tokens and stale(tracker, tokens):
+            await access.renew(tokens)
+        return access
+
+    async def stored(self, account_id: int) -> Tokens:
+        sealed = await self.database.read(
+            lambda connection: connection.execute(
+                select(account.c.tokens).where(account.c.id == account_id)
+            ).scalar_one_or_none()
+        )
+        try:
+            return self.seal.open(sealed) if sealed else {}
+        except Unreadable as error:
+            raise Snooze(UNREADABLE, park=Park.SIGNED_OUT) from error
+
+    async def renewed(self, account_id: int, tracker: Tracker, stale_tokens: Tokens) -> Tokens:
+        """Newer tokens than these. Who waited for another's renewal gets what that one brought."""
+        async with self._locks[account_id]:
+            stored = await self.stored(account_id)
+            if stored != stale_tokens:
+                return stored
+            if not hasattr(tracker, "refresh"):
+                raise Snooze(f"{tracker.label} no longer accepts the sign-in", park=Park.SIGNED_OUT)
+            try:
+                with sending():
+                    fresh = await cast(Renews, tracker).refresh(stale_tokens)
+            except Snooze:
+                # Another process (a command, another worker) may have renewed at the same moment.
+                stored = await self.stored(account_id)
+                if stored == stale_tokens:
+                    raise
+                return stored
+            # Saved before it is used: the old refresh token is dead already.
+            await self.database.write(keep, (account_id, self.seal.seal(dict(fresh))))
+            return fresh
+
+
+class AccountAccess:
+    """One account's tokens, as a tracker may use and renew them."""
+
+    def __init__(
+        self, credentials: Credentials, account_id: int, tracker: Tracker, tokens: Tokens, library: Library
+    ) -> None:
+        self._credentials = credentials
+        self._account_id = account_id
+        self._tracker = tracker
+        self._tokens = tokens
+        self._library = library
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._tokens
+
+    @property
+    def library(self) -> Library:
+        return self._library
+
+    def dry(self) -> AccountAccess:
+        """The same, with a library that only says what it would do."""
+        return AccountAccess(
+            self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
+        )
+
+    async def made(self, remote_id: str) -> bool:
+        mine = (delivery.c.account_id == self._account_id, delivery.c.remote_id == remote_id)
+        wanted = select(delivery.c.id).where(*mine).limit(1)
+        read = self._credentials.database.read
+        return await read(lambda connection: connection.execute(wanted).first()) is not None
+
+    async def renew(self, stale: Tokens) -> Tokens:
+        self._tokens = await self._credentials.renewed(self._account_id, self._tracker, stale)
+        return self._tokens
+
+
+class DryLibrary:
+    """The built-in library in a dry run: it can be read, and changes raise Withheld."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        raise Withheld("would mark it watched in the built-in library")
+
+    async def unmark(self, item: Item) -> str:
+        raise Withheld("would unmark it in the built-in library")
+
+    def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+        return self._library.held(since)
+
+
+def stale(tracker: Tracker, tokens: Tokens) -> bool:
+    return hasattr(tracker, "stale") and cast(Renews, tracker).stale(tokens, clock.now())
+
+
+def keep(connection: Connection, waiting: list[tuple[int, str]]) -> list[None]:
+    for account_id, sealed in waiting:
+        connection.execute(update(account).where(account.c.id == account_id).values(tokens=sealed))
+    return [None] * len(waiting)

@@ -1,0 +1,498 @@
+"""Keys: where the one that seals everything lies, whether it is the right one, and how another takes its place.
+
+A key in a file lies outside the database. `rekey` writes the new one beside it, seals everything anew in one
+transaction, and gives the new file the old one's place once it has opened every row that was committed. Whatever
+is broken off, one of the files opens everything, and `load_seal` finds out which.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Column, Connection, Row, delete, select, update
+
+from webhook import clock
+from webhook.accounts.credentials import Seal
+from webhook.domain.outcome import UNREADABLE, Park
+from webhook.people import people
+from webhook.queues import outbox
+from webhook.settings import Settings, SettingsError
+from webhook.storage.db import Database
+from webhook.storage.tables import account, app, note, person, sealed_columns, token
+from webhook.system.files import sync_folder, write_private
+from webhook.system.permissions import remedy
+
+log = structlog.get_logger()
+
+MIN_LENGTH = 32
+"""Characters that a key has at least; ours are 48 random bytes in 64 characters."""
+
+MIN_VARIETY = 8
+"""Different characters among them; fewer are no random ones."""
+
+MAKE_ONE = "Make one at random: openssl rand -base64 48"
+
+
+# --- what is sealed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Secret:
+    """One sealed value and the row that it lies in."""
+
+    column: Column[str]
+    row: Row[Any]
+
+    @property
+    def text(self) -> str:
+        return str(self.row._mapping[self.column])
+
+    @property
+    def place(self) -> Any:
+        """What tells its row from the others of its table."""
+        (key,) = self.column.table.primary_key
+        return key == self.row._mapping[key]
+
+    def store(self, connection: Connection, text: str | None) -> None:
+        connection.execute(update(self.column.table).where(self.place).values({self.column: text}))
+
+
+def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
+    """Everything that is sealed."""
+    found = []
+    for column in sealed_columns():
+        wanted = select(column.table).where(column.is_not(None), column != "")
+        wanted = wanted.with_for_update() if lock else wanted
+        found += [Secret(column=column, row=row) for row in connection.execute(wanted).all()]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """A secret that cannot be opened: what it is, and what a person does about it."""
+
+    what: str
+    do: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewed(Lost):
+    """A secret that was let go of. `secret` is what took its place, where something could."""
+
+    kind: Literal["sign-in", "webhook token", "app", "settings"]
+    id: int | None = None
+    key: str | None = None
+    secret: str | None = None
+
+
+Renew = Callable[[Connection, Secret, Seal, datetime], Renewed | None]
+"""Lets go of a secret; None where nobody will miss it."""
+
+
+def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
+    secret.store(connection, None)
+    outbox.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+    return Renewed(kind="sign-in", **asdict(sign_in_lost(connection, secret)))
+
+
+def sign_in_lost(connection: Connection, secret: Secret) -> Lost:
+    tracker, name = secret.row.tracker, name_of(connection, secret.row.person_id)
+    command = f"watchmark connect {shlex.quote(tracker)} --person {shlex.quote(name)}"
+    return Lost(what=f"the sign-in of {name} at {tracker}", do=f"Sign in again: {command}")
+
+
+def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed | None:
+    """The address with the old token is still let in, so that nothing is lost until the new one is pasted."""
+    secret.store(connection, "")
+    if not is_address(secret.row):
+        return None
+    fresh, row = people.new_secret(), secret.row
+    made = people.keep_token(
+        connection, "webhook", fresh, new.seal(fresh), now, name=row.name, person_id=row.person_id
+    )
+    do = f"Paste the address of token {made} into your media server, then: watchmark token revoke {row.id}"
+    return Renewed(kind="webhook token", what=token_named(secret), do=do, id=made, secret=fresh)
+
+
+def token_lost(connection: Connection, secret: Secret) -> Lost | None:
+    if not is_address(secret.row):
+        return None
+    return Lost(what=f"the address of {token_named(secret)}", do=TOKEN_MEND.format(id=secret.row.id))
+
+
+TOKEN_MEND = (
+    "It is still let in, but cannot be shown. Make another token, paste its address, then: "
+    "watchmark token revoke {id}"
+)
+
+
+def is_address(row: Row[Any]) -> bool:
+    """Whether anybody wants to see it again: the address of a token that is let in."""
+    return bool(row.kind == "webhook" and row.revoked_at is None)
+
+
+def token_problem(row: Row[Any], seal: Seal) -> str | None:
+    """What is to be done about a token of which the address cannot be shown, or None."""
+    return TOKEN_MEND.format(id=row.id) if is_address(row) and not seal.opens(row.sealed) else None
+
+
+def token_named(secret: Secret) -> str:
+    return f"webhook token {secret.row.id}" + (f" ({secret.row.name})" if secret.row.name else "")
+
+
+def renew_app(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
+    fresh, row = secrets.token_hex(16), secret.row
+    secret.store(connection, new.seal(fresh))
+    do = "Put its new secret into the app."
+    return Renewed(kind="app", what=f"the secret of the app {row.name}", do=do, key=row.key, secret=fresh)
+
+
+def app_lost(connection: Connection, secret: Secret) -> Lost:
+    return Lost(what=f"the secret of the app {secret.row.name}", do=APP_MEND)
+
+
+APP_MEND = "It cannot be let in. Remove it, add it again, and put its new key and secret into the app."
+
+
+def renew_settings(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
+    connection.execute(delete(note).where(secret.place))
+    return Renewed(kind="settings", **asdict(settings_lost(connection, secret)))
+
+
+def settings_lost(connection: Connection, secret: Secret) -> Lost:
+    return Lost(what="what was set in the browser", do=SETTINGS_MEND)
+
+
+SETTINGS_MEND = "Enter it again, under Connections and Settings."
+
+
+def name_of(connection: Connection, person_id: int) -> str:
+    return str(connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one())
+
+
+LOST: Mapping[Column[Any], Callable[[Connection, Secret], Lost | None]] = {
+    account.c.tokens: sign_in_lost,
+    app.c.sealed: app_lost,
+    note.c.sealed: settings_lost,
+    token.c.sealed: token_lost,
+}
+"""What a secret of each sealed column is called, and what its loss asks of a person."""
+
+RENEW: Mapping[Column[Any], Renew] = {
+    account.c.tokens: renew_sign_in,
+    app.c.sealed: renew_app,
+    note.c.sealed: renew_settings,
+    token.c.sealed: renew_token,
+}
+"""How a secret of each sealed column is let go of."""
+
+
+# --- the key
+
+
+def key_file(settings: Settings) -> Path:
+    return settings.data_dir / "secret.key"
+
+
+def key_name(settings: Settings) -> str:
+    """Where the key is, for a person."""
+    return "SECRET_KEY" if settings.secret_key.get_secret_value() else str(key_file(settings))
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def weakness(key: str) -> str | None:
+    """Why this is no key, or None."""
+    if len(key) < MIN_LENGTH:
+        return f"is {'too short' if key else 'empty'}: a key has at least {MIN_LENGTH} characters"
+    if len(set(key)) < MIN_VARIETY:
+        return "repeats a few characters, so it can be guessed"
+    return None
+
+
+def read_key(path: Path) -> str | None:
+    """What a key file holds, or None where there is none. Raises SettingsError where it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise SettingsError(f"{path} cannot be read. {remedy(path)}") from error
+    except IsADirectoryError as error:
+        raise SettingsError(f"{path} is a folder, where the key must be a file. Move it away.") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def write_key(path: Path, key: str, *, replace: bool = True) -> None:
+    try:
+        write_private(path, f"{key}\n", replace=replace)
+    except PermissionError as error:
+        raise SettingsError(f"{path} cannot be written. {remedy(path.parent)}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}. Nothing was changed.") from error
+
+
+# --- load
+
+
+def load_seal(settings: Settings, database: Database) -> Seal:
+    """The seal of this installation; its key is made at the first start.
+
+    Raises SettingsError where the key is missing or weak, or opens nothing that is sealed.
+    """
+    stored = database.ask(find_secrets)
+    path = key_file(settings)
+    key: str | None = settings.secret_key.get_secret_value() or load_file(path, stored)
+    if key is None:
+        raise SettingsError(
+            f"{path} is missing. It opens {counted(len(stored))} in the database. {put_back(path)}"
+        )
+    seal = Seal(key)
+    if stored and not any(seal.opens(secret.text) for secret in stored):
+        fault = weakness(key) or "does not fit the database"
+        raise SettingsError(f"{key_name(settings)} {fault}. {hint(settings, stored)} {put_back(path)}")
+    if why := weakness(key):
+        raise SettingsError(f"{key_name(settings)} {why}. {replace_weak(settings)}")
+    return seal
+
+
+def load_file(path: Path, stored: Sequence[Secret]) -> str | None:
+    """The key of whichever file opens most of what is sealed, moved to its place; made where nothing is sealed."""
+    settle_files(path, stored)
+    key = read_key(path)
+    if key is None and not stored:
+        write_key(path, new_key(), replace=False)
+        key = read_key(path)
+    return key
+
+
+def settle_files(path: Path, stored: Sequence[Secret]) -> None:
+    """End a change of the key that was broken off, one way or the other.
+
+    A new key that opens nothing was broken off before its commit, or is being made just now: it is left alone.
+    """
+    kept = {
+        one: key for one in (path, fresh_file(path), old_file(path)) if (key := read_key(one)) is not None
+    }
+    opened = {one: count_opened(Seal(key), stored) for one, key in kept.items()}
+    best = max(opened, key=lambda one: opened[one], default=path)
+    if best != path and opened[best]:
+        install(path, best)
+    if stored and opened.get(best) == len(stored):
+        remove_old(path)
+
+
+def count_opened(seal: Seal, stored: Sequence[Secret]) -> int:
+    return sum(seal.opens(secret.text) for secret in stored)
+
+
+def fresh_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def old_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def install(path: Path, fresh: Path) -> None:
+    """A key file in the key's place. The one before it is kept until the new one has opened everything."""
+    before = read_key(path)
+    if before is not None:
+        write_key(old_file(path) if fresh != old_file(path) else fresh_file(path), before)
+    try:
+        fresh.replace(path)
+        sync_folder(path.parent)
+    except FileNotFoundError:  # another process was quicker
+        return
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def remove_old(path: Path) -> None:
+    if old_file(path).exists():
+        old_file(path).unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def remove_beside(path: Path) -> None:
+    """What killed writers left beside: whole or half keys under names of no use."""
+    for left in path.parent.glob(f".{path.name}*-*"):
+        left.unlink(missing_ok=True)
+
+
+# --- what is wrong with it, in words
+
+
+def counted(number: int) -> str:
+    return f"{number} {'secret' if number == 1 else 'secrets'}"
+
+
+def put_back(path: Path) -> str:
+    return (
+        f"Put the right key back ({path}, or SECRET_KEY). Without it: watchmark rekey "
+        "--forget, which keeps the history and says which sign-ins and addresses are made anew."
+    )
+
+
+def hint(settings: Settings, stored: Sequence[Secret]) -> str:
+    """What was sealed with another key, and where that one lies if it is known."""
+    path = key_file(settings)
+    if settings.secret_key.get_secret_value():
+        beside = read_key(path)
+        if beside and count_opened(Seal(beside), stored):
+            return f"{path} holds the key that fits: take SECRET_KEY out of the environment to use it."
+    return f"Another one has sealed {counted(len(stored))} in the database (sign-ins, tokens, settings)."
+
+
+def replace_weak(settings: Settings) -> str:
+    """What to do about a weak key; what it has sealed is carried over to a good one."""
+    if settings.secret_key.get_secret_value():
+        return (
+            f"{MAKE_ONE} > new.key. Then: watchmark rekey --new-key-file new.key, and set SECRET_KEY to what "
+            "new.key holds. Nobody has to sign in again."
+        )
+    return "A full disk leaves such a file. Make a good one, for which nobody has to sign in again: watchmark rekey"
+
+
+# --- what cannot be opened
+
+
+def find_lost(connection: Connection, seal: Seal) -> list[Lost]:
+    """The secrets that this key does not open, as far as anybody will miss them."""
+    closed = [secret for secret in find_secrets(connection) if not seal.opens(secret.text)]
+    found = [LOST[secret.column](connection, secret) for secret in closed]
+    return [lost for lost in found if lost is not None]
+
+
+def park_lost(connection: Connection, seal: Seal, now: datetime) -> None:
+    """Park the accounts of which the sign-in cannot be opened, so that their pages ask for another."""
+    for secret in find_secrets(connection):
+        mine = secret.column is account.c.tokens and secret.row.parked is None
+        if mine and not seal.opens(secret.text):
+            outbox.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+
+
+def leave_out_lost(database: Database, seal: Seal) -> None:
+    """No single secret keeps the service from starting: it is left out, and said in the log and on its page."""
+    lost = database.ask(lambda connection: find_lost(connection, seal))
+    for one in lost:
+        log.warning("A secret cannot be opened with this key and is left out.", what=one.what, do=one.do)
+    if lost:
+        database.do(lambda connection: park_lost(connection, seal, clock.now()))
+
+
+# --- another key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rekeyed:
+    """What a change of the key came to: how many secrets are sealed, and those that were let go of."""
+
+    sealed: int
+    renewed: Sequence[Renewed] = ()
+    changed: bool = True
+    """Whether the key is another one now."""
+
+
+def rekey(
+    settings: Settings, database: Database, given: str | None = None, *, forget: bool = False
+) -> Rekeyed:
+    """Seal everything with another key, `given` or a random one; all of it or nothing. Raises SettingsError.
+
+    With `forget` what cannot be opened is let go of and made anew; then a key that is a good one stays.
+    """
+    if given is not None and (why := weakness(given)):
+        raise SettingsError(f"The new key {why}. {MAKE_ONE}")
+    if settings.secret_key.get_secret_value():
+        return rekey_setting(settings, database, given, forget=forget)
+    path = key_file(settings)
+    settle_files(path, database.ask(find_secrets))
+    present = read_key(path)
+    if present is None and not forget:
+        raise SettingsError(f"{path} is missing, so nothing can be opened. {put_back(path)}")
+    if forget and given is None and present is not None and weakness(present) is None:
+        return reseal(database, present, present, forget=forget)
+    fresh, secret = fresh_file(path), given or new_key()
+    write_key(fresh, secret)
+    try:
+        done = reseal(database, present, secret, forget=forget)
+    except SettingsError:  # it was rolled back; after any other error nobody knows, and both files stay
+        fresh.unlink(missing_ok=True)
+        raise
+    prove(database, secret)
+    install(path, fresh)
+    prove(database, read_key(path) or "")
+    remove_old(path)
+    remove_beside(path)
+    return done
+
+
+def rekey_setting(settings: Settings, database: Database, given: str | None, *, forget: bool) -> Rekeyed:
+    """Where the key is SECRET_KEY: its next value has to be given, as it is set by somebody else."""
+    present = settings.secret_key.get_secret_value()
+    if given is None and not forget:
+        raise SettingsError("SECRET_KEY is set, so say what the new one is: --new-key-file FILE")
+    if given is None and (why := weakness(present)):
+        raise SettingsError(f"SECRET_KEY {why}. {MAKE_ONE}")
+    return reseal(database, present, given or present, forget=forget)
+
+
+def reseal(database: Database, present: str | None, wanted: str, *, forget: bool) -> Rekeyed:
+    old, new = None if present is None else Seal(present), Seal(wanted)
+
+    def change(connection: Connection) -> Rekeyed:
+        closed = reseal_opened(connection, old, None if present == wanted else new)
+        if closed and not forget:
+            raise SettingsError(refusal(connection, closed))
+        now = clock.now()
+        renewed = [RENEW[secret.column](connection, secret, new, now) for secret in closed]
+        return Rekeyed(
+            sealed=count_proven(connection, new),
+            renewed=[one for one in renewed if one is not None],
+            changed=present != wanted,
+        )
+
+    return database.do(change)
+
+
+def reseal_opened(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret]:
+    """Seal with the new key, where there is one, what the old one opens; what it does not open."""
+    closed = []
+    for secret in find_secrets(connection, lock=True):
+        if old is None or not old.opens(secret.text):
+            closed.append(secret)
+        elif new is not None:
+            secret.store(connection, new.seal(old.open(secret.text)))
+    return closed
+
+
+def count_proven(connection: Connection, seal: Seal) -> int:
+    """How many secrets there are, each of which the key has just opened. Raises SettingsError."""
+    found = find_secrets(connection)
+    if count_opened(seal, found) < len(found):
+        raise SettingsError("The new key does not open everything. The key files that were there are kept.")
+    return len(found)
+
+
+def prove(database: Database, key: str) -> None:
+    """Open every row that is committed with this key; raises SettingsError, and then both key files stay."""
+    database.ask(lambda connection: count_proven(connection, Seal(key)))
+
+
+def refusal(connection: Connection, closed: Sequence[Secret]) -> str:
+    named = [lost.what for secret in closed if (lost := LOST[secret.column](connection, secret))]
+    which = f": {', '.join(named)}" if named else ""
+    return (
+        f"{counted(len(closed))} cannot be opened with the present key{which}. Nothing was changed. "
+        f"To let go of these and keep everything else: watchmark rekey --forget"
+    )

@@ -1,0 +1,107 @@
+"""Settings made in the browser: sealed in the database, and below what the environment says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, delete, insert, select
+
+from webhook import lookups, servers, settings, trackers
+from webhook.accounts.credentials import Seal
+from webhook.settings import Environ, Settings, SettingsError, variable
+from webhook.storage.tables import note
+
+NAME = "settings"
+WORD = re.compile(r"\w+")
+FIXED = frozenset(
+    {
+        "DATA_DIR",
+        "DATABASE_URL",
+        "HOST",
+        "PORT",
+        "ROOT_PATH",
+        "TRUSTED_PROXIES",
+        "SECRET_KEY",
+        "ADMIN_PASSWORD",
+        "WORKER",
+    }
+)
+"""What only the environment can say: it is needed before the database can be read, or guards it."""
+
+
+def read(connection: Connection, seal: Seal) -> dict[str, str]:
+    """What was set in the browser, by variable; nothing where it was sealed with another key."""
+    sealed = find(connection)
+    return dict(seal.open(sealed)) if sealed and seal.opens(sealed) else {}
+
+
+def is_unreadable(connection: Connection, seal: Seal) -> bool:
+    """Whether something was set that cannot be opened. What is set next takes its place."""
+    sealed = find(connection)
+    return bool(sealed) and not seal.opens(sealed or "")
+
+
+def find(connection: Connection) -> str | None:
+    return connection.execute(select(note.c.sealed).where(note.c.name == NAME)).scalar()
+
+
+def keep(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
+    """Keep these variables; None or nothing lets one go."""
+    held = {name: value for name, value in {**read(connection, seal), **changes}.items() if value}
+    connection.execute(delete(note).where(note.c.name == NAME))
+    connection.execute(insert(note), {"name": NAME, "sealed": seal.seal(held)})
+
+
+def under(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with what was set in the browser where it says nothing."""
+    return {**environ, **{name: value for name, value in stored.items() if not says(environ, name)}}
+
+
+def says(environ: Environ, name: str) -> bool:
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+
+# --- what of it can be used
+
+
+def groups() -> list[tuple[str, str, type[BaseModel]]]:
+    """Every setting there is: heading, prefix, fields."""
+    found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
+    for name, module in trackers.modules().items():
+        found.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in lookups.modules().items():
+        if name not in trackers.modules():
+            found.append((module.LABEL, f"{name}_", module.Settings))
+    for name, module in servers.modules().items():
+        found.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
+    return found
+
+
+def usable(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The environment over what was set in the browser and can be used; and why each other is left out.
+
+    So that the service opens, and the page on which it can be mended with it. What the environment says wrong
+    stays: the start says so.
+    """
+    held, left_out = dict(stored), {}
+    for _, prefix, cls in groups():
+        while why := fault(cls, prefix, under(environ, held)):
+            names = (variable(prefix, field) for field in cls.model_fields)
+            mine = [name for name in names if name in held and not says(environ, name)]
+            blamed = [name for name in mine if name in WORD.findall(why)]
+            if not mine:
+                break
+            for name in blamed or mine:
+                left_out[name] = why
+                del held[name]
+    return under(environ, held), left_out
+
+
+def fault(cls: type[BaseModel], prefix: str, environ: Environ) -> str | None:
+    try:
+        settings.read(cls, prefix, environ)
+    except SettingsError as error:
+        return str(error)
+    return None

@@ -1,0 +1,163 @@
+"""Sign-ins under way: begun on a page or by the API, and waited for in the background.
+
+They are held in memory. One that a restart ends was not agreed to yet, and is simply begun anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, cast
+
+import structlog
+
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.accounts.accounts import AccountError, Parts
+from webhook.domain.outcome import Undelivered
+from webhook.settings import SettingsError
+from webhook.storage.db import Unavailable
+from webhook.trackers import Device, DeviceCode, SignInFailed, Tracker
+
+log = structlog.get_logger()
+
+State = Literal["waiting", "agreed", "connected", "failed", "cancelled"]
+
+MOST = 50
+"""How many may wait at once."""
+
+KEPT = timedelta(minutes=15)
+"""How long it can be read afterwards how one ended."""
+
+UNDER_WAY = frozenset({"waiting", "agreed"})
+CANCELLED = "It was cancelled."
+FAULT = "Something is wrong here, not with what you did. It is in the log. Begin again."
+
+
+@dataclass(slots=True)
+class SignIn:
+    """One sign-in by a code to type in, or by a page to agree on (then `code.user_code` is empty)."""
+
+    id: str
+    person_id: int
+    tracker: str
+    code: DeviceCode
+    ends_at: datetime
+    state: State = "waiting"
+    says: str | None = None
+    works: bool | None = None
+    account_id: int | None = None
+    ended_at: datetime | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        return self.state in UNDER_WAY
+
+    def left(self, now: datetime) -> int:
+        """Seconds until the code expires."""
+        return max(0, int((self.ends_at - now).total_seconds()))
+
+    def overtaken(self, since: datetime | None) -> bool:
+        """Whether what is known of the account since then is newer than how this ended."""
+        return self.ended_at is not None and since is not None and since > self.ended_at
+
+    def end(self, state: State, says: str | None) -> None:
+        self.state, self.says, self.ended_at = state, says, clock.now()
+
+
+class SignIns:
+    """Holds them: one for each person and tracker."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.held: dict[str, SignIn] = {}
+
+    async def begin(self, person_id: int, name: str) -> SignIn:
+        """A new sign-in, or the one that waits already. Raises AccountError or SignInFailed."""
+        tracker = accounts.built(self.parts, name)
+        if tracker.sign_in not in ("device", "web"):
+            raise AccountError(f"{tracker.label} is not signed in to by a code or a page.")
+        if waiting := self.waiting(person_id, name):
+            return waiting
+        self.forget()
+        if sum(one.under_way for one in self.held.values()) >= MOST:
+            raise AccountError("Too many sign-ins are under way. Finish or cancel one, then begin again.")
+        device = cast(Device, tracker)
+        code = await device.begin()
+        # Somebody may have pressed the button twice; the code that nobody sees just expires.
+        return self.waiting(person_id, name) or self.waited_for(person_id, tracker, code)
+
+    def waited_for(self, person_id: int, tracker: Tracker, code: DeviceCode) -> SignIn:
+        made = SignIn(
+            id=secrets.token_urlsafe(12),
+            person_id=person_id,
+            tracker=tracker.name,
+            code=code,
+            ends_at=clock.now() + code.expires_in,
+        )
+        earlier = [one.id for one in self.of(tracker.name) if one.person_id == person_id]
+        for known in earlier:
+            del self.held[known]
+        self.held[made.id] = made
+        made.task = asyncio.create_task(self.wait(made, tracker), name=f"sign-in {tracker.name}")
+        return made
+
+    async def wait(self, made: SignIn, tracker: Tracker) -> None:
+        """Until the person has agreed, refused, or let the code expire; how it ended is kept."""
+        try:
+            tokens = await accounts.agreed(cast(Device, tracker), made.code)
+            made.state = "agreed"  # from here on it is not broken off: the tokens are given only once
+            done = await accounts.connected(self.parts, made.person_id, tracker, tokens, None)
+        except SignInFailed as error:
+            made.end("failed", str(error))
+        except (Undelivered, AccountError, SettingsError, Unavailable) as error:
+            made.end("failed", f"The sign-in could not be kept: {error}. Begin again.")
+        except Exception as error:  # what is pressed on a page must not end the service
+            log.error("A sign-in met a fault of ours.", tracker=made.tracker, exc_info=error)
+            made.end("failed", FAULT)
+        else:
+            made.account_id, made.works = done.account_id, done.verdict.works
+            made.end("connected", done.verdict.name if made.works else done.verdict.reason)
+
+    # --- found
+
+    def get(self, wanted: str) -> SignIn | None:
+        return self.held.get(wanted)
+
+    def of(self, name: str) -> list[SignIn]:
+        """Those at one tracker, newest last."""
+        return [one for one in self.held.values() if one.tracker == name]
+
+    def waiting(self, person_id: int, name: str) -> SignIn | None:
+        found = (one for one in self.of(name) if one.person_id == person_id and one.under_way)
+        return next(found, None)
+
+    # --- ended
+
+    def cancel(self, made: SignIn) -> bool:
+        """Wait no longer; whether it was still waited for."""
+        if made.state != "waiting" or made.task is None:
+            return False
+        made.task.cancel()
+        made.end("cancelled", CANCELLED)
+        return True
+
+    def forget(self) -> None:
+        """Let go of those that ended a while ago."""
+        since = clock.now() - KEPT
+        self.held = {
+            known: one
+            for known, one in self.held.items()
+            if one.under_way or (one.ended_at is not None and one.ended_at > since)
+        }
+
+    async def close(self) -> None:
+        """Wait for none of them any more, but for those whose tokens are being kept."""
+        for made in self.held.values():
+            self.cancel(made)
+        tasks = [made.task for made in self.held.values() if made.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=10)

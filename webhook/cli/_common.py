@@ -1,0 +1,334 @@
+"""What the commands share: what they have open, how they say it, and the options they have alike."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import getpass
+import sys
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import httpx
+import orjson
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection, Row, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from typer.core import TyperGroup
+
+from webhook import app as house
+from webhook import client as remote
+from webhook import settings as environment
+from webhook.accounts import keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.accounts import AccountError
+from webhook.accounts.credentials import Credentials, Seal
+from webhook.domain.outcome import Undelivered
+from webhook.history.edits import NoEdit
+from webhook.identity import matches
+from webhook.maintenance import backup
+from webhook.people import passwords, people
+from webhook.servers import Server
+from webhook.settings import Environ, Settings, SettingsError
+from webhook.storage import migrate as schema
+from webhook.storage.db import Damaged, Database, Unavailable
+from webhook.storage.tables import person
+from webhook.system.permissions import can_use, nearest, remedy
+from webhook.trackers import SignInFailed, Tracker
+from webhook.transfer.backfill import NoBackfill
+from webhook.transfer.records import Unusable
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+Whose = Annotated[
+    str | None, typer.Option("--person", help="Whose; may be left out while there is only one.")
+]
+Which = Annotated[str, typer.Argument(metavar="TRACKER", help="For example trakt or tvtime.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A person's name.")]
+Spelled = Annotated[str, typer.Argument(metavar="SOURCE:USER", help="For example plex:Anna.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID...", help="By number.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
+Words = Annotated[list[str] | None, typer.Option()]
+
+
+# --- what goes wrong
+
+
+class Failed(Exception):
+    """It could not be done; the message is for the person."""
+
+
+FRIENDLY = (
+    SettingsError,
+    people.Unknown,
+    Unavailable,
+    schema.Occupied,
+    schema.OtherVersion,
+    SignInFailed,
+    AccountError,
+    Undelivered,
+    DatabaseError,
+    backup.BackupError,
+    Failed,
+    matches.NoMatch,
+    passwords.Unfit,
+    NoEdit,
+    NoBackfill,
+    Unusable,
+)
+
+
+class Plainly(TyperGroup):
+    """Says in a sentence what went wrong, and ends with 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FRIENDLY as error:
+            typer.echo(f"watchmark: {plain(sentence(error))}", err=True)
+            raise typer.Exit(1) from error
+        except OWN_WAYS:
+            raise
+        except Exception as error:
+            if is_hushed(error):
+                raise
+            typer.echo(f"watchmark: {plain(fault(error))}", err=True)
+            log.debug("A command met a fault of ours.", exc_info=error)
+            raise typer.Exit(1) from error
+
+
+OWN_WAYS = (typer.TyperException, typer.Exit, typer.Abort)
+"""What the library of commands says by itself."""
+
+
+def is_hushed(error: Exception) -> bool:
+    """Whether nobody reads on, as with `watchmark … | head`."""
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+def fault(error: Exception) -> str:
+    """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
+    return (
+        f"something is wrong here, not with what you asked ({type(error).__name__}: {error}). Look for its cause: "
+        "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"
+    )
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, Damaged):
+        return f"the database is damaged ({error.found}). {advice()}"
+    if isinstance(error, Unavailable):
+        return f"the database cannot be used now: {error}. Run: watchmark doctor"
+    if isinstance(error, DatabaseError):
+        return f"the database cannot be used: {error.orig}. Run: watchmark doctor"
+    return str(error)
+
+
+def advice() -> str:
+    return backup.restore_advice(environment.load(environment.environment()))
+
+
+# --- what is open
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command has open; it is the `Parts` that accounts work with."""
+
+    settings: Settings
+    environ: Environ
+    database: Database
+    seal: Seal
+    credentials: Credentials
+    http: httpx.AsyncClient
+    trackers: Mapping[str, Tracker]
+    servers: Mapping[str, Server]
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def to_the_end() -> T:
+            async with self.http:
+                return await work
+
+        return asyncio.run(to_the_end())
+
+
+@contextmanager
+def opened() -> Iterator[Desk]:
+    """The data of the service that these settings mean, whether it runs or not."""
+    environ = environment.environment()
+    settings = environment.load(environ)
+    prepare(settings, environ)
+    with closing(database_of(settings)) as database:
+        yield desk(settings, environ, database)
+
+
+def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
+    http = remote.client()
+    sealed = keys.load_seal(settings, database)
+    environ, _ = stored.usable(environ, database.ask(lambda connection: stored.read(connection, sealed)))
+    settings = environment.load(environ)
+    built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
+    return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built, asked)
+
+
+@contextmanager
+def closing(database: Database) -> Iterator[Database]:
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def prepare(settings: Settings, environ: Environ) -> None:
+    """A database that is new is made first, with its first person and token."""
+    furnish(settings)
+    with closing(database_of(settings)) as database:
+        new = database.ask(is_new)
+        if not new:
+            database.ask(schema.require_current)
+    if new:
+        service = house.open_service(environ)
+        asyncio.run(service.http.aclose())
+        service.database.close()
+
+
+def is_new(connection: Connection) -> bool:
+    """Whether nobody is in it yet."""
+    return not has_tables(connection) or not people.count(connection)
+
+
+def has_tables(connection: Connection) -> bool:
+    return inspect(connection).has_table("alembic_version")
+
+
+def furnish(settings: Settings) -> None:
+    """The data folder, there and writable, and the database in it."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise SettingsError(f"DATA_DIR={folder} cannot be made. {remedy(nearest(folder))}") from error
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR={folder} cannot be made: {error.strerror}") from error
+    if not can_use(folder):
+        raise SettingsError(f"DATA_DIR={folder} cannot be written to. {remedy(folder)}")
+    for path in database_files(settings):
+        if not can_use(path):
+            raise SettingsError(f"{path} cannot be read and written. {remedy(path)}")
+
+
+def database_files(settings: Settings) -> list[Path]:
+    """The files of an SQLite database that are there."""
+    try:
+        url = make_url(settings.database)
+    except ArgumentError:
+        return []
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return []
+    return [path for end in ("", "-wal", "-shm") if (path := Path(url.database + end)).exists()]
+
+
+def database_of(settings: Settings) -> Database:
+    try:
+        return Database(settings.database, checkpoint=False)
+    except ArgumentError as error:
+        raise SettingsError(
+            "DATABASE_URL is no address of a database: sqlite:///… or postgresql://…"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise SettingsError("DATABASE_URL names PostgreSQL; install watchmark[postgres].") from error
+
+
+def somebody(connection: Connection, name: str | None) -> Row[Any]:
+    """The person of that name, or the only one there is."""
+    if name is not None:
+        return people.by_name(connection, name)
+    everybody = connection.execute(select(person).order_by(person.c.id)).all()
+    if len(everybody) == 1:
+        return everybody[0]
+    names = ", ".join(row.name for row in everybody)
+    raise typer.BadParameter(f"Say whose: --person NAME. There is {names or 'nobody yet'}.")
+
+
+# --- how it is asked and said
+
+
+def asked(*prompts: str) -> list[str]:
+    """A line of standard input for each prompt; on a terminal it is asked for, the last without echo."""
+    if sys.stdin.isatty():
+        *plainly, last = prompts
+        given = [typer.prompt(prompt.rstrip(": "), err=True) for prompt in plainly] + [getpass.getpass(last)]
+    else:
+        given = [sys.stdin.readline().rstrip("\r\n") for _ in prompts]
+    if not all(given):
+        wanted = " and then the ".join(prompt.rstrip(": ").lower() for prompt in prompts)
+        raise Failed(f"Nothing was given. Write on standard input, each on its line: the {wanted}.")
+    return given
+
+
+def moment(option: str, text: str, zone: tzinfo) -> datetime:
+    """A day or a time that was typed in; one without an offset is meant in this zone."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        example = "a day or a time, such as 2026-10-01 or 2026-10-01T20:15"
+        raise typer.BadParameter(f"“{text[:40]}” is no date. Give {example}.", param_hint=option) from error
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def say(as_json: bool, value: Any, *lines: str) -> None:
+    """The value for a script, or the lines for a person."""
+    shown = [orjson.dumps(value).decode()] if as_json else [plain(line) for line in lines]
+    for line in shown:
+        typer.echo(line)
+    sys.stdout.flush()
+
+
+def plain(text: str) -> str:
+    """Without what would steer the terminal: titles and names come from elsewhere."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+
+
+def tabled(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
+    shown = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    if not shown:
+        typer.echo(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in shown:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)
+
+
+def ruled(name: str, value: bool | Sequence[str]) -> str:
+    """A filter or a rule and its value, in words."""
+    if isinstance(value, bool):
+        said = "yes" if value else "no"
+    else:
+        said = ", ".join(value) or ("none" if name.startswith("not_") else "any")
+    return f"{name.replace('_', ' ')}: {said}"
+
+
+def counted(number: int, one: str) -> str:
+    return f"{number} {one if number == 1 else plural(one)}"
+
+
+def plural(one: str) -> str:
+    if one.endswith("y") and one[-2:-1] not in "aeiou":
+        return f"{one[:-1]}ies"
+    return f"{one}es" if one.endswith("s") else f"{one}s"

@@ -1,0 +1,314 @@
+"""The HTTP protocol of `watchmark serve`: uvicorn's, with bounds on what strangers can make it hold and wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from webhook.network.asgi import LET_IN
+from webhook.network.proxies import TrustedProxies, network_of
+
+HEAD_TIMEOUT = 15.0
+"""Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
+
+BODY_TIMEOUT = 30.0
+"""Seconds for the body. Whoever reads one allows less; this ends what nobody reads."""
+
+LINGER = 2.0
+"""Seconds for what is left of a body that was answered already, so that the sender comes to read the answer."""
+
+FLUSH_TIMEOUT = 30.0
+"""Seconds for a sender to take the end of an answer that is the last one."""
+
+MAX_HEAD = 64 * 1024
+MAX_PIECE = 4 * 1024
+MAX_FIELDS = 100
+MAX_REQUEST_LINE = 16 * 1024
+MAX_REST = 4 * 1024 * 1024
+MAX_PIPELINE = 8
+
+MAX_CONNECTIONS = 2000
+"""Connections in all; more are answered with 503."""
+
+MAX_STRANGERS = 1000
+"""Connections over which nobody was let in. The others are kept free for webhooks and people who signed in."""
+
+GRACE = 1.0
+"""Seconds in which whoever is to be let in is. While it can be helped, nobody gives way before."""
+
+MAX_OF_ADDRESS = 100
+"""The same, of one address."""
+
+# uvicorn writes a line for each request that is no HTTP: as many as a stranger wants.
+LOG = logging.getLogger("webhook.http")
+LOG.setLevel(logging.ERROR)
+
+
+class Excess(Exception):
+    """There is more of a request's head than is taken; the parser is stopped by it."""
+
+
+class Places:
+    """The connections over which nobody was let in, in the order in which they give way to new ones."""
+
+    def __init__(self) -> None:
+        self.strangers: dict[BoundedProtocol, float] = {}
+        self.addresses: dict[str, dict[BoundedProtocol, float]] = {}
+
+    def enter(self, connection: BoundedProtocol, address: str, most: int) -> None:
+        """Give it a place; where there are too many of its address, or in all, an older one gives way."""
+        self.leave(connection)
+        connection.address = address
+        of_address = self.addresses.setdefault(address, {})
+        of_address[connection] = self.strangers[connection] = time.monotonic()
+        if len(of_address) > most:
+            self.evict(of_address)
+        elif len(self.strangers) > MAX_STRANGERS:
+            self.evict(self.find_dispensable())
+
+    def leave(self, connection: BoundedProtocol) -> None:
+        if self.strangers.pop(connection, None) is None:
+            return
+        of_address = self.addresses[connection.address]
+        del of_address[connection]
+        if not of_address:
+            del self.addresses[connection.address]
+
+    def find_dispensable(self) -> Mapping[BoundedProtocol, float]:
+        """Those of the address that has most, unless they have only just come and may yet show who they are."""
+        of_address = max(self.addresses.values(), key=len)
+        return of_address if time.monotonic() - next(iter(of_address.values())) > GRACE else self.strangers
+
+    def evict(self, connections: Mapping[BoundedProtocol, float]) -> None:
+        """Hang up on the oldest, if possible on one that waits for its sender and not for its answer."""
+        until = time.monotonic() - GRACE
+        idle = (
+            one for one, since in connections.items() if since < until and not one.is_waiting_for_answer()
+        )
+        oldest = next(idle, next(iter(connections)))
+        self.leave(oldest)
+        oldest.hang_up()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Refuses heads that are too large, hangs up on slow senders, and keeps strangers from taking all places."""
+
+    def __init__(
+        self, *args: Any, places: Places, proxies: Callable[[], TrustedProxies], **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.logger = LOG
+        self.places = places
+        self.proxies = proxies
+        self.address = ""  # that it is counted by
+        self.part = ""  # of a request that is under way: its head, its body, the rest of one, or none
+        self.number = 0
+        self.watched: tuple[int, str, float] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.body_timeout = BODY_TIMEOUT
+        self.unread = 0  # bytes since the last that led to something
+        self.head_size = self.fields = self.rest = 0
+        self.passed_on = False  # whether a request says that it is another's
+        self.held_back = False  # whether the body waits until the application asks for it
+        self.answering = False
+        self.ending = False  # whether the last answer was given, and its sender may finish
+        self.refusal: HTTPStatus | None = None
+
+    # --- the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.part = "head"
+        self.watch()
+        self.take_place(())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.places.leave(self)
+        self.part = ""
+        self.watch()
+
+    def take_place(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """As a stranger of the address that the request came from, as far as it is known."""
+        proxies = self.proxies()
+        address = proxies.origin(self.peer(), headers).address
+        # A trusted proxy's connections are of all who come through it, until a request says of whom.
+        most = MAX_STRANGERS if proxies.includes(address) else MAX_OF_ADDRESS
+        self.places.enter(self, network_of(address), most)
+
+    def peer(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def let_in(self, number: int, body_timeout: float | None) -> None:
+        """The sender of this request is no stranger."""
+        self.places.leave(self)
+        if number == self.number and body_timeout is not None:
+            self.body_timeout = body_timeout
+            self.watch()
+
+    def hang_up(self) -> None:
+        self.transport.abort()
+
+    def close(self) -> None:
+        """After the last answer: at once, or when the sender has finished and so comes to read it."""
+        if self.part == "body":
+            self.ending = True
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.hang_up()  # also on who has not taken the last answer
+
+    # --- what comes in
+
+    def data_received(self, data: bytes) -> None:
+        self.part = self.part or "head"
+        at = 0
+        while at < len(data) and self.refusal is None and not self.transport.is_closing():
+            # Where in a piece a head begins is not known, so while one is read they are small.
+            piece = data[at : at + (MAX_PIECE if self.part in ("", "head") else MAX_HEAD)]
+            at += len(piece)
+            self.unread += len(piece)
+            super().data_received(piece)
+            if self.unread > MAX_HEAD and self.refusal is None:
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self.refusal is not None:
+            self.count_rest(len(data))
+        elif self.part == "body" and self.held_back:
+            self.flow.pause_reading()
+        self.held_back = False
+        self.watch()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.part = "head"
+        self.body_timeout = BODY_TIMEOUT
+        self.unread = self.head_size = self.fields = self.rest = 0
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["extensions"] = {LET_IN: partial(self.let_in, self.number)}
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MAX_REQUEST_LINE:
+            self.stop(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields += 1
+        self.head_size += len(name) + len(value)
+        if self.fields > MAX_FIELDS or self.head_size + len(self.url) > MAX_HEAD:
+            self.stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self.passed_on = self.passed_on or name.lower() in (b"x-forwarded-for", b"forwarded")
+        if self.part == "head":  # what follows a body in chunks comes too late to be believed
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.part, self.unread, self.held_back = "body", 0, True
+        if len(self.pipeline) >= MAX_PIPELINE:
+            self.stop(HTTPStatus.TOO_MANY_REQUESTS)
+        if self.passed_on and self.proxies().includes(self.peer()):
+            self.take_place(self.headers)
+        self.answering = True
+        super().on_headers_complete()
+        self.cycle.transport = Lingering(self)  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        self.unread = 0
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self.count_rest(len(body))
+
+    def on_message_complete(self) -> None:
+        self.part, self.unread = "", 0
+        super().on_message_complete()
+        self.number += 1
+        if self.ending:
+            self.transport.close()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.answering = not self.cycle.response_complete
+        if not self.answering and self.part == "body":
+            self.part = "rest"
+        elif self.transport.is_closing():
+            self.part = "flush"
+        elif self.passed_on:
+            self.take_place(())  # the next request may be somebody else's
+        self.watch()
+
+    def is_waiting_for_answer(self) -> bool:
+        return self.answering and self.part == ""
+
+    def count_rest(self, size: int) -> None:
+        """Who goes on sending what nobody reads is hung up on."""
+        self.rest += size
+        if self.rest > MAX_REST:
+            self.hang_up()
+
+    # --- refusals
+
+    def stop(self, status: HTTPStatus) -> NoReturn:
+        """Stop the parser, which has uvicorn answer as below."""
+        self.refusal = status
+        raise Excess
+
+    def refuse(self, status: HTTPStatus) -> None:
+        self.refusal = status
+        self.send_400_response(status.phrase)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or more of it than is taken; then let the sender finish, so that it reads this."""
+        self.refusal = self.refusal or HTTPStatus.BAD_REQUEST
+        if self.answering:
+            self.hang_up()  # this would get into the answer to an earlier request
+            return
+        status, body = self.refusal, f"{self.refusal.phrase}\n".encode()
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\n"
+        fields = f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.transport.write(f"{head}{fields}".encode() + body)
+        self.transport.write_eof()
+        self.part = "rest"
+
+    # --- time
+
+    def watch(self) -> None:
+        """Time runs for each part of a request from its beginning, however much of it trickles in."""
+        now = (self.number, self.part, self.body_timeout) if self.part else None
+        if now == self.watched:
+            return
+        if self.timer is not None:
+            self.timer.cancel()
+        self.watched, self.timer = now, None
+        if now is not None:
+            self.timer = self.loop.call_later(self.seconds(), self.hang_up)
+
+    def seconds(self) -> float:
+        match self.part:
+            case "head":
+                return HEAD_TIMEOUT
+            case "body":
+                return self.body_timeout
+            case "rest":
+                return LINGER
+            case _:
+                return FLUSH_TIMEOUT
+
+
+class Lingering:
+    """The transport as an answer sees it: closed after the last one, but not in the face of who is still sending."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self.transport = protocol.transport
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.close
+
+    def write(self, data: bytes) -> None:
+        if not self.transport.is_closing():  # it may have been hung up on meanwhile
+            self.transport.write(data)

@@ -1,0 +1,187 @@
+"""The commands that do it again: replay, retry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from sqlalchemy import Connection, Table, select
+
+from webhook import app as house
+from webhook import clock, trackers
+from webhook.accounts import accounts as account_book
+from webhook.accounts.accounts import AccountError
+from webhook.cli._common import Desk, DryRun, Everything, Failed, Json, Numbers, Whose, counted, opened, say
+from webhook.cli.trace import named
+from webhook.domain.event import REASONS
+from webhook.people import people
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery, webhook
+
+CHUNK = 500
+
+LEFT_ALONE = {
+    "done": "it is done, and nothing is told twice",
+    "waiting": "it waits for its turn already",
+    "superseded": "something newer took its place",
+    "received": "it waits to be interpreted already",
+}
+"""Why a delivery, or a webhook, in this state is not done again."""
+
+STUCK = ("unmatched", "parked", "dead")
+"""What `retry --all` means; what was skipped or expired is retried only when it is named."""
+
+app = typer.Typer()
+
+
+# --- replay
+
+
+@app.command()
+def replay(
+    ids: Numbers = None,
+    state: Annotated[str | None, typer.Option(help="Webhooks in this state.")] = None,
+    source: Annotated[str | None, typer.Option(help="Webhooks of this source.")] = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Interpret webhooks again, by number or by what they are. It never counts a play twice."""
+    selecting(ids, everything, state=state, source=source)
+    with opened() as at:
+        chosen = at.database.ask(lambda connection: replayable(connection, ids, state, source))
+        left = at.database.ask(lambda connection: left_alone(connection, webhook, ids, chosen))
+        told = rehearse(at, chosen) if dry_run else []
+        count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.replay)
+    would = "would be" if dry_run else "will be"
+    shown = {"webhooks": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
+    shown |= {"would": told} if dry_run else {}
+    lines = [line for one in told for line in rehearsal_story(one)]
+    lines += [f"Webhook {number} is not interpreted again: {why}." for number, why in left.items()]
+    say(as_json, shown, *lines, f"{counted(count, 'webhook')} {would} interpreted again.")
+
+
+def rehearse(at: Desk, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """What interpreting them again would come to; done for a moment, and taken back."""
+    interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
+    return trace.rehearsed(at.database, interpreter.one, ids)
+
+
+def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
+    because = f" ({REASONS.get(one['reason'], one['reason'])})" if one["reason"] else ""
+    nothing = "" if one["deliveries"] else "; nothing new would be told"
+    yield f"Webhook {one['webhook']} would be {one['state']}{because}{nothing}"
+    for entry in one["deliveries"]:
+        new = "a new delivery" if entry["id"] is None else f"delivery {entry['id']}"
+        why = f" ({entry['reason']})" if entry["reason"] else ""
+        whose = f"{entry['tracker']} of {entry['person']}"
+        yield f"  {new}: {entry['action']} to {whose}: {named(entry)}: {entry['state']}{why}"
+
+
+def replayable(
+    connection: Connection, ids: Sequence[int] | None, state: str | None, source: str | None
+) -> list[int]:
+    """The webhooks meant that can be read again. Raises Failed for a number there is none of."""
+    wanted = select(webhook.c.id, webhook.c.raw.is_not(None).label("whole"), webhook.c.state)
+    if ids:
+        there = {row.id: row for row in connection.execute(wanted.where(webhook.c.id.in_(ids)))}
+        if missing := [number for number in ids if number not in there]:
+            raise Failed(f"There is no webhook {' or '.join(map(str, missing))}.")
+        if pruned := [number for number, row in there.items() if not row.whole]:
+            raise Failed(
+                f"The body of webhook {' and '.join(map(str, pruned))} was pruned; it is not kept for ever."
+            )
+        wanted = wanted.where(webhook.c.id.in_(ids))
+    for column, value in ((webhook.c.state, state), (webhook.c.source, source)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    rows = connection.execute(wanted.order_by(webhook.c.id))
+    return [row.id for row in rows if row.whole and row.state != "received"]
+
+
+# --- retry
+
+
+@app.command()
+def retry(
+    ids: Numbers = None,
+    state: Annotated[str | None, typer.Option(help="Deliveries in this state.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="Deliveries to this tracker.")] = None,
+    whose: Whose = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Try deliveries again, by number or by what they are; without --state: unmatched, parked and dead."""
+    selecting(ids, everything, state=state, tracker=tracker, person=whose)
+    now = clock.now()
+    with opened() as at:
+        chosen = at.database.ask(lambda connection: retriable(connection, ids, state, tracker, whose))
+        left = at.database.ask(lambda connection: left_alone(connection, delivery, ids, chosen))
+        revive = lambda connection, part: outbox.revive(connection, part, now)  # noqa: E731
+        count = len(chosen) if dry_run else in_parts(at.database, chosen, revive)
+    would = "would be" if dry_run else "will be"
+    shown = {"deliveries": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
+    lines = [f"Delivery {number} is not tried again: {why}." for number, why in left.items()]
+    say(as_json, shown, *lines, f"{counted(count, 'delivery')} {would} tried again.")
+
+
+def retriable(
+    connection: Connection,
+    ids: Sequence[int] | None,
+    state: str | None,
+    tracker: str | None,
+    whose: str | None,
+) -> list[int]:
+    """The deliveries meant that can be tried again. Raises where there is no such thing."""
+    if whose is not None:
+        people.by_name(connection, whose)
+    if tracker is not None and tracker not in trackers.modules():
+        raise AccountError(account_book.not_set_up(tracker))
+    if ids:
+        wanted = select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
+        there = {row.id: row.state for row in connection.execute(wanted)}
+        if missing := [number for number in ids if number not in there]:
+            raise Failed(f"There is no delivery {' or '.join(map(str, missing))}.")
+        return [number for number, known in there.items() if known in outbox.STUCK]
+    if state is not None and state not in outbox.STUCK:
+        raise typer.BadParameter(f"Deliveries can be tried again that are {', '.join(outbox.STUCK)}.")
+    states = STUCK if state is None else (state,)
+    return sorted(one for each in states for one in trace.matching(connection, each, tracker, whose))
+
+
+# --- what both need
+
+
+def selecting(ids: Sequence[int] | None, everything: bool, **filters: str | None) -> None:
+    """Whether it is said which; by number and by filter at once is not understood."""
+    filtered = any(value is not None for value in filters.values())
+    if ids and (filtered or everything):
+        raise typer.BadParameter("Name them by number or by filter, not both.")
+    if not ids and not filtered and not everything:
+        options = ", ".join(f"--{name}" for name in filters)
+        raise typer.BadParameter(f"Say which: numbers, {options} or --all.")
+
+
+def left_alone(
+    connection: Connection, table: Table, ids: Sequence[int] | None, chosen: Sequence[int]
+) -> dict[str, str]:
+    """Those named that are not among the chosen, by number, and why."""
+    others = set(ids or ()) - set(chosen)
+    rows = connection.execute(select(table.c.id, table.c.state).where(table.c.id.in_(others)))
+    return {str(row.id): LEFT_ALONE.get(row.state, f"it is {row.state}") for row in rows}
+
+
+def in_parts(
+    database: Database, ids: Sequence[int], change: Callable[[Connection, Sequence[int]], int]
+) -> int:
+    """The change made to so many at a time that a service beside it gets its turn; how many it was."""
+    parts = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    hidden = len(parts) < 2 or not sys.stderr.isatty()
+    shown = track(parts, console=Console(stderr=True), disable=hidden)
+    return sum(database.do(lambda connection, part=part: change(connection, part)) for part in shown)  # type: ignore[misc]

@@ -1,0 +1,365 @@
+"""The command that looks at everything: doctor."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import httpx
+import typer
+from sqlalchemy import Connection, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError
+
+from webhook import clock, sources, trackers
+from webhook import settings as environment
+from webhook.accounts import accounts as account_book
+from webhook.accounts import keys
+from webhook.accounts import settings_store as stored
+from webhook.accounts.accounts import Verdict
+from webhook.cli._common import Json, closing, counted, database_of, desk, furnish, has_tables, say, sentence
+from webhook.cli.accounts import SHOWN, check_all, ending
+from webhook.clock import stamp
+from webhook.maintenance import backup, integrity
+from webhook.maintenance import notifications as notices
+from webhook.people import people
+from webhook.queries import trace
+from webhook.settings import Environ, Settings, SettingsError
+from webhook.storage import migrate as schema
+from webhook.storage.db import Damaged, Database, Unavailable, log_of
+from webhook.storage.tables import webhook
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at: OK, a NOTE or a PROBLEM, and what to do about it."""
+
+    level: Literal["OK", "NOTE", "PROBLEM"]
+    about: str
+    says: str
+    do: str | None = None
+
+
+def fine(about: str, says: str) -> Finding:
+    return Finding(level="OK", about=about, says=says)
+
+
+def noted(about: str, says: str, do: str | None = None) -> Finding:
+    return Finding(level="NOTE", about=about, says=says, do=do)
+
+
+def problem(about: str, says: str, do: str | None = None) -> Finding:
+    return Finding(level="PROBLEM", about=about, says=says, do=do)
+
+
+@app.command()
+def doctor(
+    online: Annotated[bool, typer.Option("--online/--offline", help="Ask each service as well.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Look at everything and say what to do. The end is 1 when there is a problem."""
+    found = []
+    for finding in examine(online):
+        found.append(finding)
+        todo = f". {finding.do}" if finding.do else ""
+        if not as_json:
+            say(False, None, f"{finding.level:<8}{finding.about}: {finding.says.removesuffix('.')}{todo}")
+    if as_json:
+        say(True, {"findings": [asdict(finding) for finding in found], "problems": problems(found)})
+    if problems(found):
+        raise typer.Exit(1)
+
+
+def problems(found: Iterable[Finding]) -> int:
+    return sum(finding.level == "PROBLEM" for finding in found)
+
+
+def examine(online: bool) -> Iterator[Finding]:
+    """Every finding, from the ground up; what stands on something broken is not looked at."""
+    try:
+        environ: Environ = environment.environment()
+        settings = environment.load(environ)
+    except SettingsError as error:
+        yield problem("settings", str(error))
+        return
+    environ, findings = with_stored(settings, environ)
+    yield from findings
+    settings = environment.load(environ)
+    settled = list(look_at_settings(environ))
+    yield from settled
+    yield from look_at_folder(settings)
+    yield from look_at_clock()
+    yield look_at_notices(settings)
+    if not has_database(settings):
+        yield noted("database", "there is none yet", "The first start makes it: watchmark serve")
+        return
+    try:
+        with closing(database_of(settings)) as database:
+            yield from look_inside(settings, environ, database, online and not problems(settled))
+    except Damaged as error:
+        yield problem("database", f"it is damaged: {error.found}", backup.restore_advice(settings))
+    except Unavailable as error:
+        yield problem("database", str(error), "Look at DATABASE_URL, the disk and the database itself.")
+    except (DatabaseError, SettingsError) as error:
+        yield problem("database", sentence(error))
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database to look into, or a log without it; one on PostgreSQL is taken to be there."""
+    url = make_url(settings.database)
+    path = Path(url.database or "")
+    return url.get_backend_name() != "sqlite" or path.exists() or log_of(path).exists()
+
+
+def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
+    """The environment over the settings made in the browser, and what is wrong with those."""
+    if not has_database(settings):
+        return environ, []
+    try:
+        with closing(database_of(settings)) as database:
+            if not database.ask(has_tables):
+                return environ, []
+            sealed = keys.load_seal(settings, database)
+            known = database.ask(lambda connection: stored.read(connection, sealed))
+    except (Unavailable, DatabaseError, SettingsError):
+        return environ, []  # what is wrong with the database or the key is said of those
+    usable, left_out = stored.usable(environ, known)
+    return usable, [
+        problem("settings made in the browser", f"{name} is left out: {why}", "Set it anew on its page.")
+        for name, why in left_out.items()
+    ]
+
+
+def look_at_settings(environ: Environ) -> Iterator[Finding]:
+    for name, module in trackers.modules().items():
+        try:
+            given = environment.read(module.Settings, f"{name}_", environ)
+        except SettingsError as error:
+            yield problem(name, str(error))
+            continue
+        yield fine(name, "is set up") if given else noted(name, account_book.not_set_up(name))
+
+
+def look_at_folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    try:
+        furnish(settings)
+    except SettingsError as error:
+        yield problem("data folder", str(error))
+        return
+    free = shutil.disk_usage(folder).free
+    says = f"{folder} can be written to; {free / 1e9:.1f} GB are free"
+    level = problem if free < 1e8 else noted if free < 1e9 else fine
+    yield replace(level("data folder", says), do="Free some space." if free < 1e9 else None)
+    if folder.stat().st_mode & 0o077:
+        do = f"Keep them out: chmod 700 {shlex.quote(str(folder))}"
+        yield noted("data folder", "others on this machine may look into it", do)
+
+
+def look_at_clock() -> Iterator[Finding]:
+    now = clock.now()
+    if now.year < 2026:
+        yield problem("clock", f"it says {now:%Y-%m-%d}", "Set it, and let it be set over the network (NTP).")
+        return
+    yield fine("clock", f"it says {stamp(now)}")
+
+
+def look_at_notices(settings: Settings) -> Finding:
+    try:
+        count = notices.check(settings)
+    except SettingsError as error:
+        return problem("notices", str(error), "Try it: watchmark notify --test")
+    if not count:
+        do = "Set NOTIFY_URLS to hear when an account needs you or a server falls silent."
+        return noted("notices", "NOTIFY_URLS is not set, so nobody is told anything", do)
+    return fine("notices", f"go to {counted(count, 'address')}")
+
+
+def look_inside(settings: Settings, environ: Environ, database: Database, online: bool) -> Iterator[Finding]:
+    if not database.ask(has_tables):
+        yield noted("database", "it is empty", "The first start fills it: watchmark serve")
+        return
+    yield from look_at_database(settings, database)
+    try:
+        database.ask(schema.require_current)
+    except schema.OtherVersion as error:
+        yield problem("schema", str(error))
+        return
+    yield fine("schema", "is up to date")
+    is_right = yield from look_at_key(settings, database)
+    yield from look_at_received(database)
+    yield from look_at_senders(settings, database)
+    yield from look_at_service(settings, online)
+    yield from look_at_accounts(settings, environ, database, online and is_right)
+    yield from look_at_waiting(database)
+    yield from look_at_tokens(database)
+
+
+def look_at_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
+    """What the key opens, and whether it is the right one."""
+    try:
+        seal = keys.load_seal(settings, database)
+    except SettingsError as error:
+        yield problem("key", str(error))
+        return False
+    lost = database.ask(lambda connection: keys.find_lost(connection, seal))
+    for one in lost:
+        yield problem("key", f"it does not open {one.what}", one.do)
+    if not lost:
+        yield fine("key", f"{keys.key_name(settings)} opens everything that is sealed")
+    return True
+
+
+def look_at_database(settings: Settings, database: Database) -> Iterator[Finding]:
+    if not database.sqlite:
+        yield fine("database", "PostgreSQL answers")
+        return
+    found = integrity.find_damage(database)
+    if found is not None:
+        yield problem("database", f"it is damaged: {found}", backup.restore_advice(settings))
+        return
+    yield fine("database", "it answers, and is whole")
+    if not mended(sqlite3.sqlite_version_info):
+        says = f"{sqlite3.sqlite_version} can lose a commit when two processes clear its log (mended: 3.51.3)"
+        do = "Commands leave the log to the service, so it does not come to that; still, update."
+        yield noted("SQLite", says, do)
+
+
+def mended(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite is free of the WAL-reset bug: https://sqlite.org/wal.html#walresetbug"""
+    backports = ((3, 44, 6), (3, 50, 7))
+    return version >= (3, 51, 3) or any(version[:2] == one[:2] and version >= one for one in backports)
+
+
+def look_at_received(database: Database) -> Iterator[Finding]:
+    last = database.ask(trace.last_webhooks)
+    newest = max((datetime.fromisoformat(at) for at in last.values() if at), default=None)
+    if newest is not None and newest > clock.now() + timedelta(minutes=5):
+        yield problem(
+            "clock", f"the newest webhook is from {stamp(newest)}, which is yet to come", "Set the clock."
+        )
+    for name, source in sources.modules().items():
+        if name in last:
+            yield fine(source.LABEL, f"last sent a webhook at {last[name]}")
+    if not last:
+        yield noted(
+            "webhooks", "none has come yet", "Paste the address into your media server: watchmark urls"
+        )
+
+
+def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]:
+    """Servers that fell silent, that say everything twice, or of which the clock is wrong."""
+    now = clock.now()
+    modules = sources.modules()
+    for one in database.ask(lambda connection: trace.silent(connection, now, settings.silence_days)):
+        do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls. "
+        do += "If it was retired, dismiss it on the page Needs you."
+        yield noted("silence", one["says"], do)
+    for one in database.ask(trace.repeating):
+        times = counted(one["repeats"], "time")
+        says = f"it repeats itself: the very same webhook came again within seconds, {times} lately"
+        do = "Its webhook is probably set up twice, which does no harm. Remove one."
+        yield noted(modules[one["source"]].LABEL if one["source"] in modules else one["source"], says, do)
+    for one in database.ask(trace.clocks_off):
+        label = modules[one["source"]].LABEL
+        server = one["server_name"] or one["server"]
+        ahead = "ahead of" if one["seconds"] > 0 else "behind"
+        says = f"its clock is off by {abs(one['seconds']) // 60} minutes ({ahead} ours)"
+        do = "Set the clock of that server, or of this one, over the network (NTP)."
+        yield noted(f"{label} server {server}" if server else label, says, do)
+
+
+def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
+    if not online:
+        return
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
+    url = f"http://{environment.bracketed(host)}:{settings.port}/healthz"
+    try:
+        alive = httpx.get(url, timeout=2).is_success
+    except httpx.HTTPError:
+        alive = False
+    yield (
+        fine("service", f"it runs: {url}")
+        if alive
+        else noted("service", f"nothing answers at {url}", "Start it: watchmark serve")
+    )
+
+
+def look_at_accounts(
+    settings: Settings, environ: Environ, database: Database, online: bool
+) -> Iterator[Finding]:
+    rows = database.ask(trace.accounts)
+    verdicts: Mapping[int, Verdict] = {}
+    if online and rows:
+        at = desk(settings, environ, database)
+        verdicts = at.run(check_all(at))
+        rows = database.ask(trace.accounts)
+    for row in rows:
+        yield look_at_account(row, verdicts.get(row["id"]))
+        for limit in row["limits"]:
+            yield problem(f"{row['tracker']} of {row['person']}", limit["reason"], limit["explanation"])
+        if row["rules"]["dry_run"]:
+            yield noted(f"{row['tracker']} of {row['person']}", f"is in a dry run: {SHOWN}", ending(row))
+    if not any(row["tracker"] == "trakt" for row in rows) and environ.get("TRAKT_CLIENT_ID"):
+        yield noted("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
+
+
+def look_at_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
+    about = f"{row['tracker']} of {row['person']}"
+    if row["why"] == account_book.DISCONNECTED:
+        again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"
+        return noted(about, "disconnected", again)
+    if row["state"] != "working":
+        return problem(about, row["state"], row["explanation"])
+    if verdict is not None and not verdict.works:
+        return problem(about, str(verdict.reason), "What waits is tried again by itself once that is mended.")
+    return fine(about, "works" if verdict else "was not asked")
+
+
+def look_at_waiting(database: Database) -> Iterator[Finding]:
+    nobodys = database.ask(trace.unclaimed)
+    if waits := [one for one in nobodys if one["webhooks"]]:
+        names = ", ".join(one["spelled"] for one in waits)
+        yield noted("people", f"nobody claims {names}", "Claim: watchmark people claim NAME SOURCE:USER")
+    told = database.ask(trace.counts)
+    for state in ("unmatched", "dead"):
+        if number := told.get(state):
+            do = (
+                "See why: watchmark trace ID, or the page of deliveries. Then: watchmark retry --state "
+                + state
+            )
+            yield noted("deliveries", f"{number} {state}", do)
+    unread = database.ask(quarantined)
+    if unread:
+        do = "See why: watchmark trace ID. After a fix: watchmark replay --state quarantined"
+        yield noted("webhooks", f"{unread} could not be read", do)
+
+
+def quarantined(connection: Connection) -> int:
+    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "quarantined")
+    return connection.execute(wanted).scalar_one()
+
+
+TOKEN_WARNING = timedelta(days=7)
+"""So long before a token ends it is mentioned, and so long after."""
+
+
+def look_at_tokens(database: Database) -> Iterator[Finding]:
+    now = clock.now()
+    for row in database.ask(people.tokens):
+        if row.expires_at is None or abs(row.expires_at - now) > TOKEN_WARNING:
+            continue
+        ends = "ended" if people.has_expired(row.expires_at, now) else "ends"
+        named = f" ({row.name})" if row.name else ""
+        says = f"token {row.id}{named} {ends} at {stamp(row.expires_at)}"
+        again = people.token_command(row.kind, row.scopes, row.person)
+        do = f"Make another, then revoke this one: {again}"
+        yield noted("tokens", says, do)

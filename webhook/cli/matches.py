@@ -1,0 +1,113 @@
+"""The commands for what no tracker knew: unmatched, match."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from webhook import clock
+from webhook.cli._common import Json, Whose, counted, opened, say
+from webhook.domain import guids
+from webhook.identity import matches
+from webhook.people import people
+from webhook.queries import trace
+from webhook.transfer import lookup_queue as resolving
+
+app = typer.Typer()
+
+
+@app.command()
+def unmatched(whose: Whose = None, as_json: Json = False) -> None:
+    """What waits for your choice: why, and what it could be."""
+    with opened() as at:
+        found, imported = at.database.ask(lambda connection: all_waiting(connection, whose))
+    if as_json:
+        say(True, {"unmatched": found, "imported": imported})
+        return
+    if not found and not imported:
+        say(False, None, "Nothing waits for a match.")
+    for entry in found:
+        to = f", to {entry['tracker']} of {entry['person']}"
+        say(False, None, *unmatched_lines(entry, str(entry["id"]), to))
+    for entry in imported:
+        say(
+            False,
+            None,
+            *unmatched_lines(entry, entry["key"], f", {counted(entry['plays'], 'imported play')}"),
+        )
+
+
+def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
+    """The deliveries, and the items of imported plays, that wait for a choice."""
+    person_id = None if whose is None else people.by_name(connection, whose).id
+    told = matches.waiting(connection, person_name=whose, limit=trace.MOST)
+    imported = resolving.waiting(connection, person_id, limit=trace.MOST)
+    return told["items"], imported["items"]
+
+
+def unmatched_lines(entry: Mapping[str, Any], key: str, where: str) -> Iterator[str]:
+    what = entry["show"] or entry["title"] or "something without a title"
+    place = f" {entry['season']}x{entry['number']}" if entry["kind"] == "episode" and "id" in entry else ""
+    year = f" ({entry['year']})" if entry["year"] else ""
+    yield f"{key}  {what}{place}{year}{where}"
+    yield f"    {entry['reason']}"
+    for number, one in enumerate(entry["candidates"], 1):
+        ids = " ".join(f"{name}:{value}" for name, value in (one.get("ids") or {}).items())
+        yield f"    {number}. {one.get('title')} ({one.get('year') or '?'})  {ids}  {one.get('picture') or ''}".rstrip()
+    more = f" or --candidate 1 to {len(entry['candidates'])}" if entry["candidates"] else ""
+    yield f"    Choose: watchmark match {shlex.quote(key)} --tvdb N, --tmdb N, --imdb tt…{more}"
+
+
+@app.command("match")
+def match_it(
+    what: Annotated[
+        str, typer.Argument(metavar="DELIVERY|KEY", help="As watchmark unmatched shows it, e.g. 12.")
+    ],
+    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
+    season_offset: Annotated[
+        int, typer.Option(help="What is added to the show's season numbers, e.g. -1.")
+    ] = 0,
+    candidate: Annotated[int | None, typer.Option(help="The candidate of this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what an item is: for an episode the whole show. It is remembered, and what waited goes out."""
+    named = {
+        name: value for name, value in (("tvdb", tvdb), ("tmdb", tmdb), ("imdb", imdb)) if value is not None
+    }
+    if bool(named) == (candidate is not None):
+        raise typer.BadParameter("Say what it is: by ids, or by --candidate.")
+    ids = guids.ids(**named)
+    if ids.known().keys() != named.keys():
+        raise typer.BadParameter("An IMDb id looks like tt0903747.")
+    now = clock.now()
+
+    def choose(connection: Connection) -> dict[str, Any]:
+        if not what.isdecimal():
+            chosen_ids, title = (
+                (ids, None) if candidate is None else resolving.candidate(connection, what, candidate)
+            )
+            plays = resolving.choose(
+                connection, what, chosen_ids, now, title=title, season_offset=season_offset
+            )
+            return {"keys": [what], "deliveries": [], "plays": plays}
+        if candidate is not None:
+            found = matches.choose_candidate(
+                connection, now, int(what), candidate, season_offset=season_offset
+            )
+        else:
+            found = matches.choose(connection, now, ids, delivery_id=int(what), season_offset=season_offset)
+        return {"keys": list(found.keys), "deliveries": list(found.deliveries), "plays": None}
+
+    with opened() as at:
+        chosen = at.database.do(choose)
+    if chosen["plays"] is not None:
+        says = f"Remembered, and written into {counted(chosen['plays'], 'imported play')}."
+    else:
+        says = f"Remembered. {counted(len(chosen['deliveries']), 'delivery')} will go out."
+    say(as_json, chosen, says)

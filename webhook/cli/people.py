@@ -1,0 +1,177 @@
+"""The commands for people: people add, list, claim, release, filter, password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection, func, select, update
+
+from webhook import clock, sources
+from webhook.accounts import accounts as account_book
+from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, opened, ruled, say, tabled
+from webhook.domain import rules
+from webhook.domain.event import Kind
+from webhook.people import passwords, people
+from webhook.queries import trace
+from webhook.storage.tables import identity as identity_table
+from webhook.storage.tables import person, webhook
+
+people_app = typer.Typer(no_args_is_help=True, help="People, and the identities they claim.")
+
+
+@people_app.command("add")
+def people_add(name: Name, as_json: Json = False) -> None:
+    """Add a person; what needs no sign-in is theirs from the start."""
+
+    def add(connection: Connection) -> int:
+        now = clock.now()
+        made = people.add(connection, name, now)
+        account_book.add_homes(connection, at.trackers, made, now)
+        return made
+
+    with opened() as at:
+        made = at.database.do(add)
+    todo = f"Claim what is theirs: watchmark people claim {name} plex:USER"
+    say(as_json, {"id": made, "name": name.strip()}, f"{name.strip()} is added. {todo}")
+
+
+@people_app.command("list")
+def people_list(as_json: Json = False) -> None:
+    """Everybody with what they claim, and who was seen that nobody claims."""
+    with opened() as at:
+        everybody, nobodys = at.database.ask(trace.people), at.database.ask(trace.unclaimed)
+        left_out = at.database.ask(trace.ignored)
+    if as_json:
+        say(True, {"people": everybody, "unclaimed": nobodys, "ignored": left_out})
+        return
+    rows = [
+        (
+            one["name"],
+            "owner" if one["owner"] else "",
+            ", ".join(each["spelled"] for each in one["identities"]),
+        )
+        for one in everybody
+    ]
+    tabled(("person", "", "claims"), rows, "There is nobody yet.")
+    for one in nobodys:
+        waits = counted(one["webhooks"], "webhook")
+        todo = f"watchmark people claim NAME {one['source']}:{one['user']}"
+        say(False, None, f"Nobody claims {one['spelled']} ({waits}): {todo}")
+    for one in left_out:
+        say(False, None, f"Ignored: {one['spelled']}")
+
+
+@people_app.command("claim")
+def people_claim(name: Name, identity: Spelled, as_json: Json = False) -> None:
+    """Say that a user of a media server (SOURCE:USER or SOURCE:USER@SERVER) is this person."""
+    known_source(identity)
+    with opened() as at:
+        ids, woken, seen = at.database.do(lambda connection: claim(connection, name, identity))
+    shown = f"{name} claims {identity}."
+    shown += "" if seen else " Nobody of that name was seen yet; it counts from the first time they play."
+    shown += f" {counted(woken, 'webhook')} that waited for it will be interpreted now." if woken else ""
+    say(as_json, {"person": name, "identity": identity, "identities": len(ids), "webhooks": woken}, shown)
+
+
+def known_source(identity: str) -> None:
+    source, _ = people.spelled(identity)
+    if source not in sources.modules():
+        raise people.Unknown(f"there is no source called {source}; there is {', '.join(sources.modules())}")
+
+
+def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], int, bool]:
+    """The identities, how many webhooks waited for them, and whether the user was ever seen."""
+    before = waiting_for_a_claim(connection)
+    ids = people.claim(connection, name, identity, clock.now())
+    known = identity_table.c
+    wanted = select(known.id).where(known.id.in_(ids), known.last_seen.is_not(None))
+    seen = connection.execute(wanted.limit(1)).first() is not None
+    return ids, before - waiting_for_a_claim(connection), seen
+
+
+def waiting_for_a_claim(connection: Connection) -> int:
+    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "unclaimed")
+    return connection.execute(wanted).scalar_one()
+
+
+@people_app.command("release")
+def people_release(name: Name, identity: Spelled, as_json: Json = False) -> None:
+    """Give up a claim; what was interpreted stays as it is."""
+    with opened() as at:
+        gone = at.database.do(lambda connection: people.release(connection, name, identity))
+    shown = {"person": name, "identity": identity, "identities": gone}
+    say(as_json, shown, f"{name} no longer claims {identity}.")
+
+
+@people_app.command("ignore")
+def people_ignore(
+    identity: Spelled,
+    undo: Annotated[bool, typer.Option("--undo", help="Ignore it no longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say that nobody tracks a user of a media server (SOURCE:USER or SOURCE:USER@SERVER)."""
+    known_source(identity)
+
+    def change(connection: Connection) -> list[int]:
+        if undo:
+            return people.unignore(connection, identity)
+        return people.ignore(connection, identity, clock.now())
+
+    with opened() as at:
+        ids = at.database.do(change)
+    again = f"{identity} is ignored no longer; what it plays waits until somebody claims it."
+    shown = again if undo else f"{identity} is ignored. Undo it: watchmark people ignore {identity} --undo"
+    say(as_json, {"identity": identity, "identities": len(ids), "ignored": not undo}, shown)
+
+
+@people_app.command("filter")
+def people_filter(
+    name: Name,
+    library: Words = None,
+    not_library: Words = None,
+    player: Words = None,
+    not_player: Words = None,
+    kind: Annotated[list[Kind] | None, typer.Option()] = None,
+    home_videos: Annotated[bool | None, typer.Option("--home-videos/--no-home-videos")] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Let everything through, but for what else is said.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what of a person's viewing counts. What is given replaces what was; nothing given shows it."""
+    given = {
+        "libraries": library,
+        "not_libraries": not_library,
+        "players": player,
+        "not_players": not_player,
+        "kinds": None if kind is None else [one.value for one in kind],
+        "home_videos": home_videos,
+    }
+    wanted = {option: value for option, value in given.items() if value is not None}
+    with opened() as at:
+        filters = at.database.do(lambda connection: refilter(connection, name, wanted, clear))
+    lines = [ruled(option, value) for option, value in filters.items()]
+    say(as_json, {"person": name, "filters": filters}, *lines)
+
+
+def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear: bool) -> dict[str, Any]:
+    row = people.by_name(connection, name)
+    before = {} if clear else row.filters or {}
+    filters = asdict(rules.Filters.from_json({**before, **wanted}))
+    connection.execute(update(person).where(person.c.id == row.id).values(filters=filters))
+    return filters
+
+
+@people_app.command("password")
+def people_password(name: Name, as_json: Json = False) -> None:
+    """Set a person's password, read from standard input."""
+    with opened() as at:
+        row = at.database.ask(lambda connection: people.by_name(connection, name))
+        (password,) = asked(f"Password for {name}: ")
+        passwords.check(password)
+        kept = passwords.hashed(password)
+        at.database.do(lambda connection: passwords.keep(connection, row.id, kept))
+    say(as_json, {"person": name, "password": True}, f"{name} has a new password.")

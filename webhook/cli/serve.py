@@ -1,0 +1,274 @@
+"""The commands that run the service: serve, work, demo."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+import uvicorn
+import uvloop
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp
+
+from webhook import app as house
+from webhook import clock, logs, sources
+from webhook import settings as environment
+from webhook.cli._common import Failed, Json, database_of, furnish, say
+from webhook.cli._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
+from webhook.cli._reload import Front
+from webhook.cli.urls import webhook_urls
+from webhook.network.proxies import TrustedProxies
+from webhook.people import passwords, people
+from webhook.service import Service
+from webhook.settings import LOOPBACK, Environ, Settings
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import note
+from webhook.system.loop_lag import settle_heap
+
+ACCEPTORS = 8
+"""How often the event loop looks at the one door: for each look it accepts a single connection a round (libuv 1.45
+and newer), so that a webhook would wait behind as many rounds as there are strangers before it.
+"""
+
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
+
+app = typer.Typer()
+
+
+# --- serve
+
+
+@app.command()
+def serve(as_json: Json = False) -> None:
+    """Bring the database up to date, then receive and deliver."""
+    environ, settings = starting()
+    allow_connections()
+    with schema.occupying(settings.database), bound(settings) as door:
+        port = door.getsockname()[1]
+        front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
+        with saying_taken(settings):
+            door.listen(BACKLOG)
+        link = welcome(front.service.database, front.service.settings, clock.now())
+        first = front.service.database.do(note_start)
+        server = Announced(
+            bounds(front, lambda: front.service.settings.proxies),
+            lambda: announce(front.service, link, as_json, first=first),
+        )
+        settle_heap()
+        run_server(server, [door.dup() for _ in range(ACCEPTORS)])
+        if not server.started or front.failed or broken(front.service.tasks):
+            raise typer.Exit(1)
+
+
+def starting() -> tuple[Environ, Settings]:
+    environ = environment.environment()
+    settings = environment.load(environ)
+    logs.configure(settings.log_format, settings.log_level)
+    if len(settings.admin_password.get_secret_value()) > passwords.LONGEST:
+        raise Failed(f"ADMIN_PASSWORD has more than the {passwords.LONGEST} characters that a sign-in takes.")
+    furnish(settings)
+    database_of(settings).close()
+    return environ, settings
+
+
+@contextmanager
+def bound(settings: Settings) -> Iterator[socket.socket]:
+    """The door, still closed: port 0 is known and a taken one is said, and nobody comes in before all is open."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by what it accepts: an answer is two writes, and must not wait for the first one's ACK.
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6:
+            door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with saying_taken(settings):
+            door.bind((settings.host, settings.port))
+        yield door
+
+
+@contextmanager
+def saying_taken(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = f"HOST={settings.host} PORT={settings.port}"
+        raise Failed(f"{place} cannot be listened on: {error.strerror}. Choose another PORT.") from error
+
+
+def bounds(application: ASGIApp, proxies: Callable[[], TrustedProxies]) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=partial(BoundedProtocol, places=Places(), proxies=proxies),  # type: ignore[arg-type]
+        ws="none",  # the protocol that it would hand such a connection to has no bounds
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # the application looks at them itself, as TRUSTED_PROXIES says
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=65,  # longer than the proxies before it, which else meet a closed door
+        timeout_graceful_shutdown=10,
+    )
+
+
+def allow_connections() -> None:
+    """Let the process open as many files as it takes connections, where it may: often they are 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def run_server(server: uvicorn.Server, doors: list[socket.socket]) -> None:
+    """Until SIGTERM or SIGINT. uvicorn raises the signal again at its end; here that is no news any more."""
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run(sockets=doors)
+    except SystemExit as error:
+        raise typer.Exit(1) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def broken(tasks: Iterable[asyncio.Task[Any]]) -> bool:
+    """Whether a part died; then whoever watches over this process is to start it again."""
+    return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
+
+
+STARTED = "started"
+"""The note that this installation was started before."""
+
+
+def note_start(connection: Connection) -> bool:
+    """Whether this is the first start."""
+    if connection.execute(select(note.c.name).where(note.c.name == STARTED)).first():
+        return False
+    connection.execute(insert(note), {"name": STARTED, "value": clock.stamp(clock.now())})
+    return True
+
+
+def announce(service: Service, link: str | None, as_json: bool, *, first: bool) -> None:
+    """Says where it is. What lets others in goes into a log once, and to a script that asks for it."""
+    address = service.settings.address
+    found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
+    shown = [f"Watchmark is at {address}"]
+    if first and found:
+        shown.append("Webhook addresses (the steps for each: watchmark urls):")
+        shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
+    else:
+        shown.append("Webhook addresses: watchmark urls")
+    if link:
+        shown += [
+            f"Set the owner's password, once, within 24 hours: {link}",
+            *from_elsewhere(service.settings),
+        ]
+    say(as_json, {"url": address, "webhooks": found, "welcome": link}, *shown)
+
+
+def from_elsewhere(settings: Settings) -> list[str]:
+    """What to do on another machine, where the address is one that only this machine understands."""
+    if settings.base_url or urlsplit(settings.address).hostname not in LOOPBACK:
+        return []
+    if settings.host in LOOPBACK:
+        return [
+            "  To open it from another machine, set HOST=0.0.0.0 and start again: only this one is listened to."
+        ]
+    return ["  From another machine, put this one's name or address for localhost."]
+
+
+class Announced(uvicorn.Server):
+    """A server that says so when it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self.announce()
+
+
+# --- the owner's password
+
+
+def welcome(database: Database, settings: Settings, now: datetime) -> str | None:
+    """The one-time sign-in link while the owner has no password; ADMIN_PASSWORD is one."""
+    wanted = settings.admin_password.get_secret_value()
+    owner = database.ask(passwords.owner)
+    if owner is None:
+        return None
+    if wanted:
+        if not passwords.fits(owner.password, wanted):
+            kept = passwords.hashed(wanted)
+            database.do(lambda connection: passwords.keep(connection, owner.id, kept))
+        return None
+    if owner.password:
+        return None
+    secret = people.new_secret()
+    database.do(lambda connection: passwords.invite(connection, secret, now))
+    return f"{settings.address}/welcome/{secret}"
+
+
+# --- work
+
+
+@app.command()
+def work(as_json: Json = False) -> None:
+    """Only interpret and deliver, beside receivers on other machines."""
+    environ, settings = starting()
+    try:
+        with schema.occupying(settings.database):
+            failed = uvloop.run(working({**environ, "WORKER": "true"}, as_json))
+    except schema.Occupied as error:
+        raise Failed(f"{error} Two processes can share the work on PostgreSQL: set DATABASE_URL.") from error
+    if failed:
+        raise typer.Exit(1)
+
+
+async def working(environ: Environ, as_json: bool) -> bool:
+    """Until SIGTERM or SIGINT; whether a part died."""
+    service = house.open_service(environ)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.stop.set)
+    settle_heap()
+    async with house.running(service):
+        where = make_url(service.settings.database).render_as_string(hide_password=True)
+        say(as_json, {"working": True, "database": where}, f"Watchmark delivers from {where}")
+        await service.stop.wait()
+    return broken(service.tasks)
+
+
+# --- demo
+
+
+@app.command()
+def demo(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 takes a free one.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Without the pauses between the scenes.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Play the evening, say what came of it, end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Everything on loopback with fake trackers and a scripted evening, to look around without an account."""
+    from webhook import demo as evening
+
+    chosen = port if port is not None else (0 if once else 8484)
+    raise typer.Exit(evening.run(port=chosen, fast=fast, once=once, as_json=as_json))

@@ -1,0 +1,172 @@
+"""The commands for the tokens that let webhooks and scripts in: token new, list, revoke."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import typer
+from sqlalchemy import Connection, select
+
+from webhook import clock, sources
+from webhook.accounts import keys
+from webhook.accounts.credentials import Seal
+from webhook.cli._common import Json, Whose, opened, say, somebody, tabled
+from webhook.clock import stamp
+from webhook.people import people
+from webhook.people.scopes import Scope, names, read, spell
+from webhook.storage.tables import person
+from webhook.storage.tables import token as token_table
+from webhook.transfer import export as exporting
+
+token_app = typer.Typer(no_args_is_help=True, help="The tokens that let webhooks and scripts in.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewToken:
+    """A token to make, as the options have it."""
+
+    kind: str
+    whose: str | None
+    name: str | None
+    scopes: list[str] | None
+    days: int | None
+
+    @property
+    def is_feed(self) -> bool:
+        return self.scopes is not None and Scope.CALENDAR in self.scopes
+
+
+@token_app.command("new")
+def token_new(
+    kind: Annotated[
+        Literal["webhook", "api", "app"],
+        typer.Option(help="For media servers, for scripts, or an app password beside a person's own."),
+    ],
+    whose: Whose = None,
+    name: Annotated[str | None, typer.Option(help="To tell it from the others.")] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What an API token may do, once for each; without it everything."),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--expires-in-days", min=1, max=people.MAX_TOKEN_DAYS, help="When it ends; without it never."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token. Only one for media servers is shown again; what comes with a person's token is that person's."""
+    refuse_what_does_not_fit(kind, whose, scope, days)
+    asked = NewToken(kind=kind, whose=whose, name=name, scopes=scopes_of(kind, scope), days=days)
+    with opened() as at:
+        secret = people.new_secret()
+        made = at.database.do(lambda connection: make_token(connection, at.seal, asked, secret))
+        address = at.settings.address
+    if kind == "webhook":
+        found = {one: sources.address(address, one, secret) for one in sources.modules()}
+        say(as_json, {**made, "urls": found}, *(f"{one:<10}{url}" for one, url in found.items()))
+        return
+    feed = exporting.calendar_address(address, secret)
+    line = feed if asked.scopes == [Scope.CALENDAR] else secret
+    say(as_json, {**made, "calendar": feed if asked.is_feed else None}, line)
+
+
+def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str) -> dict[str, Any]:
+    """Store the token; what is shown of it this once."""
+    row = somebody(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
+    now = clock.now()
+    expires_at = None if asked.days is None else now + timedelta(days=asked.days)
+    made = people.keep_token(
+        connection,
+        asked.kind,
+        secret,
+        seal.seal(secret) if asked.kind == "webhook" else "",
+        now,
+        name=asked.name,
+        person_id=None if row is None else row.id,
+        scopes=asked.scopes,
+        expires_at=expires_at,
+    )
+    return {
+        "id": made,
+        "kind": asked.kind,
+        "name": asked.name,
+        "person": None if row is None else row.name,
+        "scopes": asked.scopes,
+        "expires_at": stamp(expires_at),
+        "secret": secret,
+    }
+
+
+def refuse_what_does_not_fit(
+    kind: str, whose: str | None, scope: list[Scope] | None, days: int | None
+) -> None:
+    """Raises BadParameter."""
+    if kind == "app" and whose is None:
+        raise typer.BadParameter("Say whose the app password is.", param_hint="--person")
+    if kind != "api" and scope:
+        raise typer.BadParameter("Only an API token has scopes.", param_hint="--scope")
+    if kind == "webhook" and days is not None:
+        why = people.WEBHOOK_TOKENS_NEVER_END
+        raise typer.BadParameter(f"{why[:1].upper()}{why[1:]}", param_hint="--expires-in-days")
+
+
+def scopes_of(kind: str, scope: list[Scope] | None) -> list[str] | None:
+    """The scopes of a new token: those that were named, for an API token else everything."""
+    return names(frozenset(scope or [Scope.ADMIN])) if kind == "api" else None
+
+
+@token_app.command("list")
+def token_list(as_json: Json = False) -> None:
+    """The tokens there are; their secrets are not shown."""
+    with opened() as at:
+        rows = at.database.ask(lambda connection: all_tokens(connection, at.seal))
+    if as_json:
+        say(True, {"tokens": rows})
+        return
+    columns = ("id", "kind", "name", "person", "scopes", "created_at", "expires_at", "revoked_at")
+    tabled(columns, [[cell(row, name) for name in columns] for row in rows], "There is no token yet.")
+    say(False, None, *(f"Webhook token {row['id']}: {row['problem']}" for row in rows if row["problem"]))
+
+
+def cell(row: dict[str, Any], column: str) -> Any:
+    if column == "scopes":
+        return spell(row["scopes"]) if row["kind"] == "api" else None
+    if column == "expires_at" and row["expired"]:
+        return f"expired {row['expires_at']}"
+    return row[column]
+
+
+def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
+    wanted = select(token_table, person.c.name.label("person")).join(
+        person, token_table.c.person_id == person.c.id, isouter=True
+    )
+    now = clock.now()
+    return [
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "name": row.name,
+            "person": row.person,
+            "scopes": names(read(row.scopes)),
+            "created_at": stamp(row.created_at),
+            "expires_at": stamp(row.expires_at),
+            "expired": people.has_expired(row.expires_at, now),
+            "revoked_at": stamp(row.revoked_at),
+            "problem": keys.token_problem(row, seal),
+        }
+        for row in connection.execute(wanted.order_by(token_table.c.id))
+    ]
+
+
+@token_app.command("revoke")
+def token_revoke(
+    number: Annotated[int, typer.Argument(metavar="ID", help="By number.")], as_json: Json = False
+) -> None:
+    """Let a token in no more; a running service refuses it within two seconds."""
+    with opened() as at:
+        at.database.do(lambda connection: people.revoke(connection, number, clock.now()))
+    say(as_json, {"id": number, "revoked": True}, f"Token {number} is revoked.")

@@ -1,0 +1,121 @@
+"""The command that says why: trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import orjson
+import typer
+from sqlalchemy import Connection
+
+from webhook.cli._common import Failed, Json, counted, opened, say
+from webhook.domain.event import REASONS
+from webhook.identity import resolver as item_identity
+from webhook.queries import trace
+
+app = typer.Typer()
+
+
+@app.command("trace")
+def trace_command(
+    number: Annotated[int, typer.Argument(metavar="ID", help="A webhook's number.")],
+    redacted: Annotated[
+        bool, typer.Option("--redacted", help="What it said, for a bug report: without names and addresses.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Why was, or was not, this told: a webhook from its receipt to every answer."""
+    if redacted:
+        report(number, as_json)
+        return
+    with opened() as at:
+        found = at.database.ask(lambda connection: whole_trace(connection, number))
+    if found is None:
+        raise Failed(f"There is no webhook {number}.")
+    say(as_json, found, *story(found))
+
+
+def report(number: int, as_json: bool) -> None:
+    try:
+        with opened() as at:
+            found = at.database.ask(lambda connection: trace.redacted(connection, number))
+    except trace.NotRedacted as error:
+        raise Failed(str(error)) from error
+    say(as_json, found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+
+
+def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
+    found = trace.webhook_trace(connection, number)
+    return None if found is None else item_identity.with_origins(connection, found)
+
+
+def story(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Webhook {found['id']} from {found['source']}: {found['state']}"
+    yield f"  received   {found['received_at']}" + (f" as {kind}" if (kind := found["content_type"]) else "")
+    if found["explanation"]:
+        yield f"  because    {found['explanation']}"
+    for event in found["events"]:
+        yield from event_story(event)
+
+
+def event_story(event: Mapping[str, Any]) -> Iterator[str]:
+    far = "" if event["progress"] is None else f" at {event['progress']:g} %"
+    yield f"  read as    {event['action']}: {named(event)}{far}"
+    yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
+    yield f"  whose      {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
+    if event["person"]:
+        yield f"  filters    {filtered(event.get('stopped'))}"
+    if event["play"]:
+        yield f"  play       {event['play']}"
+    for origin in event["item"]:
+        yield f"  item       {origin_said(origin)}"
+    if event["play"] and not event["deliveries"]:
+        yield "  deliveries none: it told nothing that another report of this play had not"
+    for entry in event["deliveries"]:
+        yield from delivery_story(entry)
+
+
+def filtered(stopped: str | None) -> str:
+    """What the person's filters did with it."""
+    if stopped is None:
+        return "let it through"
+    return f"stopped: {REASONS.get(stopped, stopped.removeprefix('filter: '))}"
+
+
+def origin_said(origin: Mapping[str, Any]) -> str:
+    """An id, where it came from, how sure it is."""
+    whose = "its show's " if origin["whose"] == "show" else ""
+    sure = "" if origin["sure"] >= 1 else f", {origin['sure']:.0%} sure"
+    return f"{whose}{origin['namespace']} {origin['value']} (from {origin['via']}{sure})"
+
+
+def named(about: Mapping[str, Any]) -> str:
+    """An item in words: its show and numbers, its title, its year."""
+    numbered = about["season"] is not None and about["number"] is not None
+    place = f"{about['season']}x{about['number']:02}" if numbered else None
+    year = f"({about['year']})" if about["year"] and not about["show"] else None
+    return " ".join(str(part) for part in (about["kind"], about["show"], place, about["title"], year) if part)
+
+
+def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
+    tried = counted(entry["attempts"], "attempt")
+    whose = f"{entry['tracker']} of {entry['person']}"
+    yield f"  delivery {entry['id']}: {entry['action']} to {whose}: {entry['state']}, {tried}"
+    for one in entry.get("tries", ()):
+        took = "" if one["took_ms"] is None else f" in {one['took_ms']} ms"
+        yield f"    {one['at']}  {one['outcome']}{took}: {one['reason'] or 'no word'}"
+        for call in one["exchanges"]:
+            yield from call_story(call)
+    if entry["explanation"]:
+        yield f"    {entry['explanation']}"
+    if entry["due_at"]:
+        yield f"    next at {entry['due_at']}"
+
+
+def call_story(call: Mapping[str, Any]) -> Iterator[str]:
+    if not call.get("withheld"):
+        yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
+        return
+    yield f"      {call['method']} {call['url']} -> not sent; it would have said"
+    yield f"        {orjson.dumps(call['sent']).decode()}"

@@ -1,0 +1,503 @@
+"""The commands for history in and out: import, export, backfill, catch-up, jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from sqlalchemy import Row, func, select
+
+from webhook import clock, servers, trackers
+from webhook.accounts import accounts as account_book
+from webhook.cli._common import (
+    Desk,
+    DryRun,
+    Failed,
+    Json,
+    Which,
+    Whose,
+    counted,
+    moment,
+    opened,
+    say,
+    somebody,
+    tabled,
+)
+from webhook.cli._progress import Meter
+from webhook.history.stats import zone_for
+from webhook.queues import jobs
+from webhook.servers import Server
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import unresolved
+from webhook.transfer import backfill as backfilling
+from webhook.transfer import catch_up as catching_up
+from webhook.transfer import export as exporting
+from webhook.transfer import exports, imports
+from webhook.transfer import import_job as importing
+from webhook.transfer import merge as bringing
+from webhook.transfer import sources as feeds
+from webhook.transfer.export import Export
+from webhook.transfer.import_job import Feed, FileFeed, Report
+from webhook.transfer.merge import Counts
+from webhook.transfer.records import Unusable
+from webhook.transfer.show_ids import KIND as PLEX_SHOW
+
+LISTED = 20
+"""How many items without ids, and how many plays, are named one by one."""
+
+POLL = 0.5
+
+Kind = Annotated[str, typer.Argument(metavar="KIND", help="What it is; without one of them all are named.")]
+
+app = typer.Typer()
+
+
+# --- import
+
+
+@app.command("import")
+def import_command(
+    kind: Kind,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="The export. Without it the server or tracker is asked."),
+    ] = None,
+    whose: Whose = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Bring history in: from a file, or once from a media server or a tracker. Nothing comes in twice."""
+    check_kind(kind, file)
+    with opened() as at:
+        owner = at.database.ask(lambda connection: somebody(connection, whose))
+        try:
+            report = at.run(bring_in(at, owner, kind, file, dry_run))
+        except KeyboardInterrupt as error:
+            raise Failed(broken_off(dry_run)) from error
+        except Unusable as error:
+            raise Failed(f"{error}{hint(kind, file)}") from error
+        once = file is None and kind in at.trackers
+        looked_up = 0 if dry_run else at.database.ask(waiting_to_be_looked_up)
+    shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.shown()}
+    lines = [*report_story(report, kind, owner.name, dry_run)]
+    lines += [f"{at.trackers[kind].label} was read this once, because you asked."] if once else []
+    say(as_json, shown | {"to_be_looked_up": looked_up}, *lines, *afterwards(report, looked_up, dry_run))
+
+
+def check_kind(kind: str, file: Path | None) -> None:
+    """Raises BadParameter for what cannot be meant."""
+    files, asked = imports.modules(), {**servers.modules(), **trackers.modules()}
+    if file is not None and kind not in files:
+        seems = looks_like(file)
+        raise typer.BadParameter(
+            f"{kind} is no kind of file; there is {', '.join(files)}." + said_looks(file, seems),
+            param_hint="KIND",
+        )
+    if file is None and kind not in asked:
+        if kind in files:
+            raise typer.BadParameter(
+                f"{imports.modules()[kind].LABEL} is imported from its export file: watchmark import {kind} FILE",
+                param_hint="FILE",
+            )
+        raise typer.BadParameter(
+            f"There is no kind {kind}. Files: {', '.join(files)}. Without a file: {', '.join(asked)}.",
+            param_hint="KIND",
+        )
+
+
+def looks_like(file: Path) -> list[str]:
+    """The kinds that can read a first entry from the file."""
+    return [kind for kind in imports.modules() if importing.reads(kind, file)]
+
+
+def said_looks(file: Path, kinds: Sequence[str]) -> str:
+    if not kinds:
+        return f" {file} looks like none of them."
+    return f" {file} looks like {' or '.join(kinds)}: watchmark import {kinds[0]} {file}"
+
+
+def hint(kind: str, file: Path | None) -> str:
+    """What the file looks like instead, where something can read it."""
+    others = [] if file is None or not file.is_file() else [one for one in looks_like(file) if one != kind]
+    return said_looks(file, others) if file is not None and others else ""
+
+
+async def bring_in(at: Desk, owner: Row[Any], kind: str, file: Path | None, dry_run: bool) -> Report:
+    feed = await feed_of(at, owner, kind, file)
+    with Meter(f"{feed.name} for {owner.name}") as meter:
+
+        def progress(done: float | None, counts: Counts) -> None:
+            meter.show(done, bringing.described(counts.shown()))
+
+        if dry_run:
+            return await importing.preview(at.database, owner.id, feed, progress)
+        return await importing.run(at.database, owner.id, feed, progress=progress)
+
+
+async def feed_of(at: Desk, owner: Row[Any], kind: str, file: Path | None) -> Feed:
+    if file is not None:
+        return await FileFeed.of(kind, file)
+    return await feeds.feeds(at).of(owner.id, kind)
+
+
+def broken_off(dry_run: bool) -> str:
+    if dry_run:
+        return "stopped. Nothing was imported; it was a dry run."
+    return "stopped. What came in is kept, and the same command goes on where it was."
+
+
+def waiting_to_be_looked_up(connection: Any) -> int:
+    imported = (unresolved.c.state == "waiting", unresolved.c.kind != PLEX_SHOW)
+    wanted = select(func.count()).select_from(unresolved).where(*imported)
+    return int(connection.execute(wanted).scalar_one())
+
+
+def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
+    would = "would bring" if dry_run else "brought"
+    yield f"{kind} {would} {name}: {bringing.described(report.counts.shown())}."
+    if not report.whole:
+        yield "That is the beginning of it: a look ends there. The import goes through all of it."
+    if report.cancelled:
+        yield "It was cancelled; what had come in is kept."
+    if report.first is not None and report.last is not None:
+        yield f"Watched between {report.first:%Y-%m-%d} and {report.last:%Y-%m-%d}."
+    if report.without_ids:
+        yield "Without an id, so they are looked up by their names:"
+        yield from (f"  {item_named(item)}" for item in report.without_ids[:LISTED])
+        if report.counts.without_ids > LISTED:
+            yield f"  … and {report.counts.without_ids - LISTED:,} more"
+    for bad in report.bad:
+        line = "" if bad.line is None else f", line {bad.line}"
+        yield f"{bad.file}{line}: {bad.why}. {bad.do}"
+    if report.counts.bad > len(report.bad):
+        yield f"… and {report.counts.bad - len(report.bad):,} more rows that cannot be read."
+    for left in report.left_out:
+        yield f"{left.file}: {left.count:,} left out. {left.why}"
+
+
+def item_named(item: Mapping[str, Any]) -> str:
+    """An item in words."""
+    numbered = item.get("season") is not None and item.get("number") is not None
+    place = f"{item['season']}x{item['number']:02}" if numbered else None
+    year = f"({item['year']})" if item.get("year") and not item.get("show") else None
+    parts = (item.get("artist"), item.get("show"), place, item.get("title"), year)
+    return " ".join(str(part) for part in parts if part) or f"a {item['kind']} without a title"
+
+
+def afterwards(report: Report, looked_up: int, dry_run: bool) -> Iterator[str]:
+    if dry_run:
+        yield "It was a dry run: nothing was imported."
+        return
+    if looked_up:
+        items = f"{counted(looked_up, 'item')} {'waits' if looked_up == 1 else 'wait'}"
+        yield f"{items} to be looked up; the service does that. What it does not find: watchmark unmatched"
+    if report.counts.added or report.counts.completed:
+        yield "Your trackers are not told of it. To fill one of them: watchmark backfill TRACKER"
+
+
+# --- export
+
+
+@app.command("export")
+def export_command(
+    kind: Kind,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; else standard output.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From this day or time on, e.g. 2026-10-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this day or time, e.g. 2026-11-01.")] = None,
+    whose: Whose = None,
+    as_json: Json = False,
+) -> None:
+    """Write the history as a file: in Watchmark's own format, or in one that others read."""
+    if kind not in exports.modules():
+        known = ", ".join(exports.modules())
+        raise typer.BadParameter(f"There is no kind {kind}; there is {known}.", param_hint="KIND")
+    if as_json and out is None:
+        raise typer.BadParameter("With --json, say where the export goes: --out FILE")
+    binary = not exports.modules()[kind].MEDIA_TYPE.startswith(("text/", "application/json"))
+    if out is None and binary and sys.stdout.isatty():
+        raise typer.BadParameter(f"{kind} is no text for a terminal. Say where it goes: --out FILE")
+    with opened() as at:
+        owner = at.database.ask(lambda connection: somebody(connection, whose))
+        zone = at.database.ask(lambda connection: zone_for(connection, owner.id))
+        wanted = Export(
+            person_id=owner.id, kind=kind, since=None if since is None else moment("--since", since, zone),
+            until=None if until is None else moment("--until", until, zone),
+        )  # fmt: skip
+        if out is None:
+            write_to(at.database, wanted, sys.stdout.buffer)
+            return
+        size = written(at.database, wanted, out)
+    shown = {"kind": kind, "person": owner.name, "file": str(out), "bytes": size}
+    say(as_json, shown, f"{out} holds the history of {owner.name} as {wanted.module.LABEL} ({size:,} bytes).")
+
+
+def written(database: Database, wanted: Export, out: Path) -> int:
+    """The export as a file, there when it is whole and not before; its size."""
+    part = out.with_name(f"{out.name}.part")
+    try:
+        with part.open("wb") as file:
+            write_to(database, wanted, file)
+        part.replace(out)
+        return out.stat().st_size
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Failed(f"{out} cannot be written: {error.strerror}. Nothing was exported.") from error
+
+
+def write_to(database: Database, wanted: Export, file: IO[bytes]) -> None:
+    with Meter(f"Export as {wanted.kind}") as meter:
+        size = 0
+        for piece in exporting.pieces(database, wanted):
+            file.write(piece)
+            size += len(piece)
+            meter.show(None, f"{size / 1e6:.1f} MB")
+        file.flush()
+
+
+# --- backfill
+
+
+@app.command()
+def backfill(
+    tracker: Which,
+    whose: Whose = None,
+    dry_run: DryRun = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Stop it; what was not sent is taken back.")
+    ] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far it is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fill a tracker's account from the history with what it lacks, and only that."""
+    if dry_run + cancel + status > 1:
+        raise typer.BadParameter("Say one of --dry-run, --cancel and --status.")
+    with opened() as at:
+        owner = at.database.ask(lambda connection: somebody(connection, whose))
+        built = account_book.built(at, tracker)
+        row = at.database.ask(lambda connection: account_book.of(connection, owner.id, tracker))
+        if dry_run:
+            found = at.run(backfilling.preview(at.database, built, at.credentials, row.id))
+            shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.shown()}
+            say(as_json, shown, *preview_story(found.shown(), built.label, owner.name))
+        elif cancel:
+            cancelled(at.database, row.id, tracker, as_json)
+        elif status:
+            newest = newest_backfill(at.database, row.id)
+            say(as_json, {"job": newest}, job_story(newest) if newest else nothing_yet(tracker))
+        else:
+            begin_backfill(at, built, row.id, as_json)
+
+
+def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[str]:
+    counts = found["counts"]
+    yield f"{label} of {name} holds {counted(found['holds'], 'viewing')}."
+    yield f"{counted(counts['sent'], 'play')} would be sent. Left out: {left_out(counts)}."
+    if found["first"]:
+        yield f"They were watched between {found['first'][:10]} and {found['last'][:10]}:"
+    yield from (f"  {play['watched_at']}  {item_named(play)}" for play in found["plays"][:LISTED])
+    if counts["sent"] > LISTED:
+        yield f"  … and {counts['sent'] - LISTED:,} more"
+    yield "It was a dry run: nothing was sent."
+
+
+def left_out(counts: Mapping[str, int]) -> str:
+    return (
+        f"{counts['held']:,} that it holds already, {counts['told']:,} told before, "
+        f"{counts['kept_back']:,} that a rule keeps back"
+    )
+
+
+def newest_backfill(database: Database, account_id: int) -> dict[str, Any] | None:
+    found = database.ask(lambda connection: jobs.listed(connection, kind=jobs.Kind.BACKFILL, limit=1000))
+    return next((one for one in found if one["account"] == account_id), None)
+
+
+def nothing_yet(tracker: str) -> str:
+    return f"There was no backfill of it yet: watchmark backfill {tracker}"
+
+
+def cancelled(database: Database, account_id: int, tracker: str, as_json: bool) -> None:
+    newest = newest_backfill(database, account_id)
+    if newest is None or newest["state"] != jobs.State.RUNNING:
+        raise Failed(f"No backfill of {tracker} is under way.")
+    taken = database.do(lambda connection: backfilling.cancel(connection, newest["id"], clock.now()))
+    kept = "What was sent stays there."
+    say(
+        as_json,
+        {"job": newest["id"], "cancelled": True, "taken_back": taken},
+        f"Job {newest['id']} is cancelled; {counted(taken, 'delivery')} taken back. {kept}",
+    )
+
+
+def begin_backfill(at: Desk, built: Any, account_id: int, as_json: bool) -> None:
+    now = clock.now()
+    made = at.database.do(lambda connection: backfilling.begin(connection, built, account_id, now))
+    if not served(at.settings.database):
+        shown = found_job(at.database, made)
+        begins = f"Job {made} is kept. It begins when the service runs: watchmark serve"
+        say(as_json, {"job": shown, "serving": False}, begins)
+        return
+    follow(at.database, made, f"Backfill of {built.label}", as_json)
+
+
+def served(url: str) -> bool:
+    """Whether a service runs on this database. On PostgreSQL nobody can tell, so it is taken for granted."""
+    if not url.startswith("sqlite"):
+        return True
+    try:
+        with schema.occupying(url):
+            return False
+    except schema.Occupied:
+        return True
+
+
+def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
+    """Watch a job until it is over; Ctrl-C stops the watching only."""
+    import time
+
+    shown = found_job(database, job_id)
+    try:
+        with Meter(what) as meter:
+            while shown["state"] == jobs.State.RUNNING:
+                meter.show(far(shown["counts"]), counts_said(shown))
+                time.sleep(POLL)
+                shown = found_job(database, job_id)
+    except KeyboardInterrupt:
+        goes_on = f"Job {job_id} goes on by itself. Look: watchmark jobs; stop it: --cancel"
+        say(as_json, {"job": shown, "serving": True}, goes_on)
+        return
+    say(as_json, {"job": shown, "serving": True}, job_story(shown))
+    if shown["state"] == jobs.State.FAILED:
+        raise typer.Exit(1)
+
+
+def far(counts: Mapping[str, int]) -> float | None:
+    """How much of what was put is told, 0 to 1."""
+    put = counts.get("sent", 0)
+    return counts.get("done", 0) / put if put else None
+
+
+def found_job(database: Database, job_id: int) -> dict[str, Any]:
+    shown = database.ask(lambda connection: jobs.one(connection, job_id))
+    if shown is None:
+        raise Failed(f"There is no job {job_id}.")
+    return shown
+
+
+# --- catch-up
+
+
+@app.command("catch-up")
+def catch_up(
+    server: Annotated[
+        str | None, typer.Argument(metavar="SERVER", help="One of them; else all that are set up.")
+    ] = None,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far each was read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the media servers what the webhooks missed. The service does so by itself at start and every night."""
+    with opened() as at:
+        if not at.servers and server is None:
+            sets = "; or ".join(" and ".join(feeds.needed(name)) for name in servers.modules())
+            raise Failed(f"No media server is set up to be asked what was played. Set {sets}.")
+        chosen = at.servers if server is None else {server: feeds.server_of(at.servers, server)}
+        if status:
+            found = at.database.ask(lambda connection: catching_up.described(connection, chosen))
+            say(as_json, {"servers": found}, *(status_line(one) for one in found))
+            return
+        reports = at.run(caught_up(at.database, chosen))
+    shown = [
+        {"server": one.server, "missed": one.missed, "known": one.known, "error": one.error}
+        for one in reports
+    ]
+    say(as_json, {"servers": shown}, *(report_line(one) for one in reports))
+    if not all(report.works for report in reports):
+        raise typer.Exit(1)
+
+
+async def caught_up(database: Database, chosen: Mapping[str, Server]) -> list[catching_up.Report]:
+    reports = []
+    for server in chosen.values():
+        with Meter(f"Asking {server.label}"):
+            reports.append(await catching_up.catch_up(database, server))
+    return reports
+
+
+def report_line(report: catching_up.Report) -> str:
+    if report.error is not None:
+        return f"{report.server}: it could not be asked: {report.error}. It is asked again by itself."
+    if not report.missed:
+        return f"{report.server}: nothing was missed; {report.known:,} viewings are known."
+    repaired = (
+        f"{counted(report.missed, 'viewing')} that no webhook told of {'is' if report.missed == 1 else 'are'}"
+    )
+    return f"{report.server}: {repaired} in the inbox now; {report.known:,} were known. The service does the rest."
+
+
+def status_line(found: Mapping[str, Any]) -> str:
+    if found["ran_at"] is None:
+        read = "was never read"
+    else:
+        read = f"was read until {found['read_until']}, last at {found['ran_at']}"
+    error = f" The last time it could not be asked: {found['error']}." if found["error"] else ""
+    return f"{found['server']}: {read}; {counted(found['repaired'], 'viewing')} repaired.{error}"
+
+
+# --- jobs
+
+
+@app.command("jobs")
+def jobs_command(
+    whose: Whose = None,
+    cancel: Annotated[
+        int | None, typer.Option("--cancel", metavar="ID", help="Stop this one; what was done stays.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The imports and backfills: what each has done, and which are under way."""
+    with opened() as at:
+        if cancel is not None:
+            stop_job(at.database, cancel, as_json)
+            return
+        owner = None if whose is None else at.database.ask(lambda connection: somebody(connection, whose)).id
+        found = at.database.ask(lambda connection: jobs.listed(connection, person_id=owner))
+    if as_json:
+        say(True, {"jobs": found})
+        return
+    columns = ("id", "kind", "what", "person", "state")
+    rows = [
+        [*(one[name] for name in columns), counts_said(one), one["created_at"], one["error"]] for one in found
+    ]
+    tabled((*columns, "so far", "since", "trouble"), rows, "There was no import and no backfill yet.")
+
+
+def stop_job(database: Database, job_id: int, as_json: bool) -> None:
+    shown = found_job(database, job_id)
+    if shown["state"] != jobs.State.RUNNING:
+        raise Failed(f"Job {job_id} is over already: it is {shown['state']}.")
+    taken = database.do(lambda connection: backfilling.cancel(connection, job_id, clock.now()))
+    shown = {"job": job_id, "cancelled": True, "taken_back": taken}
+    say(as_json, shown, f"Job {job_id} is cancelled. What it had done stays.")
+
+
+def job_story(shown: Mapping[str, Any]) -> str:
+    error = f" {shown['error']}" if shown["error"] else ""
+    return f"Job {shown['id']} ({shown['kind']} {shown['what']}) is {shown['state']}: {counts_said(shown)}.{error}"
+
+
+def counts_said(shown: Mapping[str, Any]) -> str:
+    """What a job has done, in words."""
+    counts = shown["counts"]
+    if shown["kind"] == jobs.Kind.IMPORT:
+        return bringing.described(counts)
+    words = {"sent": "put", "held": "held already", "told": "told before", "kept_back": "kept back"}
+    return (
+        ", ".join(f"{number:,} {words.get(name, name)}" for name, number in counts.items() if number)
+        or "nothing"
+    )

@@ -1,0 +1,247 @@
+"""Calls to services elsewhere: guarded, bounded, paced, and written down for the trace.
+
+A tracker or a lookup only calls; who is calling, how fast that account may write and what is kept
+of it is set around the call with `recording`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import orjson
+
+from webhook.domain.outcome import Retry
+from webhook.domain.retry import GATEWAY, decide
+
+MAX_ANSWER = 256 * 1024
+SHOWN = 500
+
+Headers = Mapping[str, str]
+
+
+async def call(
+    http: httpx.AsyncClient,
+    label: str,
+    method: str,
+    url: str,
+    *,
+    headers: Headers | None = None,
+    params: Mapping[str, str] | None = None,
+    json: Any = None,
+    most: int = MAX_ANSWER,
+) -> httpx.Response:
+    """One call, its whole answer read, up to `most` bytes. Raises Retry where no whole answer came.
+
+    Before the connection stands nothing was sent; after that a failure leaves open whether the
+    call was recorded, and the Retry says so (`unsure`).
+    """
+    content = None if json is None else orjson.dumps(json)
+    try:
+        async with http.stream(method, url, headers=headers, params=params, content=content) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > most:
+                    reason = f"{label} sent an answer over {most // 1024} KiB"
+                    raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        raise Retry(f"{label} cannot be reached ({plain(error)})") from error
+    except httpx.HTTPError as error:
+        raise Retry(f"{label} broke off ({plain(error)})", after=GATEWAY, unsure=True) from error
+    return httpx.Response(
+        response.status_code, headers=clean(response.headers), content=bytes(body), request=response.request
+    )
+
+
+def clean(headers: httpx.Headers) -> httpx.Headers:
+    """The headers without what no longer holds for a body that was read and decoded."""
+    dropped = {"content-encoding", "content-length", "transfer-encoding"}
+    return httpx.Headers([(name, value) for name, value in headers.items() if name not in dropped])
+
+
+def plain(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__
+
+
+def shown(response: httpx.Response) -> str:
+    """The answer cut to size, for the trace."""
+    return response.content[:SHOWN].decode("utf-8", "replace")
+
+
+def accept(label: str, response: httpx.Response) -> httpx.Response:
+    """The response if it is a success; otherwise raises what its status asks for."""
+    if response.is_success:
+        return response
+    raise decide(label, response.status_code, response.headers, shown(response))
+
+
+def read(label: str, response: httpx.Response) -> Any:
+    """The JSON of a success; raises Retry (unsure) where it is HTML, truncated or otherwise no JSON."""
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        reason = f"{label} answered {response.status_code} with something that is no JSON"
+        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True) from error
+
+
+# --- who calls, and what is kept of it
+
+
+def version() -> str:
+    try:
+        return installed("watchmark")
+    except PackageNotFoundError:
+        return "0"
+
+
+USER_AGENT = f"Watchmark/{version()} (+https://github.com/watchmark/watchmark)"
+SECRETS = frozenset(
+    {
+        "access_token",
+        "refresh_token",
+        "client_secret",
+        "code",
+        "device_code",
+        "jwt_token",
+        "jwt_refresh_token",
+        "password",
+        "token",
+        "tvst_access_token",
+        "sk",
+        "api_sig",
+        "api_key",
+        "apikey",
+        "userkey",
+        "pin",
+    }
+)
+HIDDEN = "…"
+FORM = "application/x-www-form-urlencoded"
+POOLS = 16
+
+
+@dataclass(slots=True)
+class Recorder:
+    """What one delivery's calls were, for its trace; `pace` is awaited before each write of its `lane`.
+
+    `withhold` keeps writes from being sent: the first one is recorded, and raises Withheld.
+    """
+
+    withhold: bool = False
+    pace: Callable[[], Awaitable[None]] | None = None
+    lane: int = 0
+    exchanges: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Withheld(Exception):
+    """A dry run came to what it would have sent; the message says what that is."""
+
+
+recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+
+
+@contextmanager
+def recording(kept: Recorder) -> Iterator[Recorder]:
+    """Calls made inside are paced by and kept in this recorder."""
+    before = recorder.set(kept)
+    try:
+        yield kept
+    finally:
+        recorder.reset(before)
+
+
+@contextmanager
+def sending() -> Iterator[None]:
+    """Calls made inside are sent in a dry run too: they tell nothing, such as the renewal of a sign-in."""
+    kept = recorder.get()
+    if kept is None or not kept.withhold:
+        yield
+        return
+    with recording(replace(kept, withhold=False)):
+        yield
+
+
+class Recording(httpx.AsyncBaseTransport):
+    """A transport that paces writes and keeps what was sent and what came back, secrets removed."""
+
+    def __init__(self, pools: Sequence[httpx.AsyncBaseTransport]) -> None:
+        self.pools = pools
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        kept = recorder.get()
+        if kept is None:
+            return await self.pools[0].handle_async_request(request)
+        pool = self.pools[kept.lane % len(self.pools)]
+        exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request)}
+        if request.method not in ("GET", "HEAD"):
+            if kept.withhold:
+                kept.exchanges.append({**exchange, "withheld": True})
+                raise Withheld(f"would send {request.method} {address(request.url)}")
+            if kept.pace is not None:
+                await kept.pace()
+        kept.exchanges.append(exchange)
+        began = time.monotonic()
+        try:
+            response = await pool.handle_async_request(request)
+        except Exception as error:
+            exchange["error"] = plain(error)
+            raise
+        finally:
+            exchange["took_ms"] = round((time.monotonic() - began) * 1000)
+        exchange["status"] = response.status_code
+        return response
+
+    async def aclose(self) -> None:
+        for pool in self.pools:
+            await pool.aclose()
+
+
+def address(url: httpx.URL) -> str:
+    """The address without what is secret in its query."""
+    if not any(name in SECRETS for name in url.params):
+        return str(url)
+    shown = {name: HIDDEN if name in SECRETS else value for name, value in url.params.items()}
+    return str(url.copy_with(params=shown))
+
+
+def bodied(request: httpx.Request) -> Any:
+    """What was sent, without its secrets: JSON, or the fields of a form; of all else how much it was."""
+    content = request.content
+    if not content:
+        return None
+    if request.headers.get("content-type", "").partition(";")[0].strip() == FORM:
+        fields = parse_qsl(content[:MAX_ANSWER].decode("utf-8", "replace"), keep_blank_values=True)
+        return without_secrets(dict(fields))
+    try:
+        return without_secrets(orjson.loads(content[:MAX_ANSWER]))
+    except orjson.JSONDecodeError:
+        return f"{len(content)} bytes"
+
+
+def without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: HIDDEN if name in SECRETS else without_secrets(inner) for name, inner in value.items()}
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
+
+
+def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
+    """The client that every tracker and lookup calls with: bounded in time, following no redirects."""
+    # A pool's cost a call grows with its connections, so lanes are spread over several small ones.
+    limits = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30)
+    context = httpx.create_ssl_context()
+    transport = Recording([httpx.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)])
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(timeout, connect=connect),
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT},
+    )

@@ -1,1 +1,0 @@
-"""Commands: what `watchmark` can be told to do. One file is one group of them."""

@@ -1,0 +1,177 @@
+"""Who it is: a name with its password or an app password, the cookie and the tokens that stand for them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+from starlette.requests import Request
+
+from webhook import clock
+from webhook.network.asgi import client_address
+from webhook.people import people
+from webhook.people.passwords import LONGEST
+from webhook.service import Service
+from webhook.settings import SettingsError
+from webhook.web.http.params import clean
+from webhook.web.http.sessions import Passwords, Sessions, attempt, by_id, named
+
+USE = "tvtime session"
+DAYS = timedelta(days=30)
+ACCESS = timedelta(days=60)
+"""How long the app's access token lived."""
+
+REFRESH = timedelta(days=365)
+ISSUER = "http://www.tvtime.com"
+HEAD = {"alg": "HS256", "typ": "JWT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A person who has signed in. `proof` is what it holds by: the password's fingerprint, or an app token's id."""
+
+    id: int
+    name: str
+    proof: str
+
+
+class Wrong(Exception):
+    """This name and password do not belong together."""
+
+
+class Door:
+    """Lets people in, slowly where somebody guesses, and knows them again."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.database = service.database
+        self.passwords = Passwords()
+        self.sessions = Sessions(service)
+        self.key = key_of(service.seal.signing)
+
+    async def admit(self, request: Request, name: str, password: str) -> Guest:
+        """Who this is; raises Wrong, and Problem 429 after too many tries."""
+        async with attempt(self.service, client_address(request.scope), name.strip()) as tried:
+            guest = await self.proven(name.strip(), password)
+            tried.succeeded = True
+        return guest
+
+    async def proven(self, name: str, password: str) -> Guest:
+        if len(password) > LONGEST or not clean(password, LONGEST):
+            raise Wrong
+        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
+        if row is not None:
+            made = await self.database.read(
+                lambda connection: people.app_token(connection, row.id, password, clock.now())
+            )
+            if made is not None:
+                return Guest(row.id, row.name, f"app {made}")
+        if not await self.passwords.right(row, password) or row is None:
+            raise Wrong
+        return Guest(row.id, row.name, self.sessions.fingerprint(row))
+
+    async def known(self, person_id: Any, proof: Any) -> Guest | None:
+        """The person, where what they signed in with still holds."""
+        if type(person_id) is not int or not isinstance(proof, str):
+            return None
+        return await self.database.read(lambda connection: self.holds(connection, person_id, proof))
+
+    def holds(self, connection: Connection, person_id: int, proof: str) -> Guest | None:
+        row = by_id(connection, person_id)
+        if row is None:
+            return None
+        if proof.startswith("app "):
+            live = [f"app {one.id}" for one in people.app_tokens(connection, row.id, clock.now())]
+            return Guest(row.id, row.name, proof) if proof in live else None
+        fits = hmac.compare_digest(self.sessions.fingerprint(row).encode(), proof.encode())
+        return Guest(row.id, row.name, proof) if fits else None
+
+    # --- the cookie: sealed, so that nobody can read it
+
+    def sealed(self, guest: Guest) -> str:
+        until = int((clock.now() + DAYS).timestamp())
+        return self.service.seal.seal({"use": USE, "p": guest.id, "by": guest.proof, "until": until})
+
+    async def of_cookie(self, cookie: str) -> Guest | None:
+        try:
+            session = self.service.seal.open(cookie)
+        except SettingsError:
+            return None
+        if not isinstance(session, dict) or session.get("use") != USE:
+            return None
+        if session["until"] < clock.now().timestamp():
+            return None
+        return await self.known(session["p"], session["by"])
+
+    # --- the tokens of the app: signed, and readable as the app's were
+
+    def anonymous(self) -> dict[str, str]:
+        """What the app asked for before its login. It opens nothing here."""
+        number = 91_000_000 + secrets.randbelow(1_000_000)
+        made = {name: self.issued(number, name, "", life) for name, life in LIVES.items()}
+        return {"id": str(number), **made, "tvst_access_token": secrets.token_hex(16)}
+
+    def granted(self, guest: Guest) -> dict[str, str]:
+        return {name: self.issued(guest.id, name, guest.proof, life) for name, life in LIVES.items()}
+
+    def issued(self, person_id: int, use: str, proof: str, life: timedelta) -> str:
+        now = clock.now()
+        about = {"id": person_id, "use": use, "by": proof, "iss": ISSUER, "aud": ISSUER}
+        times = {"iat": int(now.timestamp()), "exp": int((now + life).timestamp())}
+        return signed(self.key, {**about, **times, "jti": secrets.token_hex(8)})
+
+    async def of_token(self, token: str, use: str, *, aged: bool = False) -> Guest | None:
+        """Whose token it is, if it holds; `aged`: even where its time is over."""
+        claims = read(self.key, token)
+        if claims.get("use") != use or (not aged and expired(claims, clock.now())):
+            return None
+        return await self.known(claims.get("id"), claims.get("by"))
+
+
+LIVES: Mapping[str, timedelta] = {"jwt_token": ACCESS, "jwt_refresh_token": REFRESH}
+
+
+def key_of(signing: str) -> bytes:
+    """What tokens are signed with, so that nothing else that is signed here can pass for one."""
+    return hashlib.sha256(f"tvtime tokens\0{signing}".encode()).digest()
+
+
+def bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def expired(claims: Mapping[str, Any], now: datetime) -> bool:
+    return bool(claims["exp"] <= now.timestamp())
+
+
+def signed(key: bytes, claims: Mapping[str, Any]) -> str:
+    """A JWT (RFC 7519), signed with HMAC and SHA-256."""
+    told = f"{packed(orjson.dumps(HEAD))}.{packed(orjson.dumps(claims))}"
+    return f"{told}.{packed(hmac.digest(key, told.encode(), 'sha256'))}"
+
+
+def read(key: bytes, token: str) -> Mapping[str, Any]:
+    """What a token of ours claims; nothing where it is not ours."""
+    told, _, mac = token.rpartition(".")
+    right = packed(hmac.digest(key, told.encode("utf-8", "replace"), "sha256"))
+    if not hmac.compare_digest(right.encode(), mac.encode("utf-8", "replace")):
+        return {}
+    claims: Mapping[str, Any] = orjson.loads(unpacked(told.partition(".")[2]))
+    return claims
+
+
+def packed(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unpacked(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

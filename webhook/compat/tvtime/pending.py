@@ -1,0 +1,172 @@
+"""What waits: the marks that an account at a server is still to be told, and what became of one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from webhook import clock
+from webhook.compat.tvtime.marks import BY, STEP
+from webhook.domain.event import Action, Episode, item_from_json
+from webhook.queues import outbox
+from webhook.queues.outbox import Putting
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, to_ms
+
+PATIENCE = 5.0
+"""Seconds that an answer waits for what was marked to be told."""
+
+AHEAD = ("waiting", "parked")
+MARKS = (Action.WATCHED.value, Action.UNWATCHED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mark of an episode, set or taken back, that is still to be told."""
+
+    delivery_id: int
+    episode: Episode
+    watched: bool
+
+
+class Ahead:
+    """The marks that an account is still to be told: of each episode the last word."""
+
+    def __init__(self, marks: Iterable[Mark]) -> None:
+        self.by_id: dict[int, Mark] = {}
+        self.by_place: dict[tuple[int, int, int], Mark] = {}
+        self.order: dict[int, int] = {}
+        for number, mark in enumerate(marks):
+            self.order[mark.delivery_id] = number
+            if (tvdb := mark.episode.ids.tvdb) is not None:
+                self.by_id[tvdb] = mark
+            if (place := place_of(mark.episode)) is not None:
+                self.by_place[place] = mark
+
+    def marks(self) -> list[Mark]:
+        every = {mark.delivery_id: mark for mark in (*self.by_id.values(), *self.by_place.values())}
+        return [mark for mark in every.values() if self.of(mark.episode) is mark]
+
+    def of(self, episode: Episode) -> Mark | None:
+        """What is to be told of an episode: found by its own id, else by its show and numbers."""
+        tvdb, place = episode.ids.tvdb, place_of(episode)
+        found = [] if tvdb is None or tvdb not in self.by_id else [self.by_id[tvdb]]
+        if place is not None and place in self.by_place:
+            mark = self.by_place[place]
+            if tvdb is None or mark.episode.ids.tvdb is None:
+                found.append(mark)
+        return max(found, key=lambda mark: self.order[mark.delivery_id], default=None)
+
+
+def place_of(episode: Episode) -> tuple[int, int, int] | None:
+    show, season, number = episode.show_ids.tvdb, episode.season, episode.number
+    return None if show is None or season is None or number is None else (show, season, number)
+
+
+def ahead(connection: Connection, account_id: int) -> Ahead:
+    rows = connection.execute(
+        select(delivery.c.id, delivery.c.action, delivery.c.item)
+        .where(
+            delivery.c.account_id == account_id,
+            delivery.c.state.in_(AHEAD),
+            delivery.c.action.in_(MARKS),
+        )
+        .order_by(delivery.c.due_at, delivery.c.id)
+    )
+    items = [(row, item_from_json(row.item)) for row in rows]
+    return Ahead(
+        Mark(row.id, item, row.action == Action.WATCHED) for row, item in items if isinstance(item, Episode)
+    )
+
+
+# --- one delivery
+
+
+def told_of(connection: Connection, account_id: int, webhooks: Sequence[int], action: Action) -> int | None:
+    """The delivery by which the account is told what these webhooks say; one that a rule skipped is none."""
+    wanted = select(delivery.c.id).where(
+        delivery.c.account_id == account_id,
+        delivery.c.webhook_id.in_(webhooks),
+        delivery.c.action == action.value,
+        delivery.c.state != "skipped",
+    )
+    return connection.execute(wanted.order_by(delivery.c.id.desc()).limit(1)).scalar()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """What an account is told because a person asked for just that, whatever it is told of otherwise.
+
+    `undoes` is the play whose mark is taken back: what the interpreter has to tell of that is the same delivery.
+    `said` is what the server says itself, None where that is not known.
+    """
+
+    account_id: int
+    action: Action
+    episode: Episode
+    at: datetime
+    webhook_id: int | None = None
+    undoes: int | None = None
+    said: bool | None = None
+
+
+def put(connection: Connection, waiting: list[Telling]) -> list[int | None]:
+    """The ids of their deliveries."""
+    return [put_one(connection, telling) for telling in waiting]
+
+
+def put_one(connection: Connection, telling: Telling) -> int | None:
+    """The delivery; one that says the same of the episode and still waits is it. None where nothing is to be told."""
+    mark = ahead(connection, telling.account_id).of(telling.episode)
+    watched = telling.action is Action.WATCHED
+    if mark is not None and mark.watched is watched:
+        return mark.delivery_id
+    if mark is None and telling.said is watched:
+        return None
+    key = f"{BY}:{telling.action}:{telling.episode.ids.tvdb}:{to_ms(telling.at)}"
+    if telling.undoes is not None:
+        key = f"unwatched:{telling.undoes}"
+    putting = Putting(
+        account_id=telling.account_id,
+        action=telling.action,
+        key=key,
+        item=telling.episode,
+        at=telling.at,
+        mark=watched,
+        webhook_id=telling.webhook_id,
+        play_id=telling.undoes,
+        details={"undoes": mark.delivery_id} if mark is not None and not watched else {},
+    )
+    return outbox.put(connection, putting, telling.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What has become of a delivery; `tried`: the server was asked, or is not to be asked for a while."""
+
+    state: str
+    reason: str | None
+    tried: bool
+
+
+async def settled(database: Database, delivery_id: int) -> Became:
+    """The delivery once it was told, or tried, or after a while."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        now = await database.read(lambda connection: became(connection, delivery_id))
+        if now.state != "waiting" or now.tried or time.monotonic() > ends:
+            return now
+        await asyncio.sleep(STEP)
+
+
+def became(connection: Connection, delivery_id: int) -> Became:
+    wanted = select(delivery.c.state, delivery.c.reason, delivery.c.attempts, account.c.held_until)
+    mine = wanted.join(account, delivery.c.account_id == account.c.id).where(delivery.c.id == delivery_id)
+    row = connection.execute(mine).one()
+    held = row.held_until is not None and row.held_until > clock.now()
+    return Became(row.state, row.reason, bool(row.attempts) or held)

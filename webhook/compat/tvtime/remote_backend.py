@@ -1,0 +1,378 @@
+"""There: the shows of a person whose account is at a server that speaks the protocol of TV Time's app.
+
+What is marked goes through the inbox and the outbox like everything else. What is read is what the server
+says, with what it is still to be told laid over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import httpx
+from sqlalchemy import Connection, Row, select
+
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.client import Recorder, Withheld, recording
+from webhook.compat.tvtime import pending as waiting
+from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime.auth import Guest
+from webhook.compat.tvtime.backend import REFUSED, Followed, Home, Part, Parts
+from webhook.compat.tvtime.catalog import Catalogue
+from webhook.compat.tvtime.local_backend import Here
+from webhook.compat.tvtime.local_backend import followed as followed_here
+from webhook.compat.tvtime.marks import Asked, Kept, Marks, news
+from webhook.compat.tvtime.pending import Ahead, Became, Mark, Telling
+from webhook.domain.event import Action, Episode, Event, Ids
+from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
+from webhook.domain.rules import AccountRules, Filters, stopped_by
+from webhook.history import plays as history
+from webhook.service import Service
+from webhook.settings import SettingsError
+from webhook.storage.tables import account, person
+from webhook.trackers import Access, Tracker
+from webhook.trackers.tvtime import TVTime
+from webhook.trackers.tvtime.reading import Followed as Progress
+from webhook.trackers.tvtime.reading import Watch
+from webhook.web.http.errors import Problem
+
+T = TypeVar("T")
+
+SERVER = "server"
+"""Where the episodes of a show come from that the server has listed."""
+
+TRACKER = "tvtime"
+LONGEST = 20.0
+"""Seconds that one request may ask the server, all its calls together."""
+
+SAYING = 5.0
+"""Seconds for what need not be known to answer."""
+
+LATE = "TV Time's server was too slow: it had not answered whole when the time for it was over. Nothing was lost: what you mark is kept here. Try again later"
+SENT_LATE = (
+    "TV Time's server was too slow to say whether it was done. Look whether it was, then try again later"
+)
+NOT_SENT = "It is kept here and was not sent to the server"
+
+
+class Homes:
+    """Whose home is where: at the server for whoever is signed in there, else here."""
+
+    def __init__(self, service: Service, catalogue: Catalogue, marks: Marks) -> None:
+        self.service, self.catalogue, self.marks = service, catalogue, marks
+
+    async def of(self, guest: Guest) -> Home:
+        here = Here(guest, self.catalogue, self.marks)
+        tracker: Tracker | None = self.service.trackers.get(TRACKER)
+        if not isinstance(tracker, TVTime) or not tracker.url:
+            return here
+        mine = account.c.person_id == guest.id, account.c.tracker == TRACKER, account.c.tokens.is_not(None)
+        row = await self.service.database.read(
+            lambda connection: connection.execute(select(account).where(*mine)).first()
+        )
+        return here if row is None else There(self.service, SignedIn(guest, row, tracker), here)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who asks, with which account, at which server."""
+
+    guest: Guest
+    account: Row[Any]
+    tracker: TVTime
+
+    @property
+    def rules(self) -> AccountRules:
+        return AccountRules.from_json(self.account.rules)
+
+
+class There:
+    def __init__(self, service: Service, at: SignedIn, here: Here) -> None:
+        self.service, self.at, self.here = service, at, here
+        self.guest, self.tracker, self.database = at.guest, at.tracker, service.database
+        self.ends = asyncio.get_running_loop().time() + LONGEST
+
+    # --- shows
+
+    async def shows(self) -> list[Followed]:
+        """What is followed at the server, then what is followed here only."""
+        ahead = await self.ahead()  # read first: what is told meanwhile is in the server's answer, or in here
+        progress, watches = await self.ask(self.progress)
+        told = shows_told(progress, watches, ahead)
+        known = [show.tvdb for show in told]
+        today = clock.now().date()
+        mine = await self.database.read(lambda connection: shelf.every(connection, self.guest.id, known))
+        mine += await self.marked(ahead, {*known, *(show.tvdb for show in mine)})
+        return [*told, *(followed_here(series, today) for series in mine)]
+
+    async def progress(self, access: Access) -> tuple[list[Progress], list[Watch]]:
+        reading = self.tracker.reading
+        return await reading.shows(access), await reading.watches(access)
+
+    async def marked(self, ahead: Ahead, known: set[int]) -> list[shelf.Series]:
+        """The shows that the server will follow by a mark that it is still to be told."""
+        shows = {mark.episode.show_ids.tvdb for mark in ahead.marks() if mark.watched}
+        coming = sorted(show for show in shows if show is not None and show not in known)
+        return [
+            await self.database.read(lambda connection, show=show: shelf.one(connection, self.guest.id, show))  # type: ignore[misc]
+            for show in coming
+        ]
+
+    async def show(self, tvdb: int) -> Parts:
+        ahead = await self.ahead()
+        parts = await self.ask(lambda access: self.parts(access, tvdb))
+        return Parts(parts=with_marks(tvdb, parts, ahead), via=SERVER)
+
+    async def parts(self, access: Access, tvdb: int) -> list[Part]:
+        return [
+            Part(
+                tvdb=one.id, season=one.season, number=one.number, title=one.title, aired=one.aired,
+                watched=one.watched,
+            )
+            for one in await self.tracker.reading.parts(access, tvdb)
+        ]  # fmt: skip
+
+    async def ahead(self) -> Ahead:
+        return await self.database.read(lambda connection: waiting.ahead(connection, self.at.account.id))
+
+    # --- following
+
+    async def follow(self, tvdb: int) -> None:
+        """Follow it at the server where a call for that is set, else here."""
+        if self.tracker.follow_url:
+            await self.ask(lambda access: self.tracker.follow(access, tvdb), refusing=True)
+        else:
+            await self.here.follow(tvdb)
+
+    async def unfollow(self, tvdb: int) -> None:
+        """Unfollow it where it is followed; one that the server does not follow is left alone there."""
+        mine, call = await self.here.marks.follows(self.guest, tvdb), bool(self.tracker.follow_url)
+        theirs = await self.ask(lambda access: self.has(access, tvdb)) if mine or not call else True
+        if theirs and not call:
+            raise Problem(502, UNFOLLOW)
+        if theirs:
+            await self.ask(lambda access: self.tracker.unfollow(access, tvdb), refusing=True)
+        await self.here.unfollow(tvdb)
+
+    async def has(self, access: Access, tvdb: int) -> bool:
+        """Whether the server follows a show."""
+        return tvdb in [show.show for show in await self.tracker.reading.shows(access)]
+
+    # --- marks
+
+    async def mark(self, tvdb: int) -> None:
+        await self.tell(Action.WATCHED, await self.here.episode(tvdb))
+
+    async def unmark(self, tvdb: int) -> None:
+        await self.tell(Action.UNWATCHED, await self.here.episode(tvdb))
+
+    async def tell(self, action: Action, episode: Episode) -> None:
+        """Keep it as a webhook, with what is to be told of it, and wait a little until the server was told."""
+        asked = Asked(self.guest, action, (episode,), clock.now(), follows=False)
+        heard = await self.database.read(lambda connection: self.heard(connection, asked))
+        said = None if heard else await self.says(episode)
+        telling = Telling(
+            account_id=self.at.account.id, action=action, episode=episode, at=asked.at, said=said
+        )
+
+        def put(connection: Connection, made: Sequence[int]) -> int | None:
+            if (heard and made) or self.stopped(connection, asked):
+                return None
+            undoes = play_undone(connection, asked) if action is Action.UNWATCHED else None
+            webhook = made[0] if made else None
+            return waiting.put_one(connection, replace(telling, webhook_id=webhook, undoes=undoes))
+
+        kept = await self.here.marks.put(replace(asked, besides=put))
+        if not kept.taken:
+            raise Problem(502, REFUSED)
+        told = kept.delivery
+        if told is None and not kept.unread:
+            told = await self.told(telling, asked, kept)
+        if told is not None:
+            judge(await waiting.settled(self.database, told), self.guest.name)
+
+    def heard(self, connection: Connection, asked: Asked) -> bool:
+        """Whether the interpreter tells the server of it: what it interprets is told, whatever happens to this request."""
+        watched = asked.action is Action.WATCHED
+        return watched and asked.action.value in self.at.account.tells and bool(news(connection, asked))
+
+    async def told(self, telling: Telling, asked: Asked, kept: Kept) -> int | None:
+        """The delivery by which the server is told; None where it says the same already."""
+        found = await self.database.read(
+            lambda connection: waiting.told_of(connection, telling.account_id, kept.webhooks, asked.action)
+        )
+        if found is not None:
+            return found
+        self.let_through(asked)
+        webhook = kept.webhooks[0] if kept.webhooks else None
+        said = await self.says(telling.episode) if telling.said is None else telling.said
+        telling = replace(telling, webhook_id=webhook, said=said)
+        made = await self.database.write(waiting.put, telling)
+        self.service.interpreter.told.set()
+        return made
+
+    def stopped(self, connection: Connection, asked: Asked) -> bool:
+        """Whether a filter of the person's or of the account's keeps it from the server."""
+        wanted = select(person.c.filters).where(person.c.id == self.guest.id)
+        mine = Filters.from_json(connection.execute(wanted).scalar())
+        event = event_of(asked)
+        return any(stopped_by(filters, event) is not None for filters in (mine, self.at.rules.filters))
+
+    def let_through(self, asked: Asked) -> None:
+        """Raises where the account's own filters keep it from the server."""
+        if stopped := stopped_by(self.at.rules.filters, event_of(asked)):
+            raise Problem(502, f"{NOT_SENT}: this account's {stopped}. Change that under Connections")
+
+    async def says(self, episode: Episode) -> bool | None:
+        """Whether the server has an episode marked watched; None where it cannot say now."""
+        assert episode.ids.tvdb is not None
+        try:
+            async with asyncio.timeout(SAYING):
+                access = await self.access()
+                return (await self.tracker.reading.episode(access, episode.ids.tvdb)).get(
+                    "is_watched"
+                ) is True
+        except Unmatched as error:
+            raise Problem(502, REFUSED) from error
+        except (Undelivered, SettingsError, TimeoutError):
+            return None
+
+    # --- the way there
+
+    async def access(self) -> Access:
+        return await self.service.credentials.access(self.at.account.id, self.guest.id, self.tracker)
+
+    async def ask(self, question: Callable[[Access], Awaitable[T]], *, refusing: bool = False) -> T:
+        """What the server answers. `refusing`: its no is what the original called a failed request."""
+        pace = self.service.dispatcher.pace(self.at.account.id, self.tracker).wait
+        kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
+        try:
+            with recording(kept):
+                async with asyncio.timeout_at(self.ends):
+                    return await question(await self.access())
+        except TimeoutError as error:
+            raise Problem(502, SENT_LATE if refusing else LATE) from error
+        except Undelivered as error:
+            needed = await self.noted(error)
+            answered = not isinstance(error.__cause__, httpx.HTTPError)
+            no = refusing and answered and not needed
+            raise Problem(502, REFUSED if no else trouble(error, self.guest.name), later(error)) from error
+        except Withheld as told:
+            raise Problem(502, f"This account is in a dry run, so nothing was sent: it {told}") from told
+        except SettingsError as error:
+            raise Problem(502, str(error)) from error
+
+    async def noted(self, error: Undelivered) -> bool:
+        """Whether the account needs a person; it is parked then, as it is where a delivery finds out."""
+        if not isinstance(error, Snooze) or error.park is None:
+            return False
+        with suppress(accounts.AccountError, TimeoutError):
+            async with asyncio.timeout(SAYING):
+                await accounts.check(self.service, self.at.account.id)
+        return True
+
+
+def event_of(asked: Asked) -> Event:
+    return Event(action=asked.action, item=asked.items[0], at=asked.at)
+
+
+def play_undone(connection: Connection, asked: Asked) -> int | None:
+    """The play in the history whose mark is taken back."""
+    found = history.find(connection, asked.guest.id, event_of(asked))
+    known = found.play if found else None
+    live = known is not None and known.watched_at is not None and known.unwatched_at is None
+    return found.id if found and live else None
+
+
+# --- what is laid over what the server says
+
+
+def shows_told(progress: Iterable[Progress], watches: Iterable[Watch], ahead: Ahead) -> list[Followed]:
+    """The shows of the server, with the marks counted that it is still to be told."""
+    seen: set[int | None] = set()
+    seconds: dict[int | None, int] = {}
+    shows: dict[int | None, int | None] = {}
+    for watch in watches:
+        seen.add(watch.episode)
+        shows[watch.episode] = watch.show
+        seconds[watch.show] = seconds.get(watch.show, 0) + watch.seconds
+    more: dict[int | None, int] = {}
+    for mark in ahead.marks():
+        tvdb = mark.episode.ids.tvdb
+        if mark.episode.season != 0 and mark.watched is not (tvdb in seen):
+            show = mark.episode.show_ids.tvdb or shows.get(tvdb)
+            more[show] = more.get(show, 0) + (1 if mark.watched else -1)
+    return [
+        Followed(
+            tvdb=one.show, title=one.title, aired=one.aired, seconds=seconds.get(one.show, 0), via=SERVER,
+            watched=min(max(one.watched + more.get(one.show, 0), 0), max(one.aired, one.watched)),
+        )
+        for one in progress
+    ]  # fmt: skip
+
+
+def with_marks(tvdb: int, parts: Sequence[Part], ahead: Ahead) -> list[Part]:
+    """The episodes of a show, marked as they will be once the server was told what it is still to be told."""
+    told: set[int] = set()
+    found = []
+    for one in parts:
+        mark = ahead.of(named(tvdb, one))
+        if mark is not None:
+            told.add(mark.delivery_id)
+        found.append(one if mark is None else replace(one, watched=mark.watched))
+    missing = [mark for mark in ahead.marks() if mark.watched and mark.delivery_id not in told]
+    found += [added for mark in missing if (added := of_mark(tvdb, mark)) is not None]
+    return sorted(found, key=lambda one: (one.season, one.number, one.tvdb or 0))
+
+
+def named(show: int, one: Part) -> Episode:
+    return Episode(season=one.season, number=one.number, ids=Ids(tvdb=one.tvdb), show_ids=Ids(tvdb=show))
+
+
+def of_mark(show: int, mark: Mark) -> Part | None:
+    """An episode that the server does not list; None where it is another show's, or its place is not known."""
+    place = waiting.place_of(mark.episode)
+    if place is None or place[0] != show:
+        return None
+    title, tvdb = mark.episode.title, mark.episode.ids.tvdb
+    return Part(tvdb=tvdb, season=place[1], number=place[2], title=title, aired=None, watched=True)
+
+
+# --- why it cannot be done
+
+UNFOLLOW = (
+    "The server follows this show, and no call by which a show is unfollowed there is known. Unfollow it in the "
+    "server's own app; or set TVTIME_FOLLOW_URL, where the server has such a call"
+)
+
+
+def judge(row: Became, person: str) -> None:
+    """Raises where the server was not told and will not be by itself. What waits is kept, and tried again."""
+    if row.state in ("unmatched", "dead"):
+        raise Problem(502, REFUSED)
+    if row.state == "parked":
+        needed = PARKED[Park(row.reason or "")]
+        kept = "It is kept here and goes out once that is mended."
+        raise Problem(502, f"{needed.sentence} {kept} {mended(needed.mend, person)}")
+    if row.state == "skipped":
+        raise Problem(502, f"{NOT_SENT}: {row.reason}")
+
+
+def trouble(error: Undelivered, person: str) -> str:
+    """What happened when the server was asked, and what to do."""
+    if isinstance(error, Snooze) and error.park is not None:
+        return f"{error.reason}. {mended(PARKED[error.park].mend, person)}"
+    return f"{error.reason}. Nothing was lost: what you mark is kept here. Try again later"
+
+
+def mended(step: str, person: str) -> str:
+    return f"{step.format(tracker=TRACKER, person=person)}; or in the browser, under Connections"
+
+
+def later(error: Undelivered) -> dict[str, str]:
+    after = error.after if isinstance(error, Snooze) else None
+    return {} if after is None else {"Retry-After": str(max(round(after.total_seconds()), 1))}

@@ -1,0 +1,241 @@
+"""Calls: from a request to its method and back. Format, method, API key, signature, session, pace."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from sqlalchemy import Row
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from webhook.compat.videoscrobbler import apps
+from webhook.compat.videoscrobbler import signature as signing
+from webhook.compat.videoscrobbler.responses import Fault, answered, failed
+from webhook.network.asgi import client_address
+from webhook.network.proxies import network_of
+from webhook.service import Service
+from webhook.settings import SettingsError
+from webhook.storage.db import Unavailable
+from webhook.web.http.errors import HEADERS, Problem
+from webhook.web.http.params import body, clean
+
+log = structlog.get_logger()
+
+VERBS = ("GET", "HEAD", "POST")
+MOST_PARAMS = 50
+LONGEST = 2000
+CALLS, MINUTE = 300, 60.0
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The person of a session, and the session's own number."""
+
+    id: int
+    name: str
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that may be answered. Without a person it is an anonymous one, which sees public things only."""
+
+    method: str
+    params: Mapping[str, str]
+    app: Row[Any]
+    person: Person | None
+    silent: bool = False
+    """A HEAD request: the work is done, and nobody reads what came of it."""
+
+    def text(self, name: str) -> str:
+        """A parameter that must be there; raises Fault."""
+        value = self.params.get(name, "")
+        if not value:
+            raise Fault(6, f"{name} is missing")
+        return value
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        value = self.text(name)
+        number = int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else None
+        if number is None or not least <= number <= most:
+            raise Fault(6, f"{name} is a whole number from {least} to {most}")
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name)
+        if value not in choices:
+            raise Fault(6, f"{name} is one of {', '.join(choices)}")
+        return value
+
+    def signed_in(self) -> Person:
+        """Whose call it is; raises Fault where it is nobody's."""
+        if self.person is None:
+            raise Fault(4, "this session key is an anonymous one; let the person sign in at /api/auth")
+        return self.person
+
+
+Method = Callable[[Call], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(slots=True)
+class Pace:
+    """So many calls a minute, for each session, or for each address where there is none."""
+
+    most: int = CALLS
+    window: float = MINUTE
+    counts: dict[tuple[str, ...], tuple[float, int]] = field(default_factory=dict)
+
+    def take(self, *key: str) -> None:
+        """Raises Fault 29 where it is too many."""
+        now = time.monotonic()
+        began, count = self.counts.pop(key, (now, 0))
+        if now - began > self.window:
+            began, count = now, 0
+        self.counts[key] = (began, count + 1)
+        while len(self.counts) > REMEMBERED:
+            self.counts.pop(next(iter(self.counts)))
+        if count >= self.most:
+            wait = int(self.window - (now - began)) + 1
+            raise Fault(29, f"at most {self.most} calls a minute", Retry_After=str(wait))
+
+
+class Desk:
+    """Answers what is asked at /api/1.0/."""
+
+    def __init__(self, service: Service, methods: Mapping[str, Method], pace: Pace | None = None) -> None:
+        self.service = service
+        self.methods = methods
+        self.pace = pace or Pace()
+
+    async def endpoint(self, request: Request) -> Response:
+        as_json = False
+        try:
+            params = await given(request)
+            as_json = wants_json(params)
+            response = answered(await self.said(request, params), as_json=as_json)
+        except Fault as fault:
+            as_json = as_json or request.query_params.get("format") == "json"
+            response = failed(fault, as_json=as_json)
+        except Unavailable as error:
+            log.warning("A call of the VideoScrobbler API met no database.", why=str(error))
+            response = failed(Fault(11, Retry_After="30"), as_json=as_json)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("A call of the VideoScrobbler API met a fault of ours.")
+            response = failed(Fault(8), as_json=as_json)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.method == "HEAD":
+            response.body = b""
+        return response
+
+    async def said(self, request: Request, params: Mapping[str, str]) -> Mapping[str, Any]:
+        if request.path_params.get("rest"):
+            raise Fault(2, "the address is /api/1.0/")
+        if request.method not in VERBS:
+            raise Fault(3, "it is asked with GET, HEAD or POST", 405, Allow=", ".join(VERBS))
+        method = self.method(params)
+        app = await self.app(params)
+        person = None if method.startswith("auth.") else await self.person(app, params)
+        self.pace.take(
+            *((str(person.token_id),) if person else (str(app.id), network_of(client_address(request.scope))))
+        )
+        call = Call(method, params, app, person, request.method == "HEAD")
+        return await self.methods[method](call)
+
+    def method(self, params: Mapping[str, str]) -> str:
+        name = params.get("method", "")
+        known = {known.lower(): known for known in self.methods}
+        if found := known.get(name.lower()):
+            return found
+        package = name.partition(".")[0].lower()
+        if name and package not in {known.partition(".")[0] for known in self.methods}:
+            raise Fault(2, f"there is no {package[:50]}")
+        raise Fault(3, f"there are {', '.join(self.methods)}")
+
+    async def app(self, params: Mapping[str, str]) -> Row[Any]:
+        """The app that calls, by its key and its signature; raises Fault."""
+        key = params.get("api_key", "")
+        row = await self.service.database.read(lambda connection: apps.by_key(connection, key))
+        if row is None:
+            raise Fault(10)
+        try:
+            secret = str(self.service.seal.open(row.sealed))
+        except SettingsError as error:
+            raise Fault(10, "its secret was sealed with a key that is gone; add the app again") from error
+        if not signing.fits(params, secret):
+            raise Fault(13)
+        if row.suspended_at is not None:
+            raise Fault(26)
+        return row
+
+    async def person(self, app: Row[Any], params: Mapping[str, str]) -> Person | None:
+        """Whose session key it is, or None for the app's anonymous one; raises Fault."""
+        key = params.get("sk", "")
+        if not key:
+            raise Fault(9, "sk is missing; auth.getSession gives one")
+        if hmac.compare_digest(key.encode(), anonymous(self.service.seal.signing, app).encode()):
+            return None
+        row = await self.service.database.read(lambda connection: apps.session(connection, app.id, key))
+        if row is None:
+            raise Fault(9)
+        return Person(row.id, row.name, row.token_id)
+
+
+def anonymous(signing_key: str, app: Row[Any]) -> str:
+    """The session key of an app without a person: always the same, so that none has to be kept."""
+    about = f"videoscrobbler anonymous {app.key}"
+    return hmac.new(signing_key.encode(), about.encode(), hashlib.sha256).hexdigest()[:40]
+
+
+async def given(request: Request) -> dict[str, str]:
+    """The parameters of the address and of a form; raises Fault."""
+    pairs = pairs_of(request.scope["query_string"])
+    if request.method == "POST":
+        try:
+            pairs += pairs_of(await body(request))
+        except Problem as problem:
+            raise Fault(6, problem.detail, problem.status, **problem.headers) from problem
+    params = dict(pairs)
+    if len(params) < len(pairs):
+        raise Fault(6, "a parameter is given twice")
+    for name, value in pairs:
+        if not clean(name) or not clean(value, LONGEST):
+            raise Fault(6, f"{name[:50]} has more than {LONGEST} characters, or one that is none")
+    return params
+
+
+def pairs_of(encoded: bytes) -> list[tuple[str, str]]:
+    try:
+        text = encoded.decode("utf-8", "replace")
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMS)
+    except ValueError as error:
+        raise Fault(6, f"there are more than {MOST_PARAMS} parameters") from error
+
+
+def wants_json(params: Mapping[str, str]) -> bool:
+    """Raises Fault for a format that there is none of."""
+    wanted = params.get("format", "")
+    if wanted not in ("", "json"):
+        raise Fault(5, "there is json, and XML where none is asked for")
+    return wanted == "json"
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.02) -> bool:
+    """Whether it came true within so many seconds."""
+    ends = time.monotonic() + seconds
+    while not await holds():
+        if time.monotonic() > ends:
+            return False
+        await asyncio.sleep(every)
+    return True

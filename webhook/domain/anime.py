@@ -1,0 +1,204 @@
+"""Anime lists: what an episode of AniDB is at TheTVDB.
+
+The format: https://github.com/Anime-Lists/anime-lists
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from webhook.domain.event import Episode, Ids
+
+LARGEST = 64 * 1024 * 1024
+ABSOLUTE = "a"
+PAIR = re.compile(r"\s*(\d{1,6})-([\d+]{1,40})\s*")
+WHOLE = re.compile(r"\s*-?\d{1,9}\s*")
+
+
+class Unusable(Exception):
+    """The list cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """Episodes of one AniDB season that lie in one season of TheTVDB."""
+
+    here: int
+    there: int
+    start: int | None = None
+    end: int | None = None
+    offset: int = 0
+    pairs: Mapping[int, int | None]  # None: it has no counterpart, or more than one
+
+    def covers(self, number: int) -> bool:
+        if self.start is None and self.end is None:
+            return not self.pairs
+        return (self.start or 0) <= number and (self.end is None or number <= self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anime:
+    """An anime of AniDB, and where it lies in a series of TheTVDB."""
+
+    tvdb: int | None
+    season: int | None = None  # None with `absolute`: its numbers are absolute ones
+    absolute: bool = False
+    offset: int = 0
+    ranges: Sequence[Range] = ()
+
+    def place(self, season: int, number: int) -> tuple[int | None, int] | None:
+        """Season (None: absolute) and number at TheTVDB, or None where the list does not say."""
+        mine = [one for one in self.ranges if one.here == season]
+        for one in mine:
+            if number in one.pairs:
+                there = one.pairs[number]
+                return None if there is None else (one.there, there)
+        for one in mine:
+            if one.covers(number):
+                return positive(one.there, number + one.offset)
+        if season != 1:
+            return None
+        if self.absolute:
+            return positive(None, number + self.offset)
+        return None if self.season is None else positive(self.season, number + self.offset)
+
+
+def positive(season: int | None, number: int) -> tuple[int | None, int] | None:
+    return (season, number) if number > 0 else None
+
+
+Lists = Mapping[int, Anime]
+
+
+def mapped(item: Episode, lists: Lists) -> Episode:
+    """The episode as TheTVDB counts it, where a list knows its anime; else as it is."""
+    anidb = item.show_ids.anidb
+    anime = lists.get(anidb) if anidb is not None else None
+    if anime is None or anime.tvdb is None or item.season not in (0, 1, None) or item.number is None:
+        return item
+    place = anime.place(1 if item.season is None else item.season, item.number)
+    if place is None or item.show_ids.tvdb not in (None, anime.tvdb):
+        return replace(item, numbering="mapped")
+    season, number = place
+    shown = Ids(tvdb=anime.tvdb).merged(item.show_ids)
+    return replace(
+        item,
+        show_ids=shown,
+        season=season,
+        number=number,
+        numbering="absolute" if season is None else "aired",
+    )
+
+
+# --- reading
+
+
+def load(paths: str) -> Lists:
+    """The lists at these paths, of an anime the first that names it. Raises Unusable."""
+    found: dict[int, Anime] = {}
+    for path in filter(None, paths.split(os.pathsep)):
+        for anidb, anime in read(content(Path(path))).items():
+            found.setdefault(anidb, anime)
+    return found
+
+
+def content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Unusable(f"{path} is larger than {LARGEST // 1024 // 1024} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read(raw: bytes) -> Lists:
+    """The list in an XML file. One with a document type or entities is refused: they can be made to explode."""
+    reading = Reading()
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    parser.StartElementHandler = reading.begin
+    parser.CharacterDataHandler = reading.text
+    parser.EndElementHandler = reading.end
+    try:
+        parser.Parse(raw, True)
+    except expat.ExpatError as error:
+        raise Unusable(f"it is no XML: {error}") from error
+    return reading.found
+
+
+def refuse(*_: Any) -> int:
+    raise Unusable("it has a document type or entities of its own, which a list has no need of")
+
+
+class Reading:
+    """What was read so far."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Anime] = {}
+        self.anidb: int | None = None
+        self.anime: Anime | None = None
+        self.mapping: dict[str, str] | None = None
+        self.said = ""
+
+    def begin(self, name: str, given: dict[str, str]) -> None:
+        if name == "anime":
+            self.anidb = number(given.get("anidbid"))
+            season = (given.get("defaulttvdbseason") or "").strip()
+            self.anime = Anime(
+                tvdb=number(given.get("tvdbid")),
+                season=number(season),
+                absolute=season == ABSOLUTE,
+                offset=number(given.get("episodeoffset")) or 0,
+            )
+        elif name == "mapping":
+            self.mapping, self.said = dict(given), ""
+
+    def text(self, said: str) -> None:
+        if self.mapping is not None:
+            self.said += said
+
+    def end(self, name: str) -> None:
+        if name == "mapping" and self.mapping is not None and self.anime is not None:
+            if one := ranged(self.mapping, self.said):
+                self.anime = replace(self.anime, ranges=[*self.anime.ranges, one])
+            self.mapping = None
+        elif name == "anime" and self.anime is not None:
+            if self.anidb is not None:
+                self.found.setdefault(self.anidb, self.anime)
+            self.anime = None
+
+
+def ranged(given: Mapping[str, str], said: str) -> Range | None:
+    here, there = number(given.get("anidbseason")), number(given.get("tvdbseason"))
+    if here is None or there is None:
+        return None
+    return Range(
+        here=here,
+        there=there,
+        start=number(given.get("start")),
+        end=number(given.get("end")),
+        offset=number(given.get("offset")) or 0,
+        pairs=dict(paired(said)),
+    )
+
+
+def paired(said: str) -> list[tuple[int, int | None]]:
+    """`;1-2;3-0;4-5+6;`: 1 is 2; 3 is nothing there; 4 is two episodes, which is not one."""
+    found: list[tuple[int, int | None]] = []
+    for pair in said.split(";"):
+        if match := PAIR.fullmatch(pair):
+            there = number(match[2])
+            found.append((int(match[1]), there or None))
+    return found
+
+
+def number(text: str | None) -> int | None:
+    return int(text) if text is not None and WHOLE.fullmatch(text) else None

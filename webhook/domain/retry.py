@@ -1,0 +1,115 @@
+"""When to try again: one table from what a service said to what is to be done, and the pauses between."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
+
+LIVE = timedelta(minutes=10)
+"""How long start, pause and stop are worth telling; a watched mark older than this goes out dated."""
+
+PATIENCE = timedelta(days=30)
+"""How long a watched mark is tried for; a tracker may be away for a fortnight."""
+
+FIRST = timedelta(seconds=5)
+CAP = timedelta(hours=1)
+TRIES_IN_FRONT = 3
+"""How often a delivery that may itself be the trouble is tried before what is behind it goes first."""
+
+BUSY = timedelta(minutes=5)
+"""How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
+
+MINUTE = timedelta(minutes=1)
+
+GATEWAY = timedelta(seconds=60)
+"""The least wait after an answer that leaves open whether the call was recorded."""
+
+LONGEST = timedelta(days=1)
+"""No Retry-After is believed beyond this."""
+
+WORDS: Mapping[int, str] = {
+    400: "it could not read the call",
+    401: "the sign-in is not accepted",
+    403: "the app behind the client id is unknown, not approved or deleted",
+    404: "it does not know this item",
+    405: "it does not offer this call",
+    408: "it gave up waiting for the call",
+    409: "it says this is already there",
+    412: "it did not accept the call's form",
+    420: "the account has reached a limit",
+    422: "it refused the call's values",
+    423: "the account is locked or deactivated",
+    425: "it asks to try later",
+    426: "this needs a paid membership (VIP)",
+    429: "it asks for a slower pace",
+}
+
+PARKS: Mapping[int, Park] = {
+    401: Park.SIGNED_OUT,
+    403: Park.APP_DELETED,
+    420: Park.ACCOUNT_LIMIT,
+    423: Park.ACCOUNT_LOCKED,
+    426: Park.VIP_REQUIRED,
+}
+AGAIN = frozenset({408, 425})
+OPEN = frozenset({500, 502, 504, 520, 521, 522, 524})
+"""Answers that leave open whether the call was recorded before something in between failed."""
+
+
+def decide(
+    label: str, status: int, headers: Mapping[str, str], answer: str, now: datetime | None = None
+) -> Undelivered:
+    """What a status that is not a success asks for; `label` is the service's name for people."""
+    reason = f"{label} answered {status}: {word(status)}"
+    after = retry_after(headers, now)
+    if status == 429:
+        return Snooze(reason, answer=answer, after=BUSY if after is None else after)
+    if park := PARKS.get(status):
+        return Snooze(reason, answer=answer, park=park)
+    if status == 404:
+        return Unmatched(reason, answer=answer)
+    if status in AGAIN:
+        return Retry(reason, answer=answer, after=after)
+    if status >= 500:
+        unsure = status in OPEN
+        pause = after if after is not None else (GATEWAY if unsure else None)
+        return Retry(reason, answer=answer, after=pause, unsure=unsure, suspect=status == 500)
+    return Dead(reason, answer=answer)
+
+
+def word(status: int) -> str:
+    """What a status means, in words that follow "the service answered 404:"."""
+    return WORDS.get(status) or ("it is in trouble" if status >= 500 else "an answer that was not expected")
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:
+    """The Retry-After header in both its forms (seconds, HTTP date), or None; never below 0 or over a day."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return min(timedelta(seconds=min(int(value), 10**6)), LONGEST)
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return min(max(when - (now or datetime.now(UTC)), timedelta(0)), LONGEST)
+
+
+def lengthen(first: timedelta, failures: int, jitter: random.Random | None = None) -> timedelta:
+    """The rest after so many busy answers in a row: doubled with each, up to a minute, and a little more."""
+    rest: timedelta = min(first * 2 ** min(failures, 16), MINUTE)
+    # Jitter needs no cryptography.
+    return rest * (jitter or random).uniform(1.0, 1.25)
+
+
+def backoff(attempts: int, jitter: random.Random | None = None) -> timedelta:
+    """The pause after this many attempts: full jitter below a doubling ceiling, capped at an hour."""
+    ceiling: timedelta = min(FIRST * 2 ** min(attempts, 20), CAP)
+    # Jitter needs no cryptography; a second at least, so that a pause is never nothing.
+    return timedelta(seconds=(jitter or random).uniform(1.0, ceiling.total_seconds()))

@@ -1,0 +1,211 @@
+"""The rules: what is let through, for whom it counts, and what each account is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhook.domain.event import STREAMS, Action, Event, Kind
+from webhook.domain.play import VIEWING, Change, is_reached
+
+WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
+ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
+"""What an account is told from the start; the rest is off until it is switched on."""
+
+OPTIONAL = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
+FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
+"""Taking back is told wherever the giving is."""
+
+
+LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
+"""The lists that filters and an account's rules are made of."""
+
+DRY_RUN = "dry run: shown, not sent"
+"""The reason of a delivery that an account's dry run kept back; its answer says what would be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a person lets through. Empty lists let everything through."""
+
+    libraries: tuple[str, ...] = ()
+    not_libraries: tuple[str, ...] = ()
+    players: tuple[str, ...] = ()
+    not_players: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    home_videos: bool = False
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> Filters:
+        given = given or {}
+        chosen = {name: tuple(map(str, given.get(name) or ())) for name in LISTS}
+        return cls(**chosen, home_videos=bool(given.get("home_videos")))
+
+
+def stopped_by(filters: Filters, event: Event) -> str | None:
+    """The filter that stops the event, in words, or None."""
+    if event.home_video and not filters.home_videos:
+        return "home_video"
+    if filters.kinds and event.item.kind not in filters.kinds:
+        return f"filter: only {listed(filters.kinds)}, and this is a {event.item.kind}"
+    checks = (
+        ("library", event.library, filters.libraries, filters.not_libraries),
+        ("player", event.player, filters.players, filters.not_players),
+    )
+    for name, value, only, never in checks:
+        if only and not among(value, only):
+            return f"filter: only the {name} {listed(only)}, and this is {value or 'unknown'}"
+        if among(value, never):
+            return f"filter: never the {name} {value}"
+    return None
+
+
+def among(value: str | None, names: Iterable[str]) -> bool:
+    return value is not None and value.casefold() in {name.casefold() for name in names}
+
+
+def listed(names: Iterable[str]) -> str:
+    return " or ".join(names)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """One account's own rules.
+
+    `mark` is its watched mark in percent where it differs from the service's; `dry_run` shows what
+    would be sent and sends nothing.
+    """
+
+    filters: Filters = Filters(home_videos=True)
+    mark: float | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any] | None) -> AccountRules:
+        given = given or {}
+        mark = given.get("watched_mark")
+        return cls(
+            # What the person lets through has passed the person's filters already.
+            Filters.from_json({**given, "home_videos": True}),
+            None if mark is None else float(mark),
+            bool(given.get("dry_run")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdRule:
+    """What plays on these players, of these libraries, counts for these people (ids). Empty is any."""
+
+    players: tuple[str, ...]
+    libraries: tuple[str, ...]
+    people: tuple[int, ...]
+
+    def holds(self, event: Event) -> bool:
+        on_player = not self.players or among(event.player, self.players)
+        return on_player and (not self.libraries or among(event.library, self.libraries))
+
+
+def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> tuple[int, ...]:
+    """For whom a viewing counts: the people of the household rules that hold, else whoever claims it.
+
+    Only viewings: a rating, for one, is its giver's own.
+    """
+    if event.action not in VIEWING:
+        return (claimer,)
+    found = [person for rule in household if rule.holds(event) for person in rule.people]
+    return tuple(dict.fromkeys(found)) or (claimer,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listener:
+    """An account, as far as deciding what it is told goes.
+
+    `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
+    `tells` what is switched on for the account, `rules` are its own.
+    """
+
+    id: int
+    kinds: frozenset[Kind]
+    can: frozenset[Action]
+    tells: frozenset[Action]
+    rules: AccountRules = AccountRules()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """One thing to tell one account. `skipped` names the rule that keeps it from being told."""
+
+    account_id: int
+    action: Action
+    key: str
+    mark: bool = False
+    skipped: str | None = None
+
+
+def tellings(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listeners: Iterable[Listener]
+) -> list[Telling]:
+    """What there is to tell each account. `origin` names the webhook and event it comes from."""
+    return [telling for listener in listeners if (telling := one(event, change, play_id, origin, listener))]
+
+
+def one(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
+) -> Telling | None:
+    said = saying(event, change, play_id, origin, listener)
+    if said is None:
+        return None
+    action, key, mark = said
+    if event.item.kind not in listener.kinds or action not in listener.can:
+        return None
+    switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
+    off = None if switch in listener.tells else f"{switch} is switched off for this account"
+    kept_back = off or unlisted(event, change) or account_rule(stopped_by(listener.rules.filters, event))
+    return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=kept_back)
+
+
+def unlisted(event: Event, change: Change | None) -> str | None:
+    """Why nobody need be asked about a stream that is known by its address alone."""
+    server = change.play.server if change is not None else event.server
+    return "a stream known by its address alone, which no service lists" if server == STREAMS else None
+
+
+def account_rule(stopped: str | None) -> str | None:
+    return None if stopped is None else f"this account's {stopped}"
+
+
+def saying(
+    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
+) -> tuple[Action, str, bool] | None:
+    """The action, its key and whether it makes the mark; None where this account hears nothing of it.
+
+    The mark's key is the play: however often it is reported, an account is told once.
+    """
+    if event.action not in VIEWING:
+        return event.action, f"{event.action}:{origin}", False
+    if change is None:
+        return None
+    if marks(event, change, listener.rules.mark):
+        # Where watching is told live, the mark is the stop that ends it.
+        action = Action.STOP if Action.STOP in listener.can else Action.WATCHED
+        return action, f"watched:{play_id}", True
+    if change.undone:
+        return Action.UNWATCHED, f"unwatched:{play_id}", False
+    if change.tell is not None:
+        return change.tell, f"{change.tell}:{origin}", False
+    if change.finished:  # for the history, and not for this account's own mark
+        return Action.STOP, f"stop:{origin}", False
+    return None
+
+
+def marks(event: Event, change: Change, own: float | None) -> bool:
+    """Whether this makes the watched mark for an account. The server's own word does for every one;
+    a position does from the account's own mark on, where it has one."""
+    if own is None:
+        return change.finished
+    if change.undone or change.peek:
+        return False
+    if event.action is Action.WATCHED or event.completed:
+        return change.play.watched_at is not None
+    return event.action is Action.STOP and is_reached(change.play, own)

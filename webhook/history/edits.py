@@ -1,0 +1,381 @@
+"""Edits: what a person changes about their history by hand, undone and told anew at the trackers.
+
+Only what we created is undone: the delivery of the mark names it. What has not gone out yet is taken
+back. Every edit is kept with what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from webhook.clock import stamp
+from webhook.domain.event import (
+    ITEMS,
+    Action,
+    Episode,
+    Event,
+    Item,
+    Kind,
+    Season,
+    item_from_json,
+    item_to_json,
+)
+from webhook.domain.items import keys
+from webhook.domain.play import Change, Dated, Play, State
+from webhook.domain.rules import AccountRules, Listener, tellings
+from webhook.history import plays as history
+from webhook.queues import outbox
+from webhook.queues.outbox import Putting
+from webhook.storage.db import fresh_ids
+from webhook.storage.tables import account, delivery, edit, play, play_key, to_ms
+
+AHEAD = timedelta(minutes=5)
+"""How far a date may lie ahead of this clock: a browser's may be a little fast."""
+
+CANNOT_UNDO = "watched marks cannot be taken back there"
+STAYS = "it was watched at another time too, and one mark there stands for all of them"
+
+
+class Teller(Protocol):
+    """What an edit must know of a tracker."""
+
+    @property
+    def tells(self) -> frozenset[Action]: ...
+
+    @property
+    def one_mark(self) -> bool: ...
+
+
+Tellers = Mapping[str, Teller]
+"""The trackers that are set up, by name."""
+
+
+class Recipient(Teller, Protocol):
+    """What telling of a new play must know of a tracker."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]: ...
+
+
+Recipients = Mapping[str, Recipient]
+"""The same, by name."""
+
+
+class NoEdit(Exception):
+    """It cannot be changed so; the message is for the person."""
+
+
+def remove(
+    connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
+    made, undone = removed(connection, whole(connection, play_id), can, by, now)
+    return {"edit": made, "undone": undone.at}
+
+
+def removed(
+    connection: Connection, row: Row[Any], can: Tellers, by: str | None, now: datetime
+) -> tuple[int, Undone]:
+    made = note(connection, row, "removed", None, by, now)
+    undone = undo(connection, row, made, can, now, leaves=True)
+    values = {"removed_at": now, "state": State.STOPPED.value}
+    connection.execute(update(play).where(play.c.id == row.id).values(values))
+    return made, undone
+
+
+def redate(
+    connection: Connection, play_id: int, at: datetime, can: Tellers, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Say when it was watched; the trackers that were told are told anew."""
+    row = whole(connection, play_id)
+    if at > now + AHEAD:
+        raise NoEdit("that date lies in the future")
+    if row.watched_at is None or row.unwatched_at is not None:
+        raise NoEdit("it is not watched, so there is no date to change")
+    moved = at - row.watched_at
+    changed = {
+        "watched_at": at,
+        "started_at": row.started_at + moved,
+        "last_at": row.last_at + moved,
+        "dated": Dated.EXACT.value,
+    }
+    return change(connection, row, changed, "redated", can, by, now)
+
+
+def correct(
+    connection: Connection, play_id: int, item: Item, can: Tellers, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Say which item it was; the trackers that were told are told anew."""
+    row = whole(connection, play_id)
+    changed = {"item": item_to_json(item), "kind": item.kind.value}
+    done = change(connection, row, changed, "corrected", can, by, now)
+    connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
+    history.remember(connection, row.person_id, play_id, keys(item))
+    return done
+
+
+def by_ids(item: Item, named: Mapping[str, int | str]) -> dict[str, Any]:
+    """Ids as they are said of an item: of an episode and of a season, the show's."""
+    if not named:
+        return {}
+    return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
+
+
+def corrected(item: Item, given: Mapping[str, Any]) -> Item:
+    """The item with what is given of it, as JSON has it; the rest stays. Raises NoEdit.
+
+    Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
+    """
+    kind = str(given.get("kind") or item.kind.value)
+    names = ITEMS[kind].__dataclass_fields__
+    if others := [name for name in given if name not in names and name != "kind"]:
+        raise NoEdit(f"{others[0]} is nothing that {'an' if kind == 'episode' else 'a'} {kind} has")
+    before = {name: value for name, value in item_to_json(item).items() if name in names}
+    if kind != item.kind.value or given.keys() & {"show_ids", "season", "number"}:
+        before["ids"] = {}
+    return item_from_json({**before, "numbering": "aired", **given, "kind": kind})
+
+
+def merge(
+    connection: Connection, play_id: int, other_id: int, can: Tellers, by: str | None, now: datetime
+) -> dict[str, Any]:
+    """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
+    if play_id == other_id:
+        raise NoEdit("a play cannot be merged with itself")
+    row, other = whole(connection, play_id), whole(connection, other_id)
+    if row.person_id != other.person_id:
+        raise NoEdit("the two plays are of different people")
+    if row.kind != other.kind:
+        raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
+    known, told = item_from_json(row.item), item_from_json(other.item)
+    values = {"item": item_to_json(history.richer(told, known))}
+    if row.watched_at is None:
+        values |= {"watched_at": other.watched_at, "dated": other.dated}
+    made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
+    connection.execute(update(play).where(play.c.id == play_id).values(values))
+    history.remember(connection, row.person_id, play_id, keys(told))
+    undone = removed(connection, other, can, by, now)[1]
+    again = tell_again(connection, whole(connection, play_id), undone.due, can, now)
+    return {"edit": made, "undone": undone.at, "told": again}
+
+
+def change(
+    connection: Connection,
+    row: Row[Any],
+    changed: Mapping[str, Any],
+    what: str,
+    can: Tellers,
+    by: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    after = {name: jsoned(value) for name, value in changed.items()}
+    made = note(connection, row, what, after, by, now)
+    undone = undo(connection, row, made, can, now, leaves="item" in changed)
+    connection.execute(update(play).where(play.c.id == row.id).values(changed))
+    again = tell_again(connection, whole(connection, row.id), undone.due, can, now)
+    return {"edit": made, "undone": undone.at, "told": again}
+
+
+# --- the trackers
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The trackers at which a play's mark is taken back, and when each that may be told anew is due."""
+
+    at: list[str] = field(default_factory=list)
+    due: dict[str, datetime] = field(default_factory=dict)
+
+
+def undo(
+    connection: Connection, row: Row[Any], edit_id: int, can: Tellers, now: datetime, *, leaves: bool
+) -> Undone:
+    """Take the play's marks back. `leaves`: it is no play of that item any more."""
+    item = item_from_json(row.item)
+    besides = leaves and history.watched_besides(connection, row.person_id, item, row.id)
+    wanted = (
+        select(delivery, account.c.tracker)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(
+            delivery.c.play_id == row.id,
+            delivery.c.mark.is_(True),
+            delivery.c.key == mark_key(row.id),
+        )
+    )
+    found = Undone()
+    for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
+        if mark.state == "done" or mark.claimed or mark.unsure:
+            teller = can.get(mark.tracker)
+            able = tells(teller, Action.UNWATCHED)
+            stays = besides and teller is not None and teller.one_mark
+            kept = CANNOT_UNDO if not able else STAYS if stays else None
+            take_back(connection, row, mark, edit_id, kept, now)
+            if not able:
+                continue
+            undone = not stays
+        elif mark.state in ("waiting", "parked", "unmatched", "dead"):
+            outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
+            undone = True
+        else:
+            continue
+        outbox.release_key(connection, mark.id, edit_id)
+        found.due[str(mark.tracker)] = due_behind(mark, now)
+        if undone:
+            found.at.append(str(mark.tracker))
+    return found
+
+
+def due_behind(mark: Row[Any], now: datetime) -> datetime:
+    """When that is due which is to be told after a mark: with it, where it has not gone out yet."""
+    waits = mark.state == "waiting" and (mark.claimed or mark.unsure)
+    return mark.due_at if waits else now
+
+
+def tells(teller: Teller | None, action: Action) -> bool:
+    """Whether a tracker is set up, and can be told that."""
+    return teller is not None and action in teller.tells
+
+
+def take_back(
+    connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, kept: str | None, now: datetime
+) -> None:
+    """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
+    undoing = Putting(
+        account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
+        item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
+        play_id=row.id, skipped=kept,
+        details={"undoes": mark.id, "remote_id": mark.remote_id},
+    )  # fmt: skip
+    outbox.put(connection, undoing, now)
+
+
+def tell_again(
+    connection: Connection, row: Row[Any], due: Mapping[str, datetime], can: Tellers, now: datetime
+) -> list[str]:
+    """Tell those trackers of the play as it is now, after what was there is taken back."""
+    current = history.from_row(row)
+    if current.watched_at is None or current.unwatched_at is not None:
+        return []
+    accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
+    told = []
+    for of in connection.execute(accounts).all():
+        rewatch = history.earlier(
+            connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
+        )
+        details = {
+            "duration_ms": current.duration_ms,
+            "started_at": to_ms(current.started_at),
+            "rewatch": rewatch,
+        }
+        details |= of_record(current)
+        telling = Putting(
+            account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
+            due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
+            play_id=row.id, details=details,
+        )  # fmt: skip
+        outbox.put(connection, telling, now)
+        told.append(str(of.tracker))
+    return told
+
+
+def tell_new(
+    connection: Connection, row: Row[Any], can: Recipients, now: datetime, *, rewatch: bool = False
+) -> list[str]:
+    """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
+    current = history.from_row(row)
+    at = current.watched_at or current.last_at
+    event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
+    change = Change(play=current, anew=True, finished=True)
+    mine = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(can))
+    accounts = {of.id: of for of in connection.execute(mine.order_by(account.c.id))}
+    listeners = [
+        Listener(
+            id=of.id,
+            kinds=can[of.tracker].kinds,
+            can=can[of.tracker].tells,
+            tells=frozenset(map(Action, of.tells)),
+            rules=AccountRules.from_json(of.rules),
+        )
+        for of in accounts.values()
+    ]
+    known_by = keys(current.item)
+    again = rewatch or history.earlier(connection, row.person_id, current.item, known_by, row.id, at)
+    details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
+    details |= of_record(current)
+    told = []
+    for telling in tellings(event, change, row.id, "", listeners):
+        new = Putting(
+            account_id=telling.account_id, action=telling.action, key=telling.key, item=current.item, at=at,
+            mark=telling.mark, play_id=row.id, skipped=telling.skipped, details=details,
+        )  # fmt: skip
+        outbox.put(connection, new, now)
+        if telling.skipped is None:
+            told.append(str(accounts[telling.account_id].tracker))
+    return told
+
+
+def of_record(current: Play) -> dict[str, Any]:
+    """What a delivery says of a play that is told after the fact: nothing of it happens now."""
+    return {"dated": current.dated.value, "late": True}
+
+
+def mark_key(play_id: int) -> str:
+    return f"watched:{play_id}"
+
+
+# --- the edits themselves
+
+
+def whole(connection: Connection, play_id: int) -> Row[Any]:
+    row = connection.execute(select(play).where(play.c.id == play_id, play.c.removed_at.is_(None))).first()
+    if row is None:
+        raise NoEdit(f"there is no play {play_id}")
+    return row
+
+
+def note(
+    connection: Connection,
+    row: Row[Any],
+    what: str,
+    after: Mapping[str, Any] | None,
+    by: str | None,
+    now: datetime,
+) -> int:
+    (made,) = fresh_ids(connection, edit, 1)
+    values = {"id": made, "play_id": row.id, "what": what, "before": shown_of(row), "after": after}
+    connection.execute(insert(edit), {**values, "by": by, "at": now})
+    return made
+
+
+def note_added(connection: Connection, row: Row[Any], by: str | None, now: datetime) -> None:
+    (made,) = fresh_ids(connection, edit, 1)
+    values = {"id": made, "play_id": row.id, "what": "added", "before": None, "after": shown_of(row)}
+    connection.execute(insert(edit), {**values, "by": by, "at": now})
+
+
+def shown_of(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "item": row.item,
+        "watched_at": stamp(row.watched_at),
+        "started_at": stamp(row.started_at),
+        "dated": row.dated,
+    }
+
+
+def jsoned(value: Any) -> Any:
+    return stamp(value) if isinstance(value, datetime) else value
+
+
+def of_play(connection: Connection, play_id: int) -> list[dict[str, Any]]:
+    """The edits of a play, the oldest first, as the API gives them."""
+    rows = connection.execute(select(edit).where(edit.c.play_id == play_id).order_by(edit.c.id))
+    return [
+        {"id": row.id, "what": row.what, "before": row.before, "after": row.after, "by": row.by,
+         "at": stamp(row.at)}
+        for row in rows
+    ]  # fmt: skip

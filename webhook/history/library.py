@@ -1,0 +1,209 @@
+"""The library: what a person follows, has rated, loves, has on the watchlist or owns; inside a caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, select, update
+
+from webhook.clock import stamp
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_to_json
+from webhook.domain.items import folded, keys
+from webhook.storage.tables import follow, library, person
+
+WATCHLIST, RATING, LOVE, COLLECTION = "watchlist", "rating", "love", "collection"
+RELATIONS = (WATCHLIST, RATING, LOVE, COLLECTION)
+FOLLOW = "follow"
+FOLLOWING = "following"
+
+GIVEN = {Action.RATE: RATING, Action.FAVOURITE: LOVE, Action.ADD: COLLECTION}
+TAKEN = {Action.UNRATE: RATING, Action.UNFAVOURITE: LOVE}
+
+
+def apply(connection: Connection, person_id: int, event: Event) -> None:
+    """What a rating, a favourite or an addition changes in the person's library."""
+    if relation := GIVEN.get(event.action):
+        put(connection, person_id, relation, event.item, event.at, event.rating)
+    elif relation := TAKEN.get(event.action):
+        take(connection, person_id, relation, event.item, event.at)
+
+
+def put(
+    connection: Connection,
+    person_id: int,
+    relation: str,
+    item: Item,
+    at: datetime,
+    value: float | None = None,
+) -> bool:
+    """Whether that was news; what the library says since a later time stays. `value` is a rating, 0-10."""
+    row = found(connection, person_id, relation, item)
+    if row is None:
+        known = keys(item)
+        if not known:
+            return False
+        values = {"person_id": person_id, "relation": relation, "item_key": known[0], "kind": item.kind.value}
+        connection.execute(insert(library), {**values, "item": item_to_json(item), "value": value, "at": at})
+        return True
+    if row.at > at:
+        return False
+    connection.execute(update(library).where(*same(row)).values(value=value, at=at))
+    return bool(row.value != value)
+
+
+def is_news(
+    connection: Connection,
+    person_id: int,
+    relation: str,
+    item: Item,
+    at: datetime | None,
+    value: float | None = None,
+    state: str | None = None,
+) -> tuple[bool, str]:
+    """Whether an entry would be news, and what it is known by; nothing is written. Without a time it is of now."""
+    if relation == FOLLOW:
+        show = show_key_of(item)
+        followed = None if show is None else following(connection, person_id, show)
+        return show is not None and (followed is None or followed.state != (state or FOLLOWING)), show or ""
+    row = found(connection, person_id, relation, item)
+    if row is None:
+        return bool(keys(item)), next(iter(keys(item)), "")
+    return (at is None or row.at <= at) and row.value != value, row.item_key
+
+
+def take(connection: Connection, person_id: int, relation: str, item: Item, at: datetime) -> bool:
+    """Whether it was there to take out, since before that time."""
+    row = found(connection, person_id, relation, item)
+    if row is None or row.at > at:
+        return False
+    connection.execute(delete(library).where(*same(row)))
+    return True
+
+
+def found(connection: Connection, person_id: int, relation: str, item: Item) -> Any:
+    mine = and_(library.c.person_id == person_id, library.c.relation == relation)
+    return connection.execute(select(library).where(mine, library.c.item_key.in_(keys(item)))).first()
+
+
+def same(row: Any) -> tuple[Any, ...]:
+    return (
+        library.c.person_id == row.person_id,
+        library.c.relation == row.relation,
+        library.c.item_key == row.item_key,
+    )
+
+
+def entries(connection: Connection, person_id: int, relation: str | None = None) -> Iterator[Any]:
+    """The person's entries, one relation after the other, the oldest first."""
+    wanted = select(library).where(library.c.person_id == person_id)
+    if relation is not None:
+        wanted = wanted.where(library.c.relation == relation)
+    yield from connection.execute(wanted.order_by(library.c.relation, library.c.at, library.c.item_key))
+
+
+# --- followed shows
+
+
+def show_key(title: str | None, ids: Ids) -> str | None:
+    """What a show is known by here: its TheTVDB id, as TV Time counted, else its title."""
+    if ids.tvdb is not None:
+        return f"tvdb:{ids.tvdb}"
+    return f"title:{folded(title)}" if title else None
+
+
+def show_key_of(item: Item) -> str | None:
+    match item:
+        case Episode():
+            return show_key(item.show, item.show_ids)
+        case Show():
+            return show_key(item.title, item.ids)
+    return None
+
+
+def follow_show(
+    connection: Connection, person_id: int, show: Item, at: datetime, state: str = FOLLOWING
+) -> bool:
+    """Follow a show, or say in which state it is followed; whether that was news."""
+    key = show_key_of(show)
+    if key is None:
+        return False
+    here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
+    row = following(connection, person_id, key)
+    if row is None:
+        title, ids = (show.show, show.show_ids) if isinstance(show, Episode) else (show.title, show.ids)
+        values = {"person_id": person_id, "show_key": key, "show": title, "ids": ids.known(), "state": state}
+        connection.execute(insert(follow), {**values, "followed_at": at})
+        return True
+    if row.state == state:
+        return False
+    connection.execute(update(follow).where(here).values(state=state))
+    return True
+
+
+def following(connection: Connection, person_id: int, key: str) -> Any:
+    here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
+    return connection.execute(select(follow).where(here)).first()
+
+
+def unfollow_show(connection: Connection, person_id: int, key: str) -> bool:
+    here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
+    return bool(connection.execute(delete(follow).where(here)).rowcount)
+
+
+def follows(connection: Connection, person_id: int) -> list[Any]:
+    mine = select(follow).where(follow.c.person_id == person_id)
+    return list(connection.execute(mine.order_by(follow.c.followed_at, follow.c.show_key)))
+
+
+# --- all of it
+
+
+def listed(
+    connection: Connection, person_id: int | None = None, relation: str | None = None
+) -> list[dict[str, Any]]:
+    """What everybody or one person keeps, the newest first, as the API gives it."""
+    shown: list[dict[str, Any]] = []
+    if relation in (None, FOLLOW):
+        shown += [one_follow(row) for row in connection.execute(of_person(follow, person_id))]
+    if relation != FOLLOW:
+        wanted = of_person(library, person_id)
+        wanted = wanted if relation is None else wanted.where(library.c.relation == relation)
+        shown += [one_entry(row) for row in connection.execute(wanted)]
+    return sorted(shown, key=lambda entry: (entry["at"], entry["relation"], entry["key"]), reverse=True)
+
+
+def of_person(table: Table, person_id: int | None) -> Select[Any]:
+    wanted = select(table, person.c.name.label("person")).join(person, table.c.person_id == person.c.id)
+    return wanted if person_id is None else wanted.where(table.c.person_id == person_id)
+
+
+PLACE = ("title", "show", "season", "number", "year", "artist", "album", "ids", "show_ids")
+
+
+def one_follow(row: Row[Any]) -> dict[str, Any]:
+    item = {"title": row.show, "ids": row.ids}
+    return {
+        "person": row.person,
+        "relation": FOLLOW,
+        "key": row.show_key,
+        "kind": "show",
+        **{name: item.get(name) for name in PLACE},
+        "at": stamp(row.followed_at),
+        "value": None,
+        "state": row.state,
+    }
+
+
+def one_entry(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "person": row.person,
+        "relation": row.relation,
+        "key": row.item_key,
+        "kind": row.kind,
+        **{name: row.item.get(name) for name in PLACE},
+        "at": stamp(row.at),
+        "value": row.value,
+        "state": None,
+    }

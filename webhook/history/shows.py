@@ -1,0 +1,379 @@
+"""Shows: which episodes they have, as a lookup lists them, and which of those a person has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from statistics import median
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    delete,
+    insert,
+    select,
+    type_coerce,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import TypeEngine
+
+from webhook import clock
+from webhook.domain.event import Episode, Ids
+from webhook.domain.items import id_keys, keys
+from webhook.domain.outcome import Undelivered
+from webhook.history import runtimes
+from webhook.history.library import FOLLOWING
+from webhook.lookups import Listed, Lookup
+from webhook.queues import inbox
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import episode_list, follow, json_rows, play, play_key, told, webhook
+
+log = structlog.get_logger()
+
+FRESH = timedelta(days=1)
+"""How long a list is taken as it is."""
+
+LATER = timedelta(hours=1)
+"""How long a show waits of which no lookup could be asked."""
+
+ROUND = 20
+"""How many shows are asked about one after another; then the next hour's turn comes."""
+
+PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
+HOUR = 3600.0
+SOON = 20.0
+"""Seconds until a list is asked for that somebody's tick waits for."""
+
+WANTED = "wanted"
+"""The `via` of a show whose list is asked for because it was ticked as a whole."""
+
+NOWHERE = ""
+"""The `via` of a show that no lookup lists."""
+
+Place = tuple[int, int]
+"""Season and number, as aired."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A show and the episodes that it has; None where no lookup has said."""
+
+    key: str
+    title: str | None = None
+    ids: Ids = field(default_factory=Ids)
+    episodes: Sequence[Listed] | None = None
+
+    def aired(self, today: date) -> list[Listed]:
+        """The episodes aired until today in their order, without the specials."""
+        shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
+        return sorted(shown, key=lambda one: (one.season, one.number))
+
+    def next_day(self, today: date) -> str | None:
+        """The day on which the next regular episode airs."""
+        later = (one.aired for one in self.episodes or () if one.season > 0 and not one.aired_by(today))
+        return min((day for day in later if day is not None), default=None)
+
+    def finished(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
+        """When the last of what has aired until today was first seen; None where some of it was not."""
+        aired = self.aired(today)
+        times = [seen.get((one.season, one.number)) for one in aired]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(aired) else None
+
+
+# --- what has been seen
+
+
+def counted(person_id: int) -> ColumnElement[bool]:
+    """The plays that count as viewings: watched, and neither taken back nor removed."""
+    return and_(
+        play.c.person_id == person_id,
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+
+
+def first_seen(
+    connection: Connection, person_id: int, listings: Sequence[Listing]
+) -> dict[str, dict[Place, datetime]]:
+    """By show and place, when the person first saw each listed episode."""
+    wanted = {key: (show, place) for show in listings for key, place in known_by(show)}
+    found: dict[str, dict[Place, datetime]] = {show.key: {} for show in listings}
+    if not wanted:
+        return found
+    known = connection.execute(
+        select(play_key.c.key, play_key.c.play_id).where(
+            play_key.c.person_id == person_id, play_key.c.key.in_(values(wanted))
+        )
+    ).all()
+    plays = watched(connection, {play_id for _, play_id in known})
+    may_be: dict[tuple[str, str | None], bool] = {}
+    for key, play_id in known:
+        if play_id not in plays:
+            continue
+        (show, place), (at, ids) = wanted[key], plays[play_id]
+        before = found[show.key].get(place)
+        if before is None or at < before:
+            if (show.key, ids) not in may_be:
+                may_be[show.key, ids] = is_of(ids, show)
+            if may_be[show.key, ids]:
+                found[show.key][place] = at
+    return found
+
+
+def watched(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
+    """When those of the plays were watched that count, and the ids of their shows as JSON."""
+    # Whose they are is not asked: SQLite would go through all that this person has watched.
+    wanted = select(play.c.id, play.c.watched_at, told(play.c.item, "show_ids")).where(
+        play.c.id.in_(values(play_ids, BigInteger())),
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+    return {made: (at, ids) for made, at, ids in connection.execute(wanted)}
+
+
+def values(of: Iterable[str | int], type_: TypeEngine[Any] | None = None) -> Select[Any]:
+    """Many values as one parameter."""
+    value = json_rows(orjson.dumps(list(of)).decode()).table_valued("value").c.value
+    return select(value if type_ is None else cast(value, type_))
+
+
+def known_by(show: Listing) -> Iterator[tuple[str, Place]]:
+    """What a play of each regular episode may be found by: its place in the show, or its own ids."""
+    anywhere = Episode(show=show.title, show_ids=show.ids, season=0, number=0)
+    within = [key.removesuffix("0x0") for key in keys(anywhere)]
+    for one in show.episodes or ():
+        if one.season > 0:
+            place = (one.season, one.number)
+            yield from ((f"{key}{one.season}x{one.number}", place) for key in within)
+            yield from ((key, place) for key in id_keys(Episode(ids=one.ids)))
+
+
+def is_of(told_ids: str | None, show: Listing) -> bool:
+    """Whether a play can be of this show and not of another one of the same title."""
+    return not Ids.from_json(orjson.loads(told_ids or "{}")).contradicts(show.ids)
+
+
+# --- what comes next
+
+
+def next_unwatched(
+    connection: Connection,
+    person_id: int,
+    today: date | None = None,
+    *,
+    limit: int | None = None,
+    after: int = 0,
+) -> list[dict[str, Any]]:
+    """For each show that the person follows, the first aired episode that they have not watched.
+
+    `known` is false where no lookup has listed the show; `episode` is None there, and where all is seen.
+    Of many shows, so many after the first ones.
+    """
+    today = today or clock.now().date()
+    followed = following(connection, person_id, limit, after)
+    seen = first_seen(connection, person_id, followed)
+    return [described(show, seen[show.key], today) for show in followed]
+
+
+def described(show: Listing, seen: Mapping[Place, datetime], today: date) -> dict[str, Any]:
+    aired = show.aired(today)
+    left = [one for one in aired if (one.season, one.number) not in seen]
+    return {
+        "show_key": show.key,
+        "show": show.title,
+        "ids": show.ids.known(),
+        "known": bool(show.episodes),
+        "aired": len(aired),
+        "left": len(left),
+        "episode": left[0].to_json() if left else None,
+    }
+
+
+def following(
+    connection: Connection, person_id: int, limit: int | None = None, after: int = 0
+) -> list[Listing]:
+    """The shows that the person follows now, with what is listed of them."""
+    rows = connection.execute(
+        select(follow, episode_list.c.episodes)
+        .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
+        .where(follow.c.person_id == person_id, follow.c.state == FOLLOWING)
+        .order_by(follow.c.followed_at, follow.c.show_key)
+        .limit(limit)
+        .offset(after)
+    )
+    return [
+        Listing(key=row.show_key, title=row.show, ids=Ids.from_json(row.ids), episodes=read(row.episodes))
+        for row in rows
+    ]
+
+
+def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[Listed] | None:
+    return None if episodes is None else [Listed.from_json(one) for one in episodes]
+
+
+def lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
+    """The episodes of those of these shows of which any are listed, as they are stored."""
+    text = type_coerce(episode_list.c.episodes, Text).label("episodes")
+    wanted = select(episode_list.c.show_key, text).where(
+        episode_list.c.show_key.in_(values(sorted(show_keys)))
+    )
+    return {row.show_key: row.episodes for row in connection.execute(wanted.where(text != "[]"))}
+
+
+def episodes_of(stored: str) -> list[Listed]:
+    return read(orjson.loads(stored)) or []
+
+
+# --- asking for the lists
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a lookup listed of a show, to be remembered."""
+
+    key: str
+    via: str
+    episodes: Sequence[Listed]
+    at: datetime
+
+
+class Episodes:
+    """Keeps the episode lists of followed shows: asks for each at most once a day, slowly."""
+
+    def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = PAUSE) -> None:
+        self.database = database
+        self.lookups = sorted(lookups, key=lambda lookup: lookup.name != "tvdb")
+        self.pause = pause
+        self.news = asyncio.Event()  # set where a show is known by other ids now
+        self._later: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """A few shows now, every hour and where there is news of one, until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.refresh(clock.now(), stop)
+            except Unavailable as error:
+                log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
+            ends = time.monotonic() + HOUR
+            heard = False
+            while not (stop.is_set() or heard) and time.monotonic() < ends:
+                heard = await clock.awaken(self.news, stop, SOON)
+                with contextlib.suppress(Unavailable):
+                    await self.answer_ticks(clock.now(), stop)
+
+    async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
+        """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""
+        wanted = await self.database.read(wanted_lists)
+        due = [show for show in wanted if self._later.get(show.key, now) <= now]
+        return await self.ask_each(due, now, stop or asyncio.Event())
+
+    async def refresh(self, now: datetime, stop: asyncio.Event | None = None) -> int:
+        """Ask about a few of the shows whose list is missing or old; how many were answered."""
+        stop = stop or asyncio.Event()
+        due = await self.database.read(partial(outdated, before=now - FRESH))
+        return await self.ask_each([show for show in due if self._later.get(show.key, now) <= now], now, stop)
+
+    async def ask_each(self, shows: Sequence[Listing], now: datetime, stop: asyncio.Event) -> int:
+        waiting = shows[:ROUND]
+        answered = 0
+        for show in waiting if self.lookups else ():
+            if stop.is_set():
+                break
+            answered += await self.ask(show, now)
+            await clock.awaken(asyncio.Event(), stop, self.pause)
+        return answered
+
+    async def ask(self, show: Listing, now: datetime) -> bool:
+        """Whether it is known now what the show has, if only that nobody lists it."""
+        unsure = False
+        for lookup in self.lookups:
+            try:
+                episodes = await lookup.episodes(show.ids)
+            except Undelivered as error:
+                log.info("A show's episodes could not be asked for.", show=show.title, why=error.reason)
+                unsure = True
+                continue
+            if episodes:
+                await self.database.write(remember, Learnt(show.key, lookup.name, episodes, now))
+                return True
+        if unsure:
+            self._later[show.key] = now + LATER
+            return False
+        await self.database.write(remember, Learnt(show.key, NOWHERE, (), now))
+        return True
+
+
+def outdated(connection: Connection, before: datetime) -> list[Listing]:
+    """The shows that anybody follows, whose list is missing or was asked for before: the longest ago first."""
+    rows = connection.execute(
+        select(follow.c.show_key, follow.c.show, follow.c.ids, episode_list.c.asked_at)
+        .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
+        .where(follow.c.state == FOLLOWING)
+    )
+    found: dict[str, tuple[datetime, Listing]] = {}
+    for row in rows:
+        if row.asked_at is not None and row.asked_at > before:
+            continue
+        known = found[row.show_key][1].ids if row.show_key in found else Ids()
+        ids = Ids.from_json(row.ids).merged(known)
+        asked = row.asked_at or datetime.min.replace(tzinfo=UTC)
+        found[row.show_key] = (asked, Listing(key=row.show_key, title=row.show, ids=ids))
+    return [show for _, show in sorted(found.values(), key=lambda entry: (entry[0], entry[1].key))]
+
+
+def wanted_lists(connection: Connection) -> list[Listing]:
+    """The shows whose list a tick waits for."""
+    keys = connection.execute(select(episode_list.c.show_key).where(episode_list.c.via == WANTED)).scalars()
+    return [Listing(key=key, ids=Ids(tvdb=int(key.removeprefix("tvdb:")))) for key in keys]
+
+
+def read_ticks_again(connection: Connection, show_key: str) -> int:
+    """Let the ticks be read again that waited for the list of this show; how many that were."""
+    events = type_coerce(webhook.c.events, Text)
+    waiting = select(webhook.c.id).where(events.contains(f'"waits_for":"{show_key}"', autoescape=True))
+    return inbox.replay(connection, list(connection.execute(waiting).scalars()))
+
+
+def remember(connection: Connection, waiting: list[Learnt]) -> list[None]:
+    for learnt in waiting:
+        here = (episode_list.c.show_key == learnt.key, episode_list.c.via == WANTED)
+        was_wanted = connection.execute(select(episode_list.c.show_key).where(*here)).first()
+        keep(connection, learnt)
+        if minutes := [one.minutes for one in learnt.episodes if one.minutes]:
+            runtimes.keep_first(connection, f"show:{learnt.key}", int(median(minutes) * 60_000))
+        if was_wanted and learnt.episodes:
+            read_ticks_again(connection, learnt.key)
+    return [None] * len(waiting)
+
+
+def keep(connection: Connection, learnt: Learnt) -> None:
+    """The list in place of an older one; where nobody lists the show any more, the older one stays."""
+    here = episode_list.c.show_key == learnt.key
+    if not learnt.episodes:
+        row = connection.execute(select(episode_list.c.via, episode_list.c.episodes).where(here)).first()
+        if row is not None and row.episodes:
+            learnt = Learnt(learnt.key, row.via, read(row.episodes) or (), learnt.at)
+    values: dict[str, Any] = {"show_key": learnt.key, "via": learnt.via, "asked_at": learnt.at}
+    values |= {"episodes": [one.to_json() for one in learnt.episodes]}
+    with (
+        contextlib.suppress(IntegrityError),
+        connection.begin_nested(),
+    ):  # another process may just have asked
+        connection.execute(delete(episode_list).where(here))
+        connection.execute(insert(episode_list), values)

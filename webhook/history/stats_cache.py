@@ -1,0 +1,114 @@
+"""Tallies: what a person's plays before some time come to, kept so that they need not be counted again.
+
+A tally is right as long as it is there: triggers in the database (migrations/versions/0004_tallies.py)
+let go of it in the transaction in which a play that it counts changes, whoever changes it. So it is begun
+with an empty row, committed before the counting starts, and is put into that row if it is still there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from webhook.storage.tables import person, tally
+
+LOCK = 7102
+"""What a change of plays holds in common on PostgreSQL, with the person's id: the triggers' own number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """One that is there: of all plays before `until`; `size` is how many titles are kept with it."""
+
+    what: str
+    token: str
+    until: datetime
+    made_at: datetime
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """One that is being counted."""
+
+    person_id: int
+    what: str
+    token: str
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """What the counting came to: `answer` as it is told, `titles` as it is added to."""
+
+    begun: Begun
+    answer: Any
+    titles: list[Any]
+
+
+KEPT = (tally.c.what, tally.c.token, tally.c.until, tally.c.made_at, tally.c.size)
+
+
+def kept(connection: Connection, person_id: int) -> dict[str, Tally]:
+    """The person's tallies, by what they are of."""
+    wanted = select(*KEPT).where(tally.c.person_id == person_id, tally.c.size.is_not(None))
+    rows = connection.execute(wanted.order_by(tally.c.made_at))
+    return {row.what: Tally(**row._mapping) for row in rows}
+
+
+def one(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] | None:
+    """A tally and its answer, or None where it has to be counted."""
+    here = (tally.c.person_id == person_id, tally.c.what == what, tally.c.size.is_not(None))
+    wanted = select(*KEPT, tally.c.answer).where(*here).order_by(tally.c.made_at.desc()).limit(1)
+    row = connection.execute(wanted).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    answer = values.pop("answer")
+    return Tally(**values), answer
+
+
+def titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | None:
+    """The titles of a tally, or None where it has gone since it was read."""
+    here = (tally.c.person_id == person_id, tally.c.what == found.what, tally.c.token == found.token)
+    return connection.execute(select(tally.c.titles).where(*here)).scalar()
+
+
+# --- in a transaction that writes
+
+
+def begin(connection: Connection, person_id: int, what: str, until: datetime, now: datetime) -> Begun | None:
+    """An empty tally to be counted once this is committed; None while the person's plays are being changed."""
+    there = connection.execute(select(person.c.id).where(person.c.id == person_id)).first()
+    if there is None or not alone(connection, person_id):
+        return None
+    mine = (tally.c.person_id == person_id, tally.c.what == what)
+    connection.execute(delete(tally).where(*mine, tally.c.size.is_(None)))
+    begun = Begun(person_id=person_id, what=what, token=secrets.token_hex(16), until=until)
+    values = {"person_id": person_id, "what": what, "token": begun.token, "until": until, "made_at": now}
+    connection.execute(insert(tally), values)
+    return begun
+
+
+def keep(connection: Connection, counted: Counted) -> bool:
+    """Put what was counted where it was begun, in place of an older one; False where plays have changed since."""
+    begun = counted.begun
+    if not alone(connection, begun.person_id):
+        return False
+    mine = (tally.c.person_id == begun.person_id, tally.c.what == begun.what)
+    values = {"answer": counted.answer, "titles": counted.titles, "size": len(counted.titles)}
+    done = connection.execute(update(tally).where(*mine, tally.c.token == begun.token).values(values))
+    if done.rowcount:
+        connection.execute(delete(tally).where(*mine, tally.c.token != begun.token))
+    return bool(done.rowcount)
+
+
+def alone(connection: Connection, person_id: int) -> bool:
+    """Whether nobody else is changing the person's plays; on SQLite the write lock already says so."""
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.execute(select(func.pg_try_advisory_xact_lock(LOCK, person_id))).scalar_one())

@@ -1,0 +1,159 @@
+"""The tallier: counts what people have watched while nobody waits for it, so that their numbers are there at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from webhook import clock
+from webhook.history import stats as numbers
+from webhook.history import stats_cache as tallies
+from webhook.history.stats import Span
+from webhook.history.stats_cache import Begun, Counted, Tally
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import person, play
+
+log = structlog.get_logger()
+
+PAUSE = 20.0  # seconds between two looks
+LONGEST = timedelta(minutes=10)
+"""How long somebody waits at most whose tallies are let go of again and again, while old plays change."""
+
+RUSH = 1000
+"""So many new plays since the last look are an import: what is counted now would not be kept."""
+
+OLD = timedelta(days=1)
+"""When a tally is made anew: shows have got new episodes, and zones other rules, by then."""
+
+LIVE = 50
+"""How many plays since a tally was made are added to it at each look before it is made anew."""
+
+MANY = 3000  # titles, from which on adding even one play takes its time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A year of a person, or all years, that is to be counted up to some time."""
+
+    person_id: int
+    zone_name: str | None
+    year: int | None
+    until: datetime
+    missing: bool
+
+
+@dataclass(slots=True)
+class Wait:
+    """When somebody's tallies are looked after next, and how long they had to wait this time."""
+
+    until: datetime
+    lasts: timedelta
+
+
+@dataclass(slots=True)
+class Tallier:
+    database: Database
+    newest: int = 0
+    waits: dict[int, Wait] = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """At the start and every few seconds, until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.look(clock.now(), stop)
+            except Unavailable as error:
+                log.warning("Nothing could be counted now; it is tried again.", why=str(error))
+            await clock.awaken(asyncio.Event(), stop, PAUSE)
+
+    async def look(self, now: datetime, stop: asyncio.Event | None = None) -> int:
+        """Count what is due; how many tallies were made."""
+        stop = stop or asyncio.Event()
+        newest, before = await self.database.read(newest_play), self.newest
+        self.newest = newest
+        if before and newest - before > RUSH:
+            return 0
+        made = 0
+        for person_id, zone_name in await self.database.read(everybody):
+            wait = self.waits.get(person_id)
+            if stop.is_set() or (wait is not None and now < wait.until):
+                continue
+            due = await self.database.read(partial(due_of, person_id=person_id, zone_name=zone_name, now=now))
+            self.put_off(person_id, due, now)
+            for one in due:
+                made += not stop.is_set() and await self.make(one, now)
+        return made
+
+    def put_off(self, person_id: int, due: list[Due], now: datetime) -> None:
+        """Whose tallies went since they were made waits longer each time."""
+        wait = self.waits.get(person_id)
+        if not any(one.missing for one in due):
+            self.waits.pop(person_id, None)
+            return
+        lasts = timedelta(seconds=PAUSE) if wait is None else min(wait.lasts * 2, LONGEST)
+        self.waits[person_id] = Wait(now + (lasts if wait is not None else timedelta(0)), lasts)
+
+    async def make(self, due: Due, now: datetime) -> bool:
+        """Whether a tally was made, and kept: plays may change while they are counted."""
+        begun = await self.database.write(begin, (due, now))
+        if begun is None:
+            return False
+        counted = await self.database.read(partial(count, due=due, begun=begun, now=now))
+        return await self.database.write(keep, counted)
+
+
+def newest_play(connection: Connection) -> int:
+    return connection.execute(select(func.max(play.c.id))).scalar() or 0
+
+
+def everybody(connection: Connection) -> list[tuple[int, str | None]]:
+    rows = connection.execute(select(person.c.id, person.c.timezone).order_by(person.c.id))
+    return [(person_id, zone_name) for person_id, zone_name in rows]
+
+
+def due_of(connection: Connection, person_id: int, zone_name: str | None, now: datetime) -> list[Due]:
+    """What of a person is to be counted: all years first, of which each year takes how far its shows are seen."""
+    zone = numbers.zone_of(zone_name)
+    years = numbers.years(connection, person_id, zone)
+    kept = tallies.kept(connection, person_id) if years else {}
+    found = []
+    for year in (None, *years) if years else ():
+        tally, until = kept.get(numbers.what(year, zone)), numbers.closing(year, zone, now)
+        if tally is None or outdated(connection, person_id, Span.of(year, zone), tally, until, now):
+            one = Due(person_id=person_id, zone_name=zone_name, year=year, until=until, missing=tally is None)
+            found.append(one)
+    return found
+
+
+def outdated(
+    connection: Connection, person_id: int, span: Span, tally: Tally, until: datetime, now: datetime
+) -> bool:
+    if now - tally.made_at > OLD:
+        return True
+    if tally.until >= until:
+        return False
+    live = numbers.plays_between(connection, person_id, span, tally.until, until)
+    return live > (LIVE if tally.size < MANY else 0)
+
+
+def begin(connection: Connection, wanted: list[tuple[Due, datetime]]) -> list[Begun | None]:
+    return [
+        tallies.begin(
+            connection, due.person_id, numbers.what(due.year, numbers.zone_of(due.zone_name)), due.until, now
+        )
+        for due, now in wanted
+    ]
+
+
+def count(connection: Connection, due: Due, begun: Begun, now: datetime) -> Counted:
+    zone = numbers.zone_of(due.zone_name)
+    answer, titles = numbers.tally(connection, due.person_id, due.year, zone, due.until, now)
+    return Counted(begun=begun, answer=answer, titles=titles)
+
+
+def keep(connection: Connection, counted: list[Counted]) -> list[bool]:
+    return [tallies.keep(connection, one) for one in counted]

@@ -1,0 +1,250 @@
+"""Backups: a consistent copy while the service runs, and its way back.
+
+The live file is never copied: SQLite itself writes the copy, out of one read transaction
+(https://www.sqlite.org/lang_vacuum.html#vacuuminto). The key that seals the sign-ins is not in it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import update
+from sqlalchemy.engine import make_url
+
+from webhook import clock
+from webhook.settings import Settings
+from webhook.storage import migrate as schema
+from webhook.storage.db import Database
+from webhook.storage.tables import delivery
+from webhook.system.files import sync_folder
+
+HELD = "watchmark.db"
+ABOUT = "backup.json"
+BUSY = 30.0
+OPEN = ("waiting", "parked", "unmatched", "dead")
+
+
+class BackupError(Exception):
+    """It cannot be backed up or restored; the message is for the person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """What was put in place: when the backup was made, and where the database before it lies."""
+
+    made_at: str | None
+    before: Path | None
+
+
+# --- backup
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """Writes the copy, whole or not at all; how many bytes it has. Raises BackupError."""
+    live = database_file(settings, f"pg_dump --format=custom --file={shlex.quote(str(target))}")
+    if not live.is_file():
+        raise BackupError(f"There is no database at {live} yet, so there is nothing to back up.")
+    refuse_to_spoil(target, live)
+    try:
+        with workplace(target.absolute().parent) as folder:
+            copied(live, folder / HELD)
+            version = inspected(folder / HELD)
+            packed = folder / "packed"
+            pack(packed, folder / HELD, {"made_at": clock.stamp(clock.now()), "schema": version})
+            packed.replace(target)
+        sync_folder(target.absolute().parent)
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error.strerror}") from error
+    return target.stat().st_size
+
+
+def database_file(settings: Settings, command: str) -> Path:
+    """The SQLite file; raises BackupError with the command that does it for PostgreSQL."""
+    url = make_url(settings.database)
+    if url.get_backend_name() != "sqlite":
+        shown = url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+        raise BackupError(
+            f"The data is in PostgreSQL, which has its own tools. Run: {command} --dbname={shlex.quote(shown)}"
+        )
+    return Path(url.database or "")
+
+
+def refuse_to_spoil(target: Path, live: Path) -> None:
+    """Only an older backup may be written over."""
+    if target.is_dir():
+        raise BackupError(f"{target} is a folder. Name the file to write, e.g. {target}/watchmark.zip")
+    if target.exists() and (target.resolve() == live.resolve() or not is_backup(target)):
+        raise BackupError(f"{target} is there already and is no backup. Name another file.")
+
+
+def is_backup(path: Path) -> bool:
+    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        return HELD in archive.namelist()
+    return False
+
+
+@contextmanager
+def workplace(parent: Path) -> Iterator[Path]:
+    """A folder of our own (mode 0700) on the disk where the result is to lie; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=".watchmark-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def copied(live: Path, copy: Path) -> None:
+    """One moment of the live database, written by SQLite on a connection of its own."""
+    private(copy)
+    try:
+        with closing(sqlite3.connect(live, timeout=BUSY, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_autocheckpoint=0")  # the service clears its log, nobody else
+            connection.execute("VACUUM INTO ?", (str(copy),))
+    except sqlite3.Error as error:
+        raise BackupError(f"The database cannot be read: {error}. Run: watchmark doctor") from error
+
+
+def private(path: Path) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
+    private(packed)
+    with packed.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            archive.writestr(ABOUT, orjson.dumps(about))
+            archive.write(copy, HELD)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def newest(settings: Settings) -> Path | None:
+    """The newest backup in the data folder, where one lies there."""
+    found = [path for path in settings.data_dir.glob("*.zip") if is_backup(path)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def restore_advice(settings: Settings) -> str:
+    """What to do where the database is damaged, with the newest backup as far as it is known."""
+    found = newest(settings)
+    file = "FILE" if found is None else shlex.quote(str(found))
+    return f"Stop Watchmark and restore the newest backup: watchmark restore {file}"
+
+
+# --- restore
+
+
+def restore(settings: Settings, source: Path) -> Restored:
+    """Puts a backup in the database's place; the one before it is kept beside. The service must not run.
+
+    Everything is checked, and brought up to date, before anything is replaced. Raises BackupError, or
+    Occupied where a service runs.
+    """
+    live = database_file(settings, f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
+    live.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with schema.occupying(settings.database), workplace(live.parent) as folder:
+        made_at = unpacked(source, folder / HELD)
+        known(inspected(folder / HELD), source)
+        modernised(folder / HELD)
+        before = kept_beside(live)
+        (folder / HELD).replace(live)
+        sync_folder(live.parent)
+    return Restored(made_at=made_at, before=before)
+
+
+def unpacked(source: Path, target: Path) -> str | None:
+    private(target)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            made_at = orjson.loads(archive.read(ABOUT)).get("made_at")
+            with archive.open(HELD) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise BackupError(f"{source} cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise BackupError(
+            f"{source} is no whole backup of Watchmark ({error}). Nothing was changed."
+        ) from error
+    return None if made_at is None else str(made_at)
+
+
+def inspected(path: Path) -> str | None:
+    """The version of a database's tables; raises BackupError where it is damaged or not one of ours."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            said = connection.execute("PRAGMA integrity_check(5)").fetchall()
+            if said != [("ok",)]:
+                found = "; ".join(str(line) for (line,) in said)
+                raise BackupError(f"The database is damaged: {found}. Nothing was changed.")
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise BackupError(f"This is no database of Watchmark ({error}). Nothing was changed.") from error
+    return None if row is None else str(row[0])
+
+
+def known(version: str | None, source: Path) -> None:
+    """Raises BackupError where a newer Watchmark made the tables."""
+    if version not in schema.revisions():
+        raise BackupError(
+            f"{source} is of another version of Watchmark (tables {version}). Restore it with that version "
+            "or a newer one. Nothing was changed."
+        )
+
+
+def modernised(path: Path) -> None:
+    """Brings the tables up to date. What was open then may have been told since: it is looked up first."""
+    database = Database(f"sqlite:///{path}")
+    try:
+        schema.migrate(database)
+        unsure = update(delivery).where(delivery.c.state.in_(OPEN)).values(unsure=True)
+        database.do(lambda connection: connection.execute(unsure))
+    finally:
+        database.close()
+    with closing(sqlite3.connect(path, timeout=BUSY, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")  # all of it in the one file that is renamed
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def kept_beside(live: Path) -> Path | None:
+    """The database there is, kept under another name with all that its log holds; None where there is none."""
+    if not live.exists():
+        keep_log(live, free_name(live))
+        return None
+    with suppress(sqlite3.Error), closing(sqlite3.connect(live, timeout=BUSY)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = free_name(live)
+    keep_log(live, before)
+    os.link(live, before)  # so that at no moment there is no database
+    return before
+
+
+def keep_log(live: Path, before: Path) -> None:
+    """A log that could not be cleared belongs to the old file and goes with it, before the new one comes."""
+    log = live.with_name(live.name + "-wal")
+    if log.exists():
+        log.replace(before.with_name(before.name + "-wal"))
+    live.with_name(live.name + "-shm").unlink(missing_ok=True)
+
+
+def free_name(live: Path) -> Path:
+    """`.before-restore`; with a number where an earlier one is kept already."""
+    wanted = live.with_name(f"{live.name}.before-restore")
+    number = 2
+    while wanted.exists():
+        wanted = live.with_name(f"{live.name}.before-restore-{number}")
+        number += 1
+    return wanted

@@ -1,0 +1,74 @@
+"""What the server and the application tell each other beside ASGI: who sent a request, and that its sender was let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from webhook.network.proxies import Headers, TrustedProxies, is_private
+
+log = structlog.get_logger()
+
+LET_IN = "watchmark.let_in"
+"""The extension by which the application says that a sender was let in."""
+
+MENTIONS = 3
+"""Proxies that are mentioned in the log, at most."""
+
+LetIn = Callable[[float | None], None]
+
+
+def let_in(scope: Scope, body_timeout: float | None = None) -> None:
+    """Say that the sender has shown who they are, so that no stranger takes the place of their connection.
+
+    `body_timeout`: the seconds that they have for their body, where that is longer than strangers have.
+    """
+    told: LetIn | None = (scope.get("extensions") or {}).get(LET_IN)
+    if told is not None:
+        told(body_timeout)
+
+
+def client_address(scope: Scope) -> str:
+    """The address of who sent the request, as far as it is known."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+class ForwardedHeaders:
+    """Middleware that puts the sender, the scheme and the host in place that trusted proxies pass on."""
+
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+        self.app = app
+        self.proxies = proxies
+        self.mentioned: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and scope.get("client"):
+            scope.update(self.outside_view(scope))
+        await self.app(scope, receive, send)
+
+    def outside_view(self, scope: Scope) -> dict[str, Any]:
+        peer, port = scope["client"]
+        self.mention(peer, scope["headers"])
+        origin = self.proxies.origin(peer, scope["headers"])
+        seen: dict[str, Any] = {"client": (origin.address, port)}
+        if origin.scheme is not None:
+            seen["scheme"] = origin.scheme
+        if origin.host is not None:
+            others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            seen["headers"] = [*others, (b"host", origin.host.encode())]
+        return seen
+
+    def mention(self, peer: str, headers: Headers) -> None:
+        """Say once of a proxy that it passes senders on and is not believed: all of them are one for us then."""
+        if peer in self.mentioned or len(self.mentioned) >= MENTIONS or not is_private(peer):
+            return
+        if any(name == b"x-forwarded-for" for name, _ in headers) and not self.proxies.includes(peer):
+            self.mentioned.add(peer)
+            log.warning(
+                "A proxy passes on who called, and is not believed: add its address to TRUSTED_PROXIES if it is yours.",
+                address=peer,
+            )

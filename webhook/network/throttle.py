@@ -1,0 +1,136 @@
+"""The throttle of sign-ins: guessing passwords gets slower and slower, and nobody is locked out by another's guesses."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from webhook.network.proxies import network_of
+
+WINDOW = 900.0
+"""Seconds for which a failure is remembered."""
+
+MAX_WAIT = 10.0
+"""Seconds that an attempt is made to wait; where it would be longer, it is told to come again."""
+
+KEYS = 10_000
+LONGEST = 200
+
+Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """So many failures are free; each attempt after them comes later than the one before, up to so many seconds."""
+
+    free: int
+    first: float
+    most: float
+
+    def delay(self, failures: int) -> float:
+        over = failures - self.free
+        return 0.0 if over < 0 else min(self.first * 2 ** min(over, 16), self.most)
+
+
+PACES: Mapping[str, Pace] = {
+    "pair": Pace(5, 1.0, 8.0),  # an address at an account
+    "known": Pace(5, 1.0, 8.0),  # a browser in which this account has signed in before
+    "address": Pace(20, 1.0, 2.0),
+    "account": Pace(30, 1.0, 2.0),
+    "all": Pace(60, 0.25, 0.25),
+}
+
+
+class Throttled(Exception):
+    """Too many attempts wait already; `seconds` until another may be made."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = math.ceil(seconds)
+        super().__init__(f"Too many tries. Wait {self.seconds} seconds, then try again.")
+
+
+@dataclass(slots=True)
+class Counter:
+    """The failures of one key, and when its last attempt was or will be made."""
+
+    failures: deque[float] = field(default_factory=deque)
+    last: float = -math.inf
+
+    def next(self, pace: Pace, now: float) -> float:
+        """When the next attempt may be made."""
+        while self.failures and now - self.failures[0] > WINDOW:
+            self.failures.popleft()
+        delay = pace.delay(len(self.failures))
+        return max(now, self.last + delay) if delay else now
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A sign-in that is tried: a failure unless it is said to have succeeded."""
+
+    succeeded: bool = False
+
+
+@dataclass(slots=True)
+class LoginThrottle:
+    """Spaces the attempts at signing in, for each address at each account, and less for each address and account."""
+
+    paces: Mapping[str, Pace] = field(default_factory=lambda: PACES)
+    clock: Callable[[], float] = time.monotonic
+    counters: dict[Key, Counter] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def attempt(
+        self, address: str, account: str, known_as: str | None = None
+    ) -> AsyncIterator[Attempt]:
+        """Wait for one's turn, and count what comes of it; raises Throttled.
+
+        `known_as`: what the browser is known by, where the account has signed in with it before. It has a turn of
+        its own then, however many others guess.
+        """
+        keys = keys_of(address, account.casefold()[:LONGEST], known_as)
+        await asyncio.sleep(self.reserve(keys))
+        attempt = Attempt()
+        yield attempt
+        if attempt.succeeded:
+            self.forgive(keys)
+
+    def reserve(self, keys: Iterable[Key]) -> float:
+        """The seconds to wait. The attempt is counted beforehand, so that many at once are no way around it."""
+        now = self.clock()
+        counters = {key: self.counter(key) for key in keys}
+        turn = max(counter.next(self.paces[key[0]], now) for key, counter in counters.items())
+        if turn - now > MAX_WAIT:
+            raise Throttled(turn - now)
+        for counter in counters.values():
+            counter.failures.append(now)
+            counter.last = turn
+        return turn - now
+
+    def counter(self, key: Key) -> Counter:
+        """The key's own, which is now the last to be forgotten."""
+        counter = self.counters[key] = self.counters.pop(key, Counter())
+        while len(self.counters) > KEYS:
+            self.counters.pop(next(iter(self.counters)))
+        return counter
+
+    def forgive(self, keys: Iterable[Key]) -> None:
+        """Forget the failures before a success; of what is shared with others only its own."""
+        for key in keys:
+            if key[0] in ("pair", "known"):
+                self.counters.pop(key, None)
+            elif (counter := self.counters.get(key)) is not None and counter.failures:
+                counter.failures.pop()
+
+
+def keys_of(address: str, account: str, known_as: str | None) -> tuple[Key, ...]:
+    if known_as is not None:
+        return (("known", known_as),)
+    network = network_of(address)
+    return ("pair", network, account), ("address", network), ("account", account), ("all",)

@@ -1,0 +1,1 @@
+"""People, their tokens and scopes, household rules and passwords."""

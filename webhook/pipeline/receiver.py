@@ -1,0 +1,284 @@
+"""The receiver: the door for webhooks. Token, limits, inbox; then, and only then, 200.
+
+A media server sends each webhook once and never repeats it, so nothing here depends on what a
+webhook means: with a known token whatever comes is kept, quarantined where it cannot be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from webhook import clock
+from webhook.domain import lenient_json
+from webhook.domain.event import Unreadable
+from webhook.network.asgi import client_address, let_in
+from webhook.people import people
+from webhook.pipeline import compression
+from webhook.pipeline.body import Cut, Form, Payload, Refused, locate
+from webhook.queues.inbox import EVENT, Inbox, Received
+from webhook.storage.db import Database, Unavailable
+
+log = structlog.get_logger()
+
+BODY_TIME = 10.0
+"""Seconds in which a whole body must have come."""
+
+FRESH = 2.0
+"""Seconds for which the known tokens are believed; one revoked by a command is refused after that."""
+
+LONG = 64 * 1024
+"""Bytes of JSON that are parsed beside the event loop."""
+
+KEPT = "It is kept, so that it can be looked at."
+
+PUTS = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
+
+
+@dataclass(slots=True)
+class Doorkeeper:
+    """Knows the webhook tokens; asks the database only for those it has not seen."""
+
+    database: Database
+    known: dict[str, int] | None = None
+    read_at: float = -FRESH
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def admit(self, secret: str) -> int | None:
+        """The token's id, or None. Takes the same time whichever token is wrong."""
+        digest, now = people.digest(secret), time.monotonic()
+        age = now - self.read_at
+        if self.known is None or age > FRESH or (digest not in self.known and age > FRESH / 10):
+            await self.reload(now)
+        assert self.known is not None
+        for known, token_id in self.known.items():
+            if hmac.compare_digest(known, digest):
+                return token_id
+        return None
+
+    async def reload(self, now: float) -> None:
+        """Read the tokens, once for all who wait for that."""
+        async with self.reading:
+            if self.known is not None and self.read_at >= now:
+                return
+            began = time.monotonic()
+            rows = await self.database.read_first(
+                lambda connection: people.valid_tokens(connection, "webhook", clock.now())
+            )
+            self.known = {row.digest: row.id for row in rows}
+            self.read_at = began
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnedAway:
+    """A request that was refused at the door, for whoever wonders why nothing comes; never its token."""
+
+    at: datetime
+    peer: str
+    """The address that it came from, as far as it is known."""
+    why: str
+
+
+class Receiver:
+    """The ASGI app behind POST /webhooks/{source}/{token}."""
+
+    def __init__(self, inbox: Inbox, doorkeeper: Doorkeeper, forms: Mapping[str, Form], limit: int) -> None:
+        self.inbox = inbox
+        self.doorkeeper = doorkeeper
+        self.forms = forms
+        self.limit = limit
+        self.news: asyncio.Event | None = None
+        self.open = 0  # requests being answered now
+        self.refused_at: float | None = None  # when something could not be stored, last
+        self.stored = 0
+        self.turned_away: dict[str, TurnedAway] = {}  # the newest of each source, since the start
+        self.took: Any = None  # a histogram's observe, when there is one
+
+    def busy(self) -> bool:
+        """Whether requests crowd the door just now, so that everything else should give way."""
+        return self.open > 4
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.open += 1
+        began = time.monotonic()
+        try:
+            webhook_id, refused = await self.take(scope, receive)
+            if refused is not None:
+                await problem(send, refused, webhook_id)
+            else:
+                await answer(send, 200, orjson.dumps({"webhook": webhook_id}))
+        except Unavailable as error:
+            self.refused_at = time.monotonic()
+            log.error("A webhook could not be stored; the sender was told 503.", why=str(error))
+            why = (
+                f"The webhook could not be stored: {error}. Nothing was kept; free the disk or the database."
+            )
+            await problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
+        finally:
+            self.open -= 1
+            if self.took is not None:
+                self.took(time.monotonic() - began)
+
+    async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
+        """The id of the webhook if one was kept, and why the request is refused if it is."""
+        try:
+            source, token_id = await self.admitted(scope)
+            headers = dict(scope["headers"])
+            found = await self.locate_payload(receive, headers, source)
+        except Refused as refused:
+            self.note(scope, refused)
+            return None, refused
+        content_type = content_type_of(headers)
+        fault = await fault_of(found, content_type, headers)
+        received = Received(
+            source=source,
+            token_id=token_id,
+            received_at=clock.now(),
+            content_type=content_type,
+            raw=found.raw,
+            state="quarantined" if fault else "received",
+            reason=fault,
+        )
+        webhook_id = await self.inbox.keep(received)
+        self.stored += 1
+        if self.news is not None:
+            self.news.set()
+        return webhook_id, Refused(400, f"{fault} {KEPT}") if fault else None
+
+    async def admitted(self, scope: Scope) -> tuple[str, int]:
+        """The source and the token's id; an unknown one of either gets the same answer."""
+        source = source_of(scope)
+        token_id = await self.doorkeeper.admit(token_of(scope))
+        if token_id is None or source not in self.forms:
+            raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")
+        let_in(scope)
+        if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUTS):
+            raise Refused(405, "A webhook is sent with POST.")
+        return source, token_id
+
+    def note(self, scope: Scope, refused: Refused) -> None:
+        """Keep why this was refused; of what comes for no source of ours nothing is kept."""
+        source = source_of(scope)
+        if source in self.forms:
+            self.turned_away[source] = TurnedAway(
+                at=clock.now(), peer=client_address(scope), why=reason(scope, refused)
+            )
+
+    async def locate_payload(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
+        length = headers.get(b"content-length", b"")
+        size = int(length) if length.isdigit() and len(length) < 20 else None
+        chunks = compression.inflate(body_chunks(receive), encoding_of(headers))
+        content_type = headers.get(b"content-type", b"")
+        return await locate(chunks, content_type, size, self.forms[source], self.limit)
+
+
+async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """A request's body as it comes in; raises Cut where it breaks off or takes too long."""
+    ends = asyncio.get_running_loop().time() + BODY_TIME
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout_at(ends):
+                message = await receive()
+        except TimeoutError as error:
+            raise Cut(f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+        if message["type"] == "http.disconnect":
+            raise Cut("The sender hung up before the body was whole.")
+        more = message.get("more_body", False)
+        if body := message.get("body"):
+            yield body
+
+
+def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-encoding", b"").strip().lower()
+
+
+def content_type_of(headers: Mapping[bytes, bytes]) -> str:
+    """The content type as it is kept; no sender can pass for what was made known here, in whosever name."""
+    content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
+    return "application/json" if content_type.strip().lower().startswith(EVENT) else content_type
+
+
+async def fault_of(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:
+    """Why the webhook cannot be read, for the person who set the sender up, or None."""
+    if found.fault is not None:
+        return found.fault
+    try:
+        if len(found.raw) > LONG:
+            await asyncio.to_thread(lenient_json.loads, found.raw, content_type)
+        else:
+            lenient_json.loads(found.raw, content_type)
+    except Unreadable as error:
+        encoding = encoding_of(headers)
+        if encoding not in compression.READABLE:
+            shown = encoding.decode("latin-1")[:40]
+            return f"The body is compressed with {shown}, which is not read here: send it as it is, or with gzip."
+        return found.cut or str(error)
+    return None
+
+
+def reason(scope: Scope, refused: Refused) -> str:
+    """Why a request was refused, for the owner's eyes; the sender is not told whether a token is known."""
+    if refused.status != 404:
+        return refused.why
+    if not token_of(scope):
+        return "The address has no token in it. Copy it whole."
+    return "The token in the address is not known here. Copy the address anew."
+
+
+def source_of(scope: Scope) -> str:
+    return str(scope.get("path_params", {}).get("source", ""))
+
+
+def token_of(scope: Scope) -> str:
+    """The token in the path, else `?token=`, which Plex masks in its own log, else a bearer."""
+    if token := scope.get("path_params", {}).get("token"):
+        return str(token)
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    if values := query.get("token"):
+        return str(values[0])
+    bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    return str(bearer[7:]).strip() if bearer[:7].lower() == "bearer " else ""
+
+
+async def answer(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    fixed = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
+    start = {"type": "http.response.start", "status": status, "headers": [*fixed, *headers]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+async def problem(
+    send: Send, refused: Refused, webhook_id: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """An error as application/problem+json (RFC 9457)."""
+    body: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(refused.status, "Refused")}
+    body |= {"status": refused.status, "detail": refused.why}
+    if webhook_id is not None:
+        body["webhook"] = webhook_id
+    content = orjson.dumps(body)
+    if refused.status == 405:
+        headers = (*headers, (b"allow", b"POST"))
+    kind = ((b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(content)))
+    await send({"type": "http.response.start", "status": refused.status, "headers": [*kind, *headers]})
+    await send({"type": "http.response.body", "body": content})
+
+
+TITLES = {
+    400: "Not readable",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Too slow",
+    413: "Too large",
+    503: "Not stored",
+}

@@ -1,0 +1,1 @@
+"""What pages, API and commands all ask: webhooks, deliveries and plays, with the reasons."""

@@ -1,0 +1,1 @@
+"""The three queues in the database: webhooks in, deliveries out, and long jobs."""

@@ -1,0 +1,135 @@
+"""The schema: brought up to date at start, by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import make_url
+
+from webhook.settings import SettingsError
+from webhook.storage.db import Database
+from webhook.system import resources as shipped
+from webhook.system.permissions import nearest, remedy
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+ADVISORY = 7101
+
+
+class Occupied(Exception):
+    """Another process serves this database already; two would deliver everything twice as eagerly."""
+
+
+class OtherVersion(Exception):
+    """The tables are of another version of Watchmark; the message says what to do."""
+
+
+def migrate(database: Database) -> None:
+    """Bring the tables to this version's shape; on PostgreSQL whoever comes second waits. Raises OtherVersion."""
+
+    def upgrade(connection: Connection) -> None:
+        if not database.sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY})"))
+        refuse_newer(connection)
+        if current(connection) == newest():
+            return  # without Alembic, whose loading costs more than the rest of the start
+        from alembic import command
+
+        command.upgrade(config(connection), "head")
+
+    database.do(upgrade)
+
+
+def current(connection: Connection) -> str | None:
+    """The revision that the database is at, or None where there is no table yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def refuse_newer(connection: Connection) -> None:
+    found = current(connection)
+    if found is not None and found not in revisions():
+        raise OtherVersion(
+            f"The database was made by a newer version of Watchmark (its tables are {found}; this version knows "
+            f"them up to {newest()}). Start that version or a newer one. To go back to this one, restore a backup "
+            "that it has made: watchmark restore FILE"
+        )
+
+
+def require_current(connection: Connection) -> None:
+    """Raises OtherVersion where the tables have not the shape that this version works with."""
+    refuse_newer(connection)
+    if current(connection) != newest():
+        raise OtherVersion(
+            "The database was made by an older version of Watchmark. Start this one once, which brings it up to "
+            "date: watchmark serve"
+        )
+
+
+def revisions() -> list[str]:
+    """Every revision there is, in order: the files of migrations/versions are named after theirs."""
+    files = (shipped.folder("migrations") / "versions").glob("[0-9]*.py")
+    return sorted(path.name.split("_", 1)[0] for path in files)
+
+
+def newest() -> str:
+    return revisions()[-1]
+
+
+def config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    made = Config()
+    made.set_main_option("script_location", str(shipped.folder("migrations")).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+@contextmanager
+def occupying(url: str) -> Iterator[None]:
+    """Holds the SQLite file for this process; raises Occupied where another one does."""
+    path = make_url(url).database
+    if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
+        yield
+        return
+    with lock_file(Path(path).with_suffix(".lock")) as file:
+        yield
+        with suppress(OSError):
+            file.truncate(0)
+
+
+def lock_file(path: Path) -> IO[str]:
+    file = open_lock(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        other = file.read().strip() or "unknown"
+        file.close()
+        raise Occupied(
+            f"another Watchmark (process {other}) serves {path.with_suffix('.db')} already. "
+            "Stop that one first, or give this one a DATA_DIR of its own."
+        ) from error
+    with suppress(OSError):  # who holds it is said as far as the disk has room for it
+        file.truncate(0)
+        os.write(file.fileno(), str(os.getpid()).encode())
+    return file
+
+
+def open_lock(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    except PermissionError as error:
+        raise SettingsError(f"{path} cannot be opened. {remedy(nearest(path))}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be opened: {error.strerror}") from error
+    return os.fdopen(handle, "a+", errors="replace")

@@ -1,0 +1,15 @@
+"""What is shipped beside the code: in a checkout it lies beside the package, in a wheel inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def folder(name: str) -> Path:
+    """The folder, e.g. migrations; raises FileNotFoundError when the installation lacks it."""
+    for place in (PACKAGE / name, PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"this installation lacks its folder {name}")

@@ -1,0 +1,466 @@
+"""Backfill: a tracker's account is filled from the history with what it lacks, and only that.
+
+What the account holds is read first. The rest goes into the outbox a little at a time, so that what is
+watched meanwhile is told first; the outbox sends it like everything else: in batches, within the
+tracker's limits, once. A kill loses nothing, and a cancelled backfill takes back what has not gone out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from webhook import clock
+from webhook.accounts.credentials import Credentials
+from webhook.domain.event import STREAMS, Action, Event
+from webhook.domain.items import keys, same_item
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered
+from webhook.domain.play import Dated, Play, same_viewing
+from webhook.domain.retry import LIVE
+from webhook.domain.rules import AccountRules, stopped_by
+from webhook.history import plays as history
+from webhook.queues import jobs, outbox
+from webhook.queues.outbox import Putting
+from webhook.settings import SettingsError
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import account, delivery, from_ms, job, play, to_ms
+from webhook.trackers import Held, Holds, Tracker
+
+log = structlog.get_logger()
+
+AHEAD = 200
+"""How many of a backfill's deliveries wait in the outbox at once."""
+
+PART = 500
+PAUSE = 1.0
+AGAIN = timedelta(seconds=30)
+SHOWN = 50
+
+
+class NoBackfill(Exception):
+    """It cannot be done with this account; the message is for the person."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """What an account holds, found by what its items are known by."""
+
+    viewings: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
+    count: int = 0
+    undated: set[int] = field(default_factory=set)
+
+    def add(self, held: Held) -> None:
+        self.count += 1
+        for key in keys(held.item):
+            self.viewings[key].append(held)
+
+    def holds(self, current: Play) -> bool:
+        """Whether the account has this viewing, under whatever of its ids and with about its date.
+
+        A viewing there of which no date is known is any one of ours, and no more than one.
+        """
+        at, there = current.watched_at or current.last_at, self.of_item(current)
+        if current.dated is Dated.TICKED:
+            return bool(there)
+        if any(held.at == at or same_viewing(current, held.at) for held in there.values() if held.at):
+            return True
+        undated = next(
+            (known for known, held in there.items() if held.at is None and known not in self.undated), None
+        )
+        if undated is not None:
+            self.undated.add(undated)
+        return undated is not None
+
+    def of_item(self, current: Play) -> dict[int, Held]:
+        """The viewings that the account has of this play's item."""
+        return {
+            id(held): held
+            for key in keys(current.item)
+            for held in self.viewings.get(key, ())
+            if same_item(current.item, held.item)
+        }
+
+
+async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
+    """What the account holds at its service, read page by page; raises Undelivered."""
+    found = Holding()
+    access = await credentials.access(of.id, of.person_id, tracker)
+    if tracker.sign_in != "none" and not access.tokens:
+        raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+    async for held in cast(Holds, tracker).held(access):
+        found.add(held)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far the history was gone through: the time and the id of the last play."""
+
+    watched_at: datetime
+    play_id: int
+
+    def to_json(self) -> list[int]:
+        return [to_ms(self.watched_at), self.play_id]
+
+    @classmethod
+    def from_json(cls, given: Any) -> Place | None:
+        return cls(from_ms(given[0]), given[1]) if given else None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The plays of one round, by their ids: what is imported meanwhile has a round of its own after it."""
+
+    above: int = 0
+    top: int | None = None
+
+
+def watched(
+    connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
+) -> list[Row[Any]]:
+    """The next of the person's watched plays that the tracker takes, the oldest first."""
+    wanted = select(play).where(
+        play.c.person_id == person_id,
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+        play.c.kind.in_([kind.value for kind in tracker.kinds]),
+        or_(play.c.server.is_(None), play.c.server != STREAMS),
+    )
+    if span.top is not None:
+        wanted = wanted.where(play.c.id <= span.top)
+    if span.above:
+        wanted = wanted.where(play.c.id > span.above, play.c.job_id.is_not(None))
+    if after is not None:
+        later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
+        wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
+    return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(PART)))
+
+
+def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
+    """The person's last play, or the last one imported above that id; 0 where there is none."""
+    wanted = select(func.max(play.c.id)).where(play.c.person_id == person_id)
+    if above is not None:
+        wanted = wanted.where(play.c.id > above, play.c.job_id.is_not(None))
+    return connection.execute(wanted).scalar() or 0
+
+
+def told(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
+    """Those of the plays whose mark the account was told of already, or is about to be."""
+    wanted = select(delivery.c.play_id).where(
+        delivery.c.account_id == account_id,
+        delivery.c.mark.is_(True),
+        delivery.c.play_id.in_([row.id for row in rows]),
+        delivery.c.state.in_(("done", "waiting", "parked", "unmatched", "dead")),
+    )
+    return set(connection.execute(wanted).scalars())
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a backfill went through, by what becomes of it."""
+
+    sent: int = 0
+    held: int = 0
+    told: int = 0
+    kept_back: int = 0
+
+    def shown(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def lacking(
+    connection: Connection,
+    of: Row[Any],
+    tracker: Tracker,
+    held: Holding,
+    rows: list[Row[Any]],
+    counts: Counts,
+) -> Iterator[tuple[Row[Any], Play, str | None]]:
+    """Those of the plays that the account lacks, and why one is kept from it; the others are counted."""
+    known = told(connection, of.id, rows)
+    rules = AccountRules.from_json(of.rules)
+    for row in rows:
+        current = history.from_row(row)
+        if row.id in known:
+            counts.told += 1
+        elif held.holds(current):
+            counts.held += 1
+        elif stopped_by(rules.filters, event_of(current)):
+            counts.kept_back += 1
+        elif current.dated is Dated.TICKED and not tracker.undated:
+            counts.kept_back += 1
+            yield (
+                row,
+                current,
+                f"nobody knows when it was watched, and {tracker.label} keeps nothing without a date",
+            )
+        else:
+            counts.sent += 1
+            yield row, current, None
+
+
+def event_of(current: Play) -> Event:
+    at = current.watched_at or current.last_at
+    return Event(
+        action=Action.WATCHED, item=current.item, at=at, library=current.library, player=current.player
+    )
+
+
+# --- the dry run
+
+
+@dataclass(slots=True)
+class Preview:
+    """What a backfill would send."""
+
+    counts: Counts = field(default_factory=Counts)
+    holds: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    plays: list[dict[str, Any]] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "counts": self.counts.shown(),
+            "holds": self.holds,
+            "first": clock.stamp(self.first),
+            "last": clock.stamp(self.last),
+            "plays": self.plays,
+        }
+
+
+async def preview(database: Database, tracker: Tracker, credentials: Credentials, account_id: int) -> Preview:
+    """What a backfill would send; nothing is sent. Raises NoBackfill and Undelivered."""
+    of = await database.read(lambda connection: backfillable(connection, tracker, account_id))
+    held = await holding(tracker, credentials, of)
+    shown, after = Preview(holds=held.count), None
+    while True:
+        page = await database.read(lambda connection, after=after: look(connection, of, tracker, held, after))  # type: ignore[misc]
+        counts, missing, after = page
+        for name in counts.__slots__:
+            setattr(shown.counts, name, getattr(shown.counts, name) + getattr(counts, name))
+        for row, current in missing:
+            shown.first = shown.first or current.watched_at
+            shown.last = current.watched_at
+            if len(shown.plays) < SHOWN:
+                shown.plays.append(history.described(row, clock.now()))
+        if after is None:
+            return shown
+
+
+def look(
+    connection: Connection, of: Row[Any], tracker: Tracker, held: Holding, after: Place | None
+) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
+    counts = Counts()
+    rows = watched(connection, tracker, of.person_id, after, Span())
+    found = lacking(connection, of, tracker, held, rows, counts)
+    missing = [(row, current) for row, current, kept_back in found if kept_back is None]
+    return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
+
+
+def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> Row[Any]:
+    """The account, if it can be filled; raises NoBackfill."""
+    of = connection.execute(select(account).where(account.c.id == account_id)).first()
+    if of is None:
+        raise NoBackfill("there is no such account")
+    if not hasattr(tracker, "held"):
+        raise NoBackfill(f"{tracker.label} cannot be asked what it holds, so nothing can be told apart")
+    if Action.WATCHED.value not in of.tells:
+        raise NoBackfill(f"telling {tracker.label} of watched items is switched off for this account")
+    return of
+
+
+# --- at work
+
+
+def begin(connection: Connection, tracker: Tracker, account_id: int, now: datetime) -> int:
+    """The job of a new backfill, or of the one that is under way; raises NoBackfill."""
+    of = backfillable(connection, tracker, account_id)
+    running = jobs.unfinished(connection, jobs.Kind.BACKFILL, account_id=account_id)
+    if running is not None:
+        return int(running.id)
+    return jobs.begin(
+        connection, jobs.Kind.BACKFILL, tracker.name, now, person_id=of.person_id, account_id=account_id,
+        name=of.name,
+    )  # fmt: skip
+
+
+def cancel(connection: Connection, job_id: int, now: datetime) -> int:
+    """Stop a job; what a backfill had put and not sent is taken back, and how many that were."""
+    jobs.finish(connection, job_id, now, jobs.State.CANCELLED)
+    return outbox.withdraw(connection, job_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """One step of a backfill: so many more deliveries of what the account lacks."""
+
+    job_id: int
+    tracker: Tracker
+    held: Holding
+
+
+def feed(connection: Connection, waiting: list[Feeding]) -> list[str]:
+    return [feed_one(connection, feeding) for feeding in waiting]
+
+
+def feed_one(connection: Connection, feeding: Feeding) -> str:
+    """Put the next deliveries where there is room for them; the job's state after that."""
+    row = jobs.by_id(connection, feeding.job_id)
+    now = clock.now()
+    if row is None or row.state != jobs.State.RUNNING.value:
+        return "ended"
+    states = outbox.of_job(connection, row.id)
+    room = AHEAD - states.get("waiting", 0) - states.get("parked", 0)
+    cursor = row.cursor or {}
+    counts = Counts(**cursor.get("counts", {}))
+    if cursor.get("whole"):
+        if not states.get("waiting") and not states.get("parked"):
+            jobs.step(connection, row.id, cursor, {**counts.shown(), **states}, now)
+            jobs.finish(connection, row.id, now)
+            return "ended"
+    elif room > 0:
+        cursor = fill(connection, feeding, row, counts, room)
+    jobs.step(connection, row.id, cursor, {**counts.shown(), **outbox.of_job(connection, row.id)}, now)
+    return "full" if cursor.get("whole") or room <= 0 else "more"
+
+
+def fill(
+    connection: Connection, feeding: Feeding, row: Row[Any], counts: Counts, room: int
+) -> dict[str, Any]:
+    """Put up to so many deliveries; how far the history was gone through."""
+    of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
+    cursor = row.cursor or {"top": newest(connection, of.person_id)}
+    after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
+    rows = watched(connection, feeding.tracker, of.person_id, after, span)
+    action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
+    last = rows[-1] if rows else None
+    found = lacking(connection, of, feeding.tracker, feeding.held, rows, counts)
+    for gone, (played, current, kept_back) in enumerate(found, 1):
+        again = bool(feeding.held.of_item(current))
+        made = putting(connection, of, played, current, action, row.id, kept_back, again=again)
+        outbox.put(connection, made, clock.now())
+        if gone >= room:
+            last = played
+            break
+    if last is not None:
+        after = Place(last.watched_at, last.id)
+        return {**cursor, "after": after.to_json(), "counts": counts.shown()}
+    more = newest(connection, of.person_id, above=span.top)
+    if more:
+        return {"above": span.top, "top": more, "counts": counts.shown()}
+    return {**cursor, "counts": counts.shown(), "whole": True}
+
+
+def putting(
+    connection: Connection,
+    of: Row[Any],
+    row: Row[Any],
+    current: Play,
+    action: Action,
+    job_id: int,
+    kept_back: str | None,
+    *,
+    again: bool,
+) -> Putting:
+    """The delivery of a play's mark: with its date as it is known, however new, and behind what is live.
+
+    `again`: the account has another viewing of the item.
+    """
+    at = current.watched_at or current.last_at
+    rewatch = history.earlier(connection, of.person_id, current.item, keys(current.item), row.id, at)
+    details: Mapping[str, Any] = {
+        "duration_ms": current.duration_ms,
+        "started_at": to_ms(current.started_at),
+        "rewatch": rewatch or again,
+        "dated": current.dated.value,
+        "late": True,
+    }
+    return Putting(
+        account_id=of.id, action=action, key=f"watched:{row.id}", item=current.item, at=at, mark=True,
+        due=min(at, clock.now() - LIVE), play_id=row.id, job_id=job_id, skipped=kept_back, details=details,
+    )  # fmt: skip
+
+
+class Backfills:
+    """Carries on every backfill that is under way, in the service's own time."""
+
+    def __init__(
+        self,
+        database: Database,
+        trackers: Mapping[str, Tracker],
+        credentials: Credentials,
+        told: asyncio.Event,
+    ) -> None:
+        self.database = database
+        self.trackers = trackers
+        self.credentials = credentials
+        self.told = told
+        self.held: dict[int, Holding] = {}
+        self.rests: dict[int, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        never = asyncio.Event()
+        while not stop.is_set():
+            try:
+                busy = await self.once()
+            except Unavailable as error:
+                log.warning("The database cannot be used now; backfills wait.", why=str(error))
+                busy = False
+            if not busy:
+                await clock.awaken(never, stop, PAUSE)
+
+    async def once(self) -> bool:
+        """One step of each backfill; whether any has more to put at once."""
+        rows = await self.database.read(under_way)
+        self.held = {job_id: held for job_id, held in self.held.items() if job_id in {row.id for row in rows}}
+        now = clock.now()
+        due = [row for row in rows if row.what in self.trackers and self.rests.get(row.id, now) <= now]
+        states = [await self.step(row) for row in due]
+        return "more" in states
+
+    async def step(self, row: Row[Any]) -> str:
+        tracker = self.trackers[row.what]
+        try:
+            if row.id not in self.held:
+                of = await self.database.read(
+                    lambda connection: backfillable(connection, tracker, row.account_id)
+                )
+                self.held[row.id] = await holding(tracker, self.credentials, of)
+        except (Undelivered, NoBackfill, SettingsError) as error:
+            return await self.broken(row, error)
+        state = await self.database.write(feed, Feeding(row.id, tracker, self.held[row.id]))
+        self.told.set()
+        return state
+
+    async def broken(self, row: Row[Any], error: Exception) -> str:
+        """What cannot be read now is read later; what a person must mend ends a backfill that has not begun."""
+        log.warning("A backfill could not read what the account holds.", job=row.id, why=str(error))
+        after = error.after if isinstance(error, Retry | Snooze) else None
+        self.rests[row.id] = clock.now() + (AGAIN if after is None else max(after, AGAIN))
+        mendable = isinstance(error, Snooze) and error.park is not None and row.cursor is None
+        fatal = isinstance(error, NoBackfill | SettingsError | Dead) or mendable
+        await self.database.write(note_trouble, (row.id, str(error), fatal))
+        return "waits"
+
+
+def under_way(connection: Connection) -> list[Row[Any]]:
+    mine = (job.c.kind == jobs.Kind.BACKFILL.value, job.c.state == jobs.State.RUNNING.value)
+    return list(connection.execute(select(job).where(*mine).order_by(job.c.id)))
+
+
+def note_trouble(connection: Connection, waiting: list[tuple[int, str, bool]]) -> list[None]:
+    for job_id, error, fatal in waiting:
+        if fatal:
+            jobs.finish(connection, job_id, clock.now(), jobs.State.FAILED, error)
+        else:
+            jobs.trouble(connection, job_id, error, clock.now())
+    return [None] * len(waiting)

@@ -1,0 +1,225 @@
+"""Catch-up: what the webhooks missed, while this service was down or the server could not reach it.
+
+Each server is asked for its own record. What is in the history already is passed over; the rest goes
+into the inbox like every webhook, so that filters, people and trackers see no difference. How far a
+server was read is remembered in the same transaction as what was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, delete, func, insert, select
+
+from webhook import clock
+from webhook.clock import stamp
+from webhook.domain.outcome import Undelivered
+from webhook.domain.rules import viewers
+from webhook.history import plays as history
+from webhook.people import household, people
+from webhook.queues import inbox
+from webhook.servers import Found, Server
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import from_ms, note, person, to_ms, webhook
+
+log = structlog.get_logger()
+
+LOOK_BACK = timedelta(days=2)
+"""A server records late what was watched offline, so each time it is asked so far back again."""
+
+PART = 100
+NIGHT = time(3, 10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What a catch-up with one server found."""
+
+    server: str
+    missed: int = 0
+    known: int = 0
+    error: str | None = None
+
+    @property
+    def works(self) -> bool:
+        return self.error is None
+
+
+@dataclass(slots=True)
+class Mark:
+    """How far a server was read. `seen` holds the keys of what was found inside the time looked back."""
+
+    until: datetime
+    seen: dict[str, int]
+    ran_at: datetime | None = None
+    error: str | None = None
+
+    @property
+    def since(self) -> datetime:
+        return self.until - LOOK_BACK
+
+
+async def catch_up(database: Database, server: Server) -> Report:
+    """Ask one server; what it could not say is in the report, and is asked again the next time."""
+    mark = await database.read(lambda connection: mark_of(connection, server.name))
+    missed = known = 0
+    latest = mark.until
+    part: list[Found] = []
+    try:
+        async for found in server.played(mark.since):
+            # A server whose clock is ahead must not keep what comes after from being asked for.
+            latest = max(latest, min(found.event.at, clock.now()))
+            if found.key not in mark.seen:
+                part.append(found)
+            if len(part) >= PART:
+                stored = await database.write(store, Storing(server.name, part))
+                missed, known, part = missed + stored, known + len(part) - stored, []
+        ended = Storing(server.name, part, until=latest)
+        stored = await database.write(store, ended)
+    except Undelivered as error:
+        log.warning(
+            "Catch-up could not ask the server; it is asked again.", server=server.name, why=str(error)
+        )
+        await database.write(store, Storing(server.name, part, error=str(error)))
+        return Report(server=server.name, missed=missed, known=known, error=str(error))
+    missed, known = missed + stored, known + len(part) - stored
+    log.info("Catch-up is done.", server=server.name, missed=missed, known=known)
+    return Report(server=server.name, missed=missed, known=known)
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """What was found, and, at the end, how far the server was read or why it could not be."""
+
+    server: str
+    found: Sequence[Found]
+    until: datetime | None = None
+    error: str | None = None
+
+
+def store(connection: Connection, waiting: list[Storing]) -> list[int]:
+    return [store_one(connection, storing) for storing in waiting]
+
+
+def store_one(connection: Connection, storing: Storing) -> int:
+    """Put what is missed into the inbox, and remember what was seen; how many were missed."""
+    now = clock.now()
+    mark = mark_of(connection, storing.server)
+    fresh = [found for found in storing.found if found.key not in mark.seen]
+    missed = [found for found in fresh if not known_already(connection, storing.server, found)]
+    if missed:
+        inbox.kept(
+            connection, [inbox.of_event(storing.server, found.event, now, inbox.CATCH_UP) for found in missed]
+        )
+    mark.seen |= {found.key: to_ms(found.event.at) for found in fresh}
+    mark.error = storing.error
+    if storing.until is not None:
+        mark.until, mark.ran_at = max(mark.until, storing.until), now
+        oldest = to_ms(mark.since)
+        mark.seen = {key: at for key, at in mark.seen.items() if at >= oldest}
+    keep_mark(connection, storing.server, mark)
+    return len(missed)
+
+
+def known_already(connection: Connection, source: str, found: Found) -> bool:
+    """Whether the history of everybody whom it is of has this viewing, as watched or as removed."""
+    claimer = people.claimer(connection, source, found.event)
+    if claimer is None:
+        return False
+    whose = viewers(found.event, claimer, household.rules(connection))
+    rows = [history.recorded(connection, person_id, found.event) for person_id in whose]
+    return all(row is not None and row[2] for row in rows)
+
+
+# --- how far each server was read
+
+
+def mark_of(connection: Connection, server: str) -> Mark:
+    """What was not read yet begins where this service began: what was before is for an import."""
+    value = connection.execute(select(note.c.value).where(note.c.name == name_of(server))).scalar()
+    if value is None:
+        began = connection.execute(select(func.min(person.c.created_at))).scalar()
+        return Mark(until=(began or clock.now()) + LOOK_BACK, seen={})
+    ran_at = value.get("ran_at")
+    return Mark(
+        from_ms(value["until"]),
+        value["seen"],
+        None if ran_at is None else from_ms(ran_at),
+        value.get("error"),
+    )
+
+
+def keep_mark(connection: Connection, server: str, mark: Mark) -> None:
+    value = {"until": to_ms(mark.until), "seen": mark.seen, "error": mark.error}
+    value["ran_at"] = None if mark.ran_at is None else to_ms(mark.ran_at)
+    connection.execute(delete(note).where(note.c.name == name_of(server)))
+    connection.execute(insert(note), {"name": name_of(server), "value": value})
+
+
+def name_of(server: str) -> str:
+    return f"catch_up.{server}"
+
+
+def described(connection: Connection, servers: Mapping[str, Server]) -> list[dict[str, Any]]:
+    """Each server with how far it was read, as the API gives it."""
+    shown = []
+    for name, server in servers.items():
+        mark = mark_of(connection, name)
+        repaired = connection.execute(
+            select(func.count())
+            .select_from(webhook)
+            .where(webhook.c.source == name, webhook.c.content_type == f"{inbox.EVENT}; by={inbox.CATCH_UP}")
+        ).scalar_one()
+        shown.append(
+            {
+                "server": name,
+                "label": server.label,
+                "read_until": stamp(min(mark.until, mark.ran_at)) if mark.ran_at else None,
+                "ran_at": stamp(mark.ran_at),
+                "error": mark.error,
+                "repaired": repaired,
+            }
+        )
+    return shown
+
+
+# --- at start, every night, and as often as is set
+
+
+class CatchUp:
+    """Asks every server that is set up, in the service's own time."""
+
+    def __init__(
+        self, database: Database, servers: Mapping[str, Server], news: asyncio.Event, minutes: int
+    ) -> None:
+        self.database = database
+        self.servers = servers
+        self.news = news
+        self.pause = timedelta(minutes=minutes)
+        self.asked = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.once()
+            except Unavailable as error:
+                log.warning("The database cannot be used now; catch-up is tried later.", why=str(error))
+            await clock.awaken(self.asked, stop, self.rest(clock.now()).total_seconds())
+
+    async def once(self) -> list[Report]:
+        reports = [await catch_up(self.database, server) for server in self.servers.values()]
+        if any(report.missed for report in reports):
+            self.news.set()
+        return reports
+
+    def rest(self, now: datetime) -> timedelta:
+        """How long until the next time: the night, or sooner where that is set."""
+        here = now.astimezone()
+        tonight = datetime.combine(here.date(), NIGHT, here.tzinfo)
+        night = tonight if tonight > here else tonight + timedelta(days=1)
+        return min(night - here, self.pause) if self.pause else night - here

@@ -1,0 +1,229 @@
+"""Exports at work: one person's history, read page by page, through an export module into bytes.
+
+Neither the history nor the file is ever in memory as a whole. What is watched while an export runs may
+or may not be in it; what was there before is, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
+
+from webhook.domain.event import Ids, Show, item_from_json
+from webhook.domain.items import keys
+from webhook.domain.play import Play
+from webhook.history import library
+from webhook.history import plays as history
+from webhook.history.stats import zone_for
+from webhook.storage.db import Database
+from webhook.storage.tables import Utc, play, play_key
+from webhook.storage.tables import library as entry
+from webhook.transfer import exports
+from webhook.transfer.exports import Exported
+from webhook.transfer.records import Kept, Relation
+
+PAGE = 1000
+KEYS = 500
+"""How many keys are asked about in one statement."""
+
+OWN = "watchmark"
+"""The one format that holds everything: also what was not watched to its end."""
+
+
+CALENDAR_FEED = "/api/v1/calendar.ics"
+
+
+def calendar_address(here: str, secret: str) -> str:
+    """The address of a person's calendar, as a calendar program subscribes to it."""
+    return f"{here}{CALENDAR_FEED}?token={secret}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    """What is to be exported: whose history, as which kind, from `since` on and before `until`."""
+
+    person_id: int
+    kind: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def module(self) -> ModuleType:
+        return exports.modules()[self.kind]
+
+    @property
+    def whole(self) -> bool:
+        """Whether plays that were not watched to their end belong in it."""
+        return self.kind == OWN
+
+
+def pieces(database: Database, export: Export) -> Iterator[bytes]:
+    """The file, piece by piece."""
+    zone = database.ask(lambda connection: zone_for(connection, export.person_id))
+    written: Iterator[bytes] = export.module.write(plays(database, export), kept(database, export), zone=zone)
+    yield from written
+
+
+async def stream(database: Database, export: Export) -> AsyncIterator[bytes]:
+    """The same beside the event loop."""
+    found = pieces(database, export)
+    while (piece := await asyncio.to_thread(next, found, None)) is not None:
+        yield piece
+
+
+def file_name(export: Export, name: str, day: datetime) -> str:
+    """What the file is called, in letters that every file system takes."""
+    whose = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+    return f"watchmark-{whose}-{export.kind}-{day:%Y-%m-%d}.{export.module.SUFFIX}"
+
+
+# --- plays
+
+
+def plays(database: Database, export: Export) -> Iterator[Exported]:
+    """The person's plays, the oldest first."""
+    after: Row[Any] | None = None
+    while True:
+        rows, shown = database.ask(lambda connection, after=after: page(connection, export, after))  # type: ignore[misc]
+        yield from shown
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]
+
+
+def page(
+    connection: Connection, export: Export, after: Row[Any] | None
+) -> tuple[Sequence[Row[Any]], list[Exported]]:
+    rows = chosen(connection, export, after)
+    current = [history.from_row(row) for row in rows]
+    if export.whole:
+        found = zip(rows, current, strict=True)
+        return rows, [Exported(play=one, foreign_key=row.foreign_key) for row, one in found]
+    known = [keys(one.item) for one in current]
+    every = sorted({key for some in known for key in some})
+    first = first_watched(connection, export.person_id, every)
+    rated = ratings(connection, export.person_id, every)
+    return rows, [
+        Exported(
+            play=one,
+            foreign_key=row.foreign_key,
+            rewatch=seen_before(one, some, first),
+            rating=next((rated[key] for key in some if key in rated), None),
+        )
+        for row, one, some in zip(rows, current, known, strict=True)
+    ]
+
+
+def chosen(connection: Connection, export: Export, after: Row[Any] | None) -> Sequence[Row[Any]]:
+    """The next rows after the one before, by the time that this kind goes by."""
+    at = play.c.started_at if export.whole else play.c.watched_at
+    wanted = select(play).where(play.c.person_id == export.person_id, play.c.removed_at.is_(None))
+    if not export.whole:
+        kinds = [kind.value for kind in export.module.KINDS]
+        wanted = wanted.where(at.is_not(None), play.c.unwatched_at.is_(None), play.c.kind.in_(kinds))
+    if export.since is not None:
+        wanted = wanted.where(at >= export.since)
+    if export.until is not None:
+        wanted = wanted.where(at < export.until)
+    if after is not None:
+        last = after.started_at if export.whole else after.watched_at
+        wanted = wanted.where(at >= last, or_(at > last, play.c.id > after.id))
+    return connection.execute(wanted.order_by(at, play.c.id).limit(PAGE)).all()
+
+
+FIRST = (
+    select(play_key.c.key, func.min(play.c.watched_at, type_=Utc).label("at"))
+    .join(play, play.c.id == play_key.c.play_id)
+    .where(
+        play_key.c.person_id == bindparam("person"),
+        play_key.c.key.in_(bindparam("keys", expanding=True)),
+        play.c.watched_at.is_not(None),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+    .group_by(play_key.c.key)
+)
+RATED = select(entry.c.item_key, entry.c.value).where(
+    entry.c.person_id == bindparam("person"),
+    entry.c.relation == library.RATING,
+    entry.c.item_key.in_(bindparam("keys", expanding=True)),
+)
+
+
+def first_watched(connection: Connection, person_id: int, known: Sequence[str]) -> dict[str, datetime]:
+    """When what has each of these keys was first watched."""
+    found: dict[str, datetime] = {}
+    for some in parts(known):
+        rows = connection.execute(FIRST, {"person": person_id, "keys": some})
+        found.update((row.key, row.at) for row in rows)
+    return found
+
+
+def seen_before(current: Play, known: Sequence[str], first: Mapping[str, datetime]) -> bool:
+    at = current.watched_at or current.last_at
+    return any(first[key] < at for key in known if key in first)
+
+
+def ratings(connection: Connection, person_id: int, known: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for some in parts(known):
+        rows = connection.execute(RATED, {"person": person_id, "keys": some})
+        found.update((row.item_key, row.value) for row in rows if row.value is not None)
+    return found
+
+
+def parts(known: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (known[start : start + KEYS] for start in range(0, len(known), KEYS))
+
+
+# --- the library
+
+
+def kept(database: Database, export: Export) -> Iterator[Kept]:
+    """The person's followed shows, then the other library entries, each relation the oldest first."""
+    for row in database.ask(lambda connection: library.follows(connection, export.person_id)):
+        if within(export, row.followed_at):
+            yield followed(row)
+    for relation in sorted(library.RELATIONS):
+        yield from kept_as(database, export, relation)
+
+
+def followed(row: Row[Any]) -> Kept:
+    show = Show(title=row.show, ids=Ids.from_json(row.ids))
+    return Kept(relation=Relation.FOLLOW, item=show, at=row.followed_at, state=row.state)
+
+
+def kept_as(database: Database, export: Export, relation: str) -> Iterator[Kept]:
+    after: Row[Any] | None = None
+    while True:
+        rows = database.ask(
+            lambda connection, after=after: entries(connection, export.person_id, relation, after)  # type: ignore[misc]
+        )
+        for row in rows:
+            if within(export, row.at):
+                item = item_from_json(row.item)
+                yield Kept(relation=Relation(relation), item=item, at=row.at, value=row.value)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1]
+
+
+def entries(
+    connection: Connection, person_id: int, relation: str, after: Row[Any] | None
+) -> Sequence[Row[Any]]:
+    wanted = select(entry).where(entry.c.person_id == person_id, entry.c.relation == relation)
+    if after is not None:
+        later = and_(entry.c.at == after.at, entry.c.item_key > after.item_key)
+        wanted = wanted.where(or_(entry.c.at > after.at, later))
+    return connection.execute(wanted.order_by(entry.c.at, entry.c.item_key).limit(PAGE)).all()
+
+
+def within(export: Export, at: datetime) -> bool:
+    early = export.since is not None and at < export.since
+    return not early and (export.until is None or at < export.until)

@@ -1,0 +1,187 @@
+"""Rows of a CSV file (RFC 4180), streamed: what is wrong with one row costs that row and no other.
+
+A quote that nobody closes would swallow the rest of the file. It is given up at the first thing that
+cannot be (a stray quote, the wrong number of fields, too much text), and reading goes on with the line
+after the one that began it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from webhook.transfer.formulas import unguard
+from webhook.transfer.records import Bad, Unusable
+
+LONGEST = 1 << 20
+"""The bytes that one row, and so one field, may have."""
+
+GIVE_UP = 1_000_000
+"""How many lines are read again, because a row broke over several, before the file is left."""
+
+# The limit of the csv module (128 KiB) holds for the whole process; ours is held by `Lines`.
+csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a CSV file; `line` is where it begins, the header being 1."""
+
+    line: int
+    columns: Mapping[str, int]
+    values: Sequence[str]
+
+    def get(self, name: str) -> str | None:
+        """The field of this column without blanks around it; None where it is empty or there is no such column."""
+        place = self.columns.get(name)
+        return unguard(self.values[place].strip()).strip() or None if place is not None else None
+
+
+class TooLong(Exception):
+    """The row that is being read has more than LONGEST bytes."""
+
+
+class Lines:
+    """The lines of a file for the csv reader, with those of the row that is being read at hand.
+
+    `source` gives lines with their line end, and None for one that was too long to keep.
+    """
+
+    def __init__(self, source: Iterator[bytes | None]) -> None:
+        self.source = source
+        self.again: deque[bytes | None] = deque()
+        self.row: list[bytes | None] = []
+        self.size = 0
+        self.number = 0
+        self.undecodable: int | None = None
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else next(self.source)
+        self.number += 1
+        self.row.append(line)
+        if line is None or self.size + len(line) > LONGEST:
+            raise TooLong
+        self.size += len(line)
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            self.undecodable = line[error.start]
+            return line.decode(errors="replace")
+
+    def begin(self) -> int:
+        """Forget the row before; the line that the next one begins on."""
+        self.row.clear()
+        self.size = 0
+        self.undecodable = None
+        return self.number + 1
+
+    def rewind(self) -> int:
+        """Go back to the line after the one that began this row; how many lines that is."""
+        back = self.row[1:]
+        self.again.extendleft(reversed(back))
+        self.number -= len(back)
+        return len(back)
+
+
+def split(chunks: Iterable[bytes], longest: int) -> Iterator[bytes | None]:
+    """The lines of a text, each with its line end; None for one of more than `longest` bytes."""
+    rest, skipping = b"", False
+    for chunk in chunks:
+        if skipping and b"\n" not in chunk:
+            continue
+        *whole, rest = (rest + chunk).split(b"\n")
+        if skipping:
+            yield None
+            whole, skipping = whole[1:], False
+        for line in whole:
+            yield None if len(line) > longest else line + b"\n"
+        if len(rest) > longest:
+            rest, skipping = b"", True
+    if rest or skipping:
+        yield None if skipping else rest
+
+
+def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Iterator[Row | Bad]:
+    """The rows of a CSV file in UTF-8; raises Unusable where the header cannot be read or lacks a column."""
+    lines = Lines(split(chunks, LONGEST))
+    names = columns(lines, file)
+    known, width = places(names, file, required), len(names)
+    reader = csv.reader(lines, strict=True)
+    broken = 0
+    while True:
+        line = lines.begin()
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except (csv.Error, TooLong) as error:
+            wrong = explained(error)
+        else:
+            if not values:
+                continue
+            found = wrong_with(values, width, lines)
+            if found is None:
+                yield Row(line, known, values)
+                continue
+            wrong = found
+        yield Bad(file=file, line=line, why=wrong[0], do=wrong[1])
+        broken += lines.rewind()
+        if broken > GIVE_UP:
+            yield Bad(
+                file=file,
+                line=line,
+                why="so many rows are broken that the rest of the file was left",
+                do=NEW_EXPORT,
+            )
+            return
+
+
+def columns(lines: Lines, file: str) -> list[str]:
+    """The column names, in their order; raises Unusable."""
+    try:
+        names = [name.strip() for name in next(csv.reader(lines, strict=True))]
+    except StopIteration:
+        raise Unusable(f"{file} is empty: it has not even a header.") from None
+    except (csv.Error, TooLong) as error:
+        raise Unusable(
+            f"{file} does not begin with a line of column names: {explained(error)[0]}."
+        ) from error
+    if lines.undecodable is not None:
+        raise Unusable(f"{file} is not UTF-8. Save it as “CSV UTF-8” and import it again.")
+    return names
+
+
+def places(names: Sequence[str], file: str, required: Collection[str]) -> dict[str, int]:
+    """The place of each column, by name; of two with one name, the first's. Raises Unusable."""
+    missing = sorted(set(required) - set(names))
+    if missing:
+        there = ", ".join(names)[:300] or "none"
+        raise Unusable(f"{file} lacks the columns {', '.join(missing)}. It has: {there}.")
+    return {name: place for place, name in reversed(list(enumerate(names)))}
+
+
+NEW_EXPORT = "Look at the file in a text editor, or import a new export."
+
+
+def explained(error: csv.Error | TooLong) -> tuple[str, str]:
+    if isinstance(error, TooLong):
+        return "the row has more than 1 MiB, most likely because a quote was never closed", NEW_EXPORT
+    if "unexpected end" in str(error):
+        return "a quote was never closed", NEW_EXPORT
+    return f"it is no row of a CSV file ({error})", NEW_EXPORT
+
+
+def wrong_with(values: Sequence[str], width: int, lines: Lines) -> tuple[str, str] | None:
+    if lines.undecodable is not None:
+        return (
+            f"it is not UTF-8 (byte 0x{lines.undecodable:02x})",
+            "Save the file as “CSV UTF-8” and import it again.",
+        )
+    if len(values) != width:
+        return f"it has {len(values)} fields where the header has {width}", NEW_EXPORT
+    return None

@@ -1,0 +1,432 @@
+"""Bringing viewings into the history: many at a time, none of them twice.
+
+A viewing is known already when the history holds it under the file's own key, or holds the same item
+viewed at that time, whoever reported it. What is known is left as it is; a play that was left
+unfinished gets the mark that the file has for it, and one that was only ticked gets its date.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+
+import orjson
+from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, insert, or_, select
+
+from webhook.domain.event import Episode, Item, Track, item_to_json
+from webhook.domain.items import keys, same_item
+from webhook.domain.play import Dated, Play, State, same_viewing
+from webhook.history import library
+from webhook.history import plays as history
+from webhook.history.plays import FIELDS, from_row
+from webhook.identity import matches
+from webhook.storage.db import driver, fresh_ids
+from webhook.storage.tables import Utc, json_rows, play, play_key, to_ms, unresolved
+from webhook.transfer.lookup_queue import question
+from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
+
+PART = 500
+"""How many keys are asked about in one statement."""
+
+SAME_ROW = timedelta(seconds=1)
+"""Two rows of one service about one item lie further apart than this, or are one."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the entries of a file."""
+
+    added: int = 0
+    known: int = 0
+    completed: int = 0
+    library: int = 0
+    bad: int = 0
+    without_ids: int = 0
+    left_out: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def shown(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """A play that a viewing may turn out to be.
+
+    `id` is None while it is brought in by this file itself, `place` is where it then stands in its part.
+    A settled one is left as it is: it was removed, or is what a play was before a person changed it.
+    """
+
+    play: Play
+    foreign_key: str | None
+    id: int | None = None
+    place: int | None = None
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of the history: of all that a preview has seen, else of one part."""
+
+    by_key: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
+    plays: dict[int, Known] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    foreign_keys: set[str] = field(default_factory=set)
+    kept: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Part:
+    """What is found out about one part of a file: what is new, and which plays it makes watched or dates."""
+
+    new: list[tuple[Viewing, tuple[str, ...]]] = field(default_factory=list)
+    fresh: list[Known] = field(default_factory=list)
+    marks: dict[int, Play] = field(default_factory=dict)
+    known: int = 0
+    completed: int = 0
+
+
+def bring(
+    connection: Connection,
+    person_id: int,
+    entries: Sequence[Viewing | Kept],
+    now: datetime,
+    job_id: int | None = None,
+) -> Counts:
+    """Bring a part of a file in; what became of it."""
+    viewings = [entry for entry in entries if isinstance(entry, Viewing)]
+    part = sorted_out(connection, person_id, viewings, Memory(), span_of(viewings))
+    add(connection, person_id, part.new, job_id)
+    for play_id, marked in part.marks.items():
+        history.save(connection, person_id, marked, play_id)
+        history.remember(connection, person_id, play_id, found_by(marked.item))
+    nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
+    kept = [keep(connection, person_id, entry, now) for entry in entries if isinstance(entry, Kept)]
+    return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
+
+
+def rehearse(
+    connection: Connection, person_id: int, entries: Sequence[Viewing | Kept], memory: Memory
+) -> Counts:
+    """What `bring` would come to after the parts before, which are in the memory; nothing is written."""
+    viewings = [entry for entry in entries if isinstance(entry, Viewing)]
+    part = sorted_out(connection, person_id, viewings, memory)
+    nameless = sum(1 for viewing, _ in part.new if not identified(viewing.play.item))
+    kept = sum(
+        would_keep(connection, person_id, entry, memory) for entry in entries if isinstance(entry, Kept)
+    )
+    return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
+
+
+# --- what is known already
+
+
+Span = tuple[datetime, datetime]
+"""From when to when plays may lie that viewings turn out to be."""
+
+EVER: Span = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+AROUND = timedelta(days=2)
+
+
+def span_of(viewings: Sequence[Viewing]) -> Span:
+    """The times around the viewings; what was only ticked may be any play from before."""
+    times = [viewing.play.watched_at or viewing.play.last_at for viewing in viewings]
+    if not times:
+        return EVER
+    ticked = any(viewing.play.dated is Dated.TICKED for viewing in viewings)
+    return (EVER[0] if ticked else min(times) - AROUND, max(times) + AROUND)
+
+
+def sorted_out(
+    connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory, span: Span = EVER
+) -> Part:
+    part = Part()
+    unlisted = not_listed(connection, person_id, viewings, memory)
+    part.known = len(viewings) - len(unlisted)
+    choices = matches.every(connection)
+    named = [chosen(viewing, choices) for viewing in unlisted]
+    keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
+    recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory, span)
+    for viewing, known_by in keyed:
+        if viewing.foreign_key in memory.foreign_keys:
+            part.known += 1
+            continue
+        same = nearest(viewing, known_by, memory)
+        if same is None:
+            fresh = Known(viewing.play, viewing.foreign_key, place=len(part.new))
+            part.new.append((viewing, known_by))
+            part.fresh.append(fresh)
+            if viewing.foreign_key is not None:
+                memory.foreign_keys.add(viewing.foreign_key)
+            for key in known_by:
+                memory.by_key[key].append(fresh)
+        else:
+            told_again(part, same, viewing)
+    for fresh in part.fresh:
+        fresh.place = None
+    return part
+
+
+def chosen(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
+    """The viewing of what a person has said that an item without ids is."""
+    item = viewing.play.item
+    if not choices or identified(item):
+        return viewing
+    return replace(viewing, play=replace(viewing.play, item=matches.applied(item, choices)))
+
+
+def found_by(item: Item) -> tuple[str, ...]:
+    """What a play is found by again; a film without a year and ids by its title alone."""
+    return keys(item) or matches.keys(item)
+
+
+def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known | None:
+    """Of the plays that may be the viewing the nearest in time."""
+    at = viewing.play.watched_at or viewing.play.last_at
+    found = [one for key in known_by for one in memory.by_key.get(key, ()) if is_it(one, viewing)]
+    return min(found, key=lambda one: history.apart(one.play, at), default=None)
+
+
+def told_again(part: Part, same: Known, viewing: Viewing) -> None:
+    """What a viewing adds to a play that is known: the mark, or the date where it was only ticked."""
+    told, marks = viewing.play, same.play.watched_at is None
+    dates = same.play.dated is Dated.TICKED and told.dated is not Dated.TICKED
+    if same.settled or told.watched_at is None or not (marks or dates):
+        part.known += 1
+        return
+    same.play = marked_by(same.play, told)
+    part.completed += marks
+    part.known += not marks
+    if same.id is not None:
+        part.marks[same.id] = same.play
+    elif same.place is not None:
+        first, known_by = part.new[same.place]
+        part.new[same.place] = (replace(first, play=same.play), known_by)
+
+
+def marked_by(known: Play, told: Play) -> Play:
+    """The play with the mark and the date that it is told with."""
+    of = known if known.watched_at is None else told
+    return replace(
+        known, state=State.STOPPED, started_at=of.started_at, last_at=of.last_at, watched_at=told.watched_at,
+        dated=told.dated, item=history.richer(told.item, known.item),
+    )  # fmt: skip
+
+
+def is_it(known: Known, viewing: Viewing) -> bool:
+    """Whether this play is the viewing. One service lists each viewing once, so its own rows differ in time."""
+    told = viewing.play
+    at = told.watched_at or told.last_at
+    if viewing.verbatim or listed_together(known, viewing):
+        both_listed = None not in (known.foreign_key, viewing.foreign_key) and told.dated is Dated.DAY
+        same = not both_listed and abs(at - (known.play.watched_at or known.play.last_at)) <= SAME_ROW
+    else:
+        same = same_viewing(known.play, at, told.dated)
+    return same and same_item(known.play.item, told.item)
+
+
+def listed_together(known: Known, viewing: Viewing) -> bool:
+    """Whether both are rows of one service's list.
+
+    What its webhook reported has no key of the list, and what it keeps no date for has no time to differ in.
+    """
+    if known.play.source != viewing.play.source:
+        return False
+    if viewing.foreign_key is None:
+        return viewing.play.dated is not Dated.TICKED
+    return known.foreign_key is not None
+
+
+def not_listed(
+    connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory
+) -> list[Viewing]:
+    """The viewings whose row of the file is not in the history already."""
+    wanted = {viewing.foreign_key for viewing in viewings if viewing.foreign_key is not None}
+    if unasked := wanted - memory.foreign_keys:
+        there = connection.execute(THERE, {"person": person_id, "values": in_json(unasked)})
+        memory.foreign_keys.update(there.scalars())
+    return [viewing for viewing in viewings if viewing.foreign_key not in memory.foreign_keys]
+
+
+def recall(connection: Connection, person_id: int, known_by: set[str], memory: Memory, span: Span) -> None:
+    """Remember the plays that are known by one of these keys, also as they were before a person changed them."""
+    unasked = known_by - memory.asked
+    if not unasked:
+        return
+    memory.asked |= unasked
+    by_play: dict[int, list[str]] = defaultdict(list)
+    for key, play_id in connection.execute(SHARING, {"person": person_id, "values": in_json(unasked)}):
+        by_play[play_id].append(key)
+    if missing := by_play.keys() - memory.plays.keys():
+        wanted = {"values": in_json(missing), "since": span[0], "until": span[1]}
+        for one in connection.execute(PLAYS, wanted):
+            settled = one.removed_at is not None
+            memory.plays[one.id] = Known(from_row(one), one.foreign_key, one.id, settled=settled)
+    for play_id, shared in by_play.items():
+        if play_id in memory.plays:
+            for key in shared:
+                memory.by_key[key].append(memory.plays[play_id])
+    for play_id, before in history.before_edits(connection, person_id):
+        was = Known(before, None, play_id, settled=True)
+        for key in unasked.intersection(found_by(before.item)):
+            memory.by_key[key].append(was)
+
+
+def in_json(values: Iterable[str | int]) -> str:
+    """Many values as one parameter: a statement with a parameter for each costs more than running it."""
+    return orjson.dumps(list(values)).decode()
+
+
+VALUES = json_rows(bindparam("values", type_=Text)).table_valued("value").c.value
+SHARING = select(play_key.c.key, play_key.c.play_id).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.key.in_(select(VALUES))
+)
+PLAYS = select(play).where(
+    play.c.id.in_(select(cast(VALUES, BigInteger))),
+    or_(
+        play.c.dated == Dated.TICKED.value,
+        and_(
+            play.c.started_at <= bindparam("until", type_=Utc),
+            or_(
+                play.c.last_at >= bindparam("since", type_=Utc),
+                play.c.watched_at >= bindparam("since", type_=Utc),
+            ),
+        ),
+    ),
+)
+THERE = select(play.c.foreign_key).where(
+    play.c.person_id == bindparam("person"), play.c.foreign_key.in_(select(VALUES))
+)
+
+
+def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + PART] for start in range(0, len(values), PART))
+
+
+# --- what is new
+
+
+COLUMNS = ("id", "person_id", "kind", *FIELDS, "item", "foreign_key", "job_id")
+KEY_COLUMNS = ("person_id", "play_id", "key")
+
+
+def add(
+    connection: Connection,
+    person_id: int,
+    new: Sequence[tuple[Viewing, tuple[str, ...]]],
+    job_id: int | None,
+) -> None:
+    if not new:
+        return
+    ids = fresh_ids(connection, play, len(new))
+    rows = [row(made, person_id, viewing, job_id) for made, (viewing, _) in zip(ids, new, strict=True)]
+    many(connection, play.name, COLUMNS, rows)
+    known_by = [(person_id, made, key) for made, (_, known) in zip(ids, new, strict=True) for key in known]
+    many(connection, play_key.name, KEY_COLUMNS, known_by)
+
+
+def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
+    """The play as both drivers take it, in the order of COLUMNS."""
+    told = viewing.play
+    values = list(FIELDS_OF(told))
+    for place in TIMES:
+        if (moment := values[place]) is not None:
+            values[place] = to_ms(moment)
+    for place in WORDS:
+        values[place] = values[place].value
+    item = orjson.dumps(item_to_json(told.item)).decode()
+    return (made, person_id, told.item.kind.value, *values, item, viewing.foreign_key, job_id)
+
+
+FIELDS_OF = attrgetter(*FIELDS)
+TIMES = tuple(place for place, name in enumerate(FIELDS) if isinstance(play.c[name].type, Utc))
+WORDS = tuple(place for place, name in enumerate(FIELDS) if name in ("state", "dated"))
+
+
+def many(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Insert by the driver itself: at a million rows SQLAlchemy's types cost more than the database."""
+    own = driver(connection)
+    place = "?" if own is not None else "%s"
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([place] * len(columns))})"  # noqa: S608 - names of ours
+    if own is not None:
+        own.executemany(statement, rows)
+    elif rows:
+        connection.exec_driver_sql(statement, list(rows))
+
+
+# --- items without an id
+
+
+def identified(item: Item) -> bool:
+    """Whether the item has an id by which a tracker or a lookup knows it."""
+    if isinstance(item, Track):
+        return True  # music is told by its names
+    return bool(item.ids) or (isinstance(item, Episode) and bool(item.show_ids))
+
+
+def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
+    """Put what came without an id on the list of what is looked up; how many plays that were."""
+    nameless = [item for item in items if not identified(item)]
+    asked = {key: item for item in nameless if (key := question(item)) is not None}
+    for some in parts(sorted(asked)):
+        have = set(connection.execute(select(unresolved.c.key).where(unresolved.c.key.in_(some))).scalars())
+        rows = [
+            {
+                "key": key,
+                "kind": asked[key].kind.value,
+                "item": item_to_json(asked[key]),
+                "state": "waiting",
+                "due_at": now,
+                "created_at": now,
+            }
+            for key in some
+            if key not in have
+        ]
+        if rows:
+            connection.execute(insert(unresolved), rows)
+    return len(nameless)
+
+
+# --- the library
+
+
+def keep(connection: Connection, person_id: int, entry: Kept, now: datetime) -> bool:
+    at = entry.at or now
+    if entry.relation is Relation.FOLLOW:
+        return library.follow_show(connection, person_id, entry.item, at, entry.state or FOLLOWING)
+    return library.put(connection, person_id, entry.relation.value, entry.item, at, entry.value)
+
+
+def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memory) -> bool:
+    """Whether `keep` would be news after the entries before."""
+    news, key = library.is_news(
+        connection, person_id, entry.relation.value, entry.item, entry.at, entry.value, entry.state
+    )
+    one = (entry.relation.value, key)
+    if one in memory.kept:
+        return False
+    memory.kept.add(one)
+    return news
+
+
+def described(counts: Mapping[str, int]) -> str:
+    """The counts in words."""
+    words = {
+        "added": "plays added",
+        "known": "known already",
+        "completed": "unfinished ones now watched",
+        "library": "library entries",
+        "without_ids": "without an id",
+        "bad": "rows that cannot be read",
+        "left_out": "entries left out",
+    }
+    return (
+        ", ".join(f"{counts[name]:,} {said}" for name, said in words.items() if counts.get(name)) or "nothing"
+    )

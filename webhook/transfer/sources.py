@@ -1,0 +1,197 @@
+"""What can be asked for an import: the media servers that are set up, and a person's accounts at trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+
+from webhook import servers
+from webhook.accounts import accounts
+from webhook.accounts.credentials import Credentials
+from webhook.domain.event import Event
+from webhook.domain.outcome import Park
+from webhook.people import people
+from webhook.servers import Server
+from webhook.settings import SettingsError, variable
+from webhook.storage.db import Database
+from webhook.storage.tables import account, identity, person
+from webhook.trackers import Tracker
+from webhook.transfer.import_job import AccountFeed, Feed, ServerFeed
+from webhook.transfer.records import Unusable
+
+
+class NoFeed(Unusable):
+    """It cannot be asked for what it holds; the message is for the person."""
+
+
+class Parts(Protocol):
+    """What a running service and a command both have open."""
+
+    @property
+    def database(self) -> Database: ...
+
+    @property
+    def credentials(self) -> Credentials: ...
+
+    @property
+    def trackers(self) -> Mapping[str, Tracker]: ...
+
+    @property
+    def servers(self) -> Mapping[str, Server]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A server or an account that a person may bring in from. `known_as` is who they are there.
+
+    `why_not` says in a sentence what has to be done before.
+    """
+
+    name: str
+    label: str
+    server: bool
+    known_as: str | None
+    why_not: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """The feeds of those that can be asked."""
+
+    database: Database
+    credentials: Credentials
+    trackers: Mapping[str, Tracker]
+    servers: Mapping[str, Server]
+
+    async def of(self, person_id: int, name: str) -> Feed:
+        """What the server or the tracker of that name holds of the person; raises NoFeed and Undelivered."""
+        if name in servers.modules():
+            return ServerFeed(server_of(self.servers, name), claimed_by(self.database, name, person_id))
+        if name not in self.trackers:
+            raise NoFeed(accounts.not_set_up(name))
+        tracker = self.trackers[name]
+        try:
+            row = await self.database.read(lambda connection: accounts.of(connection, person_id, name))
+            access = await self.credentials.access(row.id, person_id, tracker)
+        except (accounts.AccountError, SettingsError) as error:
+            raise NoFeed(str(error)) from error
+        if tracker.sign_in != "none" and not access.tokens:
+            raise NoFeed(signed_out(tracker, row.person))
+        if not hasattr(tracker, "held"):
+            raise NoFeed(says_nothing(tracker))
+        return AccountFeed(tracker, access)
+
+    def offered(self, connection: Connection, person_id: int) -> list[Offer]:
+        """Everything that the person could bring in from, the servers first."""
+        of_servers = self.of_servers(connection, person_id)
+        return [*of_servers, *self.of_accounts(connection, person_id)]
+
+    def of_servers(self, connection: Connection, person_id: int) -> Iterator[Offer]:
+        for name, server in self.servers.items():
+            users = users_at(connection, name, person_id)
+            nobody = f"None of {server.label}'s users is claimed yet, so nobody knows whose plays are there."
+            yield Offer(
+                name=name, label=server.label, server=True, known_as=", ".join(users) or None,
+                why_not=None if users else nobody,
+            )  # fmt: skip
+
+    def of_accounts(self, connection: Connection, person_id: int) -> Iterator[Offer]:
+        rows = connection.execute(
+            select(account, person.c.name.label("person"))
+            .join(person, account.c.person_id == person.c.id)
+            .where(account.c.person_id == person_id)
+            .order_by(account.c.id)
+        )
+        for row in rows:
+            tracker = self.trackers.get(row.tracker)
+            if tracker is None or tracker.sign_in == "none" or not hasattr(tracker, "held"):
+                continue
+            gone = row.tokens is None or row.parked == Park.SIGNED_OUT
+            why_not = signed_out(tracker, row.person) if gone else None
+            yield Offer(
+                name=row.tracker, label=tracker.label, server=False, known_as=row.name, why_not=why_not
+            )
+
+    def offer(self, connection: Connection, person_id: int, name: str) -> Offer:
+        """The one of that name, if the person can bring in from it now; raises NoFeed."""
+        found = next((one for one in self.offered(connection, person_id) if one.name == name), None)
+        if found is not None and found.why_not is None:
+            return found
+        raise NoFeed(found.why_not if found and found.why_not else self.missing(connection, person_id, name))
+
+    def missing(self, connection: Connection, person_id: int, name: str) -> str:
+        """Why there is no offer of that name."""
+        if name in servers.modules():
+            return not_set_up(name)
+        if name not in self.trackers:
+            return accounts.not_set_up(name[:50])
+        try:
+            accounts.of(connection, person_id, name)
+        except accounts.AccountError as error:
+            return str(error)
+        tracker = self.trackers[name]
+        return (
+            f"{tracker.label} is kept here already." if tracker.sign_in == "none" else says_nothing(tracker)
+        )
+
+
+def feeds(parts: Parts) -> Feeds:
+    return Feeds(parts.database, parts.credentials, parts.trackers, parts.servers)
+
+
+def signed_out(tracker: Tracker, name: str) -> str:
+    again = f"watchmark connect {tracker.name} --person {name}; or under Connections in the browser."
+    return f"{name} is not signed in to {tracker.label} any more. Sign in again: {again}"
+
+
+def says_nothing(tracker: Tracker) -> str:
+    return f"{tracker.label} cannot be asked what it holds. Import its export file, if it has one."
+
+
+# --- servers
+
+
+def server_of(built: Mapping[str, Server], name: str) -> Server:
+    """Raises NoFeed where it is not set up."""
+    if name in built:
+        return built[name]
+    raise NoFeed(not_set_up(name))
+
+
+def not_set_up(name: str) -> str:
+    known = servers.modules()
+    if name not in known:
+        return f"There is no server called {name}; there is {', '.join(known)}."
+    label = known[name].LABEL
+    return f"{label} is not set up to be asked what was played. Set {' and '.join(needed(name))}."
+
+
+def needed(name: str) -> list[str]:
+    """The variables that a server cannot do without."""
+    fields = servers.modules()[name].Settings.model_fields.items()
+    return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
+
+
+def users_at(connection: Connection, server: str, person_id: int) -> list[str]:
+    """The users of this server that the person claims; Tautulli's are those of the Plex it watches."""
+    sources = (server, "plex") if server == "tautulli" else (server,)
+    mine = (identity.c.person_id == person_id, identity.c.source.in_(sources))
+    wanted = select(identity.c.label).where(*mine).order_by(identity.c.label).distinct()
+    return list(connection.execute(wanted).scalars())
+
+
+def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Event], Awaitable[bool]]:
+    """Whether an event of this server is of a user that the person claims."""
+    known: dict[tuple[str | None, str | None], bool] = {}
+
+    async def whose(event: Event) -> bool:
+        user = (event.user, event.server)
+        if user not in known:
+            found = await database.read(lambda connection: people.claimer(connection, source, event))
+            known[user] = found == person_id
+        return known[user]
+
+    return whose

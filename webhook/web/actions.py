@@ -1,0 +1,411 @@
+"""What a visitor may change: replay, retry, claims, people, filters and rules; each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.exc import IntegrityError
+
+from webhook import clock
+from webhook.accounts import accounts
+from webhook.domain.event import Action, Ids, Kind
+from webhook.domain.rules import LISTS, OPTIONAL
+from webhook.identity import matches
+from webhook.people import household, people
+from webhook.queries import trace
+from webhook.queues import inbox, outbox
+from webhook.storage.db import Database
+from webhook.storage.tables import account, delivery, identity, person, unresolved, webhook
+from webhook.trackers import Tracker
+from webhook.transfer import lookup_queue as resolving
+from webhook.web import visible as views
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import LONGEST, clean
+from webhook.web.visible import STUCK, Visitor, Wanted
+
+R = TypeVar("R")
+
+CHUNK = 500  # how many ids go into one statement
+MARKS = (1, 100)
+"""The percentages that a watched mark can be."""
+
+
+async def write(database: Database, change: Callable[[Connection], R]) -> R:
+    """What the change gives, once it is committed together with whatever else waits."""
+    return await database.write(each, change)
+
+
+def each(connection: Connection, waiting: list[Callable[[Connection], R]]) -> list[R]:
+    return [change(connection) for change in waiting]
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+
+
+# --- webhooks
+
+
+def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
+    """Let one webhook be interpreted again; 1, or 0 where it waits for that already."""
+    if not views.allowed(connection, visitor, [webhook_id]):
+        raise Problem(404, f"There is no webhook {webhook_id}.")
+    row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
+    if row[0]:
+        raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again.")
+    return inbox.replay(connection, [webhook_id])
+
+
+def replay_all(connection: Connection, visitor: Visitor, wanted: Wanted) -> int:
+    """Let all these be interpreted again; how many still have the body that needs."""
+    ids = views.matching_webhooks(connection, visitor, wanted)
+    return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
+
+
+def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[str, Any]:
+    """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
+    if not views.allowed(connection, visitor, [webhook_id]):
+        raise Problem(404, f"There is no webhook {webhook_id}.")
+    try:
+        return trace.redacted(connection, webhook_id)
+    except trace.NotRedacted as error:
+        raise Problem(409, str(error)) from error
+
+
+# --- deliveries
+
+
+def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
+    """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
+    if views.one_delivery(connection, visitor, delivery_id) is None:
+        raise Problem(404, f"There is no delivery {delivery_id}.")
+    return outbox.revive(connection, [delivery_id], clock.now())
+
+
+def retry_all(
+    connection: Connection, visitor: Visitor, state: str | None, tracker: str | None, name: str | None
+) -> int:
+    """Try all these again, by default all that are stuck; how many that were."""
+    states = STUCK if state is None else {state} & set(outbox.STUCK)
+    whose = visitor.only or name
+    ids = [found for one in states for found in trace.matching(connection, one, tracker, whose)]
+    for chunk in chunks(ids):
+        outbox.revive(connection, chunk, clock.now())
+    return len(ids)
+
+
+def dismiss(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> int:
+    """Take these off the list of what needs a person; how many were on it.
+
+    They stay as they are, dead or unmatched, with their trace, and a retry or a match still sends them.
+    """
+    mine = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
+    if not visitor.everything:
+        mine = mine.where(account.c.person_id == visitor.person_id)
+    listed = (delivery.c.state.in_(DISMISSED), delivery.c.settled_at.is_(None))
+    count = 0
+    for chunk in chunks(ids):
+        theirs = mine.where(delivery.c.id.in_(chunk), *listed)
+        count += connection.execute(
+            update(delivery).where(delivery.c.id.in_(theirs)).values(settled_at=clock.now())
+        ).rowcount
+    return count
+
+
+DISMISSED = ("dead", "unmatched")
+
+
+# --- what a person says an item is
+
+
+def match(
+    connection: Connection,
+    visitor: Visitor,
+    delivery_id: int,
+    choice: tuple[Ids, int | None, int],
+    title: str | None = None,
+) -> matches.Chosen:
+    """Say what the item of a delivery is, by ids or by the number of a candidate; raises Problem."""
+    if views.one_delivery(connection, visitor, delivery_id) is None:
+        raise Problem(404, f"There is no delivery {delivery_id}.")
+    ids, number, offset = choice
+    now = clock.now()
+    try:
+        if number is not None:
+            return matches.choose_candidate(connection, now, delivery_id, number, season_offset=offset)
+        return matches.choose(
+            connection, now, ids, delivery_id=delivery_id, season_offset=offset, title=title
+        )
+    except matches.NoMatch as error:
+        raise Problem(422, str(error)) from error
+
+
+def match_import(
+    connection: Connection,
+    visitor: Visitor,
+    key: str,
+    choice: tuple[Ids, int | None, int],
+    title: str | None = None,
+) -> int:
+    """Say what an item of imported plays is; how many plays that is written into. Raises Problem."""
+    an_import(connection, visitor, key)
+    ids, number, offset = choice
+    try:
+        if number is not None:
+            ids, title = resolving.candidate(connection, key, number)
+        return resolving.choose(connection, key, ids, clock.now(), title=title, season_offset=offset)
+    except matches.NoMatch as error:
+        raise Problem(422, str(error)) from error
+
+
+def dismiss_import(connection: Connection, visitor: Visitor, key: str) -> int:
+    """Leave the plays of an item without ids as they are, and ask no more; 1, or 0 where nothing was asked."""
+    an_import(connection, visitor, key)
+    asked = update(unresolved).where(unresolved.c.key == key, unresolved.c.state == "unmatched")
+    return connection.execute(asked.values(state="dismissed")).rowcount
+
+
+def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
+    """Raises Problem where the visitor has no plays that a question is about."""
+    there = clean(key, 300) and any(
+        visitor.everything or row.person_id == visitor.person_id
+        for row in resolving.plays_of(connection, key)
+    )
+    if not there:
+        raise Problem(404, f"Nothing waits under {key[:300]}.")
+
+
+# --- servers that fell silent
+
+
+def dismiss_silence(connection: Connection, source: str, server: str | None) -> None:
+    """Take a server off the list of the silent until it is heard again; raises Problem."""
+    known = clean(source) and clean(server or "")
+    if not known or not trace.dismiss_silence(connection, source, server or ""):
+        raise Problem(404, "No such server was ever heard.")
+
+
+# --- people
+
+
+def somebody(connection: Connection, visitor: Visitor, name: str) -> Row[Any]:
+    """The person of that name; somebody else than the visitor's own is not found."""
+    if visitor.only not in (None, name) or not clean(name):
+        raise Problem(404, "There is nobody of that name whom you may see.")
+    try:
+        return people.by_name(connection, name)
+    except people.Unknown as error:
+        raise Problem(404, said(error)) from error
+
+
+def said(error: people.Unknown) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:] + "."
+
+
+def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) -> None:
+    """A new person, with an account at every tracker that needs no sign-in."""
+    now = clock.now()
+    try:
+        with connection.begin_nested():
+            person_id = people.add(connection, name, now)
+    except people.Unknown as error:
+        raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
+    except IntegrityError as error:
+        raise Problem(409, f"name: there is a person called {name} already.") from error
+    accounts.add_homes(connection, built, person_id, clock.now())
+
+
+def claim(connection: Connection, name: str, wanted: str) -> int:
+    """How many identities the person claims by it."""
+    try:
+        return len(people.claim(connection, name, wanted, clock.now()))
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def is_asked(connection: Connection, visitor: Visitor, identity_id: int) -> None:
+    """Raises Problem unless it is this visitor's to say whose an identity is."""
+    asked = visitor.everything or any(
+        one["id"] == identity_id for one in views.unclaimed(connection, visitor)
+    )
+    if not asked:
+        raise Problem(403, "Only the owner may say whose this is.")
+
+
+def claim_seen(connection: Connection, name: str, identity_id: int) -> int:
+    """Let a person claim an identity that was seen; how many webhooks waited for it."""
+    person_id = people.by_name(connection, name).id
+    return people.give(connection, [seen(connection, identity_id)], person_id)
+
+
+def ignore_seen(connection: Connection, identity_id: int, ignored: bool) -> int:
+    """Ignore an identity that was seen, or no longer; how many webhooks are looked at again."""
+    ids = [seen(connection, identity_id)]
+    try:
+        return people.leave_out(connection, ids) if ignored else people.heed(connection, ids)
+    except people.Unknown as error:
+        raise Problem(409, said(error)) from error
+
+
+def seen(connection: Connection, identity_id: int) -> int:
+    if connection.execute(select(identity.c.id).where(identity.c.id == identity_id)).first() is None:
+        raise Problem(404, f"There is no identity {identity_id}.")
+    return identity_id
+
+
+def ignore(connection: Connection, wanted: str, ignored: bool) -> int:
+    """Ignore `source:user` or `source:user@server`, or no longer; how many identities that is."""
+    try:
+        if ignored:
+            return len(people.ignore(connection, wanted, clock.now()))
+        return len(people.unignore(connection, wanted))
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def release(connection: Connection, name: str, wanted: str) -> int:
+    try:
+        return people.release(connection, name, wanted)
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+
+
+def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
+    """The identity that is to be claimed or released, checked; raises Problem."""
+    wanted = given.get("identity")
+    if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
+        raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
+    try:
+        source, _ = people.spelled(wanted)
+    except people.Unknown as error:
+        raise Problem(422, f"identity: {error}.") from error
+    if source not in sources:
+        raise Problem(422, f"identity: {source[:30]} is not a source; there are {', '.join(sources)}.")
+    return wanted
+
+
+def set_filters(connection: Connection, person_id: int, filters: Mapping[str, Any]) -> None:
+    connection.execute(update(person).where(person.c.id == person_id).values(filters=dict(filters)))
+
+
+def filters_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters as they are stored, checked; raises Problem."""
+    for name in given:
+        if name not in (*LISTS, "home_videos"):
+            raise Problem(422, f"{name[:50]} is not a filter; there are {', '.join(LISTS)}, home_videos.")
+    return {**lists_given(given), "home_videos": flag("home_videos", given)}
+
+
+def lists_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
+    if unknown := set(kept.get("kinds", ())) - set(Kind):
+        raise Problem(422, f"kinds: {min(unknown)} is none of {', '.join(Kind)}.")
+    return kept
+
+
+def flag(name: str, given: Mapping[str, Any]) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise Problem(422, f"{name} must be true or false.")
+    return value
+
+
+def texts(name: str, given: Any) -> list[str]:
+    fine = isinstance(given, list) and len(given) <= LONGEST
+    if not fine or not all(isinstance(entry, str) and entry and clean(entry) for entry in given):
+        raise Problem(422, f"{name} must be a list of at most {LONGEST} texts.")
+    return list(dict.fromkeys(given))
+
+
+# --- accounts
+
+
+def an_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
+    """The account of that id; somebody else's than the visitor's own is not found."""
+    wanted = select(account).where(account.c.id == account_id)
+    if not visitor.everything:
+        wanted = wanted.where(account.c.person_id == visitor.person_id)
+    row = connection.execute(wanted).first()
+    if row is None:
+        raise Problem(404, f"There is no account {account_id}.")
+    return row
+
+
+def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: Mapping[str, Any]) -> None:
+    row = an_account(connection, visitor, account_id)
+    values = {"rules": trace.rules_of(rules)}
+    connection.execute(update(account).where(account.c.id == row.id).values(values))
+
+
+def rules_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """An account's rules, checked; raises Problem. What is not given is no rule."""
+    for name in given:
+        if name not in ("watched_mark", "dry_run", *LISTS):
+            known = ", ".join(("watched_mark", "dry_run", *LISTS))
+            raise Problem(422, f"{name[:50]} is not a rule; there are {known}.")
+    mark = given.get("watched_mark")
+    least, most = MARKS
+    if mark is not None and (type(mark) not in (int, float) or not least <= mark <= most):
+        raise Problem(422, f"watched_mark must be a percentage from {least} to {most}, or null.")
+    return {"watched_mark": mark, "dry_run": flag("dry_run", given), **lists_given(given)}
+
+
+def not_set_up(tracker: str) -> Problem:
+    return Problem(409, accounts.not_set_up(tracker), see=f"/connections/{tracker}")
+
+
+def set_tells(
+    connection: Connection,
+    built: Mapping[str, Tracker],
+    visitor: Visitor,
+    account_id: int,
+    wanted: Collection[str],
+) -> None:
+    """Switch on these of what the account need not be told, and switch off the others."""
+    row = an_account(connection, visitor, account_id)
+    if row.tracker not in built:
+        raise not_set_up(row.tracker)
+    can = [action for action in OPTIONAL if action in built[row.tracker].tells]
+    if unknown := set(wanted) - set(can):
+        known = ", ".join(can) or "nothing that could be switched"
+        raise Problem(422, f"tells: {min(unknown)[:50]} cannot be switched here; there is {known}.")
+    for action in can:
+        accounts.switched(connection, row.id, Action(action), action in wanted)
+
+
+def tells_given(given: Mapping[str, Any]) -> list[str]:
+    if given.keys() != {"tells"}:
+        raise Problem(422, "The body must hold tells, and nothing else.")
+    return texts("tells", given["tells"])
+
+
+# --- the household
+
+
+def add_household_rule(connection: Connection, given: Mapping[str, Sequence[str]]) -> int:
+    """A new rule's id; raises Problem where it names nobody or would hold for everything."""
+    try:
+        return household.add(connection, given["players"], given["libraries"], given["people"], clock.now())
+    except people.Unknown as error:
+        raise Problem(422, said(error)) from error
+
+
+def remove_household_rule(connection: Connection, rule_id: int) -> None:
+    try:
+        household.remove(connection, rule_id)
+    except people.Unknown as error:
+        raise Problem(404, said(error)) from error
+
+
+def household_given(given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A household rule, checked; raises Problem."""
+    names = ("players", "libraries", "people")
+    for name in given:
+        if name not in names:
+            raise Problem(
+                422, f"{name[:50]} is nothing that a household rule has; there are {', '.join(names)}."
+            )
+    return {name: texts(name, given.get(name, [])) for name in names}

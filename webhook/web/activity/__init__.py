@@ -1,0 +1,1 @@
+"""Activity: webhooks and deliveries, and what became of each."""

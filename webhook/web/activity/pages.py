@@ -1,0 +1,180 @@
+"""Activity: every webhook with what became of it, and every delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import trackers
+from webhook.queries import trace
+from webhook.web import actions as changes
+from webhook.web import visible as views
+from webhook.web.actions import write
+from webhook.web.activity.api_webhooks import webhook_filters
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Page, older
+from webhook.web.http.params import Params, id_of
+from webhook.web.visible import DELIVERY_STATES, STATES, STUCK, Visitor, source_names
+
+MOST = 100
+"""How many webhooks or deliveries one page shows."""
+
+SHOWN = 30_000
+"""How many characters of a raw body a page shows; the API has all of it."""
+
+
+class Activity(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/activity", self.page(self.webhooks)),
+            Route("/activity/replay", self.change(self.replay_all), methods=["POST"]),
+            Route("/webhooks", self.moved),
+            Route("/trace/{id}", self.page(self.trace)),
+            Route("/trace/{id}/replay", self.change(self.replay), methods=["POST"]),
+            Route("/deliveries", self.page(self.deliveries)),
+            Route("/deliveries/retry", self.change(self.retry_all), methods=["POST"]),
+            Route("/deliveries/{id}/retry", self.change(self.retry), methods=["POST"]),
+        ]
+
+    async def moved(self, request: Request) -> Response:
+        """The address of this page before there were others beside it."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return self.to(request, f"/activity{query}")
+
+    async def webhooks(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        wanted = webhook_filters(params)
+        limit, after = min(params.limit(), MOST), params.after()
+        listed, names = await self.database.read(
+            lambda connection: (
+                views.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
+                views.names(connection) if visitor.everything else [],
+            )
+        )
+        chosen = asdict(wanted)
+        known = {
+            "chosen": chosen,
+            "states": STATES,
+            "sources": source_names(),
+            "trackers": trackers.modules(),
+            "names": names,
+            "webhooks": listed["items"],
+            "older": older(chosen, listed),
+            "after": after,
+        }
+        return self.drawn(request, "activity.html", known, visitor)
+
+    async def trace(self, request: Request, visitor: Visitor) -> Response:
+        wanted = id_of(request)
+
+        def told(connection: Connection) -> tuple[Any, Any, str | None]:
+            entry = views.one_webhook(connection, visitor, wanted)
+            if entry is None:
+                return None, None, None
+            return entry, views.plays_of(connection, entry), report(connection, visitor, wanted)
+
+        entry, plays, copied = await self.database.read(told)
+        if entry is None:
+            raise Problem(404, f"There is no webhook {wanted}.")
+        known = {
+            "webhook": entry,
+            "plays": plays,
+            "readings": views.readings(entry),
+            "viewers": views.viewers(entry),
+            "report": copied,
+            "shown": SHOWN,
+        }
+        return self.drawn(request, "trace.html", known, visitor)
+
+    async def deliveries(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        chosen = self.delivery_filters(params)
+        limit, after = min(params.limit(), MOST), params.after()
+        name = visitor.only or chosen["person"]
+        listed, counts, names = await self.database.read(
+            lambda connection: (
+                trace.deliveries(
+                    connection,
+                    limit=limit,
+                    after=after,
+                    state=chosen["state"],
+                    tracker=chosen["tracker"],
+                    person_name=name,
+                ),
+                views.counts(connection, visitor),
+                views.names(connection) if visitor.everything else [],
+            )
+        )
+        known = {
+            "deliveries": listed["items"],
+            "older": older(chosen, listed),
+            "counts": counts,
+            "names": names,
+        }
+        choices = {
+            "chosen": chosen,
+            "states": DELIVERY_STATES,
+            "trackers": trackers.modules(),
+            "stuck": STUCK,
+        }
+        return self.drawn(request, "deliveries.html", {**known, **choices}, visitor)
+
+    @staticmethod
+    def delivery_filters(params: Params) -> dict[str, str | None]:
+        return {
+            "state": params.choice("state", DELIVERY_STATES),
+            "tracker": params.choice("tracker", trackers.modules()),
+            "person": params.text("person"),
+        }
+
+    async def replay(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        count = await write(self.database, lambda connection: changes.replay(connection, visitor, wanted))
+        self.service.interpreter.news.set()
+        return f"/trace/{wanted}?said={'replayed' if count else 'nothing'}"
+
+    async def replay_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = webhook_filters(Params(fields))
+        if wanted == views.Wanted():
+            raise Problem(
+                400, "Choose first which webhooks are meant: by state, source, person, tracker or title."
+            )
+        count = await write(self.database, lambda connection: changes.replay_all(connection, visitor, wanted))
+        self.service.interpreter.news.set()
+        return self.back(request, fields, f"replayed-{count}")
+
+    async def retry(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        count = await write(self.database, lambda connection: changes.retry(connection, visitor, wanted))
+        self.service.interpreter.told.set()
+        return self.back(request, fields, "retried" if count else "nothing")
+
+    async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        chosen = self.delivery_filters(Params(fields))
+        count = await write(
+            self.database,
+            lambda connection: changes.retry_all(
+                connection, visitor, chosen["state"], chosen["tracker"], chosen["person"]
+            ),
+        )
+        self.service.interpreter.told.set()
+        if fields.get("back"):
+            return self.back(request, fields, f"retried-{count}")
+        return f"/deliveries?said=retried-{count}"
+
+
+def report(connection: Connection, visitor: Visitor, webhook_id: int) -> str | None:
+    """What is copied for a bug report; None where there is nothing that could be, or it is too long for a page."""
+    try:
+        found = changes.redacted(connection, visitor, webhook_id)
+    except Problem:
+        return None
+    text = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+    return text if len(text) <= SHOWN else None

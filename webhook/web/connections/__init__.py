@@ -1,0 +1,1 @@
+"""Connections: accounts at trackers, lookups and media servers."""

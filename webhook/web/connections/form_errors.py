@@ -1,0 +1,76 @@
+"""A form that was refused: what was typed into it, and at which of its fields the reason belongs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from webhook.domain.event import Kind
+from webhook.domain.rules import LISTS, OPTIONAL
+
+Shown = dict[str, Any]
+TEXTS = tuple(name for name in LISTS if name != "kinds")
+VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """`form` is the last part of its address, `why` the sentence for the person; by default none was refused."""
+
+    form: str = ""
+    typed: Mapping[str, str] = field(default_factory=dict)
+    why: str | None = None
+    status: int = 200
+
+    def settings(self, settings: Sequence[Shown]) -> list[Shown]:
+        """The settings as they were typed, but for secrets, with the reason at those that it is about."""
+        typed = self.typed if self.form == "settings" else {}
+        about = self.about(settings) if self.form == "settings" else set()
+        return [
+            {
+                **setting,
+                "value": None if setting["secret"] else typed.get(setting["variable"], setting["value"]),
+                "removing": f"remove_{setting['variable']}" in typed,
+                "wrong": self.why if setting["variable"] in about else of_before(setting),
+            }
+            for setting in settings
+        ]
+
+    def about(self, settings: Sequence[Shown]) -> set[str]:
+        """The settings that the reason names; where it names none, the keys that were refused."""
+        if self.status != 422:
+            return set()
+        open_ones = {setting["variable"] for setting in settings if not setting["fixed"]}
+        named = open_ones & {*VARIABLE.findall(self.why or "")}
+        return named or {one["variable"] for one in settings if one["required"]} & open_ones
+
+    def options(self, account: Shown) -> Shown:
+        """What an account is told and its rules, as its form shows them: as they are, or as they were typed."""
+        if self.form == "account" and self.typed.get("account") == str(account["id"]):
+            typed = self.typed
+            return {
+                "tells": [name for name in OPTIONAL if f"tell_{name}" in typed],
+                "kinds": [kind.value for kind in Kind if f"kind_{kind.value}" in typed],
+                "mark": typed.get("watched_mark", ""),
+                "lists": {name: typed.get(name, "") for name in TEXTS},
+                "dry_run": "dry_run" in typed,
+                "wrong": self.why,
+            }
+        rules = account["rules"]
+        mark = rules["watched_mark"]
+        return {
+            "tells": account["tells"],
+            "kinds": rules["kinds"],
+            "mark": "" if mark is None else f"{mark:g}",
+            "lists": {name: "\n".join(rules[name]) for name in TEXTS},
+            "dry_run": rules["dry_run"],
+            "wrong": None,
+        }
+
+
+def of_before(setting: Shown) -> str | None:
+    """What is wrong with what was set earlier, and is therefore left out."""
+    why = setting["left_out"]
+    return why and f"What was set here before is left out, for it cannot be used. {why}"

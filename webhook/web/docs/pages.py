@@ -1,0 +1,254 @@
+"""The API's documentation at /api/docs, drawn from the OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook.people.scopes import DESCRIPTIONS
+from webhook.web.docs.openapi import document
+from webhook.web.http.addresses import address_of
+from webhook.web.http.page import Page
+from webhook.web.visible import Visitor
+
+Schema = Mapping[str, Any]
+
+WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "object",
+    "array": "list",
+    "null": "null",
+}
+SEPARATOR = re.compile(r"[/.]")
+NO_WORD = re.compile(r"[^a-z0-9]+")
+FIELD = re.compile(r"{(\w+)}")
+SHAPE = "#/components/schemas/"
+DEEP = 2
+"""So deep a shape is told in one table."""
+
+GROUPS = {
+    "Webhooks and deliveries": ("webhooks", "deliveries"),
+    "What needs you": ("needs-you", "unmatched", "unresolved", "search", "silent"),
+    "History": ("plays", "library", "numbers", "follows", "calendar"),
+    "History in and out": ("imports", "exports", "jobs", "catch-up"),
+    "People": ("people", "identities", "household"),
+    "Apps of the VideoScrobbler API": ("apps", "privacy"),
+    "Connections": ("connections", "accounts", "sign-ins"),
+    "Set-up": ("urls", "templates"),
+    "The service": ("settings", "tokens", "backup", "openapi"),
+}
+"""The groups, by the first word of the path; what stands in none is a group of its own."""
+
+
+class Docs(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/api/docs", self.page(self.docs))]
+
+    async def docs(self, request: Request, visitor: Visitor) -> Response:
+        told = document(address_of(self.service, request))
+        schemas = told["components"]["schemas"]
+        known = {
+            "program": told["info"]["version"],
+            "server": told["servers"][0]["url"],
+            "groups": groups(told),
+            "scopes": DESCRIPTIONS,
+            "shapes": {name: shape(schema) for name, schema in sorted(schemas.items())},
+        }
+        return self.drawn(request, "docs.html", known, visitor)
+
+
+def groups(told: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The operations in their groups."""
+    titles = {word: title for title, words in GROUPS.items() for word in words}
+    found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
+    for path, methods in told["paths"].items():
+        word = SEPARATOR.split(path)[1]
+        found.setdefault(titles.get(word, word.capitalize()), []).extend(
+            operation(told, path, method, described) for method, described in methods.items()
+        )
+    return {title: operations for title, operations in found.items() if operations}
+
+
+def operation(told: Mapping[str, Any], path: str, method: str, described: Schema) -> dict[str, Any]:
+    schemas = told["components"]["schemas"]
+    body = described.get("requestBody")
+    return {
+        "method": method.upper(),
+        "path": path,
+        "anchor": NO_WORD.sub("-", f"{method}{path}".lower()).strip("-"),
+        "summary": described["summary"],
+        "open": described["security"] == [],
+        "scope": scope_of(described),
+        "params": [
+            {
+                "name": one["name"],
+                "where": one["in"],
+                "required": bool(one.get("required")),
+                "type": typed(one["schema"]),
+                "description": said(one.get("description"), one["schema"]),
+            }
+            for one in described.get("parameters", ())
+        ],
+        "body": None if body is None else contents(body["content"]),
+        "body_about": None if body is None else body.get("description"),
+        "answers": [
+            {
+                "status": "otherwise" if status == "default" else status,
+                "description": answer["description"],
+                "contents": contents(answer.get("content", {})),
+            }
+            for status, answer in described["responses"].items()
+        ],
+        "curl": curl(told["servers"][0]["url"], path, method, described, schemas),
+    }
+
+
+def scope_of(described: Schema) -> str | None:
+    """The scope that a token needs for the operation; None where it answers anybody."""
+    return next((scope for one in described["security"] for scopes in one.values() for scope in scopes), None)
+
+
+def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each media type with its type in words, and a table where the shape has no name of its own."""
+    return [
+        {
+            "media": media,
+            "type": typed(one["schema"]),
+            "rows": [] if typed(one["schema"])["shape"] else list(fields(one["schema"])),
+        }
+        for media, one in content.items()
+    ]
+
+
+# --- shapes in words
+
+
+def typed(schema: Schema) -> dict[str, str | None]:
+    """A type in words, and the shape it names, to link to."""
+    name = named(schema)
+    if name is not None:
+        return {"text": name, "shape": name}
+    if (item := paged(schema)) is not None:
+        inner = typed(item)
+        return {"text": f"page of {inner['text']}", "shape": inner["shape"]}
+    if schema.get("items"):
+        inner = typed(schema["items"])
+        return {"text": f"list of {inner['text']}", "shape": inner["shape"]}
+    return {"text": in_words(schema), "shape": None}
+
+
+def named(schema: Schema) -> str | None:
+    ref = schema.get("$ref")
+    return None if ref is None else str(ref).removeprefix(SHAPE)
+
+
+def paged(schema: Schema) -> Schema | None:
+    """What a page of a list holds; None where it is no page."""
+    properties = schema.get("properties", {})
+    return properties["items"].get("items") if properties.keys() == {"items", "next"} else None
+
+
+def in_words(schema: Schema) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join("null" if one is None else str(one) for one in schema["enum"])
+    given = schema.get("type", "object")
+    kinds = [given] if isinstance(given, str) else given
+    text = " or ".join(WORDS.get(kind, kind) for kind in kinds)
+    if "format" in schema:
+        text += {"date-time": ", a time", "binary": ", a file"}.get(schema["format"], "")
+    return text
+
+
+def said(description: str | None, schema: Schema) -> str:
+    """What is to be known besides the type: the sentence, the bounds, what counts if it is not given."""
+    least, most = schema.get("minimum"), schema.get("maximum")
+    bounds = f"{least} to {most}." if least is not None and most is not None and most < 2**53 else None
+    longest = f"At most {schema['maxLength']} characters." if "maxLength" in schema else None
+    default = f"{schema['default']} if it is not given." if "default" in schema else None
+    about = description or schema.get("description")
+    text = " ".join(part for part in (about, bounds, longest, default) if part)
+    return text.replace("`", "\N{QUOTATION MARK}")
+
+
+def shape(schema: Schema) -> dict[str, Any]:
+    """The fields of a named shape, and the shapes of which it has everything."""
+    parts: Sequence[Schema] = schema.get("allOf", [schema])
+    return {
+        "includes": [name for part in parts if (name := named(part))],
+        "rows": [row for part in parts for row in fields(part)],
+    }
+
+
+def fields(schema: Schema, prefix: str = "", depth: int = 0) -> Iterator[dict[str, Any]]:
+    """The fields of an object, those of objects in it under dotted names."""
+    for name, inner in schema.get("properties", {}).items():
+        yield {
+            "name": f"{prefix}{name}",
+            "type": typed(inner),
+            "required": name in schema.get("required", ()),
+            "description": said(None, inner),
+        }
+        if depth < DEEP:
+            yield from fields(inner, f"{prefix}{name}.", depth + 1)
+            yield from fields(inner.get("items") or {}, f"{prefix}{name}[].", depth + 1)
+
+
+# --- an example
+
+
+def curl(server: str, path: str, method: str, described: Schema, schemas: Mapping[str, Schema]) -> str:
+    """A line to paste into a shell; what is in capitals is to be filled in."""
+    query = [
+        one["name"] for one in described.get("parameters", ()) if one["in"] == "query" and one.get("required")
+    ]
+    filled = FIELD.sub(lambda found: found.group(1).upper(), path)
+    address = f"{server}{filled}" + (
+        f"?{'&'.join(f'{name}={name.upper()}' for name in query)}" if query else ""
+    )
+    parts: list[str] = ["curl"]
+    if method not in ("get", "post") or (method == "post" and "requestBody" not in described):
+        parts.append(f"-X {method.upper()}")
+    if any("token" in one for one in described["security"]):
+        parts.append('-H "Authorization: Bearer $TOKEN"')
+    content = described.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        example = orjson.dumps(sample(content["application/json"]["schema"], schemas)).decode()
+        parts += ["-H 'Content-Type: application/json'", f"-d {quoted(example)}"]
+    elif content:
+        parts.append("--data-binary @FILE")
+    return " ".join([*parts, quoted(address)])
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def sample(schema: Schema, schemas: Mapping[str, Schema], depth: int = 0) -> Any:
+    """A value of this shape: an example that is given, or a plain one."""
+    if "examples" in schema:
+        return schema["examples"][0]
+    if name := named(schema):
+        return sample(schemas[name], schemas, depth)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kinds: Sequence[str] = (
+        [schema.get("type", "object")] if isinstance(schema.get("type", "object"), str) else schema["type"]
+    )
+    if "object" in kinds:
+        properties = schema.get("properties", {})
+        wanted = schema.get("required") or list(properties)[:2]
+        return {name: sample(properties[name], schemas, depth + 1) for name in wanted} if depth < 3 else {}
+    if "array" in kinds:
+        return [sample(schema.get("items") or {"type": "string"}, schemas, depth + 1)]
+    plain: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True}
+    text = "2026-11-22T20:15:00Z" if schema.get("format") == "date-time" else "…"
+    return plain.get(kinds[0], text)

@@ -1,0 +1,1 @@
+"""History: plays, shows and their episodes, and plays added by hand."""

@@ -1,0 +1,100 @@
+"""A show with its episodes, and whether it is followed: what its page and its API twin are made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from webhook import clock
+from webhook.domain.event import Ids, Show
+from webhook.domain.items import folded
+from webhook.history import library, shows
+from webhook.storage.tables import episode_list, follow, play, play_key
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import clean
+
+KEY = re.compile(r"tvdb:[0-9]{1,12}|title:\S{1,250}")
+
+
+def key_given(key: str) -> str:
+    """What a show is known by, as an address or a form gives it; raises Problem 404."""
+    if not KEY.fullmatch(key) or not clean(key, 300):
+        raise Problem(404, "There is no such show.")
+    kind, _, name = key.partition(":")
+    return key if kind == "tvdb" else f"{kind}:{folded(name)}"
+
+
+@dataclass(slots=True)
+class Episode:
+    """One episode of a show: what is known of it, whether a lookup lists it, and when it was watched."""
+
+    season: int
+    number: int
+    title: str | None = None
+    aired: str | None = None
+    listed: bool = False
+    plays: list[dict[str, Any]] = field(default_factory=list)
+
+
+def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, Any] | None:
+    """A show with its episodes in order, specials last: those that a lookup lists, and those in the history."""
+    listed = connection.execute(
+        select(episode_list.c.episodes, episode_list.c.via).where(episode_list.c.show_key == key)
+    ).first()
+    mine = (follow.c.person_id == person_id, follow.c.show_key == key)
+    followed = connection.execute(select(follow).where(*mine)).first()
+    rows = plays_of(connection, person_id, key)
+    if not rows and followed is None:
+        return None
+    episodes: dict[tuple[int, int], Episode] = {}
+    for one in listed.episodes if listed else ():
+        place = (one["season"], one["number"])
+        episodes[place] = Episode(*place, one.get("title"), one.get("aired"), listed=True)
+    title = followed.show if followed else None
+    for row in rows:
+        item = row.item
+        title = title or item.get("show")
+        if item.get("season") is None or item.get("number") is None:
+            continue
+        place = (item["season"], item["number"])
+        episode = episodes.setdefault(place, Episode(*place))
+        episode.title = episode.title or item.get("title")
+        episode.plays.append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
+    return {
+        "key": key,
+        "title": title,
+        "state": followed.state if followed else None,
+        "via": listed.via if listed and listed.episodes else None,
+        "episodes": sorted(episodes.values(), key=lambda one: (one.season == 0, one.season, one.number)),
+    }
+
+
+def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
+    """The person's watched plays of a show's episodes, by what they are found by."""
+    kind, _, name = key.partition(":")
+    prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{folded(name)}:"
+    within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
+    if connection.dialect.name == "sqlite":  # so that it goes by the key's order
+        within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
+    wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
+        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
+    )
+    return list(connection.execute(wanted.order_by(play.c.watched_at)))
+
+
+# --- following
+
+
+def follow_show(connection: Connection, person_id: int, key: str) -> None:
+    """Follow a show of the person's history, or one that a lookup has listed; raises Problem 404."""
+    known = whole_show(connection, person_id, key)
+    listed = connection.execute(select(episode_list.c.show_key).where(episode_list.c.show_key == key)).first()
+    if known is None and (listed is None or not key.startswith("tvdb:")):
+        raise Problem(404, "This show is neither in the history nor among those that are listed.")
+    kind, _, number = key.partition(":")
+    ids = Ids(tvdb=int(number)) if kind == "tvdb" else Ids()
+    show = Show(title=known["title"] if known else None, ids=ids)
+    library.follow_show(connection, person_id, show, clock.now())

@@ -1,0 +1,174 @@
+"""History: the plays of a person, searched; one play with what became of it, and what may be changed about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock
+from webhook.domain import guids
+from webhook.history import edits
+from webhook.history import plays as history
+from webhook.history.stats import zone_for
+from webhook.queries import trace
+from webhook.web.actions import write
+from webhook.web.history.api import own_play, whole_play
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Page, older
+from webhook.web.http.params import Params, id_of
+from webhook.web.visible import Visitor
+
+IDS = ("tvdb", "tmdb", "imdb", "trakt")
+
+MOST = 100
+"""How many plays one page shows."""
+
+AT_ONCE = 20_000
+"""How many plays are looked through for a title before a page is shown; a cursor goes on from there."""
+
+
+class History(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/history", self.page(self.plays)),
+            Route("/history/plays/{id}", self.page(self.play)),
+            Route("/history/plays/{id}/remove", self.change(self.remove), methods=["POST"]),
+            Route("/history/plays/{id}/redate", self.change(self.redate), methods=["POST"]),
+            Route("/history/plays/{id}/correct", self.change(self.correct), methods=["POST"]),
+            Route("/history/plays/{id}/merge", self.change(self.merge), methods=["POST"]),
+        ]
+
+    async def plays(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        text, limit, after = params.text("text"), min(params.limit(), MOST), params.place()
+        listed = await self.database.read(
+            lambda connection: trace.plays(
+                connection, limit=limit, after=after, person_name=owner.name, text=text, at_once=AT_ONCE
+            )
+        )
+        back_to = trace.place(listed["next"])[0] if listed["next"] else None
+        chosen = {"person": owner.name if visitor.everything else None, "text": text}
+        known: dict[str, Any] = {"plays": by_day(listed["items"], request.state.zone)}
+        about = {"owner": owner.name, "names": names, "text": text, "first": after is None}
+        known |= {"older": older(chosen, listed), "back_to": clock.stamp(back_to)}
+        known |= {"full": len(listed["items"]) >= limit}
+        return self.drawn(request, "history.html", {**known, **about}, visitor)
+
+    async def play(self, request: Request, visitor: Visitor) -> Response:
+        wanted = id_of(request)
+        found = await self.database.read(lambda connection: seen(connection, visitor, wanted))
+        if found is None:
+            raise Problem(404, f"There is no play {wanted}.")
+        shown, twins = found
+        known = {"play": shown, "others": twins, "ids": IDS, "zone": request.state.zone}
+        return self.drawn(request, "play.html", known, visitor)
+
+    # --- changing
+
+    async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        return await self.edited(request, visitor, edits.remove)
+
+    async def redate(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        zone = await self.zone(visitor)
+        at = moment_given(fields.get("at", ""), zone)
+        return await self.edited(
+            request, visitor, lambda connection, *given: edits.redate(connection, given[0], at, *given[1:])
+        )
+
+    async def correct(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        about = item_given(fields)
+
+        def corrected(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+            item = edits.corrected(history.from_row(edits.whole(connection, play_id)).item, about)
+            return edits.correct(connection, play_id, item, *given)
+
+        return await self.edited(request, visitor, corrected)
+
+    async def merge(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        other = fields.get("other", "")
+        if not other.isdecimal() or len(other) > 18:
+            raise Problem(422, "Choose the play that it is the same as.")
+
+        def merged(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+            if own_play(connection, visitor, int(other)) is None:
+                raise edits.NoEdit(f"there is no play {other}")
+            return edits.merge(connection, play_id, int(other), *given)
+
+        return await self.edited(request, visitor, merged)
+
+    async def edited(self, request: Request, visitor: Visitor, change: Any) -> str:
+        """Make a change to a play that the visitor may change, and go back to it."""
+        wanted = id_of(request)
+
+        def made(connection: Connection) -> None:
+            if own_play(connection, visitor, wanted) is None:
+                raise Problem(404, f"There is no play {wanted}.")
+            try:
+                change(connection, wanted, self.service.trackers, visitor.name, clock.now())
+            except edits.NoEdit as error:
+                text = str(error)
+                raise Problem(422, f"{text[:1].upper()}{text[1:]}. Nothing was changed.") from error
+
+        await write(self.database, made)
+        self.service.interpreter.told.set()
+        return f"/history/plays/{wanted}?said=saved"
+
+    # ---
+
+    async def zone(self, visitor: Visitor) -> tzinfo:
+        return await self.database.read(lambda connection: zone_for(connection, visitor.person_id or 0))
+
+
+def by_day(plays: list[dict[str, Any]], zone: tzinfo) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The plays under the days on which they began, there where the person is."""
+    days: dict[str, list[dict[str, Any]]] = {}
+    for entry in plays:
+        day = datetime.fromisoformat(entry["watched_at"] or entry["started_at"]).astimezone(zone)
+        days.setdefault(day.strftime("%A, %-d %B %Y"), []).append(entry)
+    return list(days.items())
+
+
+def seen(connection: Connection, visitor: Visitor, wanted: int) -> tuple[dict[str, Any], list[Any]] | None:
+    """A play, and the other plays of the same item that it might be one with."""
+    shown = whole_play(connection, visitor, wanted)
+    if shown is None:
+        return None
+    row = own_play(connection, visitor, wanted)
+    assert row is not None
+    return shown, history.others(connection, row.person_id, wanted, clock.now())
+
+
+def moment_given(given: str, zone: tzinfo) -> datetime:
+    """The time of a form's date field, there where the person is; raises Problem."""
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise Problem(422, "Say when, as a date and a time such as 2026-11-22T20:15.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def item_given(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What a form says of an item, in words and numbers; raises Problem."""
+    about: dict[str, Any] = {name: fields[name].strip() for name in ("title", "show") if fields.get(name)}
+    for name in ("season", "number", "year"):
+        if value := fields.get(name, "").strip():
+            if not value.isdecimal() or len(value) > 6:
+                raise Problem(422, f"The {name} must be a whole number.")
+            about[name] = int(value)
+    for whole in ("ids", "show_ids"):
+        told = {name: value for name in IDS if (value := fields.get(f"{whole}.{name}", "").strip())}
+        ids = guids.ids(**told)
+        if ids.known().keys() != told.keys():
+            raise Problem(422, "TVDB, TMDB and Trakt ids are numbers, and an IMDb id looks like tt0903747.")
+        if told:
+            about[whole] = ids.known()
+    if not about:
+        raise Problem(422, "Say what it is: a title, numbers or an id.")
+    return about

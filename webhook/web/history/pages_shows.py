@@ -1,0 +1,197 @@
+"""A person's numbers, year by year, and their shows, season by season."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock
+from webhook.domain.event import Ids
+from webhook.history import library, shows
+from webhook.history import stats as numbers
+from webhook.history.library import show_key
+from webhook.storage.tables import follow, play
+from webhook.web.actions import write
+from webhook.web.history.episodes import Episode, follow_show, key_given, whole_show
+from webhook.web.http import charts
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Page
+from webhook.web.http.params import Params, whole
+from webhook.web.visible import Visitor
+
+RECENT = 500
+"""How many of the latest plays are looked at for the shows that are watched now."""
+
+LATELY = 50
+"""How many of those shows are named."""
+
+FOLLOWED = 30
+"""How many followed shows one page says what comes next of."""
+
+PART = 200
+"""How many episodes of a season stand together, and of a show on one page, where it has more."""
+
+PLACE = re.compile(r"([0-9]+)x([0-9]+)")
+
+
+class Shows(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/history/numbers", self.page(self.numbers)),
+            Route("/history/shows", self.page(self.shows)),
+            Route("/history/shows/follow", self.change(self.follow), methods=["POST"]),
+            Route("/history/shows/{key:path}", self.page(self.show)),
+        ]
+
+    # --- numbers
+
+    async def numbers(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        wanted = year_given(params)
+
+        def counted(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
+            zone = numbers.zone_for(connection, owner.id)
+            years = numbers.years(connection, owner.id, zone)
+            year = (
+                wanted if wanted is not None else (years[0] if years else clock.now().astimezone(zone).year)
+            )
+            return years, year or None, numbers.of_year(connection, owner.id, year or None, zone)
+
+        years, year, found = await self.database.read(counted)
+        drawn = {
+            "heat": charts.heat(year, found["days"]) if year else [],
+            "hours": charts.bars([f"{hour}:00" for hour in range(24)], found["hours"]),
+            "weekdays": charts.bars(charts.WEEKDAYS, found["weekdays"]),
+            "months": charts.bars(charts.MONTHS, found["months_time_ms"], charts.spoken),
+            "week": charts.week(found["weekday_hours"]),
+        }
+        known = {"owner": owner.name, "names": names, "years": years, "year": year, "found": found}
+        return self.drawn(request, "numbers.html", {**known, **drawn}, visitor)
+
+    # --- shows
+
+    async def shows(self, request: Request, visitor: Visitor) -> Response:
+        params = Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        after = params.after() or 0
+
+        def asked(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
+            return (
+                shows.next_unwatched(connection, owner.id, limit=FOLLOWED + 1, after=after),
+                followed_by(connection, owner.id),
+                watched_lately(connection, owner.id) if not after else {},
+            )
+
+        followed, keys, watched = await self.database.read(asked)
+        others = [entry for key, entry in watched.items() if key not in keys][:LATELY]
+        more = after + FOLLOWED if len(followed) > FOLLOWED else None
+        known = {"owner": owner.name, "names": names, "followed": followed[:FOLLOWED], "others": others}
+        return self.drawn(request, "shows.html", {**known, "count": len(keys), "more": more}, visitor)
+
+    async def show(self, request: Request, visitor: Visitor) -> Response:
+        key, params = key_given(request.path_params["key"]), Params(request.query_params)
+        owner, names = await self.whose(params, visitor)
+        found = await self.database.read(lambda connection: whole_show(connection, owner.id, key))
+        if found is None:
+            raise Problem(404, "There is no such show in this history.")
+        parts = in_parts(found["episodes"])
+        known = {"owner": owner.name, "names": names, "show": {**found, "parts": parts}}
+        open_ = opened(parts, whole(params.text("part") or ""))
+        return self.drawn(request, "show.html", {**known, "opened": open_}, visitor)
+
+    async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Follow a show or no longer; one's own only."""
+        key, person_id = key_given(fields.get("key", "")), visitor.person_id or 0
+        unfollows = fields.get("does") == "unfollow"
+        change = library.unfollow_show if unfollows else follow_show
+        await write(self.database, lambda connection: change(connection, person_id, key))
+        return self.back(request, fields, "saved")
+
+
+def year_given(params: Params) -> int | None:
+    """The year that is asked for: None where it is not said, 0 for all of them."""
+    value = params.text("year")
+    if value is None:
+        return None
+    if value == "all":
+        return 0
+    if not (value.isdecimal() and value.isascii() and len(value) == 4 and 1900 <= int(value) <= 2999):
+        raise Problem(400, "year must be a year such as 2026, or all.")
+    return int(value)
+
+
+def followed_by(connection: Connection, person_id: int) -> set[str]:
+    wanted = select(follow.c.show_key).where(
+        follow.c.person_id == person_id, follow.c.state == library.FOLLOWING
+    )
+    return set(connection.execute(wanted).scalars())
+
+
+def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str, Any]]:
+    """The shows among the person's latest plays, the latest first, by key."""
+    mine = (play.c.person_id == person_id, play.c.removed_at.is_(None))
+    wanted = select(play.c.kind, play.c.item, play.c.started_at).where(*mine)
+    found: dict[str, dict[str, Any]] = {}
+    for row in connection.execute(wanted.order_by(play.c.started_at.desc()).limit(RECENT)):
+        item = row.item
+        key = (
+            show_key(item.get("show"), Ids.from_json(item.get("show_ids"))) if row.kind == "episode" else None
+        )
+        if key is not None:
+            entry = found.setdefault(
+                key, {"show_key": key, "show": item.get("show"), "last": None, "plays": 0}
+            )
+            entry["last"] = entry["last"] or clock.stamp(row.started_at)
+            entry["plays"] += 1
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A season, or of a very long one some of its episodes; `whole` where it is all of it."""
+
+    season: int
+    episodes: Sequence[Episode]
+    whole: bool
+
+    @property
+    def seen(self) -> int:
+        return sum(bool(episode.plays) for episode in self.episodes)
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is known how many episodes it has."""
+        return any(episode.listed for episode in self.episodes)
+
+    @property
+    def begun(self) -> bool:
+        return 0 < self.seen < len(self.episodes)
+
+
+def in_parts(episodes: Iterable[Episode]) -> list[Part]:
+    """The seasons, in the order of the episodes."""
+    seasons: dict[int, list[Episode]] = {}
+    for episode in episodes:
+        seasons.setdefault(episode.season, []).append(episode)
+    return [
+        Part(season=season, episodes=all_[start : start + PART], whole=len(all_) <= PART)
+        for season, all_ in seasons.items()
+        for start in range(0, len(all_), PART)
+    ]
+
+
+def opened(parts: Sequence[Part], wanted: int | None) -> set[int]:
+    """Which parts, from 1, the page shows the episodes of: all of a short show, else the one asked for or begun."""
+    if sum(len(part.episodes) for part in parts) <= PART:
+        return set(range(1, len(parts) + 1))
+    if wanted is not None and wanted <= len(parts):
+        return {wanted}
+    return {next((place for place, part in enumerate(parts, 1) if part.begun), 1)}

@@ -1,0 +1,64 @@
+"""The addresses that are pasted into the senders, and what else setting one up takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+
+from webhook import clock, sources
+from webhook.people import people
+from webhook.service import Service
+from webhook.settings import SettingsError
+from webhook.web.http.sessions import base
+from webhook.web.visible import Visitor
+
+
+def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:
+    """Each source with its address, for every valid webhook token that is the visitor's to know."""
+    rows = [
+        row
+        for row in people.valid_tokens(connection, "webhook", clock.now())
+        if visitor.everything or row.person_id == visitor.person_id
+    ]
+    return [
+        {
+            "source": name,
+            "label": module.LABEL,
+            "token": row.id,
+            "token_name": row.name,
+            "url": sources.address(here, name, secret),
+            "steps": [step.format(url=sources.address(here, name, secret)) for step in module.SETUP],
+            "template": template(name),
+        }
+        for row in rows
+        if (secret := opened(service, row.sealed)) is not None
+        for name, module in sources.modules().items()
+    ]
+
+
+def opened(service: Service, sealed: str) -> str | None:
+    """The token, or None where it was sealed with a key that is gone."""
+    try:
+        return str(service.seal.open(sealed))
+    except SettingsError:
+        return None
+
+
+def address_of(service: Service, request: Request) -> str:
+    """Where this service is reached: BASE_URL, or else as the visitor has just reached it."""
+    if service.settings.base_url:
+        return service.settings.address
+    host = request.headers.get("host")
+    if not host:
+        return service.settings.address
+    return f"{request.scope['scheme']}://{host}{base(service.settings, request)}"
+
+
+def template(source: str) -> str | None:
+    """What is pasted into the sender, or None where the source needs nothing pasted or is none."""
+    module = sources.modules().get(source)
+    written = getattr(module, "template", None)
+    return None if written is None else cast(Callable[[], str], written)()

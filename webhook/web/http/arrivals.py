@@ -1,0 +1,56 @@
+"""What came from each source last, for who has just pasted an address somewhere and waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select
+
+from webhook.clock import stamp
+from webhook.queues.inbox import EVENT
+from webhook.storage.tables import identity, webhook
+from webhook.web import visible as views
+from webhook.web.visible import Visitor
+
+LOOKED = 2000
+"""So many webhooks are looked through, the newest; one of an older source is known by its users."""
+
+
+def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, Any]]:
+    """The last webhook of each source that this visitor may see, told in short, by source.
+
+    What was read from a server's own record, or told by a person, is none that arrived.
+    """
+    sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT))
+    newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
+    last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
+    if not visitor.everything:
+        last = last.where(views.theirs(visitor))
+    found: dict[str, dict[str, Any]] = {}
+    for webhook_id in connection.execute(last).scalars().all():
+        entry = views.one_webhook(connection, visitor, webhook_id)
+        if entry is not None:
+            found[entry["source"]] = in_short(entry)
+    return {**(before(connection) if visitor.everything else {}), **found}
+
+
+def in_short(entry: dict[str, Any]) -> dict[str, Any]:
+    event = next(iter(entry["events"]), None)
+    return {
+        "id": entry["id"],
+        "state": entry["state"],
+        "at": entry["received_at"],
+        "event": event,
+        "explanation": entry["explanation"],
+    }
+
+
+def before(connection: Connection) -> dict[str, dict[str, Any]]:
+    """The sources of which a user was seen once, with when; for those that were silent long."""
+    wanted = (
+        select(identity.c.source, func.max(identity.c.last_seen).label("at"))
+        .where(identity.c.last_seen.is_not(None))
+        .group_by(identity.c.source)
+    )
+    nothing = {"id": None, "state": None, "event": None, "explanation": None}
+    return {row.source: {**nothing, "at": stamp(row.at)} for row in connection.execute(wanted)}

@@ -1,0 +1,150 @@
+"""The shell around the web: security headers on every answer, and every error in words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import orjson
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webhook.people import people
+from webhook.storage.db import Unavailable
+
+log = structlog.get_logger()
+
+ErrorPage = Callable[[Request, int, str], Awaitable[Response]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # With no-referrer a browser says `Origin: null` on our own forms too, and over plain HTTP nothing
+    # else tells them from another site's (https://fetch.spec.whatwg.org/#append-a-request-origin-header).
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+MACHINES = ("/api/", "/metrics", "/healthz", "/readyz")
+LATER = {"Retry-After": "30"}
+
+
+def path_of(scope: Scope) -> str:
+    """The path within the application, without what it is mounted under."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+class Problem(Exception):
+    """The request cannot be answered as asked; the detail is a sentence for whoever asked."""
+
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, *, see: str | None = None
+    ) -> None:
+        """`see`: the page on which a person mends it."""
+        super().__init__(detail)
+        self.see = see
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+class Shell:
+    """Adds the headers, and lets no fault of ours end a connection without a word in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, dressed)
+        except ClientDisconnect:
+            return
+        except Exception:  # the application has answered 500 by now
+            # Only the first part: what follows in /welcome/ is a secret.
+            log.exception(
+                "A page or an API call met a fault of ours.", page=path_of(scope).strip("/").split("/")[0]
+            )
+
+
+def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
+    """The routes as an application in its shell; `page` draws an error for a person."""
+    faults = Faults(page)
+    handlers = {
+        Problem: faults.problem,
+        HTTPException: faults.refused,
+        Unavailable: faults.unavailable,
+        people.Unknown: faults.unknown,
+        ClientDisconnect: faults.gone,
+        Exception: faults.fault,
+    }
+    application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    application.router.redirect_slashes = False
+    return Shell(application)
+
+
+class Faults:
+    """Every error as an answer: problem+json for machines, a page for people."""
+
+    def __init__(self, page: ErrorPage) -> None:
+        self.page = page
+
+    async def problem(self, request: Request, error: Problem) -> Response:
+        request.state.see = error.see
+        return await self.answer(request, error.status, error.detail, error.headers)
+
+    async def refused(self, request: Request, error: HTTPException) -> Response:
+        known = {404: "There is nothing at this address.", 405: "This address is not used with that method."}
+        return await self.answer(
+            request, error.status_code, known.get(error.status_code, error.detail), dict(error.headers or {})
+        )
+
+    async def unavailable(self, request: Request, error: Unavailable) -> Response:
+        why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment."
+        return await self.answer(request, 503, why, LATER)
+
+    async def unknown(self, request: Request, error: people.Unknown) -> Response:
+        """Answers where somebody is renamed or removed meanwhile; the error names everybody, so its text is not shown."""
+        return await self.answer(request, 404, "There is nobody of that name here any more.", {})
+
+    async def gone(self, request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it
+
+    async def fault(self, request: Request, error: Exception) -> Response:
+        why = "Something is wrong here, not with what you asked. It is in the log."
+        return await self.answer(request, 500, why, {})
+
+    async def answer(
+        self, request: Request, status: int, detail: str, headers: Mapping[str, str]
+    ) -> Response:
+        if path_of(request.scope).startswith(MACHINES):
+            response = problem(status, detail)
+        else:
+            response = await self.page(request, status, detail)
+        response.headers.update(headers)
+        return response
+
+
+def problem(status: int, detail: str) -> Response:
+    """An error as application/problem+json (RFC 9457)."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Response(orjson.dumps(body), status, media_type="application/problem+json")

@@ -1,0 +1,94 @@
+"""Live pages: a stream that says when there is something new, so that an open page can draw itself again.
+
+It says no more than that: what a visitor may see, the page itself knows (Server-Sent Events,
+https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from sqlalchemy import Connection, func, select
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from webhook.service import Service
+from webhook.storage.tables import attempt, delivery, job, play, webhook
+from webhook.web.http.errors import Problem
+from webhook.web.http.sessions import Sessions
+
+LOOK = 0.4
+"""Seconds between two looks, while anybody listens."""
+
+BEAT = 15.0
+"""Seconds after which something is said in any case, so that no proxy takes the stream for dead."""
+
+LONGEST = 600.0
+MOST = 100
+MOST_OF_ONE = 10
+"""Open pages of one person that are told; the sign-in of one is no way to take the places of all."""
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Live:
+    def __init__(self, service: Service, sessions: Sessions) -> None:
+        self.service = service
+        self.sessions = sessions
+        self.listeners: Counter[int | None] = Counter()
+        self.state: object = None
+        self.looked_at = 0.0
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/live", self.stream)]
+
+    async def stream(self, request: Request) -> Response:
+        visitor = await self.sessions.visitor(request)
+        if visitor is None:
+            raise Problem(401, "Sign in to be told what is new.")
+        if self.listeners.total() >= MOST or self.listeners[visitor.person_id] >= MOST_OF_ONE:
+            raise Problem(503, "Too many open pages listen; this one shows what is new when it is reloaded.")
+        return StreamingResponse(
+            self.told(request, visitor.person_id), media_type="text/event-stream", headers=HEADERS
+        )
+
+    async def told(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
+        """What is new, for as long as the session lasts: before anything is said it is looked at again."""
+        self.listeners[person_id] += 1
+        try:
+            yield "retry: 1000\n\n"
+            begun = said = time.monotonic()
+            known = await self.now()
+            while time.monotonic() - begun < LONGEST and not self.service.leaving():
+                await asyncio.sleep(LOOK)
+                state = await self.now()
+                if state == known and time.monotonic() - said <= BEAT:
+                    continue
+                if await self.sessions.visitor(request) is None:
+                    return
+                yield ": still here\n\n" if state == known else "event: news\ndata: .\n\n"
+                known, said = state, time.monotonic()
+        finally:
+            self.listeners[person_id] -= 1
+            self.listeners += Counter()  # forgets who listens no more
+
+    async def now(self) -> object:
+        """What changes whenever a page might; looked at once for all who listen."""
+        if time.monotonic() - self.looked_at > LOOK / 2:
+            self.looked_at = time.monotonic()
+            database = self.service.database
+            self.state = (database.commits, await database.read(changes))
+        return self.state
+
+
+NEWEST = [select(func.max(table.c.id)) for table in (webhook, delivery, attempt, play, job)]
+
+
+def changes(connection: Connection) -> list[object]:
+    """The newest of what pages show, for what other processes write."""
+    newest: list[object] = [connection.execute(wanted).scalar() for wanted in NEWEST]
+    return [*newest, connection.execute(select(func.max(job.c.changed_at))).scalar()]

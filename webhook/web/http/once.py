@@ -1,0 +1,33 @@
+"""Forms whose answer is a page of its own: a secret that is shown this once, a preview, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Endpoint, Page
+from webhook.web.http.params import form
+from webhook.web.visible import Visitor
+
+Answers = Callable[[Request, Visitor, Mapping[str, str]], Awaitable[Response]]
+
+
+class Once(Page):
+    def answers(self, makes: Answers, *, owner: bool = False) -> Endpoint:
+        """As `change` guards it, but what it makes is the answer."""
+
+        async def endpoint(request: Request) -> Response:
+            visitor = await self.trusted(request)
+            if visitor is None:
+                return self.to(request, "/sign-in")
+            fields = await form(request)
+            self.refuse_other_forms(visitor, fields)
+            if owner and not visitor.everything:
+                raise Problem(403, "Only the owner may do this.")
+            await self.prepare(request, visitor)
+            return await makes(request, visitor, fields)
+
+        return endpoint

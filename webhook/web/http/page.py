@@ -1,0 +1,227 @@
+"""What every page has in common: who sees it, how it is drawn, and how a form of ours changes something."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from webhook import clock
+from webhook.history import stats as numbers
+from webhook.people import people
+from webhook.people.passwords import LONGEST
+from webhook.service import Service
+from webhook.storage.db import Unavailable
+from webhook.web import visible as views
+from webhook.web.http.errors import Problem, path_of
+from webhook.web.http.params import Params, form, whole
+from webhook.web.http.sessions import Sessions, base, refuse_other_sites
+from webhook.web.http.templating import draw
+from webhook.web.needs_you import queries as needs
+from webhook.web.visible import Visitor
+
+Draws = Callable[[Request, Visitor], Awaitable[Response]]
+Makes = Callable[[Request, Visitor, Mapping[str, str]], Awaitable[str]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+SAID = {
+    "replayed": "It is interpreted again.",
+    "retried": "It is tried again.",
+    "nothing": "There was nothing to do: it is done, or waits for its turn already.",
+    "claimed": "Claimed. What waited for it is interpreted now.",
+    "ignored": "Ignored: what this user plays is tracked for nobody. Undo it at the end of the list.",
+    "heeded": "Ignored no longer. What this user plays waits until somebody claims it.",
+    "asked": "Taken off the list. Its plays stay in the history as they are.",
+    "released": "Given up. What was interpreted stays as it is.",
+    "matched": "Matched, and remembered. What waited for it goes out now.",
+    "saved": "Saved.",
+    "removed": "Removed.",
+    "added": "Added.",
+    "known": "That was added before: this is it.",
+    "retired": "Taken off the list. It comes back once the server is heard again and then falls silent.",
+    "cancelled": "Cancelled. What had gone out stays; the rest was taken back.",
+    "begun": "Begun. How far it is shows below.",
+    "tested": "Sent. Look whether it arrived.",
+    "connected": "Connected.",
+    "disconnected": "Disconnected. What was told stays told.",
+}
+"""What a page says after a change, by the word in its address."""
+
+COUNTED = {
+    "retried": "Tried again: {}. Reload to see what came of it.",
+    "replayed": "Interpreted again: {}.",
+    "dismissed": "Taken off the list: {}. It stays in the activity, where it can be tried again.",
+    "matched": "Matched, and remembered. Deliveries that go out now: {}.",
+    "written": "Matched, and remembered. Imported plays that it was written into: {}.",
+}
+"""The same, of many: `retried-3`."""
+
+
+class Page:
+    """The ground under each group of pages: `page` and `change` guard, `drawn` draws, `to` goes on."""
+
+    def __init__(self, service: Service, sessions: Sessions) -> None:
+        self.service = service
+        self.sessions = sessions
+        self.database = service.database
+
+    def page(self, draws: Draws) -> Endpoint:
+        """A page for who has signed in; everybody else is asked to."""
+
+        async def endpoint(request: Request) -> Response:
+            visitor = await self.sessions.visitor(request)
+            if visitor is not None:
+                await self.prepare(request, visitor)
+                return await draws(request, visitor)
+            path = here(request, base(self.service.settings, request))
+            if from_outside(request):
+                return self.drawn(request, "outside.html", {"onward": onward_from_outside(path)})
+            return self.to(request, f"/sign-in?{urlencode({'next': path})}")
+
+        return endpoint
+
+    def owners(self, draws: Draws) -> Endpoint:
+        """A page for the owner alone."""
+
+        async def only(request: Request, visitor: Visitor) -> Response:
+            if not visitor.everything:
+                raise Problem(403, "Only the owner sees this page.")
+            return await draws(request, visitor)
+
+        return self.page(only)
+
+    def change(self, makes: Makes, *, ends: bool = False, owner: bool = False) -> Endpoint:
+        """A form of ours: refused from other sites and without the session's token, then back to its page."""
+
+        async def endpoint(request: Request) -> Response:
+            visitor = await self.trusted(request)
+            if visitor is None:
+                return self.to(request, "/sign-in")
+            fields = await form(request)
+            self.refuse_other_forms(visitor, fields)
+            if owner and not visitor.everything:
+                raise Problem(403, "Only the owner may do this.")
+            response = self.to(request, await makes(request, visitor, fields))
+            if ends:
+                self.sessions.end(request, response)
+            return response
+
+        return endpoint
+
+    async def trusted(self, request: Request) -> Visitor | None:
+        """Who sent a form, if it was a page of ours."""
+        refuse_other_sites(request, self.service.settings)
+        return await self.sessions.visitor(request)
+
+    def refuse_other_forms(self, visitor: Visitor, fields: Mapping[str, str]) -> None:
+        if not self.sessions.is_form_token(visitor, fields.get("form_token", "")):
+            raise Problem(403, "This form is of another sign-in. Go back, reload the page and try again.")
+
+    async def prepare(self, request: Request, visitor: Visitor) -> None:
+        """What the frame of every page shows: how much needs this visitor, and in which zone times are."""
+        now, days = clock.now(), self.service.settings.silence_days
+        request.state.needed, request.state.zone = await self.database.read(
+            lambda connection: (
+                needs.count(connection, visitor, now, days),
+                numbers.zone_for(connection, visitor.person_id or 0),
+            )
+        )
+
+    async def whose(self, params: Params, visitor: Visitor) -> tuple[Row[Any], list[str]]:
+        """The person whose history is looked at, and who else may be chosen."""
+        name = params.text("person")
+        if visitor.only is not None and name not in (None, visitor.only):
+            raise Problem(403, f"Only {visitor.only}'s own history may be seen here.")
+
+        def found(connection: Connection) -> tuple[Row[Any], list[str]]:
+            try:
+                row = people.by_name(connection, name or visitor.name or "")
+            except people.Unknown as error:
+                raise Problem(404, "There is nobody of that name.") from error
+            return row, views.names(connection) if visitor.everything else []
+
+        return await self.database.read(found)
+
+    async def error(self, request: Request, status: int, detail: str) -> Response:
+        """An error as a page, with the navigation for who is in, where it can be known who that is."""
+        visitor = None
+        with contextlib.suppress(Unavailable):
+            visitor = await self.sessions.visitor(request) if status < 500 else None
+            if visitor is not None:
+                await self.prepare(request, visitor)
+        known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
+        return self.drawn(request, "error.html", known, visitor, status)
+
+    def to(self, request: Request, path: str) -> Response:
+        return RedirectResponse(base(self.service.settings, request) + path, 303)
+
+    def back(self, request: Request, fields: Mapping[str, str], word: str) -> str:
+        """The page of ours that the form stood on, saying what was done."""
+        prefix = base(self.service.settings, request)
+        path = local(fields.get("back", "")).removeprefix(prefix) or "/"
+        return f"{path}{'&' if '?' in path else '?'}said={word}"
+
+    def drawn(
+        self,
+        request: Request,
+        template: str,
+        known: Mapping[str, Any],
+        visitor: Visitor | None = None,
+        status: int = 200,
+    ) -> Response:
+        prefix = base(self.service.settings, request)
+        common = {
+            "base": prefix,
+            "visitor": visitor,
+            "form_token": self.sessions.form_token(visitor) if visitor else "",
+            "here": here(request, prefix),
+            "said": said(request),
+            "needed": getattr(request.state, "needed", 0),
+            "drawn_at": "" if request.method == "POST" else None,
+        }
+        zone = getattr(request.state, "zone", None)
+        return HTMLResponse(draw(template, {**common, **known}, zone), status)
+
+
+def here(request: Request, prefix: str) -> str:
+    """The path and query of this page, without what it last said."""
+    path = prefix + quote(path_of(request.scope))
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def local(path: str) -> str:
+    """The path where it is one of this server's own, else nothing."""
+    fine = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if fine and path.isascii() and len(path) <= LONGEST else ""
+
+
+def said(request: Request) -> str | None:
+    """What the last change did, for the top of the page."""
+    word = request.query_params.get("said", "")
+    what, _, number = word.partition("-")
+    if what in COUNTED and number:
+        return COUNTED[what].format(whole(number)) if whole(number) else SAID["nothing"]
+    return SAID.get(word)
+
+
+def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:
+    """The query of the next page of a list."""
+    if listed["next"] is None:
+        return None
+    return urlencode({**{name: value for name, value in chosen.items() if value}, "after": listed["next"]})
+
+
+def from_outside(request: Request) -> bool:
+    """Whether a link on another site led here: browsers hold a strict cookie back from such a request."""
+    arrived = "arrived" in request.query_params
+    return request.headers.get("sec-fetch-site") == "cross-site" and not arrived
+
+
+def onward_from_outside(path: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}arrived=1"

@@ -1,0 +1,265 @@
+"""The sign-in: who a browser's visitor is, and what keeps others from passing for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from webhook.network.asgi import let_in
+from webhook.network.throttle import Attempt, Throttled
+from webhook.people import passwords
+from webhook.service import Service
+from webhook.settings import Settings
+from webhook.storage import tables
+from webhook.web.actions import write
+from webhook.web.http.errors import Problem
+from webhook.web.visible import Visitor
+
+T = TypeVar("T")
+
+COOKIE = "watchmark"
+DAYS = timedelta(days=30)
+ENDED = "ended:"
+"""What the notes of ended sessions are called by: this and the session, until when it would have lasted."""
+
+DEVICE = "watchmark_device"
+DEVICE_DAYS = timedelta(days=400)
+"""How long a browser is known by the account that signed in with it."""
+
+
+def base(settings: Settings, request: Request) -> str:
+    """What every link begins with: ROOT_PATH, also where the proxy in front takes it away."""
+    return (settings.root_path or request.scope.get("root_path", "")).rstrip("/")
+
+
+# --- passwords
+
+
+def step_back() -> None:
+    """Let this thread work when nothing else has to: hashing takes all there is, and webhooks must not wait for it."""
+    if sys.platform == "linux":  # elsewhere it is the whole process that steps back
+        os.nice(10)
+
+
+HASHING = ThreadPoolExecutor(2, thread_name_prefix="hashing", initializer=step_back)
+
+
+class Passwords:
+    """Checks passwords beside the event loop, a few at a time: each takes 64 MB for a moment."""
+
+    def __init__(self) -> None:
+        self.nobody = ""
+
+    async def right(self, row: Row[Any] | None, password: str) -> bool:
+        """Whether it is the person's password; takes as long where there is no such person."""
+        return await run_hashing(self.verified, row.password if row else None, password)
+
+    def verified(self, hashed: str | None, password: str) -> bool:
+        if hashed is None and not self.nobody:
+            self.nobody = passwords.hashed(secrets.token_hex())
+        return passwords.fits(hashed or self.nobody, password) and hashed is not None
+
+    async def hashed(self, password: str) -> str:
+        """The password as it is kept; raises Problem where it is too short or too long."""
+        try:
+            passwords.check(password)
+        except passwords.Unfit as error:
+            raise Problem(422, str(error)) from error
+        return await run_hashing(passwords.hashed, password)
+
+
+async def run_hashing(work: Callable[..., T], *given: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(HASHING, work, *given)
+
+
+@asynccontextmanager
+async def attempt(
+    service: Service, address: str, account: str, known_as: str | None = None
+) -> AsyncIterator[Attempt]:
+    """An attempt at a password, when it is its turn; raises Problem 429 where too many wait for theirs."""
+    try:
+        async with service.login_throttle.attempt(address, account, known_as) as tried:
+            yield tried
+    except Throttled as error:
+        raise Problem(429, str(error), {"Retry-After": str(error.seconds)}) from error
+
+
+class OwnPassword:
+    """Changing one's own password: for who knows the one before, and slowly for who guesses it."""
+
+    def __init__(self, service: Service, passwords: Passwords) -> None:
+        self.service = service
+        self.passwords = passwords
+
+    async def row(self, visitor: Visitor, name: str) -> Row[Any]:
+        """Whose it is; raises Problem where it is another's, or is set elsewhere."""
+        person_id = visitor.person_id or 0
+        row = await self.service.database.read(lambda connection: by_id(connection, person_id))
+        if row is None or row.name != name:
+            raise Problem(403, "Everybody sets their own password. The owner can make a one-time link.")
+        if row.owner and self.service.settings.admin_password.get_secret_value():
+            raise Problem(409, "ADMIN_PASSWORD is the owner's password, and can only be changed there.")
+        return row
+
+    async def change(self, row: Row[Any], known: str, wanted: str) -> None:
+        """Set it, which ends every session of theirs; raises Problem."""
+        async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
+            if len(known) > passwords.LONGEST or not await self.passwords.right(row, known):
+                raise Problem(422, "That is not the password you have now. It stays as it is.")
+            tried.succeeded = True
+        hashed = await self.passwords.hashed(wanted)
+        await write(self.service.database, lambda connection: passwords.keep(connection, row.id, hashed))
+
+
+# --- sessions
+
+
+class Sessions:
+    """Signed cookies. A changed password ends them, as its fingerprint is part of them; a sign-out ends one."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.key = service.seal.signing
+        self.own_password = OwnPassword(service, Passwords())
+        self.signer = URLSafeTimedSerializer(self.key, salt="watchmark session")
+        self.devices = URLSafeTimedSerializer(self.key, salt="watchmark device")
+
+    async def visitor(self, request: Request) -> Visitor | None:
+        """Who has signed in with this browser, or None."""
+        try:
+            session = self.signer.loads(request.cookies.get(COOKIE, ""), max_age=int(DAYS.total_seconds()))
+            person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
+        except (BadData, KeyError, TypeError):
+            return None
+        row = await self.service.database.read(lambda connection: signed_in(connection, person_id, nonce))
+        if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
+            return None
+        let_in(request.scope)
+        return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
+
+    def fingerprint(self, row: Row[Any]) -> str:
+        return self.mac(f"password {row.id} {row.password}")
+
+    def form_token(self, visitor: Visitor) -> str:
+        """What every form of this session carries."""
+        return self.mac(f"form {visitor.session}")
+
+    def verify(self, text: str, given: str) -> bool:
+        """Whether this is the mac of the text; it takes as long whatever is wrong with it."""
+        return hmac.compare_digest(self.mac(text).encode(), given.encode("utf-8", "replace"))
+
+    def is_form_token(self, visitor: Visitor, given: str) -> bool:
+        return self.verify(f"form {visitor.session}", given)
+
+    def mac(self, text: str) -> str:
+        return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def begin(self, request: Request, response: Response, row: Row[Any]) -> None:
+        session = {"p": row.id, "f": self.fingerprint(row), "n": secrets.token_urlsafe(12)}
+        response.set_cookie(
+            COOKIE, str(self.signer.dumps(session)), max_age=int(DAYS.total_seconds()), **self.bounds(request)
+        )
+        if self.device(request, row) is None:
+            device = str(self.devices.dumps({"p": row.id, "n": secrets.token_urlsafe(12)}))
+            lasts = int(DEVICE_DAYS.total_seconds())
+            response.set_cookie(DEVICE, device, max_age=lasts, **self.bounds(request))
+
+    async def known_as(self, request: Request, row: Row[Any] | None) -> str | None:
+        """What this browser is known by, where the person has signed in with it."""
+        if row is None:
+            return None
+        visitor = await self.visitor(request)
+        is_in = visitor is not None and visitor.person_id == row.id
+        return f"person {row.id}" if is_in else self.device(request, row)
+
+    def device(self, request: Request, row: Row[Any]) -> str | None:
+        try:
+            cookie = request.cookies.get(DEVICE, "")
+            device = self.devices.loads(cookie, max_age=int(DEVICE_DAYS.total_seconds()))
+            return f"device {device['n']}" if device["p"] == row.id else None
+        except (BadData, KeyError, TypeError):
+            return None
+
+    def end(self, request: Request, response: Response) -> None:
+        """Take the cookie out of the browser; `end_session` is what makes it worth nothing."""
+        response.delete_cookie(COOKIE, **self.bounds(request))
+
+    def bounds(self, request: Request) -> dict[str, Any]:
+        """Where the cookie goes: to this path, to no script and no other site, over TLS if it came so."""
+        settings = self.service.settings
+        secure = request.scope["scheme"] == "https" or settings.base_url.startswith("https:")
+        path = base(settings, request) or "/"
+        return {"path": path, "secure": secure, "httponly": True, "samesite": "strict"}
+
+
+# --- other sites
+
+
+def same_site(request: Request, settings: Settings) -> bool | None:
+    """Whether a page of ours sent the request; None where the client, no browser then, does not say."""
+    fetch_site = request.headers.get("sec-fetch-site")
+    if fetch_site is not None:
+        return fetch_site in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    if origin is None:
+        return None
+    hosts = {request.headers.get("host"), authority(settings.base_url)}
+    return authority(origin) in hosts - {None, ""}
+
+
+def authority(address: str) -> str | None:
+    try:
+        return urlsplit(address).netloc or None
+    except ValueError:
+        return None
+
+
+def refuse_other_sites(request: Request, settings: Settings) -> None:
+    if same_site(request, settings) is False:
+        raise Problem(
+            403, "This came from another site, so nothing was done. Open the page here and try again."
+        )
+
+
+# --- rows
+
+
+def signed_in(connection: Connection, person_id: int, session: str) -> Row[Any] | None:
+    """The person of a session that was not ended by a sign-out."""
+    ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
+    return None if connection.execute(ended).first() else by_id(connection, person_id)
+
+
+def end_session(connection: Connection, session: str, now: datetime) -> None:
+    """End a session for good, whoever kept its cookie. Those that would be over by now are forgotten."""
+    notes = select(tables.note).where(tables.note.c.name.startswith(ENDED, autoescape=True))
+    over = [row.name for row in connection.execute(notes) if datetime.fromisoformat(row.value) <= now]
+    connection.execute(delete(tables.note).where(tables.note.c.name.in_(over)))
+    ended = {"name": ENDED + session, "value": (now + DAYS).isoformat()}
+    with contextlib.suppress(IntegrityError), connection.begin_nested():  # two sign-outs at once
+        connection.execute(insert(tables.note), ended)
+
+
+def by_id(connection: Connection, person_id: int) -> Row[Any] | None:
+    return connection.execute(select(tables.person).where(tables.person.c.id == person_id)).first()
+
+
+def named(connection: Connection, name: str) -> Row[Any] | None:
+    return connection.execute(select(tables.person).where(tables.person.c.name == name)).first()

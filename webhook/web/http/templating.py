@@ -1,0 +1,195 @@
+"""Drawing: templates, and how times, items and states are written for people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from webhook import sources, trackers
+from webhook.domain.event import REASONS, Action
+from webhook.domain.outcome import Park, explain_limit, parked_sentence
+from webhook.domain.rules import DRY_RUN
+from webhook.people import scopes
+from webhook.web.http import charts
+from webhook.web.visible import DELIVERY_STATES, STATES
+
+HERE = Path(__file__).parent.parent
+STATIC = HERE / "static"
+
+TONES = {
+    "interpreted": "good",
+    "done": "good",
+    "working": "good",
+    "playing": "good",
+    "received": "wait",
+    "waiting": "wait",
+    "paused": "wait",
+    "unclaimed": "warn",
+    "unmatched": "warn",
+    "parked": "warn",
+    "quarantined": "bad",
+    "dead": "bad",
+}
+"""The colour of a state; what is not named here is quiet. The word always stands beside the colour."""
+
+ACTIONS = {
+    "start": "started",
+    "pause": "paused",
+    "resume": "resumed",
+    "stop": "stopped",
+    "watched": "watched",
+    "unwatched": "marked not watched",
+    "rate": "rated",
+    "unrate": "rating removed",
+    "add": "added to the library",
+    "favourite": "loved",
+    "unfavourite": "no longer loved",
+    "progress": "progress",
+}
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        auto_reload=False,  # else each page asks the disk whether its templates have changed
+        autoescape=True,  # titles are whatever a file on somebody's disk is called
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "moment": moment,
+        "localtime": localtime,
+        "spoken": charts.spoken,
+        "day": day,
+        "hour": hour,
+        "titled": titled,
+        "label": label,
+        "dry": lambda delivery: delivery["reason"] == DRY_RUN,
+        "why": why,
+        "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
+        "hindrance": hindrance,
+        "refusal": lambda limit: explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])),
+        "tone": lambda state: TONES.get(state, "quiet"),
+        "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
+        "did": lambda action: ACTIONS.get(action, action),
+        "sent": sent,
+        "sentence": sentence,
+        "span": span,
+        "scopes": scopes.spell,
+    }
+    made.globals["version"] = fingerprint()
+    return made
+
+
+def hindrance(delivery: Mapping[str, Any]) -> str:
+    """What a parked delivery waits for."""
+    reason = delivery["reason"] or "The account needs something"
+    kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
+    if refused := explain_limit(reason, kind, label(delivery["tracker"])):
+        return f"{refused}, then retry it. Everything else is sent as before."
+    return parked_sentence(Park(reason), None) if reason in set(Park) else reason
+
+
+def fingerprint() -> str:
+    """Changes with the static files, so that browsers may keep them."""
+    files = sorted(path for path in STATIC.iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]
+
+
+ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+"""The zone in which the page that is being drawn shows times."""
+
+
+def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) -> str:
+    before = ZONE.set(zone or UTC)
+    try:
+        return environment().get_template(template).render(known)
+    finally:
+        ZONE.reset(before)
+
+
+def moment(stamped: str) -> str:
+    """A time of the API as it is shown, in the person's zone: 22 Nov 2026, 21:15:09 CET."""
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
+
+
+def day(stamped: str) -> str:
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y")
+
+
+def localtime(stamped: str) -> str:
+    """As a date field of a form wants it."""
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def hour(stamped: str) -> str:
+    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
+
+
+def titled(entry: Mapping[str, Any]) -> str:
+    """An item in one line: Show S3 E9 - Title (2013)."""
+    title, year = entry.get("title"), entry.get("year")
+    if entry.get("kind") in ("episode", "season"):
+        named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
+        return named or "an episode without a name"
+    if artist := entry.get("artist"):
+        title = f"{artist} \N{EN DASH} {title}"
+    named = title or f"a {entry.get('kind') or 'thing'} without a name"
+    return f"{named} ({year})" if year else named
+
+
+def head(entry: Mapping[str, Any]) -> str:
+    numbers = [
+        f"{letter}{entry[name]}"
+        for letter, name in (("S", "season"), ("E", "number"))
+        if entry.get(name) is not None
+    ]
+    return " ".join(part for part in (entry.get("show"), *numbers) if part)
+
+
+def label(name: str) -> str:
+    """A tracker or a source as it calls itself."""
+    return labels().get(name, name)
+
+
+@cache
+def labels() -> dict[str, str]:
+    modules = {**sources.modules(), **trackers.modules()}
+    return {
+        "videoscrobbler": "VideoScrobbler",
+        "watchmark": "Watchmark",
+        **{name: module.LABEL for name, module in modules.items()},
+    }
+
+
+def why(reason: str | None) -> str:
+    """Why something was ignored, in words."""
+    return REASONS.get(reason or "", (reason or "").removeprefix("filter: "))
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def span(ms: int | None) -> str:
+    """A length as a player shows it: 1:02:03."""
+    if ms is None:
+        return "?"
+    seconds = ms // 1000
+    minutes, hours = seconds // 60 % 60, seconds // 3600
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def sent(value: Any) -> str:
+    """What was sent to a tracker, as text."""
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,205 @@
+"""Needs you: one list of everything that waits for a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock
+from webhook.domain.event import Ids
+from webhook.queues import outbox
+from webhook.web import actions as changes
+from webhook.web import visible as views
+from webhook.web.actions import write
+from webhook.web.http.api import choice_given
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Page
+from webhook.web.http.params import Params, id_of, whole
+from webhook.web.needs_you import queries as needs
+from webhook.web.needs_you.api import KINDS, searched, year_of
+from webhook.web.visible import Visitor
+
+NAMESPACES = {"tvdb": "TheTVDB", "tmdb": "TMDB", "imdb": "IMDb", "trakt": "Trakt"}
+"""The ids by which a person can say what something is."""
+
+LIST = "/needs-you"
+QUESTION = 300  # characters
+OFFSET = re.compile(r"[+-]?[0-9]{1,4}")
+
+
+class NeedsYou(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route(LIST, self.page(self.waiting)),
+            Route(f"{LIST}/match", self.page(self.question)),
+            Route(f"{LIST}/match", self.change(self.match), methods=["POST"]),
+            Route(f"{LIST}/leave", self.change(self.leave), methods=["POST"]),
+            Route(f"{LIST}/claim", self.change(self.claim), methods=["POST"]),
+            Route(f"{LIST}/heed", self.change(self.heed, owner=True), methods=["POST"]),
+            Route(f"{LIST}/silence", self.change(self.dismiss_silence, owner=True), methods=["POST"]),
+            Route(f"{LIST}/retry", self.change(self.retry_all), methods=["POST"]),
+            Route("/deliveries/{id}/dismiss", self.change(self.dismiss), methods=["POST"]),
+            Route("/deliveries/dismiss", self.change(self.dismiss_all), methods=["POST"]),
+        ]
+
+    # --- the list
+
+    async def waiting(self, request: Request, visitor: Visitor) -> Response:
+        now, days = clock.now(), self.service.settings.silence_days
+
+        def found(connection: Connection) -> dict[str, Any]:
+            waits = needs.of(connection, visitor, now, days)
+            return {
+                "needs": waits,
+                "names": views.names(connection) if waits.unclaimed else [],
+                "ignored": views.ignored(connection, visitor),
+                "last_play": views.last_play(connection, visitor),
+            }
+
+        return self.drawn(request, "needs_you.html", await self.database.read(found), visitor)
+
+    # --- whose is it
+
+    async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Claim an identity for a person, who may be named right here, or ignore it."""
+        wanted = numbered(fields, "identity")
+        what = fields.get("do", "")
+        new = "" if what == "me" else fields.get("new", "").strip()
+        name = (visitor.name or "") if what == "me" else new or fields.get("person", "").strip()
+        ignored = what == "ignore"
+        if not ignored and not name:
+            raise Problem(422, "Choose who it is, or name somebody new. Nothing was changed; go back.")
+        if not visitor.everything and what != "me":
+            raise Problem(403, "Only the owner may say that it is somebody else.")
+
+        def changed(connection: Connection) -> None:
+            changes.is_asked(connection, visitor, wanted)
+            if ignored:
+                changes.ignore_seen(connection, wanted, True)
+                return
+            if new:
+                changes.add_person(connection, self.service.trackers, new)
+            changes.somebody(connection, visitor, name)
+            changes.claim_seen(connection, name, wanted)
+
+        await write(self.database, changed)
+        self.service.interpreter.news.set()
+        return self.back(request, {"back": LIST, **fields}, "ignored" if ignored else "claimed")
+
+    async def heed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = numbered(fields, "identity")
+        await write(self.database, lambda connection: changes.ignore_seen(connection, wanted, False))
+        self.service.interpreter.news.set()
+        return f"{LIST}?said=heeded"
+
+    # --- what is it
+
+    async def question(self, request: Request, visitor: Visitor) -> Response:
+        """One question: the candidates, a search by title, and ids by hand."""
+        params = Params(request.query_params)
+        which, title, year = params.text("of", QUESTION) or "", params.text("title"), year_of(params)
+        entry = await self.database.read(lambda connection: needs.one(connection, visitor, which))
+        if entry is None:
+            raise Problem(404, "Nothing waits for this answer any more.")
+        kind = params.choice("kind", KINDS) or ("movie" if entry["kind"] == "movie" else "show")
+        found, trouble = None, None
+        if title is not None:
+            try:
+                found = await searched(self.service, kind, title, year)
+            except Problem as error:
+                trouble = error.detail
+        known = {
+            "of": which,
+            "entry": entry,
+            "title": title or entry["show"] or entry["title"] or "",
+            "year": year or (entry["year"] if kind == "movie" else None) or "",
+            "found": found,
+            "trouble": trouble,
+            "searches": bool(self.service.resolver.identity.lookups) and entry["kind"] != "track",
+            "namespaces": NAMESPACES,
+            "is_show": entry["kind"] in ("episode", "season", "show"),
+        }
+        return self.drawn(request, "match.html", known, visitor)
+
+    async def match(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        which, choice = fields.get("of", ""), chosen(fields)
+        title = Params(fields).text("title")
+
+        def changed(connection: Connection) -> str:
+            if which.isdecimal():
+                done = changes.match(connection, visitor, numbered(fields, "of"), choice, title)
+                return f"matched-{len(done.deliveries)}"
+            return f"written-{changes.match_import(connection, visitor, which, choice, title)}"
+
+        said = await write(self.database, changed)
+        self.service.interpreter.told.set()
+        return f"{LIST}?said={said}"
+
+    async def leave(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Leave a question unanswered: its deliveries, or its imported plays, stay as they are."""
+        which = fields.get("of", "")
+
+        def changed(connection: Connection) -> str:
+            if not which.isdecimal():
+                return "asked" if changes.dismiss_import(connection, visitor, which) else "nothing"
+            ids = needs.siblings(connection, visitor, numbered(fields, "of"))
+            return f"dismissed-{changes.dismiss(connection, visitor, ids)}"
+
+        return f"{LIST}?said={await write(self.database, changed)}"
+
+    # --- what was given up
+
+    async def dismiss(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        count = await write(self.database, lambda connection: changes.dismiss(connection, visitor, [wanted]))
+        return self.back(request, fields, f"dismissed-{count}")
+
+    async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Try again what is listed as given up; what was dismissed is left alone."""
+
+        def changed(connection: Connection) -> int:
+            ids = needs.all_dead(connection, visitor)
+            return sum(outbox.revive(connection, chunk, clock.now()) for chunk in changes.chunks(ids))
+
+        count = await write(self.database, changed)
+        self.service.interpreter.told.set()
+        return f"{LIST}?said=retried-{count}"
+
+    async def dismiss_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        def changed(connection: Connection) -> int:
+            return changes.dismiss(connection, visitor, needs.all_dead(connection, visitor))
+
+        return f"{LIST}?said=dismissed-{await write(self.database, changed)}"
+
+    # --- what is heard no more
+
+    async def dismiss_silence(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        source, server = fields.get("source", ""), fields.get("server")
+        await write(self.database, lambda connection: changes.dismiss_silence(connection, source, server))
+        return f"{LIST}?said=retired"
+
+
+def numbered(fields: Mapping[str, str], name: str) -> int:
+    number = whole(fields.get(name, ""))
+    if number is None:
+        raise Problem(422, f"{name} must be a number.")
+    return number
+
+
+def chosen(fields: Mapping[str, str]) -> tuple[Ids, int | None, int]:
+    """The choice in a form: the number of a candidate, or ids; raises Problem."""
+    offset = fields.get("season_offset", "").strip() or "0"
+    given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
+    if candidate := fields.get("candidate", ""):
+        return choice_given({**given, "candidate": numbered(fields, "candidate") if candidate else None})
+    named = {name: fields[name].strip() for name in NAMESPACES if fields.get(name, "").strip()}
+    ids = {name: value if name == "imdb" else whole(value) or value for name, value in named.items()}
+    if not ids:
+        raise Problem(422, "Say what it is: fill in one of the ids. Nothing was changed; go back.")
+    return choice_given({**given, "ids": ids})

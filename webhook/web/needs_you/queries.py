@@ -1,0 +1,236 @@
+"""What needs a person: everything that waits for one, in one place, and how much it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    collate,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
+
+from webhook.identity import matches
+from webhook.queries import trace
+from webhook.queues import outbox
+from webhook.storage.tables import account, delivery, person, play_key, told, unresolved
+from webhook.transfer import lookup_queue as resolving
+from webhook.web import visible as views
+from webhook.web.http.params import whole
+from webhook.web.visible import Visitor
+
+LISTED = 20
+"""How many of a kind are listed at once; the rest is counted, and comes up as these are done."""
+
+SHOW = "show:title:"
+EPISODE = "episode:title:"
+PLEX_SHOW = "show:plex:"
+PLEX_EPISODE = "episode:of:plex:"
+MAPPED = ":mapped"
+
+
+@dataclass(slots=True)
+class Needs:
+    """What waits for this visitor, by what it takes. `counts` says how much there is of what is not listed whole."""
+
+    unclaimed: list[dict[str, Any]] = field(default_factory=list)
+    unmatched: list[dict[str, Any]] = field(default_factory=list)
+    unresolved: list[dict[str, Any]] = field(default_factory=list)
+    parked: list[dict[str, Any]] = field(default_factory=list)
+    limited: list[dict[str, Any]] = field(default_factory=list)
+    dead: list[dict[str, Any]] = field(default_factory=list)
+    silent: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+
+def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
+    unclaimed = views.unclaimed(connection, visitor)
+    accounts = views.accounts(connection, visitor)
+    parked = [entry for entry in accounts if entry["state"] != "working"]
+    limited = [{**account_of(entry), **limit} for entry in accounts for limit in entry["limits"]]
+    silent = views.silent(connection, visitor, now, silence_days)
+    whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
+    whole["limited"] = len(limited)
+    return Needs(
+        unclaimed=unclaimed,
+        unmatched=unmatched(connection, visitor),
+        unresolved=imports(connection, visitor),
+        parked=parked,
+        limited=limited,
+        dead=dead(connection, visitor),
+        silent=silent,
+        counts={**whole, **counted(connection, visitor)},
+    )
+
+
+def account_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Which account it is."""
+    return {name: entry[name] for name in ("id", "tracker", "person", "name")}
+
+
+def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
+    """How many things wait, for the navigation and the title of every page: counted, not read."""
+    parked = select(func.count()).where(account.c.parked.is_not(None))
+    if not visitor.everything:
+        parked = parked.where(account.c.person_id == visitor.person_id)
+    found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
+    found += len(views.unclaimed(connection, visitor))
+    found += sum(map(len, trace.limits(connection, visitor.only).values()))
+    if visitor.everything:
+        found += len(views.silent(connection, visitor, now, silence_days))
+    return int(found)
+
+
+def counted(connection: Connection, visitor: Visitor) -> dict[str, int]:
+    """How many there are of each kind of which only some are listed."""
+    asked = {
+        "unmatched": questions(visitor).subquery(),
+        "unresolved": asked_imports(connection, visitor).subquery(),
+        "dead": stuck(visitor, "dead").subquery(),
+    }
+    return {
+        name: connection.execute(select(func.count()).select_from(wanted)).scalar_one()
+        for name, wanted in asked.items()
+    }
+
+
+# --- deliveries
+
+
+def stuck(visitor: Visitor, state: str) -> Select[Any]:
+    """The ids of the visitor's deliveries in this state that nobody has dismissed."""
+    undone = and_(delivery.c.state == state, delivery.c.settled_at.is_(None))
+    wanted = select(delivery.c.id).where(outbox.is_stuck(), undone)
+    if not visitor.everything:
+        mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
+        wanted = wanted.where(delivery.c.account_id.in_(mine))
+    return wanted
+
+
+def dead(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+    wanted = trace.joined().where(delivery.c.id.in_(stuck(visitor, "dead")))
+    rows = connection.execute(wanted.order_by(delivery.c.id.desc()).limit(LISTED))
+    return [trace.one_delivery(row) for row in rows]
+
+
+def all_dead(connection: Connection, visitor: Visitor) -> list[int]:
+    return list(connection.execute(stuck(visitor, "dead")).scalars())
+
+
+def questions(visitor: Visitor) -> Select[int, int]:
+    """The newest delivery of each item that no match was found for: of a show's episodes one for all of them."""
+    waiting = delivery.c.id.in_(stuck(visitor, "unmatched"))
+    wanted = select(func.max(delivery.c.id).label("id"), func.count().label("number"))
+    return wanted.where(waiting).group_by(*asked_about())
+
+
+def asked_about() -> list[ColumnElement[Any]]:
+    """What makes two deliveries one question, as `matches.keys` has it: the show or the item, by ids and title."""
+    item = type_coerce(delivery.c.item, Text)
+    kind = told(item, "kind")
+    of_show = kind.in_(("episode", "season"))
+    title = case((of_show, told(item, "show")), else_=told(item, "title"))
+    ids = case((of_show, told(item, "show_ids")), else_=told(item, "ids"))
+    year = case((of_show, None), else_=told(item, "year"))
+    nameless = and_(title.is_(None), or_(ids.is_(None), ids == "{}"))
+    alone = case((nameless, cast(delivery.c.id, Text)), else_=None)
+    return [case((of_show, "show"), else_=kind), title, ids, year, told(item, "numbering"), alone]
+
+
+def unmatched(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+    """What no match was found for, each with how many deliveries wait for the answer."""
+    newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(LISTED)
+    numbers = {row.id: row.number for row in connection.execute(newest)}
+    rows = connection.execute(trace.joined().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc()))
+    return [{**matches.one_waiting(row, None), "deliveries": numbers[row.id]} for row in rows]
+
+
+def siblings(connection: Connection, visitor: Visitor, delivery_id: int) -> list[int]:
+    """The deliveries that wait for the same answer as this one."""
+    columns = asked_about()
+    one = connection.execute(select(*columns).where(delivery.c.id == delivery_id)).first()
+    if one is None:
+        return []
+    same = [column.is_not_distinct_from(value) for column, value in zip(columns, one, strict=True)]
+    return list(connection.execute(stuck(visitor, "unmatched").where(*same)).scalars())
+
+
+# --- what imports brought without ids
+
+
+def asked_imports(connection: Connection, visitor: Visitor) -> Select[Any]:
+    """The keys of the items of imported plays of the visitor's that wait for a choice."""
+    of_show, *kinds = about(connection, visitor)
+    episodes, itself = (select(play_key.c.play_id).where(mine).exists() for mine in kinds)
+    asked = or_(and_(of_show, episodes), itself)
+    return select(unresolved.c.key.label("key")).where(unresolved.c.state == "unmatched", asked)
+
+
+def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
+    """Whether a question is about a show; which keys of the visitor's plays then are meant, and which always.
+
+    An episode without numbers is known, like a film without a year, by the key of the question alone.
+    """
+    key = unresolved.c.key
+    of_plex = key.startswith(PLEX_SHOW, autoescape=True)
+    title = func.replace(func.substr(key, len(SHOW) + 1), MAPPED, "", type_=Text)
+    number = func.substr(key, len(PLEX_SHOW) + 1, type_=Text)
+    within = case((of_plex, literal(PLEX_EPISODE) + number), else_=literal(EPISODE) + title)
+    begins, ends = (within + after for after in (":", ";"))  # what follows a colon
+    people = select(person.c.id)
+    if not visitor.everything:
+        people = people.where(person.c.id == visitor.person_id)
+    theirs = play_key.c.person_id.in_(people)
+    known = play_key.c.key if connection.dialect.name == "sqlite" else collate(play_key.c.key, "C")
+    return (
+        or_(key.startswith(SHOW, autoescape=True), of_plex),
+        and_(theirs, known >= begins, known < ends),
+        and_(theirs, play_key.c.key == key),
+    )
+
+
+def imports(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+    """The items of imported plays that wait for a choice, each with how many plays of the visitor's those are."""
+    waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(LISTED)
+    return with_plays(connection, visitor, waiting)
+
+
+def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) -> list[dict[str, Any]]:
+    of_show, *kinds = about(connection, visitor)
+    number = func.count(play_key.c.play_id.distinct())
+    episodes, itself = (select(number).where(mine).correlate(unresolved).scalar_subquery() for mine in kinds)
+    counted = wanted.with_only_columns(
+        unresolved, case((of_show, episodes + itself), else_=itself).label("plays")
+    )
+    return [resolving.described(row, row.plays) for row in connection.execute(counted).all()]
+
+
+# --- one question of either kind
+
+
+def one(connection: Connection, visitor: Visitor, question: str) -> dict[str, Any] | None:
+    """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
+    if question.isdecimal():
+        wanted = trace.joined().where(delivery.c.id == whole(question), delivery.c.state == "unmatched")
+        row = connection.execute(wanted).first()
+        if row is None or visitor.only not in (None, row.person):
+            return None
+        return matches.one_waiting(row, None)
+    asked = asked_imports(connection, visitor).where(unresolved.c.key == question)
+    return next(iter(with_plays(connection, visitor, asked)), None)

@@ -1,0 +1,107 @@
+"""Posters: fetched from TMDB by this service and kept, so that pages load nothing from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+from typing import Protocol, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook.domain.event import Episode, Item, Movie, item_from_json
+from webhook.domain.outcome import Undelivered
+from webhook.identity import matches
+from webhook.service import Service
+from webhook.web.history.api import own_play
+from webhook.web.http.page import Page
+from webhook.web.http.params import id_of
+from webhook.web.http.sessions import Sessions
+from webhook.web.visible import Visitor
+
+MOST = 500
+"""How many posters are kept; the oldest go first."""
+
+PAUSE = 3600.0
+"""Seconds until a poster that was not found, or could not be asked for, is asked for again."""
+
+KEPT = {"Cache-Control": "private, max-age=604800"}
+BLANK = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 3"><rect width="2" height="3" fill="#8a9a97" '
+    b'fill-opacity=".25"/></svg>'
+)
+KINDS = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp"}
+
+
+class Draws(Protocol):
+    async def poster(self, item: Item) -> bytes | None: ...
+
+
+class Posters(Page):
+    def __init__(self, service: Service, sessions: Sessions) -> None:
+        super().__init__(service, sessions)
+        self.folder = service.settings.data_dir / "posters"
+        self.missing: dict[str, float] = {}
+        self.one_at_a_time = asyncio.Lock()
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/posters/{id}", self.page(self.poster))]
+
+    async def poster(self, request: Request, visitor: Visitor) -> Response:
+        """The poster of a play that the visitor may see; a grey one where there is none."""
+        wanted = id_of(request)
+        row = await self.database.read(lambda connection: own_play(connection, visitor, wanted))
+        item = None if row is None else item_from_json(row.item)
+        picture = await self.of(item) if isinstance(item, Movie | Episode) else None
+        if picture is None:
+            return Response(BLANK, media_type="image/svg+xml")
+        return Response(picture, media_type=KINDS.get(picture[:2], "image/jpeg"), headers=KEPT)
+
+    async def of(self, item: Item) -> bytes | None:
+        lookup = drawing(self.service)
+        known_by = next(iter(matches.keys(item)), None)
+        if lookup is None or known_by is None:
+            return None
+        name = hashlib.sha256(known_by.encode()).hexdigest()[:32]
+        async with self.one_at_a_time:
+            there = await asyncio.to_thread(read, self.folder / name)
+            if there is not None or self.missing.get(name, 0.0) > time.monotonic():
+                return there
+            try:
+                picture = await lookup.poster(item)
+            except Undelivered:
+                picture = None
+            if picture is None:
+                self.missing[name] = time.monotonic() + PAUSE
+            else:
+                await asyncio.to_thread(keep, self.folder, name, picture)
+            return picture
+
+
+def drawing(service: Service) -> Draws | None:
+    """The lookup that has posters, where it is set up."""
+    found = (lookup for lookup in service.identity.lookups if hasattr(lookup, "poster"))
+    return cast("Draws | None", next(found, None))
+
+
+def read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def keep(folder: Path, name: str, picture: bytes) -> None:
+    """A full disk costs a poster and nothing else."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f"{name}.part").write_bytes(picture)
+        (folder / f"{name}.part").replace(folder / name)
+        kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-MOST]:
+            path.unlink()
+    except OSError:
+        return

@@ -1,0 +1,1 @@
+"""People of the household, their tokens and the apps they let in."""

@@ -1,0 +1,457 @@
+"""What may be done about people, tokens and settings: one function for a page's button and its API twin."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from webhook import clock, sources
+from webhook import settings as environment
+from webhook.accounts import keys
+from webhook.accounts.credentials import Seal
+from webhook.clock import stamp
+from webhook.maintenance import backup
+from webhook.people import passwords, people, scopes
+from webhook.people.scopes import Scope
+from webhook.service import Service
+from webhook.settings import Settings
+from webhook.storage.tables import account, delivery, household, library, person, play, tick, token, webhook
+from webhook.transfer import export as exporting
+from webhook.web import actions as changes
+from webhook.web import visible as views
+from webhook.web.actions import write
+from webhook.web.connections import settings_actions as settings_kept
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import clean
+from webhook.web.visible import Visitor
+
+OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
+"""The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
+
+KINDS = ("webhook", "api", "app")
+"""What tokens are made here: for media servers, for scripts, and app passwords for the TV Time API."""
+
+ALL_KINDS = (*KINDS, "videoscrobbler")
+"""The last is a session that somebody let an app begin."""
+
+TOKEN_FIELDS = ("kind", "name", "person", "scopes", "expires_in_days")
+TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
+    "scopes": {
+        "read": "read",
+        "read history:write": "read, and change the history",
+        "admin": "do everything",
+        "calendar": "follow the calendar, and nothing else",
+    },
+    "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
+}
+"""What the forms for a new token offer."""
+
+LONGEST = 100
+PIECE = 1 << 16
+PART = 1000
+"""Webhooks that are rewritten at a time."""
+SERVICE_LINK = (
+    "The owner's link comes with the start: it is in the log while the owner has no password. "
+    "Or run: watchmark people password NAME"
+)
+
+
+# --- people
+
+
+def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
+    """A person with identities, filters, time zone, and whether they can sign in; raises Problem 404."""
+    row = changes.somebody(connection, visitor, name)
+    shown = next(one for one in views.people(connection, visitor) if one["id"] == row.id)
+    return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
+
+
+async def change(service: Service, visitor: Visitor, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a person another name (the owner may) or time zone; the person then. Raises Problem."""
+
+    def tried(connection: Connection) -> int:
+        # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
+        row = changes.somebody(connection, visitor, name)
+        if visitor.everything and given.get("name") not in (None, row.name):
+            new_name(connection, given["name"], row.id)
+        return int(connection.execute(select(func.max(webhook.c.id))).scalar() or 0)
+
+    newest = await service.database.read(tried)
+    if visitor.everything and given.get("name") not in (None, name):
+        wanted = str(given["name"]).strip()
+        for first in range(1, newest, PART):  # part by part, so that what arrives meanwhile need not wait
+            await write(service.database, renaming(name, wanted, first, first + PART - 1))
+
+    def changed(connection: Connection) -> dict[str, Any]:
+        return one_person(connection, visitor, change_person(connection, visitor, name, given))
+
+    return await write(service.database, changed)
+
+
+def renaming(before: str, after: str, first: int, last: int) -> Callable[[Connection], None]:
+    return lambda connection: people.rename_in_webhooks(connection, before, after, first, last)
+
+
+def change_person(connection: Connection, visitor: Visitor, name: str, given: Mapping[str, Any]) -> str:
+    """As `change`, in one transaction; the name they have then."""
+    row = changes.somebody(connection, visitor, name)
+    for field in given:
+        if field not in ("name", "timezone"):
+            raise Problem(422, f"{field[:50]} cannot be changed here; there are name, timezone.")
+    if "timezone" in given:
+        zone = zone_given(given["timezone"])
+        connection.execute(update(person).where(person.c.id == row.id).values(timezone=zone))
+    if "name" not in given or given["name"] == row.name:
+        return name
+    if not visitor.everything:
+        raise Problem(403, "Only the owner gives people their names.")
+    wanted = new_name(connection, given["name"], row.id)
+    people.rename(connection, row, wanted)
+    return wanted
+
+
+def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
+    """The name, where this person can be given it; raises Problem."""
+    if not isinstance(wanted, str) or not clean(wanted, LONGEST):
+        raise Problem(422, "name must be text of 1 to 64 characters.")
+    try:
+        return people.fit(connection, wanted, person_id)
+    except people.Unknown as error:
+        raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
+
+
+def zone_given(zone: Any) -> str | None:
+    """A time zone's name, or None for UTC; raises Problem."""
+    if zone is None or zone == "":
+        return None
+    if not isinstance(zone, str) or zone not in known_zones():
+        raise Problem(422, "timezone must be the name of a time zone such as Europe/Berlin.")
+    return zone
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Looked for once: it goes through hundreds of files."""
+    return frozenset(available_timezones())
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """The time zones to choose from: a place each, without the names that are kept for older times."""
+    old = ("Etc/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/", "posix/", "right/")
+    return tuple(sorted(zone for zone in known_zones() if "/" in zone and not zone.startswith(old)))
+
+
+def goes_with(connection: Connection, person_id: int) -> dict[str, int]:
+    """How much goes with a person, by what it is."""
+    mine = select(account.c.id).where(account.c.person_id == person_id)
+    counted = {
+        "plays": select(func.count()).where(play.c.person_id == person_id),
+        "accounts": select(func.count()).where(account.c.person_id == person_id),
+        "deliveries": select(func.count()).where(delivery.c.account_id.in_(mine)),
+        "marks": select(func.count()).where(tick.c.person_id == person_id),
+        "library": select(func.count()).where(library.c.person_id == person_id),
+        "tokens": select(func.count()).where(token.c.person_id == person_id, token.c.revoked_at.is_(None)),
+    }
+    return {what: connection.execute(wanted).scalar_one() for what, wanted in counted.items()}
+
+
+def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, int]:
+    """Remove a person with all that is theirs, out of the household rules too; what went."""
+    row = changes.somebody(connection, visitor, name)
+    gone = goes_with(connection, row.id)
+    try:
+        people.remove(connection, row)
+    except people.Unknown as error:
+        raise Problem(409, changes.said(error)) from error
+    for rule in connection.execute(select(household)).all():
+        left = [whom for whom in rule.people if whom != row.id]
+        here = household.c.id == rule.id
+        if not left:
+            connection.execute(delete(household).where(here))
+        elif left != rule.people:
+            connection.execute(update(household).where(here).values(people=left))
+    return gone
+
+
+async def invite(service: Service, visitor: Visitor, name: str, address: str) -> dict[str, Any]:
+    """A one-time link by which a person sets a password; earlier ones of theirs are not valid any more."""
+    secret = people.new_secret()
+
+    def invited(connection: Connection) -> None:
+        row = changes.somebody(connection, visitor, name)
+        if row.owner:
+            raise Problem(409, SERVICE_LINK)
+        passwords.invite(connection, secret, clock.now(), person_id=row.id)
+
+    await write(service.database, invited)
+    until = clock.now() + passwords.WELCOME_LASTS
+    return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
+
+
+# --- tokens
+
+
+def tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
+    """The tokens that nobody has revoked: the owner sees everybody's, others their own."""
+    mine = None if visitor.everything else visitor.person_id or 0
+    return [one_token(row, seal) for row in people.tokens(connection, mine)]
+
+
+def one_token(row: Row[Any], seal: Seal) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "name": row.name,
+        "person": row.person,
+        "scopes": scopes.names(scopes.read(row.scopes)),
+        "created_at": stamp(row.created_at),
+        "expires_at": stamp(row.expires_at),
+        "expired": people.has_expired(row.expires_at, clock.now()),
+        "problem": keys.token_problem(row, seal),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenRequest:
+    """A token that is asked for; `scopes` are an API token's alone, and None where none were named."""
+
+    kind: str
+    name: str | None
+    person: str | None
+    scopes: frozenset[Scope] | None
+    days: int | None
+
+
+async def make_token(
+    service: Service, visitor: Visitor, given: Mapping[str, Any], address: str
+) -> dict[str, Any]:
+    """A new token with its secret, and the addresses that it is pasted in. Raises Problem.
+
+    A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
+    """
+    asked, now = parse_token_request(given), clock.now()
+    granted, expires_at = scopes_for(asked, visitor), expiry_for(asked, visitor, now)
+    secret = people.new_secret()
+    sealed = service.seal.seal(secret) if asked.kind == "webhook" else ""
+    is_feed = granted is not None and Scope.CALENDAR in granted
+
+    def made(connection: Connection) -> tuple[int, str | None]:
+        row = holder_for(connection, asked, visitor, is_feed=is_feed)
+        bound, whose = (None, None) if row is None else (row.id, row.name)
+        number = people.keep_token(
+            connection,
+            asked.kind,
+            secret,
+            sealed,
+            now,
+            name=asked.name,
+            person_id=bound,
+            scopes=scopes.names(granted),
+            expires_at=expires_at,
+        )
+        return number, whose
+
+    number, whose = await write(service.database, made)
+    urls = {source: sources.address(address, source, secret) for source in sources.modules()}
+    return {
+        "id": number,
+        "kind": asked.kind,
+        "name": asked.name,
+        "person": whose,
+        "scopes": scopes.names(granted),
+        "expires_at": stamp(expires_at),
+        "secret": secret,
+        "urls": urls if asked.kind == "webhook" else None,
+        "calendar": exporting.calendar_address(address, secret) if is_feed else None,
+    }
+
+
+def holder_for(
+    connection: Connection, asked: TokenRequest, visitor: Visitor, *, is_feed: bool
+) -> Row[Any] | None:
+    """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
+    name = asked.person or visitor.only
+    if name is None and is_feed:
+        names = views.names(connection)
+        name = visitor.name or (names[0] if len(names) == 1 else None)
+    if name is not None:
+        return changes.somebody(connection, visitor, name)
+    if is_feed:
+        raise Problem(422, "person: a calendar is one person's; say whose.")
+    if asked.kind == "app":
+        raise Problem(422, "person: an app password is one person's; say whose.")
+    return None
+
+
+def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None:
+    """What the token will open; raises Problem where that is more than the token opens that asks for it."""
+    if asked.kind != "api":
+        return None
+    wanted = asked.scopes or visitor.scopes or frozenset({Scope.ADMIN})
+    if scopes.exceeds(wanted, visitor.scopes):
+        held = ", ".join(scopes.names(visitor.scopes) or ())
+        raise Problem(403, f"scopes: this token has {held}, and makes none that may do more.")
+    return wanted
+
+
+def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime | None:
+    """When the token will end; raises Problem where that is after the end of the token that asks for it."""
+    wanted = None if asked.days is None else now + timedelta(days=asked.days)
+    last = visitor.expires_at
+    if last is None:
+        return wanted
+    if asked.kind == "webhook":
+        raise Problem(
+            403, f"This token ends at {stamp(last)}, and makes none that never ends, as a webhook token."
+        )
+    if wanted is not None and wanted > last:
+        raise Problem(
+            403, f"expires_in_days: this token ends at {stamp(last)}, and makes none that ends later."
+        )
+    return wanted or last
+
+
+def parse_token_request(given: Mapping[str, Any]) -> TokenRequest:
+    """Raises Problem."""
+    for field in given:
+        if field not in TOKEN_FIELDS:
+            known = ", ".join(TOKEN_FIELDS)
+            raise Problem(422, f"{field[:50]} is nothing that a token has; there are {known}.")
+    kind, name, whose = given.get("kind"), given.get("name") or None, given.get("person") or None
+    if kind not in KINDS:
+        raise Problem(422, f"kind must be one of {', '.join(KINDS)}.")
+    for field, value in (("name", name), ("person", whose)):
+        if value is not None and not (isinstance(value, str) and clean(value, LONGEST)):
+            raise Problem(422, f"{field} must be text of at most {LONGEST} characters.")
+    granted, days = parse_scopes(given.get("scopes")), parse_lifetime(given.get("expires_in_days"))
+    if kind != "api" and granted is not None:
+        raise Problem(422, "scopes: only an API token has scopes.")
+    if kind == "webhook" and days is not None:
+        raise Problem(422, f"expires_in_days: {people.WEBHOOK_TOKENS_NEVER_END}")
+    return TokenRequest(kind=str(kind), name=name, person=whose, scopes=granted, days=days)
+
+
+def parse_scopes(value: Any) -> frozenset[Scope] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or any(one not in [*Scope] for one in value):
+        raise Problem(422, f"scopes must be a list of some of {', '.join(Scope)}.")
+    return frozenset(Scope(one) for one in value)
+
+
+def parse_lifetime(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= people.MAX_TOKEN_DAYS:
+        raise Problem(
+            422,
+            f"expires_in_days must be a whole number from 1 to {people.MAX_TOKEN_DAYS}, or null for never.",
+        )
+    return value
+
+
+def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
+    """Let it in no more; one that is not the visitor's to see is not found."""
+    mine = None if visitor.everything else visitor.person_id or 0
+    if token_id not in [row.id for row in people.tokens(connection, mine)]:
+        raise Problem(404, f"There is no valid token {token_id}.")
+    people.revoke(connection, token_id, clock.now())
+
+
+# --- settings
+
+
+def settings(service: Service) -> list[dict[str, Any]]:
+    """The settings that are made in the browser: what each is, what may be said, and who said it."""
+    held = environment.load(service.environ)
+    return [one_setting(service, held, name) for name in OFFERED]
+
+
+def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
+    field = Settings.model_fields[name.lower()]
+    choices = [*get_args(field.annotation)] if get_origin(field.annotation) is Literal else None
+    fixed = settings_kept.fixed(service, name)
+    made = bool(settings_kept.current(service, name))
+    return {
+        "name": name,
+        "value": getattr(held, name.lower()),
+        "default": field.get_default(),
+        "description": field.description,
+        "choices": choices,
+        "fixed": fixed,
+        "set_by": "environment" if fixed else "browser" if made else None,
+    }
+
+
+async def set_settings(service: Service, given: Mapping[str, Any]) -> None:
+    """Keep these; null lets one go. Raises Problem, and then nothing was changed."""
+    wanted: dict[str, str | None] = {}
+    for name, value in given.items():
+        if name not in OFFERED:
+            raise Problem(422, f"{name[:50]} is not set here; there are {', '.join(OFFERED)}.")
+        if value is not None and type(value) not in (str, int, float):
+            raise Problem(422, f"{name} must be text or a number, or null.")
+        text = None if value is None else str(value)
+        if text is not None and not clean(text):
+            raise Problem(422, f"{name} must be shorter.")
+        wanted[name] = text
+    await settings_kept.keep(service, wanted)
+
+
+def about(service: Service) -> dict[str, Any]:
+    """Where everything lies, for who looks after it."""
+    held = service.settings
+    return {
+        "data_dir": str(held.data_dir.absolute()),
+        "database": "SQLite" if service.database.sqlite else "PostgreSQL",
+        "key": keys.key_name(held),
+        "started_at": stamp(service.started_at),
+        "worker": held.worker,
+    }
+
+
+# --- a backup
+
+
+BUSY = asyncio.Lock()
+
+
+async def backed_up(service: Service) -> tuple[IO[bytes], int]:
+    """A backup as an open file that has no name any more, and its size. Raises Problem."""
+    if BUSY.locked():
+        raise Problem(409, "A backup is being made already. Try again when it is done.")
+    async with BUSY:
+        try:
+            return await asyncio.to_thread(written, service.settings)
+        except backup.BackupError as error:
+            raise Problem(409, str(error)) from error
+
+
+def written(held: Settings) -> tuple[IO[bytes], int]:
+    """The file goes when it is closed, however the download ends."""
+    path = Path(held.data_dir) / f".backup-{secrets.token_hex(8)}.zip"
+    try:
+        size = backup.backup(held, path)
+        return path.open("rb"), size
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+
+
+def backup_name() -> str:
+    return f"watchmark-{clock.now():%Y-%m-%d}.zip"

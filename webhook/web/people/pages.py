@@ -1,0 +1,308 @@
+"""People: who is here, what they claim, how they sign in, what of their viewing counts, and their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import sources
+from webhook.domain.event import Kind
+from webhook.domain.rules import Filters
+from webhook.people import household
+from webhook.people.passwords import SHORTEST
+from webhook.web import actions as changes
+from webhook.web import visible as views
+from webhook.web.actions import write
+from webhook.web.http.addresses import address_of
+from webhook.web.http.errors import Problem
+from webhook.web.http.once import Once
+from webhook.web.http.params import clean, id_of, whole
+from webhook.web.http.sessions import base, by_id, named
+from webhook.web.people import actions as administration
+from webhook.web.people.preview import LAST, meanings, preview, seen
+from webhook.web.visible import Visitor
+
+TEXTS = ("libraries", "not_libraries", "players", "not_players")
+KINDS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
+
+
+class People(Once):
+    def routes(self) -> list[BaseRoute]:
+        def does(path: str, endpoint: Any) -> Route:
+            return Route(path, endpoint, methods=["POST"])
+
+        one = "/people/{name:path}"
+        return [
+            Route("/people", self.page(self.everybody)),
+            does("/people", self.change(self.add, owner=True)),
+            does("/household", self.change(self.share, owner=True)),
+            does("/household/{id}/remove", self.change(self.unshare, owner=True)),
+            does("/tokens", self.answers(self.make_token)),
+            does("/tokens/{id}/revoke", self.change(self.revoke)),
+            does(f"{one}/name", self.change(self.rename, owner=True)),
+            does(f"{one}/time-zone", self.change(self.zone)),
+            does(f"{one}/password", self.answers(self.password)),
+            does(f"{one}/invite", self.answers(self.invite, owner=True)),
+            does(f"{one}/claim", self.change(self.claim, owner=True)),
+            does(f"{one}/release", self.change(self.release)),
+            does(f"{one}/filters", self.change(self.filters)),
+            does(f"{one}/filters/preview", self.answers(self.preview)),
+            Route(f"{one}/remove", self.page(self.removal)),
+            does(f"{one}/remove", self.change(self.remove, owner=True)),
+            Route(one, self.page(self.person)),
+        ]
+
+    # --- everybody
+
+    async def everybody(self, request: Request, visitor: Visitor) -> Response:
+        if not visitor.everything:
+            return self.to(request, path_to(visitor.only or ""))
+
+        def told(connection: Connection) -> dict[str, Any]:
+            everybody = views.people(connection, visitor)
+            return {
+                "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
+                "unclaimed": views.unclaimed(connection, visitor),
+                "shared": household.listed(connection),
+            }
+
+        return self.drawn(request, "people.html", await self.database.read(told), visitor)
+
+    async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        name, built = fields.get("name", ""), self.service.trackers
+        await write(self.database, lambda connection: changes.add_person(connection, built, name))
+        return f"{path_to(name.strip())}?said=added"
+
+    async def share(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        names = await self.database.read(views.names)
+        given = {
+            "players": lines(fields.get("players", "")),
+            "libraries": lines(fields.get("libraries", "")),
+            "people": [name for name in names if f"person-{name}" in fields],
+        }
+        rule = changes.household_given(given)
+        await write(self.database, lambda connection: changes.add_household_rule(connection, rule))
+        return "/people?said=added#household"
+
+    async def unshare(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        await write(self.database, lambda connection: changes.remove_household_rule(connection, wanted))
+        return "/people?said=removed#household"
+
+    # --- one person
+
+    async def person(self, request: Request, visitor: Visitor) -> Response:
+        return await self.shown(request, visitor)
+
+    async def shown(
+        self,
+        request: Request,
+        visitor: Visitor,
+        chosen: Mapping[str, Any] | None = None,
+        wrong: str | None = None,
+        status: int = 200,
+        link: Mapping[str, Any] | None = None,
+    ) -> Response:
+        """The page of the person in the path; `chosen` are filters to try, `link` an invitation to show."""
+        name = request.path_params["name"]
+
+        def told(connection: Connection) -> dict[str, Any]:
+            row = changes.somebody(connection, visitor, name)
+            own, read = Visitor(person_id=row.id, name=row.name), meanings(connection, row)
+            filters = Filters.from_json(row.filters if chosen is None else chosen)
+            return {
+                "person": administration.one_person(connection, visitor, name),
+                "filters": filters,
+                "seen": seen(read),
+                "preview": preview(read, filters),
+                "accounts": views.accounts(connection, own),
+                "tokens": administration.tokens(connection, self.service.seal, own),
+                "token_choices": administration.TOKEN_CHOICES,
+                "unclaimed": views.unclaimed(connection, visitor),
+            }
+
+        known = await self.database.read(told)
+        fixed = bool(self.service.settings.admin_password.get_secret_value()) and known["person"]["owner"]
+        besides = {
+            "own": visitor.person_id == known["person"]["id"],
+            "path": path_to(name),
+            "fixed": fixed,
+            "zones": zones_with(known["person"]["timezone"]),
+            "kinds": KINDS,
+            "last": LAST,
+            "shortest": SHORTEST,
+            "tried": chosen is not None,
+            "wrong": wrong,
+            "link": link,
+            "drawn_at": base(self.service.settings, request) + path_to(name)
+            if request.method == "POST"
+            else None,
+        }
+        return self.drawn(request, "person.html", {**known, **besides}, visitor, status)
+
+    async def rename(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        given = {"name": fields.get("name", "")}
+        person = await administration.change(self.service, visitor, request.path_params["name"], given)
+        return f"{path_to(person['name'])}?said=saved"
+
+    async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        name, given = request.path_params["name"], {"timezone": fields.get("timezone", "")}
+        await administration.change(self.service, visitor, name, given)
+        return f"{path_to(name)}?said=saved"
+
+    async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        return await self.identity(request, visitor, fields, "claimed")
+
+    async def release(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        return await self.identity(request, visitor, fields, "released")
+
+    async def identity(self, request: Request, visitor: Visitor, fields: Mapping[str, str], word: str) -> str:
+        name = request.path_params["name"]
+        wanted = changes.identity_given(fields, sources.modules())
+        change = changes.claim if word == "claimed" else changes.release
+
+        def changed(connection: Connection) -> None:
+            changes.somebody(connection, visitor, name)
+            change(connection, name, wanted)
+
+        await write(self.database, changed)
+        self.service.interpreter.news.set()
+        return f"{path_to(name)}?said={word}"
+
+    # --- filters
+
+    async def filters(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        name, chosen = request.path_params["name"], filters_of(fields)
+
+        def changed(connection: Connection) -> None:
+            row = changes.somebody(connection, visitor, name)
+            changes.set_filters(connection, row.id, chosen)
+
+        await write(self.database, changed)
+        return f"{path_to(name)}?said=saved#filters"
+
+    async def preview(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        return await self.shown(request, visitor, chosen=filters_of(fields))
+
+    # --- signing in
+
+    async def password(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        """One's own password, for who knows the one before; this browser stays signed in."""
+        own, name = self.sessions.own_password, request.path_params["name"]
+        row = await own.row(visitor, name)
+        try:
+            if fields.get("password") != fields.get("again"):
+                raise Problem(422, "The two new passwords differ. The password stays as it is.")
+            await own.change(row, fields.get("known", ""), fields.get("password", ""))
+        except Problem as error:
+            return await self.shown(request, visitor, wrong=error.detail, status=error.status)
+        response = self.to(request, f"{path_to(name)}?said=saved")
+        again = await self.database.read(lambda connection: by_id(connection, row.id))
+        if again is not None:
+            self.sessions.begin(request, response, again)
+        return response
+
+    async def invite(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        here = address_of(self.service, request)
+        link = await administration.invite(self.service, visitor, request.path_params["name"], here)
+        return await self.shown(request, visitor, link=link)
+
+    # --- tokens
+
+    async def make_token(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        given = token_given(fields)
+        made = await administration.make_token(
+            self.service, visitor, given, address_of(self.service, request)
+        )
+        known = {"made": made, "back": back_of(fields), "labels": sources.modules()}
+        return self.drawn(request, "token.html", known, visitor)
+
+    async def revoke(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        await write(
+            self.database, lambda connection: administration.revoke_token(connection, visitor, wanted)
+        )
+        return self.back(request, fields, "removed")
+
+    # --- removing
+
+    async def removal(self, request: Request, visitor: Visitor) -> Response:
+        """What goes with a person, before it does; or the page of who is called like this page's address."""
+        name = request.path_params["name"]
+        if await self.called(f"{name}/remove"):
+            request.path_params["name"] = f"{name}/remove"
+            return await self.shown(request, visitor)
+        if not visitor.everything:
+            raise Problem(403, "Only the owner sees this page.")
+
+        def told(connection: Connection) -> dict[str, Any]:
+            row = changes.somebody(connection, visitor, name)
+            return {
+                "name": row.name,
+                "owner": row.owner,
+                "gone": administration.goes_with(connection, row.id),
+            }
+
+        known = await self.database.read(told)
+        if known["owner"]:
+            raise Problem(409, f"{name} is the owner, whom Watchmark cannot be without.")
+        return self.drawn(request, "removal.html", {**known, "path": path_to(name)}, visitor)
+
+    async def called(self, name: str) -> bool:
+        """Whether a person has such a name, from when a name could hold a slash."""
+        return clean(name) and await self.database.read(
+            lambda connection: named(connection, name) is not None
+        )
+
+    async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        name = request.path_params["name"]
+        if fields.get("sure") != name:
+            raise Problem(422, f"Write {name} into the field to remove them. Nothing was removed.")
+        await write(self.database, lambda connection: administration.remove_person(connection, visitor, name))
+        return "/people?said=removed"
+
+
+def token_given(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What a form says of a token, as the API takes it."""
+    given: dict[str, Any] = {
+        name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
+    }
+    if given.get("kind") == "api" and fields.get("scopes"):
+        given["scopes"] = fields["scopes"].split()
+    if days := fields.get("expires_in_days"):
+        given["expires_in_days"] = whole(days) or 0
+    return given
+
+
+def path_to(name: str) -> str:
+    return f"/people/{quote(name)}"
+
+
+def back_of(fields: Mapping[str, str]) -> str:
+    """Where a token's page leads back to: settings, or the person it was made for."""
+    return "/settings" if fields.get("back") == "/settings" else "/people"
+
+
+def zones_with(zone: str | None) -> list[str]:
+    """The zones to choose from, with the one that is set."""
+    known = administration.zones()
+    return [*known] if zone is None or zone in known else [zone, *known]
+
+
+def lines(text: str) -> list[str]:
+    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def filters_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The filters that a form says: a name on each line, and what is ticked. Raises Problem."""
+    given: dict[str, Any] = {name: lines(fields.get(name, "")) for name in TEXTS}
+    ticked = [kind.value for kind in KINDS if f"kind-{kind}" in fields]
+    # All of them is no filter, and none is none as well: nobody wants nothing.
+    given["kinds"] = [] if len(ticked) == len(KINDS) else ticked
+    return changes.filters_given({**given, "home_videos": "home_videos" in fields})

@@ -1,0 +1,86 @@
+"""A preview of filters: which of a person's last webhooks they would stop. Nothing is changed by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from webhook import sources
+from webhook.clock import stamp
+from webhook.domain import lenient_json
+from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
+from webhook.domain.rules import Filters, stopped_by
+from webhook.queues.inbox import told_by
+from webhook.storage.tables import webhook
+from webhook.web import visible as views
+from webhook.web.visible import Visitor
+
+LAST = 100
+LOOKED = 5000
+"""So many webhooks, of everybody, are looked through for them."""
+
+Read = tuple[dict[str, Any], Event]
+"""A webhook as it is listed, and what it means."""
+
+
+def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
+    """How many webhooks were looked at, and those of them that these filters stop."""
+    stopped = [
+        {**shown, "why": in_words(why)} for shown, event in read if (why := stopped_by(filters, event))
+    ]
+    return {"looked_at": len(read), "stopped": stopped}
+
+
+def seen(read: Sequence[Read]) -> dict[str, list[str]]:
+    """The libraries and players that those webhooks name, to choose from."""
+    events = [event for _, event in read]
+    return {
+        "libraries": sorted({event.library for event in events if event.library}),
+        "players": sorted({event.player for event in events if event.player}),
+    }
+
+
+def meanings(connection: Connection, whose: Row[Any]) -> list[Read]:
+    """Of a person's last 100 webhooks those that say something about viewing, newest first."""
+    visitor = Visitor(person_id=whose.id, name=whose.name)
+    newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)
+    theirs = select(webhook).where(webhook.c.id.in_(newest), views.theirs(visitor))
+    rows = connection.execute(theirs.order_by(webhook.c.id.desc()).limit(LAST))
+    return [
+        ({"webhook": row.id, "received_at": stamp(row.received_at), **about(event)}, event)
+        for row in rows
+        if views.may_see({"events": row.events or []}, visitor) and (event := meaning(row)) is not None
+    ]
+
+
+def meaning(row: Row[Any]) -> Event | None:
+    """What its body means; None where that is nothing, cannot be read, or is pruned."""
+    if row.raw is None:
+        return None
+    try:
+        payload = lenient_json.loads(row.raw, row.content_type)
+        if told_by(row.content_type):
+            return event_from_json(payload)
+        read = sources.read(row.source, payload, row.received_at)
+    except (Unreadable, KeyError):
+        return None
+    return None if isinstance(read, Ignored) else read[0]
+
+
+def about(event: Event) -> dict[str, Any]:
+    item = event.item
+    return {
+        "action": event.action.value,
+        **{name: getattr(item, name, None) for name in ("title", "show", "season", "number", "year")},
+        "kind": item.kind.value,
+        "artist": getattr(item, "artist", None),
+        "library": event.library,
+        "player": event.player,
+    }
+
+
+def in_words(stopped: str) -> str:
+    text = REASONS.get(stopped, stopped.removeprefix("filter: "))
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

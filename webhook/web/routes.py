@@ -1,0 +1,103 @@
+"""Every route of the web but the webhooks' own: health, the JSON API and the pages, each by its feature."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from webhook.service import Service
+from webhook.web import health
+from webhook.web.activity.api_deliveries import Deliveries as DeliveriesApi
+from webhook.web.activity.api_webhooks import Webhooks as WebhooksApi
+from webhook.web.activity.pages import Activity
+from webhook.web.connections.api import Connections as ConnectionsApi
+from webhook.web.connections.pages import Connections
+from webhook.web.docs import schemas
+from webhook.web.docs.pages import Docs
+from webhook.web.history.api import History as HistoryApi
+from webhook.web.history.pages import History
+from webhook.web.history.pages_add import AddPlay
+from webhook.web.history.pages_shows import Shows
+from webhook.web.http import errors
+from webhook.web.http.api import Answers, Gate
+from webhook.web.http.live import Live
+from webhook.web.http.sessions import Passwords, Sessions
+from webhook.web.http.static import Kept
+from webhook.web.http.templating import STATIC
+from webhook.web.needs_you.api import Needs as NeedsApi
+from webhook.web.needs_you.pages import NeedsYou
+from webhook.web.now.pages import Now
+from webhook.web.now.posters import Posters
+from webhook.web.people.api import People as PeopleApi
+from webhook.web.people.pages import People
+from webhook.web.settings.api import Settings as SettingsApi
+from webhook.web.settings.pages import Settings
+from webhook.web.setup.pages import Setup
+from webhook.web.setup.sign_in import Entrance
+from webhook.web.setup.wizard import Wizard
+from webhook.web.transfer.api import Transfer as TransferApi
+from webhook.web.transfer.pages import Transfer
+
+API: tuple[type[Answers], ...] = (
+    WebhooksApi,
+    DeliveriesApi,
+    NeedsApi,
+    HistoryApi,
+    TransferApi,
+    PeopleApi,
+    ConnectionsApi,
+    SettingsApi,
+)
+PAGES = (
+    Now,
+    Posters,
+    Activity,
+    NeedsYou,
+    History,
+    AddPlay,
+    Shows,
+    Transfer,
+    Connections,
+    Setup,
+    Wizard,
+    People,
+    Settings,
+    Docs,
+)
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
+    passwords = Passwords()
+    sessions = Sessions(service)
+    gate, entrance = Gate(service.database, sessions), Entrance(service, sessions, passwords)
+    inside = [
+        *health.routes(service, gate),
+        *schemas.routes(),
+        *api_routes(service, gate),
+        *Live(service, sessions).routes(),
+        *page_routes(service, sessions),
+        *entrance.routes(),
+        Mount("/static", Kept(directory=STATIC)),
+    ]
+    if root := service.settings.root_path.rstrip("/"):
+        inside.append(Route(root, to_root(root)))
+    return [Mount("", errors.web(inside, entrance.error))]
+
+
+def to_root(root: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return RedirectResponse(f"{root}/")
+
+    return endpoint
+
+
+def api_routes(service: Service, gate: Gate) -> list[BaseRoute]:
+    return [route for group in API for route in group(service, gate).routes()]
+
+
+def page_routes(service: Service, sessions: Sessions) -> list[BaseRoute]:
+    return [route for group in PAGES for route in group(service, sessions).routes()]

@@ -1,0 +1,94 @@
+"""Settings: what can be set in the browser, tokens, a backup, and where everything lies. The owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook.accounts import settings_store as stored
+from webhook.web import visible as views
+from webhook.web.docs.openapi import version
+from webhook.web.http.errors import Problem
+from webhook.web.http.once import Once
+from webhook.web.people import actions as administration
+from webhook.web.settings.api import download
+from webhook.web.visible import Visitor
+
+LABELS = {
+    "WATCHED_MARK": ("Watched mark", "percent"),
+    "CATCH_UP_MINUTES": ("Catch-up", "minutes"),
+    "SILENCE_DAYS": ("Silence", "days"),
+    "RETENTION_DAYS": ("Webhooks are kept", "days"),
+    "LOG_LEVEL": ("Log", ""),
+}
+"""What each setting is called, and its unit."""
+
+
+class Settings(Once):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/settings", self.owners(self.settings)),
+            Route("/settings", self.answers(self.set, owner=True), methods=["POST"]),
+            Route("/settings/backup", self.answers(self.backup, owner=True), methods=["POST"]),
+        ]
+
+    async def settings(self, request: Request, visitor: Visitor) -> Response:
+        return await self.told(request, visitor, {})
+
+    async def told(
+        self, request: Request, visitor: Visitor, typed: Mapping[str, str], wrong: Problem | None = None
+    ) -> Response:
+        """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
+        tokens, names, unreadable = await self.database.read(
+            lambda connection: (
+                administration.tokens(connection, self.service.seal, visitor),
+                views.names(connection),
+                stored.is_unreadable(connection, self.service.seal),
+            )
+        )
+        why = None if wrong is None else wrong.detail
+        known = {
+            "settings": [
+                {
+                    **one,
+                    "shown": typed.get(one["name"], plainly(one["value"])),
+                    "usual": plainly(one["default"]),
+                    "wrong": why if one["name"] in (why or "") else None,
+                }
+                for one in administration.settings(self.service)
+            ],
+            "labels": LABELS,
+            "unreadable": unreadable,
+            "tokens": tokens,
+            "token_choices": administration.TOKEN_CHOICES,
+            "names": names,
+            "about": administration.about(self.service),
+            "program": version(),
+            "reopens": self.service.reopen is not None,
+            "wrong": why,
+        }
+        return self.drawn(request, "settings.html", known, visitor, 200 if wrong is None else wrong.status)
+
+    async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        usual = {one["name"]: plainly(one["default"]) for one in administration.settings(self.service)}
+        given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
+        # What is as usual is not made here, so that a later version's default counts.
+        chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
+        try:
+            await administration.set_settings(self.service, chosen)
+        except Problem as problem:
+            if problem.status != 422:
+                raise
+            return await self.told(request, visitor, given, problem)
+        return self.to(request, "/settings?said=saved")
+
+    async def backup(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        return await download(self.service)
+
+
+def plainly(value: object) -> str:
+    """A setting's value as a person writes it: 80, not 80.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

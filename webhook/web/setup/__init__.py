@@ -1,0 +1,1 @@
+"""Setup: the first start, the wizard and the sign-in."""

@@ -1,0 +1,81 @@
+"""Set-up: the addresses to paste into each media server, step by step, and what came from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook.clock import stamp
+from webhook.pipeline.receiver import TurnedAway
+from webhook.settings import LOOPBACK
+from webhook.web.http.addresses import address_of, addresses
+from webhook.web.http.arrivals import arrivals
+from webhook.web.http.page import Page
+from webhook.web.visible import Visitor
+
+FIRST = ("plex", "jellyfin", "emby", "tautulli")
+
+
+class Setup(Page):
+    def routes(self) -> list[BaseRoute]:
+        return [Route("/setup", self.page(self.setup))]
+
+    async def setup(self, request: Request, visitor: Visitor) -> Response:
+        known = await self.sources(request, visitor)
+        return self.drawn(request, "setup.html", known, visitor)
+
+    async def sources(self, request: Request, visitor: Visitor) -> dict[str, Any]:
+        """What each source takes to be set up, and what came from it."""
+        address = address_of(self.service, request)
+        found, came = await self.database.read(
+            lambda connection: (
+                addresses(connection, self.service, visitor, address),
+                arrivals(connection, visitor),
+            )
+        )
+        turned = self.service.receiver.turned_away if visitor.everything else {}
+        return {
+            "sources": by_source(found),
+            "came": came,
+            "turned": turned_since(turned, came),
+            "only_here": only_here(address),
+            "loopback": self.service.settings.host in LOOPBACK,
+        }
+
+
+def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each source once: with the address that is anybody's first, and those of the other tokens."""
+    shown: dict[str, dict[str, Any]] = {}
+    for entry in sorted(found, key=lambda entry: place(entry["source"])):
+        source = shown.setdefault(entry["source"], {**entry, "others": []})
+        if source["token"] != entry["token"]:
+            source["others"].append({"name": entry["token_name"], "url": entry["url"]})
+    return shown
+
+
+def turned_since(
+    turned: Mapping[str, TurnedAway], came: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """What was refused at the door of each source after the last that was taken, as a page shows it."""
+    last = {source: datetime.fromisoformat(arrival["at"]) for source, arrival in came.items()}
+    return {
+        source: {"at": stamp(one.at) or "", "peer": one.peer, "why": one.why}
+        for source, one in turned.items()
+        if source not in last or last[source] < one.at
+    }
+
+
+def place(source: str) -> int:
+    """The place of a source among those that are shown: the most used first, the others as they are found."""
+    return FIRST.index(source) if source in FIRST else len(FIRST)
+
+
+def only_here(address: str) -> bool:
+    """Whether the address means this machine alone, so that another one could not send to it."""
+    return urlsplit(address).hostname in LOOPBACK

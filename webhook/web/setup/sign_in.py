@@ -1,0 +1,135 @@
+"""The entrance: signing in and out, the one-time link, and the pages for who is not in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import clock
+from webhook.network.asgi import client_address
+from webhook.people import passwords
+from webhook.people.passwords import LONGEST, SHORTEST
+from webhook.service import Service
+from webhook.web.actions import write
+from webhook.web.http.errors import Problem
+from webhook.web.http.page import Page, local
+from webhook.web.http.params import clean, form
+from webhook.web.http.sessions import (
+    Passwords,
+    Sessions,
+    attempt,
+    base,
+    by_id,
+    end_session,
+    named,
+    refuse_other_sites,
+)
+from webhook.web.people import actions as administration
+from webhook.web.visible import Visitor
+
+
+class Entrance(Page):
+    def __init__(self, service: Service, sessions: Sessions, passwords: Passwords) -> None:
+        super().__init__(service, sessions)
+        self.passwords = passwords
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
+            Route("/sign-out", self.change(self.gone, ends=True), methods=["POST"]),
+            Route("/welcome/{secret}", self.welcome, methods=["GET", "POST"]),
+        ]
+
+    async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        session = visitor.session or ""
+        await write(self.database, lambda connection: end_session(connection, session, clock.now()))
+        return "/sign-in"
+
+    async def sign_in(self, request: Request) -> Response:
+        if request.method != "POST":
+            onward = local(request.query_params.get("next", ""))
+            if await self.sessions.visitor(request):
+                return self.to(request, "/")
+            return await self.asked(request, onward)
+        refuse_other_sites(request, self.service.settings)
+        fields = await form(request)
+        name, password = fields.get("name", "").strip(), fields.get("password", "")
+        onward = local(fields.get("next", ""))
+        try:
+            row = await self.verify(request, name, password)
+        except Problem as problem:
+            return await self.show_refusal(request, onward, problem)
+        if row is None:
+            return await self.asked(request, onward, "This name and password do not belong together.", 401)
+        response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
+        self.sessions.begin(request, response, row)
+        return response
+
+    async def verify(self, request: Request, name: str, password: str) -> Row[Any] | None:
+        """Whose name and password these are; raises Problem where too many have been tried."""
+        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
+        known_as = await self.sessions.known_as(request, row)
+        async with attempt(self.service, client_address(request.scope), name, known_as) as tried:
+            tried.succeeded = len(password) <= LONGEST and await self.passwords.right(row, password)
+        return row if tried.succeeded else None
+
+    async def asked(
+        self, request: Request, onward: str, wrong: str | None = None, status: int = 200
+    ) -> Response:
+        owner = await self.database.read(passwords.owner)
+        first = owner is not None and owner.password is None
+        known = {"onward": onward, "wrong": wrong, "first": first}
+        return self.drawn(request, "sign_in.html", known, status=status)
+
+    async def show_refusal(self, request: Request, onward: str, problem: Problem) -> Response:
+        response = await self.asked(request, onward, problem.detail, problem.status)
+        response.headers.update(problem.headers)
+        return response
+
+    async def welcome(self, request: Request) -> Response:
+        """The one-time link: whoever it is for sets a password, the owner a name too, and is in."""
+        secret = request.path_params["secret"]
+        row = await self.database.read(lambda connection: passwords.invited(connection, secret, clock.now()))
+        if row is None:
+            return self.drawn(request, "expired.html", {}, status=404)
+        if request.method != "POST":
+            return self.invitation(request, row)
+        refuse_other_sites(request, self.service.settings)
+        fields = await form(request)
+        try:
+            if fields.get("password") != fields.get("again"):
+                raise Problem(422, "The two passwords differ.")
+            hashed = await self.passwords.hashed(fields.get("password", ""))
+            accepted = await self.accepted(row, secret, hashed, fields.get("name", ""))
+        except Problem as error:
+            return self.invitation(request, row, error.detail, error.status)
+        if accepted is None:
+            return self.drawn(request, "expired.html", {}, status=404)
+        response = self.to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
+        self.sessions.begin(request, response, accepted)
+        return response
+
+    async def accepted(self, row: Row[Any], secret: str, hashed: str, name: str) -> Row[Any] | None:
+        """Who has the password now; None where the link was used in the meantime."""
+        name = name.strip() if row.owner else ""
+
+        def changed(connection: Connection) -> Row[Any] | None:
+            if passwords.accept(connection, secret, hashed, clock.now()) is None:
+                return None
+            if name:
+                owner = Visitor(person_id=row.id, name=row.name, everything=True)
+                administration.change_person(connection, owner, row.name, {"name": name})
+            return by_id(connection, row.id)
+
+        return await write(self.database, changed)
+
+    def invitation(
+        self, request: Request, row: Row[Any], wrong: str | None = None, status: int = 200
+    ) -> Response:
+        known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": SHORTEST}
+        return self.drawn(request, "welcome.html", known, status=status)

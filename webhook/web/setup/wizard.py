@@ -1,0 +1,92 @@
+"""The wizard of the first start: password, source, tracker, done. Every step may be skipped and come back to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from webhook import trackers
+from webhook.web import visible as views
+from webhook.web.http.arrivals import arrivals
+from webhook.web.http.errors import Problem
+from webhook.web.people import actions as administration
+from webhook.web.setup.pages import Setup
+from webhook.web.visible import Visitor
+
+
+class Wizard(Setup):
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/wizard", self.page(self.first)),
+            Route("/wizard/source", self.owners(self.choose)),
+            Route("/wizard/source/{source}", self.owners(self.source)),
+            Route("/wizard/tracker", self.page(self.tracker)),
+            Route("/wizard/done", self.page(self.done)),
+            Route("/wizard/time-zone", self.change(self.zone), methods=["POST"]),
+        ]
+
+    async def first(self, request: Request, visitor: Visitor) -> Response:
+        return self.to(request, "/wizard/source" if visitor.everything else "/wizard/tracker")
+
+    async def choose(self, request: Request, visitor: Visitor) -> Response:
+        known = {**await self.sources(request, visitor), "person": await self.person(visitor)}
+        return self.drawn(request, "wizard_source.html", known, visitor)
+
+    async def source(self, request: Request, visitor: Visitor) -> Response:
+        known = await self.sources(request, visitor)
+        wanted = request.path_params["source"]
+        if wanted not in known["sources"]:
+            raise Problem(404, "There is no such source, or no webhook token for it: make one in Settings.")
+        asked, names = await self.database.read(
+            lambda connection: (views.unclaimed(connection, visitor), views.names(connection))
+        )
+        shown = {
+            **known,
+            "name": wanted,
+            "source": known["sources"][wanted],
+            "unclaimed": [identity for identity in asked if identity["source"] == wanted],
+            "names": names,
+        }
+        return self.drawn(request, "wizard_waiting.html", shown, visitor)
+
+    async def tracker(self, request: Request, visitor: Visitor) -> Response:
+        accounts = await self.accounts(visitor)
+        known = {"trackers": trackers.modules(), "accounts": accounts, "person": await self.person(visitor)}
+        return self.drawn(request, "wizard_tracker.html", known, visitor)
+
+    async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """The visitor's own time zone, which the browser knows."""
+        given = {"timezone": fields.get("timezone", "")}
+        await administration.change(self.service, visitor, visitor.name or "", given)
+        return self.back(request, fields, "saved")
+
+    async def person(self, visitor: Visitor) -> dict[str, Any]:
+        return await self.database.read(
+            lambda connection: administration.one_person(connection, visitor, visitor.name or "")
+        )
+
+    async def accounts(self, visitor: Visitor) -> dict[str, Any]:
+        """The visitor's own accounts, by tracker."""
+        own = Visitor(person_id=visitor.person_id, name=visitor.name)
+        mine = await self.database.read(lambda connection: views.accounts(connection, own))
+        return {account["tracker"]: account for account in mine}
+
+    async def done(self, request: Request, visitor: Visitor) -> Response:
+        def told(connection: Connection) -> dict[str, Any]:
+            return {
+                "came": arrivals(connection, visitor),
+                "person": administration.one_person(connection, visitor, visitor.name or ""),
+                "unclaimed": views.unclaimed(connection, visitor),
+            }
+
+        known = await self.database.read(told)
+        labels = {name: module.LABEL for name, module in trackers.modules().items()}
+        accounts = await self.accounts(visitor)
+        return self.drawn(
+            request, "wizard_done.html", {**known, "labels": labels, "accounts": accounts}, visitor
+        )

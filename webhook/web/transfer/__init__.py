@@ -1,0 +1,1 @@
+"""Transfer: imports and exports, with uploads of any size."""

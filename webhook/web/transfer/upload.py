@@ -1,0 +1,136 @@
+"""Files that are sent to the API: received piece by piece onto the disk, never whole into memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from starlette.requests import ClientDisconnect, Request
+
+from webhook.network.asgi import let_in
+from webhook.transfer.import_job import removed
+from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import Params
+
+UPLOAD_TIMEOUT = 3600.0
+"""Seconds for a whole file, for who was let in."""
+
+STALL = 25.0
+"""Seconds without a byte after which the sender is given up."""
+
+PIECE = 1 << 20
+NAME = 100
+CLOSE = {"Connection": "close"}
+"""What is left of the body is not read, so the connection is of no more use."""
+
+CURL = "curl --data-binary @FILE -H 'Authorization: Bearer …'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A file, whole, in a folder of its own, with its SHA-256."""
+
+    folder: Path
+    path: Path
+    digest: str
+
+    async def remove(self) -> None:
+        await asyncio.to_thread(removed, self.folder)
+
+
+@contextmanager
+def taking(request: Request, uploads: Uploads, person_id: int) -> Iterator[Upload]:
+    """Takes a file of this person. Raises Problem where it is one too many, too large, or there is no room for it."""
+    length = request.headers.get("content-length", "")
+    try:
+        with uploads.receive(person_id, int(length) if length.isdecimal() else None) as upload:
+            yield upload
+    except TooMany as error:
+        raise Problem(429, f"{error}", {**CLOSE, "Retry-After": "60"}) from error
+    except TooLarge as error:
+        raise Problem(413, f"{error} Nothing was imported.", CLOSE) from error
+    except NoRoom as error:
+        raise Problem(507, f"{error} Nothing was imported.", CLOSE) from error
+
+
+async def receive(request: Request, folder: Path, name: str | None, upload: Upload) -> Received:
+    """Raises Problem where it is empty or no file, and where it cannot be kept; nothing is left then."""
+    refuse_early(request)
+    own = folder / f"receiving-{secrets.token_hex(8)}"
+    try:
+        await asyncio.to_thread(own.mkdir, 0o700)
+        digest, first = await kept(request, own / "file", upload)
+        path = own / (name or named_by(first))
+        await asyncio.to_thread((own / "file").replace, path)
+    except OSError as error:
+        await asyncio.to_thread(removed, own)
+        why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
+        raise Problem(507, why, CLOSE) from error
+    except (Problem, ClientDisconnect, TooLarge, NoRoom, asyncio.CancelledError):
+        await asyncio.to_thread(removed, own)
+        raise
+    return Received(folder=own, path=path, digest=digest)
+
+
+def refuse_early(request: Request) -> None:
+    """What can be told before anything is read."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Problem(415, f"Send the file itself as the body, not a form: {CURL}", CLOSE)
+
+
+async def kept(request: Request, path: Path, upload: Upload) -> tuple[str, bytes]:
+    """Write the body there; its SHA-256 and its first bytes."""
+    digest, first = hashlib.sha256(), b""
+    with await asyncio.to_thread(path.open, "xb") as file:
+        async for piece in pieces(request):
+            await asyncio.to_thread(upload.add, len(piece))
+            first = first or bytes(piece[:64])
+            await asyncio.to_thread(digest.update, piece)
+            await asyncio.to_thread(file.write, piece)
+    if not upload.size:
+        raise Problem(400, f"The body is empty. Send the export file itself: {CURL}")
+    return digest.hexdigest(), first
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body of who was let in, in pieces of a size that is worth a write."""
+    let_in(request.scope, UPLOAD_TIMEOUT)
+    held = bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(STALL):
+                held += await anext(stream)
+        except StopAsyncIteration:
+            break
+        except TimeoutError as error:
+            raise Problem(408, f"Nothing arrived for {STALL:.0f} seconds. Send it again.", CLOSE) from error
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
+
+
+def named_by(first: bytes) -> str:
+    """A name for a file that came without one, by how it begins: the kinds go by the ending."""
+    if first.startswith(b"PK"):
+        return "upload.zip"
+    return "upload.json" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "upload.csv"
+
+
+def name_given(params: Params) -> str | None:
+    """The file's own name, as the sender says it; raises Problem."""
+    given = params.text("name")
+    if given is None:
+        return None
+    name = PurePosixPath(given.replace("\\", "/")).name
+    if not name or name == ".." or len(name.encode()) > NAME or not name.isprintable():
+        raise Problem(400, f"name must be the name of a file, of at most {NAME} letters.", CLOSE)
+    return name

@@ -1,0 +1,139 @@
+"""Files that are sent by a form: its fields are read, the file goes to the disk piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from webhook.transfer.import_job import removed
+from webhook.transfer.limits import Upload
+from webhook.web.http.errors import Problem
+from webhook.web.transfer.upload import CLOSE, NAME, Received, named_by, pieces
+
+FIELD = 4096
+FIELDS = 20
+
+
+@dataclass(slots=True)
+class Form:
+    """A form as it comes in: the small fields in memory, what belongs to the file in `waiting`."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    file_name: str | None = None
+    waiting: bytearray = field(default_factory=bytearray)
+    header: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
+    headers: dict[str, bytes] = field(default_factory=dict)
+    part: str = ""
+    value: bytearray = field(default_factory=bytearray)
+    in_file: bool = False
+
+    def begin(self) -> None:
+        self.headers, self.value, self.part, self.in_file = {}, bytearray(), "", False
+
+    def header_name(self, data: bytes, start: int, end: int) -> None:
+        self.header[0].extend(data[start:end])
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self.header[1].extend(data[start:end])
+
+    def header_end(self) -> None:
+        name, value = (bytes(one) for one in self.header)
+        self.headers[name.decode("latin-1").lower()] = value
+        self.header[0].clear()
+        self.header[1].clear()
+
+    def headers_end(self) -> None:
+        _, options = parse_options_header(self.headers.get("content-disposition", b""))
+        self.part = options.get(b"name", b"").decode("utf-8", "replace")[:FIELD]
+        self.in_file = b"filename" in options
+        if self.in_file:
+            self.file_name = options[b"filename"].decode("utf-8", "replace")
+        elif len(self.fields) >= FIELDS:
+            raise Problem(400, "The form has too many fields.", CLOSE)
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        if self.in_file:
+            self.waiting += data[start:end]
+        elif len(self.value) + end - start > FIELD:
+            raise Problem(400, "A field of the form is too long.", CLOSE)
+        else:
+            self.value += data[start:end]
+
+    def end(self) -> None:
+        if not self.in_file:
+            self.fields.setdefault(self.part, self.value.decode("utf-8", "replace"))
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self.begin,
+                "on_header_field": self.header_name,
+                "on_header_value": self.header_value,
+                "on_header_end": self.header_end,
+                "on_headers_finished": self.headers_end,
+                "on_part_data": self.data,
+                "on_part_end": self.end,
+            },
+        )
+
+
+async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[dict[str, str], Received]:
+    """The fields and the one file of a form; raises Problem, and nothing is left then."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise Problem(415, "Choose a file first.", CLOSE)
+    own = folder / f"receiving-{secrets.token_hex(8)}"
+    try:
+        await asyncio.to_thread(own.mkdir, 0o700)
+        form = Form()
+        with await asyncio.to_thread((own / "file").open, "xb") as file:
+            digest, first = await kept(request, form, form.parser(options[b"boundary"]), file, upload)
+        if not first:
+            raise Problem(422, "Choose a file first: the form came without one, or with an empty one.")
+        path = own / (file_name(form.file_name) or named_by(first))
+        await asyncio.to_thread((own / "file").replace, path)
+    except OSError as error:
+        await asyncio.to_thread(removed, own)
+        why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
+        raise Problem(507, why, CLOSE) from error
+    except FormParserError as error:
+        await asyncio.to_thread(removed, own)
+        raise Problem(
+            400, "The form did not arrive whole. Nothing was imported; send it again.", CLOSE
+        ) from error
+    except BaseException:
+        await asyncio.to_thread(removed, own)
+        raise
+    return form.fields, Received(folder=own, path=path, digest=digest)
+
+
+async def kept(
+    request: Request, form: Form, parser: MultipartParser, file: IO[bytes], upload: Upload
+) -> tuple[str, bytes]:
+    """Write what belongs to the file; its SHA-256 and its first bytes."""
+    digest, first = hashlib.sha256(), b""
+    async for piece in pieces(request):
+        await asyncio.to_thread(parser.write, piece)
+        waiting = bytes(form.waiting)
+        form.waiting.clear()
+        await asyncio.to_thread(upload.add, len(waiting))
+        first = first or waiting[:64]
+        await asyncio.to_thread(digest.update, waiting)
+        await asyncio.to_thread(file.write, waiting)
+    parser.finalize()
+    return digest.hexdigest(), first
+
+
+def file_name(given: str | None) -> str | None:
+    """The file's own name, where it can be one here."""
+    name = PurePosixPath((given or "").replace("\\", "/")).name
+    return name if name and name != ".." and len(name.encode()) <= NAME and name.isprintable() else None

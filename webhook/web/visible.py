@@ -1,0 +1,356 @@
+"""What a visitor may see: everything for the owner, their own for everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, or_, select, type_coerce
+
+from webhook import clock, sources
+from webhook.clock import stamp
+from webhook.history import edits
+from webhook.history.plays import described
+from webhook.identity import resolver as item_ids
+from webhook.people.people import HERE
+from webhook.people.scopes import Granted
+from webhook.queries import trace
+from webhook.queries.trace import Page
+from webhook.queues import outbox
+from webhook.storage.tables import account, delivery, identity, person, play, token, webhook
+
+STATES = {
+    "received": "received",
+    "interpreted": "read and acted on",
+    "ignored": "ignored",
+    "unclaimed": "nobody claims it yet",
+    "quarantined": "could not be read",
+}
+"""The states of a webhook, as people read them."""
+
+DELIVERY_STATES = {
+    "waiting": "waits for its turn",
+    "done": "told",
+    "superseded": "replaced by a newer one",
+    "expired": "too old to be told",
+    "skipped": "a rule keeps it back",
+    "unmatched": "no match found",
+    "parked": "the account needs something",
+    "dead": "given up",
+}
+STUCK = ("unmatched", "parked", "dead")
+"""The states of a delivery that a retry is for."""
+
+
+def source_names() -> list[str]:
+    """Every source that webhooks are of: the senders, and the APIs here."""
+    return [*sources.modules(), *HERE]
+
+
+LOOKED_AT = 10_000
+"""How many webhooks are looked through at once for a title, a person or a tracker; a cursor goes on from there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which webhooks: in this state, of this source, of this person, told to this tracker, with this in a title."""
+
+    state: str | None = None
+    source: str | None = None
+    person: str | None = None
+    tracker: str | None = None
+    text: str | None = None
+
+    @property
+    def rare(self) -> bool:
+        """Whether one may have to look at many webhooks to find one."""
+        return bool(self.person or self.tracker or self.text)
+
+    def narrowed(self, wanted: Select[Any]) -> Select[Any]:
+        """The webhooks that can be meant; `meant` says which of them are."""
+        if self.state:
+            wanted = wanted.where(webhook.c.state == self.state)
+        if self.source:
+            wanted = wanted.where(webhook.c.source == self.source)
+        told = type_coerce(webhook.c.events, Text)
+        if self.person:
+            wanted = wanted.where(told.contains(f'"person":{jsoned(self.person)}', autoescape=True))
+        if self.text:
+            wanted = wanted.where(told.icontains(jsoned(self.text)[1:-1], autoescape=True))
+        if self.tracker:
+            put = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
+            put = put.where(delivery.c.webhook_id == webhook.c.id, account.c.tracker == self.tracker)
+            wanted = wanted.where(put.exists())
+        return wanted
+
+    def meant(self, events: Sequence[Mapping[str, Any]]) -> bool:
+        if self.person and not any(event.get("person") == self.person for event in events):
+            return False
+        text = (self.text or "").casefold()
+        titles = (str(event.get(name) or "") for event in events for name in ("title", "show", "artist"))
+        return not text or any(text in title.casefold() for title in titles)
+
+
+def jsoned(value: str) -> str:
+    """A text as it stands in the stored JSON."""
+    return orjson.dumps(value).decode()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visitor:
+    """Who asks. `everything`: the owner, or an API token that is bound to nobody."""
+
+    person_id: int | None = None
+    name: str | None = None
+    everything: bool = False
+    session: str | None = None
+    scopes: Granted = None
+    """What the API token opens by which they ask; a signed-in browser has everything of its person."""
+    expires_at: datetime | None = None
+    """When that token ends."""
+
+    @property
+    def only(self) -> str | None:
+        """The one person whose data this visitor sees; None is everybody's."""
+        return None if self.everything else self.name or ""
+
+
+def webhooks(
+    connection: Connection,
+    visitor: Visitor,
+    *,
+    limit: int = trace.LIMIT,
+    after: int | None = None,
+    wanted: Wanted | None = None,
+) -> Page:
+    """The webhooks, newest first. Of what is rare a page may hold few or none, and have a next one all the same."""
+    wanted = wanted or Wanted()
+    rows, cursor = found(connection, visitor, wanted, limit, after)
+    told = trace.deliveries_of(connection, rows)
+    shown = [trace.one_webhook(row, told.get(row.id, []), raw=False) for row in rows]
+    if visitor.everything:
+        return {"items": shown, "next": cursor}
+    return {"items": [own(entry, visitor) for entry in shown if may_see(entry, visitor)], "next": cursor}
+
+
+def found(
+    connection: Connection, visitor: Visitor, wanted: Wanted, limit: int, after: int | None
+) -> tuple[list[Row[Any]], int | None]:
+    among = wanted.narrowed(select(webhook))
+    if not visitor.everything:
+        among = among.where(theirs(visitor))
+    floor = 0
+    if wanted.rare or not visitor.everything:
+        newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
+        floor = max(min(after or newest + 1, newest + 1) - LOOKED_AT, 0)
+        among = among.where(webhook.c.id >= floor)
+    rows, cursor = trace.paged(connection, among, webhook.c.id, limit, after)
+    if cursor is None and floor > 1:
+        cursor = floor
+    return [row for row in rows if wanted.meant(row.events or [])], cursor
+
+
+def theirs(visitor: Visitor) -> ColumnElement[bool]:
+    """The webhooks that came for this person: of a user they claim, through a token of theirs, or
+    told to an account of theirs by a household rule."""
+    claimed = select(identity.c.id).where(identity.c.person_id == visitor.person_id)
+    bound = select(token.c.id).where(token.c.person_id == visitor.person_id)
+    told = (
+        select(delivery.c.id)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(delivery.c.webhook_id == webhook.c.id, account.c.person_id == visitor.person_id)
+    )
+    return or_(webhook.c.identity_id.in_(claimed), webhook.c.token_id.in_(bound), told.exists())
+
+
+def may_see(entry: Page, visitor: Visitor) -> bool:
+    """Whether it was not credited to others alone, before a claim passed to this visitor."""
+    people = {event.get("person") for event in entry["events"]}
+    return not people or bool(people & {None, visitor.name})
+
+
+def own(entry: Page, visitor: Visitor) -> Page:
+    entry["events"] = [event for event in entry["events"] if event.get("person") in (None, visitor.name)]
+    for event in entry["events"]:
+        event["deliveries"] = [told for told in event["deliveries"] if told["person"] == visitor.name]
+    return entry
+
+
+def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Page | None:
+    """One webhook with its whole trace; None where there is none that the visitor may see."""
+    if not allowed(connection, visitor, [webhook_id]):
+        return None
+    entry = trace.webhook_trace(connection, webhook_id)
+    entry = None if entry is None else item_ids.with_origins(connection, entry)
+    if entry is None or visitor.everything:
+        return entry
+    return own(entry, visitor) if may_see(entry, visitor) else None
+
+
+def allowed(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> list[int]:
+    """Those of the webhooks that there are and that this visitor may see."""
+    wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(ids))
+    if visitor.everything:
+        return [row.id for row in connection.execute(wanted)]
+    rows = connection.execute(wanted.where(theirs(visitor)))
+    return [row.id for row in rows if may_see({"events": row.events or []}, visitor)]
+
+
+def matching_webhooks(connection: Connection, visitor: Visitor, wanted: Wanted) -> list[int]:
+    """The ids of the webhooks that a filter means, for replaying many."""
+    if visitor.everything and not wanted.rare:
+        return list(connection.execute(wanted.narrowed(select(webhook.c.id))).scalars())
+    among = wanted.narrowed(select(webhook.c.id, webhook.c.events))
+    if visitor.everything:
+        return [row.id for row in connection.execute(among) if wanted.meant(row.events or [])]
+    rows = [row for row in connection.execute(among.where(theirs(visitor))) if wanted.meant(row.events or [])]
+    return [row.id for row in rows if may_see({"events": row.events or []}, visitor)]
+
+
+def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> Page | None:
+    entry = trace.one_delivery_trace(connection, delivery_id)
+    if entry is None or visitor.only not in (None, entry["person"]):
+        return None
+    return entry
+
+
+def playing(connection: Connection, visitor: Visitor) -> list[Page]:
+    return trace.playing(connection, None if visitor.everything else visitor.person_id)
+
+
+def people(connection: Connection, visitor: Visitor) -> list[Page]:
+    return mine(trace.people(connection), visitor, "name")
+
+
+def accounts(connection: Connection, visitor: Visitor) -> list[Page]:
+    return mine(trace.accounts(connection), visitor, "person")
+
+
+def unclaimed(connection: Connection, visitor: Visitor) -> list[Page]:
+    """The identities nobody claims: for the owner all, for others what came by an address of their own."""
+    return trace.unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
+
+
+def ignored(connection: Connection, visitor: Visitor) -> list[Page]:
+    """The identities that nobody tracks, because the owner said so."""
+    return trace.ignored(connection) if visitor.everything else []
+
+
+def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[Page]:
+    """The servers that fell silent; they are everybody's, so the owner's to look after."""
+    return trace.silent(connection, now, days) if visitor.everything else []
+
+
+def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
+    return [entry for entry in entries if visitor.only in (None, entry[name])]
+
+
+def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
+    """How many deliveries wait, for their turn or for a person, by state."""
+    found: dict[str, int] = {}
+    for waiting in (trace.is_waiting(), outbox.is_stuck()):
+        wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
+        if not visitor.everything:
+            mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
+            wanted = wanted.where(delivery.c.account_id.in_(mine))
+        found |= {row.state: row.number for row in connection.execute(wanted.group_by(delivery.c.state))}
+    return found
+
+
+def plays_of(connection: Connection, entry: Page) -> dict[int, Page]:
+    """The plays that a webhook touched, by id, each with the deliveries that other webhooks led to."""
+    ids = sorted({event["play"] for event in entry["events"] if event.get("play")})
+    now = clock.now()
+    rows = connection.execute(select(play).where(play.c.id.in_(ids)))
+    found: dict[int, Page] = {
+        row.id: {**described(row, now), "others": [], "edits": edits.of_play(connection, row.id)}
+        for row in rows
+    }
+    told = trace.joined().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)
+    for row in connection.execute(told.limit(trace.LIMIT)):
+        if row.webhook_id != entry["id"] and row.play_id in found:
+            found[row.play_id]["others"].append(trace.one_delivery(row))
+    return found
+
+
+def readings(entry: Page) -> list[Page]:
+    """What a webhook said, each event once for however many people of the household it counts."""
+    seen: dict[str, Page] = {}
+    for event in entry["events"]:
+        said = {name: value for name, value in event.items() if name not in FOR_WHOM}
+        seen.setdefault(orjson.dumps(said).decode(), event)
+    return list(seen.values())
+
+
+FOR_WHOM = ("person", "how", "stopped", "play", "deliveries", "item")
+
+
+def viewers(entry: Page) -> list[Page]:
+    """For whom a webhook counts: each person with how that is known and, per event, what stopped it."""
+    people: dict[str, Page] = {}
+    for event in entry["events"]:
+        if event.get("person"):
+            one = people.setdefault(event["person"], {"person": event["person"], "how": event.get("how")})
+            one.setdefault("stops", []).append(event.get("stopped"))
+    return list(people.values())
+
+
+def connected(connection: Connection, visitor: Visitor) -> bool:
+    """Whether there is an account that can be told."""
+    wanted = select(account.c.id).limit(1)
+    if not visitor.everything:
+        wanted = wanted.where(account.c.person_id == visitor.person_id)
+    return connection.execute(wanted).first() is not None
+
+
+def last_webhook(connection: Connection, visitor: Visitor) -> str | None:
+    """When the last webhook came; for who sees only their own, when they last began to watch something."""
+    if not visitor.everything:
+        return last_play(connection, visitor)
+    wanted = select(webhook.c.received_at).order_by(webhook.c.id.desc()).limit(1)
+    return stamp(connection.execute(wanted).scalar())
+
+
+def last_play(connection: Connection, visitor: Visitor) -> str | None:
+    """When the visitor, or for the owner anybody, last began to watch something."""
+    wanted = select(func.max(play.c.started_at)).where(play.c.removed_at.is_(None))
+    if not visitor.everything:
+        wanted = wanted.where(play.c.person_id == visitor.person_id)
+    return stamp(connection.execute(wanted).scalar())
+
+
+# --- what each tracker knows of plays
+
+
+def told_of(connection: Connection, plays: Sequence[Page], *, marks: bool) -> None:
+    """Say of each play what each tracker was last told: of its watched mark, or of how it goes on.
+
+    Sets `told`, the last delivery per tracker, and `webhook`, the one whose trace tells of the play.
+    """
+    by_id = {entry["id"]: entry for entry in plays}
+    for entry in plays:
+        entry["told"], entry["webhook"] = {}, None
+    wanted = trace.joined().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
+    for row in connection.execute(wanted):
+        entry = by_id[row.play_id]
+        entry["webhook"] = row.webhook_id or entry["webhook"]
+        if row.mark == marks and row.action not in ("rate", "unwatched"):
+            entry["told"][row.tracker] = trace.one_delivery(row)
+    lost = {entry["id"] for entry in plays if entry["webhook"] is None}
+    if lost:
+        recent = select(webhook.c.id, webhook.c.events).where(webhook.c.events.is_not(None))
+        for row in connection.execute(recent.order_by(webhook.c.id.desc()).limit(RECENT)):
+            for event in row.events:
+                if event.get("play") in lost and by_id[event["play"]]["webhook"] is None:
+                    by_id[event["play"]]["webhook"] = row.id
+
+
+RECENT = 200
+"""How many webhooks are looked through for one of a play that no tracker was told of."""
+
+
+def names(connection: Connection) -> list[str]:
+    return list(connection.execute(select(person.c.name).order_by(person.c.id)).scalars())
