@@ -295,7 +295,7 @@ class Outbox(RuleBasedStateMachine):
 
 
 def settled(worker: Worker, how: str, unsure: bool, pause: timedelta, now: datetime) -> Settlement:
-    """What the dispatcher says of the row in hand, as it decides it (`webhook.dispatcher`)."""
+    """What the dispatcher says of the row in hand, as it decides it (`webhook.pipeline.dispatcher`)."""
     row = worker.row
     open_still = row.unsure or row.claimed
     base = Settlement(

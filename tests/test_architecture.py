@@ -1,0 +1,50 @@
+"""`docs/architecture.md` names what is there: every file, every folder, and every class or function in it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+NAMES = sorted(set(re.findall(r"`([a-z_/]+(?:\.(?:py|md)|/)(?::\w+)?)`", PAGE)))
+
+
+def test_the_page_names_a_good_part_of_the_program() -> None:
+    assert len(NAMES) > 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_page_names_is_there(name: str) -> None:
+    where, _, member = name.partition(":")
+    found = [path for path in (ROOT / "webhook" / where, ROOT / where) if path.exists()]
+
+    assert found, f"{where} is not there"
+    if member:
+        assert member in members(found[0])
+
+
+def members(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in tree.body if isinstance(node, kinds)}
+
+
+def test_every_folder_says_what_it_is() -> None:
+    silent = []
+    for face in (ROOT / "webhook").rglob("__init__.py"):
+        said = ast.get_docstring(ast.parse(face.read_text()))
+        if not said:
+            silent.append(str(face.parent.relative_to(ROOT)))
+
+    assert silent == []
+
+
+def test_contributing_lists_every_folder() -> None:
+    listed = set(re.findall(r"`([a-z]+)/`", (ROOT / "CONTRIBUTING.md").read_text()))
+    folders = {face.parent.name for face in (ROOT / "webhook").glob("*/__init__.py")}
+
+    assert folders <= listed
