@@ -112,18 +112,18 @@ EVERYTHING = [True] * 4
 
 
 SEALS = {
-    "accounts.finish": account.c.tokens,
+    "accounts.accounts.finish": account.c.tokens,
     "app.first_start": token.c.sealed,
-    "commands.tokens.make_token": token.c.sealed,
-    "compat.tvtime.who.Door.sealed": "a cookie",
+    "cli.tokens.make_token": token.c.sealed,
+    "compat.tvtime.auth.Door.sealed": "a cookie",
     "compat.videoscrobbler.apps.add": app_table.c.sealed,
-    "credentials.Credentials.renewed": account.c.tokens,
-    "keys.renew_app": app_table.c.sealed,
-    "keys.renew_token": token.c.sealed,
-    "keys.reseal_opened": "every column there is",
-    "stored.keep": note.c.sealed,
-    "web.administration.make_token": token.c.sealed,
-    "web.pages.connections.Connections.settings": "a field of a form",
+    "accounts.credentials.Credentials.renewed": account.c.tokens,
+    "accounts.keys.renew_app": app_table.c.sealed,
+    "accounts.keys.renew_token": token.c.sealed,
+    "accounts.keys.reseal_opened": "every column there is",
+    "accounts.settings_store.keep": note.c.sealed,
+    "web.people.actions.make_token": token.c.sealed,
+    "web.connections.pages.Connections.settings": "a field of a form",
 }
 """Each place that seals something, and where that is kept. What is kept must be of the type Sealed."""
 

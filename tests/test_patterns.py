@@ -32,7 +32,7 @@ MADE_WHEN_CALLED = {
     "compat/tvtime/sidecar.py": "way",
     "sources/generic.py": "number",
     "trackers/_shared.py": "__init__",
-    "redaction.py": "__init__",
+    "domain/redaction.py": "__init__",
     "transfer/imports/tvtime.py": "part",
 }
 """The functions that make a pattern when they are called, by file; `found` has what each makes."""

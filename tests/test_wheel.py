@@ -18,13 +18,14 @@ ROOT = Path(__file__).parents[1]
 MIGRATE = """
 import json, sys
 from sqlalchemy import inspect
-from webhook import schema, shipped
-from webhook.db import Database
+from webhook.storage import migrate
+from webhook.storage.db import Database
+from webhook.system import resources
 
 database = Database(f"sqlite:///{sys.argv[1]}")
-schema.migrate(database)
+migrate.migrate(database)
 tables = database.do(lambda connection: inspect(connection).get_table_names())
-print(json.dumps({"package": str(shipped.PACKAGE), "tables": tables}))
+print(json.dumps({"package": str(resources.PACKAGE), "tables": tables}))
 database.close()
 """
 
