@@ -26,14 +26,13 @@ from webhook import clock, logs
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.items import keys
 from webhook.domain.play import Play, State
-from webhook.history import stats as numbers
+from webhook.history import stats
 from webhook.people import people
 from webhook.queries import trace
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database, driver
 from webhook.storage.tables import play, to_ms
-from webhook.transfer import import_job as importing
-from webhook.transfer import merge as bringing
+from webhook.transfer import import_job, merge
 from webhook.transfer.export import Export, pieces
 from webhook.transfer.records import Entry, Viewing
 
@@ -41,7 +40,7 @@ EACH = 10_000
 PEOPLE = 100
 MUCH = 100_000
 YEARS = (2016, 2026)
-ZONE = numbers.zone_of("Europe/Berlin")
+ZONE = stats.zone_of("Europe/Berlin")
 PAGE, PAGES = 50, 200
 TURNS = 7
 LIMIT, IMPORT_LIMIT = 3.0, 6.0
@@ -74,7 +73,7 @@ def viewing(number: int, at: datetime) -> Viewing:
 def filled(folder: Path, name: str, crowd: int, each: int) -> Database:
     """A database of so many people with so many plays each, in the order in which they were watched."""
     database = Database(f"sqlite:///{folder}/{name}.db", synchronous="OFF")
-    schema.migrate(database)
+    migrate.migrate(database)
     database.do(lambda connection: fill(connection, crowd, each))
     return database
 
@@ -99,10 +98,10 @@ def add(connection: Connection, new: list[tuple[int, Viewing]]) -> None:
     rows, known_by = [], []
     known = {id(made): keys(made.play.item) for _, made in new}
     for made_id, (owner, made) in enumerate(new, last + 1):
-        rows.append(bringing.row(made_id, owner, made, None))
+        rows.append(merge.row(made_id, owner, made, None))
         known_by += [(owner, made_id, key) for key in known[id(made)]]
-    bringing.many(connection, "play", bringing.COLUMNS, rows)
-    bringing.many(connection, "play_key", bringing.KEY_COLUMNS, known_by)
+    merge.many(connection, "play", merge.COLUMNS, rows)
+    merge.many(connection, "play_key", merge.KEY_COLUMNS, known_by)
 
 
 def questions(database: Database) -> dict[str, Callable[[], Any]]:
@@ -120,8 +119,8 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
     return {
         "history, page 1": asked(trace.plays, limit=PAGE, person_name=name),
         f"history, page {PAGES}": asked(trace.plays, limit=PAGE, person_name=name, after=after),
-        "numbers of a year": asked(numbers.of_year, person_id, year, ZONE),
-        "numbers of all years": asked(numbers.of_year, person_id, None, ZONE),
+        "numbers of a year": asked(stats.of_year, person_id, year, ZONE),
+        "numbers of all years": asked(stats.of_year, person_id, None, ZONE),
         "export of a month": lambda: list(pieces(database, export)),
     }
 
@@ -174,7 +173,7 @@ class Bare:
     """The rows that an import has put, put once more by `executemany` alone: same order, same commits."""
 
     def __init__(self, source: Database, target: Database) -> None:
-        names, places = ", ".join(bringing.COLUMNS), ", ".join("?" * len(bringing.COLUMNS))
+        names, places = ", ".join(merge.COLUMNS), ", ".join("?" * len(merge.COLUMNS))
         self.plays = f"INSERT INTO play ({names}) VALUES ({places})"  # noqa: S608 - names of ours
         self.known = "INSERT INTO play_key (person_id, play_id, key) VALUES (?, ?, ?)"
         self.added = f"SELECT {names} FROM play WHERE id > ? ORDER BY id"  # noqa: S608
@@ -216,9 +215,9 @@ class Feed:
         self.besides = 0.0
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
-        for start in range(0, self.count, importing.PART):
+        for start in range(0, self.count, import_job.PART):
             began = time.perf_counter()
-            some = range(start, min(start + importing.PART, self.count))
+            some = range(start, min(start + import_job.PART, self.count))
             part: list[Entry] = [viewing(number, moment(number)) for number in some]
             self.besides += time.perf_counter() - began
             yield part
@@ -242,7 +241,7 @@ def imported(count: int) -> dict[str, float]:
         bare = Bare(database, target)
         feed = Feed(count, bare)
         began = time.perf_counter()
-        report = asyncio.run(importing.run(database, 1, feed))
+        report = asyncio.run(import_job.run(database, 1, feed))
         took = time.perf_counter() - began - feed.besides
         assert report.counts.added == bare.last == count, report.counts
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -251,7 +250,7 @@ def imported(count: int) -> dict[str, float]:
 
 def fresh(folder: str, name: str) -> Database:
     database = Database(f"sqlite:///{folder}/{name}.db")
-    schema.migrate(database)
+    migrate.migrate(database)
     database.do(lambda connection: people.add(connection, "me", clock.now()))
     return database
 

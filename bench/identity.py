@@ -10,7 +10,7 @@ from pathlib import Path
 from webhook import clock
 from webhook.domain.event import Episode, Ids
 from webhook.identity.resolver import Identity, Lesson, learnt
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 
 ITEMS = 1_000
@@ -41,7 +41,7 @@ async def turn(identity: Identity, items: list[Episode]) -> float:
 
 async def measure(folder: Path) -> tuple[float, float]:
     database = Database(f"sqlite:///{folder}/bench.db")
-    schema.migrate(database)
+    migrate.migrate(database)
     items = [item(number) for number in range(ITEMS)]
     database.do(lambda connection: learnt(connection, [lesson(one, n) for n, one in enumerate(items)]))
     identity = Identity(database, [])

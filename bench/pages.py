@@ -24,7 +24,7 @@ from webhook.history import library, shows
 from webhook.lookups import Listed
 from webhook.people import people
 from webhook.pipeline import interpreter
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, person, webhook
 from webhook.transfer.records import Viewing
@@ -84,7 +84,7 @@ def viewing(number: int, at: datetime) -> Viewing:
 def filled(folder: str, plays: int) -> None:
     """A database with an owner and a member of so many plays each; the owner's came as webhooks."""
     database = Database(f"sqlite:///{folder}/watchmark.db", synchronous="OFF")
-    schema.migrate(database)
+    migrate.migrate(database)
     database.do(lambda connection: fill(connection, plays))
     database.close()
 

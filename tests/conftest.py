@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.prepared import prepare
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 
 COUNT = itertools.count()
@@ -79,7 +79,7 @@ def migrated_postgres(postgres_server: str) -> Iterator[str]:
     """A migrated PostgreSQL database, made once for this test process: emptying it is quicker than migrating."""
     with made_database(postgres_server) as url:
         opened = Database(driver(url))
-        schema.migrate(opened)
+        migrate.migrate(opened)
         opened.close()
         yield url
 

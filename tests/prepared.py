@@ -10,7 +10,7 @@ from pathlib import Path
 
 from webhook import app
 from webhook.service import Service
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 
 
@@ -37,7 +37,7 @@ def migrated() -> Path:
     KEPT.append(home)
     path = Path(home.name) / "watchmark.db"
     opened = Database(f"sqlite:///{path}")
-    schema.migrate(opened)
+    migrate.migrate(opened)
     opened.close()
     return path
 

@@ -28,11 +28,9 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from webhook import app, cli, clock, settings, sources, trackers
-from webhook.accounts import accounts
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, settings_store
 from webhook.accounts.credentials import Seal
-from webhook.cli import _common, doctor
-from webhook.cli import serve as serving
+from webhook.cli import _common, doctor, serve
 from webhook.domain.outcome import Park
 from webhook.people import people
 from webhook.queries import trace
@@ -1114,7 +1112,7 @@ def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
 
 def set_in_browser(home: Home, **settings: str) -> None:
     service = app.open_service(dict(os.environ))
-    service.database.do(lambda connection: stored.keep(connection, service.seal, settings))
+    service.database.do(lambda connection: settings_store.keep(connection, service.seal, settings))
     asyncio.run(service.http.aclose())
     service.database.close()
 
@@ -1216,9 +1214,9 @@ def test_every_address_of_an_ipv6_host_has_brackets(home: Home) -> None:
 
 
 def test_who_is_only_reached_from_this_machine_is_told_how_to_be_reached_from_others() -> None:
-    told = serving.from_elsewhere(settings.load({"HOST": "::1"}))
+    told = serve.from_elsewhere(settings.load({"HOST": "::1"}))
 
-    assert told == serving.from_elsewhere(settings.load({}))
+    assert told == serve.from_elsewhere(settings.load({}))
     assert "set HOST=0.0.0.0" in told[0]
 
 

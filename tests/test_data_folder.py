@@ -35,13 +35,13 @@ from tests.evening import film
 from webhook import app, cli, clock, logs, settings
 from webhook.accounts.credentials import Seal
 from webhook.accounts.keys import new_key
-from webhook.cli import serve as serving
+from webhook.cli import serve
 from webhook.cli._reload import Front
 from webhook.maintenance import integrity
 from webhook.people import people
 from webhook.queues import inbox
 from webhook.service import Service
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.setenv("PORT", "0")
-    monkeypatch.setattr(serving, "run_server", serve_nobody)
+    monkeypatch.setattr(serve, "run_server", serve_nobody)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield folder
@@ -252,7 +252,7 @@ def test_an_older_version_is_brought_up_to_date_by_the_start_alone(home: Path, t
 
 def made_by_older(folder: Path) -> None:
     opened = Database(f"sqlite:///{database(folder)}")
-    opened.do(lambda connection: command.upgrade(schema.config(connection), "0001"))
+    opened.do(lambda connection: command.upgrade(migrate.config(connection), "0001"))
     opened.do(lambda connection: people.add(connection, "me", clock.now(), owner=True))
     opened.close()
 
@@ -272,7 +272,7 @@ def test_settings_made_in_the_browser_outlive_the_move_of_secrets(home: Path) ->
 
 
 def test_of_two_processes_the_second_is_told_of_the_first(home: Path) -> None:
-    with schema.occupying(settings.load({"DATA_DIR": str(home)}).database):
+    with migrate.occupying(settings.load({"DATA_DIR": str(home)}).database):
         said = {words: run(*words) for words in COMMANDS}
 
     assert said["serve",][0] == said["rekey",][0] == 1
@@ -285,7 +285,7 @@ def test_of_two_processes_the_second_is_told_of_the_first(home: Path) -> None:
 
 def test_only_the_first_start_prints_what_lets_others_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(home)
-    monkeypatch.setattr(serving, "run_server", announce_only)
+    monkeypatch.setattr(serve, "run_server", announce_only)
 
     first, second = run("serve")[1], run("serve")[1]
     for_a_script = json.loads(run("serve", "--json")[1])
@@ -306,7 +306,7 @@ def test_an_installation_that_was_updated_prints_no_addresses_again(home: Path) 
     made_by_older(home)
     service = app.open_service({"DATA_DIR": str(home)})
 
-    first = service.database.do(serving.note_start)
+    first = service.database.do(serve.note_start)
     service.database.close()
 
     assert first is False

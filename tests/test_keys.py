@@ -22,15 +22,14 @@ from tests.faults import killed
 from tests.faults.house import FORKS
 from tests.test_data_folder import announce_only
 from webhook import app, cli, clock, settings
-from webhook.accounts import accounts, keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Seal
-from webhook.cli import serve as serving
+from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 from webhook.service import Service
 from webhook.settings import Settings, SettingsError
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import Sealed, account, metadata, note, sealed_columns, token
 from webhook.storage.tables import app as app_table
@@ -56,7 +55,7 @@ def fill(connection: Connection, service: Service) -> None:
     person_id = people.by_name(connection, people.FIRST).id
     accounts.keep(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.add(connection, service.seal, "Kodi", None, now)
-    stored.keep(connection, service.seal, MADE)
+    settings_store.keep(connection, service.seal, MADE)
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.setenv("PORT", "0")
-    monkeypatch.setattr(serving, "run_server", announce_only)
+    monkeypatch.setattr(serve, "run_server", announce_only)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield folder
@@ -198,7 +197,7 @@ def test_after_a_rekey_the_service_has_its_sign_ins_settings_and_addresses(home:
 
     run("rekey")
     service = app.open_service({"DATA_DIR": str(home)})
-    kept = service.database.ask(lambda connection: stored.read(connection, service.seal))
+    kept = service.database.ask(lambda connection: settings_store.read(connection, service.seal))
     tokens = service.database.ask(
         lambda connection: connection.execute(select(account.c.tokens)).scalars().all()
     )
@@ -212,7 +211,7 @@ def test_after_a_rekey_the_service_has_its_sign_ins_settings_and_addresses(home:
 
 def test_no_key_is_changed_while_a_service_runs(home: Path) -> None:
     old = key_of(home)
-    with schema.occupying(read(home).database):
+    with migrate.occupying(read(home).database):
         ended = run("rekey")
 
     assert ended.exit_code == 1
@@ -265,7 +264,7 @@ def started(folder: Path) -> str:
     seal = keys.load_seal(read(folder), database)
 
     assert all(seal.opens(secret.text) for secret in database.ask(keys.find_secrets)), folder
-    assert database.ask(lambda connection: stored.read(connection, seal)) == MADE
+    assert database.ask(lambda connection: settings_store.read(connection, seal)) == MADE
     database.close()
     assert not (folder / "secret.key.old").exists()
     return key_of(folder)

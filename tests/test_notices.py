@@ -25,7 +25,7 @@ from webhook import clock, settings
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Movie
 from webhook.domain.outcome import Park
-from webhook.maintenance import notifications as notices
+from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
 from webhook.queries import trace
@@ -413,7 +413,7 @@ def test_a_notice_follows_no_redirect() -> None:
 
 
 def test_an_address_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "SEND_TIME", 0.3)
+    monkeypatch.setattr(notifications, "SEND_TIME", 0.3)
     with post_office(slow=2) as server:
         began = time.monotonic()
         failed = send(address(server))

@@ -20,8 +20,7 @@ from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, Track
 from webhook.domain.items import keys
 from webhook.domain.outcome import Retry
 from webhook.domain.play import Dated, Play, State
-from webhook.history import library, shows
-from webhook.history import plays as history
+from webhook.history import library, plays, shows
 from webhook.history import stats as numbers
 from webhook.lookups import Candidate, Listed, Lookup, Part
 from webhook.people import people
@@ -46,8 +45,8 @@ class Shelf:
         made = Play(item=item, state=State.STOPPED, started_at=at, last_at=at, **values)
 
         def keep(connection: Any) -> int:
-            play_id = history.save(connection, self.person_id, made, None)
-            history.remember(connection, self.person_id, play_id, keys(item))
+            play_id = plays.save(connection, self.person_id, made, None)
+            plays.remember(connection, self.person_id, play_id, keys(item))
             return play_id
 
         return self.database.do(keep)

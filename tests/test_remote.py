@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webhook import client as remote
+from webhook import client
 from webhook.client import HIDDEN, Recorder, Withheld, recording
 
 
@@ -17,7 +17,7 @@ def kept_of(**body: Any) -> Any:
     async def withheld() -> Any:
         kept = Recorder(withhold=True)
         with recording(kept), pytest.raises(Withheld):
-            async with remote.client() as http:
+            async with client.client() as http:
                 await http.post("http://127.0.0.1:1/2.0/", **body)
         (exchange,) = kept.exchanges
         return exchange["sent"]

@@ -15,16 +15,12 @@ from tests.test_numbers import BERLIN, NOW, TIDEWATER, Shelf, aired, at, film, p
 from webhook.domain.event import Episode, Ids, Item, Movie, Track
 from webhook.domain.items import keys
 from webhook.domain.play import Dated, Play, State
-from webhook.history import edits
-from webhook.history import plays as history
-from webhook.history import stats as numbers
-from webhook.history import stats_cache as tallies
-from webhook.history import stats_worker as tallier
+from webhook.history import edits, plays, stats, stats_cache, stats_worker
 from webhook.history.stats_worker import Tallier
 from webhook.people import people
 from webhook.storage.db import Database
 from webhook.storage.tables import person, play, play_key, tally
-from webhook.transfer import merge as bringing
+from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 
 YEARS = (None, 2023, 2024, 2025, 2026)
@@ -44,12 +40,12 @@ def made(shelf: Shelf, now: datetime = NOW) -> int:
 
 def there(shelf: Shelf) -> set[str]:
     """What is kept, without the zone."""
-    kept = shelf.database.ask(lambda connection: tallies.kept(connection, shelf.person_id))
+    kept = shelf.database.ask(lambda connection: stats_cache.kept(connection, shelf.person_id))
     return {what.split()[0] for what in kept}
 
 
 def told(connection: Connection, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
-    return [numbers.of_year(connection, person_id, year, BERLIN, now) for year in YEARS]
+    return [stats.of_year(connection, person_id, year, BERLIN, now) for year in YEARS]
 
 
 def told_without(database: Database, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
@@ -114,8 +110,8 @@ class Life:
             item=item, state=State.STOPPED, started_at=moment, last_at=moment, source="test", dated=dated,
             watched_at=None if self.dice.random() < 0.1 else moment, duration_ms=self.dice.choice((None, 60_000)),
         )  # fmt: skip
-        made = history.save(connection, self.shelf.person_id, values, None)
-        history.remember(connection, self.shelf.person_id, made, keys(item))
+        made = plays.save(connection, self.shelf.person_id, values, None)
+        plays.remember(connection, self.shelf.person_id, made, keys(item))
 
     def imports(self, connection: Connection) -> None:
         some = []
@@ -126,7 +122,7 @@ class Life:
                 watched_at=moment,
             )  # fmt: skip
             some.append(Viewing(play=seen, foreign_key=f"row {self.count}"))
-        bringing.bring(connection, self.shelf.person_id, some, NOW)
+        merge.bring(connection, self.shelf.person_id, some, NOW)
 
     def takes_back(self, connection: Connection) -> None:
         chosen = self.chosen(connection)
@@ -153,7 +149,7 @@ class Life:
     def is_told_more(self, connection: Connection) -> None:
         """An old play gets another key, as from an event of another server; nothing else of it changes."""
         if (chosen := self.chosen(connection)) is not None:
-            history.remember(connection, self.shelf.person_id, chosen, keys(self.item()))
+            plays.remember(connection, self.shelf.person_id, chosen, keys(self.item()))
 
     def edit(self, connection: Connection, change: Callable[[int], Any]) -> None:
         if (chosen := self.chosen(connection)) is not None:
@@ -329,7 +325,7 @@ def test_what_a_play_is_known_by_lets_go_when_it_comes_and_when_it_goes(anna: Sh
 
     def change(connection: Connection) -> None:
         if comes:
-            history.remember(connection, anna.person_id, seen, ["movie:tmdb:1"])
+            plays.remember(connection, anna.person_id, seen, ["movie:tmdb:1"])
         else:
             connection.execute(delete(play_key).where(play_key.c.play_id == seen))
 
@@ -371,10 +367,10 @@ def test_what_is_counted_while_a_play_changes_is_not_kept(anna: Shelf) -> None:
     (first, *_) = due(anna)
     begun = begin(anna, first)
     assert begun is not None
-    counted = anna.database.ask(lambda connection: tallier.count(connection, first, begun, NOW))
+    counted = anna.database.ask(lambda connection: stats_worker.count(connection, first, begun, NOW))
     anna.change(seen, duration_ms=1)
 
-    assert anna.database.do(lambda connection: tallier.keep(connection, [counted])) == [False]
+    assert anna.database.do(lambda connection: stats_worker.keep(connection, [counted])) == [False]
     assert there(anna) == set()
     assert same_either_way(anna)
 
@@ -397,14 +393,14 @@ def postgres(migrated_postgres_url: str) -> Iterator[Shelf]:
     database.close()
 
 
-def due(shelf: Shelf, now: datetime = NOW) -> list[tallier.Due]:
+def due(shelf: Shelf, now: datetime = NOW) -> list[stats_worker.Due]:
     return shelf.database.ask(
-        lambda connection: tallier.due_of(connection, shelf.person_id, "Europe/Berlin", now)
+        lambda connection: stats_worker.due_of(connection, shelf.person_id, "Europe/Berlin", now)
     )
 
 
-def begin(shelf: Shelf, one: tallier.Due) -> tallies.Begun | None:
-    (begun,) = shelf.database.do(lambda connection: tallier.begin(connection, [(one, NOW)]))
+def begin(shelf: Shelf, one: stats_worker.Due) -> stats_cache.Begun | None:
+    (begun,) = shelf.database.do(lambda connection: stats_worker.begin(connection, [(one, NOW)]))
     return begun
 
 
@@ -435,7 +431,7 @@ def test_many_plays_since_are_counted_anew(anna: Shelf) -> None:
     anna.seen(film("Salt Road"), at("2026-03-01T20:00"))
     made(anna)
     later = NOW + timedelta(hours=2)
-    for number in range(tallier.LIVE):
+    for number in range(stats_worker.LIVE):
         anna.seen(film(f"Film {number}"), NOW + timedelta(minutes=number))
     few = made(anna, later)
     anna.seen(film("Paper Boats"), NOW + timedelta(minutes=90))
@@ -444,7 +440,7 @@ def test_many_plays_since_are_counted_anew(anna: Shelf) -> None:
 
 
 def test_nothing_is_counted_while_an_import_runs(anna: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tallier, "RUSH", 2)
+    monkeypatch.setattr(stats_worker, "RUSH", 2)
     watching = Tallier(anna.database)
     anna.seen(film("Salt Road"), at("2025-03-01T20:00"))
     first = asyncio.run(watching.look(NOW))
@@ -461,7 +457,7 @@ def test_who_changes_old_plays_again_and_again_waits_longer(anna: Shelf) -> None
     found = []
     for number in range(8):
         anna.change(seen, duration_ms=number)
-        found.append(asyncio.run(watching.look(NOW + timedelta(seconds=tallier.PAUSE * number))))
+        found.append(asyncio.run(watching.look(NOW + timedelta(seconds=stats_worker.PAUSE * number))))
 
     assert found == [2, 2, 0, 2, 0, 0, 0, 2]
 

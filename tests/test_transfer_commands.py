@@ -24,8 +24,7 @@ from webhook import clock
 from webhook.domain.event import Episode, Ids, Movie, Show, Track
 from webhook.domain.play import Dated, Play, State
 from webhook.storage import tables
-from webhook.transfer import exports, imports
-from webhook.transfer import merge as bringing
+from webhook.transfer import exports, imports, merge
 from webhook.transfer.records import Kept, Relation, Viewing
 
 DIARY = """Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date
@@ -84,7 +83,7 @@ def viewing(title: str, at: datetime, **more: Any) -> Viewing:
 
 def bring(home: Home, *entries: Viewing | Kept, person_id: int = 1) -> None:
     home.run("people", "list")  # makes the database
-    home.do(lambda connection: bringing.bring(connection, person_id, entries, clock.now()))
+    home.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
 
 
 def plays(home: Home) -> list[Any]:
@@ -271,9 +270,7 @@ def test_an_export_brought_into_an_empty_install_makes_the_same_export(
     )
     near = Play(item=aired, state=State.STOPPED, started_at=AT + timedelta(hours=3), last_at=AT + timedelta(hours=3),
                 watched_at=AT + timedelta(hours=3), source="plex")  # fmt: skip
-    home.do(
-        lambda connection: bringing.add(connection, 1, [(Viewing(play=near), ("episode:tvdb:701",))], None)
-    )
+    home.do(lambda connection: merge.add(connection, 1, [(Viewing(play=near), ("episode:tvdb:701",))], None))
     gone = next(row.id for row in plays(home) if row.item["title"] == "gone")
     home.run("history", "remove", str(gone))
     first = home.run("export", "watchmark").stdout_bytes

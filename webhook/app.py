@@ -18,11 +18,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
-from webhook import client as remote
-from webhook import clock, lookups, servers, sources, trackers
+from webhook import client, clock, lookups, servers, sources, trackers
 from webhook import settings as environment
-from webhook.accounts import accounts, keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials
 from webhook.domain import anime
 from webhook.history.shows import Episodes
@@ -43,12 +41,12 @@ from webhook.queues.inbox import Inbox
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import person
 from webhook.system.loop_lag import collect_garbage
 from webhook.trackers import Tracker
-from webhook.transfer import lookup_queue as resolving
+from webhook.transfer import lookup_queue
 from webhook.transfer.backfill import Backfills
 from webhook.transfer.catch_up import CatchUp
 from webhook.transfer.import_job import Imports
@@ -69,14 +67,16 @@ def open_service(environ: Environ) -> Service:
     settings = environment.load(given)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
-    schema.migrate(database)
+    migrate.migrate(database)
     sealed = keys.load_seal(settings, database)
     keys.leave_out_lost(database, sealed)
-    environ, left_out = stored.usable(given, database.ask(lambda connection: stored.read(connection, sealed)))
+    environ, left_out = settings_store.usable(
+        given, database.ask(lambda connection: settings_store.read(connection, sealed))
+    )
     for name, why in left_out.items():
         log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)
     settings = environment.load(environ)
-    http = remote.client()
+    http = client.client()
     built = build_trackers(environ, http)
     credentials = Credentials(database, sealed)
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
@@ -261,7 +261,7 @@ def pick_up(connection: Connection, service: Service) -> None:
     now = clock.now()
     if service.database.sqlite:  # nobody else can be here: see schema.occupying
         outbox.forget_leases(connection, now)
-    if again := resolving.retry_unknown(connection, lookup_settings(service.environ), now):
+    if again := lookup_queue.retry_unknown(connection, lookup_settings(service.environ), now):
         log.info("A lookup is new; what none could tell before is tried again.", entries=again)
 
 

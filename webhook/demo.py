@@ -24,18 +24,16 @@ from rich.table import Table
 from sqlalchemy import Connection, func, select
 
 from webhook import app as house
-from webhook import client as remote
-from webhook import clock
+from webhook import client, clock
 from webhook import settings as environment
-from webhook.accounts import accounts, keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.people import people
 from webhook.queries import trace
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
-from webhook.system import resources as shipped
+from webhook.system import resources
 from webhook.trackers import DeviceCode, SignInFailed, Tracker
 
 Json = dict[str, Any]
@@ -300,21 +298,21 @@ def surroundings() -> dict[str, str]:
     """The environment without any setting of ours, or file that might hold one: nothing real is touched."""
     ours = {
         environment.variable(prefix, field)
-        for _, prefix, cls in stored.groups()
+        for _, prefix, cls in settings_store.groups()
         for field in cls.model_fields
     }
     kept = {name: value for name, value in os.environ.items() if name not in ours and name[-5:] != "_FILE"}
-    paths = [str(shipped.PACKAGE.parent), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(resources.PACKAGE.parent), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "NO_PROXY": "127.0.0.1,localhost"}
 
 
 def fake(name: str) -> list[str]:
     """The command that runs a fake tracker: in a wheel it lies in the package, in a checkout in tests."""
     try:
-        folder = shipped.folder("fakes")
+        folder = resources.folder("fakes")
     except FileNotFoundError:
-        folder = shipped.folder("tests/fakes")
-    package = ".".join(folder.relative_to(shipped.PACKAGE.parent).parts)
+        folder = resources.folder("tests/fakes")
+    package = ".".join(folder.relative_to(resources.PACKAGE.parent).parts)
     return [sys.executable, "-m", f"{package}.{name}", "--port", "0"]
 
 
@@ -359,7 +357,7 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
     settings = environment.load(stage.environ)
     database = Database(settings.database, checkpoint=False)
     try:
-        async with remote.client() as http:
+        async with client.client() as http:
             sealed = keys.load_seal(settings, database)
             built = house.build_trackers(stage.environ, http)
             books = Books(database, sealed, Credentials(database, sealed), built)

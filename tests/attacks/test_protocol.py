@@ -20,9 +20,7 @@ from tests.evening import plex
 from tests.prepared import open_service
 from tests.running import eventually
 from webhook import app, clock
-from webhook.cli import _protocol
-from webhook.cli import _reload as _front
-from webhook.cli import serve as serving
+from webhook.cli import _protocol, _reload, serve
 from webhook.people import people
 from webhook.service import Service
 
@@ -114,7 +112,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @contextlib.contextmanager
 def running(service: Service) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0), backlog=200) as door:
-        config = serving.bounds(app.web_app(service), lambda: service.settings.proxies)
+        config = serve.bounds(app.web_app(service), lambda: service.settings.proxies)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[door]), daemon=True)
         thread.start()
@@ -473,12 +471,12 @@ def test_a_newcomer_does_not_give_way_to_those_that_wait_for_an_answer(
 def test_requests_begin_a_few_at_a_time() -> None:
     begun: list[int] = []
 
-    async def begin(turnstile: _front.Turnstile, number: int) -> None:
+    async def begin(turnstile: _reload.Turnstile, number: int) -> None:
         await turnstile.enter()
         begun.append(number)
 
     async def crowd() -> list[int]:
-        turnstile = _front.Turnstile()
+        turnstile = _reload.Turnstile()
         tasks = [asyncio.create_task(begin(turnstile, number)) for number in range(50)]
         tasks[1].cancel()
         counts = []
@@ -490,4 +488,4 @@ def test_requests_begin_a_few_at_a_time() -> None:
     steps = asyncio.run(crowd())
 
     assert begun == [number for number in range(50) if number != 1]
-    assert max(steps) <= _front.AT_ONCE
+    assert max(steps) <= _reload.AT_ONCE

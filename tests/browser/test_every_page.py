@@ -23,7 +23,7 @@ from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Play, State
 from webhook.history import library
 from webhook.people import passwords, people
-from webhook.transfer import merge as bringing
+from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -80,7 +80,7 @@ def filled(connection: Connection, service: Any) -> None:
             duration_ms=3_000_000,
         )  # fmt: skip
         viewings.append(Viewing(play=watched))
-    bringing.bring(connection, 1, viewings, now)
+    merge.bring(connection, 1, viewings, now)
     library.follow_show(connection, 1, Show(title="Tidewater", ids=Ids(tvdb=77)), now)
     bob = people.add(connection, "bob", now)
     passwords.keep(connection, bob, passwords.hashed(PASSWORD))

@@ -26,11 +26,10 @@ from tests.fakes import tvtime
 from tests.fakes._server import Clock, Exchange, Fake, Server, whole
 from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tvdb import Tvdb
-from webhook.compat.tvtime import auth as who
-from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime import auth, shelf
 from webhook.compat.tvtime.catalog import made, uuid_of
 from webhook.domain.event import Action, Episode, Event, Ids
-from webhook.history import plays as history
+from webhook.history import plays
 
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret")
 HOME = contextlib.ExitStack()
@@ -146,7 +145,7 @@ class Own(Fake):
         if "refresh" in kinds:
             user.box.home.do(lambda connection: with_password(connection, user.name, HASHED + "x"))
         elif "access" in kinds:
-            self.aged |= dict.fromkeys(self.seen, who.ACCESS)
+            self.aged |= dict.fromkeys(self.seen, auth.ACCESS)
 
     def time_passes(self, by: timedelta) -> None:
         self.aged = {token: self.aged.get(token, timedelta(0)) + by for token in self.seen}
@@ -161,7 +160,7 @@ class Own(Fake):
             for ago in hours:
                 item = Episode(ids=Ids(tvdb=900_000 + ago))
                 event = Event(action=Action.WATCHED, item=item, at=now - timedelta(hours=ago), recorded=True)
-                history.apply(connection, anna.id, event, "plex", 80)
+                plays.apply(connection, anna.id, event, "plex", 80)
 
         anna.box.home.do(change)
 
@@ -199,10 +198,10 @@ class Own(Fake):
         token = value.decode().removeprefix("Bearer ")
         if token not in self.aged:
             return value
-        key = who.key_of(self.box.home.service.seal.signing)
-        claims = dict(who.read(key, token))
+        key = auth.key_of(self.box.home.service.seal.signing)
+        claims = dict(auth.read(key, token))
         claims["exp"] -= int(self.aged[token].total_seconds()) + 1
-        return f"Bearer {who.signed(key, claims)}".encode()
+        return f"Bearer {auth.signed(key, claims)}".encode()
 
     def notice(self, answer: httpx.Response) -> None:
         """Remember the tokens that are given out."""

@@ -35,8 +35,7 @@ from webhook.compat.tvtime import marks, shelf
 from webhook.compat.tvtime.auth import Guest
 from webhook.compat.tvtime.marks import Asked
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
-from webhook.history import edits, library, shows
-from webhook.history import plays as history
+from webhook.history import edits, library, plays, shows
 from webhook.lookups import Listed
 from webhook.people import passwords, people
 from webhook.service import Service
@@ -57,13 +56,13 @@ class Anna:
 
     def heard(self, action: Action, item: Item, at: datetime = NOW) -> None:
         event = Event(action=action, item=item, at=at)
-        self.database.do(lambda connection: history.apply(connection, self.id, event, "plex", 80))
+        self.database.do(lambda connection: plays.apply(connection, self.id, event, "plex", 80))
 
     def saw(self, item: Item, ago: timedelta = timedelta(0)) -> None:
         self.heard(Action.WATCHED, item, NOW - ago)
 
     def ticked(self, item: Episode | Movie, rewatches: int = 0) -> None:
-        key, show_key = history.shelf_keys(item)
+        key, show_key = plays.shelf_keys(item)
         row = {
             "person_id": self.id, "item_key": key, "show_key": show_key, "kind": item.kind.value,
             "item": item_to_json(item), "watched_at": NOW, "rewatches": rewatches,
@@ -212,7 +211,7 @@ def test_an_episode_is_as_long_as_its_longest_viewing_that_stands(anna: Anna) ->
             action=Action.WATCHED, item=boys(1), at=NOW - timedelta(days=days),
             duration_ms=minutes and minutes * 60_000,
         )  # fmt: skip
-        anna.database.do(partial(history.apply, person_id=anna.id, event=event, source="plex", mark=80))
+        anna.database.do(partial(plays.apply, person_id=anna.id, event=event, source="plex", mark=80))
     anna.saw(boys(2))
 
     found = anna.database.do(lambda connection: shelf.watched_episodes(connection, anna.id))
@@ -337,7 +336,7 @@ def test_the_time_of_a_show_is_what_its_viewings_took(tmp_path: Path) -> None:
         other = somebody(box.home)
         event = Event(action=Action.WATCHED, item=boys(1), at=clock.now(), duration_ms=3_660_000)
         for person in (box.person_id, other.person_id):
-            box.home.do(partial(history.apply, person_id=person, event=event, source="plex", mark=80))
+            box.home.do(partial(plays.apply, person_id=person, event=event, source="plex", mark=80))
         box.follow(BOYS, OFFICE)
 
         shows = box.signed_in().get("/tvtime/shows").json()["series"]

@@ -14,11 +14,10 @@ import pytest
 from tests.compat._tvtime import BOYS, OFFICE, OTHER, Box, boxed, somebody, with_password
 from tests.web.conftest import PASSWORD
 from webhook import clock
-from webhook.compat.tvtime import auth as who
+from webhook.compat.tvtime import auth
 from webhook.compat.tvtime.catalog import ids_in, uuid_of
 from webhook.domain.event import Action, Episode, Event, Ids, Movie, Show
-from webhook.history import library
-from webhook.history import plays as history
+from webhook.history import library, plays
 
 API, MSAPI = "https://api2.tozelabs.com/v2", "https://msapi.tvtime.com"
 LOGIN = "https://auth.tvtime.com/v1/login"
@@ -148,8 +147,8 @@ def test_a_login_tells_id_and_tokens_as_the_app_s_did(app: App) -> None:
 
     assert answer["status"] == "success"
     assert answer["data"].keys() == {"id", "jwt_token", "jwt_refresh_token"}
-    claims = json.loads(who.unpacked(answer["data"]["jwt_token"].split(".")[1]))
-    assert (claims["id"], claims["iss"], claims["aud"]) == (app.uid, who.ISSUER, who.ISSUER)
+    claims = json.loads(auth.unpacked(answer["data"]["jwt_token"].split(".")[1]))
+    assert (claims["id"], claims["iss"], claims["aud"]) == (app.uid, auth.ISSUER, auth.ISSUER)
     assert claims["exp"] - claims["iat"] == timedelta(days=60).total_seconds()
 
 
@@ -183,9 +182,9 @@ def test_a_refresh_gives_another_access_token_to_the_same_person(app: App) -> No
 
 
 def aged(app: App, token: str, by: timedelta) -> str:
-    key = who.key_of(app.box.home.service.seal.signing)
-    claims = dict(who.read(key, token))
-    return who.signed(key, {**claims, "exp": int((clock.now() - by).timestamp())})
+    key = auth.key_of(app.box.home.service.seal.signing)
+    claims = dict(auth.read(key, token))
+    return auth.signed(key, {**claims, "exp": int((clock.now() - by).timestamp())})
 
 
 def test_an_access_token_that_is_over_opens_nothing_but_a_refresh(app: App) -> None:
@@ -223,12 +222,12 @@ def test_a_changed_password_ends_the_tokens(app: App) -> None:
 
 def test_a_token_that_was_made_or_changed_elsewhere_opens_nothing(app: App) -> None:
     head, claims, mac = app.token.split(".")
-    told = json.loads(who.unpacked(claims))
-    none = who.packed(b'{"alg":"none","typ":"JWT"}')
-    another = who.packed(json.dumps({**told, "id": app.box.other().person_id}).encode())
+    told = json.loads(auth.unpacked(claims))
+    none = auth.packed(b'{"alg":"none","typ":"JWT"}')
+    another = auth.packed(json.dumps({**told, "id": app.box.other().person_id}).encode())
     forged = [
         f"{head}.{another}.{mac}", f"{none}.{claims}.", f"{none}.{claims}.{mac}", f"{head}.{claims}.",
-        f"{head}.{claims}", "", ".", "..", "a.b.c", who.signed(b"another key", told), f"{mac}.{claims}.{head}",
+        f"{head}.{claims}", "", ".", "..", "a.b.c", auth.signed(b"another key", told), f"{mac}.{claims}.{head}",
     ]  # fmt: skip
 
     answers = [app.ask("GET", f"{API}/user/{app.uid}", token=token) for token in forged]
@@ -401,7 +400,7 @@ def test_what_was_watched_has_its_length_where_the_history_knows_it(app: App) ->
 
 def heard(app: App, item: Episode | Movie, duration_ms: int | None) -> None:
     event = Event(action=Action.WATCHED, item=item, at=clock.now(), duration_ms=duration_ms)
-    app.box.home.do(lambda connection: history.apply(connection, app.uid, event, "plex", 80))
+    app.box.home.do(lambda connection: plays.apply(connection, app.uid, event, "plex", 80))
 
 
 def test_what_to_watch_is_the_next_episode_of_each_show(app: App) -> None:
@@ -463,7 +462,7 @@ def test_the_followed_movies_are_filtered(app: App, wanted: str, found: list[str
         Movie(title=name, year=2020, ids=Ids(tvdb=number)) for number, name in ((501, "Seen"), (502, "Later"))
     ]
     event = Event(action=Action.WATCHED, item=films[0], at=clock.now())
-    app.box.home.do(lambda c: history.apply(c, app.uid, event, "plex", 80))
+    app.box.home.do(lambda c: plays.apply(c, app.uid, event, "plex", 80))
     app.box.home.do(lambda c: library.put(c, app.uid, library.WATCHLIST, films[1], clock.now()))
 
     told = app.get(f"{TRACKING}/cgw/follows/user/{app.uid}", entity_type="movie", filter=wanted)
@@ -498,7 +497,7 @@ def test_the_episodes_of_a_show_are_found_by_the_uuid_given_out(app: App) -> Non
 def test_a_show_tells_when_it_began_and_an_episode_how_long_it_is(app: App) -> None:
     item = Episode(season=1, number=1, ids=Ids(tvdb=BOYS.id_of(1, 1)), show_ids=Ids(tvdb=BOYS.tvdb))
     event = Event(action=Action.WATCHED, item=item, at=clock.now(), duration_ms=3_600_000)
-    app.box.home.do(lambda c: history.apply(c, app.uid, event, "plex", 80))
+    app.box.home.do(lambda c: plays.apply(c, app.uid, event, "plex", 80))
 
     show = app.get(f"{API}/show/{BOYS.tvdb}/extended")
     rows = app.get(f"{MSAPI}/v1/series/{BOYS.tvdb}/episodes")["data"]

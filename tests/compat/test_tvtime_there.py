@@ -35,7 +35,7 @@ from webhook.accounts import accounts
 from webhook.compat.tvtime import remote_backend as there
 from webhook.compat.tvtime.pending import PATIENCE, Ahead, Mark
 from webhook.domain.event import Action, Episode, Event, Ids
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.storage import tables
 
 OK = {"status": "OK"}
@@ -92,7 +92,7 @@ class Place:
     def saw(self, episode: Episode) -> None:
         """A play in the history here, of which the server knows nothing."""
         event = Event(action=Action.WATCHED, item=episode, at=clock.now())
-        self.box.home.do(lambda c: history.apply(c, self.box.person_id, event, "plex", 80))
+        self.box.home.do(lambda c: plays.apply(c, self.box.person_id, event, "plex", 80))
 
     def parked(self) -> str | None:
         wanted = select(tables.account.c.parked).where(tables.account.c.id == self.account_id)
@@ -856,7 +856,7 @@ def test_one_watchmark_is_the_server_of_another(two: tuple[Box, Box]) -> None:
         at=clock.now(),
         duration_ms=1_380_000,
     )  # fmt: skip
-    there.home.do(lambda c: history.apply(c, there.person_id, event, "plex", 80))
+    there.home.do(lambda c: plays.apply(c, there.person_id, event, "plex", 80))
     there.follow(OFFICE)
     there.follow(THRONES)
     mine, theirs = here.signed_in(), there.signed_in()

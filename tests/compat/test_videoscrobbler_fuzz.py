@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.compat._scrobbler import App, cinema, sign
-from webhook.compat.videoscrobbler import endpoint as calls
-from webhook.compat.videoscrobbler import methods
+from webhook.compat.videoscrobbler import endpoint, methods
 from webhook.storage import tables
 
 METHODS = [
@@ -85,7 +84,7 @@ def asked(dice: random.Random, app: App, keys: list[str]) -> dict[str, str]:
 def fuzz(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, seed: int) -> dict[int, int]:
     """How many answers had which status."""
     monkeypatch.setattr(methods, "PATIENCE", 0.0)
-    monkeypatch.setattr(calls.Pace, "take", lambda *given: None)
+    monkeypatch.setattr(endpoint.Pace, "take", lambda *given: None)
     dice, seen = random.Random(seed), dict[int, int]()  # noqa: S311 - it deals out requests
     with cinema(folder, WORKER="false") as at:
         at.home.person("anna")

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.compat.videoscrobbler import remote_ids
-from webhook.compat.videoscrobbler import responses as answers
-from webhook.compat.videoscrobbler import signature as signing
+from webhook.compat.videoscrobbler import remote_ids, responses, signature
 from webhook.compat.videoscrobbler.remote_ids import Improper, canonical, read
 from webhook.domain.event import Episode, Ids, Movie
 
@@ -95,37 +93,37 @@ PARAMS = st.dictionaries(
 def test_every_signature_of_pylast_fits(params: dict[str, str]) -> None:
     """pylast is a client of Last.fm, whose way of signing this is."""
     network = pylast.LastFMNetwork(api_key="a" * 32, api_secret=SECRET)
-    mine = {name: value for name, value in params.items() if name not in signing.UNSIGNED}
+    mine = {name: value for name, value in params.items() if name not in signature.UNSIGNED}
     request = pylast._Request(network, "video.love", mine)
     request.sign_it()
 
-    assert signing.fits(request.params, SECRET)
-    assert signing.fits({**request.params, "format": "json", "callback": "x"}, SECRET)
-    assert not signing.fits(request.params, SECRET[:-1] + "d")
+    assert signature.fits(request.params, SECRET)
+    assert signature.fits({**request.params, "format": "json", "callback": "x"}, SECRET)
+    assert not signature.fits(request.params, SECRET[:-1] + "d")
 
 
 @given(PARAMS, st.data())
 def test_no_signature_fits_other_parameters(params: dict[str, str], data: st.DataObject) -> None:
-    signed = {**params, "api_sig": signing.signature(params, SECRET)}
-    name = data.draw(st.sampled_from(sorted({"sk", *params} - signing.UNSIGNED)))
+    signed = {**params, "api_sig": signature.signature(params, SECRET)}
+    name = data.draw(st.sampled_from(sorted({"sk", *params} - signature.UNSIGNED)))
     value = data.draw(st.text(st.characters(codec="utf-8"), min_size=1))
 
-    assert signing.fits(signed, SECRET)
+    assert signature.fits(signed, SECRET)
     if signed.get(name, "") != value:
-        assert not signing.fits({**signed, name: value}, SECRET)
+        assert not signature.fits({**signed, name: value}, SECRET)
 
 
 @pytest.mark.parametrize("given", ["", "x", "0" * 32, "ü" * 32, None])
 def test_a_signature_that_is_none_does_not_fit(given: str | None) -> None:
     params = {"method": "auth.getToken"} | ({} if given is None else {"api_sig": given})
 
-    assert not signing.fits(params, SECRET)
+    assert not signature.fits(params, SECRET)
 
 
 def test_a_signature_as_the_description_has_it() -> None:
     text = "api_keyxxxxxxxxmethodauth.getSessiontokenyyyyyymysecret"
 
-    found = signing.signature(
+    found = signature.signature(
         {"token": "yyyyyy", "method": "auth.getSession", "api_key": "xxxxxxxx", "format": "json"}, "mysecret"
     )
 
@@ -137,24 +135,24 @@ def test_a_signature_as_the_description_has_it() -> None:
 
 @given(st.text(), st.text())
 def test_any_text_comes_through_xml(title: str, origin: str) -> None:
-    answer = answers.answered({"user": title, "videos": [{"origin": origin}]}, as_json=False)
+    answer = responses.answered({"user": title, "videos": [{"origin": origin}]}, as_json=False)
 
     root = fromstring(bytes(answer.body))  # noqa: S314 - our own answer
 
-    sayable = answers.UNSAYABLE.sub("", title).replace("\r\n", "\n").replace("\r", "\n")
+    sayable = responses.UNSAYABLE.sub("", title).replace("\r\n", "\n").replace("\r", "\n")
     assert (root.findtext("user") or "") == sayable
     assert root.find("videos/video/origin") is not None
 
 
-@pytest.mark.parametrize("code", sorted(answers.ERRORS))
+@pytest.mark.parametrize("code", sorted(responses.ERRORS))
 def test_every_error_has_its_status_in_both_formats(code: int) -> None:
-    fault = answers.Fault(code, "<why>", Retry_After="3")
+    fault = responses.Fault(code, "<why>", Retry_After="3")
 
-    as_json, as_xml = answers.failed(fault, as_json=True), answers.failed(fault, as_json=False)
+    as_json, as_xml = responses.failed(fault, as_json=True), responses.failed(fault, as_json=False)
 
-    assert as_json.status_code == as_xml.status_code == answers.ERRORS[code][0]
+    assert as_json.status_code == as_xml.status_code == responses.ERRORS[code][0]
     assert as_json.headers["retry-after"] == as_xml.headers["retry-after"] == "3"
-    assert orjson.loads(as_json.body) == {"error": code, "message": f"{answers.ERRORS[code][1]}: <why>"}
+    assert orjson.loads(as_json.body) == {"error": code, "message": f"{responses.ERRORS[code][1]}: <why>"}
     error = fromstring(bytes(as_xml.body)).find("error")  # noqa: S314
     assert error is not None
-    assert (error.get("code"), error.text) == (str(code), f"{answers.ERRORS[code][1]}: <why>")
+    assert (error.get("code"), error.text) == (str(code), f"{responses.ERRORS[code][1]}: <why>")

@@ -34,8 +34,7 @@ from webhook.queues import jobs
 from webhook.service import Service
 from webhook.storage.db import Database
 from webhook.storage.tables import account, play
-from webhook.transfer import backfill as backfilling
-from webhook.transfer import import_job as importing
+from webhook.transfer import backfill, import_job
 from webhook.transfer.import_job import FileFeed
 from webhook.transfer.merge import bring
 
@@ -70,7 +69,7 @@ def written(path: Path, count: int) -> None:
 async def imported(url: str, person_id: int, path: Path) -> None:
     database = Database(url)
     feed = await FileFeed.of("trakt", path)
-    await importing.run(database, person_id, feed, progress=lambda done, counts: print(done, flush=True))  # noqa: T201
+    await import_job.run(database, person_id, feed, progress=lambda done, counts: print(done, flush=True))  # noqa: T201
     database.close()
 
 
@@ -130,7 +129,7 @@ def filled(connection: Connection, service: Service) -> None:
         seen(part(number), EVENING + number * HOUR, key=f"file:{number}") for number in range(1, PLAYS + 1)
     ]
     bring(connection, of.person_id, viewings, clock.now(), 1)
-    backfilling.begin(connection, service.trackers["trakt"], of.id, clock.now())
+    backfill.begin(connection, service.trackers["trakt"], of.id, clock.now())
 
 
 def under_way(process: Altered, database: str) -> dict[str, Any]:

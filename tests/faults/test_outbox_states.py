@@ -20,7 +20,7 @@ from webhook.domain.event import Action, Episode, Ids
 from webhook.domain.outcome import Park
 from webhook.queues import outbox
 from webhook.queues.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, person, play
 
@@ -333,7 +333,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A migrated database that every run begins with a copy of."""
     path = tmp_path_factory.mktemp("template") / "watchmark.db"
     opened = Database(f"sqlite:///{path}")
-    schema.migrate(opened)
+    migrate.migrate(opened)
     opened.close()
     Outbox.template = path
 
@@ -353,7 +353,7 @@ class TestManyOrdersLeaveTheOutboxSound(Outbox.TestCase):  # type: ignore[misc, 
 def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_path: Path) -> None:
     """Sent, then the lease ran out; the next claim comes no further than the delivery before it."""
     database = Database(f"sqlite:///{tmp_path}/watchmark.db")
-    schema.migrate(database)
+    migrate.migrate(database)
     machine = Outbox.__new__(Outbox)
     machine.database, machine.now = database, BEGIN
     machine.people_sign_in()

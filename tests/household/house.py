@@ -30,7 +30,7 @@ from webhook.queries import trace
 from webhook.queues import inbox
 from webhook.queues.inbox import Received
 from webhook.settings import Settings
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.tables import delivery, play, token, webhook
 
@@ -80,7 +80,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.database = Database(f"sqlite:///{folder}/household.db", synchronous="OFF")
-        schema.migrate(self.database)
+        migrate.migrate(self.database)
         self.database.do(settle_in)
 
     def close(self) -> None:

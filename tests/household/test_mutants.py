@@ -20,7 +20,7 @@ from tests.household.strategies import SETUPS
 from webhook import sources
 from webhook.domain import items, play, rules
 from webhook.domain.event import Event, Ignored
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.people import people
 from webhook.pipeline import interpreter
 
@@ -87,11 +87,11 @@ MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "no position makes a mark": ("any", {(play, "is_reached"): answer(False)}),
     "no mark is taken back": ("marks", {(play, "take_back"): answer(None)}),
     "nothing tells two items of a title apart": (
-        "namesakes", {(history, "same_item"): answer(True), (history, "is_it_by_title"): answer(True)},
+        "namesakes", {(plays, "same_item"): answer(True), (plays, "is_it_by_title"): answer(True)},
     ),
-    "a title alone joins two items": ("namesakes", {(history, "is_it_by_title"): answer(True)}),
-    "each server's items are its own": ("any", {(history, "play_keys"): own_keys}),
-    "a mark of old is dated when it arrives": ("a tool", {(history, "is_dated_elsewhere"): answer(False)}),
+    "a title alone joins two items": ("namesakes", {(plays, "is_it_by_title"): answer(True)}),
+    "each server's items are its own": ("any", {(plays, "play_keys"): own_keys}),
+    "a mark of old is dated when it arrives": ("a tool", {(plays, "is_dated_elsewhere"): answer(False)}),
     "everybody is the first person": ("any", {(people, "claims"): answer(1)}),
     "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
     "trackers are told when it arrived": ("a tool", {(interpreter, "told_date"): lambda event, _: event.at}),

@@ -17,7 +17,7 @@ from webhook.domain import anime
 from webhook.domain.event import Item, item_from_json
 from webhook.domain.outcome import Unmatched
 from webhook.identity.resolver import Identity
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
@@ -32,7 +32,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Item | None]
     folder = tmp_path_factory.mktemp("cases")
     template = folder / "template.db"
     opened = Database(f"sqlite:///{template}")
-    schema.migrate(opened)
+    migrate.migrate(opened)
     opened.close()
     return asyncio.run(every(folder, template))
 

@@ -14,7 +14,7 @@ import httpx
 from tests.fakes._server import Server
 from tests.trackers._access import Access
 from tests.trackers._adapters import ADAPTERS, Adapter
-from webhook import client as remote
+from webhook import client
 from webhook.client import Recorder, recording
 from webhook.domain.event import Action
 from webhook.domain.outcome import Done, Undelivered
@@ -50,7 +50,7 @@ class Anna:
         """What `work` comes to with the tracker and the client that it has in service."""
 
         async def inside() -> Any:
-            async with remote.client(timeout=self.patience) as http:
+            async with client.client(timeout=self.patience) as http:
                 tracker = self.built(http)
                 self.access.tracker = tracker
                 with recording(self.kept):

@@ -22,7 +22,7 @@ from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, Viewing
 from tests.trackers._access import Access
 from webhook.domain.event import Action, Episode, Ids, Kind, Movie, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.people import people
 from webhook.storage.db import Database
 from webhook.trackers import Delivery, Held, SignInFailed
@@ -982,8 +982,8 @@ def test_a_viewing_beside_earlier_ones_is_not_taken_back_with_them(
 def test_the_shelf_gives_all_its_marks_over_its_pages(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "PAGE", 3)
-    mine, other = (history.Shelf(database, person(database, name)) for name in ("anna", "ben"))
+    monkeypatch.setattr(plays, "PAGE", 3)
+    mine, other = (plays.Shelf(database, person(database, name)) for name in ("anna", "ben"))
     marks = [(replace(MOONSHINE, ids=Ids(tvdb=number)), NOW - timedelta(days=number)) for number in range(7)]
 
     async def work() -> tuple[list[Held], list[Held]]:

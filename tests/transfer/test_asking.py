@@ -27,7 +27,7 @@ from webhook.people import people
 from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.tables import account, play
-from webhook.transfer import import_job as importing
+from webhook.transfer import import_job
 from webhook.transfer.import_job import FileFeed, Imports
 from webhook.transfer.sources import NoFeed, Offer, feeds
 
@@ -120,7 +120,7 @@ def test_one_of_a_command_or_of_another_process_is_left_alone(home: Home, tmp_pa
     feed = Listed(in_parts(4, 2), digest=None)
     feed.before[1] = broken(asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(importing.run(home.database, home.me, feed))
+        asyncio.run(import_job.run(home.database, home.me, feed))
     Desk(home, tmp_path / "there").ask()
     here = Desk(home, tmp_path / "here", Listed(in_parts(4, 2)))
 
@@ -161,7 +161,7 @@ def test_one_that_breaks_off_says_why_and_keeps_what_came(
 
 
 def test_one_that_cannot_even_begin_ends_with_the_sentence(home: Home, tmp_path: Path) -> None:
-    async def refuses(person_id: int, name: str) -> importing.Feed:
+    async def refuses(person_id: int, name: str) -> import_job.Feed:
         raise NoFeed("me has no account at trakt.")
 
     async def asked() -> bool:
@@ -199,8 +199,8 @@ def test_after_the_export_file_of_an_account_the_account_has_nothing_new(
         "watched_at": EVENING.isoformat(), "show": {"title": "Tidewater", "ids": {"tvdb": 88}},
         "episode": {"season": 1, "number": 1, "title": "Part 1", "ids": {"tvdb": 100_001}}}]))  # fmt: skip
 
-    async def filed() -> importing.Report:
-        return await importing.run(house.database, house.me, await FileFeed.of("trakt", path))
+    async def filed() -> import_job.Report:
+        return await import_job.run(house.database, house.me, await FileFeed.of("trakt", path))
 
     assert house.run(filed()).counts.added == 1
     done = asked(house)

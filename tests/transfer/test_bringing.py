@@ -21,7 +21,7 @@ from webhook.history import edits
 from webhook.history import plays as history
 from webhook.identity import matches
 from webhook.people import people
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import play, play_key, unresolved
 from webhook.transfer.merge import Counts, Memory, bring, rehearse
@@ -479,7 +479,7 @@ REPORTED = st.builds(
 def kept_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """One SQLite database for all examples of a property; making one for each takes too long."""
     opened = Database(f"sqlite:///{tmp_path_factory.mktemp('bringing')}/watchmark.db", synchronous="OFF")
-    schema.migrate(opened)
+    migrate.migrate(opened)
     yield Home(opened)
     opened.close()
 

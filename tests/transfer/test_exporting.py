@@ -17,7 +17,7 @@ from webhook.people import people
 from webhook.storage import tables
 from webhook.storage.db import Database
 from webhook.transfer import export as exporting
-from webhook.transfer import merge as bringing
+from webhook.transfer import merge
 from webhook.transfer.export import Export
 from webhook.transfer.records import Kept, Relation, Viewing
 
@@ -39,7 +39,7 @@ def viewing(item: Item, at: datetime, **more: Any) -> Viewing:
 
 
 def bring(database: Database, person_id: int, *entries: Viewing | Kept) -> None:
-    database.do(lambda connection: bringing.bring(connection, person_id, entries, clock.now()))
+    database.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
 
 
 def seen(database: Database, export: Export) -> list[tuple[Any, ...]]:

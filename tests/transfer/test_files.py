@@ -17,8 +17,7 @@ from hypothesis import strategies as some
 
 from tests.transfer.exports_of_tvtime import locked, spoiled, zipped
 from webhook.clock import now
-from webhook.transfer.imports import _csv as _rows
-from webhook.transfer.imports import modules
+from webhook.transfer.imports import _csv, modules
 from webhook.transfer.imports._archive import (
     MAX_ENTRIES,
     MICROSECOND,
@@ -436,7 +435,7 @@ def test_much_text_after_an_open_quote_takes_hardly_any_memory() -> None:
             yield piece
 
     def read() -> None:
-        assert sum(1 for _ in _rows.read(chunks(), "some.csv", ())) == 1 << 12
+        assert sum(1 for _ in _csv.read(chunks(), "some.csv", ())) == 1 << 12
 
     assert peak(read) < FLAT
 
@@ -457,7 +456,7 @@ def test_what_a_csv_writer_wrote_is_read_however_it_is_cut(table: list[tuple[str
     content = written.getvalue().encode()
     chunks = (content[start : start + size] for start in range(0, len(content), size))
 
-    found = list(_rows.read(chunks, "some.csv", ()))
+    found = list(_csv.read(chunks, "some.csv", ()))
 
     assert [tuple(row.values) for row in found if isinstance(row, Row)] == table
     assert len(found) == len(table)

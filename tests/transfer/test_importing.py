@@ -24,7 +24,7 @@ from webhook.servers import Found
 from webhook.storage.db import Database
 from webhook.storage.tables import library
 from webhook.trackers import Held
-from webhook.transfer import import_job as importing
+from webhook.transfer import import_job
 from webhook.transfer.import_job import AccountFeed, FileFeed, Report, ServerFeed
 from webhook.transfer.merge import Counts
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
@@ -77,11 +77,11 @@ def home(database: Database) -> Home:
 
 
 def run(home: Home, feed: Listed | FileFeed, **more: Any) -> Report:
-    return asyncio.run(importing.run(home.database, home.me, feed, **more))
+    return asyncio.run(import_job.run(home.database, home.me, feed, **more))
 
 
 def preview(home: Home, feed: Listed | FileFeed) -> Report:
-    return asyncio.run(importing.preview(home.database, home.me, feed))
+    return asyncio.run(import_job.preview(home.database, home.me, feed))
 
 
 def newest(home: Home) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def test_a_preview_writes_nothing_and_says_what_the_import_will(home: Home) -> N
 
 
 def test_a_look_ends_before_its_memory_has_no_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "LOOKED_THROUGH", 4)
+    monkeypatch.setattr(import_job, "LOOKED_THROUGH", 4)
 
     look, short = preview(home, Listed(in_parts(10, 2))), preview(home, Listed(in_parts(3, 2)))
 
@@ -157,7 +157,7 @@ def test_a_look_ends_before_its_memory_has_no_end(home: Home, monkeypatch: pytes
 
 
 def test_a_file_of_which_too_much_cannot_be_read_is_left(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "MOST_BAD", 5)
+    monkeypatch.setattr(import_job, "MOST_BAD", 5)
 
     with pytest.raises(Unusable, match="cannot be read: the rest was left"):
         run(home, Listed([rows(2), [BAD] * 6, rows(3, start=5)]))
@@ -226,7 +226,7 @@ def test_what_cannot_be_read_on_keeps_what_came_and_says_so(home: Home, error: E
 def test_a_file_is_read_part_by_part_and_known_by_what_is_in_it(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "PART", 2)
+    monkeypatch.setattr(import_job, "PART", 2)
     entries = [
         {
             "id": 100 + number, "type": "movie", "action": "watch", "watched_at": f"2025-03-0{number}T20:00:00Z",
@@ -282,7 +282,7 @@ async def annas(event: Event) -> bool:
 def test_of_a_server_s_record_only_the_claimed_users_come_in(home: Home) -> None:
     feed = ServerFeed(Record(), annas)
 
-    reports = [asyncio.run(importing.run(home.database, home.me, feed)) for _ in range(2)]
+    reports = [asyncio.run(import_job.run(home.database, home.me, feed)) for _ in range(2)]
 
     assert [report.counts for report in reports] == [Counts(added=2), Counts(known=2)]
     (first, _) = home.plays()
@@ -297,7 +297,7 @@ def test_what_a_webhook_reported_of_that_server_is_not_doubled(home: Home) -> No
     )
     feed = ServerFeed(Record(), annas)
 
-    assert asyncio.run(importing.run(home.database, home.me, feed)).counts == Counts(added=1, known=1)
+    assert asyncio.run(import_job.run(home.database, home.me, feed)).counts == Counts(added=1, known=1)
 
 
 def test_an_account_is_imported_once_also_what_we_told_it(url: str, tmp_path: Path) -> None:
@@ -316,14 +316,14 @@ def held(house: House) -> Report:
 
     async def imported() -> Report:
         access = await house.service.credentials.access(house.account, house.me, tracker)
-        return await importing.run(house.database, house.me, AccountFeed(tracker, access))
+        return await import_job.run(house.database, house.me, AccountFeed(tracker, access))
 
     return house.run(imported())
 
 
 def test_what_an_account_holds_without_a_date_is_ticked_and_there_once(home: Home) -> None:
     undated = Held(item=FILM, at=None)
-    viewings = [importing.viewing_held(undated, "simkl") for _ in range(2)]
+    viewings = [import_job.viewing_held(undated, "simkl") for _ in range(2)]
 
     later: list[Viewing] = [
         replace(one, play=replace(one.play, watched_at=NOW + days * DAY, started_at=NOW + days * DAY))

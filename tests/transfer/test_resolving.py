@@ -27,7 +27,7 @@ from webhook.identity.resolver import NO_LOOKUPS, Identity
 from webhook.queues import outbox
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, episode_list, unresolved
-from webhook.transfer import lookup_queue as resolving
+from webhook.transfer import lookup_queue
 from webhook.transfer.lookup_queue import Resolver
 
 LANTERN = Episode(show="Lantern Street", season=1, number=3, year=1994)
@@ -74,7 +74,7 @@ def items(home: Home) -> list[dict[str, Any]]:
 
 def waiting(home: Home, person_id: int | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = home.database.ask(
-        lambda connection: resolving.waiting(connection, person_id)
+        lambda connection: lookup_queue.waiting(connection, person_id)
     )["items"]
     return found
 
@@ -168,7 +168,7 @@ def test_a_lookup_that_cannot_answer_now_is_asked_later(home: Home, fault: dict[
 
 
 def choose(home: Home, key: str, ids: Ids, **more: Any) -> int:
-    return home.database.do(lambda connection: resolving.choose(connection, key, ids, clock.now(), **more))
+    return home.database.do(lambda connection: lookup_queue.choose(connection, key, ids, clock.now(), **more))
 
 
 def test_a_choice_is_of_all_plays_of_the_show_with_its_season_offset(home: Home) -> None:
@@ -225,7 +225,7 @@ def state(home: Home, delivery_id: int) -> str:
 
 
 def started(home: Home, **lookups: str) -> int:
-    return home.database.do(lambda connection: resolving.retry_unknown(connection, lookups, clock.now()))
+    return home.database.do(lambda connection: lookup_queue.retry_unknown(connection, lookups, clock.now()))
 
 
 def test_what_waited_for_a_lookup_is_tried_again_once_there_is_one(home: Home) -> None:
@@ -306,7 +306,7 @@ def plan(home: Home, key: str) -> str:
 
     engine = home.database.engine
     happens.listen(engine, "before_cursor_execute", heard)
-    home.database.do(lambda connection: resolving.plays_of(connection, key))
+    home.database.do(lambda connection: lookup_queue.plays_of(connection, key))
     happens.remove(engine, "before_cursor_execute", heard)
     found = []
     for statement, parameters in statements:

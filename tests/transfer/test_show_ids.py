@@ -17,15 +17,13 @@ from webhook import clock
 from webhook.domain import anime
 from webhook.domain.event import Action, Episode, Ids, Item, Show
 from webhook.domain.outcome import Retry
-from webhook.history import library, shows
-from webhook.history import plays as history
+from webhook.history import library, plays, shows
 from webhook.identity.resolver import Identity
 from webhook.servers import Server
 from webhook.storage.db import Database
 from webhook.storage.tables import episode_list, follow, play, tick, unresolved
 from webhook.storage.tables import library as entry
-from webhook.transfer import lookup_queue as resolving
-from webhook.transfer import show_ids
+from webhook.transfer import lookup_queue, show_ids
 from webhook.transfer.records import Kept, Relation
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.show_merge import KnownShow, complete_plays
@@ -108,7 +106,7 @@ class Place(Home):
 
     def mark(self, item: Item) -> None:
         """Mark it in the built-in library, which follows its show."""
-        self.database.do(lambda connection: history.marked(connection, [(self.me, item, EVENING, False)]))
+        self.database.do(lambda connection: plays.marked(connection, [(self.me, item, EVENING, False)]))
 
     def follow(self, show: Show, state: str = "following") -> None:
         self.database.do(
@@ -247,7 +245,7 @@ def test_a_question_that_nobody_can_answer_is_not_put_before_a_person(home: Plac
     home.learn(server=FakePlex(Retry("away")))
 
     assert home.question().state == "waiting"
-    assert home.database.ask(resolving.waiting)["items"] == []
+    assert home.database.ask(lookup_queue.waiting)["items"] == []
 
 
 def test_an_answer_that_was_broken_off_is_given_to_its_end(home: Place) -> None:
@@ -388,7 +386,7 @@ def test_an_id_that_contradicts_is_shown_and_nothing_is_written(home: Place) -> 
     home.learn()
 
     assert home.show_ids() == [Ids(plex=PLEX, tmdb=1), Ids(plex=PLEX)]
-    (shown,) = home.database.ask(resolving.waiting)["items"]
+    (shown,) = home.database.ask(lookup_queue.waiting)["items"]
     assert (shown["key"], shown["title"], shown["plays"]) == (KEY, "Lantern Street", 2)
     assert "TheTVDB id 7000" in shown["reason"]
     assert "TMDB id 1;" in shown["reason"]
@@ -402,9 +400,9 @@ def test_what_a_person_chooses_of_a_contradiction_is_written(home: Place) -> Non
     home.mark(part(2))
     spoil(home, tmdb=1)
     home.learn()
-    ids, title = home.database.ask(lambda connection: resolving.candidate(connection, KEY, 1))
+    ids, title = home.database.ask(lambda connection: lookup_queue.candidate(connection, KEY, 1))
 
-    home.database.do(lambda connection: resolving.choose(connection, KEY, ids, NOW, title=title))
+    home.database.do(lambda connection: lookup_queue.choose(connection, KEY, ids, NOW, title=title))
     home.learn()
 
     assert {known.tvdb for known in home.show_ids()} == {7000}

@@ -14,7 +14,7 @@ from webhook import clock
 from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 from webhook.web.docs import openapi
-from webhook.web.people import openapi_apps as described
+from webhook.web.people import openapi_apps
 
 FORMS = ("apps", "apps/1/suspend", "apps/1/resume", "apps/1/remove", "apps/privacy")
 
@@ -199,5 +199,5 @@ def test_it_works_under_a_path_of_its_own(opened: Open) -> None:
 
 
 def test_the_document_says_the_same_of_who_sees_whom(home: Household) -> None:
-    assert tuple(described.SEEN_BY["enum"]) == apps.SEEN_BY
+    assert tuple(openapi_apps.SEEN_BY["enum"]) == apps.SEEN_BY
     assert {"/apps", "/apps/{id}", "/privacy"} <= openapi.document("")["paths"].keys()

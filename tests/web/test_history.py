@@ -20,7 +20,7 @@ from webhook.domain.play import Dated, Play, State
 from webhook.history import library
 from webhook.queues import jobs
 from webhook.storage.tables import job, play
-from webhook.transfer import merge as bringing
+from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 from webhook.web.http import charts
 
@@ -48,7 +48,7 @@ def viewing(item: Movie | Episode, at: datetime, **more: object) -> Viewing:
 
 
 def seen(household: Household, *viewings: Viewing, person_id: int = 1) -> None:
-    household.do(lambda connection: bringing.bring(connection, person_id, viewings, clock.now()))
+    household.do(lambda connection: merge.bring(connection, person_id, viewings, clock.now()))
 
 
 def token(page: httpx.Response) -> str:

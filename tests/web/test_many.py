@@ -20,7 +20,7 @@ from webhook.domain.play import Play, State
 from webhook.history import library, shows
 from webhook.lookups import Listed
 from webhook.storage.tables import account, delivery, webhook
-from webhook.transfer import merge as bringing
+from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 from webhook.web.history import pages as history
 
@@ -44,7 +44,7 @@ def watched(home: Household, items: list[Item], step: timedelta = timedelta(hour
         )
         for number, item in enumerate(items)
     ]  # fmt: skip
-    home.do(lambda connection: bringing.bring(connection, ME, seen, now))
+    home.do(lambda connection: merge.bring(connection, ME, seen, now))
 
 
 def followed(home: Household, number: int, episodes: int = 0) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from tests.prepared import open_service
 from tests.web.conftest import Household, Open, form_token, serving
-from webhook.accounts import settings_store as stored
-from webhook.web.connections import settings_actions as settings_kept
+from webhook.accounts import settings_store
+from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 
 FORM = {
@@ -33,7 +33,7 @@ def post(browser: Any, path: str, **fields: str) -> Any:
 
 
 def held(home: Household) -> dict[str, str]:
-    found: dict[str, str] = home.do(lambda connection: stored.read(connection, home.service.seal))
+    found: dict[str, str] = home.do(lambda connection: settings_store.read(connection, home.service.seal))
     return found
 
 
@@ -104,7 +104,7 @@ def test_what_was_typed_beside_a_wrong_setting_stays_in_the_form(home: Household
 def test_a_setting_that_cannot_be_used_any_more_does_not_stop_the_start(tmp_path: Path) -> None:
     with serving(tmp_path) as home:
         stale = {"TMDB_TOKEN": "secret token", "TMDB_API_URL": "http://tmdb:port"}
-        home.do(lambda connection: stored.keep(connection, home.service.seal, stale))
+        home.do(lambda connection: settings_store.keep(connection, home.service.seal, stale))
 
     with serving(tmp_path) as home:
         browser = home.browser()
@@ -161,7 +161,7 @@ def test_settings_that_the_service_could_not_open_with_are_refused(home: Househo
         ({"DATA_DIR": "/x"}, "DATA_DIR"),
     ):
         with pytest.raises(Problem, match=named):
-            asyncio.run(settings_kept.keep(home.service, changes))
+            asyncio.run(settings_actions.keep(home.service, changes))
     assert held(home) == {}
 
 

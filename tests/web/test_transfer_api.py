@@ -34,8 +34,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import Action, Episode, Ids, Item, Movie, Show
 from webhook.domain.play import Play, State
 from webhook.storage import tables
-from webhook.transfer import exports, imports
-from webhook.transfer import merge as bringing
+from webhook.transfer import exports, imports, merge
 from webhook.transfer.limits import Limits, NoRoom, Uploads
 from webhook.transfer.records import Kept, Relation, Viewing
 
@@ -61,7 +60,7 @@ def viewing(title: str, at: datetime, item: Item | None = None) -> Viewing:
 
 
 def bring(home: Household, *entries: Viewing | Kept, person_id: int = 1) -> None:
-    home.do(lambda connection: bringing.bring(connection, person_id, entries, clock.now()))
+    home.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
 
 
 def count(home: Household, table: Any = tables.play) -> int:

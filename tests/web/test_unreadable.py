@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.web.conftest import Household, form_token, serving
-from webhook.accounts import accounts, keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.compat.videoscrobbler import apps
 from webhook.domain.outcome import UNREADABLE
@@ -36,7 +35,7 @@ def fill(connection: Connection, service: Service) -> None:
     accounts.keep(connection, me, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.add(connection, LOST, "Kodi", None, now)
     people.keep_token(connection, "webhook", "secret", LOST.seal("secret"), now, name="attic", person_id=me)
-    stored.keep(connection, LOST, {"SILENCE_DAYS": "9"})
+    settings_store.keep(connection, LOST, {"SILENCE_DAYS": "9"})
 
 
 def test_each_is_said_on_its_page_with_what_to_do(home: Household) -> None:
@@ -79,7 +78,9 @@ def test_what_is_set_anew_takes_the_place_of_what_cannot_be_opened(home: Househo
 
     assert answer.headers["location"] == "/settings?said=saved"
     assert SETTINGS not in browser.get("/settings").text
-    assert home.do(lambda connection: stored.read(connection, home.service.seal)) == {"RETENTION_DAYS": "30"}
+    assert home.do(lambda connection: settings_store.read(connection, home.service.seal)) == {
+        "RETENTION_DAYS": "30"
+    }
 
 
 def test_a_key_of_a_service_is_set_anew_on_its_own_page(home: Household) -> None:
@@ -91,4 +92,4 @@ def test_a_key_of_a_service_is_set_anew_on_its_own_page(home: Household) -> None
     answer = browser.post(f"{page}/settings", data={"form_token": token, **where})
 
     assert answer.headers["location"] == f"{page}?said=saved"
-    assert home.do(lambda connection: stored.read(connection, home.service.seal)) == where
+    assert home.do(lambda connection: settings_store.read(connection, home.service.seal)) == where

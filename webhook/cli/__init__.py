@@ -6,16 +6,24 @@ import typer
 
 from webhook import logs
 from webhook import settings as environment
-from webhook.cli import accounts, apps, doctor, household, people, tokens, urls
-from webhook.cli import backup as keeping
-from webhook.cli import deliveries as retrying
-from webhook.cli import history as editing
-from webhook.cli import matches as matching
-from webhook.cli import notifications as notifying
-from webhook.cli import serve as serving
-from webhook.cli import stats as numbers
-from webhook.cli import trace as tracing
-from webhook.cli import transfer as transferring
+from webhook.cli import (
+    accounts,
+    apps,
+    backup,
+    deliveries,
+    doctor,
+    history,
+    household,
+    matches,
+    notifications,
+    people,
+    serve,
+    stats,
+    tokens,
+    trace,
+    transfer,
+    urls,
+)
 from webhook.cli._common import Plainly
 
 app = typer.Typer(
@@ -27,17 +35,17 @@ app = typer.Typer(
 )
 # In the order in which `watchmark --help` shows them.
 for commands in (
-    serving,
+    serve,
     urls,
     accounts,
-    tracing,
-    retrying,
-    matching,
-    transferring,
-    numbers,
+    trace,
+    deliveries,
+    matches,
+    transfer,
+    stats,
     doctor,
-    keeping,
-    notifying,
+    backup,
+    notifications,
 ):
     app.add_typer(commands.app)
 app.add_typer(tokens.token_app, name="token")
@@ -45,8 +53,8 @@ app.add_typer(people.people_app, name="people")
 app.add_typer(apps.apps_app, name="apps")
 app.add_typer(household.household_app, name="household")
 app.add_typer(accounts.accounts_app, name="accounts")
-app.add_typer(editing.history_app, name="history")
-app.add_typer(editing.library_app, name="library")
+app.add_typer(history.history_app, name="history")
+app.add_typer(history.library_app, name="library")
 
 
 def main() -> None:

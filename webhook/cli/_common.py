@@ -25,10 +25,9 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 from typer.core import TyperGroup
 
 from webhook import app as house
-from webhook import client as remote
+from webhook import client
 from webhook import settings as environment
-from webhook.accounts import keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import keys, settings_store
 from webhook.accounts.accounts import AccountError
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.domain.outcome import Undelivered
@@ -38,7 +37,7 @@ from webhook.maintenance import backup
 from webhook.people import passwords, people
 from webhook.servers import Server
 from webhook.settings import Environ, Settings, SettingsError
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable
 from webhook.storage.tables import person
 from webhook.system.permissions import can_use, nearest, remedy
@@ -74,8 +73,8 @@ FRIENDLY = (
     SettingsError,
     people.Unknown,
     Unavailable,
-    schema.Occupied,
-    schema.OtherVersion,
+    migrate.Occupied,
+    migrate.OtherVersion,
     SignInFailed,
     AccountError,
     Undelivered,
@@ -175,9 +174,11 @@ def opened() -> Iterator[Desk]:
 
 
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
-    http = remote.client()
+    http = client.client()
     sealed = keys.load_seal(settings, database)
-    environ, _ = stored.usable(environ, database.ask(lambda connection: stored.read(connection, sealed)))
+    environ, _ = settings_store.usable(
+        environ, database.ask(lambda connection: settings_store.read(connection, sealed))
+    )
     settings = environment.load(environ)
     built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
     return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built, asked)
@@ -197,7 +198,7 @@ def prepare(settings: Settings, environ: Environ) -> None:
     with closing(database_of(settings)) as database:
         new = database.ask(is_new)
         if not new:
-            database.ask(schema.require_current)
+            database.ask(migrate.require_current)
     if new:
         service = house.open_service(environ)
         asyncio.run(service.http.aclose())

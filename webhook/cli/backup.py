@@ -16,7 +16,7 @@ from webhook.accounts.keys import Rekeyed, Renewed
 from webhook.cli._common import Json, closing, counted, database_of, furnish, say
 from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 
 app = typer.Typer()
@@ -96,8 +96,8 @@ def rekey_command(
     given = None if new_key_file is None else environment.from_file("--new-key-file", str(new_key_file))
     settings = environment.load(environment.environment())
     furnish(settings)
-    with schema.occupying(settings.database), closing(database_of(settings)) as database:
-        schema.migrate(database)
+    with migrate.occupying(settings.database), closing(database_of(settings)) as database:
+        migrate.migrate(database)
         done = keys.rekey(settings, database, given, forget=forget)
     key = keys.key_name(settings)
     renewed = [shown_renewed(one, settings.address) for one in done.renewed]

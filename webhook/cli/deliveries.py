@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, select
 
 from webhook import app as house
 from webhook import clock, trackers
-from webhook.accounts import accounts as account_book
+from webhook.accounts import accounts
 from webhook.accounts.accounts import AccountError
 from webhook.cli._common import Desk, DryRun, Everything, Failed, Json, Numbers, Whose, counted, opened, say
 from webhook.cli.trace import named
@@ -142,7 +142,7 @@ def retriable(
     if whose is not None:
         people.by_name(connection, whose)
     if tracker is not None and tracker not in trackers.modules():
-        raise AccountError(account_book.not_set_up(tracker))
+        raise AccountError(accounts.not_set_up(tracker))
     if ids:
         wanted = select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
         there = {row.id: row.state for row in connection.execute(wanted)}

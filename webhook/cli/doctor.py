@@ -19,19 +19,16 @@ from sqlalchemy.exc import DatabaseError
 
 from webhook import clock, sources, trackers
 from webhook import settings as environment
-from webhook.accounts import accounts as account_book
-from webhook.accounts import keys
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.accounts import Verdict
 from webhook.cli._common import Json, closing, counted, database_of, desk, furnish, has_tables, say, sentence
 from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
-from webhook.maintenance import backup, integrity
-from webhook.maintenance import notifications as notices
+from webhook.maintenance import backup, integrity, notifications
 from webhook.people import people
 from webhook.queries import trace
 from webhook.settings import Environ, Settings, SettingsError
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable, log_of
 from webhook.storage.tables import webhook
 
@@ -128,10 +125,10 @@ def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Fin
             if not database.ask(has_tables):
                 return environ, []
             sealed = keys.load_seal(settings, database)
-            known = database.ask(lambda connection: stored.read(connection, sealed))
+            known = database.ask(lambda connection: settings_store.read(connection, sealed))
     except (Unavailable, DatabaseError, SettingsError):
         return environ, []  # what is wrong with the database or the key is said of those
-    usable, left_out = stored.usable(environ, known)
+    usable, left_out = settings_store.usable(environ, known)
     return usable, [
         problem("settings made in the browser", f"{name} is left out: {why}", "Set it anew on its page.")
         for name, why in left_out.items()
@@ -145,7 +142,7 @@ def look_at_settings(environ: Environ) -> Iterator[Finding]:
         except SettingsError as error:
             yield problem(name, str(error))
             continue
-        yield fine(name, "is set up") if given else noted(name, account_book.not_set_up(name))
+        yield fine(name, "is set up") if given else noted(name, accounts.not_set_up(name))
 
 
 def look_at_folder(settings: Settings) -> Iterator[Finding]:
@@ -174,7 +171,7 @@ def look_at_clock() -> Iterator[Finding]:
 
 def look_at_notices(settings: Settings) -> Finding:
     try:
-        count = notices.check(settings)
+        count = notifications.check(settings)
     except SettingsError as error:
         return problem("notices", str(error), "Try it: watchmark notify --test")
     if not count:
@@ -189,8 +186,8 @@ def look_inside(settings: Settings, environ: Environ, database: Database, online
         return
     yield from look_at_database(settings, database)
     try:
-        database.ask(schema.require_current)
-    except schema.OtherVersion as error:
+        database.ask(migrate.require_current)
+    except migrate.OtherVersion as error:
         yield problem("schema", str(error))
         return
     yield fine("schema", "is up to date")
@@ -314,7 +311,7 @@ def look_at_accounts(
 
 def look_at_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
     about = f"{row['tracker']} of {row['person']}"
-    if row["why"] == account_book.DISCONNECTED:
+    if row["why"] == accounts.DISCONNECTED:
         again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"
         return noted(about, "disconnected", again)
     if row["state"] != "working":

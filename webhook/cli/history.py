@@ -12,8 +12,7 @@ from webhook import clock
 from webhook.cli._common import Failed, Json, Whose, counted, moment, opened, say, somebody, tabled
 from webhook.cli.transfer import item_named
 from webhook.domain import guids
-from webhook.history import edits, library
-from webhook.history import plays as history
+from webhook.history import edits, library, plays
 from webhook.history.stats import zone_for
 from webhook.queries import trace
 from webhook.transfer import manual_plays
@@ -191,7 +190,7 @@ def history_correct(
         raise typer.BadParameter("An IMDb id looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
-        known = history.from_row(edits.whole(connection, number)).item
+        known = plays.from_row(edits.whole(connection, number)).item
         item = edits.corrected(known, {**given, **edits.by_ids(known, named)})
         return edits.correct(connection, number, item, can, BY, clock.now())
 

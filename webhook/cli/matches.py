@@ -15,7 +15,7 @@ from webhook.domain import guids
 from webhook.identity import matches
 from webhook.people import people
 from webhook.queries import trace
-from webhook.transfer import lookup_queue as resolving
+from webhook.transfer import lookup_queue
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], l
     """The deliveries, and the items of imported plays, that wait for a choice."""
     person_id = None if whose is None else people.by_name(connection, whose).id
     told = matches.waiting(connection, person_name=whose, limit=trace.MOST)
-    imported = resolving.waiting(connection, person_id, limit=trace.MOST)
+    imported = lookup_queue.waiting(connection, person_id, limit=trace.MOST)
     return told["items"], imported["items"]
 
 
@@ -90,9 +90,9 @@ def match_it(
     def choose(connection: Connection) -> dict[str, Any]:
         if not what.isdecimal():
             chosen_ids, title = (
-                (ids, None) if candidate is None else resolving.candidate(connection, what, candidate)
+                (ids, None) if candidate is None else lookup_queue.candidate(connection, what, candidate)
             )
-            plays = resolving.choose(
+            plays = lookup_queue.choose(
                 connection, what, chosen_ids, now, title=title, season_offset=season_offset
             )
             return {"keys": [what], "deliveries": [], "plays": plays}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from webhook.cli._common import Failed, Json, counted, opened, say
-from webhook.maintenance import notifications as notices
+from webhook.maintenance import notifications
 
 app = typer.Typer()
 
@@ -21,10 +21,10 @@ def notify(
     """Where notices go. With --test one is sent now; the end is 1 when it does not arrive everywhere."""
     with opened() as at:
         settings = at.settings
-    count = notices.check(settings)
+    count = notifications.check(settings)
     if not count:
         raise Failed("NOTIFY_URLS is not set, so there is nobody to notify.")
-    failed = asyncio.run(notices.Notifier(settings).send(notices.example())) if test else None
+    failed = asyncio.run(notifications.Notifier(settings).send(notifications.example())) if test else None
     if failed is not None:
         raise Failed(f"The notice was not sent: {failed}.")
     where = counted(count, "address")

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import Connection, func, select, update
 
 from webhook import clock, sources
-from webhook.accounts import accounts as account_book
+from webhook.accounts import accounts
 from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, opened, ruled, say, tabled
 from webhook.domain import rules
 from webhook.domain.event import Kind
@@ -29,7 +29,7 @@ def people_add(name: Name, as_json: Json = False) -> None:
     def add(connection: Connection) -> int:
         now = clock.now()
         made = people.add(connection, name, now)
-        account_book.add_homes(connection, at.trackers, made, now)
+        accounts.add_homes(connection, at.trackers, made, now)
         return made
 
     with opened() as at:

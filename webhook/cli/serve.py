@@ -31,7 +31,7 @@ from webhook.network.proxies import TrustedProxies
 from webhook.people import passwords, people
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import note
 from webhook.system.loop_lag import settle_heap
@@ -55,7 +55,7 @@ def serve(as_json: Json = False) -> None:
     """Bring the database up to date, then receive and deliver."""
     environ, settings = starting()
     allow_connections()
-    with schema.occupying(settings.database), bound(settings) as door:
+    with migrate.occupying(settings.database), bound(settings) as door:
         port = door.getsockname()[1]
         front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
         with saying_taken(settings):
@@ -236,9 +236,9 @@ def work(as_json: Json = False) -> None:
     """Only interpret and deliver, beside receivers on other machines."""
     environ, settings = starting()
     try:
-        with schema.occupying(settings.database):
+        with migrate.occupying(settings.database):
             failed = uvloop.run(working({**environ, "WORKER": "true"}, as_json))
-    except schema.Occupied as error:
+    except migrate.Occupied as error:
         raise Failed(f"{error} Two processes can share the work on PostgreSQL: set DATABASE_URL.") from error
     if failed:
         raise typer.Exit(1)

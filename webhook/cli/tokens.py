@@ -16,9 +16,8 @@ from webhook.cli._common import Json, Whose, opened, say, somebody, tabled
 from webhook.clock import stamp
 from webhook.people import people
 from webhook.people.scopes import Scope, names, read, spell
-from webhook.storage.tables import person
-from webhook.storage.tables import token as token_table
-from webhook.transfer import export as exporting
+from webhook.storage.tables import person, token
+from webhook.transfer import export
 
 token_app = typer.Typer(no_args_is_help=True, help="The tokens that let webhooks and scripts in.")
 
@@ -69,7 +68,7 @@ def token_new(
         found = {one: sources.address(address, one, secret) for one in sources.modules()}
         say(as_json, {**made, "urls": found}, *(f"{one:<10}{url}" for one, url in found.items()))
         return
-    feed = exporting.calendar_address(address, secret)
+    feed = export.calendar_address(address, secret)
     line = feed if asked.scopes == [Scope.CALENDAR] else secret
     say(as_json, {**made, "calendar": feed if asked.is_feed else None}, line)
 
@@ -141,8 +140,8 @@ def cell(row: dict[str, Any], column: str) -> Any:
 
 
 def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
-    wanted = select(token_table, person.c.name.label("person")).join(
-        person, token_table.c.person_id == person.c.id, isouter=True
+    wanted = select(token, person.c.name.label("person")).join(
+        person, token.c.person_id == person.c.id, isouter=True
     )
     now = clock.now()
     return [
@@ -158,7 +157,7 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
             "revoked_at": stamp(row.revoked_at),
             "problem": keys.token_problem(row, seal),
         }
-        for row in connection.execute(wanted.order_by(token_table.c.id))
+        for row in connection.execute(wanted.order_by(token.c.id))
     ]
 
 

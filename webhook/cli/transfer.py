@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Row, func, select
 
 from webhook import clock, servers, trackers
-from webhook.accounts import accounts as account_book
+from webhook.accounts import accounts
 from webhook.cli._common import (
     Desk,
     DryRun,
@@ -30,16 +30,12 @@ from webhook.cli._progress import Meter
 from webhook.history.stats import zone_for
 from webhook.queues import jobs
 from webhook.servers import Server
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import unresolved
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
-from webhook.transfer import export as exporting
-from webhook.transfer import exports, imports
-from webhook.transfer import import_job as importing
-from webhook.transfer import merge as bringing
-from webhook.transfer import sources as feeds
+from webhook.transfer import export, exports, import_job, imports, merge, sources
 from webhook.transfer.export import Export
 from webhook.transfer.import_job import Feed, FileFeed, Report
 from webhook.transfer.merge import Counts
@@ -111,7 +107,7 @@ def check_kind(kind: str, file: Path | None) -> None:
 
 def looks_like(file: Path) -> list[str]:
     """The kinds that can read a first entry from the file."""
-    return [kind for kind in imports.modules() if importing.reads(kind, file)]
+    return [kind for kind in imports.modules() if import_job.reads(kind, file)]
 
 
 def said_looks(file: Path, kinds: Sequence[str]) -> str:
@@ -131,17 +127,17 @@ async def bring_in(at: Desk, owner: Row[Any], kind: str, file: Path | None, dry_
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
         def progress(done: float | None, counts: Counts) -> None:
-            meter.show(done, bringing.described(counts.shown()))
+            meter.show(done, merge.described(counts.shown()))
 
         if dry_run:
-            return await importing.preview(at.database, owner.id, feed, progress)
-        return await importing.run(at.database, owner.id, feed, progress=progress)
+            return await import_job.preview(at.database, owner.id, feed, progress)
+        return await import_job.run(at.database, owner.id, feed, progress=progress)
 
 
 async def feed_of(at: Desk, owner: Row[Any], kind: str, file: Path | None) -> Feed:
     if file is not None:
         return await FileFeed.of(kind, file)
-    return await feeds.feeds(at).of(owner.id, kind)
+    return await sources.feeds(at).of(owner.id, kind)
 
 
 def broken_off(dry_run: bool) -> str:
@@ -158,7 +154,7 @@ def waiting_to_be_looked_up(connection: Any) -> int:
 
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would bring" if dry_run else "brought"
-    yield f"{kind} {would} {name}: {bringing.described(report.counts.shown())}."
+    yield f"{kind} {would} {name}: {merge.described(report.counts.shown())}."
     if not report.whole:
         yield "That is the beginning of it: a look ends there. The import goes through all of it."
     if report.cancelled:
@@ -253,7 +249,7 @@ def written(database: Database, wanted: Export, out: Path) -> int:
 def write_to(database: Database, wanted: Export, file: IO[bytes]) -> None:
     with Meter(f"Export as {wanted.kind}") as meter:
         size = 0
-        for piece in exporting.pieces(database, wanted):
+        for piece in export.pieces(database, wanted):
             file.write(piece)
             size += len(piece)
             meter.show(None, f"{size / 1e6:.1f} MB")
@@ -279,8 +275,8 @@ def backfill(
         raise typer.BadParameter("Say one of --dry-run, --cancel and --status.")
     with opened() as at:
         owner = at.database.ask(lambda connection: somebody(connection, whose))
-        built = account_book.built(at, tracker)
-        row = at.database.ask(lambda connection: account_book.of(connection, owner.id, tracker))
+        built = accounts.built(at, tracker)
+        row = at.database.ask(lambda connection: accounts.of(connection, owner.id, tracker))
         if dry_run:
             found = at.run(backfilling.preview(at.database, built, at.credentials, row.id))
             shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.shown()}
@@ -351,9 +347,9 @@ def served(url: str) -> bool:
     if not url.startswith("sqlite"):
         return True
     try:
-        with schema.occupying(url):
+        with migrate.occupying(url):
             return False
-    except schema.Occupied:
+    except migrate.Occupied:
         return True
 
 
@@ -404,9 +400,9 @@ def catch_up(
     """Ask the media servers what the webhooks missed. The service does so by itself at start and every night."""
     with opened() as at:
         if not at.servers and server is None:
-            sets = "; or ".join(" and ".join(feeds.needed(name)) for name in servers.modules())
+            sets = "; or ".join(" and ".join(sources.needed(name)) for name in servers.modules())
             raise Failed(f"No media server is set up to be asked what was played. Set {sets}.")
-        chosen = at.servers if server is None else {server: feeds.server_of(at.servers, server)}
+        chosen = at.servers if server is None else {server: sources.server_of(at.servers, server)}
         if status:
             found = at.database.ask(lambda connection: catching_up.described(connection, chosen))
             say(as_json, {"servers": found}, *(status_line(one) for one in found))
@@ -495,7 +491,7 @@ def counts_said(shown: Mapping[str, Any]) -> str:
     """What a job has done, in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.Kind.IMPORT:
-        return bringing.described(counts)
+        return merge.described(counts)
     words = {"sent": "put", "held": "held already", "told": "told before", "kept_back": "kept back"}
     return (
         ", ".join(f"{number:,} {words.get(name, name)}" for name, number in counts.items() if number)

@@ -13,8 +13,7 @@ from webhook.accounts import keys
 from webhook.cli._common import Desk, Failed, Json, opened, say
 from webhook.people import people
 from webhook.service import Service
-from webhook.storage.tables import person
-from webhook.storage.tables import token as token_table
+from webhook.storage.tables import person, token
 
 app = typer.Typer()
 
@@ -81,10 +80,10 @@ def hidden_tokens(at: Desk) -> list[str]:
 
 def webhook_tokens(connection: Connection) -> list[Row[Any]]:
     wanted = (
-        select(token_table, person.c.name.label("person"))
-        .join(person, token_table.c.person_id == person.c.id, isouter=True)
-        .where(token_table.c.kind == "webhook", token_table.c.revoked_at.is_(None))
-        .order_by(token_table.c.person_id.is_not(None), token_table.c.id)
+        select(token, person.c.name.label("person"))
+        .join(person, token.c.person_id == person.c.id, isouter=True)
+        .where(token.c.kind == "webhook", token.c.revoked_at.is_(None))
+        .order_by(token.c.person_id.is_not(None), token.c.id)
     )
     now = clock.now()
     return [row for row in connection.execute(wanted) if not people.has_expired(row.expires_at, now)]

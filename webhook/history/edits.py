@@ -28,7 +28,7 @@ from webhook.domain.event import (
 from webhook.domain.items import keys
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Listener, tellings
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.queues import outbox
 from webhook.queues.outbox import Putting
 from webhook.storage.db import fresh_ids
@@ -115,7 +115,7 @@ def correct(
     changed = {"item": item_to_json(item), "kind": item.kind.value}
     done = change(connection, row, changed, "corrected", can, by, now)
     connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
-    history.remember(connection, row.person_id, play_id, keys(item))
+    plays.remember(connection, row.person_id, play_id, keys(item))
     return done
 
 
@@ -153,12 +153,12 @@ def merge(
     if row.kind != other.kind:
         raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
     known, told = item_from_json(row.item), item_from_json(other.item)
-    values = {"item": item_to_json(history.richer(told, known))}
+    values = {"item": item_to_json(plays.richer(told, known))}
     if row.watched_at is None:
         values |= {"watched_at": other.watched_at, "dated": other.dated}
     made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
     connection.execute(update(play).where(play.c.id == play_id).values(values))
-    history.remember(connection, row.person_id, play_id, keys(told))
+    plays.remember(connection, row.person_id, play_id, keys(told))
     undone = removed(connection, other, can, by, now)[1]
     again = tell_again(connection, whole(connection, play_id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
@@ -197,7 +197,7 @@ def undo(
 ) -> Undone:
     """Take the play's marks back. `leaves`: it is no play of that item any more."""
     item = item_from_json(row.item)
-    besides = leaves and history.watched_besides(connection, row.person_id, item, row.id)
+    besides = leaves and plays.watched_besides(connection, row.person_id, item, row.id)
     wanted = (
         select(delivery, account.c.tracker)
         .join(account, delivery.c.account_id == account.c.id)
@@ -258,13 +258,13 @@ def tell_again(
     connection: Connection, row: Row[Any], due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""
-    current = history.from_row(row)
+    current = plays.from_row(row)
     if current.watched_at is None or current.unwatched_at is not None:
         return []
     accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
     told = []
     for of in connection.execute(accounts).all():
-        rewatch = history.earlier(
+        rewatch = plays.earlier(
             connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
         )
         details = {
@@ -287,7 +287,7 @@ def tell_new(
     connection: Connection, row: Row[Any], can: Recipients, now: datetime, *, rewatch: bool = False
 ) -> list[str]:
     """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
-    current = history.from_row(row)
+    current = plays.from_row(row)
     at = current.watched_at or current.last_at
     event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
     change = Change(play=current, anew=True, finished=True)
@@ -304,7 +304,7 @@ def tell_new(
         for of in accounts.values()
     ]
     known_by = keys(current.item)
-    again = rewatch or history.earlier(connection, row.person_id, current.item, known_by, row.id, at)
+    again = rewatch or plays.earlier(connection, row.person_id, current.item, known_by, row.id, at)
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
     details |= of_record(current)
     told = []

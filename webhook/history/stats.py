@@ -46,8 +46,7 @@ from webhook import clock
 from webhook.domain.event import ID_NAMES, Ids, Kind
 from webhook.domain.items import folded
 from webhook.domain.play import Dated
-from webhook.history import shows
-from webhook.history import stats_cache as tallies
+from webhook.history import shows, stats_cache
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place, counted
 from webhook.history.stats_cache import Tally
@@ -140,7 +139,7 @@ class Kept:
 
 def looked_up(connection: Connection, person_id: int, year: int | None, zone: ZoneInfo) -> tuple[Found, Kept]:
     """What the plays of a year come to, and what was kept of its shows."""
-    span, there = Span.of(year, zone), tallies.one(connection, person_id, what(year, zone))
+    span, there = Span.of(year, zone), stats_cache.one(connection, person_id, what(year, zone))
     if there is None:
         found = Found.of(sums(connection, person_id, span, zone))
         return found, Kept() if year is None else kept_ends(connection, person_id, zone)
@@ -149,7 +148,7 @@ def looked_up(connection: Connection, person_id: int, year: int | None, zone: Zo
     kept = kept_of(connection, person_id, there, span.ends)
     if not kept.live:
         return found, kept
-    before = tallies.titles(connection, person_id, tally)
+    before = stats_cache.titles(connection, person_id, tally)
     if before is None:  # a play that it counted has just changed
         return Found.of(sums(connection, person_id, span, zone)), Kept()
     found.sums.titles = {
@@ -161,7 +160,7 @@ def looked_up(connection: Connection, person_id: int, year: int | None, zone: Zo
 
 def kept_ends(connection: Connection, person_id: int, zone: ZoneInfo) -> Kept:
     """The same of all years, which is right for each of them."""
-    there = tallies.one(connection, person_id, what(None, zone))
+    there = stats_cache.one(connection, person_id, what(None, zone))
     return Kept() if there is None else kept_of(connection, person_id, there, None)
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 
 from webhook import clock
 from webhook.settings import Settings
-from webhook.storage import migrate as schema
+from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery
 from webhook.system.files import sync_folder
@@ -153,7 +153,7 @@ def restore(settings: Settings, source: Path) -> Restored:
     """
     live = database_file(settings, f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
     live.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with schema.occupying(settings.database), workplace(live.parent) as folder:
+    with migrate.occupying(settings.database), workplace(live.parent) as folder:
         made_at = unpacked(source, folder / HELD)
         known(inspected(folder / HELD), source)
         modernised(folder / HELD)
@@ -197,7 +197,7 @@ def inspected(path: Path) -> str | None:
 
 def known(version: str | None, source: Path) -> None:
     """Raises BackupError where a newer Watchmark made the tables."""
-    if version not in schema.revisions():
+    if version not in migrate.revisions():
         raise BackupError(
             f"{source} is of another version of Watchmark (tables {version}). Restore it with that version "
             "or a newer one. Nothing was changed."
@@ -208,7 +208,7 @@ def modernised(path: Path) -> None:
     """Brings the tables up to date. What was open then may have been told since: it is looked up first."""
     database = Database(f"sqlite:///{path}")
     try:
-        schema.migrate(database)
+        migrate.migrate(database)
         unsure = update(delivery).where(delivery.c.state.in_(OPEN)).values(unsure=True)
         database.do(lambda connection: connection.execute(unsure))
     finally:

@@ -24,8 +24,7 @@ from webhook.domain.items import keys
 from webhook.domain.play import Change
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
-from webhook.history import library, seasons
-from webhook.history import plays as history
+from webhook.history import library, plays, seasons
 from webhook.people import household, people
 from webhook.queues import outbox
 from webhook.queues.inbox import told_by, told_for
@@ -232,9 +231,9 @@ class Interpreter:
         """Apply one event; the play it belongs to."""
         connection, person_id = hearing.connection, hearing.person_id
         library.apply(connection, person_id, event)
-        applied = history.apply(connection, person_id, event, hearing.source, self.mark, hearing.space)
+        applied = plays.apply(connection, person_id, event, hearing.source, self.mark, hearing.space)
         change, play_id = applied.change, applied.play_id
-        for over in history.displace(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+        for over in plays.displace(connection, person_id, event, self.mark, [*touched, play_id or 0]):
             theirs = self.hearing_of(hearing, over.person_id)
             origin = f"{hearing.webhook_id}.{number}.{over.play_id}"
             tell(theirs, ended(over.change), over.change, over.play_id, origin)
@@ -252,7 +251,7 @@ class Interpreter:
 
     def again(self, hearing: Hearing, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = history.by_id(hearing.connection, play_id)  # None where a person removed it
+        current = plays.by_id(hearing.connection, play_id)  # None where a person removed it
         if current is not None and current.watched_at is not None and current.watched_at == event.at:
             change = Change(play=current, finished=True)
             tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
@@ -277,7 +276,7 @@ class Interpreter:
         """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
         now = max(moments)
         self.mend_clock(connection, now)
-        closed = history.run_out(connection, now, self.mark)
+        closed = plays.run_out(connection, now, self.mark)
         for over in closed:
             listeners = self.listeners(connection, over.person_id)
             hearing = Hearing(connection, None, "", over.person_id, listeners, now)
@@ -366,7 +365,7 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
     known |= {"dated": play.dated.value, "late": event.recorded}
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
-        known["rewatch"] = history.earlier(
+        known["rewatch"] = plays.earlier(
             hearing.connection, hearing.person_id, play.item, keys(play.item), play_id, at
         )
     return known

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
-from webhook.system import resources as shipped
+from webhook.system import resources
 from webhook.system.permissions import nearest, remedy
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def require_current(connection: Connection) -> None:
 
 def revisions() -> list[str]:
     """Every revision there is, in order: the files of migrations/versions are named after theirs."""
-    files = (shipped.folder("migrations") / "versions").glob("[0-9]*.py")
+    files = (resources.folder("migrations") / "versions").glob("[0-9]*.py")
     return sorted(path.name.split("_", 1)[0] for path in files)
 
 
@@ -88,7 +88,7 @@ def config(connection: Connection) -> Config:
     from alembic.config import Config
 
     made = Config()
-    made.set_main_option("script_location", str(shipped.folder("migrations")).replace("%", "%%"))
+    made.set_main_option("script_location", str(resources.folder("migrations")).replace("%", "%%"))
     made.attributes["connection"] = connection
     return made
 

@@ -20,7 +20,7 @@ from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.outcome import Undelivered
 from webhook.domain.rules import viewers
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.people import household, people
 from webhook.queues import inbox
 from webhook.servers import Found, Server
@@ -132,7 +132,7 @@ def known_already(connection: Connection, source: str, found: Found) -> bool:
     if claimer is None:
         return False
     whose = viewers(found.event, claimer, household.rules(connection))
-    rows = [history.recorded(connection, person_id, found.event) for person_id in whose]
+    rows = [plays.recorded(connection, person_id, found.event) for person_id in whose]
     return all(row is not None and row[2] for row in rows)
 
 

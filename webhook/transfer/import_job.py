@@ -30,8 +30,7 @@ from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import job
 from webhook.trackers import Access, Held, Holds, Tracker
-from webhook.transfer import imports
-from webhook.transfer import merge as bringing
+from webhook.transfer import imports, merge
 from webhook.transfer.imports._archive import Allowance, Bundle, open_bundle
 from webhook.transfer.limits import Limits, NoRoom, Uploads
 from webhook.transfer.merge import Counts, Memory
@@ -85,7 +84,7 @@ class Report:
                     at = play.watched_at or play.last_at
                     self.first = at if self.first is None else min(self.first, at)
                     self.last = at if self.last is None else max(self.last, at)
-                    if not bringing.identified(play.item) and len(self.without_ids) < SHOWN:
+                    if not merge.identified(play.item) and len(self.without_ids) < SHOWN:
                         self.without_ids.append(item_to_json(play.item))
                 case Bad():
                     self.counts.bad += 1
@@ -286,7 +285,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
 
 def rehearsed(connection: Connection, person_id: int, part: list[Entry], memory: Memory) -> Counts:
     good = [entry for entry in part if isinstance(entry, Viewing | Kept)]
-    return bringing.rehearse(connection, person_id, good, memory)
+    return merge.rehearse(connection, person_id, good, memory)
 
 
 async def run(
@@ -421,7 +420,7 @@ def one_step(connection: Connection, step: Step) -> Counts | None:
     now = clock.now()
     if not jobs.step(connection, step.job_id, step.done, step.before.shown(), now):
         return None
-    counts = step.before.plus(bringing.bring(connection, step.person_id, step.entries, now, step.job_id))
+    counts = step.before.plus(merge.bring(connection, step.person_id, step.entries, now, step.job_id))
     jobs.step(connection, step.job_id, step.done, counts.shown(), now)
     return counts
 

@@ -15,8 +15,7 @@ from webhook.domain import guids
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie
 from webhook.domain.items import same_item
 from webhook.domain.play import Dated, Play, State, same_viewing
-from webhook.history import edits
-from webhook.history import plays as history
+from webhook.history import edits, plays
 from webhook.identity import matches
 from webhook.storage.tables import play
 from webhook.transfer.merge import SAME_ROW, ask_about, found_by
@@ -198,7 +197,7 @@ def add(
     if (twin := same_entry(connection, person_id, item, known_by, new)) is not None:
         return Added(twin, False, [])
     at = new.watched_at
-    made = history.save(
+    made = plays.save(
         connection,
         person_id,
         Play(
@@ -208,7 +207,7 @@ def add(
         None,
     )  # fmt: skip
     connection.execute(update(play).where(play.c.id == made).values(foreign_key=foreign_key(new)))
-    history.remember(connection, person_id, made, known_by)
+    plays.remember(connection, person_id, made, known_by)
     ask_about(connection, [item], now)
     row = edits.whole(connection, made)
     edits.note_added(connection, row, by, now)
@@ -232,9 +231,9 @@ def same_entry(
     connection: Connection, person_id: int, item: Item, known_by: tuple[str, ...], new: NewPlay
 ) -> int | None:
     """The play that was added by hand with the same words; raises Invalid where another one is that viewing."""
-    rows = connection.execute(history.OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    rows = connection.execute(plays.OF_ITEM, {"person": person_id, "keys": list(known_by)})
     viewed = [
-        (row.id, history.from_row(row))
+        (row.id, plays.from_row(row))
         for row in rows
         if row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
     ]

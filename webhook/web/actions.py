@@ -19,8 +19,8 @@ from webhook.queues import inbox, outbox
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
-from webhook.transfer import lookup_queue as resolving
-from webhook.web import visible as views
+from webhook.transfer import lookup_queue
+from webhook.web import visible
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import LONGEST, clean
 from webhook.web.visible import STUCK, Visitor, Wanted
@@ -50,7 +50,7 @@ def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
     """Let one webhook be interpreted again; 1, or 0 where it waits for that already."""
-    if not views.allowed(connection, visitor, [webhook_id]):
+    if not visible.allowed(connection, visitor, [webhook_id]):
         raise Problem(404, f"There is no webhook {webhook_id}.")
     row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
     if row[0]:
@@ -60,13 +60,13 @@ def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
 
 def replay_all(connection: Connection, visitor: Visitor, wanted: Wanted) -> int:
     """Let all these be interpreted again; how many still have the body that needs."""
-    ids = views.matching_webhooks(connection, visitor, wanted)
+    ids = visible.matching_webhooks(connection, visitor, wanted)
     return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
 
 
 def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[str, Any]:
     """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
-    if not views.allowed(connection, visitor, [webhook_id]):
+    if not visible.allowed(connection, visitor, [webhook_id]):
         raise Problem(404, f"There is no webhook {webhook_id}.")
     try:
         return trace.redacted(connection, webhook_id)
@@ -79,7 +79,7 @@ def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[
 
 def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
     """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
-    if views.one_delivery(connection, visitor, delivery_id) is None:
+    if visible.one_delivery(connection, visitor, delivery_id) is None:
         raise Problem(404, f"There is no delivery {delivery_id}.")
     return outbox.revive(connection, [delivery_id], clock.now())
 
@@ -128,7 +128,7 @@ def match(
     title: str | None = None,
 ) -> matches.Chosen:
     """Say what the item of a delivery is, by ids or by the number of a candidate; raises Problem."""
-    if views.one_delivery(connection, visitor, delivery_id) is None:
+    if visible.one_delivery(connection, visitor, delivery_id) is None:
         raise Problem(404, f"There is no delivery {delivery_id}.")
     ids, number, offset = choice
     now = clock.now()
@@ -154,8 +154,8 @@ def match_import(
     ids, number, offset = choice
     try:
         if number is not None:
-            ids, title = resolving.candidate(connection, key, number)
-        return resolving.choose(connection, key, ids, clock.now(), title=title, season_offset=offset)
+            ids, title = lookup_queue.candidate(connection, key, number)
+        return lookup_queue.choose(connection, key, ids, clock.now(), title=title, season_offset=offset)
     except matches.NoMatch as error:
         raise Problem(422, str(error)) from error
 
@@ -171,7 +171,7 @@ def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
     """Raises Problem where the visitor has no plays that a question is about."""
     there = clean(key, 300) and any(
         visitor.everything or row.person_id == visitor.person_id
-        for row in resolving.plays_of(connection, key)
+        for row in lookup_queue.plays_of(connection, key)
     )
     if not there:
         raise Problem(404, f"Nothing waits under {key[:300]}.")
@@ -229,7 +229,7 @@ def claim(connection: Connection, name: str, wanted: str) -> int:
 def is_asked(connection: Connection, visitor: Visitor, identity_id: int) -> None:
     """Raises Problem unless it is this visitor's to say whose an identity is."""
     asked = visitor.everything or any(
-        one["id"] == identity_id for one in views.unclaimed(connection, visitor)
+        one["id"] == identity_id for one in visible.unclaimed(connection, visitor)
     )
     if not asked:
         raise Problem(403, "Only the owner may say whose this is.")

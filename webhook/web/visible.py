@@ -14,7 +14,7 @@ from webhook import clock, sources
 from webhook.clock import stamp
 from webhook.history import edits
 from webhook.history.plays import described
-from webhook.identity import resolver as item_ids
+from webhook.identity import resolver
 from webhook.people.people import HERE
 from webhook.people.scopes import Granted
 from webhook.queries import trace
@@ -184,7 +184,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Pa
     if not allowed(connection, visitor, [webhook_id]):
         return None
     entry = trace.webhook_trace(connection, webhook_id)
-    entry = None if entry is None else item_ids.with_origins(connection, entry)
+    entry = None if entry is None else resolver.with_origins(connection, entry)
     if entry is None or visitor.everything:
         return entry
     return own(entry, visitor) if may_see(entry, visitor) else None

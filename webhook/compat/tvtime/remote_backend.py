@@ -18,19 +18,17 @@ from sqlalchemy import Connection, Row, select
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.client import Recorder, Withheld, recording
-from webhook.compat.tvtime import pending as waiting
-from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime import pending, shelf
 from webhook.compat.tvtime.auth import Guest
 from webhook.compat.tvtime.backend import REFUSED, Followed, Home, Part, Parts
 from webhook.compat.tvtime.catalog import Catalogue
-from webhook.compat.tvtime.local_backend import Here
-from webhook.compat.tvtime.local_backend import followed as followed_here
+from webhook.compat.tvtime.local_backend import Here, followed
 from webhook.compat.tvtime.marks import Asked, Kept, Marks, news
 from webhook.compat.tvtime.pending import Ahead, Became, Mark, Telling
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.domain.rules import AccountRules, Filters, stopped_by
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.storage.tables import account, person
@@ -107,7 +105,7 @@ class There:
         today = clock.now().date()
         mine = await self.database.read(lambda connection: shelf.every(connection, self.guest.id, known))
         mine += await self.marked(ahead, {*known, *(show.tvdb for show in mine)})
-        return [*told, *(followed_here(series, today) for series in mine)]
+        return [*told, *(followed(series, today) for series in mine)]
 
     async def progress(self, access: Access) -> tuple[list[Progress], list[Watch]]:
         reading = self.tracker.reading
@@ -137,7 +135,7 @@ class There:
         ]  # fmt: skip
 
     async def ahead(self) -> Ahead:
-        return await self.database.read(lambda connection: waiting.ahead(connection, self.at.account.id))
+        return await self.database.read(lambda connection: pending.ahead(connection, self.at.account.id))
 
     # --- following
 
@@ -184,7 +182,7 @@ class There:
                 return None
             undoes = play_undone(connection, asked) if action is Action.UNWATCHED else None
             webhook = made[0] if made else None
-            return waiting.put_one(connection, replace(telling, webhook_id=webhook, undoes=undoes))
+            return pending.put_one(connection, replace(telling, webhook_id=webhook, undoes=undoes))
 
         kept = await self.here.marks.put(replace(asked, besides=put))
         if not kept.taken:
@@ -193,7 +191,7 @@ class There:
         if told is None and not kept.unread:
             told = await self.told(telling, asked, kept)
         if told is not None:
-            judge(await waiting.settled(self.database, told), self.guest.name)
+            judge(await pending.settled(self.database, told), self.guest.name)
 
     def heard(self, connection: Connection, asked: Asked) -> bool:
         """Whether the interpreter tells the server of it: what it interprets is told, whatever happens to this request."""
@@ -203,7 +201,7 @@ class There:
     async def told(self, telling: Telling, asked: Asked, kept: Kept) -> int | None:
         """The delivery by which the server is told; None where it says the same already."""
         found = await self.database.read(
-            lambda connection: waiting.told_of(connection, telling.account_id, kept.webhooks, asked.action)
+            lambda connection: pending.told_of(connection, telling.account_id, kept.webhooks, asked.action)
         )
         if found is not None:
             return found
@@ -211,7 +209,7 @@ class There:
         webhook = kept.webhooks[0] if kept.webhooks else None
         said = await self.says(telling.episode) if telling.said is None else telling.said
         telling = replace(telling, webhook_id=webhook, said=said)
-        made = await self.database.write(waiting.put, telling)
+        made = await self.database.write(pending.put, telling)
         self.service.interpreter.told.set()
         return made
 
@@ -282,7 +280,7 @@ def event_of(asked: Asked) -> Event:
 
 def play_undone(connection: Connection, asked: Asked) -> int | None:
     """The play in the history whose mark is taken back."""
-    found = history.find(connection, asked.guest.id, event_of(asked))
+    found = plays.find(connection, asked.guest.id, event_of(asked))
     known = found.play if found else None
     live = known is not None and known.watched_at is not None and known.unwatched_at is None
     return found.id if found and live else None
@@ -335,7 +333,7 @@ def named(show: int, one: Part) -> Episode:
 
 def of_mark(show: int, mark: Mark) -> Part | None:
     """An episode that the server does not list; None where it is another show's, or its place is not known."""
-    place = waiting.place_of(mark.episode)
+    place = pending.place_of(mark.episode)
     if place is None or place[0] != show:
         return None
     title, tvdb = mark.episode.title, mark.episode.ids.tvdb

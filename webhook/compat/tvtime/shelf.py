@@ -30,10 +30,10 @@ from sqlalchemy import (
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, item_from_json
 from webhook.domain.items import keys, same_item
-from webhook.history import plays as history
+from webhook.history import plays
 from webhook.history.library import LOVE, WATCHLIST, following, show_key
 from webhook.history.shows import Place
-from webhook.identity import resolver as identity
+from webhook.identity import resolver
 from webhook.lookups import Listed
 from webhook.storage.tables import episode_list, follow, json_rows, library, play, play_key, tick
 
@@ -171,13 +171,13 @@ def seen_each(connection: Connection, person_id: int, items: Sequence[Item]) -> 
     for item, known in zip(items, wanted, strict=True):
         mine = {number for key in known for number in by_key.get(key, ()) if number in found}
         same = [found[number] for number in sorted(mine) if same_item(found[number].item, item)]
-        result.append(together(same) if same else marks.get(history.shelf_keys(item)[0] or ""))
+        result.append(together(same) if same else marks.get(plays.shelf_keys(item)[0] or ""))
     return result
 
 
 def marked(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, Seen]:
     """The marks of these items in the built-in library, where the history knows nothing of them, by their keys."""
-    own = [key for item in items if (key := history.shelf_keys(item)[0])]
+    own = [key for item in items if (key := plays.shelf_keys(item)[0])]
     asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
     here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), alone())
     return {row.item_key: ticked(row) for row in connection.execute(select(tick).where(here))}
@@ -388,7 +388,7 @@ def holds(tvdb: int) -> ColumnElement[bool]:
 
 def remembered(connection: Connection, bare: Episode) -> Episode:
     """What lookups said of it earlier."""
-    known = identity.remembered(connection, keys(bare))
+    known = resolver.remembered(connection, keys(bare))
     item = None if known is None else known.told(bare)
     return item if isinstance(item, Episode) else bare
 
@@ -454,7 +454,7 @@ def movies(connection: Connection, person_id: int) -> list[tuple[Movie, Seen]]:
 def merged(group: Sequence[Viewing]) -> Movie:
     best = film(group[-1].item)
     for one in group:
-        best = film(history.richer(one.item, best))
+        best = film(plays.richer(one.item, best))
     return best
 
 

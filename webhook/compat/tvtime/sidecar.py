@@ -19,8 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.compat.tvtime import serializers as answers
-from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime import serializers, shelf
 from webhook.compat.tvtime.auth import Door, Guest, Wrong, bearer
 from webhook.compat.tvtime.catalog import Catalogue, listed_by, series_in
 from webhook.compat.tvtime.marks import Marks
@@ -129,7 +128,7 @@ class Sidecar:
                 continue
             guest = None if way.open else await self.guest(call, found.groups())
             if guest is None and not way.open:
-                return answers.UNAUTHORIZED
+                return serializers.UNAUTHORIZED
             known = Call(call.request, call.host, call.path, call.query, guest, found.groups())
             return await way.endpoint(known)
         return failed("Not found", 404, "error")
@@ -164,7 +163,7 @@ class Sidecar:
         guest = await self.door.of_token(proof, "jwt_refresh_token")
         bearing = await self.door.of_token(bearer(call.request), "jwt_token", aged=True)
         if guest is None or guest != bearing or call.parts[0] != str(guest.id):
-            return answers.UNAUTHORIZED
+            return serializers.UNAUTHORIZED
         return plain({"id": str(guest.id), "jwt_token": self.door.granted(guest)["jwt_token"]})
 
     async def account(self, call: Call) -> Response:
@@ -174,7 +173,7 @@ class Sidecar:
         today, page = clock.now().date(), PART.search(call.query["fields"])
         loved = await self.database.read(lambda connection: shelf.favourites(connection, call.who.id))
         rows = [
-            {**answers.progress(show, today), "is_favorite": show.tvdb in loved}
+            {**serializers.progress(show, today), "is_favorite": show.tvdb in loved}
             for show in await self.followed(call)
         ]
         if page is not None:
@@ -193,7 +192,7 @@ class Sidecar:
         again = call.query.get("is_rewatch") == "1"
         if not await self.marks.watched(call.who, [episode], again=again):
             return plain(NOT_TAKEN)
-        return plain({"result": "OK", **answers.described(call.number(0), episode)})
+        return plain({"result": "OK", **serializers.described(call.number(0), episode)})
 
     async def unmark(self, call: Call) -> Response:
         episode = await self.catalogue.episode(call.who.id, call.number(0))
@@ -201,7 +200,7 @@ class Sidecar:
             return plain(UNKNOWN)
         if not await self.marks.unwatched(call.who, episode):
             return plain(NOT_TAKEN)
-        return plain({"result": "OK", **answers.described(call.number(0), episode)})
+        return plain({"result": "OK", **serializers.described(call.number(0), episode)})
 
     async def mark_until(self, call: Call) -> Response:
         """Every regular episode of a show up to this one, which is among them."""
@@ -217,11 +216,11 @@ class Sidecar:
         def read(connection: Any) -> shelf.Seen | None:
             return shelf.seen(connection, call.who.id, shelf.named(connection, call.who.id, call.number(0)))
 
-        return plain({"id": call.number(0), **answers.seen(await self.database.read(read))})
+        return plain({"id": call.number(0), **serializers.seen(await self.database.read(read))})
 
     async def show(self, call: Call) -> Response:
         show = await self.catalogue.series(call.who.id, call.number(0))
-        return plain(answers.extended(show)) if show.episodes else failed("Not found", 404)
+        return plain(serializers.extended(show)) if show.episodes else failed("Not found", 404)
 
     async def episodes(self, call: Call) -> Response:
         given = call.parts[0]
@@ -229,7 +228,7 @@ class Sidecar:
         if tvdb is None:
             return failed("Not found", 404)
         show = await self.catalogue.series(call.who.id, tvdb)
-        return enveloped(answers.flat(show, clock.now().date()))
+        return enveloped(serializers.flat(show, clock.now().date()))
 
     async def to_watch(self, call: Call) -> Response:
         """The next episode of each show that is followed."""
@@ -240,7 +239,7 @@ class Sidecar:
             if wanted in ("", begun(show, now)):
                 ahead = (one for one in show.shown(today) if show.seen_of(one) is None)
                 found += [(show, one) for one in [next(ahead, None)] if one is not None]
-        rows = [answers.described(one.ids.tvdb, shelf.episode_of(show, one)) for show, one in found]
+        rows = [serializers.described(one.ids.tvdb, shelf.episode_of(show, one)) for show, one in found]
         return plain(paged(call, rows, "offset", "limit"))
 
     # --- movies
@@ -250,7 +249,7 @@ class Sidecar:
         if not query.strip() or not clean(query):
             return enveloped([])
         found = await self.catalogue.search(call.who.id, query, kinds)
-        return enveloped(paged(call, [answers.result(one) for one in found], "offset", "limit"))
+        return enveloped(paged(call, [serializers.result(one) for one in found], "offset", "limit"))
 
     async def watch_movie(self, call: Call) -> Response:
         return await self.view_movie(call, again=False)
@@ -265,11 +264,11 @@ class Sidecar:
         if not await self.marks.watched(call.who, [film], again=again):
             return failed(NOT_TAKEN["message"])
         seen = await self.database.read(lambda connection: shelf.seen(connection, call.who.id, film))
-        return enveloped({"uuid": call.parts[0], **(answers.dated(seen) if seen else {})})
+        return enveloped({"uuid": call.parts[0], **(serializers.dated(seen) if seen else {})})
 
     async def movie(self, call: Call) -> Response:
         film = await self.catalogue.movie(call.who.id, call.parts[0])
-        return failed("Not found", 404) if film is None else enveloped(answers.meta(film, call.parts[0]))
+        return failed("Not found", 404) if film is None else enveloped(serializers.meta(film, call.parts[0]))
 
     # --- lists
 
@@ -278,10 +277,10 @@ class Sidecar:
         rows: list[dict[str, Any]] = []
         if kind == "series":
             today = clock.now().date()
-            rows = [answers.followed(show, today) for show in await self.followed(call)]
+            rows = [serializers.followed(show, today) for show in await self.followed(call)]
         if kind == "movie":
             rows = await self.database.read(
-                lambda connection: answers.followed_movies(connection, call.who.id)
+                lambda connection: serializers.followed_movies(connection, call.who.id)
             )
         objects = paged(call, filtered(call, rows), "page_offset", "page_limit")
         return enveloped({"user_id": call.who.id, "type": "list", "objects": objects})
@@ -290,10 +289,10 @@ class Sidecar:
         def read(connection: Any) -> list[dict[str, Any]]:
             if call.query.get("entity_type") == "movie":
                 return paged(
-                    call, answers.watched_movies(connection, call.who.id), "page_offset", "page_limit"
+                    call, serializers.watched_movies(connection, call.who.id), "page_offset", "page_limit"
                 )
             found = paged(call, shelf.watched_episodes(connection, call.who.id), "page_offset", "page_limit")
-            return answers.watched_episodes(connection, call.who.id, found)
+            return serializers.watched_episodes(connection, call.who.id, found)
 
         objects = await self.database.read(read)
         return enveloped({"user_id": call.who.id, "type": "watch", "objects": objects})
@@ -312,7 +311,7 @@ def filtered(call: Call, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     return [row for row in rows if wanted not in FILTERS or wanted in row["filter"]]
 
 
-FILTERS = frozenset({"watched", "not_watched", *answers.PROGRESS})
+FILTERS = frozenset({"watched", "not_watched", *serializers.PROGRESS})
 
 
 def paged(call: Call, rows: Sequence[T], offset: str, limit: str) -> list[T]:

@@ -13,7 +13,7 @@ from webhook.compat.videoscrobbler.authorize_page import LettingIn
 from webhook.compat.videoscrobbler.endpoint import Desk
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.service import Service
-from webhook.web.http import errors as shell
+from webhook.web.http import errors
 from webhook.web.http.api import Gate
 from webhook.web.http.sessions import Sessions
 
@@ -27,7 +27,7 @@ def routes(service: Service) -> list[BaseRoute]:
     page = LettingIn(service, sessions, tokens)
     managing = Managing(service, Gate(service.database, sessions)).routes()
     pages = [*page.routes(), *Managed(service, sessions).routes(), *managing]
-    inside = shell.web(pages, page.error)
+    inside = errors.web(pages, page.error)
     return [
         Route("/api/1.0", desk.endpoint, methods=VERBS),
         Route("/api/1.0/{rest:path}", desk.endpoint, methods=VERBS),

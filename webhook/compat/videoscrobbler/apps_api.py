@@ -11,8 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.compat.videoscrobbler import apps
-from webhook.compat.videoscrobbler import apps_page as managing
+from webhook.compat.videoscrobbler import apps, apps_page
 from webhook.web import actions as changes
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
@@ -41,8 +40,8 @@ class Managed(Once):
     async def shown(self, request: Request, visitor: Visitor) -> Response:
         name = request.path_params["name"]
 
-        def seen(connection: Connection) -> list[managing.Shown]:
-            return managing.seen(connection, self.service.seal, visitor)
+        def seen(connection: Connection) -> list[apps_page.Shown]:
+            return apps_page.seen(connection, self.service.seal, visitor)
 
         def told(connection: Connection) -> dict[str, Any]:
             row = changes.somebody(connection, visitor, name)
@@ -66,7 +65,7 @@ class Managed(Once):
         name = request.path_params["name"]
         await self.database.read(lambda connection: changes.somebody(connection, visitor, name))
         whose = None if visitor.everything and "shared" in fields else name
-        made = await managing.add(self.service, visitor, fields.get("app", ""), whose)
+        made = await apps_page.add(self.service, visitor, fields.get("app", ""), whose)
         known = {
             "made": made,
             "path": path_to(name),
@@ -81,18 +80,18 @@ class Managed(Once):
         return await self.suspended(request, visitor, False)
 
     async def suspended(self, request: Request, visitor: Visitor, wanted: bool) -> str:
-        await managing.suspend(self.service, visitor, id_of(request), wanted)
+        await apps_page.suspend(self.service, visitor, id_of(request), wanted)
         return f"{path_to(request.path_params['name'])}/apps?said=saved"
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        await managing.remove(self.service, visitor, id_of(request))
+        await apps_page.remove(self.service, visitor, id_of(request))
         return f"{path_to(request.path_params['name'])}/apps?said=removed"
 
     async def privacy(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, whom = request.path_params["name"], fields.get("seen_by", "")
         if whom not in apps.SEEN_BY:
             raise Problem(422, "Choose who sees it. Nothing was changed.")
-        await managing.set_seen_by(self.database, visitor, name, whom)
+        await apps_page.set_seen_by(self.database, visitor, name, whom)
         return f"{path_to(name)}/apps?said=saved#privacy"
 
 

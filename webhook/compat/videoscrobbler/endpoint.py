@@ -16,8 +16,7 @@ from sqlalchemy import Row
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from webhook.compat.videoscrobbler import apps
-from webhook.compat.videoscrobbler import signature as signing
+from webhook.compat.videoscrobbler import apps, signature
 from webhook.compat.videoscrobbler.responses import Fault, answered, failed
 from webhook.network.asgi import client_address
 from webhook.network.proxies import network_of
@@ -173,7 +172,7 @@ class Desk:
             secret = str(self.service.seal.open(row.sealed))
         except SettingsError as error:
             raise Fault(10, "its secret was sealed with a key that is gone; add the app again") from error
-        if not signing.fits(params, secret):
+        if not signature.fits(params, secret):
             raise Fault(13)
         if row.suspended_at is not None:
             raise Fault(26)

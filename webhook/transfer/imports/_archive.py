@@ -23,7 +23,7 @@ from typing import IO, Any, Protocol
 import ijson  # type: ignore[import-untyped]
 
 from webhook import clock
-from webhook.transfer.imports import _csv as _rows
+from webhook.transfer.imports import _csv
 from webhook.transfer.imports._csv import Row as Row
 from webhook.transfer.limits import ON_THE_MACHINE
 from webhook.transfer.records import Bad, Unusable
@@ -313,7 +313,7 @@ class Bundle:
         """The column names of a CSV file, to recognise it by; none where it has no header."""
         try:
             with self.text(name) as text:
-                return tuple(_rows.columns(_rows.Lines(_rows.split(text, _rows.LONGEST)), name))
+                return tuple(_csv.columns(_csv.Lines(_csv.split(text, _csv.LONGEST)), name))
         except Unusable:
             return ()
 
@@ -322,7 +322,7 @@ class Bundle:
         line = 0
         try:
             with self.text(name) as text:
-                for number, row in enumerate(_rows.read(text, name, required), start=1):
+                for number, row in enumerate(_csv.read(text, name, required), start=1):
                     line = row.line or line
                     self.allowance.count_row(name, number)
                     yield row
@@ -356,14 +356,14 @@ class Bundle:
         number = 0
         try:
             with self.text(name) as text:
-                for number, line in enumerate(_rows.split(text, MAX_LINE), start=1):
+                for number, line in enumerate(_csv.split(text, MAX_LINE), start=1):
                     self.allowance.count_row(name, number)
                     if line is None:
                         yield Bad(
                             file=name,
                             line=number,
                             why=f"the line has more than {MAX_LINE >> 20} MiB",
-                            do=_rows.NEW_EXPORT,
+                            do=_csv.NEW_EXPORT,
                         )
                     elif bare := line.strip():
                         yield number, bare

@@ -16,8 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from webhook.transfer.imports import _tvtime_gdpr as gdpr
-from webhook.transfer.imports import _tvtime_out as out
+from webhook.transfer.imports import _tvtime_gdpr, _tvtime_out
 from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._tvtime_values import Given
 from webhook.transfer.records import Bad, Entry, Unusable
@@ -71,42 +70,44 @@ def part(
 
 
 PARTS = (
-    part(r"tracking-prod-records-v2.*\.csv", gdpr.records, "key created_at", passes=2),
+    part(r"tracking-prod-records-v2.*\.csv", _tvtime_gdpr.records, "key created_at", passes=2),
     part(
         r"tracking-prod-records(?!-v2).*\.csv",
-        gdpr.older_records,
+        _tvtime_gdpr.older_records,
         "type entity_type",
         "key",
         passes=2,
     ),
     part(
         r"seen_episode\.csv",
-        gdpr.seen,
+        _tvtime_gdpr.seen,
         "episode_id tv_show_name",
         "cpt source watched_on_source_id",
         passes=2,
     ),
     # Parts of the old log: they hold some of the marks, and add those that the fuller files lack.
-    part(r"watched_on_episode\.csv", gdpr.seen, "episode_id watched_on_source_id", passes=2),
-    part(r"seen_episode_source\.csv", gdpr.seen, "episode_id tv_show_name source", "cpt", passes=2),
-    part(r"rewatched_episode\.csv", gdpr.rewatched, "episode_id cpt"),
-    part(r"followed_tv_show\.csv", gdpr.follows, "tv_show_id archived"),
-    part(r"user_tv_show_data\.csv", gdpr.favourites, "tv_show_id is_favorited"),
-    part(r"ratings-live-votes\.csv", gdpr.votes, "vote_key", by_name=True),
-    part(r"ratings-v2-prod-votes\.csv", gdpr.votes, "vote_key", by_name=True),
-    part(r"ratings-3-prod-episode_votes\.csv", gdpr.votes, "vote_key", by_name=True),
-    part(r"tv_show_rate\.csv", gdpr.show_ratings, "tv_show_name rating"),
-    part(r"(tvtime-series|shows)(?!-episodes).*\.json", out.shows_json, "seasons"),
-    part(r"(tvtime-)?movies.*\.json", out.movies_json, "is_watched", "seasons"),
-    part(r"tvtime-series-episodes.*\.csv", out.episodes_csv, "series_tvdb_id is_watched", passes=2),
-    part(r"tvtime-series(?!-episodes).*\.csv", out.series_csv, "tvdb_id title status", "type"),
-    part(r"tvtime-movies.*\.csv", out.movies_csv, "tvdb_id title is_watched", "type series_tvdb_id"),
-    part(r"activity_history\.csv", out.activity, "imdb_id type is_watched", passes=3),
-    part(r"favorites\.json", out.favourites_json, "", by_name=True, passes=len(out.FAVOURITES)),
-    part(r"lists-prod-lists\.csv", out.lists_csv, "", packed=True),
-    part(r"tvtime-lists.*\.csv", out.lists_csv, "", packed=True),
-    part(r"list_.*\.csv", out.lists_csv, "", packed=True),
-    part(r"(tvtime-)?lists.*\.json", out.lists_json, "", packed=True),
+    part(r"watched_on_episode\.csv", _tvtime_gdpr.seen, "episode_id watched_on_source_id", passes=2),
+    part(r"seen_episode_source\.csv", _tvtime_gdpr.seen, "episode_id tv_show_name source", "cpt", passes=2),
+    part(r"rewatched_episode\.csv", _tvtime_gdpr.rewatched, "episode_id cpt"),
+    part(r"followed_tv_show\.csv", _tvtime_gdpr.follows, "tv_show_id archived"),
+    part(r"user_tv_show_data\.csv", _tvtime_gdpr.favourites, "tv_show_id is_favorited"),
+    part(r"ratings-live-votes\.csv", _tvtime_gdpr.votes, "vote_key", by_name=True),
+    part(r"ratings-v2-prod-votes\.csv", _tvtime_gdpr.votes, "vote_key", by_name=True),
+    part(r"ratings-3-prod-episode_votes\.csv", _tvtime_gdpr.votes, "vote_key", by_name=True),
+    part(r"tv_show_rate\.csv", _tvtime_gdpr.show_ratings, "tv_show_name rating"),
+    part(r"(tvtime-series|shows)(?!-episodes).*\.json", _tvtime_out.shows_json, "seasons"),
+    part(r"(tvtime-)?movies.*\.json", _tvtime_out.movies_json, "is_watched", "seasons"),
+    part(r"tvtime-series-episodes.*\.csv", _tvtime_out.episodes_csv, "series_tvdb_id is_watched", passes=2),
+    part(r"tvtime-series(?!-episodes).*\.csv", _tvtime_out.series_csv, "tvdb_id title status", "type"),
+    part(r"tvtime-movies.*\.csv", _tvtime_out.movies_csv, "tvdb_id title is_watched", "type series_tvdb_id"),
+    part(r"activity_history\.csv", _tvtime_out.activity, "imdb_id type is_watched", passes=3),
+    part(
+        r"favorites\.json", _tvtime_out.favourites_json, "", by_name=True, passes=len(_tvtime_out.FAVOURITES)
+    ),
+    part(r"lists-prod-lists\.csv", _tvtime_out.lists_csv, "", packed=True),
+    part(r"tvtime-lists.*\.csv", _tvtime_out.lists_csv, "", packed=True),
+    part(r"list_.*\.csv", _tvtime_out.lists_csv, "", packed=True),
+    part(r"(tvtime-)?lists.*\.json", _tvtime_out.lists_json, "", packed=True),
 )
 
 

@@ -12,7 +12,7 @@ from webhook import trackers
 from webhook.queries import trace
 from webhook.queries.trace import MOST
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.api import Answers, Table, filters, found_or
 from webhook.web.http.errors import Problem
@@ -44,7 +44,7 @@ class Deliveries(Answers):
 
     async def delivery(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        found = await self.database.read(lambda connection: views.one_delivery(connection, visitor, wanted))
+        found = await self.database.read(lambda connection: visible.one_delivery(connection, visitor, wanted))
         return found_or(found, f"There is no delivery {wanted}.")
 
     async def retry(self, request: Request, visitor: Visitor) -> Any:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import trackers
 from webhook.queries import trace
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.addresses import address_of, addresses, template
 from webhook.web.http.api import Answers, Table, filters, found_or
@@ -42,12 +42,12 @@ class Webhooks(Answers):
         limit, after = params.limit(), params.after()
         wanted = webhook_filters(params)
         return await self.database.read(
-            lambda connection: views.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted)
+            lambda connection: visible.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted)
         )
 
     async def webhook(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        found = await self.database.read(lambda connection: views.one_webhook(connection, visitor, wanted))
+        found = await self.database.read(lambda connection: visible.one_webhook(connection, visitor, wanted))
         return found_or(found, f"There is no webhook {wanted}.")
 
     async def replay(self, request: Request, visitor: Visitor) -> Any:
@@ -60,7 +60,7 @@ class Webhooks(Answers):
 
     async def rehearsed(self, visitor: Visitor, wanted: int) -> Any:
         """What a replay would come to; nothing is changed."""
-        entry = await self.database.read(lambda connection: views.one_webhook(connection, visitor, wanted))
+        entry = await self.database.read(lambda connection: visible.one_webhook(connection, visitor, wanted))
         if found_or(entry, f"There is no webhook {wanted}.")["raw"] is None:
             raise Problem(
                 409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."

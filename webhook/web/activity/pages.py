@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import trackers
 from webhook.queries import trace
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.activity.api_webhooks import webhook_filters
 from webhook.web.http.errors import Problem
@@ -54,8 +54,8 @@ class Activity(Page):
         limit, after = min(params.limit(), MOST), params.after()
         listed, names = await self.database.read(
             lambda connection: (
-                views.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
-                views.names(connection) if visitor.everything else [],
+                visible.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
+                visible.names(connection) if visitor.everything else [],
             )
         )
         chosen = asdict(wanted)
@@ -75,10 +75,10 @@ class Activity(Page):
         wanted = id_of(request)
 
         def told(connection: Connection) -> tuple[Any, Any, str | None]:
-            entry = views.one_webhook(connection, visitor, wanted)
+            entry = visible.one_webhook(connection, visitor, wanted)
             if entry is None:
                 return None, None, None
-            return entry, views.plays_of(connection, entry), report(connection, visitor, wanted)
+            return entry, visible.plays_of(connection, entry), report(connection, visitor, wanted)
 
         entry, plays, copied = await self.database.read(told)
         if entry is None:
@@ -86,8 +86,8 @@ class Activity(Page):
         known = {
             "webhook": entry,
             "plays": plays,
-            "readings": views.readings(entry),
-            "viewers": views.viewers(entry),
+            "readings": visible.readings(entry),
+            "viewers": visible.viewers(entry),
             "report": copied,
             "shown": SHOWN,
         }
@@ -108,8 +108,8 @@ class Activity(Page):
                     tracker=chosen["tracker"],
                     person_name=name,
                 ),
-                views.counts(connection, visitor),
-                views.names(connection) if visitor.everything else [],
+                visible.counts(connection, visitor),
+                visible.names(connection) if visitor.everything else [],
             )
         )
         known = {
@@ -142,7 +142,7 @@ class Activity(Page):
 
     async def replay_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = webhook_filters(Params(fields))
-        if wanted == views.Wanted():
+        if wanted == visible.Wanted():
             raise Problem(
                 400, "Choose first which webhooks are meant: by state, source, person, tracker or title."
             )

@@ -18,25 +18,24 @@ from sqlalchemy import Connection, delete, insert, select
 
 from webhook import clock, lookups, servers, trackers
 from webhook import settings as environment
-from webhook.accounts import accounts
-from webhook.accounts import settings_store as stored
+from webhook.accounts import accounts, settings_store
 from webhook.accounts.accounts import AccountError, Verdict
 from webhook.accounts.sign_ins import SignIn
 from webhook.clock import stamp
 from webhook.domain.outcome import Park, Retry, Snooze, Undelivered, explain_limit, parked_sentence
 from webhook.lookups import Checks
-from webhook.maintenance import notifications as notices
+from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notifier
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings, SettingsError, plain, variable
 from webhook.storage.tables import note, person
 from webhook.trackers import Device, SignInFailed, Tracker
-from webhook.transfer import catch_up as catching_up
+from webhook.transfer import catch_up
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
-from webhook.web.connections import settings_actions as settings_kept
+from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
 from webhook.web.visible import Visitor
@@ -136,9 +135,9 @@ def every() -> Mapping[str, Named]:
     found[NOTICES] = Named(
         name=NOTICES,
         kind="notices",
-        label=notices.LABEL,
-        purpose=notices.FOR,
-        steps=notices.SETUP,
+        label=notifications.LABEL,
+        purpose=notifications.FOR,
+        steps=notifications.SETUP,
         fields=urls,
     )
     return found
@@ -195,7 +194,7 @@ def described(
 
 def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
     """The visitor's accounts as the API gives them, each with its word and how its last test went."""
-    return [account(connection, entry) for entry in views.accounts(connection, visitor)]
+    return [account(connection, entry) for entry in visible.accounts(connection, visitor)]
 
 
 def account(connection: Connection, entry: Shown) -> Shown:
@@ -231,7 +230,7 @@ def state_of(service: Service, one: Named, theirs: Sequence[Shown], tested: Show
 
 def is_set_up(service: Service, one: Named) -> bool:
     names = [key for key, info in one.fields.items() if info.is_required()] or list(one.fields)
-    return all(settings_kept.current(service, key) for key in names)
+    return all(settings_actions.current(service, key) for key in names)
 
 
 def sign_in_of(service: Service, one: Named) -> str | None:
@@ -242,7 +241,7 @@ def sign_in_of(service: Service, one: Named) -> str | None:
 
 def setting(service: Service, key: str, info: FieldInfo) -> Shown:
     """A setting as it is shown: a secret never but for its end."""
-    value = settings_kept.current(service, key)
+    value = settings_actions.current(service, key)
     secret = info.annotation is SecretStr
     return {
         "variable": key,
@@ -252,7 +251,7 @@ def setting(service: Service, key: str, info: FieldInfo) -> Shown:
         "default": None if secret or info.is_required() else plain(info.get_default()),
         "set": bool(value),
         "by": said_by(service, key, value),
-        "fixed": settings_kept.fixed(service, key),
+        "fixed": settings_actions.fixed(service, key),
         "value": None if secret else value,
         "ends": value[-TAIL:] if secret and len(value) >= LONG_ENOUGH else None,
         "left_out": service.left_out.get(key),
@@ -291,7 +290,7 @@ def tested_last(connection: Connection, one: Named) -> Shown | None:
     tested = remembered(connection, one.name)
     if one.kind != "server":
         return tested
-    mark = catching_up.mark_of(connection, one.name)
+    mark = catch_up.mark_of(connection, one.name)
     if mark.ran_at is None or (tested is not None and tested["at"] >= (stamp(mark.ran_at) or "")):
         return tested
     says = mark.error or "The last catch-up was answered."
@@ -317,7 +316,7 @@ async def test(service: Service, visitor: Visitor, one: Named, account_id: int |
 async def test_accounts(
     service: Service, visitor: Visitor, one: Named, account_id: int | None
 ) -> list[Shown]:
-    whole = await service.database.read(lambda connection: views.accounts(connection, visitor))
+    whole = await service.database.read(lambda connection: visible.accounts(connection, visitor))
     meant = [
         entry
         for entry in whole
@@ -369,7 +368,7 @@ class Tried:
 
 async def told_test(service: Service) -> Tried:
     """A notice to every address, as a test."""
-    failed = await Notifier(environment.load(service.environ)).send(notices.example())
+    failed = await Notifier(environment.load(service.environ)).send(notifications.example())
     if failed is None:
         return Tried(works=True, says="A test was sent. Look whether it arrived.")
     return Tried(works=False, says=f"The test could not be sent: {failed}. Correct the addresses below.")
@@ -421,9 +420,9 @@ def trying(service: Service, one: Named, environ: Environ) -> Callable[[], Any]:
 def build(service: Service, one: Named, environ: Environ) -> Any:
     """The service's client with these settings, used by nobody else; raises SettingsError."""
     if one.kind == "notices":
-        return notices.check(environment.load(environ))
+        return notifications.check(environment.load(environ))
     modules = {"tracker": trackers.modules, "lookup": lookups.modules, "server": servers.modules}[one.kind]()
-    made = settings_kept.built(one.name, modules[one.name], environ, service.http)
+    made = settings_actions.built(one.name, modules[one.name], environ, service.http)
     if made is None:
         raise SettingsError(f"{one.label} is not set up")
     return made
@@ -450,7 +449,7 @@ async def save(service: Service, one: Named, given: Mapping[str, Any], anyway: b
         if not anyway:
             raise Unanswered(409, f"{tried.says} So nobody knows whether it works. Nothing was changed yet.")
     await write(service.database, lambda connection: noted(connection, one, tried))
-    await settings_kept.keep(service, wanted)
+    await settings_actions.keep(service, wanted)
     return tried
 
 
@@ -473,8 +472,8 @@ def noted(connection: Connection, one: Named, tried: Tried | None) -> None:
 
 def would_be(connection: Connection, service: Service, wanted: Changes) -> Environ:
     """The whole environment as it would be with these settings."""
-    held = {**stored.read(connection, service.seal), **wanted}
-    return stored.under(service.given, {name: value for name, value in held.items() if value})
+    held = {**settings_store.read(connection, service.seal), **wanted}
+    return settings_store.under(service.given, {name: value for name, value in held.items() if value})
 
 
 def checked(one: Named, given: Mapping[str, Any]) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from webhook import trackers
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import flag, write
 from webhook.web.connections import actions as connections
 from webhook.web.http.api import Answers, Table, found_or, owner_only
@@ -69,7 +69,7 @@ class Connections(Answers):
     # --- accounts
 
     async def accounts(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: views.accounts(connection, visitor))
+        return await self.listed(lambda connection: visible.accounts(connection, visitor))
 
     async def rules(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
@@ -87,7 +87,7 @@ class Connections(Answers):
         return await self.account(visitor, wanted)
 
     async def account(self, visitor: Visitor, wanted: int) -> Any:
-        mine = await self.database.read(lambda connection: views.accounts(connection, visitor))
+        mine = await self.database.read(lambda connection: visible.accounts(connection, visitor))
         found = next((account for account in mine if account["id"] == wanted), None)
         return found_or(found, f"There is no account {wanted}.")
 

@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.accounts import settings_store as stored
+from webhook.accounts import settings_store
 from webhook.accounts.sign_ins import SignIn
 from webhook.domain.event import Kind
 from webhook.domain.rules import OPTIONAL
 from webhook.settings import SettingsError
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.connections import actions as connections
 from webhook.web.connections.actions import KINDS, NOT_USED, Named, Shown, Unanswered
@@ -85,7 +85,7 @@ class Connections(Page):
         listed, unreadable = await self.database.read(
             lambda connection: (
                 connections.listed(connection, self.service, visitor),
-                visitor.everything and stored.is_unreadable(connection, self.service.seal),
+                visitor.everything and settings_store.is_unreadable(connection, self.service.seal),
             )
         )
         groups = [(label, [one for one in listed if one["kind"] == kind]) for kind, label in KINDS.items()]
@@ -107,7 +107,7 @@ class Connections(Page):
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
                 "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
                 "sign_ins": self.sign_ins(connection, visitor, one, shown["accounts"]),
-                "names": views.names(connection) if visitor.everything else [visitor.name],
+                "names": visible.names(connection) if visitor.everything else [visitor.name],
             }
 
         can = () if tracker is None else tracker.tells

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from webhook import lookups, servers, trackers
 from webhook import settings as environment
-from webhook.accounts import settings_store as stored
+from webhook.accounts import settings_store
 from webhook.domain import anime
 from webhook.service import Service
 from webhook.settings import Environ, SettingsError
@@ -20,7 +20,7 @@ from webhook.web.http.errors import Problem
 
 def fixed(service: Service, name: str) -> bool:
     """Whether only the environment can say it, or says it already; then a browser cannot."""
-    return name in stored.FIXED or stored.says(service.given, name)
+    return name in settings_store.FIXED or settings_store.says(service.given, name)
 
 
 def current(service: Service, name: str) -> str:
@@ -42,8 +42,8 @@ async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
             raise Problem(409, f"{name} is set by the environment, and can only be changed there.")
 
     def kept(connection: Connection) -> dict[str, str]:
-        stored.keep(connection, service.seal, wanted)
-        held, left_out = stored.usable(service.given, stored.read(connection, service.seal))
+        settings_store.keep(connection, service.seal, wanted)
+        held, left_out = settings_store.usable(service.given, settings_store.read(connection, service.seal))
         for name, why in left_out.items():
             if name in wanted or name not in service.left_out:
                 raise SettingsError(why)

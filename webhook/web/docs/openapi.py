@@ -9,28 +9,27 @@ from importlib import metadata
 from types import ModuleType
 
 from webhook.people.scopes import DESCRIPTIONS
-from webhook.web.activity import openapi_deliveries as deliveries
-from webhook.web.activity import openapi_webhooks as webhooks
+from webhook.web.activity import openapi_deliveries, openapi_webhooks
 from webhook.web.connections import openapi as connections
 from webhook.web.history import openapi as history
 from webhook.web.http.access import PUBLIC, ROUTES
 from webhook.web.http.schema import TEXTUAL, Schema, thing
 from webhook.web.needs_you import openapi as needs
 from webhook.web.people import openapi as people
-from webhook.web.people import openapi_apps as apps
+from webhook.web.people import openapi_apps
 from webhook.web.settings import openapi as settings
 from webhook.web.transfer import openapi as transfer
 
 PARTS: tuple[ModuleType, ...] = (
-    webhooks,
-    deliveries,
+    openapi_webhooks,
+    openapi_deliveries,
     needs,
     history,
     transfer,
     people,
     connections,
     settings,
-    apps,
+    openapi_apps,
 )
 PROBLEM = thing(
     type=TEXTUAL,

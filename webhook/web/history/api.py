@@ -23,8 +23,7 @@ from webhook.history import stats as numbers
 from webhook.people import people
 from webhook.queries import trace
 from webhook.storage.tables import delivery, person, play
-from webhook.transfer import export as exporting
-from webhook.transfer import manual_plays
+from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
 from webhook.transfer.records import Relation
 from webhook.web.actions import write
@@ -238,9 +237,9 @@ class History(Answers):
             raise Problem(403, f"This token is nobody's, and a calendar is somebody's. {mend}")
         since = params.moment("since") or clock.now() - CALENDAR
         wanted = Export(person_id=visitor.person_id or 0, kind="ics", since=since)
-        name = exporting.file_name(wanted, visitor.name, clock.now())
+        name = export.file_name(wanted, visitor.name, clock.now())
         headers = {"Content-Disposition": f'inline; filename="{name}"'}
-        return await streamed(request, exporting.stream(self.database, wanted), wanted, headers)
+        return await streamed(request, export.stream(self.database, wanted), wanted, headers)
 
 
 def own_play(connection: Connection, visitor: Visitor, play_id: int) -> Row[Any] | None:

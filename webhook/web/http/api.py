@@ -23,7 +23,7 @@ from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.db import Database
 from webhook.transfer.export import Export
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.http.access import scope_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, json_object
@@ -157,7 +157,7 @@ class Answers:
             if name not in (None, visitor.only):
                 raise Problem(403, f"person: only {visitor.only} may be asked about here.")
             return visitor.only
-        if name is not None and name not in await self.database.read(views.names):
+        if name is not None and name not in await self.database.read(visible.names):
             raise Problem(400, "person must be the name of somebody here; see /api/v1/people.")
         return name
 
@@ -175,7 +175,7 @@ async def filters(request: Request, names: tuple[str, ...]) -> Params:
 async def whose(answers: Answers, params: Params, visitor: Visitor) -> Row[Any]:
     """The one person that a request is about: who is named, else who asks, else the only one there is."""
     name = await answers.person(params, visitor) or visitor.name
-    names = await answers.database.read(views.names)
+    names = await answers.database.read(visible.names)
     if name is None and len(names) > 1:
         raise Problem(400, "person must say whose: this token is not bound to anybody.")
     return await answers.database.read(lambda connection: people.by_name(connection, name or names[0]))

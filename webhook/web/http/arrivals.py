@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, or_, select
 from webhook.clock import stamp
 from webhook.queues.inbox import EVENT
 from webhook.storage.tables import identity, webhook
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.visible import Visitor
 
 LOOKED = 2000
@@ -25,10 +25,10 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
     newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
     if not visitor.everything:
-        last = last.where(views.theirs(visitor))
+        last = last.where(visible.theirs(visitor))
     found: dict[str, dict[str, Any]] = {}
     for webhook_id in connection.execute(last).scalars().all():
-        entry = views.one_webhook(connection, visitor, webhook_id)
+        entry = visible.one_webhook(connection, visitor, webhook_id)
         if entry is not None:
             found[entry["source"]] = in_short(entry)
     return {**(before(connection) if visitor.everything else {}), **found}

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from webhook import clock
-from webhook.history import stats as numbers
+from webhook.history import stats
 from webhook.people import people
 from webhook.people.passwords import LONGEST
 from webhook.service import Service
 from webhook.storage.db import Unavailable
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.http.errors import Problem, path_of
 from webhook.web.http.params import Params, form, whole
 from webhook.web.http.sessions import Sessions, base, refuse_other_sites
@@ -128,7 +128,7 @@ class Page:
         request.state.needed, request.state.zone = await self.database.read(
             lambda connection: (
                 needs.count(connection, visitor, now, days),
-                numbers.zone_for(connection, visitor.person_id or 0),
+                stats.zone_for(connection, visitor.person_id or 0),
             )
         )
 
@@ -143,7 +143,7 @@ class Page:
                 row = people.by_name(connection, name or visitor.name or "")
             except people.Unknown as error:
                 raise Problem(404, "There is nobody of that name.") from error
-            return row, views.names(connection) if visitor.everything else []
+            return row, visible.names(connection) if visitor.everything else []
 
         return await self.database.read(found)
 

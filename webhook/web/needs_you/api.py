@@ -17,9 +17,9 @@ from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS
 from webhook.people import people
 from webhook.service import Service
-from webhook.transfer import lookup_queue as resolving
+from webhook.transfer import lookup_queue
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.api import Answers, Table, choice_given, owner_only
 from webhook.web.http.errors import Problem
@@ -57,7 +57,7 @@ class Needs(Answers):
 
         def found(connection: Connection) -> dict[str, Any]:
             waits = needs.of(connection, visitor, now, days)
-            last = views.last_play(connection, visitor)
+            last = visible.last_play(connection, visitor)
             return {"count": waits.count, "last_play_at": last, **asdict(waits)}
 
         return await self.database.read(found)
@@ -80,7 +80,7 @@ class Needs(Answers):
         )
         self.service.interpreter.told.set()
         keys, released = list(chosen.keys), list(chosen.deliveries)
-        shown = await self.database.read(lambda connection: views.one_delivery(connection, visitor, wanted))
+        shown = await self.database.read(lambda connection: visible.one_delivery(connection, visitor, wanted))
         return {"keys": keys, "deliveries": released, "delivery": shown}
 
     # --- what imports brought without ids
@@ -92,7 +92,7 @@ class Needs(Answers):
 
         def page(connection: Connection) -> dict[str, Any]:
             owner = None if name is None else people.by_name(connection, name).id
-            return resolving.waiting(connection, owner, limit=limit, after=after)
+            return lookup_queue.waiting(connection, owner, limit=limit, after=after)
 
         return await self.database.read(page)
 
@@ -130,7 +130,7 @@ class Needs(Answers):
 
     async def silent(self, request: Request, visitor: Visitor) -> Any:
         now, days = clock.now(), self.service.settings.silence_days
-        return await self.listed(lambda connection: views.silent(connection, visitor, now, days))
+        return await self.listed(lambda connection: visible.silent(connection, visitor, now, days))
 
     async def dismiss_silence(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)

@@ -15,7 +15,7 @@ from webhook import clock
 from webhook.domain.event import Ids
 from webhook.queues import outbox
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.api import choice_given
 from webhook.web.http.errors import Problem
@@ -57,9 +57,9 @@ class NeedsYou(Page):
             waits = needs.of(connection, visitor, now, days)
             return {
                 "needs": waits,
-                "names": views.names(connection) if waits.unclaimed else [],
-                "ignored": views.ignored(connection, visitor),
-                "last_play": views.last_play(connection, visitor),
+                "names": visible.names(connection) if waits.unclaimed else [],
+                "ignored": visible.ignored(connection, visitor),
+                "last_play": visible.last_play(connection, visitor),
             }
 
         return self.drawn(request, "needs_you.html", await self.database.read(found), visitor)

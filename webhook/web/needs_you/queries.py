@@ -26,8 +26,8 @@ from webhook.identity import matches
 from webhook.queries import trace
 from webhook.queues import outbox
 from webhook.storage.tables import account, delivery, person, play_key, told, unresolved
-from webhook.transfer import lookup_queue as resolving
-from webhook.web import visible as views
+from webhook.transfer import lookup_queue
+from webhook.web import visible
 from webhook.web.http.params import whole
 from webhook.web.visible import Visitor
 
@@ -60,11 +60,11 @@ class Needs:
 
 
 def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
-    unclaimed = views.unclaimed(connection, visitor)
-    accounts = views.accounts(connection, visitor)
+    unclaimed = visible.unclaimed(connection, visitor)
+    accounts = visible.accounts(connection, visitor)
     parked = [entry for entry in accounts if entry["state"] != "working"]
     limited = [{**account_of(entry), **limit} for entry in accounts for limit in entry["limits"]]
-    silent = views.silent(connection, visitor, now, silence_days)
+    silent = visible.silent(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
     whole["limited"] = len(limited)
     return Needs(
@@ -90,10 +90,10 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
     if not visitor.everything:
         parked = parked.where(account.c.person_id == visitor.person_id)
     found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
-    found += len(views.unclaimed(connection, visitor))
+    found += len(visible.unclaimed(connection, visitor))
     found += sum(map(len, trace.limits(connection, visitor.only).values()))
     if visitor.everything:
-        found += len(views.silent(connection, visitor, now, silence_days))
+        found += len(visible.silent(connection, visitor, now, silence_days))
     return int(found)
 
 
@@ -218,7 +218,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
     counted = wanted.with_only_columns(
         unresolved, case((of_show, episodes + itself), else_=itself).label("plays")
     )
-    return [resolving.described(row, row.plays) for row in connection.execute(counted).all()]
+    return [lookup_queue.described(row, row.plays) for row in connection.execute(counted).all()]
 
 
 # --- one question of either kind

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.queries import trace
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.http.page import Page
 from webhook.web.now.posters import drawing
 from webhook.web.visible import Visitor
@@ -30,19 +30,19 @@ class Now(Page):
 
 
 def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
-    playing = views.playing(connection, visitor)
+    playing = visible.playing(connection, visitor)
     for watched in (False, True):  # what is watched while it still plays has its mark told by then
-        views.told_of(
+        visible.told_of(
             connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
         )
     on = {play["id"] for play in playing}
     last = trace.plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
     last = [play for play in last if play["id"] not in on][:LAST]
-    views.told_of(connection, last, marks=True)
+    visible.told_of(connection, last, marks=True)
     return {
         "playing": playing,
         "last": last,
-        "heard_at": views.last_webhook(connection, visitor),
-        "several": len(views.names(connection)) > 1,
-        "connected": views.connected(connection, visitor),
+        "heard_at": visible.last_webhook(connection, visitor),
+        "several": len(visible.names(connection)) > 1,
+        "connected": visible.connected(connection, visitor),
     }

@@ -25,11 +25,11 @@ from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.storage.tables import account, delivery, household, library, person, play, tick, token, webhook
-from webhook.transfer import export as exporting
+from webhook.transfer import export
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
-from webhook.web.connections import settings_actions as settings_kept
+from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
 from webhook.web.visible import Visitor
@@ -71,7 +71,7 @@ SERVICE_LINK = (
 def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
     """A person with identities, filters, time zone, and whether they can sign in; raises Problem 404."""
     row = changes.somebody(connection, visitor, name)
-    shown = next(one for one in views.people(connection, visitor) if one["id"] == row.id)
+    shown = next(one for one in visible.people(connection, visitor) if one["id"] == row.id)
     return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
 
 
@@ -272,7 +272,7 @@ async def make_token(
         "expires_at": stamp(expires_at),
         "secret": secret,
         "urls": urls if asked.kind == "webhook" else None,
-        "calendar": exporting.calendar_address(address, secret) if is_feed else None,
+        "calendar": export.calendar_address(address, secret) if is_feed else None,
     }
 
 
@@ -282,7 +282,7 @@ def holder_for(
     """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
     name = asked.person or visitor.only
     if name is None and is_feed:
-        names = views.names(connection)
+        names = visible.names(connection)
         name = visitor.name or (names[0] if len(names) == 1 else None)
     if name is not None:
         return changes.somebody(connection, visitor, name)
@@ -380,8 +380,8 @@ def settings(service: Service) -> list[dict[str, Any]]:
 def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
     field = Settings.model_fields[name.lower()]
     choices = [*get_args(field.annotation)] if get_origin(field.annotation) is Literal else None
-    fixed = settings_kept.fixed(service, name)
-    made = bool(settings_kept.current(service, name))
+    fixed = settings_actions.fixed(service, name)
+    made = bool(settings_actions.current(service, name))
     return {
         "name": name,
         "value": getattr(held, name.lower()),
@@ -405,7 +405,7 @@ async def set_settings(service: Service, given: Mapping[str, Any]) -> None:
         if text is not None and not clean(text):
             raise Problem(422, f"{name} must be shorter.")
         wanted[name] = text
-    await settings_kept.keep(service, wanted)
+    await settings_actions.keep(service, wanted)
 
 
 def about(service: Service) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from webhook import sources
 from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import Answers, Table, found_or, owner_only
@@ -40,7 +40,7 @@ class People(Answers):
         ]
 
     async def people(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: views.people(connection, visitor))
+        return await self.listed(lambda connection: visible.people(connection, visitor))
 
     async def add_person(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
@@ -85,7 +85,7 @@ class People(Answers):
         return {"name": name, "changed": True}
 
     async def shown(self, visitor: Visitor, name: str) -> Any:
-        everybody = await self.database.read(lambda connection: views.people(connection, visitor))
+        everybody = await self.database.read(lambda connection: visible.people(connection, visitor))
         found = next((person for person in everybody if person["name"] == name), None)
         return found_or(found, "There is nobody of that name.")
 
@@ -93,7 +93,7 @@ class People(Answers):
 
     async def identities(self, request: Request, visitor: Visitor) -> Any:
         ignored = Params(request.query_params).choice("ignored", ("true", "false")) == "true"
-        listed = views.ignored if ignored else views.unclaimed
+        listed = visible.ignored if ignored else visible.unclaimed
         return await self.listed(lambda connection: listed(connection, visitor))
 
     async def claim(self, request: Request, visitor: Visitor) -> Any:

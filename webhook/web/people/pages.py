@@ -17,7 +17,7 @@ from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.people.passwords import SHORTEST
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
@@ -65,10 +65,10 @@ class People(Once):
             return self.to(request, path_to(visitor.only or ""))
 
         def told(connection: Connection) -> dict[str, Any]:
-            everybody = views.people(connection, visitor)
+            everybody = visible.people(connection, visitor)
             return {
                 "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
-                "unclaimed": views.unclaimed(connection, visitor),
+                "unclaimed": visible.unclaimed(connection, visitor),
                 "shared": household.listed(connection),
             }
 
@@ -80,7 +80,7 @@ class People(Once):
         return f"{path_to(name.strip())}?said=added"
 
     async def share(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        names = await self.database.read(views.names)
+        names = await self.database.read(visible.names)
         given = {
             "players": lines(fields.get("players", "")),
             "libraries": lines(fields.get("libraries", "")),
@@ -121,10 +121,10 @@ class People(Once):
                 "filters": filters,
                 "seen": seen(read),
                 "preview": preview(read, filters),
-                "accounts": views.accounts(connection, own),
+                "accounts": visible.accounts(connection, own),
                 "tokens": administration.tokens(connection, self.service.seal, own),
                 "token_choices": administration.TOKEN_CHOICES,
-                "unclaimed": views.unclaimed(connection, visitor),
+                "unclaimed": visible.unclaimed(connection, visitor),
             }
 
         known = await self.database.read(told)

@@ -14,7 +14,7 @@ from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from
 from webhook.domain.rules import Filters, stopped_by
 from webhook.queues.inbox import told_by
 from webhook.storage.tables import webhook
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.visible import Visitor
 
 LAST = 100
@@ -46,12 +46,12 @@ def meanings(connection: Connection, whose: Row[Any]) -> list[Read]:
     """Of a person's last 100 webhooks those that say something about viewing, newest first."""
     visitor = Visitor(person_id=whose.id, name=whose.name)
     newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)
-    theirs = select(webhook).where(webhook.c.id.in_(newest), views.theirs(visitor))
+    theirs = select(webhook).where(webhook.c.id.in_(newest), visible.theirs(visitor))
     rows = connection.execute(theirs.order_by(webhook.c.id.desc()).limit(LAST))
     return [
         ({"webhook": row.id, "received_at": stamp(row.received_at), **about(event)}, event)
         for row in rows
-        if views.may_see({"events": row.events or []}, visitor) and (event := meaning(row)) is not None
+        if visible.may_see({"events": row.events or []}, visitor) and (event := meaning(row)) is not None
     ]
 
 

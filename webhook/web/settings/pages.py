@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.accounts import settings_store as stored
-from webhook.web import visible as views
+from webhook.accounts import settings_store
+from webhook.web import visible
 from webhook.web.docs.openapi import version
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
@@ -45,8 +45,8 @@ class Settings(Once):
         tokens, names, unreadable = await self.database.read(
             lambda connection: (
                 administration.tokens(connection, self.service.seal, visitor),
-                views.names(connection),
-                stored.is_unreadable(connection, self.service.seal),
+                visible.names(connection),
+                settings_store.is_unreadable(connection, self.service.seal),
             )
         )
         why = None if wrong is None else wrong.detail

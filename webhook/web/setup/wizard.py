@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.http.arrivals import arrivals
 from webhook.web.http.errors import Problem
 from webhook.web.people import actions as administration
@@ -43,7 +43,7 @@ class Wizard(Setup):
         if wanted not in known["sources"]:
             raise Problem(404, "There is no such source, or no webhook token for it: make one in Settings.")
         asked, names = await self.database.read(
-            lambda connection: (views.unclaimed(connection, visitor), views.names(connection))
+            lambda connection: (visible.unclaimed(connection, visitor), visible.names(connection))
         )
         shown = {
             **known,
@@ -73,7 +73,7 @@ class Wizard(Setup):
     async def accounts(self, visitor: Visitor) -> dict[str, Any]:
         """The visitor's own accounts, by tracker."""
         own = Visitor(person_id=visitor.person_id, name=visitor.name)
-        mine = await self.database.read(lambda connection: views.accounts(connection, own))
+        mine = await self.database.read(lambda connection: visible.accounts(connection, own))
         return {account["tracker"]: account for account in mine}
 
     async def done(self, request: Request, visitor: Visitor) -> Response:
@@ -81,7 +81,7 @@ class Wizard(Setup):
             return {
                 "came": arrivals(connection, visitor),
                 "person": administration.one_person(connection, visitor, visitor.name or ""),
-                "unclaimed": views.unclaimed(connection, visitor),
+                "unclaimed": visible.unclaimed(connection, visitor),
             }
 
         known = await self.database.read(told)

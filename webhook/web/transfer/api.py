@@ -20,9 +20,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export as exporting
-from webhook.transfer import exports, imports
-from webhook.transfer import import_job as importing
-from webhook.transfer import sources as feeds
+from webhook.transfer import exports, import_job, imports, sources
 from webhook.transfer.export import Export
 from webhook.transfer.import_job import FileFeed, Given, Report
 from webhook.transfer.records import Unusable
@@ -126,7 +124,7 @@ class Transfer(Answers):
                     return as_json(await self.previewed(received, kind, owner))
                 return as_json({"job": await self.begun(received, kind, owner, visitor)}, 202)
             except Unusable as error:
-                said = importing.named_as(error, received.path, received.path.name)
+                said = import_job.named_as(error, received.path, received.path.name)
                 raise Problem(422, f"{said} Nothing was imported.") from error
             finally:
                 await received.remove()
@@ -134,12 +132,12 @@ class Transfer(Answers):
     async def previewed(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
         limits = self.service.imports.limits
         feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
-        report = await importing.preview(self.database, owner.id, feed)
+        report = await import_job.preview(self.database, owner.id, feed)
         return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
 
     async def begun(self, received: Received, kind: str, owner: Row[Any], visitor: Visitor) -> dict[str, Any]:
         limits = self.service.imports.limits
-        await asyncio.to_thread(importing.first_entries, kind, received.path, limits)
+        await asyncio.to_thread(import_job.first_entries, kind, received.path, limits)
         given = Given(
             kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
         )
@@ -239,11 +237,11 @@ async def looked_at(service: Service, person_id: int, name: str) -> Report:
     offer = await offered(service, person_id, name)
     try:
         async with asyncio.timeout(LOOK):
-            feed = await feeds.feeds(service).of(person_id, name)
-            return await importing.preview(service.database, person_id, feed)
+            feed = await sources.feeds(service).of(person_id, name)
+            return await import_job.preview(service.database, person_id, feed)
     except TimeoutError as error:
         raise TooMuch(offer) from error
-    except feeds.NoFeed as error:
+    except sources.NoFeed as error:
         raise Problem(409, f"{error}", see=CONNECTIONS) from error
     except Undelivered as error:
         status = 409 if isinstance(error, Snooze) and error.park is not None else 502
@@ -261,9 +259,9 @@ async def offered(service: Service, person_id: int, name: str) -> Offer:
     """Raises Problem where the person cannot bring in from it."""
     try:
         return await service.database.read(
-            lambda connection: feeds.feeds(service).offer(connection, person_id, name)
+            lambda connection: sources.feeds(service).offer(connection, person_id, name)
         )
-    except feeds.NoFeed as error:
+    except sources.NoFeed as error:
         raise Problem(409, str(error), see=CONNECTIONS) from error
 
 

@@ -27,7 +27,7 @@ from webhook.transfer.limits import TooMany
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import feeds
 from webhook.web import actions as changes
-from webhook.web import visible as views
+from webhook.web import visible
 from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
@@ -216,7 +216,7 @@ class Transfer(Once):
         owner, names = await self.whose(Params(request.query_params), visitor)
         accounts, done = await self.database.read(
             lambda connection: (
-                [entry for entry in views.accounts(connection, visitor) if entry["person"] == owner.name],
+                [entry for entry in visible.accounts(connection, visitor) if entry["person"] == owner.name],
                 jobs.listed(connection, kind=jobs.Kind.BACKFILL, person_id=owner.id, limit=SHOWN),
             )
         )
