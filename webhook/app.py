@@ -38,7 +38,6 @@ from webhook.pipeline.interpreter import Audience, Interpreter
 from webhook.pipeline.receiver import Doorkeeper, Receiver
 from webhook.queues import outbox
 from webhook.queues.inbox import Inbox
-from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings
 from webhook.storage import migrate
@@ -77,13 +76,13 @@ def open_service(environ: Environ) -> Service:
         log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)
     settings = environment.load(environ)
     http = client.client()
-    built = build_trackers(environ, http)
+    built = trackers.build(environ, http)
     credentials = Credentials(database, sealed)
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
     inbox = Inbox(database)
     doorkeeper = Doorkeeper(database)
     interpreter = build_interpreter(database, built, settings)
-    asked = build_servers(environ, http)
+    asked = servers.build(environ, http)
     episodes = Episodes(database, identity.lookups)
     service = Service(
         settings=settings,
@@ -130,16 +129,6 @@ def build_interpreter(database: Database, built: Mapping[str, Tracker], settings
     )
 
 
-def build_trackers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:
-    """The trackers that are set up, by name."""
-    built: dict[str, Tracker] = {}
-    for name, module in trackers.modules().items():
-        given = environment.read(module.Settings, f"{name}_", environ)
-        if given is not None:
-            built[name] = module.build(given, http)
-    return built
-
-
 def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
     """The lookups that are set up, in the order in which they cost least."""
     return [
@@ -167,16 +156,6 @@ def lookup_settings(environ: Environ) -> dict[str, str]:
         given = environment.given(module.Settings, f"{name}_", environ)
         found[name] = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     return found
-
-
-def build_servers(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
-    """The media servers that are set up to be asked, by name."""
-    built: dict[str, Server] = {}
-    for name, module in servers.modules().items():
-        given = environment.read(module.Settings, f"{name}_", environ)
-        if given is not None:
-            built[name] = module.build(given, http)
-    return built
 
 
 def anime_lists(settings: Settings) -> anime.Lists:

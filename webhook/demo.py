@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
 
-from webhook import app as house
-from webhook import client, clock
+from webhook import client, clock, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
@@ -359,7 +358,7 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
     try:
         async with client.client() as http:
             sealed = keys.load_seal(settings, database)
-            built = house.build_trackers(stage.environ, http)
+            built = trackers.build(stage.environ, http)
             books = Books(database, sealed, Credentials(database, sealed), built)
             announce(stage, told, as_json and not once)
             await sign_in(stage, books, http, told)

@@ -15,9 +15,9 @@ from tests.fakes.listenbrainz import ListenBrainz
 from tests.test_cli import Home
 from tests.test_cli import home as home_of_commands
 from tests.test_interpreter import NOW, House, plex
-from webhook import client, sources
+from webhook import client, sources, trackers
 from webhook.accounts.accounts import add_named
-from webhook.app import audiences, build_trackers
+from webhook.app import audiences
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
 from webhook.people import people
@@ -57,7 +57,7 @@ class Everywhere(House):
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.audiences = audiences(build_trackers(SET_UP, client.client()))
+        self.audiences = audiences(trackers.build(SET_UP, client.client()))
         self.interpreter = Interpreter(database, sources.read, self.audiences, 80.0, claim_first=True)
         self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
         for name, audience in self.audiences.items():

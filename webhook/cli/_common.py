@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import getpass
 import sys
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,29 +21,21 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, Row, inspect, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
-from typer.core import TyperGroup
+from sqlalchemy.exc import ArgumentError
 
-from webhook import app as house
-from webhook import client
+from webhook import client, servers, trackers
 from webhook import settings as environment
 from webhook.accounts import keys, settings_store
-from webhook.accounts.accounts import AccountError
 from webhook.accounts.credentials import Credentials, Seal
-from webhook.domain.outcome import Undelivered
-from webhook.history.edits import NoEdit
-from webhook.identity import matches
 from webhook.maintenance import backup
-from webhook.people import passwords, people
+from webhook.people import people
 from webhook.servers import Server
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
-from webhook.storage.db import Damaged, Database, Unavailable
+from webhook.storage.db import Database
 from webhook.storage.tables import person
 from webhook.system.permissions import can_use, nearest, remedy
-from webhook.trackers import SignInFailed, Tracker
-from webhook.transfer.backfill import NoBackfill
-from webhook.transfer.records import Unusable
+from webhook.trackers import Tracker
 
 log = structlog.get_logger()
 
@@ -69,72 +61,6 @@ class Failed(Exception):
     """It could not be done; the message is for the person."""
 
 
-FRIENDLY = (
-    SettingsError,
-    people.Unknown,
-    Unavailable,
-    migrate.Occupied,
-    migrate.OtherVersion,
-    SignInFailed,
-    AccountError,
-    Undelivered,
-    DatabaseError,
-    backup.BackupError,
-    Failed,
-    matches.NoMatch,
-    passwords.Unfit,
-    NoEdit,
-    NoBackfill,
-    Unusable,
-)
-
-
-class Plainly(TyperGroup):
-    """Says in a sentence what went wrong, and ends with 1."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except FRIENDLY as error:
-            typer.echo(f"watchmark: {plain(sentence(error))}", err=True)
-            raise typer.Exit(1) from error
-        except OWN_WAYS:
-            raise
-        except Exception as error:
-            if is_hushed(error):
-                raise
-            typer.echo(f"watchmark: {plain(fault(error))}", err=True)
-            log.debug("A command met a fault of ours.", exc_info=error)
-            raise typer.Exit(1) from error
-
-
-OWN_WAYS = (typer.TyperException, typer.Exit, typer.Abort)
-"""What the library of commands says by itself."""
-
-
-def is_hushed(error: Exception) -> bool:
-    """Whether nobody reads on, as with `watchmark … | head`."""
-    return isinstance(error, OSError) and error.errno == errno.EPIPE
-
-
-def fault(error: Exception) -> str:
-    """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
-    return (
-        f"something is wrong here, not with what you asked ({type(error).__name__}: {error}). Look for its cause: "
-        "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"
-    )
-
-
-def sentence(error: Exception) -> str:
-    if isinstance(error, Damaged):
-        return f"the database is damaged ({error.found}). {advice()}"
-    if isinstance(error, Unavailable):
-        return f"the database cannot be used now: {error}. Run: watchmark doctor"
-    if isinstance(error, DatabaseError):
-        return f"the database cannot be used: {error.orig}. Run: watchmark doctor"
-    return str(error)
-
-
 def advice() -> str:
     return backup.restore_advice(environment.load(environment.environment()))
 
@@ -142,18 +68,27 @@ def advice() -> str:
 # --- what is open
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Desk:
-    """What a command has open; it is the `Parts` that accounts work with."""
+    """What a command has open, some of it only once it is used; it is the `Parts` that accounts work with."""
 
     settings: Settings
     environ: Environ
     database: Database
     seal: Seal
     credentials: Credentials
-    http: httpx.AsyncClient
-    trackers: Mapping[str, Tracker]
-    servers: Mapping[str, Server]
+
+    @cached_property
+    def http(self) -> httpx.AsyncClient:
+        return client.client()
+
+    @cached_property
+    def trackers(self) -> Mapping[str, Tracker]:
+        return trackers.build(self.environ, self.http)
+
+    @cached_property
+    def servers(self) -> Mapping[str, Server]:
+        return servers.build(self.environ, self.http)
 
     def run(self, work: Awaitable[T]) -> T:
         async def to_the_end() -> T:
@@ -174,14 +109,12 @@ def opened() -> Iterator[Desk]:
 
 
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
-    http = client.client()
     sealed = keys.load_seal(settings, database)
     environ, _ = settings_store.usable(
         environ, database.ask(lambda connection: settings_store.read(connection, sealed))
     )
     settings = environment.load(environ)
-    built, asked = house.build_trackers(environ, http), house.build_servers(environ, http)
-    return Desk(settings, environ, database, sealed, Credentials(database, sealed), http, built, asked)
+    return Desk(settings, environ, database, sealed, Credentials(database, sealed))
 
 
 @contextmanager
@@ -200,6 +133,8 @@ def prepare(settings: Settings, environ: Environ) -> None:
         if not new:
             database.ask(migrate.require_current)
     if new:
+        from webhook import app as house
+
         service = house.open_service(environ)
         asyncio.run(service.http.aclose())
         service.database.close()

@@ -21,7 +21,8 @@ from webhook import clock, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.accounts import Verdict
-from webhook.cli._common import Json, closing, counted, database_of, desk, furnish, has_tables, say, sentence
+from webhook.cli._common import Json, closing, counted, database_of, desk, furnish, has_tables, say
+from webhook.cli._errors import sentence
 from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
 from webhook.maintenance import backup, integrity, notifications

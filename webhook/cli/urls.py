@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from sqlalchemy import Connection, Row, select
@@ -12,8 +12,10 @@ from webhook import clock, sources
 from webhook.accounts import keys
 from webhook.cli._common import Desk, Failed, Json, opened, say
 from webhook.people import people
-from webhook.service import Service
 from webhook.storage.tables import person, token
+
+if TYPE_CHECKING:
+    from webhook.service import Service
 
 app = typer.Typer()
 

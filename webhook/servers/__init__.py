@@ -14,7 +14,10 @@ from datetime import datetime
 from types import ModuleType
 from typing import Protocol
 
+import httpx
+
 from webhook.domain.event import Event
+from webhook.settings import Environ, read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,3 +48,13 @@ def modules() -> dict[str, ModuleType]:
     """Every server module by its name: the files of this folder without a leading underscore."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
     return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+
+
+def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
+    """The media servers that are set up to be asked, by name."""
+    built: dict[str, Server] = {}
+    for name, module in modules().items():
+        given = read(module.Settings, f"{name}_", environ)
+        if given is not None:
+            built[name] = module.build(given, http)
+    return built

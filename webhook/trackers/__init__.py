@@ -15,9 +15,12 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+import httpx
+
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
+from webhook.settings import Environ, read
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "password", "token", "web", "none"]
@@ -206,3 +209,13 @@ def modules() -> dict[str, ModuleType]:
     """Every tracker module by its name: the files of this folder without a leading underscore."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
     return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+
+
+def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:
+    """The trackers that are set up, by name."""
+    built: dict[str, Tracker] = {}
+    for name, module in modules().items():
+        given = read(module.Settings, f"{name}_", environ)
+        if given is not None:
+            built[name] = module.build(given, http)
+    return built

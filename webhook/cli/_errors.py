@@ -1,0 +1,77 @@
+"""What went wrong, in a sentence for the person at the terminal."""
+
+from __future__ import annotations
+
+import errno
+
+import structlog
+from sqlalchemy.exc import DatabaseError
+
+from webhook.accounts.accounts import AccountError
+from webhook.cli._common import Failed, advice, plain
+from webhook.domain.outcome import Undelivered
+from webhook.history.edits import NoEdit
+from webhook.identity import matches
+from webhook.maintenance import backup
+from webhook.people import passwords, people
+from webhook.settings import SettingsError
+from webhook.storage import migrate
+from webhook.storage.db import Damaged, Unavailable
+from webhook.trackers import SignInFailed
+from webhook.transfer.backfill import NoBackfill
+from webhook.transfer.records import Unusable
+
+log = structlog.get_logger()
+
+USER_ERRORS = (
+    SettingsError,
+    people.Unknown,
+    Unavailable,
+    migrate.Occupied,
+    migrate.OtherVersion,
+    SignInFailed,
+    AccountError,
+    Undelivered,
+    DatabaseError,
+    backup.BackupError,
+    Failed,
+    matches.NoMatch,
+    passwords.Unfit,
+    NoEdit,
+    NoBackfill,
+    Unusable,
+)
+"""Errors whose message is for the person as it is."""
+
+
+def explain(error: Exception) -> str | None:
+    """What the person is told, or None where nobody reads on."""
+    if is_hushed(error):
+        return None
+    if isinstance(error, USER_ERRORS):
+        return plain(sentence(error))
+    log.debug("A command met a fault of ours.", exc_info=error)
+    return plain(fault(error))
+
+
+def is_hushed(error: Exception) -> bool:
+    """Whether nobody reads on, as with `watchmark … | head`."""
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+def fault(error: Exception) -> str:
+    """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
+    return (
+        f"something is wrong here, not with what you asked ({type(error).__name__}: {error}). Look for its cause: "
+        "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"
+    )
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, Damaged):
+        return f"the database is damaged ({error.found}). {advice()}"
+    if isinstance(error, Unavailable):
+        return f"the database cannot be used now: {error}. Run: watchmark doctor"
+    if isinstance(error, DatabaseError):
+        return f"the database cannot be used: {error.orig}. Run: watchmark doctor"
+    return str(error)
