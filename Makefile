@@ -8,8 +8,8 @@ export PYTHONUNBUFFERED := 1
 # Set, it would have every start compile every module again, which takes a third of the start.
 export PYTHONDONTWRITEBYTECODE :=
 
-# One more than there are cores: much of a test's time is waiting for a process, a page or a clock.
-WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# Two more than there are cores: much of a test's time is waiting for a process, a page or a clock.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
 .PHONY: setup run demo test soak check bench lock clean
 
@@ -22,7 +22,7 @@ demo: .venv/.runtime
 	@exec $(BIN)/watchmark demo
 
 test: setup
-	$(BIN)/pytest -q -n $(WORKERS)
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 soak: setup
 	$(BIN)/pytest -q -n auto -m soak --ignore tests/attacks

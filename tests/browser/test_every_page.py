@@ -39,7 +39,7 @@ NAMES = "{ rules: { 'label-content-name-mismatch': { enabled: true } } }"
 """Who speaks to a page says the words that stand on its buttons (WCAG 2.5.3); axe asks for it only when told to."""
 
 UNFOLD = """for (const one of document.querySelectorAll(
-  "details:not(.operation, .shape), .operation:nth-of-type(-n + 3), .shape:nth-of-type(-n + 3)"
+  "details:not(.operation, .shape), .operation:first-of-type, .shape:first-of-type"
 )) one.open = true"""
 """Everything that is folded; of the API's operations and shapes, which are drawn alike, the first of each group."""
 
@@ -68,8 +68,8 @@ def filled(connection: Connection, service: Any) -> None:
     """A history of two years, a followed show, and something of everything that waits."""
     now = datetime.now(UTC).replace(microsecond=0)
     viewings = []
-    for number in range(300):
-        at = now - timedelta(days=2 * number, hours=number % 7)
+    for number in range(150):
+        at = now - timedelta(days=4 * number, hours=number % 7)
         episode = Episode(
             title=f"Part {number}", show="Tidewater", season=1 + number // 20, number=number % 20,
             show_ids=Ids(tvdb=77),
