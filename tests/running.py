@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 import httpx
 from sqlalchemy import Connection
 
+from tests.forked import Forked
 from tests.prepared import open_service
 from webhook.accounts import accounts
 from webhook.people import people
@@ -39,12 +40,8 @@ class Process:
         self.url = ""
         self.http = httpx.Client(timeout=30)
 
-    def start(self) -> Process:
-        with (self.folder / "log.txt").open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "webhook", "serve", "--json"],
-                cwd=self.folder, env=self.environ, text=True, stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
+    def start(self) -> Self:
+        self.process = self.begin(self.folder / "log.txt")
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -55,6 +52,10 @@ class Process:
         self.url = self.ready["url"]
         eventually(self.healthy, "the process answers")
         return self
+
+    def begin(self, log: Path) -> subprocess.Popen[str]:
+        """`watchmark serve --json`, of which the log goes to the file."""
+        return cast(Any, Forked(["serve", "--json"], self.environ, log))
 
     def healthy(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -125,16 +126,16 @@ class Process:
 
     def run(self, *words: str) -> str:
         """What a command says, on the same data."""
-        command = [sys.executable, "-m", "webhook", *words]
-        ended = subprocess.run(
-            command, cwd=self.folder, env=self.environ, text=True, capture_output=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+        errors = self.folder / "errors.txt"
+        command = Forked(words, self.environ, errors)
+        with command.stdout:
+            said = command.stdout.read()
+        assert command.wait(60) == 0, errors.read_text()
+        return said
 
     # --- before it starts
 
-    def prepare(self, change: Callable[[Connection, Service], object] | None = None) -> Process:
+    def prepare(self, change: Callable[[Connection, Service], object] | None = None) -> Self:
         """Make the database, an API token, and whatever else a test needs in it."""
 
         def prepared(connection: Connection, service: Service) -> None:
@@ -145,13 +146,13 @@ class Process:
 
         return self.prepared(prepared)
 
-    def prepared(self, change: Callable[[Connection, Service], object]) -> Process:
+    def prepared(self, change: Callable[[Connection, Service], object]) -> Self:
         service = open_service(self.settings)
         service.database.do(lambda connection: change(connection, service))
         service.database.close()
         return self
 
-    def connect(self, tracker: str, tokens: Mapping[str, Any], person: str = "me") -> Process:
+    def connect(self, tracker: str, tokens: Mapping[str, Any], person: str = "me") -> Self:
         """Sign a person in with tokens got elsewhere."""
 
         def connected(connection: Connection, service: Service) -> None:
@@ -162,6 +163,17 @@ class Process:
             )
 
         return self.prepared(connected)
+
+
+class Installed(Process):
+    """The same by the very command that a person starts."""
+
+    def begin(self, log: Path) -> subprocess.Popen[str]:
+        with log.open("a") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "webhook", "serve", "--json"],
+                cwd=self.folder, env=self.environ, text=True, stdout=subprocess.PIPE, stderr=file,
+            )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, select, update
 from typer.testing import CliRunner
 
 from tests.faults import killed
-from tests.faults.house import FORKS
+from tests.forked import FORKS
 from tests.test_data_folder import announce_only
 from webhook import app, cli, clock, settings
 from webhook.accounts import accounts, keys, settings_store

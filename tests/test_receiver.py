@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.evening import plex
-from tests.running import Process, eventually, started
+from tests.running import Installed, Process, eventually, started
 from webhook.domain.event import Action, Event, Movie
 from webhook.people import people
 from webhook.pipeline.receiver import Doorkeeper
@@ -31,7 +31,7 @@ GOOD = json.dumps(plex("media.scrobble")).encode()
 
 @pytest.fixture(scope="module")
 def watchmark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with started(Process(tmp_path_factory.mktemp("door")).prepare()) as process:
+    with started(Installed(tmp_path_factory.mktemp("door")).prepare()) as process:
         yield process
 
 

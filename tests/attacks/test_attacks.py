@@ -23,7 +23,7 @@ import pytest
 
 from tests.attacks.attackers import CROWDS, FLOODS
 from tests.evening import plex
-from tests.running import ROOT, Process, started
+from tests.running import ROOT, Installed, Process, started
 
 WORST = 1.0
 """Seconds that a webhook may take to be answered, whatever goes on."""
@@ -52,7 +52,7 @@ class Measured:
 def watchmark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))  # for the attackers
-    with started(Process(tmp_path_factory.mktemp("attacked")).prepare()) as process:
+    with started(Installed(tmp_path_factory.mktemp("attacked")).prepare()) as process:
         yield process
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -112,7 +112,14 @@ def serve(names: Sequence[str], arguments: Sequence[str]) -> None:
     cli.main()
 
 
-def forked(names: Sequence[str], environ: dict[str, str], log: str, said: int, limits: Sequence[int]) -> None:
+def forked(
+    names: Sequence[str],
+    words: Sequence[str],
+    environ: dict[str, str],
+    log: str,
+    said: int,
+    limits: Sequence[int],
+) -> None:
     """The same in a process that was forked from one that has everything imported already."""
     import resource
 
@@ -125,7 +132,7 @@ def forked(names: Sequence[str], environ: dict[str, str], log: str, said: int, l
     for limit in limits:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     assert threading.active_count() == 1
-    serve(names, ["serve", "--json"])
+    serve(names, words)
 
 
 if __name__ == "__main__":

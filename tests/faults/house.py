@@ -6,73 +6,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from sqlalchemy import Connection
 
 from tests.evening import plex
 from tests.fakes.trakt import Trakt
-from tests.faults import altered
+from tests.forked import Forked
 from tests.running import ROOT, SOON, Process, eventually
-from webhook.service import Service
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.faults.altered"])
 
 
 def at(url: str, **more: str) -> dict[str, str]:
     """The settings that point at the fake Trakt, without pacing."""
     return {**APP, "TRAKT_API_URL": url, "TRAKT_AUTH_URL": url, "TRAKT_WRITES_PER_SECOND": "0", **more}
-
-
-class Forked:
-    """A forked process with what `tests.running.Process` asks of one."""
-
-    def __init__(self, names: Iterable[str], environ: dict[str, str], log: Path, limit: int | None) -> None:
-        read, write = os.pipe()
-        limits = [] if limit is None else [limit]
-        self.inner = FORKS.Process(
-            target=start, args=(list(names), environ, str(log), DupFd(write), limits), daemon=True
-        )
-        self.inner.start()
-        os.close(write)
-        self.stdout = os.fdopen(read)
-        assert self.inner.pid is not None
-        self.pid = self.inner.pid
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def poll(self) -> int | None:
-        return self.inner.exitcode
-
-    def wait(self, timeout: float) -> int:
-        self.inner.join(timeout)
-        if self.inner.exitcode is None:
-            raise subprocess.TimeoutExpired("watchmark", timeout)
-        return self.inner.exitcode
-
-
-def start(names: list[str], environ: dict[str, str], log: str, said: Any, limits: list[int]) -> None:
-    altered.forked(names, environ, log, said.detach(), limits)
 
 
 class Altered(Process):
@@ -94,40 +50,16 @@ class Altered(Process):
         self.preload = preload
         self.limit = limit
 
-    def start(self) -> Altered:
-        log = self.folder / "log.txt"
-        if self.preload:
-            command = [sys.executable, "-m", "tests.faults.altered", *self.names, "--", "serve", "--json"]
-            with log.open("a") as file:
-                self.process = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env={**self.environ, "LD_PRELOAD": self.preload},
-                    text=True,
-                    stdout=subprocess.PIPE,
-                    stderr=file,
-                )
-        else:
-            self.process = cast(Any, Forked(self.names, self.environ, log, self.limit))
-        assert self.process is not None
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait(SOON)
-            self.closed()
-            raise AssertionError(self.log()[-3000:])
-        self.ready = json.loads(line)
-        self.url = self.ready["url"]
-        eventually(self.healthy, "the process answers")
-        return self
-
-    def prepared(self, change: Callable[[Connection, Service], object]) -> Altered:
-        super().prepared(change)
-        return self
-
-    def prepare(self, change: Callable[[Connection, Service], object] | None = None) -> Altered:
-        super().prepare(change)
-        return self
+    def begin(self, log: Path) -> subprocess.Popen[str]:
+        if not self.preload:
+            command = ["serve", "--json"]
+            return cast(Any, Forked(command, self.environ, log, names=self.names, limit=self.limit))
+        with log.open("a") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.altered", *self.names, "--", "serve", "--json"],
+                cwd=ROOT, env={**self.environ, "LD_PRELOAD": self.preload}, text=True,
+                stdout=subprocess.PIPE, stderr=file,
+            )  # fmt: skip
 
     # --- what there is to count
 
