@@ -20,7 +20,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import Action, Episode, Ids
 from webhook.people import people
 from webhook.queues import outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account
 
 ONE_BY_ONE = 200
@@ -141,7 +141,7 @@ def waiting(connection: Connection, count: int) -> None:
     for number in range(count):
         item = Episode(show="Tidewater", season=1, number=number, ids=Ids(tvdb=7_000_000 + number))
         key = f"watched:{number}"
-        made = Putting(
+        made = NewDelivery(
             account_id=rows[number % len(rows)], action=Action.STOP, key=key, item=item, at=now, mark=True
         )
         outbox.put(connection, made, now)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webhook import clock
 from webhook.domain.event import Episode, Ids
-from webhook.identity.resolver import Identity, Lesson, learnt
+from webhook.identity.resolver import Identity, Resolution, learnt
 from webhook.storage import migrate
 from webhook.storage.db import Database
 
@@ -23,11 +23,11 @@ def item(number: int) -> Episode:
     return Episode(show="Tidewater", season=1 + number // 20, number=1 + number % 20, year=2020, ids=ids)
 
 
-def lesson(asked: Episode, number: int) -> Lesson:
+def lesson(asked: Episode, number: int) -> Resolution:
     found = Episode(
         show=asked.show, season=asked.season, number=asked.number, ids=asked.ids.merged(Ids(tvdb=number + 1))
     )
-    return Lesson(asked=asked, found=found, via=("trakt",), at=clock.now())
+    return Resolution(asked=asked, found=found, via=("trakt",), at=clock.now())
 
 
 async def turn(identity: Identity, items: list[Episode]) -> float:

@@ -25,7 +25,7 @@ from webhook.pipeline import dispatcher
 from webhook.pipeline.dispatcher import Breaker
 from webhook.queries import trace
 from webhook.queues import outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account, attempt, delivery, tick
 
 EPISODE_ID = 100_000
@@ -87,7 +87,7 @@ class Desk:
     ) -> int:
         ids = Ids(tvdb=EPISODE_ID + number)
         item = Episode(title=f"Part {number}", show=show, season=1, number=number, ids=ids)
-        putting = Putting(
+        putting = NewDelivery(
             account_id=account_id,
             action=action,
             key=f"{action}:{number}",
@@ -581,7 +581,7 @@ def test_a_lane_stays_with_its_worker_for_as_long_as_that_is_at_work(
         work = asyncio.create_task(desk.running(5))
         while not work.done():
             if any(row.leased_until for row in desk.rows(account)):
-                claiming = outbox.Claiming(now=clock.now(), lanes=1, batch=batch)
+                claiming = outbox.ClaimRequest(now=clock.now(), lanes=1, batch=batch)
                 others.extend(await desk.database.write(outbox.claim, claiming))
             await asyncio.sleep(0.05)
 

@@ -17,7 +17,7 @@ from webhook.domain.rules import ALWAYS
 from webhook.history import edits, library
 from webhook.people import household, people
 from webhook.pipeline import interpreter
-from webhook.pipeline.interpreter import Audience, Interpreter
+from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries import trace
 from webhook.queues import inbox, outbox
 from webhook.queues.inbox import Received
@@ -27,8 +27,8 @@ from webhook.storage.tables import account, attempt, delivery, person, play, web
 NOW = datetime.now(UTC).replace(microsecond=0)
 VIDEO = frozenset({Kind.MOVIE, Kind.EPISODE})
 AUDIENCES = {
-    "trakt": Audience(VIDEO, ALWAYS | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
-    "tvtime": Audience(VIDEO, frozenset({Action.WATCHED, Action.UNWATCHED})),
+    "trakt": Capabilities(VIDEO, ALWAYS | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
+    "tvtime": Capabilities(VIDEO, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
 
 

@@ -14,7 +14,7 @@ from webhook.identity import matches
 from webhook.identity.matches import NoMatch
 from webhook.people import people
 from webhook.queues import outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, match
 
@@ -51,7 +51,7 @@ def waits(database: Database, account_id: int, item: Item, key: str) -> int:
     def put(connection: Any) -> int:
         made = outbox.put(
             connection,
-            Putting(account_id=account_id, action=Action.STOP, key=key, item=item, at=now, mark=True),
+            NewDelivery(account_id=account_id, action=Action.STOP, key=key, item=item, at=now, mark=True),
             now,
         )
         stuck = {"state": "unmatched", "reason": "two films fit", "candidates": CANDIDATES, "attempts": 1}

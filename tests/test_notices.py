@@ -31,7 +31,7 @@ from webhook.people import people
 from webhook.queries import trace
 from webhook.queues import inbox, outbox
 from webhook.queues.inbox import Received
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
 from webhook.storage.tables import account, identity, note, webhook
 
@@ -116,7 +116,7 @@ def test_a_limit_is_announced_once_with_what_is_full(house: House) -> None:
     now = house.now
 
     def full(connection: Connection) -> None:
-        putting = Putting(
+        putting = NewDelivery(
             account_id=house.account, action=Action.ADD, key="add", item=Movie(title="A"), at=now
         )
         outbox.park_kind(connection, outbox.put(connection, putting, now), Park.ACCOUNT_LIMIT)

@@ -15,7 +15,7 @@ from webhook.domain.outcome import Park
 from webhook.domain.rules import ALWAYS
 from webhook.people import people
 from webhook.queues import outbox
-from webhook.queues.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
+from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.tables import account, delivery, play
 
@@ -35,8 +35,8 @@ def account_of(connection: Connection, name: str) -> int:
     return add_named(connection, person_id, "trakt", ALWAYS, NOW)
 
 
-def putting(account_id: int, key: str, **given: object) -> Putting:
-    made = Putting(account_id=account_id, action=Action.STOP, key=key, item=FILM, at=NOW, mark=True)
+def putting(account_id: int, key: str, **given: object) -> NewDelivery:
+    made = NewDelivery(account_id=account_id, action=Action.STOP, key=key, item=FILM, at=NOW, mark=True)
     return replace(made, **given)  # type: ignore[arg-type]
 
 
@@ -47,12 +47,12 @@ def a_play(connection: Connection) -> int:
     return made
 
 
-def put(database: Database, *wanted: Putting, at: datetime = NOW) -> list[int]:
+def put(database: Database, *wanted: NewDelivery, at: datetime = NOW) -> list[int]:
     return database.do(lambda connection: [outbox.put(connection, one, at) for one in wanted])
 
 
 def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
-    claiming = Claiming(now=at, lanes=lanes, batch=BATCH)
+    claiming = ClaimRequest(now=at, lanes=lanes, batch=BATCH)
     return database.do(lambda connection: outbox.claim(connection, [claiming]))[0]
 
 
@@ -112,7 +112,7 @@ def test_a_killed_workers_lane_falls_due_again_and_what_it_had_in_hand_is_looked
     database: Database, anna: int
 ) -> None:
     in_hand, _ = put(database, putting(anna, "watched:1"), putting(anna, "watched:2", at=NOW))
-    claimed = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    claimed = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
     database.do(lambda connection: outbox.claim(connection, [claimed]))
     over = NOW + outbox.LEASE
 
@@ -130,7 +130,7 @@ def test_a_settlement_of_a_claim_that_has_passed_to_another_changes_nothing(
     database: Database, anna: int
 ) -> None:
     first, second = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
-    alone = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
     ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
     (current,) = claim(database, NOW + outbox.LEASE)
 
@@ -156,7 +156,7 @@ def test_a_lease_that_has_passed_to_another_or_was_given_back_is_not_renewed(
     database: Database, anna: int
 ) -> None:
     put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
-    alone = Claiming(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
+    alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
     ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
     (current,) = claim(database, NOW + outbox.LEASE)
 

@@ -17,7 +17,7 @@ from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Movie, item_to_json
 from webhook.maintenance import pruner
-from webhook.maintenance.pruner import Doomed, Pruned, Pruner
+from webhook.maintenance.pruner import PruneBatch, Pruned, Pruner
 from webhook.people import people
 from webhook.queues import inbox
 from webhook.queues.inbox import Received
@@ -151,7 +151,7 @@ def test_much_goes_in_small_parts(house: House, monkeypatch: pytest.MonkeyPatch)
 def test_a_webhook_that_is_replayed_meanwhile_keeps_its_body(house: House) -> None:
     number = house.webhook(OLD)
     house.database.do(lambda connection: inbox.replay(connection, [number]))
-    doomed = Doomed([number], house.now - timedelta(days=DAYS))
+    doomed = PruneBatch([number], house.now - timedelta(days=DAYS))
 
     gone = house.database.do(lambda connection: pruner.forget_bodies(connection, [doomed]))
 

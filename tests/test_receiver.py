@@ -22,7 +22,7 @@ from tests.evening import plex
 from tests.running import Installed, Process, eventually, started
 from webhook.domain.event import Action, Event, Movie
 from webhook.people import people
-from webhook.pipeline.receiver import Doorkeeper
+from webhook.pipeline.receiver import TokenCache
 from webhook.queues import inbox
 
 BOUNDARY = "------------------------j4fqHSAc9FtAnWDn0DyJIL"
@@ -430,7 +430,7 @@ class Tokens:
 
 def test_strangers_tokens_are_looked_up_together() -> None:
     tokens = Tokens()
-    doorkeeper = Doorkeeper(cast(Any, tokens))
+    doorkeeper = TokenCache(cast(Any, tokens))
 
     async def crowd() -> list[int | None]:
         return await asyncio.gather(*map(doorkeeper.admit, ["wrong"] * 200 + ["right"]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webhook import client
-from webhook.client import HIDDEN, Recorder, Withheld, recording
+from webhook.client import HIDDEN, DryRunStop, Recorder, recording
 
 
 def kept_of(**body: Any) -> Any:
@@ -16,7 +16,7 @@ def kept_of(**body: Any) -> Any:
 
     async def withheld() -> Any:
         kept = Recorder(withhold=True)
-        with recording(kept), pytest.raises(Withheld):
+        with recording(kept), pytest.raises(DryRunStop):
             async with client.client() as http:
                 await http.post("http://127.0.0.1:1/2.0/", **body)
         (exchange,) = kept.exchanges

@@ -34,8 +34,8 @@ from webhook.network.asgi import ForwardedHeaders
 from webhook.people import people
 from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import SWEEP, Dispatcher
-from webhook.pipeline.interpreter import Audience, Interpreter
-from webhook.pipeline.receiver import Doorkeeper, Receiver
+from webhook.pipeline.interpreter import Capabilities, Interpreter
+from webhook.pipeline.receiver import Receiver, TokenCache
 from webhook.queues import outbox
 from webhook.queues.inbox import Inbox
 from webhook.service import Service
@@ -80,7 +80,7 @@ def open_service(environ: Environ) -> Service:
     credentials = Credentials(database, sealed)
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
     inbox = Inbox(database)
-    doorkeeper = Doorkeeper(database)
+    doorkeeper = TokenCache(database)
     interpreter = build_interpreter(database, built, settings)
     asked = servers.build(environ, http)
     episodes = Episodes(database, identity.lookups)
@@ -122,7 +122,7 @@ def build_interpreter(database: Database, built: Mapping[str, Tracker], settings
     return Interpreter(
         database,
         sources.read,
-        audiences(built),
+        capabilities(built),
         settings.watched_mark,
         claim_first=settings.claim_first_user,
         collection_of=settings.collection_of,
@@ -181,8 +181,8 @@ def forms() -> dict[str, Form]:
     return {name: Form(module.FIELDS, module.FORM_IS_PAYLOAD) for name, module in modules.items()}
 
 
-def audiences(built: Mapping[str, Tracker]) -> dict[str, Audience]:
-    return {name: Audience(tracker.kinds, tracker.tells) for name, tracker in built.items()}
+def capabilities(built: Mapping[str, Tracker]) -> dict[str, Capabilities]:
+    return {name: Capabilities(tracker.kinds, tracker.tells) for name, tracker in built.items()}
 
 
 # --- first start
@@ -217,12 +217,12 @@ async def running(service: Service) -> AsyncIterator[Service]:
             begin(interpreter.run(service.stop, service.receiver.busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweeping(service), name="sweeper"),
-            *keeping_house(service),
+            *background_tasks(service),
         ]
     if service.database.sqlite:
         service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
     for task in service.tasks:
-        task.add_done_callback(fail_aloud)
+        task.add_done_callback(exit_on_crash)
     try:
         yield service
     finally:
@@ -244,7 +244,7 @@ def pick_up(connection: Connection, service: Service) -> None:
         log.info("A lookup is new; what none could tell before is tried again.", entries=again)
 
 
-def fail_aloud(task: asyncio.Task[Any]) -> None:
+def exit_on_crash(task: asyncio.Task[Any]) -> None:
     """A part that dies takes the process with it, so that it is started again instead of half alive."""
     if not task.cancelled() and (error := task.exception()):
         log.critical(
@@ -256,7 +256,7 @@ def fail_aloud(task: asyncio.Task[Any]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
+def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
     """What is done beside the work: what is old goes, long jobs go on, and a person is told when they are needed."""
     settings, database = service.settings, service.database
     chores: dict[str, Chore] = {
@@ -276,10 +276,10 @@ def keeping_house(service: Service) -> list[asyncio.Task[Any]]:
 
 
 def begin_chore(name: str, chore: Chore, stop: asyncio.Event) -> asyncio.Task[None]:
-    return asyncio.create_task(kept_up(name, chore, stop), name=name)
+    return asyncio.create_task(supervise(name, chore, stop), name=name)
 
 
-async def kept_up(name: str, chore: Chore, stop: asyncio.Event) -> None:
+async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
     """A chore that fails is begun again; it must not take the work with it."""
     while not stop.is_set():
         try:

@@ -142,7 +142,7 @@ class Recorder:
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Withheld(Exception):
+class DryRunStop(Exception):
     """A dry run came to what it would have sent; the message says what that is."""
 
 
@@ -185,7 +185,7 @@ class Recording(httpx.AsyncBaseTransport):
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
-                raise Withheld(f"would send {request.method} {address(request.url)}")
+                raise DryRunStop(f"would send {request.method} {address(request.url)}")
             if kept.pace is not None:
                 await kept.pace()
         kept.exchanges.append(exchange)

@@ -19,7 +19,7 @@ from webhook.maintenance.integrity import Integrity
 from webhook.network.throttle import LoginThrottle
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Interpreter
-from webhook.pipeline.receiver import Doorkeeper, Receiver
+from webhook.pipeline.receiver import Receiver, TokenCache
 from webhook.queues.inbox import Inbox
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
@@ -52,7 +52,7 @@ class Service:
     credentials: Credentials
     identity: Identity
     inbox: Inbox
-    doorkeeper: Doorkeeper
+    doorkeeper: TokenCache
     receiver: Receiver
     interpreter: Interpreter
     dispatcher: Dispatcher

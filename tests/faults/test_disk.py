@@ -152,7 +152,7 @@ def test_a_file_that_may_not_grow_is_said_to_the_sender(tmp_path: Path) -> None:
 
 
 def test_a_database_that_another_holds_for_a_while_is_waited_for(tmp_path: Path) -> None:
-    with started(Altered(tmp_path).prepare()) as process, Held(tmp_path / "watchmark.db", 3):
+    with started(Altered(tmp_path).prepare()) as process, WatchedItem(tmp_path / "watchmark.db", 3):
         began = time.monotonic()
 
         answer = process.post("plex", plex("media.scrobble", 1))
@@ -168,7 +168,7 @@ def test_a_database_that_another_holds_for_a_while_is_waited_for(tmp_path: Path)
 def test_a_database_that_another_holds_for_too_long_is_said_to_the_sender(tmp_path: Path) -> None:
     process = Altered(tmp_path).prepare()
     with started(process):
-        with Held(tmp_path / "watchmark.db", 60):
+        with WatchedItem(tmp_path / "watchmark.db", 60):
             answer = process.post("plex", plex("media.scrobble", 1))
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
@@ -178,7 +178,7 @@ def test_a_database_that_another_holds_for_too_long_is_said_to_the_sender(tmp_pa
         assert len(process.everything("/webhooks")) == 1
 
 
-class Held:
+class WatchedItem:
     """Holds the write lock of a database for some seconds, as a backup program might."""
 
     def __init__(self, path: Path, seconds: float) -> None:
@@ -194,7 +194,7 @@ class Held:
         other.execute("ROLLBACK")
         other.close()
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> WatchedItem:
         self.thread.start()
         assert self.has.wait(15)
         return self

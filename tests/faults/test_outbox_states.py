@@ -19,7 +19,7 @@ from webhook.domain import retry
 from webhook.domain.event import Action, Episode, Ids
 from webhook.domain.outcome import Park
 from webhook.queues import outbox
-from webhook.queues.outbox import Batch, Claiming, Lane, Putting, Renewal, Settlement
+from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, person, play
@@ -115,7 +115,7 @@ class Outbox(RuleBasedStateMachine):
         skipped=st.sampled_from([None, None, None, "a rule"]),
     )
     def put(self, account_id: int, number: int, what: str, age: int, skipped: str | None) -> None:
-        putting = Putting(
+        putting = NewDelivery(
             account_id=account_id,
             action=ACTIONS[what],
             key=f"{number}.{what}",
@@ -131,7 +131,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(lanes=st.integers(1, 3), count=st.integers(1, 3))
     def claim(self, lanes: int, count: int) -> None:
         batch = dict.fromkeys(TRACKERS, Batch(fresh=count, late=count))
-        claiming = Claiming(now=self.now, lanes=lanes, batch=batch)
+        claiming = ClaimRequest(now=self.now, lanes=lanes, batch=batch)
         (claimed,) = self.database.do(lambda connection: outbox.claim(connection, [claiming]))
         for lane in claimed:
             before = self.holder[lane.account_id]
@@ -360,13 +360,13 @@ def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_
     batch = dict.fromkeys(TRACKERS, Batch(fresh=2, late=2))
 
     def put(number: int, at: datetime) -> int:
-        putting = Putting(
+        putting = NewDelivery(
             account_id=1, action=Action.WATCHED, key=f"{number}", item=episode(number), at=at, mark=True
         )
         return database.do(lambda connection: outbox.put(connection, putting, BEGIN))
 
     def claimed(now: datetime) -> Lane:
-        claiming = Claiming(now=now, lanes=1, batch=batch)
+        claiming = ClaimRequest(now=now, lanes=1, batch=batch)
         ((lane,),) = database.do(lambda connection: outbox.claim(connection, [claiming]))
         return lane
 

@@ -25,7 +25,7 @@ from webhook.accounts.accounts import add_named
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
 from webhook.people import household, people
-from webhook.pipeline.interpreter import Audience, Interpreter
+from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries import trace
 from webhook.queues import inbox
 from webhook.queues.inbox import Received
@@ -48,8 +48,8 @@ LETTER = "text/plain; charset=utf-8"
 SOURCES = ("plex", "jellyfin", "emby", "tautulli")
 KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
 TRACKERS = {
-    "live": Audience(KINDS, ALWAYS | {Action.UNWATCHED}),
-    "list": Audience(KINDS, frozenset({Action.WATCHED, Action.UNWATCHED})),
+    "live": Capabilities(KINDS, ALWAYS | {Action.UNWATCHED}),
+    "list": Capabilities(KINDS, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
 """A tracker that is told what is on now, and one that is told the marks."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from webhook import clock
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.identity import resolver
-from webhook.identity.resolver import Lesson
+from webhook.identity.resolver import Resolution
 from webhook.storage.db import Database
 
 
@@ -25,7 +25,7 @@ def test_what_a_lookup_found_says_which_and_how_sure(database: Database) -> None
         title="Part 3", show="Tidewater", season=1, number=3, ids=Ids(imdb="tt9000003", tvdb=77),
         show_ids=Ids(tvdb=5),
     )  # fmt: skip
-    lesson = Lesson(asked=part, found=better, via=("own", "tmdb"), at=clock.now())
+    lesson = Resolution(asked=part, found=better, via=("own", "tmdb"), at=clock.now())
     database.do(lambda connection: resolver.learnt(connection, [lesson]))
 
     found = database.ask(lambda connection: resolver.origins(connection, part))

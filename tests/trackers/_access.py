@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webhook.domain.event import Item
-from webhook.trackers import Held, Tokens
+from webhook.trackers import Tokens, WatchedItem
 
 
 class Library:
@@ -25,10 +25,10 @@ class Library:
         self.marks = [mark for mark in self.marks if mark[0] != item]
         return "unmarked"
 
-    async def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         for item, at, _ in self.marks:
             if since is None or at >= since:
-                yield Held(item=item, at=at)
+                yield WatchedItem(item=item, at=at)
 
 
 class Access:

@@ -18,7 +18,7 @@ from webhook import client
 from webhook.client import Recorder, recording
 from webhook.domain.event import Action
 from webhook.domain.outcome import Done, Undelivered
-from webhook.trackers import Delivery, Held, modules
+from webhook.trackers import Delivery, WatchedItem, modules
 
 MODULES = modules()
 
@@ -69,9 +69,9 @@ class Anna:
         several = self.adapter.many if deliveries is None else deliveries
         return self.run(lambda tracker: tracker.send_many(several, self.access))
 
-    def held(self, since: datetime | None = None) -> tuple[list[Held], Any]:
+    def held(self, since: datetime | None = None) -> tuple[list[WatchedItem], Any]:
         """What the account holds, as far as it can be read, and the decision that broke it off, or None."""
-        found: list[Held] = []
+        found: list[WatchedItem] = []
 
         async def read(tracker: Any) -> None:
             async for one in tracker.held(self.access, since):

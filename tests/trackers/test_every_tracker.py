@@ -22,7 +22,7 @@ from webhook.domain.event import Action, Kind, Track
 from webhook.domain.items import keys, same_item
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.play import TWINS, Dated
-from webhook.trackers import Delivery, Held, Tokens
+from webhook.trackers import Delivery, Tokens, WatchedItem
 from webhook.trackers._shared import began
 
 NAMES = sorted(MODULES)
@@ -576,7 +576,7 @@ def test_all_that_an_account_holds_is_read_over_its_pages(anna: Anna) -> None:
 def test_nothing_is_read_twice_while_the_account_grows(anna: Anna) -> None:
     many = anna.adapter.three_pages
     anna.adapter.fill(anna.fake, range(many))
-    found: list[Held] = []
+    found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
         async for one in tracker.held(anna.access):
@@ -636,7 +636,7 @@ def test_a_page_that_says_nothing_in_the_middle_is_tried_again(anna: Anna, how: 
 def test_a_sign_in_that_ages_while_the_account_is_read_is_renewed(anna: Anna) -> None:
     many = anna.adapter.three_pages
     anna.adapter.fill(anna.fake, range(many))
-    found: list[Held] = []
+    found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
         async for one in tracker.held(anna.access):

@@ -17,7 +17,7 @@ from tests.test_cli import home as home_of_commands
 from tests.test_interpreter import NOW, House, plex
 from webhook import client, sources, trackers
 from webhook.accounts.accounts import add_named
-from webhook.app import audiences
+from webhook.app import capabilities
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
 from webhook.people import people
@@ -57,10 +57,10 @@ class Everywhere(House):
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.audiences = audiences(trackers.build(SET_UP, client.client()))
-        self.interpreter = Interpreter(database, sources.read, self.audiences, 80.0, claim_first=True)
+        self.capabilities = capabilities(trackers.build(SET_UP, client.client()))
+        self.interpreter = Interpreter(database, sources.read, self.capabilities, 80.0, claim_first=True)
         self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
-        for name, audience in self.audiences.items():
+        for name, audience in self.capabilities.items():
             told = EVERYTHING & audience.can
             database.do(
                 lambda connection, name=name, told=told: add_named(connection, self.me, name, told, NOW)  # type: ignore[misc]
@@ -68,7 +68,9 @@ class Everywhere(House):
 
     def told(self) -> dict[str, list[tuple[str, bool]]]:
         """What there is to tell each tracker that there is anything to tell."""
-        found = {name: self.deliveries(name) + self.deliveries(name, "superseded") for name in self.audiences}
+        found = {
+            name: self.deliveries(name) + self.deliveries(name, "superseded") for name in self.capabilities
+        }
         return {name: deliveries for name, deliveries in found.items() if deliveries}
 
     def marks(self) -> list[Delivery]:
@@ -87,9 +89,9 @@ def song(event: str, **more: Any) -> Mapping[str, Any]:
 
 
 def test_every_tracker_is_of_music_or_of_video_and_none_of_both(house: Everywhere) -> None:
-    assert house.audiences.keys() == modules().keys()
-    assert {name for name, audience in house.audiences.items() if Kind.TRACK in audience.kinds} == MUSIC
-    assert all(house.audiences[name].kinds == {Kind.TRACK} for name in MUSIC)
+    assert house.capabilities.keys() == modules().keys()
+    assert {name for name, audience in house.capabilities.items() if Kind.TRACK in audience.kinds} == MUSIC
+    assert all(house.capabilities[name].kinds == {Kind.TRACK} for name in MUSIC)
 
 
 def test_a_track_that_is_played_to_its_end_is_told_to_music_trackers_only(house: Everywhere) -> None:
@@ -120,7 +122,7 @@ def test_an_episode_is_told_to_no_music_tracker(house: Everywhere) -> None:
     house.post("plex", plex("media.rate", userRating=8), 41)
 
     told = house.told()
-    assert told.keys() == house.audiences.keys() - MUSIC
+    assert told.keys() == house.capabilities.keys() - MUSIC
     assert all(deliveries for deliveries in told.values())
 
 

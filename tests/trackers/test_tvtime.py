@@ -25,7 +25,7 @@ from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered,
 from webhook.history import plays
 from webhook.people import people
 from webhook.storage.db import Database
-from webhook.trackers import Delivery, Held, SignInFailed
+from webhook.trackers import Delivery, SignInFailed, WatchedItem
 from webhook.trackers.tvtime import Settings, build
 from webhook.trackers.tvtime.reading import Followed, Part
 
@@ -785,8 +785,8 @@ def test_a_check_of_a_lost_sign_in_says_that_it_is_lost(anna: Signed, fake: Any)
 # ---- what the account holds
 
 
-def held(at: Signed, since: datetime | None = None) -> list[Held]:
-    async def read(tracker: Any) -> list[Held]:
+def held(at: Signed, since: datetime | None = None) -> list[WatchedItem]:
+    async def read(tracker: Any) -> list[WatchedItem]:
         return [one async for one in tracker.held(at.access, since)]
 
     return at.run(read)
@@ -797,8 +797,11 @@ def test_the_built_in_library_is_read_where_there_is_no_server() -> None:
     mine.send(WATCHED)
     mine.send(replace(FILM_WATCHED, at=NOW - timedelta(days=1)))
 
-    assert held(mine) == [Held(item=MOONSHINE, at=NOW), Held(item=FILM, at=NOW - timedelta(days=1))]
-    assert held(mine, NOW) == [Held(item=MOONSHINE, at=NOW)]
+    assert held(mine) == [
+        WatchedItem(item=MOONSHINE, at=NOW),
+        WatchedItem(item=FILM, at=NOW - timedelta(days=1)),
+    ]
+    assert held(mine, NOW) == [WatchedItem(item=MOONSHINE, at=NOW)]
 
 
 def test_a_server_s_episodes_and_movies_are_held_by_their_ids(anna: Signed, fake: Any, user: Any) -> None:
@@ -811,7 +814,9 @@ def test_a_server_s_episodes_and_movies_are_held_by_their_ids(anna: Signed, fake
     assert episode.at == user.watched[8685325].at
     uuid = uuid_at(fake, MATRIX)
     ids = Ids(tvtime=uuid, tvdb=169, imdb="tt0133093")
-    assert film == Held(item=Movie(title="The Matrix", ids=ids), at=user.movies[uuid].at, remote_id=uuid)
+    assert film == WatchedItem(
+        item=Movie(title="The Matrix", ids=ids), at=user.movies[uuid].at, remote_id=uuid
+    )
 
 
 def test_a_movie_that_is_only_followed_is_not_held(anna: Signed, fake: Any) -> None:
@@ -821,7 +826,7 @@ def test_a_movie_that_is_only_followed_is_not_held(anna: Signed, fake: Any) -> N
     ]
     fake.faults.add(FOLLOWED, body={"status": "success", "data": {"objects": rows}})
 
-    assert held(anna) == [Held(item=Movie(year=2009, ids=Ids(tvtime="b")), at=None, remote_id="b")]
+    assert held(anna) == [WatchedItem(item=Movie(year=2009, ids=Ids(tvtime="b")), at=None, remote_id="b")]
 
 
 @pytest.mark.parametrize("paging", ["kept", "ignored", "repeated"])
@@ -843,7 +848,7 @@ def test_a_token_that_expires_while_a_list_is_read_does_not_cut_it_off(
     now = fake.clock.now()
     user.watched = {number: Viewing(at=now, updated_at=now) for number in range(1, 251)}
     fake.switches.expired_reads_are_empty = True
-    found: list[Held] = []
+    found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
         async for one in tracker.held(anna.access):
@@ -986,7 +991,7 @@ def test_the_shelf_gives_all_its_marks_over_its_pages(
     mine, other = (plays.Shelf(database, person(database, name)) for name in ("anna", "ben"))
     marks = [(replace(MOONSHINE, ids=Ids(tvdb=number)), NOW - timedelta(days=number)) for number in range(7)]
 
-    async def work() -> tuple[list[Held], list[Held]]:
+    async def work() -> tuple[list[WatchedItem], list[WatchedItem]]:
         await other.mark(FILM, NOW, rewatch=False)
         for item, at in marks:
             await mine.mark(item, at, rewatch=False)
@@ -995,7 +1000,7 @@ def test_the_shelf_gives_all_its_marks_over_its_pages(
 
     every, recent = asyncio.run(work())
 
-    assert every == [Held(item=item, at=at) for item, at in marks]
+    assert every == [WatchedItem(item=item, at=at) for item, at in marks]
     assert recent == every[:3]
 
 

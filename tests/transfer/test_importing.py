@@ -23,7 +23,7 @@ from webhook.queues import jobs
 from webhook.servers import Found
 from webhook.storage.db import Database
 from webhook.storage.tables import library
-from webhook.trackers import Held
+from webhook.trackers import WatchedItem
 from webhook.transfer import import_job
 from webhook.transfer.import_job import AccountFeed, FileFeed, Report, ServerFeed
 from webhook.transfer.merge import Counts
@@ -322,7 +322,7 @@ def held(house: House) -> Report:
 
 
 def test_what_an_account_holds_without_a_date_is_ticked_and_there_once(home: Home) -> None:
-    undated = Held(item=FILM, at=None)
+    undated = WatchedItem(item=FILM, at=None)
     viewings = [import_job.viewing_held(undated, "simkl") for _ in range(2)]
 
     later: list[Viewing] = [

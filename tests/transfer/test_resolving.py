@@ -209,7 +209,9 @@ def unmatched(database: Database, person_id: int = 1, *, dismissed: bool = False
 
     def put(connection: Connection) -> int:
         of = accounts.add_named(connection, person_id, f"tracker {dismissed}", [Action.STOP], NOW)
-        one = outbox.Putting(account_id=of, action=Action.STOP, key="watched:1", item=FILM, at=NOW, mark=True)
+        one = outbox.NewDelivery(
+            account_id=of, action=Action.STOP, key="watched:1", item=FILM, at=NOW, mark=True
+        )
         made = outbox.put(connection, one, NOW)
         values = {"state": "unmatched", "reason": f"an id is missing, and {NO_LOOKUPS}", "attempts": 1}
         values["settled_at"] = NOW if dismissed else None

@@ -15,7 +15,7 @@ from webhook.compat.videoscrobbler.apps_page import Managing
 from webhook.web import routes
 from webhook.web.docs import openapi
 from webhook.web.http.access import ROUTES
-from webhook.web.http.api import Answers, Gate
+from webhook.web.http.api import Answers, ApiAuth
 
 GROUPS = (*routes.API, Managing)
 """Every group of routes; the last stands beside the VideoScrobbler API, which it manages."""
@@ -31,7 +31,7 @@ def test_there_is_a_part_for_each_group() -> None:
 def test_the_document_names_every_route_and_no_other(
     home: Household, group: type[Answers], part: ModuleType
 ) -> None:
-    answers = group(home.service, Gate(home.service.database, None))  # type: ignore[arg-type]
+    answers = group(home.service, ApiAuth(home.service.database, None))  # type: ignore[arg-type]
     served = {
         (re.sub(r":\w+}", "}", route.path).removeprefix("/api/v1"), method.lower())
         for route in answers.routes()

@@ -15,14 +15,14 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection, select, update
 
 from webhook import clock
-from webhook.client import Withheld, sending
+from webhook.client import DryRunStop, sending
 from webhook.domain.event import Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.history.plays import Shelf
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
-from webhook.trackers import Held, Library, Renews, Tokens, Tracker
+from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
 
 
 class Unreadable(SettingsError):
@@ -148,12 +148,12 @@ class DryLibrary:
         self._library = library
 
     async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
-        raise Withheld("would mark it watched in the built-in library")
+        raise DryRunStop("would mark it watched in the built-in library")
 
     async def unmark(self, item: Item) -> str:
-        raise Withheld("would unmark it in the built-in library")
+        raise DryRunStop("would unmark it in the built-in library")
 
-    def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+    def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         return self._library.held(since)
 
 

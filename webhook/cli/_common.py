@@ -127,7 +127,7 @@ def closing(database: Database) -> Iterator[Database]:
 
 def prepare(settings: Settings, environ: Environ) -> None:
     """A database that is new is made first, with its first person and token."""
-    furnish(settings)
+    ensure_data_dir(settings)
     with closing(database_of(settings)) as database:
         new = database.ask(is_new)
         if not new:
@@ -149,7 +149,7 @@ def has_tables(connection: Connection) -> bool:
     return inspect(connection).has_table("alembic_version")
 
 
-def furnish(settings: Settings) -> None:
+def ensure_data_dir(settings: Settings) -> None:
     """The data folder, there and writable, and the database in it."""
     folder = settings.data_dir
     try:

@@ -13,7 +13,7 @@ from webhook import settings as environment
 from webhook import sources
 from webhook.accounts import keys
 from webhook.accounts.keys import Rekeyed, Renewed
-from webhook.cli._common import Json, closing, counted, database_of, furnish, say
+from webhook.cli._common import Json, closing, counted, database_of, ensure_data_dir, say
 from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
@@ -52,7 +52,7 @@ def restore_command(
 ) -> None:
     """Put a backup in the database's place. The service must not run; the database there is kept beside."""
     settings = environment.load(environment.environment())
-    furnish(settings)
+    ensure_data_dir(settings)
     restored = backup.restore(settings, file)
     with closing(database_of(settings)) as database:
         fits = key_fits(settings, database)
@@ -95,7 +95,7 @@ def rekey_command(
     """Seal all sign-ins, tokens and settings with a new key. The service must not run. Browsers sign in again."""
     given = None if new_key_file is None else environment.from_file("--new-key-file", str(new_key_file))
     settings = environment.load(environment.environment())
-    furnish(settings)
+    ensure_data_dir(settings)
     with migrate.occupying(settings.database), closing(database_of(settings)) as database:
         migrate.migrate(database)
         done = keys.rekey(settings, database, given, forget=forget)

@@ -21,7 +21,7 @@ from webhook import clock, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.accounts import Verdict
-from webhook.cli._common import Json, closing, counted, database_of, desk, furnish, has_tables, say
+from webhook.cli._common import Json, closing, counted, database_of, desk, ensure_data_dir, has_tables, say
 from webhook.cli._errors import sentence
 from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
@@ -149,7 +149,7 @@ def look_at_settings(environ: Environ) -> Iterator[Finding]:
 def look_at_folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     try:
-        furnish(settings)
+        ensure_data_dir(settings)
     except SettingsError as error:
         yield problem("data folder", str(error))
         return

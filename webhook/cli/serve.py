@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from webhook import app as house
 from webhook import clock, logs, sources
 from webhook import settings as environment
-from webhook.cli._common import Failed, Json, database_of, furnish, say
+from webhook.cli._common import Failed, Json, database_of, ensure_data_dir, say
 from webhook.cli._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
 from webhook.cli._reload import Front
 from webhook.cli.urls import webhook_urls
@@ -78,7 +78,7 @@ def starting() -> tuple[Environ, Settings]:
     logs.configure(settings.log_format, settings.log_level)
     if len(settings.admin_password.get_secret_value()) > passwords.LONGEST:
         raise Failed(f"ADMIN_PASSWORD has more than the {passwords.LONGEST} characters that a sign-in takes.")
-    furnish(settings)
+    ensure_data_dir(settings)
     database_of(settings).close()
     return environ, settings
 

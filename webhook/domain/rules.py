@@ -118,7 +118,7 @@ def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> t
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listener:
+class Target:
     """An account, as far as deciding what it is told goes.
 
     `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
@@ -133,7 +133,7 @@ class Listener:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
+class PlannedDelivery:
     """One thing to tell one account. `skipped` names the rule that keeps it from being told."""
 
     account_id: int
@@ -143,26 +143,26 @@ class Telling:
     skipped: str | None = None
 
 
-def tellings(
-    event: Event, change: Change | None, play_id: int | None, origin: str, listeners: Iterable[Listener]
-) -> list[Telling]:
+def plan_deliveries(
+    event: Event, change: Change | None, play_id: int | None, origin: str, targets: Iterable[Target]
+) -> list[PlannedDelivery]:
     """What there is to tell each account. `origin` names the webhook and event it comes from."""
-    return [telling for listener in listeners if (telling := one(event, change, play_id, origin, listener))]
+    return [planned for target in targets if (planned := one(event, change, play_id, origin, target))]
 
 
 def one(
-    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
-) -> Telling | None:
-    said = saying(event, change, play_id, origin, listener)
+    event: Event, change: Change | None, play_id: int | None, origin: str, target: Target
+) -> PlannedDelivery | None:
+    said = saying(event, change, play_id, origin, target)
     if said is None:
         return None
     action, key, mark = said
-    if event.item.kind not in listener.kinds or action not in listener.can:
+    if event.item.kind not in target.kinds or action not in target.can:
         return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
-    off = None if switch in listener.tells else f"{switch} is switched off for this account"
-    kept_back = off or unlisted(event, change) or account_rule(stopped_by(listener.rules.filters, event))
-    return Telling(account_id=listener.id, action=action, key=key, mark=mark, skipped=kept_back)
+    off = None if switch in target.tells else f"{switch} is switched off for this account"
+    kept_back = off or unlisted(event, change) or account_rule(stopped_by(target.rules.filters, event))
+    return PlannedDelivery(account_id=target.id, action=action, key=key, mark=mark, skipped=kept_back)
 
 
 def unlisted(event: Event, change: Change | None) -> str | None:
@@ -176,7 +176,7 @@ def account_rule(stopped: str | None) -> str | None:
 
 
 def saying(
-    event: Event, change: Change | None, play_id: int | None, origin: str, listener: Listener
+    event: Event, change: Change | None, play_id: int | None, origin: str, target: Target
 ) -> tuple[Action, str, bool] | None:
     """The action, its key and whether it makes the mark; None where this account hears nothing of it.
 
@@ -186,9 +186,9 @@ def saying(
         return event.action, f"{event.action}:{origin}", False
     if change is None:
         return None
-    if marks(event, change, listener.rules.mark):
+    if marks(event, change, target.rules.mark):
         # Where watching is told live, the mark is the stop that ends it.
-        action = Action.STOP if Action.STOP in listener.can else Action.WATCHED
+        action = Action.STOP if Action.STOP in target.can else Action.WATCHED
         return action, f"watched:{play_id}", True
     if change.undone:
         return Action.UNWATCHED, f"unwatched:{play_id}", False

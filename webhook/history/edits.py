@@ -27,10 +27,10 @@ from webhook.domain.event import (
 )
 from webhook.domain.items import keys
 from webhook.domain.play import Change, Dated, Play, State
-from webhook.domain.rules import AccountRules, Listener, tellings
+from webhook.domain.rules import AccountRules, Target, plan_deliveries
 from webhook.history import plays
 from webhook.queues import outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import account, delivery, edit, play, play_key, to_ms
 
@@ -245,13 +245,13 @@ def take_back(
     connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, kept: str | None, now: datetime
 ) -> None:
     """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
-    undoing = Putting(
+    find_undone = NewDelivery(
         account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
         item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
         play_id=row.id, skipped=kept,
         details={"undoes": mark.id, "remote_id": mark.remote_id},
     )  # fmt: skip
-    outbox.put(connection, undoing, now)
+    outbox.put(connection, find_undone, now)
 
 
 def tell_again(
@@ -273,12 +273,12 @@ def tell_again(
             "rewatch": rewatch,
         }
         details |= of_record(current)
-        telling = Putting(
+        planned = NewDelivery(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
             due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
             play_id=row.id, details=details,
         )  # fmt: skip
-        outbox.put(connection, telling, now)
+        outbox.put(connection, planned, now)
         told.append(str(of.tracker))
     return told
 
@@ -293,8 +293,8 @@ def tell_new(
     change = Change(play=current, anew=True, finished=True)
     mine = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(can))
     accounts = {of.id: of for of in connection.execute(mine.order_by(account.c.id))}
-    listeners = [
-        Listener(
+    targets = [
+        Target(
             id=of.id,
             kinds=can[of.tracker].kinds,
             can=can[of.tracker].tells,
@@ -308,14 +308,14 @@ def tell_new(
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
     details |= of_record(current)
     told = []
-    for telling in tellings(event, change, row.id, "", listeners):
-        new = Putting(
-            account_id=telling.account_id, action=telling.action, key=telling.key, item=current.item, at=at,
-            mark=telling.mark, play_id=row.id, skipped=telling.skipped, details=details,
+    for planned in plan_deliveries(event, change, row.id, "", targets):
+        new = NewDelivery(
+            account_id=planned.account_id, action=planned.action, key=planned.key, item=current.item, at=at,
+            mark=planned.mark, play_id=row.id, skipped=planned.skipped, details=details,
         )  # fmt: skip
         outbox.put(connection, new, now)
-        if telling.skipped is None:
-            told.append(str(accounts[telling.account_id].tracker))
+        if planned.skipped is None:
+            told.append(str(accounts[planned.account_id].tracker))
     return told
 
 

@@ -45,7 +45,7 @@ from webhook.domain.play import (
 from webhook.history import runtimes
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.tables import Utc, edit, follow, play, play_key, tick
-from webhook.trackers import Held
+from webhook.trackers import WatchedItem
 
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
 NEAREST = 6
@@ -516,7 +516,7 @@ class Shelf:
     async def unmark(self, item: Item) -> str:
         return await self.database.write(unmarked, (self.person_id, item))
 
-    async def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every mark, with the time of its last viewing."""
         after: str | None = ""
         while after is not None:
@@ -524,7 +524,7 @@ class Shelf:
                 partial(ticked, person_id=self.person_id, since=since, after=after)
             )
             for row in rows:
-                yield Held(item=item_from_json(row.item), at=row.watched_at)
+                yield WatchedItem(item=item_from_json(row.item), at=row.watched_at)
             after = rows[-1].item_key if len(rows) == PAGE else None
 
 

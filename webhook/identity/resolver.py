@@ -202,7 +202,7 @@ class Identity:
 
     async def ask(self, known: Item, item: Item, needs: tuple[str, ...]) -> Item:
         """Ask each lookup, with what the ones before it found; then search by title."""
-        asking = Asking(self.lookups)
+        asking = LookupRound(self.lookups)
         found, via = await asking.by_ids(known, needs)
         if found is None or not satisfied(found, needs):
             titled = None if found is not None else await asking.by_title(known)
@@ -259,14 +259,14 @@ class Identity:
             self._recent.popitem(last=False)
 
     async def learn(self, asked: Item, found: Item, via: Sequence[str]) -> None:
-        lesson = Lesson(asked=asked, found=found, via=tuple(via), at=clock.now())
+        lesson = Resolution(asked=asked, found=found, via=tuple(via), at=clock.now())
         under = lesson.keys
         if under:
             await self.database.write(learnt, lesson)
             self.keep(under, lesson.known)
 
 
-class Asking:
+class LookupRound:
     """One question put to every lookup: what they said of it, and which of them was down."""
 
     def __init__(self, lookups: Sequence[Lookup]) -> None:
@@ -418,7 +418,7 @@ def title_keys(item: Item) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lesson:
+class Resolution:
     """What was asked, what was found, and who said so."""
 
     asked: Item
@@ -532,12 +532,12 @@ def origin(whose: str, namespace: str, value: int | str, via: str, sure: float) 
     return {"whose": whose, "namespace": namespace, "value": value, "via": via, "sure": sure}
 
 
-def learnt(connection: Connection, waiting: list[Lesson]) -> list[int]:
+def learnt(connection: Connection, waiting: list[Resolution]) -> list[int]:
     """Remember for ever; what was known under the same keys, and is contradicted by it, is replaced."""
     return [learnt_one(connection, lesson) for lesson in waiting]
 
 
-def learnt_one(connection: Connection, lesson: Lesson) -> int:
+def learnt_one(connection: Connection, lesson: Resolution) -> int:
     under, known = lesson.keys, lesson.known
     stale = list(connection.execute(select(item_key.c.item_id).where(item_key.c.key.in_(under))).scalars())
     if stale:
@@ -552,7 +552,7 @@ def learnt_one(connection: Connection, lesson: Lesson) -> int:
     return made
 
 
-def sourced(lesson: Lesson, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
+def sourced(lesson: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
     """Each id with where it came from: the webhook itself, or the lookups."""
     said = (item_to_json(lesson.asked).get("ids" if whose == "own" else "show_ids")) or {}
     via = "+".join(lesson.via)[:32] or "webhook"

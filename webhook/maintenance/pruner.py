@@ -42,7 +42,7 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class PruneBatch:
     """Rows to be let go, if they still may be."""
 
     ids: Sequence[int]
@@ -79,7 +79,7 @@ class Pruner:
         self,
         column: Any,
         wanted: ColumnElement[bool],
-        job: Callable[[Connection, list[Doomed]], list[int]],
+        job: Callable[[Connection, list[PruneBatch]], list[int]],
         before: datetime,
         stop: asyncio.Event,
     ) -> int:
@@ -90,7 +90,7 @@ class Pruner:
             window = select(column).where(column > start, column <= start + WINDOW, wanted)
             ids = await self.database.read(asking(window))
             for at in range(0, len(ids), BATCH):
-                gone += await self.database.write(job, Doomed(ids[at : at + BATCH], before))
+                gone += await self.database.write(job, PruneBatch(ids[at : at + BATCH], before))
                 await asyncio.sleep(PAUSE)
             start += WINDOW
         return gone
@@ -121,7 +121,7 @@ def old_attempts(before: datetime) -> ColumnElement[bool]:
     return (attempt.c.at < before) & done
 
 
-def forget_bodies(connection: Connection, waiting: list[Doomed]) -> list[int]:
+def forget_bodies(connection: Connection, waiting: list[PruneBatch]) -> list[int]:
     """Asks again in the changing transaction: a replay may have come between."""
     return [
         connection.execute(
@@ -131,7 +131,7 @@ def forget_bodies(connection: Connection, waiting: list[Doomed]) -> list[int]:
     ]
 
 
-def forget_attempts(connection: Connection, waiting: list[Doomed]) -> list[int]:
+def forget_attempts(connection: Connection, waiting: list[PruneBatch]) -> list[int]:
     return [
         connection.execute(
             delete(attempt).where(attempt.c.id.in_(doomed.ids), old_attempts(doomed.before))

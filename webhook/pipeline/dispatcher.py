@@ -18,7 +18,7 @@ from sqlalchemy import Row
 
 from webhook import clock
 from webhook.accounts.credentials import AccountAccess, Credentials
-from webhook.client import Recorder, Withheld, recording
+from webhook.client import DryRunStop, Recorder, recording
 from webhook.domain import retry
 from webhook.domain.event import Action, item_from_json, round_rating
 from webhook.domain.outcome import LIMITS, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
@@ -26,7 +26,7 @@ from webhook.domain.play import Dated
 from webhook.domain.rules import DRY_RUN
 from webhook.identity.resolver import Identity
 from webhook.queues import outbox
-from webhook.queues.outbox import Batch, Claiming, Lane, Renewal, Settlement
+from webhook.queues.outbox import Batch, ClaimRequest, Lane, Renewal, Settlement
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import from_ms
@@ -183,8 +183,8 @@ class Dispatcher:
 
     async def claim_of(self, names: list[str], lanes: int) -> int:
         batch = {name: self._batches[name] for name in names}
-        claiming = Claiming(now=clock.now(), lanes=lanes, batch=batch, lease=outbox.LEASE)
-        claimed = await self.database.write(outbox.claim, claiming)
+        request = ClaimRequest(now=clock.now(), lanes=lanes, batch=batch, lease=outbox.LEASE)
+        claimed = await self.database.write(outbox.claim, request)
         for lane in claimed:
             breaker = self.breakers[self.trackers[lane.tracker].host]
             breaker.probing = breaker.failures >= TRIPS
@@ -303,7 +303,7 @@ class Dispatcher:
         began = time.monotonic()
         try:
             outcome = await self.outcome(lane, row, tracker, kept, now)
-        except Withheld as told:
+        except DryRunStop as told:
             return replace(
                 base,
                 state="skipped",
@@ -340,7 +340,7 @@ class Dispatcher:
             return await self.explained(row, decision)
         except SettingsError as error:
             return Dead(str(error))
-        except (Unavailable, Withheld):
+        except (Unavailable, DryRunStop):
             raise
         except Exception as error:
             log.exception("A delivery met a fault of ours; it is tried again.", delivery=row.id)

@@ -23,7 +23,15 @@ from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_
 from webhook.domain.items import keys
 from webhook.domain.play import Change
 from webhook.domain.retry import LIVE
-from webhook.domain.rules import AccountRules, Filters, Listener, Telling, stopped_by, tellings, viewers
+from webhook.domain.rules import (
+    AccountRules,
+    Filters,
+    PlannedDelivery,
+    Target,
+    plan_deliveries,
+    stopped_by,
+    viewers,
+)
 from webhook.history import library, plays, seasons
 from webhook.people import household, people
 from webhook.queues import outbox
@@ -64,7 +72,7 @@ ALONE = 7102  # the advisory lock that lets one interpreter at a time run on Pos
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
+class Capabilities:
     """What a tracker can be told, as far as the interpreter must know."""
 
     kinds: frozenset[Any]
@@ -88,7 +96,7 @@ class Interpreter:
         self,
         database: Database,
         read: Read,
-        audiences: Mapping[str, Audience],
+        capabilities: Mapping[str, Capabilities],
         watched_mark: float,
         *,
         claim_first: bool = False,
@@ -96,7 +104,7 @@ class Interpreter:
     ) -> None:
         self.database = database
         self.read = read
-        self.audiences = audiences
+        self.capabilities = capabilities
         self.mark = watched_mark
         self.claim_first = claim_first
         self.collection_of = collection_of
@@ -211,63 +219,63 @@ class Interpreter:
         self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime
     ) -> list[dict[str, Any]]:
         """Let the events change one person's plays and put what is to be told; what each event did."""
-        listeners, space = self.listeners(connection, owner.id), space_of(row)
-        hearing = Hearing(connection, row.id, row.source, owner.id, listeners, now, space)
+        targets, space = self.targets(connection, owner.id), space_of(row)
+        context = Context(connection, row.id, row.source, owner.id, targets, now, space)
         touched: list[int] = []
         told = []
         for number, event in enumerate(read):
             meaning = {**meant(event), "person": owner.name}
             play_id = played(row.events or [], meaning)
             if play_id is not None:
-                self.again(hearing, event, play_id, number)
+                self.again(context, event, play_id, number)
             else:
-                play_id = self.once(hearing, event, number, touched)
+                play_id = self.once(context, event, number, touched)
             if play_id is not None:
                 touched.append(play_id)
             told.append({**meaning, "play": play_id})
         return told
 
-    def once(self, hearing: Hearing, event: Event, number: int, touched: Collection[int]) -> int | None:
+    def once(self, context: Context, event: Event, number: int, touched: Collection[int]) -> int | None:
         """Apply one event; the play it belongs to."""
-        connection, person_id = hearing.connection, hearing.person_id
+        connection, person_id = context.connection, context.person_id
         library.apply(connection, person_id, event)
-        applied = plays.apply(connection, person_id, event, hearing.source, self.mark, hearing.space)
+        applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
         for over in plays.displace(connection, person_id, event, self.mark, [*touched, play_id or 0]):
-            theirs = self.hearing_of(hearing, over.person_id)
-            origin = f"{hearing.webhook_id}.{number}.{over.play_id}"
+            theirs = self.context_of(context, over.person_id)
+            origin = f"{context.webhook_id}.{number}.{over.play_id}"
             tell(theirs, ended(over.change), over.change, over.play_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
             return play_id  # the second episode of one file: only its mark is told
-        tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
+        tell(context, event, change, play_id, f"{context.webhook_id}.{number}")
         return play_id
 
-    def hearing_of(self, hearing: Hearing, person_id: int) -> Hearing:
+    def context_of(self, context: Context, person_id: int) -> Context:
         """The same for another person, whose play this event ended."""
-        if person_id == hearing.person_id:
-            return hearing
-        listeners = self.listeners(hearing.connection, person_id)
-        return replace(hearing, person_id=person_id, listeners=listeners)
+        if person_id == context.person_id:
+            return context
+        targets = self.targets(context.connection, person_id)
+        return replace(context, person_id=person_id, targets=targets)
 
-    def again(self, hearing: Hearing, event: Event, play_id: int, number: int) -> None:
+    def again(self, context: Context, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = plays.by_id(hearing.connection, play_id)  # None where a person removed it
+        current = plays.by_id(context.connection, play_id)  # None where a person removed it
         if current is not None and current.watched_at is not None and current.watched_at == event.at:
             change = Change(play=current, finished=True)
-            tell(hearing, event, change, play_id, f"{hearing.webhook_id}.{number}")
+            tell(context, event, change, play_id, f"{context.webhook_id}.{number}")
 
-    def listeners(self, connection: Connection, person_id: int) -> list[Listener]:
+    def targets(self, connection: Connection, person_id: int) -> list[Target]:
         rows = connection.execute(ACCOUNTS, {"person": person_id})
         return [
-            Listener(
+            Target(
                 id=row.id,
-                kinds=self.audiences[row.tracker].kinds,
-                can=self.audiences[row.tracker].can,
+                kinds=self.capabilities[row.tracker].kinds,
+                can=self.capabilities[row.tracker].can,
                 tells=frozenset(map(Action, row.tells)),
                 rules=AccountRules.from_json(row.rules),
             )
             for row in rows
-            if row.tracker in self.audiences
+            if row.tracker in self.capabilities
         ]
 
     # --- what happens without a webhook
@@ -278,9 +286,9 @@ class Interpreter:
         self.mend_clock(connection, now)
         closed = plays.run_out(connection, now, self.mark)
         for over in closed:
-            listeners = self.listeners(connection, over.person_id)
-            hearing = Hearing(connection, None, "", over.person_id, listeners, now)
-            tell(hearing, ended(over.change), over.change, over.play_id, f"end.{over.play_id}")
+            targets = self.targets(connection, over.person_id)
+            context = Context(connection, None, "", over.person_id, targets, now)
+            tell(context, ended(over.change), over.change, over.play_id, f"end.{over.play_id}")
         return [len(closed) + outbox.expire(connection, now)] * len(moments)
 
     def mend_clock(self, connection: Connection, now: datetime) -> None:
@@ -294,14 +302,14 @@ class Interpreter:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class Context:
     """One webhook being interpreted for one person: what every step of it needs."""
 
     connection: Connection
     webhook_id: int | None
     source: str
     person_id: int
-    listeners: Sequence[Listener]
+    targets: Sequence[Target]
     now: datetime
     space: str | None = None  # where an item's own key holds, if its server is not named
 
@@ -311,29 +319,29 @@ def space_of(row: Row[Any]) -> str:
     return row.source if row.token_id is None else f"{row.source}/{row.token_id}"
 
 
-def tell(hearing: Hearing, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
+def tell(context: Context, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
     """Put what there is to tell each account of an event, or of a play that ended by itself."""
-    for telling in tellings(event, change, play_id, origin, hearing.listeners):
-        if telling.action in outbox.WATCHING and not telling.mark and hearing.now - event.at > LIVE:
+    for planned in plan_deliveries(event, change, play_id, origin, context.targets):
+        if planned.action in outbox.WATCHING and not planned.mark and context.now - event.at > LIVE:
             continue  # it says what was on then; nobody needs to know any more
-        skipped = telling.skipped
+        skipped = planned.skipped
         undone: dict[str, Any] = {}
-        if telling.action is Action.UNWATCHED and play_id is not None:
-            untold, undone = undoing(hearing, telling, play_id)
+        if planned.action is Action.UNWATCHED and play_id is not None:
+            untold, undone = find_undone(context, planned, play_id)
             skipped = untold or skipped
-        putting = outbox.Putting(
-            account_id=telling.account_id,
-            action=telling.action,
-            key=telling.key,
+        putting = outbox.NewDelivery(
+            account_id=planned.account_id,
+            action=planned.action,
+            key=planned.key,
             item=change.play.item if change else event.item,
             at=told_date(event, change),
-            mark=telling.mark,
-            webhook_id=hearing.webhook_id,
+            mark=planned.mark,
+            webhook_id=context.webhook_id,
             play_id=play_id,
             skipped=skipped,
-            details={**details(hearing, event, change, play_id), **undone},
+            details={**details(context, event, change, play_id), **undone},
         )
-        outbox.put(hearing.connection, putting, hearing.now)
+        outbox.put(context.connection, putting, context.now)
 
 
 def told_date(event: Event, change: Change | None) -> datetime:
@@ -342,19 +350,21 @@ def told_date(event: Event, change: Change | None) -> datetime:
     return marked_at or event.at
 
 
-def undoing(hearing: Hearing, telling: Telling, play_id: int) -> tuple[str | None, dict[str, Any]]:
+def find_undone(
+    context: Context, planned: PlannedDelivery, play_id: int
+) -> tuple[str | None, dict[str, Any]]:
     """Why taking back a mark need not be told (it has not gone out), or the handle of what is to be undone."""
-    mark = and_(delivery.c.account_id == telling.account_id, delivery.c.key == f"watched:{play_id}")
-    row = hearing.connection.execute(select(delivery).where(mark)).first()
+    mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
+    row = context.connection.execute(select(delivery).where(mark)).first()
     if row is not None and (row.state == "done" or row.claimed or row.unsure):
         return None, {"remote_id": row.remote_id, "undoes": row.id}
     if row is not None and row.state in ("waiting", "parked", "unmatched", "dead"):
-        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": hearing.now}
-        hearing.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": context.now}
+        context.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
     return "the mark was never told here", {}
 
 
-def details(hearing: Hearing, event: Event, change: Change | None, play_id: int | None) -> dict[str, Any]:
+def details(context: Context, event: Event, change: Change | None, play_id: int | None) -> dict[str, Any]:
     """What a tracker needs beside the item: how far, how long, which rating, whether seen before."""
     if change is None:
         return {"rating": event.rating}
@@ -366,7 +376,7 @@ def details(hearing: Hearing, event: Event, change: Change | None, play_id: int 
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
         known["rewatch"] = plays.earlier(
-            hearing.connection, hearing.person_id, play.item, keys(play.item), play_id, at
+            context.connection, context.person_id, play.item, keys(play.item), play_id, at
         )
     return known
 

@@ -46,7 +46,7 @@ PUTS = frozenset({"tautulli"})  # its user chooses the method, and a template in
 
 
 @dataclass(slots=True)
-class Doorkeeper:
+class TokenCache:
     """Knows the webhook tokens; asks the database only for those it has not seen."""
 
     database: Database
@@ -80,7 +80,7 @@ class Doorkeeper:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TurnedAway:
+class Rejection:
     """A request that was refused at the door, for whoever wonders why nothing comes; never its token."""
 
     at: datetime
@@ -92,7 +92,7 @@ class TurnedAway:
 class Receiver:
     """The ASGI app behind POST /webhooks/{source}/{token}."""
 
-    def __init__(self, inbox: Inbox, doorkeeper: Doorkeeper, forms: Mapping[str, Form], limit: int) -> None:
+    def __init__(self, inbox: Inbox, doorkeeper: TokenCache, forms: Mapping[str, Form], limit: int) -> None:
         self.inbox = inbox
         self.doorkeeper = doorkeeper
         self.forms = forms
@@ -101,7 +101,7 @@ class Receiver:
         self.open = 0  # requests being answered now
         self.refused_at: float | None = None  # when something could not be stored, last
         self.stored = 0
-        self.turned_away: dict[str, TurnedAway] = {}  # the newest of each source, since the start
+        self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
         self.took: Any = None  # a histogram's observe, when there is one
 
     def busy(self) -> bool:
@@ -170,7 +170,7 @@ class Receiver:
         """Keep why this was refused; of what comes for no source of ours nothing is kept."""
         source = source_of(scope)
         if source in self.forms:
-            self.turned_away[source] = TurnedAway(
+            self.turned_away[source] = Rejection(
                 at=clock.now(), peer=client_address(scope), why=reason(scope, refused)
             )
 

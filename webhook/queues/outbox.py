@@ -53,7 +53,7 @@ NEEDS_PERSON = ("unmatched", "parked", "dead")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Putting:
+class NewDelivery:
     """A delivery to be put. The same account and key are put once, however often it is asked.
 
     It is due when it happened, so that a lane's deliveries go out in that order, unless `due` says else.
@@ -85,50 +85,48 @@ PARKED = select(account.c.parked).where(account.c.id == bindparam("account"))
 PUT = insert(delivery)
 
 
-def put(connection: Connection, putting: Putting, now: datetime) -> int:
+def put(connection: Connection, new: NewDelivery, now: datetime) -> int:
     """The delivery's id; it is there when this returns, now or since before."""
-    row = connection.execute(THERE, {"account": putting.account_id, "wanted": putting.key}).first()
+    row = connection.execute(THERE, {"account": new.account_id, "wanted": new.key}).first()
     if row is not None:
-        return put_again(connection, row, putting, now)
-    parked = connection.execute(
-        select(account.c.parked).where(account.c.id == putting.account_id)
-    ).scalar_one()
+        return put_again(connection, row, new, now)
+    parked = connection.execute(select(account.c.parked).where(account.c.id == new.account_id)).scalar_one()
     (made,) = fresh_ids(connection, delivery, 1)
-    due = putting.due or min(putting.at, now)
-    if parked is None and putting.action not in VIEWING:
-        parked = limit_of(connection, putting.account_id, putting.action.value)
-    state = "skipped" if putting.skipped else "parked" if parked else "waiting"
+    due = new.due or min(new.at, now)
+    if parked is None and new.action not in VIEWING:
+        parked = limit_of(connection, new.account_id, new.action.value)
+    state = "skipped" if new.skipped else "parked" if parked else "waiting"
     values = {
         "id": made,
-        "account_id": putting.account_id,
-        "webhook_id": putting.webhook_id,
-        "play_id": putting.play_id,
-        "key": putting.key,
-        "action": putting.action.value,
-        "mark": putting.mark,
-        "happened_at": putting.at,
-        "item": item_to_json(putting.item),
-        "details": dict(putting.details),
+        "account_id": new.account_id,
+        "webhook_id": new.webhook_id,
+        "play_id": new.play_id,
+        "key": new.key,
+        "action": new.action.value,
+        "mark": new.mark,
+        "happened_at": new.at,
+        "item": item_to_json(new.item),
+        "details": dict(new.details),
         "state": state,
-        "reason": putting.skipped or parked,
-        "job_id": putting.job_id,
+        "reason": new.skipped or parked,
+        "job_id": new.job_id,
         "due_at": due,
         "created_at": now,
     }
     connection.execute(PUT, values)
     if state == "waiting":
-        supersede(connection, putting, made, now)
-        call(connection, [putting.account_id], due, now)
+        supersede(connection, new, made, now)
+        call(connection, [new.account_id], due, now)
     return made
 
 
-def put_again(connection: Connection, row: Row[Any], putting: Putting, now: datetime) -> int:
+def put_again(connection: Connection, row: Row[Any], new: NewDelivery, now: datetime) -> int:
     """What was put before: mended where a filter, a rule or the item has changed, else left alone."""
-    was_skipped = row.state == "skipped" and not putting.skipped
-    better = row.state == "unmatched" and row.item != item_to_json(putting.item)
+    was_skipped = row.state == "skipped" and not new.skipped
+    better = row.state == "unmatched" and row.item != item_to_json(new.item)
     if was_skipped or better:
-        values: dict[str, Any] = {"item": item_to_json(putting.item), "details": dict(putting.details)}
-        values["job_id"] = putting.job_id or row.job_id
+        values: dict[str, Any] = {"item": item_to_json(new.item), "details": dict(new.details)}
+        values["job_id"] = new.job_id or row.job_id
         connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
         revive(connection, [row.id], now)
     return int(row.id)
@@ -154,19 +152,19 @@ SUPERSEDE = (
 )
 
 
-def supersede(connection: Connection, putting: Putting, made: int, now: datetime) -> None:
+def supersede(connection: Connection, new: NewDelivery, made: int, now: datetime) -> None:
     """What is on now replaces what was said before of the same play, and any older start."""
-    if not (putting.live or putting.mark) or putting.play_id is None:
+    if not (new.live or new.mark) or new.play_id is None:
         return
     connection.execute(
         SUPERSEDE,
         {
-            "account": putting.account_id,
+            "account": new.account_id,
             "since": now - LIVE,
-            "at": putting.at,
+            "at": new.at,
             "made": made,
-            "of_play": putting.play_id,
-            "starts": putting.action is Action.START,
+            "of_play": new.play_id,
+            "starts": new.action is Action.START,
             "why": f"replaced by delivery {made}",
             "now": now,
         },
@@ -202,7 +200,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Claiming:
+class ClaimRequest:
     """What a dispatcher is ready for: so many lanes, and of each tracker so many deliveries a lane."""
 
     now: datetime
@@ -224,49 +222,49 @@ class Lane:
     rows: Sequence[Row[Any]]
 
 
-def claim(connection: Connection, waiting: list[Claiming]) -> list[list[Lane]]:
-    return [claim_one(connection, claiming) for claiming in waiting]
+def claim(connection: Connection, waiting: list[ClaimRequest]) -> list[list[Lane]]:
+    return [claim_one(connection, request) for request in waiting]
 
 
-def claim_one(connection: Connection, claiming: Claiming) -> list[Lane]:
-    now = claiming.now
+def claim_one(connection: Connection, request: ClaimRequest) -> list[Lane]:
+    now = request.now
     free = (
         select(account.c.id)
         .where(
             account.c.due_at <= now,
-            account.c.tracker.in_(list(claiming.batch)),
+            account.c.tracker.in_(list(request.batch)),
             or_(account.c.held_until.is_(None), account.c.held_until <= now),
         )
         .order_by(account.c.due_at)
-        .limit(claiming.lanes)
+        .limit(request.lanes)
         .with_for_update(skip_locked=True)
     )
-    until = now + claiming.lease
+    until = now + request.lease
     taken = connection.execute(
         update(account)
         .where(account.c.id.in_(free))
         .values(due_at=until, leased_until=until, fence=account.c.fence + 1)
         .returning(account)
     ).all()
-    lanes = [lane for row in taken if (lane := headed(connection, row, claiming))]
+    lanes = [lane for row in taken if (lane := headed(connection, row, request))]
     claimed = [row.id for lane in lanes for row in lane.rows]
     if claimed:
         connection.execute(update(delivery).where(delivery.c.id.in_(claimed)).values(claimed=True))
     return lanes
 
 
-def headed(connection: Connection, row: Row[Any], claiming: Claiming) -> Lane | None:
+def headed(connection: Connection, row: Row[Any], request: ClaimRequest) -> Lane | None:
     """The lane with what is first in it; None, and released, where nothing is due."""
-    batch = claiming.batch[row.tracker]
-    heads = first(connection, row.id, claiming.now, batch)
+    batch = request.batch[row.tracker]
+    heads = first(connection, row.id, request.now, batch)
     if any(head.claimed for head in heads):
-        put_off_in_hand(connection, delivery.c.account_id == row.id, claiming.now)
-        heads = first(connection, row.id, claiming.now, batch)
+        put_off_in_hand(connection, delivery.c.account_id == row.id, request.now)
+        heads = first(connection, row.id, request.now, batch)
     if undoings(heads):
         put_behind_marks(connection, heads)
-        heads = first(connection, row.id, claiming.now, batch)
+        heads = first(connection, row.id, request.now, batch)
     if not heads:
-        release(connection, row.id, claiming.now)
+        release(connection, row.id, request.now)
         return None
     return Lane(
         account_id=row.id,

@@ -64,7 +64,7 @@ class Library(Protocol):
 
     async def unmark(self, item: Item) -> str: ...
 
-    def held(self, since: datetime | None = None) -> AsyncIterator[Held]:
+    def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every mark (of a last viewing at `since` or later), with the time of its last viewing."""
         ...
 
@@ -134,7 +134,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class WatchedItem:
     """One viewing that an account holds already.
 
     `at` is when it was watched, of a track when it began (as both music services keep it), and None where
@@ -146,10 +146,10 @@ class Held:
     remote_id: str | None = None
 
 
-class Holds(Protocol):
+class ListsHistory(Protocol):
     """A tracker that can be asked what its account holds already: read before it is filled, or for an import."""
 
-    def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every viewing that the account holds, page by page; raises as `send` does.
 
         `since` leaves out what is dated before it. Nothing comes twice, even if the list grows while it is read.

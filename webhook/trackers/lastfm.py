@@ -18,7 +18,7 @@ from webhook.domain.event import Action, Kind, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY, GATEWAY, decide, retry_after
 from webhook.settings import Address
-from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._shared import Json, began, dated_or_skip, inner, recent, rows
 
 Outcome = Done | Undelivered
@@ -174,12 +174,12 @@ class LastFM:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The scrobbles, the newest first; what is playing now is none."""
         asked = {"user": await self.user(access), "limit": str(PAGE)}
         if since is not None:
             asked["from"] = stamp(since - timedelta(seconds=1))
-        before: set[Held] = set()
+        before: set[WatchedItem] = set()
         for page in itertools.count(1):
             body = await self.ask("user.getRecentTracks", {**asked, "page": str(page)}, access)
             listed = inner(body, "recenttracks")
@@ -369,7 +369,7 @@ def several(given: Any) -> list[Json]:
     return rows(given if isinstance(given, list) else [given])
 
 
-def scrobbled(row: Json) -> Held | None:
+def scrobbled(row: Json) -> WatchedItem | None:
     """A played track; None for the one that is playing now, which has no date.
 
     Its MusicBrainz id is the recording's, and ours are tracks' ids: it is left out.
@@ -382,7 +382,7 @@ def scrobbled(row: Json) -> Held | None:
         artist=text(row.get("artist")) or None,
         album=text(row.get("album")) or None,
     )
-    return Held(item=item, at=datetime.fromtimestamp(played_at, UTC))
+    return WatchedItem(item=item, at=datetime.fromtimestamp(played_at, UTC))
 
 
 def outcome(row: Json) -> Outcome:

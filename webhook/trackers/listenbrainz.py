@@ -20,7 +20,7 @@ from webhook.domain.event import Action, Ids, Kind, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
 from webhook.settings import Address
-from webhook.trackers import Access, Delivery, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._shared import Json, began, dated_or_skip, inner, rows
 
 Outcome = Done | Undelivered
@@ -174,12 +174,12 @@ class ListenBrainz:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The listens, the newest first.
 
         A page ends somewhere inside a second, so the next one begins with that second again.
         """
-        name, until, before = await self.user_of(access), None, set[Held]()
+        name, until, before = await self.user_of(access), None, set[WatchedItem]()
         while True:
             await self.pause(access)
             listened = [(row["listened_at"], held(row)) for row in await self.listens(access, name, until)]
@@ -397,7 +397,7 @@ def handle(told: Json) -> str:
 # What the answer means
 
 
-def held(row: Json) -> Held:
+def held(row: Json) -> WatchedItem:
     told = inner(row, "track_metadata")
     details = inner(told, "additional_info")
     item = Track(
@@ -409,7 +409,7 @@ def held(row: Json) -> Held:
         ids=Ids(musicbrainz=uuid(details.get("track_mbid"))),
     )
     at = datetime.fromtimestamp(row["listened_at"], UTC)
-    return Held(item=item, at=at, remote_id=str(row["listened_at"]))
+    return WatchedItem(item=item, at=at, remote_id=str(row["listened_at"]))
 
 
 def whole(value: Any) -> int | None:

@@ -27,11 +27,11 @@ from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopped_by
 from webhook.history import plays as history
 from webhook.queues import jobs, outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, delivery, from_ms, job, play, to_ms
-from webhook.trackers import Held, Holds, Tracker
+from webhook.trackers import ListsHistory, Tracker, WatchedItem
 
 log = structlog.get_logger()
 
@@ -52,11 +52,11 @@ class NoBackfill(Exception):
 class Holding:
     """What an account holds, found by what its items are known by."""
 
-    viewings: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
+    viewings: dict[str, list[WatchedItem]] = field(default_factory=lambda: defaultdict(list))
     count: int = 0
     undated: set[int] = field(default_factory=set)
 
-    def add(self, held: Held) -> None:
+    def add(self, held: WatchedItem) -> None:
         self.count += 1
         for key in keys(held.item):
             self.viewings[key].append(held)
@@ -78,7 +78,7 @@ class Holding:
             self.undated.add(undated)
         return undated is not None
 
-    def of_item(self, current: Play) -> dict[int, Held]:
+    def of_item(self, current: Play) -> dict[int, WatchedItem]:
         """The viewings that the account has of this play's item."""
         return {
             id(held): held
@@ -94,7 +94,7 @@ async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> H
     access = await credentials.access(of.id, of.person_id, tracker)
     if tracker.sign_in != "none" and not access.tokens:
         raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
-    async for held in cast(Holds, tracker).held(access):
+    async for held in cast(ListsHistory, tracker).held(access):
         found.add(held)
     return found
 
@@ -370,7 +370,7 @@ def putting(
     kept_back: str | None,
     *,
     again: bool,
-) -> Putting:
+) -> NewDelivery:
     """The delivery of a play's mark: with its date as it is known, however new, and behind what is live.
 
     `again`: the account has another viewing of the item.
@@ -384,7 +384,7 @@ def putting(
         "dated": current.dated.value,
         "late": True,
     }
-    return Putting(
+    return NewDelivery(
         account_id=of.id, action=action, key=f"watched:{row.id}", item=current.item, at=at, mark=True,
         due=min(at, clock.now() - LIVE), play_id=row.id, job_id=job_id, skipped=kept_back, details=details,
     )  # fmt: skip

@@ -29,7 +29,7 @@ from webhook.queues import jobs
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import job
-from webhook.trackers import Access, Held, Holds, Tracker
+from webhook.trackers import Access, ListsHistory, Tracker, WatchedItem
 from webhook.transfer import imports, merge
 from webhook.transfer.imports._archive import Allowance, Bundle, open_bundle
 from webhook.transfer.limits import Limits, NoRoom, Uploads
@@ -241,7 +241,7 @@ class AccountFeed:
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
         part: list[Entry] = []
-        async for held in cast(Holds, self.tracker).held(self.access):
+        async for held in cast(ListsHistory, self.tracker).held(self.access):
             part.append(viewing_held(held, self.tracker.name))
             if len(part) >= PART:
                 yield part
@@ -253,7 +253,7 @@ class AccountFeed:
         return None
 
 
-def viewing_held(held: Held, source: str) -> Viewing:
+def viewing_held(held: WatchedItem, source: str) -> Viewing:
     """A viewing without a date was seen at some time before now: it counts as ticked."""
     at, dated = (held.at, Dated.EXACT) if held.at is not None else (clock.now(), Dated.TICKED)
     watched = Play(

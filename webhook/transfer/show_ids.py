@@ -28,8 +28,8 @@ from webhook.identity import matches
 from webhook.identity.resolver import (
     NAMES,
     NO_LOOKUPS,
-    Asking,
     Identity,
+    LookupRound,
     known_show,
     remember_show,
     show_question,
@@ -208,7 +208,7 @@ class ShowIds:
         """The answer with the id by which shows are kept here, where a lookup knows it; raises Retry."""
         if found.ids.tvdb is not None or not self.identity.lookups:
             return found
-        asking = Asking(self.identity.lookups)
+        asking = LookupRound(self.identity.lookups)
         more, _ = await asking.by_ids(Show(title=title, ids=found.ids), NEEDED)
         if more is None and asking.trouble is not None:
             raise asking.trouble

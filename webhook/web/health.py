@@ -28,7 +28,7 @@ from webhook.web.http.errors import Problem
 
 if TYPE_CHECKING:
     from webhook.service import Service
-    from webhook.web.http.api import Gate
+    from webhook.web.http.api import ApiAuth
 
 FRESH = 2.0
 STUCK = 60.0
@@ -45,7 +45,7 @@ LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def routes(service: Service, gate: Gate) -> list[BaseRoute]:
+def routes(service: Service, gate: ApiAuth) -> list[BaseRoute]:
     health, metrics = Health(service), Metrics(service, gate)
     return [
         Route("/healthz", health.lives),
@@ -146,7 +146,7 @@ def noted(connection: Connection) -> None:
 class Metrics:
     """Prometheus text, of a registry of its own."""
 
-    def __init__(self, service: Service, gate: Gate) -> None:
+    def __init__(self, service: Service, gate: ApiAuth) -> None:
         self.service = service
         self.gate = gate
         self.registry = CollectorRegistry()

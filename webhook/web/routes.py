@@ -22,7 +22,7 @@ from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
 from webhook.web.history.pages_shows import Shows
 from webhook.web.http import errors
-from webhook.web.http.api import Answers, Gate
+from webhook.web.http.api import Answers, ApiAuth
 from webhook.web.http.live import Live
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.http.static import Kept
@@ -73,7 +73,7 @@ def routes(service: Service) -> list[BaseRoute]:
     """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
-    gate, entrance = Gate(service.database, sessions), Entrance(service, sessions, passwords)
+    gate, entrance = ApiAuth(service.database, sessions), Entrance(service, sessions, passwords)
     inside = [
         *health.routes(service, gate),
         *schemas.routes(),
@@ -95,7 +95,7 @@ def to_root(root: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def api_routes(service: Service, gate: Gate) -> list[BaseRoute]:
+def api_routes(service: Service, gate: ApiAuth) -> list[BaseRoute]:
     return [route for group in API for route in group(service, gate).routes()]
 
 

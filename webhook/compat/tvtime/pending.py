@@ -14,7 +14,7 @@ from webhook import clock
 from webhook.compat.tvtime.marks import BY, STEP
 from webhook.domain.event import Action, Episode, item_from_json
 from webhook.queues import outbox
-from webhook.queues.outbox import Putting
+from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, to_ms
 
@@ -131,7 +131,7 @@ def put_one(connection: Connection, telling: Telling) -> int | None:
     key = f"{BY}:{telling.action}:{telling.episode.ids.tvdb}:{to_ms(telling.at)}"
     if telling.undoes is not None:
         key = f"unwatched:{telling.undoes}"
-    putting = Putting(
+    putting = NewDelivery(
         account_id=telling.account_id,
         action=telling.action,
         key=key,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, select
 
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.client import Recorder, Withheld, recording
+from webhook.client import DryRunStop, Recorder, recording
 from webhook.compat.tvtime import pending, shelf
 from webhook.compat.tvtime.auth import Guest
 from webhook.compat.tvtime.backend import REFUSED, Followed, Home, Part, Parts
@@ -259,7 +259,7 @@ class There:
             answered = not isinstance(error.__cause__, httpx.HTTPError)
             no = refusing and answered and not needed
             raise Problem(502, REFUSED if no else trouble(error, self.guest.name), later(error)) from error
-        except Withheld as told:
+        except DryRunStop as told:
             raise Problem(502, f"This account is in a dry run, so nothing was sent: it {told}") from told
         except SettingsError as error:
             raise Problem(502, str(error)) from error

@@ -14,7 +14,7 @@ from webhook.compat.videoscrobbler.endpoint import Desk
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.service import Service
 from webhook.web.http import errors
-from webhook.web.http.api import Gate
+from webhook.web.http.api import ApiAuth
 from webhook.web.http.sessions import Sessions
 
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
@@ -25,7 +25,7 @@ def routes(service: Service) -> list[BaseRoute]:
     tokens = Tokens(service.seal.signing)
     desk = Desk(service, Methods(service, tokens).table())
     page = LettingIn(service, sessions, tokens)
-    managing = Managing(service, Gate(service.database, sessions)).routes()
+    managing = Managing(service, ApiAuth(service.database, sessions)).routes()
     pages = [*page.routes(), *Managed(service, sessions).routes(), *managing]
     inside = errors.web(pages, page.error)
     return [

@@ -20,7 +20,7 @@ from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatch
 from webhook.domain.play import Dated
 from webhook.domain.retry import LIVE, retry_after
 from webhook.settings import Address
-from webhook.trackers import Access, Delivery, DeviceCode, Held, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._shared import (
     AFTER,
     Json,
@@ -148,7 +148,7 @@ class Simkl:
         self.host = httpx.URL(self.api).netloc.decode()
         self.writes_per_second = settings.writes_per_second
         self.finder = Finder(self.search)
-        self.listings: dict[str, tuple[float, list[Held]]] = {}
+        self.listings: dict[str, tuple[float, list[WatchedItem]]] = {}
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         tell = {
@@ -429,7 +429,7 @@ class Simkl:
                 found.add(id(mark))
         return found
 
-    async def is_held(self, item: Episode, held: Held) -> bool:
+    async def is_held(self, item: Episode, held: WatchedItem) -> bool:
         matched = match_held(item, held)
         if matched is not Match.OPEN:
             return matched is Match.RIGHT
@@ -445,13 +445,13 @@ class Simkl:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The films, the episodes of shows and those of anime; Simkl keeps one play of each."""
         async for viewing in self.read_lists(access, since):
             if recent(viewing.at, since):
                 yield viewing
 
-    async def read_lists(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def read_lists(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """What is on the lists, or on those rows of them that were changed since a time."""
         for name, extended in LISTS.items():
             asked = {"extended": extended, "episode_watched_at": "yes"}
@@ -461,10 +461,10 @@ class Simkl:
                 for viewing in viewings(row, by_season=name == "anime"):
                     yield viewing
 
-    async def changed(self, access: Access, since: datetime) -> list[Held]:
+    async def changed(self, access: Access, since: datetime) -> list[WatchedItem]:
         return [held async for held in self.read_lists(access, since)]
 
-    async def listing(self, access: Access) -> list[Held]:
+    async def listing(self, access: Access) -> list[WatchedItem]:
         """All that the account holds, read anew after a while only."""
         key = str(access.tokens.get("access_token", ""))
         until, known_before = self.listings.get(key, (0.0, []))
@@ -477,7 +477,9 @@ class Simkl:
     def note(self, delivery: Delivery, access: Access) -> None:
         """Add a mark of ours to what is known of the account."""
         _, found = self.listings.get(str(access.tokens.get("access_token", "")), (0.0, []))
-        found.append(Held(item=delivery.item, at=None if delivery.dated is Dated.TICKED else delivery.at))
+        found.append(
+            WatchedItem(item=delivery.item, at=None if delivery.dated is Dated.TICKED else delivery.at)
+        )
 
     def listed(self, name: str, asked: Mapping[str, str], access: Access) -> AsyncIterator[Json]:
         return streamed(

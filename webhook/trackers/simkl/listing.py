@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from webhook.domain.event import Episode, Ids, Movie
-from webhook.trackers import Held
+from webhook.trackers import WatchedItem
 from webhook.trackers._shared import Json, inner, moment, rows
 from webhook.trackers.simkl.answers import text, whole
 from webhook.trackers.simkl.items import ANIME
 
 
-def viewings(row: Json, *, by_season: bool) -> Iterator[Held]:
+def viewings(row: Json, *, by_season: bool) -> Iterator[WatchedItem]:
     """What was watched of one row of the lists: a film, or episodes; `by_season`: of an anime."""
     show, movie = inner(row, "show"), inner(row, "movie")
     if film := movie or (show if row.get("anime_type") == "movie" else {}):
         at = moment(row.get("last_watched_at"))
         if at is not None or row.get("status") == "completed":
             item = Movie(title=text(film.get("title")), year=whole(film.get("year")), ids=their_ids(film))
-            yield Held(item=item, at=at)
+            yield WatchedItem(item=item, at=at)
         return
     for season in rows(row.get("seasons")):
         for one in rows(season.get("episodes")):
             placed = episode(show, whole(season.get("number")), one, by_season=by_season)
-            yield Held(item=placed, at=moment(one.get("watched_at")))
+            yield WatchedItem(item=placed, at=moment(one.get("watched_at")))
 
 
 def episode(show: Json, season: int | None, one: Json, *, by_season: bool) -> Episode:

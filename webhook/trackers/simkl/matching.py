@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.domain.items import folded
-from webhook.trackers import Held
+from webhook.trackers import WatchedItem
 from webhook.trackers._shared import Json, inner, near, titled_alike
 from webhook.trackers.simkl.answers import known, place, text, text_or_number, whole
 from webhook.trackers.simkl.items import ANIME, usable_show
@@ -62,7 +62,7 @@ def match_title(item: Item, theirs: Json, *, anime: bool = False) -> Match:
     return Match.OPEN if titled is False else Match.RIGHT
 
 
-def match_held(item: Episode, held: Held) -> Match:
+def match_held(item: Episode, held: WatchedItem) -> Match:
     """An episode of the account's list beside ours."""
     theirs = held.item
     if not isinstance(theirs, Episode):

@@ -17,7 +17,7 @@ from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatch
 from webhook.domain.play import Dated
 from webhook.domain.retry import GATEWAY, LIVE
 from webhook.settings import Address
-from webhook.trackers import Access, Delivery, Held, SignIn
+from webhook.trackers import Access, Delivery, SignIn, WatchedItem
 from webhook.trackers._shared import Json, begins, counted, inner, inner_json, moment, recent, unsettled
 from webhook.trackers.trakt.answers import LABEL, missing, number, remote, shaped, whole
 from webhook.trackers.trakt.calls import LARGEST_PAGE, Calls
@@ -464,7 +464,7 @@ class Trakt(Device):
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The history, the newest play first."""
         asked = {} if since is None else {"start_at": iso(midnight(since))}
         async for rows in self.calls.pages("/sync/history", asked, access, LARGEST_PAGE):
@@ -556,7 +556,7 @@ def marked(progress: float | None) -> float:
 # What the answer means
 
 
-def held(row: Json) -> Held | None:
+def held(row: Json) -> WatchedItem | None:
     """A row of the history; None where it is neither of a film nor of an episode."""
     theirs = known(row)
     item: Item
@@ -574,7 +574,7 @@ def held(row: Json) -> Held | None:
         )
     else:
         return None
-    return Held(item=item, at=moment(row.get("watched_at")), remote_id=remote(row.get("id")))
+    return WatchedItem(item=item, at=moment(row.get("watched_at")), remote_id=remote(row.get("id")))
 
 
 def told(wanted: str, item: Item, body: Json, response: httpx.Response) -> Done:

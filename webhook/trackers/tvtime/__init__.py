@@ -20,7 +20,7 @@ from webhook.domain.event import Action, Episode, Ids, Kind, Movie
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import GATEWAY
 from webhook.settings import address
-from webhook.trackers import Access, Delivery, Held, Library, SignIn, SignInFailed, Tokens
+from webhook.trackers import Access, Delivery, Library, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._shared import moment, recent, titled_alike, unsettled
 from webhook.trackers.tvtime.calls import (
     API,
@@ -247,7 +247,7 @@ class TVTime:
 
     # ---- what the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[Held]:
+    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The episodes and movies marked watched, of each the one date that TV Time keeps.
 
         A server's list of episodes has their TheTVDB ids and nothing else of them.
@@ -350,13 +350,17 @@ def agreed(answer: Any, word: str, value: str) -> Mapping[str, Any]:
     return table(answer)
 
 
-def seen(row: Mapping[str, Any]) -> Held | None:
+def seen(row: Mapping[str, Any]) -> WatchedItem | None:
     """A row of the watched episodes."""
     ids, show_ids = Ids(tvdb=integer(row.get("episode_id"))), Ids(tvdb=integer(row.get("series_id")))
-    return Held(item=Episode(ids=ids, show_ids=show_ids), at=moment(row.get("watched_at"))) if ids else None
+    return (
+        WatchedItem(item=Episode(ids=ids, show_ids=show_ids), at=moment(row.get("watched_at")))
+        if ids
+        else None
+    )
 
 
-def seen_movie(row: Mapping[str, Any]) -> Held | None:
+def seen_movie(row: Mapping[str, Any]) -> WatchedItem | None:
     """A row of the followed movies; None for one that is only followed."""
     watched = row.get("watched_at") or table(row.get("extended")).get("is_watched") is True
     about, uuid = table(row.get("meta")), row.get("uuid")
@@ -364,7 +368,7 @@ def seen_movie(row: Mapping[str, Any]) -> Held | None:
         return None
     year = integer(str(about.get("first_release_date") or "")[:4])
     item = Movie(title=text(about.get("name")), year=year, ids=movie_ids(str(uuid), about))
-    return Held(item=item, at=moment(row.get("watched_at")), remote_id=str(uuid))
+    return WatchedItem(item=item, at=moment(row.get("watched_at")), remote_id=str(uuid))
 
 
 def movie_ids(uuid: str, about: Mapping[str, Any]) -> Ids:

@@ -44,7 +44,7 @@ HOW = (
 )
 
 
-class Gate:
+class ApiAuth:
     """Lets in who has an API token, or has signed in with this browser."""
 
     def __init__(self, database: Database, sessions: Sessions) -> None:
@@ -121,7 +121,7 @@ def require_scope(visitor: Visitor, needed: Scope) -> None:
 class Answers:
     """Routes that are answered with JSON, for whoever the gate admits. A group of them has a `table`."""
 
-    def __init__(self, service: Service, gate: Gate) -> None:
+    def __init__(self, service: Service, gate: ApiAuth) -> None:
         self.service = service
         self.gate = gate
         self.database = service.database

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.clock import stamp
-from webhook.pipeline.receiver import TurnedAway
+from webhook.pipeline.receiver import Rejection
 from webhook.settings import LOOPBACK
 from webhook.web.http.addresses import address_of, addresses
 from webhook.web.http.arrivals import arrivals
@@ -60,7 +60,7 @@ def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def turned_since(
-    turned: Mapping[str, TurnedAway], came: Mapping[str, Mapping[str, Any]]
+    turned: Mapping[str, Rejection], came: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, str]]:
     """What was refused at the door of each source after the last that was taken, as a page shows it."""
     last = {source: datetime.fromisoformat(arrival["at"]) for source, arrival in came.items()}
