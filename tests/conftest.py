@@ -10,12 +10,14 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from tests.prepared import prepare
+from webhook import clock
 from webhook.storage import migrate
 from webhook.storage.db import Database
 
@@ -49,6 +51,19 @@ def contracts_are_kept(request: pytest.FixtureRequest, violations: Path) -> Iter
     with violations.open() as file:
         file.seek(before)
         pytest.fail("Wrong calls were sent:\n" + file.read(), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def time_of_import(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a module's NOW is when it was imported, its tests run then, however long those before them took.
+
+    What plays now is told only for minutes (`webhook.domain.retry.LIVE`).
+    """
+    begins = getattr(request.module, "NOW", None)
+    late = clock.now() - begins if isinstance(begins, datetime) else timedelta(days=1)
+    if timedelta(minutes=1) < late < timedelta(hours=6):
+        real = clock.now
+        monkeypatch.setattr(clock, "now", lambda: real() - late)
 
 
 @pytest.fixture(scope="session")
