@@ -158,22 +158,31 @@ def test_an_acknowledgement_before_the_commit_is_found_out(street: Opened) -> No
     """The proof that the tests above would see a loss."""
     careless = street("acknowledge_first")
 
-    careless.kill(6)
-    careless.settle()
+    def lost() -> list[int]:
+        return lost_and_doubled(careless.senders.acknowledged, careless.process.watched())[0]
 
-    lost, _ = lost_and_doubled(careless.senders.acknowledged, careless.process.watched())
-    assert lost
+    assert comes_out(careless, lost)
 
 
 def test_sending_again_without_a_look_is_found_out(street: Opened) -> None:
     """The proof that the tests above would see a mark that was made twice."""
     blind = street("blind")
 
-    blind.kill(6)
-    blind.settle()
+    def doubled() -> list[int]:
+        return lost_and_doubled(blind.senders.acknowledged, recorded(blind.trakt))[1]
 
-    _, doubled = lost_and_doubled(blind.senders.acknowledged, recorded(blind.trakt))
-    assert doubled
+    assert comes_out(blind, doubled)
+
+
+def comes_out(street: Street, fault: Callable[[], list[int]]) -> bool:
+    """Whether the mistake shows within some kills: the dice decide whether one hits the moment."""
+    for _ in range(6):
+        street.kill(6)
+        street.settle()
+        if fault():
+            return True
+        street.process.kill()
+    return False
 
 
 def test_a_call_that_is_recorded_after_the_kill_is_not_made_twice(street: Opened) -> None:
