@@ -2,9 +2,10 @@
 
 import sys
 
-from bench import deliver, history, lanes, pages, receive, start
+from bench import deliver, history, lanes, pages, product, receive, start
 
 ALL = {
+    "product": product.main,
     "receive": receive.main,
     "deliver": deliver.main,
     "lanes": lanes.main,

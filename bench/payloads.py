@@ -47,6 +47,11 @@ def plex(event: str, number: int = 1, user: str = "anna") -> bytes:
     return json.dumps(payload).encode()
 
 
+def user(number: int, people: int) -> str:
+    """A user of the server; where it is one alone, the first of the service."""
+    return "me" if people == 1 else f"user{number}"
+
+
 def multipart(payload: bytes) -> bytes:
     """The body as Plex sends it, with a thumbnail of 20 KB."""
     jpeg = random.Random(7).randbytes(20_000)

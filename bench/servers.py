@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -41,11 +42,13 @@ def process(
 
 
 @contextlib.contextmanager
-def service(**settings: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def service(
+    core: str = SERVER_CORE, **settings: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A real Watchmark process with a data directory of its own; what it printed when it was ready."""
     folder = tempfile.mkdtemp(prefix="bench")
     env = {"DATA_DIR": folder, "PORT": "0", "LOG_LEVEL": "warning", "CLAIM_FIRST_USER": "true", **settings}
-    with process("-m", "webhook", "serve", "--json", env=env) as (started, line):
+    with process("-m", "webhook", "serve", "--json", env=env, core=core) as (started, line):
         ready = json.loads(line)
         wait_for(ready["url"] + "/healthz")
         yield started, {**ready, "data": folder}

@@ -1,0 +1,229 @@
+"""The product, whole: `watchmark serve` as a user starts it, beside a naive rival, in the same run.
+
+The service with its worker, the tracker and the loader are processes of their own that share the machine's
+cores. Every figure that counts is a ratio of two that were measured in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from bench import payloads
+from bench.deliver import settings, sign_in
+from bench.servers import ROOT, process, service, table
+
+ROUNDS = 3
+ONE_BY_ONE, BURST, LOAD_SECONDS = 200, 1000, 4.0
+PEOPLE = (1, 20, 100)
+CONNECTIONS = (16, 64)
+DRAIN = 120.0
+"""Seconds in which everything that was acknowledged must have arrived."""
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Subject:
+    """A server under measurement, and the tracker that it alone calls."""
+
+    url: str
+    tracker: str
+    pid: int
+    next_number: int = 0
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def numbers(self, count: int) -> int:
+        """The first of so many numbers of webhooks that were not sent before."""
+        first, self.next_number = self.next_number, self.next_number + count
+        return first
+
+    def note(self, name: str, value: float) -> None:
+        self.figures.setdefault(name, []).append(value)
+
+    def figure(self, name: str) -> float:
+        return statistics.median(self.figures[name])
+
+    def arrivals(self) -> list[float]:
+        times: list[float] = httpx.get(f"{self.tracker}/_times", timeout=60).json()
+        return times
+
+    def forget(self) -> None:
+        httpx.delete(f"{self.tracker}/_times", timeout=60)
+
+    def drain(self, count: int) -> list[float]:
+        """When each call arrived, once all have."""
+        ends = time.monotonic() + DRAIN
+        while len(times := self.arrivals()) < count:
+            if time.monotonic() > ends:
+                raise SystemExit(f"only {len(times)} of {count} calls arrived within {DRAIN:.0f} s")
+            time.sleep(0.05)
+        return sorted(times)
+
+
+@contextlib.contextmanager
+def watchmark(people: int) -> Iterator[Subject]:
+    folder = tempfile.mkdtemp(prefix="bench")
+    with process("-m", "bench.tracker", "0", core=CORES) as (_, tracker):
+        sign_in(folder, tracker, [payloads.user(number, people) for number in range(people)])
+        with service(core=CORES, DATA_DIR=folder, **settings(tracker)) as (started, ready):
+            yield Subject(ready["webhooks"]["plex"], tracker, started.pid)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rival() -> Iterator[Subject]:
+    with (
+        process("-m", "bench.tracker", "0", core=CORES) as (_, tracker),
+        process("-m", "bench.rival", tracker, core=CORES) as (started, url),
+    ):
+        yield Subject(f"{url}/webhook", tracker, started.pid)
+
+
+CORES = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+
+
+def load(
+    subject: Subject, connections: int, count: int, people: int, seconds: float = 600.0
+) -> dict[str, float]:
+    """Post up to so many webhooks from a process of its own; what the loader measured."""
+    first = subject.numbers(count)
+    command = [sys.executable, "-m", "bench.loader", subject.url]
+    numbers = [connections, first, count, people, seconds]
+    said = subprocess.run(
+        [*command, *map(str, numbers)], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    measured: dict[str, float] = json.loads(said)
+    if measured["refused"]:
+        raise SystemExit(f"{measured['refused']:.0f} webhooks were refused")
+    return measured
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def resident(pid: int) -> float:
+    """MiB of memory that the process holds now."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def measure_one_by_one(subject: Subject, people: int) -> None:
+    """Milliseconds from sending a webhook to its call arriving, nothing else waiting."""
+    took = []
+    with httpx.Client() as http:
+        for _ in range(ONE_BY_ONE):
+            number = subject.numbers(1)
+            body = payloads.multipart(
+                payloads.plex("media.scrobble", number, payloads.user(number % people, people))
+            )
+            subject.forget()
+            began = time.time()
+            http.post(subject.url, content=body, headers=payloads.HEADERS).raise_for_status()
+            while not (times := subject.arrivals()):
+                time.sleep(0.002)
+            took.append((times[0] - began) * 1000)
+            time.sleep(0.01)
+    took.sort()
+    subject.note("one p50", statistics.median(took))
+    subject.note("one p99", took[int(len(took) * 0.99)])
+
+
+def measure_burst(subject: Subject, people: int) -> None:
+    """Webhooks a second from the first POST to the last call at the tracker, and what each costs the server."""
+    subject.forget()
+    before = cpu_seconds(subject.pid)
+    sent = load(subject, 16, BURST, people)
+    times = subject.drain(BURST)
+    time.sleep(0.2)
+    subject.note("burst", BURST / (times[-1] - sent["began"]))
+    subject.note("cpu ms", (cpu_seconds(subject.pid) - before) * 1000 / BURST)
+
+
+def measure_load(subject: Subject, people: int, connections: int) -> None:
+    """Acknowledged a second while everything is also interpreted and delivered."""
+    subject.forget()
+    began = time.time()
+    sent = load(subject, connections, 1_000_000, people, LOAD_SECONDS)
+    subject.next_number -= 1_000_000 - int(sent["count"])
+    ended = time.time()
+    times = subject.drain(int(sent["count"]))
+    subject.note(f"ack {connections}", sent["per_second"])
+    subject.note(f"ack {connections} p99", sent["p99_ms"])
+    subject.note(f"delivered {connections}", sum(began <= at <= ended for at in times) / sent["count"])
+    subject.note(f"drain {connections}", max(0.0, times[-1] - ended))
+
+
+def ratio(ours: Subject, theirs: Subject, name: str) -> float:
+    return ours.figure(name) / theirs.figure(name)
+
+
+def report(people: int, ours: Subject, theirs: Subject) -> None:
+    def row(name: str, key: str, unit: str, goal: str) -> tuple[str, str, str]:
+        figures = f"{ours.figure(key):,.1f} · {theirs.figure(key):,.1f} {unit}"
+        return name, f"{figures} · {ratio(ours, theirs, key):.2f} ×", goal
+
+    rows = [
+        row("POST to tracker, p50", "one p50", "ms", "at most 1.8 ×, 5 ms"),
+        row("POST to tracker, p99", "one p99", "ms", ""),
+        row(f"burst of {BURST:,}, delivered", "burst", "/s", "at least 2 × (3 × over 100 people)"),
+        row("CPU a webhook, all the way", "cpu ms", "ms", "at most 1.2 ms"),
+    ]
+    for connections in CONNECTIONS:
+        goal = "at least 6 ×" if connections == 16 else "at least 15 ×"
+        rows += [
+            row(f"acknowledged, {connections} connections", f"ack {connections}", "/s", goal),
+            row("… p99", f"ack {connections} p99", "ms", "lower"),
+            (
+                "… delivered meanwhile",
+                f"{ours.figure(f'delivered {connections}'):.0%}, the rest after "
+                f"{ours.figure(f'drain {connections}'):.1f} s",
+                "at least 25 %, within a minute",
+            ),
+        ]
+    table(f"The whole product, {people} of a household: Watchmark · naive rival · ratio", rows)
+
+
+def measure(people: int, rounds: int) -> None:
+    with watchmark(people) as ours, rival() as theirs:
+        idle = resident(ours.pid)
+        for subject in (ours, theirs):
+            load(subject, 16, 200, people)
+            subject.drain(200)
+        for _ in range(rounds):
+            for subject in (ours, theirs):
+                measure_one_by_one(subject, people)
+                measure_burst(subject, people)
+                for connections in CONNECTIONS:
+                    measure_load(subject, people, connections)
+        report(people, ours, theirs)
+        loaded = resident(ours.pid)
+        print(f"  memory: idle {idle:.0f} MiB, after {ours.next_number:,} webhooks {loaded:.0f} MiB")
+
+
+def noise() -> str:
+    return f"load of the machine before: {os.getloadavg()[0]:.2f} on {len(os.sched_getaffinity(0))} cores"
+
+
+def main() -> None:
+    print(f"\n{noise()}")
+    for people in PEOPLE:
+        measure(people, ROUNDS)
+
+
+if __name__ == "__main__":
+    main()
