@@ -28,7 +28,7 @@ from webhook.domain.items import keys
 from webhook.domain.play import Play, State
 from webhook.history import stats
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.plays import list_plays
 from webhook.storage import migrate
 from webhook.storage.db import Database, driver
 from webhook.storage.tables import play, to_ms
@@ -117,8 +117,8 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
         return lambda: database.ask(lambda connection: question(connection, *values, **named))
 
     return {
-        "history, page 1": asked(trace.plays, limit=PAGE, person_name=name),
-        f"history, page {PAGES}": asked(trace.plays, limit=PAGE, person_name=name, after=after),
+        "history, page 1": asked(list_plays, limit=PAGE, person_name=name),
+        f"history, page {PAGES}": asked(list_plays, limit=PAGE, person_name=name, after=after),
         "numbers of a year": asked(stats.of_year, person_id, year, ZONE),
         "numbers of all years": asked(stats.of_year, person_id, None, ZONE),
         "export of a month": lambda: list(pieces(database, export)),

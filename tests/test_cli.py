@@ -33,7 +33,8 @@ from webhook.accounts.credentials import Seal
 from webhook.cli import _common, doctor, serve
 from webhook.domain.outcome import Park
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import count_by_state
+from webhook.queries.senders import find_silent_servers, store_dismissal
 from webhook.queues import inbox, outbox
 from webhook.queues.inbox import Received
 from webhook.storage.db import Database
@@ -478,7 +479,7 @@ def test_a_new_sign_in_sets_going_what_waited_and_keeps_what_is_told(home: Home,
 
     assert home.account("trakt").parked is None
     assert "rate" in home.account("trakt").tells
-    assert home.do(trace.counts) == {"waiting": 2}
+    assert home.do(count_by_state) == {"waiting": 2}
 
 
 def test_tv_time_is_signed_in_to_by_two_lines_of_stdin(home: Home, tvtime: Any) -> None:
@@ -745,7 +746,7 @@ def test_a_dry_run_beside_a_running_service_holds_at_once_and_its_end_sends_noth
         plex = process.said["webhooks"]["plex"]
         home.run("accounts", "rules", "trakt", "--dry-run")
         httpx.post(plex, json=watched())
-        assert soon(lambda: home.do(trace.counts).get("skipped") == 1)
+        assert soon(lambda: home.do(count_by_state).get("skipped") == 1)
         shown = home.run("trace", "1").stdout
         (number,) = home.json("accounts", "rules", "trakt")["kept_back"]
 
@@ -1066,7 +1067,7 @@ def test_a_dry_run_retries_nothing(home: Home) -> None:
     done = home.json("retry", "--all", "--dry-run")
 
     assert done["deliveries"] == 1
-    assert home.do(trace.counts) == {"dead": 1}
+    assert home.do(count_by_state) == {"dead": 1}
 
 
 @pytest.mark.parametrize(
@@ -1657,8 +1658,8 @@ def test_the_doctor_leaves_out_a_server_that_was_retired(home: Home) -> None:
     now = clock.now()
     seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
     home.do(lambda connection: connection.execute(update(identity).values(seen)))
-    (one,) = home.do(lambda connection: trace.silent(connection, now, 3))
-    home.do(lambda connection: trace.dismiss_silence(connection, one["source"], one["server"]))
+    (one,) = home.do(lambda connection: find_silent_servers(connection, now, 3))
+    home.do(lambda connection: store_dismissal(connection, one["source"], one["server"]))
 
     assert "silence" not in home.run("doctor", "--offline").stdout
 

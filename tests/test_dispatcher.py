@@ -23,7 +23,7 @@ from webhook.domain.event import Action, Episode, Ids
 from webhook.people import people
 from webhook.pipeline import dispatcher
 from webhook.pipeline.dispatcher import Breaker
-from webhook.queries import trace
+from webhook.queries.deliveries import limited_kinds
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account, attempt, delivery, tick
@@ -469,7 +469,7 @@ def add(desk: Desk, account_id: int, number: int) -> int:
 
 
 def limits(desk: Desk, account_id: int) -> list[Any]:
-    return desk.database.ask(trace.limits).get(account_id, [])
+    return desk.database.ask(limited_kinds).get(account_id, [])
 
 
 def test_a_full_collection_parks_additions_and_nothing_else(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from webhook.domain.event import Action, Ids, Movie
 from webhook.domain.outcome import Park
 from webhook.history import edits, plays
 from webhook.history.edits import NoEdit
-from webhook.queries import trace
+from webhook.queries.deliveries import list_deliveries
 from webhook.queues import inbox, outbox
 from webhook.storage.tables import delivery, play, tick
 
@@ -42,7 +42,7 @@ def library(house: House) -> tuple[list[str], int]:
     """Why something was not told to the built-in library, and how many marks it has."""
 
     def found(connection: Connection) -> tuple[list[str], int]:
-        skipped = trace.deliveries(connection, tracker="tvtime", state="skipped", limit=50)["items"]
+        skipped = list_deliveries(connection, tracker="tvtime", state="skipped", limit=50)["items"]
         return [entry["reason"] for entry in skipped], len(connection.execute(select(tick)).all())
 
     return house.database.ask(found)

@@ -18,7 +18,8 @@ from webhook.history import edits, library
 from webhook.people import household, people
 from webhook.pipeline import interpreter
 from webhook.pipeline.interpreter import Capabilities, Interpreter
-from webhook.queries import trace
+from webhook.queries.deliveries import list_deliveries
+from webhook.queries.webhooks import find_webhook
 from webhook.queues import inbox, outbox
 from webhook.queues.inbox import Received
 from webhook.storage.db import Database
@@ -85,7 +86,7 @@ class House:
             pass
 
     def trace(self, webhook_id: int) -> dict[str, Any]:
-        found = self.database.ask(lambda connection: trace.webhook_trace(connection, webhook_id))
+        found = self.database.ask(lambda connection: find_webhook(connection, webhook_id))
         assert found is not None
         return found
 
@@ -100,7 +101,7 @@ class House:
 
     def deliveries(self, tracker: str | None = None, state: str = "waiting") -> list[tuple[str, bool]]:
         found = self.database.ask(
-            lambda connection: trace.deliveries(connection, tracker=tracker, state=state, limit=500)
+            lambda connection: list_deliveries(connection, tracker=tracker, state=state, limit=500)
         )
         return [(entry["action"], entry["mark"]) for entry in reversed(found["items"])]
 

@@ -28,7 +28,7 @@ from webhook.domain.outcome import Park
 from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queues import inbox, outbox
 from webhook.queues.inbox import Received
 from webhook.queues.outbox import NewDelivery
@@ -88,7 +88,7 @@ class House:
         )
 
     def silent(self, days: int = DAYS) -> list[dict[str, Any]]:
-        return self.database.ask(lambda connection: trace.silent(connection, self.now, days))
+        return self.database.ask(lambda connection: find_silent_servers(connection, self.now, days))
 
 
 @pytest.fixture
@@ -307,7 +307,7 @@ def test_a_sender_that_repeats_itself_is_told_apart(house: House, apart: timedel
     heard(house, [], timedelta(minutes=5) - apart, raw=b'{"a": 1}')
     heard(house, [], timedelta(minutes=5) - apart, raw=b'{"a": 2}')
 
-    found = house.database.ask(trace.repeating)
+    found = house.database.ask(find_repeats)
 
     assert [one["repeats"] for one in found] == [repeats] * bool(repeats)
 
@@ -323,7 +323,7 @@ def late(house: House, source: str, off: timedelta, action: str = "start", count
 def test_a_sender_of_which_the_clock_is_off_is_told_apart(house: House, source: str) -> None:
     late(house, source, timedelta(hours=-2))
 
-    (one,) = house.database.ask(trace.clocks_off)
+    (one,) = house.database.ask(find_wrong_clocks)
 
     assert (one["source"], one["server"], one["seconds"]) == (source, "attic", -7200)
 
@@ -342,7 +342,7 @@ def test_no_clock_is_blamed_without_reason(
 ) -> None:
     late(house, source, off, action, count)
 
-    assert house.database.ask(trace.clocks_off) == []
+    assert house.database.ask(find_wrong_clocks) == []
 
 
 # --- sending

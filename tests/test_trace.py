@@ -11,7 +11,7 @@ import pytest
 
 from tests.test_numbers import NOW, Shelf, film, part
 from webhook.domain.event import Track
-from webhook.queries import trace
+from webhook.queries.plays import list_plays
 from webhook.storage.db import Database
 
 
@@ -31,7 +31,7 @@ def pages(shelf: Shelf, **asked: Any) -> Iterator[list[int]]:
     """The ids on each page, from the first to the last."""
     after: str | None = None
     while True:
-        found = shelf.database.ask(partial(trace.plays, after=after, person_name="anna", **asked))
+        found = shelf.database.ask(partial(list_plays, after=after, person_name="anna", **asked))
         yield [one["id"] for one in found["items"]]
         after = found["next"]
         if after is None:

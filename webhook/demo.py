@@ -28,7 +28,8 @@ from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import count_by_state
+from webhook.queries.plays import list_plays
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
@@ -461,8 +462,8 @@ async def stay(stage: Stage) -> int:
 async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> Json:
     webhooks = select(webhook.c.state, func.count()).group_by(webhook.c.state)
     counted = await database.read(lambda connection: dict(map(tuple, connection.execute(webhooks).all())))
-    plays = await database.read(lambda connection: trace.plays(connection)["items"])
-    deliveries = await database.read(trace.counts)
+    plays = await database.read(lambda connection: list_plays(connection)["items"])
+    deliveries = await database.read(count_by_state)
     watched = Counter("watched" if one["watched_at"] else "unfinished" for one in plays)
     return {
         "webhooks": counted,

@@ -26,7 +26,7 @@ from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
 from webhook.people import household, people
 from webhook.pipeline.interpreter import Capabilities, Interpreter
-from webhook.queries import trace
+from webhook.queries.plays import list_plays
 from webhook.queues import inbox
 from webhook.queues.inbox import Received
 from webhook.settings import Settings
@@ -171,7 +171,7 @@ def every_play(connection: Connection) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
-        page = trace.plays(connection, limit=200, after=after)
+        page = list_plays(connection, limit=200, after=after)
         found += page["items"]
         after = page["next"]
         if after is None:

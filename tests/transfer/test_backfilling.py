@@ -26,7 +26,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import STREAMS, Episode, Ids, Movie, Track
 from webhook.domain.play import Dated
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import list_deliveries
 from webhook.queues import inbox, jobs
 from webhook.queues.inbox import Received
 from webhook.storage.tables import account, delivery, play
@@ -159,7 +159,7 @@ class House:
 
     def deliveries(self, state: str | None = None) -> list[dict[str, Any]]:
         found = self.database.ask(
-            lambda connection: trace.deliveries(connection, tracker="trakt", state=state, limit=500)
+            lambda connection: list_deliveries(connection, tracker="trakt", state=state, limit=500)
         )
         return list(reversed(found["items"]))
 
@@ -377,7 +377,7 @@ def test_where_nothing_is_kept_without_a_date_it_is_skipped_with_the_reason(url:
         done = house.work_off(job_id)
 
         (skipped,) = house.database.ask(
-            lambda connection: trace.deliveries(connection, tracker="lastfm", state="skipped")
+            lambda connection: list_deliveries(connection, tracker="lastfm", state="skipped")
         )["items"]
         assert skipped["reason"] == (
             "nobody knows when it was watched, and Last.fm keeps nothing without a date"

@@ -26,7 +26,8 @@ from webhook.cli._common import (
     tabled,
 )
 from webhook.domain.event import Action, Kind
-from webhook.queries import trace
+from webhook.queries.deliveries import find_dry_run_ids
+from webhook.queries.people import list_accounts, rules_json
 from webhook.storage.tables import account
 from webhook.trackers import DeviceCode, Tracker
 
@@ -119,7 +120,7 @@ def accounts(
         return
     with opened() as at:
         checked = at.run(check_all(at)) if check else {}
-        rows = at.database.ask(trace.accounts)
+        rows = at.database.ask(list_accounts)
     given_up = {row["id"] for row in rows if row["why"] == account_book.DISCONNECTED}
     shown = [row | ({"check": told(checked[row["id"]])} if row["id"] in checked else {}) for row in rows]
     if as_json:
@@ -131,7 +132,7 @@ def accounts(
 
 
 async def check_all(at: Desk) -> dict[int, Verdict]:
-    rows = await at.database.read(trace.accounts)
+    rows = await at.database.read(list_accounts)
     verdicts = await asyncio.gather(*(account_book.check(at, row["id"]) for row in rows))
     return {row["id"]: verdict for row, verdict in zip(rows, verdicts, strict=True)}
 
@@ -237,9 +238,9 @@ def accounts_rules(
 
     def change(connection: Connection) -> tuple[Row[Any], dict[str, Any], list[int]]:
         row = whose_account(connection, whose, tracker)
-        rules = trace.rules_of({**({} if clear else row.rules or {}), **wanted})
+        rules = rules_json({**({} if clear else row.rules or {}), **wanted})
         connection.execute(update(account).where(account.c.id == row.id).values(rules=rules))
-        return row, rules, trace.kept_back(connection, row.id)
+        return row, rules, find_dry_run_ids(connection, row.id)
 
     with opened() as at:
         row, rules, kept = at.database.do(change)

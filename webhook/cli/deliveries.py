@@ -19,7 +19,8 @@ from webhook.cli._common import Desk, DryRun, Everything, Failed, Json, Numbers,
 from webhook.cli.trace import named
 from webhook.domain.event import REASONS
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import find_delivery_ids
+from webhook.queries.rehearsal import rehearse_webhooks
 from webhook.queues import inbox, outbox
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
@@ -70,7 +71,7 @@ def replay(
 def rehearse(at: Desk, ids: Sequence[int]) -> list[dict[str, Any]]:
     """What interpreting them again would come to; done for a moment, and taken back."""
     interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
-    return trace.rehearsed(at.database, interpreter.one, ids)
+    return rehearse_webhooks(at.database, interpreter.one, ids)
 
 
 def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
@@ -152,7 +153,7 @@ def retriable(
     if state is not None and state not in outbox.STUCK:
         raise typer.BadParameter(f"Deliveries can be tried again that are {', '.join(outbox.STUCK)}.")
     states = STUCK if state is None else (state,)
-    return sorted(one for each in states for one in trace.matching(connection, each, tracker, whose))
+    return sorted(one for each in states for one in find_delivery_ids(connection, each, tracker, whose))
 
 
 # --- what both need

@@ -27,7 +27,10 @@ from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
 from webhook.maintenance import backup, integrity, notifications
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import count_by_state
+from webhook.queries.people import list_accounts, list_unclaimed
+from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
+from webhook.queries.webhooks import last_webhook_times
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable, log_of
@@ -238,7 +241,7 @@ def mended(version: tuple[int, ...]) -> bool:
 
 
 def look_at_received(database: Database) -> Iterator[Finding]:
-    last = database.ask(trace.last_webhooks)
+    last = database.ask(last_webhook_times)
     newest = max((datetime.fromisoformat(at) for at in last.values() if at), default=None)
     if newest is not None and newest > clock.now() + timedelta(minutes=5):
         yield problem(
@@ -257,16 +260,16 @@ def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]
     """Servers that fell silent, that say everything twice, or of which the clock is wrong."""
     now = clock.now()
     modules = sources.modules()
-    for one in database.ask(lambda connection: trace.silent(connection, now, settings.silence_days)):
+    for one in database.ask(lambda connection: find_silent_servers(connection, now, settings.silence_days)):
         do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls. "
         do += "If it was retired, dismiss it on the page Needs you."
         yield noted("silence", one["says"], do)
-    for one in database.ask(trace.repeating):
+    for one in database.ask(find_repeats):
         times = counted(one["repeats"], "time")
         says = f"it repeats itself: the very same webhook came again within seconds, {times} lately"
         do = "Its webhook is probably set up twice, which does no harm. Remove one."
         yield noted(modules[one["source"]].LABEL if one["source"] in modules else one["source"], says, do)
-    for one in database.ask(trace.clocks_off):
+    for one in database.ask(find_wrong_clocks):
         label = modules[one["source"]].LABEL
         server = one["server_name"] or one["server"]
         ahead = "ahead of" if one["seconds"] > 0 else "behind"
@@ -294,12 +297,12 @@ def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
 def look_at_accounts(
     settings: Settings, environ: Environ, database: Database, online: bool
 ) -> Iterator[Finding]:
-    rows = database.ask(trace.accounts)
+    rows = database.ask(list_accounts)
     verdicts: Mapping[int, Verdict] = {}
     if online and rows:
         at = desk(settings, environ, database)
         verdicts = at.run(check_all(at))
-        rows = database.ask(trace.accounts)
+        rows = database.ask(list_accounts)
     for row in rows:
         yield look_at_account(row, verdicts.get(row["id"]))
         for limit in row["limits"]:
@@ -323,11 +326,11 @@ def look_at_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
 
 
 def look_at_waiting(database: Database) -> Iterator[Finding]:
-    nobodys = database.ask(trace.unclaimed)
+    nobodys = database.ask(list_unclaimed)
     if waits := [one for one in nobodys if one["webhooks"]]:
         names = ", ".join(one["spelled"] for one in waits)
         yield noted("people", f"nobody claims {names}", "Claim: watchmark people claim NAME SOURCE:USER")
-    told = database.ask(trace.counts)
+    told = database.ask(count_by_state)
     for state in ("unmatched", "dead"):
         if number := told.get(state):
             do = (

@@ -14,7 +14,8 @@ from webhook.cli.transfer import item_named
 from webhook.domain import guids
 from webhook.history import edits, library, plays
 from webhook.history.stats import zone_for
-from webhook.queries import trace
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.queries.plays import list_plays
 from webhook.transfer import manual_plays
 from webhook.transfer.records import Relation
 
@@ -36,7 +37,7 @@ PlayId = Annotated[int, typer.Argument(metavar="ID", help="A play's number: watc
 def history_list(
     text: Annotated[str | None, typer.Option(help="Only plays with this in a title.")] = None,
     since: Annotated[str | None, typer.Option(help="From this day or time on, e.g. 2026-10-01.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=trace.MOST, help="So many of them.")] = trace.LIMIT,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="So many of them.")] = PAGE_SIZE,
     after: Annotated[str | None, typer.Option(metavar="NEXT", help="What comes after a page before.")] = None,
     whose: Whose = None,
     as_json: Json = False,
@@ -51,7 +52,7 @@ def history_list(
         begin = None if since is None else moment("--since", since, zone)
         try:
             found = at.database.ask(
-                lambda connection: trace.plays(
+                lambda connection: list_plays(
                     connection, limit=limit, after=after, person_name=whose, since=begin, text=text
                 )
             )

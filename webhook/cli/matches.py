@@ -14,7 +14,7 @@ from webhook.cli._common import Json, Whose, counted, opened, say
 from webhook.domain import guids
 from webhook.identity import matches
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.transfer import lookup_queue
 
 app = typer.Typer()
@@ -44,8 +44,8 @@ def unmatched(whose: Whose = None, as_json: Json = False) -> None:
 def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
     """The deliveries, and the items of imported plays, that wait for a choice."""
     person_id = None if whose is None else people.by_name(connection, whose).id
-    told = matches.waiting(connection, person_name=whose, limit=trace.MOST)
-    imported = lookup_queue.waiting(connection, person_id, limit=trace.MOST)
+    told = matches.waiting(connection, person_name=whose, limit=MAX_PAGE_SIZE)
+    imported = lookup_queue.waiting(connection, person_id, limit=MAX_PAGE_SIZE)
     return told["items"], imported["items"]
 
 

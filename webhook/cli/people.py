@@ -15,7 +15,7 @@ from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, open
 from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.people import passwords, people
-from webhook.queries import trace
+from webhook.queries.people import list_ignored, list_people, list_unclaimed
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
 
@@ -42,8 +42,8 @@ def people_add(name: Name, as_json: Json = False) -> None:
 def people_list(as_json: Json = False) -> None:
     """Everybody with what they claim, and who was seen that nobody claims."""
     with opened() as at:
-        everybody, nobodys = at.database.ask(trace.people), at.database.ask(trace.unclaimed)
-        left_out = at.database.ask(trace.ignored)
+        everybody, nobodys = at.database.ask(list_people), at.database.ask(list_unclaimed)
+        left_out = at.database.ask(list_ignored)
     if as_json:
         say(True, {"people": everybody, "unclaimed": nobodys, "ignored": left_out})
         return

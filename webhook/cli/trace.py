@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from webhook.cli._common import Failed, Json, counted, opened, say
 from webhook.domain.event import REASONS
 from webhook.identity import resolver
-from webhook.queries import trace
+from webhook.queries.webhooks import NotRedacted, find_webhook, redact_webhook
 
 app = typer.Typer()
 
@@ -39,14 +39,14 @@ def trace_command(
 def report(number: int, as_json: bool) -> None:
     try:
         with opened() as at:
-            found = at.database.ask(lambda connection: trace.redacted(connection, number))
-    except trace.NotRedacted as error:
+            found = at.database.ask(lambda connection: redact_webhook(connection, number))
+    except NotRedacted as error:
         raise Failed(str(error)) from error
     say(as_json, found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
 def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
-    found = trace.webhook_trace(connection, number)
+    found = find_webhook(connection, number)
     return None if found is None else resolver.with_origins(connection, found)
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
 from webhook.domain.items import folded
-from webhook.queries import trace
+from webhook.queries.deliveries import delivery_json, filter_deliveries, select_deliveries
+from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues import outbox
 from webhook.storage.tables import delivery, match, webhook
 
@@ -122,12 +123,12 @@ def waiting(
     connection: Connection,
     *,
     person_name: str | None = None,
-    limit: int = trace.LIMIT,
+    limit: int = PAGE_SIZE,
     after: int | None = None,
-) -> trace.Page:
+) -> Page:
     """The deliveries that wait for a match, newest first, each with why, its candidates and its siblings."""
-    wanted = trace.filtered(trace.joined(), "unmatched", None, person_name)
-    rows, cursor = trace.paged(connection, wanted, delivery.c.id, limit, after)
+    wanted = filter_deliveries(select_deliveries(), "unmatched", None, person_name)
+    rows, cursor = fetch_page(connection, wanted, delivery.c.id, limit, after)
     sources = {row.webhook_id for row in rows if row.webhook_id is not None}
     told = select(webhook.c.id, webhook.c.source).where(webhook.c.id.in_(sources))
     came = {row.id: row.source for row in connection.execute(told)}
@@ -136,7 +137,7 @@ def waiting(
 
 def one_waiting(row: Any, source: str | None) -> dict[str, Any]:
     item = item_from_json(row.item)
-    shown = trace.one_delivery(row)
+    shown = delivery_json(row)
     shown["candidates"] = row.candidates or []
     about = {"ids": item.ids.known(), "show_ids": getattr(item, "show_ids", Ids()).known()}
     return {**shown, **about, "source": source, "key": next(iter(keys(item)), None)}

@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from webhook import clock, trackers
 from webhook.accounts.accounts import DISCONNECTED
-from webhook.queries import trace
+from webhook.queries.deliveries import explain_parked, limited_kinds
+from webhook.queries.senders import find_silent_servers
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, note, person
@@ -228,7 +229,7 @@ def of_limits(connection: Connection, before: Mapping[str, Any]) -> list[News]:
     """What services began to refuse of accounts that work otherwise."""
     refused = {
         f"{LIMIT}{account_id}.{one['kind']}": one
-        for account_id, kinds in trace.limits(connection).items()
+        for account_id, kinds in limited_kinds(connection).items()
         for one in kinds
     }
     found = [
@@ -248,7 +249,7 @@ def refuses(limit: Mapping[str, Any]) -> Notice:
 
 
 def needs(row: Row[Any]) -> Notice:
-    mended = trace.mend(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
+    mended = explain_parked(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
     return Notice(
         title=f"{trackers.label(row.tracker)} of {row.person} needs you",
         body=f"{mended} Until then everything that is to be told there waits; nothing is lost.",
@@ -263,7 +264,7 @@ def works(row: Row[Any]) -> Notice:
 
 
 def of_servers(connection: Connection, before: Mapping[str, Any], now: datetime, days: int) -> list[News]:
-    quiet = {server_note(entry): entry for entry in trace.silent(connection, now, days)}
+    quiet = {server_note(entry): entry for entry in find_silent_servers(connection, now, days)}
     found = [
         News(name=name, value={"says": named(entry)}, notice=fell_silent(entry))
         for name, entry in quiet.items()

@@ -1,1 +1,1 @@
-"""What pages, API and commands all ask: webhooks, deliveries and plays, with the reasons."""
+"""Queries: what pages, API and commands all ask about webhooks, deliveries, plays, people and senders."""

@@ -14,7 +14,10 @@ from webhook.domain.event import Action, Ids, Kind
 from webhook.domain.rules import LISTS, OPTIONAL
 from webhook.identity import matches
 from webhook.people import household, people
-from webhook.queries import trace
+from webhook.queries.deliveries import find_delivery_ids
+from webhook.queries.people import rules_json
+from webhook.queries.senders import store_dismissal
+from webhook.queries.webhooks import NotRedacted, redact_webhook
 from webhook.queues import inbox, outbox
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, person, unresolved, webhook
@@ -69,8 +72,8 @@ def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[
     if not visible.allowed(connection, visitor, [webhook_id]):
         raise Problem(404, f"There is no webhook {webhook_id}.")
     try:
-        return trace.redacted(connection, webhook_id)
-    except trace.NotRedacted as error:
+        return redact_webhook(connection, webhook_id)
+    except NotRedacted as error:
         raise Problem(409, str(error)) from error
 
 
@@ -90,7 +93,7 @@ def retry_all(
     """Try all these again, by default all that are stuck; how many that were."""
     states = STUCK if state is None else {state} & set(outbox.STUCK)
     whose = visitor.only or name
-    ids = [found for one in states for found in trace.matching(connection, one, tracker, whose)]
+    ids = [found for one in states for found in find_delivery_ids(connection, one, tracker, whose)]
     for chunk in chunks(ids):
         outbox.revive(connection, chunk, clock.now())
     return len(ids)
@@ -183,7 +186,7 @@ def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
 def dismiss_silence(connection: Connection, source: str, server: str | None) -> None:
     """Take a server off the list of the silent until it is heard again; raises Problem."""
     known = clean(source) and clean(server or "")
-    if not known or not trace.dismiss_silence(connection, source, server or ""):
+    if not known or not store_dismissal(connection, source, server or ""):
         raise Problem(404, "No such server was ever heard.")
 
 
@@ -336,7 +339,7 @@ def an_account(connection: Connection, visitor: Visitor, account_id: int) -> Row
 
 def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: Mapping[str, Any]) -> None:
     row = an_account(connection, visitor, account_id)
-    values = {"rules": trace.rules_of(rules)}
+    values = {"rules": rules_json(rules)}
     connection.execute(update(account).where(account.c.id == row.id).values(values))
 
 

@@ -17,8 +17,18 @@ from webhook.history.plays import described
 from webhook.identity import resolver
 from webhook.people.people import HERE
 from webhook.people.scopes import Granted
-from webhook.queries import trace
-from webhook.queries.trace import Page
+from webhook.queries.deliveries import (
+    deliveries_by_webhook,
+    delivery_json,
+    find_delivery,
+    is_waiting,
+    select_deliveries,
+)
+from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
+from webhook.queries.people import list_accounts, list_ignored, list_people, list_unclaimed
+from webhook.queries.plays import find_playing
+from webhook.queries.senders import find_silent_servers
+from webhook.queries.webhooks import find_webhook, webhook_json
 from webhook.queues import outbox
 from webhook.storage.tables import account, delivery, identity, person, play, token, webhook
 
@@ -122,15 +132,15 @@ def webhooks(
     connection: Connection,
     visitor: Visitor,
     *,
-    limit: int = trace.LIMIT,
+    limit: int = PAGE_SIZE,
     after: int | None = None,
     wanted: Wanted | None = None,
 ) -> Page:
     """The webhooks, newest first. Of what is rare a page may hold few or none, and have a next one all the same."""
     wanted = wanted or Wanted()
     rows, cursor = found(connection, visitor, wanted, limit, after)
-    told = trace.deliveries_of(connection, rows)
-    shown = [trace.one_webhook(row, told.get(row.id, []), raw=False) for row in rows]
+    told = deliveries_by_webhook(connection, rows)
+    shown = [webhook_json(row, told.get(row.id, []), raw=False) for row in rows]
     if visitor.everything:
         return {"items": shown, "next": cursor}
     return {"items": [own(entry, visitor) for entry in shown if may_see(entry, visitor)], "next": cursor}
@@ -147,7 +157,7 @@ def found(
         newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
         floor = max(min(after or newest + 1, newest + 1) - LOOKED_AT, 0)
         among = among.where(webhook.c.id >= floor)
-    rows, cursor = trace.paged(connection, among, webhook.c.id, limit, after)
+    rows, cursor = fetch_page(connection, among, webhook.c.id, limit, after)
     if cursor is None and floor > 1:
         cursor = floor
     return [row for row in rows if wanted.meant(row.events or [])], cursor
@@ -183,7 +193,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Pa
     """One webhook with its whole trace; None where there is none that the visitor may see."""
     if not allowed(connection, visitor, [webhook_id]):
         return None
-    entry = trace.webhook_trace(connection, webhook_id)
+    entry = find_webhook(connection, webhook_id)
     entry = None if entry is None else resolver.with_origins(connection, entry)
     if entry is None or visitor.everything:
         return entry
@@ -211,37 +221,37 @@ def matching_webhooks(connection: Connection, visitor: Visitor, wanted: Wanted) 
 
 
 def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> Page | None:
-    entry = trace.one_delivery_trace(connection, delivery_id)
+    entry = find_delivery(connection, delivery_id)
     if entry is None or visitor.only not in (None, entry["person"]):
         return None
     return entry
 
 
 def playing(connection: Connection, visitor: Visitor) -> list[Page]:
-    return trace.playing(connection, None if visitor.everything else visitor.person_id)
+    return find_playing(connection, None if visitor.everything else visitor.person_id)
 
 
 def people(connection: Connection, visitor: Visitor) -> list[Page]:
-    return mine(trace.people(connection), visitor, "name")
+    return mine(list_people(connection), visitor, "name")
 
 
 def accounts(connection: Connection, visitor: Visitor) -> list[Page]:
-    return mine(trace.accounts(connection), visitor, "person")
+    return mine(list_accounts(connection), visitor, "person")
 
 
 def unclaimed(connection: Connection, visitor: Visitor) -> list[Page]:
     """The identities nobody claims: for the owner all, for others what came by an address of their own."""
-    return trace.unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
+    return list_unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
 
 
 def ignored(connection: Connection, visitor: Visitor) -> list[Page]:
     """The identities that nobody tracks, because the owner said so."""
-    return trace.ignored(connection) if visitor.everything else []
+    return list_ignored(connection) if visitor.everything else []
 
 
 def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[Page]:
     """The servers that fell silent; they are everybody's, so the owner's to look after."""
-    return trace.silent(connection, now, days) if visitor.everything else []
+    return find_silent_servers(connection, now, days) if visitor.everything else []
 
 
 def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
@@ -251,7 +261,7 @@ def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     """How many deliveries wait, for their turn or for a person, by state."""
     found: dict[str, int] = {}
-    for waiting in (trace.is_waiting(), outbox.is_stuck()):
+    for waiting in (is_waiting(), outbox.is_stuck()):
         wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
         if not visitor.everything:
             mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
@@ -269,10 +279,10 @@ def plays_of(connection: Connection, entry: Page) -> dict[int, Page]:
         row.id: {**described(row, now), "others": [], "edits": edits.of_play(connection, row.id)}
         for row in rows
     }
-    told = trace.joined().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)
-    for row in connection.execute(told.limit(trace.LIMIT)):
+    told = select_deliveries().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)
+    for row in connection.execute(told.limit(PAGE_SIZE)):
         if row.webhook_id != entry["id"] and row.play_id in found:
-            found[row.play_id]["others"].append(trace.one_delivery(row))
+            found[row.play_id]["others"].append(delivery_json(row))
     return found
 
 
@@ -333,12 +343,12 @@ def told_of(connection: Connection, plays: Sequence[Page], *, marks: bool) -> No
     by_id = {entry["id"]: entry for entry in plays}
     for entry in plays:
         entry["told"], entry["webhook"] = {}, None
-    wanted = trace.joined().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
+    wanted = select_deliveries().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
     for row in connection.execute(wanted):
         entry = by_id[row.play_id]
         entry["webhook"] = row.webhook_id or entry["webhook"]
         if row.mark == marks and row.action not in ("rate", "unwatched"):
-            entry["told"][row.tracker] = trace.one_delivery(row)
+            entry["told"][row.tracker] = delivery_json(row)
     lost = {entry["id"] for entry in plays if entry["webhook"] is None}
     if lost:
         recent = select(webhook.c.id, webhook.c.events).where(webhook.c.events.is_not(None))

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from webhook import trackers
-from webhook.queries import trace
-from webhook.queries.trace import MOST
+from webhook.queries.deliveries import list_deliveries
+from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.actions import write
@@ -37,7 +37,7 @@ class Deliveries(Answers):
         name = await self.person(params, visitor)
         limit, after = params.limit(), params.after()
         return await self.database.read(
-            lambda connection: trace.deliveries(
+            lambda connection: list_deliveries(
                 connection, limit=limit, after=after, state=state, tracker=tracker, person_name=name
             )
         )
@@ -82,9 +82,9 @@ def dismissed_given(given: Mapping[str, Any]) -> list[int] | None:
     if given == {"state": "dead"}:
         return None
     ids = given.get("ids")
-    fine = given.keys() == {"ids"} and isinstance(ids, list) and len(ids) <= MOST
+    fine = given.keys() == {"ids"} and isinstance(ids, list) and len(ids) <= MAX_PAGE_SIZE
     if not fine or not all(type(one) is int and whole(str(one)) for one in ids or ()):
         raise Problem(
-            422, f'The body must hold ids, at most {MOST} numbers of deliveries, or "state": "dead".'
+            422, f'The body must hold ids, at most {MAX_PAGE_SIZE} numbers of deliveries, or "state": "dead".'
         )
     return list(ids or ())

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
-from webhook.queries import trace
+from webhook.queries.rehearsal import rehearse_webhooks
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.actions import write
@@ -66,7 +66,7 @@ class Webhooks(Answers):
                 409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."
             )
         interpret = self.service.interpreter.one
-        would = await asyncio.to_thread(trace.rehearsed, self.database, interpret, [wanted])
+        would = await asyncio.to_thread(rehearse_webhooks, self.database, interpret, [wanted])
         told = would[0] if would else None
         if told is not None and visitor.only is not None:
             told["deliveries"] = [one for one in told["deliveries"] if one["person"] == visitor.only]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webhook import trackers
-from webhook.queries.trace import MOST
+from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.web.http.schema import (
     BY_ID,
     DELIVERY,
@@ -43,7 +43,7 @@ def paths() -> dict[str, dict[str, Schema]]:
         "minProperties": 1,
         "maxProperties": 1,
         "properties": {
-            "ids": {"type": "array", "items": ID, "maxItems": MOST},
+            "ids": {"type": "array", "items": ID, "maxItems": MAX_PAGE_SIZE},
             "state": {"enum": ["dead"]},
         },
     }

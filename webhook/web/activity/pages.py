@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
-from webhook.queries import trace
+from webhook.queries.deliveries import list_deliveries
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.actions import write
@@ -100,7 +100,7 @@ class Activity(Page):
         name = visitor.only or chosen["person"]
         listed, counts, names = await self.database.read(
             lambda connection: (
-                trace.deliveries(
+                list_deliveries(
                     connection,
                     limit=limit,
                     after=after,

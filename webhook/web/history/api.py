@@ -21,7 +21,8 @@ from webhook.history import edits, library, shows
 from webhook.history import plays as history
 from webhook.history import stats as numbers
 from webhook.people import people
-from webhook.queries import trace
+from webhook.queries.deliveries import delivery_json, select_deliveries
+from webhook.queries.plays import list_plays
 from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
@@ -69,7 +70,7 @@ class History(Answers):
         limit, after, since = params.limit(), params.place(), params.moment("since")
         text = params.text("text")
         return await self.database.read(
-            lambda connection: trace.plays(
+            lambda connection: list_plays(
                 connection, limit=limit, after=after, person_name=name, since=since, text=text
             )
         )
@@ -256,13 +257,15 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
     row = own_play(connection, visitor, play_id)
     if row is None:
         return None
-    told = connection.execute(trace.joined().where(delivery.c.play_id == play_id).order_by(delivery.c.id))
+    told = connection.execute(
+        select_deliveries().where(delivery.c.play_id == play_id).order_by(delivery.c.id)
+    )
     return {
         "person": row.person,
         **history.described(row, clock.now()),
         "removed_at": stamp(row.removed_at),
         "job": row.job_id,
-        "deliveries": [trace.one_delivery(one) for one in told],
+        "deliveries": [delivery_json(one) for one in told],
         "edits": edits.of_play(connection, play_id),
     }
 

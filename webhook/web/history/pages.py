@@ -16,7 +16,7 @@ from webhook.domain import guids
 from webhook.history import edits
 from webhook.history import plays as history
 from webhook.history.stats import zone_for
-from webhook.queries import trace
+from webhook.queries.plays import list_plays, parse_cursor
 from webhook.web.actions import write
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.http.errors import Problem
@@ -49,11 +49,11 @@ class History(Page):
         owner, names = await self.whose(params, visitor)
         text, limit, after = params.text("text"), min(params.limit(), MOST), params.place()
         listed = await self.database.read(
-            lambda connection: trace.plays(
+            lambda connection: list_plays(
                 connection, limit=limit, after=after, person_name=owner.name, text=text, at_once=AT_ONCE
             )
         )
-        back_to = trace.place(listed["next"])[0] if listed["next"] else None
+        back_to = parse_cursor(listed["next"])[0] if listed["next"] else None
         chosen = {"person": owner.name if visitor.everything else None, "text": text}
         known: dict[str, Any] = {"plays": by_day(listed["items"], request.state.zone)}
         about = {"owner": owner.name, "names": names, "text": text, "first": after is None}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.requests import Request
 
-from webhook.queries.trace import LIMIT, MOST
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.web.http.errors import Problem
 
 BODY = 64 * 1024
@@ -45,11 +45,11 @@ class Params:
     def limit(self) -> int:
         value = self.text("limit")
         if value is None:
-            return LIMIT
+            return PAGE_SIZE
         number = whole(value)
         if number is None:
-            raise Problem(400, f"limit must be a whole number from 1 to {MOST}.")
-        return min(number, MOST)
+            raise Problem(400, f"limit must be a whole number from 1 to {MAX_PAGE_SIZE}.")
+        return min(number, MAX_PAGE_SIZE)
 
     def after(self) -> int | None:
         value = self.text("after")

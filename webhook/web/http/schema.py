@@ -7,7 +7,7 @@ from typing import Any
 
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import LISTS
-from webhook.queries.trace import LIMIT, MOST
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.web.visible import DELIVERY_STATES
 
 Schema = dict[str, Any]
@@ -47,7 +47,7 @@ def choice(name: str, choices: Sequence[str]) -> Schema:
 
 
 def paging(cursor: Schema = ID) -> list[Schema]:
-    limit: Schema = {"type": "integer", "minimum": 1, "maximum": MOST, "default": LIMIT}
+    limit: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}
     return [
         {"name": "limit", "in": "query", "schema": limit},
         {

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from webhook.identity import matches
-from webhook.queries import trace
+from webhook.queries.deliveries import delivery_json, limited_kinds, select_deliveries
 from webhook.queues import outbox
 from webhook.storage.tables import account, delivery, person, play_key, told, unresolved
 from webhook.transfer import lookup_queue
@@ -91,7 +91,7 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
         parked = parked.where(account.c.person_id == visitor.person_id)
     found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
     found += len(visible.unclaimed(connection, visitor))
-    found += sum(map(len, trace.limits(connection, visitor.only).values()))
+    found += sum(map(len, limited_kinds(connection, visitor.only).values()))
     if visitor.everything:
         found += len(visible.silent(connection, visitor, now, silence_days))
     return int(found)
@@ -124,9 +124,9 @@ def stuck(visitor: Visitor, state: str) -> Select[Any]:
 
 
 def dead(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
-    wanted = trace.joined().where(delivery.c.id.in_(stuck(visitor, "dead")))
+    wanted = select_deliveries().where(delivery.c.id.in_(stuck(visitor, "dead")))
     rows = connection.execute(wanted.order_by(delivery.c.id.desc()).limit(LISTED))
-    return [trace.one_delivery(row) for row in rows]
+    return [delivery_json(row) for row in rows]
 
 
 def all_dead(connection: Connection, visitor: Visitor) -> list[int]:
@@ -157,7 +157,9 @@ def unmatched(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
     """What no match was found for, each with how many deliveries wait for the answer."""
     newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(LISTED)
     numbers = {row.id: row.number for row in connection.execute(newest)}
-    rows = connection.execute(trace.joined().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc()))
+    rows = connection.execute(
+        select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
+    )
     return [{**matches.one_waiting(row, None), "deliveries": numbers[row.id]} for row in rows]
 
 
@@ -227,7 +229,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 def one(connection: Connection, visitor: Visitor, question: str) -> dict[str, Any] | None:
     """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
     if question.isdecimal():
-        wanted = trace.joined().where(delivery.c.id == whole(question), delivery.c.state == "unmatched")
+        wanted = select_deliveries().where(delivery.c.id == whole(question), delivery.c.state == "unmatched")
         row = connection.execute(wanted).first()
         if row is None or visitor.only not in (None, row.person):
             return None

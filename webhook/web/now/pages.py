@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.queries import trace
+from webhook.queries.plays import list_plays
 from webhook.web import visible
 from webhook.web.http.page import Page
 from webhook.web.now.posters import drawing
@@ -36,7 +36,7 @@ def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
             connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
         )
     on = {play["id"] for play in playing}
-    last = trace.plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
+    last = list_plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
     last = [play for play in last if play["id"] not in on][:LAST]
     visible.told_of(connection, last, marks=True)
     return {
