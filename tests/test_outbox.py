@@ -13,6 +13,7 @@ from webhook.domain import retry
 from webhook.domain.event import Action, Ids, Movie
 from webhook.domain.outcome import Park
 from webhook.domain.rules import ALWAYS
+from webhook.domain.states import DeliveryState
 from webhook.people import people
 from webhook.queues import outbox
 from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
@@ -59,7 +60,7 @@ def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
 def settlement(lane: Lane, row: int = 0, **given: object) -> Settlement:
     delivery_id = lane.rows[row].id
     made = Settlement(
-        delivery_id=delivery_id, account_id=lane.account_id, fence=lane.fence, now=NOW, state="done",
+        delivery_id=delivery_id, account_id=lane.account_id, fence=lane.fence, now=NOW, state=DeliveryState.DONE,
         attempts=1, outcome="done", release=True,
     )  # fmt: skip
     return replace(made, **given)  # type: ignore[arg-type]
@@ -134,7 +135,7 @@ def test_a_settlement_of_a_claim_that_has_passed_to_another_changes_nothing(
     ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
     (current,) = claim(database, NOW + outbox.LEASE)
 
-    (mine,) = settle(database, settlement(stale, state="dead"))
+    (mine,) = settle(database, settlement(stale, state=DeliveryState.DEAD))
 
     assert not mine
     assert states(database) == {first: "waiting", second: "waiting"}
@@ -209,7 +210,7 @@ def test_one_accounts_trouble_holds_its_own_lane_only(database: Database, anna: 
     put(database, putting(anna, "watched:1"), putting(ben, "watched:1"))
     lanes = {lane.account_id: lane for lane in claim(database)}
     hold = NOW + timedelta(minutes=5)
-    held = settlement(lanes[anna], state="waiting", outcome="retry", hold=hold, due_at=NOW)
+    held = settlement(lanes[anna], state=DeliveryState.WAITING, outcome="retry", hold=hold, due_at=NOW)
     settle(database, held, settlement(lanes[ben]))
     put(database, putting(anna, "watched:2"), putting(ben, "watched:2"))
 
@@ -261,7 +262,9 @@ def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(
     (lane,) = claim(database)
     settle(
         database,
-        settlement(lane, state="waiting", outcome="snooze", park=Park.SIGNED_OUT, attempts=0, due_at=NOW),
+        settlement(
+            lane, state=DeliveryState.WAITING, outcome="snooze", park=Park.SIGNED_OUT, attempts=0, due_at=NOW
+        ),
     )
     put(database, putting(anna, "watched:3"))
 
@@ -278,7 +281,11 @@ def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(
 def test_the_dead_come_back_when_asked_and_the_done_do_not(database: Database, anna: int) -> None:
     dead, done = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     (lane,) = claim(database)
-    settle(database, settlement(lane, 0, state="dead", outcome="dead", release=False), settlement(lane, 1))
+    settle(
+        database,
+        settlement(lane, 0, state=DeliveryState.DEAD, outcome="dead", release=False),
+        settlement(lane, 1),
+    )
 
     revived = database.do(lambda connection: outbox.revive(connection, [dead, done], NOW))
     (after,) = claim(database)

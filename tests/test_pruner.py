@@ -16,6 +16,7 @@ from tests.running import Process, eventually, started
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Movie, item_to_json
+from webhook.domain.states import WebhookState
 from webhook.maintenance import pruner
 from webhook.maintenance.pruner import PruneBatch, Pruned, Pruner
 from webhook.people import people
@@ -46,7 +47,7 @@ class House:
             received_at=self.now - age,
             content_type=None,
             raw=b"{}",
-            state=state,
+            state=WebhookState(state),
         )
 
         def kept(connection: Connection) -> int:

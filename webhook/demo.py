@@ -27,6 +27,7 @@ from webhook import client, clock, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
+from webhook.domain.states import DeliveryState
 from webhook.people import people
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.plays import list_plays
@@ -445,7 +446,7 @@ async def settled(database: Database, webhook_id: int) -> None:
 
 def at_rest(connection: Connection, webhook_id: int) -> bool:
     state = connection.execute(select(webhook.c.state).where(webhook.c.id == webhook_id)).scalar()
-    waits = select(delivery.c.id).where(delivery.c.state == "waiting").limit(1)
+    waits = select(delivery.c.id).where(delivery.c.state == DeliveryState.WAITING).limit(1)
     return state not in (None, "received") and connection.execute(waits).first() is None
 
 

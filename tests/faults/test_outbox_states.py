@@ -18,6 +18,7 @@ from sqlalchemy import Row, func, insert, select
 from webhook.domain import retry
 from webhook.domain.event import Action, Episode, Ids
 from webhook.domain.outcome import Park
+from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
 from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
 from webhook.storage import migrate
@@ -303,14 +304,14 @@ def settled(worker: Worker, how: str, unsure: bool, pause: timedelta, now: datet
         account_id=row.account_id,
         fence=worker.lane.fence,
         now=now,
-        state="waiting",
+        state=DeliveryState.WAITING,
         attempts=row.attempts,
         due_at=row.due_at,
         unsure=open_still or unsure,
     )
     match how:
         case "done":
-            base = replace(base, state="done", unsure=False, clear=True, outcome="done")
+            base = replace(base, state=DeliveryState.DONE, unsure=False, clear=True, outcome="done")
         case "held":
             base = replace(base, hold=now + pause, trouble=True, attempts=row.attempts + 1, outcome="retry")
         case "later":
@@ -320,9 +321,11 @@ def settled(worker: Worker, how: str, unsure: bool, pause: timedelta, now: datet
         case "parked":
             base = replace(base, park=Park.SIGNED_OUT, reason="gone", unsure=open_still, outcome="snooze")
         case "unmatched" | "dead":
-            base = replace(base, state=how, unsure=open_still, attempts=row.attempts + 1, outcome=how)
+            base = replace(
+                base, state=DeliveryState(how), unsure=open_still, attempts=row.attempts + 1, outcome=how
+            )
         case "stop":
-            base = replace(base, state="done", unsure=False, clear=True, release=True)
+            base = replace(base, state=DeliveryState.DONE, unsure=False, clear=True, release=True)
     if not worker.rest or base.release or base.hold is not None or base.park is not None:
         base = replace(base, release=True, unclaim=worker.rest)
     return base

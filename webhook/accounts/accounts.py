@@ -17,6 +17,7 @@ from webhook.accounts.credentials import Credentials, Seal
 from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS, FOLLOWS
+from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
@@ -220,7 +221,7 @@ def parked(connection: Connection, row: Row[Any], park: Park, reason: str) -> No
 def working(connection: Connection, account_id: int, name: str) -> None:
     here = account.c.id == account_id
     connection.execute(update(account).where(here).values(name=name))
-    waits = select(delivery.c.id).where(outbox.is_stuck(), delivery.c.state == "parked")
+    waits = select(delivery.c.id).where(outbox.is_stuck(), delivery.c.state == DeliveryState.PARKED)
     stopped = select(
         account.c.parked.is_not(None) | waits.where(delivery.c.account_id == account_id).exists()
     )

@@ -18,6 +18,7 @@ from webhook.accounts.accounts import AccountError
 from webhook.cli._common import Desk, DryRun, Everything, Failed, Json, Numbers, Whose, counted, opened, say
 from webhook.cli.trace import named
 from webhook.domain.event import REASONS
+from webhook.domain.states import NEEDS_PERSON, REVIVABLE, WebhookState
 from webhook.people import people
 from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.rehearsal import rehearse_webhooks
@@ -35,8 +36,6 @@ LEFT_ALONE = {
 }
 """Why a delivery, or a webhook, in this state is not done again."""
 
-STUCK = ("unmatched", "parked", "dead")
-"""What `retry --all` means; what was skipped or expired is retried only when it is named."""
 
 app = typer.Typer()
 
@@ -102,7 +101,7 @@ def replayable(
     for column, value in ((webhook.c.state, state), (webhook.c.source, source)):
         wanted = wanted if value is None else wanted.where(column == value)
     rows = connection.execute(wanted.order_by(webhook.c.id))
-    return [row.id for row in rows if row.whole and row.state != "received"]
+    return [row.id for row in rows if row.whole and row.state != WebhookState.RECEIVED]
 
 
 # --- retry
@@ -149,10 +148,10 @@ def retriable(
         there = {row.id: row.state for row in connection.execute(wanted)}
         if missing := [number for number in ids if number not in there]:
             raise Failed(f"There is no delivery {' or '.join(map(str, missing))}.")
-        return [number for number, known in there.items() if known in outbox.STUCK]
-    if state is not None and state not in outbox.STUCK:
-        raise typer.BadParameter(f"Deliveries can be tried again that are {', '.join(outbox.STUCK)}.")
-    states = STUCK if state is None else (state,)
+        return [number for number, known in there.items() if known in REVIVABLE]
+    if state is not None and state not in REVIVABLE:
+        raise typer.BadParameter(f"Deliveries can be tried again that are {', '.join(REVIVABLE)}.")
+    states = NEEDS_PERSON if state is None else (state,)
     return sorted(one for each in states for one in find_delivery_ids(connection, each, tracker, whose))
 
 

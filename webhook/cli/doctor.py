@@ -25,6 +25,7 @@ from webhook.cli._common import Json, closing, counted, database_of, desk, ensur
 from webhook.cli._errors import sentence
 from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
+from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
 from webhook.people import people
 from webhook.queries.deliveries import count_by_state
@@ -345,7 +346,7 @@ def look_at_waiting(database: Database) -> Iterator[Finding]:
 
 
 def quarantined(connection: Connection) -> int:
-    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "quarantined")
+    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == WebhookState.QUARANTINED)
     return connection.execute(wanted).scalar_one()
 
 

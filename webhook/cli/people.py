@@ -14,6 +14,7 @@ from webhook.accounts import accounts
 from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, opened, ruled, say, tabled
 from webhook.domain import rules
 from webhook.domain.event import Kind
+from webhook.domain.states import WebhookState
 from webhook.people import passwords, people
 from webhook.queries.people import list_ignored, list_people, list_unclaimed
 from webhook.storage.tables import identity as identity_table
@@ -93,7 +94,7 @@ def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], 
 
 
 def waiting_for_a_claim(connection: Connection) -> int:
-    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == "unclaimed")
+    wanted = select(func.count()).select_from(webhook).where(webhook.c.state == WebhookState.UNCLAIMED)
     return connection.execute(wanted).scalar_one()
 
 

@@ -28,6 +28,7 @@ from webhook.domain.event import (
 from webhook.domain.items import keys
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Target, plan_deliveries
+from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history import plays
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
@@ -209,7 +210,7 @@ def undo(
     )
     found = Undone()
     for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
-        if mark.state == "done" or mark.claimed or mark.unsure:
+        if mark.state == DeliveryState.DONE or mark.claimed or mark.unsure:
             teller = can.get(mark.tracker)
             able = tells(teller, Action.UNWATCHED)
             stays = besides and teller is not None and teller.one_mark
@@ -218,7 +219,7 @@ def undo(
             if not able:
                 continue
             undone = not stays
-        elif mark.state in ("waiting", "parked", "unmatched", "dead"):
+        elif mark.state in OPEN_STATES:
             outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
             undone = True
         else:
@@ -232,7 +233,7 @@ def undo(
 
 def due_behind(mark: Row[Any], now: datetime) -> datetime:
     """When that is due which is to be told after a mark: with it, where it has not gone out yet."""
-    waits = mark.state == "waiting" and (mark.claimed or mark.unsure)
+    waits = mark.state == DeliveryState.WAITING and (mark.claimed or mark.unsure)
     return mark.due_at if waits else now
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
 from webhook.domain.items import folded
+from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import delivery_json, filter_deliveries, select_deliveries
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues import outbox
@@ -214,7 +215,7 @@ def foreign(item: Item) -> Ids:
 
 def release(connection: Connection, under: set[str], now: datetime) -> list[int]:
     """Everything that waits for this item goes out, once every worker has heard of the choice."""
-    wanted = select(delivery.c.id, delivery.c.item).where(delivery.c.state == "unmatched")
+    wanted = select(delivery.c.id, delivery.c.item).where(delivery.c.state == DeliveryState.UNMATCHED)
     found = [row.id for row in connection.execute(wanted) if under & {*keys(item_from_json(row.item))}]
     for start in range(0, len(found), CHUNK):
         part = found[start : start + CHUNK]

@@ -23,6 +23,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
 from webhook import clock
+from webhook.domain.states import OPEN_STATES
 from webhook.settings import Settings
 from webhook.storage import migrate
 from webhook.storage.db import Database
@@ -32,7 +33,6 @@ from webhook.system.files import sync_folder
 HELD = "watchmark.db"
 ABOUT = "backup.json"
 BUSY = 30.0
-OPEN = ("waiting", "parked", "unmatched", "dead")
 
 
 class BackupError(Exception):
@@ -209,7 +209,7 @@ def modernised(path: Path) -> None:
     database = Database(f"sqlite:///{path}")
     try:
         migrate.migrate(database)
-        unsure = update(delivery).where(delivery.c.state.in_(OPEN)).values(unsure=True)
+        unsure = update(delivery).where(delivery.c.state.in_(OPEN_STATES)).values(unsure=True)
         database.do(lambda connection: connection.execute(unsure))
     finally:
         database.close()

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, select, update
 
 from webhook import clock
+from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import attempt, delivery, webhook
 
@@ -29,8 +30,7 @@ WINDOW = 1000  # rows looked at in one question
 BATCH = 200  # rows changed in one commit
 PAUSE = 0.02  # between two batches, so that webhooks go first
 
-OPEN = ("waiting", "parked", "unmatched", "dead")
-UNREAD = ("received", "unclaimed", "quarantined")
+UNREAD = (WebhookState.RECEIVED, WebhookState.UNCLAIMED, WebhookState.QUARANTINED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ def fields(pruned: Pruned) -> dict[str, int]:
 
 def old_bodies(before: datetime) -> ColumnElement[bool]:
     """The webhooks of which the body may go: old, understood, and nothing of them is still to be told."""
-    open_ = exists().where(delivery.c.webhook_id == webhook.c.id, delivery.c.state.in_(OPEN))
+    open_ = exists().where(delivery.c.webhook_id == webhook.c.id, delivery.c.state.in_(OPEN_STATES))
     return (
         (webhook.c.received_at < before)
         & webhook.c.raw.is_not(None)
@@ -117,7 +117,7 @@ def old_bodies(before: datetime) -> ColumnElement[bool]:
 
 def old_attempts(before: datetime) -> ColumnElement[bool]:
     """The attempts of deliveries that are done; those of all others are still needed to say why."""
-    done = exists().where(delivery.c.id == attempt.c.delivery_id, delivery.c.state == "done")
+    done = exists().where(delivery.c.id == attempt.c.delivery_id, delivery.c.state == DeliveryState.DONE)
     return (attempt.c.at < before) & done
 
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 
 from webhook.domain.event import Action, Event
+from webhook.domain.states import WebhookState
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import identity, note, person, token, webhook
 
@@ -483,10 +484,11 @@ def wake(connection: Connection, identity_ids: Collection[int]) -> int:
     """Let the webhooks that wait for a claim, or were ignored for their user, be interpreted; how many."""
     theirs = and_(webhook.c.identity_id.in_(identity_ids), webhook.c.raw.is_not(None))
     waiting = or_(
-        webhook.c.state == "unclaimed", and_(webhook.c.state == "ignored", webhook.c.reason == IGNORED)
+        webhook.c.state == WebhookState.UNCLAIMED,
+        and_(webhook.c.state == WebhookState.IGNORED, webhook.c.reason == IGNORED),
     )
     again = update(webhook).where(theirs, waiting)
-    return connection.execute(again.values(state="received", reason=None)).rowcount
+    return connection.execute(again.values(state=WebhookState.RECEIVED, reason=None)).rowcount
 
 
 # --- tokens

@@ -24,6 +24,7 @@ from webhook.domain.event import Action, item_from_json, round_rating
 from webhook.domain.outcome import LIMITS, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.play import Dated
 from webhook.domain.rules import DRY_RUN
+from webhook.domain.states import DeliveryState
 from webhook.identity.resolver import Identity
 from webhook.queues import outbox
 from webhook.queues.outbox import Batch, ClaimRequest, Lane, Renewal, Settlement
@@ -295,9 +296,11 @@ class Dispatcher:
         base = begun(lane, row, now)
         live = row.action in outbox.WATCHING and not row.mark
         if live and now - row.happened_at > retry.LIVE:
-            return replace(base, state="expired", reason="it said what was on then; too old to be told")
+            return replace(
+                base, state=DeliveryState.EXPIRED, reason="it said what was on then; too old to be told"
+            )
         if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
-            return replace(base, state="skipped", reason=NO_RATING)
+            return replace(base, state=DeliveryState.SKIPPED, reason=NO_RATING)
         pace = self.pace(lane.account_id, tracker).wait
         kept = Recorder(withhold=lane.dry, pace=pace, lane=lane.account_id)
         began = time.monotonic()
@@ -306,7 +309,7 @@ class Dispatcher:
         except DryRunStop as told:
             return replace(
                 base,
-                state="skipped",
+                state=DeliveryState.SKIPPED,
                 reason=DRY_RUN,
                 outcome="skipped",
                 answer=str(told),
@@ -461,7 +464,7 @@ def batch_of(tracker: Tracker) -> Batch:
 def begun(lane: Lane, row: Row[Any], now: datetime) -> Settlement:
     """The settlement of a delivery of which nothing is known yet: it waits as before."""
     return Settlement(
-        delivery_id=row.id, account_id=lane.account_id, fence=lane.fence, now=now, state="waiting",
+        delivery_id=row.id, account_id=lane.account_id, fence=lane.fence, now=now, state=DeliveryState.WAITING,
         attempts=row.attempts, due_at=row.due_at, answer=row.answer, remote_id=row.remote_id,
         unsure=row.unsure,
     )  # fmt: skip
@@ -474,7 +477,7 @@ def settlement_of(lane: Lane, row: Row[Any], outcome: Done | Undelivered, now: d
 
 def succeeded(base: Settlement, done: Done) -> Settlement:
     return replace(
-        base, state="done", outcome="done", answer=done.answer, reason=done.note, unsure=False,
+        base, state=DeliveryState.DONE, outcome="done", answer=done.answer, reason=done.note, unsure=False,
         attempts=base.attempts + 1, remote_id=done.remote_id or base.remote_id, clear=True,
     )  # fmt: skip
 
@@ -498,14 +501,14 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
             return replace(base, outcome="snooze", park=decision.park)
         case Unmatched():
             return replace(
-                base, state="unmatched", outcome="unmatched", candidates=decision.candidates or None,
+                base, state=DeliveryState.UNMATCHED, outcome="unmatched", candidates=decision.candidates or None,
                 attempts=base.attempts + 1,
             )  # fmt: skip
         case Skip():
-            return replace(base, state="skipped", outcome="skipped", attempts=base.attempts + 1)
+            return replace(base, state=DeliveryState.SKIPPED, outcome="skipped", attempts=base.attempts + 1)
         case Dead():
-            return replace(base, state="dead", outcome="dead", attempts=base.attempts + 1)
-    return replace(base, state="dead", outcome="dead")
+            return replace(base, state=DeliveryState.DEAD, outcome="dead", attempts=base.attempts + 1)
+    return replace(base, state=DeliveryState.DEAD, outcome="dead")
 
 
 def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settlement:
@@ -514,7 +517,9 @@ def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settl
     unsure = base.unsure or decision.unsure
     if base.now - row.created_at > retry.PATIENCE:
         why = f"given up after {retry.PATIENCE.days} days and {attempts} tries: {decision.reason}"
-        return replace(base, state="dead", outcome="dead", reason=why, attempts=attempts, unsure=unsure)
+        return replace(
+            base, state=DeliveryState.DEAD, outcome="dead", reason=why, attempts=attempts, unsure=unsure
+        )
     pause = max(
         retry.backoff(lane.failures if decision.lane else row.attempts), decision.after or timedelta(0)
     )

@@ -32,6 +32,7 @@ from webhook.domain.rules import (
     stopped_by,
     viewers,
 )
+from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
 from webhook.history import library, plays, seasons
 from webhook.people import household, people
 from webhook.queues import outbox
@@ -43,7 +44,10 @@ log = structlog.get_logger()
 
 # Built once: putting a statement together costs more than running it.
 WAITING = (
-    select(webhook).where(webhook.c.state == "received").order_by(webhook.c.id).limit(bindparam("count"))
+    select(webhook)
+    .where(webhook.c.state == WebhookState.RECEIVED)
+    .order_by(webhook.c.id)
+    .limit(bindparam("count"))
 )
 SAY = (
     update(webhook)
@@ -83,7 +87,7 @@ class Capabilities:
 class Verdict:
     """What a webhook came to: its state, why, and what it means."""
 
-    state: str
+    state: WebhookState
     reason: str | None = None
     events: Sequence[Mapping[str, Any]] = ()
     identity_id: int | None = None
@@ -148,7 +152,7 @@ class Interpreter:
             raise
         except Exception as error:
             log.exception("A webhook could not be interpreted; it is kept.", webhook=row.id)
-            verdict = Verdict("quarantined", f"{type(error).__name__}: {error}"[:500])
+            verdict = Verdict(WebhookState.QUARANTINED, f"{type(error).__name__}: {error}"[:500])
         said = {"of": row.id, "told_state": verdict.state, "told_reason": verdict.reason, "told_at": now}
         said |= {"told_events": list(verdict.events), "told_identity": verdict.identity_id}
         connection.execute(SAY, said)
@@ -166,21 +170,21 @@ class Interpreter:
                 else self.read(row.source, payload, row.received_at)
             )
         except Unreadable as error:
-            return Verdict("quarantined", str(error))
+            return Verdict(WebhookState.QUARANTINED, str(error))
         if isinstance(read, Ignored):
-            return Verdict("ignored", read.reason)
+            return Verdict(WebhookState.IGNORED, read.reason)
         bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
         whose = self.whose(connection, row, read[0], bound)
         if whose is None:
-            return Verdict("ignored", "nobody_did_it", [meant(event) for event in read])
+            return Verdict(WebhookState.IGNORED, "nobody_did_it", [meant(event) for event in read])
         if whose.person_id is None:
-            state = "ignored" if whose.ignored else "unclaimed"
+            state = WebhookState.IGNORED if whose.ignored else WebhookState.UNCLAIMED
             return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
         if seasons.is_whole(read[0]):
             ticker = connection.execute(OWNER, {"person": whose.person_id}).one()
             said = seasons.keep_episodes(connection, ticker.id, read[0], row)
             tick = {**meant(read[0]), "person": ticker.name, **said}
-            return Verdict("interpreted", None, [tick], whose.identity_id)
+            return Verdict(WebhookState.INTERPRETED, None, [tick], whose.identity_id)
         events: list[dict[str, Any]] = []
         # A household's rules hold for what comes by its own address, not for what one person's lets in.
         rules = household.rules(connection) if bound is None else ()
@@ -199,8 +203,8 @@ class Interpreter:
             events += [{**entry, "how": how} for entry in told]
         stops = [entry.get("stopped") for entry in events]
         if stops and all(stops):
-            return Verdict("ignored", stops[0], events, whose.identity_id)
-        return Verdict("interpreted", None, events, whose.identity_id)
+            return Verdict(WebhookState.IGNORED, stops[0], events, whose.identity_id)
+        return Verdict(WebhookState.INTERPRETED, None, events, whose.identity_id)
 
     def whose(
         self, connection: Connection, row: Row[Any], event: Event, bound: int | None
@@ -356,10 +360,14 @@ def find_undone(
     """Why taking back a mark need not be told (it has not gone out), or the handle of what is to be undone."""
     mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
     row = context.connection.execute(select(delivery).where(mark)).first()
-    if row is not None and (row.state == "done" or row.claimed or row.unsure):
+    if row is not None and (row.state == DeliveryState.DONE or row.claimed or row.unsure):
         return None, {"remote_id": row.remote_id, "undoes": row.id}
-    if row is not None and row.state in ("waiting", "parked", "unmatched", "dead"):
-        values = {"state": "superseded", "reason": "taken back before it was told", "settled_at": context.now}
+    if row is not None and row.state in OPEN_STATES:
+        values = {
+            "state": DeliveryState.SUPERSEDED,
+            "reason": "taken back before it was told",
+            "settled_at": context.now,
+        }
         context.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
     return "the mark was never told here", {}
 

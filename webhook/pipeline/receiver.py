@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from webhook import clock
 from webhook.domain import lenient_json
 from webhook.domain.event import Unreadable
+from webhook.domain.states import WebhookState
 from webhook.network.asgi import client_address, let_in
 from webhook.people import people
 from webhook.pipeline import compression
@@ -146,7 +147,7 @@ class Receiver:
             received_at=clock.now(),
             content_type=content_type,
             raw=found.raw,
-            state="quarantined" if fault else "received",
+            state=WebhookState.QUARANTINED if fault else WebhookState.RECEIVED,
             reason=fault,
         )
         webhook_id = await self.inbox.keep(received)

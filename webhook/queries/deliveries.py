@@ -12,8 +12,9 @@ from webhook.clock import stamp
 from webhook.domain.event import item_from_json, item_to_json
 from webhook.domain.outcome import LIMITS, PARKED, Park, explain_limit, parked_sentence
 from webhook.domain.rules import DRY_RUN
+from webhook.domain.states import NEEDS_PERSON, DeliveryState
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
-from webhook.queues.outbox import NEEDS_PERSON, is_stuck, kind_of
+from webhook.queues.outbox import is_stuck, kind_of
 from webhook.storage.tables import account, attempt, delivery, person
 
 ENDING_ACTIONS = frozenset({"watched", "stop"})
@@ -108,7 +109,11 @@ def find_delivery_ids(
 
 def delivery_json(row: Row[Any]) -> dict[str, Any]:
     item = item_to_json(item_from_json(row.item))
-    due = max(row.due_at, row.held_until or row.due_at) if row.state == "waiting" and row.due_at else None
+    due = (
+        max(row.due_at, row.held_until or row.due_at)
+        if row.state == DeliveryState.WAITING and row.due_at
+        else None
+    )
     return {
         "id": row.id,
         "tracker": row.tracker,
@@ -143,19 +148,19 @@ def delivery_json(row: Row[Any]) -> dict[str, Any]:
 def explain_delivery(row: Row[Any]) -> str | None:
     """Where it stands and what to do, in a sentence; None where the state says it all."""
     match row.state:
-        case "parked" if row.parked is None and row.reason in LIMITS:
+        case DeliveryState.PARKED if row.parked is None and row.reason in LIMITS:
             return explain_limited_kind(row.reason, kind_of(row), row.tracker, row.person)
-        case "parked":
+        case DeliveryState.PARKED:
             return explain_parked(row.parked or row.reason, row.tracker, row.person)
-        case "unmatched":
+        case DeliveryState.UNMATCHED:
             return (
                 f"{row.reason}. Choose which item it is: watchmark match {row.id} (see watchmark unmatched)"
             )
-        case "dead":
+        case DeliveryState.DEAD:
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
-        case "waiting" if row.attempts and row.reason:
+        case DeliveryState.WAITING if row.attempts and row.reason:
             return f"{row.reason}. It is tried again by itself."
-        case "skipped" if row.reason == DRY_RUN:
+        case DeliveryState.SKIPPED if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
     reason: str | None = row.reason
     return reason
@@ -183,7 +188,7 @@ def limited_kinds(connection: Connection, person_name: str | None = None) -> dic
                delivery.c.reason, func.count().label("waits"))
         .join(account, delivery.c.account_id == account.c.id)
         .join(person, account.c.person_id == person.c.id)
-        .where(is_stuck(), delivery.c.state == "parked", delivery.c.reason.in_(LIMITS))
+        .where(is_stuck(), delivery.c.state == DeliveryState.PARKED, delivery.c.reason.in_(LIMITS))
         .where(account.c.parked.is_(None))
         .group_by(account.c.id, account.c.tracker, person.c.name, delivery.c.action, delivery.c.mark,
                   delivery.c.reason)
@@ -231,6 +236,8 @@ def count_by_state(connection: Connection) -> dict[str, int]:
 def find_dry_run_ids(connection: Connection, account_id: int) -> list[int]:
     """The deliveries that a dry run of this account showed and did not send."""
     wanted = select(delivery.c.id).where(
-        delivery.c.account_id == account_id, delivery.c.state == "skipped", delivery.c.reason == DRY_RUN
+        delivery.c.account_id == account_id,
+        delivery.c.state == DeliveryState.SKIPPED,
+        delivery.c.reason == DRY_RUN,
     )
     return list(connection.execute(wanted.order_by(delivery.c.id)).scalars())

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
+from webhook.domain.states import WebhookState
 from webhook.queries.deliveries import explain_parked, is_waiting, limited_kinds
 from webhook.queues.outbox import is_stuck
 from webhook.storage.tables import account, delivery, identity, person, token, webhook
@@ -39,7 +40,7 @@ def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[
     """
     waiting = select(
         webhook.c.identity_id, func.count().label("webhooks"), func.max(webhook.c.id).label("last")
-    ).where(webhook.c.state == "unclaimed")
+    ).where(webhook.c.state == WebhookState.UNCLAIMED)
     if token_of is not None:
         mine = select(token.c.id).where(token.c.person_id == token_of)
         waiting = waiting.where(webhook.c.token_id.in_(mine))

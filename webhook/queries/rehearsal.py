@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from webhook import clock
+from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import delivery_json, select_deliveries
 from webhook.storage.db import Database, unavailable
 from webhook.storage.tables import delivery, webhook
@@ -50,7 +51,7 @@ def rehearse_one(
     touched = or_(
         delivery.c.id > last,
         delivery.c.created_at >= began,
-        and_(delivery.c.state == "superseded", delivery.c.settled_at >= began),
+        and_(delivery.c.state == DeliveryState.SUPERSEDED, delivery.c.settled_at >= began),
     )
     before = {one.id: (one.state, one.reason) for one in connection.execute(select(delivery).where(touched))}
     verdict = interpret(connection, row)

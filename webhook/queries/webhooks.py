@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, select
 from webhook.clock import stamp
 from webhook.domain import lenient_json, redaction
 from webhook.domain.event import REASONS, Unreadable
+from webhook.domain.states import WebhookState
 from webhook.people.people import ANOTHERS, NOBODY
 from webhook.queries.deliveries import deliveries_by_webhook
 from webhook.queues.inbox import CATCH_UP, told_by
@@ -91,11 +92,11 @@ def webhook_json(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dic
 
 def explain_webhook(row: Row[Any]) -> str | None:
     """The state in a sentence, with what to do."""
-    if row.state == "unclaimed":
+    if row.state == WebhookState.UNCLAIMED:
         return explain_unclaimed(row)
-    if row.state == "quarantined":
+    if row.state == WebhookState.QUARANTINED:
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
-    if row.state == "received":
+    if row.state == WebhookState.RECEIVED:
         return "It is kept and waits to be interpreted."
     if row.reason is None and told_by(row.content_type) == CATCH_UP:
         return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, update
 
 from webhook.domain.event import Event, event_to_json
+from webhook.domain.states import WebhookState
 from webhook.storage.db import Database, driver, fresh_ids
 from webhook.storage.tables import to_ms, webhook
 
@@ -25,7 +26,7 @@ class Received:
     received_at: datetime
     content_type: str | None
     raw: bytes
-    state: str = "received"
+    state: WebhookState = WebhookState.RECEIVED
     reason: str | None = None
 
 
@@ -107,12 +108,14 @@ def row(made: int, received: Received) -> tuple[object, ...]:
         to_ms(received.received_at),
         received.content_type,
         received.raw,
-        received.state,
+        received.state.value,
         received.reason,
     )
 
 
 def replay(connection: Connection, ids: Collection[int]) -> int:
     """Let these webhooks be interpreted again; how many still have the body that needs."""
-    again = (webhook.c.id.in_(ids), webhook.c.raw.is_not(None), webhook.c.state != "received")
-    return connection.execute(update(webhook).where(*again).values(state="received", reason=None)).rowcount
+    again = (webhook.c.id.in_(ids), webhook.c.raw.is_not(None), webhook.c.state != WebhookState.RECEIVED)
+    return connection.execute(
+        update(webhook).where(*again).values(state=WebhookState.RECEIVED, reason=None)
+    ).rowcount

@@ -36,6 +36,7 @@ from webhook.domain.event import Action, Item, item_to_json
 from webhook.domain.outcome import LIMITS, Park
 from webhook.domain.play import VIEWING
 from webhook.domain.retry import LIVE
+from webhook.domain.states import NEEDS_PERSON, REVIVABLE, SETTLED, DeliveryState
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import Utc, account, attempt, delivery, webhook
 
@@ -46,10 +47,6 @@ RENEWAL = LEASE / 4
 """How often a worker renews what it holds."""
 
 WATCHING = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
-SETTLED = frozenset({"done", "superseded", "expired"})
-STUCK = ("unmatched", "parked", "dead", "skipped", "expired")
-NEEDS_PERSON = ("unmatched", "parked", "dead")
-"""The states of which there is an index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +92,9 @@ def put(connection: Connection, new: NewDelivery, now: datetime) -> int:
     due = new.due or min(new.at, now)
     if parked is None and new.action not in VIEWING:
         parked = limit_of(connection, new.account_id, new.action.value)
-    state = "skipped" if new.skipped else "parked" if parked else "waiting"
+    state = (
+        DeliveryState.SKIPPED if new.skipped else DeliveryState.PARKED if parked else DeliveryState.WAITING
+    )
     values = {
         "id": made,
         "account_id": new.account_id,
@@ -114,7 +113,7 @@ def put(connection: Connection, new: NewDelivery, now: datetime) -> int:
         "created_at": now,
     }
     connection.execute(PUT, values)
-    if state == "waiting":
+    if state is DeliveryState.WAITING:
         supersede(connection, new, made, now)
         call(connection, [new.account_id], due, now)
     return made
@@ -122,8 +121,8 @@ def put(connection: Connection, new: NewDelivery, now: datetime) -> int:
 
 def put_again(connection: Connection, row: Row[Any], new: NewDelivery, now: datetime) -> int:
     """What was put before: mended where a filter, a rule or the item has changed, else left alone."""
-    was_skipped = row.state == "skipped" and not new.skipped
-    better = row.state == "unmatched" and row.item != item_to_json(new.item)
+    was_skipped = row.state == DeliveryState.SKIPPED and not new.skipped
+    better = row.state == DeliveryState.UNMATCHED and row.item != item_to_json(new.item)
     if was_skipped or better:
         values: dict[str, Any] = {"item": item_to_json(new.item), "details": dict(new.details)}
         values["job_id"] = new.job_id or row.job_id
@@ -136,7 +135,7 @@ SUPERSEDE = (
     update(delivery)
     .where(
         delivery.c.account_id == bindparam("account"),
-        delivery.c.state == "waiting",
+        delivery.c.state == DeliveryState.WAITING,
         delivery.c.due_at > bindparam("since", type_=Utc),
         delivery.c.happened_at <= bindparam("at", type_=Utc),
         delivery.c.mark.is_(False),
@@ -148,7 +147,7 @@ SUPERSEDE = (
             and_(bindparam("starts", type_=Boolean), delivery.c.action == Action.START.value),
         ),
     )
-    .values(state="superseded", reason=bindparam("why"), settled_at=bindparam("now", type_=Utc))
+    .values(state=DeliveryState.SUPERSEDED, reason=bindparam("why"), settled_at=bindparam("now", type_=Utc))
 )
 
 
@@ -282,7 +281,7 @@ def put_off_in_hand(connection: Connection, of: ColumnElement[bool], now: dateti
 
     It is looked up before it is sent again, and not before the tracker has had the time to record it.
     """
-    in_hand = and_(of, delivery.c.claimed.is_(True), delivery.c.state == "waiting")
+    in_hand = and_(of, delivery.c.claimed.is_(True), delivery.c.state == DeliveryState.WAITING)
     values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.GATEWAY, Utc)}
     connection.execute(update(delivery).where(in_hand).values(values))
 
@@ -290,7 +289,7 @@ def put_off_in_hand(connection: Connection, of: ColumnElement[bool], now: dateti
 # Built once: putting a statement together costs more than running it.
 WAITING = (
     select(delivery)
-    .where(delivery.c.account_id == bindparam("account"), delivery.c.state == "waiting")
+    .where(delivery.c.account_id == bindparam("account"), delivery.c.state == DeliveryState.WAITING)
     .order_by(delivery.c.due_at, delivery.c.id)
     .limit(bindparam("count"))
 )
@@ -313,20 +312,20 @@ def undoings(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
 def put_behind_marks(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     """What undoes a mark that is put off, and what is to be told of its play after that, waits for the mark."""
     for row in undoings(rows):
-        of = and_(delivery.c.id == row.details["undoes"], delivery.c.state == "waiting")
+        of = and_(delivery.c.id == row.details["undoes"], delivery.c.state == DeliveryState.WAITING)
         due = connection.execute(select(delivery.c.due_at).where(of)).scalar()
         if due is not None:
             behind = and_(
                 delivery.c.account_id == row.account_id,
                 delivery.c.play_id == row.play_id,
-                delivery.c.state == "waiting",
+                delivery.c.state == DeliveryState.WAITING,
                 delivery.c.id >= row.id,
             )
             connection.execute(update(delivery).where(behind).values(due_at=due))
 
 
 NEXT = select(func.min(delivery.c.due_at)).where(
-    delivery.c.account_id == bindparam("account"), delivery.c.state == "waiting"
+    delivery.c.account_id == bindparam("account"), delivery.c.state == DeliveryState.WAITING
 )
 RELEASE = (
     update(account)
@@ -392,7 +391,7 @@ class Settlement:
     account_id: int
     fence: int
     now: datetime
-    state: str
+    state: DeliveryState
     reason: str | None = None
     attempts: int = 0
     due_at: datetime | None = None
@@ -517,8 +516,8 @@ def park(connection: Connection, account_id: int, why: Park, reason: str, now: d
     mine = delivery.c.account_id == account_id
     connection.execute(
         update(delivery)
-        .where(mine, delivery.c.state == "waiting")
-        .values(state="parked", reason=why.value, claimed=False)
+        .where(mine, delivery.c.state == DeliveryState.WAITING)
+        .values(state=DeliveryState.PARKED, reason=why.value, claimed=False)
     )
     values = {
         "parked": why.value,
@@ -546,8 +545,12 @@ def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
     row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
     connection.execute(
         update(delivery)
-        .where(delivery.c.account_id == row.account_id, delivery.c.state == "waiting", is_kind(kind_of(row)))
-        .values(state="parked", reason=why.value, claimed=False)
+        .where(
+            delivery.c.account_id == row.account_id,
+            delivery.c.state == DeliveryState.WAITING,
+            is_kind(kind_of(row)),
+        )
+        .values(state=DeliveryState.PARKED, reason=why.value, claimed=False)
     )
 
 
@@ -558,7 +561,7 @@ def is_stuck() -> ColumnElement[bool]:
 
 def limit_of(connection: Connection, account_id: int, kind: str) -> str | None:
     """Why deliveries of this kind are parked though the account works; None where they are not."""
-    parked = and_(is_stuck(), delivery.c.state == "parked", delivery.c.account_id == account_id)
+    parked = and_(is_stuck(), delivery.c.state == DeliveryState.PARKED, delivery.c.account_id == account_id)
     wanted = select(delivery.c.reason).where(parked, is_kind(kind), delivery.c.reason.in_(LIMITS)).limit(1)
     return connection.execute(wanted).scalar()
 
@@ -568,7 +571,7 @@ def keep_behind(connection: Connection, delivery_id: int) -> None:
     row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
     after = and_(
         delivery.c.account_id == row.account_id,
-        delivery.c.state == "waiting",
+        delivery.c.state == DeliveryState.WAITING,
         delivery.c.id > row.id,
         delivery.c.due_at < row.due_at,
         delivery.c.play_id.is_(None) if row.play_id is None else delivery.c.play_id == row.play_id,
@@ -581,13 +584,15 @@ def keep_behind(connection: Connection, delivery_id: int) -> None:
 
 def unpark(connection: Connection, account_id: int, now: datetime) -> int:
     """Let the account go on; how many deliveries waited."""
-    mine = and_(delivery.c.account_id == account_id, delivery.c.state == "parked")
+    mine = and_(delivery.c.account_id == account_id, delivery.c.state == DeliveryState.PARKED)
     connection.execute(
         update(account)
         .where(account.c.id == account_id)
         .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None)
     )
-    freed = connection.execute(update(delivery).where(mine).values(state="waiting", reason=None)).rowcount
+    freed = connection.execute(
+        update(delivery).where(mine).values(state=DeliveryState.WAITING, reason=None)
+    ).rowcount
     call(connection, [account_id], now, now)
     return freed
 
@@ -597,9 +602,11 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
 
     What was tried before is looked up at the tracker first. A parked one takes along what is parked with it.
     """
-    wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(STUCK))
+    wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(REVIVABLE))
     rows = connection.execute(wanted).all()
-    together = {(row.account_id, kind_of(row), row.reason): row for row in rows if row.state == "parked"}
+    together = {
+        (row.account_id, kind_of(row), row.reason): row for row in rows if row.state == DeliveryState.PARKED
+    }
     for row in together.values():
         free(connection, row, now)
     again = [row.id for row in rows]
@@ -608,7 +615,7 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
             update(delivery)
             .where(delivery.c.id.in_(again))
             .values(
-                state="waiting",
+                state=DeliveryState.WAITING,
                 reason=None,
                 attempts=0,
                 due_at=case((delivery.c.happened_at > now, literal(now, Utc)), else_=delivery.c.happened_at),
@@ -627,9 +634,9 @@ def free(connection: Connection, row: Row[Any], now: datetime) -> None:
     if parked is not None or row.reason not in LIMITS:
         unpark(connection, row.account_id, now)
         return
-    same = and_(delivery.c.account_id == row.account_id, delivery.c.state == "parked")
+    same = and_(delivery.c.account_id == row.account_id, delivery.c.state == DeliveryState.PARKED)
     connection.execute(
-        update(delivery).where(same, is_kind(kind_of(row))).values(state="waiting", reason=None)
+        update(delivery).where(same, is_kind(kind_of(row))).values(state=DeliveryState.WAITING, reason=None)
     )
 
 
@@ -639,7 +646,7 @@ def handle_of(connection: Connection, delivery_id: int) -> str | None:
 
 
 def supersede_one(connection: Connection, delivery_id: int, why: str, now: datetime) -> None:
-    values = {"state": "superseded", "reason": why, "settled_at": now}
+    values = {"state": DeliveryState.SUPERSEDED, "reason": why, "settled_at": now}
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
 
 
@@ -653,10 +660,10 @@ def withdraw(connection: Connection, job_id: int, now: datetime) -> int:
     """Take back what a job has put and nobody has claimed, so that another may put it; how many that were."""
     mine = and_(
         delivery.c.job_id == job_id,
-        delivery.c.state.in_(("waiting", "parked", "unmatched")),
+        delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.PARKED, DeliveryState.UNMATCHED)),
         delivery.c.claimed.is_(False),
     )
-    values = {"state": "superseded", "reason": "its backfill was cancelled", "settled_at": now}
+    values = {"state": DeliveryState.SUPERSEDED, "reason": "its backfill was cancelled", "settled_at": now}
     values["key"] = delivery.c.key.concat(f":before-cancel-{job_id}")
     return connection.execute(update(delivery).where(mine).values(values)).rowcount
 
@@ -669,7 +676,9 @@ def of_job(connection: Connection, job_id: int) -> dict[str, int]:
 
 def expire(connection: Connection, now: datetime) -> int:
     """Give up what was worth telling only live and waits since too long; how many that were."""
-    old = and_(delivery.c.state.in_(("waiting", "parked")), delivery.c.mark.is_(False))
+    old = and_(
+        delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.PARKED)), delivery.c.mark.is_(False)
+    )
     gone = connection.execute(
         update(delivery)
         .where(
@@ -678,7 +687,9 @@ def expire(connection: Connection, now: datetime) -> int:
             delivery.c.happened_at < now - LIVE,
             delivery.c.claimed.is_(False),
         )
-        .values(state="expired", reason="it said what was on then; too old to be told", settled_at=now)
+        .values(
+            state=DeliveryState.EXPIRED, reason="it said what was on then; too old to be told", settled_at=now
+        )
     )
     return gone.rowcount
 
@@ -688,7 +699,7 @@ def forget_leases(connection: Connection, now: datetime) -> None:
     put_off_in_hand(connection, true(), now)
     stale = account.c.leased_until.is_not(None)
     due = select(func.min(delivery.c.due_at)).where(
-        delivery.c.account_id == account.c.id, delivery.c.state == "waiting"
+        delivery.c.account_id == account.c.id, delivery.c.state == DeliveryState.WAITING
     )
     connection.execute(update(account).where(stale).values(leased_until=None, due_at=due.scalar_subquery()))
 
@@ -711,7 +722,9 @@ def bring_forward(connection: Connection, by: timedelta, now: datetime) -> None:
     for column in (account.c.leased_until, account.c.held_until, account.c.due_at, delivery.c.due_at):
         sooner = func.max if connection.dialect.name == "sqlite" else func.greatest
         ahead = (
-            and_(column > now, delivery.c.state == "waiting") if column.table is delivery else column > now
+            and_(column > now, delivery.c.state == DeliveryState.WAITING)
+            if column.table is delivery
+            else column > now
         )
         values = {
             column.name: sooner(literal(now, Utc), type_coerce(type_coerce(column, BigInteger) - ms, Utc))

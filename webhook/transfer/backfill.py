@@ -25,6 +25,7 @@ from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered
 from webhook.domain.play import Dated, Play, same_viewing
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopped_by
+from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history import plays as history
 from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
@@ -158,7 +159,7 @@ def told(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[i
         delivery.c.account_id == account_id,
         delivery.c.mark.is_(True),
         delivery.c.play_id.in_([row.id for row in rows]),
-        delivery.c.state.in_(("done", "waiting", "parked", "unmatched", "dead")),
+        delivery.c.state.in_((DeliveryState.DONE, *OPEN_STATES)),
     )
     return set(connection.execute(wanted).scalars())
 
@@ -319,11 +320,11 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     if row is None or row.state != jobs.State.RUNNING.value:
         return "ended"
     states = outbox.of_job(connection, row.id)
-    room = AHEAD - states.get("waiting", 0) - states.get("parked", 0)
+    room = AHEAD - states.get(DeliveryState.WAITING, 0) - states.get(DeliveryState.PARKED, 0)
     cursor = row.cursor or {}
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
-        if not states.get("waiting") and not states.get("parked"):
+        if not states.get(DeliveryState.WAITING) and not states.get(DeliveryState.PARKED):
             jobs.step(connection, row.id, cursor, {**counts.shown(), **states}, now)
             jobs.finish(connection, row.id, now)
             return "ended"

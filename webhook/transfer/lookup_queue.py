@@ -20,6 +20,7 @@ from webhook.clock import stamp
 from webhook.domain.event import Episode, Ids, Item, item_from_json, item_to_json
 from webhook.domain.items import keys
 from webhook.domain.outcome import Retry, Snooze, Undelivered, Unmatched
+from webhook.domain.states import DeliveryState
 from webhook.history import plays as history
 from webhook.history.shows import NOWHERE
 from webhook.identity import matches
@@ -128,7 +129,7 @@ def retry_unknown(connection: Connection, lookups: Mapping[str, str], now: datet
     connection.execute(delete(episode_list).where(episode_list.c.via == NOWHERE))
     asked = update(unresolved).where(unresolved.c.state == "unmatched")
     count = connection.execute(asked.values(state="waiting", due_at=now)).rowcount
-    undone = (delivery.c.state == "unmatched", delivery.c.settled_at.is_(None))
+    undone = (delivery.c.state == DeliveryState.UNMATCHED, delivery.c.settled_at.is_(None))
     ids = connection.execute(select(delivery.c.id).where(*undone)).scalars().all()
     for start in range(0, len(ids), CHUNK):
         outbox.revive(connection, ids[start : start + CHUNK], now)

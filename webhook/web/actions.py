@@ -12,6 +12,7 @@ from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Ids, Kind
 from webhook.domain.rules import LISTS, OPTIONAL
+from webhook.domain.states import NEEDS_PERSON, REVIVABLE
 from webhook.identity import matches
 from webhook.people import household, people
 from webhook.queries.deliveries import find_delivery_ids
@@ -26,7 +27,7 @@ from webhook.transfer import lookup_queue
 from webhook.web import visible
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import LONGEST, clean
-from webhook.web.visible import STUCK, Visitor, Wanted
+from webhook.web.visible import Visitor, Wanted
 
 R = TypeVar("R")
 
@@ -91,7 +92,7 @@ def retry_all(
     connection: Connection, visitor: Visitor, state: str | None, tracker: str | None, name: str | None
 ) -> int:
     """Try all these again, by default all that are stuck; how many that were."""
-    states = STUCK if state is None else {state} & set(outbox.STUCK)
+    states = NEEDS_PERSON if state is None else {state} & set(REVIVABLE)
     whose = visitor.only or name
     ids = [found for one in states for found in find_delivery_ids(connection, one, tracker, whose)]
     for chunk in chunks(ids):

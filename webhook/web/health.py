@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
+from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.maintenance import backup
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
@@ -38,7 +39,6 @@ NOTE = "ready"
 REFUSED = 30.0
 """Seconds after a webhook that could not be stored in which a tiny write that fits proves nothing."""
 
-OPEN = ("waiting", "parked", "unmatched", "dead")
 LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
 """Seconds from when something was to be told until it was; a tracker may be away for days."""
 
@@ -227,7 +227,7 @@ def counted(connection: Connection) -> dict[str, list[Any]]:
     aged = select(account.c.tracker, delivery.c.state, func.min(delivery.c.happened_at)).join(
         account, delivery.c.account_id == account.c.id
     )
-    aged = aged.where(delivery.c.state.in_(OPEN))
+    aged = aged.where(delivery.c.state.in_(OPEN_STATES))
     outcomes = (
         select(account.c.tracker, attempt.c.outcome, number)
         .join(delivery, attempt.c.delivery_id == delivery.c.id)
@@ -238,7 +238,7 @@ def counted(connection: Connection) -> dict[str, list[Any]]:
     latencies = (
         select(account.c.tracker, number, func.sum(took), *within)
         .join(account, delivery.c.account_id == account.c.id)
-        .where(delivery.c.state == "done", delivery.c.settled_at.is_not(None))
+        .where(delivery.c.state == DeliveryState.DONE, delivery.c.settled_at.is_not(None))
     )
     tokens = (
         select(account.c.tracker, person.c.name, account.c.id, account.c.tokens)
@@ -248,7 +248,7 @@ def counted(connection: Connection) -> dict[str, list[Any]]:
     questions = {
         "webhooks": select(webhook.c.state, number).group_by(webhook.c.state),
         "deliveries": by_account.group_by(account.c.tracker, delivery.c.state),
-        "oldest": waiting.where(delivery.c.state == "waiting").group_by(account.c.tracker),
+        "oldest": waiting.where(delivery.c.state == DeliveryState.WAITING).group_by(account.c.tracker),
         "parked": parked.group_by(account.c.tracker, account.c.parked),
         "ages": aged.group_by(account.c.tracker, delivery.c.state),
         "outcomes": outcomes.group_by(account.c.tracker, attempt.c.outcome),

@@ -51,7 +51,6 @@ DELIVERY_STATES = {
     "parked": "the account needs something",
     "dead": "given up",
 }
-STUCK = ("unmatched", "parked", "dead")
 """The states of a delivery that a retry is for."""
 
 

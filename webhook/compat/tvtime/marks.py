@@ -16,6 +16,7 @@ from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.auth import Guest
 from webhook.domain.event import Action, Episode, Event, Item, Show
 from webhook.domain.items import keys, same_item
+from webhook.domain.states import WebhookState
 from webhook.history import library
 from webhook.history import plays as history
 from webhook.people import people
@@ -37,7 +38,7 @@ Besides = Callable[[Connection, Sequence[int]], int | None]
 ASKED = 500
 """How many webhooks are asked about at once."""
 
-TAKEN = frozenset({"received", "interpreted"})
+TAKEN = frozenset({WebhookState.RECEIVED, WebhookState.INTERPRETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Kept:
     @property
     def unread(self) -> bool:
         """Whether it was not interpreted yet; what is to be told of it is not known then."""
-        return "received" in self.states
+        return WebhookState.RECEIVED in self.states
 
 
 class Marks:
@@ -114,7 +115,7 @@ class Marks:
         ends = time.monotonic() + PATIENCE
         while True:
             states = await self.database.read(lambda connection: states_of(connection, made))
-            if "received" not in states or time.monotonic() > ends:
+            if WebhookState.RECEIVED not in states or time.monotonic() > ends:
                 return states
             await asyncio.sleep(STEP)
 
@@ -158,7 +159,7 @@ def states_of(connection: Connection, made: Sequence[int]) -> list[str]:
 def unread(connection: Connection, person_id: int) -> list[int]:
     """The person's marks that wait to be interpreted."""
     whose = webhook.c.content_type.endswith(f"; for={person_id}")
-    waiting = (webhook.c.state == "received", webhook.c.source == SOURCE, whose)
+    waiting = (webhook.c.state == WebhookState.RECEIVED, webhook.c.source == SOURCE, whose)
     return list(connection.execute(select(webhook.c.id).where(*waiting)).scalars())
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from webhook import clock
 from webhook.compat.tvtime.marks import BY, STEP
 from webhook.domain.event import Action, Episode, item_from_json
+from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
@@ -21,7 +22,7 @@ from webhook.storage.tables import account, delivery, to_ms
 PATIENCE = 5.0
 """Seconds that an answer waits for what was marked to be told."""
 
-AHEAD = ("waiting", "parked")
+AHEAD = (DeliveryState.WAITING, DeliveryState.PARKED)
 MARKS = (Action.WATCHED.value, Action.UNWATCHED.value)
 
 
@@ -93,7 +94,7 @@ def told_of(connection: Connection, account_id: int, webhooks: Sequence[int], ac
         delivery.c.account_id == account_id,
         delivery.c.webhook_id.in_(webhooks),
         delivery.c.action == action.value,
-        delivery.c.state != "skipped",
+        delivery.c.state != DeliveryState.SKIPPED,
     )
     return connection.execute(wanted.order_by(delivery.c.id.desc()).limit(1)).scalar()
 
@@ -159,7 +160,7 @@ async def settled(database: Database, delivery_id: int) -> Became:
     ends = time.monotonic() + PATIENCE
     while True:
         now = await database.read(lambda connection: became(connection, delivery_id))
-        if now.state != "waiting" or now.tried or time.monotonic() > ends:
+        if now.state != DeliveryState.WAITING or now.tried or time.monotonic() > ends:
             return now
         await asyncio.sleep(STEP)
 

@@ -28,6 +28,7 @@ from webhook.compat.tvtime.pending import Ahead, Became, Mark, Telling
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.domain.rules import AccountRules, Filters, stopped_by
+from webhook.domain.states import DeliveryState
 from webhook.history import plays
 from webhook.service import Service
 from webhook.settings import SettingsError
@@ -350,13 +351,13 @@ UNFOLLOW = (
 
 def judge(row: Became, person: str) -> None:
     """Raises where the server was not told and will not be by itself. What waits is kept, and tried again."""
-    if row.state in ("unmatched", "dead"):
+    if row.state in (DeliveryState.UNMATCHED, DeliveryState.DEAD):
         raise Problem(502, REFUSED)
-    if row.state == "parked":
+    if row.state == DeliveryState.PARKED:
         needed = PARKED[Park(row.reason or "")]
         kept = "It is kept here and goes out once that is mended."
         raise Problem(502, f"{needed.sentence} {kept} {mended(needed.mend, person)}")
-    if row.state == "skipped":
+    if row.state == DeliveryState.SKIPPED:
         raise Problem(502, f"{NOT_SENT}: {row.reason}")
 
 

@@ -16,6 +16,7 @@ from webhook.domain.event import Action, Event
 from webhook.domain.items import keys
 from webhook.domain.play import CARRIED_ON, Facts, Play, State, is_watched_again
 from webhook.domain.rules import Filters, stopped_by
+from webhook.domain.states import WebhookState
 from webhook.history.plays import remember, save
 from webhook.queues import inbox
 from webhook.storage.tables import person, webhook
@@ -162,12 +163,14 @@ def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int
 
 def waits(connection: Connection, token_id: int) -> bool:
     """Whether something that came in with this session key is not interpreted yet."""
-    mine = select(webhook.c.id).where(webhook.c.state == "received", webhook.c.token_id == token_id)
+    mine = select(webhook.c.id).where(
+        webhook.c.state == WebhookState.RECEIVED, webhook.c.token_id == token_id
+    )
     return connection.execute(mine.limit(1)).first() is not None
 
 
 def is_read(connection: Connection, webhook_id: int) -> bool:
-    mine = select(func.count()).where(webhook.c.id == webhook_id, webhook.c.state == "received")
+    mine = select(func.count()).where(webhook.c.id == webhook_id, webhook.c.state == WebhookState.RECEIVED)
     return connection.execute(mine).scalar_one() == 0
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
+from webhook.domain.states import NEEDS_PERSON
 from webhook.queries.deliveries import list_deliveries
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -21,7 +22,7 @@ from webhook.web.activity.api_webhooks import webhook_filters
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
-from webhook.web.visible import DELIVERY_STATES, STATES, STUCK, Visitor, source_names
+from webhook.web.visible import DELIVERY_STATES, STATES, Visitor, source_names
 
 MOST = 100
 """How many webhooks or deliveries one page shows."""
@@ -122,7 +123,7 @@ class Activity(Page):
             "chosen": chosen,
             "states": DELIVERY_STATES,
             "trackers": trackers.modules(),
-            "stuck": STUCK,
+            "stuck": NEEDS_PERSON,
         }
         return self.drawn(request, "deliveries.html", {**known, **choices}, visitor)
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from webhook.domain.states import DeliveryState
 from webhook.identity import matches
 from webhook.queries.deliveries import delivery_json, limited_kinds, select_deliveries
 from webhook.queues import outbox
@@ -229,7 +230,9 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 def one(connection: Connection, visitor: Visitor, question: str) -> dict[str, Any] | None:
     """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
     if question.isdecimal():
-        wanted = select_deliveries().where(delivery.c.id == whole(question), delivery.c.state == "unmatched")
+        wanted = select_deliveries().where(
+            delivery.c.id == whole(question), delivery.c.state == DeliveryState.UNMATCHED
+        )
         row = connection.execute(wanted).first()
         if row is None or visitor.only not in (None, row.person):
             return None
