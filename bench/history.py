@@ -31,7 +31,8 @@ from webhook.people import people
 from webhook.queries.plays import list_plays
 from webhook.storage import migrate
 from webhook.storage.db import Database, driver
-from webhook.storage.tables import play, to_ms
+from webhook.storage.tables import play
+from webhook.storage.types import to_ms
 from webhook.transfer import import_job, merge
 from webhook.transfer.export import Export, pieces
 from webhook.transfer.records import Entry, Viewing

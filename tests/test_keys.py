@@ -31,8 +31,9 @@ from webhook.service import Service
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Database
-from webhook.storage.tables import Sealed, account, metadata, note, sealed_columns, token
+from webhook.storage.tables import account, metadata, note, sealed_columns, token
 from webhook.storage.tables import app as app_table
+from webhook.storage.types import Sealed
 
 ROOT = Path(__file__).parent.parent
 TOKENS = {"token": "token-of-hers"}

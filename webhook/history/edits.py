@@ -33,7 +33,8 @@ from webhook.history import plays
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import account, delivery, edit, play, play_key, to_ms
+from webhook.storage.tables import account, delivery, edit, play, play_key
+from webhook.storage.types import to_ms
 
 AHEAD = timedelta(minutes=5)
 """How far a date may lie ahead of this clock: a browser's may be a little fast."""

@@ -44,7 +44,8 @@ from webhook.domain.play import (
 )
 from webhook.history import runtimes
 from webhook.storage.db import Database, fresh_ids
-from webhook.storage.tables import Utc, edit, follow, play, play_key, tick
+from webhook.storage.tables import edit, follow, play, play_key, tick
+from webhook.storage.types import Utc
 from webhook.trackers import WatchedItem
 
 FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")

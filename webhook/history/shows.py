@@ -39,7 +39,8 @@ from webhook.history.library import FOLLOWING
 from webhook.lookups import Listed, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import episode_list, follow, json_rows, play, play_key, told, webhook
+from webhook.storage.json_sql import json_rows, json_text
+from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 
 log = structlog.get_logger()
 
@@ -138,7 +139,7 @@ def first_seen(
 def watched(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
     """When those of the plays were watched that count, and the ids of their shows as JSON."""
     # Whose they are is not asked: SQLite would go through all that this person has watched.
-    wanted = select(play.c.id, play.c.watched_at, told(play.c.item, "show_ids")).where(
+    wanted = select(play.c.id, play.c.watched_at, json_text(play.c.item, "show_ids")).where(
         play.c.id.in_(values(play_ids, BigInteger())),
         play.c.watched_at.is_not(None),
         play.c.unwatched_at.is_(None),

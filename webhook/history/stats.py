@@ -50,7 +50,9 @@ from webhook.history import shows, stats_cache
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place, counted
 from webhook.history.stats_cache import Tally
-from webhook.storage.tables import from_ms, person, play, play_key, to_ms, told
+from webhook.storage.json_sql import json_text
+from webhook.storage.tables import person, play, play_key
+from webhook.storage.types import from_ms, to_ms
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -303,9 +305,9 @@ def viewings(
             play.c.duration_ms,
             (local // DAY).label("day"),
             (local % DAY // HOUR).label("hour"),
-            case((episode, told(item, "show")), (film, told(item, "title")), else_=told(item, "artist")).label("title"),
-            case((episode, told(item, "show_ids")), (film, told(item, "ids"))).label("ids"),
-            case((film, told(item, "year"))).label("year"),
+            case((episode, json_text(item, "show")), (film, json_text(item, "title")), else_=json_text(item, "artist")).label("title"),
+            case((episode, json_text(item, "show_ids")), (film, json_text(item, "ids"))).label("ids"),
+            case((film, json_text(item, "year"))).label("year"),
         )
         .where(counted(person_id), *within(span, since, until))
         .cte("viewed")

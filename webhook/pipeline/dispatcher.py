@@ -30,7 +30,7 @@ from webhook.queues import outbox
 from webhook.queues.outbox import Batch, ClaimRequest, Lane, Renewal, Settlement
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import from_ms
+from webhook.storage.types import from_ms
 from webhook.trackers import Access, Batches, Delivery, Tracker
 
 log = structlog.get_logger()

@@ -38,7 +38,8 @@ from webhook.people import household, people
 from webhook.queues import outbox
 from webhook.queues.inbox import told_by, told_for
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import account, delivery, person, to_ms, token, webhook
+from webhook.storage.tables import account, delivery, person, token, webhook
+from webhook.storage.types import to_ms
 
 log = structlog.get_logger()
 

@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, selec
 from webhook import clock
 from webhook.history.plays import described
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, Page
-from webhook.storage.tables import from_ms, person, play, to_ms, told
+from webhook.storage.json_sql import json_text
+from webhook.storage.tables import person, play
+from webhook.storage.types import from_ms, to_ms
 
 TITLE_FIELDS = ("title", "show", "artist", "album")
 
@@ -74,7 +76,7 @@ def newest_first(wanted: Select[Any]) -> Select[Any]:
 def has_in_title(text: str) -> ColumnElement[bool]:
     """Whether a play has this in a title; first whether it stands in the item at all, which costs less to see."""
     item = type_coerce(play.c.item, Text)
-    titles = (told(item, name).icontains(text, autoescape=True) for name in TITLE_FIELDS)
+    titles = (json_text(item, name).icontains(text, autoescape=True) for name in TITLE_FIELDS)
     return and_(item.icontains(orjson.dumps(text).decode()[1:-1], autoescape=True), or_(*titles))
 
 

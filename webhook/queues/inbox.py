@@ -14,7 +14,8 @@ from sqlalchemy import Connection, update
 from webhook.domain.event import Event, event_to_json
 from webhook.domain.states import WebhookState
 from webhook.storage.db import Database, driver, fresh_ids
-from webhook.storage.tables import to_ms, webhook
+from webhook.storage.tables import webhook
+from webhook.storage.types import to_ms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,7 +38,8 @@ from webhook.domain.play import VIEWING
 from webhook.domain.retry import LIVE
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE, SETTLED, DeliveryState
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import Utc, account, attempt, delivery, webhook
+from webhook.storage.tables import account, attempt, delivery, webhook
+from webhook.storage.types import Utc
 
 LEASE = timedelta(seconds=10)
 """How long a lane stays with a worker of which nothing is heard."""

@@ -31,7 +31,8 @@ from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import account, delivery, from_ms, job, play, to_ms
+from webhook.storage.tables import account, delivery, job, play
+from webhook.storage.types import from_ms, to_ms
 from webhook.trackers import ListsHistory, Tracker, WatchedItem
 
 log = structlog.get_logger()

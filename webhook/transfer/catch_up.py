@@ -25,7 +25,8 @@ from webhook.people import household, people
 from webhook.queues import inbox
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import from_ms, note, person, to_ms, webhook
+from webhook.storage.tables import note, person, webhook
+from webhook.storage.types import from_ms, to_ms
 
 log = structlog.get_logger()
 

@@ -22,8 +22,9 @@ from webhook.history import library
 from webhook.history import plays as history
 from webhook.history.stats import zone_for
 from webhook.storage.db import Database
-from webhook.storage.tables import Utc, play, play_key
 from webhook.storage.tables import library as entry
+from webhook.storage.tables import play, play_key
+from webhook.storage.types import Utc
 from webhook.transfer import exports
 from webhook.transfer.exports import Exported
 from webhook.transfer.records import Kept, Relation

@@ -24,7 +24,9 @@ from webhook.history import plays as history
 from webhook.history.plays import FIELDS, from_row
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
-from webhook.storage.tables import Utc, json_rows, play, play_key, to_ms, unresolved
+from webhook.storage.json_sql import json_rows
+from webhook.storage.tables import play, play_key, unresolved
+from webhook.storage.types import Utc, to_ms
 from webhook.transfer.lookup_queue import question
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
 

@@ -22,7 +22,8 @@ from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.maintenance import backup
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
-from webhook.storage.tables import account, attempt, delivery, note, person, to_ms, webhook
+from webhook.storage.tables import account, attempt, delivery, note, person, webhook
+from webhook.storage.types import to_ms
 from webhook.web.actions import write
 from webhook.web.http.access import scope_of
 from webhook.web.http.errors import Problem

@@ -17,7 +17,8 @@ from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
-from webhook.storage.tables import account, delivery, to_ms
+from webhook.storage.tables import account, delivery
+from webhook.storage.types import to_ms
 
 PATIENCE = 5.0
 """Seconds that an answer waits for what was marked to be told."""

@@ -35,7 +35,8 @@ from webhook.history.library import LOVE, WATCHLIST, following, show_key
 from webhook.history.shows import Place
 from webhook.identity import resolver
 from webhook.lookups import Listed
-from webhook.storage.tables import episode_list, follow, json_rows, library, play, play_key, tick
+from webhook.storage.json_sql import json_rows
+from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
 
 HISTORY = "history"
 """Where the episodes of a show come from that no lookup has listed."""

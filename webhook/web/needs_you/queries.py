@@ -26,7 +26,8 @@ from webhook.domain.states import DeliveryState
 from webhook.identity import matches
 from webhook.queries.deliveries import delivery_json, limited_kinds, select_deliveries
 from webhook.queues import outbox
-from webhook.storage.tables import account, delivery, person, play_key, told, unresolved
+from webhook.storage.json_sql import json_text
+from webhook.storage.tables import account, delivery, person, play_key, unresolved
 from webhook.transfer import lookup_queue
 from webhook.web import visible
 from webhook.web.http.params import whole
@@ -144,14 +145,14 @@ def questions(visitor: Visitor) -> Select[int, int]:
 def asked_about() -> list[ColumnElement[Any]]:
     """What makes two deliveries one question, as `matches.keys` has it: the show or the item, by ids and title."""
     item = type_coerce(delivery.c.item, Text)
-    kind = told(item, "kind")
+    kind = json_text(item, "kind")
     of_show = kind.in_(("episode", "season"))
-    title = case((of_show, told(item, "show")), else_=told(item, "title"))
-    ids = case((of_show, told(item, "show_ids")), else_=told(item, "ids"))
-    year = case((of_show, None), else_=told(item, "year"))
+    title = case((of_show, json_text(item, "show")), else_=json_text(item, "title"))
+    ids = case((of_show, json_text(item, "show_ids")), else_=json_text(item, "ids"))
+    year = case((of_show, None), else_=json_text(item, "year"))
     nameless = and_(title.is_(None), or_(ids.is_(None), ids == "{}"))
     alone = case((nameless, cast(delivery.c.id, Text)), else_=None)
-    return [case((of_show, "show"), else_=kind), title, ids, year, told(item, "numbering"), alone]
+    return [case((of_show, "show"), else_=kind), title, ids, year, json_text(item, "numbering"), alone]
 
 
 def unmatched(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:

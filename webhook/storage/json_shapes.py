@@ -1,0 +1,122 @@
+"""The JSON objects that columns hold."""
+
+from __future__ import annotations
+
+from typing import Any, Required
+
+from typing_extensions import TypedDict
+
+JsonObject = dict[str, Any]
+"""An object whose fields only its writer and its reader know."""
+
+IdsJson = dict[str, int | str]
+"""Ids by their namespace, as `Ids.known` gives them."""
+
+
+class ItemJson(TypedDict, total=False):
+    """An item, as `item_to_json` writes it; which fields there are depends on its kind."""
+
+    kind: Required[str]
+    title: str | None
+    year: int | None
+    ids: IdsJson
+    show: str | None
+    show_ids: IdsJson
+    season: int | None
+    number: int | None
+    numbering: str
+    artist: str | None
+    album: str | None
+    album_artist: str | None
+
+
+class EventJson(TypedDict, total=False):
+    """An event of a webhook as the interpreter read it, and whose play it became."""
+
+    action: str
+    kind: str
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    year: int | None
+    artist: str | None
+    album: str | None
+    ids: IdsJson
+    show_ids: IdsJson
+    position_ms: int | None
+    duration_ms: int | None
+    progress: float | None
+    completed: bool | None
+    rating: float | None
+    at: str | None
+    user: str | None
+    server: str | None
+    server_name: str | None
+    player: str | None
+    library: str | None
+    manual: bool
+    person: str | None
+    play: int | None
+
+
+class FiltersJson(TypedDict, total=False):
+    """What a person lets through; `Filters.from_json` reads it."""
+
+    libraries: list[str]
+    not_libraries: list[str]
+    players: list[str]
+    not_players: list[str]
+    kinds: list[str]
+    home_videos: bool
+
+
+class RulesJson(TypedDict, total=False):
+    """The rules of one account; `AccountRules.from_json` reads them."""
+
+    libraries: list[str]
+    not_libraries: list[str]
+    players: list[str]
+    not_players: list[str]
+    kinds: list[str]
+    watched_mark: float | None
+    dry_run: bool
+
+
+class DetailsJson(TypedDict, total=False):
+    """What a delivery carries beside its item."""
+
+    progress: float | None
+    estimated: bool
+    duration_ms: int | None
+    started_at: int | None
+    rating: float | None
+    dated: str
+    late: bool
+    rewatch: bool
+    remote_id: str | None
+    undoes: int
+
+
+class CandidateJson(TypedDict):
+    """A film or show that a lookup proposes for an item."""
+
+    kind: str
+    title: str | None
+    year: int | None
+    ids: IdsJson
+    picture: str | None
+    score: float
+    via: str
+
+
+class ExchangeJson(TypedDict, total=False):
+    """One HTTP request of an attempt and its answer, secrets removed."""
+
+    method: str
+    url: str
+    sent: Any
+    status: int
+    error: str
+    took_ms: int
+    withheld: bool

@@ -1,0 +1,155 @@
+"""Every table as an SQLModel class, the one definition of its rows for SQLite and PostgreSQL.
+
+Each class has its table beside it for Core statements: `webhook` is the table of `WebhookRow`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column
+
+from webhook.storage.tables.base import TableRow, metadata
+from webhook.storage.tables.history import (
+    EditRow,
+    FollowRow,
+    LibraryRow,
+    PlayKeyRow,
+    PlayRow,
+    RuntimeRow,
+    TallyRow,
+    TickRow,
+    VideoKeyRow,
+    VideoRow,
+    edit,
+    follow,
+    library,
+    play,
+    play_key,
+    runtime,
+    tally,
+    tick,
+    video,
+    video_key,
+)
+from webhook.storage.tables.items import (
+    EpisodeListRow,
+    ItemIdRow,
+    ItemKeyRow,
+    ItemRow,
+    MatchRow,
+    UnresolvedRow,
+    episode_list,
+    item,
+    item_id,
+    item_key,
+    match,
+    unresolved,
+)
+from webhook.storage.tables.people import (
+    AppGrantRow,
+    AppRow,
+    AppSessionRow,
+    HouseholdRow,
+    IdentityRow,
+    NoteRow,
+    PersonRow,
+    PrivacyRow,
+    TokenRow,
+    app,
+    app_grant,
+    app_session,
+    household,
+    identity,
+    note,
+    person,
+    privacy,
+    token,
+)
+from webhook.storage.tables.queues import (
+    AccountRow,
+    AttemptRow,
+    DeliveryRow,
+    JobRow,
+    WebhookRow,
+    account,
+    attempt,
+    delivery,
+    job,
+    webhook,
+)
+from webhook.storage.types import Sealed
+
+__all__ = [
+    "AccountRow",
+    "AppGrantRow",
+    "AppRow",
+    "AppSessionRow",
+    "AttemptRow",
+    "DeliveryRow",
+    "EditRow",
+    "EpisodeListRow",
+    "FollowRow",
+    "HouseholdRow",
+    "IdentityRow",
+    "ItemIdRow",
+    "ItemKeyRow",
+    "ItemRow",
+    "JobRow",
+    "LibraryRow",
+    "MatchRow",
+    "NoteRow",
+    "PersonRow",
+    "PlayKeyRow",
+    "PlayRow",
+    "PrivacyRow",
+    "RuntimeRow",
+    "TableRow",
+    "TallyRow",
+    "TickRow",
+    "TokenRow",
+    "UnresolvedRow",
+    "VideoKeyRow",
+    "VideoRow",
+    "WebhookRow",
+    "account",
+    "app",
+    "app_grant",
+    "app_session",
+    "attempt",
+    "delivery",
+    "edit",
+    "episode_list",
+    "follow",
+    "household",
+    "identity",
+    "item",
+    "item_id",
+    "item_key",
+    "job",
+    "library",
+    "match",
+    "metadata",
+    "note",
+    "person",
+    "play",
+    "play_key",
+    "privacy",
+    "runtime",
+    "sealed_columns",
+    "tally",
+    "tick",
+    "token",
+    "unresolved",
+    "video",
+    "video_key",
+    "webhook",
+]
+
+
+def sealed_columns() -> list[Column[str]]:
+    """Every column that holds something sealed."""
+    return [
+        column
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, Sealed)
+    ]

@@ -1,0 +1,40 @@
+"""The base class of table rows, and the columns and indexes that several tables share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Index, MetaData, Table, text
+from sqlmodel import Field, SQLModel
+
+from webhook.storage.types import Id
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class TableRow(SQLModel):
+    """A row of one of the tables; each subclass is one table."""
+
+    metadata = metadata
+    model_config = {"defer_build": True}  # rows come from the database and are not validated
+
+
+def table_of(row_class: type[TableRow]) -> Table:
+    """The table of a row class, for Core statements."""
+    return metadata.tables[str(row_class.__tablename__)]
+
+
+def id_field() -> Any:
+    return Field(default=None, primary_key=True, sa_type=Id)
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of only the rows that `where` holds for."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
