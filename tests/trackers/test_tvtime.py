@@ -27,7 +27,7 @@ from webhook.people import people
 from webhook.storage.db import Database
 from webhook.trackers import Delivery, SignInFailed, WatchedItem
 from webhook.trackers.tvtime import Settings, build
-from webhook.trackers.tvtime.reading import Followed, Part
+from webhook.trackers.tvtime.lists import Followed, Part
 
 FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
 DAY = timedelta(days=1)

@@ -35,8 +35,8 @@ from webhook.settings import SettingsError
 from webhook.storage.tables import account, person
 from webhook.trackers import Access, Tracker
 from webhook.trackers.tvtime import TVTime
-from webhook.trackers.tvtime.reading import Followed as Progress
-from webhook.trackers.tvtime.reading import Watch
+from webhook.trackers.tvtime.lists import Followed as Progress
+from webhook.trackers.tvtime.lists import Watch
 from webhook.web.http.errors import Problem
 
 T = TypeVar("T")

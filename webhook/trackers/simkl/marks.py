@@ -12,8 +12,8 @@ from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
 from webhook.trackers import Delivery
 from webhook.trackers._shared import Json, counted, inner, noon, rows
-from webhook.trackers.simkl.answers import iso, missing, shaped, text, unmatched, whole
-from webhook.trackers.simkl.items import Entry
+from webhook.trackers.simkl.payloads import Entry
+from webhook.trackers.simkl.responses import iso, missing, shaped, text, unmatched, whole
 
 UNKNOWN = "1970-01-01T00:00:01Z"
 """What Simkl takes for a viewing of which nobody knows the date."""

@@ -8,8 +8,8 @@ from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.domain.items import folded
 from webhook.trackers import WatchedItem
 from webhook.trackers._shared import Json, inner, near, titled_alike
-from webhook.trackers.simkl.answers import known, place, text, text_or_number, whole
-from webhook.trackers.simkl.items import ANIME, usable_show
+from webhook.trackers.simkl.payloads import ANIME, usable_show
+from webhook.trackers.simkl.responses import known, place, text, text_or_number, whole
 
 COMPARED = ("simkl", "imdb", "tmdb", "tvdb")
 

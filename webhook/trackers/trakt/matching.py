@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.trackers._shared import Json, inner, near, titled_alike
-from webhook.trackers.trakt.answers import NAMESPACES, number, text, their_ids
-from webhook.trackers.trakt.items import own_ids
+from webhook.trackers.trakt.payloads import own_ids
+from webhook.trackers.trakt.responses import NAMESPACES, number, text, their_ids
 
 
 class Match(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 from webhook.domain.outcome import Dead, Retry, Unmatched
 from webhook.domain.retry import GATEWAY
 from webhook.trackers import Access
-from webhook.trackers.tvtime.calls import (
+from webhook.trackers.tvtime.api import (
     API,
     SERIES,
     TRACKING,

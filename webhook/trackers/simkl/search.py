@@ -8,9 +8,9 @@ from dataclasses import replace
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Unmatched
 from webhook.trackers._shared import Json, Memory, inner
-from webhook.trackers.simkl.answers import LABEL, text, text_or_number
-from webhook.trackers.simkl.items import usable
 from webhook.trackers.simkl.matching import Match, match_title
+from webhook.trackers.simkl.payloads import usable
+from webhook.trackers.simkl.responses import LABEL, text, text_or_number
 
 Search = Callable[[str, Mapping[str, str]], Awaitable[list[Json]]]
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from webhook.client import USER_AGENT, accept, call
 from webhook.trackers import Access, Tokens
 from webhook.trackers._shared import Json
-from webhook.trackers.trakt.answers import LABEL, listed, whole
+from webhook.trackers.trakt.responses import LABEL, listed, whole
 
 PAGE, LARGEST_PAGE = 100, 250
 HEADERS = {"Content-Type": "application/json", "User-Agent": USER_AGENT}

@@ -8,7 +8,7 @@ from typing import Any
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show
 from webhook.domain.outcome import Dead, Unmatched
 from webhook.trackers._shared import Json
-from webhook.trackers.trakt.answers import LABEL, NAMESPACES
+from webhook.trackers.trakt.responses import LABEL, NAMESPACES
 
 ACCEPTED: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("trakt", "tmdb", "imdb"),  # a film's TVDB id means nothing to Trakt

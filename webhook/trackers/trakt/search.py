@@ -11,10 +11,10 @@ from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season
 from webhook.domain.items import folded
 from webhook.trackers import Access
 from webhook.trackers._shared import Json, Memory, inner
-from webhook.trackers.trakt.answers import LABEL, listed, text
-from webhook.trackers.trakt.calls import Calls
-from webhook.trackers.trakt.items import accepted, forms, nameless, placed, searched
+from webhook.trackers.trakt.api import Calls
 from webhook.trackers.trakt.matching import Known, Match, known, match, misleading
+from webhook.trackers.trakt.payloads import accepted, forms, nameless, placed, searched
+from webhook.trackers.trakt.responses import LABEL, listed, text
 
 REMEMBERED = 500
 """How many ids that led to another item are held in memory."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.trackers import WatchedItem
 from webhook.trackers._shared import Json, inner, moment, rows
-from webhook.trackers.simkl.answers import text, whole
-from webhook.trackers.simkl.items import ANIME
+from webhook.trackers.simkl.payloads import ANIME
+from webhook.trackers.simkl.responses import text, whole
 
 
 def viewings(row: Json, *, by_season: bool) -> Iterator[WatchedItem]:

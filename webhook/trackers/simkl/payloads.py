@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Dead, Unmatched
 from webhook.trackers._shared import Json
-from webhook.trackers.simkl.answers import LABEL
+from webhook.trackers.simkl.responses import LABEL
 
 NAMESPACES: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("simkl", "imdb", "tmdb"),  # a film's TVDB id could be read as a show's

@@ -13,8 +13,8 @@ from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmat
 from webhook.domain.retry import GATEWAY, retry_after
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
 from webhook.trackers._shared import inner_json
-from webhook.trackers.trakt.answers import LABEL, shaped, text, whole
-from webhook.trackers.trakt.calls import Calls
+from webhook.trackers.trakt.api import Calls
+from webhook.trackers.trakt.responses import LABEL, shaped, text, whole
 
 LIFE = timedelta(days=7)
 HOUR = timedelta(hours=1)
