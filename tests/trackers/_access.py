@@ -25,7 +25,7 @@ class Library:
         self.marks = [mark for mark in self.marks if mark[0] != item]
         return "unmarked"
 
-    async def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         for item, at, _ in self.marks:
             if since is None or at >= since:
                 yield WatchedItem(item=item, at=at)
@@ -50,7 +50,7 @@ class Access:
     def tokens(self) -> Tokens:
         return self._tokens
 
-    async def made(self, remote_id: str) -> bool:
+    async def is_ours(self, remote_id: str) -> bool:
         return remote_id in self.handles
 
     async def renew(self, stale: Tokens) -> Tokens:

@@ -74,7 +74,7 @@ class Anna:
         found: list[WatchedItem] = []
 
         async def read(tracker: Any) -> None:
-            async for one in tracker.held(self.access, since):
+            async for one in tracker.history(self.access, since):
                 found.append(one)  # noqa: PERF401 - what came before the decision is kept
 
         return found, self.run(read)

@@ -579,7 +579,7 @@ def test_nothing_is_read_twice_while_the_account_grows(anna: Anna) -> None:
     found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
-        async for one in tracker.held(anna.access):
+        async for one in tracker.history(anna.access):
             if not found:
                 anna.adapter.fill(anna.fake, [-3, -6])  # after everything else
             found.append(one)
@@ -639,7 +639,7 @@ def test_a_sign_in_that_ages_while_the_account_is_read_is_renewed(anna: Anna) ->
     found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
-        async for one in tracker.held(anna.access):
+        async for one in tracker.history(anna.access):
             if not found and anna.adapter.expire is not None:
                 anna.adapter.expire(anna.fake)
             found.append(one)

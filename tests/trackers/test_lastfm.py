@@ -511,7 +511,7 @@ def test_nothing_secret_is_in_an_address_and_all_is_signed(server: Server, fake:
 
 def held(server: Server, since: datetime | None = None) -> Any:
     async def read(tracker: LastFM, access: Access) -> Any:
-        return [one async for one in tracker.held(access, since)]
+        return [one async for one in tracker.history(access, since)]
 
     return using(server, read)
 

@@ -517,7 +517,7 @@ def test_what_we_did_not_make_is_not_deleted(
 
 def held(server: Server, since: datetime | None = None) -> Any:
     async def read(tracker: ListenBrainz, access: Access) -> Any:
-        return [one async for one in tracker.held(access, since)]
+        return [one async for one in tracker.history(access, since)]
 
     return using(server, read)
 

@@ -817,7 +817,7 @@ def test_its_kinds_are_what_can_be_marked_and_what_can_be_rated(server: Server) 
 
 def held(server: Server, since: datetime | None = None) -> Any:
     async def read(simkl: Simkl, access: Access) -> Any:
-        return [one async for one in simkl.held(access, since)]
+        return [one async for one in simkl.history(access, since)]
 
     return using(server, read)
 

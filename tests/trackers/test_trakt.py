@@ -1184,7 +1184,7 @@ def test_many_are_sent_in_one_call_for_each_form(server: Server, fake: FakeTrakt
 
 def held(server: Server, since: datetime | None = None) -> Any:
     async def read(at: Account) -> Any:
-        return [one async for one in at.trakt.held(at.access, since)]
+        return [one async for one in at.trakt.history(at.access, since)]
 
     return using(server, lambda at: decided(read(at)))
 

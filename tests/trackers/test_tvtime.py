@@ -787,7 +787,7 @@ def test_a_check_of_a_lost_sign_in_says_that_it_is_lost(anna: Signed, fake: Any)
 
 def held(at: Signed, since: datetime | None = None) -> list[WatchedItem]:
     async def read(tracker: Any) -> list[WatchedItem]:
-        return [one async for one in tracker.held(at.access, since)]
+        return [one async for one in tracker.history(at.access, since)]
 
     return at.run(read)
 
@@ -851,7 +851,7 @@ def test_a_token_that_expires_while_a_list_is_read_does_not_cut_it_off(
     found: list[WatchedItem] = []
 
     async def read(tracker: Any) -> None:
-        async for one in tracker.held(anna.access):
+        async for one in tracker.history(anna.access):
             if not found:
                 fake.end("anna", "access")
             found.append(one)
@@ -995,8 +995,8 @@ def test_the_shelf_gives_all_its_marks_over_its_pages(
         await other.mark(FILM, NOW, rewatch=False)
         for item, at in marks:
             await mine.mark(item, at, rewatch=False)
-        recent = mine.held(NOW - timedelta(days=2))
-        return [one async for one in mine.held()], [one async for one in recent]
+        recent = mine.history(NOW - timedelta(days=2))
+        return [one async for one in mine.history()], [one async for one in recent]
 
     every, recent = asyncio.run(work())
 

@@ -130,7 +130,7 @@ class AccountAccess:
             self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
         )
 
-    async def made(self, remote_id: str) -> bool:
+    async def is_ours(self, remote_id: str) -> bool:
         mine = (delivery.c.account_id == self._account_id, delivery.c.remote_id == remote_id)
         wanted = select(delivery.c.id).where(*mine).limit(1)
         read = self._credentials.database.read
@@ -153,8 +153,8 @@ class DryLibrary:
     async def unmark(self, item: Item) -> str:
         raise DryRunStop("would unmark it in the built-in library")
 
-    def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        return self._library.held(since)
+    def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+        return self._library.history(since)
 
 
 def stale(tracker: Tracker, tokens: Tokens) -> bool:

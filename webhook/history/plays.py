@@ -517,7 +517,7 @@ class Shelf:
     async def unmark(self, item: Item) -> str:
         return await self.database.write(unmarked, (self.person_id, item))
 
-    async def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every mark, with the time of its last viewing."""
         after: str | None = ""
         while after is not None:

@@ -64,7 +64,7 @@ class Library(Protocol):
 
     async def unmark(self, item: Item) -> str: ...
 
-    def held(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every mark (of a last viewing at `since` or later), with the time of its last viewing."""
         ...
 
@@ -82,7 +82,7 @@ class Access(Protocol):
         """Newer tokens than `stale`, renewed once for all who wait; raises Snooze when signed out."""
         ...
 
-    async def made(self, remote_id: str) -> bool:
+    async def is_ours(self, remote_id: str) -> bool:
         """Whether a delivery to this account made what the service knows by this handle."""
         ...
 
@@ -149,7 +149,7 @@ class WatchedItem:
 class ListsHistory(Protocol):
     """A tracker that can be asked what its account holds already: read before it is filled, or for an import."""
 
-    def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every viewing that the account holds, page by page; raises as `send` does.
 
         `since` leaves out what is dated before it. Nothing comes twice, even if the list grows while it is read.

@@ -174,7 +174,7 @@ class LastFM:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The scrobbles, the newest first; what is playing now is none."""
         asked = {"user": await self.user(access), "limit": str(PAGE)}
         if since is not None:

@@ -174,7 +174,7 @@ class ListenBrainz:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The listens, the newest first.
 
         A page ends somewhere inside a second, so the next one begins with that second again.

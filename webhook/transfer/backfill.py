@@ -96,7 +96,7 @@ async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> H
     access = await credentials.access(of.id, of.person_id, tracker)
     if tracker.sign_in != "none" and not access.tokens:
         raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
-    async for held in cast(ListsHistory, tracker).held(access):
+    async for held in cast(ListsHistory, tracker).history(access):
         found.add(held)
     return found
 
@@ -273,7 +273,7 @@ def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> R
     of = connection.execute(select(account).where(account.c.id == account_id)).first()
     if of is None:
         raise NoBackfill("there is no such account")
-    if not hasattr(tracker, "held"):
+    if not hasattr(tracker, "history"):
         raise NoBackfill(f"{tracker.label} cannot be asked what it holds, so nothing can be told apart")
     if Action.WATCHED.value not in of.tells:
         raise NoBackfill(f"telling {tracker.label} of watched items is switched off for this account")

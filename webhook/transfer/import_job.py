@@ -241,7 +241,7 @@ class AccountFeed:
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
         part: list[Entry] = []
-        async for held in cast(ListsHistory, self.tracker).held(self.access):
+        async for held in cast(ListsHistory, self.tracker).history(self.access):
             part.append(viewing_held(held, self.tracker.name))
             if len(part) >= PART:
                 yield part

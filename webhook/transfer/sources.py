@@ -80,7 +80,7 @@ class Feeds:
             raise NoFeed(str(error)) from error
         if tracker.sign_in != "none" and not access.tokens:
             raise NoFeed(signed_out(tracker, row.person))
-        if not hasattr(tracker, "held"):
+        if not hasattr(tracker, "history"):
             raise NoFeed(says_nothing(tracker))
         return AccountFeed(tracker, access)
 
@@ -107,7 +107,7 @@ class Feeds:
         )
         for row in rows:
             tracker = self.trackers.get(row.tracker)
-            if tracker is None or tracker.sign_in == "none" or not hasattr(tracker, "held"):
+            if tracker is None or tracker.sign_in == "none" or not hasattr(tracker, "history"):
                 continue
             gone = row.tokens is None or row.parked == Park.SIGNED_OUT
             why_not = signed_out(tracker, row.person) if gone else None

@@ -445,7 +445,7 @@ class Simkl:
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The films, the episodes of shows and those of anime; Simkl keeps one play of each."""
         async for viewing in self.read_lists(access, since):
             if recent(viewing.at, since):

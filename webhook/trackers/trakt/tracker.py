@@ -434,7 +434,7 @@ class Trakt(Device):
         theirs, handle = known(row), remote(row.get("id"))
         if handle is None or not is_related(item, theirs) or await self.finder.is_meant(item, theirs, access):
             return False
-        return not await access.made(handle)
+        return not await access.is_ours(handle)
 
     async def remove(self, handle: int, access: Access) -> int:
         """Take one play out of the history by its id; how many that were."""
@@ -464,7 +464,7 @@ class Trakt(Device):
 
     # What the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The history, the newest play first."""
         asked = {} if since is None else {"start_at": iso(midnight(since))}
         async for rows in self.calls.pages("/sync/history", asked, access, LARGEST_PAGE):

@@ -247,13 +247,13 @@ class TVTime:
 
     # ---- what the account holds
 
-    async def held(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The episodes and movies marked watched, of each the one date that TV Time keeps.
 
         A server's list of episodes has their TheTVDB ids and nothing else of them.
         """
         if not self.url:
-            async for viewing in access.library.held(since):
+            async for viewing in access.library.history(since):
                 yield viewing
             return
         # Movies are read from what is followed: the list of what was watched has no ids of theirs.

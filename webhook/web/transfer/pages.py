@@ -223,7 +223,7 @@ class Transfer(Once):
         fillable = [
             {**entry, "label": tracker.label}
             for entry in accounts
-            if (tracker := self.service.trackers.get(entry["tracker"])) and hasattr(tracker, "held")
+            if (tracker := self.service.trackers.get(entry["tracker"])) and hasattr(tracker, "history")
         ]
         known = {"accounts": fillable, "jobs": done, "words": {**BACKFILLED, **ON_THE_WAY}}
         return self.drawn(request, "backfill.html", {"owner": owner.name, "names": names, **known}, visitor)
