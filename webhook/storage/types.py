@@ -38,7 +38,7 @@ class Utc(TypeDecorator[datetime]):
             raise sqlite3.DatabaseError("a time that is none") from error
 
 
-class Json(TypeDecorator[Any]):
+class JsonText(TypeDecorator[Any]):
     """JSON as text: the same bytes in both databases."""
 
     impl = Text

@@ -10,7 +10,7 @@ from sqlmodel import Field
 
 from webhook.storage.json_shapes import IdsJson, ItemJson, JsonObject
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
-from webhook.storage.types import Id, Json, Utc
+from webhook.storage.types import Id, JsonText, Utc
 
 
 class PlayRow(TableRow, table=True):
@@ -30,7 +30,7 @@ class PlayRow(TableRow, table=True):
     id: int = id_field()
     person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
     kind: str = Field(max_length=16)
-    item: ItemJson = Field(sa_type=Json)
+    item: ItemJson = Field(sa_type=JsonText)
     state: str = Field(max_length=16)
     source: str = Field(max_length=32)
     server: str | None = Field(default=None, max_length=200)
@@ -91,8 +91,8 @@ class EditRow(TableRow, table=True):
     id: int = id_field()
     play_id: int = Field(foreign_key="play.id", ondelete="CASCADE", sa_type=Id, index=True)
     what: str = Field(max_length=16)
-    before: JsonObject | None = Field(default=None, sa_type=Json)
-    after: JsonObject | None = Field(default=None, sa_type=Json)
+    before: JsonObject | None = Field(default=None, sa_type=JsonText)
+    after: JsonObject | None = Field(default=None, sa_type=JsonText)
     by: str | None = Field(default=None, max_length=64)
     at: datetime = Field(sa_type=Utc)
 
@@ -109,8 +109,8 @@ class TallyRow(TableRow, table=True):
     until: datetime = Field(sa_type=Utc)
     made_at: datetime = Field(sa_type=Utc)
     size: int | None = None
-    answer: Any = Field(default=None, sa_type=Json, nullable=True)
-    titles: Any = Field(default=None, sa_type=Json, nullable=True)
+    answer: Any = Field(default=None, sa_type=JsonText, nullable=True)
+    titles: Any = Field(default=None, sa_type=JsonText, nullable=True)
 
 
 class FollowRow(TableRow, table=True):
@@ -122,7 +122,7 @@ class FollowRow(TableRow, table=True):
     person_id: int = Field(primary_key=True, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
     show_key: str = Field(primary_key=True, max_length=300)
     show: str | None = Field(default=None, max_length=500)
-    ids: IdsJson = Field(sa_type=Json)
+    ids: IdsJson = Field(sa_type=JsonText)
     state: str = Field(max_length=16, sa_column_kwargs={"server_default": "following"})
     followed_at: datetime = Field(sa_type=Utc)
 
@@ -137,7 +137,7 @@ class TickRow(TableRow, table=True):
     item_key: str = Field(primary_key=True, max_length=300)
     show_key: str | None = Field(default=None, max_length=300)
     kind: str = Field(max_length=16)
-    item: ItemJson = Field(sa_type=Json)
+    item: ItemJson = Field(sa_type=JsonText)
     watched_at: datetime = Field(sa_type=Utc)
     rewatches: int = 0
 
@@ -152,7 +152,7 @@ class LibraryRow(TableRow, table=True):
     relation: str = Field(primary_key=True, max_length=16)
     item_key: str = Field(primary_key=True, max_length=300)
     kind: str = Field(max_length=16)
-    item: ItemJson = Field(sa_type=Json)
+    item: ItemJson = Field(sa_type=JsonText)
     value: float | None = None
     at: datetime = Field(sa_type=Utc)
 
@@ -165,7 +165,7 @@ class VideoRow(TableRow, table=True):
 
     id: int = id_field()
     kind: str = Field(max_length=8)
-    item: JsonObject = Field(sa_type=Json)
+    item: JsonObject = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=Utc)
 
 

@@ -9,7 +9,7 @@ from sqlmodel import Field
 
 from webhook.storage.json_shapes import CandidateJson, IdsJson, ItemJson, JsonObject
 from webhook.storage.tables.base import TableRow, id_field, table_of
-from webhook.storage.types import Id, Json, Utc
+from webhook.storage.types import Id, JsonText, Utc
 
 
 class ItemRow(TableRow, table=True):
@@ -58,7 +58,7 @@ class MatchRow(TableRow, table=True):
 
     key: str = Field(primary_key=True, max_length=300)
     kind: str = Field(max_length=16)
-    ids: IdsJson = Field(sa_type=Json)
+    ids: IdsJson = Field(sa_type=JsonText)
     title: str | None = Field(default=None, max_length=500)
     season_offset: int = 0
     distrusts: bool = False
@@ -76,10 +76,10 @@ class UnresolvedRow(TableRow, table=True):
 
     key: str = Field(primary_key=True, max_length=300)
     kind: str = Field(max_length=16)
-    item: ItemJson = Field(sa_type=Json)
+    item: ItemJson = Field(sa_type=JsonText)
     state: str = Field(max_length=16)
     reason: str | None = Field(default=None, sa_type=Text)
-    candidates: list[CandidateJson] | None = Field(default=None, sa_type=Json)
+    candidates: list[CandidateJson] | None = Field(default=None, sa_type=JsonText)
     due_at: datetime | None = Field(default=None, sa_type=Utc)
     created_at: datetime = Field(sa_type=Utc)
 
@@ -92,7 +92,7 @@ class EpisodeListRow(TableRow, table=True):
 
     show_key: str = Field(primary_key=True, max_length=300)
     via: str = Field(max_length=32)
-    episodes: list[JsonObject] = Field(sa_type=Json)
+    episodes: list[JsonObject] = Field(sa_type=JsonText)
     asked_at: datetime = Field(sa_type=Utc)
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Field
 
 from webhook.storage.json_shapes import FiltersJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
-from webhook.storage.types import Id, Json, Sealed, Utc
+from webhook.storage.types import Id, JsonText, Sealed, Utc
 
 
 class NoteRow(TableRow, table=True):
@@ -20,7 +20,7 @@ class NoteRow(TableRow, table=True):
     __table_args__ = ({"comment": __doc__},)
 
     name: str = Field(primary_key=True, max_length=64)
-    value: Any = Field(default=None, sa_type=Json, nullable=True)
+    value: Any = Field(default=None, sa_type=JsonText, nullable=True)
     sealed: str | None = Field(default=None, sa_type=Sealed)
 
 
@@ -33,7 +33,7 @@ class PersonRow(TableRow, table=True):
     name: str = Field(max_length=64, unique=True)
     password: str | None = Field(default=None, max_length=200)
     owner: bool = False
-    filters: FiltersJson = Field(default_factory=dict, sa_type=Json)
+    filters: FiltersJson = Field(default_factory=dict, sa_type=JsonText)
     timezone: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(sa_type=Utc)
 
@@ -53,7 +53,7 @@ class IdentityRow(TableRow, table=True):
     user: str = Field(max_length=200)
     label: str = Field(max_length=200)
     account_ids: list[str] = Field(
-        default_factory=list, sa_type=Json, sa_column_kwargs={"server_default": "[]"}
+        default_factory=list, sa_type=JsonText, sa_column_kwargs={"server_default": "[]"}
     )
     server_name: str | None = Field(default=None, max_length=200)
     person_id: int | None = Field(default=None, foreign_key="person.id", ondelete="SET NULL", sa_type=Id)
@@ -75,7 +75,7 @@ class TokenRow(TableRow, table=True):
     person_id: int | None = Field(default=None, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
     created_at: datetime = Field(sa_type=Utc)
     revoked_at: datetime | None = Field(default=None, sa_type=Utc)
-    scopes: list[str] | None = Field(default=None, sa_type=Json)
+    scopes: list[str] | None = Field(default=None, sa_type=JsonText)
     expires_at: datetime | None = Field(default=None, sa_type=Utc)
 
 
@@ -86,9 +86,9 @@ class HouseholdRow(TableRow, table=True):
     __table_args__ = ({"comment": __doc__},)
 
     id: int = id_field()
-    players: list[str] = Field(sa_type=Json)
-    libraries: list[str] = Field(sa_type=Json)
-    people: list[int] = Field(sa_type=Json)
+    players: list[str] = Field(sa_type=JsonText)
+    libraries: list[str] = Field(sa_type=JsonText)
+    people: list[int] = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=Utc)
 
 

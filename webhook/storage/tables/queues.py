@@ -17,7 +17,7 @@ from webhook.storage.json_shapes import (
     RulesJson,
 )
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
-from webhook.storage.types import Id, Json, Sealed, Utc
+from webhook.storage.types import Id, JsonText, Sealed, Utc
 
 
 class WebhookRow(TableRow, table=True):
@@ -39,7 +39,7 @@ class WebhookRow(TableRow, table=True):
     state: str = Field(max_length=16)
     reason: str | None = Field(default=None, sa_type=Text)
     identity_id: int | None = Field(default=None, foreign_key="identity.id", ondelete="SET NULL", sa_type=Id)
-    events: list[EventJson] | None = Field(default=None, sa_type=Json)
+    events: list[EventJson] | None = Field(default=None, sa_type=JsonText)
     interpreted_at: datetime | None = Field(default=None, sa_type=Utc)
 
 
@@ -57,8 +57,8 @@ class AccountRow(TableRow, table=True):
     tracker: str = Field(max_length=32)
     name: str | None = Field(default=None, max_length=200)
     tokens: str | None = Field(default=None, sa_type=Sealed)
-    tells: list[str] = Field(sa_type=Json)
-    rules: RulesJson = Field(default_factory=dict, sa_type=Json)
+    tells: list[str] = Field(sa_type=JsonText)
+    rules: RulesJson = Field(default_factory=dict, sa_type=JsonText)
     parked: str | None = Field(default=None, max_length=32)
     parked_at: datetime | None = Field(default=None, sa_type=Utc)
     parked_why: str | None = Field(default=None, sa_type=Text)
@@ -92,8 +92,8 @@ class DeliveryRow(TableRow, table=True):
     action: str = Field(max_length=16)
     mark: bool = False
     happened_at: datetime = Field(sa_type=Utc)
-    item: ItemJson = Field(sa_type=Json)
-    details: DetailsJson = Field(default_factory=dict, sa_type=Json)
+    item: ItemJson = Field(sa_type=JsonText)
+    details: DetailsJson = Field(default_factory=dict, sa_type=JsonText)
     state: str = Field(max_length=16)
     reason: str | None = Field(default=None, sa_type=Text)
     attempts: int = 0
@@ -102,7 +102,7 @@ class DeliveryRow(TableRow, table=True):
     claimed: bool = False
     answer: str | None = Field(default=None, sa_type=Text)
     remote_id: str | None = Field(default=None, max_length=64)
-    candidates: list[CandidateJson] | None = Field(default=None, sa_type=Json)
+    candidates: list[CandidateJson] | None = Field(default=None, sa_type=JsonText)
     job_id: int | None = Field(default=None, sa_type=Id)
     created_at: datetime = Field(sa_type=Utc)
     settled_at: datetime | None = Field(default=None, sa_type=Utc)
@@ -119,7 +119,7 @@ class AttemptRow(TableRow, table=True):
     took_ms: int | None = None
     outcome: str = Field(max_length=16)
     reason: str | None = Field(default=None, sa_type=Text)
-    exchanges: list[ExchangeJson] | None = Field(default=None, sa_type=Json)
+    exchanges: list[ExchangeJson] | None = Field(default=None, sa_type=JsonText)
 
 
 class JobRow(TableRow, table=True):
@@ -136,8 +136,8 @@ class JobRow(TableRow, table=True):
     name: str | None = Field(default=None, max_length=200)
     digest: str | None = Field(default=None, max_length=64)
     state: str = Field(max_length=16)
-    cursor: Any = Field(default=None, sa_type=Json, nullable=True)
-    counts: dict[str, int] = Field(default_factory=dict, sa_type=Json)
+    cursor: Any = Field(default=None, sa_type=JsonText, nullable=True)
+    counts: dict[str, int] = Field(default_factory=dict, sa_type=JsonText)
     error: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=Utc)
     changed_at: datetime = Field(sa_type=Utc)
