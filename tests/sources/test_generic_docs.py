@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 from tests.web.conftest import Household, serving
 from webhook import clock
 from webhook.people import people
-from webhook.sources import generic
+from webhook.sources import _generic_fields, generic
 
 DOCS = Path(__file__).parents[2] / "docs" / "generic.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:→ `([^`\n]+)`)?", re.MULTILINE | re.DOTALL)
@@ -258,14 +258,16 @@ def test_the_automation_gives_its_event(home: Household, address: str, text: str
 
 
 def test_the_schema_is_published_for_everybody(home: Household) -> None:
-    answer = httpx.get(f"{home.url}{generic.WHERE}")
+    answer = httpx.get(f"{home.url}{generic.SCHEMA_PATH}")
 
     assert answer.headers["content-type"] == "application/schema+json"
     assert answer.json() == json.loads(json.dumps(generic.schema()))
-    assert generic.WHERE in DOCS.read_text(encoding="utf-8")
+    assert generic.SCHEMA_PATH in DOCS.read_text(encoding="utf-8")
 
 
 def test_the_page_names_every_field() -> None:
     table = DOCS.read_text(encoding="utf-8").partition("## The fields")[2].partition("```")[0]
 
-    assert {*generic.PLAIN, *generic.NESTED, *generic.ID_FIELDS} <= set(re.findall(r"`(\w+)`", table))
+    assert {*_generic_fields.PLAIN_FIELDS, *_generic_fields.NESTED_FIELDS, *_generic_fields.ID_FIELDS} <= set(
+        re.findall(r"`(\w+)`", table)
+    )

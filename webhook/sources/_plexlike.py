@@ -1,5 +1,6 @@
 """The shape of Plex's webhook, which Tautulli and Jellyfin templates imitate.
 
+Plex: https://support.plex.tv/articles/115002267687-webhooks/
 Not a source: the leading underscore keeps it out of the scan.
 """
 
@@ -9,18 +10,69 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict, cast
 
+from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
 from webhook.domain.guids import Form, Guid, read, read_all
-from webhook.sources import _values as values
+from webhook.sources._shared import is_findable, near_receipt, reason_without_kind
 
-Payload = Mapping[str, Any]
+
+class PlexPayload(TypedDict, total=False):
+    """A webhook as Plex sends it; nothing is taken for granted when it is read."""
+
+    event: str
+    rating: float | str  # of media.rate; -1 where it was taken back
+    Account: PlexAccount
+    Server: PlexDevice
+    Player: PlexDevice
+    Metadata: PlexMetadata
+
+
+class PlexAccount(TypedDict, total=False):
+    id: int | str
+    title: str
+
+
+class PlexDevice(TypedDict, total=False):
+    uuid: str
+    title: str
+
+
+class PlexMetadata(TypedDict, total=False):
+    type: str
+    subtype: str
+    extraType: int
+    live: int | str
+    librarySectionType: str
+    librarySectionTitle: str
+    ratingKey: str
+    grandparentRatingKey: str
+    guid: str | list[str | dict[str, str]]  # some imitations send a list
+    parentGuid: str
+    grandparentGuid: str
+    Guid: list[dict[str, str]]
+    Guids: dict[str, str]  # of Tautulli templates
+    Genre: list[dict[str, str]]
+    title: str
+    parentTitle: str
+    grandparentTitle: str
+    originalTitle: str
+    index: int
+    parentIndex: int
+    year: int
+    duration: int
+    viewOffset: int
+    viewCount: int
+    userRating: float
+    lastViewedAt: int
+    lastRatedAt: int
+
 
 DAY_MS = 24 * 60 * 60 * 1000
-KINDS = {kind.value: kind for kind in Kind}
+PLEX_KINDS = {kind.value: kind for kind in Kind}
 SECTIONS = {kind.value: kind for kind in (Kind.MOVIE, Kind.EPISODE, Kind.TRACK)}
-UNTRACKED = {"album": "music", "artist": "music", "photo": "photo"}
+REASONS_BY_TYPE = {"album": "music", "artist": "music", "photo": "photo"}
 THEMES = frozenset(("theme", "themesong", "thememusic", "themevideo"))
 EXTRAS = frozenset(
     (
@@ -41,25 +93,32 @@ EXTRAS = frozenset(
 HOME_GENRES = frozenset(("home", "home video", "home videos", "home movie", "home movies"))
 
 
-def events(
-    payload: Payload, action: Action, received_at: datetime, *, ids_of_show: bool = False
+def read_events(
+    payload: Mapping[str, Any], action: Action, received_at: datetime, *, ids_of_show: bool = False
 ) -> list[Event] | Ignored:
-    """What a payload of this shape means. `ids_of_show`: Guid[] of an episode holds the show's ids."""
-    metadata = values.mapping(payload.get("Metadata"))
-    if reason := unwatchable(metadata):
-        return Ignored(reason)
-    item = described(metadata, ids_of_show=ids_of_show)
+    """The events of a payload. `ids_of_show`: Guid[] of an episode holds the show's ids."""
+    sent = cast(PlexPayload, payload)
+    item = read_item(values.section(sent.get("Metadata")), ids_of_show=ids_of_show)
     if isinstance(item, Ignored):
         return item
-    if not values.known(item):
-        return Ignored("no_ids")
     if action is not Action.RATE:
-        return [told(payload, action, item, received_at)]
-    return rated(payload, item, received_at)
+        return [_event(sent, action, item, received_at)]
+    return _rating_events(sent, item, received_at)
 
 
-def unwatchable(metadata: Payload) -> str | None:
-    """Why this is nothing that one watches or hears, or None."""
+def read_item(metadata: PlexMetadata, *, ids_of_show: bool = False) -> Item | Ignored:
+    """The item of the metadata, or the reason why there is none."""
+    if reason := reason_to_ignore(metadata):
+        return Ignored(reason)
+    kind = kind_of(metadata)
+    if kind is None:
+        return Ignored(reason_without_kind(metadata.get("type"), metadata.get("title")))
+    item = BUILDERS[kind](metadata, guid_of(metadata, kind, ids_of_show=ids_of_show))
+    return item if is_findable(item) else Ignored("no_ids")
+
+
+def reason_to_ignore(metadata: PlexMetadata) -> str | None:
+    """The reason to ignore what nobody watches or hears, or None."""
     kind, section = values.text(metadata.get("type")), values.text(metadata.get("librarySectionType"))
     form = read(values.text(main_guid(metadata)) or "").form
     subtype = (values.text(metadata.get("subtype")) or "").lower()
@@ -73,33 +132,25 @@ def unwatchable(metadata: Payload) -> str | None:
         return "trailer"
     if kind == "clip":
         return "home_video" if section == "photo" else "trailer"
-    return UNTRACKED.get(kind or "")
+    return REASONS_BY_TYPE.get(kind or "")
 
 
-def described(metadata: Payload, *, ids_of_show: bool) -> Item | Ignored:
-    """The item of the metadata."""
-    kind = kind_of(metadata)
-    if kind is None:
-        return Ignored(values.why_no_kind(metadata.get("type"), metadata.get("title")))
-    return BUILDERS[kind](metadata, guid_of(metadata, kind, ids_of_show=ids_of_show))
-
-
-def kind_of(metadata: Payload) -> Kind | None:
+def kind_of(metadata: PlexMetadata) -> Kind | None:
     """The item's kind by its type; without one by its library's type or its guid."""
     if kind := values.text(metadata.get("type")):
-        return KINDS.get(kind.lower())
+        return PLEX_KINDS.get(kind.lower())
     section = SECTIONS.get((values.text(metadata.get("librarySectionType")) or "").lower())
     return section or read(values.text(main_guid(metadata)) or "").kind
 
 
-def main_guid(metadata: Payload) -> Any:
-    """The guid; some imitations write it as a list."""
+def main_guid(metadata: PlexMetadata) -> Any:
+    """The guid, or the first of a list."""
     guid = metadata.get("guid")
-    return next(values.named(guid, "id"), None) if isinstance(guid, list) else guid
+    return next(values.texts(guid, "id"), None) if isinstance(guid, list) else guid
 
 
-def guid_of(metadata: Payload, kind: Kind, *, ids_of_show: bool) -> Guid:
-    """What the item's guids say together. Of a film there is no show, whatever the sender."""
+def guid_of(metadata: PlexMetadata, kind: Kind, *, ids_of_show: bool) -> Guid:
+    """The item's guids, merged. Of a film there is no show, whatever the sender."""
     own = read(values.text(main_guid(metadata)) or "", kind)
     more = read_all(further_guids(metadata), kind)
     if not ids_of_show or kind not in (Kind.EPISODE, Kind.SEASON):
@@ -109,26 +160,26 @@ def guid_of(metadata: Payload, kind: Kind, *, ids_of_show: bool) -> Guid:
     return own.merged(replace(more, ids=Ids(), show_ids=more.ids.merged(more.show_ids)))
 
 
-def further_guids(metadata: Payload) -> Iterator[str]:
-    """The guids beside the main one: Plex's Guid[], and what imitations make of it."""
-    yield from values.named(metadata.get("Guid"), "id")
-    yield from values.named(metadata.get("guid"), "id")
-    for space, raw in islice(values.mapping(metadata.get("Guids")).items(), values.MOST_ENTRIES):
+def further_guids(metadata: PlexMetadata) -> Iterator[str]:
+    """The guids beside the main one: Plex's Guid[], and its form in imitations."""
+    yield from values.texts(metadata.get("Guid"), "id")
+    yield from values.texts(metadata.get("guid"), "id")
+    for space, raw in islice(values.mapping(metadata.get("Guids")).items(), values.MAX_ENTRIES):
         yield f"{space}://{values.text(raw) or ''}"
 
 
-def show_of(metadata: Payload, key: str, guid: Guid) -> Ids:
-    """The show's ids: those in the item's guid, and what the show's own guid says."""
+def _show_of(metadata: PlexMetadata, key: str, guid: Guid) -> Ids:
+    """The show's ids: those in the item's guid, and those of the show's own guid."""
     return guid.show_ids.merged(read(values.text(metadata.get(key)) or "", Kind.SHOW).ids)
 
 
-def movie(metadata: Payload, guid: Guid) -> Movie:
+def _movie(metadata: PlexMetadata, guid: Guid) -> Movie:
     return Movie(
         title=values.text(metadata.get("title")), year=values.year(metadata.get("year")), ids=guid.ids
     )
 
 
-def show(metadata: Payload, guid: Guid) -> Show:
+def _show(metadata: PlexMetadata, guid: Guid) -> Show:
     return Show(
         title=values.text(metadata.get("title")),
         year=values.year(metadata.get("year")),
@@ -136,20 +187,20 @@ def show(metadata: Payload, guid: Guid) -> Show:
     )
 
 
-def season(metadata: Payload, guid: Guid) -> Season:
-    index = values.count(metadata.get("index"))
+def _season(metadata: PlexMetadata, guid: Guid) -> Season:
+    index = values.ordinal(metadata.get("index"))
     return Season(
         title=values.text(metadata.get("title")),
         show=values.text(metadata.get("parentTitle")) or values.text(metadata.get("grandparentTitle")),
         season=index if index is not None else guid.season,
         year=values.year(metadata.get("year")),
         ids=guid.ids,
-        show_ids=show_of(metadata, "parentGuid", guid),
+        show_ids=_show_of(metadata, "parentGuid", guid),
     )
 
 
-def episode(metadata: Payload, guid: Guid) -> Episode:
-    season, number = place_of(metadata, guid)
+def _episode(metadata: PlexMetadata, guid: Guid) -> Episode:
+    season, number = _place_of(metadata, guid)
     return Episode(
         title=values.text(metadata.get("title")),
         show=values.text(metadata.get("grandparentTitle")),
@@ -157,20 +208,20 @@ def episode(metadata: Payload, guid: Guid) -> Episode:
         number=number,
         year=values.year(metadata.get("year")),
         ids=guid.ids,
-        show_ids=show_of(metadata, "grandparentGuid", guid),
+        show_ids=_show_of(metadata, "grandparentGuid", guid),
         numbering=guid.numbering,
     )
 
 
-def place_of(metadata: Payload, guid: Guid) -> tuple[int | None, int | None]:
+def _place_of(metadata: PlexMetadata, guid: Guid) -> tuple[int | None, int | None]:
     """Season and number. A guid that holds both is of one agent with the show's id in it, so it goes first."""
     if guid.season is not None and guid.number is not None:
         return guid.season, guid.number
-    season, number = values.count(metadata.get("parentIndex")), values.count(metadata.get("index"))
+    season, number = values.ordinal(metadata.get("parentIndex")), values.ordinal(metadata.get("index"))
     return season if season is not None else guid.season, number if number is not None else guid.number
 
 
-def track(metadata: Payload, guid: Guid) -> Track:
+def _track(metadata: PlexMetadata, guid: Guid) -> Track:
     # On a compilation the artist is the originalTitle, and "Various Artists" the album's.
     album_artist = values.text(metadata.get("grandparentTitle"))
     return Track(
@@ -178,45 +229,43 @@ def track(metadata: Payload, guid: Guid) -> Track:
         artist=values.text(metadata.get("originalTitle")) or album_artist,
         album=values.text(metadata.get("parentTitle")),
         album_artist=album_artist,
-        number=values.count(metadata.get("index")),
+        number=values.ordinal(metadata.get("index")),
         year=values.year(metadata.get("year")),
         ids=guid.ids,
     )
 
 
-BUILDERS: Mapping[Kind, Callable[[Payload, Guid], Item]] = {
-    Kind.MOVIE: movie,
-    Kind.SHOW: show,
-    Kind.SEASON: season,
-    Kind.EPISODE: episode,
-    Kind.TRACK: track,
+BUILDERS: Mapping[Kind, Callable[[PlexMetadata, Guid], Item]] = {
+    Kind.MOVIE: _movie,
+    Kind.SHOW: _show,
+    Kind.SEASON: _season,
+    Kind.EPISODE: _episode,
+    Kind.TRACK: _track,
 }
 
 
-def rated(payload: Payload, item: Item, received_at: datetime) -> list[Event] | Ignored:
+def _rating_events(payload: PlexPayload, item: Item, received_at: datetime) -> list[Event] | Ignored:
     """A rating, or that it was taken back: Plex sends -1 for that."""
     sent = values.decimal(payload.get("rating"))
     if sent is None:
-        sent = values.decimal(values.mapping(payload.get("Metadata")).get("userRating"))
+        sent = values.decimal(values.section(payload.get("Metadata")).get("userRating"))
     if sent is not None and sent < 0:
-        return [told(payload, Action.UNRATE, item, received_at)]
+        return [_event(payload, Action.UNRATE, item, received_at)]
     stars = values.rating(sent)
     if stars is None:
         return Ignored("no_rating")
-    return [told(payload, Action.RATE, item, received_at, rating=stars)]
+    return [_event(payload, Action.RATE, item, received_at, rating=stars)]
 
 
-def told(
-    payload: Payload, action: Action, item: Item, received_at: datetime, *, rating: float | None = None
+def _event(
+    payload: PlexPayload, action: Action, item: Item, received_at: datetime, *, rating: float | None = None
 ) -> Event:
-    """The event: who did it, where, and how far it was."""
-    account, server, player, metadata = (
-        values.mapping(payload.get(name)) for name in ("Account", "Server", "Player", "Metadata")
-    )
+    account, metadata = values.section(payload.get("Account")), values.section(payload.get("Metadata"))
+    server, player = values.section(payload.get("Server")), values.section(payload.get("Player"))
     return Event(
         action=action,
         item=item,
-        at=happened(metadata, action, received_at),
+        at=_moment(metadata, action, received_at),
         user=values.text(account.get("title")),
         user_id=values.hex_id(account.get("id")),
         server=values.text(server.get("uuid")),
@@ -226,28 +275,32 @@ def told(
         library=values.text(metadata.get("librarySectionTitle")),
         item_key=values.text(metadata.get("ratingKey")),
         show_key=values.text(metadata.get("grandparentRatingKey")),
-        position_ms=reached(metadata, action),
-        duration_ms=length(metadata, account),
+        position_ms=_position_ms(metadata, action),
+        duration_ms=_duration_ms(metadata, account),
         rating=rating,
-        view_count=values.count(metadata.get("viewCount")),
+        view_count=values.ordinal(metadata.get("viewCount")),
         home_video=is_home_video(metadata),
     )
 
 
-def happened(metadata: Payload, action: Action, received_at: datetime) -> datetime:
-    key = {Action.WATCHED: "lastViewedAt", Action.RATE: "lastRatedAt", Action.UNRATE: "lastRatedAt"}.get(
-        action
-    )
-    return received_at if key is None else values.near(values.moment(metadata.get(key)), received_at)
+def _moment(metadata: PlexMetadata, action: Action, received_at: datetime) -> datetime:
+    match action:
+        case Action.WATCHED:
+            at = metadata.get("lastViewedAt")
+        case Action.RATE | Action.UNRATE:
+            at = metadata.get("lastRatedAt")
+        case _:
+            return received_at
+    return near_receipt(values.moment(at), received_at)
 
 
-def reached(metadata: Payload, action: Action) -> int | None:
+def _position_ms(metadata: PlexMetadata, action: Action) -> int | None:
     """The position; a stop at 0 is one whose position the server has already forgotten."""
     offset = values.position(metadata.get("viewOffset"))
     return None if offset == 0 and action in (Action.STOP, Action.WATCHED) else offset
 
 
-def length(metadata: Payload, account: Payload) -> int | None:
+def _duration_ms(metadata: PlexMetadata, account: PlexAccount) -> int | None:
     """The duration in ms; Jellyfin's unofficial plugin, whose users' ids are GUIDs, sends ten times that."""
     sent = values.duration(metadata.get("duration"))
     if sent is None:
@@ -259,8 +312,8 @@ def length(metadata: Payload, account: Payload) -> int | None:
     return sent // 10 if sent // 10 <= DAY_MS else None
 
 
-def is_home_video(metadata: Payload) -> bool:
-    """Whether it was filmed at home: a clip no agent knows, in a library of films, or so tagged."""
+def is_home_video(metadata: PlexMetadata) -> bool:
+    """True if it was filmed at home: a clip that no agent knows, in a library of films, or one with such a genre."""
     form = read(values.text(main_guid(metadata)) or "").form
     clip = metadata.get("subtype") == "clip" and form in (Form.NONE, Form.LOCAL)
-    return clip or any(tag.lower() in HOME_GENRES for tag in values.named(metadata.get("Genre"), "tag"))
+    return clip or any(tag.lower() in HOME_GENRES for tag in values.texts(metadata.get("Genre"), "tag"))

@@ -4,11 +4,94 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, cast
 
-from webhook.domain.event import Action, Event, Ignored, Unreadable
-from webhook.sources import _dto
-from webhook.sources import _values as values
+from webhook.domain import values
+from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
+from webhook.sources import _dto, _shared
+
+
+class EmbyPayload(TypedDict, total=False):
+    """A webhook as Emby documents it; nothing is taken for granted when it is read."""
+
+    Event: str
+    Date: str  # UTC, seven digits of a second
+    User: _dto.NamedDto
+    Server: _dto.NamedDto
+    Session: _dto.SessionDto
+    PlaybackInfo: PlaybackInfo
+    Item: _dto.ItemDto
+
+
+class PlaybackInfo(TypedDict, total=False):
+    PositionTicks: int
+    PlaySessionId: str
+    PlayedToCompletion: bool
+
+
+ACTIONS: Mapping[str, Action] = {
+    "playback.start": Action.START,
+    "playback.pause": Action.PAUSE,
+    "playback.unpause": Action.RESUME,
+    "playback.stop": Action.STOP,
+    "item.markplayed": Action.WATCHED,
+    "item.markunplayed": Action.UNWATCHED,
+    "item.rate": Action.FAVOURITE,
+    "library.new": Action.ADD,
+}
+BY_HAND = frozenset(("item.markplayed", "item.markunplayed"))
+TESTS = frozenset(("system.notificationtest", "system.webhooktest"))
+
+
+def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    name = values.text(payload.get("Event"))
+    if name is None:
+        raise Unreadable(
+            'This is not an Emby webhook: it has no "Event". Is the URL pasted into another program?'
+        )
+    action = ACTIONS.get(name)
+    if action is None:
+        return Ignored("test" if name in TESTS else "unsupported_event")
+    dto = values.mapping(payload.get("Item"))
+    items = _dto.read_items(dto, {})
+    if isinstance(items, Ignored):
+        return items
+    event = _event(cast(EmbyPayload, payload), action, items[0], received_at, manual=name in BY_HAND)
+    if name != "item.rate":
+        return _dto.for_each_item(event, items)
+    # Emby's item.rate is the heart; it knows no ratings.
+    hearts = _dto.rating_events(event, None, values.mapping(dto.get("UserData")).get("IsFavorite"))
+    return [each for heart in hearts for each in _dto.for_each_item(heart, items)] or Ignored("no_rating")
+
+
+def _event(payload: EmbyPayload, action: Action, item: Item, received_at: datetime, *, manual: bool) -> Event:
+    user, server = values.section(payload.get("User")), values.section(payload.get("Server"))
+    session, dto = values.section(payload.get("Session")), values.section(payload.get("Item"))
+    playback = values.section(payload.get("PlaybackInfo"))
+    # The next episode's start resets Session.PlayState before the webhook is written.
+    ticks = values.first(playback, "PositionTicks")
+    if ticks is None:
+        ticks = values.section(session.get("PlayState")).get("PositionTicks")
+    return Event(
+        action=action,
+        item=item,
+        at=_shared.not_after_receipt(values.moment(payload.get("Date"), naive_is_utc=True), received_at),
+        user=values.text(user.get("Name")),
+        user_id=values.hex_id(user.get("Id")),
+        server=values.hex_id(values.first(server, "Id") or dto.get("ServerId")),
+        server_name=values.text(server.get("Name")),
+        player=values.text(values.first(session, "DeviceName", "Client")),
+        player_id=values.text(session.get("DeviceId")),
+        session=values.text(playback.get("PlaySessionId")),
+        item_key=values.hex_id(dto.get("Id")),
+        show_key=values.hex_id(dto.get("SeriesId")),
+        last_played_at=_dto.last_played_at(dto),
+        position_ms=_dto.position_ms(values.position(ticks), action),
+        duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
+        completed=values.flag(playback.get("PlayedToCompletion")) if action is Action.STOP else None,
+        manual=manual,
+    )
+
 
 LABEL = "Emby"
 FIELDS = ("data", "payload")
@@ -21,68 +104,3 @@ SETUP = (
     "Favourites; under Library tick New media added.",
     "Press Send Test Notification: it shows up here as a test. Then save.",
 )
-ACTIONS: Mapping[str, Action] = {
-    "playback.start": Action.START,
-    "playback.pause": Action.PAUSE,
-    "playback.unpause": Action.RESUME,
-    "playback.stop": Action.STOP,
-    "item.markplayed": Action.WATCHED,
-    "item.markunplayed": Action.UNWATCHED,
-    "item.rate": Action.FAVOURITE,
-    "library.new": Action.ADD,
-}
-BY_HAND = frozenset(("item.markplayed", "item.markunplayed"))
-IGNORED: Mapping[str, str] = {"system.notificationtest": "test", "system.webhooktest": "test"}
-
-
-def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
-    name = values.text(payload.get("Event"))
-    if name is None:
-        raise Unreadable(
-            'This is not an Emby webhook: it has no "Event". Is the URL pasted into another program?'
-        )
-    action = ACTIONS.get(name)
-    if action is None:
-        return Ignored(IGNORED.get(name, "unsupported_event"))
-    dto = values.mapping(payload.get("Item"))
-    found = _dto.items(dto, {})
-    if isinstance(found, Ignored):
-        return found
-    event = described(payload, action, found[0], received_at, manual=name in BY_HAND)
-    if name != "item.rate":
-        return _dto.per_item(event, found)
-    # Emby's item.rate is the heart; it knows no ratings.
-    hearts = _dto.liked(event, None, values.mapping(dto.get("UserData")).get("IsFavorite"))
-    return [told for heart in hearts for told in _dto.per_item(heart, found)] or Ignored("no_rating")
-
-
-def described(
-    payload: Mapping[str, Any], action: Action, item: Any, received_at: datetime, *, manual: bool
-) -> Event:
-    user, server, session, playback, dto = (
-        values.mapping(payload.get(name)) for name in ("User", "Server", "Session", "PlaybackInfo", "Item")
-    )
-    completed = values.flag(playback.get("PlayedToCompletion")) if action is Action.STOP else None
-    # The next episode's start resets Session.PlayState before the webhook is written.
-    ticks = values.first(playback, "PositionTicks")
-    if ticks is None:
-        ticks = values.mapping(session.get("PlayState")).get("PositionTicks")
-    return Event(
-        action=action,
-        item=item,
-        at=values.plausible(values.moment(payload.get("Date"), naive_is_utc=True), received_at),
-        user=values.text(user.get("Name")),
-        user_id=values.hex_id(user.get("Id")),
-        server=values.hex_id(values.first(server, "Id") or dto.get("ServerId")),
-        server_name=values.text(server.get("Name")),
-        player=values.text(values.first(session, "DeviceName", "Client")),
-        player_id=values.text(session.get("DeviceId")),
-        session=values.text(playback.get("PlaySessionId")),
-        item_key=values.hex_id(dto.get("Id")),
-        show_key=values.hex_id(dto.get("SeriesId")),
-        last_played_at=_dto.last_played(dto),
-        position_ms=_dto.forgotten(values.position(ticks), action),
-        duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
-        completed=completed,
-        manual=manual,
-    )

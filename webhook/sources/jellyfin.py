@@ -7,16 +7,272 @@ templates that people paste for other programs, which imitate it or Plex.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
+from webhook.domain import values
 from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
 from webhook.sources import _dto, _plexlike
-from webhook.sources import _values as values
+from webhook.sources._shared import PLEX_ACTIONS, not_after_receipt
 
-Payload = Mapping[str, Any]
+
+class OfficialPayload(TypedDict, total=False):
+    """A webhook of the official plugin, flat; a template writes every value as text."""
+
+    NotificationType: str
+    UtcTimestamp: str  # seven digits of a second
+    Timestamp: str
+    ServerId: str
+    ServerName: str
+    ItemId: str
+    ItemType: str
+    Name: str
+    SeriesName: str
+    SeriesId: str
+    SeasonNumber: int
+    EpisodeNumber: int
+    EpisodeNumberEnd: int
+    Year: int
+    RunTimeTicks: int
+    PlaybackPositionTicks: int
+    PlayedToCompletion: bool
+    IsPaused: bool
+    PlaySessionId: str
+    Artist: str
+    Album: str
+    AlbumArtist: str
+    NotificationUsername: str
+    Username: str
+    UserId: str
+    DeviceId: str
+    DeviceName: str
+    ClientName: str
+    SaveReason: str  # of UserDataSaved, as are the next five
+    Played: bool
+    Rating: float
+    Favorite: bool
+    LastPlayedDate: str
+
+
+class UnofficialPayload(TypedDict, total=False):
+    """A webhook of the unofficial plugin in its Default format."""
+
+    Event: str
+    Item: _dto.ItemDto
+    Series: _dto.ItemDto
+    User: _dto.NamedDto
+    Session: _dto.SessionDto
+    Server: _dto.NamedDto
+
+
+OFFICIAL_ACTIONS: Mapping[str, Action] = {
+    "PlaybackStart": Action.START,
+    "PlaybackProgress": Action.PROGRESS,
+    "PlaybackStop": Action.STOP,
+    "ItemAdded": Action.ADD,
+}
+UNOFFICIAL_ACTIONS: Mapping[str, Action] = {
+    "Play": Action.START,
+    "Pause": Action.PAUSE,
+    "Resume": Action.RESUME,
+    "Stop": Action.STOP,
+    "Scrobble": Action.WATCHED,
+    "Progress": Action.PROGRESS,
+    "Rate": Action.RATE,
+    "MarkPlayed": Action.WATCHED,
+    "MarkUnplayed": Action.UNWATCHED,
+    **OFFICIAL_ACTIONS,
+}
+MARKS_BY_HAND = frozenset(("MarkPlayed", "MarkUnplayed"))
+SAVED = "UserDataSaved"
+PROVIDER = "Provider_"
+# The official plugin's flat keys, by their names in Jellyfin's own item object.
+DTO_KEYS: Mapping[str, str] = {
+    "Type": "ItemType",
+    "ExtraType": "ExtraType",
+    "Id": "ItemId",
+    "Name": "Name",
+    "SeriesName": "SeriesName",
+    "SeriesId": "SeriesId",
+    "ParentIndexNumber": "SeasonNumber",
+    "IndexNumber": "EpisodeNumber",
+    "IndexNumberEnd": "EpisodeNumberEnd",
+    "ProductionYear": "Year",
+    "RunTimeTicks": "RunTimeTicks",
+    "Album": "Album",
+    "AlbumArtist": "AlbumArtist",
+}
+
+
+def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    cleaned = clean(payload)
+    for key, reader in READERS.items():
+        if key in cleaned:
+            return reader(cleaned, received_at)
+    raise Unreadable(
+        "This is not a webhook of Jellyfin's Webhook plugin: it does not say what happened. "
+        "Tick Send All Properties in the plugin, or use our template."
+    )
+
+
+def clean(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The payload without the escaping of the plugin or of a template in its texts."""
+    typed = isinstance(payload.get("RunTimeTicks"), int)  # a template writes everything as text
+    undo = strip_backslashes if typed else unescape
+    return values.mapping(values.map_strings(payload, undo))
+
+
+def strip_backslashes(value: str) -> str:
+    return value.replace('\\"', '"')
+
+
+def unescape(value: str) -> str:
+    return strip_backslashes(values.unescape_html(value))
+
+
+def read_official(payload: OfficialPayload, received_at: datetime) -> list[Event] | Ignored:
+    """The flat shape of the official plugin."""
+    name = values.text(payload.get("NotificationType"))
+    if name is None:
+        raise Unreadable(
+            "This Jellyfin webhook has an empty NotificationType. Is its template the one shown here?"
+        )
+    if name not in OFFICIAL_ACTIONS and name != SAVED:
+        return Ignored("unsupported_event")
+    items = _dto.read_items(flat(payload), {})
+    if isinstance(items, Ignored):
+        return items
+    if name == SAVED:
+        return _saved_events(payload, items, received_at)
+    action = OFFICIAL_ACTIONS[name]
+    if action is Action.PROGRESS and values.flag(payload.get("IsPaused")):
+        action = Action.PAUSE
+    return _dto.for_each_item(_official_event(payload, action, items[0], received_at), items)
+
+
+def flat(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Jellyfin's item object, put together from the flat keys."""
+    dto = {name: payload.get(key) for name, key in DTO_KEYS.items()}
+    providers = {
+        name.removeprefix(PROVIDER): value for name, value in payload.items() if name.startswith(PROVIDER)
+    }
+    return {**dto, "Artists": [payload.get("Artist")], "ProviderIds": providers}
+
+
+def _saved_events(
+    payload: OfficialPayload, items: list[Item], received_at: datetime
+) -> list[Event] | Ignored:
+    """The events of UserDataSaved: it comes all through playback, and only some of it is a user's doing."""
+    played = values.flag(payload.get("Played"))
+    match values.text(payload.get("SaveReason")), played:
+        case "TogglePlayed", True:
+            events = [replace(_official_event(payload, Action.WATCHED, items[0], received_at), manual=True)]
+        case "TogglePlayed", False:
+            events = [replace(_official_event(payload, Action.UNWATCHED, items[0], received_at), manual=True)]
+        case "PlaybackFinished", True:
+            events = [_official_event(payload, Action.WATCHED, items[0], received_at)]
+        case "PlaybackFinished", False:
+            return Ignored("not_completed")
+        case "UpdateUserRating", _:
+            event = _official_event(payload, Action.RATE, items[0], received_at)
+            events = _dto.rating_events(event, payload.get("Rating"), payload.get("Favorite"))
+        case _:
+            return Ignored("noise")
+    return [each for event in events for each in _dto.for_each_item(event, items)] or Ignored("noise")
+
+
+def _official_event(payload: OfficialPayload, action: Action, item: Item, received_at: datetime) -> Event:
+    at = values.moment(payload.get("UtcTimestamp"), naive_is_utc=True) or values.moment(
+        payload.get("Timestamp")
+    )
+    completed = values.flag(payload.get("PlayedToCompletion")) if action is Action.STOP else None
+    return Event(
+        action=action,
+        item=item,
+        at=not_after_receipt(at, received_at),
+        user=values.text(values.first(payload, "NotificationUsername", "Username")),
+        user_id=values.hex_id(payload.get("UserId")),
+        server=values.hex_id(payload.get("ServerId")),
+        server_name=values.text(payload.get("ServerName")),
+        player=values.text(values.first(payload, "DeviceName", "ClientName", "Client")),
+        player_id=values.text(payload.get("DeviceId")),
+        session=values.text(payload.get("PlaySessionId")),
+        item_key=values.hex_id(payload.get("ItemId")),
+        show_key=values.hex_id(payload.get("SeriesId")),
+        last_played_at=values.moment(payload.get("LastPlayedDate"), naive_is_utc=True),
+        position_ms=_dto.position_ms(values.position(payload.get("PlaybackPositionTicks")), action),
+        duration_ms=values.milliseconds(values.duration(payload.get("RunTimeTicks"))) or None,
+        completed=completed,
+    )
+
+
+def read_unofficial(payload: UnofficialPayload, received_at: datetime) -> list[Event] | Ignored:
+    """The Default format of the unofficial plugin, and the templates that imitate it."""
+    name = values.text(payload.get("Event")) or ""
+    action = UNOFFICIAL_ACTIONS.get(name)
+    if action is None:
+        return Ignored("unsupported_event")
+    dto = values.mapping(payload.get("Item"))
+    items = _dto.read_items(dto, values.mapping(payload.get("Series")))
+    if isinstance(items, Ignored):
+        return items
+    event = replace(_unofficial_event(payload, action, items[0], received_at), manual=name in MARKS_BY_HAND)
+    if action is not Action.RATE:
+        return _dto.for_each_item(event, items)
+    data = values.mapping(dto.get("UserData"))
+    events = _dto.rating_events(event, data.get("Rating"), data.get("IsFavorite"))
+    return [each for event in events for each in _dto.for_each_item(event, items)] or Ignored("no_rating")
+
+
+def _unofficial_event(payload: UnofficialPayload, action: Action, item: Item, received_at: datetime) -> Event:
+    dto, user = values.section(payload.get("Item")), values.section(payload.get("User"))
+    session, server = values.section(payload.get("Session")), values.section(payload.get("Server"))
+    state = values.section(session.get("PlayState"))
+    if action is Action.PROGRESS and values.flag(state.get("IsPaused")):
+        action = Action.PAUSE
+    return Event(
+        action=action,
+        item=item,
+        at=received_at,
+        user=values.text(user.get("Name")),
+        user_id=values.hex_id(user.get("Id")),
+        server=values.hex_id(values.first(server, "Id") or dto.get("ServerId")),
+        server_name=values.text(server.get("Name")),
+        player=values.text(values.first(session, "DeviceName", "Client")),
+        player_id=values.text(session.get("DeviceId")),
+        item_key=values.hex_id(dto.get("Id")),
+        show_key=values.hex_id(dto.get("SeriesId")),
+        last_played_at=_dto.last_played_at(dto),
+        position_ms=_dto.position_ms(values.position(state.get("PositionTicks")), action),
+        duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
+        completed=_completion(dto) if action is Action.STOP else None,
+    )
+
+
+def _completion(dto: _dto.ItemDto) -> bool | None:
+    """The sender's word on a stop, which only templates give: the plugin's `Played` may be an old one.
+
+    The templates leave out the item's Id, and fill `Played` from PlayedToCompletion.
+    """
+    return None if dto.get("Id") else values.flag(values.mapping(dto.get("UserData")).get("Played"))
+
+
+def read_plexlike(payload: _plexlike.PlexPayload, received_at: datetime) -> list[Event] | Ignored:
+    """The Plex format of the unofficial plugin, and the templates that imitate Plex."""
+    action = PLEX_ACTIONS.get(values.text(payload.get("event")) or "")
+    if action is None:
+        return Ignored("unsupported_event")
+    return _plexlike.read_events(payload, action, received_at)
+
+
+READERS: Mapping[str, Callable[[Any, datetime], list[Event] | Ignored]] = {
+    "NotificationType": read_official,
+    "Event": read_unofficial,
+    "event": read_plexlike,
+}
+
 
 LABEL = "Jellyfin"
 FIELDS = ("payload", "data")
@@ -33,55 +289,9 @@ SETUP = (
     "Save.",
 )
 
-OFFICIAL: Mapping[str, Action] = {
-    "PlaybackStart": Action.START,
-    "PlaybackProgress": Action.PROGRESS,
-    "PlaybackStop": Action.STOP,
-    "ItemAdded": Action.ADD,
-}
-UNOFFICIAL: Mapping[str, Action] = {
-    "Play": Action.START,
-    "Pause": Action.PAUSE,
-    "Resume": Action.RESUME,
-    "Stop": Action.STOP,
-    "Scrobble": Action.WATCHED,
-    "Progress": Action.PROGRESS,
-    "Rate": Action.RATE,
-    "MarkPlayed": Action.WATCHED,
-    "MarkUnplayed": Action.UNWATCHED,
-    **OFFICIAL,
-}
-BY_HAND = frozenset(("MarkPlayed", "MarkUnplayed"))
-PLEX: Mapping[str, Action] = {
-    "media.play": Action.START,
-    "media.pause": Action.PAUSE,
-    "media.resume": Action.RESUME,
-    "media.stop": Action.STOP,
-    "media.scrobble": Action.WATCHED,
-    "media.rate": Action.RATE,
-    "library.new": Action.ADD,
-}
-SAVED = "UserDataSaved"
-PROVIDER = "Provider_"
-# The official plugin's flat keys, by what Jellyfin's own item object calls them.
-DTO_KEYS: Mapping[str, str] = {
-    "Type": "ItemType",
-    "ExtraType": "ExtraType",
-    "Id": "ItemId",
-    "Name": "Name",
-    "SeriesName": "SeriesName",
-    "SeriesId": "SeriesId",
-    "ParentIndexNumber": "SeasonNumber",
-    "IndexNumber": "EpisodeNumber",
-    "IndexNumberEnd": "EpisodeNumberEnd",
-    "ProductionYear": "Year",
-    "RunTimeTicks": "RunTimeTicks",
-    "Album": "Album",
-    "AlbumArtist": "AlbumArtist",
-}
 # The plugin puts a backslash before a quote in these, so they need {{{…}}}: {{…}} would make \&quot; of it.
-QUOTED_BY_PLUGIN = ("Name", "SeriesName", "NotificationUsername", "ServerName")
-IN_TEMPLATE = (
+BACKSLASHED_KEYS = ("Name", "SeriesName", "NotificationUsername", "ServerName")
+TEMPLATE_KEYS = (
     *("NotificationType", "UtcTimestamp", "ServerId", "ServerVersion"),
     *("ItemId", "ItemType", "Year", "SeasonNumber", "EpisodeNumber", "EpisodeNumberEnd", "SeriesId"),
     *("RunTimeTicks", "PlaybackPositionTicks", "PlayedToCompletion", "IsPaused"),
@@ -93,169 +303,6 @@ IN_TEMPLATE = (
 
 def template() -> str:
     """The template to paste: every value quoted, so that one that is missing leaves the JSON whole."""
-    raw = {name: f"{{{{{{{name}}}}}}}" for name in QUOTED_BY_PLUGIN}
-    escaped = {name: f"{{{{{name}}}}}" for name in IN_TEMPLATE}
+    raw = {name: f"{{{{{{{name}}}}}}}" for name in BACKSLASHED_KEYS}
+    escaped = {name: f"{{{{{name}}}}}" for name in TEMPLATE_KEYS}
     return json.dumps({"Template": "watchmark", **escaped, **raw}, indent=2)
-
-
-def parse(payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-    cleaned = plain(payload)
-    for key, reader in READERS.items():
-        if key in cleaned:
-            return reader(cleaned, received_at)
-    raise Unreadable(
-        "This is not a webhook of Jellyfin's Webhook plugin: it does not say what happened. "
-        "Tick Send All Properties in the plugin, or use our template."
-    )
-
-
-def plain(payload: Payload) -> Payload:
-    """The payload without what the plugin's escaping and a template's put into its texts."""
-    typed = isinstance(payload.get("RunTimeTicks"), int)  # a template writes everything as text
-    undo = unquoted if typed else unescaped
-    return values.mapping(values.strings(payload, undo))
-
-
-def unquoted(value: str) -> str:
-    return value.replace('\\"', '"')
-
-
-def unescaped(value: str) -> str:
-    return unquoted(values.unescaped(value))
-
-
-def official(payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-    """The flat shape of the official plugin."""
-    name = values.text(payload.get("NotificationType"))
-    if name is None:
-        raise Unreadable(
-            "This Jellyfin webhook has an empty NotificationType. Is its template the one shown here?"
-        )
-    if name not in OFFICIAL and name != SAVED:
-        return Ignored("unsupported_event")
-    found = _dto.items(flat(payload), {})
-    if isinstance(found, Ignored):
-        return found
-    if name == SAVED:
-        return saved(payload, found, received_at)
-    action = OFFICIAL[name]
-    if action is Action.PROGRESS and values.flag(payload.get("IsPaused")):
-        action = Action.PAUSE
-    return _dto.per_item(reported(payload, action, found[0], received_at), found)
-
-
-def flat(payload: Payload) -> Payload:
-    """Jellyfin's item object, put together from the flat keys."""
-    dto = {name: payload.get(key) for name, key in DTO_KEYS.items()}
-    providers = {
-        name.removeprefix(PROVIDER): value for name, value in payload.items() if name.startswith(PROVIDER)
-    }
-    return {**dto, "Artists": [payload.get("Artist")], "ProviderIds": providers}
-
-
-def saved(payload: Payload, found: list[Item], received_at: datetime) -> list[Event] | Ignored:
-    """What UserDataSaved says: it comes all through playback, and only some of it is somebody's doing."""
-    played = values.flag(payload.get("Played"))
-    match values.text(payload.get("SaveReason")), played:
-        case "TogglePlayed", True:
-            said = [replace(reported(payload, Action.WATCHED, found[0], received_at), manual=True)]
-        case "TogglePlayed", False:
-            said = [replace(reported(payload, Action.UNWATCHED, found[0], received_at), manual=True)]
-        case "PlaybackFinished", True:
-            said = [reported(payload, Action.WATCHED, found[0], received_at)]
-        case "PlaybackFinished", False:
-            return Ignored("not_completed")
-        case "UpdateUserRating", _:
-            event = reported(payload, Action.RATE, found[0], received_at)
-            said = _dto.liked(event, payload.get("Rating"), payload.get("Favorite"))
-        case _:
-            return Ignored("noise")
-    return [told for event in said for told in _dto.per_item(event, found)] or Ignored("noise")
-
-
-def reported(payload: Payload, action: Action, item: Item, received_at: datetime) -> Event:
-    at = values.moment(payload.get("UtcTimestamp"), naive_is_utc=True) or values.moment(
-        payload.get("Timestamp")
-    )
-    completed = values.flag(payload.get("PlayedToCompletion")) if action is Action.STOP else None
-    return Event(
-        action=action,
-        item=item,
-        at=values.plausible(at, received_at),
-        user=values.text(values.first(payload, "NotificationUsername", "Username")),
-        user_id=values.hex_id(payload.get("UserId")),
-        server=values.hex_id(payload.get("ServerId")),
-        server_name=values.text(payload.get("ServerName")),
-        player=values.text(values.first(payload, "DeviceName", "ClientName", "Client")),
-        player_id=values.text(payload.get("DeviceId")),
-        session=values.text(payload.get("PlaySessionId")),
-        item_key=values.hex_id(payload.get("ItemId")),
-        show_key=values.hex_id(payload.get("SeriesId")),
-        last_played_at=values.moment(payload.get("LastPlayedDate"), naive_is_utc=True),
-        position_ms=_dto.forgotten(values.position(payload.get("PlaybackPositionTicks")), action),
-        duration_ms=values.milliseconds(values.duration(payload.get("RunTimeTicks"))) or None,
-        completed=completed,
-    )
-
-
-def unofficial(payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-    """The Default format of the unofficial plugin, and the templates that imitate it."""
-    name = values.text(payload.get("Event")) or ""
-    action = UNOFFICIAL.get(name)
-    if action is None:
-        return Ignored("unsupported_event")
-    dto = values.mapping(payload.get("Item"))
-    found = _dto.items(dto, values.mapping(payload.get("Series")))
-    if isinstance(found, Ignored):
-        return found
-    event = replace(announced(payload, action, found[0], received_at), manual=name in BY_HAND)
-    if action is not Action.RATE:
-        return _dto.per_item(event, found)
-    data = values.mapping(dto.get("UserData"))
-    said = _dto.liked(event, data.get("Rating"), data.get("IsFavorite"))
-    return [told for one in said for told in _dto.per_item(one, found)] or Ignored("no_rating")
-
-
-def announced(payload: Payload, action: Action, item: Item, received_at: datetime) -> Event:
-    dto, user, session, server = (
-        values.mapping(payload.get(name)) for name in ("Item", "User", "Session", "Server")
-    )
-    state = values.mapping(session.get("PlayState"))
-    if action is Action.PROGRESS and values.flag(state.get("IsPaused")):
-        action = Action.PAUSE
-    return Event(
-        action=action,
-        item=item,
-        at=received_at,
-        user=values.text(user.get("Name")),
-        user_id=values.hex_id(user.get("Id")),
-        server=values.hex_id(values.first(server, "Id") or dto.get("ServerId")),
-        server_name=values.text(server.get("Name")),
-        player=values.text(values.first(session, "DeviceName", "Client")),
-        player_id=values.text(session.get("DeviceId")),
-        item_key=values.hex_id(dto.get("Id")),
-        show_key=values.hex_id(dto.get("SeriesId")),
-        last_played_at=_dto.last_played(dto),
-        position_ms=_dto.forgotten(values.position(state.get("PositionTicks")), action),
-        duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
-        completed=finished(dto) if action is Action.STOP else None,
-    )
-
-
-def finished(dto: Payload) -> bool | None:
-    """The sender's word on a stop, which only templates give: the plugin's `Played` may be an old one.
-
-    The templates leave out the item's Id, and fill `Played` from PlayedToCompletion.
-    """
-    return None if dto.get("Id") else values.flag(values.mapping(dto.get("UserData")).get("Played"))
-
-
-def plexlike(payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-    """The Plex format of the unofficial plugin, and the templates that imitate Plex."""
-    action = PLEX.get(values.text(payload.get("event")) or "")
-    if action is None:
-        return Ignored("unsupported_event")
-    return _plexlike.events(payload, action, received_at)
-
-
-READERS = {"NotificationType": official, "Event": unofficial, "event": plexlike}

@@ -1,4 +1,7 @@
-"""Plex: https://support.plex.tv/articles/115002267687-webhooks/"""
+"""Plex: https://support.plex.tv/articles/115002267687-webhooks/
+
+The payload is `PlexPayload` in `_plexlike`, which other senders imitate.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from webhook.domain.event import Action, Event, Ignored, Unreadable
-from webhook.sources import _plexlike, _values
+from webhook.domain import values
+from webhook.domain.event import Event, Ignored, Unreadable
+from webhook.sources import _plexlike
+from webhook.sources._shared import PLEX_ACTIONS
+
+DUPLICATE = "playback.started"  # comes beside media.play
+
+
+def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    event = values.text(payload.get("event"))
+    if event is None:
+        raise Unreadable(
+            'This is not a Plex webhook: it has no "event". Is the URL pasted into another program?'
+        )
+    action = PLEX_ACTIONS.get(event)
+    if action is None:
+        return Ignored("duplicate_of_play" if event == DUPLICATE else "unsupported_event")
+    return _plexlike.read_events(payload, action, received_at)
+
 
 LABEL = "Plex"
 FIELDS = ("payload",)
@@ -23,25 +43,3 @@ SETUP = (
     "and 5 minutes as Catch-up under Settings. In the environment or .env the same is PLEX_URL, PLEX_TOKEN and "
     "CATCH_UP_MINUTES=5.",
 )
-ACTIONS: Mapping[str, Action] = {
-    "media.play": Action.START,
-    "media.pause": Action.PAUSE,
-    "media.resume": Action.RESUME,
-    "media.stop": Action.STOP,
-    "media.scrobble": Action.WATCHED,
-    "media.rate": Action.RATE,
-    "library.new": Action.ADD,
-}
-IGNORED: Mapping[str, str] = {"playback.started": "duplicate_of_play"}
-
-
-def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
-    event = _values.text(payload.get("event"))
-    if event is None:
-        raise Unreadable(
-            'This is not a Plex webhook: it has no "event". Is the URL pasted into another program?'
-        )
-    action = ACTIONS.get(event)
-    if action is None:
-        return Ignored(IGNORED.get(event, "unsupported_event"))
-    return _plexlike.events(payload, action, received_at)

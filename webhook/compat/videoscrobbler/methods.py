@@ -19,9 +19,9 @@ from webhook.compat.videoscrobbler.responses import Fault
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
 from webhook.compat.videoscrobbler.video_lookup import NoSuchVideo, VideoLookup
 from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Sought, Tops, Video
+from webhook.domain import values
 from webhook.domain.event import Action, Event
 from webhook.service import Service
-from webhook.sources import _values as values
 from webhook.storage.tables import person
 
 PATIENCE = 3.0

@@ -13,7 +13,7 @@ MEDIA_TYPE = "application/schema+json"
 
 
 def routes() -> list[BaseRoute]:
-    return [Route(generic.WHERE, of_generic)]
+    return [Route(generic.SCHEMA_PATH, of_generic)]
 
 
 async def of_generic(request: Request) -> Response:
