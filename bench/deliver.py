@@ -144,7 +144,7 @@ def waiting(connection: Connection, count: int) -> None:
         made = NewDelivery(
             account_id=rows[number % len(rows)], action=Action.STOP, key=key, item=item, at=now, mark=True
         )
-        outbox.put(connection, made, now)
+        outbox.enqueue(connection, made, now)
 
 
 def acknowledged(delay: str) -> float:

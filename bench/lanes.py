@@ -18,7 +18,7 @@ from webhook.domain.event import Action, Kind, Movie, item_to_json
 from webhook.domain.outcome import Done
 from webhook.domain.rules import ALWAYS
 from webhook.people import people
-from webhook.queues import outbox
+from webhook.queues import leases
 from webhook.service import Service
 from webhook.storage.tables import delivery
 from webhook.trackers import Access, Delivery
@@ -59,7 +59,7 @@ def prepared(service: Service, waiting: int, done: int = 0) -> None:
             ]
             for begin in range(0, len(rows), 5000):
                 connection.execute(insert(delivery), rows[begin : begin + 5000])
-        outbox.call(connection, ids, now - timedelta(seconds=1), now)
+        leases.wake_lanes(connection, ids, now - timedelta(seconds=1), now)
 
     service.database.do(fill)
 

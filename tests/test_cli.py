@@ -35,7 +35,7 @@ from webhook.domain.outcome import Park
 from webhook.people import people
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.senders import find_silent_servers, store_dismissal
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, parking
 from webhook.queues.inbox import Received
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, note, person, token, webhook
@@ -473,7 +473,7 @@ def test_a_new_sign_in_sets_going_what_waited_and_keeps_what_is_told(home: Home,
     home.run("accounts", "tell", "trakt", "--on", "rate")
     home.received(watched())
     parked = home.account("trakt").id
-    home.do(lambda connection: outbox.park(connection, parked, Park.SIGNED_OUT, "401", clock.now()))
+    home.do(lambda connection: parking.park(connection, parked, Park.SIGNED_OUT, "401", clock.now()))
 
     signed_in(home, trakt)
 

@@ -24,7 +24,7 @@ from webhook.people import people
 from webhook.pipeline import dispatcher
 from webhook.pipeline.dispatcher import Breaker
 from webhook.queries.deliveries import limited_kinds
-from webhook.queues import outbox
+from webhook.queues import leases, outbox, parking, settlements
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account, attempt, delivery, tick
 
@@ -96,7 +96,7 @@ class Desk:
             mark=mark,
             details=details,
         )
-        return self.database.do(lambda connection: outbox.put(connection, putting, clock.now()))
+        return self.database.do(lambda connection: outbox.enqueue(connection, putting, clock.now()))
 
     def run(self, seconds: float = 2.0) -> None:
         """Let the dispatcher work until nothing is due, or the time is up."""
@@ -114,7 +114,9 @@ class Desk:
     def due(self) -> bool:
         if any(row.leased_until for row in self.rows(account)):
             return True
-        due = self.database.ask(lambda connection: outbox.next_due(connection, list(self.service.trackers)))
+        due = self.database.ask(
+            lambda connection: leases.find_next_due(connection, list(self.service.trackers))
+        )
         return due is not None and due <= clock.now() + timedelta(seconds=3)
 
     def states(self) -> list[str]:
@@ -183,7 +185,7 @@ def test_a_late_mark_that_is_there_already_is_not_sent_among_many(desk: Desk) ->
     again = desk.database.do(
         lambda connection: connection.execute(update(delivery).values(state="waiting", due_at=days_ago(2)))
     )
-    desk.database.do(lambda connection: outbox.call(connection, [anna], days_ago(2), clock.now()))
+    desk.database.do(lambda connection: leases.wake_lanes(connection, [anna], days_ago(2), clock.now()))
     desk.run(10)
 
     assert again.rowcount == 3
@@ -275,7 +277,7 @@ def test_one_accounts_signed_out_account_stops_nobody_else(desk: Desk) -> None:
 def test_a_pace_of_one_a_second_is_kept(desk: Desk) -> None:
     tracker: Any = desk.service.trackers["trakt"]
     tracker.writes_per_second = 1.0
-    desk.service.dispatcher._batches["trakt"] = outbox.Batch(1, 1)
+    desk.service.dispatcher._batches["trakt"] = leases.Batch(1, 1)
     desk.fake.switches.rate_limit = True
     anna = desk.person("anna")
     for number in range(1, 4):
@@ -373,7 +375,7 @@ def test_what_a_dry_run_kept_back_goes_out_when_it_is_asked_for_again(desk: Desk
     desk.database.do(
         lambda connection: connection.execute(update(account).where(account.c.id == anna).values(rules={}))
     )
-    desk.database.do(lambda connection: outbox.revive(connection, [made], clock.now()))
+    desk.database.do(lambda connection: parking.revive(connection, [made], clock.now()))
     desk.run()
 
     assert desk.states() == ["done"]
@@ -512,7 +514,7 @@ def test_a_retry_sends_all_of_a_kind_once_there_is_room(desk: Desk) -> None:
     desk.run()
 
     desk.fake.switches.collection_limit = None
-    desk.database.do(lambda connection: outbox.revive(connection, [first], clock.now()))
+    desk.database.do(lambda connection: parking.revive(connection, [first], clock.now()))
     desk.run()
 
     assert desk.states() == ["done", "done"]
@@ -568,21 +570,21 @@ def test_a_paid_membership_is_wanted_for_one_kind_only(desk: Desk) -> None:
 def test_a_lane_stays_with_its_worker_for_as_long_as_that_is_at_work(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.5))
-    monkeypatch.setattr(outbox, "RENEWAL", timedelta(seconds=0.1))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(leases, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
     anna = desk.person("anna")
     desk.put(anna, 1, clock.now())
     desk.fake.faults.add("POST /scrobble/stop", delay=1.5)
-    others: list[outbox.Lane] = []
+    others: list[leases.Lane] = []
 
     async def beside() -> None:
         """Another worker, which looks for lanes while this one is at work."""
-        batch = {"trakt": outbox.Batch(1, 1)}
+        batch = {"trakt": leases.Batch(1, 1)}
         work = asyncio.create_task(desk.running(5))
         while not work.done():
             if any(row.leased_until for row in desk.rows(account)):
-                claiming = outbox.ClaimRequest(now=clock.now(), lanes=1, batch=batch)
-                others.extend(await desk.database.write(outbox.claim, claiming))
+                claiming = leases.ClaimRequest(now=clock.now(), lanes=1, batch=batch)
+                others.extend(await desk.database.write(leases.claim_lanes, claiming))
             await asyncio.sleep(0.05)
 
     desk.loop.run_until_complete(beside())
@@ -593,8 +595,8 @@ def test_a_lane_stays_with_its_worker_for_as_long_as_that_is_at_work(
 
 
 def test_a_lane_that_hangs_is_left_to_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "LEASE", timedelta(seconds=0.2))
-    monkeypatch.setattr(outbox, "RENEWAL", timedelta(seconds=0.05))
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.2))
+    monkeypatch.setattr(leases, "RENEWAL_INTERVAL", timedelta(seconds=0.05))
     monkeypatch.setattr(dispatcher, "HUNG", timedelta(seconds=0.3))
     anna = desk.person("anna")
     desk.put(anna, 1, clock.now())
@@ -634,7 +636,7 @@ def test_what_follows_from_one_that_steps_aside_waits_behind_it(desk: Desk) -> N
 
     def aside(connection: Any) -> None:
         connection.execute(update(delivery).where(delivery.c.id == first).values(due_at=later))
-        outbox.keep_behind(connection, first)
+        settlements.put_followers_behind(connection, first)
 
     desk.database.do(aside)
 

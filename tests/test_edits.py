@@ -20,7 +20,7 @@ from webhook.domain.outcome import Park
 from webhook.history import edits, plays
 from webhook.history.edits import NoEdit
 from webhook.queries.deliveries import list_deliveries
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, parking
 from webhook.storage.tables import delivery, play, tick
 
 CANNOT = {"trakt": Told(frozenset({Action.START, Action.STOP, Action.WATCHED}))}
@@ -289,10 +289,10 @@ def test_a_parked_account_is_told_only_the_new_date_when_it_goes_on(house: House
     house.begin()
     house.step()
     now = clock.now()
-    house.database.do(lambda connection: outbox.park(connection, house.account, Park.VIP_REQUIRED, "", now))
+    house.database.do(lambda connection: parking.park(connection, house.account, Park.VIP_REQUIRED, "", now))
 
     redate(house, row.id, EVENING - DAY)
-    house.database.do(lambda connection: outbox.unpark(connection, house.account, clock.now()))
+    house.database.do(lambda connection: parking.unpark(connection, house.account, clock.now()))
     house.delivered()
 
     assert house.times() == [EVENING - DAY]

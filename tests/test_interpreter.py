@@ -20,7 +20,7 @@ from webhook.pipeline import interpreter
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.deliveries import list_deliveries
 from webhook.queries.webhooks import find_webhook
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, leases
 from webhook.queues.inbox import Received
 from webhook.storage.db import Database
 from webhook.storage.tables import account, attempt, delivery, person, play, webhook
@@ -791,5 +791,5 @@ def test_what_waited_for_a_time_waits_no_longer_when_the_clock_is_set_back_a_day
     assert {row.leased_until for row in rows} == {NOW}
     assert {row.held_until for row in rows} == {NOW + timedelta(minutes=5)}  # what it was meant to be
     assert set(waiting) == {NOW + timedelta(minutes=1)}
-    due = house.database.ask(lambda connection: outbox.next_due(connection, list(AUDIENCES)))
+    due = house.database.ask(lambda connection: leases.find_next_due(connection, list(AUDIENCES)))
     assert due == NOW + timedelta(minutes=5)

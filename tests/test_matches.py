@@ -49,7 +49,7 @@ def waits(database: Database, account_id: int, item: Item, key: str) -> int:
     now = clock.now()
 
     def put(connection: Any) -> int:
-        made = outbox.put(
+        made = outbox.enqueue(
             connection,
             NewDelivery(account_id=account_id, action=Action.STOP, key=key, item=item, at=now, mark=True),
             now,

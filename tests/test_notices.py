@@ -29,7 +29,7 @@ from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, outbox, parking
 from webhook.queues.inbox import Received
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
@@ -72,10 +72,10 @@ class House:
         return [notice.title for notice in self.kept.notices]
 
     def park(self, park: Park = Park.SIGNED_OUT, reason: str = "Trakt answered 401") -> None:
-        self.database.do(lambda connection: outbox.park(connection, self.account, park, reason, self.now))
+        self.database.do(lambda connection: parking.park(connection, self.account, park, reason, self.now))
 
     def unpark(self) -> None:
-        self.database.do(lambda connection: outbox.unpark(connection, self.account, self.now))
+        self.database.do(lambda connection: parking.unpark(connection, self.account, self.now))
 
     def server(self, first: timedelta, last: timedelta, source: str = "plex", server: str = "attic") -> None:
         values = {"source": source, "server": server, "user": "anna", "label": "anna", "server_name": "Attic"}
@@ -119,14 +119,14 @@ def test_a_limit_is_announced_once_with_what_is_full(house: House) -> None:
         putting = NewDelivery(
             account_id=house.account, action=Action.ADD, key="add", item=Movie(title="A"), at=now
         )
-        outbox.park_kind(connection, outbox.put(connection, putting, now), Park.ACCOUNT_LIMIT)
+        parking.park_kind(connection, outbox.enqueue(connection, putting, now), Park.ACCOUNT_LIMIT)
 
     house.database.do(full)
 
     first = house.look()
     (notice,) = house.kept.notices
     again = house.look()
-    house.database.do(lambda connection: outbox.unpark(connection, house.account, now))
+    house.database.do(lambda connection: parking.unpark(connection, house.account, now))
 
     assert first == ["Trakt of anna has reached a limit"]
     assert "Trakt takes no more for the collection of this account" in notice.body

@@ -15,8 +15,10 @@ from webhook.domain.outcome import Park
 from webhook.domain.rules import ALWAYS
 from webhook.domain.states import DeliveryState
 from webhook.people import people
-from webhook.queues import outbox
-from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
+from webhook.queues import leases, outbox, parking, settlements
+from webhook.queues.leases import Batch, ClaimRequest, Lane, Renewal
+from webhook.queues.outbox import NewDelivery
+from webhook.queues.settlements import Settlement
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.tables import account, delivery, play
 
@@ -49,12 +51,12 @@ def a_play(connection: Connection) -> int:
 
 
 def put(database: Database, *wanted: NewDelivery, at: datetime = NOW) -> list[int]:
-    return database.do(lambda connection: [outbox.put(connection, one, at) for one in wanted])
+    return database.do(lambda connection: [outbox.enqueue(connection, one, at) for one in wanted])
 
 
 def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
     claiming = ClaimRequest(now=at, lanes=lanes, batch=BATCH)
-    return database.do(lambda connection: outbox.claim(connection, [claiming]))[0]
+    return database.do(lambda connection: leases.claim_lanes(connection, [claiming]))[0]
 
 
 def settlement(lane: Lane, row: int = 0, **given: object) -> Settlement:
@@ -67,7 +69,7 @@ def settlement(lane: Lane, row: int = 0, **given: object) -> Settlement:
 
 
 def settle(database: Database, *settled: Settlement) -> list[bool]:
-    return database.do(lambda connection: outbox.settle(connection, list(settled)))
+    return database.do(lambda connection: settlements.settle(connection, list(settled)))
 
 
 def states(database: Database) -> dict[int, str]:
@@ -106,7 +108,7 @@ def test_a_settled_delivery_is_not_claimed_again(database: Database, anna: int) 
 
 def renew(database: Database, lane: Lane, until: datetime) -> None:
     renewal = Renewal(account_id=lane.account_id, fence=lane.fence, until=until)
-    database.do(lambda connection: outbox.renew(connection, [renewal]))
+    database.do(lambda connection: leases.renew_leases(connection, [renewal]))
 
 
 def test_a_killed_workers_lane_falls_due_again_and_what_it_had_in_hand_is_looked_up_later(
@@ -114,8 +116,8 @@ def test_a_killed_workers_lane_falls_due_again_and_what_it_had_in_hand_is_looked
 ) -> None:
     in_hand, _ = put(database, putting(anna, "watched:1"), putting(anna, "watched:2", at=NOW))
     claimed = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    database.do(lambda connection: outbox.claim(connection, [claimed]))
-    over = NOW + outbox.LEASE
+    database.do(lambda connection: leases.claim_lanes(connection, [claimed]))
+    over = NOW + leases.LEASE
 
     early = claim(database, over - timedelta(seconds=1))
     (lane,) = claim(database, over)
@@ -132,8 +134,8 @@ def test_a_settlement_of_a_claim_that_has_passed_to_another_changes_nothing(
 ) -> None:
     first, second = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
-    (current,) = claim(database, NOW + outbox.LEASE)
+    ((stale,),) = database.do(lambda connection: leases.claim_lanes(connection, [alone]))
+    (current,) = claim(database, NOW + leases.LEASE)
 
     (mine,) = settle(database, settlement(stale, state=DeliveryState.DEAD))
 
@@ -146,8 +148,8 @@ def test_a_lane_that_is_renewed_stays_with_its_worker(database: Database, anna: 
     put(database, putting(anna, "watched:1"))
     (lane,) = claim(database)
 
-    renew(database, lane, NOW + 2 * outbox.LEASE)
-    meanwhile = claim(database, NOW + outbox.LEASE)
+    renew(database, lane, NOW + 2 * leases.LEASE)
+    meanwhile = claim(database, NOW + leases.LEASE)
 
     assert meanwhile == []
     assert settle(database, settlement(lane)) == [True]
@@ -158,16 +160,16 @@ def test_a_lease_that_has_passed_to_another_or_was_given_back_is_not_renewed(
 ) -> None:
     put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    ((stale,),) = database.do(lambda connection: outbox.claim(connection, [alone]))
-    (current,) = claim(database, NOW + outbox.LEASE)
+    ((stale,),) = database.do(lambda connection: leases.claim_lanes(connection, [alone]))
+    (current,) = claim(database, NOW + leases.LEASE)
 
     renew(database, stale, NOW + timedelta(days=1))
-    (after,) = claim(database, NOW + 2 * outbox.LEASE + retry.GATEWAY)
+    (after,) = claim(database, NOW + 2 * leases.LEASE + retry.GATEWAY)
     settle(database, settlement(after, 0, unclaim=[row.id for row in after.rows]))
     renew(database, after, NOW + timedelta(days=1))
 
     assert settle(database, settlement(current)) == [False]
-    assert len(claim(database, NOW + 2 * outbox.LEASE + 2 * retry.GATEWAY)) == 1
+    assert len(claim(database, NOW + 2 * leases.LEASE + 2 * retry.GATEWAY)) == 1
 
 
 def test_what_is_put_during_a_lease_waits_for_its_release(database: Database, anna: int) -> None:
@@ -250,7 +252,7 @@ def test_what_was_worth_telling_live_expires_and_a_mark_does_not(database: Datab
     start = replace(putting(anna, "start:1"), action=Action.START, mark=False)
     live, mark = put(database, start, putting(anna, "watched:1"))
 
-    database.do(lambda connection: outbox.expire(connection, NOW + timedelta(minutes=11)))
+    database.do(lambda connection: outbox.expire_live(connection, NOW + timedelta(minutes=11)))
 
     assert states(database) == {live: "expired", mark: "waiting"}
 
@@ -269,7 +271,7 @@ def test_a_parked_account_waits_without_using_attempts_and_goes_on_by_itself(
     put(database, putting(anna, "watched:3"))
 
     while_parked = (set(states(database).values()), claim(database, NOW + timedelta(days=9)))
-    freed = database.do(lambda connection: outbox.unpark(connection, anna, NOW))
+    freed = database.do(lambda connection: parking.unpark(connection, anna, NOW))
     (after,) = claim(database)
 
     assert while_parked == ({"parked"}, [])
@@ -287,7 +289,7 @@ def test_the_dead_come_back_when_asked_and_the_done_do_not(database: Database, a
         settlement(lane, 1),
     )
 
-    revived = database.do(lambda connection: outbox.revive(connection, [dead, done], NOW))
+    revived = database.do(lambda connection: parking.revive(connection, [dead, done], NOW))
     (after,) = claim(database)
 
     assert revived == 1
@@ -309,7 +311,7 @@ def test_leases_of_a_killed_process_are_forgotten_at_start(database: Database, a
     put(database, putting(anna, "watched:1"))
     claim(database)
 
-    database.do(lambda connection: outbox.forget_leases(connection, NOW))
+    database.do(lambda connection: leases.drop_leases(connection, NOW))
     early = claim(database)
     (lane,) = claim(database, NOW + retry.GATEWAY)
 
@@ -331,7 +333,7 @@ def test_the_next_due_time_is_that_of_the_lane_that_is_free_first(database: Data
     hold = NOW + timedelta(minutes=7)
     database.do(lambda connection: connection.execute(update(account).values(held_until=hold)))
 
-    due = database.ask(lambda connection: outbox.next_due(connection, ["trakt"]))
+    due = database.ask(lambda connection: leases.find_next_due(connection, ["trakt"]))
 
     assert due == hold
 

@@ -26,7 +26,7 @@ from webhook import clock
 from webhook.domain.event import Movie, item_to_json
 from webhook.domain.outcome import Park
 from webhook.people import people
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.service import Service
 from webhook.storage.tables import account, delivery, play
 
@@ -61,7 +61,7 @@ def spoil(connection: Connection, service: Service) -> None:
     home = connection.execute(select(account.c.id).where(account.c.tracker == "tvtime")).scalar_one()
     item = item_to_json(Movie(title="Paper Boats"))
     now = service.started_at
-    outbox.park(connection, home, Park.SIGNED_OUT, "gone", now)
+    parking.park(connection, home, Park.SIGNED_OUT, "gone", now)
     values = {"account_id": mine, "key": "spoiled", "action": "watched", "mark": True, "happened_at": now}
     values |= {"item": item, "details": {"rating": "no number"}, "state": "waiting", "due_at": now}
     connection.execute(insert(delivery), {**values, "created_at": now})

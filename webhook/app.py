@@ -36,7 +36,7 @@ from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import SWEEP, Dispatcher
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.pipeline.receiver import Receiver, TokenCache
-from webhook.queues import outbox
+from webhook.queues import leases
 from webhook.queues.inbox import Inbox
 from webhook.service import Service
 from webhook.settings import Environ, Settings
@@ -239,7 +239,7 @@ def pick_up(connection: Connection, service: Service) -> None:
     """At the start of the work: what was in hand goes on, and a lookup that is new is asked what none could tell."""
     now = clock.now()
     if service.database.sqlite:  # nobody else can be here: see schema.occupying
-        outbox.forget_leases(connection, now)
+        leases.drop_leases(connection, now)
     if again := lookup_queue.retry_unknown(connection, lookup_settings(service.environ), now):
         log.info("A lookup is new; what none could tell before is tried again.", entries=again)
 

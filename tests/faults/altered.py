@@ -21,7 +21,7 @@ from webhook import app, cli, trackers
 from webhook import client as remote
 from webhook.domain import retry
 from webhook.pipeline import dispatcher
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, leases
 from webhook.storage import db
 
 PAUSE = timedelta(milliseconds=80)
@@ -39,8 +39,8 @@ def hasty() -> None:
     for module in [entry for name, entry in sys.modules.items() if name.startswith("webhook")]:
         for name in short.keys() & vars(module).keys():
             setattr(module, name, short[name])
-    outbox.LEASE = LEASE
-    outbox.RENEWAL = LEASE / 4
+    leases.LEASE = LEASE
+    leases.RENEWAL_INTERVAL = LEASE / 4
     dispatcher.LANE_TIME = timedelta(seconds=1)
     vars(app)["SWEEP"] = 1.0
     client, backoff = remote.client, retry.backoff

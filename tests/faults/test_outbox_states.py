@@ -19,8 +19,10 @@ from webhook.domain import retry
 from webhook.domain.event import Action, Episode, Ids
 from webhook.domain.outcome import Park
 from webhook.domain.states import DeliveryState
-from webhook.queues import outbox
-from webhook.queues.outbox import Batch, ClaimRequest, Lane, NewDelivery, Renewal, Settlement
+from webhook.queues import leases, outbox, parking, settlements
+from webhook.queues.leases import Batch, ClaimRequest, Lane, Renewal
+from webhook.queues.outbox import NewDelivery
+from webhook.queues.settlements import Settlement
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, person, play
@@ -126,18 +128,18 @@ class Outbox(RuleBasedStateMachine):
             play_id=number,
             skipped=skipped,
         )
-        made = self.database.do(lambda connection: outbox.put(connection, putting, self.now))
+        made = self.database.do(lambda connection: outbox.enqueue(connection, putting, self.now))
         assert self.facts.ids.setdefault((account_id, putting.key), made) == made
 
     @rule(lanes=st.integers(1, 3), count=st.integers(1, 3))
     def claim(self, lanes: int, count: int) -> None:
         batch = dict.fromkeys(TRACKERS, Batch(fresh=count, late=count))
         claiming = ClaimRequest(now=self.now, lanes=lanes, batch=batch)
-        (claimed,) = self.database.do(lambda connection: outbox.claim(connection, [claiming]))
+        (claimed,) = self.database.do(lambda connection: leases.claim_lanes(connection, [claiming]))
         for lane in claimed:
             before = self.holder[lane.account_id]
             assert before is None or before.until <= self.now, "claimed while another holds it"
-            worker = Worker(lane, self.now + outbox.LEASE)
+            worker = Worker(lane, self.now + leases.LEASE)
             self.workers.append(worker)
             self.holder[lane.account_id] = worker
             for row in lane.rows:
@@ -194,7 +196,7 @@ class Outbox(RuleBasedStateMachine):
         until = self.now + step
         renewal = Renewal(account_id=worker.lane.account_id, fence=worker.lane.fence, until=until)
         before = self.look()
-        self.database.do(lambda connection: outbox.renew(connection, [renewal]))
+        self.database.do(lambda connection: leases.renew_leases(connection, [renewal]))
         if self.holder[worker.lane.account_id] is worker:
             worker.until = until
         else:
@@ -210,28 +212,28 @@ class Outbox(RuleBasedStateMachine):
 
     @rule()
     def the_lease_runs_out(self) -> None:
-        self.now += outbox.LEASE
+        self.now += leases.LEASE
 
     @rule()
     def crash(self) -> None:
         """Killed, and started again."""
-        self.database.do(lambda connection: outbox.forget_leases(connection, self.now))
+        self.database.do(lambda connection: leases.drop_leases(connection, self.now))
         self.workers.clear()
         self.holder = dict.fromkeys(ACCOUNTS)
 
     @rule(account_id=accounts)
     def unpark(self, account_id: int) -> None:
-        self.database.do(lambda connection: outbox.unpark(connection, account_id, self.now))
+        self.database.do(lambda connection: parking.unpark(connection, account_id, self.now))
 
     @precondition(lambda self: self.facts.ids)
     @rule(data=st.data())
     def revive(self, data: Any) -> None:
         ids = data.draw(st.lists(st.sampled_from(sorted(self.facts.ids.values())), max_size=4))
-        self.database.do(lambda connection: outbox.revive(connection, ids, self.now))
+        self.database.do(lambda connection: parking.revive(connection, ids, self.now))
 
     @rule()
     def expire(self) -> None:
-        self.database.do(lambda connection: outbox.expire(connection, self.now))
+        self.database.do(lambda connection: outbox.expire_live(connection, self.now))
 
     # --- what must hold
 
@@ -285,7 +287,7 @@ class Outbox(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def recorded(self, settlement: Settlement) -> bool:
-        (mine,) = self.database.do(lambda connection: outbox.settle(connection, [settlement]))
+        (mine,) = self.database.do(lambda connection: settlements.settle(connection, [settlement]))
         return mine
 
     def rows(self, question: Any) -> list[Row[Any]]:
@@ -366,22 +368,22 @@ def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_
         putting = NewDelivery(
             account_id=1, action=Action.WATCHED, key=f"{number}", item=episode(number), at=at, mark=True
         )
-        return database.do(lambda connection: outbox.put(connection, putting, BEGIN))
+        return database.do(lambda connection: outbox.enqueue(connection, putting, BEGIN))
 
     def claimed(now: datetime) -> Lane:
         claiming = ClaimRequest(now=now, lanes=1, batch=batch)
-        ((lane,),) = database.do(lambda connection: outbox.claim(connection, [claiming]))
+        ((lane,),) = database.do(lambda connection: leases.claim_lanes(connection, [claiming]))
         return lane
 
     sent, sent_too = put(1, BEGIN), put(2, BEGIN)
     claimed(BEGIN)  # and sent, and then the worker was gone
     earlier, before_that = (put(number, BEGIN - timedelta(seconds=5)) for number in (3, 4))
-    later = BEGIN + outbox.LEASE
+    later = BEGIN + leases.LEASE
     second = claimed(later)
     assert [row.id for row in second.rows] == [earlier, before_that]
     for worker in (Worker(second, later), Worker(second, later, at=1)):
         done = settled(worker, "done", False, retry.BUSY, later)
-        database.do(lambda connection, done=done: outbox.settle(connection, [done]))  # type: ignore[misc]
+        database.do(lambda connection, done=done: settlements.settle(connection, [done]))  # type: ignore[misc]
 
     with pytest.raises(ValueError, match="not enough values"):
         claimed(later)

@@ -17,7 +17,7 @@ from webhook.domain.outcome import Park
 from webhook.domain.play import Dated
 from webhook.history import edits
 from webhook.pipeline import dispatcher
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, edit, play, unresolved
 from webhook.transfer import manual_plays
@@ -302,7 +302,7 @@ def test_the_rules_of_an_account_hold_for_it(home: Home) -> None:
 
 
 def test_a_parked_account_gets_it_once_it_is_mended(home: Home) -> None:
-    home.database.do(lambda connection: outbox.park(connection, 1, Park.SIGNED_OUT, "refused", NOW))
+    home.database.do(lambda connection: parking.park(connection, 1, Park.SIGNED_OUT, "refused", NOW))
 
     add(home)
 

@@ -212,7 +212,7 @@ def unmatched(database: Database, person_id: int = 1, *, dismissed: bool = False
         one = outbox.NewDelivery(
             account_id=of, action=Action.STOP, key="watched:1", item=FILM, at=NOW, mark=True
         )
-        made = outbox.put(connection, one, NOW)
+        made = outbox.enqueue(connection, one, NOW)
         values = {"state": "unmatched", "reason": f"an id is missing, and {NO_LOOKUPS}", "attempts": 1}
         values["settled_at"] = NOW if dismissed else None
         connection.execute(update(delivery).where(delivery.c.id == made).values(values))

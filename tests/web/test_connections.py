@@ -29,7 +29,7 @@ from webhook import lookups, servers, trackers
 from webhook.accounts import settings_store
 from webhook.clock import now
 from webhook.domain.outcome import Park
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.tables import account
 from webhook.web.connections import actions as connections
 
@@ -687,7 +687,7 @@ def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) 
     ],
 )
 def test_what_an_account_needs_is_its_state(home: Household, park: Park, word: str, needs: str) -> None:
-    home.do(lambda connection: outbox.park(connection, 1, park, "it said so", now()))
+    home.do(lambda connection: parking.park(connection, 1, park, "it said so", now()))
     browser = home.browser()
 
     assert words(browser, "tvtime") == word

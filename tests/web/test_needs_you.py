@@ -23,7 +23,7 @@ from webhook.domain.event import Episode, Movie, item_to_json
 from webhook.domain.items import keys
 from webhook.domain.outcome import Park
 from webhook.people import people
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage import tables
 from webhook.web.needs_you import queries as needs
 from webhook.web.visible import Visitor
@@ -111,7 +111,7 @@ def everything(home: Household) -> None:
     imported(home, 1, "show:title:thelanternroom", Episode(show="The Lantern Room", season=1, number=1))
     imported(home, 1, "show:title:thelanternroom", Episode(show="The Lantern Room", season=1, number=2))
     imported(home, bob, "movie:title:paperboats:2001", Movie(title="Paper Boats", year=2001))
-    home.do(lambda connection: outbox.park(connection, 1, Park.SIGNED_OUT, "refused", clock.now()))
+    home.do(lambda connection: parking.park(connection, 1, Park.SIGNED_OUT, "refused", clock.now()))
 
 
 def page(browser: httpx.Client, path: str = "/needs-you") -> str:
@@ -596,7 +596,7 @@ def test_the_commands_ignore_and_copy_too(home: Household, monkeypatch: pytest.M
 
 def test_a_parked_account_leads_to_where_it_is_mended(home: Household) -> None:
     home.hear()
-    home.do(lambda connection: outbox.park(connection, 1, Park.SIGNED_OUT, "refused", clock.now()))
+    home.do(lambda connection: parking.park(connection, 1, Park.SIGNED_OUT, "refused", clock.now()))
     browser = home.browser()
     shown = page(browser)
 

@@ -19,7 +19,7 @@ from webhook.domain.outcome import Park
 from webhook.history import edits
 from webhook.people import household, people
 from webhook.queues import inbox
-from webhook.queues.outbox import park
+from webhook.queues.parking import park
 from webhook.storage import tables
 
 PAGES = ["/", "/activity", "/deliveries", "/needs-you", "/setup", "/sign-in", "/nothing", "/welcome/x"]

@@ -18,7 +18,7 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS, FOLLOWS
 from webhook.domain.states import DeliveryState
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.tables import account, delivery, person
@@ -143,7 +143,7 @@ def keep(
     made = add(connection, person_id, tracker, now) if row is None else int(row.id)
     values = {"tokens": sealed, **({} if name is None else {"name": name})}
     connection.execute(update(account).where(account.c.id == made).values(values))
-    outbox.unpark(connection, made, now)
+    parking.unpark(connection, made, now)
     return made
 
 
@@ -215,18 +215,18 @@ async def ask(parts: Parts, row: Row[Any], tracker: Tracker) -> str:
 
 def parked(connection: Connection, row: Row[Any], park: Park, reason: str) -> None:
     if row.parked != park:  # one that is parked for this keeps the time and words it was parked with
-        outbox.park(connection, row.id, park, reason, clock.now())
+        parking.park(connection, row.id, park, reason, clock.now())
 
 
 def working(connection: Connection, account_id: int, name: str) -> None:
     here = account.c.id == account_id
     connection.execute(update(account).where(here).values(name=name))
-    waits = select(delivery.c.id).where(outbox.is_stuck(), delivery.c.state == DeliveryState.PARKED)
+    waits = select(delivery.c.id).where(parking.is_stuck(), delivery.c.state == DeliveryState.PARKED)
     stopped = select(
         account.c.parked.is_not(None) | waits.where(delivery.c.account_id == account_id).exists()
     )
     if connection.execute(stopped.where(here)).scalar():
-        outbox.unpark(connection, account_id, clock.now())
+        parking.unpark(connection, account_id, clock.now())
 
 
 # --- disconnect and switch
@@ -255,7 +255,7 @@ def drop(connection: Connection, account_id: int, now: datetime) -> bool:
         connection.execute(delete(account).where(here))
         return True
     connection.execute(update(account).where(here).values(tokens=None))
-    outbox.park(connection, account_id, Park.SIGNED_OUT, DISCONNECTED, now)
+    parking.park(connection, account_id, Park.SIGNED_OUT, DISCONNECTED, now)
     return False
 
 

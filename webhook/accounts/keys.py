@@ -22,7 +22,7 @@ from webhook import clock
 from webhook.accounts.credentials import Seal
 from webhook.domain.outcome import UNREADABLE, Park
 from webhook.people import people
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, app, note, person, sealed_columns, token
@@ -98,7 +98,7 @@ Renew = Callable[[Connection, Secret, Seal, datetime], Renewed | None]
 
 def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
     secret.store(connection, None)
-    outbox.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+    parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
     return Renewed(kind="sign-in", **asdict(sign_in_lost(connection, secret)))
 
 
@@ -379,7 +379,7 @@ def park_lost(connection: Connection, seal: Seal, now: datetime) -> None:
     for secret in find_secrets(connection):
         mine = secret.column is account.c.tokens and secret.row.parked is None
         if mine and not seal.opens(secret.text):
-            outbox.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+            parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
 
 
 def leave_out_lost(database: Database, seal: Seal) -> None:

@@ -22,7 +22,7 @@ from webhook.domain.states import NEEDS_PERSON, REVIVABLE, WebhookState
 from webhook.people import people
 from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.rehearsal import rehearse_webhooks
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, parking
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
 
@@ -123,7 +123,7 @@ def retry(
     with opened() as at:
         chosen = at.database.ask(lambda connection: retriable(connection, ids, state, tracker, whose))
         left = at.database.ask(lambda connection: left_alone(connection, delivery, ids, chosen))
-        revive = lambda connection, part: outbox.revive(connection, part, now)  # noqa: E731
+        revive = lambda connection, part: parking.revive(connection, part, now)  # noqa: E731
         count = len(chosen) if dry_run else in_parts(at.database, chosen, revive)
     would = "would be" if dry_run else "will be"
     shown = {"deliveries": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}

@@ -221,7 +221,7 @@ def undo(
                 continue
             undone = not stays
         elif mark.state in OPEN_STATES:
-            outbox.supersede_one(connection, mark.id, "taken back by hand before it was told", now)
+            outbox.supersede_delivery(connection, mark.id, "taken back by hand before it was told", now)
             undone = True
         else:
             continue
@@ -253,7 +253,7 @@ def take_back(
         play_id=row.id, skipped=kept,
         details={"undoes": mark.id, "remote_id": mark.remote_id},
     )  # fmt: skip
-    outbox.put(connection, find_undone, now)
+    outbox.enqueue(connection, find_undone, now)
 
 
 def tell_again(
@@ -280,7 +280,7 @@ def tell_again(
             due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
             play_id=row.id, details=details,
         )  # fmt: skip
-        outbox.put(connection, planned, now)
+        outbox.enqueue(connection, planned, now)
         told.append(str(of.tracker))
     return told
 
@@ -315,7 +315,7 @@ def tell_new(
             account_id=planned.account_id, action=planned.action, key=planned.key, item=current.item, at=at,
             mark=planned.mark, play_id=row.id, skipped=planned.skipped, details=details,
         )  # fmt: skip
-        outbox.put(connection, new, now)
+        outbox.enqueue(connection, new, now)
         if planned.skipped is None:
             told.append(str(accounts[planned.account_id].tracker))
     return told

@@ -14,7 +14,7 @@ from webhook.domain.items import folded
 from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import delivery_json, filter_deliveries, select_deliveries
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.tables import delivery, match, webhook
 
 CHOOSABLE = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "slug", "mal")
@@ -219,6 +219,6 @@ def release(connection: Connection, under: set[str], now: datetime) -> list[int]
     found = [row.id for row in connection.execute(wanted) if under & {*keys(item_from_json(row.item))}]
     for start in range(0, len(found), CHUNK):
         part = found[start : start + CHUNK]
-        outbox.revive(connection, part, now)
+        parking.revive(connection, part, now)
         connection.execute(update(delivery).where(delivery.c.id.in_(part)).values(due_at=now + HEARD))
     return found

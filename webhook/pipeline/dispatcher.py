@@ -26,8 +26,9 @@ from webhook.domain.play import Dated
 from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import DeliveryState
 from webhook.identity.resolver import Identity
-from webhook.queues import outbox
-from webhook.queues.outbox import Batch, ClaimRequest, Lane, Renewal, Settlement
+from webhook.queues import leases, outbox, parking, settlements
+from webhook.queues.leases import Batch, ClaimRequest, Lane, Renewal
+from webhook.queues.settlements import Settlement
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.types import from_ms
@@ -152,15 +153,17 @@ class Dispatcher:
     async def renew_leases(self) -> None:
         """Hold on to the lanes that are worked on, for as long as this process lives."""
         while True:
-            await asyncio.sleep(outbox.RENEWAL.total_seconds())
-            until, now = clock.now() + outbox.LEASE, time.monotonic()
+            await asyncio.sleep(leases.RENEWAL_INTERVAL.total_seconds())
+            until, now = clock.now() + leases.LEASE, time.monotonic()
             renewals = [
                 Renewal(account_id=account_id, fence=fence, until=until)
                 for (account_id, fence), began in self._at_work.items()
                 if now - began < HUNG.total_seconds()
             ]
             try:
-                await asyncio.gather(*(self.database.write(outbox.renew, renewal) for renewal in renewals))
+                await asyncio.gather(
+                    *(self.database.write(leases.renew_leases, renewal) for renewal in renewals)
+                )
             except Unavailable as error:
                 log.warning("Leases cannot be renewed now; another worker may go on.", why=str(error))
 
@@ -184,8 +187,8 @@ class Dispatcher:
 
     async def claim_of(self, names: list[str], lanes: int) -> int:
         batch = {name: self._batches[name] for name in names}
-        request = ClaimRequest(now=clock.now(), lanes=lanes, batch=batch, lease=outbox.LEASE)
-        claimed = await self.database.write(outbox.claim, request)
+        request = ClaimRequest(now=clock.now(), lanes=lanes, batch=batch, lease=leases.LEASE)
+        claimed = await self.database.write(leases.claim_lanes, request)
         for lane in claimed:
             breaker = self.breakers[self.trackers[lane.tracker].host]
             breaker.probing = breaker.failures >= TRIPS
@@ -208,7 +211,9 @@ class Dispatcher:
 
     async def pause(self) -> float:
         """Seconds until the next lane falls due."""
-        due = await self.database.read(lambda connection: outbox.next_due(connection, list(self.trackers)))
+        due = await self.database.read(
+            lambda connection: leases.find_next_due(connection, list(self.trackers))
+        )
         if due is None:
             return POLL
         return min(max((due - clock.now()).total_seconds(), 0.001), POLL)
@@ -236,11 +241,11 @@ class Dispatcher:
             row = rows.pop(0)
             settlement = await self.step(lane, row, tracker)
             if settlement.limit is not None:
-                rows = [other for other in rows if outbox.kind_of(other) != outbox.kind_of(row)]
+                rows = [other for other in rows if parking.kind_of(other) != parking.kind_of(row)]
             last = not rows or self._stopping or time.monotonic() > ends
             if last or settlement.hold is not None or settlement.park is not None:
                 settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])
-            mine = await self.database.write(outbox.settle, settlement)
+            mine = await self.database.write(settlements.settle, settlement)
             self.health.delivered += 1
             if settlement.release or not mine:
                 return
@@ -260,7 +265,7 @@ class Dispatcher:
         settled[0] = replace(settled[0], exchanges=kept.exchanges)
         holds = [entry.hold for entry in settled if entry.hold is not None]
         settled[-1] = replace(settled[-1], release=True, hold=max(holds, default=None))
-        await asyncio.gather(*(self.database.write(outbox.settle, entry) for entry in settled))
+        await asyncio.gather(*(self.database.write(settlements.settle, entry) for entry in settled))
         self.health.delivered += len(settled)
         log.info("Late deliveries were told together.", tracker=tracker.name, count=len(settled))
 
@@ -294,7 +299,7 @@ class Dispatcher:
         """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
         now = clock.now()
         base = begun(lane, row, now)
-        live = row.action in outbox.WATCHING and not row.mark
+        live = row.action in outbox.LIVE_ACTIONS and not row.mark
         if live and now - row.happened_at > retry.LIVE:
             return replace(
                 base, state=DeliveryState.EXPIRED, reason="it said what was on then; too old to be told"
@@ -355,7 +360,7 @@ class Dispatcher:
         undoes = (row.details or {}).get("undoes")
         if told.remote_id is not None or undoes is None:
             return told
-        handle = await self.database.read(lambda connection: outbox.handle_of(connection, undoes))
+        handle = await self.database.read(lambda connection: outbox.find_remote_id(connection, undoes))
         return replace(told, remote_id=handle)
 
     async def access(self, lane: Lane, tracker: Tracker) -> AccountAccess:

@@ -35,7 +35,7 @@ from webhook.domain.rules import (
 from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
 from webhook.history import library, plays, seasons
 from webhook.people import household, people
-from webhook.queues import outbox
+from webhook.queues import leases, outbox
 from webhook.queues.inbox import told_by, told_for
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, delivery, person, token, webhook
@@ -294,14 +294,14 @@ class Interpreter:
             targets = self.targets(connection, over.person_id)
             context = Context(connection, None, "", over.person_id, targets, now)
             tell(context, ended(over.change), over.change, over.play_id, f"end.{over.play_id}")
-        return [len(closed) + outbox.expire(connection, now)] * len(moments)
+        return [len(closed) + outbox.expire_live(connection, now)] * len(moments)
 
     def mend_clock(self, connection: Connection, now: datetime) -> None:
         """Where the clock was set back, nothing waits for the time that was to come."""
-        behind = outbox.set_back(connection, now)
+        behind = leases.measure_set_back(connection, now)
         if behind > self.behind + SET_BACK:
             log.warning("The clock was set back; what waits is brought forward.", by=str(behind))
-            outbox.bring_forward(connection, behind - self.behind, now)
+            leases.bring_forward(connection, behind - self.behind, now)
             self.told.set()
         self.behind = behind
 
@@ -327,7 +327,7 @@ def space_of(row: Row[Any]) -> str:
 def tell(context: Context, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
     """Put what there is to tell each account of an event, or of a play that ended by itself."""
     for planned in plan_deliveries(event, change, play_id, origin, context.targets):
-        if planned.action in outbox.WATCHING and not planned.mark and context.now - event.at > LIVE:
+        if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
             continue  # it says what was on then; nobody needs to know any more
         skipped = planned.skipped
         undone: dict[str, Any] = {}
@@ -346,7 +346,7 @@ def tell(context: Context, event: Event, change: Change | None, play_id: int | N
             skipped=skipped,
             details={**details(context, event, change, play_id), **undone},
         )
-        outbox.put(context.connection, putting, context.now)
+        outbox.enqueue(context.connection, putting, context.now)
 
 
 def told_date(event: Event, change: Change | None) -> datetime:

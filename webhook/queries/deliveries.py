@@ -14,7 +14,7 @@ from webhook.domain.outcome import LIMITS, PARKED, Park, explain_limit, parked_s
 from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
-from webhook.queues.outbox import is_stuck, kind_of
+from webhook.queues.parking import is_stuck, kind_of
 from webhook.storage.tables import account, attempt, delivery, person
 
 ENDING_ACTIONS = frozenset({"watched", "stop"})

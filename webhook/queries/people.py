@@ -11,7 +11,7 @@ from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
 from webhook.domain.states import WebhookState
 from webhook.queries.deliveries import explain_parked, is_waiting, limited_kinds
-from webhook.queues.outbox import is_stuck
+from webhook.queues.parking import is_stuck
 from webhook.storage.tables import account, delivery, identity, person, token, webhook
 
 

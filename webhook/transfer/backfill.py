@@ -320,7 +320,7 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     now = clock.now()
     if row is None or row.state != jobs.State.RUNNING.value:
         return "ended"
-    states = outbox.of_job(connection, row.id)
+    states = outbox.count_by_state(connection, row.id)
     room = AHEAD - states.get(DeliveryState.WAITING, 0) - states.get(DeliveryState.PARKED, 0)
     cursor = row.cursor or {}
     counts = Counts(**cursor.get("counts", {}))
@@ -331,7 +331,9 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
             return "ended"
     elif room > 0:
         cursor = fill(connection, feeding, row, counts, room)
-    jobs.step(connection, row.id, cursor, {**counts.shown(), **outbox.of_job(connection, row.id)}, now)
+    jobs.step(
+        connection, row.id, cursor, {**counts.shown(), **outbox.count_by_state(connection, row.id)}, now
+    )
     return "full" if cursor.get("whole") or room <= 0 else "more"
 
 
@@ -349,7 +351,7 @@ def fill(
     for gone, (played, current, kept_back) in enumerate(found, 1):
         again = bool(feeding.held.of_item(current))
         made = putting(connection, of, played, current, action, row.id, kept_back, again=again)
-        outbox.put(connection, made, clock.now())
+        outbox.enqueue(connection, made, clock.now())
         if gone >= room:
             last = played
             break

@@ -25,7 +25,7 @@ from webhook.history import plays as history
 from webhook.history.shows import NOWHERE
 from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS, Identity
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import delivery, episode_list, note, person, play, play_key, unresolved
 from webhook.transfer import show_merge
@@ -132,7 +132,7 @@ def retry_unknown(connection: Connection, lookups: Mapping[str, str], now: datet
     undone = (delivery.c.state == DeliveryState.UNMATCHED, delivery.c.settled_at.is_(None))
     ids = connection.execute(select(delivery.c.id).where(*undone)).scalars().all()
     for start in range(0, len(ids), CHUNK):
-        outbox.revive(connection, ids[start : start + CHUNK], now)
+        parking.revive(connection, ids[start : start + CHUNK], now)
     return count + len(ids)
 
 

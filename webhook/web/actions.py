@@ -19,7 +19,7 @@ from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
 from webhook.queries.webhooks import NotRedacted, redact_webhook
-from webhook.queues import inbox, outbox
+from webhook.queues import inbox, parking
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
@@ -85,7 +85,7 @@ def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
     """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
     if visible.one_delivery(connection, visitor, delivery_id) is None:
         raise Problem(404, f"There is no delivery {delivery_id}.")
-    return outbox.revive(connection, [delivery_id], clock.now())
+    return parking.revive(connection, [delivery_id], clock.now())
 
 
 def retry_all(
@@ -96,7 +96,7 @@ def retry_all(
     whose = visitor.only or name
     ids = [found for one in states for found in find_delivery_ids(connection, one, tracker, whose)]
     for chunk in chunks(ids):
-        outbox.revive(connection, chunk, clock.now())
+        parking.revive(connection, chunk, clock.now())
     return len(ids)
 
 

@@ -29,7 +29,7 @@ from webhook.queries.people import list_accounts, list_ignored, list_people, lis
 from webhook.queries.plays import find_playing
 from webhook.queries.senders import find_silent_servers
 from webhook.queries.webhooks import find_webhook, webhook_json
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.tables import account, delivery, identity, person, play, token, webhook
 
 STATES = {
@@ -260,7 +260,7 @@ def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     """How many deliveries wait, for their turn or for a person, by state."""
     found: dict[str, int] = {}
-    for waiting in (is_waiting(), outbox.is_stuck()):
+    for waiting in (is_waiting(), parking.is_stuck()):
         wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
         if not visitor.everything:
             mine = select(account.c.id).where(account.c.person_id == visitor.person_id)

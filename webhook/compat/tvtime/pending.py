@@ -144,7 +144,7 @@ def put_one(connection: Connection, telling: Telling) -> int | None:
         play_id=telling.undoes,
         details={"undoes": mark.delivery_id} if mark is not None and not watched else {},
     )
-    return outbox.put(connection, putting, telling.at)
+    return outbox.enqueue(connection, putting, telling.at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock
 from webhook.domain.event import Ids
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.actions import write
@@ -165,7 +165,7 @@ class NeedsYou(Page):
 
         def changed(connection: Connection) -> int:
             ids = needs.all_dead(connection, visitor)
-            return sum(outbox.revive(connection, chunk, clock.now()) for chunk in changes.chunks(ids))
+            return sum(parking.revive(connection, chunk, clock.now()) for chunk in changes.chunks(ids))
 
         count = await write(self.database, changed)
         self.service.interpreter.told.set()

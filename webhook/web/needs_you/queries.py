@@ -25,7 +25,7 @@ from sqlalchemy import (
 from webhook.domain.states import DeliveryState
 from webhook.identity import matches
 from webhook.queries.deliveries import delivery_json, limited_kinds, select_deliveries
-from webhook.queues import outbox
+from webhook.queues import parking
 from webhook.storage.json_sql import json_text
 from webhook.storage.tables import account, delivery, person, play_key, unresolved
 from webhook.transfer import lookup_queue
@@ -118,7 +118,7 @@ def counted(connection: Connection, visitor: Visitor) -> dict[str, int]:
 def stuck(visitor: Visitor, state: str) -> Select[Any]:
     """The ids of the visitor's deliveries in this state that nobody has dismissed."""
     undone = and_(delivery.c.state == state, delivery.c.settled_at.is_(None))
-    wanted = select(delivery.c.id).where(outbox.is_stuck(), undone)
+    wanted = select(delivery.c.id).where(parking.is_stuck(), undone)
     if not visitor.everything:
         mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
         wanted = wanted.where(delivery.c.account_id.in_(mine))

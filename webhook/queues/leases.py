@@ -1,0 +1,304 @@
+"""Claims of lanes. A lane is an account: its deliveries go out one by one, in order.
+
+A claim only postpones: it moves the account's due time forward by a lease, which its worker renews. So
+the lane of a killed worker falls due again by itself, within seconds. Each claim has a number of its own,
+the fence: a settlement or a renewal of an earlier claim changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+    update,
+)
+
+from webhook.domain import retry
+from webhook.domain.retry import LIVE
+from webhook.domain.states import DeliveryState
+from webhook.storage.tables import account, attempt, delivery, webhook
+from webhook.storage.types import Utc
+
+LEASE = timedelta(seconds=10)
+"""How long a lane stays with a worker of which nothing is heard."""
+
+RENEWAL_INTERVAL = LEASE / 4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many deliveries a lane takes at once: of fresh ones, and of late ones when nothing is fresh."""
+
+    fresh: int
+    late: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimRequest:
+    """A dispatcher's free lanes, and the size of a batch for each tracker it may send to."""
+
+    now: datetime
+    lanes: int
+    batch: Mapping[str, Batch]
+    lease: timedelta = LEASE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """A claimed account with the deliveries at the head of its lane."""
+
+    account_id: int
+    person_id: int
+    tracker: str
+    fence: int
+    failures: int
+    dry: bool
+    rows: Sequence[Row[Any]]
+
+
+# Built once, here and below: putting a statement together costs more than running it.
+FREE_ACCOUNTS = (
+    select(account.c.id)
+    .where(
+        account.c.due_at <= bindparam("now", type_=Utc),
+        account.c.tracker.in_(bindparam("trackers", expanding=True)),
+        or_(account.c.held_until.is_(None), account.c.held_until <= bindparam("now", type_=Utc)),
+    )
+    .order_by(account.c.due_at)
+    .limit(bindparam("lanes"))
+    .with_for_update(skip_locked=True)
+)
+CLAIM_ACCOUNTS = (
+    update(account)
+    .where(account.c.id.in_(FREE_ACCOUNTS))
+    .values(
+        due_at=bindparam("until", type_=Utc),
+        leased_until=bindparam("until", type_=Utc),
+        fence=account.c.fence + 1,
+    )
+    .returning(account)
+)
+CLAIM_DELIVERIES = (
+    update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=True)
+)
+
+
+def claim_lanes(connection: Connection, waiting: list[ClaimRequest]) -> list[list[Lane]]:
+    return [claim_for(connection, request) for request in waiting]
+
+
+def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
+    wanted = {
+        "now": request.now,
+        "trackers": list(request.batch),
+        "lanes": request.lanes,
+        "until": request.now + request.lease,
+    }
+    rows = connection.execute(CLAIM_ACCOUNTS, wanted).all()
+    lanes = [lane for row in rows if (lane := fetch_lane(connection, row, request))]
+    if claimed := [row.id for lane in lanes for row in lane.rows]:
+        connection.execute(CLAIM_DELIVERIES, {"ids": claimed})
+    return lanes
+
+
+def fetch_lane(connection: Connection, row: Row[Any], request: ClaimRequest) -> Lane | None:
+    """The lane with the deliveries at its head; None, and released, where nothing is due."""
+    batch = request.batch[row.tracker]
+    heads = fetch_heads(connection, row.id, request.now, batch)
+    if any(head.claimed for head in heads):
+        put_off_claimed(connection, delivery.c.account_id == row.id, request.now)
+        heads = fetch_heads(connection, row.id, request.now, batch)
+    if find_undoings(heads):
+        put_behind_marks(connection, heads)
+        heads = fetch_heads(connection, row.id, request.now, batch)
+    if not heads:
+        release_lane(connection, row.id)
+        return None
+    return Lane(
+        account_id=row.id,
+        person_id=row.person_id,
+        tracker=row.tracker,
+        fence=row.fence,
+        failures=row.failures,
+        dry=bool((row.rules or {}).get("dry_run")),
+        rows=heads,
+    )
+
+
+def put_off_claimed(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
+    """Put off the deliveries that a worker was sending when it was killed: they may have arrived.
+
+    They are looked up before they are sent again, and not before the tracker has had the time to record them.
+    """
+    in_hand = and_(condition, delivery.c.claimed.is_(True), delivery.c.state == DeliveryState.WAITING)
+    values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.GATEWAY, Utc)}
+    connection.execute(update(delivery).where(in_hand).values(values))
+
+
+WAITING = (
+    select(delivery)
+    .where(delivery.c.account_id == bindparam("account"), delivery.c.state == DeliveryState.WAITING.value)
+    .order_by(delivery.c.due_at, delivery.c.id)
+    .limit(bindparam("count"))
+)
+FRESH_HEADS = WAITING.where(delivery.c.due_at > bindparam("cutoff"), delivery.c.due_at <= bindparam("now"))
+LATE_HEADS = WAITING.where(delivery.c.due_at <= bindparam("cutoff"))
+
+
+def fetch_heads(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[Row[Any]]:
+    """The due deliveries at the head of a lane, oldest first: the fresh ones, else the late ones."""
+    wanted = {"account": account_id, "now": now, "cutoff": now - LIVE}
+    fresh = list(connection.execute(FRESH_HEADS, {**wanted, "count": batch.fresh}))
+    return fresh or list(connection.execute(LATE_HEADS, {**wanted, "count": batch.late}))
+
+
+def find_undoings(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The deliveries that undo a mark which had not gone out when they were put."""
+    return [row for row in rows if row.details.get("undoes") and not row.details.get("remote_id")]
+
+
+def put_behind_marks(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Let each undoing of a mark that is put off, and the later deliveries of its play, wait for the mark."""
+    for row in find_undoings(rows):
+        mark = and_(delivery.c.id == row.details["undoes"], delivery.c.state == DeliveryState.WAITING)
+        due = connection.execute(select(delivery.c.due_at).where(mark)).scalar()
+        if due is not None:
+            behind = and_(
+                delivery.c.account_id == row.account_id,
+                delivery.c.play_id == row.play_id,
+                delivery.c.state == DeliveryState.WAITING,
+                delivery.c.id >= row.id,
+            )
+            connection.execute(update(delivery).where(behind).values(due_at=due))
+
+
+FIRST_DUE = (
+    select(func.min(delivery.c.due_at))
+    .where(delivery.c.account_id == account.c.id, delivery.c.state == DeliveryState.WAITING.value)
+    .scalar_subquery()
+)
+RELEASE = (
+    update(account)
+    .where(account.c.id == bindparam("account"))
+    .values(
+        due_at=FIRST_DUE,
+        leased_until=None,
+        held_until=func.coalesce(bindparam("hold", type_=Utc), account.c.held_until),
+    )
+)
+
+
+def release_lane(connection: Connection, account_id: int, hold: datetime | None = None) -> None:
+    """Give the lane back: it falls due again with the first delivery that waits in it."""
+    connection.execute(RELEASE, {"account": account_id, "hold": hold})
+
+
+WAKE = (
+    update(account)
+    .where(
+        account.c.id.in_(bindparam("ids", expanding=True)),
+        account.c.parked.is_(None),
+        or_(account.c.leased_until.is_(None), account.c.leased_until <= bindparam("now", type_=Utc)),
+        or_(account.c.due_at.is_(None), account.c.due_at > bindparam("due", type_=Utc)),
+    )
+    .values(due_at=bindparam("due", type_=Utc))
+)
+
+
+def wake_lanes(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
+    """Let the accounts' lanes fall due by then. A lane under lease finds out when it is released."""
+    connection.execute(WAKE, {"ids": list(account_ids), "due": due, "now": now})
+
+
+def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
+    """When the next lane falls due, or None when nothing waits."""
+    mine = select(account.c.due_at, account.c.held_until).where(
+        account.c.due_at.is_not(None), account.c.tracker.in_(list(trackers))
+    )
+    times = [max(row.due_at, row.held_until or row.due_at) for row in connection.execute(mine)]
+    return min(times, default=None)
+
+
+# --- renewals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """A claim that its worker still works on, and until when it is to hold."""
+
+    account_id: int
+    fence: int
+    until: datetime
+
+
+RENEW = (
+    update(account)
+    .where(
+        account.c.id == bindparam("of"),
+        account.c.fence == bindparam("claim"),
+        account.c.leased_until.is_not(None),
+    )
+    .values(due_at=bindparam("until", type_=Utc), leased_until=bindparam("until", type_=Utc))
+)
+
+
+def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
+    """Extend each lease; one that has passed to another, or was given back, stays as it is."""
+    connection.execute(
+        RENEW, [{"of": entry.account_id, "claim": entry.fence, "until": entry.until} for entry in waiting]
+    )
+    return [None] * len(waiting)
+
+
+def drop_leases(connection: Connection, now: datetime) -> None:
+    """At start, where only one process can be here (SQLite): lanes of a killed one are free at once."""
+    put_off_claimed(connection, true(), now)
+    stale = account.c.leased_until.is_not(None)
+    connection.execute(update(account).where(stale).values(leased_until=None, due_at=FIRST_DUE))
+
+
+# --- a clock that was set back
+
+LAST_RECORDED = (
+    select(webhook.c.received_at).order_by(webhook.c.id.desc()).limit(1),
+    select(attempt.c.at).order_by(attempt.c.id.desc()).limit(1),
+)
+
+
+def measure_set_back(connection: Connection, now: datetime) -> timedelta:
+    """How far the clock lies behind what was last recorded by it; zero where it does not."""
+    times = [
+        moment for wanted in LAST_RECORDED if (moment := connection.execute(wanted).scalar()) is not None
+    ]
+    return max(max(times, default=now) - now, timedelta(0))
+
+
+def bring_forward(connection: Connection, by: timedelta, now: datetime) -> None:
+    """After the clock was set back, let every wait be as long as it was meant to be."""
+    ms = by // timedelta(milliseconds=1)
+    for column in (account.c.leased_until, account.c.held_until, account.c.due_at, delivery.c.due_at):
+        sooner = func.max if connection.dialect.name == "sqlite" else func.greatest
+        ahead = (
+            and_(column > now, delivery.c.state == DeliveryState.WAITING)
+            if column.table is delivery
+            else column > now
+        )
+        values = {
+            column.name: sooner(literal(now, Utc), type_coerce(type_coerce(column, BigInteger) - ms, Utc))
+        }
+        connection.execute(update(column.table).where(ahead).values(values))

@@ -1,0 +1,129 @@
+"""Deliveries that stopped: parked with their account or their kind, and tried again when a person says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, literal, or_, select, update
+
+from webhook.domain.event import Action
+from webhook.domain.outcome import LIMITS, Park
+from webhook.domain.states import NEEDS_PERSON, REVIVABLE, DeliveryState
+from webhook.queues.leases import wake_lanes
+from webhook.storage.tables import account, delivery
+from webhook.storage.types import Utc
+
+
+def park(connection: Connection, account_id: int, why: Park, reason: str, now: datetime) -> None:
+    """Stop the account until a person mends it; what waits in its lane waits without attempts."""
+    mine = delivery.c.account_id == account_id
+    connection.execute(
+        update(delivery)
+        .where(mine, delivery.c.state == DeliveryState.WAITING)
+        .values(state=DeliveryState.PARKED, reason=why.value, claimed=False)
+    )
+    values = {
+        "parked": why.value,
+        "parked_at": now,
+        "parked_why": reason,
+        "due_at": None,
+        "leased_until": None,
+    }
+    connection.execute(update(account).where(account.c.id == account_id).values(values))
+
+
+def kind_of(row: Row[Any]) -> str:
+    """The kind of call that a delivery is, as far as limits go: `watched` or its action."""
+    return Action.WATCHED.value if row.mark else str(row.action)
+
+
+def is_kind(kind: str) -> ColumnElement[bool]:
+    if kind == Action.WATCHED.value:
+        return delivery.c.mark.is_(True)
+    return and_(delivery.c.mark.is_(False), delivery.c.action == kind)
+
+
+def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
+    """Park what the account's service refuses: this delivery and all of its kind that wait with it."""
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    alike = and_(
+        delivery.c.account_id == row.account_id,
+        delivery.c.state == DeliveryState.WAITING,
+        is_kind(kind_of(row)),
+    )
+    values = {"state": DeliveryState.PARKED, "reason": why.value, "claimed": False}
+    connection.execute(update(delivery).where(alike).values(values))
+
+
+def is_stuck() -> ColumnElement[bool]:
+    """That a delivery needs a person, in the very words of the index of these, so that SQLite takes it."""
+    return delivery.c.state.in_(bindparam("stuck", NEEDS_PERSON, expanding=True, literal_execute=True))
+
+
+def find_limit(connection: Connection, account_id: int, kind: str) -> str | None:
+    """Why deliveries of this kind are parked though the account works; None where they are not."""
+    parked = and_(is_stuck(), delivery.c.state == DeliveryState.PARKED, delivery.c.account_id == account_id)
+    wanted = select(delivery.c.reason).where(parked, is_kind(kind), delivery.c.reason.in_(LIMITS)).limit(1)
+    return connection.execute(wanted).scalar()
+
+
+def unpark(connection: Connection, account_id: int, now: datetime) -> int:
+    """Let the account go on; how many deliveries waited."""
+    mine = and_(delivery.c.account_id == account_id, delivery.c.state == DeliveryState.PARKED)
+    connection.execute(
+        update(account)
+        .where(account.c.id == account_id)
+        .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None)
+    )
+    freed = connection.execute(
+        update(delivery).where(mine).values(state=DeliveryState.WAITING, reason=None)
+    ).rowcount
+    wake_lanes(connection, [account_id], now, now)
+    return freed
+
+
+def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
+    """Try these deliveries again, done and waiting ones left alone; how many that were.
+
+    What was tried before is looked up at the tracker first. A parked one takes along what is parked with it.
+    """
+    wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(REVIVABLE))
+    rows = connection.execute(wanted).all()
+    together = {
+        (row.account_id, kind_of(row), row.reason): row for row in rows if row.state == DeliveryState.PARKED
+    }
+    for row in together.values():
+        unpark_alike(connection, row, now)
+    again = [row.id for row in rows]
+    if again:
+        connection.execute(
+            update(delivery)
+            .where(delivery.c.id.in_(again))
+            .values(
+                state=DeliveryState.WAITING,
+                reason=None,
+                attempts=0,
+                due_at=case((delivery.c.happened_at > now, literal(now, Utc)), else_=delivery.c.happened_at),
+                unsure=or_(delivery.c.unsure, delivery.c.attempts > 0),
+                candidates=None,
+                created_at=now,
+            )
+        )
+        wake_lanes(connection, {row.account_id for row in rows}, now, now)
+    return len(again)
+
+
+def unpark_alike(connection: Connection, row: Row[Any], now: datetime) -> None:
+    """Let what is parked together with this delivery go on: its whole account, or its kind."""
+    parked = connection.execute(select(account.c.parked).where(account.c.id == row.account_id)).scalar_one()
+    if parked is not None or row.reason not in LIMITS:
+        unpark(connection, row.account_id, now)
+        return
+    alike = and_(
+        delivery.c.account_id == row.account_id,
+        delivery.c.state == DeliveryState.PARKED,
+        is_kind(kind_of(row)),
+    )
+    connection.execute(update(delivery).where(alike).values(state=DeliveryState.WAITING, reason=None))

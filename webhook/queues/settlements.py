@@ -1,0 +1,150 @@
+"""Settlements: what became of claimed deliveries, and what follows for their lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
+
+from webhook.domain.outcome import Park
+from webhook.domain.states import SETTLED, DeliveryState
+from webhook.queues.leases import release_lane
+from webhook.queues.parking import park, park_kind
+from webhook.storage.tables import account, attempt, delivery
+from webhook.storage.types import Utc
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """What became of one claimed delivery, and what follows for its lane.
+
+    `release` gives the lane back, `hold` not before that time; `park` stops the whole account, `limit` all
+    deliveries of its kind. `aside`: `due_at` is later than it was, and what follows from it waits behind it.
+    `trouble` counts as a failure of the account, `clear` forgets the failures before.
+    """
+
+    delivery_id: int
+    account_id: int
+    fence: int
+    now: datetime
+    state: DeliveryState
+    reason: str | None = None
+    attempts: int = 0
+    due_at: datetime | None = None
+    unsure: bool = False
+    answer: str | None = None
+    remote_id: str | None = None
+    candidates: list[Any] | None = None
+    outcome: str | None = None
+    took_ms: int | None = None
+    exchanges: list[Any] | None = None
+    release: bool = False
+    hold: datetime | None = None
+    park: Park | None = None
+    limit: Park | None = None
+    aside: bool = False
+    trouble: bool = False
+    clear: bool = False
+    unclaim: Sequence[int] = ()
+
+
+FENCES = select(account.c.id, account.c.fence).where(
+    account.c.id.in_(bindparam("ids", expanding=True)), account.c.leased_until.is_not(None)
+)
+
+
+def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
+    """Whether each was recorded: a settlement of a claim that has passed to another changes nothing."""
+    ids = list({settlement.account_id for settlement in waiting})
+    fences = dict(connection.execute(FENCES, {"ids": ids}).all())
+    valid = [fences.get(entry.account_id) == entry.fence for entry in waiting]
+    claimed = [entry for entry, good in zip(waiting, valid, strict=True) if good]
+    record(connection, claimed)
+    for entry in claimed:
+        update_lane(connection, entry)
+    return valid
+
+
+COPIED = ("reason", "attempts", "due_at", "unsure", "answer", "remote_id", "candidates")
+SETTLE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("of"))
+    .values(
+        state=bindparam("state"),
+        claimed=False,
+        settled_at=bindparam("settled_at"),
+        **{name: bindparam(name) for name in COPIED},
+    )
+)
+RECORD_ATTEMPT = insert(attempt)
+
+
+def record(connection: Connection, settled: Iterable[Settlement]) -> None:
+    rows = [
+        {
+            "of": entry.delivery_id,
+            "state": entry.state.value,
+            "settled_at": entry.now if entry.state in SETTLED else None,
+            **{name: getattr(entry, name) for name in COPIED},
+        }
+        for entry in settled
+    ]
+    attempts = [
+        {
+            "delivery_id": entry.delivery_id,
+            "at": entry.now,
+            "took_ms": entry.took_ms,
+            "outcome": entry.outcome,
+            "reason": entry.reason or entry.answer,
+            "exchanges": entry.exchanges,
+        }
+        for entry in settled
+        if entry.outcome
+    ]
+    if rows:
+        connection.execute(SETTLE, rows)
+    if attempts:
+        connection.execute(RECORD_ATTEMPT, attempts)
+
+
+MINE = account.c.id == bindparam("account")
+COUNT_FAILURE = update(account).where(MINE).values(failures=account.c.failures + 1)
+CLEAR_FAILURES = update(account).where(MINE).values(failures=0, last_done_at=bindparam("now", type_=Utc))
+UNCLAIM = update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=False)
+
+
+def update_lane(connection: Connection, entry: Settlement) -> None:
+    """Do to the account and its lane what follows from the settlement."""
+    if entry.trouble:
+        connection.execute(COUNT_FAILURE, {"account": entry.account_id})
+    elif entry.clear and entry.release:
+        connection.execute(CLEAR_FAILURES, {"account": entry.account_id, "now": entry.now})
+    if entry.limit is not None:
+        park_kind(connection, entry.delivery_id, entry.limit)
+    if entry.aside:
+        put_followers_behind(connection, entry.delivery_id)
+    if entry.unclaim:
+        connection.execute(UNCLAIM, {"ids": list(entry.unclaim)})
+    if entry.park is not None:
+        park(connection, entry.account_id, entry.park, entry.reason or "", entry.now)
+    elif entry.release:
+        release_lane(connection, entry.account_id, entry.hold)
+
+
+def put_followers_behind(connection: Connection, delivery_id: int) -> None:
+    """Let what was put after a delivery that steps aside, of its play or its item, wait for it."""
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    after = and_(
+        delivery.c.account_id == row.account_id,
+        delivery.c.state == DeliveryState.WAITING,
+        delivery.c.id > row.id,
+        delivery.c.due_at < row.due_at,
+        delivery.c.play_id.is_(None) if row.play_id is None else delivery.c.play_id == row.play_id,
+    )
+    if row.play_id is None:
+        others = connection.execute(select(delivery.c.id, delivery.c.item).where(after))
+        after = delivery.c.id.in_([other.id for other in others if other.item == row.item])
+    connection.execute(update(delivery).where(after).values(due_at=row.due_at))
