@@ -27,6 +27,7 @@ from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.items import keys
 from webhook.domain.play import Play, State
 from webhook.history import stats
+from webhook.history.stats_span import zone_of
 from webhook.people import people
 from webhook.queries.plays import list_plays
 from webhook.storage import migrate
@@ -41,7 +42,7 @@ EACH = 10_000
 PEOPLE = 100
 MUCH = 100_000
 YEARS = (2016, 2026)
-ZONE = stats.zone_of("Europe/Berlin")
+ZONE = zone_of("Europe/Berlin")
 PAGE, PAGES = 50, 200
 TURNS = 7
 LIMIT, IMPORT_LIMIT = 3.0, 6.0
@@ -120,8 +121,8 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
     return {
         "history, page 1": asked(list_plays, limit=PAGE, person_name=name),
         f"history, page {PAGES}": asked(list_plays, limit=PAGE, person_name=name, after=after),
-        "numbers of a year": asked(stats.of_year, person_id, year, ZONE),
-        "numbers of all years": asked(stats.of_year, person_id, None, ZONE),
+        "numbers of a year": asked(stats.year_stats, person_id, year, ZONE),
+        "numbers of all years": asked(stats.year_stats, person_id, None, ZONE),
         "export of a month": lambda: list(pieces(database, export)),
     }
 

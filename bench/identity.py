@@ -9,7 +9,8 @@ from pathlib import Path
 
 from webhook import clock
 from webhook.domain.event import Episode, Ids
-from webhook.identity.resolver import Identity, Resolution, learnt
+from webhook.identity.resolutions import Resolution, store_resolutions
+from webhook.identity.resolver import Identity
 from webhook.storage import migrate
 from webhook.storage.db import Database
 
@@ -43,7 +44,9 @@ async def measure(folder: Path) -> tuple[float, float]:
     database = Database(f"sqlite:///{folder}/bench.db")
     migrate.migrate(database)
     items = [item(number) for number in range(ITEMS)]
-    database.do(lambda connection: learnt(connection, [lesson(one, n) for n, one in enumerate(items)]))
+    database.do(
+        lambda connection: store_resolutions(connection, [lesson(one, n) for n, one in enumerate(items)])
+    )
     identity = Identity(database, [])
     first = await turn(identity, items)
     again = sorted([await turn(identity, items) for _ in range(TURNS)])[TURNS // 2]

@@ -17,8 +17,9 @@ from tests.transfer.test_bringing import DAY, EVENING, FILM, HOUR, seen
 from webhook import clock
 from webhook.domain.event import Action, Ids, Movie
 from webhook.domain.outcome import Park
-from webhook.history import edits, plays
+from webhook.history import edits
 from webhook.history.edits import NoEdit
+from webhook.history.shelf import list_marks
 from webhook.queries.deliveries import list_deliveries
 from webhook.queues import inbox, parking
 from webhook.storage.tables import delivery, play, tick
@@ -336,7 +337,7 @@ def test_the_built_in_library_has_the_new_date(house: House) -> None:
     redate(house, row.id, EVENING)
     house.delivered()
 
-    ticked = house.database.ask(lambda connection: plays.ticked(connection, house.me, None, ""))
+    ticked = house.database.ask(lambda connection: list_marks(connection, house.me, None, ""))
     assert [one.watched_at for one in ticked] == [EVENING]
 
 

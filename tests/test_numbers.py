@@ -20,8 +20,9 @@ from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, Track
 from webhook.domain.items import keys
 from webhook.domain.outcome import Retry
 from webhook.domain.play import Dated, Play, State
-from webhook.history import library, plays, shows
+from webhook.history import library, shows
 from webhook.history import stats as numbers
+from webhook.history.play_store import save_play, store_keys
 from webhook.lookups import Candidate, Listed, Lookup, Part
 from webhook.people import people
 from webhook.storage.db import Database
@@ -45,8 +46,8 @@ class Shelf:
         made = Play(item=item, state=State.STOPPED, started_at=at, last_at=at, **values)
 
         def keep(connection: Any) -> int:
-            play_id = plays.save(connection, self.person_id, made, None)
-            plays.remember(connection, self.person_id, play_id, keys(item))
+            play_id = save_play(connection, self.person_id, made, None)
+            store_keys(connection, self.person_id, play_id, keys(item))
             return play_id
 
         return self.database.do(keep)
@@ -66,7 +67,7 @@ class Shelf:
 
     def numbers(self, year: int | None = 2026, zone: ZoneInfo = UTC_ZONE) -> dict[str, Any]:
         return self.database.ask(
-            lambda connection: numbers.of_year(connection, self.person_id, year, zone, NOW)
+            lambda connection: numbers.year_stats(connection, self.person_id, year, zone, NOW)
         )
 
     def next(self) -> list[dict[str, Any]]:
@@ -152,7 +153,7 @@ def test_the_years_there_are_plays_in_are_told(anna: Shelf) -> None:
         anna.seen(film("Salt Road"), at(moment))
 
     def years(connection: Any) -> list[int]:
-        return numbers.years(connection, anna.person_id, BERLIN)
+        return numbers.list_years(connection, anna.person_id, BERLIN)
 
     assert anna.database.ask(years) == [2026, 2025, 2024, 2023]
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from webhook.domain.advance import advance, close_silent, is_over
 from webhook.domain.event import Action, Episode, Event, Ids, Movie, Track
 from webhook.domain.items import keys, same_item
-from webhook.domain.play import Change, Facts, Play, State, advance, close, is_over
+from webhook.domain.play import Change, Facts, Play, State
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FILM = Movie(title="The Lighthouse Keeper", year=2019, ids=Ids(imdb="tt9000001"))
@@ -260,7 +261,7 @@ def test_watching_after_taking_back_is_a_new_play() -> None:
 def test_a_play_whose_stop_never_came_ends_where_it_was_last_known() -> None:
     seen = evening([event(START, 0, duration_ms=HOUR), event(PROGRESS, 20, position_ms=20 * 60_000)])
 
-    change = close(seen.plays[0], Facts(mark=80.0))
+    change = close_silent(seen.plays[0], Facts(mark=80.0))
 
     assert not change.finished
     assert change.tell is STOP
@@ -271,8 +272,8 @@ def test_a_lost_stop_is_watched_only_where_the_position_that_was_sent_says_so() 
     sent = evening([event(START, 0, duration_ms=HOUR), event(PROGRESS, 54, position_ms=54 * 60_000)]).plays[0]
     guessed = evening([event(START, 0, duration_ms=HOUR)]).plays[0]
 
-    assert close(sent, Facts(mark=80.0)).finished
-    assert not close(guessed, Facts(mark=80.0)).finished
+    assert close_silent(sent, Facts(mark=80.0)).finished
+    assert not close_silent(guessed, Facts(mark=80.0)).finished
 
 
 def test_a_play_is_over_once_its_runtime_has_passed() -> None:

@@ -15,7 +15,8 @@ from tests.test_numbers import BERLIN, NOW, TIDEWATER, Shelf, aired, at, film, p
 from webhook.domain.event import Episode, Ids, Item, Movie, Track
 from webhook.domain.items import keys
 from webhook.domain.play import Dated, Play, State
-from webhook.history import edits, plays, stats, stats_cache, stats_worker
+from webhook.history import edits, stats, stats_cache, stats_worker
+from webhook.history.play_store import save_play, store_keys
 from webhook.history.stats_worker import Tallier
 from webhook.people import people
 from webhook.storage.db import Database
@@ -45,7 +46,7 @@ def there(shelf: Shelf) -> set[str]:
 
 
 def told(connection: Connection, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
-    return [stats.of_year(connection, person_id, year, BERLIN, now) for year in YEARS]
+    return [stats.year_stats(connection, person_id, year, BERLIN, now) for year in YEARS]
 
 
 def told_without(database: Database, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
@@ -110,8 +111,8 @@ class Life:
             item=item, state=State.STOPPED, started_at=moment, last_at=moment, source="test", dated=dated,
             watched_at=None if self.dice.random() < 0.1 else moment, duration_ms=self.dice.choice((None, 60_000)),
         )  # fmt: skip
-        made = plays.save(connection, self.shelf.person_id, values, None)
-        plays.remember(connection, self.shelf.person_id, made, keys(item))
+        made = save_play(connection, self.shelf.person_id, values, None)
+        store_keys(connection, self.shelf.person_id, made, keys(item))
 
     def imports(self, connection: Connection) -> None:
         some = []
@@ -149,7 +150,7 @@ class Life:
     def is_told_more(self, connection: Connection) -> None:
         """An old play gets another key, as from an event of another server; nothing else of it changes."""
         if (chosen := self.chosen(connection)) is not None:
-            plays.remember(connection, self.shelf.person_id, chosen, keys(self.item()))
+            store_keys(connection, self.shelf.person_id, chosen, keys(self.item()))
 
     def edit(self, connection: Connection, change: Callable[[int], Any]) -> None:
         if (chosen := self.chosen(connection)) is not None:
@@ -325,7 +326,7 @@ def test_what_a_play_is_known_by_lets_go_when_it_comes_and_when_it_goes(anna: Sh
 
     def change(connection: Connection) -> None:
         if comes:
-            plays.remember(connection, anna.person_id, seen, ["movie:tmdb:1"])
+            store_keys(connection, anna.person_id, seen, ["movie:tmdb:1"])
         else:
             connection.execute(delete(play_key).where(play_key.c.play_id == seen))
 

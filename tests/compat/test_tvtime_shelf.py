@@ -36,6 +36,7 @@ from webhook.compat.tvtime.auth import Guest
 from webhook.compat.tvtime.marks import Asked
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
 from webhook.history import edits, library, plays, shows
+from webhook.history.shelf import shelf_keys
 from webhook.lookups import Listed
 from webhook.people import passwords, people
 from webhook.service import Service
@@ -62,7 +63,7 @@ class Anna:
         self.heard(Action.WATCHED, item, NOW - ago)
 
     def ticked(self, item: Episode | Movie, rewatches: int = 0) -> None:
-        key, show_key = plays.shelf_keys(item)
+        key, show_key = shelf_keys(item)
         row = {
             "person_id": self.id, "item_key": key, "show_key": show_key, "kind": item.kind.value,
             "item": item_to_json(item), "watched_at": NOW, "rewatches": rewatches,

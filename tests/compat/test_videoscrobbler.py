@@ -22,7 +22,7 @@ from webhook.compat.videoscrobbler import apps
 from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.domain.items import keys
 from webhook.domain.play import Play, State
-from webhook.history.plays import remember, save
+from webhook.history.play_store import save_play, store_keys
 from webhook.people import people
 from webhook.storage import tables
 
@@ -47,8 +47,10 @@ def watch(at: Cinema, name: str, item: Item, when: datetime | None = None, **mor
     def watched(connection: Any) -> int:
         whose = people.by_name(connection, name).id
         values: dict[str, Any] = {"state": State.STOPPED, "watched_at": moment, "source": "plex", **more}
-        made = save(connection, whose, Play(item=item, started_at=moment, last_at=moment, **values), None)
-        remember(connection, whose, made, keys(item, "attic", str(item.ids.known() or item.title)))
+        made = save_play(
+            connection, whose, Play(item=item, started_at=moment, last_at=moment, **values), None
+        )
+        store_keys(connection, whose, made, keys(item, "attic", str(item.ids.known() or item.title)))
         return made
 
     return int(at.home.do(watched))

@@ -18,9 +18,9 @@ from tests.household.senders import Setup
 from tests.household.story import read
 from tests.household.strategies import SETUPS
 from webhook import sources
-from webhook.domain import items, play, rules
+from webhook.domain import advance, items, playback, rules, viewing
 from webhook.domain.event import Event, Ignored
-from webhook.history import plays
+from webhook.history import play_store, plays
 from webhook.people import people
 from webhook.pipeline import interpreter
 
@@ -73,24 +73,26 @@ RUNS: Mapping[str, Run] = {
     "nothing but scrobbles": Run(read(SAME_EVENING), Setup(scrobbles_only=True)),
 }
 
+RULE_MODULES = (advance, playback, viewing, rules, play_store, plays)
+
 MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "the same viewCount is another viewing": ("sent again undated", {(sources, "read"): read_without(view_count=None)}),
     "a higher viewCount is the same viewing": ("nothing but scrobbles", {(sources, "read"): read_without(view_count=None)}),
     "what is sent again is dated when it arrives": ("sent again", {(sources, "read"): dated_on_arrival}),
-    "a look at the end counts": ("any", {(play, "is_peek"): answer(False)}),
-    "however little is played counts": ("any", {(play, "is_played_enough"): answer(True)}),
-    "nothing is watched twice": ("any", {(play, "is_another_viewing"): answer(False)}),
-    "every second word is another viewing": ("sent again undated", {(play, "is_watched_again"): answer(True)}),
-    "two reports of one moment are two viewings": ("one moment", {(play, "twins"): answer(timedelta(0))}),
-    "what was left is not carried on": ("any", {(play, "CARRIED_ON"): timedelta(0)}),
-    "a skipped song counts": ("any", {(play, "is_left_early"): answer(False)}),
-    "no position makes a mark": ("any", {(play, "is_reached"): answer(False)}),
-    "no mark is taken back": ("marks", {(play, "take_back"): answer(None)}),
+    "a look at the end counts": ("any", {(viewing, "is_peek"): answer(False)}),
+    "however little is played counts": ("any", {(viewing, "is_played_enough"): answer(True)}),
+    "nothing is watched twice": ("any", {(viewing, "is_another_viewing"): answer(False)}),
+    "every second word is another viewing": ("sent again undated", {(viewing, "is_watched_again"): answer(True)}),
+    "two reports of one moment are two viewings": ("one moment", {(playback, "twin_window"): answer(timedelta(0))}),
+    "what was left is not carried on": ("any", {(viewing, "MAX_REST"): timedelta(0)}),
+    "a skipped song counts": ("any", {(advance, "is_left_early"): answer(False)}),
+    "no position makes a mark": ("any", {(playback, "is_reached"): answer(False)}),
+    "no mark is taken back": ("marks", {(advance, "take_back"): answer(None)}),
     "nothing tells two items of a title apart": (
-        "namesakes", {(plays, "same_item"): answer(True), (plays, "is_it_by_title"): answer(True)},
+        "namesakes", {(items, "same_item"): answer(True), (play_store, "is_same_by_title"): answer(True)},
     ),
-    "a title alone joins two items": ("namesakes", {(plays, "is_it_by_title"): answer(True)}),
-    "each server's items are its own": ("any", {(plays, "play_keys"): own_keys}),
+    "a title alone joins two items": ("namesakes", {(play_store, "is_same_by_title"): answer(True)}),
+    "each server's items are its own": ("any", {(items, "play_keys"): own_keys}),
     "a mark of old is dated when it arrives": ("a tool", {(plays, "is_dated_elsewhere"): answer(False)}),
     "everybody is the first person": ("any", {(people, "claims"): answer(1)}),
     "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
@@ -108,6 +110,9 @@ def test_the_stories_are_told_right_by_the_service_itself(house: House, name: st
 def test_a_rule_that_is_taken_away_shows(house: House, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     told, broken = MUTANTS[name]
     for (module, rule), other in broken.items():
-        monkeypatch.setattr(module, rule, other)
+        known = getattr(module, rule)
+        for user in {module, *RULE_MODULES}:
+            if getattr(user, rule, None) is known:
+                monkeypatch.setattr(user, rule, other)
 
     assert RUNS[told].faults(house)

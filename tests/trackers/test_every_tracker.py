@@ -21,7 +21,8 @@ from webhook import clock
 from webhook.domain.event import Action, Kind, Track
 from webhook.domain.items import keys, same_item
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
-from webhook.domain.play import TWINS, Dated
+from webhook.domain.play import Dated
+from webhook.domain.playback import TWIN_WINDOW
 from webhook.trackers import Delivery, Tokens, WatchedItem
 from webhook.trackers._shared import began
 
@@ -663,4 +664,4 @@ def test_what_was_told_is_held(told: Told, name: str, loopbacks: Mapping[str, Se
     assert {*keys(one.item)} & {*keys(item)}
     assert same_item(one.item, item)
     assert one.at is not None
-    assert abs(one.at - when) <= TWINS
+    assert abs(one.at - when) <= TWIN_WINDOW

@@ -22,7 +22,8 @@ from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, Viewing
 from tests.trackers._access import Access
 from webhook.domain.event import Action, Episode, Ids, Kind, Movie, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.history import plays
+from webhook.history import shelf
+from webhook.history.shelf import Shelf
 from webhook.people import people
 from webhook.storage.db import Database
 from webhook.trackers import Delivery, SignInFailed, WatchedItem
@@ -987,8 +988,8 @@ def test_a_viewing_beside_earlier_ones_is_not_taken_back_with_them(
 def test_the_shelf_gives_all_its_marks_over_its_pages(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plays, "PAGE", 3)
-    mine, other = (plays.Shelf(database, person(database, name)) for name in ("anna", "ben"))
+    monkeypatch.setattr(shelf, "MARKS_PER_READ", 3)
+    mine, other = (Shelf(database, person(database, name)) for name in ("anna", "ben"))
     marks = [(replace(MOONSHINE, ids=Ids(tvdb=number)), NOW - timedelta(days=number)) for number in range(7)]
 
     async def work() -> tuple[list[WatchedItem], list[WatchedItem]]:

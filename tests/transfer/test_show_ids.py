@@ -17,7 +17,8 @@ from webhook import clock
 from webhook.domain import anime
 from webhook.domain.event import Action, Episode, Ids, Item, Show
 from webhook.domain.outcome import Retry
-from webhook.history import library, plays, shows
+from webhook.history import library, shows
+from webhook.history.shelf import mark_items
 from webhook.identity.resolver import Identity
 from webhook.servers import Server
 from webhook.storage.db import Database
@@ -106,7 +107,7 @@ class Place(Home):
 
     def mark(self, item: Item) -> None:
         """Mark it in the built-in library, which follows its show."""
-        self.database.do(lambda connection: plays.marked(connection, [(self.me, item, EVENING, False)]))
+        self.database.do(lambda connection: mark_items(connection, [(self.me, item, EVENING, False)]))
 
     def follow(self, show: Show, state: str = "following") -> None:
         self.database.do(

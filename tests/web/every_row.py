@@ -21,7 +21,7 @@ from webhook.domain.outcome import Park
 from webhook.domain.play import Dated, Play, State
 from webhook.domain.rules import DRY_RUN
 from webhook.history import library, shows
-from webhook.history import plays as history
+from webhook.history.play_store import save_play, store_keys
 from webhook.identity import matches
 from webhook.lookups import Candidate, Listed
 from webhook.people import passwords, people
@@ -233,8 +233,8 @@ class Rows:
 
     def play(self, number: int, play: Play) -> int:
         person_id = (self.owner, self.members[0])[number % 2]
-        made = history.save(self.connection, person_id, play, None)
-        history.remember(self.connection, person_id, made, keys(play.item, "attic", "4711"))
+        made = save_play(self.connection, person_id, play, None)
+        store_keys(self.connection, person_id, made, keys(play.item, "attic", "4711"))
         if number % 7 == 6:
             gone = tables.play.c.id == made
             self.connection.execute(tables.play.update().where(gone).values(removed_at=NOW, job_id=1))

@@ -18,7 +18,7 @@ from webhook import clock
 from webhook.client import DryRunStop, sending
 from webhook.domain.event import Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
-from webhook.history.plays import Shelf
+from webhook.history.shelf import Shelf
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery

@@ -12,8 +12,9 @@ from webhook import clock
 from webhook.cli._common import Failed, Json, Whose, counted, moment, opened, say, somebody, tabled
 from webhook.cli.transfer import item_named
 from webhook.domain import guids
-from webhook.history import edits, library, plays
-from webhook.history.stats import zone_for
+from webhook.history import edits, library
+from webhook.history.play_store import play_from_row
+from webhook.history.stats_span import zone_for
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.queries.plays import list_plays
 from webhook.transfer import manual_plays
@@ -191,7 +192,7 @@ def history_correct(
         raise typer.BadParameter("An IMDb id looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
-        known = plays.from_row(edits.whole(connection, number)).item
+        known = play_from_row(edits.whole(connection, number)).item
         item = edits.corrected(known, {**given, **edits.by_ids(known, named)})
         return edits.correct(connection, number, item, can, BY, clock.now())
 

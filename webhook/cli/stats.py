@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from webhook.cli._common import Json, Whose, counted, opened, say, somebody
 from webhook.history import stats
+from webhook.history.stats_span import zone_of
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 BAR = 30  # letters of the longest bar
@@ -33,8 +34,8 @@ def numbers_command(
 
 def of_person(connection: Connection, whose: str | None, year: int | None) -> dict[str, Any]:
     owner = somebody(connection, whose)
-    zone = stats.zone_of(owner.timezone)
-    return {"person": owner.name, **stats.of_year(connection, owner.id, year, zone)}
+    zone = zone_of(owner.timezone)
+    return {"person": owner.name, **stats.year_stats(connection, owner.id, year, zone)}
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:

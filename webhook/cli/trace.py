@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from webhook.cli._common import Failed, Json, counted, opened, say
 from webhook.domain.event import REASONS
-from webhook.identity import resolver
+from webhook.identity.origins import with_origins
 from webhook.queries.webhooks import NotRedacted, find_webhook, redact_webhook
 
 app = typer.Typer()
@@ -47,7 +47,7 @@ def report(number: int, as_json: bool) -> None:
 
 def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
     found = find_webhook(connection, number)
-    return None if found is None else resolver.with_origins(connection, found)
+    return None if found is None else with_origins(connection, found)
 
 
 def story(found: Mapping[str, Any]) -> Iterator[str]:

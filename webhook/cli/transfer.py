@@ -27,7 +27,7 @@ from webhook.cli._common import (
     tabled,
 )
 from webhook.cli._progress import Meter
-from webhook.history.stats import zone_for
+from webhook.history.stats_span import zone_for
 from webhook.queues import jobs
 from webhook.servers import Server
 from webhook.storage import migrate

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import STREAMS, Action, Event, Kind
-from webhook.domain.play import VIEWING, Change, is_reached
+from webhook.domain.play import Change
+from webhook.domain.playback import is_reached
 
 WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
@@ -111,7 +113,7 @@ def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> t
 
     Only viewings: a rating, for one, is its giver's own.
     """
-    if event.action not in VIEWING:
+    if event.action not in VIEWING_ACTIONS:
         return (claimer,)
     found = [person for rule in household if rule.holds(event) for person in rule.people]
     return tuple(dict.fromkeys(found)) or (claimer,)
@@ -182,7 +184,7 @@ def saying(
 
     The mark's key is the play: however often it is reported, an account is told once.
     """
-    if event.action not in VIEWING:
+    if event.action not in VIEWING_ACTIONS:
         return event.action, f"{event.action}:{origin}", False
     if change is None:
         return None

@@ -29,7 +29,7 @@ from webhook.domain.items import keys
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Target, plan_deliveries
 from webhook.domain.states import OPEN_STATES, DeliveryState
-from webhook.history import plays
+from webhook.history.play_store import has_other_viewing, is_rewatch, merge_items, play_from_row, store_keys
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
@@ -117,7 +117,7 @@ def correct(
     changed = {"item": item_to_json(item), "kind": item.kind.value}
     done = change(connection, row, changed, "corrected", can, by, now)
     connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
-    plays.remember(connection, row.person_id, play_id, keys(item))
+    store_keys(connection, row.person_id, play_id, keys(item))
     return done
 
 
@@ -155,12 +155,12 @@ def merge(
     if row.kind != other.kind:
         raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
     known, told = item_from_json(row.item), item_from_json(other.item)
-    values = {"item": item_to_json(plays.richer(told, known))}
+    values = {"item": item_to_json(merge_items(told, known))}
     if row.watched_at is None:
         values |= {"watched_at": other.watched_at, "dated": other.dated}
     made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
     connection.execute(update(play).where(play.c.id == play_id).values(values))
-    plays.remember(connection, row.person_id, play_id, keys(told))
+    store_keys(connection, row.person_id, play_id, keys(told))
     undone = removed(connection, other, can, by, now)[1]
     again = tell_again(connection, whole(connection, play_id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
@@ -199,7 +199,7 @@ def undo(
 ) -> Undone:
     """Take the play's marks back. `leaves`: it is no play of that item any more."""
     item = item_from_json(row.item)
-    besides = leaves and plays.watched_besides(connection, row.person_id, item, row.id)
+    besides = leaves and has_other_viewing(connection, row.person_id, item, row.id)
     wanted = (
         select(delivery, account.c.tracker)
         .join(account, delivery.c.account_id == account.c.id)
@@ -260,13 +260,13 @@ def tell_again(
     connection: Connection, row: Row[Any], due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""
-    current = plays.from_row(row)
+    current = play_from_row(row)
     if current.watched_at is None or current.unwatched_at is not None:
         return []
     accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
     told = []
     for of in connection.execute(accounts).all():
-        rewatch = plays.earlier(
+        rewatch = is_rewatch(
             connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
         )
         details = {
@@ -289,7 +289,7 @@ def tell_new(
     connection: Connection, row: Row[Any], can: Recipients, now: datetime, *, rewatch: bool = False
 ) -> list[str]:
     """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
-    current = plays.from_row(row)
+    current = play_from_row(row)
     at = current.watched_at or current.last_at
     event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
     change = Change(play=current, anew=True, finished=True)
@@ -306,7 +306,7 @@ def tell_new(
         for of in accounts.values()
     ]
     known_by = keys(current.item)
-    again = rewatch or plays.earlier(connection, row.person_id, current.item, known_by, row.id, at)
+    again = rewatch or is_rewatch(connection, row.person_id, current.item, known_by, row.id, at)
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
     details |= of_record(current)
     told = []

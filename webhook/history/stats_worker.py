@@ -12,8 +12,8 @@ from sqlalchemy import Connection, func, select
 
 from webhook import clock
 from webhook.history import stats, stats_cache
-from webhook.history.stats import Span
 from webhook.history.stats_cache import Begun, Counted, Tally
+from webhook.history.stats_span import Span, zone_of
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import person, play
 
@@ -116,12 +116,12 @@ def everybody(connection: Connection) -> list[tuple[int, str | None]]:
 
 def due_of(connection: Connection, person_id: int, zone_name: str | None, now: datetime) -> list[Due]:
     """What of a person is to be counted: all years first, of which each year takes how far its shows are seen."""
-    zone = stats.zone_of(zone_name)
-    years = stats.years(connection, person_id, zone)
+    zone = zone_of(zone_name)
+    years = stats.list_years(connection, person_id, zone)
     kept = stats_cache.kept(connection, person_id) if years else {}
     found = []
     for year in (None, *years) if years else ():
-        tally, until = kept.get(stats.what(year, zone)), stats.closing(year, zone, now)
+        tally, until = kept.get(stats.tally_name(year, zone)), stats.tally_end(year, zone, now)
         if tally is None or outdated(connection, person_id, Span.of(year, zone), tally, until, now):
             one = Due(person_id=person_id, zone_name=zone_name, year=year, until=until, missing=tally is None)
             found.append(one)
@@ -135,22 +135,22 @@ def outdated(
         return True
     if tally.until >= until:
         return False
-    live = stats.plays_between(connection, person_id, span, tally.until, until)
+    live = stats.count_plays_between(connection, person_id, span, tally.until, until)
     return live > (LIVE if tally.size < MANY else 0)
 
 
 def begin(connection: Connection, wanted: list[tuple[Due, datetime]]) -> list[Begun | None]:
     return [
         stats_cache.begin(
-            connection, due.person_id, stats.what(due.year, stats.zone_of(due.zone_name)), due.until, now
+            connection, due.person_id, stats.tally_name(due.year, zone_of(due.zone_name)), due.until, now
         )
         for due, now in wanted
     ]
 
 
 def count(connection: Connection, due: Due, begun: Begun, now: datetime) -> Counted:
-    zone = stats.zone_of(due.zone_name)
-    answer, titles = stats.tally(connection, due.person_id, due.year, zone, due.until, now)
+    zone = zone_of(due.zone_name)
+    answer, titles = stats.make_tally(connection, due.person_id, due.year, zone, due.until, now)
     return Counted(begun=begun, answer=answer, titles=titles)
 
 

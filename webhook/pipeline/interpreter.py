@@ -34,6 +34,7 @@ from webhook.domain.rules import (
 )
 from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
 from webhook.history import library, plays, seasons
+from webhook.history.play_store import get_play, is_rewatch
 from webhook.people import household, people
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import told_by, told_for
@@ -246,7 +247,7 @@ class Interpreter:
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
-        for over in plays.displace(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+        for over in plays.close_displaced(connection, person_id, event, self.mark, [*touched, play_id or 0]):
             theirs = self.context_of(context, over.person_id)
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
             tell(theirs, ended(over.change), over.change, over.play_id, origin)
@@ -264,7 +265,7 @@ class Interpreter:
 
     def again(self, context: Context, event: Event, play_id: int, number: int) -> None:
         """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = plays.by_id(context.connection, play_id)  # None where a person removed it
+        current = get_play(context.connection, play_id)  # None where a person removed it
         if current is not None and current.watched_at is not None and current.watched_at == event.at:
             change = Change(play=current, finished=True)
             tell(context, event, change, play_id, f"{context.webhook_id}.{number}")
@@ -289,7 +290,7 @@ class Interpreter:
         """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
         now = max(moments)
         self.mend_clock(connection, now)
-        closed = plays.run_out(connection, now, self.mark)
+        closed = plays.close_overdue(connection, now, self.mark)
         for over in closed:
             targets = self.targets(connection, over.person_id)
             context = Context(connection, None, "", over.person_id, targets, now)
@@ -384,7 +385,7 @@ def details(context: Context, event: Event, change: Change | None, play_id: int 
     known |= {"dated": play.dated.value, "late": event.recorded}
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
-        known["rewatch"] = plays.earlier(
+        known["rewatch"] = is_rewatch(
             context.connection, context.person_id, play.item, keys(play.item), play_id, at
         )
     return known

@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, or_, select, type_coerce
 
 from webhook import clock
-from webhook.history.plays import described
+from webhook.clock import stamp
+from webhook.domain.event import item_to_json
+from webhook.domain.play import State
+from webhook.history.play_store import MAX_NEAREST, SELECT_OF_ITEM, SELECT_OWN_KEYS, play_from_row
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, Page
 from webhook.storage.json_sql import json_text
 from webhook.storage.tables import person, play
@@ -63,7 +66,7 @@ def list_plays(
     elif floor is not None:
         cursor = f"{to_ms(floor.started_at)}-{floor.id + 1}"
     now = clock.now()
-    return {"items": [{"person": row.person, **described(row, now)} for row in shown], "next": cursor}
+    return {"items": [{"person": row.person, **play_json(row, now)} for row in shown], "next": cursor}
 
 
 CURSOR_COLUMNS = (play.c.started_at, play.c.id)
@@ -98,4 +101,44 @@ def find_playing(connection: Connection, person_id: int | None = None) -> list[d
     if person_id is not None:
         wanted = wanted.where(play.c.person_id == person_id)
     now = clock.now()
-    return [{"person": row.person, **described(row, now)} for row in connection.execute(wanted)]
+    return [{"person": row.person, **play_json(row, now)} for row in connection.execute(wanted)]
+
+
+def list_other_plays(
+    connection: Connection, person_id: int, play_id: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The person's other plays of the same item, the newest first."""
+    mine = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars().all()
+    rows = connection.execute(SELECT_OF_ITEM.limit(MAX_NEAREST), {"person": person_id, "keys": list(mine)})
+    return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
+
+
+def play_json(row: Row[Any], now: datetime) -> dict[str, Any]:
+    """A play as the JSON API gives it."""
+    current = play_from_row(row)
+    item = item_to_json(current.item)
+    unsaid = current.unsaid
+    return {
+        "id": row.id,
+        **{
+            name: item.get(name)
+            for name in ("kind", "title", "show", "season", "number", "year", "ids", "show_ids")
+        },
+        "artist": item.get("artist"),
+        "album": item.get("album"),
+        "state": current.state.value,
+        "started_at": stamp(current.started_at),
+        "last_at": stamp(current.last_at),
+        "watched_at": stamp(current.watched_at),
+        "unwatched_at": stamp(current.unwatched_at),
+        "position_ms": None if unsaid else current.position(now),
+        "duration_ms": current.duration_ms,
+        "progress": None if unsaid else current.percent(now),
+        "estimated": not unsaid and (current.estimated or current.state is State.PLAYING),
+        "manual": current.manual,
+        "dated": current.dated.value,
+        "source": current.source,
+        "server": current.server,
+        "player": current.player,
+        "library": current.library,
+    }

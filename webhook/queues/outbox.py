@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Row, and_, bindparam, func, insert, or_, select, update
 
+from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
-from webhook.domain.play import VIEWING
 from webhook.domain.retry import LIVE
 from webhook.domain.states import DeliveryState
 from webhook.queues.leases import wake_lanes
@@ -71,7 +71,7 @@ def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
     parked = found.parked
     (delivery_id,) = fresh_ids(connection, delivery, 1)
     due = new.due or min(new.at, now)
-    if parked is None and new.action not in VIEWING:
+    if parked is None and new.action not in VIEWING_ACTIONS:
         parked = find_limit(connection, new.account_id, new.action.value)
     state = first_state(new, parked)
     values = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.domain import guids, values
+from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Kind
-from webhook.domain.play import VIEWING
 
 Schema = dict[str, Any]
 
@@ -211,7 +211,7 @@ def schema() -> Schema:
         + [
             _if({"action": {"const": "rate"}}, _require("rating")),
             _if(
-                {"action": {"enum": [action.value for action in Action if action in VIEWING]}},
+                {"action": {"enum": [action.value for action in Action if action in VIEWING_ACTIONS]}},
                 {"properties": {"kind": {"enum": [kind.value for kind in PLAYED_KINDS]}}},
             ),
         ],

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 
 from webhook.domain import values
+from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import (
     Action,
     Episode,
@@ -26,7 +27,6 @@ from webhook.domain.event import (
     Track,
     Unreadable,
 )
-from webhook.domain.play import VIEWING
 from webhook.sources import _kodi
 from webhook.sources._generic_fields import ID_FIELDS, PLAIN_FIELDS, PLAYED_KINDS, SUFFICIENT, Field
 from webhook.sources._generic_fields import schema as schema
@@ -121,7 +121,7 @@ def read_ids(payload: Mapping[str, Any], name: str) -> Ids:
 def check_complete(given: Given) -> None:
     """Raises Unreadable where a field is missing that the action or the kind needs."""
     action, kind = given["action"], given["kind"]
-    if action in VIEWING and kind not in PLAYED_KINDS:
+    if action in VIEWING_ACTIONS and kind not in PLAYED_KINDS:
         raise Unreadable(f"action is {action} and kind is {kind}. Expected is a kind that is watched: "
                          f"{', '.join(PLAYED_KINDS)}.")  # fmt: skip
     if not any(all(is_given(given.get(name)) for name in names) for names in SUFFICIENT[kind]):

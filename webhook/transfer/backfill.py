@@ -22,11 +22,13 @@ from webhook.accounts.credentials import Credentials
 from webhook.domain.event import STREAMS, Action, Event
 from webhook.domain.items import keys, same_item
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered
-from webhook.domain.play import Dated, Play, same_viewing
+from webhook.domain.play import Dated, Play
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopped_by
 from webhook.domain.states import OPEN_STATES, DeliveryState
-from webhook.history import plays as history
+from webhook.domain.viewing import is_same_viewing
+from webhook.history.play_store import is_rewatch, play_from_row
+from webhook.queries.plays import play_json
 from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
@@ -71,7 +73,7 @@ class Holding:
         at, there = current.watched_at or current.last_at, self.of_item(current)
         if current.dated is Dated.TICKED:
             return bool(there)
-        if any(held.at == at or same_viewing(current, held.at) for held in there.values() if held.at):
+        if any(held.at == at or is_same_viewing(current, held.at) for held in there.values() if held.at):
             return True
         undated = next(
             (known for known, held in there.items() if held.at is None and known not in self.undated), None
@@ -190,7 +192,7 @@ def lacking(
     known = told(connection, of.id, rows)
     rules = AccountRules.from_json(of.rules)
     for row in rows:
-        current = history.from_row(row)
+        current = play_from_row(row)
         if row.id in known:
             counts.told += 1
         elif held.holds(current):
@@ -253,7 +255,7 @@ async def preview(database: Database, tracker: Tracker, credentials: Credentials
             shown.first = shown.first or current.watched_at
             shown.last = current.watched_at
             if len(shown.plays) < SHOWN:
-                shown.plays.append(history.described(row, clock.now()))
+                shown.plays.append(play_json(row, clock.now()))
         if after is None:
             return shown
 
@@ -380,7 +382,7 @@ def putting(
     `again`: the account has another viewing of the item.
     """
     at = current.watched_at or current.last_at
-    rewatch = history.earlier(connection, of.person_id, current.item, keys(current.item), row.id, at)
+    rewatch = is_rewatch(connection, of.person_id, current.item, keys(current.item), row.id, at)
     details: Mapping[str, Any] = {
         "duration_ms": current.duration_ms,
         "started_at": to_ms(current.started_at),

@@ -19,8 +19,8 @@ from webhook.domain.event import Ids, Show, item_from_json
 from webhook.domain.items import keys
 from webhook.domain.play import Play
 from webhook.history import library
-from webhook.history import plays as history
-from webhook.history.stats import zone_for
+from webhook.history.play_store import play_from_row
+from webhook.history.stats_span import zone_for
 from webhook.storage.db import Database
 from webhook.storage.tables import library as entry
 from webhook.storage.tables import play, play_key
@@ -102,7 +102,7 @@ def page(
     connection: Connection, export: Export, after: Row[Any] | None
 ) -> tuple[Sequence[Row[Any]], list[Exported]]:
     rows = chosen(connection, export, after)
-    current = [history.from_row(row) for row in rows]
+    current = [play_from_row(row) for row in rows]
     if export.whole:
         found = zip(rows, current, strict=True)
         return rows, [Exported(play=one, foreign_key=row.foreign_key) for row, one in found]

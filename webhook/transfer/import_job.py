@@ -22,9 +22,10 @@ import structlog
 from sqlalchemy import Connection, Row, select
 
 from webhook import clock
+from webhook.domain.advance import open_play
 from webhook.domain.event import Event, item_to_json
 from webhook.domain.outcome import Undelivered
-from webhook.domain.play import Dated, Play, State, open_play
+from webhook.domain.play import Dated, Play, State
 from webhook.queues import jobs
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable

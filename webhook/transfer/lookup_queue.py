@@ -21,7 +21,7 @@ from webhook.domain.event import Episode, Ids, Item, item_from_json, item_to_jso
 from webhook.domain.items import keys
 from webhook.domain.outcome import Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.states import DeliveryState
-from webhook.history import plays as history
+from webhook.history.play_store import store_keys
 from webhook.history.shows import NOWHERE
 from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS, Identity
@@ -145,7 +145,7 @@ def learn(connection: Connection, key: str, found: Item) -> int:
     for row in rows:
         item = taught(item_from_json(row.item), found)
         connection.execute(update(play).where(play.c.id == row.id).values(item=item_to_json(item)))
-        history.remember(connection, row.person_id, row.id, keys(item))
+        store_keys(connection, row.person_id, row.id, keys(item))
     connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return len(rows)
 
@@ -198,7 +198,7 @@ def choose(
     for one in rows:
         item = matches.as_chosen(item_from_json(one.item), choice)
         connection.execute(update(play).where(play.c.id == one.id).values(item=item_to_json(item)))
-        history.remember(connection, one.person_id, one.id, keys(item))
+        store_keys(connection, one.person_id, one.id, keys(item))
     if row.kind == KIND:  # what else is kept of the show is merged, by whoever learns its ids
         values = {"state": "waiting", "reason": None, "candidates": None, "due_at": now}
         connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))

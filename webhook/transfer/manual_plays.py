@@ -14,8 +14,10 @@ from sqlalchemy import Connection, select, update
 from webhook.domain import guids
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie
 from webhook.domain.items import same_item
-from webhook.domain.play import Dated, Play, State, same_viewing
-from webhook.history import edits, plays
+from webhook.domain.play import Dated, Play, State
+from webhook.domain.viewing import is_same_viewing
+from webhook.history import edits
+from webhook.history.play_store import SELECT_OF_ITEM, play_from_row, save_play, store_keys
 from webhook.identity import matches
 from webhook.storage.tables import play
 from webhook.transfer.merge import SAME_ROW, ask_about, found_by
@@ -197,7 +199,7 @@ def add(
     if (twin := same_entry(connection, person_id, item, known_by, new)) is not None:
         return Added(twin, False, [])
     at = new.watched_at
-    made = plays.save(
+    made = save_play(
         connection,
         person_id,
         Play(
@@ -207,7 +209,7 @@ def add(
         None,
     )  # fmt: skip
     connection.execute(update(play).where(play.c.id == made).values(foreign_key=foreign_key(new)))
-    plays.remember(connection, person_id, made, known_by)
+    store_keys(connection, person_id, made, known_by)
     ask_about(connection, [item], now)
     row = edits.whole(connection, made)
     edits.note_added(connection, row, by, now)
@@ -231,16 +233,16 @@ def same_entry(
     connection: Connection, person_id: int, item: Item, known_by: tuple[str, ...], new: NewPlay
 ) -> int | None:
     """The play that was added by hand with the same words; raises Invalid where another one is that viewing."""
-    rows = connection.execute(plays.OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
     viewed = [
-        (row.id, plays.from_row(row))
+        (row.id, play_from_row(row))
         for row in rows
         if row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
     ]
     same = [
         (play_id, one)
         for play_id, one in viewed
-        if same_item(one.item, item) and same_viewing(one, new.watched_at, new.dated)
+        if same_item(one.item, item) and is_same_viewing(one, new.watched_at, new.dated)
     ]
     for play_id, one in same:
         if is_same_entry(one, new):

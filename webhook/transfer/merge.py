@@ -18,10 +18,11 @@ from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, inse
 
 from webhook.domain.event import Episode, Item, Track, item_to_json
 from webhook.domain.items import keys, same_item
-from webhook.domain.play import Dated, Play, State, same_viewing
+from webhook.domain.play import Dated, Play, State
+from webhook.domain.viewing import is_same_viewing
 from webhook.history import library
 from webhook.history import plays as history
-from webhook.history.plays import FIELDS, from_row
+from webhook.history.play_store import PLAY_FIELDS, merge_items, play_from_row, save_play, store_keys
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
 from webhook.storage.json_sql import json_rows
@@ -105,8 +106,8 @@ def bring(
     part = sorted_out(connection, person_id, viewings, Memory(), span_of(viewings))
     add(connection, person_id, part.new, job_id)
     for play_id, marked in part.marks.items():
-        history.save(connection, person_id, marked, play_id)
-        history.remember(connection, person_id, play_id, found_by(marked.item))
+        save_play(connection, person_id, marked, play_id)
+        store_keys(connection, person_id, play_id, found_by(marked.item))
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
     kept = [keep(connection, person_id, entry, now) for entry in entries if isinstance(entry, Kept)]
     return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
@@ -191,7 +192,7 @@ def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known 
     """Of the plays that may be the viewing the nearest in time."""
     at = viewing.play.watched_at or viewing.play.last_at
     found = [one for key in known_by for one in memory.by_key.get(key, ()) if is_it(one, viewing)]
-    return min(found, key=lambda one: history.apart(one.play, at), default=None)
+    return min(found, key=lambda one: history.distance(one.play, at), default=None)
 
 
 def told_again(part: Part, same: Known, viewing: Viewing) -> None:
@@ -216,7 +217,7 @@ def marked_by(known: Play, told: Play) -> Play:
     of = known if known.watched_at is None else told
     return replace(
         known, state=State.STOPPED, started_at=of.started_at, last_at=of.last_at, watched_at=told.watched_at,
-        dated=told.dated, item=history.richer(told.item, known.item),
+        dated=told.dated, item=merge_items(told.item, known.item),
     )  # fmt: skip
 
 
@@ -228,7 +229,7 @@ def is_it(known: Known, viewing: Viewing) -> bool:
         both_listed = None not in (known.foreign_key, viewing.foreign_key) and told.dated is Dated.DAY
         same = not both_listed and abs(at - (known.play.watched_at or known.play.last_at)) <= SAME_ROW
     else:
-        same = same_viewing(known.play, at, told.dated)
+        same = is_same_viewing(known.play, at, told.dated)
     return same and same_item(known.play.item, told.item)
 
 
@@ -268,12 +269,12 @@ def recall(connection: Connection, person_id: int, known_by: set[str], memory: M
         wanted = {"values": in_json(missing), "since": span[0], "until": span[1]}
         for one in connection.execute(PLAYS, wanted):
             settled = one.removed_at is not None
-            memory.plays[one.id] = Known(from_row(one), one.foreign_key, one.id, settled=settled)
+            memory.plays[one.id] = Known(play_from_row(one), one.foreign_key, one.id, settled=settled)
     for play_id, shared in by_play.items():
         if play_id in memory.plays:
             for key in shared:
                 memory.by_key[key].append(memory.plays[play_id])
-    for play_id, before in history.before_edits(connection, person_id):
+    for play_id, before in history.plays_before_edits(connection, person_id):
         was = Known(before, None, play_id, settled=True)
         for key in unasked.intersection(found_by(before.item)):
             memory.by_key[key].append(was)
@@ -313,7 +314,7 @@ def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
 # --- what is new
 
 
-COLUMNS = ("id", "person_id", "kind", *FIELDS, "item", "foreign_key", "job_id")
+COLUMNS = ("id", "person_id", "kind", *PLAY_FIELDS, "item", "foreign_key", "job_id")
 KEY_COLUMNS = ("person_id", "play_id", "key")
 
 
@@ -345,9 +346,9 @@ def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tupl
     return (made, person_id, told.item.kind.value, *values, item, viewing.foreign_key, job_id)
 
 
-FIELDS_OF = attrgetter(*FIELDS)
-TIMES = tuple(place for place, name in enumerate(FIELDS) if isinstance(play.c[name].type, Utc))
-WORDS = tuple(place for place, name in enumerate(FIELDS) if name in ("state", "dated"))
+FIELDS_OF = attrgetter(*PLAY_FIELDS)
+TIMES = tuple(place for place, name in enumerate(PLAY_FIELDS) if isinstance(play.c[name].type, Utc))
+WORDS = tuple(place for place, name in enumerate(PLAY_FIELDS) if name in ("state", "dated"))
 
 
 def many(

@@ -25,15 +25,9 @@ from webhook.domain.event import Episode, Ids, Show, item_from_json, item_to_jso
 from webhook.domain.items import id_keys, same_item
 from webhook.domain.outcome import Retry, Snooze, Undelivered
 from webhook.identity import matches
-from webhook.identity.resolver import (
-    NAMES,
-    NO_LOOKUPS,
-    Identity,
-    LookupRound,
-    known_show,
-    remember_show,
-    show_question,
-)
+from webhook.identity.lookup_round import LookupRound
+from webhook.identity.resolutions import find_show_ids, plex_show_key, store_show_ids
+from webhook.identity.resolver import ID_LABELS, NO_LOOKUPS, Identity
 from webhook.servers import Server
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import note, person, play, play_key, unresolved
@@ -254,7 +248,7 @@ def nameless_show(row: Any) -> Show | None:
 
 def put_question(connection: Connection, plex: str, show: Show) -> None:
     """Ask about the show, unless that was asked; what nobody knew may be known by a newer episode."""
-    now, key = clock.now(), show_question(plex)
+    now, key = clock.now(), plex_show_key(plex)
     row = connection.execute(select(unresolved).where(unresolved.c.key == key)).first()
     if row is None:
         values = {"key": key, "kind": KIND, "item": item_to_json(show), "state": "waiting"}
@@ -300,10 +294,10 @@ def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) 
 
 def settled(connection: Connection, plex: str) -> Answer | None:
     """What a person chose for the show, else what was learned before."""
-    choice = matches.every(connection).get(show_question(plex))
+    choice = matches.every(connection).get(plex_show_key(plex))
     if choice is not None and (chosen := replace(choice.ids, plex=None)):
         return Answer(ids=chosen, via="choice")
-    remembered = known_show(connection, plex)
+    remembered = find_show_ids(connection, plex)
     return None if remembered is None else Answer(ids=remembered, via=REMEMBERED)
 
 
@@ -373,13 +367,13 @@ def remember_one(connection: Connection, key: str, show: KnownShow, via: str) ->
         connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
         return False
     if via != REMEMBERED:
-        remember_show(connection, show.plex, replace(show.ids, plex=None), via, clock.now())
+        store_show_ids(connection, show.plex, replace(show.ids, plex=None), via, clock.now())
     return True
 
 
 def described(ids: Ids) -> str:
     known = replace(ids, plex=None).known()
-    return ", ".join(f"{NAMES.get(name, f'{name} id')} {value}" for name, value in known.items())
+    return ", ".join(f"{ID_LABELS.get(name, f'{name} id')} {value}" for name, value in known.items())
 
 
 def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Row, Text, and_, delete, exists, func, select
 
 from webhook.domain.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
 from webhook.domain.items import folded, keys
-from webhook.history import library, plays
+from webhook.history import library
 from webhook.history.library import show_key
+from webhook.history.play_store import merge_items, store_keys
 from webhook.storage.tables import episode_list, follow, person, play, play_key, tick
 from webhook.storage.tables import library as entry
 
@@ -73,7 +74,7 @@ def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[A
         after = show.complete(before)
         if after != before:
             connection.execute(update(play).where(play.c.id == row.id).values(item=item_to_json(after)))
-            plays.remember(connection, row.person_id, row.id, keys(after))
+            store_keys(connection, row.person_id, row.id, keys(after))
             count += 1
     return count
 
@@ -195,7 +196,7 @@ def merge_entry(connection: Connection, row: Row[Any], item: Item) -> None:
         if may_be_one(item, item_from_json(other.item)):
             connection.execute(delete(entry).where(*library.same(other)))
             latest = other if other.at > latest.at else latest
-            item = plays.richer(item_from_json(other.item), item)
+            item = merge_items(item_from_json(other.item), item)
     taken = select(func.count()).select_from(entry).where(same, entry.c.item_key == known[0])
     free = row.item_key == known[0] or not connection.execute(taken).scalar_one()
     values = {"item": item_to_json(item), "value": latest.value, "at": latest.at}

@@ -13,8 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, or_, 
 from webhook import clock, sources
 from webhook.clock import stamp
 from webhook.history import edits
-from webhook.history.plays import described
-from webhook.identity import resolver
+from webhook.identity.origins import with_origins
 from webhook.people.people import HERE
 from webhook.people.scopes import Granted
 from webhook.queries.deliveries import (
@@ -26,7 +25,7 @@ from webhook.queries.deliveries import (
 )
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queries.people import list_accounts, list_ignored, list_people, list_unclaimed
-from webhook.queries.plays import find_playing
+from webhook.queries.plays import find_playing, play_json
 from webhook.queries.senders import find_silent_servers
 from webhook.queries.webhooks import find_webhook, webhook_json
 from webhook.queues import parking
@@ -193,7 +192,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Pa
     if not allowed(connection, visitor, [webhook_id]):
         return None
     entry = find_webhook(connection, webhook_id)
-    entry = None if entry is None else resolver.with_origins(connection, entry)
+    entry = None if entry is None else with_origins(connection, entry)
     if entry is None or visitor.everything:
         return entry
     return own(entry, visitor) if may_see(entry, visitor) else None
@@ -275,7 +274,7 @@ def plays_of(connection: Connection, entry: Page) -> dict[int, Page]:
     now = clock.now()
     rows = connection.execute(select(play).where(play.c.id.in_(ids)))
     found: dict[int, Page] = {
-        row.id: {**described(row, now), "others": [], "edits": edits.of_play(connection, row.id)}
+        row.id: {**play_json(row, now), "others": [], "edits": edits.of_play(connection, row.id)}
         for row in rows
     }
     told = select_deliveries().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)

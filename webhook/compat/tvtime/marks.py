@@ -18,7 +18,7 @@ from webhook.domain.event import Action, Episode, Event, Item, Show
 from webhook.domain.items import keys, same_item
 from webhook.domain.states import WebhookState
 from webhook.history import library
-from webhook.history import plays as history
+from webhook.history.shelf import unmark_item
 from webhook.people import people
 from webhook.queues import inbox
 from webhook.service import Service
@@ -211,7 +211,7 @@ def follow_by_mark(connection: Connection, asked: Asked, key: str, item: Item) -
 def unticked(connection: Connection, person_id: int, item: Item) -> None:
     plays = shelf.viewings(connection, person_id, shelf.among(keys(item)))
     if not any(same_item(one.item, item) for one in plays.values()):
-        history.unmark_one(connection, person_id, item)
+        unmark_item(connection, person_id, item)
 
 
 def followed(connection: Connection, waiting: list[tuple[int, Show, datetime]]) -> list[bool]:

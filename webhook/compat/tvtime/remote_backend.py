@@ -29,7 +29,7 @@ from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.domain.rules import AccountRules, Filters, stopped_by
 from webhook.domain.states import DeliveryState
-from webhook.history import plays
+from webhook.history.play_store import find_play
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.storage.tables import account, person
@@ -281,7 +281,7 @@ def event_of(asked: Asked) -> Event:
 
 def play_undone(connection: Connection, asked: Asked) -> int | None:
     """The play in the history whose mark is taken back."""
-    found = plays.find(connection, asked.guest.id, event_of(asked))
+    found = find_play(connection, asked.guest.id, event_of(asked))
     known = found.play if found else None
     live = known is not None and known.watched_at is not None and known.unwatched_at is None
     return found.id if found and live else None

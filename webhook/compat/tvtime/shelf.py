@@ -30,10 +30,11 @@ from sqlalchemy import (
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, item_from_json
 from webhook.domain.items import keys, same_item
-from webhook.history import plays
 from webhook.history.library import LOVE, WATCHLIST, following, show_key
+from webhook.history.play_store import merge_items
+from webhook.history.shelf import shelf_keys
 from webhook.history.shows import Place
-from webhook.identity import resolver
+from webhook.identity.resolutions import find_known
 from webhook.lookups import Listed
 from webhook.storage.json_sql import json_rows
 from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
@@ -172,13 +173,13 @@ def seen_each(connection: Connection, person_id: int, items: Sequence[Item]) -> 
     for item, known in zip(items, wanted, strict=True):
         mine = {number for key in known for number in by_key.get(key, ()) if number in found}
         same = [found[number] for number in sorted(mine) if same_item(found[number].item, item)]
-        result.append(together(same) if same else marks.get(plays.shelf_keys(item)[0] or ""))
+        result.append(together(same) if same else marks.get(shelf_keys(item)[0] or ""))
     return result
 
 
 def marked(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, Seen]:
     """The marks of these items in the built-in library, where the history knows nothing of them, by their keys."""
-    own = [key for item in items if (key := plays.shelf_keys(item)[0])]
+    own = [key for item in items if (key := shelf_keys(item)[0])]
     asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
     here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), alone())
     return {row.item_key: ticked(row) for row in connection.execute(select(tick).where(here))}
@@ -389,7 +390,7 @@ def holds(tvdb: int) -> ColumnElement[bool]:
 
 def remembered(connection: Connection, bare: Episode) -> Episode:
     """What lookups said of it earlier."""
-    known = resolver.remembered(connection, keys(bare))
+    known = find_known(connection, keys(bare))
     item = None if known is None else known.told(bare)
     return item if isinstance(item, Episode) else bare
 
@@ -455,7 +456,7 @@ def movies(connection: Connection, person_id: int) -> list[tuple[Movie, Seen]]:
 def merged(group: Sequence[Viewing]) -> Movie:
     best = film(group[-1].item)
     for one in group:
-        best = film(plays.richer(one.item, best))
+        best = film(merge_items(one.item, best))
     return best
 
 

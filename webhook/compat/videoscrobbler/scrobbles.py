@@ -14,10 +14,11 @@ from webhook.compat.videoscrobbler.remote_ids import URL
 from webhook.compat.videoscrobbler.videos import Video
 from webhook.domain.event import Action, Event
 from webhook.domain.items import keys
-from webhook.domain.play import CARRIED_ON, Facts, Play, State, is_watched_again
+from webhook.domain.play import Facts, Play, State
 from webhook.domain.rules import Filters, stopped_by
 from webhook.domain.states import WebhookState
-from webhook.history.plays import remember, save
+from webhook.domain.viewing import MAX_REST, is_watched_again
+from webhook.history.play_store import save_play, store_keys
 from webhook.queues import inbox
 from webhook.storage.tables import person, webhook
 
@@ -106,12 +107,12 @@ def make_room(connection: Connection, one: Scrobble, event: Event, play_id: int,
         if lets_through(connection, one, event):
             begin_anew(connection, one, event, play_id, before)
     elif ends_too_soon(before, one, event) and lets_through(connection, one, event):
-        save(connection, one.person_id, replace(before, resumed_at=None), play_id)
+        save_play(connection, one.person_id, replace(before, resumed_at=None), play_id)
 
 
 def from_elsewhere(before: Play, one: Scrobble) -> bool:
     """Whether an open play is carried on from another origin, which makes it another play."""
-    is_open = goes_on(before) and one.at - before.last_at <= CARRIED_ON
+    is_open = goes_on(before) and one.at - before.last_at <= MAX_REST
     return is_open and one.origin is not None and one.origin != before.library
 
 
@@ -140,7 +141,7 @@ def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:
 
 def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:
     """End the open play where it is, and open another, which the event will then find."""
-    save(connection, one.person_id, replace(before, state=State.STOPPED), play_id)
+    save_play(connection, one.person_id, replace(before, state=State.STOPPED), play_id)
     # A start is told where nothing plays yet; anything else is told where something does.
     state = State.STOPPED if event.action is Action.START else State.PLAYING
     fresh = Play(
@@ -157,8 +158,8 @@ def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int
         position_at=one.at,
         duration_ms=before.duration_ms,
     )
-    made = save(connection, one.person_id, fresh, None)
-    remember(connection, one.person_id, made, keys(before.item, event.server, event.item_key))
+    made = save_play(connection, one.person_id, fresh, None)
+    store_keys(connection, one.person_id, made, keys(before.item, event.server, event.item_key))
 
 
 def waits(connection: Connection, token_id: int) -> bool:

@@ -18,7 +18,7 @@ from webhook.domain.items import same_item
 from webhook.domain.play import Play, State
 from webhook.history import library
 from webhook.history.library import LOVE
-from webhook.history.plays import find, from_row, richer
+from webhook.history.play_store import find_play, merge_items, play_from_row
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import library as library_table
 from webhook.storage.tables import play, play_key, video, video_key
@@ -99,7 +99,7 @@ def named_before(connection: Connection, remote: remote_ids.Remote) -> remote_id
     rows = connection.execute(wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id))
     known = (one.item for one in map(from_video_row, rows) if same_item(one.item, remote.item))
     if (item := next(known, None)) is not None:
-        return replace(remote, item=richer(item, remote.item))
+        return replace(remote, item=merge_items(item, remote.item))
     played = select(play_key.c.play_id).where(play_key.c.key.in_(remote.keys)).limit(1)
     return None if connection.execute(played).first() is None else remote
 
@@ -108,7 +108,7 @@ def settled(one: Sought, owners: Mapping[str, Video]) -> Video | None:
     same = alike(one, owners)
     if same is None or any(key not in owners for key in one.keys):
         return None
-    return same if richer(one.item, same.item) == same.item else None
+    return same if merge_items(one.item, same.item) == same.item else None
 
 
 def alike(one: Sought, owners: Mapping[str, Video]) -> Video | None:
@@ -138,7 +138,7 @@ def ensure_one(connection: Connection, one: Sought, now: datetime) -> Video:
         found = Video(made, one.type, one.item)
         values = {"id": made, "kind": one.type, "item": item_to_json(one.item), "created_at": now}
         connection.execute(insert(video), values)
-    elif (fuller := richer(one.item, found.item)) != found.item:
+    elif (fuller := merge_items(one.item, found.item)) != found.item:
         connection.execute(update(video).where(video.c.id == found.id).values(item=item_to_json(fuller)))
         found = Video(found.id, found.type, fuller)
     if missing := [key for key in one.keys if key not in owners]:
@@ -180,7 +180,7 @@ def facts(
     found: dict[tuple[int, int], tuple[int, Play]] = {}
     for part in parts(owners):
         for row in connection.execute(plays_of(part, everybody)):
-            current = from_row(row)
+            current = play_from_row(row)
             video_id = owners[row.key]
             if same_item(items[video_id], current.item):
                 found[video_id, row.id] = (row.person_id, current)
@@ -343,7 +343,7 @@ def loved(connection: Connection, person_id: int, kind: str | None) -> list[Soug
 
 def latest(connection: Connection, person_id: int, one: Video) -> tuple[int, Play] | None:
     """The person's latest play of a video, with its id; None where it was removed by hand."""
-    found = find(connection, person_id, about(one, Action.START, clock.now()))
+    found = find_play(connection, person_id, about(one, Action.START, clock.now()))
     return None if found is None or found.play is None else (found.id, found.play)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from webhook.domain.play import SAME_DAY, Dated
+from webhook.domain.play import Dated
 from webhook.domain.retry import LIVE
+from webhook.domain.viewing import DAY_SLACK
 from webhook.trackers import Delivery
 from webhook.trackers._shared import AFTER, BEFORE, Json, begins, moment, noon
 
@@ -58,7 +59,7 @@ def fits(delivery: Delivery, row: Json) -> bool:
     if is_undated(delivery) or at is None:
         return is_undated(delivery) and at is None
     if delivery.dated is Dated.DAY:
-        return abs(at - noon(delivery.at)) <= SAME_DAY
+        return abs(at - noon(delivery.at)) <= DAY_SLACK
     return begins(delivery) <= at <= delivery.at + AFTER
 
 

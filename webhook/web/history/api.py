@@ -18,11 +18,12 @@ from webhook.clock import stamp
 from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.history import edits, library, shows
-from webhook.history import plays as history
 from webhook.history import stats as numbers
+from webhook.history.play_store import play_from_row
+from webhook.history.stats_span import zone_of
 from webhook.people import people
 from webhook.queries.deliveries import delivery_json, select_deliveries
-from webhook.queries.plays import list_plays
+from webhook.queries.plays import list_plays, play_json
 from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
@@ -82,7 +83,7 @@ class History(Answers):
 
         def added(connection: Connection) -> manual_plays.Added:
             now = clock.now()
-            new = new_play(given, numbers.zone_of(owner.timezone), now)
+            new = new_play(given, zone_of(owner.timezone), now)
             by = visitor.name or "API token"
             return manual_plays.add(connection, owner.id, new, self.service.trackers, by, now)
 
@@ -113,7 +114,7 @@ class History(Answers):
         ) -> dict[str, Any]:
             done: dict[str, Any] = {}
             if about is not None:
-                known = history.from_row(edits.whole(connection, play_id)).item
+                known = play_from_row(edits.whole(connection, play_id)).item
                 done = edits.correct(connection, play_id, edits.corrected(known, about), can, by, now)
             if at is not None:
                 done = joined(done, edits.redate(connection, play_id, at, can, by, now))
@@ -216,9 +217,9 @@ class History(Answers):
         chosen = None if year is None else int(year)
 
         def counted(connection: Connection) -> dict[str, Any]:
-            zone = numbers.zone_of(owner.timezone)
-            found = numbers.of_year(connection, owner.id, chosen, zone)
-            return {"person": owner.name, "years": numbers.years(connection, owner.id, zone), **found}
+            zone = zone_of(owner.timezone)
+            found = numbers.year_stats(connection, owner.id, chosen, zone)
+            return {"person": owner.name, "years": numbers.list_years(connection, owner.id, zone), **found}
 
         return await self.database.read(counted)
 
@@ -262,7 +263,7 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
     )
     return {
         "person": row.person,
-        **history.described(row, clock.now()),
+        **play_json(row, clock.now()),
         "removed_at": stamp(row.removed_at),
         "job": row.job_id,
         "deliveries": [delivery_json(one) for one in told],

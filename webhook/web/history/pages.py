@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain import guids
 from webhook.history import edits
-from webhook.history import plays as history
-from webhook.history.stats import zone_for
-from webhook.queries.plays import list_plays, parse_cursor
+from webhook.history.play_store import play_from_row
+from webhook.history.stats_span import zone_for
+from webhook.queries.plays import list_other_plays, list_plays, parse_cursor
 from webhook.web.actions import write
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.http.errors import Problem
@@ -86,7 +86,7 @@ class History(Page):
         about = item_given(fields)
 
         def corrected(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
-            item = edits.corrected(history.from_row(edits.whole(connection, play_id)).item, about)
+            item = edits.corrected(play_from_row(edits.whole(connection, play_id)).item, about)
             return edits.correct(connection, play_id, item, *given)
 
         return await self.edited(request, visitor, corrected)
@@ -142,7 +142,7 @@ def seen(connection: Connection, visitor: Visitor, wanted: int) -> tuple[dict[st
         return None
     row = own_play(connection, visitor, wanted)
     assert row is not None
-    return shown, history.others(connection, row.person_id, wanted, clock.now())
+    return shown, list_other_plays(connection, row.person_id, wanted, clock.now())
 
 
 def moment_given(given: str, zone: tzinfo) -> datetime:

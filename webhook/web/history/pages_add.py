@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock
 from webhook.domain.event import Kind
-from webhook.history.stats import zone_of
+from webhook.history.stats_span import zone_of
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
 from webhook.web.actions import write

@@ -17,6 +17,7 @@ from webhook.domain.event import Ids
 from webhook.history import library, shows
 from webhook.history import stats as numbers
 from webhook.history.library import show_key
+from webhook.history.stats_span import zone_for
 from webhook.storage.tables import follow, play
 from webhook.web.actions import write
 from webhook.web.history.episodes import Episode, follow_show, key_given, whole_show
@@ -58,12 +59,12 @@ class Shows(Page):
         wanted = year_given(params)
 
         def counted(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
-            zone = numbers.zone_for(connection, owner.id)
-            years = numbers.years(connection, owner.id, zone)
+            zone = zone_for(connection, owner.id)
+            years = numbers.list_years(connection, owner.id, zone)
             year = (
                 wanted if wanted is not None else (years[0] if years else clock.now().astimezone(zone).year)
             )
-            return years, year or None, numbers.of_year(connection, owner.id, year or None, zone)
+            return years, year or None, numbers.year_stats(connection, owner.id, year or None, zone)
 
         years, year, found = await self.database.read(counted)
         drawn = {

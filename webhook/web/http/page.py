@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from webhook import clock
-from webhook.history import stats
+from webhook.history.stats_span import zone_for
 from webhook.people import people
 from webhook.people.passwords import LONGEST
 from webhook.service import Service
@@ -128,7 +128,7 @@ class Page:
         request.state.needed, request.state.zone = await self.database.read(
             lambda connection: (
                 needs.count(connection, visitor, now, days),
-                stats.zone_for(connection, visitor.person_id or 0),
+                zone_for(connection, visitor.person_id or 0),
             )
         )
 

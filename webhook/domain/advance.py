@@ -1,0 +1,283 @@
+"""What an event does to a play. Pure.
+
+docs/plays.md has the rules as a table. Most Plex events carry no position and half carry no duration.
+A value that is not sent is estimated from the last known one and the clock; an estimate is marked as one and
+never makes a watched mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from webhook.domain.event import Action, Event, Kind
+from webhook.domain.play import Change, Facts, Play, State, in_ms
+from webhook.domain.playback import (
+    END_GRACE,
+    HALF_PERCENT,
+    LISTENED_MS,
+    REWATCH_WINDOW,
+    TWIN_WINDOW,
+    is_late,
+    is_reached,
+    move,
+    own_length,
+    remaining_time,
+    twin_window,
+)
+from webhook.domain.viewing import (
+    MAX_REST,
+    MIN_PART_OF_BEFORE,
+    MIN_UNMEASURED,
+    is_another_viewing,
+    is_peek,
+    is_played_enough,
+)
+
+SEEK_TOLERANCE = 5.0
+"""Percentage points by which a position must differ from the estimate to be told as a seek."""
+
+MAX_SILENCE = timedelta(hours=4)
+"""A playing play of unknown duration of which nothing was heard for so long is over."""
+
+MAX_PAUSE = timedelta(hours=24)
+"""A paused play of which nothing was heard for so long is over."""
+
+MIN_SEEN_PERCENT = 5.0
+"""A position below this percent is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
+
+SHORT_VIDEO = timedelta(minutes=5)
+"""Of a shorter video Jellyfin says "completed" wherever it is left (MinResumeDurationSeconds)."""
+
+
+def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Change | None:
+    """What the event does to the play; None where there is nothing to do (undoing what never was)."""
+    if event.action is Action.UNWATCHED:
+        return take_back(play, event)
+    if play is not None and not is_another_viewing(play, event, facts, source):
+        if play.unwatched_at is not None:
+            return None  # it is of the viewing that was taken back
+        return TRANSITIONS[event.action](with_duration(play, event), event, facts, False)
+    opened = with_duration(open_play(play, event, source), event)
+    change = TRANSITIONS[event.action](opened, event, facts, True)
+    return replace(change, left=None if play is None else leave(play))
+
+
+def with_duration(play: Play, event: Event) -> Play:
+    """The play with the duration that the event sends; a position sent before it now has its percent."""
+    duration = event.duration_ms or play.duration_ms
+    percent = play.known_percent
+    if percent is None and duration and play.position_ms is not None and not play.estimated:
+        percent = round(min(100 * play.position_ms / duration, 100.0), 2)
+    return replace(play, duration_ms=duration, known_percent=percent)
+
+
+def leave(play: Play) -> Play:
+    """The play as it is left where another viewing of the item begins."""
+    if play.watched_at is None:
+        return play
+    return replace(play, state=State.STOPPED, resumed_at=None, replayed_ms=0)
+
+
+def open_play(before: Play | None, event: Event, source: str) -> Play:
+    """A new play. A rewatch that was seen to start earlier starts then."""
+    starts = event.action in (Action.START, Action.RESUME, Action.PROGRESS)
+    resumed = before is not None and before.resumed_at is not None and not starts
+    assert before is not None or not resumed
+    return Play(
+        item=event.item,
+        state=before.state if before and resumed else State.STOPPED,
+        started_at=before.resumed_at if before and before.resumed_at and resumed else event.at,
+        last_at=before.last_at if before and resumed else event.at,
+        source=source,
+        server=event.server,
+        player=event.player,
+        player_id=event.player_id,
+        library=event.library,
+        # A first start without a position most likely stands at the beginning: an estimate.
+        position_ms=0 if starts else None,
+        position_at=event.at,
+        estimated=True,
+        duration_ms=before.duration_ms if before else None,
+        played_ms=before.replayed_ms if before and resumed else 0,
+        view_count=before.view_count if before and before.server == event.server else None,
+    )
+
+
+def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    if is_late(play, event):
+        return Change(play=play, anew=anew)
+    now = move(play, event, State.PLAYING)
+    if play.watched_at is not None:
+        return Change(play=resume(play, now, event))
+    if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
+        begin = 0 if now.estimated else now.position_ms  # as at a first start
+        now = replace(now, started_at=event.at, position_ms=begin)  # it was only looked at until now
+    news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
+    return Change(play=now, anew=anew, tell=Action.START if news else None)
+
+
+def resume(play: Play, now: Play, event: Event) -> Play:
+    """The watched play, played on: what is played from here on may become another viewing."""
+    goes_on = play.state is not State.STOPPED and event.action is not Action.START
+    if goes_on or event.action is Action.PROGRESS:
+        return now
+    if play.resumed_at is not None and event.at - play.last_at <= MAX_REST:
+        return now
+    begin = 0 if now.estimated else now.position_ms  # as at a first start
+    return replace(now, resumed_at=event.at, replayed_ms=0, position_ms=begin)
+
+
+def is_seek(play: Play, now: Play, event: Event) -> bool:
+    if now.estimated or play.estimated or None in (play.position_ms, now.position_ms):
+        return False
+    expected, actual = play.percent(event.at), now.percent(event.at)
+    return expected is not None and actual is not None and abs(expected - actual) > SEEK_TOLERANCE
+
+
+def pause(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    if is_elsewhere(play, event) or is_late(play, event):
+        return Change(play=play, anew=anew)
+    now = move(play, event, State.PAUSED)
+    tells = play.state is not State.PAUSED and play.watched_at is None and now.percent(event.at) is not None
+    return Change(play=now, anew=anew, tell=Action.PAUSE if tells else None)
+
+
+def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    goes_on = is_elsewhere(play, event) or is_late(play, event)
+    now = move(play, event, play.state if goes_on else State.STOPPED)
+    if event.completed and not is_left_early(play, now, event):
+        change = mark_watched(play, now, event, facts, anew=anew)
+        return change if change.finished or not goes_on else Change(play=play, anew=anew)
+    if is_reached(now, facts.mark) and not goes_on:
+        return mark_watched(play, now, event, facts, anew=anew, by_position=not event.completed)
+    if goes_on:
+        return Change(play=play, anew=anew)
+    was_open = anew or play.state is not State.STOPPED
+    tells = was_open and play.watched_at is None and now.percent(event.at) is not None
+    return Change(play=now, anew=anew, tell=Action.STOP if tells else None)
+
+
+def is_elsewhere(play: Play, event: Event) -> bool:
+    """Whether the play goes on on another player than the one that stops: what is cast leaves its stop behind."""
+    apart = None not in (play.player_id, event.player_id) and play.player_id != event.player_id
+    return apart and play.state is State.PLAYING
+
+
+def is_left_early(play: Play, now: Play, event: Event) -> bool:
+    """Whether it cannot have been watched though its sender says so.
+
+    By a position that was sent with it, or with its twin; else by the clock since the last one, where it played on.
+    """
+    in_hand = (
+        not now.estimated
+        or play.state is State.PLAYING
+        or event.at - play.last_at <= twin_window(play, event)
+    )
+    if now.known_percent is None or not in_hand:
+        return False
+    percent = now.percent(event.at)
+    if percent is None:
+        return False
+    if play.item.kind is Kind.TRACK:
+        return percent < HALF_PERCENT and (now.position(event.at) or 0) < LISTENED_MS
+    short = now.duration_ms is not None and timedelta(milliseconds=now.duration_ms) < SHORT_VIDEO
+    return percent < (HALF_PERCENT if short else MIN_SEEN_PERCENT)
+
+
+def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
+    state = State.STOPPED if event.manual or play.state is State.STOPPED else play.state
+    now = move(play, event, state)
+    if event.manual and not anew and is_ticked_again(play, event, facts):
+        return Change(play=play)
+    if not event.manual and not anew and is_left_early(play, now, event):
+        return Change(play=now, anew=anew)
+    return mark_watched(play, now, event, facts, anew=anew)
+
+
+def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether a tick by hand is of what is watched already. Emby ticks also what was just played to its end."""
+    if play.watched_at is not None or facts.before is None:
+        return play.watched_at is not None
+    of_before = event.last_played_at is not None and event.at - event.last_played_at > TWIN_WINDOW
+    return of_before or is_peek(play, event, facts)
+
+
+def mark_watched(
+    play: Play, now: Play, event: Event, facts: Facts, *, anew: bool, by_position: bool = False
+) -> Change:
+    """Watched, unless it already is: the twin of a report changes nothing. Nor does a peek."""
+    count = event.view_count if event.view_count is not None else now.view_count
+    now = replace(now, view_count=count)
+    if play.watched_at is not None:
+        uncounted = now.by_position and by_position
+        return Change(play=replace(now, by_position=uncounted, resumed_at=None, replayed_ms=0), anew=anew)
+    if not anew and is_peek(play, event, facts):
+        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+    marked = replace(
+        now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event)
+    )  # fmt: skip
+    return Change(play=marked, anew=anew, finished=True)
+
+
+def measure(play: Play, now: Play, event: Event) -> int:
+    """How long the viewing took, for the next one to be measured by; at least up to the position sent at its end.
+
+    Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
+    much is needed of the next one as where nothing is known.
+    """
+    reached = 0 if now.estimated or now.position_ms is None else now.position_ms
+    if own_length(play, event) is not None or play.state is State.PLAYING or now.played_ms == play.played_ms:
+        return max(now.played_ms, reached)
+    least = MIN_UNMEASURED.get(play.item.kind, REWATCH_WINDOW) / MIN_PART_OF_BEFORE
+    return max(play.played_ms, reached, in_ms(least))
+
+
+def take_back(play: Play | None, event: Event) -> Change | None:
+    if play is None or play.watched_at is None or play.unwatched_at is not None:
+        return None
+    return Change(
+        play=replace(play, unwatched_at=event.at, last_at=event.at, state=State.STOPPED), undone=True
+    )
+
+
+Transition = Callable[[Play, Event, Facts, bool], Change]
+TRANSITIONS: Mapping[Action, Transition] = {
+    Action.START: start,
+    Action.RESUME: start,
+    Action.PROGRESS: start,
+    Action.PAUSE: pause,
+    Action.STOP: stop,
+    Action.WATCHED: scrobble,
+}
+VIEWING_ACTIONS = frozenset({*TRANSITIONS, Action.UNWATCHED})
+"""The actions that are about viewing; the others (ratings, additions) are about the library."""
+
+
+def is_over(play: Play, now: datetime) -> bool:
+    """Whether a play of which no stop came must be over: its runtime has passed, or it rested too long."""
+    if play.state is State.PAUSED:
+        return now - play.last_at > MAX_PAUSE
+    if not play.duration_ms or play.position_ms is None or play.position_at is None:
+        return now - play.last_at > MAX_SILENCE
+    left = timedelta(milliseconds=play.duration_ms - play.position_ms)
+    return now - play.position_at > left + END_GRACE
+
+
+def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:
+    """The play, ended where it was last known to be; only a position that was sent can make the mark.
+
+    `repeated_at` is when the same track began again on the same player: it ran through.
+    """
+    now = replace(play, state=State.STOPPED)
+    ran_through = repeated_at is not None and play.item.kind is Kind.TRACK
+    if play.watched_at is None and (ran_through or is_reached(play, facts.mark)):
+        at = min(repeated_at, play.last_at + remaining_time(play)) if repeated_at else play.last_at
+        played = timedelta(milliseconds=play.played_ms) + (at - play.last_at)
+        length = timedelta(milliseconds=play.duration_ms) if play.duration_ms else None
+        if facts.before is None or is_played_enough(played, facts.before, length, facts.runtime):
+            return Change(play=replace(now, watched_at=at, by_position=True), finished=True)
+        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+    tells = play.watched_at is None and play.percent(play.last_at) is not None
+    return Change(play=now, tell=Action.STOP if tells else None)

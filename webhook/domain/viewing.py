@@ -1,0 +1,222 @@
+"""The viewing: whether an event or another record is of the same viewing as a play."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from webhook.domain.event import Action, Event, Kind
+from webhook.domain.play import Dated, Facts, Play, State
+from webhook.domain.playback import (
+    HALF_PERCENT,
+    REWATCH_WINDOW,
+    TWIN_WINDOW,
+    is_late,
+    is_reached,
+    move,
+    own_length,
+    percent_of,
+    playback,
+    remaining_time,
+    twin_window,
+)
+
+MAX_REST = timedelta(days=14)
+"""How long an unfinished viewing may rest and still be carried on as the same play."""
+
+DAY_SLACK = timedelta(hours=18)
+"""How far from noon (UTC) a viewing may lie of which another record knows only the day."""
+
+MIN_REPLAYED_PART = 0.45
+"""The part of the runtime that must have been played for another viewing: nearly half of it."""
+
+MIN_SILENT_PART = 0.9
+"""The part of the runtime that must have passed in silence where no start of another viewing was heard."""
+
+MIN_PART_OF_BEFORE = 0.7
+"""The part of what the viewing before took, where the runtime is unknown."""
+
+MIN_MEASURE: Mapping[Kind, timedelta] = {
+    Kind.MOVIE: timedelta(minutes=5),
+    Kind.EPISODE: timedelta(minutes=1),
+    Kind.TRACK: timedelta(seconds=30),
+}
+"""What a viewing must have taken to be a measure for the next one."""
+
+MIN_UNMEASURED: Mapping[Kind, timedelta] = {
+    Kind.MOVIE: timedelta(minutes=20),
+    Kind.EPISODE: timedelta(minutes=5),
+    Kind.TRACK: timedelta(minutes=1),
+}
+"""What must have been played again where neither a runtime nor a viewing before is known to compare with."""
+
+
+def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> bool:
+    """Whether the event belongs to another viewing than this play."""
+    if play.unwatched_at is not None:
+        return is_anew_after_untick(play, event)
+    if play.watched_at is None:
+        return event.at - play.last_at > MAX_REST or is_repeat(play, event)
+    if is_started_over(play, event):
+        return True
+    if event.at - play.watched_at <= twin_window(play, event):
+        return False
+    if event.action is Action.WATCHED or is_watched_to_end(play, event, facts):
+        return is_watched_again(play, event, facts, source)
+    return event.action is not Action.STOP and is_begun_again(play, event)
+
+
+def is_anew_after_untick(play: Play, event: Event) -> bool:
+    """Whether an event after the mark was taken back is of another viewing; what only ends is of the one before."""
+    silence = event.at - play.last_at
+    if event.action in (Action.STOP, Action.PAUSE):
+        length = own_length(play, event)
+        return silence >= (MIN_SILENT_PART * length if length else REWATCH_WINDOW)
+    return event.manual or event.action is not Action.WATCHED or silence >= twin_window(play, event)
+
+
+def is_started_over(play: Play, event: Event) -> bool:
+    """Whether it is played in its first half again after the mark.
+
+    A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
+    At 0 that is no progress: the server forgets the position of what was watched.
+    """
+    if event.action is Action.PROGRESS:
+        goes_on = play.state is State.STOPPED and bool(event.position_ms or event.percent)
+        return goes_on and not is_late(play, event) and is_in_first_half(play, event) is True
+    if event.action is not Action.START or event.at - play.started_at <= TWIN_WINDOW:
+        return False
+    return is_in_first_half(play, event) is True
+
+
+def is_in_first_half(play: Play, event: Event) -> bool | None:
+    """Whether the event says that it stands in its first half; None where it says neither.
+
+    Where nobody knows how long it runs, it runs at least as far as it was played before.
+    """
+    percent = sent_percent(play, event)
+    if percent is not None:
+        return percent < HALF_PERCENT
+    if event.position_ms is None or play.position_ms is None or play.estimated:
+        return None
+    return True if 2 * event.position_ms < play.position_ms else None
+
+
+def sent_percent(play: Play, event: Event) -> float | None:
+    """How far the event says that it is; at its very beginning also where nobody knows how long it runs."""
+    if event.position_ms == 0:
+        return 0.0
+    return percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
+
+
+def is_repeat(play: Play, event: Event) -> bool:
+    """Whether a track starts over on its player after it ran through, with no stop between."""
+    if play.item.kind is not Kind.TRACK or event.action is not Action.START:
+        return False
+    if play.state is not State.PLAYING or not play.duration_ms or event.player_id != play.player_id:
+        return False
+    from_the_beginning = event.position_ms is None or event.position_ms * 20 < play.duration_ms
+    return from_the_beginning and event.at - play.last_at >= MIN_SILENT_PART * remaining_time(play)
+
+
+def is_watched_to_end(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether a stop says that it was watched to the end, by its word or its position."""
+    if event.action is not Action.STOP:
+        return False
+    return event.completed is True or is_reached(move(play, event, State.STOPPED), facts.mark, sent=True)
+
+
+def is_begun_again(play: Play, event: Event) -> bool:
+    """Whether playing after the mark begins another viewing: in the first half again, or long after.
+
+    Where no position says so, what is played may as well be the end looked at again, so within hours it is
+    still the same play until more shows.
+    """
+    assert play.watched_at is not None
+    first_half = is_in_first_half(play, event)
+    if first_half is not None:
+        return first_half and play.state is State.STOPPED
+    if event.action not in (Action.START, Action.RESUME) or play.state is not State.STOPPED:
+        return False
+    if play.by_position:
+        return False  # it was not seen to its end, which may be what follows
+    length = own_length(play, event)
+    return event.at - play.watched_at > max(REWATCH_WINDOW, 2 * length if length else REWATCH_WINDOW)
+
+
+def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> bool:
+    """Whether a second watched after the mark is a rewatch: it was played again, or could have been."""
+    if event.rewatch or event.manual:
+        return event.rewatch
+    if play.resumed_at is not None:
+        return is_played_enough(playback(play, event), play, own_length(play, event), facts.runtime)
+    grew = has_count_grown(play, event)
+    if grew is False or play.by_position or is_same_end(play, event):
+        return False
+    length = own_length(play, event) or facts.runtime
+    silence = playback(play, event) if play.state is State.PAUSED else event.at - play.last_at
+    if length is not None and (source == play.source or grew):
+        return silence >= MIN_SILENT_PART * length
+    return silence > (
+        REWATCH_WINDOW / 4 if grew else max(REWATCH_WINDOW, 2 * length if length else REWATCH_WINDOW)
+    )
+
+
+def has_count_grown(play: Play, event: Event) -> bool | None:
+    """Whether the server's count of viewings has grown; None where the counts cannot be compared."""
+    if event.view_count is None or play.view_count is None or event.server != play.server:
+        return None
+    return (
+        True if event.view_count > play.view_count else None if event.view_count < play.view_count else False
+    )
+
+
+def is_same_end(play: Play, event: Event) -> bool:
+    """Whether a stop only repeats the one before, as Jellyfin's do for a session that rests."""
+    same = event.position_ms is not None and event.position_ms == play.position_ms and not play.estimated
+    return event.action is Action.STOP and same
+
+
+def is_played_enough(
+    played: timedelta, before: Play, length: timedelta | None, learned: timedelta | None
+) -> bool:
+    """Whether so much playback is another viewing, beside the one before."""
+    kind = before.item.kind
+    if length is not None:
+        return played >= MIN_REPLAYED_PART * length
+    first = timedelta(milliseconds=before.played_ms)
+    if first >= MIN_MEASURE.get(kind, REWATCH_WINDOW):
+        return played >= MIN_PART_OF_BEFORE * first
+    if learned is not None:
+        return played >= MIN_REPLAYED_PART * learned
+    return played >= MIN_UNMEASURED.get(kind, REWATCH_WINDOW)
+
+
+def is_peek(play: Play, event: Event, facts: Facts) -> bool:
+    """Whether too little of what was watched before was played to count again."""
+    if facts.before is None or event.rewatch:
+        return False
+    length = own_length(play, event) or own_length(facts.before, event)
+    return not is_played_enough(playback(play, event), facts.before, length, facts.runtime)
+
+
+def is_same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> bool:
+    """Whether a viewing that another record dates so is this play.
+
+    What was only ticked was seen at any time before: it is any earlier viewing that is known.
+    """
+    slack = slack_of(play, dated)
+    latest = max(play.last_at, play.watched_at or play.last_at)
+    if dated is Dated.TICKED:
+        return play.started_at <= at + slack
+    if play.dated is Dated.TICKED:
+        return at <= latest + slack
+    return play.started_at - slack <= at <= latest + slack
+
+
+def slack_of(play: Play, dated: Dated) -> timedelta:
+    if Dated.DAY in (dated, play.dated):
+        return DAY_SLACK
+    if play.item.kind is Kind.TRACK:
+        return timedelta(milliseconds=play.duration_ms / 2) if play.duration_ms else TWIN_WINDOW
+    return REWATCH_WINDOW

@@ -1,0 +1,241 @@
+"""The store of plays: finds a person's plays of an item, and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    exists,
+    insert,
+    select,
+    update,
+)
+
+from webhook.domain.event import Action, Event, Item, item_from_json, item_to_json
+from webhook.domain.items import agree_beside_title, keys, play_keys, same_item, sure_keys
+from webhook.domain.play import Dated, Facts, Play, State
+from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, twin_window
+from webhook.domain.viewing import is_another_viewing
+from webhook.storage.db import fresh_ids
+from webhook.storage.tables import play, play_key
+
+PLAY_FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
+MAX_NEAREST = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundPlay:
+    """The person's latest play of an item: none with its id where it was removed by hand.
+
+    `before` is their last watched play of it beside this one.
+    """
+
+    id: int
+    play: Play | None
+    before: Play | None = None
+
+
+# Built once: putting a statement together costs more than running it.
+PLAYS_BY_KEYS = select(play_key.c.play_id).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True))
+)
+SELECT_OF_ITEM = (
+    select(play).where(play.c.id.in_(PLAYS_BY_KEYS)).order_by(play.c.started_at.desc(), play.c.id.desc())
+)
+IS_SURE = (
+    exists()
+    .where(
+        play_key.c.person_id == bindparam("person"),
+        play_key.c.play_id == play.c.id,
+        play_key.c.key.in_(bindparam("sure", expanding=True)),
+    )
+    .label("is_sure")
+)
+SELECT_CANDIDATES = (
+    select(play, IS_SURE)
+    .where(play.c.id.in_(PLAYS_BY_KEYS))
+    .order_by(IS_SURE.desc(), play.c.started_at.desc(), play.c.id.desc())
+    .limit(MAX_NEAREST)
+)
+SELECT_KEYS_OF = select(play_key.c.key).where(play_key.c.play_id == bindparam("play"))
+SELECT_OWN_KEYS = select(play_key.c.key).where(
+    play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
+)
+ADD_PLAY, ADD_KEYS = insert(play), insert(play_key)
+
+
+def find_play(
+    connection: Connection, person_id: int, event: Event, known_by: Collection[str] | None = None
+) -> FoundPlay | None:
+    """The person's latest play of this item, or None."""
+    known_by = known_by or play_keys(event.item, event.server, event.item_key, event.show_key)
+    wanted = {"person": person_id, "keys": list(known_by), "sure": sure_keys(known_by)}
+    plays = [
+        (row, current)
+        for row in connection.execute(SELECT_CANDIDATES, wanted).all()
+        if same_item((current := play_from_row(row)).item, event.item)
+        and (row.is_sure or is_same_by_title(connection, row.id, current, event, known_by))
+    ]
+    plays = possible_plays(sorted(plays, key=lambda entry: entry[1].started_at, reverse=True), event)
+    for place, (row, current) in enumerate(plays):
+        if row.removed_at is None:
+            before = next((other for before, other in plays[place + 1 :] if is_counted(before)), None)
+            return FoundPlay(id=row.id, play=current, before=before)
+        if not is_another_viewing(current, event, Facts(mark=100.0), current.source):
+            return FoundPlay(id=row.id, play=None)  # what follows of it is of it
+    return None
+
+
+def possible_plays(plays: list[tuple[Row[Any], Play]], event: Event) -> list[tuple[Row[Any], Play]]:
+    """Of a person's plays of one item, the newest first, those from the one that the event can be of."""
+    if event.action is Action.UNWATCHED:  # a viewing that was only begun has no mark to take back
+        return [entry for entry in plays if entry[1].watched_at is not None]
+    if event.action is Action.START:
+        return plays
+    begun = [place for place, (_, current) in enumerate(plays) if has_begun(current, event)]
+    return plays[begun[0] :] if begun else plays  # what comes late is of a viewing before the newest
+
+
+def has_begun(current: Play, event: Event) -> bool:
+    """Whether the play had begun at the time of the event.
+
+    A mark, or what follows a play that began with one, may be stamped just before: no two clocks agree.
+    """
+    marks = event.action is Action.WATCHED or current.started_at == current.watched_at
+    return current.started_at - (twin_window(current, event) if marks else timedelta(0)) <= event.at
+
+
+def is_counted(row: Row[Any]) -> bool:
+    """Whether the play of this row is a viewing that counts."""
+    return row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
+
+
+def is_same_by_title(
+    connection: Connection, play_id: int, current: Play, event: Event, known_by: Collection[str]
+) -> bool:
+    """Whether a play found by its title alone is of the event's item.
+
+    Not where its server calls the two by different keys. On one server the title is then enough; elsewhere
+    another fact must agree, or the time: nobody watches two shows of one name at once.
+    """
+    own = [key for key in known_by if "@" in key.partition(":")[0] or key.startswith("episode:of@")]
+    spaces = {server_prefix(key) for key in own}
+    there = [
+        key
+        for key in connection.execute(SELECT_KEYS_OF, {"play": play_id}).scalars()
+        if server_prefix(key) in spaces
+    ]
+    if there:
+        return False  # had one been the same, it would have been found by it
+    if event.action is Action.UNWATCHED or (event.server is not None and current.server == event.server):
+        return True
+    if agree_beside_title(current.item, event.item):
+        return True
+    return (
+        current.started_at - TWIN_WINDOW
+        <= event.at
+        <= max(current.last_at, current.started_at) + REWATCH_WINDOW
+    )
+
+
+def server_prefix(key: str) -> str | None:
+    """The part of a key that says on which server an item or its show is called so; None where it says none."""
+    head, _, rest = key.partition(":")
+    if "@" in head:
+        return head
+    return f"{head}:{rest.partition(':')[0]}" if rest.startswith("of@") else None
+
+
+def find_plays(
+    connection: Connection, person_id: int, item: Item, known_by: Collection[str]
+) -> list[tuple[Row[Any], Play]]:
+    """The person's latest plays of the item, the newest first, removed ones among them."""
+    rows = connection.execute(
+        SELECT_OF_ITEM.limit(MAX_NEAREST), {"person": person_id, "keys": list(known_by)}
+    )
+    found = [(row, play_from_row(row)) for row in rows]
+    return [(row, current) for row, current in found if same_item(current.item, item)]
+
+
+def get_play(connection: Connection, play_id: int) -> Play | None:
+    """The play; None where there is none, or it was removed."""
+    here = (play.c.id == play_id, play.c.removed_at.is_(None))
+    row = connection.execute(select(play).where(*here)).first()
+    return play_from_row(row) if row else None
+
+
+def play_from_row(row: Row[Any]) -> Play:
+    values = {name: getattr(row, name) for name in PLAY_FIELDS}
+    return Play(
+        **{**values, "state": State(row.state), "dated": Dated(row.dated), "item": item_from_json(row.item)}
+    )
+
+
+# Built once: putting a statement together costs more than running it.
+UPDATE_PLAY = (
+    update(play)
+    .where(play.c.id == bindparam("of_play"))
+    .values({name: bindparam(name) for name in (*PLAY_FIELDS, "item")})
+)
+
+
+def save_play(connection: Connection, person_id: int, current: Play, play_id: int | None) -> int:
+    values = {name: getattr(current, name) for name in PLAY_FIELDS}
+    values |= {"state": current.state.value, "dated": current.dated.value, "item": item_to_json(current.item)}
+    if play_id is not None:
+        connection.execute(UPDATE_PLAY, {**values, "of_play": play_id})
+        return play_id
+    (made,) = fresh_ids(connection, play, 1)
+    values |= {"id": made, "person_id": person_id, "kind": current.item.kind.value}
+    connection.execute(ADD_PLAY, values)
+    return made
+
+
+def store_keys(connection: Connection, person_id: int, play_id: int, known: Collection[str]) -> None:
+    have = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars()
+    missing = set(known) - set(have)
+    if missing:
+        rows = [{"person_id": person_id, "play_id": play_id, "key": key} for key in sorted(missing)]
+        connection.execute(ADD_KEYS, rows)
+
+
+def merge_items(known: Item | None, told: Item) -> Item:
+    """The item as told, with what was known of it before and is not told now."""
+    if known is None or known.kind is not told.kind:
+        return told
+    values: dict[str, Any] = {}
+    for entry in fields(told):
+        mine, before = getattr(told, entry.name), getattr(known, entry.name)
+        if entry.name in ("ids", "show_ids"):
+            values[entry.name] = before.merged(mine)
+        else:
+            values[entry.name] = before if mine is None else mine
+    return replace(told, **values)
+
+
+def is_rewatch(
+    connection: Connection, person_id: int, item: Item, known_by: Collection[str], play_id: int, at: datetime
+) -> bool:
+    """Whether the person had watched this item before this play: then it is a rewatch."""
+    rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    return any(
+        row.id != play_id
+        and is_counted(row)
+        and row.watched_at < at
+        and same_item(item_from_json(row.item), item)
+        for row in rows
+    )
+
+
+def has_other_viewing(connection: Connection, person_id: int, item: Item, play_id: int) -> bool:
+    """Whether the person has watched this item in another play that counts."""
+    return any(
+        row.id != play_id and is_counted(row)
+        for row, _ in find_plays(connection, person_id, item, keys(item))
+    )

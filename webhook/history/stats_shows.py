@@ -1,0 +1,213 @@
+"""The shows, films and artists of statistics: what was watched most, and which shows were finished."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from heapq import nsmallest
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    Connection,
+)
+
+from webhook.domain.event import ID_NAMES, Ids, Kind
+from webhook.domain.items import folded
+from webhook.history import shows
+from webhook.history.library import show_key
+from webhook.history.shows import Listing, Place
+from webhook.history.stats_sums import Sums, TitleCount
+from webhook.storage.types import to_ms
+
+TOP_SIZE = 10
+"""How many shows, films and artists are named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptEndings:
+    """How far the shows of a tally were seen, by the key of their list, and how many plays came since."""
+
+    ends: Mapping[str, Ending] = field(default_factory=dict)
+    live: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What plays come to, as it is told."""
+
+    sums: Sums
+    shows: Sequence[SeenShow]
+    top: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, counts: Sums) -> Counts:
+        seen, films, artists = (
+            group_titles(counts.of_kind(kind)) for kind in (Kind.EPISODE, Kind.MOVIE, Kind.TRACK)
+        )
+        shows = [SeenShow(title=one.title, ids=one.ids, keys=show_keys(one)) for one in seen]
+        return cls(
+            sums=counts,
+            shows=shows,
+            top={"shows": top_groups(seen), "films": top_groups(films), "artists": top_groups(artists)},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"sums": self.sums.to_json(), "shows": [list(show) for show in self.shows], "top": self.top}
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Counts:
+        shows = [SeenShow(*show) for show in known["shows"]]
+        return cls(sums=Sums.from_json(known["sums"]), shows=shows, top=known["top"])
+
+
+IdsByName = dict[str, int | str]
+"""Ids, by namespace."""
+
+
+@dataclass(slots=True)
+class Group:
+    """The plays of one show, film or artist."""
+
+    title: str | None
+    year: int | None = None
+    ids: IdsByName = field(default_factory=dict)
+    plays: int = 0
+    time_ms: int = 0
+
+    def same(self, ids: IdsByName, year: int | None) -> bool:
+        """Whether another of the same title may be this one."""
+        if any(self.ids.get(name, value) != value for name, value in ids.items()):
+            return False
+        return None in (year, self.year) or year == self.year
+
+    def to_json(self) -> dict[str, Any]:
+        named = {"title": self.title, "year": self.year, "ids": Ids.from_json(self.ids).known()}
+        return {**named, "plays": self.plays, "time_ms": self.time_ms}
+
+
+def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
+    """One group of what is told in several ways: with other ids, or with a title alone."""
+    groups: list[Group] = []
+    by_id: dict[tuple[str, int | str], Group] = {}
+    by_title: dict[str, list[Group]] = {}
+    for row in sorted(rows, key=by_detail):
+        ids = parse_ids(row.ids)
+        title = folded(row.title or "")
+        alike = by_title.setdefault(title, []) if title else []
+        group = next((by_id[pair] for pair in ids.items() if pair in by_id), None)
+        group = group or next((one for one in alike if one.same(ids, row.year)), None)
+        if group is None:
+            group = Group(row.title, row.year)
+            groups.append(group)
+            alike.append(group)
+        group.ids = {**ids, **group.ids}
+        group.plays += row.plays
+        group.time_ms += row.time_ms
+        by_id |= dict.fromkeys(ids.items(), group)
+    return groups
+
+
+def parse_ids(stored: str | None) -> IdsByName:
+    """The ids in JSON, in the order in which they are named everywhere: what is looked at first decides."""
+    if not stored or stored == "{}":
+        return {}
+    found: IdsByName = orjson.loads(stored)
+    return {name: found[name] for name in ID_NAMES if found.get(name) is not None}
+
+
+def by_detail(row: TitleCount) -> tuple[Any, ...]:
+    """What has most ids, then what is told most; of the same, always in one order."""
+    return -(row.ids or "").count(":"), -row.plays, row.title or "", row.ids or "", str(row.year)
+
+
+def top_groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    ordered = nsmallest(TOP_SIZE, groups, key=lambda one: (-one.plays, -one.time_ms, one.title or ""))
+    return [one.to_json() for one in ordered]
+
+
+class SeenShow(NamedTuple):
+    """A show of which something was watched, and what its list of episodes may be kept under."""
+
+    title: str | None
+    ids: IdsByName
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What of a listed show is seen: `left` aired episodes are not, or all were first seen `at` (UTC ms).
+
+    It is so for this list, title and ids, until the day of the episode that comes `next`.
+    """
+
+    key: str
+    digest: str
+    title: str | None
+    ids: IdsByName
+    next: str | None
+    left: int
+    at: int | None
+
+    def holds(self, show: SeenShow, digest: str, today: date, live: int) -> bool:
+        """Whether it is still so after some more plays."""
+        if (self.digest, self.title, self.ids) != (digest, show.title, show.ids):
+            return False
+        aired = self.next is not None and self.next <= today.isoformat()
+        return not aired and (self.at is not None or self.left > live)
+
+    def before(self, until: datetime, live: int) -> Ending:
+        """The same as the plays before some time have it; so many others may not have been looked at."""
+        if self.at is not None and self.at < to_ms(until):
+            return self
+        return replace(self, left=max(self.left - live, 1), at=None)
+
+
+def find_endings(
+    connection: Connection, person_id: int, found: Counts, kept: KeptEndings, today: date
+) -> dict[int, Ending]:
+    """Of each show of which it is known what it has, how far it is seen; by its place among those found.
+
+    What was kept with a tally is taken where so many plays since cannot have changed it.
+    """
+    by_key = {key: place for place, show in enumerate(found.shows) for key in show.keys}
+    lists = shows.lists(connection, by_key)
+    ends: dict[int, Ending] = {}
+    asked: dict[int, tuple[Listing, str]] = {}
+    for key in sorted(lists):
+        place, text = by_key[key], lists[key]
+        show, digest = found.shows[place], hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        end = kept.ends.get(key)
+        if end is not None and end.holds(show, digest, today, kept.live):
+            ends[place] = end
+            asked.pop(place, None)
+            continue
+        ids = Ids.from_json(show.ids)
+        asked[place] = (Listing(key=key, title=show.title, ids=ids, episodes=shows.episodes_of(text)), digest)
+        ends.pop(place, None)
+    first = shows.first_seen(connection, person_id, [listing for listing, _ in asked.values()])
+    for place, (listing, digest) in asked.items():
+        ends[place] = make_ending(listing, digest, first[listing.key], today)
+    return ends
+
+
+def make_ending(show: Listing, digest: str, seen: Mapping[Place, datetime], today: date) -> Ending:
+    aired, at = show.aired(today), show.finished(seen, today)
+    left = sum((one.season, one.number) not in seen for one in aired)
+    return Ending(
+        show.key,
+        digest,
+        show.title,
+        show.ids.known(),
+        show.next_day(today),
+        left,
+        None if at is None else to_ms(at),
+    )
+
+
+def show_keys(group: Group) -> list[str]:
+    """What a followed show's list may be kept under: by its id, or by its title alone."""
+    own = show_key(group.title, Ids.from_json(group.ids)), show_key(group.title, Ids())
+    return list(dict.fromkeys(key for key in own if key))

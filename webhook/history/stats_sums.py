@@ -1,0 +1,236 @@
+"""The sums of statistics: plays by kind, day, hour of the week and title; streaks and rewatches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.types import TypeEngine
+
+from webhook.domain.event import Kind
+from webhook.domain.play import Dated
+from webhook.history.shows import counted
+from webhook.history.stats_span import Span, in_span, select_viewings
+from webhook.storage.tables import play, play_key
+
+KIND_COUNTS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
+SUM_COLUMNS: Mapping[str, TypeEngine[Any]] = {
+    "kind": Text(), "dated": Text(), "place": BigInteger(), "title": Text(), "ids": Text(), "year": Text(),
+}  # fmt: skip
+
+
+TitleKey = tuple[str, str | None, str | None, int | None]
+"""What plays are grouped by: kind, title, ids as JSON and year; of an episode its show's."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What adds up: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
+
+    By kind that is how many there are, how many of known length, and their time in ms; by day and by title, how
+    many and their time; by hour of the week, which begins on Monday, how many.
+    """
+
+    kinds: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    days: dict[int, list[int]] = field(default_factory=dict)
+    hours: dict[int, int] = field(default_factory=dict)
+    titles: dict[TitleKey, list[int]] = field(default_factory=dict)
+    rewatches: int = 0
+
+    def add(self, more: Sums) -> None:
+        for hour, plays in more.hours.items():
+            self.hours[hour] = self.hours.get(hour, 0) + plays
+        for day, counts in more.days.items():
+            self.days[day] = add_counts(self.days.get(day), counts)
+        for kind, counts in more.kinds.items():
+            self.kinds[kind] = add_counts(self.kinds.get(kind), counts)
+        for title, counts in more.titles.items():
+            self.titles[title] = add_counts(self.titles.get(title), counts)
+        self.rewatches += more.rewatches
+
+    def of_kind(self, kind: Kind) -> Iterator[TitleCount]:
+        return (TitleCount(*of[1:], *counts) for of, counts in self.titles.items() if of[0] == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the titles."""
+        return {
+            "kinds": [[*kind, *counts] for kind, counts in self.kinds.items()],
+            "days": [[day, *counts] for day, counts in self.days.items()],
+            "hours": list(self.hours.items()),
+            "rewatches": self.rewatches,
+        }
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Sums:
+        kinds = {(kind, dated): counts for kind, dated, *counts in known["kinds"]}
+        days = {day: counts for day, *counts in known["days"]}
+        return cls(kinds=kinds, days=days, hours=dict(known["hours"]), rewatches=known["rewatches"])
+
+
+def add_counts(known: Sequence[int] | None, more: Sequence[int]) -> list[int]:
+    return [one + other for one, other in zip(known, more, strict=True)] if known else list(more)
+
+
+def count_sums(
+    connection: Connection,
+    person_id: int,
+    span: Span,
+    zone: ZoneInfo,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Sums:
+    """All sums in one statement, so that each play is looked up once; and the rewatches."""
+    viewed = select_viewings(connection, person_id, span, zone, since, until)
+    of, ticked, exact = viewed.c, Dated.TICKED.value, Dated.EXACT.value
+    hour_of_week = (of.day - literal(1, BigInteger)) % 7 * 24 + of.hour  # the first day of all was a Monday
+    wanted = union_all(
+        select_sums(viewed, "kind", {"kind": of.kind, "dated": of.dated}),
+        select_sums(viewed, "day", {"place": of.day}).where(of.dated != ticked),
+        select_sums(viewed, "hour", {"place": hour_of_week}).where(of.dated == exact),
+        select_sums(viewed, "title", {"kind": of.kind, "title": of.title, "ids": of.ids, "year": of.year}),
+    )
+    found = Sums(rewatches=count_rewatches(connection, person_id, span, since, until))
+    for what_, kind, dated, place, title, ids, year, plays, timed, time in connection.execute(wanted):
+        match what_:
+            case "kind":
+                found.kinds[kind, dated] = [plays, timed, int(time or 0)]
+            case "day":
+                found.days[place] = [plays, int(time or 0)]
+            case "hour":
+                found.hours[place] = plays
+            case _:
+                of_title = (kind, title, ids, None if year is None else int(year))
+                found.titles[of_title] = add_counts(found.titles.get(of_title), (plays, int(time or 0)))
+    return found
+
+
+def select_sums(viewed: CTE, what: str, by: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
+    """The plays by these columns: how many, how many of known length, and their time."""
+    shape = [by.get(name, cast(null(), type_)).label(name) for name, type_ in SUM_COLUMNS.items()]
+    counts = [
+        func.count().label("plays"),
+        func.count(viewed.c.duration_ms).label("timed"),
+        func.sum(viewed.c.duration_ms).label("time"),
+    ]
+    return select(literal_column(f"'{what}'").label("what"), *shape, *counts).group_by(*by.values())
+
+
+def totals(counts: Sums) -> dict[str, Any]:
+    """The plays, by kind and by how they are dated, and their time."""
+    rows = [(kind, dated, plays, timed, time) for (kind, dated), (plays, timed, time) in counts.kinds.items()]
+    return {
+        "plays": sum(plays for _, _, plays, _, _ in rows),
+        "time_ms": sum(time for *_, time in rows),
+        "without_duration": sum(plays - timed for _, _, plays, timed, _ in rows),
+        **{
+            name: sum(plays for kind, _, plays, _, _ in rows if kind == of)
+            for of, name in KIND_COUNTS.items()
+        },
+        "ticked": sum(plays for _, dated, plays, _, _ in rows if dated == Dated.TICKED),
+        "day_only": sum(plays for _, dated, plays, _, _ in rows if dated == Dated.DAY),
+    }
+
+
+def sum_by(days: Mapping[date, int], size: int, place: Callable[[date], int]) -> list[int]:
+    sums = [0] * size
+    for day, count in days.items():
+        sums[place(day)] += count
+    return sums
+
+
+def streaks(days: Iterable[date], today: date) -> dict[str, dict[str, Any]]:
+    """The longest run of days, and the one that goes on: it has reached yesterday or today."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][-1] == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    goes_on = bool(runs) and today - timedelta(days=1) <= runs[-1][-1] <= today
+    return {
+        "longest": run_json(max(runs, key=len, default=[])),
+        "current": run_json(runs[-1] if goes_on else []),
+    }
+
+
+def run_json(run: Sequence[date]) -> dict[str, Any]:
+    first, last = (run[0].isoformat(), run[-1].isoformat()) if run else (None, None)
+    return {"days": len(run), "first": first, "last": last}
+
+
+def count_rewatches(
+    connection: Connection, person_id: int, span: Span, since: datetime | None, until: datetime | None
+) -> int:
+    """The plays of films and episodes that the person had watched before, by any key that both are known by."""
+    if span.local is None and since is None:
+        return count_all_rewatches(connection, person_id, until)
+    known, same, before = play_key.alias("known"), play_key.alias("same"), play.alias("before")
+    # Nothing is said of whose these are: SQLite would go through all that is the person's.
+    earlier = (
+        select(before.c.id)
+        .select_from(known)
+        .join(same, and_(same.c.person_id == known.c.person_id, same.c.key == known.c.key))
+        .join(before, before.c.id == same.c.play_id)
+        .where(
+            known.c.play_id == play.c.id,
+            known.c.key.not_like("track%"),
+            before.c.unwatched_at.is_(None),
+            before.c.removed_at.is_(None),
+            or_(
+                before.c.watched_at < play.c.watched_at,
+                and_(before.c.watched_at == play.c.watched_at, before.c.id < play.c.id),
+            ),
+        )
+    )
+    wanted = select(func.count()).where(
+        counted(person_id), play.c.kind != Kind.TRACK.value, *in_span(span, since, until), earlier.exists()
+    )
+    return connection.execute(wanted).scalar_one()
+
+
+def count_all_rewatches(connection: Connection, person_id: int, until: datetime | None) -> int:
+    """The same of all years: there it costs less to go once through all keys that several plays have."""
+    mine = (play_key.c.person_id == person_id, play_key.c.key.not_like("track%"))
+    again = select(play_key.c.key).where(*mine).group_by(play_key.c.key).having(func.count() > 1)
+    turn_of = func.row_number().over(partition_by=play_key.c.key, order_by=(play.c.watched_at, play.c.id))
+    turned = (
+        select(play.c.id, play.c.watched_at, turn_of.label("turn"))
+        .join(play, play.c.id == play_key.c.play_id)
+        .where(*mine, play_key.c.key.in_(again), counted(person_id))
+        .subquery("turned")
+    )
+    wanted = select(func.count(turned.c.id.distinct())).where(turned.c.turn > 1)
+    if until is not None:
+        wanted = wanted.where(turned.c.watched_at < until)
+    return connection.execute(wanted).scalar_one()
+
+
+class TitleCount(NamedTuple):
+    """Plays that are told of in the same words."""
+
+    title: str | None
+    ids: str | None
+    year: int | None
+    plays: int
+    time_ms: int
