@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two more than there are cores: much of a test's time is waiting for a process, a page or a clock.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
-.PHONY: setup run demo test soak check bench lock clean
+.PHONY: setup run demo test test-fast soak check bench lock clean
 
 setup: .venv/.runtime .venv/.dev  ## everything the other targets need, then stop
 
@@ -23,6 +23,9 @@ demo: .venv/.runtime
 
 test: setup
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+
+test-fast: setup
+	$(BIN)/pytest -q -n auto -m "unit and not soak"
 
 soak: setup
 	$(BIN)/pytest -q -n auto -m soak --ignore tests/attacks

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests import layers
 from tests.prepared import prepare
 from webhook import clock
 from webhook.storage import migrate
@@ -24,9 +25,29 @@ from webhook.storage.db import Database
 COUNT = itertools.count()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses among them by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The browser's tests come last: from the first of them on, its driver's event loop runs in this thread."""
+    for item in items:
+        layers.assign(item)
     items.sort(key=lambda item: "browser" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def watch() -> layers.Watch:
+    return layers.Watch()
+
+
+@pytest.fixture(autouse=True)
+def within_the_layer(request: pytest.FixtureRequest, watch: layers.Watch) -> Iterator[None]:
+    """Fails a unit test that opens a socket or starts a process."""
+    if not request.node.get_closest_marker("unit"):
+        yield
+        return
+    with watch.over() as noted:
+        yield
+    if noted:
+        pytest.fail("A unit test " + ", ".join(sorted(set(noted))), pytrace=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

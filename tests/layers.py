@@ -1,0 +1,72 @@
+"""The layers of the tests: the rule that gives each test its own, and the bounds of a unit test."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("unit", "integration", "e2e")
+TESTS = Path(__file__).parent
+
+INTEGRATION = {"test_generic_docs.py"}
+END_TO_END = {"attacks", "browser", "faults"}
+UNIT = {"sources", "test_layers.py"}
+"""Folders and files whose tests are of one layer; what is in none of them is an integration test."""
+
+SERVED = {"database", "url", "postgres_server"}
+"""Fixtures that no unit test uses: they are, or may be, a database server."""
+
+OUTSIDE = {
+    "os.fork": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "socket.bind": "opens a socket",
+    "socket.connect": "opens a socket",
+    "subprocess.Popen": "starts a process",
+}
+"""Events of Python's audit, and what a unit test does wrong when they occur."""
+
+
+def layer(item: pytest.Item) -> str:
+    """The layer of a test that is not marked with one."""
+    places = set(item.path.relative_to(TESTS).parts)
+    if places & END_TO_END:
+        return "e2e"
+    served = SERVED & set(getattr(item, "fixturenames", ()))
+    outside = served or places & INTEGRATION
+    return "unit" if places & UNIT and not outside else "integration"
+
+
+def marked(item: pytest.Item) -> list[str]:
+    return [name for name in NAMES if item.get_closest_marker(name)]
+
+
+def assign(item: pytest.Item) -> None:
+    if not marked(item):
+        item.add_marker(layer(item))
+
+
+class Watch:
+    """Notes what a test's own thread does outside of this process."""
+
+    def __init__(self) -> None:
+        self.thread: int | None = None
+        self.noted: list[str] = []
+        sys.addaudithook(self.note)
+
+    def note(self, event: str, _args: Any) -> None:
+        if self.thread is not None and event in OUTSIDE and threading.get_ident() == self.thread:
+            self.noted.append(f"{OUTSIDE[event]} ({event})")
+
+    @contextmanager
+    def over(self) -> Iterator[list[str]]:
+        self.noted, self.thread = [], threading.get_ident()
+        try:
+            yield self.noted
+        finally:
+            self.thread = None
