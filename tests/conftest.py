@@ -16,13 +16,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests import layers
+from tests import cheap, layers
 from tests.prepared import prepare
 from webhook import clock
 from webhook.storage import migrate
 from webhook.storage.db import Database
 
 COUNT = itertools.count()
+
+cheap.apply()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses among them by their marks

@@ -19,7 +19,7 @@ from tests.faults import altered
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["tests.faults.altered", "webhook.cli.serve", "webhook.web.routes", "webhook.compat"]
+    ["tests.faults.altered", "webhook.cli.serve", "webhook.web.routes", "webhook.compat", "tests.warm"]
 )
 
 

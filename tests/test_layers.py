@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from tests import layers
+from tests import cheap, layers
+from webhook.people import passwords
 
 
 def test_every_test_is_in_exactly_one_layer(request: pytest.FixtureRequest) -> None:
@@ -30,3 +31,9 @@ def test_a_socket_and_a_process_are_noted_while_a_unit_test_runs(watch: layers.W
         subprocess.run(["true"], check=True)
 
     assert {note.partition(" (")[0] for note in noted} == {"opens a socket", "starts a process"}
+
+
+def test_outside_of_tests_a_guess_at_a_password_costs_64_mb() -> None:
+    assert cheap.HASHER.memory_cost >= 64 * 1024
+    assert cheap.HASHER.time_cost >= 2
+    assert passwords.hasher is not cheap.HASHER
