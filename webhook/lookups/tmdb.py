@@ -15,15 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from webhook.client import Recorder, accept, call, read, recording, shown
 from webhook.domain.event import Episode, Ids, Item, Kind
 from webhook.domain.outcome import Dead
-from webhook.lookups import (
+from webhook.lookups._catalogue import (
     Candidate,
     Listed,
-    Lookup,
     Part,
     day_of,
     pairs,
     rows,
-    script,
     table,
     text,
     texts,
@@ -31,6 +29,8 @@ from webhook.lookups import (
     whole,
     year_of,
 )
+from webhook.lookups._lookup import Lookup
+from webhook.lookups._matching import script
 from webhook.settings import Address
 
 LABEL = "TMDB"

@@ -13,7 +13,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from webhook.domain.event import Episode, Kind
-from webhook.lookups import Candidate, Lookup, Part, rows, table, text, texts, trusted, whole, year_of
+from webhook.lookups._catalogue import Candidate, Part, rows, table, text, texts, trusted, whole, year_of
+from webhook.lookups._lookup import Lookup
 from webhook.settings import Address
 
 LABEL = "Trakt search"

@@ -18,13 +18,11 @@ from webhook import clock
 from webhook.client import Recorder, accept, call, read, recording, shown
 from webhook.domain.event import Episode, Ids, Kind
 from webhook.domain.outcome import Dead, Retry, Undelivered
-from webhook.lookups import (
+from webhook.lookups._catalogue import (
     Candidate,
     Listed,
-    Lookup,
     Part,
     day_of,
-    later,
     pairs,
     rows,
     table,
@@ -34,6 +32,7 @@ from webhook.lookups import (
     whole,
     year_of,
 )
+from webhook.lookups._lookup import Lookup, later
 from webhook.settings import Address
 
 LABEL = "TheTVDB"

@@ -1,0 +1,140 @@
+"""What the catalogues of lookups hold: films, shows and episodes, and how they are read out of answers.
+
+Not a lookup: the leading underscore keeps it out of the scan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from webhook.domain.event import Episode, Ids, Kind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A film or a show as a service knows it. `score` says how well it fits, 0 to 1."""
+
+    kind: Kind
+    title: str | None = None
+    titles: tuple[str, ...] = ()  # every title it is known by, the first among them
+    year: int | None = None
+    ids: Ids = field(default_factory=Ids)
+    picture: str | None = None
+    score: float = 0.0
+    via: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        named = {"kind": self.kind.value, "title": self.title, "year": self.year, "ids": self.ids.known()}
+        return {**named, "picture": self.picture, "score": round(self.score, 2), "via": self.via}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """An episode as a service knows it; its `year` is when it was first shown."""
+
+    episode: Episode
+    show: Candidate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """An episode in a show's list: its place as aired, and the day on which it is first shown (`2026-11-22`).
+
+    `minutes` is how long it runs.
+    """
+
+    season: int
+    number: int
+    title: str | None = None
+    aired: str | None = None
+    ids: Ids = field(default_factory=Ids)
+    minutes: int | None = None
+
+    def aired_by(self, day: date) -> bool:
+        return self.aired is not None and self.aired <= day.isoformat()
+
+    def to_json(self) -> dict[str, Any]:
+        place = {"season": self.season, "number": self.number}
+        known = {**place, "title": self.title, "aired": self.aired, "ids": self.ids.known()}
+        return known if self.minutes is None else {**known, "minutes": self.minutes}
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> Listed:
+        return cls(**{**known, "ids": Ids.from_json(known.get("ids"))})
+
+
+def pairs(ids: Ids, namespaces: Sequence[str]) -> Iterator[tuple[str, int | str]]:
+    known = ids.known()
+    return ((name, known[name]) for name in namespaces if name in known)
+
+
+def trusted(ids: Any) -> Ids:
+    """The ids of an answer, of the types they have; anything else is as good as unknown."""
+    if not isinstance(ids, Mapping):
+        return Ids()
+    numbers = {
+        name: value
+        for name in ("trakt", "tvdb", "tmdb")
+        if isinstance(value := ids.get(name), int) and not isinstance(value, bool) and value > 0
+    }
+    texts = {name: value for name in ("imdb", "slug") if isinstance(value := ids.get(name), str) and value}
+    return Ids.from_json({**numbers, **texts})
+
+
+def without(ids: Ids, others: Ids) -> Ids:
+    """These ids but for those that are the others'."""
+    theirs = others.known()
+    return Ids.from_json({name: value for name, value in ids.known().items() if theirs.get(name) != value})
+
+
+def shared(one: Ids, other: Ids) -> int:
+    """How many ids they have in common."""
+    return len(one.known().items() & other.known().items())
+
+
+WHOLE = re.compile(r"[0-9]{1,18}")
+DAY = re.compile(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d")
+YEAR = re.compile(r"(?:18|19|20)\d\d")
+DATE = 40  # letters that a date has at the most
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def rows(value: Any) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, which some answers write as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and WHOLE.fullmatch(value) else None
+
+
+def text(value: Any) -> str | None:
+    """A text of bounded length; None where there is none."""
+    return value[:LONGEST] if isinstance(value, str) and value.strip() else None
+
+
+def texts(*values: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(said for value in values if (said := text(value))))
+
+
+def day_of(value: Any) -> str | None:
+    """The day of a date as text, where it is a whole one."""
+    match = DAY.match(str(value or "")[:DATE])
+    return match[0] if match else None
+
+
+def year_of(value: Any) -> int | None:
+    """The year of a date or of a year as text."""
+    match = YEAR.match(str(value or "")[:DATE])
+    return int(match[0]) if match else None

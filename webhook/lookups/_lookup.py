@@ -1,0 +1,189 @@
+"""The base class of lookups: a service says what it knows, and what agrees with the item is decided here.
+
+Not a lookup: the leading underscore keeps it out of the scan.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol
+
+import httpx
+
+from webhook.client import Recorder, accept, call, read, recording
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
+from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
+from webhook.lookups._catalogue import Candidate, Listed, Part, pairs, without
+from webhook.lookups._matching import (
+    agrees,
+    fits,
+    is_part,
+    known_as,
+    likeness,
+    named_alike,
+    near,
+    ranked,
+    wanted_title,
+)
+
+
+class Lookup(ABC):
+    """Finds what else an item is known by; `find` and `search` raise Retry (of this delivery) when it is down."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    film_ids: ClassVar[tuple[str, ...]]  # the namespaces by which it finds each kind, the surest first
+    show_ids: ClassVar[tuple[str, ...]]
+    episode_ids: ClassVar[tuple[str, ...]]
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    # --- what the service says
+
+    @abstractmethod
+    async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]: ...
+
+    @abstractmethod
+    async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]: ...
+
+    @abstractmethod
+    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+        """The episodes with this id of their own."""
+        ...
+
+    @abstractmethod
+    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+        """An episode by its place in a show, as aired."""
+        ...
+
+    async def absolute(self, show: Candidate, number: int) -> Part | None:
+        """An episode by its absolute number, where the service counts those."""
+        return None
+
+    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+        """Every episode of a show as aired, specials too; None where the service lists none or does not know it."""
+        return None
+
+    @abstractmethod
+    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+        """The films or shows of that title and of titles like it, of any year."""
+        ...
+
+    # --- what of it agrees with the item
+
+    async def find(self, item: Item) -> Item | None:
+        """The item with what this service knows of it, or None; nothing that contradicts the item."""
+        match item:
+            case Movie():
+                return await self.find_film(item)
+            case Show():
+                return await self.find_show(item)
+            case Episode():
+                known = await self.by_own_ids(item) or await self.by_show(item)
+                return known or await self.by_misplaced_ids(item)
+        return None
+
+    async def find_film(self, item: Movie) -> Item | None:
+        for name, value in pairs(item.ids, self.film_ids):
+            for film in await self.films(name, value):
+                if agrees(item, film):
+                    return replace(item, ids=item.ids.merged(film.ids))
+        return None
+
+    async def find_show(self, item: Show) -> Item | None:
+        for name, value in pairs(item.ids, self.show_ids):
+            for show in await self.shows(name, value):
+                if agrees(item, show):
+                    return replace(item, ids=item.ids.merged(show.ids))
+        return None
+
+    async def by_own_ids(self, item: Episode) -> Item | None:
+        for name, value in pairs(item.ids, self.episode_ids):
+            for part in await self.parts(name, value):
+                if is_part(item, part):
+                    return known_as(item, part)
+        return None
+
+    async def by_show(self, item: Episode) -> Item | None:
+        """By its show's ids and its numbers, where those count the aired or the absolute order."""
+        if item.number is None or (item.season is None and item.numbering != "absolute"):
+            return None
+        for name, value in pairs(item.show_ids, self.show_ids):
+            for show in await self.shows(name, value):
+                if item.show_ids.contradicts(show.ids):
+                    continue
+                part = await self.placed(item, show)
+                if part is not None and fits(item, part):
+                    return known_as(item, part)
+        return None
+
+    async def placed(self, item: Episode, show: Candidate) -> Part | None:
+        assert item.number is not None
+        if item.numbering == "absolute":
+            return await self.absolute(show, item.number)
+        if item.numbering != "aired" or item.season is None:
+            return None
+        return await self.part(show, item.season, item.number)
+
+    async def by_misplaced_ids(self, item: Episode) -> Item | None:
+        """Some senders write the show's id where the episode's belongs: the title must then be the show's."""
+        if item.show_ids or item.numbering != "aired" or item.season is None or item.number is None:
+            return None
+        for name, value in pairs(item.ids, self.show_ids):
+            for show in await self.shows(name, value):
+                if not item.show or not named_alike(item.show, show):
+                    continue
+                own = without(item.ids, show.ids)
+                asked = replace(item, ids=own, show_ids=show.ids)
+                part = await self.placed(asked, show)
+                if part is not None and fits(asked, part) and near(item.year, part):
+                    return known_as(asked, part)
+        return None
+
+    async def search(self, item: Item) -> list[Candidate]:
+        """The films or shows whose title is like the item's, the likeliest first."""
+        wanted = wanted_title(item)
+        if wanted is None:
+            return []
+        kind = Kind.MOVIE if isinstance(item, Movie) else Kind.SHOW
+        title, year = wanted
+        found = [replace(one, score=likeness(item, one)) for one in await self.titled(kind, title, year)]
+        return ranked(found)
+
+    # --- asking
+
+    async def ask(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        secret: bool = False,
+    ) -> Any:
+        """The answer, None where the service knows nothing; raises Retry of this delivery when it cannot say."""
+        try:
+            with recording(Recorder()) if secret else nullcontext():
+                response = await call(self.http, self.label, "GET", path, headers=headers, params=params)
+            return read(self.label, accept(self.label, response))
+        except (Unmatched, Dead):
+            return None
+        except Undelivered as error:
+            raise later(error) from error
+
+
+class Checks(Protocol):
+    """A lookup whose key can be tried."""
+
+    async def check(self) -> str:
+        """The service's name; raises Dead where it refuses the key, and Retry or Snooze where it cannot say."""
+        ...
+
+
+def later(error: Undelivered) -> Retry:
+    """A lookup's trouble is no trouble of the account that waits for it: only this delivery is tried later."""
+    after = error.after if isinstance(error, Retry | Snooze) else None
+    return Retry(error.reason, answer=error.answer, after=after, lane=False)

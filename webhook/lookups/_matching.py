@@ -1,0 +1,173 @@
+"""Decides how well what a lookup found agrees with an item: ids, titles, years and places.
+
+Not a lookup: the leading underscore keeps it out of the scan.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
+from difflib import SequenceMatcher
+from typing import Any
+
+from webhook.domain.event import Episode, Item, Kind, Movie, Season, Show
+from webhook.domain.items import folded
+from webhook.lookups._catalogue import Candidate, Part, shared
+
+SURE = 0.9
+"""The least score of a candidate that may be taken without asking."""
+
+MARGIN = 0.2
+"""How far behind the next one must be."""
+
+LIKELY = {0: 1.0, 1: 0.95, 2: 0.8}
+"""How well a film or show of the right title fits, by how many years it is off."""
+
+LONGEST = 500
+"""The letters of a title that are looked at: comparing two takes as long as both are."""
+
+COMPARED = 100
+
+MOST = 10
+"""How many candidates a person is shown."""
+
+
+SUFFIX = re.compile(r"(?<!\s)\s*+\((?:(?P<year>(?:19|20)\d\d)|[A-Z]{2})\)\s*+$")
+
+
+def plainly(title: str) -> tuple[str, int | None]:
+    """A title without the year or the country in brackets at its end, and that year."""
+    title = title[:LONGEST]
+    match = SUFFIX.search(title)
+    if match is None or not match.start():
+        return title, None
+    rest, year = plainly(title[: match.start()])
+    return rest, int(match["year"]) if match["year"] else year
+
+
+def wanted_title(item: Item) -> tuple[str, int | None] | None:
+    """The title to search by, and the year, if any; an episode is searched by its show."""
+    title = item.show if isinstance(item, Episode | Season) else item.title
+    if not title or not title.strip():
+        return None
+    plain, year = plainly(title) if not isinstance(item, Movie) else (title, None)
+    return plain, year if year is not None else item.year if isinstance(item, Movie | Show) else None
+
+
+def named_alike(title: str, found: Candidate) -> bool:
+    """Whether it is known by this very title; a country in brackets must be in both or in neither."""
+    there = {exactly(known) for known in found.titles}
+    if exactly(title) in there:
+        return True
+    plain, year = plainly(title)
+    return year is not None and year == found.year and exactly(plain) in there
+
+
+def exactly(title: str) -> str:
+    """A title without case, blanks, accents and most punctuation; `K-On!!` is not `K-On!`."""
+    title = title[:LONGEST]
+    marks = "".join(letter for letter in title if letter in "!?+*#$%")
+    bare = unicodedata.normalize("NFKD", title.replace("&", " and "))
+    return folded("".join(letter for letter in bare if not unicodedata.combining(letter))) + marks
+
+
+def likeness(item: Item, found: Candidate) -> float:
+    """How well a film or a show fits: title, and year, which for an episode is the show's or its own."""
+    wanted = wanted_title(item)
+    if wanted is None:
+        return 0.0
+    whole = item.show if isinstance(item, Episode | Season) else item.title
+    title, year = wanted
+    if not named_alike(whole or title, found):
+        ratios = [closeness(title, one) for one in found.titles]
+        return 0.6 * max(ratios, default=0.0)
+    if year is None or found.year is None:
+        return 0.8
+    return LIKELY.get(abs(year - found.year), 0.7)
+
+
+def closeness(one: str, other: str) -> float:
+    """How much of two titles is the same, 0 to 1, by their beginnings: the time grows with both lengths."""
+    return SequenceMatcher(None, exactly(one)[:COMPARED], exactly(other)[:COMPARED]).ratio()
+
+
+def ranked(candidates: Collection[Candidate]) -> list[Candidate]:
+    """The likeliest first, what is the same twice once, and of all no more than can be looked at."""
+    kept: list[Candidate] = []
+    for one in sorted(candidates, key=lambda one: -one.score):
+        if not any(shared(one.ids, other.ids) for other in kept):
+            kept.append(one)
+    return kept[:MOST]
+
+
+def chosen(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The one that fits with a margin to the next; None where that is not sure."""
+    first = [*candidates, Candidate(kind=Kind.MOVIE), Candidate(kind=Kind.MOVIE)][:2]
+    return first[0] if first[0].score >= SURE and first[0].score - first[1].score >= MARGIN else None
+
+
+def agrees(item: Movie | Show, found: Candidate) -> bool:
+    """Whether what was found by an id can be the item: no other id differs, nor the year by more than one."""
+    if item.ids.contradicts(found.ids):
+        return False
+    return None in (item.year, found.year) or abs((item.year or 0) - (found.year or 0)) <= 1
+
+
+def fits(item: Episode, part: Part) -> bool:
+    """Whether an episode found by its place can be the item."""
+    if item.ids.contradicts(part.episode.ids) or item.show_ids.contradicts(part.show.ids):
+        return False
+    return near(item.year, part, otherwise=True)
+
+
+def near(year: int | None, part: Part, *, otherwise: bool = False) -> bool:
+    """Whether a year, which may be the episode's or its show's, agrees; `otherwise` where nothing is known."""
+    known = [one for one in (part.episode.year, part.show.year) if one is not None]
+    if year is None or not known:
+        return otherwise
+    return any(abs(year - one) <= 1 for one in known)
+
+
+def is_part(item: Episode, part: Part) -> bool:
+    """Whether an episode found by an id of its own can be the item. One number alone may be of another kind."""
+    found = part.episode
+    if item.ids.contradicts(found.ids) or item.show_ids.contradicts(part.show.ids):
+        return False
+    there = None not in (item.season, item.number) and item.numbering == "aired"
+    placed = there and (item.season, item.number) == (found.season, found.number)
+    titled = item.show is not None and named_alike(item.show, part.show)
+    if titled or shared(item.show_ids, part.show.ids):
+        return True
+    if shared(item.ids, found.ids) >= 2 or found.ids.imdb == item.ids.imdb is not None:
+        return placed or not there
+    if item.show is None:
+        return placed or not there
+    foreign = not any(script(item.show) == script(title) for title in part.show.titles)
+    same_title = bool(item.title and found.title) and exactly(item.title or "") == exactly(found.title or "")
+    return placed and near(item.year, part) and (foreign or same_title)
+
+
+def script(title: str) -> str:
+    """The script that a title begins with."""
+    letter = next((one for one in title if one.isalpha()), "")
+    return unicodedata.name(letter, "NONE").split()[0] if letter else ""
+
+
+def known_as(item: Episode, part: Part) -> Item:
+    """The item with the episode's ids and its place as aired."""
+    found, ids = part.episode, part.show.ids
+    numbers = {} if found.season is None or found.number is None else {"season": found.season, "number": found.number, "numbering": "aired"}  # fmt: skip
+    known: dict[str, Any] = {
+        "ids": item.ids.merged(found.ids),
+        "show_ids": item.show_ids.merged(ids),
+        "show": item.show or part.show.title,
+        "title": item.title or found.title,
+        **numbers,
+    }
+    return replace(item, **{name: known[name] for name in names_of(item) if name in known})
+
+
+def names_of(item: Item) -> list[str]:
+    return [entry.name for entry in fields(item)]
