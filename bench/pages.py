@@ -21,7 +21,7 @@ from webhook import clock
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
 from webhook.domain.play import Play, State
 from webhook.history import library, shows
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.people import people
 from webhook.pipeline import interpreter
 from webhook.storage import migrate
@@ -108,7 +108,7 @@ def follow(connection: Connection, person_id: int, now: datetime) -> None:
         show = Show(title=f"Show {number}", ids=Ids(tvdb=number, tmdb=number + 7))
         library.follow_show(connection, person_id, show, now)
         parts = [
-            Listed(
+            ListedEpisode(
                 season=1 + part // 10, number=1 + part % 10, title=f"Part {part}", aired="2015-01-01",
                 ids=Ids(tvdb=1000 * number + part, imdb=f"tt{1000 * number + part:07}"),
             )

@@ -23,7 +23,7 @@ from webhook.domain.play import Dated, Play, State
 from webhook.history import library, shows
 from webhook.history import stats as numbers
 from webhook.history.play_store import save_play, store_keys
-from webhook.lookups import Candidate, Listed, Lookup, Part
+from webhook.lookups import Candidate, FoundEpisode, ListedEpisode, Lookup
 from webhook.people import people
 from webhook.storage.db import Database
 from webhook.storage.tables import episode_list, person, play
@@ -61,7 +61,7 @@ class Shelf:
         show = Show(title=title, ids=ids)
         self.database.do(lambda connection: library.follow_show(connection, self.person_id, show, NOW, state))
 
-    def lists(self, key: str, *episodes: Listed) -> None:
+    def lists(self, key: str, *episodes: ListedEpisode) -> None:
         learnt = shows.Learnt(key, "tvdb", episodes, NOW)
         self.database.do(lambda connection: shows.remember(connection, [learnt]))
 
@@ -92,8 +92,8 @@ def film(title: str, year: int = 2019, **ids: Any) -> Movie:
     return Movie(title=title, year=year, ids=Ids(**ids))
 
 
-def aired(season: int, number: int, day: str | None = "2020-01-01", **ids: Any) -> Listed:
-    return Listed(season=season, number=number, aired=day, ids=Ids(**ids))
+def aired(season: int, number: int, day: str | None = "2020-01-01", **ids: Any) -> ListedEpisode:
+    return ListedEpisode(season=season, number=number, aired=day, ids=Ids(**ids))
 
 
 def some(counts: list[int]) -> Mapping[int, int]:
@@ -405,7 +405,7 @@ class Lists(Lookup):
         self.answers = answers
         self.asked: list[int | None] = []
 
-    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
         self.asked.append(show_ids.tvdb)
         answer = self.answers.get(show_ids.tvdb or 0)
         if isinstance(answer, Exception):
@@ -418,13 +418,13 @@ class Lists(Lookup):
     async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
         return []
 
-    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+    async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
         return []
 
-    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+    async def part(self, show: Candidate, season: int, number: int) -> FoundEpisode | None:
         return None
 
-    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+    async def search_title(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         return []
 
 

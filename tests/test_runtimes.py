@@ -9,7 +9,7 @@ import pytest
 
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.history import runtimes, shows
-from webhook.lookups import Listed, tmdb, tvdb
+from webhook.lookups import ListedEpisode, tmdb, tvdb
 from webhook.storage.db import Database
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -23,7 +23,9 @@ def event(number: int, duration: timedelta | None = None) -> Event:
 
 
 def learn_list(database: Database, *minutes: int | None) -> None:
-    episodes = [Listed(season=1, number=number, minutes=each) for number, each in enumerate(minutes, 1)]
+    episodes = [
+        ListedEpisode(season=1, number=number, minutes=each) for number, each in enumerate(minutes, 1)
+    ]
     learnt = shows.Learnt(f"tvdb:{SHOW}", "tvdb", episodes, NOW)
     database.do(lambda connection: shows.remember(connection, [learnt]))
 
@@ -55,12 +57,12 @@ def test_a_list_without_runtimes_says_nothing(database: Database) -> None:
 @pytest.mark.parametrize(
     "listed",
     [
-        lambda minutes: tmdb.listed(1, {"episode_number": 2, "runtime": minutes}),
-        lambda minutes: tvdb.listed({"seasonNumber": 1, "number": 2, "runtime": minutes}),
+        lambda minutes: tmdb.read_listed_episode(1, {"episode_number": 2, "runtime": minutes}),
+        lambda minutes: tvdb.read_listed_episode({"seasonNumber": 1, "number": 2, "runtime": minutes}),
     ],
     ids=["tmdb", "tvdb"],
 )
 @pytest.mark.parametrize(("said", "minutes"), [(58, 58), (0, None), (None, None), ("58 min", None)])
 def test_each_lookup_says_how_long_an_episode_runs(listed: Any, said: Any, minutes: int | None) -> None:
     assert listed(said).minutes == minutes
-    assert Listed.from_json(listed(said).to_json()) == listed(said)
+    assert ListedEpisode.from_json(listed(said).to_json()) == listed(said)

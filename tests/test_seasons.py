@@ -13,7 +13,7 @@ from tests.test_interpreter import NOW, House
 from tests.test_numbers import Lists
 from webhook.domain.event import Ids, Show
 from webhook.history import library, shows
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.people import people
 from webhook.storage.db import Database
 
@@ -21,11 +21,11 @@ TVDB = 8800008
 AIRED = (NOW - timedelta(days=30)).date().isoformat()
 COMING = (NOW + timedelta(days=30)).date().isoformat()
 EPISODES = [
-    Listed(season=0, number=1, aired=AIRED),
-    Listed(season=1, number=1, title="One", aired=AIRED, ids=Ids(tvdb=11)),
-    Listed(season=1, number=2, title="Two", aired=AIRED, ids=Ids(tvdb=12)),
-    Listed(season=2, number=1, title="Three", aired=AIRED, ids=Ids(tvdb=21)),
-    Listed(season=2, number=2, title="Soon", aired=COMING, ids=Ids(tvdb=22)),
+    ListedEpisode(season=0, number=1, aired=AIRED),
+    ListedEpisode(season=1, number=1, title="One", aired=AIRED, ids=Ids(tvdb=11)),
+    ListedEpisode(season=1, number=2, title="Two", aired=AIRED, ids=Ids(tvdb=12)),
+    ListedEpisode(season=2, number=1, title="Three", aired=AIRED, ids=Ids(tvdb=21)),
+    ListedEpisode(season=2, number=2, title="Soon", aired=COMING, ids=Ids(tvdb=22)),
 ]
 
 
@@ -48,7 +48,7 @@ def ticked(event: str, kind: str = "Series", **item: Any) -> dict[str, Any]:
     }
 
 
-def listed(house: House, episodes: Sequence[Listed] = EPISODES) -> None:
+def listed(house: House, episodes: Sequence[ListedEpisode] = EPISODES) -> None:
     learnt = shows.Learnt(f"tvdb:{TVDB}", "tvdb", episodes, NOW)
     house.database.do(lambda connection: shows.keep(connection, learnt))
 

@@ -22,7 +22,7 @@ from webhook.accounts import accounts
 from webhook.compat.tvtime import shelf
 from webhook.domain.event import Episode, Ids
 from webhook.history.shows import Learnt, keep
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.people import people
 from webhook.storage import tables
 
@@ -38,10 +38,10 @@ class Programme:
     first: int
     seasons: Mapping[int, int]
 
-    def episodes(self) -> list[Listed]:
+    def episodes(self) -> list[ListedEpisode]:
         places = [(season, number) for season, many in self.seasons.items() for number in range(1, many + 1)]
         return [
-            Listed(
+            ListedEpisode(
                 season=season,
                 number=number,
                 title=f"Part {season}.{number}",

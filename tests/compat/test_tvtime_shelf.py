@@ -37,7 +37,7 @@ from webhook.compat.tvtime.marks import Asked
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
 from webhook.history import edits, library, plays, shows
 from webhook.history.shelf import shelf_keys
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.people import passwords, people
 from webhook.service import Service
 from webhook.storage import tables
@@ -433,7 +433,7 @@ def test_a_show_that_is_followed_without_a_name_gets_it(
 ) -> None:
     """Such as one that was followed while TheTVDB was away."""
     box, _ = asking
-    pilot = Listed(season=1, number=1, ids=Ids(tvdb=349232))
+    pilot = ListedEpisode(season=1, number=1, ids=Ids(tvdb=349232))
     box.home.do(lambda c: shows.keep(c, shows.Learnt("tvdb:81189", "tvdb", [pilot], clock.now())))
     box.home.do(lambda c: library.follow_show(c, box.person_id, Show(ids=Ids(tvdb=81189)), clock.now()))
     client = box.signed_in()

@@ -12,7 +12,7 @@ from tests.identity.world import Services, everything
 from webhook.client import Recorder, recording
 from webhook.domain.event import Episode, Ids, Kind, Movie
 from webhook.domain.outcome import Retry
-from webhook.lookups import Listed, Lookup, tmdb
+from webhook.lookups import ListedEpisode, Lookup, tmdb
 
 FILM = Movie(title="Harbour Lights", year=2016, ids=Ids(imdb="tt0005001"))
 
@@ -109,7 +109,7 @@ def test_a_show_lists_the_episodes_of_all_its_seasons(known: Ids) -> None:
 
     assert Counter(one.season for one in found) == {0: 3, 1: 10, 2: 10, 3: 4}
     assert [one for one in found if (one.season, one.number) == (2, 3)] == [
-        Listed(
+        ListedEpisode(
             season=2, number=3, title="Lantern Street 2-3", aired="1995-03-03", ids=Ids(tmdb=7_000_203 + 5_000_000)
         )
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from tests.identity.world import Services, everything, series
 from webhook.client import Recorder, recording
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Retry
-from webhook.lookups import Listed, tvdb
+from webhook.lookups import ListedEpisode, tvdb
 
 FILM = Movie(title="Salt Road", year=1999, ids=Ids(tvdb=5040))
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -140,7 +140,7 @@ def test_a_show_lists_its_episodes_as_aired(known: Ids) -> None:
     found = at_tvdb(lambda lookup, services: lookup.episodes(known))
 
     assert Counter(one.season for one in found) == {0: 3, 1: 10, 2: 10, 3: 4}
-    assert found[-1] == Listed(
+    assert found[-1] == ListedEpisode(
         season=3, number=4, title="Lantern Street 3-4", aired="1996-03-04", ids=Ids(tvdb=7_000_304)
     )
 
@@ -169,4 +169,4 @@ def test_what_has_no_place_is_not_in_a_list(row: Any) -> None:
         services.tvdb.faults.add("GET /v4", status=200, body={"data": {"episodes": rows}}, times=-1)
         return await lookup.episodes(Ids(tvdb=7000))
 
-    assert at_tvdb(odd) == [Listed(season=1, number=2, ids=Ids(tvdb=5))]
+    assert at_tvdb(odd) == [ListedEpisode(season=1, number=2, ids=Ids(tvdb=5))]

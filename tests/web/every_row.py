@@ -23,7 +23,7 @@ from webhook.domain.rules import DRY_RUN
 from webhook.history import library, shows
 from webhook.history.play_store import save_play, store_keys
 from webhook.identity import matches
-from webhook.lookups import Candidate, Listed
+from webhook.lookups import Candidate, ListedEpisode
 from webhook.people import passwords, people
 from webhook.people.scopes import Scope
 from webhook.pipeline.interpreter import meant
@@ -310,8 +310,11 @@ class Rows:
         ):
             value = 7.5 if relation is Relation.RATING else None
             library.put(self.connection, whose, relation.value, item, NOW, value)
-        listed = [Listed(season=1, number=1), Listed(season=0, number=1, title="Extra", aired="2001-01-01")]
-        listed += [Listed(season=1, number=2, title="Two", aired="2999-01-01", ids=IDS)]
+        listed = [
+            ListedEpisode(season=1, number=1),
+            ListedEpisode(season=0, number=1, title="Extra", aired="2001-01-01"),
+        ]
+        listed += [ListedEpisode(season=1, number=2, title="Two", aired="2999-01-01", ids=IDS)]
         for number, (title, ids, state, list_) in enumerate(
             product(
                 (None, "Harbour Street"),

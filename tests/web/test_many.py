@@ -18,7 +18,7 @@ from webhook import clock
 from webhook.domain.event import Episode, Ids, Item, Movie, Show, item_to_json
 from webhook.domain.play import Play, State
 from webhook.history import library, shows
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.storage.tables import account, delivery, webhook
 from webhook.transfer import merge
 from webhook.transfer.records import Viewing
@@ -50,7 +50,9 @@ def watched(home: Household, items: list[Item], step: timedelta = timedelta(hour
 def followed(home: Household, number: int, episodes: int = 0) -> None:
     show = Show(title=f"Show {number:03}", ids=Ids(tvdb=1000 + number))
     listed = [
-        Listed(season=1 + part // 1000, number=1 + part % 1000, title=f"Part {part}", aired="2020-01-01")
+        ListedEpisode(
+            season=1 + part // 1000, number=1 + part % 1000, title=f"Part {part}", aired="2020-01-01"
+        )
         for part in range(episodes)
     ]
     now = clock.now() + timedelta(seconds=number)

@@ -36,7 +36,7 @@ from webhook.domain.items import id_keys, keys
 from webhook.domain.outcome import Undelivered
 from webhook.history import runtimes
 from webhook.history.library import FOLLOWING
-from webhook.lookups import Listed, Lookup
+from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_sql import json_rows, json_text
@@ -75,9 +75,9 @@ class Listing:
     key: str
     title: str | None = None
     ids: Ids = field(default_factory=Ids)
-    episodes: Sequence[Listed] | None = None
+    episodes: Sequence[ListedEpisode] | None = None
 
-    def aired(self, today: date) -> list[Listed]:
+    def aired(self, today: date) -> list[ListedEpisode]:
         """The episodes aired until today in their order, without the specials."""
         shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
         return sorted(shown, key=lambda one: (one.season, one.number))
@@ -224,8 +224,8 @@ def following(
     ]
 
 
-def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[Listed] | None:
-    return None if episodes is None else [Listed.from_json(one) for one in episodes]
+def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[ListedEpisode] | None:
+    return None if episodes is None else [ListedEpisode.from_json(one) for one in episodes]
 
 
 def lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
@@ -237,7 +237,7 @@ def lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
     return {row.show_key: row.episodes for row in connection.execute(wanted.where(text != "[]"))}
 
 
-def episodes_of(stored: str) -> list[Listed]:
+def episodes_of(stored: str) -> list[ListedEpisode]:
     return read(orjson.loads(stored)) or []
 
 
@@ -250,7 +250,7 @@ class Learnt:
 
     key: str
     via: str
-    episodes: Sequence[Listed]
+    episodes: Sequence[ListedEpisode]
     at: datetime
 
 

@@ -10,10 +10,10 @@ from webhook.domain.outcome import Retry, Undelivered
 from webhook.lookups import (
     Candidate,
     Lookup,
-    chosen,
-    named_alike,
-    plainly,
-    shared,
+    choose_candidate,
+    common_ids,
+    has_title,
+    split_title_suffix,
     without,
 )
 
@@ -64,7 +64,7 @@ class LookupRound:
     async def decided(self, lookup: Lookup, item: Item, found: Sequence[Candidate]) -> Item | None:
         match item:
             case Movie(year=int()) | Show(year=int()):
-                one = chosen(found)
+                one = choose_candidate(found)
                 return None if one is None else with_candidate_ids(item, one)
             case Episode(numbering="aired", season=int(), number=int()):
                 return await self.episode(lookup, item, found)
@@ -74,13 +74,13 @@ class LookupRound:
         """The one show of this title that has this episode in this year; None where two have, or none."""
         if item.show is None or item.show_ids.anidb or item.show_ids.mal or item.ids.anidb or item.ids.mal:
             return None  # AniDB counts each season as a show of its own
-        year = item.year or plainly(item.show)[1]
-        alike = [one for one in found if named_alike(item.show, one)]
+        year = item.year or split_title_suffix(item.show)[1]
+        alike = [one for one in found if has_title(item.show, one)]
         if year is None or len(alike) > MAX_SHOWS_PER_TITLE or any(one.year is None for one in alike):
             return None
         known: list[Item] = []
         for show in alike:
-            if plainly(item.show)[1] not in (None, show.year) or (show.year or 0) > year + 1:
+            if split_title_suffix(item.show)[1] not in (None, show.year) or (show.year or 0) > year + 1:
                 continue
             if own := ids_with_show(item, show):
                 asked = replace(item, ids=own[0], show_ids=own[1])
@@ -90,7 +90,7 @@ class LookupRound:
 
     async def tried_by_show(self, lookup: Lookup, item: Episode) -> Item | None:
         try:
-            return await lookup.by_show(item)
+            return await lookup.find_by_show(item)
         except Undelivered as error:
             self.trouble = error if isinstance(error, Retry) else Retry(error.reason, lane=False)
             return None
@@ -98,7 +98,7 @@ class LookupRound:
 
 def with_candidate_ids(item: Movie | Show, one: Candidate) -> Item | None:
     """The item as what its title means. Ids that were sent must not all say something else."""
-    if item.ids.contradicts(one.ids) and not shared(item.ids, one.ids):
+    if item.ids.contradicts(one.ids) and not common_ids(item.ids, one.ids):
         return None
     return replace(item, ids=one.ids.merged(item.ids))
 

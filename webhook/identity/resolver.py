@@ -27,8 +27,8 @@ from webhook.identity.resolutions import (
 from webhook.lookups import (
     Candidate,
     Lookup,
-    ranked,
-    shared,
+    common_ids,
+    rank,
     wanted_title,
     without,
 )
@@ -143,7 +143,7 @@ class Identity:
                 trouble = error
         if trouble is not None and not found:
             raise trouble
-        return ranked(found)
+        return rank(found)
 
     # --- asked once
 
@@ -185,7 +185,7 @@ class Identity:
             return found
         if asking.trouble is not None:
             raise asking.trouble
-        shown = [] if found is not None else [one.to_json() for one in ranked(asking.candidates)]
+        shown = [] if found is not None else [one.to_json() for one in rank(asking.candidates)]
         raise Unmatched(self.why(item, needs), candidates=shown)
 
     def askable(self, item: Item) -> bool:
@@ -239,7 +239,7 @@ class Identity:
 
 def without_show_ids(item: Episode) -> Episode:
     """The episode without ids of its own that are its show's: some senders write those in both places."""
-    ambiguous = shared(item.ids, item.show_ids)
+    ambiguous = common_ids(item.ids, item.show_ids)
     return replace(item, ids=without(item.ids, item.show_ids)) if ambiguous else item
 
 

@@ -12,18 +12,18 @@ import pkgutil
 from types import ModuleType
 
 from webhook.lookups._catalogue import Candidate as Candidate
-from webhook.lookups._catalogue import Listed as Listed
-from webhook.lookups._catalogue import Part as Part
-from webhook.lookups._catalogue import pairs as pairs
-from webhook.lookups._catalogue import shared as shared
+from webhook.lookups._catalogue import FoundEpisode as FoundEpisode
+from webhook.lookups._catalogue import ListedEpisode as ListedEpisode
+from webhook.lookups._catalogue import common_ids as common_ids
+from webhook.lookups._catalogue import id_pairs as id_pairs
 from webhook.lookups._catalogue import without as without
 from webhook.lookups._lookup import Checks as Checks
 from webhook.lookups._lookup import Lookup as Lookup
-from webhook.lookups._matching import chosen as chosen
-from webhook.lookups._matching import known_as as known_as
-from webhook.lookups._matching import named_alike as named_alike
-from webhook.lookups._matching import plainly as plainly
-from webhook.lookups._matching import ranked as ranked
+from webhook.lookups._matching import apply_match as apply_match
+from webhook.lookups._matching import choose_candidate as choose_candidate
+from webhook.lookups._matching import has_title as has_title
+from webhook.lookups._matching import rank as rank
+from webhook.lookups._matching import split_title_suffix as split_title_suffix
 from webhook.lookups._matching import wanted_title as wanted_title
 
 

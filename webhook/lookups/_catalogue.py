@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
 
 
@@ -28,12 +29,12 @@ class Candidate:
     via: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        named = {"kind": self.kind.value, "title": self.title, "year": self.year, "ids": self.ids.known()}
-        return {**named, "picture": self.picture, "score": round(self.score, 2), "via": self.via}
+        about = {"kind": self.kind.value, "title": self.title, "year": self.year, "ids": self.ids.known()}
+        return {**about, "picture": self.picture, "score": round(self.score, 2), "via": self.via}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class FoundEpisode:
     """An episode as a service knows it; its `year` is when it was first shown."""
 
     episode: Episode
@@ -41,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
+class ListedEpisode:
     """An episode in a show's list: its place as aired, and the day on which it is first shown (`2026-11-22`).
 
     `minutes` is how long it runs.
@@ -63,16 +64,16 @@ class Listed:
         return known if self.minutes is None else {**known, "minutes": self.minutes}
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Listed:
+    def from_json(cls, known: Mapping[str, Any]) -> ListedEpisode:
         return cls(**{**known, "ids": Ids.from_json(known.get("ids"))})
 
 
-def pairs(ids: Ids, namespaces: Sequence[str]) -> Iterator[tuple[str, int | str]]:
+def id_pairs(ids: Ids, namespaces: Sequence[str]) -> Iterator[tuple[str, int | str]]:
     known = ids.known()
     return ((name, known[name]) for name in namespaces if name in known)
 
 
-def trusted(ids: Any) -> Ids:
+def read_ids(ids: Any) -> Ids:
     """The ids of an answer, of the types they have; anything else is as good as unknown."""
     if not isinstance(ids, Mapping):
         return Ids()
@@ -91,50 +92,27 @@ def without(ids: Ids, others: Ids) -> Ids:
     return Ids.from_json({name: value for name, value in ids.known().items() if theirs.get(name) != value})
 
 
-def shared(one: Ids, other: Ids) -> int:
-    """How many ids they have in common."""
+def common_ids(one: Ids, other: Ids) -> int:
+    """The number of ids they have in common."""
     return len(one.known().items() & other.known().items())
 
 
-WHOLE = re.compile(r"[0-9]{1,18}")
-DAY = re.compile(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d")
-YEAR = re.compile(r"(?:18|19|20)\d\d")
-DATE = 40  # letters that a date has at the most
+ISO_DAY = re.compile(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d")
+YEAR_START = re.compile(r"(?:18|19|20)\d\d")
+MAX_DATE = 40  # letters that a date has at the most
 
 
-def table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def rows(value: Any) -> list[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-
-
-def whole(value: Any) -> int | None:
-    """A whole number, which some answers write as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and WHOLE.fullmatch(value) else None
-
-
-def text(value: Any) -> str | None:
-    """A text of bounded length; None where there is none."""
-    return value[:LONGEST] if isinstance(value, str) and value.strip() else None
-
-
-def texts(*values: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(said for value in values if (said := text(value))))
+def distinct_texts(*given: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found for value in given if (found := values.text(value))))
 
 
 def day_of(value: Any) -> str | None:
     """The day of a date as text, where it is a whole one."""
-    match = DAY.match(str(value or "")[:DATE])
+    match = ISO_DAY.match(str(value or "")[:MAX_DATE])
     return match[0] if match else None
 
 
 def year_of(value: Any) -> int | None:
     """The year of a date or of a year as text."""
-    match = YEAR.match(str(value or "")[:DATE])
+    match = YEAR_START.match(str(value or "")[:MAX_DATE])
     return int(match[0]) if match else None

@@ -16,16 +16,16 @@ import httpx
 from webhook.client import Recorder, accept, call, read, recording
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
-from webhook.lookups._catalogue import Candidate, Listed, Part, pairs, without
+from webhook.lookups._catalogue import Candidate, FoundEpisode, ListedEpisode, id_pairs, without
 from webhook.lookups._matching import (
     agrees,
-    fits,
+    apply_match,
+    fits_episode,
+    has_title,
+    is_near_year,
     is_part,
-    known_as,
     likeness,
-    named_alike,
-    near,
-    ranked,
+    rank,
     wanted_title,
 )
 
@@ -51,25 +51,25 @@ class Lookup(ABC):
     async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]: ...
 
     @abstractmethod
-    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+    async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
         """The episodes with this id of their own."""
         ...
 
     @abstractmethod
-    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+    async def part(self, show: Candidate, season: int, number: int) -> FoundEpisode | None:
         """An episode by its place in a show, as aired."""
         ...
 
-    async def absolute(self, show: Candidate, number: int) -> Part | None:
+    async def absolute(self, show: Candidate, number: int) -> FoundEpisode | None:
         """An episode by its absolute number, where the service counts those."""
         return None
 
-    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
+    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
         """Every episode of a show as aired, specials too; None where the service lists none or does not know it."""
         return None
 
     @abstractmethod
-    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+    async def search_title(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         """The films or shows of that title and of titles like it, of any year."""
         ...
 
@@ -83,45 +83,45 @@ class Lookup(ABC):
             case Show():
                 return await self.find_show(item)
             case Episode():
-                known = await self.by_own_ids(item) or await self.by_show(item)
-                return known or await self.by_misplaced_ids(item)
+                known = await self.find_by_own_ids(item) or await self.find_by_show(item)
+                return known or await self.find_by_misplaced_ids(item)
         return None
 
     async def find_film(self, item: Movie) -> Item | None:
-        for name, value in pairs(item.ids, self.film_ids):
+        for name, value in id_pairs(item.ids, self.film_ids):
             for film in await self.films(name, value):
                 if agrees(item, film):
                     return replace(item, ids=item.ids.merged(film.ids))
         return None
 
     async def find_show(self, item: Show) -> Item | None:
-        for name, value in pairs(item.ids, self.show_ids):
+        for name, value in id_pairs(item.ids, self.show_ids):
             for show in await self.shows(name, value):
                 if agrees(item, show):
                     return replace(item, ids=item.ids.merged(show.ids))
         return None
 
-    async def by_own_ids(self, item: Episode) -> Item | None:
-        for name, value in pairs(item.ids, self.episode_ids):
+    async def find_by_own_ids(self, item: Episode) -> Item | None:
+        for name, value in id_pairs(item.ids, self.episode_ids):
             for part in await self.parts(name, value):
                 if is_part(item, part):
-                    return known_as(item, part)
+                    return apply_match(item, part)
         return None
 
-    async def by_show(self, item: Episode) -> Item | None:
+    async def find_by_show(self, item: Episode) -> Item | None:
         """By its show's ids and its numbers, where those count the aired or the absolute order."""
         if item.number is None or (item.season is None and item.numbering != "absolute"):
             return None
-        for name, value in pairs(item.show_ids, self.show_ids):
+        for name, value in id_pairs(item.show_ids, self.show_ids):
             for show in await self.shows(name, value):
                 if item.show_ids.contradicts(show.ids):
                     continue
-                part = await self.placed(item, show)
-                if part is not None and fits(item, part):
-                    return known_as(item, part)
+                part = await self.find_by_place(item, show)
+                if part is not None and fits_episode(item, part):
+                    return apply_match(item, part)
         return None
 
-    async def placed(self, item: Episode, show: Candidate) -> Part | None:
+    async def find_by_place(self, item: Episode, show: Candidate) -> FoundEpisode | None:
         assert item.number is not None
         if item.numbering == "absolute":
             return await self.absolute(show, item.number)
@@ -129,19 +129,19 @@ class Lookup(ABC):
             return None
         return await self.part(show, item.season, item.number)
 
-    async def by_misplaced_ids(self, item: Episode) -> Item | None:
+    async def find_by_misplaced_ids(self, item: Episode) -> Item | None:
         """Some senders write the show's id where the episode's belongs: the title must then be the show's."""
         if item.show_ids or item.numbering != "aired" or item.season is None or item.number is None:
             return None
-        for name, value in pairs(item.ids, self.show_ids):
+        for name, value in id_pairs(item.ids, self.show_ids):
             for show in await self.shows(name, value):
-                if not item.show or not named_alike(item.show, show):
+                if not item.show or not has_title(item.show, show):
                     continue
                 own = without(item.ids, show.ids)
                 asked = replace(item, ids=own, show_ids=show.ids)
-                part = await self.placed(asked, show)
-                if part is not None and fits(asked, part) and near(item.year, part):
-                    return known_as(asked, part)
+                part = await self.find_by_place(asked, show)
+                if part is not None and fits_episode(asked, part) and is_near_year(item.year, part):
+                    return apply_match(asked, part)
         return None
 
     async def search(self, item: Item) -> list[Candidate]:
@@ -151,8 +151,10 @@ class Lookup(ABC):
             return []
         kind = Kind.MOVIE if isinstance(item, Movie) else Kind.SHOW
         title, year = wanted
-        found = [replace(one, score=likeness(item, one)) for one in await self.titled(kind, title, year)]
-        return ranked(found)
+        found = [
+            replace(one, score=likeness(item, one)) for one in await self.search_title(kind, title, year)
+        ]
+        return rank(found)
 
     # --- asking
 
@@ -172,7 +174,7 @@ class Lookup(ABC):
         except (Unmatched, Dead):
             return None
         except Undelivered as error:
-            raise later(error) from error
+            raise retry_delivery(error) from error
 
 
 class Checks(Protocol):
@@ -183,7 +185,7 @@ class Checks(Protocol):
         ...
 
 
-def later(error: Undelivered) -> Retry:
+def retry_delivery(error: Undelivered) -> Retry:
     """A lookup's trouble is no trouble of the account that waits for it: only this delivery is tried later."""
     after = error.after if isinstance(error, Retry | Snooze) else None
     return Retry(error.reason, answer=error.answer, after=after, lane=False)

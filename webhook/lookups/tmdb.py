@@ -13,20 +13,17 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Item, Kind
 from webhook.domain.outcome import Dead
 from webhook.lookups._catalogue import (
     Candidate,
-    Listed,
-    Part,
+    FoundEpisode,
+    ListedEpisode,
     day_of,
-    pairs,
-    rows,
-    table,
-    text,
-    texts,
-    trusted,
-    whole,
+    distinct_texts,
+    id_pairs,
+    read_ids,
     year_of,
 )
 from webhook.lookups._lookup import Lookup
@@ -41,9 +38,9 @@ SETUP: tuple[str, ...] = (
     "Copy the API read access token (long, begins with eyJ) or the API key into the field below, and save. It is tried before it is kept.",
 )
 COST = 2
-WIDTH = "w342"
-BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
-"""How a JPEG, a PNG and a WebP begin; nothing else is a poster."""
+POSTER_WIDTH = "w342"
+PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
+"""The first bytes of a JPEG, a PNG and a WebP; nothing else is a poster."""
 
 SOURCES = {"imdb": "imdb_id", "tvdb": "tvdb_id"}
 LANGUAGES = {"CJK": "zh-CN", "HIRAGANA": "ja-JP", "KATAKANA": "ja-JP", "HANGUL": "ko-KR", "CYRILLIC": "ru-RU"}
@@ -79,7 +76,7 @@ class Tmdb(Lookup):
         image_url: str = "https://image.tmdb.org/t/p",
     ) -> None:
         super().__init__(http)
-        self.pictures = f"{image_url.rstrip('/')}/{WIDTH}"
+        self.pictures = f"{image_url.rstrip('/')}/{POSTER_WIDTH}"
         self.url = api_url.rstrip("/")
         self.bearer = token.count(".") == 2  # a v4 token is a JWT, a v3 key 32 hexadecimal digits
         self.headers = {"Authorization": f"Bearer {token}"} if self.bearer else {}
@@ -87,13 +84,13 @@ class Tmdb(Lookup):
 
     async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]:
         if namespace == "tmdb":
-            return self.listed(Kind.MOVIE, [await self.detailed(f"/movie/{value}")])
-        return await self.named(Kind.MOVIE, "movie_results", namespace, value)
+            return self.candidates(Kind.MOVIE, [await self.details(f"/movie/{value}")])
+        return await self.find_external(Kind.MOVIE, "movie_results", namespace, value)
 
     async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
         if namespace == "tmdb":
-            return self.listed(Kind.SHOW, [await self.detailed(f"/tv/{value}")])
-        found = await self.named(Kind.SHOW, "tv_results", namespace, value)
+            return self.candidates(Kind.SHOW, [await self.details(f"/tv/{value}")])
+        found = await self.find_external(Kind.SHOW, "tv_results", namespace, value)
         return [one for show in found if show.ids.tmdb for one in await self.shows("tmdb", show.ids.tmdb)]
 
     async def poster(self, item: Item) -> bytes | None:
@@ -107,25 +104,25 @@ class Tmdb(Lookup):
             value = ids.known().get(namespace)
             for one in await ask(namespace, value) if value is not None else ():
                 if one.picture is not None:
-                    return await self.drawn(one.picture)
+                    return await self.download_picture(one.picture)
         return None
 
-    async def drawn(self, address: str) -> bytes | None:
+    async def download_picture(self, address: str) -> bytes | None:
         answer = accept(LABEL, await call(self.http, LABEL, "GET", address))
-        return answer.content if answer.content.startswith(BEGINNINGS) else None
+        return answer.content if answer.content.startswith(PICTURE_SIGNATURES) else None
 
-    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
-        found = table(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
-        parts = [await self.shown(hit) for hit in rows(found.get("tv_episode_results"))]
+    async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
+        found = values.mapping(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
+        parts = [await self.read_hit(hit) for hit in values.objects(found.get("tv_episode_results"))]
         by = Ids.from_json({namespace: value})
-        kept = [part for part in parts if part is not None and not part.episode.ids.contradicts(by)]
+        agreeing = [part for part in parts if part is not None and not part.episode.ids.contradicts(by)]
         return [
-            replace(part, episode=replace(part.episode, ids=part.episode.ids.merged(by))) for part in kept
+            replace(part, episode=replace(part.episode, ids=part.episode.ids.merged(by))) for part in agreeing
         ]
 
-    async def shown(self, hit: Mapping[str, Any]) -> Part | None:
+    async def read_hit(self, hit: Mapping[str, Any]) -> FoundEpisode | None:
         show_id, season, number = (
-            whole(hit.get(name)) for name in ("show_id", "season_number", "episode_number")
+            values.whole(hit.get(name)) for name in ("show_id", "season_number", "episode_number")
         )
         if show_id is None or season is None or number is None:
             return None
@@ -133,51 +130,62 @@ class Tmdb(Lookup):
             return await self.part(show, season, number)
         return None
 
-    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+    async def part(self, show: Candidate, season: int, number: int) -> FoundEpisode | None:
         if show.ids.tmdb is None:
             return None
-        found = await self.detailed(f"/tv/{show.ids.tmdb}/season/{season}/episode/{number}")
-        ids = identified(found)
-        if not ids or (whole(found.get("season_number")), whole(found.get("episode_number"))) != (
+        found = await self.details(f"/tv/{show.ids.tmdb}/season/{season}/episode/{number}")
+        ids = row_ids(found)
+        if not ids or (
+            values.whole(found.get("season_number")),
+            values.whole(found.get("episode_number")),
+        ) != (
             season,
             number,
         ):
             return None
         year = year_of(found.get("air_date"))
-        episode = Episode(title=text(found.get("name")), season=season, number=number, year=year, ids=ids)
-        return Part(episode=episode, show=show)
+        episode = Episode(
+            title=values.text(found.get("name")), season=season, number=number, year=year, ids=ids
+        )
+        return FoundEpisode(episode=episode, show=show)
 
-    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
-        number = show_ids.tmdb or await self.number_of(show_ids)
+    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
+        number = show_ids.tmdb or await self.find_own_id(show_ids)
         if number is None:
             return None
         seasons = [
-            whole(row.get("season_number"))
-            for row in rows(table(await self.get(f"/tv/{number}", {})).get("seasons"))
+            values.whole(row.get("season_number"))
+            for row in values.objects(values.mapping(await self.get(f"/tv/{number}", {})).get("seasons"))
         ]
-        found: list[Listed] = []
+        found: list[ListedEpisode] = []
         for season in seasons:
             if season is not None:
-                shown = table(await self.get(f"/tv/{number}/season/{season}", {})).get("episodes")
-                found += [one for row in rows(shown) if (one := listed(season, row)) is not None]
+                shown = values.mapping(await self.get(f"/tv/{number}/season/{season}", {})).get("episodes")
+                found += [
+                    one
+                    for row in values.objects(shown)
+                    if (one := read_listed_episode(season, row)) is not None
+                ]
         return found or None
 
-    async def number_of(self, show_ids: Ids) -> int | None:
+    async def find_own_id(self, show_ids: Ids) -> int | None:
         """TMDB's own id of a show that is known by another service's."""
-        for name, value in pairs(show_ids, self.show_ids):
-            for show in await self.named(Kind.SHOW, "tv_results", name, value):
+        for name, value in id_pairs(show_ids, self.show_ids):
+            for show in await self.find_external(Kind.SHOW, "tv_results", name, value):
                 return show.ids.tmdb
         return None
 
-    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+    async def search_title(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         path, about = ("/search/movie", "primary_release_year") if kind is Kind.MOVIE else ("/search/tv", "first_air_date_year")  # fmt: skip
         asked = {"query": title, "page": "1"}
         if language := LANGUAGES.get(script(title)):
             asked["language"] = language
-        found = rows(table(await self.get(path, asked)).get("results"))
+        found = values.objects(values.mapping(await self.get(path, asked)).get("results"))
         if year is not None:  # of a common title, those of the year may not be on the first page
-            found += rows(table(await self.get(path, {**asked, about: str(year)})).get("results"))
-        return self.listed(kind, found)
+            found += values.objects(
+                values.mapping(await self.get(path, {**asked, about: str(year)})).get("results")
+            )
+        return self.candidates(kind, found)
 
     async def check(self) -> str:
         with recording(Recorder()):  # the key is nothing for the trace
@@ -185,33 +193,41 @@ class Tmdb(Lookup):
                 self.http, LABEL, "GET", f"{self.url}/configuration", headers=self.headers, params=self.key
             )
         if response.status_code == 401:
-            said = text(table(read(LABEL, response)).get("status_message")) or "it gives no reason"
+            said = (
+                values.text(values.mapping(read(LABEL, response)).get("status_message"))
+                or "it gives no reason"
+            )
             raise Dead(f"{LABEL} does not accept TMDB_TOKEN ({said})", answer=shown(response))
         read(LABEL, accept(LABEL, response))
         return LABEL
 
     # ---
 
-    async def named(self, kind: Kind, group: str, namespace: str, value: int | str) -> list[Candidate]:
-        found = table(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
+    async def find_external(
+        self, kind: Kind, group: str, namespace: str, value: int | str
+    ) -> list[Candidate]:
+        found = values.mapping(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
         by = Ids.from_json({namespace: value})
-        return [replace(one, ids=one.ids.merged(by)) for one in self.listed(kind, rows(found.get(group)))]
+        return [
+            replace(one, ids=one.ids.merged(by))
+            for one in self.candidates(kind, values.objects(found.get(group)))
+        ]
 
-    async def detailed(self, path: str) -> Mapping[str, Any]:
-        return table(await self.get(path, {"append_to_response": "external_ids"}))
+    async def details(self, path: str) -> Mapping[str, Any]:
+        return values.mapping(await self.get(path, {"append_to_response": "external_ids"}))
 
-    def listed(self, kind: Kind, found: Sequence[Mapping[str, Any]]) -> list[Candidate]:
-        return [self.candidate(kind, row) for row in found if whole(row.get("id"))]
+    def candidates(self, kind: Kind, found: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+        return [self.candidate(kind, row) for row in found if values.whole(row.get("id"))]
 
     def candidate(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
         name, date = ("title", "release_date") if kind is Kind.MOVIE else ("name", "first_air_date")
         return Candidate(
             kind=kind,
-            title=text(row.get(name)),
-            titles=texts(row.get(name), row.get(f"original_{name}")),
+            title=values.text(row.get(name)),
+            titles=distinct_texts(row.get(name), row.get(f"original_{name}")),
             year=year_of(row.get(date)),
-            ids=identified(row),
-            picture=f"{self.pictures}{path}" if (path := text(row.get("poster_path"))) else None,
+            ids=row_ids(row),
+            picture=f"{self.pictures}{path}" if (path := values.text(row.get("poster_path"))) else None,
             via=self.name,
         )
 
@@ -220,21 +236,23 @@ class Tmdb(Lookup):
         return await self.ask(self.url + path, {**params, **self.key}, self.headers, secret=not self.bearer)
 
 
-def listed(season: int, row: Mapping[str, Any]) -> Listed | None:
-    number = whole(row.get("episode_number"))
+def read_listed_episode(season: int, row: Mapping[str, Any]) -> ListedEpisode | None:
+    number = values.whole(row.get("episode_number"))
     if number is None:
         return None
-    return Listed(
+    return ListedEpisode(
         season=season,
         number=number,
-        title=text(row.get("name")),
+        title=values.text(row.get("name")),
         aired=day_of(row.get("air_date")),
-        ids=identified(row),
-        minutes=whole(row.get("runtime")) or None,
+        ids=row_ids(row),
+        minutes=values.whole(row.get("runtime")) or None,
     )
 
 
-def identified(row: Mapping[str, Any]) -> Ids:
-    others = table(row.get("external_ids"))
-    imdb = text(others.get("imdb_id")) or text(row.get("imdb_id"))
-    return trusted({"tmdb": whole(row.get("id")), "tvdb": whole(others.get("tvdb_id")), "imdb": imdb})
+def row_ids(row: Mapping[str, Any]) -> Ids:
+    others = values.mapping(row.get("external_ids"))
+    imdb = values.text(others.get("imdb_id")) or values.text(row.get("imdb_id"))
+    return read_ids(
+        {"tmdb": values.whole(row.get("id")), "tvdb": values.whole(others.get("tvdb_id")), "imdb": imdb}
+    )

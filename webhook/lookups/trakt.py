@@ -12,19 +12,20 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from webhook.domain import values
 from webhook.domain.event import Episode, Kind
-from webhook.lookups._catalogue import Candidate, Part, rows, table, text, texts, trusted, whole, year_of
+from webhook.lookups._catalogue import Candidate, FoundEpisode, distinct_texts, read_ids, year_of
 from webhook.lookups._lookup import Lookup
 from webhook.settings import Address
 
 LABEL = "Trakt search"
 COST = 1
 SPECIAL = re.compile(r'([-+&|!(){}\[\]^"~*?:/\\])')
-"""What means something to the search, and is a letter to us."""
+"""Letters that mean something to the search."""
 
 
 class Settings(BaseModel):
-    """Of the app's settings, which the tracker brings, what a search needs."""
+    """The app's settings, which the tracker brings, that a search needs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,51 +59,55 @@ class TraktLookup(Lookup):
     async def shows(self, namespace: str, value: int | str) -> Sequence[Candidate]:
         return self.candidates(Kind.SHOW, await self.hits(namespace, value, "show"))
 
-    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+    async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
         hits = await self.hits(namespace, value, "episode")
         return [
             part for hit in hits if (part := self.read(hit.get("episode"), self.candidate(Kind.SHOW, hit)))
         ]
 
-    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
+    async def part(self, show: Candidate, season: int, number: int) -> FoundEpisode | None:
         if show.ids.trakt is None:
             return None
         path = f"/shows/{show.ids.trakt}/seasons/{season}/episodes/{number}"
         return self.read(await self.get(path, {"extended": "full"}), show)
 
-    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+    async def search_title(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         params = {"query": SPECIAL.sub(r"\\\1", title), "fields": "title,translations,aliases", "limit": "30"}
-        return self.candidates(kind, rows(await self.get(f"/search/{kind.value}", params)))
+        return self.candidates(kind, values.objects(await self.get(f"/search/{kind.value}", params)))
 
     # ---
 
-    def read(self, found: Any, show: Candidate) -> Part | None:
-        ids = trusted(table(found).get("ids"))
+    def read(self, found: Any, show: Candidate) -> FoundEpisode | None:
+        ids = read_ids(values.mapping(found).get("ids"))
         if not ids:
             return None
-        season, number = whole(found.get("season")), whole(found.get("number"))
+        season, number = values.whole(found.get("season")), values.whole(found.get("number"))
         year = year_of(found.get("first_aired"))
-        episode = Episode(title=text(found.get("title")), season=season, number=number, year=year, ids=ids)
-        return Part(episode=episode, show=show)
+        episode = Episode(
+            title=values.text(found.get("title")), season=season, number=number, year=year, ids=ids
+        )
+        return FoundEpisode(episode=episode, show=show)
 
     def candidates(self, kind: Kind, hits: Sequence[Mapping[str, Any]]) -> list[Candidate]:
         return [one for hit in hits if (one := self.candidate(kind, hit)).ids]
 
     def candidate(self, kind: Kind, hit: Mapping[str, Any]) -> Candidate:
-        found = table(hit.get(kind.value))
-        titles = texts(found.get("title"), found.get("original_title"))
+        found = values.mapping(hit.get(kind.value))
+        titles = distinct_texts(found.get("title"), found.get("original_title"))
         return Candidate(
             kind=kind,
-            title=text(found.get("title")),
+            title=values.text(found.get("title")),
             titles=titles,
-            year=whole(found.get("year")),
-            ids=trusted(found.get("ids")),
+            year=values.whole(found.get("year")),
+            ids=read_ids(found.get("ids")),
             picture=picture(found),
             via=self.name,
         )
 
     async def hits(self, namespace: str, value: int | str, kind: str) -> list[Mapping[str, Any]]:
-        return rows(await self.get(f"/search/{namespace}/{value}", {"type": kind, "extended": "full"}))
+        return values.objects(
+            await self.get(f"/search/{namespace}/{value}", {"type": kind, "extended": "full"})
+        )
 
     async def get(self, path: str, params: Mapping[str, str]) -> Any:
         return await self.ask(self.url + path, params, self.headers)
@@ -110,6 +115,6 @@ class TraktLookup(Lookup):
 
 def picture(found: Mapping[str, Any]) -> str | None:
     """The address of the poster, which Trakt writes without `https://`."""
-    posters = table(found.get("images")).get("poster")
-    first = text(posters[0]) if isinstance(posters, list) and posters else None
+    posters = values.mapping(found.get("images")).get("poster")
+    first = values.text(posters[0]) if isinstance(posters, list) and posters else None
     return None if first is None else first if "://" in first else f"https://{first}"

@@ -16,23 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock
 from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
 from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.lookups._catalogue import (
     Candidate,
-    Listed,
-    Part,
+    FoundEpisode,
+    ListedEpisode,
     day_of,
-    pairs,
-    rows,
-    table,
-    text,
-    texts,
-    trusted,
-    whole,
+    distinct_texts,
+    id_pairs,
+    read_ids,
     year_of,
 )
-from webhook.lookups._lookup import Lookup, later
+from webhook.lookups._lookup import Lookup, retry_delivery
 from webhook.settings import Address
 
 LABEL = "TheTVDB"
@@ -44,17 +41,17 @@ SETUP: tuple[str, ...] = (
     "A key with a user name and a unique ID (API ACCESS in the menu under your name) belongs to the older v3, which is reported to have ended in August 2026. Its fields are for servers that still speak it.",
 )
 COST = 3
-LIFE = timedelta(days=25)
-"""How long a token of v4 is used; it is valid for a month."""
+TOKEN_LIFE = timedelta(days=25)
+"""The time for which a token of v4 is used; it is valid for a month."""
 
-PAGE = 500
-"""How many episodes a page of a list has; the last one has fewer."""
+EPISODES_PER_PAGE = 500
+"""The episodes on a page of a list; the last one has fewer."""
 
-PAGES = 40
-"""Where a list is taken to have no end."""
+MAX_PAGES = 40
+"""A longer list is taken to have no end."""
 
-LEGACY_LIFE = timedelta(hours=23)
-OFFICIAL = "https://api4.thetvdb.com/v4"
+LEGACY_TOKEN_LIFE = timedelta(hours=23)
+DEFAULT_URL = "https://api4.thetvdb.com/v4"
 SOURCES = {"imdb": "imdb", "themoviedb.com": "tmdb", "themoviedb": "tmdb", "tmdb": "tmdb"}
 
 
@@ -67,7 +64,7 @@ class Settings(BaseModel):
     pin: SecretStr = Field(default=SecretStr(""), description="Subscriber PIN, where the key wants one")
     username: str = Field(default="", description="User name, for the login of v3; only with USERKEY")
     userkey: SecretStr = Field(default=SecretStr(""), description="User key (unique id), for the login of v3")
-    api_url: Address = Field(default=OFFICIAL, description="Where TheTVDB's API is")
+    api_url: Address = Field(default=DEFAULT_URL, description="Where TheTVDB's API is")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tvdb:
@@ -88,7 +85,7 @@ class Tvdb(Lookup):
         self.legacy = bool(settings.username and settings.userkey.get_secret_value())
         self.token: str | None = None
         self.until = datetime.min.replace(tzinfo=UTC)
-        self._signing_in = asyncio.Lock()
+        self._sign_in_lock = asyncio.Lock()
 
     async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]:
         ids = [value] if namespace == "tvdb" else await self.remote("movie", value)
@@ -102,101 +99,107 @@ class Tvdb(Lookup):
         by = Ids() if namespace == "tvdb" else Ids.from_json({namespace: value})
         return [one for one in kept if not one.ids.contradicts(by)]
 
-    async def parts(self, namespace: str, value: int | str) -> Sequence[Part]:
+    async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
         ids = [value] if namespace == "tvdb" else await self.remote("episode", value)
         found = [await self.episode(one) for one in ids]
         return [part for part in found if part is not None]
 
-    async def episode(self, number: int | str, show: Candidate | None = None) -> Part | None:
+    async def episode(self, number: int | str, show: Candidate | None = None) -> FoundEpisode | None:
         """An episode with its ids and its place as aired."""
-        row = table(await self.get(f"/episodes/{number}/extended"))
-        series = whole(row.get("seriesId"))
-        if whole(row.get("id")) is None or series is None:
+        row = values.mapping(await self.get(f"/episodes/{number}/extended"))
+        series = values.whole(row.get("seriesId"))
+        if values.whole(row.get("id")) is None or series is None:
             return None
         for known in [show] if show is not None else await self.shows("tvdb", series):
-            return Part(episode=read_episode(row), show=known)
+            return FoundEpisode(episode=read_episode(row), show=known)
         return None
 
-    async def part(self, show: Candidate, season: int, number: int) -> Part | None:
-        return await self.ordered(show, "default", season, number)
+    async def part(self, show: Candidate, season: int, number: int) -> FoundEpisode | None:
+        return await self.find_in_order(show, "default", season, number)
 
-    async def absolute(self, show: Candidate, number: int) -> Part | None:
-        return await self.ordered(show, "absolute", 1, number)
+    async def absolute(self, show: Candidate, number: int) -> FoundEpisode | None:
+        return await self.find_in_order(show, "absolute", 1, number)
 
-    async def ordered(self, show: Candidate, order: str, season: int, number: int) -> Part | None:
+    async def find_in_order(
+        self, show: Candidate, order: str, season: int, number: int
+    ) -> FoundEpisode | None:
         """The one episode that has this place in an order."""
         if show.ids.tvdb is None:
             return None
         asked = {"page": "0", "season": str(season), "episodeNumber": str(number)}
-        data = table(await self.get(f"/series/{show.ids.tvdb}/episodes/{order}", asked))
+        data = values.mapping(await self.get(f"/series/{show.ids.tvdb}/episodes/{order}", asked))
         there = [
             row
-            for row in rows(data.get("episodes"))
-            if (whole(row.get("seasonNumber")), whole(row.get("number"))) == (season, number)
+            for row in values.objects(data.get("episodes"))
+            if (values.whole(row.get("seasonNumber")), values.whole(row.get("number"))) == (season, number)
         ]
-        ids = [found for row in there if (found := whole(row.get("id")))]
+        ids = [found for row in there if (found := values.whole(row.get("id")))]
         return await self.episode(ids[0], show) if len(ids) == 1 else None
 
-    async def episodes(self, show_ids: Ids) -> Sequence[Listed] | None:
-        number = show_ids.tvdb or await self.number_of(show_ids)
+    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
+        number = show_ids.tvdb or await self.find_own_id(show_ids)
         if number is None:
             return None
-        found: list[Listed] = []
-        for page in range(PAGES):
-            data = table(await self.get(f"/series/{number}/episodes/default", {"page": str(page)}))
-            shown = rows(data.get("episodes"))
-            found += [one for row in shown if (one := listed(row)) is not None]
-            if len(shown) < PAGE:
+        found: list[ListedEpisode] = []
+        for page in range(MAX_PAGES):
+            data = values.mapping(await self.get(f"/series/{number}/episodes/default", {"page": str(page)}))
+            shown = values.objects(data.get("episodes"))
+            found += [one for row in shown if (one := read_listed_episode(row)) is not None]
+            if len(shown) < EPISODES_PER_PAGE:
                 break
         return found or None
 
-    async def number_of(self, show_ids: Ids) -> int | None:
+    async def find_own_id(self, show_ids: Ids) -> int | None:
         """TVDB's own id of a show that is known by another service's."""
-        for name, value in pairs(show_ids, self.show_ids):
+        for name, value in id_pairs(show_ids, self.show_ids):
             for show in await self.shows(name, value):
                 return show.ids.tvdb
         return None
 
-    async def titled(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
+    async def search_title(self, kind: Kind, title: str, year: int | None) -> Sequence[Candidate]:
         """The first 50 that the search answers. How it would give more is not documented: for a title with
         more namesakes than that, the right one may not be among them."""
         type_ = "movie" if kind is Kind.MOVIE else "series"
-        found = rows(await self.get("/search", {"query": title, "type": type_, "limit": "50"}))
-        return [self.hit(kind, row) for row in found if whole(row.get("tvdb_id"))]
+        found = values.objects(await self.get("/search", {"query": title, "type": type_, "limit": "50"}))
+        return [self.hit(kind, row) for row in found if values.whole(row.get("tvdb_id"))]
 
     # ---
 
     async def remote(self, group: str, value: int | str) -> list[int]:
         """The TVDB ids of what another service's id names; ids of several services may collide."""
-        found = rows(await self.get(f"/search/remoteid/{quote(str(value), safe='')}"))
-        numbers = [whole(table(row.get(group)).get("id")) for row in found]
+        found = values.objects(await self.get(f"/search/remoteid/{quote(str(value), safe='')}"))
+        numbers = [values.whole(values.mapping(row.get(group)).get("id")) for row in found]
         return [number for number in numbers if number]
 
     def candidates(self, kind: Kind, found: Sequence[Any]) -> list[Candidate]:
-        return [self.candidate(kind, row) for row in map(table, found) if whole(row.get("id"))]
+        return [
+            self.candidate(kind, row) for row in map(values.mapping, found) if values.whole(row.get("id"))
+        ]
 
     def candidate(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
-        aliases = [alias.get("name") for alias in rows(row.get("aliases"))]
+        aliases = [alias.get("name") for alias in values.objects(row.get("aliases"))]
         return Candidate(
             kind=kind,
-            title=text(row.get("name")),
-            titles=texts(row.get("name"), *aliases),
+            title=values.text(row.get("name")),
+            titles=distinct_texts(row.get("name"), *aliases),
             year=year_of(row.get("year") or row.get("firstAired")),
-            ids=identified(row.get("id"), row.get("remoteIds")),
-            picture=text(row.get("image")),
+            ids=row_ids(row.get("id"), row.get("remoteIds")),
+            picture=values.text(row.get("image")),
             via=self.name,
         )
 
     def hit(self, kind: Kind, row: Mapping[str, Any]) -> Candidate:
         aliases = row.get("aliases")
-        translations = table(row.get("translations")).values()
+        translations = values.mapping(row.get("translations")).values()
         return Candidate(
             kind=kind,
-            title=text(row.get("name")),
-            titles=texts(row.get("name"), *(aliases if isinstance(aliases, list) else ()), *translations),
+            title=values.text(row.get("name")),
+            titles=distinct_texts(
+                row.get("name"), *(aliases if isinstance(aliases, list) else ()), *translations
+            ),
             year=year_of(row.get("year")),
-            ids=identified(row.get("tvdb_id"), row.get("remote_ids")),
-            picture=text(row.get("image_url")),
+            ids=row_ids(row.get("tvdb_id"), row.get("remote_ids")),
+            picture=values.text(row.get("image_url")),
             via=self.name,
         )
 
@@ -205,62 +208,64 @@ class Tvdb(Lookup):
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The `data` of an answer; signed in anew once where the token is no longer accepted."""
         try:
-            return await self.once(path, params, await self.signed_in())
-        except Refused as refused:
+            return await self.get_once(path, params, await self.ensure_token())
+        except TokenRefused as refused:
             if self.token == refused.token:
                 self.token = None
             try:
-                return await self.once(path, params, await self.signed_in())
-            except Refused as again:
-                raise Retry(f"{LABEL} does not accept its own sign-in", lane=False) from again
+                return await self.get_once(path, params, await self.ensure_token())
+            except TokenRefused as error:
+                raise Retry(f"{LABEL} does not accept its own sign-in", lane=False) from error
 
-    async def once(self, path: str, params: Mapping[str, str] | None, token: str) -> Any:
+    async def get_once(self, path: str, params: Mapping[str, str] | None, token: str) -> Any:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             response = await call(self.http, LABEL, "GET", self.url + path, headers=headers, params=params)
             if response.status_code == 401:
-                raise Refused(token)
+                raise TokenRefused(token)
             if response.status_code in (400, 404, 422):
                 return None
-            return table(read(LABEL, accept(LABEL, response))).get("data")
+            return values.mapping(read(LABEL, accept(LABEL, response))).get("data")
         except Undelivered as error:
-            raise later(error) from error
+            raise retry_delivery(error) from error
 
-    async def signed_in(self) -> str:
-        async with self._signing_in:
+    async def ensure_token(self) -> str:
+        async with self._sign_in_lock:
             if self.token is None or clock.now() >= self.until:
                 self.token = await self.login()
-                self.until = clock.now() + (LEGACY_LIFE if self.legacy else LIFE)
+                self.until = clock.now() + (LEGACY_TOKEN_LIFE if self.legacy else TOKEN_LIFE)
             return self.token
 
     async def check(self) -> str:
-        response = await self.knock()
-        if reason := refusal(response):
+        response = await self.post_login()
+        if reason := login_error(response):
             raise Dead(reason, answer=shown(response))
         read(LABEL, accept(LABEL, response))
         return LABEL
 
     async def login(self) -> str:
         try:
-            response = await self.knock()
-            if reason := refusal(response):
+            response = await self.post_login()
+            if reason := login_error(response):
                 raise Retry(reason, after=timedelta(hours=1), lane=False)
-            answer = table(read(LABEL, accept(LABEL, response)))
+            answer = values.mapping(read(LABEL, accept(LABEL, response)))
         except Undelivered as error:
-            raise later(error) from error
-        token = text(table(answer.get("data")).get("token")) or text(answer.get("token"))
+            raise retry_delivery(error) from error
+        token = values.text(values.mapping(answer.get("data")).get("token")) or values.text(
+            answer.get("token")
+        )
         if token is None:
             raise Retry(f"{LABEL} answered a sign-in without a token", lane=False)
         return token
 
-    async def knock(self) -> httpx.Response:
+    async def post_login(self) -> httpx.Response:
         with recording(Recorder()):  # the key is nothing for the trace
             return await call(
                 self.http, LABEL, "POST", f"{self.url}/login",
-                headers={"Content-Type": "application/json"}, json=self.proof(),
+                headers={"Content-Type": "application/json"}, json=self.login_body(),
             )  # fmt: skip
 
-    def proof(self) -> dict[str, str]:
+    def login_body(self) -> dict[str, str]:
         key = {"apikey": self.settings.api_key.get_secret_value()}
         if self.legacy:
             return {
@@ -272,15 +277,15 @@ class Tvdb(Lookup):
         return {**key, "pin": pin} if pin else key  # an empty PIN is refused where none is wanted
 
 
-def refusal(response: httpx.Response) -> str | None:
-    """Why the key is not accepted; None where it is."""
+def login_error(response: httpx.Response) -> str | None:
+    """The reason why the key is not accepted; None where it is."""
     if response.status_code not in (400, 401):
         return None
-    said = text(table(read(LABEL, response)).get("message")) or "it gives no reason"
+    said = values.text(values.mapping(read(LABEL, response)).get("message")) or "it gives no reason"
     return f"{LABEL} does not accept TVDB_API_KEY ({said})"
 
 
-class Refused(Exception):
+class TokenRefused(Exception):
     """The token is not accepted."""
 
     def __init__(self, token: str) -> None:
@@ -290,35 +295,35 @@ class Refused(Exception):
 
 def read_episode(row: Mapping[str, Any]) -> Episode:
     return Episode(
-        title=text(row.get("name")),
-        season=whole(row.get("seasonNumber")),
-        number=whole(row.get("number")),
+        title=values.text(row.get("name")),
+        season=values.whole(row.get("seasonNumber")),
+        number=values.whole(row.get("number")),
         year=year_of(row.get("aired")),
-        ids=identified(row.get("id"), row.get("remoteIds")),
+        ids=row_ids(row.get("id"), row.get("remoteIds")),
     )
 
 
-def listed(row: Mapping[str, Any]) -> Listed | None:
-    season, number = whole(row.get("seasonNumber")), whole(row.get("number"))
+def read_listed_episode(row: Mapping[str, Any]) -> ListedEpisode | None:
+    season, number = values.whole(row.get("seasonNumber")), values.whole(row.get("number"))
     if season is None or number is None:
         return None
-    return Listed(
+    return ListedEpisode(
         season=season,
         number=number,
-        title=text(row.get("name")),
+        title=values.text(row.get("name")),
         aired=day_of(row.get("aired")),
-        ids=identified(row.get("id"), None),
-        minutes=whole(row.get("runtime")) or None,
+        ids=row_ids(row.get("id"), None),
+        minutes=values.whole(row.get("runtime")) or None,
     )
 
 
-def identified(own: Any, others: Any) -> Ids:
+def row_ids(own: Any, others: Any) -> Ids:
     """TVDB's own id, and the others by the name of their source."""
-    known: dict[str, Any] = {"tvdb": whole(own)}
-    for row in rows(others):
+    known: dict[str, Any] = {"tvdb": values.whole(own)}
+    for row in values.objects(others):
         name = SOURCES.get(str(row.get("sourceName") or "").lower())
         if name == "imdb":
             known.setdefault(name, row.get("id"))
         elif name == "tmdb":
-            known.setdefault(name, whole(row.get("id")))
-    return trusted(known)
+            known.setdefault(name, values.whole(row.get("id")))
+    return read_ids(known)

@@ -181,7 +181,7 @@ class ShowIds:
         for lookup in self.identity.lookups:
             for episode in sample.episodes[:ASKED]:
                 try:
-                    found = await lookup.by_own_ids(episode)
+                    found = await lookup.find_by_own_ids(episode)
                 except Undelivered as error:
                     trouble = error
                     break

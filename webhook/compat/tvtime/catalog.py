@@ -20,7 +20,7 @@ from webhook.domain.event import Episode, Ids, Kind, Movie, Show
 from webhook.domain.items import folded
 from webhook.domain.outcome import Undelivered
 from webhook.history import shows
-from webhook.lookups import Candidate, Listed, Lookup, Part
+from webhook.lookups import Candidate, FoundEpisode, ListedEpisode, Lookup
 from webhook.service import Service
 
 K = TypeVar("K")
@@ -102,7 +102,7 @@ class Catalogue:
         if known.season is not None and known.show_ids.tvdb is not None:
             return replace(known, show=known.show or await self.title(known.show_ids.tvdb))
         for lookup in self.lookups:
-            parts: Sequence[Part] | None = await self.asked(partial(lookup.parts, "tvdb", tvdb))
+            parts: Sequence[FoundEpisode] | None = await self.asked(partial(lookup.parts, "tvdb", tvdb))
             if parts:
                 return shelf.complete(of_part(parts[0], tvdb), [known])
             if parts is not None and lookup.name == "tvdb" and known == Episode(ids=Ids(tvdb=tvdb)):
@@ -156,7 +156,7 @@ class Catalogue:
         for space, value in ids.known().items():
             if space in spaces and (found := await ask(space, value)):
                 return found
-        return [] if ids else await lookup.titled(kind, query, None)
+        return [] if ids else await lookup.search_title(kind, query, None)
 
     def meet(self, film: Movie, uuid: str) -> Movie:
         remember(self.met, uuid, film)
@@ -195,7 +195,7 @@ def name_shows(connection: Connection, waiting: list[tuple[int, str, str]]) -> l
     return [shelf.name_show(connection, *entry) for entry in waiting]
 
 
-def of_part(part: Part, tvdb: int) -> Episode:
+def of_part(part: FoundEpisode, tvdb: int) -> Episode:
     episode, show = part.episode, part.show
     return Episode(
         title=episode.title, show=show.title, season=episode.season, number=episode.number, year=episode.year,
@@ -261,6 +261,6 @@ def ids_in(uuid: str) -> Ids | None:
     return {SPACES["tvdb"]: Ids(tvdb=number), SPACES["tmdb"]: Ids(tmdb=number)}.get(space)
 
 
-def listed_by(series: Series, tvdb: int) -> Listed | None:
+def listed_by(series: Series, tvdb: int) -> ListedEpisode | None:
     """The episode of a show with this TheTVDB id."""
     return next((one for one in series.episodes if one.ids.tvdb == tvdb), None)

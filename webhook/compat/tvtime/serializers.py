@@ -15,7 +15,7 @@ from webhook.compat.tvtime import shelf
 from webhook.compat.tvtime.catalog import made, uuid_of
 from webhook.compat.tvtime.shelf import Seen, Series
 from webhook.domain.event import Episode, Movie, Show
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 
 STATES = {"for_later": "watch_later", "archived": "stopped", "stopped": "stopped"}
 """How the app named a state of a followed show that does not follow from what was watched of it."""
@@ -101,7 +101,7 @@ def flat(show: Series, today: date) -> list[dict[str, Any]]:
     return rows
 
 
-def listed(show: Series, one: Listed, order: int, today: date) -> dict[str, Any]:
+def listed(show: Series, one: ListedEpisode, order: int, today: date) -> dict[str, Any]:
     return {
         "id": one.ids.tvdb,
         "uuid": episode_uuid(one.ids.tvdb),

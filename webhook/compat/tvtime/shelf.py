@@ -35,7 +35,7 @@ from webhook.history.play_store import merge_items
 from webhook.history.shelf import shelf_keys
 from webhook.history.shows import Place
 from webhook.identity.resolutions import find_known
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.storage.json_sql import json_rows
 from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
 
@@ -67,14 +67,14 @@ class Series:
     listed: bool = False
     followed_at: datetime | None = None
     state: str | None = None
-    episodes: Sequence[Listed] = ()
+    episodes: Sequence[ListedEpisode] = ()
     seen: Mapping[Place, Seen] = field(default_factory=dict)
 
     @property
-    def regular(self) -> list[Listed]:
+    def regular(self) -> list[ListedEpisode]:
         return [one for one in self.episodes if one.season > 0]
 
-    def shown(self, today: date) -> list[Listed]:
+    def shown(self, today: date) -> list[ListedEpisode]:
         """The regular episodes that could have been seen: aired, seen, or known from the history."""
         return [
             one
@@ -82,7 +82,7 @@ class Series:
             if self.via == HISTORY or one.aired_by(today) or self.seen_of(one) is not None
         ]
 
-    def seen_of(self, one: Listed) -> Seen | None:
+    def seen_of(self, one: ListedEpisode) -> Seen | None:
         return self.seen.get((one.season, one.number))
 
     @property
@@ -243,7 +243,7 @@ def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
     followed = connection.execute(
         select(follow).where(follow.c.person_id == person_id, follow.c.show_key == key)
     ).first()
-    episodes = [Listed.from_json(one) for one in row.episodes] if row is not None else []
+    episodes = [ListedEpisode.from_json(one) for one in row.episodes] if row is not None else []
     made = Series(tvdb=tvdb, via=row.via if row is not None and episodes else HISTORY, listed=row is not None)
     made = replace(made, episodes=sorted(episodes, key=place))
     if followed is None:
@@ -251,7 +251,7 @@ def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
     return replace(made, title=followed.show, followed_at=followed.followed_at, state=followed.state)
 
 
-def place(one: Listed) -> Place:
+def place(one: ListedEpisode) -> Place:
     return one.season, one.number
 
 
@@ -261,7 +261,7 @@ def keys_of(show: Series) -> Iterator[str]:
         yield from keys(episode_of(show, one))
 
 
-def episode_of(show: Series, one: Listed) -> Episode:
+def episode_of(show: Series, one: ListedEpisode) -> Episode:
     return Episode(
         title=one.title, show=show.title, season=one.season, number=one.number, ids=one.ids,
         show_ids=Ids(tvdb=show.tvdb),
@@ -311,8 +311,8 @@ def placed(item: Item, places: Mapping[int, Place]) -> Place | None:
     return None if item.season is None or item.number is None else (item.season, item.number)
 
 
-def told(known: Listed | None, item: Item, where: Place) -> Listed:
-    listed = known or Listed(season=where[0], number=where[1])
+def told(known: ListedEpisode | None, item: Item, where: Place) -> ListedEpisode:
+    listed = known or ListedEpisode(season=where[0], number=where[1])
     return replace(listed, title=listed.title or item.title, ids=listed.ids.merged(item.ids))
 
 
@@ -378,7 +378,7 @@ def of_history(connection: Connection, person_id: int, bare: Episode) -> list[Ep
 def of_list(connection: Connection, tvdb: int) -> Iterator[Episode]:
     holding = episode_list.c.show_key.like("tvdb:%"), holds(tvdb)
     for row in connection.execute(select(episode_list.c.show_key, episode_list.c.episodes).where(*holding)):
-        for one in map(Listed.from_json, row.episodes):
+        for one in map(ListedEpisode.from_json, row.episodes):
             if one.ids.tvdb == tvdb:
                 yield episode_of(Series(tvdb=int(row.show_key.partition(":")[2])), one)
 

@@ -24,7 +24,7 @@ from webhook.compat.tvtime.auth import Door, Guest, Wrong, bearer
 from webhook.compat.tvtime.catalog import Catalogue, listed_by, series_in
 from webhook.compat.tvtime.marks import Marks
 from webhook.compat.tvtime.serializers import enveloped, failed, plain
-from webhook.lookups import Listed
+from webhook.lookups import ListedEpisode
 from webhook.storage.db import Database
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean, json_object
@@ -234,7 +234,7 @@ class Sidecar:
         """The next episode of each show that is followed."""
         now, wanted = clock.now(), call.query.get("filter", "")
         today = now.date()
-        found: list[tuple[shelf.Series, Listed]] = []
+        found: list[tuple[shelf.Series, ListedEpisode]] = []
         for show in await self.followed(call):
             if wanted in ("", begun(show, now)):
                 ahead = (one for one in show.shown(today) if show.seen_of(one) is None)

@@ -12,7 +12,7 @@ from typing import cast
 from webhook.compat.videoscrobbler.remote_ids import Remote
 from webhook.domain.event import Episode, Item, Movie
 from webhook.domain.outcome import Undelivered
-from webhook.lookups import Checks, Lookup, known_as, pairs
+from webhook.lookups import Checks, Lookup, apply_match, id_pairs
 
 TIMEOUT = 3.0
 """Seconds that an answer waits for the lookups; the video is taken without a title after that."""
@@ -88,13 +88,13 @@ class VideoLookup:
 async def find(lookup: Lookup, item: Item) -> Item | None:
     """The film or the episode as this lookup has it; None where it knows none of its ids."""
     if isinstance(item, Movie):
-        for namespace, value in pairs(item.ids, lookup.film_ids):
+        for namespace, value in id_pairs(item.ids, lookup.film_ids):
             for film in await lookup.films(namespace, value):
                 if not film.ids.contradicts(item.ids):
                     return replace(item, title=film.title, year=film.year, ids=item.ids.merged(film.ids))
     if isinstance(item, Episode):
-        for namespace, value in pairs(item.ids, lookup.episode_ids):
+        for namespace, value in id_pairs(item.ids, lookup.episode_ids):
             for part in await lookup.parts(namespace, value):
                 if not part.episode.ids.contradicts(item.ids):
-                    return replace(cast(Episode, known_as(item, part)), year=part.episode.year)
+                    return replace(cast(Episode, apply_match(item, part)), year=part.episode.year)
     return None
