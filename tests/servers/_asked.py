@@ -49,7 +49,7 @@ def asked(
 
 def played(module: ModuleType, settings: dict[str, str], since: datetime | None = None) -> list[Found]:
     async def all_of_it(server: Server) -> list[Found]:
-        return [found async for found in server.played(since)]
+        return [found async for found in server.plays(since)]
 
     return asked(module, settings, all_of_it)
 
@@ -58,7 +58,7 @@ def first_played(module: ModuleType, settings: dict[str, str]) -> Found:
     """The first entry; the rest is not asked for."""
 
     async def one(server: Server) -> Found:
-        found = server.played(None)
+        found = server.plays(None)
         async with contextlib.aclosing(found):  # type: ignore[type-var]
             return await anext(found)
 

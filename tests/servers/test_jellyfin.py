@@ -158,7 +158,7 @@ def test_a_rewatch_between_two_pages_costs_no_other_play(running: Running) -> No
 
     async def disturbed(server: Server) -> list[str | None]:
         titles: list[str | None] = []
-        async for found in server.played(None):
+        async for found in server.plays(None):
             if not titles:  # page one is here; what was second is now the last, and all others moved up
                 running.fake.play(NORA, "nora", films[1], AT + timedelta(days=1))
             titles.append(found.event.item.title)

@@ -317,7 +317,7 @@ class Record:
         event = Event(action=Action.WATCHED, item=item, at=at, user="anna", server=MACHINE, recorded=True)
         return Found(event=event, key=str(number))
 
-    async def played(self, since: datetime | None) -> AsyncIterator[Found]:
+    async def plays(self, since: datetime | None) -> AsyncIterator[Found]:
         self.asked.append(since)
         for count, found in enumerate(self.entries):
             if count == self.breaks_after:

@@ -262,7 +262,7 @@ class Record:
 
     name, label = "plex", "Plex"
 
-    async def played(self, since: Any) -> AsyncIterator[Found]:
+    async def plays(self, since: Any) -> AsyncIterator[Found]:
         assert since is None
         for number, user in enumerate(("anna", "ben", "anna")):
             event = Event(

@@ -1,4 +1,4 @@
-"""What the catalogues of lookups hold: films, shows and episodes, and how they are read out of answers.
+"""Films, shows and episodes as a lookup knows them, and readers of its answers.
 
 Not a lookup: the leading underscore keeps it out of the scan.
 """

@@ -1,7 +1,7 @@
-"""Media servers that can be asked what was played: one file is one server; its name is its source's.
+"""Media servers and their own records of plays: one file is one server; its name is its source's.
 
-A server module has `LABEL`, `FOR` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
-(what the environment gives it), and `build` (settings and an HTTP client to a server), which fulfils `Server`.
+A server module has `LABEL`, `FOR` (its purpose), `SETUP` (a step each), `Settings` and `build`, which makes a
+`Server` of its settings and an HTTP client.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Server(Protocol):
     name: str  # the source whose users these are
     label: str
 
-    def played(self, since: datetime | None) -> AsyncIterator[Found]:
-        """What was watched since then, oldest first, as recorded `watched` events; everything for None.
+    def plays(self, since: datetime | None) -> AsyncIterator[Found]:
+        """The viewings since then, oldest first, as recorded `watched` events; everything for None.
 
         Raises Retry where the server does not answer and Dead where it refuses or speaks no sense.
         """
         ...
 
     async def check(self) -> str:
-        """The server's own name; raises as `played` does."""
+        """The server's own name; raises as `plays` does."""
         ...
 
 

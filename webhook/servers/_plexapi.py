@@ -14,23 +14,21 @@ from plexapi.server import PlexServer
 
 from webhook.client import SHOWN
 from webhook.domain.outcome import Dead, Retry
-from webhook.servers._asking import Door
+from webhook.servers._http import JsonRow, ServerAddress
 
-TIMEOUT = 20
-MAX_ANSWER = 8 * 1024 * 1024
+CALL_TIMEOUT = 20
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes of one answer; a page of the history has a few hundred thousand at most."""
 
-PIECE = 64 * 1024
+CHUNK_SIZE = 64 * 1024
 METADATA = "/library/metadata/"
-MAY_BE_MISSING = (METADATA, "/library/all")
-SHOWS = "2"
+PATHS_WITHOUT_ITEMS = (METADATA, "/library/all")
+SHOW_TYPE = "2"
 """The number of the type; for shows the library asks by the show's own guid."""
 
-UNWANTED = "Media,Country,Director,Writer,Role,Producer,Similar,Rating,Collection"
-LISTED = {"Guid": "id", "Genre": "tag"}
-"""The elements inside an item that are read, and the attribute of each that says something."""
-
-Row = Mapping[str, Any]
+EXCLUDED_ELEMENTS = "Media,Country,Director,Writer,Role,Producer,Similar,Rating,Collection"
+INNER_ELEMENTS = {"Guid": "id", "Genre": "tag"}
+"""The elements inside an item that are read, and the attribute of each."""
 
 
 class Missing(Exception):
@@ -43,9 +41,9 @@ class Pms(PlexServer):
     plexapi's own errors hold the address and the whole answer; they are not let out.
     """
 
-    def __init__(self, door: Door, token: str) -> None:
-        self.door = door
-        super().__init__(door.url, token, timeout=TIMEOUT)
+    def __init__(self, address: ServerAddress, token: str) -> None:
+        self.address = address
+        super().__init__(address.url, token, timeout=CALL_TIMEOUT)
 
     def query(
         self,
@@ -59,39 +57,39 @@ class Pms(PlexServer):
         try:
             found = super().query(key, self.get, headers, params, timeout, **more)
         except ParseError as error:
-            raise self.strange("something that is no XML") from error
+            raise self.wrong_answer("something that is no XML") from error
         except OSError as error:  # as every error of requests is one: no whole answer came
-            reason = f"{self.door.label} cannot be reached ({type(error).__name__})"
-            raise self.door.away(Retry(reason)) from error
+            reason = f"{self.address.label} cannot be reached ({type(error).__name__})"
+            raise self.address.unreachable(Retry(reason)) from error
         if not isinstance(found, Element) or found.tag != "MediaContainer":
-            raise self.strange("a page that is none of its own")
+            raise self.wrong_answer("a page that is none of its own")
         return found
 
-    def strange(self, what: str) -> Dead:
-        return self.door.stranger(f"{self.door.label} answered with {what}", "")
+    def wrong_answer(self, what: str) -> Dead:
+        return self.address.wrong_answer(f"{self.address.label} answered with {what}", "")
 
-    def get(self, url: str, headers: Row, **asked: Any) -> Any:
+    def get(self, url: str, headers: JsonRow, **asked: Any) -> Any:
         """One call, following no redirects: the token is for this address only."""
         plain = {**headers, "Accept-Encoding": "identity"}
         response = self._session.get(url, headers=plain, allow_redirects=False, stream=True, **asked)
         response._content = self.body(response)
-        if response.status_code == 404 and any(path in url for path in MAY_BE_MISSING):
+        if response.status_code == 404 and any(path in url for path in PATHS_WITHOUT_ITEMS):
             raise Missing
         if response.status_code != 200:
-            raise self.door.refused(response.status_code, response.headers, response.text[:SHOWN])
+            raise self.address.rejection(response.status_code, response.headers, response.text[:SHOWN])
         return response
 
     def body(self, response: Any) -> bytes:
-        """The whole answer, up to MAX_ANSWER bytes; raises Retry or Dead."""
+        """The whole answer, up to MAX_ANSWER_BYTES bytes; raises Retry or Dead."""
         body = bytearray()
         with response:
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise self.strange("something compressed, which nobody asked for")
-            for piece in response.iter_content(PIECE):
+                raise self.wrong_answer("something compressed, which nobody asked for")
+            for piece in response.iter_content(CHUNK_SIZE):
                 body += piece
-                if len(body) > MAX_ANSWER:
-                    raise self.door.away(
-                        Retry(f"{self.door.label} sent an answer over {MAX_ANSWER >> 20} MiB")
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise self.address.unreachable(
+                        Retry(f"{self.address.label} sent an answer over {MAX_ANSWER_BYTES >> 20} MiB")
                     )
         return bytes(body)
 
@@ -103,44 +101,48 @@ class Pms(PlexServer):
         libraries = {one.attrib.get("key", ""): one.attrib.get("title", "") for one in sections}
         return {"1": self.myPlexUsername or "", **accounts}, players, libraries
 
-    def history_page(self, since: int | None, start: int, size: int) -> tuple[list[Row], int]:
+    def history_page(self, since: int | None, start: int, size: int) -> tuple[list[JsonRow], int]:
         """A page of the history, oldest first, and how many entries there are in all; `since` in Unix seconds."""
         asked: dict[str, Any] = {"sort": "viewedAt:asc"}
         if since is not None:
             asked["viewedAt>"] = since
         paged = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
         found = self.query("/status/sessions/history/all", params=asked, headers=paged)
-        page: list[Row] = [dict(entry.attrib) for entry in found]
+        page: list[JsonRow] = [dict(entry.attrib) for entry in found]
         total = found.attrib.get("totalSize") or found.attrib.get("size") or ""
         return page, int(total) if total.isdigit() else len(page)
 
-    def described(self, keys: Sequence[str]) -> dict[str, Row]:
-        """What the server knows of these items, by key, with their guids; without those that are gone."""
+    def describe(self, keys: Sequence[str]) -> dict[str, JsonRow]:
+        """The metadata of these items by key, with their guids; without those that are gone."""
         if not keys:
             return {}
-        asked = {"includeGuids": "1", "excludeElements": UNWANTED, "excludeFields": "summary,tagline"}
+        asked = {
+            "includeGuids": "1",
+            "excludeElements": EXCLUDED_ELEMENTS,
+            "excludeFields": "summary,tagline",
+        }
         try:
-            return shaped(self.query(METADATA + ",".join(keys), params=asked))
+            return to_rows(self.query(METADATA + ",".join(keys), params=asked))
         except Missing:  # of all of them, or of one: that depends on the server's version
             half = len(keys) // 2
-            return {**self.described(keys[:half]), **self.described(keys[half:])} if half else {}
+            return {**self.describe(keys[:half]), **self.describe(keys[half:])} if half else {}
 
-    def show(self, guid: str, shows: Sequence[str], episodes: Sequence[str]) -> Row | None:
+    def show(self, guid: str, shows: Sequence[str], episodes: Sequence[str]) -> JsonRow | None:
         """A show by its guid, found by its key or those of its episodes, else among all; None where it is not here."""
         return (
             self.of_guid(guid, shows) or self.of_guid(guid, self.shows_of(episodes)) or self.among_all(guid)
         )
 
-    def of_guid(self, guid: str, keys: Sequence[str]) -> Row | None:
-        return next((row for row in self.described(keys).values() if row.get("guid") == guid), None)
+    def of_guid(self, guid: str, keys: Sequence[str]) -> JsonRow | None:
+        return next((row for row in self.describe(keys).values() if row.get("guid") == guid), None)
 
     def shows_of(self, episodes: Sequence[str]) -> list[str]:
         """The keys of the shows that these episodes are of."""
-        keys = (row.get("grandparentRatingKey") for row in self.described(episodes).values())
+        keys = (row.get("grandparentRatingKey") for row in self.describe(episodes).values())
         return [key for key in dict.fromkeys(keys) if key]
 
-    def among_all(self, guid: str) -> Row | None:
-        found = self.all({"type": SHOWS, "guid": guid})
+    def among_all(self, guid: str) -> JsonRow | None:
+        found = self.all({"type": SHOW_TYPE, "guid": guid})
         return self.of_guid(guid, [key for entry in found if (key := entry.attrib.get("ratingKey"))])
 
     def all(self, asked: Mapping[str, str]) -> Iterable[Element]:
@@ -153,12 +155,14 @@ class Pms(PlexServer):
         self._session.close()
 
 
-def shaped(found: Iterable[Element]) -> dict[str, Row]:
+def to_rows(found: Iterable[Element]) -> dict[str, JsonRow]:
     """The items by key, as the server's JSON and its webhooks would have them."""
     return {
         entry.attrib["ratingKey"]: {
             **entry.attrib,
-            **{tag: [one.attrib.get(name) for one in entry.iter(tag)] for tag, name in LISTED.items()},
+            **{
+                tag: [one.attrib.get(name) for one in entry.iter(tag)] for tag, name in INNER_ELEMENTS.items()
+            },
         }
         for entry in found
         if "ratingKey" in entry.attrib

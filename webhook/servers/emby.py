@@ -10,7 +10,7 @@ from typing import ClassVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.servers._asking import Address, Door
+from webhook.servers._http import Address, ServerAddress
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Emby"
@@ -32,8 +32,8 @@ class Settings(BaseModel):
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Emby:
     mend = "Make a new key in Emby's dashboard under Advanced, API Keys, and set it there."
-    door = Door(label=LABEL, name="emby", url=settings.url, key="EMBY_API_KEY", mend=mend)
-    return Emby(http, door, {"X-Emby-Token": settings.api_key.get_secret_value()})
+    address = ServerAddress(label=LABEL, name="emby", url=settings.url, key="EMBY_API_KEY", mend=mend)
+    return Emby(http, address, {"X-Emby-Token": settings.api_key.get_secret_value()})
 
 
 class Emby(MediaBrowser):

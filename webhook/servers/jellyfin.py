@@ -11,7 +11,7 @@ from typing import ClassVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.servers._asking import Address, Door
+from webhook.servers._http import Address, ServerAddress
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Jellyfin"
@@ -33,10 +33,10 @@ class Settings(BaseModel):
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Jellyfin:
     mend = "Make a new key in Jellyfin's dashboard under Advanced, API Keys, and set it there."
-    door = Door(label=LABEL, name="jellyfin", url=settings.url, key="JELLYFIN_API_KEY", mend=mend)
+    address = ServerAddress(label=LABEL, name="jellyfin", url=settings.url, key="JELLYFIN_API_KEY", mend=mend)
     # Jellyfin 12 no longer reads X-Emby-Token; this form is read by all that came before it as well.
     key = settings.api_key.get_secret_value()
-    return Jellyfin(http, door, {"Authorization": f'MediaBrowser Token="{key}"'})
+    return Jellyfin(http, address, {"Authorization": f'MediaBrowser Token="{key}"'})
 
 
 class Jellyfin(MediaBrowser):

@@ -10,18 +10,20 @@ somebody who is no longer let in, is nobody's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
-from webhook.domain.guids import Form, Guid, read, read_all
-from webhook.servers import Found, _values
-from webhook.servers._asking import Address, Door
+from webhook.domain.guids import read_all
+from webhook.servers import Found
+from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
+from webhook.sources import _plexlike
 
 if TYPE_CHECKING:
     from webhook.servers._plexapi import Pms
@@ -34,13 +36,10 @@ SETUP: tuple[str, ...] = (
     "Copy both into the fields below, and save. The server is asked before they are kept.",
     "The webhooks themselves are set up in Plex, with the address on the page Set-up.",
 )
-PAGE = 100
-KEYS = 20
-"""How many keys are tried to find a show."""
+ENTRIES_PER_CALL = 100
+MAX_KEYS = 20
+"""Keys that are tried to find a show."""
 
-HOME_GENRES = frozenset(("home", "home video", "home videos", "home movie", "home movies"))
-
-Row = Mapping[str, Any]
 Names = Mapping[str, str]
 
 
@@ -55,13 +54,13 @@ class Settings(BaseModel):
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Plex:
     mend = "It takes the token of the server's owner; find it anew and set it there."
-    door = Door(label=LABEL, name="plex", url=settings.url, key="PLEX_TOKEN", mend=mend)
-    return Plex(door, settings.token.get_secret_value())
+    address = ServerAddress(label=LABEL, name="plex", url=settings.url, key="PLEX_TOKEN", mend=mend)
+    return Plex(address, settings.token.get_secret_value())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Around:
-    """What the entries of a history leave to be looked up: which server it is, and names by number."""
+class ServerNames:
+    """The server, and the names of accounts, players and libraries by the numbers that a history has."""
 
     server: str | None
     server_name: str | None
@@ -74,54 +73,54 @@ class Plex:
     name = "plex"
     label = LABEL
 
-    def __init__(self, door: Door, token: str) -> None:
-        self.door = door
+    def __init__(self, address: ServerAddress, token: str) -> None:
+        self.address = address
         self.token = token
 
     async def check(self) -> str:
-        pms = await self.connected()
+        pms = await self.connect()
         try:
             await asyncio.to_thread(pms.names)  # which only the owner may read
         finally:
             pms.close()
-        return _values.text(pms.friendlyName) or LABEL
+        return values.text(pms.friendlyName) or LABEL
 
-    async def played(self, since: datetime | None) -> AsyncIterator[Found]:
+    async def plays(self, since: datetime | None) -> AsyncIterator[Found]:
         """Everybody's viewings, oldest first; a page and its items at a time."""
-        pms = await self.connected()
+        pms = await self.connect()
         try:
             accounts, players, libraries = await asyncio.to_thread(pms.names)
-            around = Around(
-                server=_values.text(pms.machineIdentifier),
-                server_name=_values.text(pms.friendlyName),
+            names = ServerNames(
+                server=values.text(pms.machineIdentifier),
+                server_name=values.text(pms.friendlyName),
                 accounts=accounts,
                 players=players,
                 libraries=libraries,
             )
             async for entry, metadata in self.entries(pms, since):
-                found = told(around, entry, metadata)
+                found = read_play(names, entry, metadata)
                 if found is not None and (since is None or found.event.at > since):
                     yield found
         finally:
             pms.close()
 
-    async def entries(self, pms: Pms, since: datetime | None) -> AsyncIterator[tuple[Row, Row]]:
-        """Each entry, and what the server still knows of its item; each item is asked for once."""
+    async def entries(self, pms: Pms, since: datetime | None) -> AsyncIterator[tuple[JsonRow, JsonRow]]:
+        """Each entry with the metadata of its item, where the server still has it; each item is asked for once."""
         earliest = None if since is None else int(since.timestamp())
-        known: dict[str, Row] = {}
+        known: dict[str, JsonRow] = {}
         start, total = 0, 1
         while start < total:
-            page, total = await asyncio.to_thread(pms.history_page, earliest, start, PAGE)
+            page, total = await asyncio.to_thread(pms.history_page, earliest, start, ENTRIES_PER_CALL)
             if not page:
                 return
-            keys = dict.fromkeys(key for entry in page if (key := _values.text(entry.get("ratingKey"))))
+            keys = dict.fromkeys(key for entry in page if (key := values.text(entry.get("ratingKey"))))
             new = [key for key in keys if key not in known]
-            here = {key: known[key] for key in keys if key in known}
-            here |= await asyncio.to_thread(pms.described, new)
+            items = {key: known[key] for key in keys if key in known}
+            items |= await asyncio.to_thread(pms.describe, new)
             for key in new:
-                _values.remember(known, key, here.get(key, {}))
+                remember_item(known, key, items.get(key, {}))
             for entry in page:
-                yield entry, here.get(entry.get("ratingKey", ""), {})
+                yield entry, items.get(entry.get("ratingKey", ""), {})
             start += len(page)
 
     async def show_ids(self, plex: str, shows: Sequence[str], episodes: Sequence[str]) -> Ids | None:
@@ -130,109 +129,56 @@ class Plex:
         `shows` and `episodes` are keys that it and some of its episodes have, maybe on another server: what is
         found by them is compared.
         """
-        pms = await self.connected()
+        pms = await self.connect()
         try:
             guid = f"plex://show/{plex}"
-            row = await asyncio.to_thread(pms.show, guid, shows[:KEYS], episodes[:KEYS])
+            row = await asyncio.to_thread(pms.show, guid, shows[:MAX_KEYS], episodes[:MAX_KEYS])
         finally:
             pms.close()
-        return None if row is None else read_all(_values.texts(row.get("Guid")), Kind.SHOW).ids
+        return None if row is None else read_all(values.texts(row.get("Guid")), Kind.SHOW).ids
 
-    async def connected(self) -> Pms:
+    async def connect(self) -> Pms:
         from webhook.servers._plexapi import Pms
 
-        return await asyncio.to_thread(Pms, self.door, self.token)
+        return await asyncio.to_thread(Pms, self.address, self.token)
 
 
-def told(around: Around, entry: Row, metadata: Row) -> Found | None:
+def read_play(names: ServerNames, entry: JsonRow, metadata: JsonRow) -> Found | None:
     """The viewing, or None where it is of nothing that is tracked."""
     row = {**entry, **metadata}
-    at, item = _values.stamp(entry.get("viewedAt")), item_of(row)
+    at, item = values.moment(entry.get("viewedAt")), _read_item(row)
     if at is None or item is None:
         return None
-    account = _values.text(entry.get("accountID"))
+    account = values.text(entry.get("accountID"))
     event = Event(
         action=Action.WATCHED,
         item=item,
         at=at,
-        user=_values.text(around.accounts.get(account or "")),
+        user=values.text(names.accounts.get(account or "")),
         user_id=account,
-        server=around.server,
-        server_name=around.server_name,
-        player=_values.text(around.players.get(entry.get("deviceID", ""))),
-        library=_values.text(row.get("librarySectionTitle"))
-        or _values.text(around.libraries.get(entry.get("librarySectionID", ""))),
-        item_key=_values.text(entry.get("ratingKey")),
-        duration_ms=_values.length(row.get("duration")),
+        server=names.server,
+        server_name=names.server_name,
+        player=values.text(names.players.get(entry.get("deviceID", ""))),
+        library=values.text(row.get("librarySectionTitle"))
+        or values.text(names.libraries.get(entry.get("librarySectionID", ""))),
+        item_key=values.text(entry.get("ratingKey")),
+        duration_ms=values.duration(row.get("duration")),
         recorded=True,
-        home_video=is_home_video(row),
+        home_video=_plexlike.is_home_video(cast(_plexlike.PlexMetadata, row)),
     )
-    return Found(event=event, key=known_by(entry))
+    return Found(event=event, key=entry_key(entry))
 
 
-def known_by(entry: Row) -> str:
+def entry_key(entry: JsonRow) -> str:
     """The entry's own key; the oldest servers wrote none, and there it is who watched what and when."""
     parts = (entry.get(name) for name in ("accountID", "ratingKey", "title", "viewedAt"))
-    return _values.text(entry.get("historyKey")) or ":".join(str(part) for part in parts)
+    return values.text(entry.get("historyKey")) or ":".join(str(part) for part in parts)
 
 
-def item_of(row: Row) -> Item | None:
+def _read_item(row: JsonRow) -> Item | None:
     """The item, read as the webhook's Metadata is; None for trailers, television and what has no name."""
-    kind = KINDS.get(row.get("type", ""))
-    if kind is None or row.get("live") == "1" or _values.length(row.get("extraType")):
-        return None
-    own = read(_values.text(row.get("guid")) or "", kind)
-    if own.form in (Form.LIVE, Form.EXTRA):
-        return None
-    item = BUILDERS[kind](row, own.merged(read_all(_values.texts(row.get("Guid")), kind)))
-    return item if _values.findable(item) else None
-
-
-def movie(row: Row, guid: Guid) -> Item:
-    # Of a film that was deleted the history keeps the date of its release, and not the year.
-    year = _values.year(row.get("year")) or _values.year((row.get("originallyAvailableAt") or "")[:4])
-    return Movie(title=_values.text(row.get("title")), year=year, ids=guid.ids)
-
-
-def episode(row: Row, guid: Guid) -> Item:
-    season, number = _values.count(row.get("parentIndex")), _values.count(row.get("index"))
-    show = read(_values.text(row.get("grandparentGuid")) or "", Kind.SHOW)
-    return Episode(
-        title=_values.text(row.get("title")),
-        show=_values.text(row.get("grandparentTitle")),
-        season=season if season is not None else guid.season,
-        number=number if number is not None else guid.number,
-        year=_values.year(row.get("year")),
-        ids=guid.ids,
-        show_ids=guid.show_ids.merged(show.ids),
-        numbering=guid.numbering,
-    )
-
-
-def track(row: Row, guid: Guid) -> Item:
-    # On a compilation the artist is the originalTitle, and "Various Artists" the album's.
-    album_artist = _values.text(row.get("grandparentTitle"))
-    return Track(
-        title=_values.text(row.get("title")),
-        artist=_values.text(row.get("originalTitle")) or album_artist,
-        album=_values.text(row.get("parentTitle")),
-        album_artist=album_artist,
-        number=_values.count(row.get("index")),
-        year=_values.year(row.get("year")),
-        ids=guid.ids,
-    )
-
-
-def is_home_video(row: Row) -> bool:
-    """Whether it was filmed at home: a clip no agent knows, in a library of films, or so tagged."""
-    form = read(_values.text(row.get("guid")) or "").form
-    clip = row.get("subtype") == "clip" and form in (Form.NONE, Form.LOCAL)
-    return clip or any(genre.lower() in HOME_GENRES for genre in _values.texts(row.get("Genre")))
-
-
-KINDS = {kind.value: kind for kind in (Kind.MOVIE, Kind.EPISODE, Kind.TRACK)}
-BUILDERS: Mapping[Kind, Callable[[Row, Guid], Item]] = {
-    Kind.MOVIE: movie,
-    Kind.EPISODE: episode,
-    Kind.TRACK: track,
-}
+    if row.get("type") == Kind.MOVIE and not values.year(row.get("year")):
+        # Of a film that was deleted the history keeps the date of its release, and not the year.
+        row = {**row, "year": (row.get("originallyAvailableAt") or "")[:4]}
+    item = _plexlike.read_item(cast(_plexlike.PlexMetadata, row)) if row.get("type") else None
+    return item if isinstance(item, Movie | Episode | Track) else None

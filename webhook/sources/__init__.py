@@ -1,6 +1,6 @@
-"""Sources: how webhooks are read. One file is one source; its name is its URL.
+"""Sources: they read webhooks. One file is one source; its name is its URL.
 
-A source module fulfils `Source`. It may also have `template() -> str`, which is what a person
+A source module fulfils `Source`. It may also have `template() -> str`, the text that a person
 pastes into the sender.
 """
 
@@ -20,7 +20,7 @@ Payload = Mapping[str, Any]
 
 
 class Source(Protocol):
-    """What a source module offers."""
+    """The interface of a source module."""
 
     LABEL: str
     FIELDS: tuple[str, ...]  # the form fields that may hold the JSON
@@ -28,7 +28,7 @@ class Source(Protocol):
     SETUP: tuple[str, ...]  # steps for a person; {url} stands for the webhook's URL
 
     def parse(self, payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-        """What the payload means; raises Unreadable where it has no shape this source knows."""
+        """The events of the payload, or the reason to ignore it; raises Unreadable for an unknown shape."""
         ...
 
 
@@ -42,7 +42,7 @@ def modules() -> Mapping[str, Source]:
 
 
 def read(source_name: str, payload: Payload, received_at: datetime) -> list[Event] | Ignored:
-    """What a webhook of the source means; raises Unreadable, and KeyError for a source there is none of."""
+    """The events of a webhook of the source; raises Unreadable, and KeyError where there is no such source."""
     return modules()[source_name].parse(payload, received_at)
 
 
@@ -50,7 +50,7 @@ IN_QUERY = frozenset({"plex"})  # Plex masks a parameter called token in its own
 
 
 def address(here: str, source_name: str, secret: str) -> str:
-    """What is pasted into the sender; `here` is where this service is reached."""
+    """The URL to paste into the sender; `here` is the address of this service."""
     if source_name in IN_QUERY:
         return f"{here}/webhooks/{source_name}?token={quote(secret)}"
     return f"{here}/webhooks/{source_name}/{quote(secret)}"

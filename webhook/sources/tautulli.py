@@ -134,7 +134,7 @@ def read_plexlike(payload: Mapping[str, Any], action: Action, received_at: datet
 
 def read_flat(payload: TautulliPayload, action: Action, received_at: datetime) -> list[Event] | Ignored:
     """The shape of our own template, and near relatives of it."""
-    item = read_item(payload)
+    item = _read_item(payload)
     if isinstance(item, Ignored):
         return item
     if not is_findable(item):
@@ -148,7 +148,7 @@ def read_flat(payload: TautulliPayload, action: Action, received_at: datetime) -
     )
 
 
-def read_item(payload: TautulliPayload) -> Item | Ignored:
+def _read_item(payload: TautulliPayload) -> Item | Ignored:
     name = (values.text(payload.get("media_type")) or "").lower()
     if values.flag(payload.get("live")):
         return Ignored("live_tv")

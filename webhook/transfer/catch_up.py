@@ -72,7 +72,7 @@ async def catch_up(database: Database, server: Server) -> Report:
     latest = mark.until
     part: list[Found] = []
     try:
-        async for found in server.played(mark.since):
+        async for found in server.plays(mark.since):
             # A server whose clock is ahead must not keep what comes after from being asked for.
             latest = max(latest, min(found.event.at, clock.now()))
             if found.key not in mark.seen:

@@ -201,7 +201,7 @@ class ServerFeed:
         """A part for so many viewings of anybody's, so that one cancels in time where few are one's own."""
         part: list[Entry] = []
         read = 0
-        async for found in self.server.played(None):
+        async for found in self.server.plays(None):
             read += 1
             if await self.whose(found.event):
                 part.append(viewing_of(found, self.server.name))

@@ -1,13 +1,13 @@
-"""How a media server is asked over HTTP, and what its refusals say to a person.
+"""HTTP calls to media servers, and the errors of theirs in words for a person.
 
 Not a server: the leading underscore keeps it out of the scan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import orjson
@@ -23,14 +23,19 @@ def without_slash(given: str) -> str:
     return given.rstrip("/")
 
 
+T = TypeVar("T")
+JsonRow = Mapping[str, Any]
+MAX_REMEMBERED = 5000
+"""Descriptions of items kept at a time; beyond that the oldest is asked for again."""
+
 Address = Annotated[settings.Address, AfterValidator(without_slash)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Door:
-    """Where a server is and what lets one in.
+class ServerAddress:
+    """The address of a server and its access.
 
-    `key` names the setting that holds the secret, `mend` says how to get another.
+    `key` names the setting with the secret, `mend` the way to get another.
     """
 
     label: str
@@ -44,15 +49,15 @@ class Door:
         """The setting that holds the address."""
         return f"{self.name}_url".upper()
 
-    def away(self, error: Retry) -> Retry:
-        """No answer came."""
+    def unreachable(self, error: Retry) -> Retry:
+        """The error where no answer came."""
         reason = (
             f"{error.reason}. Nothing was read. Does it run, and is {self.setting} ({self.url}) its address?"
         )
         return Retry(reason, after=error.after)
 
-    def refused(self, status: int, headers: Mapping[str, str], answer: str) -> Undelivered:
-        """An answer came, and it is no success."""
+    def rejection(self, status: int, headers: Mapping[str, str], answer: str) -> Undelivered:
+        """The error of an answer that is no success."""
         if status in (401, 403):
             reason = f"{self.label} does not accept {self.key} (it answered {status}). {self.mend}"
             return Dead(reason, answer=answer)
@@ -61,48 +66,56 @@ class Door:
             reason = f"{self.label} sends on to {where}. Set {self.setting} to the address it really has."
             return Dead(reason, answer=answer)
         if status == 404:
-            return self.stranger(f"{self.label} answered 404", answer)
+            return self.wrong_answer(f"{self.label} answered 404", answer)
         said = decide(self.label, status, headers, answer)
         return Retry(said.reason, answer=answer, after=said.after) if isinstance(said, Snooze) else said
 
-    def stranger(self, what: str, answer: str) -> Dead:
-        """What came is nothing that this server says."""
+    def wrong_answer(self, what: str, answer: str) -> Dead:
+        """The error of an answer that is not this server's."""
         reason = (
             f"{what}. Is {self.setting} ({self.url}) the address of {self.label}, with no page before it?"
         )
         return Dead(reason, answer=answer)
 
 
-async def ask(
+async def get_json(
     http: httpx.AsyncClient,
-    door: Door,
+    address: ServerAddress,
     path: str,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Any:
     """The JSON that a server answers a GET with; raises Retry where none came, and Dead where it refuses."""
-    response = await reached(http, door, path, params, headers)
+    response = await send(http, address, path, params, headers)
     if not response.is_success:
-        raise door.refused(response.status_code, response.headers, shown(response))
-    return understood(door, response)
+        raise address.rejection(response.status_code, response.headers, shown(response))
+    return read_json(address, response)
 
 
-async def reached(
+async def send(
     http: httpx.AsyncClient,
-    door: Door,
+    address: ServerAddress,
     path: str,
     params: Mapping[str, str] | None,
     headers: Mapping[str, str] | None,
 ) -> httpx.Response:
     try:
-        return await call(http, door.label, "GET", door.url + path, headers=headers, params=params)
+        return await call(http, address.label, "GET", address.url + path, headers=headers, params=params)
     except Retry as error:
-        raise door.away(error) from error
+        raise address.unreachable(error) from error
 
 
-def understood(door: Door, response: httpx.Response) -> Any:
+def read_json(address: ServerAddress, response: httpx.Response) -> Any:
     try:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
-        said = f"{door.label} answered {response.status_code} with something that is no JSON"
-        raise door.stranger(said, shown(response)) from error
+        said = f"{address.label} answered {response.status_code} with something that is no JSON"
+        raise address.wrong_answer(said, shown(response)) from error
+
+
+def remember_item(known: MutableMapping[str, T], key: str, value: T) -> T:
+    """Keep a value, and drop the oldest where there are too many."""
+    known[key] = value
+    while len(known) > MAX_REMEMBERED:
+        del known[next(iter(known))]
+    return value
