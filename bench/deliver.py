@@ -18,7 +18,7 @@ from bench.servers import process, service, table, wrk
 from webhook import app, clock, logs
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Episode, Ids
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account
@@ -46,14 +46,14 @@ def sign_in(data: str, tracker: str, names: list[str]) -> None:
         for name in names:
             known = name == "me"
             person = (
-                people.by_name(connection, name).id
+                people.find_person(connection, name).id
                 if known
-                else people.add(connection, name, opened.started_at)
+                else people.add_person(connection, name, opened.started_at)
             )
             sealed = opened.seal.seal(TOKENS)
             accounts.keep(connection, person, opened.trackers["trakt"], sealed, name, opened.started_at)
             if not known:
-                people.claim(connection, name, f"plex:{name}", opened.started_at)
+                identities.claim_identities(connection, name, f"plex:{name}", opened.started_at)
 
     opened.database.do(prepared)
     opened.database.close()

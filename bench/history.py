@@ -82,7 +82,7 @@ def filled(folder: Path, name: str, crowd: int, each: int) -> Database:
 
 def fill(connection: Connection, crowd: int, each: int) -> None:
     now = clock.now()
-    ids = [people.add(connection, f"person{number}", now) for number in range(crowd)]
+    ids = [people.add_person(connection, f"person{number}", now) for number in range(crowd)]
     begins, ends = (datetime(year, 1, 1, tzinfo=UTC) for year in YEARS)
     step = (ends - begins) / each
     for start in range(0, each, 100):
@@ -109,7 +109,7 @@ def add(connection: Connection, new: list[tuple[int, Viewing]]) -> None:
 def questions(database: Database) -> dict[str, Callable[[], Any]]:
     """What is asked of one person's history, by name."""
     name = "person0"
-    person_id = database.ask(lambda connection: people.by_name(connection, name).id)
+    person_id = database.ask(lambda connection: people.find_person(connection, name).id)
     after = database.ask(lambda connection: cursor(connection, person_id))
     year = YEARS[0] + 3
     month = {"since": datetime(year, 3, 1, tzinfo=UTC), "until": datetime(year, 4, 1, tzinfo=UTC)}
@@ -253,7 +253,7 @@ def imported(count: int) -> dict[str, float]:
 def fresh(folder: str, name: str) -> Database:
     database = Database(f"sqlite:///{folder}/{name}.db")
     migrate.migrate(database)
-    database.do(lambda connection: people.add(connection, "me", clock.now()))
+    database.do(lambda connection: people.add_person(connection, "me", clock.now()))
     return database
 
 

@@ -50,7 +50,7 @@ def prepared(service: Service, waiting: int, done: int = 0) -> None:
     def fill(connection: Connection) -> None:
         ids = []
         for number in range(ACCOUNTS):
-            person = people.add(connection, f"person{number}", now)
+            person = people.add_person(connection, f"person{number}", now)
             ids.append(accounts.add_named(connection, person, "instant", ALWAYS, now))
         for state, count in (("done", done), ("waiting", waiting)):
             rows = [

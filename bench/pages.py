@@ -92,7 +92,7 @@ def filled(folder: str, plays: int) -> None:
 def fill(connection: Connection, plays: int) -> None:
     now = clock.now()
     secret = PasswordHasher().hash(PASSWORD)
-    ids = [people.add(connection, name, now, owner=name == OWNER) for name in (OWNER, MEMBER)]
+    ids = [people.add_person(connection, name, now, owner=name == OWNER) for name in (OWNER, MEMBER)]
     connection.execute(update(person).values(password=secret, timezone="Europe/Berlin"))
     for start in range(0, plays, 1000):
         some = range(start, min(start + 1000, plays))

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from webhook import app, clock, logs
-from webhook.people import people
+from webhook.people import tokens
 from webhook.queues.inbox import Inbox, Received
 
 
@@ -35,7 +35,7 @@ def watchmark(keep: bool) -> tuple[Starlette, str]:
     if not keep:
         service.receiver.inbox = Nowhere(service.database)
     (token,) = service.database.ask(
-        lambda connection: people.valid_tokens(connection, "webhook", clock.now())
+        lambda connection: tokens.valid_tokens(connection, "webhook", clock.now())
     )
     return app.web_app(service), f"/webhooks/plex/{service.seal.open(token.sealed)}"
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from tests.forked import Forked
 from tests.prepared import open_service
 from webhook.accounts import accounts
-from webhook.people import people
+from webhook.people import people, tokens
 from webhook.service import Service
 
 ROOT = Path(__file__).parent.parent
@@ -140,7 +140,7 @@ class Process:
 
         def prepared(connection: Connection, service: Service) -> None:
             sealed = service.seal.seal("api-secret")
-            people.keep_token(connection, "api", "api-secret", sealed, service.started_at)
+            tokens.add_token(connection, "api", "api-secret", sealed, service.started_at)
             if change is not None:
                 change(connection, service)
 
@@ -156,7 +156,7 @@ class Process:
         """Sign a person in with tokens got elsewhere."""
 
         def connected(connection: Connection, service: Service) -> None:
-            person_id = people.by_name(connection, person).id
+            person_id = people.find_person(connection, person).id
             sealed = service.seal.seal(dict(tokens))
             accounts.keep(
                 connection, person_id, service.trackers[tracker], sealed, person, service.started_at

@@ -32,7 +32,7 @@ from webhook.accounts import accounts, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.cli import _common, doctor, serve
 from webhook.domain.outcome import Park
-from webhook.people import people
+from webhook.people import tokens
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.senders import find_silent_servers, store_dismissal
 from webhook.queues import inbox, parking
@@ -211,7 +211,7 @@ def test_an_api_token_is_shown_once_and_only_its_digest_is_kept(home: Home) -> N
     made = home.json("token", "new", "--kind", "api", "--name", "home automation")
 
     row = home.do(lambda connection: connection.execute(select(token).where(token.c.id == made["id"])).one())
-    assert row.digest == people.digest(made["secret"])
+    assert row.digest == tokens.digest(made["secret"])
     assert row.sealed == ""
     assert made["secret"] not in home.run("token", "list", "--json").stdout
 
@@ -290,9 +290,9 @@ def test_a_limit_that_a_token_cannot_have_is_wrong_usage(home: Home, words: Sequ
 
 def token_of_old(connection: Connection) -> None:
     now = clock.now()
-    people.keep_token(connection, "api", "from before", "", now, name="old")
+    tokens.add_token(connection, "api", "from before", "", now, name="old")
     ended = now - timedelta(days=1)
-    people.keep_token(connection, "api", "ended", "", now, name="short", scopes=["read"], expires_at=ended)
+    tokens.add_token(connection, "api", "ended", "", now, name="short", scopes=["read"], expires_at=ended)
 
 
 def test_the_list_says_what_each_token_may_do_and_which_have_ended(home: Home) -> None:
@@ -1478,7 +1478,7 @@ def test_the_first_start_gives_a_link_of_which_only_the_digest_is_kept(home: Hom
     )
     secret = link.removeprefix(f"{process.said['url']}/welcome/")
     lasts = datetime.fromisoformat(kept["expires_at"]) - clock.now()
-    assert kept["digest"] == people.digest(secret)
+    assert kept["digest"] == tokens.digest(secret)
     assert timedelta(hours=23) < lasts < timedelta(hours=24)
 
 

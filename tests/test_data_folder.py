@@ -38,7 +38,7 @@ from webhook.accounts.keys import new_key
 from webhook.cli import serve
 from webhook.cli._reload import Front
 from webhook.maintenance import integrity
-from webhook.people import people
+from webhook.people import people, tokens
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage import migrate
@@ -253,7 +253,7 @@ def test_an_older_version_is_brought_up_to_date_by_the_start_alone(home: Path, t
 def made_by_older(folder: Path) -> None:
     opened = Database(f"sqlite:///{database(folder)}")
     opened.do(lambda connection: command.upgrade(migrate.config(connection), "0001"))
-    opened.do(lambda connection: people.add(connection, "me", clock.now(), owner=True))
+    opened.do(lambda connection: people.add_person(connection, "me", clock.now(), owner=True))
     opened.close()
 
 
@@ -356,9 +356,9 @@ def test_a_database_that_is_damaged_meanwhile_is_503_at_the_door_and_no_part_end
 ) -> None:
     service = app.open_service({"DATA_DIR": str(home)})
     logs.configure("text", "info")
-    token = people.new_secret()
+    token = tokens.new_secret()
     service.database.do(
-        lambda connection: people.keep_token(connection, "webhook", token, "", service.started_at)
+        lambda connection: tokens.add_token(connection, "webhook", token, "", service.started_at)
     )
 
     async def evening() -> tuple[httpx.Response, dict[str, int], set[str]]:

@@ -66,7 +66,7 @@ class Desk:
         tokens = dict(self.fake.sign_in(name))
 
         def add(connection: Any) -> int:
-            made = people.add(connection, name, clock.now())
+            made = people.add_person(connection, name, clock.now())
             sealed = self.service.seal.seal(tokens)
             return accounts.keep(
                 connection, made, self.service.trackers[self.tracker], sealed, name, clock.now()
@@ -396,7 +396,7 @@ def test_a_sign_in_that_ages_is_renewed_in_a_dry_run_too(desk: Desk) -> None:
 
 def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> None:
     def home(connection: Any) -> int:
-        made = people.add(connection, "ben", clock.now())
+        made = people.add_person(connection, "ben", clock.now())
         accounts.add_homes(connection, desk.service.trackers, made, clock.now())
         return int(connection.execute(select(account.c.id).where(account.c.person_id == made)).scalar_one())
 

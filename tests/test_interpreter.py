@@ -15,7 +15,7 @@ from webhook.accounts.accounts import add_named
 from webhook.domain.event import Action, Episode, Event, Ids, Kind, Movie
 from webhook.domain.rules import ALWAYS
 from webhook.history import edits, library
-from webhook.people import household, people
+from webhook.people import household, identities, people, tokens
 from webhook.pipeline import interpreter
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.deliveries import list_deliveries
@@ -46,7 +46,7 @@ class House:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.interpreter = Interpreter(database, sources.read, AUDIENCES, 80.0, claim_first=True)
-        self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
+        self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
         for name in AUDIENCES:
             self.account(self.me, name)
 
@@ -76,10 +76,10 @@ class House:
 
     def person(self, name: str, claims: str) -> None:
         """Somebody else, with an account at each tracker."""
-        made = self.database.do(lambda connection: people.add(connection, name, NOW))
+        made = self.database.do(lambda connection: people.add_person(connection, name, NOW))
         for tracker in AUDIENCES:
             self.account(made, tracker)
-        self.database.do(lambda connection: people.claim(connection, name, claims, NOW))
+        self.database.do(lambda connection: identities.claim_identities(connection, name, claims, NOW))
 
     def interpret(self) -> None:
         while self.database.do(lambda connection: self.interpreter.interpret(connection, [16]))[0]:
@@ -199,10 +199,10 @@ def test_an_addition_to_the_library_claims_nobody(house: House) -> None:
 def test_what_waited_unclaimed_is_interpreted_once_somebody_claims_it(house: House) -> None:
     house.post("plex", plex("media.play", user="anna"))
     waited = house.post("plex", plex("media.scrobble", user="Ben"))
-    ben = house.database.do(lambda connection: people.add(connection, "ben", NOW))
+    ben = house.database.do(lambda connection: people.add_person(connection, "ben", NOW))
     house.account(ben, "trakt")
 
-    house.database.do(lambda connection: people.claim(connection, "ben", "plex:BEN", NOW))
+    house.database.do(lambda connection: identities.claim_identities(connection, "ben", "plex:BEN", NOW))
     house.interpret()
 
     shown = house.trace(waited["id"])
@@ -213,14 +213,14 @@ def test_what_waited_unclaimed_is_interpreted_once_somebody_claims_it(house: Hou
 @pytest.fixture
 def bens(house: House) -> int:
     """The token of an address that belongs to ben."""
-    ben = house.database.do(lambda connection: people.add(connection, "ben", NOW))
+    ben = house.database.do(lambda connection: people.add_person(connection, "ben", NOW))
     return house.database.do(
-        lambda connection: people.keep_token(connection, "webhook", "secret", "sealed", NOW, person_id=ben)
+        lambda connection: tokens.add_token(connection, "webhook", "secret", "sealed", NOW, person_id=ben)
     )
 
 
 def claim(house: House, name: str, identity: str) -> None:
-    house.database.do(lambda connection: people.claim(connection, name, identity, NOW))
+    house.database.do(lambda connection: identities.claim_identities(connection, name, identity, NOW))
     house.interpret()
 
 
@@ -239,7 +239,7 @@ def test_somebodys_own_address_lets_in_nobody_else(house: House, bens: int) -> N
     nobodys = house.post("plex", plex("media.scrobble", user="guest"), token_id=bens)
 
     assert [(one["state"], one["reason"]) for one in (anothers, nobodys)] == [
-        ("unclaimed", people.ANOTHERS),
+        ("unclaimed", identities.CLAIMED_BY_ANOTHER),
         ("unclaimed", "nobody claims plex:guest"),
     ]
     assert house.plays() == []
@@ -268,14 +268,16 @@ def test_what_names_nobody_at_the_households_address_can_be_claimed(house: House
     before = house.post("generic", NAMELESS)
     assert before["state"] == "unclaimed"
 
-    claim(house, "me", f"generic:{people.NOBODY}")
+    claim(house, "me", f"generic:{identities.UNNAMED_USER}")
 
     assert house.trace(before["id"])["events"][0]["person"] == "me"
 
 
 def test_a_household_rule_holds_not_for_what_one_persons_address_lets_in(house: House, bens: int) -> None:
     claim(house, "ben", "plex:benny")
-    house.database.do(lambda connection: household.add(connection, ["Living Room"], [], ["me", "ben"], NOW))
+    house.database.do(
+        lambda connection: household.add_rule(connection, ["Living Room"], [], ["me", "ben"], NOW)
+    )
 
     shown = house.post("plex", plex("media.scrobble", user="benny"), token_id=bens)
 
@@ -616,7 +618,7 @@ def test_an_account_hears_only_of_its_libraries_and_kinds_and_says_so(house: Hou
 def share(house: House, **rule: Any) -> None:
     wanted = {"players": (), "libraries": (), "names": ("anna", "ben"), **rule}
     house.database.do(
-        lambda connection: household.add(
+        lambda connection: household.add_rule(
             connection, wanted["players"], wanted["libraries"], wanted["names"], NOW
         )
     )
@@ -699,7 +701,7 @@ def test_a_rating_is_its_givers_own(family: House) -> None:
     [({}, "would hold for everything"), ({"players": ("TV",), "names": ()}, "needs the people")],
 )
 def test_a_household_rule_must_say_where_and_who(family: House, rule: dict[str, Any], why: str) -> None:
-    with pytest.raises(people.Unknown, match=why):
+    with pytest.raises(people.PeopleError, match=why):
         share(family, **rule)
 
 
@@ -724,7 +726,7 @@ def test_a_mark_is_taken_back_although_a_rewatch_has_begun(house: House) -> None
 
 def test_once_a_claim_was_given_up_nobody_is_given_a_user_unasked(house: House) -> None:
     assert house.post("plex", plex("media.scrobble"))["events"][0]["person"] == "me"
-    house.database.do(lambda connection: people.release(connection, "me", "plex:anna"))
+    house.database.do(lambda connection: identities.release_claims(connection, "me", "plex:anna"))
 
     shown = house.post("plex", plex("media.scrobble", user="ben", number=4), minutes=1)
 

@@ -26,7 +26,7 @@ from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
-from webhook.people import people
+from webhook.people import people, tokens
 from webhook.service import Service
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
@@ -53,7 +53,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fill(connection: Connection, service: Service) -> None:
     sealed, now = service.seal.seal(dict(TOKENS)), service.started_at
-    person_id = people.by_name(connection, people.FIRST).id
+    person_id = people.find_person(connection, people.FIRST_PERSON).id
     accounts.keep(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.add(connection, service.seal, "Kodi", None, now)
     settings_store.keep(connection, service.seal, MADE)
@@ -575,9 +575,9 @@ def test_a_forgotten_key_costs_sign_ins_and_settings_and_says_what_is_made_anew(
     assert "Connections" in said["settings"]["do"]
     assert opened(database, key_of(home)) == [True, True]
     let_in = database.ask(
-        lambda connection: [row.digest for row in people.valid_tokens(connection, "webhook", clock.now())]
+        lambda connection: [row.digest for row in tokens.valid_tokens(connection, "webhook", clock.now())]
     )
-    assert let_in == [people.digest(old_secret), people.digest(said["webhook token"]["secret"])]
+    assert let_in == [tokens.digest(old_secret), tokens.digest(said["webhook token"]["secret"])]
     shown = json.loads(run("urls", "--json").stdout)
     assert [entry["url"] for entry in shown["emby"]["urls"]] == [said["webhook token"]["urls"]["emby"]]
 
@@ -665,7 +665,7 @@ def store_all(connection: Connection, found: Sequence[keys.Secret], text: str) -
 
 def test_a_revoked_token_that_cannot_be_opened_is_nobodys_loss(home: Path, database: Database) -> None:
     spoil(database, ALIEN)
-    database.do(lambda connection: people.revoke(connection, 1, clock.now()))
+    database.do(lambda connection: tokens.revoke_token(connection, 1, clock.now()))
 
     lost = database.ask(lambda connection: keys.find_lost(connection, Seal(key_of(home))))
     ended = run("rekey", "--forget", "--json")

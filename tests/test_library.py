@@ -12,7 +12,7 @@ from tests.transfer.test_bringing import DAY, FILM, PART_3
 from webhook.domain.event import Action, Event, Ids, Show
 from webhook.history import library
 from webhook.history.library import COLLECTION, LOVE, RATING, WATCHLIST
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.queues import inbox
 from webhook.storage.db import Database
 
@@ -54,7 +54,7 @@ def take(house: House, days: float, relation: str = RATING) -> bool:
 
 @pytest.fixture(autouse=True)
 def claimed(house: House) -> None:
-    house.database.do(lambda connection: people.claim(connection, "me", "plex:anna", NOW))
+    house.database.do(lambda connection: identities.claim_identities(connection, "me", "plex:anna", NOW))
 
 
 def test_a_rating_lands_in_the_library_and_its_removal_takes_it_out(house: House) -> None:
@@ -125,7 +125,7 @@ def test_what_has_nothing_to_be_known_by_is_not_kept(house: House) -> None:
 
 
 def test_other_people_s_entries_are_their_own(house: House) -> None:
-    other = house.database.do(lambda connection: people.add(connection, "ben", NOW))
+    other = house.database.do(lambda connection: people.add_person(connection, "ben", NOW))
     put(house, 0, 8.0)
 
     house.database.do(lambda connection: library.take(connection, other, RATING, FILM, NOW + DAY))

@@ -61,7 +61,7 @@ class House:
         self.account = database.do(self.furnished)
 
     def furnished(self, connection: Connection) -> int:
-        person_id = people.add(connection, "anna", self.now)
+        person_id = people.add_person(connection, "anna", self.now)
         return accounts.add_named(connection, person_id, "trakt", (), self.now)
 
     def look(self, now: datetime | None = None, days: int = DAYS) -> list[str]:

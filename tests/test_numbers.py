@@ -39,7 +39,7 @@ class Shelf:
 
     def __init__(self, database: Database, name: str = "anna") -> None:
         self.database = database
-        self.person_id = database.do(lambda connection: people.add(connection, name, NOW))
+        self.person_id = database.do(lambda connection: people.add_person(connection, name, NOW))
 
     def seen(self, item: Item, at: datetime, **values: Any) -> int:
         values = {"duration_ms": 60_000, "watched_at": at, "source": "test", **values}

@@ -34,7 +34,7 @@ def anna(database: Database) -> int:
 
 
 def account_of(connection: Connection, name: str) -> int:
-    person_id = people.add(connection, name, NOW)
+    person_id = people.add_person(connection, name, NOW)
     return add_named(connection, person_id, "trakt", ALWAYS, NOW)
 
 

@@ -37,7 +37,7 @@ class House:
         self.account = database.do(self.furnished)
 
     def furnished(self, connection: Connection) -> int:
-        person_id = people.add(connection, "anna", self.now)
+        person_id = people.add_person(connection, "anna", self.now)
         return accounts.add_named(connection, person_id, "tvtime", (), self.now)
 
     def webhook(self, age: timedelta = OLD, state: str = "interpreted", told: Sequence[str] = ()) -> int:

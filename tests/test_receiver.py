@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.evening import plex
 from tests.running import Installed, Process, eventually, started
 from webhook.domain.event import Action, Event, Movie
-from webhook.people import people
+from webhook.people import tokens
 from webhook.pipeline.receiver import TokenCache
 from webhook.queues import inbox
 
@@ -425,7 +425,7 @@ class Tokens:
     async def read_first(self, question: object) -> list[SimpleNamespace]:
         self.asked += 1
         await asyncio.sleep(0.01)
-        return [SimpleNamespace(digest=people.digest("right"), id=7)]
+        return [SimpleNamespace(digest=tokens.digest("right"), id=7)]
 
 
 def test_strangers_tokens_are_looked_up_together() -> None:

@@ -19,7 +19,7 @@ import time_machine
 
 from tests.prepared import open_service
 from webhook import app, clock
-from webhook.people import people
+from webhook.people import identities, people, tokens
 from webhook.service import Service
 
 SCENARIOS = Path(__file__).parent.parent.parent / "shared" / "scenarios"
@@ -40,11 +40,11 @@ class Household:
         self.service: Service = open_service(environ)
         self.tokens: dict[str, str] = {}
         for kind, person in (("webhook", None), ("api", None), ("bound", 1)):
-            secret = self.tokens[kind] = people.new_secret()
+            secret = self.tokens[kind] = tokens.new_secret()
             sealed = self.service.seal.seal(secret)
             of = "webhook" if kind == "bound" else kind
             self.service.database.do(
-                lambda connection, of=of, secret=secret, sealed=sealed, person=person: people.keep_token(  # type: ignore[misc]
+                lambda connection, of=of, secret=secret, sealed=sealed, person=person: tokens.add_token(  # type: ignore[misc]
                     connection, of, secret, sealed, clock.now(), person_id=person
                 )
             )
@@ -52,8 +52,8 @@ class Household:
     def claim(self, user: str, *sources: str) -> None:
         for source in sources:
             self.service.database.do(
-                lambda connection, source=source: people.claim(  # type: ignore[misc]
-                    connection, people.FIRST, f"{source}:{user}", clock.now()
+                lambda connection, source=source: identities.claim_identities(  # type: ignore[misc]
+                    connection, people.FIRST_PERSON, f"{source}:{user}", clock.now()
                 )
             )
 

@@ -14,7 +14,7 @@ from tests.test_numbers import Lists
 from webhook.domain.event import Ids, Show
 from webhook.history import library, shows
 from webhook.lookups import ListedEpisode
-from webhook.people import people
+from webhook.people import identities
 from webhook.storage.db import Database
 
 TVDB = 8800008
@@ -32,7 +32,7 @@ EPISODES = [
 @pytest.fixture
 def house(database: Database) -> House:
     made = House(database)
-    database.do(lambda connection: people.claim(connection, "me", "emby:anna", NOW))
+    database.do(lambda connection: identities.claim_identities(connection, "me", "emby:anna", NOW))
     return made
 
 

@@ -25,7 +25,7 @@ from tests.running import ROOT, Installed, Process, eventually, started
 from webhook import clock
 from webhook.domain.event import Movie, item_to_json
 from webhook.domain.outcome import Park
-from webhook.people import people
+from webhook.people import tokens
 from webhook.queues import parking
 from webhook.service import Service
 from webhook.storage.tables import account, delivery, play
@@ -47,7 +47,7 @@ CANARIES = {
 }
 
 
-def tokens(fake: Trakt) -> dict[str, Any]:
+def sign_in_tokens(fake: Trakt) -> dict[str, Any]:
     """A sign-in with tokens that are easily found again."""
     made = dict(fake.sign_in("anna"))
     session = fake.sessions[-1]
@@ -79,7 +79,7 @@ def test_no_secret_is_in_anything_the_service_writes(tmp_path: Path, style: str)
             TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url, TRAKT_WRITES_PER_SECOND="0",
             LOG_LEVEL="debug", LOG_FORMAT=style, NOTIFY_URLS=f"json://127.0.0.1:1/{CANARIES['notify address']}",
         ).prepare()  # fmt: skip
-        process.connect("trakt", tokens(trakt.fake))
+        process.connect("trakt", sign_in_tokens(trakt.fake))
         process.prepared(spoil)
         with started(process):
             welcome = process.ready["welcome"].rsplit("/", 1)[1]
@@ -151,7 +151,7 @@ def test_a_secret_in_an_address_or_a_header_is_cut_out_of_every_line(style: str)
 def test_the_stored_sign_ins_cannot_be_read_without_the_key(tmp_path: Path) -> None:
     with Server(Trakt()) as trakt:
         process = Installed(tmp_path, **APP, TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url).prepare()
-        process.connect("trakt", tokens(trakt.fake))
+        process.connect("trakt", sign_in_tokens(trakt.fake))
         process.http.close()
 
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.name != "secret.key")
@@ -247,8 +247,8 @@ def test_the_digest_of_a_token_is_what_is_compared(tmp_path: Path) -> None:
     process = Installed(tmp_path).prepare()
     process.http.close()
     service = open_service(process.settings)
-    rows = service.database.ask(lambda connection: people.valid_tokens(connection, "api", clock.now()))
+    rows = service.database.ask(lambda connection: tokens.valid_tokens(connection, "api", clock.now()))
     service.database.close()
 
-    assert [row.digest for row in rows] == [people.digest("api-secret")]
+    assert [row.digest for row in rows] == [tokens.digest("api-secret")]
     assert "api-secret" not in repr(rows)

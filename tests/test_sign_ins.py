@@ -43,7 +43,9 @@ def at_trakt(
 
 
 def me(service: Service) -> int:
-    return int(service.database.ask(lambda connection: people.by_name(connection, people.FIRST)).id)
+    return int(
+        service.database.ask(lambda connection: people.find_person(connection, people.FIRST_PERSON)).id
+    )
 
 
 async def ended(made: SignIn) -> None:

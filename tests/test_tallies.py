@@ -464,7 +464,7 @@ def test_who_changes_old_plays_again_and_again_waits_longer(anna: Shelf) -> None
 
 
 def test_somebody_who_has_watched_nothing_has_no_tallies(anna: Shelf) -> None:
-    anna.database.do(lambda connection: people.add(connection, "cleo", NOW))
+    anna.database.do(lambda connection: people.add_person(connection, "cleo", NOW))
 
     assert made(anna) == 0
     assert same_either_way(anna)

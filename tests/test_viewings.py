@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from tests.prepared import prepare
 from tests.test_interpreter import NOW, House, plex
 from webhook.clock import stamp
-from webhook.people import people
+from webhook.people import identities
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
 
@@ -87,7 +87,9 @@ def at(tmp_path: Path) -> Iterator[Stories]:
     database = Database(f"sqlite:///{tmp_path}/watchmark.db", synchronous="OFF")
     stories = Stories(database)
     for source in ("plex", "jellyfin", "generic"):
-        database.do(lambda connection, source=source: people.claim(connection, "me", f"{source}:anna", NOW))  # type: ignore[misc]
+        database.do(
+            lambda connection, user=f"{source}:anna": identities.claim_identities(connection, "me", user, NOW)  # type: ignore[misc]
+        )
     yield stories
     database.close()
 

@@ -31,7 +31,7 @@ from webhook.maintenance.integrity import Integrity
 from webhook.maintenance.notifications import Notifier, Watcher
 from webhook.maintenance.pruner import Pruner
 from webhook.network.asgi import ForwardedHeaders
-from webhook.people import people
+from webhook.people import people, tokens
 from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import SWEEP, Dispatcher
 from webhook.pipeline.interpreter import Capabilities, Interpreter
@@ -191,11 +191,11 @@ def capabilities(built: Mapping[str, Tracker]) -> dict[str, Capabilities]:
 def first_start(connection: Connection, service: Service) -> None:
     """The first person, their library's account and a webhook token, where there are none yet."""
     now = clock.now()
-    if not people.count(connection):
-        people.add(connection, people.FIRST, now, owner=True)
-    if not people.valid_tokens(connection, "webhook", now):
-        secret = people.new_secret()
-        people.keep_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
+    if not people.count_people(connection):
+        people.add_person(connection, people.FIRST_PERSON, now, owner=True)
+    if not tokens.valid_tokens(connection, "webhook", now):
+        secret = tokens.new_secret()
+        tokens.add_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
     for row in connection.execute(select(person.c.id)).all():
         accounts.add_homes(connection, service.trackers, row.id, now)
 

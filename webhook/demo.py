@@ -28,7 +28,7 @@ from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.domain.states import DeliveryState
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.plays import list_plays
 from webhook.settings import SettingsError
@@ -390,9 +390,9 @@ def announce(stage: Stage, told: Told, as_json: bool) -> None:
 async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Told) -> None:
     """Connect the first person to both trackers, by the ways in that the real ones have."""
     ready = [
-        (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST, "interval": 1}),
+        (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST_PERSON, "interval": 1}),
         (f"{stage.trakt}/_control/catalogue", CATALOGUE),
-        (f"{stage.tvtime}/_control/users", {"name": people.FIRST, "password": PASSWORD}),
+        (f"{stage.tvtime}/_control/users", {"name": people.FIRST_PERSON, "password": PASSWORD}),
     ]
     for url, body in ready:
         (await http.post(url, json=body)).raise_for_status()
@@ -403,7 +403,7 @@ async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Tol
         told(f"Trakt wants the code {code.user_code} typed in at {code.url}; the fake agrees by itself.")
 
     trakt = await accounts.connect_device(books, me, "trakt", shown)
-    tvtime = await accounts.connect_password(books, me, "tvtime", people.FIRST, PASSWORD)
+    tvtime = await accounts.connect_password(books, me, "tvtime", people.FIRST_PERSON, PASSWORD)
     for name, connected in (("Trakt", trakt), ("TV Time", tvtime)):
         if not connected.verdict.works:
             raise NotAsScripted(f"The sign-in to {name} does not work: {connected.verdict.reason}")
@@ -412,8 +412,8 @@ async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Tol
 
 def claims(connection: Connection) -> int:
     for identity in ("plex:anna", "jellyfin:anna"):
-        people.claim(connection, people.FIRST, identity, clock.now())
-    return int(people.by_name(connection, people.FIRST).id)
+        identities.claim_identities(connection, people.FIRST_PERSON, identity, clock.now())
+    return int(people.find_person(connection, people.FIRST_PERSON).id)
 
 
 async def play(stage: Stage, database: Database, http: httpx.AsyncClient, told: Told, *, fast: bool) -> None:
@@ -487,7 +487,7 @@ async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
 async def theirs(fake: str, http: httpx.AsyncClient) -> Json:
     """What a fake has kept of us."""
     state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
-    found: Json = state["users"][people.FIRST]
+    found: Json = state["users"][people.FIRST_PERSON]
     return found
 
 

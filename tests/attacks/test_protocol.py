@@ -21,7 +21,7 @@ from tests.prepared import open_service
 from tests.running import eventually
 from webhook import app, clock
 from webhook.cli import _protocol, _reload, serve
-from webhook.people import people
+from webhook.people import tokens
 from webhook.service import Service
 
 PLACES = 12
@@ -52,10 +52,10 @@ class Served:
             return received(sender)
 
     def token(self, kind: str) -> str:
-        secret = people.new_secret()
+        secret = tokens.new_secret()
         sealed = self.service.seal.seal(secret)
         self.service.database.do(
-            lambda connection: people.keep_token(connection, kind, secret, sealed, clock.now())
+            lambda connection: tokens.add_token(connection, kind, secret, sealed, clock.now())
         )
         return secret
 

@@ -84,8 +84,8 @@ def member(name: str) -> Callable[[Connection, Service], None]:
     """Adds somebody who is not the owner, and can sign in."""
 
     def added(connection: Connection, service: Service) -> None:
-        person_id = people.add(connection, name, service.started_at)
-        passwords.keep(connection, person_id, passwords.hashed(PASSWORD))
+        person_id = people.add_person(connection, name, service.started_at)
+        passwords.set_password(connection, person_id, passwords.hash_password(PASSWORD))
 
     return added
 

@@ -22,7 +22,7 @@ from webhook import lookups, servers, sources, trackers
 from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Play, State
 from webhook.history import library
-from webhook.people import passwords, people
+from webhook.people import identities, passwords, people
 from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 
@@ -82,9 +82,9 @@ def filled(connection: Connection, service: Any) -> None:
         viewings.append(Viewing(play=watched))
     merge.bring(connection, 1, viewings, now)
     library.follow_show(connection, 1, Show(title="Tidewater", ids=Ids(tvdb=77)), now)
-    bob = people.add(connection, "bob", now)
-    passwords.keep(connection, bob, passwords.hashed(PASSWORD))
-    people.claim(connection, "me", "plex:anna", now)
+    bob = people.add_person(connection, "bob", now)
+    passwords.set_password(connection, bob, passwords.hash_password(PASSWORD))
+    identities.claim_identities(connection, "me", "plex:anna", now)
     passwords.invite(connection, LINK, now, person_id=bob)
 
 

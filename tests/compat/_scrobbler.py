@@ -89,7 +89,7 @@ class Cinema:
         def added(connection: Any) -> apps.Made:
             from webhook.people import people
 
-            person_id = None if person is None else people.by_name(connection, person).id
+            person_id = None if person is None else people.find_person(connection, person).id
             return apps.add(connection, self.home.service.seal, name, person_id, clock.now())
 
         made = self.home.do(added)
@@ -120,7 +120,7 @@ class Cinema:
         def change(connection: Any) -> None:
             from webhook.people import people
 
-            apps.set_seen_by(connection, people.by_name(connection, name).id, seen_by)
+            apps.set_seen_by(connection, people.find_person(connection, name).id, seen_by)
 
         self.home.do(change)
 

@@ -154,7 +154,7 @@ def somebody(home: Household) -> Box:
     name = next(NAMES)
 
     def made(connection: Connection) -> int:
-        person_id = people.add(connection, name, clock.now())
+        person_id = people.add_person(connection, name, clock.now())
         with_password(connection, name)
         accounts.add_homes(connection, home.service.trackers, person_id, clock.now())
         return person_id

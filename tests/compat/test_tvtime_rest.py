@@ -37,7 +37,7 @@ from webhook.compat.tvtime.auth import DAYS, USE
 from webhook.domain.event import Action, Episode, Event, Ids, item_to_json
 from webhook.history import plays as history
 from webhook.network.throttle import PACES, Pace
-from webhook.people import passwords, people
+from webhook.people import identities, passwords, people, tokens
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage import tables
@@ -110,7 +110,7 @@ def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def begun_here(folder: Path) -> Iterator[Process]:
     def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
-        with_password(connection, "me", passwords.hashed(PASSWORD))
+        with_password(connection, "me", passwords.hash_password(PASSWORD))
 
     with started(Process(folder).prepare(prepared)) as process:
         token = app_login(process)
@@ -135,7 +135,7 @@ def begun_at_a_server(folder: Path) -> Iterator[Process]:
             see(server.fake, user, show, season, number)
         settings = {"TVTIME_URL": server.url, "TVTIME_FOLLOW_URL": FOLLOW, "TVTIME_WRITES_PER_SECOND": "0"}
         process = Process(folder, **settings).prepare(
-            lambda connection, service: with_password(connection, "me", passwords.hashed(PASSWORD))
+            lambda connection, service: with_password(connection, "me", passwords.hash_password(PASSWORD))
         )
         process.connect("tvtime", user.tokens)
         with started(process):
@@ -284,9 +284,9 @@ def test_an_app_password_opens_it_too_until_it_is_revoked(anna: Box) -> None:
     secret = anna.home.token("app", anna.person_id)
     client = anna.signed_in(secret)
     before = client.get("/tvtime/shows").status_code
-    (made,) = anna.home.do(lambda connection: people.app_tokens(connection, anna.person_id, clock.now()))
+    (made,) = anna.home.do(lambda connection: tokens.app_passwords(connection, anna.person_id, clock.now()))
 
-    anna.home.do(lambda connection: people.revoke(connection, made.id, clock.now()))
+    anna.home.do(lambda connection: tokens.revoke_token(connection, made.id, clock.now()))
 
     assert (before, client.get("/tvtime/shows").status_code) == (200, 401)
     again = anna.client().post("/tvtime/login", data={"username": anna.name, "password": secret})
@@ -404,7 +404,7 @@ def test_a_cookie_that_is_cut_or_from_elsewhere_is_none(anna: Box, client: httpx
 
 
 def test_a_session_ends_after_a_month(anna: Box) -> None:
-    row = anna.home.do(lambda connection: people.by_name(connection, anna.name))
+    row = anna.home.do(lambda connection: people.find_person(connection, anna.name))
     sessions, seal = anna.signed_in(), anna.home.service.seal
     session = dict(seal.open(sessions.cookies["session"]))
     over = seal.seal({**session, "until": int(clock.now().timestamp()) - 1})
@@ -662,7 +662,7 @@ def test_one_person_never_sees_or_changes_another_s(anna: Box, client: httpx.Cli
 def test_two_people_whose_names_differ_in_case_only_stay_two(anna: Box) -> None:
     home = anna.home
     upper = anna.name.upper()
-    other = int(home.do(lambda connection: people.add(connection, "twin", clock.now())))
+    other = int(home.do(lambda connection: people.add_person(connection, "twin", clock.now())))
     twins = (
         update(tables.person).where(tables.person.c.id == other).values(name=upper)
     )  # from before names were compared so
@@ -682,7 +682,11 @@ def test_a_name_claimed_by_somebody_else_is_claimed_by_its_own_person(
     anna: Box, client: httpx.Client
 ) -> None:
     ben = anna.other()
-    anna.home.do(lambda connection: people.claim(connection, ben.name, f"tvtime:{anna.name}", clock.now()))
+    anna.home.do(
+        lambda connection: identities.claim_identities(
+            connection, ben.name, f"tvtime:{anna.name}", clock.now()
+        )
+    )
 
     client.put(f"/tvtime/episode/{BOYS.id_of(1, 1)}/watched")
 
@@ -718,7 +722,7 @@ def telling(trakt: tuple[Trakt, str], tmp_path: Path) -> Iterator[Process]:
 
     def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
-        with_password(connection, "me", passwords.hashed(PASSWORD))
+        with_password(connection, "me", passwords.hash_password(PASSWORD))
 
     process = Altered(tmp_path, "hasty", settings=at(trakt[1])).prepare(prepared)
     process.connect("trakt", trakt[0].sign_in("anna"))

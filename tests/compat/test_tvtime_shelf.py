@@ -52,7 +52,7 @@ class Anna:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.id = database.do(lambda connection: people.add(connection, "anna", NOW))
+        self.id = database.do(lambda connection: people.add_person(connection, "anna", NOW))
         database.do(list_shows)
 
     def heard(self, action: Action, item: Item, at: datetime = NOW) -> None:
@@ -302,7 +302,7 @@ def test_a_mark_of_an_episode_nobody_here_knew_is_named_by_thetvdb(asking: tuple
 def test_a_mark_goes_through_to_the_server_that_is_connected(tmp_path: Path) -> None:
     def prepared(connection: Connection, service: Service) -> None:
         list_shows(connection)
-        with_password(connection, "me", passwords.hashed(PASSWORD))
+        with_password(connection, "me", passwords.hash_password(PASSWORD))
 
     with Server(fill(TVTime())) as server:
         user = server.fake.add_user("anna", "secret")
@@ -349,7 +349,7 @@ def test_the_time_of_a_show_is_what_its_viewings_took(tmp_path: Path) -> None:
 
 def test_only_the_guest_s_own_marks_are_waited_for(anna: Anna) -> None:
     """Another's bulk mark that is still to be interpreted holds up nobody."""
-    ben = anna.database.do(lambda connection: people.add(connection, "ben", NOW))
+    ben = anna.database.do(lambda connection: people.add_person(connection, "ben", NOW))
     asked = [Asked(Guest(number, "", ""), Action.WATCHED, (boys(number),), NOW) for number in (anna.id, ben)]
 
     mine, theirs = anna.database.do(lambda connection: marks.kept(connection, asked))

@@ -45,7 +45,7 @@ def watch(at: Cinema, name: str, item: Item, when: datetime | None = None, **mor
     moment = when or clock.now()
 
     def watched(connection: Any) -> int:
-        whose = people.by_name(connection, name).id
+        whose = people.find_person(connection, name).id
         values: dict[str, Any] = {"state": State.STOPPED, "watched_at": moment, "source": "plex", **more}
         made = save_play(
             connection, whose, Play(item=item, started_at=moment, last_at=moment, **values), None
@@ -584,7 +584,7 @@ def test_people_are_friends_who_have_chosen_it_until_one_turns_it_off(at: Cinema
 def test_friends_come_a_hundred_a_page(at: Cinema, me: App) -> None:
     def many(connection: Any) -> None:
         for number in range(150):
-            made = people.add(connection, f"friend {number:03}", clock.now())
+            made = people.add_person(connection, f"friend {number:03}", clock.now())
             apps.set_seen_by(connection, made, apps.FRIENDS)
 
     at.home.do(many)

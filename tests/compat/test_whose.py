@@ -43,11 +43,11 @@ def owners(home: Any) -> list[int]:
 
 
 def removed(home: Any, name: str) -> None:
-    home.do(lambda connection: people.remove(connection, people.by_name(connection, name)))
+    home.do(lambda connection: people.remove_person(connection, people.find_person(connection, name)))
 
 
 def renamed(home: Any, before: str, after: str) -> None:
-    home.do(lambda connection: people.rename(connection, people.by_name(connection, before), after))
+    home.do(lambda connection: people.rename(connection, people.find_person(connection, before), after))
 
 
 def replayed(home: Any) -> None:

@@ -71,8 +71,8 @@ class Sender:
 
 
 def owner(connection: Any, service: Any) -> None:
-    row = people.by_name(connection, people.FIRST)
-    passwords.keep(connection, row.id, passwords.hashed(PASSWORD))
+    row = people.find_person(connection, people.FIRST_PERSON)
+    passwords.set_password(connection, row.id, passwords.hash_password(PASSWORD))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from webhook import sources
 from webhook.accounts import accounts
 from webhook.domain.event import Ignored, Unreadable
 from webhook.domain.items import keys
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.pipeline.interpreter import meant
 from webhook.service import Service
 
@@ -248,9 +248,9 @@ class Day:
 
     def moved_in(self, connection: Connection, service: Service) -> None:
         for name in self.names:
-            people.add(connection, name, service.started_at)
-            person_id = people.by_name(connection, name).id
-            people.claim(connection, name, f"plex:{name}", service.started_at)
+            people.add_person(connection, name, service.started_at)
+            person_id = people.find_person(connection, name).id
+            identities.claim_identities(connection, name, f"plex:{name}", service.started_at)
             for tracker, tokens in (
                 ("trakt", self.trakt.sign_in(name)),
                 ("tvtime", self.tvtime.add_user(name, "secret").tokens),

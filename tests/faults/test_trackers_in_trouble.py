@@ -24,7 +24,7 @@ from tests.fakes.trakt import Trakt
 from tests.faults.house import Altered, at, number_of, recorded
 from tests.running import eventually
 from webhook import clock
-from webhook.people import people
+from webhook.people import identities, people
 
 NUMBERS = range(1, 9)
 FRIENDS = ("ben", "cleo", "dora", "emil")
@@ -85,10 +85,10 @@ class House:
 
 def moved_in(connection: Connection, friends: tuple[str, ...]) -> None:
     """Friends beside Anna, each known by their name at the media server."""
-    people.claim(connection, people.FIRST, "plex:anna", clock.now())
+    identities.claim_identities(connection, people.FIRST_PERSON, "plex:anna", clock.now())
     for name in friends:
-        people.add(connection, name, clock.now())
-        people.claim(connection, name, f"plex:{name}", clock.now())
+        people.add_person(connection, name, clock.now())
+        identities.claim_identities(connection, name, f"plex:{name}", clock.now())
 
 
 Opened = Callable[..., House]

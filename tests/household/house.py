@@ -24,7 +24,7 @@ from webhook import sources
 from webhook.accounts.accounts import add_named
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
-from webhook.people import household, people
+from webhook.people import household, identities, people
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.plays import list_plays
 from webhook.queues import inbox
@@ -154,16 +154,16 @@ def bursts(messages: Iterable[Message]) -> Iterator[list[Message]]:
 def settle_in(connection: Connection) -> None:
     """Everybody has an account, an address and their own name on each server; the sofa counts for who sits on it."""
     for number, name in enumerate(PEOPLE):
-        person = people.add(connection, name, EPOCH, owner=number == 0)
+        person = people.add_person(connection, name, EPOCH, owner=number == 0)
         tracker = TRACKER_OF[name]
         add_named(connection, person, tracker, TRACKERS[tracker].can, EPOCH)
         (made,) = fresh_ids(connection, token, 1)
         address = {"id": made, "kind": "webhook", "digest": name, "sealed": name, "name": name}
         connection.execute(insert(token), {**address, "person_id": person, "created_at": EPOCH})
         for source in SOURCES:
-            people.claim(connection, name, f"{source}:{name}", EPOCH)
+            identities.claim_identities(connection, name, f"{source}:{name}", EPOCH)
     shared = sorted({device.player for device in DEVICES if device.shared_by})
-    household.add(connection, shared, [], SOFA, EPOCH)
+    household.add_rule(connection, shared, [], SOFA, EPOCH)
 
 
 def every_play(connection: Connection) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from webhook import sources
 from webhook.domain import advance, items, playback, rules, viewing
 from webhook.domain.event import Event, Ignored
 from webhook.history import play_store, plays
-from webhook.people import people
+from webhook.people import identities
 from webhook.pipeline import interpreter
 
 
@@ -94,7 +94,7 @@ MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "a title alone joins two items": ("namesakes", {(play_store, "is_same_by_title"): answer(True)}),
     "each server's items are its own": ("any", {(items, "play_keys"): own_keys}),
     "a mark of old is dated when it arrives": ("a tool", {(plays, "is_dated_elsewhere"): answer(False)}),
-    "everybody is the first person": ("any", {(people, "claims"): answer(1)}),
+    "everybody is the first person": ("any", {(identities, "claimer_anywhere"): answer(1)}),
     "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
     "trackers are told when it arrived": ("a tool", {(interpreter, "told_date"): lambda event, _: event.at}),
     "trackers are told no mark": ("a tool", {(rules, "marks"): answer(False)}),

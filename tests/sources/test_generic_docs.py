@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 
 from tests.web.conftest import Household, serving
 from webhook import clock
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.sources import _generic_fields, generic
 
 DOCS = Path(__file__).parents[2] / "docs" / "generic.md"
@@ -37,7 +37,11 @@ def examples(language: str) -> list[Any]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     with serving(tmp_path_factory.mktemp("docs")) as opened:
-        opened.do(lambda connection: people.claim(connection, people.FIRST, "generic:anna", clock.now()))
+        opened.do(
+            lambda connection: identities.claim_identities(
+                connection, people.FIRST_PERSON, "generic:anna", clock.now()
+            )
+        )
         yield opened
 
 

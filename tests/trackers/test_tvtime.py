@@ -1006,7 +1006,7 @@ def test_the_shelf_gives_all_its_marks_over_its_pages(
 
 
 def person(database: Database, name: str) -> int:
-    return database.do(lambda connection: people.add(connection, name, NOW))
+    return database.do(lambda connection: people.add_person(connection, name, NOW))
 
 
 # ---- another item

@@ -23,7 +23,7 @@ from tests.transfer.test_importing import Listed, broken, in_parts, newest
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.outcome import Retry
-from webhook.people import people
+from webhook.people import identities
 from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.tables import account, play
@@ -254,7 +254,7 @@ def test_a_server_is_offered_to_who_claims_a_user_there(url: str, tmp_path: Path
         url, tmp_path, PLEX_URL="http://127.0.0.1:9", PLEX_TOKEN="t", JELLYFIN_URL="http://127.0.0.1:9",
         JELLYFIN_API_KEY="k", **settings,
     ) as house:  # fmt: skip
-        house.database.do(lambda connection: people.claim(connection, "me", "plex:Nora", NOW))
+        house.database.do(lambda connection: identities.claim_identities(connection, "me", "plex:Nora", NOW))
 
         named = {offer.name: (offer.known_as, offer.why_not is None) for offer in offers(house)}
         assert named == {
@@ -269,7 +269,9 @@ def test_a_server_is_offered_to_who_claims_a_user_there(url: str, tmp_path: Path
 
 def server_house(folder: Path, url: str, token: str) -> Process:
     process = Process(folder, PLEX_URL=url, PLEX_TOKEN=token)
-    return process.prepare(lambda connection, service: people.claim(connection, "me", "plex:Nora", NOW))
+    return process.prepare(
+        lambda connection, service: identities.claim_identities(connection, "me", "plex:Nora", NOW)
+    )
 
 
 def over(process: Process, job_id: int) -> Callable[[], bool]:

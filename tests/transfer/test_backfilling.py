@@ -52,7 +52,7 @@ class House:
         self.environ = environ
         self.service = open_service(environ)
         self.database = self.service.database
-        self.me = self.database.ask(lambda connection: people.by_name(connection, people.FIRST).id)
+        self.me = self.database.ask(lambda connection: people.find_person(connection, people.FIRST_PERSON).id)
         self.account = self.sign_in()
 
     def sign_in(self) -> int:

@@ -46,8 +46,8 @@ class Home:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.me = database.do(lambda connection: people.add(connection, "me", NOW, owner=True))
-        self.other = database.do(lambda connection: people.add(connection, "other", NOW))
+        self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
+        self.other = database.do(lambda connection: people.add_person(connection, "other", NOW))
 
     def bring(self, *entries: Viewing | Kept, whom: int | None = None) -> Counts:
         person_id = whom or self.me

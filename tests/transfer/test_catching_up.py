@@ -22,7 +22,7 @@ from webhook import clock
 from webhook.domain.event import Action, Event, Ids, Movie
 from webhook.domain.outcome import Retry
 from webhook.history import edits
-from webhook.people import household, people
+from webhook.people import household, identities, people
 from webhook.queues import inbox
 from webhook.servers import Found
 from webhook.storage.db import Database
@@ -46,12 +46,14 @@ class Attic:
         house.database.do(lambda connection: connection.execute(claims))
         self.claim("plex:anna")
 
-    def claim(self, who: str, name: str = people.FIRST) -> None:
-        self.house.database.do(lambda connection: people.claim(connection, name, who, clock.now()))
+    def claim(self, who: str, name: str = people.FIRST_PERSON) -> None:
+        self.house.database.do(
+            lambda connection: identities.claim_identities(connection, name, who, clock.now())
+        )
         self.house.interpret()
 
     def add(self, name: str) -> int:
-        return self.house.database.do(lambda connection: people.add(connection, name, clock.now()))
+        return self.house.database.do(lambda connection: people.add_person(connection, name, clock.now()))
 
     def view(self, number: int, at: datetime, *, account: int = 1, device: int = 1) -> None:
         metadata = plex("media.scrobble", number)["Metadata"]
@@ -269,8 +271,10 @@ def test_filters_hold(attic: Attic) -> None:
 
 def test_a_household_s_player_counts_for_everybody_of_it(attic: Attic) -> None:
     ben = attic.add("ben")
-    names = [people.FIRST, "ben"]
-    attic.house.database.do(lambda connection: household.add(connection, ["Kitchen"], [], names, clock.now()))
+    names = [people.FIRST_PERSON, "ben"]
+    attic.house.database.do(
+        lambda connection: household.add_rule(connection, ["Kitchen"], [], names, clock.now())
+    )
     attic.view(1, ago(hours=9), device=2)
 
     attic.catch_up()
@@ -399,7 +403,9 @@ def test_a_jellyfin_is_asked_for_each_user(url: str, tmp_path: Path) -> None:
             created = update(person).values(created_at=clock.now() - 30 * DAY)
             house.database.do(lambda connection: connection.execute(created))
             house.database.do(
-                lambda connection: people.claim(connection, people.FIRST, "jellyfin:Nora", clock.now())
+                lambda connection: identities.claim_identities(
+                    connection, people.FIRST_PERSON, "jellyfin:Nora", clock.now()
+                )
             )
             dto = {
                 "Id": f"{7:032x}", "Type": "Movie", "Name": "Film 7", "ProductionYear": 2001,

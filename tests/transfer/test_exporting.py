@@ -26,7 +26,7 @@ AT = datetime(2024, 3, 1, 20, 15, tzinfo=UTC)
 
 @pytest.fixture
 def person_id(database: Database) -> int:
-    return database.do(lambda connection: people.add(connection, "me", clock.now()))
+    return database.do(lambda connection: people.add_person(connection, "me", clock.now()))
 
 
 def film(number: int) -> Movie:

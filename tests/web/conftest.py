@@ -21,7 +21,7 @@ from sqlalchemy import Connection, insert, update
 
 from tests.prepared import open_service
 from webhook import app, clock
-from webhook.people import passwords, people
+from webhook.people import passwords, people, tokens
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage import tables
@@ -51,10 +51,10 @@ class Household:
     def token(
         self, kind: str = "api", person_id: int | None = None, scopes: Collection[str] | None = None
     ) -> str:
-        secret = people.new_secret()
+        secret = tokens.new_secret()
         sealed = self.service.seal.seal(secret)
         self.do(
-            lambda connection: people.keep_token(
+            lambda connection: tokens.add_token(
                 connection, kind, secret, sealed, clock.now(), person_id=person_id, scopes=scopes
             )
         )
@@ -64,7 +64,7 @@ class Household:
         return self.client(headers={"Authorization": f"Bearer {self.token('api', person_id, scopes)}"})
 
     def person(self, name: str, *, owner: bool = False) -> int:
-        return int(self.do(lambda connection: people.add(connection, name, clock.now(), owner=owner)))
+        return int(self.do(lambda connection: people.add_person(connection, name, clock.now(), owner=owner)))
 
     def password(self, name: str) -> None:
         mine = update(tables.person).where(tables.person.c.name == name)
@@ -104,7 +104,7 @@ class Household:
         self.do(lambda connection: connection.execute(insert(tables.attempt), row))
 
     def welcome(self, lasts: timedelta = timedelta(hours=1)) -> str:
-        secret = people.new_secret()
+        secret = tokens.new_secret()
         self.do(lambda connection: passwords.invite(connection, secret, clock.now(), lasts))
         return secret
 

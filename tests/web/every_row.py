@@ -24,7 +24,7 @@ from webhook.history import library, shows
 from webhook.history.play_store import save_play, store_keys
 from webhook.identity import matches
 from webhook.lookups import Candidate, ListedEpisode
-from webhook.people import passwords, people
+from webhook.people import identities, passwords, people, tokens
 from webhook.people.scopes import Scope
 from webhook.pipeline.interpreter import meant
 from webhook.queues import jobs
@@ -161,13 +161,13 @@ class Rows:
         self.connection.execute(
             tables.person.update().where(me).values(password=HASHED, timezone="Asia/Tokyo")
         )
-        self.members = [people.add(self.connection, MEMBER, NOW)]
+        self.members = [people.add_person(self.connection, MEMBER, NOW)]
         self.connection.execute(
             tables.person.update().where(tables.person.c.name == MEMBER).values(password=HASHED)
         )
-        self.members += [people.add(self.connection, f"of {park}", NOW) for park in Park]
-        self.owner = people.by_name(self.connection, OWNER).id
-        gone = people.add(self.connection, GONE, NOW)
+        self.members += [people.add_person(self.connection, f"of {park}", NOW) for park in Park]
+        self.owner = people.find_person(self.connection, OWNER).id
+        gone = people.add_person(self.connection, GONE, NOW)
         whose = cycle([None, self.owner, *self.members, gone])
         self.identities = [
             self.add(
@@ -176,13 +176,13 @@ class Rows:
                 first_seen=at,
             )
             for number, (source, server, user, named, ignored, at) in enumerate(product(
-                ("plex", "tautulli", *people.HERE, BEFORE), ("", "attic-uuid"), ("anna",), (None, "Attic"),
+                ("plex", "tautulli", *identities.BUILTIN_APIS, BEFORE), ("", "attic-uuid"), ("anna",), (None, "Attic"),
                 (False, True), (None, NOW, NOW - timedelta(days=40)),
             ))
         ]  # fmt: skip
         for names in ([self.owner, gone], [gone], [], self.members):
             self.add(tables.household, players=["Sofa"], libraries=[], people=names, created_at=NOW)
-        people.remove(self.connection, people.by_name(self.connection, GONE))
+        people.remove_person(self.connection, people.find_person(self.connection, GONE))
 
     def accounts(self) -> None:
         """Of every tracker, working and parked for each reason; of a tracker that there is no more, too."""
@@ -248,7 +248,7 @@ class Rows:
             None, "application/json", "multipart/form-data; boundary=x", f"{EVENT}; by={CATCH_UP}",
             f"{EVENT}; by=tvtime; for={NOWHERE}",
         ])  # fmt: skip
-        of = cycle([*sources.modules(), *people.HERE, BEFORE])
+        of = cycle([*sources.modules(), *identities.BUILTIN_APIS, BEFORE])
         whose = cycle([None, *self.identities])
         known = [
             *product(STATES, readings(self.play_ids)),
@@ -360,7 +360,7 @@ class Rows:
             (None, self.owner, self.members[0]), (None, NOW),
         )):  # fmt: skip
             secret = f"secret-{number}"
-            made = people.keep_token(
+            made = tokens.add_token(
                 self.connection,
                 kind,
                 secret,
@@ -373,12 +373,12 @@ class Rows:
             self.connection.execute(tables.token.update().where(mine).values(revoked_at=revoked))
         self.secrets = {OWNER: "of the owner", MEMBER: "of the member"}
         for name, secret in self.secrets.items():
-            whose = people.by_name(self.connection, name).id
+            whose = people.find_person(self.connection, name).id
             sealed = self.service.seal.seal(secret)
-            people.keep_token(self.connection, "api", secret, sealed, NOW, person_id=whose)
+            tokens.add_token(self.connection, "api", secret, sealed, NOW, person_id=whose)
         for number, (granted, days) in enumerate(product(([], [*Scope], ["of tomorrow"]), (-1, 1))):
             limits: dict[str, Any] = {"scopes": granted, "expires_at": clock.now() + timedelta(days=days)}
-            people.keep_token(self.connection, "api", f"limited-{number}", "", NOW, **limits)
+            tokens.add_token(self.connection, "api", f"limited-{number}", "", NOW, **limits)
         self.welcome = "welcome"
         passwords.invite(self.connection, self.welcome, NOW, timedelta(hours=1))
 
@@ -389,7 +389,7 @@ class Rows:
                 apps.suspend(self.connection, made.id, NOW)
             self.connection.execute(insert(tables.app_session), {"token_id": 2 + made.id, "app_id": made.id})
         self.app = apps.add(self.connection, self.service.seal, "reader", None, NOW)
-        session = people.keep_token(
+        session = tokens.add_token(
             self.connection, apps.KIND, "of the reader", "", NOW, name="reader", person_id=self.owner
         )
         self.connection.execute(insert(tables.app_session), {"token_id": session, "app_id": self.app.id})

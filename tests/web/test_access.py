@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from tests.prepared import open_service
 from tests.web.conftest import PASSWORD, Household
 from webhook import app, clock
-from webhook.people import people, scopes
+from webhook.people import scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.web.docs import openapi
 from webhook.web.docs import pages as docs
@@ -169,10 +169,10 @@ def token(
     person_id: int = 1,
     lasts: timedelta | None = None,
 ) -> str:
-    secret, now = people.new_secret(), clock.now()
+    secret, now = tokens.new_secret(), clock.now()
     expires_at = None if lasts is None else now + lasts
     home.do(
-        lambda connection: people.keep_token(
+        lambda connection: tokens.add_token(
             connection, "api", secret, "", now, person_id=person_id, scopes=scopes.names(granted), expires_at=expires_at
         )
     )  # fmt: skip
@@ -183,8 +183,8 @@ def revoked(home: Household) -> str:
     secret = token(home, None)
 
     def revoke(connection: Any) -> None:
-        newest = people.unrevoked_tokens(connection, "api")[-1]
-        people.revoke(connection, newest.id, clock.now())
+        newest = tokens.unrevoked_tokens(connection, "api")[-1]
+        tokens.revoke_token(connection, newest.id, clock.now())
 
     home.do(revoke)
     return secret

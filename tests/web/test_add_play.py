@@ -226,7 +226,7 @@ def test_a_members_token_adds_to_the_members_history_alone(home: Household) -> N
     ben = home.person("ben")
 
     mine = home.api(ben).post("/api/v1/plays", json=BODY)
-    others = home.api(ben).post("/api/v1/plays", json={**BODY, "person": people.FIRST})
+    others = home.api(ben).post("/api/v1/plays", json={**BODY, "person": people.FIRST_PERSON})
 
     assert mine.json()["play"]["person"] == "ben"
     assert others.status_code == 403

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from tests.web.conftest import Household, Open, serving
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.people import people
+from webhook.people import identities, tokens
 from webhook.storage import tables
 
 LISTS = ["webhooks", "deliveries", "plays", "people", "identities", "accounts", "household", "silent", "urls"]
@@ -48,7 +48,7 @@ def test_every_list_is_a_page(home: Household, name: str) -> None:
 def test_a_revoked_token_is_refused(home: Household) -> None:
     secret = home.token()
     headers = {"Authorization": f"Bearer {secret}"}
-    home.do(lambda connection: people.revoke(connection, 2, clock.now()))
+    home.do(lambda connection: tokens.revoke_token(connection, 2, clock.now()))
 
     assert home.client(headers=headers).get("/api/v1/plays").status_code == 401
 
@@ -216,7 +216,7 @@ def two_people(home: Household) -> tuple[int, int, httpx.Client]:
     """Webhooks of me and of bob, and a client with bob's token."""
     mine = home.hear("anna", "Mine")
     bob = home.person("bob")
-    home.do(lambda connection: people.claim(connection, "bob", "plex:bob", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "bob", "plex:bob", clock.now()))
     theirs = home.hear("bob", "Theirs")
     return mine, theirs, home.api(bob)
 
@@ -251,7 +251,9 @@ def test_a_persons_token_changes_nothing_of_others(home: Household) -> None:
 
 def test_what_was_anothers_before_a_claim_passed_on_stays_hidden(home: Household) -> None:
     mine, theirs, bobs = two_people(home)
-    home.do(lambda connection: people.claim(connection, "bob", "plex:anna@attic-uuid", clock.now()))
+    home.do(
+        lambda connection: identities.claim_identities(connection, "bob", "plex:anna@attic-uuid", clock.now())
+    )
 
     assert [webhook["id"] for webhook in bobs.get("/api/v1/webhooks").json()["items"]] == [theirs]
     assert bobs.get(f"/api/v1/webhooks/{mine}").status_code == 404

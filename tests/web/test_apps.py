@@ -186,7 +186,7 @@ def test_who_has_not_signed_in_is_asked_to(home: Household) -> None:
 
 def test_it_works_under_a_path_of_its_own(opened: Open) -> None:
     home = opened(ROOT_PATH="/watch")
-    home.do(lambda connection: people.rename(connection, people.by_name(connection, "me"), "a b"))
+    home.do(lambda connection: people.rename(connection, people.find_person(connection, "me"), "a b"))
     home.password("a b")
     browser = home.client()
     browser.base_url = httpx.URL(f"{home.url}/watch")

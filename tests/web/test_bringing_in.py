@@ -19,7 +19,7 @@ from tests.servers._adapters import put_plex
 from tests.web.conftest import HOSTILE, Household, Open, form_token
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.people import people
+from webhook.people import identities
 from webhook.queues import jobs
 from webhook.storage import tables
 from webhook.web.transfer import api as transfer
@@ -47,7 +47,7 @@ def home(opened: Open, plex: Server) -> Household:
 
 
 def claim(home: Household, name: str, user: str) -> None:
-    home.do(lambda connection: people.claim(connection, name, user, clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, name, user, clock.now()))
 
 
 def plays(home: Household, person_id: int = 1) -> int:

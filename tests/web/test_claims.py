@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.web.conftest import Household, form_token, plex, serving
-from webhook.people import people
+from webhook.people import identities
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_what_names_nobody_is_asked_about_too(home: Household) -> None:
 
     page = browser.get("/needs-you").text
     assert "<bdi>Somebody</bdi></b> watched <bdi>Quiet Harbour (2001)</bdi> on <bdi>Kodi</bdi>" in page
-    assert people.NOBODY not in page
+    assert identities.UNNAMED_USER not in page
 
     claim(browser, "/needs-you", identity="1", do="me")
     home.interpret()

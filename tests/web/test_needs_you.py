@@ -22,7 +22,7 @@ from webhook import cli, clock
 from webhook.domain.event import Episode, Movie, item_to_json
 from webhook.domain.items import keys
 from webhook.domain.outcome import Park
-from webhook.people import people
+from webhook.people import identities, people
 from webhook.queues import parking
 from webhook.storage import tables
 from webhook.web.needs_you import queries as needs
@@ -91,8 +91,8 @@ def imported(home: Household, person_id: int, key: str, item: Episode | Movie) -
 def everything(home: Household) -> None:
     """One of each kind, and two of some, of two people."""
     bob = home.person("bob")
-    home.do(lambda connection: people.claim(connection, "me", "plex:anna", clock.now()))
-    home.do(lambda connection: people.claim(connection, "bob", "plex:bob", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "me", "plex:anna", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "bob", "plex:bob", clock.now()))
     account = {
         "person_id": bob,
         "tracker": "tvtime",
@@ -157,7 +157,7 @@ def test_nothing_waits_and_the_list_says_so_with_the_last_play(home: Household) 
 @pytest.mark.parametrize("name", ["me", "bob"])
 def test_what_is_counted_is_what_is_listed(home: Household, name: str) -> None:
     everything(home)
-    person_id = home.do(lambda connection: people.by_name(connection, name).id)
+    person_id = home.do(lambda connection: people.find_person(connection, name).id)
     visitor = Visitor(person_id=person_id, name=name, everything=name == "me")
     browser = home.browser(name)
 
@@ -318,7 +318,7 @@ def test_a_user_is_ignored_and_that_is_undone(home: Household) -> None:
 
 
 def test_the_first_to_play_is_not_claimed_where_they_are_ignored(home: Household) -> None:
-    home.do(lambda connection: people.ignore(connection, "plex:anna", clock.now()))
+    home.do(lambda connection: identities.ignore_user(connection, "plex:anna", clock.now()))
 
     number = home.hear("anna")
 
@@ -328,9 +328,9 @@ def test_the_first_to_play_is_not_claimed_where_they_are_ignored(home: Household
 def test_a_claim_ends_the_ignoring(home: Household) -> None:
     home.hear("anna")
     number = home.hear("carl", "Other", index=2)
-    home.do(lambda connection: people.ignore(connection, "plex:carl", clock.now()))
+    home.do(lambda connection: identities.ignore_user(connection, "plex:carl", clock.now()))
     home.interpret()
-    home.do(lambda connection: people.claim(connection, "me", "plex:carl", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "me", "plex:carl", clock.now()))
     home.interpret()
 
     api = home.api()

@@ -17,7 +17,7 @@ from webhook.domain import rules
 from webhook.domain.event import Action, Event, Movie
 from webhook.domain.outcome import Park
 from webhook.history import edits
-from webhook.people import household, people
+from webhook.people import household, identities
 from webhook.queues import inbox
 from webhook.queues.parking import park
 from webhook.storage import tables
@@ -204,8 +204,8 @@ def test_the_old_address_of_the_activity_leads_on(home: Household) -> None:
 
 def test_the_activity_is_filtered(home: Household) -> None:
     home.person("bob")
-    home.do(lambda connection: people.claim(connection, "bob", "plex:bob", clock.now()))
-    home.do(lambda connection: people.claim(connection, "me", "plex:anna", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "bob", "plex:bob", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "me", "plex:anna", clock.now()))
     home.hear("anna", "Über Wasser", guid="plex://episode/1", Guid=[])
     home.hear("bob", 'The "Title"', index=2, guid="plex://episode/2", Guid=[])
     home.do(lambda connection: connection.execute(update(tables.delivery).values(webhook_id=None)))
@@ -282,8 +282,8 @@ def test_a_missed_webhook_says_that_it_was_repaired(home: Household) -> None:
 
 def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Household) -> None:
     bob = home.person("bob")
-    home.do(lambda connection: people.claim(connection, "me", "plex:anna", clock.now()))
-    home.do(lambda connection: household.add(connection, ["Sofa"], [], ["me", "bob"], clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "me", "plex:anna", clock.now()))
+    home.do(lambda connection: household.add_rule(connection, ["Sofa"], [], ["me", "bob"], clock.now()))
     filters = update(tables.person).where(tables.person.c.id == bob).values(filters={"not_players": ["Sofa"]})
     home.do(lambda connection: connection.execute(filters))
     number = home.hear()
@@ -364,7 +364,7 @@ def test_one_or_all_deliveries_are_retried(home: Household) -> None:
 def test_a_member_sees_only_their_own(home: Household) -> None:
     filled(home)
     home.person("bob")
-    home.do(lambda connection: people.claim(connection, "bob", "plex:bob", clock.now()))
+    home.do(lambda connection: identities.claim_identities(connection, "bob", "plex:bob", clock.now()))
     theirs = home.hear("bob", "Theirs", index=9, Guid=[{"id": "tvdb://77"}], guid="plex://episode/nine")
     browser = home.browser("bob")
     first = browser.get("/").text

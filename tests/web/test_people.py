@@ -22,7 +22,7 @@ def post(browser: httpx.Client, path: str, where: str = "/people/me", **fields: 
 
 
 def row(home: Household, name: str) -> Any:
-    return home.do(lambda connection: people.by_name(connection, name))
+    return home.do(lambda connection: people.find_person(connection, name))
 
 
 def filters_of(home: Household, name: str = "me") -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_ones_own_password_is_changed_by_who_knows_it(home: Household) -> None:
 
     assert browser.get("/people/me").status_code == 200
     assert other.get("/").status_code == 303
-    assert passwords.fits(row(home, "me").password, "long enough")
+    assert passwords.verify_password(row(home, "me").password, "long enough")
 
 
 def test_guessing_has_to_wait(home: Household) -> None:
@@ -521,7 +521,7 @@ def test_a_script_changes_its_own_persons_password_by_the_one_before(home: House
     assert mine.put("/api/v1/people/me/password", json=wanted).status_code == 403
     assert mine.put("/api/v1/people/bob/password", json=wanted).json() == {"name": "bob", "changed": True}
 
-    assert passwords.fits(row(home, "bob").password, "another long one")
+    assert passwords.verify_password(row(home, "bob").password, "another long one")
     assert browser.get("/").status_code == 303
 
 

@@ -15,7 +15,7 @@ import time_machine
 
 from tests.web.conftest import Household, form_token
 from webhook import clock
-from webhook.people import people, scopes
+from webhook.people import people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.web.http.errors import Problem
 from webhook.web.people import actions as administration
@@ -32,11 +32,11 @@ def token(
     expires_at: datetime | None = None,
 ) -> str:
     """A token with these scopes; with none it is as those are that were made before there were scopes."""
-    secret, now = people.new_secret(), clock.now()
+    secret, now = tokens.new_secret(), clock.now()
     named = scopes.names(frozenset(granted)) if granted else None
     limits: dict[str, Any] = {"scopes": named, "expires_at": expires_at}
     home.do(
-        lambda connection: people.keep_token(connection, kind, secret, "", now, person_id=person_id, **limits)
+        lambda connection: tokens.add_token(connection, kind, secret, "", now, person_id=person_id, **limits)
     )
     return secret
 
@@ -217,7 +217,7 @@ def test_who_is_removed_while_they_ask_is_told_so_and_no_other_name(
     bob = home.api(home.person("bob"))
 
     def remove(*_: Any) -> None:
-        raise people.Unknown("there is nobody called bob; there is me")
+        raise people.PeopleError("there is nobody called bob; there is me")
 
     monkeypatch.setattr(people, "by_name", remove)
     answer = bob.get("/api/v1/unresolved")

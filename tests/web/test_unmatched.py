@@ -30,7 +30,7 @@ def stuck(home: Household) -> int:
     """A delivery that waits for a match."""
 
     def made(connection: Any) -> None:
-        row = people.by_name(connection, "me")
+        row = people.find_person(connection, "me")
         accounts.add_named(connection, row.id, "trakt", [Action.STOP], clock.now())
         item = {
             "kind": "episode",

@@ -14,7 +14,7 @@ from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.compat.videoscrobbler import apps
 from webhook.domain.outcome import UNREADABLE
-from webhook.people import people
+from webhook.people import people, tokens
 from webhook.service import Service
 
 LOST = Seal("a key that is gone")
@@ -30,11 +30,11 @@ def home(tmp_path: Path) -> Iterator[Household]:
 
 
 def fill(connection: Connection, service: Service) -> None:
-    now, me = service.started_at, people.by_name(connection, "me").id
+    now, me = service.started_at, people.find_person(connection, "me").id
     sealed = LOST.seal({"token": "x"})
     accounts.keep(connection, me, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.add(connection, LOST, "Kodi", None, now)
-    people.keep_token(connection, "webhook", "secret", LOST.seal("secret"), now, name="attic", person_id=me)
+    tokens.add_token(connection, "webhook", "secret", LOST.seal("secret"), now, name="attic", person_id=me)
     settings_store.keep(connection, LOST, {"SILENCE_DAYS": "9"})
 
 

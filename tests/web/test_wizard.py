@@ -10,7 +10,7 @@ import pytest
 from tests.web.conftest import Household, Open, form_token
 from webhook import sources, trackers
 from webhook.cli.serve import announce
-from webhook.people import passwords, people
+from webhook.people import passwords, people, tokens
 
 GOOD = {"password": "long enough", "again": "long enough"}
 
@@ -92,7 +92,7 @@ def test_a_name_that_none_can_have_leaves_the_link_valid(home: Household, name: 
 
     assert answer.status_code == 422
     assert home.client().get(link).status_code == 200
-    assert home.do(passwords.owner).password is None
+    assert home.do(passwords.find_owner).password is None
 
 
 def test_a_member_goes_by_the_steps_that_are_theirs(home: Household) -> None:
@@ -126,7 +126,7 @@ def test_a_member_comes_in_by_a_link_of_their_own_and_keeps_the_name(home: House
 
 def test_a_link_lets_in_only_whom_it_is_for(home: Household) -> None:
     bob = home.person("bob")
-    owners, members = home.welcome(), people.new_secret()
+    owners, members = home.welcome(), tokens.new_secret()
     from webhook import clock
 
     home.do(lambda connection: passwords.invite(connection, members, clock.now(), person_id=bob))
@@ -134,7 +134,7 @@ def test_a_link_lets_in_only_whom_it_is_for(home: Household) -> None:
     assert "owner" in home.client().get(f"/welcome/{owners}").text
     assert "bob" in home.client().get(f"/welcome/{members}").text
     home.client().post(f"/welcome/{members}", data=GOOD)
-    assert home.do(passwords.owner).password is None
+    assert home.do(passwords.find_owner).password is None
     assert home.client().get(f"/welcome/{owners}").status_code == 200
 
 
@@ -184,7 +184,7 @@ def test_the_browsers_time_zone_is_offered_until_one_is_chosen(home: Household, 
 
     assert answer.headers["location"] == f"{path}?said=saved"
     assert "data-zone " not in browser.get(path).text
-    assert home.do(lambda connection: people.by_name(connection, "me").timezone) == "Europe/Berlin"
+    assert home.do(lambda connection: people.find_person(connection, "me").timezone) == "Europe/Berlin"
 
 
 def test_a_member_takes_a_time_zone_of_their_own(home: Household) -> None:
@@ -196,5 +196,7 @@ def test_a_member_takes_a_time_zone_of_their_own(home: Household) -> None:
     refused = member.post("/wizard/time-zone", data={**fields, "timezone": "Nowhere/None"})
 
     assert refused.status_code == 422
-    zones = home.do(lambda connection: [people.by_name(connection, name).timezone for name in ("me", "bob")])
+    zones = home.do(
+        lambda connection: [people.find_person(connection, name).timezone for name in ("me", "bob")]
+    )
     assert zones == [None, "Asia/Tokyo"]

@@ -21,7 +21,8 @@ from sqlalchemy import Column, Connection, Row, delete, select, update
 from webhook import clock
 from webhook.accounts.credentials import Seal
 from webhook.domain.outcome import UNREADABLE, Park
-from webhook.people import people
+from webhook.people import tokens
+from webhook.people.tokens import ListedToken
 from webhook.queues import parking
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database
@@ -113,8 +114,8 @@ def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime
     secret.store(connection, "")
     if not is_address(secret.row):
         return None
-    fresh, row = people.new_secret(), secret.row
-    made = people.keep_token(
+    fresh, row = tokens.new_secret(), secret.row
+    made = tokens.add_token(
         connection, "webhook", fresh, new.seal(fresh), now, name=row.name, person_id=row.person_id
     )
     do = f"Paste the address of token {made} into your media server, then: watchmark token revoke {row.id}"
@@ -138,9 +139,10 @@ def is_address(row: Row[Any]) -> bool:
     return bool(row.kind == "webhook" and row.revoked_at is None)
 
 
-def token_problem(row: Row[Any], seal: Seal) -> str | None:
-    """What is to be done about a token of which the address cannot be shown, or None."""
-    return TOKEN_MEND.format(id=row.id) if is_address(row) and not seal.opens(row.sealed) else None
+def token_problem(row: ListedToken, seal: Seal) -> str | None:
+    """The advice for a webhook token whose address cannot be shown, or None."""
+    unreadable = row.kind == "webhook" and row.revoked_at is None and not seal.opens(row.sealed)
+    return TOKEN_MEND.format(id=row.id) if unreadable else None
 
 
 def token_named(secret: Secret) -> str:

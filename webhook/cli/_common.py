@@ -19,7 +19,7 @@ import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, Row, inspect, select
+from sqlalchemy import Connection, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -33,7 +33,8 @@ from webhook.servers import Server
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Database
-from webhook.storage.tables import person
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PersonRow, person
 from webhook.system.permissions import can_use, nearest, remedy
 from webhook.trackers import Tracker
 
@@ -142,7 +143,7 @@ def prepare(settings: Settings, environ: Environ) -> None:
 
 def is_new(connection: Connection) -> bool:
     """Whether nobody is in it yet."""
-    return not has_tables(connection) or not people.count(connection)
+    return not has_tables(connection) or not people.count_people(connection)
 
 
 def has_tables(connection: Connection) -> bool:
@@ -187,11 +188,11 @@ def database_of(settings: Settings) -> Database:
         raise SettingsError("DATABASE_URL names PostgreSQL; install watchmark[postgres].") from error
 
 
-def somebody(connection: Connection, name: str | None) -> Row[Any]:
+def somebody(connection: Connection, name: str | None) -> PersonRow:
     """The person of that name, or the only one there is."""
     if name is not None:
-        return people.by_name(connection, name)
-    everybody = connection.execute(select(person).order_by(person.c.id)).all()
+        return people.find_person(connection, name)
+    everybody = fetch_all(connection, select(person).order_by(person.c.id), PersonRow)
     if len(everybody) == 1:
         return everybody[0]
     names = ", ".join(row.name for row in everybody)

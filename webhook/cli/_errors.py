@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 USER_ERRORS = (
     SettingsError,
-    people.Unknown,
+    people.PeopleError,
     Unavailable,
     migrate.Occupied,
     migrate.OtherVersion,
@@ -36,7 +36,7 @@ USER_ERRORS = (
     backup.BackupError,
     Failed,
     matches.NoMatch,
-    passwords.Unfit,
+    passwords.InvalidPassword,
     NoEdit,
     NoBackfill,
     Unusable,

@@ -28,7 +28,7 @@ from webhook.cli._common import (
 from webhook.domain.event import Action, Kind
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
-from webhook.storage.tables import account
+from webhook.storage.tables import PersonRow, account
 from webhook.trackers import DeviceCode, Tracker
 
 LISTED = 20
@@ -90,7 +90,7 @@ SIGN_INS: Mapping[str, SigningIn] = {
 }
 
 
-def tell_connected(at: Desk, tracker: Tracker, owner: Row[Any], connected: Connected, as_json: bool) -> None:
+def tell_connected(at: Desk, tracker: Tracker, owner: PersonRow, connected: Connected, as_json: bool) -> None:
     verdict = connected.verdict
     shown = {"tracker": tracker.name, "person": owner.name, "account": connected.account_id}
     works = f"{owner.name} is signed in to {tracker.label} as {verdict.name}."

@@ -27,7 +27,7 @@ def apps_add(
     with opened() as at:
 
         def added(connection: Connection) -> apps.Made:
-            person_id = None if whose is None else people.by_name(connection, whose).id
+            person_id = None if whose is None else people.find_person(connection, whose).id
             return apps.add(connection, at.seal, name, person_id, clock.now())
 
         made = at.database.do(added)

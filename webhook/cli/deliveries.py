@@ -140,7 +140,7 @@ def retriable(
 ) -> list[int]:
     """The deliveries meant that can be tried again. Raises where there is no such thing."""
     if whose is not None:
-        people.by_name(connection, whose)
+        people.find_person(connection, whose)
     if tracker is not None and tracker not in trackers.modules():
         raise AccountError(accounts.not_set_up(tracker))
     if ids:

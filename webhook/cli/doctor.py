@@ -27,7 +27,7 @@ from webhook.cli.accounts import SHOWN, check_all, ending
 from webhook.clock import stamp
 from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
-from webhook.people import people
+from webhook.people import tokens
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.people import list_accounts, list_unclaimed
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
@@ -356,12 +356,12 @@ TOKEN_WARNING = timedelta(days=7)
 
 def look_at_tokens(database: Database) -> Iterator[Finding]:
     now = clock.now()
-    for row in database.ask(people.tokens):
+    for row in database.ask(tokens.list_tokens):
         if row.expires_at is None or abs(row.expires_at - now) > TOKEN_WARNING:
             continue
-        ends = "ended" if people.has_expired(row.expires_at, now) else "ends"
+        ends = "ended" if tokens.has_expired(row.expires_at, now) else "ends"
         named = f" ({row.name})" if row.name else ""
         says = f"token {row.id}{named} {ends} at {stamp(row.expires_at)}"
-        again = people.token_command(row.kind, row.scopes, row.person)
+        again = tokens.token_command(row.kind, row.scopes, row.person)
         do = f"Make another, then revoke this one: {again}"
         yield noted("tokens", says, do)

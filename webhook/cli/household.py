@@ -24,7 +24,7 @@ def household_add(
     players, libraries = player or [], library or []
     with opened() as at:
         made = at.database.do(
-            lambda connection: household.add(connection, players, libraries, names, clock.now())
+            lambda connection: household.add_rule(connection, players, libraries, names, clock.now())
         )
     shown = {"id": made, "players": players, "libraries": libraries, "people": names}
     where = f" on {' or '.join(players)}" if players else ""
@@ -37,7 +37,7 @@ def household_add(
 def household_list(as_json: Json = False) -> None:
     """The rules there are."""
     with opened() as at:
-        rules = at.database.ask(household.listed)
+        rules = at.database.ask(household.list_rules)
     if as_json:
         say(True, {"household": rules})
         return
@@ -59,5 +59,5 @@ def household_remove(
 ) -> None:
     """Take a rule back; the plays that it made stay."""
     with opened() as at:
-        at.database.do(lambda connection: household.remove(connection, number))
+        at.database.do(lambda connection: household.remove_rule(connection, number))
     say(as_json, {"id": number, "removed": True}, f"Household rule {number} is removed; its plays stay.")

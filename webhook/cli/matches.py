@@ -43,7 +43,7 @@ def unmatched(whose: Whose = None, as_json: Json = False) -> None:
 
 def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
     """The deliveries, and the items of imported plays, that wait for a choice."""
-    person_id = None if whose is None else people.by_name(connection, whose).id
+    person_id = None if whose is None else people.find_person(connection, whose).id
     told = matches.waiting(connection, person_name=whose, limit=MAX_PAGE_SIZE)
     imported = lookup_queue.waiting(connection, person_id, limit=MAX_PAGE_SIZE)
     return told["items"], imported["items"]

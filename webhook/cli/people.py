@@ -15,7 +15,7 @@ from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, open
 from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
-from webhook.people import passwords, people
+from webhook.people import identities, passwords, people
 from webhook.queries.people import list_ignored, list_people, list_unclaimed
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
@@ -29,7 +29,7 @@ def people_add(name: Name, as_json: Json = False) -> None:
 
     def add(connection: Connection) -> int:
         now = clock.now()
-        made = people.add(connection, name, now)
+        made = people.add_person(connection, name, now)
         accounts.add_homes(connection, at.trackers, made, now)
         return made
 
@@ -78,15 +78,17 @@ def people_claim(name: Name, identity: Spelled, as_json: Json = False) -> None:
 
 
 def known_source(identity: str) -> None:
-    source, _ = people.spelled(identity)
+    source, _ = identities.split_source(identity)
     if source not in sources.modules():
-        raise people.Unknown(f"there is no source called {source}; there is {', '.join(sources.modules())}")
+        raise people.PeopleError(
+            f"there is no source called {source}; there is {', '.join(sources.modules())}"
+        )
 
 
 def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], int, bool]:
     """The identities, how many webhooks waited for them, and whether the user was ever seen."""
     before = waiting_for_a_claim(connection)
-    ids = people.claim(connection, name, identity, clock.now())
+    ids = identities.claim_identities(connection, name, identity, clock.now())
     known = identity_table.c
     wanted = select(known.id).where(known.id.in_(ids), known.last_seen.is_not(None))
     seen = connection.execute(wanted.limit(1)).first() is not None
@@ -102,7 +104,7 @@ def waiting_for_a_claim(connection: Connection) -> int:
 def people_release(name: Name, identity: Spelled, as_json: Json = False) -> None:
     """Give up a claim; what was interpreted stays as it is."""
     with opened() as at:
-        gone = at.database.do(lambda connection: people.release(connection, name, identity))
+        gone = at.database.do(lambda connection: identities.release_claims(connection, name, identity))
     shown = {"person": name, "identity": identity, "identities": gone}
     say(as_json, shown, f"{name} no longer claims {identity}.")
 
@@ -118,8 +120,8 @@ def people_ignore(
 
     def change(connection: Connection) -> list[int]:
         if undo:
-            return people.unignore(connection, identity)
-        return people.ignore(connection, identity, clock.now())
+            return identities.unignore_user(connection, identity)
+        return identities.ignore_user(connection, identity, clock.now())
 
     with opened() as at:
         ids = at.database.do(change)
@@ -159,7 +161,7 @@ def people_filter(
 
 
 def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear: bool) -> dict[str, Any]:
-    row = people.by_name(connection, name)
+    row = people.find_person(connection, name)
     before = {} if clear else row.filters or {}
     filters = asdict(rules.Filters.from_json({**before, **wanted}))
     connection.execute(update(person).where(person.c.id == row.id).values(filters=filters))
@@ -170,9 +172,9 @@ def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear
 def people_password(name: Name, as_json: Json = False) -> None:
     """Set a person's password, read from standard input."""
     with opened() as at:
-        row = at.database.ask(lambda connection: people.by_name(connection, name))
+        row = at.database.ask(lambda connection: people.find_person(connection, name))
         (password,) = asked(f"Password for {name}: ")
-        passwords.check(password)
-        kept = passwords.hashed(password)
-        at.database.do(lambda connection: passwords.keep(connection, row.id, kept))
+        passwords.validate_password(password)
+        kept = passwords.hash_password(password)
+        at.database.do(lambda connection: passwords.set_password(connection, row.id, kept))
     say(as_json, {"person": name, "password": True}, f"{name} has a new password.")

@@ -28,7 +28,7 @@ from webhook.cli._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
 from webhook.cli._reload import Front
 from webhook.cli.urls import webhook_urls
 from webhook.network.proxies import TrustedProxies
-from webhook.people import passwords, people
+from webhook.people import passwords, tokens
 from webhook.service import Service
 from webhook.settings import LOOPBACK, Environ, Settings
 from webhook.storage import migrate
@@ -76,8 +76,10 @@ def starting() -> tuple[Environ, Settings]:
     environ = environment.environment()
     settings = environment.load(environ)
     logs.configure(settings.log_format, settings.log_level)
-    if len(settings.admin_password.get_secret_value()) > passwords.LONGEST:
-        raise Failed(f"ADMIN_PASSWORD has more than the {passwords.LONGEST} characters that a sign-in takes.")
+    if len(settings.admin_password.get_secret_value()) > passwords.MAX_PASSWORD_LENGTH:
+        raise Failed(
+            f"ADMIN_PASSWORD has more than the {passwords.MAX_PASSWORD_LENGTH} characters that a sign-in takes."
+        )
     ensure_data_dir(settings)
     database_of(settings).close()
     return environ, settings
@@ -213,17 +215,17 @@ class Announced(uvicorn.Server):
 def welcome(database: Database, settings: Settings, now: datetime) -> str | None:
     """The one-time sign-in link while the owner has no password; ADMIN_PASSWORD is one."""
     wanted = settings.admin_password.get_secret_value()
-    owner = database.ask(passwords.owner)
+    owner = database.ask(passwords.find_owner)
     if owner is None:
         return None
     if wanted:
-        if not passwords.fits(owner.password, wanted):
-            kept = passwords.hashed(wanted)
-            database.do(lambda connection: passwords.keep(connection, owner.id, kept))
+        if not passwords.verify_password(owner.password, wanted):
+            kept = passwords.hash_password(wanted)
+            database.do(lambda connection: passwords.set_password(connection, owner.id, kept))
         return None
     if owner.password:
         return None
-    secret = people.new_secret()
+    secret = tokens.new_secret()
     database.do(lambda connection: passwords.invite(connection, secret, now))
     return f"{settings.address}/welcome/{secret}"
 

@@ -7,16 +7,15 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import typer
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from webhook import clock, sources
 from webhook.accounts import keys
 from webhook.accounts.credentials import Seal
 from webhook.cli._common import Json, Whose, opened, say, somebody, tabled
 from webhook.clock import stamp
-from webhook.people import people
+from webhook.people import tokens
 from webhook.people.scopes import Scope, names, read, spell
-from webhook.storage.tables import person, token
 from webhook.transfer import export
 
 token_app = typer.Typer(no_args_is_help=True, help="The tokens that let webhooks and scripts in.")
@@ -52,7 +51,7 @@ def token_new(
     days: Annotated[
         int | None,
         typer.Option(
-            "--expires-in-days", min=1, max=people.MAX_TOKEN_DAYS, help="When it ends; without it never."
+            "--expires-in-days", min=1, max=tokens.MAX_TOKEN_DAYS, help="When it ends; without it never."
         ),
     ] = None,
     as_json: Json = False,
@@ -61,7 +60,7 @@ def token_new(
     refuse_what_does_not_fit(kind, whose, scope, days)
     asked = NewToken(kind=kind, whose=whose, name=name, scopes=scopes_of(kind, scope), days=days)
     with opened() as at:
-        secret = people.new_secret()
+        secret = tokens.new_secret()
         made = at.database.do(lambda connection: make_token(connection, at.seal, asked, secret))
         address = at.settings.address
     if kind == "webhook":
@@ -78,7 +77,7 @@ def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str)
     row = somebody(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
     now = clock.now()
     expires_at = None if asked.days is None else now + timedelta(days=asked.days)
-    made = people.keep_token(
+    made = tokens.add_token(
         connection,
         asked.kind,
         secret,
@@ -109,7 +108,7 @@ def refuse_what_does_not_fit(
     if kind != "api" and scope:
         raise typer.BadParameter("Only an API token has scopes.", param_hint="--scope")
     if kind == "webhook" and days is not None:
-        why = people.WEBHOOK_TOKENS_NEVER_END
+        why = tokens.WEBHOOK_TOKENS_NEVER_END
         raise typer.BadParameter(f"{why[:1].upper()}{why[1:]}", param_hint="--expires-in-days")
 
 
@@ -140,9 +139,6 @@ def cell(row: dict[str, Any], column: str) -> Any:
 
 
 def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
-    wanted = select(token, person.c.name.label("person")).join(
-        person, token.c.person_id == person.c.id, isouter=True
-    )
     now = clock.now()
     return [
         {
@@ -153,11 +149,11 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
             "scopes": names(read(row.scopes)),
             "created_at": stamp(row.created_at),
             "expires_at": stamp(row.expires_at),
-            "expired": people.has_expired(row.expires_at, now),
+            "expired": tokens.has_expired(row.expires_at, now),
             "revoked_at": stamp(row.revoked_at),
             "problem": keys.token_problem(row, seal),
         }
-        for row in connection.execute(wanted.order_by(token.c.id))
+        for row in tokens.list_tokens(connection, revoked=True)
     ]
 
 
@@ -167,5 +163,5 @@ def token_revoke(
 ) -> None:
     """Let a token in no more; a running service refuses it within two seconds."""
     with opened() as at:
-        at.database.do(lambda connection: people.revoke(connection, number, clock.now()))
+        at.database.do(lambda connection: tokens.revoke_token(connection, number, clock.now()))
     say(as_json, {"id": number, "revoked": True}, f"Token {number} is revoked.")

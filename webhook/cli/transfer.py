@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from webhook import clock, servers, trackers
 from webhook.accounts import accounts
@@ -32,7 +32,7 @@ from webhook.queues import jobs
 from webhook.servers import Server
 from webhook.storage import migrate
 from webhook.storage.db import Database
-from webhook.storage.tables import unresolved
+from webhook.storage.tables import PersonRow, unresolved
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export, exports, import_job, imports, merge, sources
@@ -122,7 +122,7 @@ def hint(kind: str, file: Path | None) -> str:
     return said_looks(file, others) if file is not None and others else ""
 
 
-async def bring_in(at: Desk, owner: Row[Any], kind: str, file: Path | None, dry_run: bool) -> Report:
+async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry_run: bool) -> Report:
     feed = await feed_of(at, owner, kind, file)
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
@@ -134,7 +134,7 @@ async def bring_in(at: Desk, owner: Row[Any], kind: str, file: Path | None, dry_
         return await import_job.run(at.database, owner.id, feed, progress=progress)
 
 
-async def feed_of(at: Desk, owner: Row[Any], kind: str, file: Path | None) -> Feed:
+async def feed_of(at: Desk, owner: PersonRow, kind: str, file: Path | None) -> Feed:
     if file is not None:
         return await FileFeed.of(kind, file)
     return await sources.feeds(at).of(owner.id, kind)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from webhook import clock, sources
 from webhook.accounts import keys
 from webhook.cli._common import Desk, Failed, Json, opened, say
-from webhook.people import people
+from webhook.people import tokens
 from webhook.storage.tables import person, token
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def webhook_tokens(connection: Connection) -> list[Row[Any]]:
         .order_by(token.c.person_id.is_not(None), token.c.id)
     )
     now = clock.now()
-    return [row for row in connection.execute(wanted) if not people.has_expired(row.expires_at, now)]
+    return [row for row in connection.execute(wanted) if not tokens.has_expired(row.expires_at, now)]
 
 
 def steps(about: Mapping[str, Any]) -> Iterator[str]:

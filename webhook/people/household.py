@@ -1,62 +1,73 @@
-"""The household: what plays on a shared player counts for several people."""
+"""The household: rules for shared players, whose plays count for several people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from sqlalchemy import Connection, delete, insert, select
 
 from webhook.domain.rules import HouseholdRule
-from webhook.people import people
-from webhook.people.people import Unknown
+from webhook.people.identities import NamedPerson
+from webhook.people.people import PeopleError, find_person
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import household, person
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import HouseholdRow, household, person
 
-RULES = select(household).order_by(household.c.id)
+
+class ListedRule(TypedDict):
+    """A rule as the API gives it, with people's names."""
+
+    id: int
+    players: list[str]
+    libraries: list[str]
+    people: list[str]
+
+
+def household_rows(connection: Connection) -> list[HouseholdRow]:
+    return fetch_all(connection, select(household).order_by(household.c.id), HouseholdRow)
 
 
 def rules(connection: Connection) -> list[HouseholdRule]:
     return [
         HouseholdRule(tuple(row.players), tuple(row.libraries), tuple(row.people))
-        for row in connection.execute(RULES)
+        for row in household_rows(connection)
     ]
 
 
-def add(
+def add_rule(
     connection: Connection,
     players: Sequence[str],
     libraries: Sequence[str],
     names: Sequence[str],
     now: datetime,
 ) -> int:
-    """A new rule's id; raises Unknown where it names nobody or would hold for everything."""
+    """Add a rule and return its id; raises PeopleError where it names nobody or would hold for everything."""
     if not players and not libraries:
-        raise Unknown("a household rule needs a player or a library, or it would hold for everything")
+        raise PeopleError("a household rule needs a player or a library, or it would hold for everything")
     if not names:
-        raise Unknown("a household rule needs the people that it counts for")
-    whom = [people.by_name(connection, name).id for name in dict.fromkeys(names)]
-    (made,) = fresh_ids(connection, household, 1)
-    values = {"id": made, "players": list(players), "libraries": list(libraries), "people": whom}
+        raise PeopleError("a household rule needs the people that it counts for")
+    people = [find_person(connection, name).id for name in dict.fromkeys(names)]
+    (rule_id,) = fresh_ids(connection, household, 1)
+    values = {"id": rule_id, "players": list(players), "libraries": list(libraries), "people": people}
     connection.execute(insert(household), {**values, "created_at": now})
-    return made
+    return rule_id
 
 
-def listed(connection: Connection) -> list[dict[str, Any]]:
-    """The rules as the API gives them, with people's names."""
-    names = {row.id: row.name for row in connection.execute(select(person.c.id, person.c.name))}
+def list_rules(connection: Connection) -> list[ListedRule]:
+    names: dict[int, str] = dict(fetch_all(connection, select(person.c.id, person.c.name), NamedPerson))
     return [
-        {
-            "id": row.id,
-            "players": row.players,
-            "libraries": row.libraries,
-            "people": [names[whom] for whom in row.people if whom in names],
-        }
-        for row in connection.execute(RULES)
+        ListedRule(
+            id=row.id,
+            players=row.players,
+            libraries=row.libraries,
+            people=[names[person_id] for person_id in row.people if person_id in names],
+        )
+        for row in household_rows(connection)
     ]
 
 
-def remove(connection: Connection, rule_id: int) -> None:
+def remove_rule(connection: Connection, rule_id: int) -> None:
     if not connection.execute(delete(household).where(household.c.id == rule_id)).rowcount:
-        raise Unknown(f"there is no household rule {rule_id}")
+        raise PeopleError(f"there is no household rule {rule_id}")

@@ -1,21 +1,22 @@
-"""Passwords: what one must be, how it is kept, and the one-time links that set one."""
+"""Passwords: their rules, their hashes, and the one-time links that set one."""
 
 from __future__ import annotations
 
 import hmac
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from webhook.people import people
-from webhook.storage.tables import note, person
+from webhook.people import tokens
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import PersonRow, note, person
 
-SHORTEST = 8
-LONGEST = 1024
-"""Characters; more is refused unread at the sign-in, as hashing it would take long."""
+MIN_PASSWORD_LENGTH = 8
+MAX_PASSWORD_LENGTH = 1024
+"""Characters; a longer one is refused unread at the sign-in, as hashing it would take long."""
 
 WELCOME = "welcome"
 WELCOME_LASTS = timedelta(hours=24)
@@ -23,41 +24,48 @@ WELCOME_LASTS = timedelta(hours=24)
 hasher = PasswordHasher()
 
 
-class Unfit(Exception):
+class InvalidPassword(Exception):
     """It cannot be a password; the message says why."""
 
 
-def check(password: str) -> None:
-    """Raises Unfit where it is too short or too long."""
-    if len(password) < SHORTEST:
-        raise Unfit(f"A password has at least {SHORTEST} characters.")
-    if len(password) > LONGEST:
-        raise Unfit(f"A password has at most {LONGEST} characters.")
+class WelcomeLink(NamedTuple):
+    """A valid one-time link: the note that holds it, and the person it lets in."""
+
+    note: str
+    person: PersonRow
 
 
-def hashed(password: str) -> str:
-    """The password as it is kept. Takes 64 MB for a moment."""
+def validate_password(password: str) -> None:
+    """Raises InvalidPassword where it is too short or too long."""
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise InvalidPassword(f"A password has at least {MIN_PASSWORD_LENGTH} characters.")
+    if len(password) > MAX_PASSWORD_LENGTH:
+        raise InvalidPassword(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
+
+
+def hash_password(password: str) -> str:
+    """The hash that is stored; making it takes 64 MB for a moment."""
     return hasher.hash(password)
 
 
-def fits(kept: str | None, password: str) -> bool:
-    """Whether this is the password that is kept so."""
+def verify_password(stored: str | None, password: str) -> bool:
+    """True when the stored hash is of this password."""
     try:
-        return kept is not None and hasher.verify(kept, password)
+        return stored is not None and hasher.verify(stored, password)
     except (Argon2Error, InvalidHashError):
         return False
 
 
-def keep(connection: Connection, person_id: int, kept: str) -> None:
-    connection.execute(update(person).where(person.c.id == person_id).values(password=kept))
+def set_password(connection: Connection, person_id: int, password_hash: str) -> None:
+    connection.execute(update(person).where(person.c.id == person_id).values(password=password_hash))
 
 
 # --- the one-time link
 
 
-def owner(connection: Connection) -> Row[Any] | None:
+def find_owner(connection: Connection) -> PersonRow | None:
     wanted = select(person).where(person.c.owner.is_(True)).order_by(person.c.id)
-    return connection.execute(wanted).first()
+    return fetch_first(connection, wanted, PersonRow)
 
 
 def invite(
@@ -67,46 +75,47 @@ def invite(
     lasts: timedelta = WELCOME_LASTS,
     person_id: int | None = None,
 ) -> None:
-    """Make /welcome/{secret} a way in for the owner, or this person, once; no earlier one of theirs is any more."""
+    """Let /welcome/{secret} in the owner, or this person, once; their earlier links end."""
     name = WELCOME if person_id is None else f"{WELCOME}:{person_id}"
-    noted = {
-        "digest": people.digest(secret),
+    value = {
+        "digest": tokens.digest(secret),
         "expires_at": (now + lasts).isoformat(),
         "person": person_id,
     }
     connection.execute(delete(note).where(note.c.name == name))
-    connection.execute(insert(note).values(name=name, value=noted))
+    connection.execute(insert(note).values(name=name, value=value))
 
 
-def invited(connection: Connection, secret: str, now: datetime) -> Row[Any] | None:
-    """Whose one-time link this is, where it is a valid one."""
-    found = link(connection, secret, now)
-    return None if found is None else found[1]
+def find_invited(connection: Connection, secret: str, now: datetime) -> PersonRow | None:
+    """The person whose valid one-time link this is."""
+    link = find_link(connection, secret, now)
+    return None if link is None else link.person
 
 
-def accept(connection: Connection, secret: str, kept: str, now: datetime) -> Row[Any] | None:
-    """Sets the password and uses the link up; None where it is not valid any more."""
-    found = link(connection, secret, now)
-    if found is None:
+def accept_invitation(
+    connection: Connection, secret: str, password_hash: str, now: datetime
+) -> PersonRow | None:
+    """Set the password and use the link up; None where it is not valid any more."""
+    link = find_link(connection, secret, now)
+    if link is None:
         return None
-    name, row = found
-    keep(connection, row.id, kept)
-    connection.execute(delete(note).where(note.c.name == name))
-    return connection.execute(select(person).where(person.c.id == row.id)).first()
+    set_password(connection, link.person.id, password_hash)
+    connection.execute(delete(note).where(note.c.name == link.note))
+    return fetch_first(connection, select(person).where(person.c.id == link.person.id), PersonRow)
 
 
-def link(connection: Connection, secret: str, now: datetime) -> tuple[str, Row[Any]] | None:
-    """A valid link's name among the notes, and whom it lets in. Compares with all there are, in constant time."""
-    digest, found = people.digest(secret), None
+def find_link(connection: Connection, secret: str, now: datetime) -> WelcomeLink | None:
+    """The valid link with this secret, which is compared with every link in constant time."""
+    digest, found = tokens.digest(secret), None
     links = or_(note.c.name == WELCOME, note.c.name.startswith(f"{WELCOME}:", autoescape=True))
-    for name, noted in connection.execute(select(note.c.name, note.c.value).where(links)):
-        if hmac.compare_digest(noted["digest"], digest):
-            found = name, noted
+    for name, value in connection.execute(select(note.c.name, note.c.value).where(links)):
+        if hmac.compare_digest(value["digest"], digest):
+            found = name, value
     if found is None or datetime.fromisoformat(found[1]["expires_at"]) <= now:
         return None
     wanted = found[1].get("person")
     if wanted is None:
-        row = owner(connection)
+        row = find_owner(connection)
     else:
-        row = connection.execute(select(person).where(person.c.id == wanted)).first()
-    return None if row is None else (found[0], row)
+        row = fetch_first(connection, select(person).where(person.c.id == wanted), PersonRow)
+    return None if row is None else WelcomeLink(found[0], row)

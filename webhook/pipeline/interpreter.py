@@ -35,7 +35,7 @@ from webhook.domain.rules import (
 from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
 from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play, is_rewatch
-from webhook.people import household, people
+from webhook.people import household, identities
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import told_by, told_for
 from webhook.storage.db import Database, Unavailable
@@ -181,7 +181,7 @@ class Interpreter:
             return Verdict(WebhookState.IGNORED, "nobody_did_it", [meant(event) for event in read])
         if whose.person_id is None:
             state = WebhookState.IGNORED if whose.ignored else WebhookState.UNCLAIMED
-            return Verdict(state, whose.how, [meant(event) for event in read], whose.identity_id)
+            return Verdict(state, whose.reason, [meant(event) for event in read], whose.identity_id)
         if seasons.is_whole(read[0]):
             ticker = connection.execute(OWNER, {"person": whose.person_id}).one()
             said = seasons.keep_episodes(connection, ticker.id, read[0], row)
@@ -194,7 +194,7 @@ class Interpreter:
             owner = connection.execute(OWNER, {"person": person_id}).one_or_none()
             if owner is None:
                 continue  # removed since the rule was made
-            how = whose.how if person_id == whose.person_id else "by a household rule"
+            how = whose.reason if person_id == whose.person_id else "by a household rule"
             if stopped := stopped_by(Filters.from_json(owner.filters), read[0]):
                 told = [{**meant(event), "person": owner.name, "stopped": stopped} for event in read]
             else:
@@ -210,16 +210,16 @@ class Interpreter:
 
     def whose(
         self, connection: Connection, row: Row[Any], event: Event, bound: int | None
-    ) -> people.Whose | None:
+    ) -> identities.Ownership | None:
         """Whose the event is; None where no person did it, and it is for nobody's collection."""
         if (person_id := told_for(row.content_type)) is not None:
-            return people.whose_sign_in(connection, row.source, event, person_id, row.received_at)
+            return identities.owner_of_sign_in(connection, row.source, event, person_id, row.received_at)
         if event.user is None and event.action is Action.ADD and bound is None:
-            return people.collector(connection, self.collection_of)
-        door = people.Door(
-            source=row.source, token_of=bound, at=row.received_at, claim_first=self.claim_first
+            return identities.owner_of_collection(connection, self.collection_of)
+        door = identities.Origin(
+            source=row.source, token_person_id=bound, at=row.received_at, claim_first=self.claim_first
         )
-        return people.whose(connection, event, door)
+        return identities.owner_of(connection, event, door)
 
     def apply(
         self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime

@@ -24,7 +24,7 @@ from webhook.domain import lenient_json
 from webhook.domain.event import Unreadable
 from webhook.domain.states import WebhookState
 from webhook.network.asgi import client_address, let_in
-from webhook.people import people
+from webhook.people import tokens
 from webhook.pipeline import compression
 from webhook.pipeline.body import Cut, Form, Payload, Refused, locate
 from webhook.queues.inbox import EVENT, Inbox, Received
@@ -57,7 +57,7 @@ class TokenCache:
 
     async def admit(self, secret: str) -> int | None:
         """The token's id, or None. Takes the same time whichever token is wrong."""
-        digest, now = people.digest(secret), time.monotonic()
+        digest, now = tokens.digest(secret), time.monotonic()
         age = now - self.read_at
         if self.known is None or age > FRESH or (digest not in self.known and age > FRESH / 10):
             await self.reload(now)
@@ -74,7 +74,7 @@ class TokenCache:
                 return
             began = time.monotonic()
             rows = await self.database.read_first(
-                lambda connection: people.valid_tokens(connection, "webhook", clock.now())
+                lambda connection: tokens.valid_tokens(connection, "webhook", clock.now())
             )
             self.known = {row.digest: row.id for row in rows}
             self.read_at = began

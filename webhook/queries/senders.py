@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select
 
 from webhook.clock import stamp
-from webhook.people.people import HERE
+from webhook.people.identities import BUILTIN_APIS
 from webhook.storage.tables import identity, note, webhook
 
 MIN_KNOWN_TIME = timedelta(days=7)
@@ -41,7 +41,7 @@ def find_silent_servers(connection: Connection, now: datetime, days: int) -> lis
             func.max(identity.c.server_name).label("server_name"),
             last.label("last"),
         )
-        .where(identity.c.last_seen.is_not(None), identity.c.source.not_in(HERE))
+        .where(identity.c.last_seen.is_not(None), identity.c.source.not_in(BUILTIN_APIS))
         .group_by(identity.c.source, identity.c.server)
         .having(and_(first <= now - MIN_KNOWN_TIME, last < now - timedelta(days=days)))
         .order_by(last, identity.c.source, identity.c.server)

@@ -11,7 +11,7 @@ from webhook.clock import stamp
 from webhook.domain import lenient_json, redaction
 from webhook.domain.event import REASONS, Unreadable
 from webhook.domain.states import WebhookState
-from webhook.people.people import ANOTHERS, NOBODY
+from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
 from webhook.queries.deliveries import deliveries_by_webhook
 from webhook.queues.inbox import CATCH_UP, told_by
 from webhook.storage.tables import webhook
@@ -116,8 +116,8 @@ def explain_whole(event: Mapping[str, Any]) -> str:
 
 
 def explain_unclaimed(row: Row[Any]) -> str:
-    user = next((event.get("user") for event in row.events or [] if event.get("user")), NOBODY)
-    if row.reason == ANOTHERS:
+    user = next((event.get("user") for event in row.events or [] if event.get("user")), UNNAMED_USER)
+    if row.reason == CLAIMED_BY_ANOTHER:
         return (
             f"Somebody else claims {row.source}:{user}, and this came by an address that belongs to one person. "
             "For several people use an address that belongs to nobody: watchmark urls"

@@ -21,7 +21,7 @@ from webhook.clock import stamp
 from webhook.domain.outcome import Undelivered
 from webhook.domain.rules import viewers
 from webhook.history import plays
-from webhook.people import household, people
+from webhook.people import household, identities
 from webhook.queues import inbox
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
@@ -129,7 +129,7 @@ def store_one(connection: Connection, storing: Storing) -> int:
 
 def known_already(connection: Connection, source: str, found: Found) -> bool:
     """Whether the history of everybody whom it is of has this viewing, as watched or as removed."""
-    claimer = people.claimer(connection, source, found.event)
+    claimer = identities.find_claimer(connection, source, found.event)
     if claimer is None:
         return False
     whose = viewers(found.event, claimer, household.rules(connection))

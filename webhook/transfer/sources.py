@@ -13,7 +13,7 @@ from webhook.accounts import accounts
 from webhook.accounts.credentials import Credentials
 from webhook.domain.event import Event
 from webhook.domain.outcome import Park
-from webhook.people import people
+from webhook.people import identities
 from webhook.servers import Server
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database
@@ -190,7 +190,7 @@ def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Eve
     async def whose(event: Event) -> bool:
         user = (event.user, event.server)
         if user not in known:
-            found = await database.read(lambda connection: people.claimer(connection, source, event))
+            found = await database.read(lambda connection: identities.find_claimer(connection, source, event))
             known[user] = found == person_id
         return known[user]
 

@@ -14,14 +14,14 @@ from webhook.domain.event import Action, Ids, Kind
 from webhook.domain.rules import LISTS, OPTIONAL
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE
 from webhook.identity import matches
-from webhook.people import household, people
+from webhook.people import household, identities, people
 from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
 from webhook.queries.webhooks import NotRedacted, redact_webhook
 from webhook.queues import inbox, parking
 from webhook.storage.db import Database
-from webhook.storage.tables import account, delivery, identity, person, unresolved, webhook
+from webhook.storage.tables import PersonRow, account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
 from webhook.transfer import lookup_queue
 from webhook.web import visible
@@ -194,17 +194,17 @@ def dismiss_silence(connection: Connection, source: str, server: str | None) -> 
 # --- people
 
 
-def somebody(connection: Connection, visitor: Visitor, name: str) -> Row[Any]:
+def somebody(connection: Connection, visitor: Visitor, name: str) -> PersonRow:
     """The person of that name; somebody else than the visitor's own is not found."""
     if visitor.only not in (None, name) or not clean(name):
         raise Problem(404, "There is nobody of that name whom you may see.")
     try:
-        return people.by_name(connection, name)
-    except people.Unknown as error:
+        return people.find_person(connection, name)
+    except people.PeopleError as error:
         raise Problem(404, said(error)) from error
 
 
-def said(error: people.Unknown) -> str:
+def said(error: people.PeopleError) -> str:
     text = str(error)
     return text[:1].upper() + text[1:] + "."
 
@@ -214,8 +214,8 @@ def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) 
     now = clock.now()
     try:
         with connection.begin_nested():
-            person_id = people.add(connection, name, now)
-    except people.Unknown as error:
+            person_id = people.add_person(connection, name, now)
+    except people.PeopleError as error:
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
     except IntegrityError as error:
         raise Problem(409, f"name: there is a person called {name} already.") from error
@@ -225,8 +225,8 @@ def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) 
 def claim(connection: Connection, name: str, wanted: str) -> int:
     """How many identities the person claims by it."""
     try:
-        return len(people.claim(connection, name, wanted, clock.now()))
-    except people.Unknown as error:
+        return len(identities.claim_identities(connection, name, wanted, clock.now()))
+    except people.PeopleError as error:
         raise Problem(422, f"identity: {error}.") from error
 
 
@@ -241,16 +241,20 @@ def is_asked(connection: Connection, visitor: Visitor, identity_id: int) -> None
 
 def claim_seen(connection: Connection, name: str, identity_id: int) -> int:
     """Let a person claim an identity that was seen; how many webhooks waited for it."""
-    person_id = people.by_name(connection, name).id
-    return people.give(connection, [seen(connection, identity_id)], person_id)
+    person_id = people.find_person(connection, name).id
+    return identities.assign_identities(connection, [seen(connection, identity_id)], person_id)
 
 
 def ignore_seen(connection: Connection, identity_id: int, ignored: bool) -> int:
     """Ignore an identity that was seen, or no longer; how many webhooks are looked at again."""
     ids = [seen(connection, identity_id)]
     try:
-        return people.leave_out(connection, ids) if ignored else people.heed(connection, ids)
-    except people.Unknown as error:
+        return (
+            identities.ignore_identities(connection, ids)
+            if ignored
+            else identities.unignore_identities(connection, ids)
+        )
+    except people.PeopleError as error:
         raise Problem(409, said(error)) from error
 
 
@@ -264,16 +268,16 @@ def ignore(connection: Connection, wanted: str, ignored: bool) -> int:
     """Ignore `source:user` or `source:user@server`, or no longer; how many identities that is."""
     try:
         if ignored:
-            return len(people.ignore(connection, wanted, clock.now()))
-        return len(people.unignore(connection, wanted))
-    except people.Unknown as error:
+            return len(identities.ignore_user(connection, wanted, clock.now()))
+        return len(identities.unignore_user(connection, wanted))
+    except people.PeopleError as error:
         raise Problem(422, f"identity: {error}.") from error
 
 
 def release(connection: Connection, name: str, wanted: str) -> int:
     try:
-        return people.release(connection, name, wanted)
-    except people.Unknown as error:
+        return identities.release_claims(connection, name, wanted)
+    except people.PeopleError as error:
         raise Problem(422, f"identity: {error}.") from error
 
 
@@ -283,8 +287,8 @@ def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
     if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
         raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
     try:
-        source, _ = people.spelled(wanted)
-    except people.Unknown as error:
+        source, _ = identities.split_source(wanted)
+    except people.PeopleError as error:
         raise Problem(422, f"identity: {error}.") from error
     if source not in sources:
         raise Problem(422, f"identity: {source[:30]} is not a source; there are {', '.join(sources)}.")
@@ -392,15 +396,17 @@ def tells_given(given: Mapping[str, Any]) -> list[str]:
 def add_household_rule(connection: Connection, given: Mapping[str, Sequence[str]]) -> int:
     """A new rule's id; raises Problem where it names nobody or would hold for everything."""
     try:
-        return household.add(connection, given["players"], given["libraries"], given["people"], clock.now())
-    except people.Unknown as error:
+        return household.add_rule(
+            connection, given["players"], given["libraries"], given["people"], clock.now()
+        )
+    except people.PeopleError as error:
         raise Problem(422, said(error)) from error
 
 
 def remove_household_rule(connection: Connection, rule_id: int) -> None:
     try:
-        household.remove(connection, rule_id)
-    except people.Unknown as error:
+        household.remove_rule(connection, rule_id)
+    except people.PeopleError as error:
         raise Problem(404, said(error)) from error
 
 

@@ -14,7 +14,7 @@ from webhook import clock, sources
 from webhook.clock import stamp
 from webhook.history import edits
 from webhook.identity.origins import with_origins
-from webhook.people.people import HERE
+from webhook.people.identities import BUILTIN_APIS
 from webhook.people.scopes import Granted
 from webhook.queries.deliveries import (
     deliveries_by_webhook,
@@ -55,7 +55,7 @@ DELIVERY_STATES = {
 
 def source_names() -> list[str]:
     """Every source that webhooks are of: the senders, and the APIs here."""
-    return [*sources.modules(), *HERE]
+    return [*sources.modules(), *BUILTIN_APIS]
 
 
 LOOKED_AT = 10_000

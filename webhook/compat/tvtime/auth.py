@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from webhook import clock
 from webhook.network.asgi import client_address
-from webhook.people import people
-from webhook.people.passwords import LONGEST
+from webhook.people import tokens
+from webhook.people.passwords import MAX_PASSWORD_LENGTH
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.http.params import clean
@@ -65,12 +65,12 @@ class Door:
         return guest
 
     async def proven(self, name: str, password: str) -> Guest:
-        if len(password) > LONGEST or not clean(password, LONGEST):
+        if len(password) > MAX_PASSWORD_LENGTH or not clean(password, MAX_PASSWORD_LENGTH):
             raise Wrong
         row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
         if row is not None:
             made = await self.database.read(
-                lambda connection: people.app_token(connection, row.id, password, clock.now())
+                lambda connection: tokens.find_app_password(connection, row.id, password, clock.now())
             )
             if made is not None:
                 return Guest(row.id, row.name, f"app {made}")
@@ -89,7 +89,7 @@ class Door:
         if row is None:
             return None
         if proof.startswith("app "):
-            live = [f"app {one.id}" for one in people.app_tokens(connection, row.id, clock.now())]
+            live = [f"app {one.id}" for one in tokens.app_passwords(connection, row.id, clock.now())]
             return Guest(row.id, row.name, proof) if proof in live else None
         fits = hmac.compare_digest(self.sessions.fingerprint(row).encode(), proof.encode())
         return Guest(row.id, row.name, proof) if fits else None

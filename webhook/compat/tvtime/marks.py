@@ -19,7 +19,7 @@ from webhook.domain.items import keys, same_item
 from webhook.domain.states import WebhookState
 from webhook.history import library
 from webhook.history.shelf import unmark_item
-from webhook.people import people
+from webhook.people import identities
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage.tables import webhook
@@ -169,7 +169,7 @@ def kept(connection: Connection, waiting: list[Asked]) -> list[Kept]:
 
 
 def keep(connection: Connection, asked: Asked) -> Kept:
-    user = people.claim_user(connection, asked.guest.id, SOURCE, asked.at)
+    user = identities.claim_own_name(connection, asked.guest.id, SOURCE, asked.at)
     fresh = news(connection, asked)
     on_the_shelf(connection, asked)
     events = [

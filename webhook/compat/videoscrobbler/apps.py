@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select,
 from webhook.accounts import keys
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.people import people
-from webhook.people.people import Unknown
+from webhook.people import tokens
+from webhook.people.people import PeopleError
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import app, app_grant, app_session, person, privacy, token
 
@@ -43,10 +43,10 @@ class Made:
 
 
 def add(connection: Connection, seal: Seal, name: str, person_id: int | None, now: datetime) -> Made:
-    """An app with a key and a shared secret; one with a person is that person's alone. Raises Unknown."""
+    """An app with a key and a shared secret; one with a person is that person's alone. Raises PeopleError."""
     name = name.strip()
     if not name or len(name) > LONGEST or not name.isprintable():
-        raise Unknown(f"an app's name has 1 to {LONGEST} characters")
+        raise PeopleError(f"an app's name has 1 to {LONGEST} characters")
     key, secret = secrets.token_hex(16), secrets.token_hex(16)
     (made,) = fresh_ids(connection, app, 1)
     values = {"id": made, "key": key, "sealed": seal.seal(secret), "name": name, "person_id": person_id}
@@ -59,19 +59,19 @@ def by_key(connection: Connection, key: str) -> Row[Any] | None:
 
 
 def suspend(connection: Connection, app_id: int, now: datetime | None) -> None:
-    """Suspend an app, or with None let it in again; raises Unknown."""
+    """Suspend an app, or with None let it in again; raises PeopleError."""
     changed = update(app).where(app.c.id == app_id).values(suspended_at=now)
     if not connection.execute(changed).rowcount:
-        raise Unknown(f"there is no app {app_id}")
+        raise PeopleError(f"there is no app {app_id}")
 
 
 def remove(connection: Connection, app_id: int, now: datetime) -> None:
-    """Remove an app and end its sessions; what it reported stays. Raises Unknown."""
+    """Remove an app and end its sessions; what it reported stays. Raises PeopleError."""
     theirs = select(app_session.c.token_id).where(app_session.c.app_id == app_id)
     live = and_(token.c.id.in_(theirs), token.c.revoked_at.is_(None))
     connection.execute(update(token).where(live).values(revoked_at=now))
     if not connection.execute(delete(app).where(app.c.id == app_id)).rowcount:
-        raise Unknown(f"there is no app {app_id}")
+        raise PeopleError(f"there is no app {app_id}")
 
 
 def listed(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def listed(connection: Connection, seal: Seal, person_id: int | None = None) -> 
 
 def granted(connection: Connection, asked_with: str) -> Row[Any] | None:
     """Who let an app in by this token."""
-    mine = app_grant.c.digest == people.digest(asked_with)
+    mine = app_grant.c.digest == tokens.digest(asked_with)
     return connection.execute(select(app_grant).where(mine)).first()
 
 
@@ -122,7 +122,7 @@ def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, 
     before = granted(connection, asked_with)
     if before is not None:
         return bool(before.person_id == person_id)
-    values = {"digest": people.digest(asked_with), "app_id": app_id, "person_id": person_id}
+    values = {"digest": tokens.digest(asked_with), "app_id": app_id, "person_id": person_id}
     connection.execute(insert(app_grant), {**values, "granted_at": now})
     return True
 
@@ -150,10 +150,8 @@ def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
         or not connection.execute(update(app_grant).where(unused).values(used_at=one.now)).rowcount
     ):
         raise Spent
-    secret = people.new_secret()
-    made = people.keep_token(
-        connection, KIND, secret, "", one.now, name=one.app_name, person_id=row.person_id
-    )
+    secret = tokens.new_secret()
+    made = tokens.add_token(connection, KIND, secret, "", one.now, name=one.app_name, person_id=row.person_id)
     connection.execute(insert(app_session), {"token_id": made, "app_id": one.app_id})
     name = connection.execute(select(person.c.name).where(person.c.id == row.person_id)).scalar_one()
     return name, secret
@@ -166,7 +164,7 @@ def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None
         .join(token, token.c.person_id == person.c.id)
         .join(app_session, app_session.c.token_id == token.c.id)
         .where(
-            token.c.digest == people.digest(secret),
+            token.c.digest == tokens.digest(secret),
             token.c.kind == KIND,
             token.c.revoked_at.is_(None),
             app_session.c.app_id == app_id,
@@ -184,9 +182,9 @@ def seen_by(connection: Connection, person_id: int) -> str:
 
 
 def set_seen_by(connection: Connection, person_id: int, whom: str) -> None:
-    """Say who sees a person's viewing; raises Unknown."""
+    """Say who sees a person's viewing; raises PeopleError."""
     if whom not in SEEN_BY:
-        raise Unknown(f"seen by is one of {', '.join(SEEN_BY)}")
+        raise PeopleError(f"seen by is one of {', '.join(SEEN_BY)}")
     connection.execute(delete(privacy).where(privacy.c.person_id == person_id))
     connection.execute(insert(privacy), {"person_id": person_id, "seen_by": whom})
 

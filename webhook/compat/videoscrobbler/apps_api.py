@@ -46,7 +46,7 @@ class Managed(Once):
         def told(connection: Connection) -> dict[str, Any]:
             row = changes.somebody(connection, visitor, name)
             own = Visitor(person_id=row.id, name=row.name)
-            tokens = administration.tokens(connection, self.service.seal, own)
+            tokens = administration.list_tokens(connection, self.service.seal, own)
             number, sharing = apps.others_who_share(connection, row.id, 0, MANY)
             return {
                 "apps": [one for one in seen(connection) if one["person"] in (None, row.name)],

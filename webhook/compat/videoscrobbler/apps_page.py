@@ -49,7 +49,7 @@ async def add(service: Service, visitor: Visitor, name: str, whose: str | None) 
     def added(connection: Connection) -> Shown:
         person_id = visitor.person_id if not visitor.everything else None
         if visitor.everything and whose is not None:
-            person_id = people.by_name(connection, whose).id
+            person_id = people.find_person(connection, whose).id
         made = apps.add(connection, service.seal, name, person_id, clock.now())
         return {**one(connection, service.seal, visitor, made.id), "secret": made.secret}
 
@@ -88,7 +88,7 @@ async def set_seen_by(database: Database, visitor: Visitor, name: str, whom: str
 async def changed(database: Database, change: Callable[[Connection], Any]) -> Any:
     try:
         return await write(database, change)
-    except people.Unknown as error:
+    except people.PeopleError as error:
         raise Problem(422, said(error)) from error
 
 

@@ -6,6 +6,7 @@ Each class has its table beside it for Core statements: `webhook` is the table o
 from __future__ import annotations
 
 from sqlalchemy import Column
+from sqlalchemy.orm import configure_mappers
 
 from webhook.storage.tables.base import TableRow, metadata
 from webhook.storage.tables.history import (
@@ -153,3 +154,6 @@ def sealed_columns() -> list[Column[str]]:
         for column in table.columns
         if isinstance(column.type, Sealed)
     ]
+
+
+configure_mappers()  # the attributes of a row can be read only after it

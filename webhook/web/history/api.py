@@ -171,7 +171,7 @@ class History(Answers):
         limit, after = params.limit(), params.after() or 0
 
         def page(connection: Connection) -> dict[str, Any]:
-            owner = None if name is None else people.by_name(connection, name).id
+            owner = None if name is None else people.find_person(connection, name).id
             found = library.listed(connection, owner, relation)
             more = len(found) > after + limit
             return {"items": found[after : after + limit], "next": after + limit if more else None}

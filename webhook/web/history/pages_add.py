@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain.event import Kind
 from webhook.history.stats_span import zone_of
+from webhook.storage.tables import PersonRow
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
 from webhook.web.actions import write
@@ -58,7 +59,7 @@ class AddPlay(Once):
         self,
         request: Request,
         visitor: Visitor,
-        owner: Row[Any],
+        owner: PersonRow,
         names: list[str],
         typed: Mapping[str, str],
         error: Invalid | None = None,
@@ -78,7 +79,7 @@ class AddPlay(Once):
         return self.drawn(request, "add_play.html", known, visitor, 422 if error else 200)
 
 
-def new_play(fields: Mapping[str, str], owner: Row[Any], now: Any) -> NewPlay:
+def new_play(fields: Mapping[str, str], owner: PersonRow, now: Any) -> NewPlay:
     """What the form says; raises Invalid."""
     zone = zone_of(owner.timezone)
     item = manual_plays.read_item(fields.get("kind", ""), item_typed(fields), now.astimezone(zone).date())

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from webhook import clock, sources
-from webhook.people import people
+from webhook.people import tokens
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.http.sessions import base
@@ -20,7 +20,7 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
     """Each source with its address, for every valid webhook token that is the visitor's to know."""
     rows = [
         row
-        for row in people.valid_tokens(connection, "webhook", clock.now())
+        for row in tokens.valid_tokens(connection, "webhook", clock.now())
         if visitor.everything or row.person_id == visitor.person_id
     ]
     return [

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -18,10 +18,11 @@ from webhook.clock import stamp
 from webhook.domain import guids
 from webhook.domain.event import Ids
 from webhook.network.asgi import let_in
-from webhook.people import people, scopes
+from webhook.people import people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.db import Database
+from webhook.storage.tables import PersonRow, TokenRow
 from webhook.transfer.export import Export
 from webhook.web import visible
 from webhook.web.http.access import scope_of
@@ -40,7 +41,7 @@ FRESH = 2.0
 READS = frozenset({"GET", "HEAD"})
 WAYS_IN = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
 HOW = (
-    f"Send an API token as Authorization: Bearer …; make one with: {people.token_command('api', None, None)}"
+    f"Send an API token as Authorization: Bearer …; make one with: {tokens.token_command('api', None, None)}"
 )
 
 
@@ -50,7 +51,7 @@ class ApiAuth:
     def __init__(self, database: Database, sessions: Sessions) -> None:
         self.database = database
         self.sessions = sessions
-        self.known: dict[str, Row[Any]] = {}
+        self.known: dict[str, TokenRow] = {}
         self.read_at = -FRESH
 
     async def admit(self, request: Request, needed: Scope) -> Visitor:
@@ -77,7 +78,7 @@ class ApiAuth:
 
     async def bearer(self, secret: str) -> Visitor | None:
         """Whose token it is; raises Problem where it has expired. Takes the same time whichever token is wrong."""
-        digest = people.digest(secret)
+        digest = tokens.digest(secret)
         if digest not in self.known or time.monotonic() - self.read_at > FRESH:
             self.known = await self.database.read(keys)
             self.read_at = time.monotonic()
@@ -88,19 +89,19 @@ class ApiAuth:
         if found is None:
             return None
         visitor = await self.database.read(lambda connection: holder(connection, found))
-        if visitor is not None and people.has_expired(visitor.expires_at, clock.now()):
+        if visitor is not None and tokens.has_expired(visitor.expires_at, clock.now()):
             ended = f"This token expired at {stamp(visitor.expires_at)}."
-            again = people.token_command("api", scopes.names(visitor.scopes), visitor.name)
+            again = tokens.token_command("api", scopes.names(visitor.scopes), visitor.name)
             raise Problem(401, f"{ended} Make another: {again}", WAYS_IN)
         return visitor
 
 
-def keys(connection: Connection) -> dict[str, Row[Any]]:
+def keys(connection: Connection) -> dict[str, TokenRow]:
     """The API tokens that nobody has revoked, by digest."""
-    return {row.digest: row for row in people.unrevoked_tokens(connection, "api")}
+    return {row.digest: row for row in tokens.unrevoked_tokens(connection, "api")}
 
 
-def holder(connection: Connection, token: Row[Any]) -> Visitor | None:
+def holder(connection: Connection, token: TokenRow) -> Visitor | None:
     """Who asks with the token, by the name that they have now; None where they are no longer here."""
     limits: dict[str, Any] = {"scopes": scopes.read(token.scopes), "expires_at": token.expires_at}
     if token.person_id is None:
@@ -115,7 +116,7 @@ def require_scope(visitor: Visitor, needed: Scope) -> None:
     if not scopes.permits(visitor.scopes, needed):
         held = ", ".join(scopes.names(visitor.scopes) or ()) or "none"
         why = f"This needs a token with the scope {needed}; the scopes of this one are: {held}."
-        raise Problem(403, f"{why} Make another: {people.token_command('api', [needed], visitor.name)}")
+        raise Problem(403, f"{why} Make another: {tokens.token_command('api', [needed], visitor.name)}")
 
 
 class Answers:
@@ -146,7 +147,7 @@ class Answers:
 
         return endpoint
 
-    async def listed(self, question: Callable[[Connection], list[dict[str, Any]]]) -> dict[str, Any]:
+    async def listed(self, question: Callable[[Connection], Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
         """A list that is never long, in the shape of those that are."""
         return {"items": await self.database.read(question), "next": None}
 
@@ -172,13 +173,13 @@ async def filters(request: Request, names: tuple[str, ...]) -> Params:
     return params
 
 
-async def whose(answers: Answers, params: Params, visitor: Visitor) -> Row[Any]:
+async def whose(answers: Answers, params: Params, visitor: Visitor) -> PersonRow:
     """The one person that a request is about: who is named, else who asks, else the only one there is."""
     name = await answers.person(params, visitor) or visitor.name
     names = await answers.database.read(visible.names)
     if name is None and len(names) > 1:
         raise Problem(400, "person must say whose: this token is not bound to anybody.")
-    return await answers.database.read(lambda connection: people.by_name(connection, name or names[0]))
+    return await answers.database.read(lambda connection: people.find_person(connection, name or names[0]))
 
 
 def choice_given(given: Mapping[str, Any]) -> tuple[Ids, int | None, int]:

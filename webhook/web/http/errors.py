@@ -93,7 +93,7 @@ def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
         Problem: faults.problem,
         HTTPException: faults.refused,
         Unavailable: faults.unavailable,
-        people.Unknown: faults.unknown,
+        people.PeopleError: faults.unknown,
         ClientDisconnect: faults.gone,
         Exception: faults.fault,
     }
@@ -122,7 +122,7 @@ class Faults:
         why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment."
         return await self.answer(request, 503, why, LATER)
 
-    async def unknown(self, request: Request, error: people.Unknown) -> Response:
+    async def unknown(self, request: Request, error: people.PeopleError) -> Response:
         """Answers where somebody is renamed or removed meanwhile; the error names everybody, so its text is not shown."""
         return await self.answer(request, 404, "There is nobody of that name here any more.", {})
 

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from webhook import clock
 from webhook.history.stats_span import zone_for
 from webhook.people import people
-from webhook.people.passwords import LONGEST
 from webhook.service import Service
 from webhook.storage.db import Unavailable
+from webhook.storage.tables import PersonRow
 from webhook.web import visible
 from webhook.web.http.errors import Problem, path_of
 from webhook.web.http.params import Params, form, whole
@@ -28,6 +28,8 @@ from webhook.web.visible import Visitor
 Draws = Callable[[Request, Visitor], Awaitable[Response]]
 Makes = Callable[[Request, Visitor, Mapping[str, str]], Awaitable[str]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+MAX_PATH_LENGTH = 1024
 
 SAID = {
     "replayed": "It is interpreted again.",
@@ -132,16 +134,16 @@ class Page:
             )
         )
 
-    async def whose(self, params: Params, visitor: Visitor) -> tuple[Row[Any], list[str]]:
+    async def whose(self, params: Params, visitor: Visitor) -> tuple[PersonRow, list[str]]:
         """The person whose history is looked at, and who else may be chosen."""
         name = params.text("person")
         if visitor.only is not None and name not in (None, visitor.only):
             raise Problem(403, f"Only {visitor.only}'s own history may be seen here.")
 
-        def found(connection: Connection) -> tuple[Row[Any], list[str]]:
+        def found(connection: Connection) -> tuple[PersonRow, list[str]]:
             try:
-                row = people.by_name(connection, name or visitor.name or "")
-            except people.Unknown as error:
+                row = people.find_person(connection, name or visitor.name or "")
+            except people.PeopleError as error:
                 raise Problem(404, "There is nobody of that name.") from error
             return row, visible.names(connection) if visitor.everything else []
 
@@ -198,7 +200,7 @@ def here(request: Request, prefix: str) -> str:
 def local(path: str) -> str:
     """The path where it is one of this server's own, else nothing."""
     fine = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if fine and path.isascii() and len(path) <= LONGEST else ""
+    return path if fine and path.isascii() and len(path) <= MAX_PATH_LENGTH else ""
 
 
 def said(request: Request) -> str | None:

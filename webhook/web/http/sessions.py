@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +28,8 @@ from webhook.people import passwords
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.storage import tables
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import PersonRow
 from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
@@ -67,22 +69,22 @@ class Passwords:
     def __init__(self) -> None:
         self.nobody = ""
 
-    async def right(self, row: Row[Any] | None, password: str) -> bool:
+    async def right(self, row: PersonRow | None, password: str) -> bool:
         """Whether it is the person's password; takes as long where there is no such person."""
         return await run_hashing(self.verified, row.password if row else None, password)
 
     def verified(self, hashed: str | None, password: str) -> bool:
         if hashed is None and not self.nobody:
-            self.nobody = passwords.hashed(secrets.token_hex())
-        return passwords.fits(hashed or self.nobody, password) and hashed is not None
+            self.nobody = passwords.hash_password(secrets.token_hex())
+        return passwords.verify_password(hashed or self.nobody, password) and hashed is not None
 
     async def hashed(self, password: str) -> str:
         """The password as it is kept; raises Problem where it is too short or too long."""
         try:
-            passwords.check(password)
-        except passwords.Unfit as error:
+            passwords.validate_password(password)
+        except passwords.InvalidPassword as error:
             raise Problem(422, str(error)) from error
-        return await run_hashing(passwords.hashed, password)
+        return await run_hashing(passwords.hash_password, password)
 
 
 async def run_hashing(work: Callable[..., T], *given: Any) -> T:
@@ -108,7 +110,7 @@ class OwnPassword:
         self.service = service
         self.passwords = passwords
 
-    async def row(self, visitor: Visitor, name: str) -> Row[Any]:
+    async def row(self, visitor: Visitor, name: str) -> PersonRow:
         """Whose it is; raises Problem where it is another's, or is set elsewhere."""
         person_id = visitor.person_id or 0
         row = await self.service.database.read(lambda connection: by_id(connection, person_id))
@@ -118,14 +120,16 @@ class OwnPassword:
             raise Problem(409, "ADMIN_PASSWORD is the owner's password, and can only be changed there.")
         return row
 
-    async def change(self, row: Row[Any], known: str, wanted: str) -> None:
+    async def change(self, row: PersonRow, known: str, wanted: str) -> None:
         """Set it, which ends every session of theirs; raises Problem."""
         async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
-            if len(known) > passwords.LONGEST or not await self.passwords.right(row, known):
+            if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.right(row, known):
                 raise Problem(422, "That is not the password you have now. It stays as it is.")
             tried.succeeded = True
         hashed = await self.passwords.hashed(wanted)
-        await write(self.service.database, lambda connection: passwords.keep(connection, row.id, hashed))
+        await write(
+            self.service.database, lambda connection: passwords.set_password(connection, row.id, hashed)
+        )
 
 
 # --- sessions
@@ -154,7 +158,7 @@ class Sessions:
         let_in(request.scope)
         return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
 
-    def fingerprint(self, row: Row[Any]) -> str:
+    def fingerprint(self, row: PersonRow) -> str:
         return self.mac(f"password {row.id} {row.password}")
 
     def form_token(self, visitor: Visitor) -> str:
@@ -171,7 +175,7 @@ class Sessions:
     def mac(self, text: str) -> str:
         return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    def begin(self, request: Request, response: Response, row: Row[Any]) -> None:
+    def begin(self, request: Request, response: Response, row: PersonRow) -> None:
         session = {"p": row.id, "f": self.fingerprint(row), "n": secrets.token_urlsafe(12)}
         response.set_cookie(
             COOKIE, str(self.signer.dumps(session)), max_age=int(DAYS.total_seconds()), **self.bounds(request)
@@ -181,7 +185,7 @@ class Sessions:
             lasts = int(DEVICE_DAYS.total_seconds())
             response.set_cookie(DEVICE, device, max_age=lasts, **self.bounds(request))
 
-    async def known_as(self, request: Request, row: Row[Any] | None) -> str | None:
+    async def known_as(self, request: Request, row: PersonRow | None) -> str | None:
         """What this browser is known by, where the person has signed in with it."""
         if row is None:
             return None
@@ -189,7 +193,7 @@ class Sessions:
         is_in = visitor is not None and visitor.person_id == row.id
         return f"person {row.id}" if is_in else self.device(request, row)
 
-    def device(self, request: Request, row: Row[Any]) -> str | None:
+    def device(self, request: Request, row: PersonRow) -> str | None:
         try:
             cookie = request.cookies.get(DEVICE, "")
             device = self.devices.loads(cookie, max_age=int(DEVICE_DAYS.total_seconds()))
@@ -241,7 +245,7 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 # --- rows
 
 
-def signed_in(connection: Connection, person_id: int, session: str) -> Row[Any] | None:
+def signed_in(connection: Connection, person_id: int, session: str) -> PersonRow | None:
     """The person of a session that was not ended by a sign-out."""
     ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
     return None if connection.execute(ended).first() else by_id(connection, person_id)
@@ -257,9 +261,9 @@ def end_session(connection: Connection, session: str, now: datetime) -> None:
         connection.execute(insert(tables.note), ended)
 
 
-def by_id(connection: Connection, person_id: int) -> Row[Any] | None:
-    return connection.execute(select(tables.person).where(tables.person.c.id == person_id)).first()
+def by_id(connection: Connection, person_id: int) -> PersonRow | None:
+    return fetch_first(connection, select(tables.person).where(tables.person.c.id == person_id), PersonRow)
 
 
-def named(connection: Connection, name: str) -> Row[Any] | None:
-    return connection.execute(select(tables.person).where(tables.person.c.name == name)).first()
+def named(connection: Connection, name: str) -> PersonRow | None:
+    return fetch_first(connection, select(tables.person).where(tables.person.c.name == name), PersonRow)

@@ -91,7 +91,7 @@ class Needs(Answers):
         limit, after = params.limit(), params.text("after", KEY)
 
         def page(connection: Connection) -> dict[str, Any]:
-            owner = None if name is None else people.by_name(connection, name).id
+            owner = None if name is None else people.find_person(connection, name).id
             return lookup_queue.waiting(connection, owner, limit=limit, after=after)
 
         return await self.database.read(page)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args, get_origin
 from zoneinfo import available_timezones
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from webhook import clock, sources
 from webhook import settings as environment
@@ -20,11 +20,22 @@ from webhook.accounts import keys
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
 from webhook.maintenance import backup
-from webhook.people import passwords, people, scopes
+from webhook.people import passwords, people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.settings import Settings
-from webhook.storage.tables import account, delivery, household, library, person, play, tick, token, webhook
+from webhook.storage.tables import (
+    PersonRow,
+    account,
+    delivery,
+    household,
+    library,
+    person,
+    play,
+    tick,
+    token,
+    webhook,
+)
 from webhook.transfer import export
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -124,8 +135,8 @@ def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
     if not isinstance(wanted, str) or not clean(wanted, LONGEST):
         raise Problem(422, "name must be text of 1 to 64 characters.")
     try:
-        return people.fit(connection, wanted, person_id)
-    except people.Unknown as error:
+        return people.validate_name(connection, wanted, person_id)
+    except people.PeopleError as error:
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
 
 
@@ -170,8 +181,8 @@ def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[s
     row = changes.somebody(connection, visitor, name)
     gone = goes_with(connection, row.id)
     try:
-        people.remove(connection, row)
-    except people.Unknown as error:
+        people.remove_person(connection, row)
+    except people.PeopleError as error:
         raise Problem(409, changes.said(error)) from error
     for rule in connection.execute(select(household)).all():
         left = [whom for whom in rule.people if whom != row.id]
@@ -185,7 +196,7 @@ def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[s
 
 async def invite(service: Service, visitor: Visitor, name: str, address: str) -> dict[str, Any]:
     """A one-time link by which a person sets a password; earlier ones of theirs are not valid any more."""
-    secret = people.new_secret()
+    secret = tokens.new_secret()
 
     def invited(connection: Connection) -> None:
         row = changes.somebody(connection, visitor, name)
@@ -201,13 +212,13 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 # --- tokens
 
 
-def tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
+def list_tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
     """The tokens that nobody has revoked: the owner sees everybody's, others their own."""
     mine = None if visitor.everything else visitor.person_id or 0
-    return [one_token(row, seal) for row in people.tokens(connection, mine)]
+    return [one_token(row, seal) for row in tokens.list_tokens(connection, mine)]
 
 
-def one_token(row: Row[Any], seal: Seal) -> dict[str, Any]:
+def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
     return {
         "id": row.id,
         "kind": row.kind,
@@ -216,7 +227,7 @@ def one_token(row: Row[Any], seal: Seal) -> dict[str, Any]:
         "scopes": scopes.names(scopes.read(row.scopes)),
         "created_at": stamp(row.created_at),
         "expires_at": stamp(row.expires_at),
-        "expired": people.has_expired(row.expires_at, clock.now()),
+        "expired": tokens.has_expired(row.expires_at, clock.now()),
         "problem": keys.token_problem(row, seal),
     }
 
@@ -241,14 +252,14 @@ async def make_token(
     """
     asked, now = parse_token_request(given), clock.now()
     granted, expires_at = scopes_for(asked, visitor), expiry_for(asked, visitor, now)
-    secret = people.new_secret()
+    secret = tokens.new_secret()
     sealed = service.seal.seal(secret) if asked.kind == "webhook" else ""
     is_feed = granted is not None and Scope.CALENDAR in granted
 
     def made(connection: Connection) -> tuple[int, str | None]:
         row = holder_for(connection, asked, visitor, is_feed=is_feed)
         bound, whose = (None, None) if row is None else (row.id, row.name)
-        number = people.keep_token(
+        number = tokens.add_token(
             connection,
             asked.kind,
             secret,
@@ -278,7 +289,7 @@ async def make_token(
 
 def holder_for(
     connection: Connection, asked: TokenRequest, visitor: Visitor, *, is_feed: bool
-) -> Row[Any] | None:
+) -> PersonRow | None:
     """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
     name = asked.person or visitor.only
     if name is None and is_feed:
@@ -337,7 +348,7 @@ def parse_token_request(given: Mapping[str, Any]) -> TokenRequest:
     if kind != "api" and granted is not None:
         raise Problem(422, "scopes: only an API token has scopes.")
     if kind == "webhook" and days is not None:
-        raise Problem(422, f"expires_in_days: {people.WEBHOOK_TOKENS_NEVER_END}")
+        raise Problem(422, f"expires_in_days: {tokens.WEBHOOK_TOKENS_NEVER_END}")
     return TokenRequest(kind=str(kind), name=name, person=whose, scopes=granted, days=days)
 
 
@@ -352,10 +363,10 @@ def parse_scopes(value: Any) -> frozenset[Scope] | None:
 def parse_lifetime(value: Any) -> int | None:
     if value is None:
         return None
-    if type(value) is not int or not 1 <= value <= people.MAX_TOKEN_DAYS:
+    if type(value) is not int or not 1 <= value <= tokens.MAX_TOKEN_DAYS:
         raise Problem(
             422,
-            f"expires_in_days must be a whole number from 1 to {people.MAX_TOKEN_DAYS}, or null for never.",
+            f"expires_in_days must be a whole number from 1 to {tokens.MAX_TOKEN_DAYS}, or null for never.",
         )
     return value
 
@@ -363,9 +374,9 @@ def parse_lifetime(value: Any) -> int | None:
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
     """Let it in no more; one that is not the visitor's to see is not found."""
     mine = None if visitor.everything else visitor.person_id or 0
-    if token_id not in [row.id for row in people.tokens(connection, mine)]:
+    if token_id not in [row.id for row in tokens.list_tokens(connection, mine)]:
         raise Problem(404, f"There is no valid token {token_id}.")
-    people.revoke(connection, token_id, clock.now())
+    tokens.revoke_token(connection, token_id, clock.now())
 
 
 # --- settings

@@ -138,13 +138,13 @@ class People(Answers):
 
     async def household(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
-        return await self.listed(household.listed)
+        return await self.listed(household.list_rules)
 
     async def share(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
         given = changes.household_given(await json_object(request))
         made = await write(self.database, lambda connection: changes.add_household_rule(connection, given))
-        rules = await self.database.read(household.listed)
+        rules = await self.database.read(household.list_rules)
         return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
     async def unshare(self, request: Request, visitor: Visitor) -> Any:

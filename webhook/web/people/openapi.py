@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webhook.people.passwords import LONGEST, SHORTEST
+from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from webhook.web.http.schema import (
     BY_ID,
     FILTER_LISTS,
@@ -93,7 +93,7 @@ def paths() -> dict[str, dict[str, Schema]]:
     shown = ref("PersonShown")
     identity = thing(identity={"type": "string", "examples": ["plex:Anna"]})
     given: Schema = {"type": "object", "additionalProperties": False}
-    password: Schema = {"type": "string", "minLength": SHORTEST, "maxLength": LONGEST}
+    password: Schema = {"type": "string", "minLength": MIN_PASSWORD_LENGTH, "maxLength": MAX_PASSWORD_LENGTH}
     changed = {**given, "properties": {"name": NAME, "timezone": ZONE}}
     return {
         "/people": {

@@ -15,7 +15,7 @@ from webhook import sources
 from webhook.domain.event import Kind
 from webhook.domain.rules import Filters
 from webhook.people import household
-from webhook.people.passwords import SHORTEST
+from webhook.people.passwords import MIN_PASSWORD_LENGTH
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.actions import write
@@ -69,7 +69,7 @@ class People(Once):
             return {
                 "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
                 "unclaimed": visible.unclaimed(connection, visitor),
-                "shared": household.listed(connection),
+                "shared": household.list_rules(connection),
             }
 
         return self.drawn(request, "people.html", await self.database.read(told), visitor)
@@ -122,7 +122,7 @@ class People(Once):
                 "seen": seen(read),
                 "preview": preview(read, filters),
                 "accounts": visible.accounts(connection, own),
-                "tokens": administration.tokens(connection, self.service.seal, own),
+                "tokens": administration.list_tokens(connection, self.service.seal, own),
                 "token_choices": administration.TOKEN_CHOICES,
                 "unclaimed": visible.unclaimed(connection, visitor),
             }
@@ -136,7 +136,7 @@ class People(Once):
             "zones": zones_with(known["person"]["timezone"]),
             "kinds": KINDS,
             "last": LAST,
-            "shortest": SHORTEST,
+            "shortest": MIN_PASSWORD_LENGTH,
             "tried": chosen is not None,
             "wrong": wrong,
             "link": link,

@@ -13,7 +13,7 @@ from webhook.domain import lenient_json
 from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.rules import Filters, stopped_by
 from webhook.queues.inbox import told_by
-from webhook.storage.tables import webhook
+from webhook.storage.tables import PersonRow, webhook
 from webhook.web import visible
 from webhook.web.visible import Visitor
 
@@ -42,7 +42,7 @@ def seen(read: Sequence[Read]) -> dict[str, list[str]]:
     }
 
 
-def meanings(connection: Connection, whose: Row[Any]) -> list[Read]:
+def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     """Of a person's last 100 webhooks those that say something about viewing, newest first."""
     visitor = Visitor(person_id=whose.id, name=whose.name)
     newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)

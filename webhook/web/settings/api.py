@@ -31,7 +31,7 @@ class Settings(Answers):
 
     async def tokens(self, request: Request, visitor: Visitor) -> Any:
         return await self.listed(
-            lambda connection: administration.tokens(connection, self.service.seal, visitor)
+            lambda connection: administration.list_tokens(connection, self.service.seal, visitor)
         )
 
     async def make_token(self, request: Request, visitor: Visitor) -> Any:

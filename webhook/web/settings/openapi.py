@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webhook.people import people
+from webhook.people import tokens
 from webhook.people.scopes import Scope
 from webhook.web.http.schema import (
     BY_ID,
@@ -97,7 +97,7 @@ def paths() -> dict[str, dict[str, Schema]]:
             "expires_in_days": {
                 "type": ["integer", "null"],
                 "minimum": 1,
-                "maximum": people.MAX_TOKEN_DAYS,
+                "maximum": tokens.MAX_TOKEN_DAYS,
                 "description": "When it ends, and no later than the token that asks; never if it is not given. "
                 "A webhook token never ends.",
             },

@@ -44,7 +44,7 @@ class Settings(Once):
         """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
         tokens, names, unreadable = await self.database.read(
             lambda connection: (
-                administration.tokens(connection, self.service.seal, visitor),
+                administration.list_tokens(connection, self.service.seal, visitor),
                 visible.names(connection),
                 settings_store.is_unreadable(connection, self.service.seal),
             )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -13,8 +12,9 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.network.asgi import client_address
 from webhook.people import passwords
-from webhook.people.passwords import LONGEST, SHORTEST
+from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from webhook.service import Service
+from webhook.storage.tables import PersonRow
 from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, local
@@ -70,18 +70,20 @@ class Entrance(Page):
         self.sessions.begin(request, response, row)
         return response
 
-    async def verify(self, request: Request, name: str, password: str) -> Row[Any] | None:
+    async def verify(self, request: Request, name: str, password: str) -> PersonRow | None:
         """Whose name and password these are; raises Problem where too many have been tried."""
         row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
         known_as = await self.sessions.known_as(request, row)
         async with attempt(self.service, client_address(request.scope), name, known_as) as tried:
-            tried.succeeded = len(password) <= LONGEST and await self.passwords.right(row, password)
+            tried.succeeded = len(password) <= MAX_PASSWORD_LENGTH and await self.passwords.right(
+                row, password
+            )
         return row if tried.succeeded else None
 
     async def asked(
         self, request: Request, onward: str, wrong: str | None = None, status: int = 200
     ) -> Response:
-        owner = await self.database.read(passwords.owner)
+        owner = await self.database.read(passwords.find_owner)
         first = owner is not None and owner.password is None
         known = {"onward": onward, "wrong": wrong, "first": first}
         return self.drawn(request, "sign_in.html", known, status=status)
@@ -94,7 +96,9 @@ class Entrance(Page):
     async def welcome(self, request: Request) -> Response:
         """The one-time link: whoever it is for sets a password, the owner a name too, and is in."""
         secret = request.path_params["secret"]
-        row = await self.database.read(lambda connection: passwords.invited(connection, secret, clock.now()))
+        row = await self.database.read(
+            lambda connection: passwords.find_invited(connection, secret, clock.now())
+        )
         if row is None:
             return self.drawn(request, "expired.html", {}, status=404)
         if request.method != "POST":
@@ -114,12 +118,12 @@ class Entrance(Page):
         self.sessions.begin(request, response, accepted)
         return response
 
-    async def accepted(self, row: Row[Any], secret: str, hashed: str, name: str) -> Row[Any] | None:
+    async def accepted(self, row: PersonRow, secret: str, hashed: str, name: str) -> PersonRow | None:
         """Who has the password now; None where the link was used in the meantime."""
         name = name.strip() if row.owner else ""
 
-        def changed(connection: Connection) -> Row[Any] | None:
-            if passwords.accept(connection, secret, hashed, clock.now()) is None:
+        def changed(connection: Connection) -> PersonRow | None:
+            if passwords.accept_invitation(connection, secret, hashed, clock.now()) is None:
                 return None
             if name:
                 owner = Visitor(person_id=row.id, name=row.name, everything=True)
@@ -129,7 +133,7 @@ class Entrance(Page):
         return await write(self.database, changed)
 
     def invitation(
-        self, request: Request, row: Row[Any], wrong: str | None = None, status: int = 200
+        self, request: Request, row: PersonRow, wrong: str | None = None, status: int = 200
     ) -> Response:
-        known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": SHORTEST}
+        known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": MIN_PASSWORD_LENGTH}
         return self.drawn(request, "welcome.html", known, status=status)

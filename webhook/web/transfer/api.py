@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -16,6 +16,7 @@ from webhook.domain.outcome import Snooze, Undelivered
 from webhook.people import people
 from webhook.queues import jobs
 from webhook.service import Service
+from webhook.storage.tables import PersonRow
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
@@ -72,7 +73,7 @@ class Transfer(Answers):
         limit, after = params.limit(), params.after()
 
         def page(connection: Connection) -> dict[str, Any]:
-            owner = None if name is None else people.by_name(connection, name).id
+            owner = None if name is None else people.find_person(connection, name).id
             chosen = None if kind is None else jobs.Kind(kind)
             found = jobs.listed(connection, kind=chosen, person_id=owner, after=after, limit=limit + 1)
             more = len(found) > limit
@@ -129,13 +130,15 @@ class Transfer(Answers):
             finally:
                 await received.remove()
 
-    async def previewed(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
+    async def previewed(self, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
         limits = self.service.imports.limits
         feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
         report = await import_job.preview(self.database, owner.id, feed)
         return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
 
-    async def begun(self, received: Received, kind: str, owner: Row[Any], visitor: Visitor) -> dict[str, Any]:
+    async def begun(
+        self, received: Received, kind: str, owner: PersonRow, visitor: Visitor
+    ) -> dict[str, Any]:
         limits = self.service.imports.limits
         await asyncio.to_thread(import_job.first_entries, kind, received.path, limits)
         given = Given(

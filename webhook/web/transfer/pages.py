@@ -18,6 +18,7 @@ from webhook import clock
 from webhook.domain.outcome import Undelivered
 from webhook.people.scopes import Scope
 from webhook.queues import jobs
+from webhook.storage.tables import PersonRow
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, imports
@@ -137,7 +138,7 @@ class Transfer(Once):
         of = {"owner": owner.name, "name": received.path.name, "to": "/history/import/begin", "late": None}
         return self.drawn(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
 
-    async def report(self, received: Received, kind: str, owner: Row[Any]) -> dict[str, Any]:
+    async def report(self, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
         limits = self.service.imports.limits
         feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
         try:
@@ -245,7 +246,7 @@ class Transfer(Once):
     async def backfill(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         row, tracker = await self.account(visitor, fields)
 
-        def begun(connection: Connection) -> Row[Any] | None:
+        def begun(connection: Connection) -> PersonRow | None:
             try:
                 backfilling.begin(connection, tracker, row.id, clock.now())
             except backfilling.NoBackfill as error:
@@ -279,12 +280,12 @@ class Transfer(Once):
         await write(self.database, cancelled)
         return self.back(request, fields, "cancelled")
 
-    async def of(self, visitor: Visitor, fields: Mapping[str, str]) -> Row[Any]:
+    async def of(self, visitor: Visitor, fields: Mapping[str, str]) -> PersonRow:
         """The person that a form is about."""
         owner, _ = await self.whose(Params({"person": fields.get("person") or visitor.name}), visitor)
         return owner
 
-    def of_owner(self, path: str, visitor: Visitor, owner: Row[Any] | None, word: str) -> str:
+    def of_owner(self, path: str, visitor: Visitor, owner: PersonRow | None, word: str) -> str:
         asked = {"person": owner.name} if visitor.everything and owner else {}
         return f"{path}?{urlencode({**asked, 'said': word})}"
 
