@@ -132,7 +132,7 @@ async def finish(
     """Keep a sign-in: the person's account, made or renewed, goes on with what waits in it."""
     sealed = seal.seal(dict(tokens))
     now = clock.now()
-    return await change(database, lambda connection: keep(connection, person_id, tracker, sealed, name, now))
+    return await database.run(lambda connection: keep(connection, person_id, tracker, sealed, name, now))
 
 
 def keep(
@@ -187,11 +187,11 @@ async def check(parts: Parts, account_id: int) -> Verdict:
     except Snooze as error:
         reason, park = error.reason, error.park
         if park is not None:
-            await change(parts.database, lambda connection: parked(connection, row, park, reason))
+            await parts.database.run(lambda connection: parked(connection, row, park, reason))
         return Verdict(works=False, reason=reason, park=park)
     except (Undelivered, SettingsError) as error:
         return Verdict(works=False, reason=str(error))
-    await change(parts.database, lambda connection: working(connection, account_id, name))
+    await parts.database.run(lambda connection: working(connection, account_id, name))
     return Verdict(works=True, name=name)
 
 
@@ -236,7 +236,7 @@ async def disconnect(parts: Parts, account_id: int) -> bool:
     """Give up the sign-in; whether the account is gone. One with deliveries stays, parked, for their sake."""
     row = await by_id(parts.database, account_id)
     await revoke(parts, row)
-    return await change(parts.database, lambda connection: drop(connection, account_id, clock.now()))
+    return await parts.database.run(lambda connection: drop(connection, account_id, clock.now()))
 
 
 async def revoke(parts: Parts, row: Row[Any]) -> None:
@@ -267,7 +267,7 @@ async def switch(parts: Parts, account_id: int, action: Action, on: bool) -> lis
     if action not in tracker.tells:
         can = ", ".join(sorted({FOLLOWS.get(known, known).value for known in tracker.tells}))
         raise AccountError(f"{tracker.label} cannot be told {action}; it can be told {can}.")
-    return await change(parts.database, lambda connection: switched(connection, account_id, action, on))
+    return await parts.database.run(lambda connection: switched(connection, account_id, action, on))
 
 
 def switched(connection: Connection, account_id: int, action: Action, on: bool) -> list[str]:
@@ -322,12 +322,3 @@ async def by_id(database: Database, account_id: int) -> Row[Any]:
     if row is None:
         raise AccountError(f"There is no account {account_id}.")
     return row
-
-
-async def change(database: Database, what: Callable[[Connection], T]) -> T:
-    """What the change gives, made by the writing thread."""
-    return await database.write(each, what)
-
-
-def each(connection: Connection, waiting: list[Callable[[Connection], T]]) -> list[T]:
-    return [what(connection) for what in waiting]

@@ -88,6 +88,10 @@ class Database:
         self._queue.put(Waiting(job, item, future))
         return await future
 
+    async def run(self, change: Callable[[Connection], R]) -> R:
+        """Run the change in the next write transaction and return its result once it is committed."""
+        return await self.write(run_each, change)
+
     async def read(self, question: Callable[[Connection], R]) -> R:
         """What `question` gives, on a connection that cannot write."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.ask, question)
@@ -206,6 +210,10 @@ class Database:
         loop = answers[0][0].future.get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answers)
+
+
+def run_each(connection: Connection, changes: list[Callable[[Connection], R]]) -> list[R]:
+    return [change(connection) for change in changes]
 
 
 def private(path: str | None) -> None:

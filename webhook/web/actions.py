@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, update
@@ -20,7 +20,6 @@ from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
 from webhook.queries.webhooks import NotRedacted, redact_webhook
 from webhook.queues import inbox, parking
-from webhook.storage.db import Database
 from webhook.storage.tables import PersonRow, account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
 from webhook.transfer import lookup_queue
@@ -34,15 +33,6 @@ R = TypeVar("R")
 CHUNK = 500  # how many ids go into one statement
 MARKS = (1, 100)
 """The percentages that a watched mark can be."""
-
-
-async def write(database: Database, change: Callable[[Connection], R]) -> R:
-    """What the change gives, once it is committed together with whatever else waits."""
-    return await database.write(each, change)
-
-
-def each(connection: Connection, waiting: list[Callable[[Connection], R]]) -> list[R]:
-    return [change(connection) for change in waiting]
 
 
 def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -24,7 +24,6 @@ from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import account, attempt, delivery, note, person, webhook
 from webhook.storage.types import to_ms
-from webhook.web.actions import write
 from webhook.web.http.access import scope_of
 from webhook.web.http.errors import Problem
 
@@ -112,7 +111,7 @@ class Health:
             return "A webhook could not be stored just now; the log says why."
         try:
             async with asyncio.timeout(STORE_TIME):
-                await write(self.service.database, noted)
+                await self.service.database.run(noted)
         except TimeoutError:
             return f"Nothing could be stored within {STORE_TIME:.0f} seconds."
         except Unavailable as error:

@@ -17,7 +17,7 @@ from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 from webhook.service import Service
 from webhook.storage.db import Database
-from webhook.web.actions import said, somebody, write
+from webhook.web.actions import said, somebody
 from webhook.web.http.api import Answers, Table, owner_only
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, id_of, json_object
@@ -87,7 +87,7 @@ async def set_seen_by(database: Database, visitor: Visitor, name: str, whom: str
 
 async def changed(database: Database, change: Callable[[Connection], Any]) -> Any:
     try:
-        return await write(database, change)
+        return await database.run(change)
     except people.PeopleError as error:
         raise Problem(422, said(error)) from error
 

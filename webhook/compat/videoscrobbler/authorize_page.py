@@ -16,7 +16,6 @@ from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler.methods import Tokens
 from webhook.compat.videoscrobbler.responses import Fault
 from webhook.service import Service
-from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Endpoint, Page
 from webhook.web.http.params import clean
@@ -72,7 +71,7 @@ class LettingIn(Page):
             assert visitor.person_id is not None
             return apps.grant(connection, token, app.id, visitor.person_id, clock.now())
 
-        if not await write(self.database, agree):
+        if not await self.database.run(agree):
             raise Problem(409, "Somebody else has let this app in with this link. Start again in the app.")
         return f"{PATH}?{urlencode({'api_key': app.key, 'token': token})}"
 

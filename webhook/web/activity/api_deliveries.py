@@ -13,7 +13,6 @@ from webhook.queries.deliveries import list_deliveries
 from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.api import Answers, Table, filters, found_or
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, id_of, json_object, whole
@@ -49,7 +48,7 @@ class Deliveries(Answers):
 
     async def retry(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        retried = await write(self.database, lambda connection: changes.retry(connection, visitor, wanted))
+        retried = await self.database.run(lambda connection: changes.retry(connection, visitor, wanted))
         self.service.interpreter.told.set()
         return {"retried": retried, "delivery": await self.delivery(request, visitor)}
 
@@ -57,8 +56,8 @@ class Deliveries(Answers):
         params = await filters(request, ("state", "tracker", "person"))
         state, tracker = delivery_filters(params)
         name = await self.person(params, visitor)
-        retried = await write(
-            self.database, lambda connection: changes.retry_all(connection, visitor, state, tracker, name)
+        retried = await self.database.run(
+            lambda connection: changes.retry_all(connection, visitor, state, tracker, name)
         )
         self.service.interpreter.told.set()
         return {"retried": retried}
@@ -70,7 +69,7 @@ class Deliveries(Answers):
             which = needs.all_dead(connection, visitor) if ids is None else ids
             return changes.dismiss(connection, visitor, which)
 
-        return {"dismissed": await write(self.database, dismissed)}
+        return {"dismissed": await self.database.run(dismissed)}
 
 
 def delivery_filters(params: Params) -> tuple[str | None, str | None]:

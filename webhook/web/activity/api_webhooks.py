@@ -13,7 +13,6 @@ from webhook import trackers
 from webhook.queries.rehearsal import rehearse_webhooks
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.addresses import address_of, addresses, template
 from webhook.web.http.api import Answers, Table, filters, found_or
 from webhook.web.http.errors import Problem
@@ -54,7 +53,7 @@ class Webhooks(Answers):
         wanted = id_of(request)
         if Params(request.query_params).choice("dry_run", ("true", "false")) == "true":
             return await self.rehearsed(visitor, wanted)
-        replayed = await write(self.database, lambda connection: changes.replay(connection, visitor, wanted))
+        replayed = await self.database.run(lambda connection: changes.replay(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return {"replayed": replayed, "webhook": await self.webhook(request, visitor)}
 
@@ -76,9 +75,7 @@ class Webhooks(Answers):
         wanted = webhook_filters(await filters(request, WEBHOOK_FILTERS))
         if wanted == Wanted():
             raise Problem(400, f"{' or '.join(WEBHOOK_FILTERS)} must say which webhooks are meant.")
-        replayed = await write(
-            self.database, lambda connection: changes.replay_all(connection, visitor, wanted)
-        )
+        replayed = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return {"replayed": replayed}
 

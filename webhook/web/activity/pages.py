@@ -17,7 +17,6 @@ from webhook.domain.states import NEEDS_PERSON
 from webhook.queries.deliveries import list_deliveries
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.activity.api_webhooks import webhook_filters
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
@@ -137,7 +136,7 @@ class Activity(Page):
 
     async def replay(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        count = await write(self.database, lambda connection: changes.replay(connection, visitor, wanted))
+        count = await self.database.run(lambda connection: changes.replay(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return f"/trace/{wanted}?said={'replayed' if count else 'nothing'}"
 
@@ -147,20 +146,19 @@ class Activity(Page):
             raise Problem(
                 400, "Choose first which webhooks are meant: by state, source, person, tracker or title."
             )
-        count = await write(self.database, lambda connection: changes.replay_all(connection, visitor, wanted))
+        count = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return self.back(request, fields, f"replayed-{count}")
 
     async def retry(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        count = await write(self.database, lambda connection: changes.retry(connection, visitor, wanted))
+        count = await self.database.run(lambda connection: changes.retry(connection, visitor, wanted))
         self.service.interpreter.told.set()
         return self.back(request, fields, "retried" if count else "nothing")
 
     async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         chosen = self.delivery_filters(Params(fields))
-        count = await write(
-            self.database,
+        count = await self.database.run(
             lambda connection: changes.retry_all(
                 connection, visitor, chosen["state"], chosen["tracker"], chosen["person"]
             ),

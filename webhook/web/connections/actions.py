@@ -34,7 +34,6 @@ from webhook.trackers import Device, SignInFailed, Tracker
 from webhook.transfer import catch_up
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
@@ -309,7 +308,7 @@ async def test(service: Service, visitor: Visitor, one: Named, account_id: int |
             409, f"{one.label} is not set up, so there is nothing to test. Enter its settings first."
         )
     tried = await told_test(service) if one.kind == "notices" else await tried_with(service, one)
-    await write(service.database, lambda connection: remember(connection, one.name, tried.works, tried.says))
+    await service.database.run(lambda connection: remember(connection, one.name, tried.works, tried.says))
     return [{"account": None, "person": None, "works": tried.works, "says": tried.says}]
 
 
@@ -336,7 +335,7 @@ async def test_accounts(
         for result in results:
             remember(connection, f"account.{result['account']}", result["works"], result["says"])
 
-    await write(service.database, kept)
+    await service.database.run(kept)
     return results
 
 
@@ -448,7 +447,7 @@ async def save(service: Service, one: Named, given: Mapping[str, Any], anyway: b
             raise Problem(422, f"{tried.says} Nothing was changed.")
         if not anyway:
             raise Unanswered(409, f"{tried.says} So nobody knows whether it works. Nothing was changed yet.")
-    await write(service.database, lambda connection: noted(connection, one, tried))
+    await service.database.run(lambda connection: noted(connection, one, tried))
     await settings_actions.keep(service, wanted)
     return tried
 
@@ -536,7 +535,7 @@ async def sign_in(service: Service, person_id: int, one: Named, given: Mapping[s
     def kept(connection: Connection) -> None:
         remember(connection, f"account.{done.account_id}", verdict.works, in_words(verdict))
 
-    await write(service.database, kept)
+    await service.database.run(kept)
     return {"account": done.account_id, "works": verdict.works, "says": in_words(verdict)}
 
 
@@ -555,7 +554,7 @@ async def disconnect(service: Service, visitor: Visitor, account_id: int) -> boo
         if waiting.person_id == row.person_id:
             service.sign_ins.cancel(waiting)
     gone = await accounts.disconnect(service, account_id)
-    await write(service.database, lambda connection: forget(connection, f"account.{account_id}"))
+    await service.database.run(lambda connection: forget(connection, f"account.{account_id}"))
     return gone
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from webhook import trackers
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import flag, write
+from webhook.web.actions import flag
 from webhook.web.connections import actions as connections
 from webhook.web.http.api import Answers, Table, found_or, owner_only
 from webhook.web.http.errors import Problem
@@ -74,15 +74,15 @@ class Connections(Answers):
     async def rules(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
         chosen = changes.rules_given(await json_object(request))
-        await write(self.database, lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
+        await self.database.run(lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
         return await self.account(visitor, wanted)
 
     async def tells(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
         chosen = changes.tells_given(await json_object(request))
         built = self.service.trackers
-        await write(
-            self.database, lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
+        await self.database.run(
+            lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
         )
         return await self.account(visitor, wanted)
 

@@ -19,7 +19,6 @@ from webhook.domain.rules import OPTIONAL
 from webhook.settings import SettingsError
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.connections import actions as connections
 from webhook.web.connections.actions import KINDS, NOT_USED, Named, Shown, Unanswered
 from webhook.web.connections.form_errors import Refused
@@ -234,7 +233,7 @@ class Connections(Page):
             changes.set_rules(connection, visitor, wanted, rules)
             changes.set_tells(connection, self.service.trackers, visitor, wanted, tells)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         return page_of(request, one, "saved")
 
 

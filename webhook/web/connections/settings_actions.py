@@ -14,7 +14,6 @@ from webhook.accounts import settings_store
 from webhook.domain import anime
 from webhook.service import Service
 from webhook.settings import Environ, SettingsError
-from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 
 
@@ -52,7 +51,7 @@ async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
 
     try:
         # Takes effect here too, for the moment until the service has opened anew.
-        service.environ = await write(service.database, kept)
+        service.environ = await service.database.run(kept)
     except SettingsError as error:
         raise Problem(422, f"{str(error).rstrip('.')}. Nothing was changed.") from error
     if service.reopen is not None:

@@ -28,7 +28,6 @@ from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
 from webhook.transfer.records import Relation
-from webhook.web.actions import write
 from webhook.web.history.episodes import follow_show, key_given, whole_show
 from webhook.web.http.access import scope_of
 from webhook.web.http.api import Answers, Table, found_or, require_scope, streamed, whose
@@ -88,7 +87,7 @@ class History(Answers):
             return manual_plays.add(connection, owner.id, new, self.service.trackers, by, now)
 
         try:
-            done = await write(self.database, added)
+            done = await self.database.run(added)
         except manual_plays.Invalid as error:
             raise Problem(422, f"{error.field}: {error}") from error
         self.service.interpreter.told.set()
@@ -157,7 +156,7 @@ class History(Answers):
             except edits.NoEdit as error:
                 raise Problem(422, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
-        done = await write(self.database, made)
+        done = await self.database.run(made)
         self.service.interpreter.told.set()
         shown = {"undone": done["undone"], "told": done.get("told", [])}
         return {**shown, "play": await self.one_play(wanted, visitor)}
@@ -196,12 +195,12 @@ class History(Answers):
             kept = library.listed(connection, owner.id, library.FOLLOW)
             return next((entry for entry in kept if entry["key"] == key), None)
 
-        return found_or(await write(self.database, followed), "It is gone again.")
+        return found_or(await self.database.run(followed), "It is gone again.")
 
     async def unfollow(self, request: Request, visitor: Visitor) -> Any:
         key = key_given(request.path_params["key"])
         owner = await whose(self, Params(request.query_params), visitor)
-        gone = await write(self.database, lambda connection: library.unfollow_show(connection, owner.id, key))
+        gone = await self.database.run(lambda connection: library.unfollow_show(connection, owner.id, key))
         if not gone:
             raise Problem(404, f"{owner.name} does not follow this show.")
         return {"key": key, "removed": True}

@@ -17,7 +17,6 @@ from webhook.history import edits
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.queries.plays import list_other_plays, list_plays, parse_cursor
-from webhook.web.actions import write
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
@@ -116,7 +115,7 @@ class History(Page):
                 text = str(error)
                 raise Problem(422, f"{text[:1].upper()}{text[1:]}. Nothing was changed.") from error
 
-        await write(self.database, made)
+        await self.database.run(made)
         self.service.interpreter.told.set()
         return f"/history/plays/{wanted}?said=saved"
 

@@ -17,7 +17,6 @@ from webhook.history.stats_span import zone_of
 from webhook.storage.tables import PersonRow
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
-from webhook.web.actions import write
 from webhook.web.history.pages import IDS
 from webhook.web.http.once import Once
 from webhook.web.http.params import Params
@@ -49,7 +48,7 @@ class AddPlay(Once):
             return manual_plays.add(connection, owner.id, new, self.service.trackers, visitor.name, now)
 
         try:
-            done = await write(self.database, added)
+            done = await self.database.run(added)
         except Invalid as error:
             return self.draw(request, visitor, owner, names, fields, error)
         self.service.interpreter.told.set()

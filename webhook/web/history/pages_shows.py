@@ -19,7 +19,6 @@ from webhook.history import stats as numbers
 from webhook.history.library import show_key
 from webhook.history.stats_span import zone_for
 from webhook.storage.tables import follow, play
-from webhook.web.actions import write
 from webhook.web.history.episodes import Episode, follow_show, key_given, whole_show
 from webhook.web.http import charts
 from webhook.web.http.errors import Problem
@@ -113,7 +112,7 @@ class Shows(Page):
         key, person_id = key_given(fields.get("key", "")), visitor.person_id or 0
         unfollows = fields.get("does") == "unfollow"
         change = library.unfollow_show if unfollows else follow_show
-        await write(self.database, lambda connection: change(connection, person_id, key))
+        await self.database.run(lambda connection: change(connection, person_id, key))
         return self.back(request, fields, "saved")
 
 

@@ -30,7 +30,6 @@ from webhook.settings import Settings
 from webhook.storage import tables
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow
-from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
@@ -127,9 +126,7 @@ class OwnPassword:
                 raise Problem(422, "That is not the password you have now. It stays as it is.")
             tried.succeeded = True
         hashed = await self.passwords.hashed(wanted)
-        await write(
-            self.service.database, lambda connection: passwords.set_password(connection, row.id, hashed)
-        )
+        await self.service.database.run(lambda connection: passwords.set_password(connection, row.id, hashed))
 
 
 # --- sessions

@@ -20,7 +20,6 @@ from webhook.service import Service
 from webhook.transfer import lookup_queue
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.api import Answers, Table, choice_given, owner_only
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, clean, id_of, json_object, whole
@@ -75,8 +74,8 @@ class Needs(Answers):
     async def match(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
         choice = choice_given(await json_object(request))
-        chosen = await write(
-            self.database, lambda connection: changes.match(connection, visitor, wanted, choice)
+        chosen = await self.database.run(
+            lambda connection: changes.match(connection, visitor, wanted, choice)
         )
         self.service.interpreter.told.set()
         keys, released = list(chosen.keys), list(chosen.deliveries)
@@ -100,17 +99,15 @@ class Needs(Answers):
         given = await json_object(request)
         key = key_given(given)
         choice = choice_given({name: given[name] for name in given if name != "key"})
-        plays = await write(
-            self.database, lambda connection: changes.match_import(connection, visitor, key, choice)
+        plays = await self.database.run(
+            lambda connection: changes.match_import(connection, visitor, key, choice)
         )
         self.service.interpreter.told.set()
         return {"key": key, "plays": plays}
 
     async def dismiss_import(self, request: Request, visitor: Visitor) -> Any:
         key = key_given(await json_object(request))
-        count = await write(
-            self.database, lambda connection: changes.dismiss_import(connection, visitor, key)
-        )
+        count = await self.database.run(lambda connection: changes.dismiss_import(connection, visitor, key))
         return {"key": key, "dismissed": count}
 
     # --- users, servers, a search
@@ -124,7 +121,7 @@ class Needs(Answers):
         ignored = given.get("ignored", True)
         if not isinstance(ignored, bool):
             raise Problem(422, "ignored must be true or false.")
-        count = await write(self.database, lambda connection: changes.ignore(connection, wanted, ignored))
+        count = await self.database.run(lambda connection: changes.ignore(connection, wanted, ignored))
         self.service.interpreter.news.set()
         return {"identity": wanted, "ignored": ignored, "identities": count}
 
@@ -140,7 +137,7 @@ class Needs(Answers):
             raise Problem(422, "The body must hold source and server, as /api/v1/silent has them.")
         if server is not None and not isinstance(server, str):
             raise Problem(422, "server must be the id of a server, or null.")
-        await write(self.database, lambda connection: changes.dismiss_silence(connection, source, server))
+        await self.database.run(lambda connection: changes.dismiss_silence(connection, source, server))
         return {"source": source, "server": server, "dismissed": True}
 
     async def search(self, request: Request, visitor: Visitor) -> Any:

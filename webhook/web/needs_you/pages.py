@@ -16,7 +16,6 @@ from webhook.domain.event import Ids
 from webhook.queues import parking
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.api import choice_given
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page
@@ -88,13 +87,13 @@ class NeedsYou(Page):
             changes.somebody(connection, visitor, name)
             changes.claim_seen(connection, name, wanted)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         self.service.interpreter.news.set()
         return self.back(request, {"back": LIST, **fields}, "ignored" if ignored else "claimed")
 
     async def heed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = numbered(fields, "identity")
-        await write(self.database, lambda connection: changes.ignore_seen(connection, wanted, False))
+        await self.database.run(lambda connection: changes.ignore_seen(connection, wanted, False))
         self.service.interpreter.news.set()
         return f"{LIST}?said=heeded"
 
@@ -137,7 +136,7 @@ class NeedsYou(Page):
                 return f"matched-{len(done.deliveries)}"
             return f"written-{changes.match_import(connection, visitor, which, choice, title)}"
 
-        said = await write(self.database, changed)
+        said = await self.database.run(changed)
         self.service.interpreter.told.set()
         return f"{LIST}?said={said}"
 
@@ -151,13 +150,13 @@ class NeedsYou(Page):
             ids = needs.siblings(connection, visitor, numbered(fields, "of"))
             return f"dismissed-{changes.dismiss(connection, visitor, ids)}"
 
-        return f"{LIST}?said={await write(self.database, changed)}"
+        return f"{LIST}?said={await self.database.run(changed)}"
 
     # --- what was given up
 
     async def dismiss(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        count = await write(self.database, lambda connection: changes.dismiss(connection, visitor, [wanted]))
+        count = await self.database.run(lambda connection: changes.dismiss(connection, visitor, [wanted]))
         return self.back(request, fields, f"dismissed-{count}")
 
     async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
@@ -167,7 +166,7 @@ class NeedsYou(Page):
             ids = needs.all_dead(connection, visitor)
             return sum(parking.revive(connection, chunk, clock.now()) for chunk in changes.chunks(ids))
 
-        count = await write(self.database, changed)
+        count = await self.database.run(changed)
         self.service.interpreter.told.set()
         return f"{LIST}?said=retried-{count}"
 
@@ -175,13 +174,13 @@ class NeedsYou(Page):
         def changed(connection: Connection) -> int:
             return changes.dismiss(connection, visitor, needs.all_dead(connection, visitor))
 
-        return f"{LIST}?said=dismissed-{await write(self.database, changed)}"
+        return f"{LIST}?said=dismissed-{await self.database.run(changed)}"
 
     # --- what is heard no more
 
     async def dismiss_silence(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         source, server = fields.get("source", ""), fields.get("server")
-        await write(self.database, lambda connection: changes.dismiss_silence(connection, source, server))
+        await self.database.run(lambda connection: changes.dismiss_silence(connection, source, server))
         return f"{LIST}?said=retired"
 
 

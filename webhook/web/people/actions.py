@@ -39,7 +39,6 @@ from webhook.storage.tables import (
 from webhook.transfer import export
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
@@ -100,12 +99,12 @@ async def change(service: Service, visitor: Visitor, name: str, given: Mapping[s
     if visitor.everything and given.get("name") not in (None, name):
         wanted = str(given["name"]).strip()
         for first in range(1, newest, PART):  # part by part, so that what arrives meanwhile need not wait
-            await write(service.database, renaming(name, wanted, first, first + PART - 1))
+            await service.database.run(renaming(name, wanted, first, first + PART - 1))
 
     def changed(connection: Connection) -> dict[str, Any]:
         return one_person(connection, visitor, change_person(connection, visitor, name, given))
 
-    return await write(service.database, changed)
+    return await service.database.run(changed)
 
 
 def renaming(before: str, after: str, first: int, last: int) -> Callable[[Connection], None]:
@@ -204,7 +203,7 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
             raise Problem(409, SERVICE_LINK)
         passwords.invite(connection, secret, clock.now(), person_id=row.id)
 
-    await write(service.database, invited)
+    await service.database.run(invited)
     until = clock.now() + passwords.WELCOME_LASTS
     return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
 
@@ -272,7 +271,7 @@ async def make_token(
         )
         return number, whose
 
-    number, whose = await write(service.database, made)
+    number, whose = await service.database.run(made)
     urls = {source: sources.address(address, source, secret) for source in sources.modules()}
     return {
         "id": number,

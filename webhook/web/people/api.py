@@ -13,7 +13,6 @@ from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import Answers, Table, found_or, owner_only
 from webhook.web.http.errors import Problem
@@ -45,8 +44,8 @@ class People(Answers):
     async def add_person(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
         name = Params(await json_object(request)).text("name") or ""
-        await write(
-            self.database, lambda connection: changes.add_person(connection, self.service.trackers, name)
+        await self.database.run(
+            lambda connection: changes.add_person(connection, self.service.trackers, name)
         )
         return await self.shown(visitor, name.strip())
 
@@ -63,8 +62,8 @@ class People(Answers):
     async def remove(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
         name = request.path_params["name"]
-        gone = await write(
-            self.database, lambda connection: administration.remove_person(connection, visitor, name)
+        gone = await self.database.run(
+            lambda connection: administration.remove_person(connection, visitor, name)
         )
         return {"name": name, "removed": True, "gone": gone}
 
@@ -113,7 +112,7 @@ class People(Answers):
             changes.somebody(connection, visitor, name)
             return change(connection, name, wanted)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         self.service.interpreter.news.set()
         return await self.shown(visitor, name)
 
@@ -125,7 +124,7 @@ class People(Answers):
             person = changes.somebody(connection, visitor, name)
             changes.set_filters(connection, person.id, chosen)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         return await self.shown(visitor, name)
 
     async def preview(self, request: Request, visitor: Visitor) -> Any:
@@ -143,12 +142,12 @@ class People(Answers):
     async def share(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
         given = changes.household_given(await json_object(request))
-        made = await write(self.database, lambda connection: changes.add_household_rule(connection, given))
+        made = await self.database.run(lambda connection: changes.add_household_rule(connection, given))
         rules = await self.database.read(household.list_rules)
         return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
     async def unshare(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
         wanted = id_of(request)
-        await write(self.database, lambda connection: changes.remove_household_rule(connection, wanted))
+        await self.database.run(lambda connection: changes.remove_household_rule(connection, wanted))
         return {"id": wanted, "removed": True}

@@ -18,7 +18,6 @@ from webhook.people import household
 from webhook.people.passwords import MIN_PASSWORD_LENGTH
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
@@ -76,7 +75,7 @@ class People(Once):
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, built = fields.get("name", ""), self.service.trackers
-        await write(self.database, lambda connection: changes.add_person(connection, built, name))
+        await self.database.run(lambda connection: changes.add_person(connection, built, name))
         return f"{path_to(name.strip())}?said=added"
 
     async def share(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
@@ -87,12 +86,12 @@ class People(Once):
             "people": [name for name in names if f"person-{name}" in fields],
         }
         rule = changes.household_given(given)
-        await write(self.database, lambda connection: changes.add_household_rule(connection, rule))
+        await self.database.run(lambda connection: changes.add_household_rule(connection, rule))
         return "/people?said=added#household"
 
     async def unshare(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        await write(self.database, lambda connection: changes.remove_household_rule(connection, wanted))
+        await self.database.run(lambda connection: changes.remove_household_rule(connection, wanted))
         return "/people?said=removed#household"
 
     # --- one person
@@ -171,7 +170,7 @@ class People(Once):
             changes.somebody(connection, visitor, name)
             change(connection, name, wanted)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         self.service.interpreter.news.set()
         return f"{path_to(name)}?said={word}"
 
@@ -184,7 +183,7 @@ class People(Once):
             row = changes.somebody(connection, visitor, name)
             changes.set_filters(connection, row.id, chosen)
 
-        await write(self.database, changed)
+        await self.database.run(changed)
         return f"{path_to(name)}?said=saved#filters"
 
     async def preview(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
@@ -225,9 +224,7 @@ class People(Once):
 
     async def revoke(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
-        await write(
-            self.database, lambda connection: administration.revoke_token(connection, visitor, wanted)
-        )
+        await self.database.run(lambda connection: administration.revoke_token(connection, visitor, wanted))
         return self.back(request, fields, "removed")
 
     # --- removing
@@ -264,7 +261,7 @@ class People(Once):
         name = request.path_params["name"]
         if fields.get("sure") != name:
             raise Problem(422, f"Write {name} into the field to remove them. Nothing was removed.")
-        await write(self.database, lambda connection: administration.remove_person(connection, visitor, name))
+        await self.database.run(lambda connection: administration.remove_person(connection, visitor, name))
         return "/people?said=removed"
 
 

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from webhook.web.actions import write
 from webhook.web.docs import openapi
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import Answers, Table, as_json, owner_only
@@ -42,9 +41,7 @@ class Settings(Answers):
 
     async def revoke(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        await write(
-            self.database, lambda connection: administration.revoke_token(connection, visitor, wanted)
-        )
+        await self.database.run(lambda connection: administration.revoke_token(connection, visitor, wanted))
         return {"id": wanted, "revoked": True}
 
     async def settings(self, request: Request, visitor: Visitor) -> Any:

@@ -15,7 +15,6 @@ from webhook.people import passwords
 from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
-from webhook.web.actions import write
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, local
 from webhook.web.http.params import clean, form
@@ -47,7 +46,7 @@ class Entrance(Page):
 
     async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         session = visitor.session or ""
-        await write(self.database, lambda connection: end_session(connection, session, clock.now()))
+        await self.database.run(lambda connection: end_session(connection, session, clock.now()))
         return "/sign-in"
 
     async def sign_in(self, request: Request) -> Response:
@@ -130,7 +129,7 @@ class Entrance(Page):
                 administration.change_person(connection, owner, row.name, {"name": name})
             return by_id(connection, row.id)
 
-        return await write(self.database, changed)
+        return await self.database.run(changed)
 
     def invitation(
         self, request: Request, row: PersonRow, wrong: str | None = None, status: int = 200

@@ -27,7 +27,6 @@ from webhook.transfer.import_job import FileFeed, Given, Report
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import Offer
 from webhook.web import actions as changes
-from webhook.web.actions import write
 from webhook.web.http.access import scope_of
 from webhook.web.http.api import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.http.errors import Problem
@@ -98,7 +97,7 @@ class Transfer(Answers):
                 raise Problem(409, f"Job {wanted} is over already: it is {shown['state']}.")
             return backfilling.cancel(connection, wanted, clock.now())
 
-        taken_back = await write(self.database, cancelled)
+        taken_back = await self.database.run(cancelled)
         return {"taken_back": taken_back, "job": await self.one_job(wanted, visitor)}
 
     # --- files to import
@@ -192,7 +191,7 @@ class Transfer(Answers):
         def begun(connection: Connection) -> int:
             return backfilling.begin(connection, tracker, wanted, clock.now())
 
-        made = await possible(write(self.database, begun))
+        made = await possible(self.database.run(begun))
         return as_json({"job": await self.one_job(made, visitor)}, 202)
 
     async def would_send(self, tracker: Tracker, account_id: int) -> dict[str, Any]:

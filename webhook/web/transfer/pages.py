@@ -29,7 +29,6 @@ from webhook.transfer.records import Unusable
 from webhook.transfer.sources import feeds
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.actions import write
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
@@ -253,7 +252,7 @@ class Transfer(Once):
                 raise Problem(409, sentence(error)) from error
             return by_id(connection, row.person_id)
 
-        owner = await write(self.database, begun)
+        owner = await self.database.run(begun)
         return self.of_owner("/history/backfill", visitor, owner, "begun")
 
     async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[Row[Any], Tracker]:
@@ -277,7 +276,7 @@ class Transfer(Once):
                 raise Problem(404, f"There is no job {wanted}.")
             backfilling.cancel(connection, wanted, clock.now())
 
-        await write(self.database, cancelled)
+        await self.database.run(cancelled)
         return self.back(request, fields, "cancelled")
 
     async def of(self, visitor: Visitor, fields: Mapping[str, str]) -> PersonRow:
