@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
+from tests.prepared import prepare
 from webhook import app, cli, clock, settings, sources, trackers
 from webhook.accounts import accounts, settings_store
 from webhook.accounts.credentials import Seal
@@ -68,6 +69,10 @@ class Home:
         ended = self.run(*words, "--json", stdin=stdin)
         assert ended.exit_code == 0, ended.stderr
         return json.loads(ended.stdout)
+
+    def empty(self) -> None:
+        """As before a first start."""
+        (self.folder / "watchmark.db").unlink()
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -126,6 +131,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CLAIM_FIRST_USER", "true")
+    prepare(tmp_path)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield Home(tmp_path, monkeypatch)
@@ -1167,6 +1173,7 @@ def test_commands_see_what_was_set_in_the_browser_and_do_without_what_cannot_be_
 
 
 def test_a_doctor_makes_no_database(home: Home) -> None:
+    home.empty()
     ended = home.run("doctor", "--json")
 
     assert ended.exit_code == 0
@@ -1367,6 +1374,7 @@ def test_a_database_that_cannot_be_used_is_said(home: Home, url: str, says: str)
 
 
 def test_the_commands_work_on_postgresql_too(home: Home, postgres_url: str) -> None:
+    home.empty()
     home.set(DATABASE_URL=postgres_url)
 
     claimed = home.json("people", "claim", "me", "plex:anna")

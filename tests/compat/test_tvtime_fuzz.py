@@ -21,7 +21,7 @@ from tests.fakes.tvtime import TVTime
 from tests.web.conftest import PASSWORD
 
 FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
-FEW, MANY, AT_ONCE = 10_000, 20_000, 8
+FEW, MANY, AT_ONCE = 3_000, 40_000, 8
 METHODS = ("GET", "GET", "PUT", "DELETE", "POST", "PATCH", "HEAD", "OPTIONS", "TRACE")
 NUMBERS = (
     "0",

@@ -117,15 +117,15 @@ def in_state(state: str) -> Any:
     return select(func.count()).where(tables.webhook.c.state == state)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, random.randrange(10**6)], ids=["known", "new"])  # noqa: S311 - as above
 def test_no_call_is_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    seen = fuzz(tmp_path, monkeypatch, 5000, seed)
+    seen = fuzz(tmp_path, monkeypatch, 1500, seed)
 
-    assert seen[200] > 1000
+    assert seen[200] > 300
     assert {400, 403, 404} <= seen.keys()
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_no_call_of_many_more_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    assert fuzz(tmp_path, monkeypatch, 20_000, seed)[200] > 4000
+    assert fuzz(tmp_path, monkeypatch, 40_000, seed)[200] > 8000

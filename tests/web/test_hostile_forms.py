@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,13 +38,59 @@ ENDS = ("/sign-out", "/sign-in", "/people/{name:path}/password", "/people/{name:
 """What would end the sign-in by which the rest is asked, and has tests of its own."""
 
 
-def named(group: type) -> list[str]:
-    """The names of parameters and fields that a group of pages reads."""
-    source = inspect.getsource(inspect.getmodule(group) or group)
-    found = re.findall(
-        r"\b(?:fields|params|query_params|Params\(\w+\)|numbered\(fields)\b[^\n\"]{0,20}\"([\w-]+)\"", source
-    )
-    return sorted({*found, *(FINE if "chosen(fields)" in source else ()), "season_offset", "after", "said"})
+READ = re.compile(
+    r"\b(?:fields|params|query_params|Params\(\w+\)|numbered\(fields)\b[^\n\"]{0,20}\"([\w-]+)\""
+)
+
+
+def names_in(source: str) -> set[str]:
+    """The names of parameters and fields that some code reads."""
+    return {*READ.findall(source), *(FINE if "chosen(fields)" in source else ())}
+
+
+def module_of(group: type) -> ModuleType:
+    module = inspect.getmodule(group)
+    assert module is not None
+    return module
+
+
+def names(group: type, route: Route) -> list[str]:
+    """Those that a route may read: its handler, what that calls within its module, and the tables they name."""
+    source = reachable(group, list(wrapped(route.endpoint)))
+    here = vars(module_of(group))
+    tables = [here[word] for word in set(re.findall(r"\b[A-Z_]+\b", source)) & here.keys()]
+    listed = {one for table in tables if isinstance(table, tuple) for one in table if type(one) is str}
+    every = {"after", "said"} if "GET" in (route.methods or ()) else {"season_offset"}
+    return sorted(names_in(source) | listed | every)
+
+
+def wrapped(endpoint: Any) -> Iterator[Callable[..., Any]]:
+    """The endpoint, and the methods that it was made of."""
+    yield endpoint
+    for cell in getattr(endpoint, "__closure__", None) or ():
+        if inspect.isroutine(cell.cell_contents):
+            yield from wrapped(cell.cell_contents)
+
+
+def reachable(group: type, starts: list[Callable[..., Any]]) -> str:
+    here = vars(module_of(group))
+    own = {**{name: one for name, one in here.items() if inspect.isroutine(one)}, **methods(group)}
+    sources: dict[str, str] = {}
+    waiting = [one for one in starts if one.__module__ == group.__module__]
+    while waiting:
+        one = waiting.pop()
+        sources[one.__qualname__] = source = inspect.getsource(one)
+        called = [own[word] for word in set(re.findall(r"\w+", source)) & own.keys()]
+        waiting += [
+            other
+            for other in called
+            if other.__module__ == group.__module__ and other.__qualname__ not in sources
+        ]
+    return "\n".join(sources.values())
+
+
+def methods(group: type) -> dict[str, Any]:
+    return dict(inspect.getmembers(group, inspect.isroutine))
 
 
 def groups(home: Household) -> list[tuple[type, list[Route]]]:
@@ -72,13 +119,24 @@ def filled(path: str) -> str:
     return re.sub(r"{\w+(:path)?}", "1" if "{id}" in path else "me", path)
 
 
+def test_every_name_that_a_module_reads_is_tried_at_one_of_its_routes(home: Household) -> None:
+    tried: dict[str, set[str]] = {}
+    read: dict[str, set[str]] = {}
+    for group, routes in groups(home):
+        module = module_of(group)
+        tried.setdefault(module.__name__, set()).update(*(names(group, route) for route in routes))
+        read[module.__name__] = names_in(inspect.getsource(module))
+
+    assert {module: read[module] - tried[module] for module in read if read[module] - tried[module]} == {}
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 def test_no_address_of_a_page_is_a_fault_of_ours(home: Household, browser: httpx.Client, value: str) -> None:
     for group, routes in groups(home):
         for route in routes:
             if "GET" not in (route.methods or ()):
                 continue
-            for name in named(group):
+            for name in names(group, route):
                 path = f"{filled(route.path)}?{urlencode({name: HOSTILE[value]})}"
                 assert browser.get(path).status_code < 500, path[:100]
 
@@ -90,7 +148,7 @@ def test_no_form_of_a_page_is_a_fault_of_ours(home: Household, browser: httpx.Cl
         for route in routes:
             if "POST" not in (route.methods or ()) or route.path in ENDS:
                 continue
-            fields = named(group)
+            fields = names(group, route)
             sent: list[dict[str, str | bytes]] = [{**FINE, name: HOSTILE[value]} for name in fields]
             sent.append(dict.fromkeys(fields, HOSTILE[value]))
             for form in sent:
