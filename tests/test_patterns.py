@@ -19,7 +19,6 @@ import pytest
 import webhook
 from webhook.compat.tvtime.sidecar import Sidecar
 from webhook.domain.redaction import Redaction
-from webhook.trackers._shared import Cutter
 
 op: Any = importlib.import_module("re._constants")
 parser: Any = importlib.import_module("re._parser")
@@ -31,7 +30,6 @@ ANYWHERE = {"sub", "subn", "split", "findall", "finditer"}
 MADE_WHEN_CALLED = {
     "compat/tvtime/sidecar.py": "way",
     "sources/generic.py": "number",
-    "trackers/_shared.py": "__init__",
     "domain/redaction.py": "__init__",
     "transfer/imports/tvtime.py": "part",
 }
@@ -60,7 +58,6 @@ def found() -> dict[str, re.Pattern[Any]]:
                 walk(f"{module.__name__}.{name}", value, patterns, seen)
     made = {
         "sidecar": [way.path for way in object.__new__(Sidecar).table()],
-        "cutter": [Cutter("A service", "movies").opening],
         "redaction": [Redaction({"user": f"Nora {number}", "text": "x"}).known for number in (1, 2)],
     }
     walk("made", made, patterns, {})

@@ -24,7 +24,7 @@ from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undeli
 from webhook.domain.play import Dated
 from webhook.domain.playback import TWIN_WINDOW
 from webhook.trackers import Delivery, Tokens, WatchedItem
-from webhook.trackers._shared import began
+from webhook.trackers._viewings import play_start
 
 NAMES = sorted(MODULES)
 TRIED = sorted(ADAPTERS)
@@ -659,7 +659,7 @@ def test_what_was_told_is_held(told: Told, name: str, loopbacks: Mapping[str, Se
 
     assert broken is None
     (one,) = found
-    when = began(told.delivery) if isinstance(item, Track) else told.delivery.at
+    when = play_start(told.delivery) if isinstance(item, Track) else told.delivery.at
     when = clock.now() if anna.adapter.dates_itself else when
     assert {*keys(one.item)} & {*keys(item)}
     assert same_item(one.item, item)

@@ -23,7 +23,7 @@ from tests.trackers._access import Access
 from webhook.domain.event import Action, Ids, Movie, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, SignInFailed
-from webhook.trackers.lastfm import BATCH, LastFM, Settings, build, signature
+from webhook.trackers.lastfm import LastFM, Settings, build, signature
 
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
 SONG = Track(
@@ -182,7 +182,7 @@ def test_a_start_that_fails_is_settled_and_never_told_again(
     done = send(server, START)
 
     assert isinstance(done, Done)
-    assert done.answer.startswith("not shown as now playing: ")
+    assert done.answer.startswith("not shown as playing now: ")
     assert len(fake.calls) == 1
 
 
@@ -193,7 +193,7 @@ def test_a_start_that_is_ignored_or_has_no_artist_is_settled_too(server: Server,
     nameless = send(server, replace(START, item=replace(SONG, artist=None)))
 
     assert "its filter ignores the title" in ignored.answer
-    assert nameless.answer.startswith("not shown as now playing: ")
+    assert nameless.answer.startswith("not shown as playing now: ")
 
 
 # Scrobbles
@@ -308,11 +308,11 @@ def test_what_is_ignored_without_a_code_is_dead(server: Server, fake: FakeLastFM
 
 
 def test_fifty_go_in_one_call_with_their_own_times(server: Server, fake: FakeLastFM) -> None:
-    marks = [played(number) for number in range(BATCH)]
+    marks = [played(number) for number in range(LastFM.batch)]
 
     outcomes = send_many(server, *marks)
 
-    assert [outcome.answer for outcome in outcomes] == [f"Röyksopp – Track {n}" for n in range(BATCH)]
+    assert [outcome.answer for outcome in outcomes] == [f"Röyksopp – Track {n}" for n in range(LastFM.batch)]
     assert len(fake.calls) == 1
     assert {row["track"]: row["timestamp"] for row in scrobbles(fake)} == {
         mark.item.title: str(int(mark.at.timestamp()) - 50) for mark in marks

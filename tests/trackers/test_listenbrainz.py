@@ -18,7 +18,7 @@ from webhook.client import version
 from webhook.domain.event import Action, Ids, Movie, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.trackers import Delivery, SignInFailed
-from webhook.trackers.listenbrainz import BATCH, PAGE, ListenBrainz, Settings, build
+from webhook.trackers.listenbrainz import LISTENS_PAGE_SIZE, ListenBrainz, Settings, build
 
 NOW = datetime.now(UTC).replace(microsecond=0)  # it looks at the clock: nothing begins in the future
 MBID = "98255a8c-017a-4bc7-8dd6-1fa36124572b"
@@ -240,7 +240,7 @@ def test_a_film_is_dead_without_a_call(server: Server, fake: FakeListenBrainz) -
 
 
 def test_a_thousand_go_in_one_call_with_their_own_times(server: Server, fake: FakeListenBrainz) -> None:
-    marks = [played(number) for number in range(BATCH)]
+    marks = [played(number) for number in range(ListenBrainz.batch)]
 
     outcomes = send_many(server, *marks)
 
@@ -450,8 +450,8 @@ def test_what_it_has_no_call_for_is_dead(server: Server, fake: FakeListenBrainz)
 def test_a_token_is_taken_where_it_is_somebody_s(server: Server, fake: FakeListenBrainz) -> None:
     token = fake.sign_in("berta")["token"]
 
-    tokens = using(server, lambda tracker, access: tracker.accept(f" {token}\n"))
-    refused = using(server, lambda tracker, access: tracker.accept("nobody's"))
+    tokens = using(server, lambda tracker, access: tracker.accept_token(f" {token}\n"))
+    refused = using(server, lambda tracker, access: tracker.accept_token("nobody's"))
 
     assert tokens == {"token": token, "name": "berta"}
     assert isinstance(refused, SignInFailed)
@@ -461,7 +461,7 @@ def test_a_token_is_taken_where_it_is_somebody_s(server: Server, fake: FakeListe
 def test_a_token_that_cannot_be_tried_is_not_taken(server: Server, fake: FakeListenBrainz) -> None:
     fake.faults.add("/1/validate-token", status=503)
 
-    assert isinstance(using(server, lambda tracker, access: tracker.accept("any")), SignInFailed)
+    assert isinstance(using(server, lambda tracker, access: tracker.accept_token("any")), SignInFailed)
 
 
 def test_the_account_s_name_is_read_and_a_revoked_one_is_signed_out(
@@ -535,13 +535,14 @@ def test_what_is_held_is_said_with_all_that_is_known_of_it(server: Server, fake:
 def test_a_second_that_lies_on_two_pages_is_read_whole(server: Server, fake: FakeListenBrainz) -> None:
     at = NOW - timedelta(days=1)
     marks = [
-        replace(played(number), started_at=at - timedelta(seconds=number // 4)) for number in range(3 * PAGE)
+        replace(played(number), started_at=at - timedelta(seconds=number // 4))
+        for number in range(3 * LISTENS_PAGE_SIZE)
     ]
     send_many(server, *marks)
 
     found = held(server)
 
-    assert len(found) == len({one.item.title for one in found}) == 3 * PAGE
+    assert len(found) == len({one.item.title for one in found}) == 3 * LISTENS_PAGE_SIZE
 
 
 def test_a_server_that_takes_no_end_is_not_asked_for_ever(server: Server, fake: FakeListenBrainz) -> None:
@@ -553,9 +554,9 @@ def test_a_server_that_takes_no_end_is_not_asked_for_ever(server: Server, fake: 
 
 
 def test_reading_waits_until_more_calls_are_taken(server: Server, fake: FakeListenBrainz) -> None:
-    send_many(server, *(played(number) for number in range(4 * PAGE)))
+    send_many(server, *(played(number) for number in range(4 * LISTENS_PAGE_SIZE)))
     fake.windows.clear()
     fake.switches.limit, fake.switches.window = 2, 1
 
-    assert len(held(server)) == 4 * PAGE
+    assert len(held(server)) == 4 * LISTENS_PAGE_SIZE
     assert {call.status for call in fake.calls} == {200}

@@ -26,7 +26,7 @@ from webhook.pipeline.interpreter import Interpreter
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery
 from webhook.trackers import Delivery, lastfm, modules
-from webhook.trackers._shared import began
+from webhook.trackers._viewings import play_start
 
 SET_UP = {
     "TRAKT_CLIENT_ID": "id",
@@ -139,7 +139,7 @@ def test_a_scrobble_is_dated_when_its_play_began(house: Everywhere) -> None:
     marks = house.marks()
     assert len(marks) == 2
     assert [mark.at for mark in marks] == [NOW + timedelta(minutes=3)] * 2
-    assert {began(mark) for mark in marks} == {NOW}
+    assert {play_start(mark) for mark in marks} == {NOW}
 
 
 def test_a_track_that_is_played_twice_is_told_twice(house: Everywhere) -> None:
@@ -148,7 +148,7 @@ def test_a_track_that_is_played_twice_is_told_twice(house: Everywhere) -> None:
         house.post("plex", song("media.scrobble"), begin + 3)
         house.post("plex", song("media.stop"), begin + 3.4)
 
-    times = sorted(began(mark) for mark in house.marks())
+    times = sorted(play_start(mark) for mark in house.marks())
     assert times == [NOW, NOW, NOW + timedelta(minutes=20), NOW + timedelta(minutes=20)]
 
 

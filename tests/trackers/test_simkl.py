@@ -22,8 +22,8 @@ from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie, Season
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.play import Dated
 from webhook.trackers import Delivery, DeviceCode, SignInFailed
-from webhook.trackers._shared import Cutter
 from webhook.trackers.simkl import Settings, Simkl, build
+from webhook.trackers.simkl.lists import RowParser
 
 NOW = datetime(2026, 11, 22, 20, 15, 9, tzinfo=UTC)
 FILM = Movie(title="Inception", year=2010, ids=Ids(imdb="tt1375666", tmdb=27205))
@@ -927,10 +927,10 @@ def test_a_list_may_be_far_longer_than_any_other_answer(server: Server, fake: Fa
     "text", ['{"shows":[]}', ' {\n"shows" : [ {"a": "]}"} ,\n{"b": [1]}, 5, {"a": {}} ]\n}']
 )
 def test_a_list_is_cut_into_its_rows_however_it_comes_in(size: int, text: str) -> None:
-    cutter = Cutter("Simkl", "shows")
+    parser = RowParser("Simkl", "shows")
 
-    found = [row for at in range(0, len(text), size) for row in cutter.rows(text[at : at + size])]
-    cutter.finish()
+    found = [row for at in range(0, len(text), size) for row in parser.feed(text[at : at + size])]
+    parser.close()
 
     assert found == [row for row in json.loads(text)["shows"] if isinstance(row, dict)]
 

@@ -30,7 +30,9 @@ from tests.trackers._trakt import (
 from webhook.domain.event import Action, Episode, Ids, Item, Movie
 from webhook.domain.outcome import Done, Retry, Unmatched
 from webhook.trackers import Delivery
-from webhook.trackers.trakt.matching import Known, Match, match
+from webhook.trackers._matching import Match
+from webhook.trackers.trakt.matching import match_item
+from webhook.trackers.trakt.responses import TraktItem
 
 SHOW_ID_AS_EPISODE_ID = replace(PILOT, ids=Ids(tmdb=1396), show_ids=Ids())
 """As Kodi sends it: the show's TMDB id where the episode's belongs, which is an episode of Harbour Lights."""
@@ -198,7 +200,7 @@ def test_an_episode_that_trakt_counts_in_another_order_is_accepted_with_a_note(
     assert seen(fake) == ["Pilot", "Pilot"]
 
 
-def theirs(**more: Any) -> Known:
+def theirs(**more: Any) -> TraktItem:
     given: dict[str, Any] = {
         "ids": Ids(trakt=73482, tvdb=349232, tmdb=62085),
         "show_ids": Ids(trakt=1388, tvdb=81189, tmdb=1396),
@@ -208,7 +210,7 @@ def theirs(**more: Any) -> Known:
         "number": 1,
         "year": None,
     }
-    return Known(**{**given, **more})
+    return TraktItem(**{**given, **more})
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def theirs(**more: Any) -> Known:
     ],
 )
 def test_an_episode_is_compared_by_show_place_title_and_ids(item: Episode, expected: Match) -> None:
-    assert match(item, theirs()) is expected
+    assert match_item(item, theirs()) is expected
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_a_film_is_compared_by_ids_title_and_year(item: Movie, expected: Match) 
     ids = Ids(trakt=12601, tmdb=20526, imdb="tt1104001")
     known = theirs(ids=ids, show_ids=Ids(), title="TRON: Legacy", show=None, season=None, number=None)
 
-    assert match(item, replace(known, year=2010)) is expected
+    assert match_item(item, replace(known, year=2010)) is expected
 
 
 # Killed in between

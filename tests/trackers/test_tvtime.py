@@ -28,7 +28,7 @@ from webhook.people import people
 from webhook.storage.db import Database
 from webhook.trackers import Delivery, SignInFailed, WatchedItem
 from webhook.trackers.tvtime import Settings, build
-from webhook.trackers.tvtime.lists import Followed, Part
+from webhook.trackers.tvtime.lists import FollowedShow, ShowEpisode
 
 FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
 DAY = timedelta(days=1)
@@ -869,22 +869,22 @@ def test_a_token_that_expires_while_a_list_is_read_does_not_cut_it_off(
 def test_the_shows_that_an_account_follows_are_read_with_their_counts(anna: Signed) -> None:
     anna.send(WATCHED)
     anna.run(
-        lambda tracker: tracker.reading.parts(anna.access, 398096)
+        lambda tracker: tracker.lists.parts(anna.access, 398096)
     )  # Watchmark lists a show when it is asked
 
-    shows = anna.run(lambda tracker: tracker.reading.shows(anna.access))
+    shows = anna.run(lambda tracker: tracker.lists.shows(anna.access))
 
-    assert shows == [Followed(show=398096, title="Moonshine", watched=1, aired=8)]
+    assert shows == [FollowedShow(show=398096, title="Moonshine", watched=1, aired=8)]
 
 
 def test_whoever_follows_nothing_has_no_shows(anna: Signed) -> None:
-    assert anna.run(lambda tracker: tracker.reading.shows(anna.access)) == []
+    assert anna.run(lambda tracker: tracker.lists.shows(anna.access)) == []
 
 
 def test_a_show_s_episodes_are_read_in_order_with_what_is_watched(anna: Signed) -> None:
     anna.send(WATCHED)
 
-    parts = anna.run(lambda tracker: tracker.reading.parts(anna.access, 398096))
+    parts = anna.run(lambda tracker: tracker.lists.parts(anna.access, 398096))
 
     assert [(one.id, one.season, one.number) for one in parts] == [
         (8685323 + number, 1, number) for number in range(1, 9)
@@ -895,7 +895,7 @@ def test_a_show_s_episodes_are_read_in_order_with_what_is_watched(anna: Signed) 
 def test_what_was_watched_is_read_with_its_show(anna: Signed) -> None:
     anna.send(WATCHED)
 
-    (watch,) = anna.run(lambda tracker: tracker.reading.watches(anna.access))
+    (watch,) = anna.run(lambda tracker: tracker.lists.watches(anna.access))
 
     assert (watch.episode, watch.show) == (8685325, 398096)
 
@@ -905,7 +905,7 @@ def test_every_viewing_of_an_episode_took_its_time(anna: Signed) -> None:
     anna.send(WATCHED)
     anna.send(replace(WATCHED, rewatch=True))
 
-    (watch,) = anna.run(lambda tracker: tracker.reading.watches(anna.access))
+    (watch,) = anna.run(lambda tracker: tracker.lists.watches(anna.access))
 
     assert watch.seconds == 2 * 2700
 
@@ -922,9 +922,11 @@ def test_an_episode_without_its_id_or_its_place_is_left_out(
     fake.faults.add(EPISODES, body={"status": "success", "data": [row, whole, None, 7]})
     fake.faults.add(EXTENDED, status=404, body={"status": "error"})
 
-    parts = anna.run(lambda tracker: tracker.reading.parts(anna.access, 398096))
+    parts = anna.run(lambda tracker: tracker.lists.parts(anna.access, 398096))
 
-    assert parts == [Part(id=8685324, season=1, number=1, title=None, aired="2021-09-22", watched=False)]
+    assert parts == [
+        ShowEpisode(id=8685324, season=1, number=1, title=None, aired="2021-09-22", watched=False)
+    ]
 
 
 def following(anna: Signed, url: str, act: str = "follow") -> None:

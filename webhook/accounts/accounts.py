@@ -99,7 +99,7 @@ async def connect_password(
 async def connect_token(parts: Parts, person_id: int, name: str, token: str) -> Connected:
     """Sign in by a token that the person copied from the service. Raises SignInFailed."""
     tracker = built(parts, name)
-    tokens = await cast(TokenSignIn, tracker).accept(token)
+    tokens = await cast(TokenSignIn, tracker).accept_token(token)
     return await connected(parts, person_id, tracker, tokens, None)
 
 

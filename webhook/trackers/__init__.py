@@ -188,7 +188,7 @@ class Password(Protocol):
 class TokenSignIn(Protocol):
     """A tracker signed in to by a token that the service shows to the person."""
 
-    async def accept(self, token: str) -> Tokens:
+    async def accept_token(self, token: str) -> Tokens:
         """The sign-in that the token is good for; raises SignInFailed where it is not."""
         ...
 

@@ -35,8 +35,8 @@ from webhook.settings import SettingsError
 from webhook.storage.tables import account, person
 from webhook.trackers import Access, Tracker
 from webhook.trackers.tvtime import TVTime
-from webhook.trackers.tvtime.lists import Followed as Progress
-from webhook.trackers.tvtime.lists import Watch
+from webhook.trackers.tvtime.lists import CountedWatch
+from webhook.trackers.tvtime.lists import FollowedShow as Progress
 from webhook.web.http.errors import Problem
 
 T = TypeVar("T")
@@ -108,9 +108,9 @@ class There:
         mine += await self.marked(ahead, {*known, *(show.tvdb for show in mine)})
         return [*told, *(followed(series, today) for series in mine)]
 
-    async def progress(self, access: Access) -> tuple[list[Progress], list[Watch]]:
-        reading = self.tracker.reading
-        return await reading.shows(access), await reading.watches(access)
+    async def progress(self, access: Access) -> tuple[list[Progress], list[CountedWatch]]:
+        lists = self.tracker.lists
+        return await lists.shows(access), await lists.watches(access)
 
     async def marked(self, ahead: Ahead, known: set[int]) -> list[shelf.Series]:
         """The shows that the server will follow by a mark that it is still to be told."""
@@ -132,7 +132,7 @@ class There:
                 tvdb=one.id, season=one.season, number=one.number, title=one.title, aired=one.aired,
                 watched=one.watched,
             )
-            for one in await self.tracker.reading.parts(access, tvdb)
+            for one in await self.tracker.lists.parts(access, tvdb)
         ]  # fmt: skip
 
     async def ahead(self) -> Ahead:
@@ -159,7 +159,7 @@ class There:
 
     async def has(self, access: Access, tvdb: int) -> bool:
         """Whether the server follows a show."""
-        return tvdb in [show.show for show in await self.tracker.reading.shows(access)]
+        return tvdb in [show.show for show in await self.tracker.lists.shows(access)]
 
     # --- marks
 
@@ -232,9 +232,7 @@ class There:
         try:
             async with asyncio.timeout(SAYING):
                 access = await self.access()
-                return (await self.tracker.reading.episode(access, episode.ids.tvdb)).get(
-                    "is_watched"
-                ) is True
+                return (await self.tracker.lists.episode(access, episode.ids.tvdb)).get("is_watched") is True
         except Unmatched as error:
             raise Problem(502, REFUSED) from error
         except (Undelivered, SettingsError, TimeoutError):
@@ -290,7 +288,7 @@ def play_undone(connection: Connection, asked: Asked) -> int | None:
 # --- what is laid over what the server says
 
 
-def shows_told(progress: Iterable[Progress], watches: Iterable[Watch], ahead: Ahead) -> list[Followed]:
+def shows_told(progress: Iterable[Progress], watches: Iterable[CountedWatch], ahead: Ahead) -> list[Followed]:
     """The shows of the server, with the marks counted that it is still to be told."""
     seen: set[int | None] = set()
     seconds: dict[int | None, int] = {}

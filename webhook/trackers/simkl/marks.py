@@ -1,81 +1,34 @@
-"""Marks: viewings on their way into the history, each under its own date, and what became of them."""
+"""Marks: dated viewings on their way into the history, and what an answer says of each."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import httpx
 
 from webhook.domain.event import Episode
-from webhook.domain.outcome import Done, Undelivered
-from webhook.domain.play import Dated
-from webhook.trackers import Delivery
-from webhook.trackers._shared import Json, counted, inner, noon, rows
-from webhook.trackers.simkl.payloads import Entry
-from webhook.trackers.simkl.responses import iso, missing, shaped, text, unmatched, whole
+from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, expect_object, total
+from webhook.trackers._scrobbler import PendingMark
+from webhook.trackers.simkl.payloads import LABEL, Entry
+from webhook.trackers.simkl.responses import lost_entries
 
-UNKNOWN = "1970-01-01T00:00:01Z"
-"""What Simkl takes for a viewing of which nobody knows the date."""
+SimklMark = PendingMark[Entry]
 
 
-def watched_at(delivery: Delivery) -> str:
-    """When it was watched, as Simkl is told it: the noon of a day of which no more is known."""
-    match delivery.dated:
-        case Dated.TICKED:
-            return UNKNOWN
-        case Dated.DAY:
-            return iso(noon(delivery.at))
-    return iso(delivery.at)
+def is_by_own_id(mark: SimklMark) -> bool:
+    """Whether it is an episode that was named by its own id, though something says which one is meant."""
+    item = mark.delivery.item
+    return mark.current.group == "episodes" and isinstance(item, Episode) and is_comparable(item)
 
 
-@dataclass(slots=True)
-class Mark:
-    """A mark, in the form it has come to."""
-
-    delivery: Delivery
-    entries: AsyncIterator[Entry]
-    entry: Entry = field(default_factory=lambda: Entry("", {}))
-    wrong: list[str] = field(default_factory=list)
-    answer: str | None = None
-    outcome: Done | Undelivered | None = None
-
-    async def decide(self, work: Awaitable[Done | None]) -> None:
-        """Take over what this comes to, be it a decision."""
-        try:
-            self.outcome = await work
-        except Undelivered as decision:
-            self.outcome = decision
-
-    async def next_entry(self) -> bool:
-        """Whether there is another form to send; what keeps it from being sent is the outcome."""
-        try:
-            self.entry = await anext(self.entries)
-        except StopAsyncIteration:
-            self.outcome = unmatched(self.delivery.item, self.wrong, self.answer)
-        except Undelivered as decision:
-            self.outcome = decision
-        return self.outcome is None
-
-    @property
-    def by_own_id(self) -> bool:
-        """Whether it is an episode that was named by its own id, though something says which one is meant."""
-        item = self.delivery.item
-        return self.entry.group == "episodes" and isinstance(item, Episode) and comparable(item)
-
-    @property
-    def settled(self) -> Done | Undelivered:
-        assert self.outcome is not None
-        return self.outcome
-
-
-def comparable(item: Episode) -> bool:
+def is_comparable(item: Episode) -> bool:
     """Whether an episode has more than its own ids, by which another one would be told apart."""
     return bool(item.show or item.show_ids) or None not in (item.season, item.number)
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class SyncResult:
     """What an answer says was put where it was sent; what Simkl did not find it sends back (`lost`)."""
 
     response: httpx.Response
@@ -83,45 +36,45 @@ class Added:
     lost: Sequence[Entry]
 
     @classmethod
-    def read(cls, response: httpx.Response) -> Added:
-        body = shaped(response, "added")
-        some = bool(counted(body, "added") or inner(body, "added").get("statuses"))
-        return cls(response, some, [Entry(group, echo) for group, echo in missing(body)])
+    def read(cls, response: httpx.Response) -> SyncResult:
+        body = expect_object(LABEL, response, "added")
+        some = bool(total(body, "added") or child(body, "added").get("statuses"))
+        return cls(response, some, [Entry(group, echo) for group, echo in lost_entries(body)])
 
-    def strays(self, sent: Sequence[Entry]) -> bool:
+    def has_strays(self, sent: Sequence[Entry]) -> bool:
         """Whether something is lost of which nobody can say what it was."""
-        return any(not any(meets(entry, echo) for entry in sent) for echo in self.lost)
+        return any(not any(is_echo_of(entry, echo) for entry in sent) for echo in self.lost)
 
-    def alone(self, sent: Entry) -> Added:
+    def alone(self, sent: Entry) -> SyncResult:
         """The answer to one thing only: whatever is lost, it is that."""
         return replace(self, lost=[sent] if self.lost else [])
 
     def has(self, entry: Entry, *, unsure: bool) -> bool:
-        """Whether Simkl took it. A call of which it counted nothing was heard only if it was a repeat."""
-        return (self.some or unsure) and not any(meets(entry, echo) for echo in self.lost)
+        """Whether Simkl took it. A call of which it total nothing was heard only if it was a repeat."""
+        return (self.some or unsure) and not any(is_echo_of(entry, echo) for echo in self.lost)
 
 
-def meets(sent: Entry, echo: Entry) -> bool:
+def is_echo_of(sent: Entry, echo: Entry) -> bool:
     """Whether something sent back is what was sent, or a part of it."""
-    if sent.group != echo.group or not alike(sent.body, echo.body):
+    if sent.group != echo.group or not is_same_named(sent.body, echo.body):
         return False
     return not places(echo.body) or places(sent.body) <= places(echo.body)
 
 
-def alike(mine: Json, theirs: Json) -> bool:
+def is_same_named(mine: JsonObject, theirs: JsonObject) -> bool:
     """By the ids that both name, else by title and year."""
-    here, there = inner(mine, "ids"), inner(theirs, "ids")
+    here, there = child(mine, "ids"), child(theirs, "ids")
     if common := [name for name in here if name in there]:
         return all(str(here[name]) == str(there[name]) for name in common)
-    titles = (text(mine.get("title")), text(theirs.get("title")))
+    titles = (as_text(mine.get("title")), as_text(theirs.get("title")))
     return titles[0] is not None and titles[0] == titles[1] and mine.get("year") == theirs.get("year")
 
 
-def places(body: Json) -> set[tuple[int | None, int | None]]:
+def places(body: JsonObject) -> set[tuple[int | None, int | None]]:
     """Season and number of every episode that a show in a sync call names."""
-    seasons = [*rows(body.get("seasons")), {"episodes": body.get("episodes")}]
+    seasons = [*as_rows(body.get("seasons")), {"episodes": body.get("episodes")}]
     return {
-        (whole(season.get("number")), whole(episode.get("number")))
+        (as_int(season.get("number")), as_int(episode.get("number")))
         for season in seasons
-        for episode in rows(season.get("episodes"))
+        for episode in as_rows(season.get("episodes"))
     }

@@ -1,32 +1,52 @@
-"""Items: how a request names one, in the forms of the contract and no other."""
+"""Payloads: how a request names an item, in the forms of the contract and no other.
+
+| call | body |
+|---|---|
+| `/scrobble/start`, `pause`, `stop` | `{"progress": 42.5, FORM}` |
+| `/sync/history` | `{"movies": [{"ids": …, "watched_at": …}], "shows": [{"ids": …, "seasons": …}], …}` |
+| `/sync/history/remove` | `{"ids": [PLAY]}` |
+| `/sync/ratings`, `/sync/collection` | as `/sync/history`, with `rating` and `rated_at`, or `collected_at` |
+
+FORM is `"movie": {"ids": …}` or `"movie": {"title": …, "year": …}`; `"episode": {"ids": …}`; or a show by its ids,
+or by title and year, with `"episode": {"season": 1, "number": 2}`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show
-from webhook.domain.outcome import Dead, Unmatched
-from webhook.trackers._shared import Json
-from webhook.trackers.trakt.responses import LABEL, NAMESPACES
+from webhook.domain.outcome import Unmatched
+from webhook.trackers import Delivery
+from webhook.trackers._json import JsonObject
+from webhook.trackers._viewings import viewing_date
 
-ACCEPTED: Mapping[Kind, tuple[str, ...]] = {
+LABEL = "Trakt"
+TRAKT_IDS = ("trakt", "tvdb", "tmdb", "imdb")
+"""The ids Trakt and we both know; the first that Trakt knows decides."""
+
+NO_DATE = "unknown"
+"""What Trakt takes for a viewing of which nobody knows the date."""
+
+USABLE_IDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("trakt", "tmdb", "imdb"),  # a film's TVDB id means nothing to Trakt
-    Kind.SHOW: NAMESPACES,
+    Kind.SHOW: TRAKT_IDS,
     Kind.SEASON: ("trakt", "tvdb", "tmdb"),
-    Kind.EPISODE: NAMESPACES,
+    Kind.EPISODE: TRAKT_IDS,
 }
 
 
-def forms(item: Item) -> list[Json]:
+def forms(item: Item) -> list[JsonObject]:
     """The item in every way that Trakt may know it by, the surest first.
 
-    A show goes by ids, or by title and year: a title alone is searched for first (`searched`).
+    A show goes by ids, or by title and year: a title alone is title_to_search for first (`title_to_search`).
     """
     return list(FORMS[item.kind](item)) if item.kind in FORMS else []
 
 
-def nameless(item: Item) -> Unmatched:
+def no_name(item: Item) -> Unmatched:
     if isinstance(item, Episode) and item.numbering != "aired":
         return Unmatched(
             "The numbers of this episode follow a mapping list and not the aired order, and it has no id of "
@@ -35,45 +55,39 @@ def nameless(item: Item) -> Unmatched:
     return Unmatched(f"No id or title by which {LABEL} could find this {item.kind}")
 
 
-def single(item: Item) -> None:
-    """Raises Dead unless it is one thing to watch: a show would mark every episode it has."""
-    if not isinstance(item, Movie | Episode):
-        raise Dead(f"{LABEL} is told of films and episodes being watched, not of a {item.kind}")
+def movie_forms(item: Movie) -> Iterator[JsonObject]:
+    yield from ({"movie": movie} for movie in name_forms(Kind.MOVIE, item.ids, item.title, item.year))
 
 
-def movie_forms(item: Movie) -> Iterator[Json]:
-    yield from ({"movie": movie} for movie in titles(Kind.MOVIE, item.ids, item.title, item.year))
+def show_forms(item: Show) -> Iterator[JsonObject]:
+    yield from ({"show": show} for show in name_forms(Kind.SHOW, item.ids, item.title, item.year))
 
 
-def show_forms(item: Show) -> Iterator[Json]:
-    yield from ({"show": show} for show in titles(Kind.SHOW, item.ids, item.title, item.year))
-
-
-def season_forms(item: Season) -> Iterator[Json]:
-    if ids := accepted(Kind.SEASON, item.ids):
+def season_forms(item: Season) -> Iterator[JsonObject]:
+    if ids := usable_ids(Kind.SEASON, item.ids):
         yield {"season": {"ids": ids}}
-    yield from (form for show in parents(item) if (form := placed(item, show)))
+    yield from (form for show in parents(item) if (form := place_in_show(item, show)))
 
 
-def episode_forms(item: Episode) -> Iterator[Json]:
-    if ids := accepted(Kind.EPISODE, own_ids(item)):
+def episode_forms(item: Episode) -> Iterator[JsonObject]:
+    if ids := usable_ids(Kind.EPISODE, own_ids(item)):
         yield {"episode": {"ids": ids}}
-    yield from (form for show in parents(item) if (form := placed(item, show)))
+    yield from (form for show in parents(item) if (form := place_in_show(item, show)))
 
 
-def parents(item: Episode | Season) -> Iterator[Json]:
+def parents(item: Episode | Season) -> Iterator[JsonObject]:
     """The show by its ids, then by title and year; the year may be the episode's, and not the show's."""
-    yield from titles(Kind.SHOW, item.show_ids, item.show, item.year)
+    yield from name_forms(Kind.SHOW, item.show_ids, item.show, item.year)
 
 
-def titles(kind: Kind, ids: Ids, title: str | None, year: int | None) -> Iterator[Json]:
-    if mine := accepted(kind, ids):
+def name_forms(kind: Kind, ids: Ids, title: str | None, year: int | None) -> Iterator[JsonObject]:
+    if mine := usable_ids(kind, ids):
         yield {"ids": mine}
     if title and year:
         yield {"title": title, "year": year}
 
 
-def placed(item: Episode | Season, show: Json) -> Json | None:
+def place_in_show(item: Episode | Season, show: JsonObject) -> JsonObject | None:
     """An episode or a season by its show and its place in it; None where that place is not known for sure."""
     if isinstance(item, Season):
         return None if item.season is None else {"show": show, "season": {"number": item.season}}
@@ -82,14 +96,14 @@ def placed(item: Episode | Season, show: Json) -> Json | None:
     return {"show": show, "episode": {"season": item.season, "number": item.number}}
 
 
-def searched(item: Item) -> str | None:
-    """The title of the show that has to be searched for, before its place in it says which item it is."""
-    if not isinstance(item, Episode | Season) or placed(item, {}) is None:
+def title_to_search(item: Item) -> str | None:
+    """The title of the show that has to be title_to_search for, before its place in it says which item it is."""
+    if not isinstance(item, Episode | Season) or place_in_show(item, {}) is None:
         return None
     return item.show or None
 
 
-FORMS: Mapping[Kind, Callable[[Any], Iterator[Json]]] = {
+FORMS: Mapping[Kind, Callable[[Any], Iterator[JsonObject]]] = {
     Kind.MOVIE: movie_forms,
     Kind.SHOW: show_forms,
     Kind.SEASON: season_forms,
@@ -103,12 +117,12 @@ def own_ids(item: Episode) -> Ids:
     return Ids.from_json({name: value for name, value in item.ids.known().items() if show.get(name) != value})
 
 
-def accepted(kind: Kind, ids: Ids) -> Json:
+def usable_ids(kind: Kind, ids: Ids) -> JsonObject:
     known = ids.known()
-    return {name: known[name] for name in ACCEPTED[kind] if name in known}
+    return {name: known[name] for name in USABLE_IDS[kind] if name in known}
 
 
-def entry(form: Json, said: Json) -> Json:
+def sync_entry(form: JsonObject, said: JsonObject) -> JsonObject:
     """A sync call's body: the item of this form, and what is said of it at the innermost place."""
     show, season, episode = form.get("show"), form.get("season"), form.get("episode")
     if show is None:
@@ -122,10 +136,28 @@ def entry(form: Json, said: Json) -> Json:
     return {"shows": [{**show, **said}]}
 
 
-def gathered(entries: Sequence[Json]) -> Json:
+def merge_entries(entries: Sequence[JsonObject]) -> JsonObject:
     """Many sync bodies as one."""
-    groups: dict[str, list[Json]] = {}
+    groups: dict[str, list[JsonObject]] = {}
     for body in entries:
         for name, named in body.items():
             groups.setdefault(name, []).extend(named)
     return groups
+
+
+# Times
+
+
+def watched_at(delivery: Delivery) -> str:
+    """When it was watched, as Trakt is told it."""
+    at = viewing_date(delivery)
+    return NO_DATE if at is None else iso(at)
+
+
+def iso(at: datetime) -> str:
+    """In UTC, with milliseconds and a Z: Trakt's contract takes no offsets."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def midnight(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -4,7 +4,7 @@ The service itself closed on 2026-07-15. Its app put one proxy, `/sidecar`, in f
 the calls here are those that its last clients made (https://github.com/Zggis/plex-tvtime).
 """
 
-from webhook.trackers.tvtime.api import LABEL
+from webhook.trackers.tvtime.responses import LABEL
 from webhook.trackers.tvtime.tracker import FOR, SETUP, Settings, TVTime, build
 
 __all__ = ["FOR", "LABEL", "SETUP", "Settings", "TVTime", "build"]

@@ -1,4 +1,4 @@
-"""Reading: what an account at a server follows and has watched there, page by page."""
+"""Lists: what an account at a server follows and has watched there, page by page."""
 
 from __future__ import annotations
 
@@ -10,35 +10,25 @@ from typing import Any
 from webhook.domain.outcome import Dead, Retry, Unmatched
 from webhook.domain.retry import GATEWAY
 from webhook.trackers import Access
-from webhook.trackers.tvtime.api import (
-    API,
-    SERIES,
-    TRACKING,
-    Calls,
-    integer,
-    judged,
-    rows_of,
-    table,
-    text,
-    user_id,
-)
+from webhook.trackers.tvtime.api import API, SERIES, TRACKING, Calls, user_id
+from webhook.trackers.tvtime.responses import as_mapping, as_rows, parse_answer, parse_int, parse_text
 
-Row = Mapping[str, Any]
+TVTimeRow = Mapping[str, Any]
 
 WATCHES, FOLLOWS = "watches", "cgw/follows"
-PAGES: Mapping[str, int] = {WATCHES: 100, FOLLOWS: 20}
+PAGE_SIZES: Mapping[str, int] = {WATCHES: 100, FOLLOWS: 20}
 """The rows on a page of each list; a followed movie comes with all that is known of it."""
 
-SHOWS = 500
-OF_SHOWS = "id,name,watched_episode_count,aired_episode_count,is_followed"
-NO_SHOWS = (
+SHOWS_PAGE_SIZE = 500
+SHOW_FIELDS = "id,name,watched_episode_count,aired_episode_count,is_followed"
+NO_SHOW_LIST = (
     "TV Time's server does not offer the list of what is followed: look whether TVTIME_URL is its address"
 )
-OF_EPISODES = "id,is_watched,watched_date,watched_count"
+EPISODE_FIELDS = "id,is_watched,watched_date,watched_count"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Followed:
+class FollowedShow:
     """A show that is followed there, by its TheTVDB id; the counts leave out specials."""
 
     show: int
@@ -48,7 +38,7 @@ class Followed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ShowEpisode:
     """An episode of a show there, by its TheTVDB id; `aired` is a day, `2026-11-22`."""
 
     id: int
@@ -60,7 +50,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
+class CountedWatch:
     """An episode that is marked watched there; `seconds` is what all its viewings took, 0 where that is unknown."""
 
     episode: int | None
@@ -68,110 +58,119 @@ class Watch:
     seconds: int
 
 
-class Reading:
-    """Every call raises as a tracker does, Unmatched where the server does not know what it is asked about."""
+class LibraryReader:
+    """Reads an account page by page.
+
+    Every call raises as a tracker does, Unmatched where the server does not know what it is asked about.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
 
-    async def account(self, access: Access) -> Row:
+    async def account(self, access: Access) -> TVTimeRow:
         path = f"{API}/user/{user_id(access.tokens)}"
-        return table(await self.calls.call(access, "GET", path, fields="id,name,username"))
+        return as_mapping(await self.calls.call(access, "GET", path, fields="id,name,username"))
 
-    async def episode(self, access: Access, tvdb: int) -> Row:
+    async def episode(self, access: Access, tvdb: int) -> TVTimeRow:
         """Whether, when and how often an episode was watched, as the server says it."""
-        return table(await self.calls.call(access, "GET", f"{API}/episode/{tvdb}", fields=OF_EPISODES))
+        return as_mapping(
+            await self.calls.call(access, "GET", f"{API}/episode/{tvdb}", fields=EPISODE_FIELDS)
+        )
 
     # ---- shows
 
-    async def shows(self, access: Access) -> list[Followed]:
+    async def shows(self, access: Access) -> list[FollowedShow]:
         """The shows followed there, in the server's order."""
 
-        async def page(offset: int) -> list[Row]:
+        async def page(offset: int) -> list[TVTimeRow]:
             return await self.shows_page(access, offset)
 
-        rows = [row async for part in pages(page, SHOWS, "id") for row in part]
-        found = {row.get("id"): show for row in rows if (show := followed(row)) is not None}
+        rows = [row async for part in pages(page, SHOWS_PAGE_SIZE, "id") for row in part]
+        found = {row.get("id"): show for row in rows if (show := parse_follow(row)) is not None}
         return list(found.values())
 
-    async def shows_page(self, access: Access, offset: int) -> list[Row]:
+    async def shows_page(self, access: Access, offset: int) -> list[TVTimeRow]:
         path = f"{API}/user/{user_id(access.tokens)}"
-        fields = f"shows.fields({OF_SHOWS}).offset({offset}).limit({SHOWS})"
+        fields = f"shows.fields({SHOW_FIELDS}).offset({offset}).limit({SHOWS_PAGE_SIZE})"
         try:
-            answer = table(await self.long(access, path, fields=fields))
+            answer = as_mapping(await self.long(access, path, fields=fields))
         except Unmatched as error:
-            raise Dead(NO_SHOWS, answer=error.answer) from error
-        return listed(answer, "shows", known_by="id")
+            raise Dead(NO_SHOW_LIST, answer=error.answer) from error
+        return expect_list(answer, "shows", known_by="id")
 
-    async def parts(self, access: Access, show: int) -> list[Part]:
+    async def parts(self, access: Access, show: int) -> list[ShowEpisode]:
         """The episodes of a show, in order; none where the server does not know it."""
-        rows = await self.named(access, show)
-        told = await self.told(access, show)
-        seen = {integer(row.get("id")) for row in told if row.get("is_watched") is True}
-        found: dict[int, Part] = {}
-        for row in (*rows, *told):
-            if (one := part(row, seen)) is not None:
+        rows = await self.episode_rows(access, show)
+        user_rows = await self.user_episode_rows(access, show)
+        seen = {parse_int(row.get("id")) for row in user_rows if row.get("is_watched") is True}
+        found: dict[int, ShowEpisode] = {}
+        for row in (*rows, *user_rows):
+            if (one := parse_episode(row, seen)) is not None:
                 found.setdefault(one.id, one)
         return sorted(found.values(), key=lambda one: (one.season, one.number, one.id))
 
-    async def named(self, access: Access, show: int) -> list[Row]:
+    async def episode_rows(self, access: Access, show: int) -> list[TVTimeRow]:
         """The episodes with their names and days, and no word of who has seen them."""
         try:
-            answer = table(await self.long(access, f"{SERIES}/{show}/episodes"))
+            answer = as_mapping(await self.long(access, f"{SERIES}/{show}/episodes"))
         except Unmatched:
             return []
-        return listed(answer, "data", known_by="status")
+        return expect_list(answer, "data", known_by="status")
 
-    async def told(self, access: Access, show: int) -> list[Row]:
+    async def user_episode_rows(self, access: Access, show: int) -> list[TVTimeRow]:
         """The episodes with the user's own word of each, and the season that it is of."""
         try:
-            answer = table(await self.long(access, f"{API}/show/{show}/extended", fields=OF_EPISODES))
+            answer = as_mapping(await self.long(access, f"{API}/show/{show}/extended", fields=EPISODE_FIELDS))
         except Unmatched:
             return []
         return [
             {**row, "season": season}
-            for season in listed(answer, "seasons", known_by="id")
-            for row in rows_of(season.get("episodes"))
+            for season in expect_list(answer, "seasons", known_by="id")
+            for row in as_rows(season.get("episodes"))
         ]
 
     async def long(self, access: Access, path: str, **siblings: str) -> Any:
         """An answer that may be longer than those to a mark."""
-        return judged(await self.calls.response(access, "GET", path, siblings, long=True))
+        return parse_answer(await self.calls.response(access, "GET", path, siblings, long=True))
 
     # ---- what was watched
 
-    async def watches(self, access: Access) -> list[Watch]:
+    async def watches(self, access: Access) -> list[CountedWatch]:
         """Every episode marked watched; none where the server does not offer that list."""
         try:
-            return [watch(row) async for rows in self.pages(access, WATCHES, "episode") for row in rows]
+            return [
+                parse_counted_watch(row)
+                async for rows in self.pages(access, WATCHES, "episode")
+                for row in rows
+            ]
         except Unmatched:
             return []
 
-    async def pages(self, access: Access, path: str, kind: str) -> AsyncIterator[list[Row]]:
+    async def pages(self, access: Access, path: str, kind: str) -> AsyncIterator[list[TVTimeRow]]:
         """Page after page of a list of the user's."""
 
-        async def page(offset: int) -> list[Row]:
+        async def page(offset: int) -> list[TVTimeRow]:
             return await self.page(access, path, offset, kind)
 
-        async for rows in pages(page, PAGES[path], "uuid"):
+        async for rows in pages(page, PAGE_SIZES[path], "uuid"):
             yield rows
 
-    async def page(self, access: Access, path: str, offset: int, kind: str) -> list[Row]:
-        asked = {"entity_type": kind, "page_offset": str(offset), "page_limit": str(PAGES[path])}
+    async def page(self, access: Access, path: str, offset: int, kind: str) -> list[TVTimeRow]:
+        params = {"entity_type": kind, "page_offset": str(offset), "page_limit": str(PAGE_SIZES[path])}
         path = f"{TRACKING}/{path}/user/{user_id(access.tokens)}"
-        rows = objects(await self.calls.call(access, "GET", path, **asked))
+        rows = expect_objects(await self.calls.call(access, "GET", path, **params))
         tokens = access.tokens
         if not rows:
             # An expired token reads an empty list instead of a 401 here: a call that says so renews it.
             await self.account(access)
         if access.tokens == tokens:
             return rows
-        return objects(await self.calls.call(access, "GET", path, **asked))
+        return expect_objects(await self.calls.call(access, "GET", path, **params))
 
 
 async def pages(
-    read: Callable[[int], Awaitable[list[Row]]], size: int, name: str
-) -> AsyncIterator[list[Row]]:
+    read: Callable[[int], Awaitable[list[TVTimeRow]]], size: int, name: str
+) -> AsyncIterator[list[TVTimeRow]]:
     """Page after page of a list, each read from an index on; rows are told apart by their `name`.
 
     Some back ends ignored the paging: a page that is repeated or too long is the last.
@@ -187,52 +186,52 @@ async def pages(
         first = rows[0].get(name) if offset == 0 else first
 
 
-def objects(answer: Any) -> list[Row]:
+def expect_objects(answer: Any) -> list[TVTimeRow]:
     """The rows of a list; raises Retry where the answer holds none, not even an empty one."""
-    rows = table(table(answer).get("data")).get("objects")
+    rows = as_mapping(as_mapping(answer).get("data")).get("objects")
     if not isinstance(rows, list):
         raise Retry("TV Time's answer holds no list", after=GATEWAY, suspect=True)
-    return rows_of(rows)
+    return as_rows(rows)
 
 
-def listed(answer: Row, name: str, *, known_by: str) -> list[Row]:
+def expect_list(answer: TVTimeRow, name: str, *, known_by: str) -> list[TVTimeRow]:
     """The rows of a list that may be null where there are none, in an answer that is `known_by` another field."""
     rows = answer.get(name)
     if not isinstance(rows, list) and (rows is not None or known_by not in answer):
         raise Retry(f"TV Time's answer holds no list of {name}", after=GATEWAY, suspect=True)
-    return rows_of(rows)
+    return as_rows(rows)
 
 
 # ---- what a row means
 
 
-def followed(row: Row) -> Followed | None:
+def parse_follow(row: TVTimeRow) -> FollowedShow | None:
     """A row of the shows; None for one that is listed and not followed."""
-    show = integer(row.get("id"))
+    show = parse_int(row.get("id"))
     if show is None or row.get("is_followed") is False:
         return None
-    counts = (integer(row.get(f"{word}_episode_count")) or 0 for word in ("watched", "aired"))
+    counts = (parse_int(row.get(f"{word}_episode_count")) or 0 for word in ("watched", "aired"))
     watched, aired = counts
-    return Followed(show=show, title=text(row.get("name")), watched=watched, aired=aired)
+    return FollowedShow(show=show, title=parse_text(row.get("name")), watched=watched, aired=aired)
 
 
-def part(row: Row, seen: set[int | None]) -> Part | None:
+def parse_episode(row: TVTimeRow, seen: set[int | None]) -> ShowEpisode | None:
     """A row of a show's episodes; None for one without its id or its place."""
-    tvdb, number = integer(row.get("id")), integer(row.get("number"))
-    season = integer(table(row.get("season")).get("number"))
+    tvdb, number = parse_int(row.get("id")), parse_int(row.get("number"))
+    season = parse_int(as_mapping(row.get("season")).get("number"))
     if tvdb is None or season is None or number is None:
         return None
     aired = str(row.get("air_date") or "")[: len("2026-11-22")] or None
-    return Part(
-        id=tvdb, season=season, number=number, title=text(row.get("name")), aired=aired,
+    return ShowEpisode(
+        id=tvdb, season=season, number=number, title=parse_text(row.get("name")), aired=aired,
         watched=tvdb in seen,
     )  # fmt: skip
 
 
-def watch(row: Row) -> Watch:
-    viewings = 1 + (integer(row.get("rewatch_count")) or 0)
-    return Watch(
-        episode=integer(row.get("episode_id")),
-        show=integer(row.get("series_id")),
-        seconds=viewings * (integer(row.get("runtime")) or 0),
+def parse_counted_watch(row: TVTimeRow) -> CountedWatch:
+    viewings = 1 + (parse_int(row.get("rewatch_count")) or 0)
+    return CountedWatch(
+        episode=parse_int(row.get("episode_id")),
+        show=parse_int(row.get("series_id")),
+        seconds=viewings * (parse_int(row.get("runtime")) or 0),
     )

@@ -1,0 +1,70 @@
+"""The base class of trackers of music."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from webhook.domain.event import Action, Kind, Track
+from webhook.domain.outcome import Dead, Done, Undelivered, Unmatched
+from webhook.trackers import Access, Delivery
+from webhook.trackers._base import BatchTracker
+
+
+class MusicTracker(BatchTracker):
+    """Base class of trackers that show the track that plays, and keep those that were played.
+
+    There is no stop: neither service has a call for it, so that what makes the mark is a WATCHED. A subclass has
+    `show_current`, `love`, `unlove`, `check` and `send_many`.
+    """
+
+    kinds = frozenset({Kind.TRACK})
+    actions: ClassVar[Mapping[Action, str]] = {
+        Action.START: "start",
+        Action.WATCHED: "mark",
+        Action.FAVOURITE: "love",
+        Action.UNFAVOURITE: "unlove",
+    }
+
+    async def send(self, delivery: Delivery, access: Access) -> Done:
+        if delivery.action in self.actions:
+            self.track(delivery)
+        return await super().send(delivery, access)
+
+    async def start(self, delivery: Delivery, access: Access) -> Done:
+        """Show it as playing; a start is never sent again, so a failure is only noted."""
+        try:
+            return await self.show_current(delivery, access)
+        except Undelivered as error:
+            return Done(answer=f"not shown as playing now: {error.reason}")
+
+    async def show_current(self, delivery: Delivery, access: Access) -> Done:
+        raise NotImplementedError
+
+    async def mark(self, delivery: Delivery, access: Access) -> Done:
+        return await self.send_alone(delivery, access)
+
+    async def check(self, access: Access) -> str:
+        raise NotImplementedError
+
+    async def user_name(self, access: Access) -> str:
+        return str(access.tokens.get("name") or await self.check(access))
+
+    def track(self, delivery: Delivery) -> Track:
+        if not isinstance(delivery.item, Track):
+            raise Dead(f"{self.label} is told of music, not of a {delivery.item.kind}")
+        return delivery.item
+
+    def artist_and_title(self, delivery: Delivery) -> tuple[str, str]:
+        """The names by which the service knows a track; raises Unmatched where one is missing."""
+        item = self.track(delivery)
+        artist, title = clean_name(item.artist), clean_name(item.title)
+        if not artist or not title:
+            raise Unmatched(
+                f"{self.label} knows a track by artist and title, and one of them is missing here"
+            )
+        return artist, title
+
+
+def clean_name(name: str | None) -> str:
+    return (name or "").replace("\0", "").strip()
