@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.lastfm import signed
@@ -48,7 +49,7 @@ START = replace(MARK, action=Action.START, mark=False)
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeLastFM()) as server:
+    with Inside(FakeLastFM()) as server:
         yield server
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Server
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
 from tests.trackers._access import Access
@@ -45,7 +46,7 @@ LOVED = replace(MARK, action=Action.FAVOURITE, mark=False)
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeListenBrainz()) as server:
+    with Inside(FakeListenBrainz()) as server:
         yield server
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.simkl import FIRST_ID, Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
@@ -53,7 +54,7 @@ TITAN: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeSimkl()) as server:
+    with Inside(FakeSimkl()) as server:
         yield server
 
 
@@ -73,7 +74,7 @@ def using(server: Server, work: Callable[[Simkl, Access], Awaitable[Any]], **set
     """What `work` comes to with a tracker and Anna's sign-in; a raised decision is an outcome too."""
 
     async def inside() -> Any:
-        async with httpx.AsyncClient(timeout=2) as http:
+        async with httpx.AsyncClient(timeout=2, verify=False) as http:
             given = {"client_id": "fake-client-id", "api_url": server.url, **settings}
             try:
                 return await work(build(Settings(**given), http), Access(server.fake.sign_in("anna")))

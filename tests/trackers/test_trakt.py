@@ -13,6 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.trakt import FIRST_HISTORY_ID
 from tests.fakes.trakt import Trakt as FakeTrakt
@@ -42,7 +43,7 @@ from webhook.trackers.trakt import Settings, Trakt, build
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeTrakt()) as server:
+    with Inside(FakeTrakt()) as server:
         yield server
 
 

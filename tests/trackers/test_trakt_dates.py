@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.trackers._trakt import (
@@ -36,7 +37,7 @@ SHOW_ID_AS_EPISODE_ID = replace(PILOT, ids=Ids(tmdb=1396), show_ids=Ids())
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeTrakt()) as server:
+    with Inside(FakeTrakt()) as server:
         yield server
 
 

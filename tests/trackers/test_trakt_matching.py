@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.trackers._trakt import (
@@ -49,7 +50,7 @@ NAMELESS = Episode(show="Breaking Bad", title="Ozymandias", ids=Ids(tmdb=1396))
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(FakeTrakt()) as server:
+    with Inside(FakeTrakt()) as server:
         yield server
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tests.compat import _own
 from tests.compat._own import Own, uuid_at
+from tests.fakes._inside import Inside
 from tests.fakes._server import Server
 from tests.fakes.tvtime import MATRIX, NOBODY, TVTime, Viewing
 from tests.trackers._access import Access
@@ -91,7 +92,7 @@ class Signed:
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, Server]]:
     """The fake, and Watchmark's own behind a network of the tests."""
-    with Server(TVTime()) as fake, Server(TVTime()) as own:
+    with Inside(TVTime()) as fake, Server(TVTime()) as own:
         yield {"fake": fake, "own": own}
     _own.close()
 
