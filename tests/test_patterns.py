@@ -84,7 +84,7 @@ def walk(name: str, value: Any, patterns: dict[str, re.Pattern[Any]], seen: dict
         for count, cell in enumerate(value.__closure__ or ()):
             walk(f"{name}<{count}>", cell.cell_contents, patterns, seen)
     elif isinstance(value, type) and value.__module__.startswith("webhook"):
-        for inner, one in vars(value).items():
+        for inner, one in list(vars(value).items()):
             walk(f"{name}.{inner}", one, patterns, seen)
 
 

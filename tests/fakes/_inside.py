@@ -107,7 +107,10 @@ def scope_of(request: httpx.Request) -> Scope:
     url = request.url
     return {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {
+            "version": "3.0",
+            "spec_version": "2.4",
+        },  # from which on answers do not wait for a disconnect
         "http_version": "1.1",
         "method": request.method,
         "scheme": url.scheme,

@@ -156,7 +156,7 @@ def test_a_track_that_is_played_twice_is_told_twice(house: Everywhere) -> None:
 
 
 def test_last_fm_is_signed_in_to_by_a_page_to_agree_on(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lastfm, "INTERVAL", timedelta(milliseconds=10))
+    monkeypatch.setattr(lastfm, "POLL_INTERVAL", timedelta(milliseconds=10))
     with Server(LastFM(auto_approve="anna")) as server:
         home.set(LASTFM_API_KEY="a" * 32, LASTFM_SECRET="b" * 32, LASTFM_API_URL=f"{server.url}/2.0/")
         ended = home.run("connect", "lastfm")
