@@ -29,7 +29,7 @@ ANYWHERE = {"sub", "subn", "split", "findall", "finditer"}
 
 MADE_WHEN_CALLED = {
     "compat/tvtime/sidecar.py": "way",
-    "sources/generic.py": "number",
+    "sources/_generic_fields.py": "number_field",
     "domain/redaction.py": "__init__",
     "transfer/imports/tvtime.py": "part",
 }

@@ -6,13 +6,11 @@ of it is set around the call with `recording`.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
@@ -235,19 +233,12 @@ def without_secrets(value: Any) -> Any:
     return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
-@cache
-def tls_context() -> ssl.SSLContext:
-    """The certificates that are trusted, read once: that takes a tenth of a second."""
-    return httpx.create_ssl_context()
-
-
 def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
     """The client that every tracker and lookup calls with: bounded in time, following no redirects."""
     # A pool's cost a call grows with its connections, so lanes are spread over several small ones.
     limits = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30)
-    transport = Recording(
-        [httpx.AsyncHTTPTransport(verify=tls_context(), limits=limits) for _ in range(POOLS)]
-    )
+    context = httpx.create_ssl_context()
+    transport = Recording([httpx.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)])
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(timeout, connect=connect),
