@@ -15,13 +15,13 @@ from starlette.routing import Route
 
 from webhook import app, clock, logs
 from webhook.people import tokens
-from webhook.queues.inbox import Inbox, Received
+from webhook.queues.inbox import Inbox, ReceivedWebhook
 
 
 class Nowhere(Inbox):
     """An inbox that keeps nothing."""
 
-    async def keep(self, received: Received) -> int:
+    async def keep(self, received: ReceivedWebhook) -> int:
         return 1
 
 

@@ -25,7 +25,7 @@ from webhook.app import open_service
 from webhook.maintenance import backup
 from webhook.maintenance.backup import BackupError
 from webhook.queues import inbox
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.settings import Settings
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery
@@ -288,8 +288,10 @@ def test_what_may_have_been_told_since_the_backup_is_looked_up_before_it_is_told
         {"DATA_DIR": str(home), "CLAIM_FIRST_USER": "true", "TVTIME_URL": "http://127.0.0.1:1"}
     )
     raw = json.dumps(film("media.scrobble")).encode()
-    one = Received(source="plex", token_id=None, received_at=service.started_at, content_type=None, raw=raw)
-    service.database.do(lambda connection: inbox.kept(connection, [one]))
+    one = ReceivedWebhook(
+        source="plex", token_id=None, received_at=service.started_at, content_type=None, raw=raw
+    )
+    service.database.do(lambda connection: inbox.store_webhooks(connection, [one]))
     service.database.do(lambda connection: service.interpreter.interpret(connection, [16]))
     service.database.close()
     backup.backup(told(home), tmp_path / "copy.zip")

@@ -37,7 +37,7 @@ from webhook.people import tokens
 from webhook.queries.deliveries import count_by_state
 from webhook.queries.senders import find_silent_servers, store_dismissal
 from webhook.queues import inbox, parking
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, note, person, token, webhook
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
@@ -104,10 +104,10 @@ class Home:
         """A webhook that has arrived and was interpreted; its number."""
         service = app.open_service(dict(os.environ))
         raw = json.dumps(payload).encode()
-        one = Received(
+        one = ReceivedWebhook(
             source=source, token_id=None, received_at=clock.now(), content_type="application/json", raw=raw
         )
-        (made,) = service.database.do(lambda connection: inbox.kept(connection, [one]))
+        (made,) = service.database.do(lambda connection: inbox.store_webhooks(connection, [one]))
         service.database.do(lambda connection: service.interpreter.interpret(connection, [16]))
         asyncio.run(service.http.aclose())
         service.database.close()

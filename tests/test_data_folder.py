@@ -70,10 +70,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def received(service: Service, payload: Any) -> None:
     raw = json.dumps(payload).encode()
-    one = inbox.Received(
+    one = inbox.ReceivedWebhook(
         source="plex", token_id=None, received_at=clock.now(), content_type="application/json", raw=raw
     )
-    service.database.do(lambda connection: inbox.kept(connection, [one]))
+    service.database.do(lambda connection: inbox.store_webhooks(connection, [one]))
     service.database.do(lambda connection: service.interpreter.interpret(connection, [16]))
 
 

@@ -21,7 +21,7 @@ from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.deliveries import list_deliveries
 from webhook.queries.webhooks import find_webhook
 from webhook.queues import inbox, leases
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.db import Database
 from webhook.storage.tables import account, attempt, delivery, person, play, webhook
 
@@ -60,10 +60,10 @@ class House:
     ) -> dict[str, Any]:
         """Receive and interpret a webhook; its trace."""
         at = NOW + timedelta(minutes=minutes)
-        received = Received(
+        received = ReceivedWebhook(
             source=source, token_id=token_id, received_at=at, content_type=None, raw=orjson.dumps(payload)
         )
-        (made,) = self.database.do(lambda connection: inbox.kept(connection, [received]))
+        (made,) = self.database.do(lambda connection: inbox.store_webhooks(connection, [received]))
         self.interpret()
         return self.trace(made)
 
@@ -713,7 +713,9 @@ def test_a_mark_is_taken_back_although_a_rewatch_has_begun(house: House) -> None
         at=NOW + timedelta(days=1, minutes=5), user="anna", server="a" * 40,
     )  # fmt: skip
     house.database.do(
-        lambda connection: inbox.kept(connection, [inbox.of_event("plex", event, event.at, "test")])
+        lambda connection: inbox.store_webhooks(
+            connection, [inbox.event_webhook("plex", event, event.at, "test")]
+        )
     )
     house.interpret()
 
@@ -744,7 +746,9 @@ def test_a_servers_own_record_gives_its_first_user_to_nobody(house: House) -> No
         recorded=True,
     )
     (made,) = house.database.do(
-        lambda connection: inbox.kept(connection, [inbox.of_event("plex", event, NOW, inbox.CATCH_UP)])
+        lambda connection: inbox.store_webhooks(
+            connection, [inbox.event_webhook("plex", event, NOW, inbox.CATCH_UP)]
+        )
     )
     house.interpret()
 

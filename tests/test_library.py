@@ -26,8 +26,8 @@ def receive(house: House, action: Action, days: float = 0, **values: Any) -> int
     """An event of the film, received and interpreted; its webhook."""
     at = NOW + days * DAY
     event = Event(action=action, item=FILM, at=at, user="anna", server="attic", **values)
-    received = inbox.of_event("plex", event, at, "test")
-    (made,) = house.database.do(lambda connection: inbox.kept(connection, [received]))
+    received = inbox.event_webhook("plex", event, at, "test")
+    (made,) = house.database.do(lambda connection: inbox.store_webhooks(connection, [received]))
     house.interpret()
     return made
 

@@ -30,7 +30,7 @@ from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queues import inbox, outbox, parking
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import Database
 from webhook.storage.tables import account, identity, note, webhook
@@ -291,10 +291,10 @@ def heard(
     house: House, events: list[dict[str, Any]], ago: timedelta, source: str = "plex", raw: bytes = b"{}"
 ) -> None:
     at = house.now - ago
-    one = Received(source=source, token_id=None, received_at=at, content_type=None, raw=raw)
+    one = ReceivedWebhook(source=source, token_id=None, received_at=at, content_type=None, raw=raw)
 
     def kept(connection: Connection) -> None:
-        (made,) = inbox.kept(connection, [one])
+        (made,) = inbox.store_webhooks(connection, [one])
         here = webhook.c.id == made
         connection.execute(update(webhook).where(here).values(state="interpreted", events=events))
 

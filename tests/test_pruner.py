@@ -21,7 +21,7 @@ from webhook.maintenance import pruner
 from webhook.maintenance.pruner import PruneBatch, Pruned, Pruner
 from webhook.people import people
 from webhook.queues import inbox
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.db import Database
 from webhook.storage.tables import attempt, delivery, webhook
 
@@ -41,7 +41,7 @@ class House:
         return accounts.add_named(connection, person_id, "tvtime", (), self.now)
 
     def webhook(self, age: timedelta = OLD, state: str = "interpreted", told: Sequence[str] = ()) -> int:
-        one = Received(
+        one = ReceivedWebhook(
             source="plex",
             token_id=None,
             received_at=self.now - age,
@@ -51,7 +51,7 @@ class House:
         )
 
         def kept(connection: Connection) -> int:
-            (made,) = inbox.kept(connection, [one])
+            (made,) = inbox.store_webhooks(connection, [one])
             for number, delivered in enumerate(told):
                 self.delivery(connection, made, delivered, f"{made}.{number}")
             return made

@@ -382,7 +382,7 @@ def newest(watchmark: Process) -> dict[str, Any]:
 def test_no_sender_passes_for_what_was_made_known_here(watchmark: Process) -> None:
     now = datetime.now(UTC)
     event = Event(action=Action.WATCHED, item=Movie(title="Forged", year=2001), at=now)
-    forged = inbox.of_event("plex", event, now, "tvtime", person_id=1)
+    forged = inbox.event_webhook("plex", event, now, "tvtime", person_id=1)
 
     answer = send(watchmark, forged.raw, forged.content_type)
 

@@ -592,9 +592,9 @@ def test_a_mark_waits_for_one_that_is_just_being_taken_back(anna: Box, client: h
     client.put(f"/tvtime/episode/{number}/watched")
     item = Episode(ids=Ids(tvdb=number))
     event = Event(action=Action.UNWATCHED, item=item, at=clock.now(), user=anna.name)
-    waiting = inbox.of_event("tvtime", event, clock.now(), "tvtime-api", person_id=anna.person_id)
+    waiting = inbox.event_webhook("tvtime", event, clock.now(), "tvtime-api", person_id=anna.person_id)
 
-    anna.home.do(lambda connection: inbox.kept(connection, [waiting]))
+    anna.home.do(lambda connection: inbox.store_webhooks(connection, [waiting]))
     client.put(f"/tvtime/episode/{number}/watched")
 
     assert [row.events[0]["action"] for row in anna.webhooks()] == ["watched", "unwatched", "watched"]

@@ -76,13 +76,13 @@ def acknowledge_first() -> None:
     keep = inbox.Inbox.keep
     behind: set[Any] = set()
 
-    async def later(self: inbox.Inbox, received: inbox.Received) -> None:
+    async def later(self: inbox.Inbox, received: inbox.ReceivedWebhook) -> None:
         import asyncio
 
         await asyncio.sleep(0.05)
         await keep(self, received)
 
-    async def kept(self: inbox.Inbox, received: inbox.Received) -> int:
+    async def kept(self: inbox.Inbox, received: inbox.ReceivedWebhook) -> int:
         import asyncio
 
         task = asyncio.create_task(later(self, received))

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -104,10 +103,10 @@ def test_an_import_that_is_killed_goes_on_and_doubles_nothing(database: Database
         time.sleep(dice.uniform(0.0, 0.2))
         process.send_signal(signal.SIGKILL)
         ended(process)
-    before = database.ask(jobs.listed)
+    before = database.ask(jobs.list_jobs)
     assert ended(begun(url, home.me, path)) == 0
 
-    after = database.ask(jobs.listed)
+    after = database.ask(jobs.list_jobs)
     total = select(func.count()).select_from(play)
     expected = rows - rows // 10
     assert database.ask(lambda connection: connection.execute(total).scalar_one()) == expected
@@ -132,10 +131,10 @@ def filled(connection: Connection, service: Service) -> None:
     backfill.begin(connection, service.trackers["trakt"], of.id, clock.now())
 
 
-def under_way(process: Altered, database: str) -> dict[str, Any]:
+def under_way(process: Altered, database: str) -> jobs.JobJson:
     """The backfill, read beside the process that works on it."""
     opened = Database(database)
-    found = opened.ask(jobs.listed)
+    found = opened.ask(jobs.list_jobs)
     opened.close()
     return found[0]
 

@@ -28,7 +28,7 @@ from webhook.people import household, identities, people
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.plays import list_plays
 from webhook.queues import inbox
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.settings import Settings
 from webhook.storage import migrate
 from webhook.storage.db import Database, fresh_ids
@@ -122,13 +122,13 @@ class Service:
     def receive(self, together: Sequence[Message]) -> None:
         if utc(together[0].at) - self.swept >= SWEEP:
             self.sweep(utc(together[0].at))
-        inbox.kept(self.connection, [self.received(message) for message in together])
+        inbox.store_webhooks(self.connection, [self.received(message) for message in together])
         self.interpreter.interpret(self.connection, [BURST])
 
-    def received(self, message: Message) -> Received:
+    def received(self, message: Message) -> ReceivedWebhook:
         token_id = self.addresses.get(message.address)
         raw, at = orjson.dumps(message.body), utc(message.at)
-        return Received(
+        return ReceivedWebhook(
             source=message.source, token_id=token_id, received_at=at, content_type=LETTER, raw=raw
         )
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -126,7 +125,7 @@ def test_one_of_a_command_or_of_another_process_is_left_alone(home: Home, tmp_pa
 
     assert here.once() is False
     assert here.asked == []
-    assert len(home.database.ask(jobs.listed)) == 2
+    assert len(home.database.ask(jobs.list_jobs)) == 2
 
 
 def test_one_that_is_cancelled_keeps_what_came_and_lets_the_next_go_on(home: Home, tmp_path: Path) -> None:
@@ -135,7 +134,9 @@ def test_one_that_is_cancelled_keeps_what_came_and_lets_the_next_go_on(home: Hom
     made = desk.ask()
 
     def cancel() -> None:
-        home.database.do(lambda connection: jobs.finish(connection, made, clock.now(), jobs.State.CANCELLED))
+        home.database.do(
+            lambda connection: jobs.finish_job(connection, made, clock.now(), jobs.JobState.CANCELLED)
+        )
 
     feed.before[2] = cancel
     assert [desk.once(), desk.once()] == [True, False]
@@ -182,11 +183,11 @@ def house(url: str, tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def asked(house: House) -> dict[str, Any]:
+def asked(house: House) -> jobs.JobJson:
     """Bring in what the Trakt account holds; the job."""
     house.run(house.service.imports.ask(house.me, "trakt", "Trakt"))
     house.run(house.service.imports.once())
-    return house.database.ask(jobs.listed)[0]
+    return house.database.ask(jobs.list_jobs)[0]
 
 
 def test_after_the_export_file_of_an_account_the_account_has_nothing_new(
@@ -215,9 +216,8 @@ def test_an_account_whose_sign_in_is_gone_says_where_to_sign_in_again(house: Hou
     done = asked(house)
 
     assert done["state"] == "failed"
-    assert (
-        "me is not signed in to Trakt any more. Sign in again: watchmark connect trakt --person me"
-        in done["error"]
+    assert "me is not signed in to Trakt any more. Sign in again: watchmark connect trakt --person me" in str(
+        done["error"]
     )
     (offer,) = offers(house)
     assert offer.why_not == done["error"]

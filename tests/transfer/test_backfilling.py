@@ -28,7 +28,7 @@ from webhook.domain.play import Dated
 from webhook.people import people
 from webhook.queries.deliveries import list_deliveries
 from webhook.queues import inbox, jobs
-from webhook.queues.inbox import Received
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.tables import account, delivery, play
 from webhook.transfer import backfill as backfilling
 from webhook.transfer.backfill import NoBackfill
@@ -88,14 +88,14 @@ class House:
         """A webhook, received and interpreted."""
         import orjson
 
-        received = Received(
+        received = ReceivedWebhook(
             source=source,
             token_id=None,
             received_at=when or clock.now(),
             content_type=None,
             raw=orjson.dumps(payload),
         )
-        (made,) = self.database.do(lambda connection: inbox.kept(connection, [received]))
+        (made,) = self.database.do(lambda connection: inbox.store_webhooks(connection, [received]))
         self.interpret()
         return made
 
@@ -132,7 +132,7 @@ class House:
     def step(self) -> bool:
         return self.run(self.service.backfills.once())
 
-    def work_off(self, job_id: int, steps: int = 30) -> dict[str, Any]:
+    def work_off(self, job_id: int, steps: int = 30) -> jobs.JobJson:
         """Go on with the backfill until it is over; the job."""
         for _ in range(steps):
             self.step()
@@ -141,7 +141,7 @@ class House:
                 return self.job(job_id)
         raise AssertionError(self.job(job_id))
 
-    def backfill(self) -> dict[str, Any]:
+    def backfill(self) -> jobs.JobJson:
         return self.work_off(self.begin())
 
     def preview(self) -> backfilling.Preview:
@@ -153,8 +153,8 @@ class House:
 
     # --- what there is
 
-    def job(self, job_id: int) -> dict[str, Any]:
-        found = self.database.ask(jobs.listed)
+    def job(self, job_id: int) -> jobs.JobJson:
+        found = self.database.ask(jobs.list_jobs)
         return next(one for one in found if one["id"] == job_id)
 
     def deliveries(self, state: str | None = None) -> list[dict[str, Any]]:
@@ -553,7 +553,7 @@ def test_a_service_that_is_down_is_asked_again_later_and_not_at_once(house: Hous
 
     assert len(house.trakt.made("GET /sync/history")) == 1
     assert house.job(job_id)["state"] == "running"
-    assert "503" in house.job(job_id)["error"]
+    assert "503" in str(house.job(job_id)["error"])
     house.trakt.faults.clear()
     house.service.backfills.rests.clear()
     done = house.work_off(job_id)

@@ -84,8 +84,8 @@ def preview(home: Home, feed: Listed | FileFeed) -> Report:
     return asyncio.run(import_job.preview(home.database, home.me, feed))
 
 
-def newest(home: Home) -> dict[str, Any]:
-    return home.database.ask(jobs.listed)[0]
+def newest(home: Home) -> jobs.JobJson:
+    return home.database.ask(jobs.list_jobs)[0]
 
 
 def test_an_import_is_a_job_with_its_counts(home: Home) -> None:
@@ -137,7 +137,7 @@ def test_a_preview_writes_nothing_and_says_what_the_import_will(home: Home) -> N
 
     before = preview(home, Listed(parts))
     assert home.plays() == []
-    assert home.database.ask(jobs.listed) == []
+    assert home.database.ask(jobs.list_jobs) == []
     count = select(func.count()).select_from(library)
     assert home.database.ask(lambda connection: connection.execute(count).scalar_one()) == 0
     after = run(home, Listed(parts))
@@ -164,7 +164,7 @@ def test_a_file_of_which_too_much_cannot_be_read_is_left(home: Home, monkeypatch
 
     made = newest(home)
     assert (made["state"], made["counts"]["added"]) == ("failed", 2)
-    assert "Is it the right kind of file?" in made["error"]
+    assert "Is it the right kind of file?" in str(made["error"])
 
 
 def test_a_broken_off_import_goes_on_where_it_was(home: Home) -> None:
@@ -199,7 +199,9 @@ def test_what_is_cancelled_keeps_what_came_and_stops(home: Home) -> None:
 
     def cancel() -> None:
         made = newest(home)["id"]
-        home.database.do(lambda connection: jobs.finish(connection, made, clock.now(), jobs.State.CANCELLED))
+        home.database.do(
+            lambda connection: jobs.finish_job(connection, made, clock.now(), jobs.JobState.CANCELLED)
+        )
 
     feed.before[2] = cancel
     report = run(home, feed)

@@ -83,10 +83,10 @@ class Household:
     ) -> int:
         """A webhook of Plex, interpreted; its id."""
         raw = orjson.dumps(plex(user, title, event, **more))
-        received = inbox.Received(
+        received = inbox.ReceivedWebhook(
             source="plex", token_id=None, received_at=clock.now(), content_type="multipart/form-data", raw=raw
         )
-        (made,) = self.do(lambda connection: inbox.kept(connection, [received]))
+        (made,) = self.do(lambda connection: inbox.store_webhooks(connection, [received]))
         self.interpret()
         return int(made)
 

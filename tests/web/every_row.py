@@ -28,7 +28,7 @@ from webhook.people import identities, passwords, people, tokens
 from webhook.people.scopes import Scope
 from webhook.pipeline.interpreter import meant
 from webhook.queues import jobs
-from webhook.queues.inbox import CATCH_UP, EVENT
+from webhook.queues.inbox import CATCH_UP, EVENT_CONTENT_TYPE
 from webhook.service import Service
 from webhook.storage import tables
 from webhook.trackers import DeviceCode
@@ -206,9 +206,14 @@ class Rows:
     def jobs(self) -> None:
         counts = [{}, {"added": 3, "known": 0, "bad": 2}, {"sent": 2, "done": 1, "waiting": 1}]
         for kind, state, error, person_id in product(
-            jobs.Kind, jobs.State, (None, "", "It broke off", "It ends."), (None, self.owner, self.members[0])
+            jobs.JobKind,
+            jobs.JobState,
+            (None, "", "It broke off", "It ends."),
+            (None, self.owner, self.members[0]),
         ):
-            made = jobs.begin(self.connection, kind, "trakt" if error else BEFORE, NOW, person_id=person_id)
+            made = jobs.begin_job(
+                self.connection, kind, "trakt" if error else BEFORE, NOW, person_id=person_id
+            )
             values: dict[str, Any] = {"state": state.value, "error": error, "counts": counts[made % 3]}
             values |= {"name": "history.json" if made % 2 else None, "finished_at": NOW if error else None}
             values["account_id"] = self.account_ids[0] if made % 4 == 0 else None
@@ -245,8 +250,8 @@ class Rows:
         reasons = cycle([None, "", "KeyError: 'x'", "filter: never the player Sofa", *REASONS])
         bodies = cycle([None, b"{}", b"", b"no JSON", b"\xff\xfe\x00", b'{"Account": {"title": "anna"}}'])
         types = cycle([
-            None, "application/json", "multipart/form-data; boundary=x", f"{EVENT}; by={CATCH_UP}",
-            f"{EVENT}; by=tvtime; for={NOWHERE}",
+            None, "application/json", "multipart/form-data; boundary=x", f"{EVENT_CONTENT_TYPE}; by={CATCH_UP}",
+            f"{EVENT_CONTENT_TYPE}; by=tvtime; for={NOWHERE}",
         ])  # fmt: skip
         of = cycle([*sources.modules(), *identities.BUILTIN_APIS, BEFORE])
         whose = cycle([None, *self.identities])

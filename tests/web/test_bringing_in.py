@@ -56,7 +56,7 @@ def plays(home: Household, person_id: int = 1) -> int:
 
 
 def listed(home: Household) -> list[dict[str, Any]]:
-    return list(home.do(jobs.listed))
+    return list(home.do(jobs.list_jobs))
 
 
 def states(home: Household) -> list[str]:
@@ -178,9 +178,9 @@ def test_a_server_that_does_not_answer_is_said_and_nothing_begins(home: Househol
 def test_one_that_broke_off_halfway_says_what_is_kept(home: Household) -> None:
     def half(connection: Connection) -> None:
         now = clock.now()
-        made = jobs.begin(connection, jobs.Kind.IMPORT, "plex", now, person_id=1, name="Plex")
-        jobs.step(connection, made, 2, {"added": 2}, now)
-        jobs.finish(connection, made, now, jobs.State.FAILED, "Plex is away")
+        made = jobs.begin_job(connection, jobs.JobKind.IMPORT, "plex", now, person_id=1, name="Plex")
+        jobs.record_progress(connection, made, 2, {"added": 2}, now)
+        jobs.finish_job(connection, made, now, jobs.JobState.FAILED, "Plex is away")
 
     home.do(half)
     text = home.browser().get(PAGE).text

@@ -286,8 +286,8 @@ def states(household: Household) -> list[str]:
 @pytest.mark.parametrize(("kind", "path"), [("import", "import"), ("backfill", "backfill")])
 def test_a_job_that_has_just_begun_is_shown_and_cancelled(household: Household, kind: str, path: str) -> None:
     household.do(
-        lambda connection: jobs.begin(
-            connection, jobs.Kind(kind), "trakt", clock.now(), person_id=1, name="x"
+        lambda connection: jobs.begin_job(
+            connection, jobs.JobKind(kind), "trakt", clock.now(), person_id=1, name="x"
         )
     )
     browser = household.browser()

@@ -273,8 +273,8 @@ def test_a_webhook_is_copied_for_a_bug_report_without_names(home: Household) -> 
 
 def test_a_missed_webhook_says_that_it_was_repaired(home: Household) -> None:
     event = Event(action=Action.WATCHED, item=Movie(title="Lost", year=1999), at=clock.now(), user="anna")
-    received = inbox.of_event("plex", event, clock.now(), inbox.CATCH_UP)
-    home.do(lambda connection: inbox.kept(connection, [received]))
+    received = inbox.event_webhook("plex", event, clock.now(), inbox.CATCH_UP)
+    home.do(lambda connection: inbox.store_webhooks(connection, [received]))
     home.interpret()
 
     assert "Missed webhook, repaired" in home.browser().get("/trace/1").text
@@ -323,10 +323,10 @@ def test_the_trace_tells_the_story(home: Household) -> None:
 
 @pytest.mark.parametrize("raw", [b'{"event":"media.play"}', b'{"event":"library.on.deck"}', b"{}"])
 def test_what_was_not_understood_has_a_trace_too(home: Household, raw: bytes) -> None:
-    received = inbox.Received(
+    received = inbox.ReceivedWebhook(
         source="plex", token_id=None, received_at=clock.now(), content_type=None, raw=raw
     )
-    home.do(lambda connection: inbox.kept(connection, [received]))
+    home.do(lambda connection: inbox.store_webhooks(connection, [received]))
     browser = home.browser()
 
     assert browser.get("/trace/1").status_code == 200

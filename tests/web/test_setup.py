@@ -12,7 +12,7 @@ import pytest
 from tests.web.conftest import HOSTILE, Household, Open, form_token, plex
 from webhook import clock, lookups, servers, sources, trackers
 from webhook.domain.event import Action, Episode, Event
-from webhook.queues.inbox import CATCH_UP, kept, of_event
+from webhook.queues.inbox import CATCH_UP, event_webhook, store_webhooks
 
 
 def part(page: str, source: str) -> str:
@@ -90,8 +90,8 @@ def test_whom_nobody_claims_leads_to_saying_so(home: Household) -> None:
 
 def test_what_the_server_was_asked_for_is_none_that_came(home: Household) -> None:
     event = Event(action=Action.WATCHED, item=Episode(title="Pilot", show="Harbour Street"), at=clock.now())
-    found = of_event("plex", event, clock.now(), CATCH_UP)
-    home.do(lambda connection: kept(connection, [found]))
+    found = event_webhook("plex", event, clock.now(), CATCH_UP)
+    home.do(lambda connection: store_webhooks(connection, [found]))
 
     assert "no webhook yet" in part(home.browser().get("/setup").text, "plex")
 

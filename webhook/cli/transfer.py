@@ -309,8 +309,10 @@ def left_out(counts: Mapping[str, int]) -> str:
     )
 
 
-def newest_backfill(database: Database, account_id: int) -> dict[str, Any] | None:
-    found = database.ask(lambda connection: jobs.listed(connection, kind=jobs.Kind.BACKFILL, limit=1000))
+def newest_backfill(database: Database, account_id: int) -> jobs.JobJson | None:
+    found = database.ask(
+        lambda connection: jobs.list_jobs(connection, kind=jobs.JobKind.BACKFILL, limit=1000)
+    )
     return next((one for one in found if one["account"] == account_id), None)
 
 
@@ -320,7 +322,7 @@ def nothing_yet(tracker: str) -> str:
 
 def cancelled(database: Database, account_id: int, tracker: str, as_json: bool) -> None:
     newest = newest_backfill(database, account_id)
-    if newest is None or newest["state"] != jobs.State.RUNNING:
+    if newest is None or newest["state"] != jobs.JobState.RUNNING:
         raise Failed(f"No backfill of {tracker} is under way.")
     taken = database.do(lambda connection: backfilling.cancel(connection, newest["id"], clock.now()))
     kept = "What was sent stays there."
@@ -360,7 +362,7 @@ def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
     shown = found_job(database, job_id)
     try:
         with Meter(what) as meter:
-            while shown["state"] == jobs.State.RUNNING:
+            while shown["state"] == jobs.JobState.RUNNING:
                 meter.show(far(shown["counts"]), counts_said(shown))
                 time.sleep(POLL)
                 shown = found_job(database, job_id)
@@ -369,7 +371,7 @@ def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
         say(as_json, {"job": shown, "serving": True}, goes_on)
         return
     say(as_json, {"job": shown, "serving": True}, job_story(shown))
-    if shown["state"] == jobs.State.FAILED:
+    if shown["state"] == jobs.JobState.FAILED:
         raise typer.Exit(1)
 
 
@@ -379,8 +381,8 @@ def far(counts: Mapping[str, int]) -> float | None:
     return counts.get("done", 0) / put if put else None
 
 
-def found_job(database: Database, job_id: int) -> dict[str, Any]:
-    shown = database.ask(lambda connection: jobs.one(connection, job_id))
+def found_job(database: Database, job_id: int) -> jobs.JobJson:
+    shown = database.ask(lambda connection: jobs.get_job(connection, job_id))
     if shown is None:
         raise Failed(f"There is no job {job_id}.")
     return shown
@@ -462,24 +464,31 @@ def jobs_command(
             stop_job(at.database, cancel, as_json)
             return
         owner = None if whose is None else at.database.ask(lambda connection: somebody(connection, whose)).id
-        found = at.database.ask(lambda connection: jobs.listed(connection, person_id=owner))
+        found = at.database.ask(lambda connection: jobs.list_jobs(connection, person_id=owner))
     if as_json:
         say(True, {"jobs": found})
         return
-    columns = ("id", "kind", "what", "person", "state")
     rows = [
-        [*(one[name] for name in columns), counts_said(one), one["created_at"], one["error"]] for one in found
-    ]
-    tabled((*columns, "so far", "since", "trouble"), rows, "There was no import and no backfill yet.")
+        [
+            one["id"], one["kind"], one["what"], one["person"], one["state"], counts_said(one),
+            one["created_at"], one["error"],
+        ]
+        for one in found
+    ]  # fmt: skip
+    tabled(
+        ("id", "kind", "what", "person", "state", "so far", "since", "trouble"),
+        rows,
+        "There was no import and no backfill yet.",
+    )
 
 
 def stop_job(database: Database, job_id: int, as_json: bool) -> None:
     shown = found_job(database, job_id)
-    if shown["state"] != jobs.State.RUNNING:
+    if shown["state"] != jobs.JobState.RUNNING:
         raise Failed(f"Job {job_id} is over already: it is {shown['state']}.")
     taken = database.do(lambda connection: backfilling.cancel(connection, job_id, clock.now()))
-    shown = {"job": job_id, "cancelled": True, "taken_back": taken}
-    say(as_json, shown, f"Job {job_id} is cancelled. What it had done stays.")
+    answer = {"job": job_id, "cancelled": True, "taken_back": taken}
+    say(as_json, answer, f"Job {job_id} is cancelled. What it had done stays.")
 
 
 def job_story(shown: Mapping[str, Any]) -> str:
@@ -490,7 +499,7 @@ def job_story(shown: Mapping[str, Any]) -> str:
 def counts_said(shown: Mapping[str, Any]) -> str:
     """What a job has done, in words."""
     counts = shown["counts"]
-    if shown["kind"] == jobs.Kind.IMPORT:
+    if shown["kind"] == jobs.JobKind.IMPORT:
         return merge.described(counts)
     words = {"sent": "put", "held": "held already", "told": "told before", "kept_back": "kept back"}
     return (

@@ -46,11 +46,11 @@ def keep_episodes(connection: Connection, person_id: int, event: Event, webhook:
         return {"waits_for": want_list(connection, event.item)}
     told = [replace(event, item=episode, item_key=None, manual=True) for episode in found]
     kept = [
-        inbox.of_event(webhook.source, one, webhook.received_at, BY, token_id=webhook.token_id)
+        inbox.event_webhook(webhook.source, one, webhook.received_at, BY, token_id=webhook.token_id)
         for one in told
     ]
     if kept:
-        inbox.kept(connection, kept)
+        inbox.store_webhooks(connection, kept)
     return {"episodes": len(kept)}
 
 

@@ -37,7 +37,7 @@ from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play, is_rewatch
 from webhook.people import household, identities
 from webhook.queues import leases, outbox
-from webhook.queues.inbox import told_by, told_for
+from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, delivery, person, token, webhook
 from webhook.storage.types import to_ms
@@ -168,7 +168,7 @@ class Interpreter:
             payload = lenient_json.loads(row.raw, row.content_type)
             read: list[Event] | Ignored = (
                 [event_from_json(payload)]
-                if told_by(row.content_type)
+                if event_origin(row.content_type)
                 else self.read(row.source, payload, row.received_at)
             )
         except Unreadable as error:
@@ -212,7 +212,7 @@ class Interpreter:
         self, connection: Connection, row: Row[Any], event: Event, bound: int | None
     ) -> identities.Ownership | None:
         """Whose the event is; None where no person did it, and it is for nobody's collection."""
-        if (person_id := told_for(row.content_type)) is not None:
+        if (person_id := event_person_id(row.content_type)) is not None:
             return identities.owner_of_sign_in(connection, row.source, event, person_id, row.received_at)
         if event.user is None and event.action is Action.ADD and bound is None:
             return identities.owner_of_collection(connection, self.collection_of)

@@ -27,7 +27,7 @@ from webhook.network.asgi import client_address, let_in
 from webhook.people import tokens
 from webhook.pipeline import compression
 from webhook.pipeline.body import Cut, Form, Payload, Refused, locate
-from webhook.queues.inbox import EVENT, Inbox, Received
+from webhook.queues.inbox import EVENT_CONTENT_TYPE, Inbox, ReceivedWebhook
 from webhook.storage.db import Database, Unavailable
 
 log = structlog.get_logger()
@@ -141,7 +141,7 @@ class Receiver:
             return None, refused
         content_type = content_type_of(headers)
         fault = await fault_of(found, content_type, headers)
-        received = Received(
+        received = ReceivedWebhook(
             source=source,
             token_id=token_id,
             received_at=clock.now(),
@@ -207,7 +207,7 @@ def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
 def content_type_of(headers: Mapping[bytes, bytes]) -> str:
     """The content type as it is kept; no sender can pass for what was made known here, in whosever name."""
     content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
-    return "application/json" if content_type.strip().lower().startswith(EVENT) else content_type
+    return "application/json" if content_type.strip().lower().startswith(EVENT_CONTENT_TYPE) else content_type
 
 
 async def fault_of(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:

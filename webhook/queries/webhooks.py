@@ -13,7 +13,7 @@ from webhook.domain.event import REASONS, Unreadable
 from webhook.domain.states import WebhookState
 from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
 from webhook.queries.deliveries import deliveries_by_webhook
-from webhook.queues.inbox import CATCH_UP, told_by
+from webhook.queues.inbox import CATCH_UP, event_origin
 from webhook.storage.tables import webhook
 
 MAX_RAW_BYTES = 256 * 1024
@@ -73,7 +73,7 @@ def webhook_json(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dic
         "received_at": stamp(row.received_at),
         "interpreted_at": stamp(row.interpreted_at),
         "content_type": row.content_type,
-        "repaired": told_by(row.content_type) == CATCH_UP,
+        "repaired": event_origin(row.content_type) == CATCH_UP,
     }
     if raw:
         shown["raw"] = (
@@ -98,7 +98,7 @@ def explain_webhook(row: Row[Any]) -> str | None:
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
     if row.state == WebhookState.RECEIVED:
         return "It is kept and waits to be interpreted."
-    if row.reason is None and told_by(row.content_type) == CATCH_UP:
+    if row.reason is None and event_origin(row.content_type) == CATCH_UP:
         return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
     if row.events and ("episodes" in row.events[0] or "waits_for" in row.events[0]):
         return explain_whole(row.events[0])

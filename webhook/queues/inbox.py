@@ -1,4 +1,4 @@
-"""The inbox: raw webhooks, kept before they are answered. Many waiting requests share one commit."""
+"""The inbox: raw webhooks, stored before they are answered; many waiting requests share one commit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from webhook.storage.types import to_ms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Received:
-    """A request as it is kept. `raw` is the JSON as it came, without thumbnails."""
+class ReceivedWebhook:
+    """A request to store; `raw` is its JSON as it came, without thumbnails."""
 
     source: str
     token_id: int | None
@@ -31,13 +31,13 @@ class Received:
     reason: str | None = None
 
 
-EVENT = "application/vnd.watchmark.event+json"
-"""The content type of what did not come as a sender's webhook: an event of ours, found or told elsewhere."""
+EVENT_CONTENT_TYPE = "application/vnd.watchmark.event+json"
+"""The content type of an event that Watchmark made itself, and no sender's webhook."""
 
 CATCH_UP = "catch-up"
 
 
-def of_event(
+def event_webhook(
     source: str,
     event: Event,
     now: datetime,
@@ -45,30 +45,35 @@ def of_event(
     *,
     person_id: int | None = None,
     token_id: int | None = None,
-) -> Received:
-    """An event as it is kept, so that it goes the way of every webhook.
+) -> ReceivedWebhook:
+    """An event as a webhook to store, so that it is interpreted like every other.
 
-    `by` says what made it known, `person_id` who had signed in to say so: names change, and tokens go.
+    `by` is the origin of the event, `person_id` the person who had signed in to report it: names change,
+    and tokens go.
     """
     raw = orjson.dumps(event_to_json(event))
     whose = "" if person_id is None else f"; for={person_id}"
-    return Received(
-        source=source, token_id=token_id, received_at=now, content_type=f"{EVENT}; by={by}{whose}", raw=raw
+    return ReceivedWebhook(
+        source=source,
+        token_id=token_id,
+        received_at=now,
+        content_type=f"{EVENT_CONTENT_TYPE}; by={by}{whose}",
+        raw=raw,
     )
 
 
-OF_EVENT = re.compile(re.escape(EVENT) + r"; by=([^;]*)(?:; for=([0-9]+))?")
+EVENT_CONTENT_TYPE_PATTERN = re.compile(re.escape(EVENT_CONTENT_TYPE) + r"; by=([^;]*)(?:; for=([0-9]+))?")
 
 
-def told_by(content_type: str | None) -> str | None:
-    """What made an event of ours known; None where it is a sender's own webhook."""
-    found = OF_EVENT.fullmatch(content_type or "")
+def event_origin(content_type: str | None) -> str | None:
+    """The origin of an event that Watchmark made itself; None for a sender's webhook."""
+    found = EVENT_CONTENT_TYPE_PATTERN.fullmatch(content_type or "")
     return found[1] if found else None
 
 
-def told_for(content_type: str | None) -> int | None:
-    """The id of the person who had signed in to say so; None where nobody had."""
-    found = OF_EVENT.fullmatch(content_type or "")
+def event_person_id(content_type: str | None) -> int | None:
+    """The id of the person who had signed in to report the event, or None."""
+    found = EVENT_CONTENT_TYPE_PATTERN.fullmatch(content_type or "")
     return int(found[2]) if found and found[2] else None
 
 
@@ -76,32 +81,32 @@ class Inbox:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    async def keep(self, received: Received) -> int:
-        """The webhook's id, once it is committed. Raises Unavailable when it cannot be stored."""
-        return await self.database.write(kept, received)
+    async def keep(self, received: ReceivedWebhook) -> int:
+        """Store a webhook and return its id once it is committed; raises Unavailable when it cannot be stored."""
+        return await self.database.write(store_webhooks, received)
 
 
-COLUMNS = ("id", "source", "token_id", "received_at", "content_type", "raw", "state", "reason")
+INSERT_COLUMNS = ("id", "source", "token_id", "received_at", "content_type", "raw", "state", "reason")
 
 
-def kept(connection: Connection, waiting: list[Received]) -> list[int]:
+def store_webhooks(connection: Connection, waiting: list[ReceivedWebhook]) -> list[int]:
     """Insert all that wait in one statement, by the driver itself: this is the hottest path there is."""
     ids = fresh_ids(connection, webhook, len(waiting))
-    rows = [row(*entry) for entry in zip(ids, waiting, strict=True)]
+    rows = [insert_values(*entry) for entry in zip(ids, waiting, strict=True)]
     if (own := driver(connection)) is not None:
-        own.executemany(insertion("?"), rows)
+        own.executemany(insert_sql("?"), rows)
     else:
-        connection.exec_driver_sql(insertion("%s"), rows)
+        connection.exec_driver_sql(insert_sql("%s"), rows)
     return ids
 
 
 @cache
-def insertion(place: str) -> str:
-    places = ", ".join([place] * len(COLUMNS))
-    return f"INSERT INTO {webhook.name} ({', '.join(COLUMNS)}) VALUES ({places})"  # noqa: S608 - names of ours
+def insert_sql(place: str) -> str:
+    places = ", ".join([place] * len(INSERT_COLUMNS))
+    return f"INSERT INTO {webhook.name} ({', '.join(INSERT_COLUMNS)}) VALUES ({places})"  # noqa: S608 - names of ours
 
 
-def row(made: int, received: Received) -> tuple[object, ...]:
+def insert_values(made: int, received: ReceivedWebhook) -> tuple[object, ...]:
     return (
         made,
         received.source,
@@ -115,7 +120,7 @@ def row(made: int, received: Received) -> tuple[object, ...]:
 
 
 def replay(connection: Connection, ids: Collection[int]) -> int:
-    """Let these webhooks be interpreted again; how many still have the body that needs."""
+    """Queue these webhooks for interpretation again; return how many still have the body it needs."""
     again = (webhook.c.id.in_(ids), webhook.c.raw.is_not(None), webhook.c.state != WebhookState.RECEIVED)
     return connection.execute(
         update(webhook).where(*again).values(state=WebhookState.RECEIVED, reason=None)

@@ -1,37 +1,88 @@
-"""Jobs: long work that goes on where it was after a kill. An import, a backfill, a catch-up."""
+"""Jobs: long work that goes on where it was after a kill, such as an import, a backfill or a catch-up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from webhook.clock import stamp
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import job, person
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import JobRow, job, person
 
-LIMIT = 50
+JOBS_PAGE_SIZE = 50
 
 
-class Kind(StrEnum):
+class JobKind(StrEnum):
     IMPORT = "import"
     BACKFILL = "backfill"
     CATCH_UP = "catch_up"
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-def begin(
+class ListedJob(NamedTuple):
+    """A job with the name of its person."""
+
+    id: int
+    kind: str
+    what: str
+    person: str | None
+    account_id: int | None
+    name: str | None
+    state: str
+    counts: dict[str, int]
+    error: str | None
+    created_at: datetime
+    changed_at: datetime
+    finished_at: datetime | None
+
+
+class JobJson(TypedDict):
+    """A job as the API gives it."""
+
+    id: int
+    kind: str
+    what: str
+    person: str | None
+    account: int | None
+    name: str | None
+    state: str
+    counts: dict[str, int]
+    error: str | None
+    created_at: str | None
+    changed_at: str | None
+    finished_at: str | None
+
+
+LISTED_JOBS = select(
+    job.c.id,
+    job.c.kind,
+    job.c.what,
+    person.c.name.label("person"),
+    job.c.account_id,
+    job.c.name,
+    job.c.state,
+    job.c.counts,
+    job.c.error,
+    job.c.created_at,
+    job.c.changed_at,
+    job.c.finished_at,
+).join(person, job.c.person_id == person.c.id, isouter=True)
+
+
+def begin_job(
     connection: Connection,
-    kind: Kind,
+    kind: JobKind,
     what: str,
     now: datetime,
     *,
@@ -40,81 +91,92 @@ def begin(
     name: str | None = None,
     digest: str | None = None,
 ) -> int:
-    """A new running job's id. `what` is the kind of file, the tracker or the server."""
-    (made,) = fresh_ids(connection, job, 1)
-    values: dict[str, Any] = {"id": made, "kind": kind.value, "what": what}
-    values |= {"person_id": person_id, "account_id": account_id}
-    values |= {"name": name, "digest": digest, "state": State.RUNNING.value, "counts": {}}
-    connection.execute(insert(job), {**values, "created_at": now, "changed_at": now})
-    return made
+    """Add a running job and return its id; `what` is the kind of file, the tracker or the server."""
+    (job_id,) = fresh_ids(connection, job, 1)
+    row: dict[str, object] = {
+        "id": job_id,
+        "kind": kind.value,
+        "what": what,
+        "person_id": person_id,
+        "account_id": account_id,
+        "name": name,
+        "digest": digest,
+        "state": JobState.RUNNING.value,
+        "counts": {},
+        "created_at": now,
+        "changed_at": now,
+    }
+    connection.execute(insert(job), row)
+    return job_id
 
 
-def by_id(connection: Connection, job_id: int) -> Row[Any] | None:
-    return connection.execute(select(job).where(job.c.id == job_id)).first()
+def find_job(connection: Connection, job_id: int) -> JobRow | None:
+    return fetch_first(connection, select(job).where(job.c.id == job_id), JobRow)
 
 
-def unfinished(connection: Connection, kind: Kind, **same: Any) -> Row[Any] | None:
-    """The newest job of this kind that was broken off, with the same values."""
-    wanted = select(job).where(job.c.kind == kind.value, job.c.state == State.RUNNING.value)
+def find_unfinished(connection: Connection, kind: JobKind, **same: Any) -> JobRow | None:
+    """The newest job of this kind that is still running, with the same values."""
+    wanted = select(job).where(job.c.kind == kind.value, job.c.state == JobState.RUNNING.value)
     for name, value in same.items():
         wanted = wanted.where(job.c[name] == value)
-    return connection.execute(wanted.order_by(job.c.id.desc()).limit(1)).first()
+    return fetch_first(connection, wanted.order_by(job.c.id.desc()).limit(1), JobRow)
 
 
-def step(connection: Connection, job_id: int, cursor: Any, counts: Mapping[str, int], now: datetime) -> bool:
-    """Record how far it is; False when it was cancelled meanwhile."""
-    running = (job.c.id == job_id, job.c.state == State.RUNNING.value)
+def record_progress(
+    connection: Connection, job_id: int, cursor: Any, counts: Mapping[str, int], now: datetime
+) -> bool:
+    """Record how far a job is; False when it is no longer running, as it was cancelled."""
+    running = (job.c.id == job_id, job.c.state == JobState.RUNNING.value)
     values = {"cursor": cursor, "counts": dict(counts), "error": None, "changed_at": now}
     return bool(connection.execute(update(job).where(*running).values(values)).rowcount)
 
 
-def trouble(connection: Connection, job_id: int, error: str, now: datetime) -> None:
-    """Say what keeps a running job; it goes on by itself."""
+def record_trouble(connection: Connection, job_id: int, error: str, now: datetime) -> None:
+    """Record what holds up a running job; it goes on by itself."""
     connection.execute(update(job).where(job.c.id == job_id).values(error=error, changed_at=now))
 
 
-def finish(
-    connection: Connection, job_id: int, now: datetime, state: State = State.DONE, error: str | None = None
+def finish_job(
+    connection: Connection,
+    job_id: int,
+    now: datetime,
+    state: JobState = JobState.DONE,
+    error: str | None = None,
 ) -> None:
-    running = (job.c.id == job_id, job.c.state == State.RUNNING.value)
+    running = (job.c.id == job_id, job.c.state == JobState.RUNNING.value)
     values = {"state": state.value, "error": error, "changed_at": now, "finished_at": now}
     connection.execute(update(job).where(*running).values(values))
 
 
-def listed(
+def list_jobs(
     connection: Connection,
     *,
-    kind: Kind | None = None,
+    kind: JobKind | None = None,
     person_id: int | None = None,
     after: int | None = None,
-    limit: int = LIMIT,
-) -> list[dict[str, Any]]:
-    """The newest jobs first, as the API gives them; those before the job `after`."""
-    wanted = WITH_PERSON.order_by(job.c.id.desc()).limit(limit)
+    limit: int = JOBS_PAGE_SIZE,
+) -> list[JobJson]:
+    """The newest jobs first; `after` is the last job of the page before."""
+    wanted = LISTED_JOBS.order_by(job.c.id.desc()).limit(limit)
     if kind is not None:
         wanted = wanted.where(job.c.kind == kind.value)
     if person_id is not None:
         wanted = wanted.where(job.c.person_id == person_id)
     if after is not None:
         wanted = wanted.where(job.c.id < after)
-    return [described(row) for row in connection.execute(wanted)]
+    return [job_json(row) for row in fetch_all(connection, wanted, ListedJob)]
 
 
-def one(connection: Connection, job_id: int, person_id: int | None = None) -> dict[str, Any] | None:
-    """One job as the API gives it, of anybody or of this person."""
-    wanted = WITH_PERSON.where(job.c.id == job_id)
+def get_job(connection: Connection, job_id: int, person_id: int | None = None) -> JobJson | None:
+    """One job, of anybody or of this person."""
+    wanted = LISTED_JOBS.where(job.c.id == job_id)
     if person_id is not None:
         wanted = wanted.where(job.c.person_id == person_id)
-    row = connection.execute(wanted).first()
-    return None if row is None else described(row)
+    row = fetch_first(connection, wanted, ListedJob)
+    return None if row is None else job_json(row)
 
 
-WITH_PERSON = select(job, person.c.name.label("person")).join(
-    person, job.c.person_id == person.c.id, isouter=True
-)
-
-
-def described(row: Row[Any]) -> dict[str, Any]:
+def job_json(row: ListedJob) -> JobJson:
     return {
         "id": row.id,
         "kind": row.kind,

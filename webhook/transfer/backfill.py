@@ -33,7 +33,7 @@ from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import account, delivery, job, play
+from webhook.storage.tables import JobRow, account, delivery, job, play
 from webhook.storage.types import from_ms, to_ms
 from webhook.trackers import ListsHistory, Tracker, WatchedItem
 
@@ -288,18 +288,18 @@ def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> R
 def begin(connection: Connection, tracker: Tracker, account_id: int, now: datetime) -> int:
     """The job of a new backfill, or of the one that is under way; raises NoBackfill."""
     of = backfillable(connection, tracker, account_id)
-    running = jobs.unfinished(connection, jobs.Kind.BACKFILL, account_id=account_id)
+    running = jobs.find_unfinished(connection, jobs.JobKind.BACKFILL, account_id=account_id)
     if running is not None:
         return int(running.id)
-    return jobs.begin(
-        connection, jobs.Kind.BACKFILL, tracker.name, now, person_id=of.person_id, account_id=account_id,
+    return jobs.begin_job(
+        connection, jobs.JobKind.BACKFILL, tracker.name, now, person_id=of.person_id, account_id=account_id,
         name=of.name,
     )  # fmt: skip
 
 
 def cancel(connection: Connection, job_id: int, now: datetime) -> int:
     """Stop a job; what a backfill had put and not sent is taken back, and how many that were."""
-    jobs.finish(connection, job_id, now, jobs.State.CANCELLED)
+    jobs.finish_job(connection, job_id, now, jobs.JobState.CANCELLED)
     return outbox.withdraw(connection, job_id, now)
 
 
@@ -318,9 +318,9 @@ def feed(connection: Connection, waiting: list[Feeding]) -> list[str]:
 
 def feed_one(connection: Connection, feeding: Feeding) -> str:
     """Put the next deliveries where there is room for them; the job's state after that."""
-    row = jobs.by_id(connection, feeding.job_id)
+    row = jobs.find_job(connection, feeding.job_id)
     now = clock.now()
-    if row is None or row.state != jobs.State.RUNNING.value:
+    if row is None or row.state != jobs.JobState.RUNNING.value:
         return "ended"
     states = outbox.count_by_state(connection, row.id)
     room = AHEAD - states.get(DeliveryState.WAITING, 0) - states.get(DeliveryState.PARKED, 0)
@@ -328,20 +328,18 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
         if not states.get(DeliveryState.WAITING) and not states.get(DeliveryState.PARKED):
-            jobs.step(connection, row.id, cursor, {**counts.shown(), **states}, now)
-            jobs.finish(connection, row.id, now)
+            jobs.record_progress(connection, row.id, cursor, {**counts.shown(), **states}, now)
+            jobs.finish_job(connection, row.id, now)
             return "ended"
     elif room > 0:
         cursor = fill(connection, feeding, row, counts, room)
-    jobs.step(
+    jobs.record_progress(
         connection, row.id, cursor, {**counts.shown(), **outbox.count_by_state(connection, row.id)}, now
     )
     return "full" if cursor.get("whole") or room <= 0 else "more"
 
 
-def fill(
-    connection: Connection, feeding: Feeding, row: Row[Any], counts: Counts, room: int
-) -> dict[str, Any]:
+def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, room: int) -> dict[str, Any]:
     """Put up to so many deliveries; how far the history was gone through."""
     of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
     cursor = row.cursor or {"top": newest(connection, of.person_id)}
@@ -459,14 +457,14 @@ class Backfills:
 
 
 def under_way(connection: Connection) -> list[Row[Any]]:
-    mine = (job.c.kind == jobs.Kind.BACKFILL.value, job.c.state == jobs.State.RUNNING.value)
+    mine = (job.c.kind == jobs.JobKind.BACKFILL.value, job.c.state == jobs.JobState.RUNNING.value)
     return list(connection.execute(select(job).where(*mine).order_by(job.c.id)))
 
 
 def note_trouble(connection: Connection, waiting: list[tuple[int, str, bool]]) -> list[None]:
     for job_id, error, fatal in waiting:
         if fatal:
-            jobs.finish(connection, job_id, clock.now(), jobs.State.FAILED, error)
+            jobs.finish_job(connection, job_id, clock.now(), jobs.JobState.FAILED, error)
         else:
-            jobs.trouble(connection, job_id, error, clock.now())
+            jobs.record_trouble(connection, job_id, error, clock.now())
     return [None] * len(waiting)

@@ -114,8 +114,9 @@ def store_one(connection: Connection, storing: Storing) -> int:
     fresh = [found for found in storing.found if found.key not in mark.seen]
     missed = [found for found in fresh if not known_already(connection, storing.server, found)]
     if missed:
-        inbox.kept(
-            connection, [inbox.of_event(storing.server, found.event, now, inbox.CATCH_UP) for found in missed]
+        inbox.store_webhooks(
+            connection,
+            [inbox.event_webhook(storing.server, found.event, now, inbox.CATCH_UP) for found in missed],
         )
     mark.seen |= {found.key: to_ms(found.event.at) for found in fresh}
     mark.error = storing.error
@@ -174,7 +175,10 @@ def described(connection: Connection, servers: Mapping[str, Server]) -> list[dic
         repaired = connection.execute(
             select(func.count())
             .select_from(webhook)
-            .where(webhook.c.source == name, webhook.c.content_type == f"{inbox.EVENT}; by={inbox.CATCH_UP}")
+            .where(
+                webhook.c.source == name,
+                webhook.c.content_type == f"{inbox.EVENT_CONTENT_TYPE}; by={inbox.CATCH_UP}",
+            )
         ).scalar_one()
         shown.append(
             {

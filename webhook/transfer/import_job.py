@@ -322,9 +322,9 @@ async def run(
             report.counts = counts
             progress(feed.progress(), counts)
     except (Unusable, Undelivered, NoRoom) as error:
-        await database.write(ends, End(running, jobs.State.FAILED, str(error)))
+        await database.write(ends, End(running, jobs.JobState.FAILED, str(error)))
         raise
-    await database.write(ends, End(running, jobs.State.DONE))
+    await database.write(ends, End(running, jobs.JobState.DONE))
     return report
 
 
@@ -386,16 +386,16 @@ def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
     feed, person_id = begin.feed, begin.person_id
     row = None
     if begin.job_id is not None:
-        row = jobs.by_id(connection, begin.job_id)
+        row = jobs.find_job(connection, begin.job_id)
     elif feed.digest is not None:
         same = {"what": feed.kind, "person_id": person_id, "digest": feed.digest}
-        row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
+        row = jobs.find_unfinished(connection, jobs.JobKind.IMPORT, **same)
     if row is not None and feed.digest is None:
         return row.id, 0, replace(Counts(**row.counts), known=0, bad=0, left_out=0)
     if row is not None:
         return row.id, int(row.cursor or 0), Counts(**row.counts)
-    now, kind = clock.now(), jobs.Kind.IMPORT
-    made = jobs.begin(
+    now, kind = clock.now(), jobs.JobKind.IMPORT
+    made = jobs.begin_job(
         connection, kind, feed.kind, now, person_id=person_id, name=feed.name, digest=feed.digest
     )
     return made, 0, Counts()
@@ -419,23 +419,23 @@ def steps(connection: Connection, waiting: list[Step]) -> list[Counts | None]:
 def one_step(connection: Connection, step: Step) -> Counts | None:
     """What became of everything so far; None where the import was cancelled, and nothing is done."""
     now = clock.now()
-    if not jobs.step(connection, step.job_id, step.done, step.before.shown(), now):
+    if not jobs.record_progress(connection, step.job_id, step.done, step.before.shown(), now):
         return None
     counts = step.before.plus(merge.bring(connection, step.person_id, step.entries, now, step.job_id))
-    jobs.step(connection, step.job_id, step.done, counts.shown(), now)
+    jobs.record_progress(connection, step.job_id, step.done, counts.shown(), now)
     return counts
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     job_id: int
-    state: jobs.State
+    state: jobs.JobState
     error: str | None = None
 
 
 def ends(connection: Connection, waiting: list[End]) -> list[None]:
     for end in waiting:
-        jobs.finish(connection, end.job_id, clock.now(), end.state, end.error)
+        jobs.finish_job(connection, end.job_id, clock.now(), end.state, end.error)
     return [None] * len(waiting)
 
 
@@ -556,14 +556,14 @@ class Imports:
             await run(self.database, row.person_id, feed, job_id=row.id, check=check)
         except (Unusable, Undelivered, NoRoom) as error:
             log.warning("An import ended early; what came in is kept.", job=row.id, why=str(error))
-            await self.database.write(ends, End(row.id, jobs.State.FAILED, str(error)))
+            await self.database.write(ends, End(row.id, jobs.JobState.FAILED, str(error)))
         except Unavailable:
             raise
         except Exception as error:
             # What nobody foresaw must not end the service, and not begin again at every start.
             log.exception("An import met a fault of ours; what came in is kept.", job=row.id)
             why = f"a fault of ours ({type(error).__name__}), which is in the log; what came in is kept"
-            await self.database.write(ends, End(row.id, jobs.State.FAILED, why))
+            await self.database.write(ends, End(row.id, jobs.JobState.FAILED, why))
 
     async def feed(self, row: Row[Any], home: Path) -> Feed:
         if row.digest == ASKED:
@@ -607,11 +607,11 @@ def taken(connection: Connection, waiting: list[Given]) -> list[int]:
 def one_taken(connection: Connection, given: Given) -> int:
     """The job of this, the one that is under way or was broken off in it where there is one."""
     same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
-    row = jobs.unfinished(connection, jobs.Kind.IMPORT, **same)
+    row = jobs.find_unfinished(connection, jobs.JobKind.IMPORT, **same)
     if row is not None:
         return int(row.id)
-    return jobs.begin(
-        connection, jobs.Kind.IMPORT, given.kind, clock.now(), person_id=given.person_id, name=given.name,
+    return jobs.begin_job(
+        connection, jobs.JobKind.IMPORT, given.kind, clock.now(), person_id=given.person_id, name=given.name,
         digest=given.digest,
     )  # fmt: skip
 
@@ -623,6 +623,6 @@ def files_of(connection: Connection, person_id: int) -> set[str]:
 
 
 def of_the_service(connection: Connection) -> list[Row[Any]]:
-    mine = (job.c.kind == jobs.Kind.IMPORT.value, job.c.state == jobs.State.RUNNING.value)
+    mine = (job.c.kind == jobs.JobKind.IMPORT.value, job.c.state == jobs.JobState.RUNNING.value)
     wanted = select(job).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
     return list(connection.execute(wanted.order_by(job.c.id)))

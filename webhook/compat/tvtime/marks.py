@@ -176,8 +176,10 @@ def keep(connection: Connection, asked: Asked) -> Kept:
         Event(action=asked.action, item=item, at=asked.at, user=user, manual=True, rewatch=asked.again)
         for item in fresh
     ]
-    received = [inbox.of_event(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events]
-    made = inbox.kept(connection, received) if received else []
+    received = [
+        inbox.event_webhook(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events
+    ]
+    made = inbox.store_webhooks(connection, received) if received else []
     return Kept(made, delivery=None if asked.besides is None else asked.besides(connection, made))
 
 

@@ -88,8 +88,8 @@ def is_open(connection: Connection, one: Scrobble) -> bool:
 
 
 def put(connection: Connection, event: Event, person_id: int, token_id: int) -> list[int]:
-    received = inbox.of_event(KIND, event, event.at, by=KIND, person_id=person_id, token_id=token_id)
-    return inbox.kept(connection, [received])
+    received = inbox.event_webhook(KIND, event, event.at, by=KIND, person_id=person_id, token_id=token_id)
+    return inbox.store_webhooks(connection, [received])
 
 
 def goes_on(before: Play) -> bool:

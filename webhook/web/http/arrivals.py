@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select
 
 from webhook.clock import stamp
-from webhook.queues.inbox import EVENT
+from webhook.queues.inbox import EVENT_CONTENT_TYPE
 from webhook.storage.tables import identity, webhook
 from webhook.web import visible
 from webhook.web.visible import Visitor
@@ -21,7 +21,7 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
 
     What was read from a server's own record, or told by a person, is none that arrived.
     """
-    sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT))
+    sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
     newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
     if not visitor.everything:

@@ -12,7 +12,7 @@ from webhook.clock import stamp
 from webhook.domain import lenient_json
 from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.rules import Filters, stopped_by
-from webhook.queues.inbox import told_by
+from webhook.queues.inbox import event_origin
 from webhook.storage.tables import PersonRow, webhook
 from webhook.web import visible
 from webhook.web.visible import Visitor
@@ -61,7 +61,7 @@ def meaning(row: Row[Any]) -> Event | None:
         return None
     try:
         payload = lenient_json.loads(row.raw, row.content_type)
-        if told_by(row.content_type):
+        if event_origin(row.content_type):
             return event_from_json(payload)
         read = sources.read(row.source, payload, row.received_at)
     except (Unreadable, KeyError):

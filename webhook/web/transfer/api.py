@@ -67,14 +67,14 @@ class Transfer(Answers):
 
     async def jobs(self, request: Request, visitor: Visitor) -> Any:
         params = Params(request.query_params)
-        kind = params.choice("kind", [*jobs.Kind])
+        kind = params.choice("kind", [*jobs.JobKind])
         name = await self.person(params, visitor)
         limit, after = params.limit(), params.after()
 
         def page(connection: Connection) -> dict[str, Any]:
             owner = None if name is None else people.find_person(connection, name).id
-            chosen = None if kind is None else jobs.Kind(kind)
-            found = jobs.listed(connection, kind=chosen, person_id=owner, after=after, limit=limit + 1)
+            chosen = None if kind is None else jobs.JobKind(kind)
+            found = jobs.list_jobs(connection, kind=chosen, person_id=owner, after=after, limit=limit + 1)
             more = len(found) > limit
             return {"items": found[:limit], "next": found[limit - 1]["id"] if more else None}
 
@@ -93,7 +93,7 @@ class Transfer(Answers):
 
         def cancelled(connection: Connection) -> int:
             shown = found_or(own_job(connection, visitor, wanted), f"There is no job {wanted}.")
-            if shown["state"] != jobs.State.RUNNING:
+            if shown["state"] != jobs.JobState.RUNNING:
                 raise Problem(409, f"Job {wanted} is over already: it is {shown['state']}.")
             return backfilling.cancel(connection, wanted, clock.now())
 
@@ -230,8 +230,8 @@ class Transfer(Answers):
             raise Problem(503, NO_WORKER + command)
 
 
-def own_job(connection: Connection, visitor: Visitor, wanted: int) -> dict[str, Any] | None:
-    return jobs.one(connection, wanted, None if visitor.everything else visitor.person_id)
+def own_job(connection: Connection, visitor: Visitor, wanted: int) -> jobs.JobJson | None:
+    return jobs.get_job(connection, wanted, None if visitor.everything else visitor.person_id)
 
 
 async def looked_at(service: Service, person_id: int, name: str) -> Report:

@@ -44,12 +44,12 @@ def schemas() -> dict[str, Schema]:
     return {
         "Job": thing(
             id=ID,
-            kind={"enum": [*jobs.Kind]},
+            kind={"enum": [*jobs.JobKind]},
             what=TEXTUAL,
             person=TEXT,
             account=NUMBER,
             name=TEXT,
-            state={"enum": [*jobs.State]},
+            state={"enum": [*jobs.JobState]},
             counts=NUMBERS,
             error=TEXT,
             created_at=TIME,
@@ -94,7 +94,7 @@ def paths() -> dict[str, dict[str, Schema]]:
             "get": operation(
                 "Imports and backfills, newest first",
                 listed(ref("Job")),
-                [choice("kind", [*jobs.Kind]), PERSON, *paging()],
+                [choice("kind", [*jobs.JobKind]), PERSON, *paging()],
             )
         },
         "/jobs/{id}": {"get": operation("One job", ref("Job"), BY_ID)},

@@ -94,7 +94,7 @@ class Transfer(Once):
         owner, names = await self.whose(Params(request.query_params), visitor)
         done, offers = await self.database.read(
             lambda connection: (
-                jobs.listed(connection, kind=jobs.Kind.IMPORT, person_id=owner.id, limit=SHOWN),
+                jobs.list_jobs(connection, kind=jobs.JobKind.IMPORT, person_id=owner.id, limit=SHOWN),
                 feeds(self.service).offered(connection, owner.id),
             )
         )
@@ -217,7 +217,7 @@ class Transfer(Once):
         accounts, done = await self.database.read(
             lambda connection: (
                 [entry for entry in visible.accounts(connection, visitor) if entry["person"] == owner.name],
-                jobs.listed(connection, kind=jobs.Kind.BACKFILL, person_id=owner.id, limit=SHOWN),
+                jobs.list_jobs(connection, kind=jobs.JobKind.BACKFILL, person_id=owner.id, limit=SHOWN),
             )
         )
         fillable = [
