@@ -1667,7 +1667,7 @@ def test_the_doctor_leaves_out_a_server_that_was_retired(home: Home) -> None:
     seen = {"first_seen": now - timedelta(days=20), "last_seen": now - timedelta(days=4)}
     home.do(lambda connection: connection.execute(update(identity).values(seen)))
     (one,) = home.do(lambda connection: find_silent_servers(connection, now, 3))
-    home.do(lambda connection: store_dismissal(connection, one["source"], one["server"]))
+    home.do(lambda connection: store_dismissal(connection, one["source"], one["server"] or ""))
 
     assert "silence" not in home.run("doctor", "--offline").stdout
 

@@ -36,7 +36,9 @@ def house(url: str, tmp_path: Path) -> Iterator[House]:
 
 def remove(house: House, play_id: int, **more: Any) -> dict[str, Any]:
     able = more.get("able") or house.service.trackers
-    return house.database.do(lambda connection: edits.remove(connection, play_id, able, "me", clock.now()))
+    return house.database.do(
+        lambda connection: edits.remove_play(connection, play_id, able, "me", clock.now())
+    )
 
 
 def library(house: House) -> tuple[list[str], int]:
@@ -44,7 +46,7 @@ def library(house: House) -> tuple[list[str], int]:
 
     def found(connection: Connection) -> tuple[list[str], int]:
         skipped = list_deliveries(connection, tracker="tvtime", state="skipped", limit=50)["items"]
-        return [entry["reason"] for entry in skipped], len(connection.execute(select(tick)).all())
+        return [entry["reason"] or "" for entry in skipped], len(connection.execute(select(tick)).all())
 
     return house.database.ask(found)
 
@@ -52,19 +54,21 @@ def library(house: House) -> tuple[list[str], int]:
 def redate(house: House, play_id: int, at: datetime, **more: Any) -> dict[str, Any]:
     able = more.get("able") or house.service.trackers
     return house.database.do(
-        lambda connection: edits.redate(connection, play_id, at, able, "me", clock.now())
+        lambda connection: edits.redate_play(connection, play_id, at, able, "me", clock.now())
     )
 
 
 def correct(house: House, play_id: int, item: Any) -> dict[str, Any]:
     return house.database.do(
-        lambda connection: edits.correct(connection, play_id, item, house.service.trackers, "me", clock.now())
+        lambda connection: edits.correct_play(
+            connection, play_id, item, house.service.trackers, "me", clock.now()
+        )
     )
 
 
 def merge(house: House, play_id: int, other_id: int) -> dict[str, Any]:
     return house.database.do(
-        lambda connection: edits.merge(
+        lambda connection: edits.merge_plays(
             connection, play_id, other_id, house.service.trackers, "me", clock.now()
         )
     )
@@ -260,8 +264,10 @@ def test_two_edits_in_a_row_leave_the_last(house: House) -> None:
     house.delivered()
 
     assert house.times() == [EVENING - 3 * DAY]
-    shown = house.database.ask(lambda connection: edits.of_play(connection, play_id))
+    shown = house.database.ask(lambda connection: edits.edits_of_play(connection, play_id))
     assert [entry["what"] for entry in shown] == ["redated"] * 3
+    assert shown[0]["before"]
+    assert shown[2]["after"]
     assert shown[0]["before"]["watched_at"] == clock.stamp(EVENING)
     assert shown[2]["after"]["watched_at"] == clock.stamp(EVENING - 3 * DAY)
 

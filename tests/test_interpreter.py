@@ -85,7 +85,7 @@ class House:
         while self.database.do(lambda connection: self.interpreter.interpret(connection, [16]))[0]:
             pass
 
-    def trace(self, webhook_id: int) -> dict[str, Any]:
+    def trace(self, webhook_id: int) -> Any:
         found = self.database.ask(lambda connection: find_webhook(connection, webhook_id))
         assert found is not None
         return found
@@ -761,7 +761,7 @@ def test_a_servers_own_record_gives_its_first_user_to_nobody(house: House) -> No
 def test_what_follows_of_a_removed_play_is_of_it_and_a_new_viewing_is_a_new_play(house: House) -> None:
     house.post("plex", plex("media.scrobble"))
     trackers = {name: Told(audience.can) for name, audience in AUDIENCES.items()}
-    house.database.do(lambda connection: edits.remove(connection, 1, trackers, "me", NOW))
+    house.database.do(lambda connection: edits.remove_play(connection, 1, trackers, "me", NOW))
 
     late = house.post("plex", plex("media.stop", viewOffset=3_500_000, duration=3_600_000), minutes=3)
     again = house.post("plex", plex("media.scrobble"), minutes=60 * 24)

@@ -76,6 +76,7 @@ def test_what_waits_is_listed_with_why_and_its_candidates(database: Database, ac
     (entry,) = database.ask(matches.waiting)["items"]
 
     assert (entry["id"], entry["title"], entry["reason"]) == (made, "Burning Sea", "two films fit")
+    assert entry["candidates"]
     assert entry["candidates"][0]["picture"] == "https://pictures/a.jpg"
 
 

@@ -28,7 +28,7 @@ from webhook.domain.outcome import Park
 from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
-from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
+from webhook.queries.senders import SilentServerJson, find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queues import inbox, outbox, parking
 from webhook.queues.inbox import ReceivedWebhook
 from webhook.queues.outbox import NewDelivery
@@ -87,7 +87,7 @@ class House:
             lambda connection: connection.execute(update(identity).values(last_seen=self.now - ago))
         )
 
-    def silent(self, days: int = DAYS) -> list[dict[str, Any]]:
+    def silent(self, days: int = DAYS) -> list[SilentServerJson]:
         return self.database.ask(lambda connection: find_silent_servers(connection, self.now, days))
 
 

@@ -132,17 +132,19 @@ class Life:
 
     def removes(self, connection: Connection) -> None:
         if (chosen := self.chosen(connection)) is not None:
-            edits.remove(connection, chosen, {}, "anna", NOW)
+            edits.remove_play(connection, chosen, {}, "anna", NOW)
 
     def redates(self, connection: Connection) -> None:
-        self.edit(connection, lambda made: edits.redate(connection, made, self.moment(), {}, "anna", NOW))
+        self.edit(
+            connection, lambda made: edits.redate_play(connection, made, self.moment(), {}, "anna", NOW)
+        )
 
     def corrects(self, connection: Connection) -> None:
-        self.edit(connection, lambda made: edits.correct(connection, made, self.item(), {}, "anna", NOW))
+        self.edit(connection, lambda made: edits.correct_play(connection, made, self.item(), {}, "anna", NOW))
 
     def merges(self, connection: Connection) -> None:
         other = self.chosen(connection)
-        self.edit(connection, lambda made: edits.merge(connection, made, other or 0, {}, "anna", NOW))
+        self.edit(connection, lambda made: edits.merge_plays(connection, made, other or 0, {}, "anna", NOW))
 
     def forgets(self, connection: Connection) -> None:
         connection.execute(delete(play).where(play.c.id == self.chosen(connection)))

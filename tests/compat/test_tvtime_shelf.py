@@ -126,7 +126,7 @@ def test_what_was_taken_back_or_removed_is_not_seen(anna: Anna) -> None:
         select(tables.play.c.id).where(tables.play.c.person_id == anna.id).order_by(tables.play.c.id.desc())
     )
     removed = anna.database.do(lambda connection: connection.execute(play.limit(1)).scalar_one())
-    anna.database.do(lambda connection: edits.remove(connection, removed, {}, None, NOW))
+    anna.database.do(lambda connection: edits.remove_play(connection, removed, {}, None, NOW))
 
     assert anna.places(BOYS.tvdb) == [(1, 2)]
     assert [anna.seen(boys(number)) for number in (1, 2, 3)] == [0, 1, 0]

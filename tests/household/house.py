@@ -26,7 +26,7 @@ from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS
 from webhook.people import household, identities, people
 from webhook.pipeline.interpreter import Capabilities, Interpreter
-from webhook.queries.plays import list_plays
+from webhook.queries.plays import PlayJson, list_plays
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
 from webhook.settings import Settings
@@ -166,9 +166,9 @@ def settle_in(connection: Connection) -> None:
     household.add_rule(connection, shared, [], SOFA, EPOCH)
 
 
-def every_play(connection: Connection) -> list[dict[str, Any]]:
+def every_play(connection: Connection) -> list[PlayJson]:
     """All plays as the API gives them, page by page."""
-    found: list[dict[str, Any]] = []
+    found: list[PlayJson] = []
     after: str | None = None
     while True:
         page = list_plays(connection, limit=200, after=after)

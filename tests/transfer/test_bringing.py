@@ -304,7 +304,7 @@ def test_an_unfinished_play_and_its_mark_in_one_file_are_one(home: Home) -> None
 def test_a_removed_play_is_not_brought_again(home: Home, key: str | None) -> None:
     home.bring(seen(FILM, EVENING, key="trakt:1"))
     (row,) = home.plays()
-    home.database.do(lambda connection: edits.remove(connection, row.id, {}, None, NOW))
+    home.database.do(lambda connection: edits.remove_play(connection, row.id, {}, None, NOW))
 
     counts = home.bring(seen(FILM, EVENING + MINUTE, "trakt" if key else "simkl", key))
 
@@ -315,7 +315,7 @@ def test_a_removed_play_is_not_brought_again(home: Home, key: str | None) -> Non
 def test_a_removed_unfinished_play_stays_removed(home: Home) -> None:
     play_id = home.apply(event(Action.START, FILM, EVENING))
     assert play_id
-    home.database.do(lambda connection: edits.remove(connection, play_id, {}, None, NOW))
+    home.database.do(lambda connection: edits.remove_play(connection, play_id, {}, None, NOW))
 
     counts = home.bring(seen(FILM, EVENING + HOUR, key="trakt:1"))
 
@@ -334,7 +334,7 @@ def test_a_redated_play_is_not_brought_again_under_its_old_date(home: Home) -> N
     play_id = home.apply(event(Action.WATCHED, FILM, EVENING))
     assert play_id
     before = EVENING - 300 * DAY
-    home.database.do(lambda connection: edits.redate(connection, play_id, before, {}, None, NOW))
+    home.database.do(lambda connection: edits.redate_play(connection, play_id, before, {}, None, NOW))
 
     counts = home.bring(seen(FILM, EVENING, key="trakt:1"), seen(FILM, before, key="trakt:2"))
 
@@ -346,7 +346,7 @@ def test_a_corrected_play_is_not_brought_again_as_what_it_was(home: Home) -> Non
     play_id = home.apply(event(Action.WATCHED, FILM, EVENING))
     assert play_id
     right = Movie(title="Another Keeper", year=2020, ids=Ids(tmdb=5))
-    home.database.do(lambda connection: edits.correct(connection, play_id, right, {}, None, NOW))
+    home.database.do(lambda connection: edits.correct_play(connection, play_id, right, {}, None, NOW))
 
     counts = home.bring(seen(FILM, EVENING, key="trakt:1"), seen(right, EVENING, key="trakt:2"))
 

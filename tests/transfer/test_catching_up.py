@@ -222,7 +222,7 @@ def test_a_removed_play_does_not_come_back(attic: Attic) -> None:
     attic.house.post(plex("media.scrobble", 1, lastViewedAt=int(when.timestamp())), when=when)
     attic.view(1, when)
     (row,) = attic.house.plays()
-    attic.house.database.do(lambda connection: edits.remove(connection, row.id, {}, None, clock.now()))
+    attic.house.database.do(lambda connection: edits.remove_play(connection, row.id, {}, None, clock.now()))
 
     assert attic.missed() == 0
     assert attic.house.plays() == []
@@ -234,7 +234,9 @@ def test_a_redated_play_does_not_come_back_under_its_old_date(attic: Attic) -> N
     attic.view(1, when)
     (row,) = attic.house.plays()
     year = when - 365 * DAY
-    attic.house.database.do(lambda connection: edits.redate(connection, row.id, year, {}, None, clock.now()))
+    attic.house.database.do(
+        lambda connection: edits.redate_play(connection, row.id, year, {}, None, clock.now())
+    )
 
     assert attic.missed() == 0
     assert [one.watched_at for one in attic.house.plays()] == [year]

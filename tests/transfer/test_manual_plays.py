@@ -218,7 +218,7 @@ def test_an_unknown_date_may_be_any_viewing_that_is_there(home: Home) -> None:
 
 def test_what_was_removed_can_be_added_again(home: Home) -> None:
     first = add(home)
-    home.database.do(lambda connection: edits.remove(connection, first.play_id, CAN, "me", NOW))
+    home.database.do(lambda connection: edits.remove_play(connection, first.play_id, CAN, "me", NOW))
 
     assert add(home, key="another form").is_new
 
@@ -271,7 +271,7 @@ def test_it_is_never_told_as_happening_now(home: Home, dated: Dated) -> None:
 def test_what_is_corrected_at_once_is_not_told_as_happening_now_either(home: Home) -> None:
     done = add(home, at=NOW, dated=Dated.TICKED)
 
-    home.database.do(lambda connection: edits.correct(connection, done.play_id, PART, CAN, "me", NOW))
+    home.database.do(lambda connection: edits.correct_play(connection, done.play_id, PART, CAN, "me", NOW))
 
     anew = [row for row in deliveries(home) if row.state == "waiting"]
     assert {(row.details["dated"], dispatcher.delivery(row, NOW).late) for row in anew} == {("ticked", True)}
@@ -313,11 +313,11 @@ def test_it_can_be_removed_redated_and_merged_like_any_other(home: Home) -> None
     first, second = add(home), add(home, at=EVENING + timedelta(days=400))
 
     home.database.do(
-        lambda connection: edits.redate(
+        lambda connection: edits.redate_play(
             connection, first.play_id, datetime(2020, 1, 1, tzinfo=UTC), CAN, "me", NOW
         )
     )
-    home.database.do(lambda connection: edits.remove(connection, second.play_id, CAN, "me", NOW))
+    home.database.do(lambda connection: edits.remove_play(connection, second.play_id, CAN, "me", NOW))
 
     (row,) = home.plays()
     assert row.watched_at.date() == date(2020, 1, 1)

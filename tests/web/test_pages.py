@@ -299,7 +299,9 @@ def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Hous
 def test_the_trace_tells_of_edits_by_hand(home: Household) -> None:
     number = home.hear()
     home.do(
-        lambda connection: edits.redate(connection, 1, clock.now() - timedelta(days=2), {}, "me", clock.now())
+        lambda connection: edits.redate_play(
+            connection, 1, clock.now() - timedelta(days=2), {}, "me", clock.now()
+        )
     )
 
     assert "Date changed by hand by <bdi>me</bdi>" in home.browser().get(f"/trace/{number}").text

@@ -28,6 +28,7 @@ from webhook.cli._common import (
 from webhook.domain.event import Action, Kind
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
+from webhook.storage.json_shapes import RulesJson
 from webhook.storage.tables import PersonRow, account
 from webhook.trackers import DeviceCode, Tracker
 
@@ -236,7 +237,7 @@ def accounts_rules(
     }
     wanted = {name: value for name, value in given.items() if value is not None}
 
-    def change(connection: Connection) -> tuple[Row[Any], dict[str, Any], list[int]]:
+    def change(connection: Connection) -> tuple[Row[Any], RulesJson, list[int]]:
         row = whose_account(connection, whose, tracker)
         rules = rules_json({**({} if clear else row.rules or {}), **wanted})
         connection.execute(update(account).where(account.c.id == row.id).values(rules=rules))

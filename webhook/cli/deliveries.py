@@ -21,7 +21,7 @@ from webhook.domain.event import REASONS
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE, WebhookState
 from webhook.people import people
 from webhook.queries.deliveries import find_delivery_ids
-from webhook.queries.rehearsal import rehearse_webhooks
+from webhook.queries.rehearsal import RehearsalJson, rehearse_webhooks
 from webhook.queues import inbox, parking
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
@@ -67,7 +67,7 @@ def replay(
     say(as_json, shown, *lines, f"{counted(count, 'webhook')} {would} interpreted again.")
 
 
-def rehearse(at: Desk, ids: Sequence[int]) -> list[dict[str, Any]]:
+def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
     """What interpreting them again would come to; done for a moment, and taken back."""
     interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
     return rehearse_webhooks(at.database, interpreter.one, ids)

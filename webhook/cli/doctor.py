@@ -265,16 +265,18 @@ def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]
         do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls. "
         do += "If it was retired, dismiss it on the page Needs you."
         yield noted("silence", one["says"], do)
-    for one in database.ask(find_repeats):
-        times = counted(one["repeats"], "time")
+    for repeat in database.ask(find_repeats):
+        times = counted(repeat["repeats"], "time")
         says = f"it repeats itself: the very same webhook came again within seconds, {times} lately"
         do = "Its webhook is probably set up twice, which does no harm. Remove one."
-        yield noted(modules[one["source"]].LABEL if one["source"] in modules else one["source"], says, do)
-    for one in database.ask(find_wrong_clocks):
-        label = modules[one["source"]].LABEL
-        server = one["server_name"] or one["server"]
-        ahead = "ahead of" if one["seconds"] > 0 else "behind"
-        says = f"its clock is off by {abs(one['seconds']) // 60} minutes ({ahead} ours)"
+        yield noted(
+            modules[repeat["source"]].LABEL if repeat["source"] in modules else repeat["source"], says, do
+        )
+    for clock_off in database.ask(find_wrong_clocks):
+        label = modules[clock_off["source"]].LABEL
+        server = clock_off["server_name"] or clock_off["server"]
+        ahead = "ahead of" if clock_off["seconds"] > 0 else "behind"
+        says = f"its clock is off by {abs(clock_off['seconds']) // 60} minutes ({ahead} ours)"
         do = "Set the clock of that server, or of this one, over the network (NTP)."
         yield noted(f"{label} server {server}" if server else label, says, do)
 

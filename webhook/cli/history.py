@@ -144,7 +144,7 @@ def history_remove(number: PlayId, as_json: Json = False) -> None:
     """Take a play out of the history, and what trackers were told of it back. No import brings it again."""
     edited(
         as_json,
-        lambda connection, can: edits.remove(connection, number, can, BY, clock.now()),
+        lambda connection, can: edits.remove_play(connection, number, can, BY, clock.now()),
         f"Play {number} is removed.",
     )
 
@@ -158,8 +158,8 @@ def history_redate(
     """Say when it was watched; a time without an offset is meant in the person's time zone."""
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
-        zone = zone_for(connection, edits.whole(connection, number).person_id)
-        return edits.redate(connection, number, moment("TIME", time, zone), can, BY, clock.now())
+        zone = zone_for(connection, edits.get_row(connection, number).person_id)
+        return edits.redate_play(connection, number, moment("TIME", time, zone), can, BY, clock.now())
 
     edited(as_json, change, f"Play {number} has its new time.")
 
@@ -192,9 +192,9 @@ def history_correct(
         raise typer.BadParameter("An IMDb id looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
-        known = play_from_row(edits.whole(connection, number)).item
-        item = edits.corrected(known, {**given, **edits.by_ids(known, named)})
-        return edits.correct(connection, number, item, can, BY, clock.now())
+        known = play_from_row(edits.get_row(connection, number)).item
+        item = edits.correct_item(known, {**given, **edits.ids_field(known, named)})
+        return edits.correct_play(connection, number, item, can, BY, clock.now())
 
     edited(as_json, change, f"Play {number} is corrected.")
 
@@ -208,7 +208,7 @@ def history_merge(
     """Make two plays one: the other goes, and what it alone knew is kept."""
     edited(
         as_json,
-        lambda connection, can: edits.merge(connection, number, other, can, BY, clock.now()),
+        lambda connection, can: edits.merge_plays(connection, number, other, can, BY, clock.now()),
         f"Play {other} is one with play {number}.",
     )
 

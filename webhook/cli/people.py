@@ -61,8 +61,8 @@ def people_list(as_json: Json = False) -> None:
         waits = counted(one["webhooks"], "webhook")
         todo = f"watchmark people claim NAME {one['source']}:{one['user']}"
         say(False, None, f"Nobody claims {one['spelled']} ({waits}): {todo}")
-    for one in left_out:
-        say(False, None, f"Ignored: {one['spelled']}")
+    for other in left_out:
+        say(False, None, f"Ignored: {other['spelled']}")
 
 
 @people_app.command("claim")

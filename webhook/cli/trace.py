@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from webhook.cli._common import Failed, Json, counted, opened, say
 from webhook.domain.event import REASONS
 from webhook.identity.origins import with_origins
-from webhook.queries.webhooks import NotRedacted, find_webhook, redact_webhook
+from webhook.queries.webhooks import NotRedacted, WebhookJson, find_webhook, redact_webhook
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def report(number: int, as_json: bool) -> None:
     say(as_json, found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-def whole_trace(connection: Connection, number: int) -> dict[str, Any] | None:
+def whole_trace(connection: Connection, number: int) -> WebhookJson | None:
     found = find_webhook(connection, number)
     return None if found is None else with_origins(connection, found)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
@@ -33,14 +33,35 @@ from webhook.history.play_store import has_other_viewing, is_rewatch, merge_item
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import account, delivery, edit, play, play_key
+from webhook.storage.json_shapes import JsonObject
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import (
+    EditRow,
+    PlayRow,
+    account,
+    delivery,
+    edit,
+    play,
+    play_key,
+)
 from webhook.storage.types import to_ms
 
-AHEAD = timedelta(minutes=5)
+MAX_AHEAD = timedelta(minutes=5)
 """How far a date may lie ahead of this clock: a browser's may be a little fast."""
 
 CANNOT_UNDO = "watched marks cannot be taken back there"
 STAYS = "it was watched at another time too, and one mark there stands for all of them"
+
+
+class EditJson(TypedDict):
+    """An edit as the API gives it, with the play's fields before and after it."""
+
+    id: int
+    what: str
+    before: JsonObject | None
+    after: JsonObject | None
+    by: str | None
+    at: str | None
 
 
 class Teller(Protocol):
@@ -72,30 +93,30 @@ class NoEdit(Exception):
     """It cannot be changed so; the message is for the person."""
 
 
-def remove(
+def remove_play(
     connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
-    made, undone = removed(connection, whole(connection, play_id), can, by, now)
+    made, undone = remove_row(connection, get_row(connection, play_id), can, by, now)
     return {"edit": made, "undone": undone.at}
 
 
-def removed(
-    connection: Connection, row: Row[Any], can: Tellers, by: str | None, now: datetime
+def remove_row(
+    connection: Connection, row: PlayRow, can: Tellers, by: str | None, now: datetime
 ) -> tuple[int, Undone]:
-    made = note(connection, row, "removed", None, by, now)
-    undone = undo(connection, row, made, can, now, leaves=True)
+    made = store_edit(connection, row, "removed", None, by, now)
+    undone = undo_marks(connection, row, made, can, now, leaves=True)
     values = {"removed_at": now, "state": State.STOPPED.value}
     connection.execute(update(play).where(play.c.id == row.id).values(values))
     return made, undone
 
 
-def redate(
+def redate_play(
     connection: Connection, play_id: int, at: datetime, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Say when it was watched; the trackers that were told are told anew."""
-    row = whole(connection, play_id)
-    if at > now + AHEAD:
+    row = get_row(connection, play_id)
+    if at > now + MAX_AHEAD:
         raise NoEdit("that date lies in the future")
     if row.watched_at is None or row.unwatched_at is not None:
         raise NoEdit("it is not watched, so there is no date to change")
@@ -106,29 +127,29 @@ def redate(
         "last_at": row.last_at + moved,
         "dated": Dated.EXACT.value,
     }
-    return change(connection, row, changed, "redated", can, by, now)
+    return change_play(connection, row, changed, "redated", can, by, now)
 
 
-def correct(
+def correct_play(
     connection: Connection, play_id: int, item: Item, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Say which item it was; the trackers that were told are told anew."""
-    row = whole(connection, play_id)
+    row = get_row(connection, play_id)
     changed = {"item": item_to_json(item), "kind": item.kind.value}
-    done = change(connection, row, changed, "corrected", can, by, now)
+    done = change_play(connection, row, changed, "corrected", can, by, now)
     connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
     store_keys(connection, row.person_id, play_id, keys(item))
     return done
 
 
-def by_ids(item: Item, named: Mapping[str, int | str]) -> dict[str, Any]:
+def ids_field(item: Item, named: Mapping[str, int | str]) -> dict[str, Any]:
     """Ids as they are said of an item: of an episode and of a season, the show's."""
     if not named:
         return {}
     return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
 
 
-def corrected(item: Item, given: Mapping[str, Any]) -> Item:
+def correct_item(item: Item, given: Mapping[str, Any]) -> Item:
     """The item with what is given of it, as JSON has it; the rest stays. Raises NoEdit.
 
     Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
@@ -143,43 +164,43 @@ def corrected(item: Item, given: Mapping[str, Any]) -> Item:
     return item_from_json({**before, "numbering": "aired", **given, "kind": kind})
 
 
-def merge(
+def merge_plays(
     connection: Connection, play_id: int, other_id: int, can: Tellers, by: str | None, now: datetime
 ) -> dict[str, Any]:
     """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
     if play_id == other_id:
         raise NoEdit("a play cannot be merged with itself")
-    row, other = whole(connection, play_id), whole(connection, other_id)
+    row, other = get_row(connection, play_id), get_row(connection, other_id)
     if row.person_id != other.person_id:
         raise NoEdit("the two plays are of different people")
     if row.kind != other.kind:
         raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
     known, told = item_from_json(row.item), item_from_json(other.item)
-    values = {"item": item_to_json(merge_items(told, known))}
+    values: dict[str, Any] = {"item": item_to_json(merge_items(told, known))}
     if row.watched_at is None:
         values |= {"watched_at": other.watched_at, "dated": other.dated}
-    made = note(connection, row, "merged", {"play": other_id, **shown_of(other)}, by, now)
+    made = store_edit(connection, row, "merged", {"play": other_id, **shown_fields(other)}, by, now)
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     store_keys(connection, row.person_id, play_id, keys(told))
-    undone = removed(connection, other, can, by, now)[1]
-    again = tell_again(connection, whole(connection, play_id), undone.due, can, now)
+    undone = remove_row(connection, other, can, by, now)[1]
+    again = send_again(connection, get_row(connection, play_id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 
 
-def change(
+def change_play(
     connection: Connection,
-    row: Row[Any],
+    row: PlayRow,
     changed: Mapping[str, Any],
     what: str,
     can: Tellers,
     by: str | None,
     now: datetime,
 ) -> dict[str, Any]:
-    after = {name: jsoned(value) for name, value in changed.items()}
-    made = note(connection, row, what, after, by, now)
-    undone = undo(connection, row, made, can, now, leaves="item" in changed)
+    after = {name: json_value(value) for name, value in changed.items()}
+    made = store_edit(connection, row, what, after, by, now)
+    undone = undo_marks(connection, row, made, can, now, leaves="item" in changed)
     connection.execute(update(play).where(play.c.id == row.id).values(changed))
-    again = tell_again(connection, whole(connection, row.id), undone.due, can, now)
+    again = send_again(connection, get_row(connection, row.id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 
 
@@ -194,8 +215,8 @@ class Undone:
     due: dict[str, datetime] = field(default_factory=dict)
 
 
-def undo(
-    connection: Connection, row: Row[Any], edit_id: int, can: Tellers, now: datetime, *, leaves: bool
+def undo_marks(
+    connection: Connection, row: PlayRow, edit_id: int, can: Tellers, now: datetime, *, leaves: bool
 ) -> Undone:
     """Take the play's marks back. `leaves`: it is no play of that item any more."""
     item = item_from_json(row.item)
@@ -213,10 +234,10 @@ def undo(
     for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
         if mark.state == DeliveryState.DONE or mark.claimed or mark.unsure:
             teller = can.get(mark.tracker)
-            able = tells(teller, Action.UNWATCHED)
+            able = can_tell(teller, Action.UNWATCHED)
             stays = besides and teller is not None and teller.one_mark
             kept = CANNOT_UNDO if not able else STAYS if stays else None
-            take_back(connection, row, mark, edit_id, kept, now)
+            enqueue_undo(connection, row, mark, edit_id, kept, now)
             if not able:
                 continue
             undone = not stays
@@ -238,13 +259,13 @@ def due_behind(mark: Row[Any], now: datetime) -> datetime:
     return mark.due_at if waits else now
 
 
-def tells(teller: Teller | None, action: Action) -> bool:
+def can_tell(teller: Teller | None, action: Action) -> bool:
     """Whether a tracker is set up, and can be told that."""
     return teller is not None and action in teller.tells
 
 
-def take_back(
-    connection: Connection, row: Row[Any], mark: Row[Any], edit_id: int, kept: str | None, now: datetime
+def enqueue_undo(
+    connection: Connection, row: PlayRow, mark: Row[Any], edit_id: int, kept: str | None, now: datetime
 ) -> None:
     """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
     find_undone = NewDelivery(
@@ -256,8 +277,8 @@ def take_back(
     outbox.enqueue(connection, find_undone, now)
 
 
-def tell_again(
-    connection: Connection, row: Row[Any], due: Mapping[str, datetime], can: Tellers, now: datetime
+def send_again(
+    connection: Connection, row: PlayRow, due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""
     current = play_from_row(row)
@@ -274,10 +295,10 @@ def tell_again(
             "started_at": to_ms(current.started_at),
             "rewatch": rewatch,
         }
-        details |= of_record(current)
+        details |= record_details(current)
         planned = NewDelivery(
             account_id=of.id, key=mark_key(row.id), item=current.item, at=current.watched_at,
-            due=due[of.tracker], action=Action.STOP if tells(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
+            due=due[of.tracker], action=Action.STOP if can_tell(can.get(of.tracker), Action.STOP) else Action.WATCHED, mark=True,
             play_id=row.id, details=details,
         )  # fmt: skip
         outbox.enqueue(connection, planned, now)
@@ -285,8 +306,8 @@ def tell_again(
     return told
 
 
-def tell_new(
-    connection: Connection, row: Row[Any], can: Recipients, now: datetime, *, rewatch: bool = False
+def send_new(
+    connection: Connection, row: PlayRow, can: Recipients, now: datetime, *, rewatch: bool = False
 ) -> list[str]:
     """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
     current = play_from_row(row)
@@ -308,7 +329,7 @@ def tell_new(
     known_by = keys(current.item)
     again = rewatch or is_rewatch(connection, row.person_id, current.item, known_by, row.id, at)
     details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
-    details |= of_record(current)
+    details |= record_details(current)
     told = []
     for planned in plan_deliveries(event, change, row.id, "", targets):
         new = NewDelivery(
@@ -321,7 +342,7 @@ def tell_new(
     return told
 
 
-def of_record(current: Play) -> dict[str, Any]:
+def record_details(current: Play) -> dict[str, Any]:
     """What a delivery says of a play that is told after the fact: nothing of it happens now."""
     return {"dated": current.dated.value, "late": True}
 
@@ -333,34 +354,36 @@ def mark_key(play_id: int) -> str:
 # --- the edits themselves
 
 
-def whole(connection: Connection, play_id: int) -> Row[Any]:
-    row = connection.execute(select(play).where(play.c.id == play_id, play.c.removed_at.is_(None))).first()
+def get_row(connection: Connection, play_id: int) -> PlayRow:
+    """The play's row; raises NoEdit where there is none."""
+    wanted = select(play).where(play.c.id == play_id, play.c.removed_at.is_(None))
+    row = fetch_first(connection, wanted, PlayRow)
     if row is None:
         raise NoEdit(f"there is no play {play_id}")
     return row
 
 
-def note(
+def store_edit(
     connection: Connection,
-    row: Row[Any],
+    row: PlayRow,
     what: str,
     after: Mapping[str, Any] | None,
     by: str | None,
     now: datetime,
 ) -> int:
     (made,) = fresh_ids(connection, edit, 1)
-    values = {"id": made, "play_id": row.id, "what": what, "before": shown_of(row), "after": after}
+    values = {"id": made, "play_id": row.id, "what": what, "before": shown_fields(row), "after": after}
     connection.execute(insert(edit), {**values, "by": by, "at": now})
     return made
 
 
-def note_added(connection: Connection, row: Row[Any], by: str | None, now: datetime) -> None:
+def store_addition(connection: Connection, row: PlayRow, by: str | None, now: datetime) -> None:
     (made,) = fresh_ids(connection, edit, 1)
-    values = {"id": made, "play_id": row.id, "what": "added", "before": None, "after": shown_of(row)}
+    values = {"id": made, "play_id": row.id, "what": "added", "before": None, "after": shown_fields(row)}
     connection.execute(insert(edit), {**values, "by": by, "at": now})
 
 
-def shown_of(row: Row[Any]) -> dict[str, Any]:
+def shown_fields(row: PlayRow) -> dict[str, Any]:
     return {
         "item": row.item,
         "watched_at": stamp(row.watched_at),
@@ -369,13 +392,14 @@ def shown_of(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def jsoned(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     return stamp(value) if isinstance(value, datetime) else value
 
 
-def of_play(connection: Connection, play_id: int) -> list[dict[str, Any]]:
+def edits_of_play(connection: Connection, play_id: int) -> list[EditJson]:
     """The edits of a play, the oldest first, as the API gives them."""
-    rows = connection.execute(select(edit).where(edit.c.play_id == play_id).order_by(edit.c.id))
+    wanted = select(edit).where(edit.c.play_id == play_id).order_by(edit.c.id)
+    rows = fetch_all(connection, wanted, EditRow)
     return [
         {"id": row.id, "what": row.what, "before": row.before, "after": row.after, "by": row.by,
          "at": stamp(row.at)}

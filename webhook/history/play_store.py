@@ -23,7 +23,7 @@ from webhook.domain.play import Dated, Facts, Play, State
 from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, twin_window
 from webhook.domain.viewing import is_another_viewing
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import play, play_key
+from webhook.storage.tables import PlayRow, play, play_key
 
 PLAY_FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
 MAX_NEAREST = 6
@@ -170,7 +170,7 @@ def get_play(connection: Connection, play_id: int) -> Play | None:
     return play_from_row(row) if row else None
 
 
-def play_from_row(row: Row[Any]) -> Play:
+def play_from_row(row: PlayRow | Row[Any]) -> Play:
     values = {name: getattr(row, name) for name in PLAY_FIELDS}
     return Play(
         **{**values, "state": State(row.state), "dated": Dated(row.dated), "item": item_from_json(row.item)}

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
 from webhook.domain.items import folded
 from webhook.domain.states import DeliveryState
-from webhook.queries.deliveries import delivery_json, filter_deliveries, select_deliveries
+from webhook.queries.deliveries import (
+    DeliveryDetail,
+    DeliveryJson,
+    delivery_json,
+    filter_deliveries,
+    select_deliveries,
+)
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues import parking
+from webhook.storage.json_shapes import IdsJson
 from webhook.storage.tables import delivery, match, webhook
 
 CHOOSABLE = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "slug", "mal")
@@ -23,6 +29,15 @@ SERVERS = frozenset({"plex"})  # the media server's own; says nothing to a track
 CHUNK = 500
 HEARD = timedelta(seconds=3)
 """How long a choice takes to be heard of by a worker that read them a moment before."""
+
+
+class UnmatchedJson(DeliveryJson):
+    """A delivery that waits for a match: its source, its item's ids, and the key that a choice is kept under."""
+
+    ids: IdsJson
+    show_ids: IdsJson
+    source: str | None
+    key: str | None
 
 
 class NoMatch(Exception):
@@ -126,22 +141,28 @@ def waiting(
     person_name: str | None = None,
     limit: int = PAGE_SIZE,
     after: int | None = None,
-) -> Page:
-    """The deliveries that wait for a match, newest first, each with why, its candidates and its siblings."""
+) -> Page[UnmatchedJson]:
+    """The deliveries that wait for a match, newest first, each with its candidates."""
     wanted = filter_deliveries(select_deliveries(), "unmatched", None, person_name)
-    rows, cursor = fetch_page(connection, wanted, delivery.c.id, limit, after)
+    rows, cursor = fetch_page(connection, wanted, DeliveryDetail, delivery.c.id, limit, after)
     sources = {row.webhook_id for row in rows if row.webhook_id is not None}
     told = select(webhook.c.id, webhook.c.source).where(webhook.c.id.in_(sources))
     came = {row.id: row.source for row in connection.execute(told)}
     return {"items": [one_waiting(row, came.get(row.webhook_id)) for row in rows], "next": cursor}
 
 
-def one_waiting(row: Any, source: str | None) -> dict[str, Any]:
+def one_waiting(row: DeliveryDetail, source: str | None) -> UnmatchedJson:
+    """A delivery that waits for a match, as the API gives it."""
     item = item_from_json(row.item)
-    shown = delivery_json(row)
-    shown["candidates"] = row.candidates or []
-    about = {"ids": item.ids.known(), "show_ids": getattr(item, "show_ids", Ids()).known()}
-    return {**shown, **about, "source": source, "key": next(iter(keys(item)), None)}
+    show_ids = item.show_ids if isinstance(item, Episode | Season) else Ids()
+    return {
+        **delivery_json(row),
+        "candidates": row.candidates or [],
+        "ids": item.ids.known(),
+        "show_ids": show_ids.known(),
+        "source": source,
+        "key": next(iter(keys(item)), None),
+    }
 
 
 # --- the choice

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, select
 
 from webhook.domain.event import Episode, Ids, Item, item_from_json
 from webhook.identity import matches
 from webhook.identity.resolutions import item_keys
+from webhook.queries.webhooks import OriginJson, WebhookJson
 from webhook.storage.tables import item_id, item_key
 
 
-def with_origins(connection: Connection, webhook: dict[str, Any]) -> dict[str, Any]:
-    """A webhook's trace, saying of each event's item which ids it has, from where, and how sure they are."""
+def with_origins(connection: Connection, webhook: WebhookJson) -> WebhookJson:
+    """The trace with each event's ids, where they came from, and how sure they are."""
     for event in webhook["events"]:
-        event["item"] = [] if event["kind"] is None else find_origins(connection, item_from_json(event))
+        event["item"] = find_origins(connection, item_from_json(event)) if event["kind"] else []
     return webhook
 
 
-def find_origins(connection: Connection, item: Item) -> list[dict[str, Any]]:
-    """Every id of an item or of its show (`whose`), where it came from (`via`), how sure it is (0 to 1)."""
+def find_origins(connection: Connection, item: Item) -> list[OriginJson]:
+    """Every id of an item and of its show, where it came from, and how sure it is."""
     said = {"own": item.ids, "show": item.show_ids if isinstance(item, Episode) else Ids()}
     found = [
         origin(whose, name, value, "webhook", 1.0)
@@ -54,5 +53,6 @@ def find_origins(connection: Connection, item: Item) -> list[dict[str, Any]]:
     return found
 
 
-def origin(whose: str, namespace: str, value: int | str, via: str, sure: float) -> dict[str, Any]:
+def origin(whose: str, namespace: str, value: int | str, via: str, sure: float) -> OriginJson:
+    """An id with its origin."""
     return {"whose": whose, "namespace": namespace, "value": value, "via": via, "sure": sure}

@@ -241,7 +241,11 @@ class Dispatcher:
             row = rows.pop(0)
             settlement = await self.step(lane, row, tracker)
             if settlement.limit is not None:
-                rows = [other for other in rows if parking.kind_of(other) != parking.kind_of(row)]
+                rows = [
+                    other
+                    for other in rows
+                    if parking.kind_of(other.action, other.mark) != parking.kind_of(row.action, row.mark)
+                ]
             last = not rows or self._stopping or time.monotonic() > ends
             if last or settlement.hold is not None or settlement.park is not None:
                 settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])

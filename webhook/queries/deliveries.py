@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 
 from webhook import trackers
 from webhook.clock import stamp
@@ -15,25 +16,104 @@ from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues.parking import is_stuck, kind_of
-from webhook.storage.tables import account, attempt, delivery, person
+from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson, ItemJson
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import AttemptRow, WebhookRow, account, attempt, delivery, person
 
 ENDING_ACTIONS = frozenset({"watched", "stop"})
 
 
-def deliveries_by_webhook(
-    connection: Connection, webhooks_shown: Sequence[Row[Any]], *, attempts: bool = False
-) -> dict[int, list[dict[str, Any]]]:
-    """The deliveries that these webhooks led to, by webhook: put by them, or the mark of the play they ended.
+class DeliveryDetail(NamedTuple):
+    """A delivery with its account and person, as `select_deliveries` selects it."""
 
-    A scrobble and the stop after it are one viewing, told once: both show that one mark.
+    id: int
+    webhook_id: int | None
+    play_id: int | None
+    action: str
+    mark: bool
+    happened_at: datetime
+    item: ItemJson
+    details: DetailsJson | None
+    state: str
+    reason: str | None
+    attempts: int
+    due_at: datetime | None
+    answer: str | None
+    remote_id: str | None
+    candidates: list[CandidateJson] | None
+    settled_at: datetime | None
+    tracker: str
+    parked: str | None
+    held_until: datetime | None
+    person: str
+
+
+class AttemptJson(TypedDict):
+    at: str | None
+    took_ms: int | None
+    outcome: str
+    reason: str | None
+    exchanges: list[ExchangeJson]
+
+
+class DeliveryJson(TypedDict):
+    """A delivery as the API gives it; `id` is None for one that a rehearsal would create."""
+
+    id: int | None
+    tracker: str
+    person: str
+    action: str
+    mark: bool
+    state: str
+    attempts: int
+    reason: str | None
+    explanation: str | None
+    answer: str | None
+    due_at: str | None
+    happened_at: str | None
+    settled_at: str | None
+    webhook: int | None
+    play: int | None
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    kind: str
+    year: int | None
+    artist: str | None
+    album: str | None
+    progress: float | None
+    estimated: bool
+    remote_id: str | None
+    candidates: list[CandidateJson] | None
+    tries: NotRequired[list[AttemptJson]]
+
+
+class LimitJson(TypedDict):
+    """A kind of call that a service refuses of an account that works otherwise."""
+
+    kind: str
+    waits: int
+    reason: str
+    tracker: str
+    person: str
+    explanation: str
+
+
+def deliveries_by_webhook(
+    connection: Connection, webhooks: Sequence[WebhookRow], *, attempts: bool = False
+) -> dict[int, list[DeliveryJson]]:
+    """The deliveries of these webhooks, by webhook: those they put, and the mark of the play they ended.
+
+    A scrobble and the stop after it are one viewing with one mark, which both show.
     """
-    ended = {row.id: plays_ended_by(row) for row in webhooks_shown}
+    ended = {row.id: plays_ended_by(row) for row in webhooks}
     mine = or_(
         delivery.c.webhook_id.in_(list(ended)),
         and_(delivery.c.mark.is_(True), delivery.c.play_id.in_(set().union(*ended.values()))),
     )
-    found: dict[int, list[dict[str, Any]]] = {webhook_id: [] for webhook_id in ended}
-    for row in connection.execute(select_deliveries().where(mine).order_by(delivery.c.id)):
+    found: dict[int, list[DeliveryJson]] = {webhook_id: [] for webhook_id in ended}
+    for row in fetch_deliveries(connection, select_deliveries().where(mine).order_by(delivery.c.id)):
         shown = delivery_json(row)
         if attempts:
             shown["tries"] = attempts_of(connection, row.id)
@@ -43,21 +123,22 @@ def deliveries_by_webhook(
     return found
 
 
-def plays_ended_by(row: Row[Any]) -> set[int]:
-    return {
-        event["play"] for event in row.events or [] if event["action"] in ENDING_ACTIONS and event.get("play")
-    }
+def plays_ended_by(row: WebhookRow) -> set[int]:
+    """The plays that the webhook's events watched to the end or stopped."""
+    ending = [event for event in row.events or [] if event["action"] in ENDING_ACTIONS]
+    return {play_id for event in ending if (play_id := event.get("play"))}
+
+
+def fetch_deliveries(connection: Connection, wanted: Select[Any]) -> list[DeliveryDetail]:
+    """The deliveries that a narrowed `select_deliveries` means."""
+    return fetch_all(connection, wanted, DeliveryDetail)
 
 
 def select_deliveries() -> Select[Any]:
+    """Selects deliveries with their account and person; `DeliveryDetail` is the row."""
+    own = [delivery.c[name] for name in DeliveryDetail._fields if name in delivery.c]
     return (
-        select(
-            delivery,
-            account.c.tracker,
-            account.c.parked,
-            account.c.held_until,
-            person.c.name.label("person"),
-        )
+        select(*own, account.c.tracker, account.c.parked, account.c.held_until, person.c.name.label("person"))
         .join(account, delivery.c.account_id == account.c.id)
         .join(person, account.c.person_id == person.c.id)
     )
@@ -71,9 +152,10 @@ def list_deliveries(
     state: str | None = None,
     tracker: str | None = None,
     person_name: str | None = None,
-) -> Page:
+) -> Page[DeliveryJson]:
+    """The newest deliveries first, narrowed by state, tracker and person."""
     wanted = filter_deliveries(select_deliveries(), state, tracker, person_name)
-    rows, cursor = fetch_page(connection, wanted, delivery.c.id, limit, after)
+    rows, cursor = fetch_page(connection, wanted, DeliveryDetail, delivery.c.id, limit, after)
     return {"items": [delivery_json(row) for row in rows], "next": cursor}
 
 
@@ -98,7 +180,7 @@ def is_waiting() -> ColumnElement[bool]:
 def find_delivery_ids(
     connection: Connection, state: str | None, tracker: str | None, person_name: str | None
 ) -> list[int]:
-    """The ids of the deliveries that a filter means, for retrying many."""
+    """The ids of the deliveries that a filter selects, for retrying many."""
     wanted = (
         select(delivery.c.id)
         .join(account, delivery.c.account_id == account.c.id)
@@ -107,7 +189,8 @@ def find_delivery_ids(
     return list(connection.execute(filter_deliveries(wanted, state, tracker, person_name)).scalars())
 
 
-def delivery_json(row: Row[Any]) -> dict[str, Any]:
+def delivery_json(row: DeliveryDetail) -> DeliveryJson:
+    """A delivery as the API gives it."""
     item = item_to_json(item_from_json(row.item))
     due = (
         max(row.due_at, row.held_until or row.due_at)
@@ -145,11 +228,11 @@ def delivery_json(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def explain_delivery(row: Row[Any]) -> str | None:
-    """Where it stands and what to do, in a sentence; None where the state says it all."""
+def explain_delivery(row: DeliveryDetail) -> str | None:
+    """The delivery's situation and the next step, in a sentence; None where the state says it all."""
     match row.state:
-        case DeliveryState.PARKED if row.parked is None and row.reason in LIMITS:
-            return explain_limited_kind(row.reason, kind_of(row), row.tracker, row.person)
+        case DeliveryState.PARKED if row.parked is None and row.reason is not None and row.reason in LIMITS:
+            return explain_limited_kind(row.reason, kind_of(row.action, row.mark), row.tracker, row.person)
         case DeliveryState.PARKED:
             return explain_parked(row.parked or row.reason, row.tracker, row.person)
         case DeliveryState.UNMATCHED:
@@ -162,12 +245,11 @@ def explain_delivery(row: Row[Any]) -> str | None:
             return f"{row.reason}. It is tried again by itself."
         case DeliveryState.SKIPPED if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
-    reason: str | None = row.reason
-    return reason
+    return row.reason
 
 
 def explain_parked(parked: str | None, tracker: str, person_name: str, why: str | None = None) -> str | None:
-    """What a parked account needs, and the step that mends it."""
+    """The need of a parked account and the step that meets it, in a sentence."""
     if parked is None or parked not in set(Park):
         return parked
     what = PARKED[Park(parked)]
@@ -175,14 +257,26 @@ def explain_parked(parked: str | None, tracker: str, person_name: str, why: str 
 
 
 def explain_limited_kind(reason: str, kind: str, tracker: str, person_name: str) -> str:
-    """What a service refuses of one kind of call, and the step that mends it; everything else goes on."""
+    """The refusal of one kind of call and the step that lifts it, in a sentence; everything else goes on."""
     refused = explain_limit(reason, kind, trackers.label(tracker))
     retry = f"watchmark retry --state parked --tracker {tracker} --person {person_name}"
     return f"{refused}, then: {retry}. Everything else is sent as before."
 
 
-def limited_kinds(connection: Connection, person_name: str | None = None) -> dict[int, list[dict[str, Any]]]:
-    """What services refuse of accounts that work otherwise, by account: the kind, why, and how many wait."""
+class ParkedCount(NamedTuple):
+    """The parked deliveries of one action of an account."""
+
+    id: int
+    tracker: str
+    name: str
+    action: str
+    mark: bool
+    reason: str
+    waits: int
+
+
+def limited_kinds(connection: Connection, person_name: str | None = None) -> dict[int, list[LimitJson]]:
+    """The kinds of call that services refuse of accounts that work otherwise, by account."""
     wanted = (
         select(account.c.id, account.c.tracker, person.c.name, delivery.c.action, delivery.c.mark,
                delivery.c.reason, func.count().label("waits"))
@@ -196,20 +290,21 @@ def limited_kinds(connection: Connection, person_name: str | None = None) -> dic
     )  # fmt: skip
     if person_name is not None:
         wanted = wanted.where(person.c.name == person_name)
-    found: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
-    for row in connection.execute(wanted):
-        kind = kind_of(row)
-        known = found.setdefault(row.id, {}).setdefault((kind, row.reason), {"kind": kind, "waits": 0})
-        known["waits"] += row.waits
-        known |= {"reason": row.reason, "tracker": row.tracker, "person": row.name}
-        known["explanation"] = explain_limited_kind(row.reason, kind, row.tracker, row.name)
+    found: dict[int, dict[tuple[str, str], LimitJson]] = {}
+    for row in fetch_all(connection, wanted, ParkedCount):
+        kind = kind_of(row.action, row.mark)
+        limit = LimitJson(
+            kind=kind, waits=0, reason=row.reason, tracker=row.tracker, person=row.name,
+            explanation=explain_limited_kind(row.reason, kind, row.tracker, row.name),
+        )  # fmt: skip
+        found.setdefault(row.id, {}).setdefault((kind, row.reason), limit)["waits"] += row.waits
     return {account_id: list(kinds.values()) for account_id, kinds in found.items()}
 
 
-def attempts_of(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.id)
-    )
+def attempts_of(connection: Connection, delivery_id: int) -> list[AttemptJson]:
+    """The attempts of a delivery with their HTTP exchanges, the oldest first."""
+    wanted = select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.id)
+    rows = fetch_all(connection, wanted, AttemptRow)
     return [
         {
             "at": stamp(row.at),
@@ -222,19 +317,21 @@ def attempts_of(connection: Connection, delivery_id: int) -> list[dict[str, Any]
     ]
 
 
-def find_delivery(connection: Connection, delivery_id: int) -> dict[str, Any] | None:
-    row = connection.execute(select_deliveries().where(delivery.c.id == delivery_id)).first()
+def find_delivery(connection: Connection, delivery_id: int) -> DeliveryJson | None:
+    """The delivery with its attempts, or None."""
+    wanted = select_deliveries().where(delivery.c.id == delivery_id)
+    row = fetch_first(connection, wanted, DeliveryDetail)
     return None if row is None else {**delivery_json(row), "tries": attempts_of(connection, delivery_id)}
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:
-    """How many deliveries there are in each state."""
+    """The number of deliveries in each state."""
     wanted = select(delivery.c.state, func.count().label("number")).group_by(delivery.c.state)
     return {row.state: row.number for row in connection.execute(wanted)}
 
 
 def find_dry_run_ids(connection: Connection, account_id: int) -> list[int]:
-    """The deliveries that a dry run of this account showed and did not send."""
+    """The deliveries that a dry run of this account kept back."""
     wanted = select(delivery.c.id).where(
         delivery.c.account_id == account_id,
         delivery.c.state == DeliveryState.SKIPPED,

@@ -3,24 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple, TypedDict, cast
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
 from webhook.domain.states import WebhookState
-from webhook.queries.deliveries import explain_parked, is_waiting, limited_kinds
+from webhook.queries.deliveries import LimitJson, explain_parked, is_waiting, limited_kinds
 from webhook.queues.parking import is_stuck
-from webhook.storage.tables import account, delivery, identity, person, token, webhook
+from webhook.storage.json_shapes import EventJson, FiltersJson, RulesJson
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import (
+    AccountRow,
+    IdentityRow,
+    PersonRow,
+    account,
+    delivery,
+    identity,
+    person,
+    token,
+    webhook,
+)
 
 
-def list_people(connection: Connection) -> list[dict[str, Any]]:
-    """Everybody, with the identities they claim; the identities nobody claims stand under None."""
-    claimed: dict[int | None, list[dict[str, Any]]] = {}
-    for row in connection.execute(select(identity).order_by(identity.c.id)):
-        claimed.setdefault(row.person_id, []).append(identity_json(row))
-    rows = connection.execute(select(person).order_by(person.c.id))
+class IdentityJson(TypedDict):
+    """A user of a media server; `spelled` is how a command names them."""
+
+    id: int
+    source: str
+    user: str
+    server: str | None
+    server_name: str | None
+    last_seen: str | None
+    spelled: str
+
+
+class LastEventJson(TypedDict):
+    """The first event of a webhook, in short."""
+
+    action: str | None
+    kind: str | None
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    year: int | None
+    artist: str | None
+    player: str | None
+
+
+class UnclaimedJson(IdentityJson):
+    """An identity nobody claims, the number of webhooks that wait for it, and the last of their events."""
+
+    webhooks: int
+    last: LastEventJson | None
+
+
+class PersonJson(TypedDict):
+    id: int
+    name: str
+    owner: bool
+    filters: FiltersJson
+    identities: list[IdentityJson]
+
+
+class AccountJson(TypedDict):
+    """An account; `waits` counts its open deliveries by state."""
+
+    id: int
+    tracker: str
+    person: str
+    name: str | None
+    state: str
+    explanation: str | None
+    since: str | None
+    why: str | None
+    tells: list[str]
+    rules: RulesJson
+    waits: dict[str, int]
+    limits: list[LimitJson]
+    failures: int
+    held_until: str | None
+    last_done_at: str | None
+
+
+class WaitingWebhooks(NamedTuple):
+    """The webhooks that wait for one identity."""
+
+    identity_id: int | None
+    webhooks: int
+    last: int
+
+
+class OpenCount(NamedTuple):
+    """The open deliveries of an account in one state."""
+
+    account_id: int
+    state: str
+    number: int
+
+
+class WebhookEvents(NamedTuple):
+    id: int
+    events: list[EventJson] | None
+
+
+def list_people(connection: Connection) -> list[PersonJson]:
+    """Everybody, with the identities they claim."""
+    claimed: dict[int | None, list[IdentityJson]] = {}
+    for one in fetch_all(connection, select(identity).order_by(identity.c.id), IdentityRow):
+        claimed.setdefault(one.person_id, []).append(identity_json(one))
+    rows = fetch_all(connection, select(person).order_by(person.c.id), PersonRow)
     return [
         {
             "id": row.id,
@@ -33,10 +127,10 @@ def list_people(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[dict[str, Any]]:
-    """The identities nobody claims, each with how many webhooks wait for it, and what the last of them said.
+def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[UnclaimedJson]:
+    """The identities nobody claims, each with the number of webhooks that wait for it and their last event.
 
-    `token_of` leaves those that came by a token of this person.
+    `token_of` leaves those whose webhooks came by a token of this person.
     """
     waiting = select(
         webhook.c.identity_id, func.count().label("webhooks"), func.max(webhook.c.id).label("last")
@@ -44,7 +138,8 @@ def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[
     if token_of is not None:
         mine = select(token.c.id).where(token.c.person_id == token_of)
         waiting = waiting.where(webhook.c.token_id.in_(mine))
-    found = {row.identity_id: row for row in connection.execute(waiting.group_by(webhook.c.identity_id))}
+    waits = fetch_all(connection, waiting.group_by(webhook.c.identity_id), WaitingWebhooks)
+    found = {row.identity_id: row for row in waits}
     nobodys = select(identity).where(identity.c.person_id.is_(None), identity.c.ignored.is_(False))
     if token_of is not None:
         nobodys = nobodys.where(identity.c.id.in_(list(found)))
@@ -55,26 +150,30 @@ def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[
             "webhooks": found[row.id].webhooks if row.id in found else 0,
             "last": last.get(found[row.id].last) if row.id in found else None,
         }
-        for row in connection.execute(nobodys.order_by(identity.c.id))
+        for row in fetch_all(connection, nobodys.order_by(identity.c.id), IdentityRow)
     ]
 
 
-LAST_FIELDS = ("action", "kind", "title", "show", "season", "number", "year", "artist", "player")
+def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int, LastEventJson]:
+    """The first event of each of these webhooks, in short."""
+    wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(webhook_ids))
+    return {
+        row.id: cast(
+            "LastEventJson", {name: row.events[0].get(name) for name in LastEventJson.__annotations__}
+        )
+        for row in fetch_all(connection, wanted, WebhookEvents)
+        if row.events
+    }
 
 
-def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """What each of these webhooks says that was done, with which item and where, in short."""
-    rows = connection.execute(select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(webhook_ids)))
-    return {row.id: {name: row.events[0].get(name) for name in LAST_FIELDS} for row in rows if row.events}
-
-
-def list_ignored(connection: Connection) -> list[dict[str, Any]]:
-    """The identities that nobody tracks, because somebody said so."""
+def list_ignored(connection: Connection) -> list[IdentityJson]:
+    """The identities that somebody said nobody is to track."""
     wanted = select(identity).where(identity.c.ignored.is_(True)).order_by(identity.c.id)
-    return [identity_json(row) for row in connection.execute(wanted)]
+    return [identity_json(row) for row in fetch_all(connection, wanted, IdentityRow)]
 
 
-def identity_json(row: Row[Any]) -> dict[str, Any]:
+def identity_json(row: IdentityRow) -> IdentityJson:
+    """An identity as the API gives it."""
     return {
         "id": row.id,
         "source": row.source,
@@ -86,29 +185,43 @@ def identity_json(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def list_accounts(connection: Connection) -> list[dict[str, Any]]:
-    """Every account with whether it works and what waits in its lane."""
+def list_accounts(connection: Connection) -> list[AccountJson]:
+    """Every account with its state and the deliveries that wait in its lane."""
     numbers: dict[int, dict[str, int]] = {}
     for open_ in (is_waiting(), is_stuck()):
         waits = select(delivery.c.account_id, delivery.c.state, func.count().label("number")).where(open_)
-        for row in connection.execute(waits.group_by(delivery.c.account_id, delivery.c.state)):
-            numbers.setdefault(row.account_id, {})[row.state] = row.number
-    wanted = select(account, person.c.name.label("person")).join(person, account.c.person_id == person.c.id)
+        waits = waits.group_by(delivery.c.account_id, delivery.c.state)
+        for count in fetch_all(connection, waits, OpenCount):
+            numbers.setdefault(count.account_id, {})[count.state] = count.number
+    names = person_names(connection)
     refused = limited_kinds(connection)
     return [
-        account_json(row, numbers.get(row.id, {}), refused.get(row.id, []))
-        for row in connection.execute(wanted.order_by(account.c.id))
+        account_json(row, names[row.person_id], numbers.get(row.id, {}), refused.get(row.id, []))
+        for row in fetch_all(connection, select(account).order_by(account.c.id), AccountRow)
     ]
 
 
-def account_json(row: Row[Any], waits: Mapping[str, int], refused: list[dict[str, Any]]) -> dict[str, Any]:
+class PersonName(NamedTuple):
+    id: int
+    name: str
+
+
+def person_names(connection: Connection) -> dict[int, str]:
+    """Everybody's name, by id."""
+    return dict(fetch_all(connection, select(person.c.id, person.c.name).order_by(person.c.id), PersonName))
+
+
+def account_json(
+    row: AccountRow, person_name: str, waits: Mapping[str, int], limits: list[LimitJson]
+) -> AccountJson:
+    """An account as the API gives it."""
     return {
         "id": row.id,
         "tracker": row.tracker,
-        "person": row.person,
+        "person": person_name,
         "name": row.name,
         "state": row.parked or "working",
-        "explanation": explain_parked(row.parked, row.tracker, row.person, row.parked_why)
+        "explanation": explain_parked(row.parked, row.tracker, person_name, row.parked_why)
         if row.parked
         else None,
         "since": stamp(row.parked_at),
@@ -116,15 +229,15 @@ def account_json(row: Row[Any], waits: Mapping[str, int], refused: list[dict[str
         "tells": row.tells,
         "rules": rules_json(row.rules),
         "waits": dict(waits),
-        "limits": refused,
+        "limits": limits,
         "failures": row.failures,
         "held_until": stamp(row.held_until),
         "last_done_at": stamp(row.last_done_at),
     }
 
 
-def rules_json(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """An account's rules as they are kept and shown, each of them named."""
+def rules_json(given: Mapping[str, object] | None) -> RulesJson:
+    """An account's rules as they are stored and given, each of them present."""
     rules = AccountRules.from_json(given)
     lists = {name: getattr(rules.filters, name) for name in LISTS}
-    return {"watched_mark": rules.mark, "dry_run": rules.dry_run, **lists}
+    return cast("RulesJson", {"watched_mark": rules.mark, "dry_run": rules.dry_run, **lists})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, or_, select, type_coerce
@@ -12,11 +13,67 @@ from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import item_to_json
 from webhook.domain.play import State
+from webhook.history.edits import EditJson
 from webhook.history.play_store import MAX_NEAREST, SELECT_OF_ITEM, SELECT_OWN_KEYS, play_from_row
-from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, Page
+from webhook.queries.deliveries import DeliveryJson
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.queries.people import person_names
+from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_text
-from webhook.storage.tables import person, play
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import PlayRow, person, play
 from webhook.storage.types import from_ms, to_ms
+
+
+class PlayJson(TypedDict):
+    """A play as the API gives it; the last fields where a list or a page of a play adds them."""
+
+    id: int
+    kind: str
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    year: int | None
+    ids: IdsJson | None
+    show_ids: IdsJson | None
+    artist: str | None
+    album: str | None
+    state: str
+    started_at: str | None
+    last_at: str | None
+    watched_at: str | None
+    unwatched_at: str | None
+    position_ms: int | None
+    duration_ms: int | None
+    progress: float | None
+    estimated: bool
+    manual: bool
+    dated: str
+    source: str
+    server: str | None
+    player: str | None
+    library: str | None
+    person: NotRequired[str]
+    edits: NotRequired[list[EditJson]]
+    others: NotRequired[list[DeliveryJson]]
+    told: NotRequired[dict[str, DeliveryJson]]
+    webhook: NotRequired[int | None]
+
+
+class PlayPage(TypedDict):
+    """A page of plays, the newest first, and the cursor of the next one."""
+
+    items: list[PlayJson]
+    next: str | None
+
+
+class PlayCursor(NamedTuple):
+    """The place of a play in the list."""
+
+    started_at: datetime
+    id: int
+
 
 TITLE_FIELDS = ("title", "show", "artist", "album")
 
@@ -30,13 +87,12 @@ def list_plays(
     since: datetime | None = None,
     text: str | None = None,
     at_once: int | None = None,
-) -> Page:
-    """The newest plays first, by when they began. `text` is looked for in titles.
+) -> PlayPage:
+    """The plays that began last first, narrowed to those with `text` in a title.
 
-    With `at_once` it is looked for in so many plays only: a page may hold few or none, and have a next one
-    all the same.
+    `at_once` bounds how many plays are searched for it: a page may hold few or none and still have a next one.
     """
-    wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
+    wanted = select(play)
     here: list[ColumnElement[bool]] = []
     if person_name:
         found = select(person.c.id).where(person.c.name == person_name).scalar_subquery()
@@ -51,33 +107,35 @@ def list_plays(
     if text:
         wanted = wanted.where(has_in_title(text))
         if at_once is not None:
-            floor = connection.execute(
-                newest_first(select(*CURSOR_COLUMNS).where(*here)).offset(at_once).limit(1)
-            ).first()
+            places = newest_first(select(play.c.started_at, play.c.id).where(*here))
+            floor = fetch_first(connection, places.offset(at_once).limit(1), PlayCursor)
     if floor is not None:
         # Said twice: the first is what goes by the index.
         wanted = wanted.where(play.c.started_at >= floor.started_at)
         wanted = wanted.where(or_(play.c.started_at > floor.started_at, play.c.id > floor.id))
     limit = min(max(limit, 1), MAX_PAGE_SIZE)
-    rows = connection.execute(newest_first(wanted).limit(limit + 1)).all()
+    rows = fetch_all(connection, newest_first(wanted).limit(limit + 1), PlayRow)
     shown, cursor = rows[:limit], None
     if len(rows) > limit:
         cursor = f"{to_ms(shown[-1].started_at)}-{shown[-1].id}"
     elif floor is not None:
         cursor = f"{to_ms(floor.started_at)}-{floor.id + 1}"
-    now = clock.now()
-    return {"items": [{"person": row.person, **play_json(row, now)} for row in shown], "next": cursor}
+    return {"items": with_person(connection, shown), "next": cursor}
 
 
-CURSOR_COLUMNS = (play.c.started_at, play.c.id)
+def with_person(connection: Connection, rows: Sequence[PlayRow]) -> list[PlayJson]:
+    """The plays as the API gives them, each with its person's name."""
+    now, names = clock.now(), person_names(connection)
+    return [{"person": names[row.person_id], **play_json(row, now)} for row in rows]
 
 
 def newest_first(wanted: Select[Any]) -> Select[Any]:
+    """The plays in the order of the list."""
     return wanted.order_by(play.c.started_at.desc(), play.c.id.desc())
 
 
 def has_in_title(text: str) -> ColumnElement[bool]:
-    """Whether a play has this in a title; first whether it stands in the item at all, which costs less to see."""
+    """True for plays with this text in a title. The cheaper search of the whole item comes first."""
     item = type_coerce(play.c.item, Text)
     titles = (json_text(item, name).icontains(text, autoescape=True) for name in TITLE_FIELDS)
     return and_(item.icontains(orjson.dumps(text).decode()[1:-1], autoescape=True), or_(*titles))
@@ -89,41 +147,42 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
     return from_ms(int(began)), int(made)
 
 
-def find_playing(connection: Connection, person_id: int | None = None) -> list[dict[str, Any]]:
-    """What is on now, of everybody or of one person."""
+def find_playing(connection: Connection, person_id: int | None = None) -> list[PlayJson]:
+    """The plays that go on now, of everybody or of one person."""
     wanted = (
-        select(play, person.c.name.label("person"))
-        .join(person, play.c.person_id == person.c.id)
+        select(play)
         .where(play.c.state != "stopped", play.c.removed_at.is_(None))
         .order_by(play.c.last_at.desc())
         .limit(PAGE_SIZE)
     )
     if person_id is not None:
         wanted = wanted.where(play.c.person_id == person_id)
-    now = clock.now()
-    return [{"person": row.person, **play_json(row, now)} for row in connection.execute(wanted)]
+    return with_person(connection, fetch_all(connection, wanted, PlayRow))
 
 
-def list_other_plays(
-    connection: Connection, person_id: int, play_id: int, now: datetime
-) -> list[dict[str, Any]]:
+def list_other_plays(connection: Connection, person_id: int, play_id: int, now: datetime) -> list[PlayJson]:
     """The person's other plays of the same item, the newest first."""
     mine = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars().all()
-    rows = connection.execute(SELECT_OF_ITEM.limit(MAX_NEAREST), {"person": person_id, "keys": list(mine)})
+    wanted = {"person": person_id, "keys": list(mine)}
+    rows = fetch_all(connection, SELECT_OF_ITEM.limit(MAX_NEAREST), PlayRow, wanted)
     return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
 
 
-def play_json(row: Row[Any], now: datetime) -> dict[str, Any]:
+def play_json(row: PlayRow | Row[Any], now: datetime) -> PlayJson:
     """A play as the JSON API gives it."""
     current = play_from_row(row)
     item = item_to_json(current.item)
     unsaid = current.unsaid
     return {
         "id": row.id,
-        **{
-            name: item.get(name)
-            for name in ("kind", "title", "show", "season", "number", "year", "ids", "show_ids")
-        },
+        "kind": item["kind"],
+        "title": item.get("title"),
+        "show": item.get("show"),
+        "season": item.get("season"),
+        "number": item.get("number"),
+        "year": item.get("year"),
+        "ids": item.get("ids"),
+        "show_ids": item.get("show_ids"),
         "artist": item.get("artist"),
         "album": item.get("album"),
         "state": current.state.value,

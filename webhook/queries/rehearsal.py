@@ -4,38 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from webhook import clock
 from webhook.domain.states import DeliveryState
-from webhook.queries.deliveries import delivery_json, select_deliveries
+from webhook.queries.deliveries import DeliveryDetail, DeliveryJson, delivery_json, select_deliveries
 from webhook.storage.db import Database, unavailable
-from webhook.storage.tables import delivery, webhook
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import DeliveryRow, WebhookRow, delivery, webhook
 
-BATCH = 16  # webhooks interpreted in one transaction that is taken back
+BATCH = 16  # webhooks interpreted in one transaction that is rolled back
+
+
+class Outcome(Protocol):
+    """The result of interpreting one webhook."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+Interpret = Callable[[Connection, Any], Outcome]
+"""The interpreter's step: one webhook's row to its outcome, written through the connection."""
+
+
+class RehearsalJson(TypedDict):
+    """The outcome that a webhook would have, and the deliveries that would change."""
+
+    webhook: int
+    state: str
+    reason: str | None
+    deliveries: list[DeliveryJson]
 
 
 def rehearse_webhooks(
-    database: Database, interpret: Callable[[Connection, Row[Any]], Any], webhook_ids: Sequence[int]
-) -> list[dict[str, Any]]:
-    """What interpreting these webhooks again would come to: really done, looked at, and taken back."""
-    told = []
+    database: Database, interpret: Interpret, webhook_ids: Sequence[int]
+) -> list[RehearsalJson]:
+    """Interpret these webhooks again, read the outcome, and roll everything back."""
+    found: list[RehearsalJson] = []
     for start in range(0, len(webhook_ids), BATCH):
         part = webhook_ids[start : start + BATCH]
         with unavailable(), database.engine.connect() as connection, rollback_after(connection):
-            rows = connection.execute(
-                select(webhook)
-                .where(webhook.c.id.in_(part), webhook.c.raw.is_not(None))
-                .order_by(webhook.c.id)
-            ).all()
-            told += [rehearse_one(connection, interpret, row) for row in rows]
-    return told
+            wanted = select(webhook).where(webhook.c.id.in_(part), webhook.c.raw.is_not(None))
+            rows = fetch_all(connection, wanted.order_by(webhook.c.id), WebhookRow)
+            found += [rehearse_one(connection, interpret, row) for row in rows]
+    return found
 
 
 @contextmanager
 def rollback_after(connection: Connection) -> Iterator[None]:
+    """A transaction that is always rolled back."""
     transaction = connection.begin()
     try:
         yield
@@ -43,9 +65,8 @@ def rollback_after(connection: Connection) -> Iterator[None]:
         transaction.rollback()
 
 
-def rehearse_one(
-    connection: Connection, interpret: Callable[[Connection, Row[Any]], Any], row: Row[Any]
-) -> dict[str, Any]:
+def rehearse_one(connection: Connection, interpret: Interpret, row: WebhookRow) -> RehearsalJson:
+    """The outcome of interpreting one webhook within a transaction that is rolled back."""
     began = clock.now()
     last = connection.execute(select(func.max(delivery.c.id))).scalar() or 0
     touched = or_(
@@ -53,14 +74,15 @@ def rehearse_one(
         delivery.c.created_at >= began,
         and_(delivery.c.state == DeliveryState.SUPERSEDED, delivery.c.settled_at >= began),
     )
-    before = {one.id: (one.state, one.reason) for one in connection.execute(select(delivery).where(touched))}
-    verdict = interpret(connection, row)
-    after = connection.execute(select_deliveries().where(touched).order_by(delivery.c.id)).all()
+    known = fetch_all(connection, select(delivery).where(touched), DeliveryRow)
+    before = {one.id: (one.state, one.reason) for one in known}
+    outcome = interpret(connection, row)
+    after = fetch_all(connection, select_deliveries().where(touched).order_by(delivery.c.id), DeliveryDetail)
     changed = [one for one in after if before.get(one.id) != (one.state, one.reason)]
     return {
         "webhook": row.id,
-        "state": verdict.state,
-        "reason": verdict.reason,
-        # A new one has no number yet: the one it had here goes to another.
+        "state": outcome.state,
+        "reason": outcome.reason,
+        # A new delivery has no number yet: the one it had here goes to another.
         "deliveries": [{**delivery_json(one), "id": one.id if one.id <= last else None} for one in changed],
     }

@@ -2,26 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from webhook.clock import stamp
 from webhook.domain import lenient_json, redaction
 from webhook.domain.event import REASONS, Unreadable
 from webhook.domain.states import WebhookState
 from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
-from webhook.queries.deliveries import deliveries_by_webhook
+from webhook.queries.deliveries import DeliveryJson, deliveries_by_webhook
 from webhook.queues.inbox import CATCH_UP, event_origin
-from webhook.storage.tables import webhook
+from webhook.storage.json_shapes import EventJson
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import WebhookRow, webhook
 
 MAX_RAW_BYTES = 256 * 1024
 
 
-def find_webhook(connection: Connection, webhook_id: int) -> dict[str, Any] | None:
+class OriginJson(TypedDict):
+    """An id of an item or of its show (`whose`), its origin (`via`) and its certainty, 0 to 1 (`sure`)."""
+
+    whose: str
+    namespace: str
+    value: int | str
+    via: str
+    sure: float
+
+
+class WebhookEventJson(EventJson, total=False):
+    """An event with the deliveries that it led to; in a trace also with the origins of its item's ids."""
+
+    deliveries: list[DeliveryJson]
+    item: list[OriginJson]
+
+
+class WebhookJson(TypedDict):
+    """A webhook as the API gives it; `raw` only in a trace."""
+
+    id: int
+    source: str
+    state: str
+    reason: str | None
+    explanation: str | None
+    received_at: str | None
+    interpreted_at: str | None
+    content_type: str | None
+    repaired: bool
+    raw: NotRequired[str | None]
+    events: list[WebhookEventJson]
+
+
+class RedactedWebhookJson(TypedDict):
+    """A webhook for a bug report."""
+
+    webhook: int
+    source: str
+    content_type: str | None
+    payload: Any
+
+
+def find_webhook(connection: Connection, webhook_id: int) -> WebhookJson | None:
     """One webhook with its whole trace, or None."""
-    row = connection.execute(select(webhook).where(webhook.c.id == webhook_id)).first()
+    row = fetch_first(connection, select(webhook).where(webhook.c.id == webhook_id), WebhookRow)
     if row is None:
         return None
     told = deliveries_by_webhook(connection, [row], attempts=True)
@@ -32,8 +75,8 @@ class NotRedacted(Exception):
     """It cannot be copied for a bug report; the message is for the person."""
 
 
-def redact_webhook(connection: Connection, webhook_id: int) -> dict[str, Any]:
-    """A webhook for a bug report: what it said, with names, tokens and addresses replaced. Raises NotRedacted."""
+def redact_webhook(connection: Connection, webhook_id: int) -> RedactedWebhookJson:
+    """A webhook for a bug report: its payload with names, tokens and addresses replaced. Raises NotRedacted."""
     wanted = select(webhook.c.source, webhook.c.content_type, webhook.c.raw)
     row = connection.execute(wanted.where(webhook.c.id == webhook_id)).first()
     if row is None:
@@ -46,25 +89,33 @@ def redact_webhook(connection: Connection, webhook_id: int) -> dict[str, Any]:
         raise NotRedacted(
             "It is no JSON, so what says who and where cannot be told from the rest. It was not copied."
         ) from error
-    about = {"webhook": webhook_id, "source": row.source, "content_type": row.content_type}
-    return {**about, "payload": redaction.redacted(payload)}
+    return {
+        "webhook": webhook_id,
+        "source": row.source,
+        "content_type": row.content_type,
+        "payload": redaction.redacted(payload),
+    }
 
 
-EMPTY_EVENT: Mapping[str, Any] = {
-    **dict.fromkeys(
-        ("kind", "title", "show", "season", "number", "year", "position_ms", "duration_ms", "progress"),
-    ),
-    **dict.fromkeys(("completed", "rating", "at", "user", "server", "server_name", "player", "library")),
-    **dict.fromkeys(("person", "play")),
-    "ids": {},
-    "show_ids": {},
-    "manual": False,
-}
-"""What an event says that says nothing: not every version kept as much with its webhooks."""
+EMPTY_EVENT = cast(
+    "WebhookEventJson",
+    {
+        **dict.fromkeys(
+            ("kind", "title", "show", "season", "number", "year", "position_ms", "duration_ms", "progress"),
+        ),
+        **dict.fromkeys(("completed", "rating", "at", "user", "server", "server_name", "player", "library")),
+        **dict.fromkeys(("person", "play")),
+        "ids": {},
+        "show_ids": {},
+        "manual": False,
+    },
+)
+"""The fields of an event that says nothing: older versions stored less of it."""
 
 
-def webhook_json(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def webhook_json(row: WebhookRow, deliveries: list[DeliveryJson], *, raw: bool) -> WebhookJson:
+    """A webhook as the API gives it, each delivery at the event whose play it is of."""
+    shown: WebhookJson = {
         "id": row.id,
         "source": row.source,
         "state": row.state,
@@ -74,24 +125,31 @@ def webhook_json(row: Row[Any], told: list[dict[str, Any]], *, raw: bool) -> dic
         "interpreted_at": stamp(row.interpreted_at),
         "content_type": row.content_type,
         "repaired": event_origin(row.content_type) == CATCH_UP,
+        "events": [event_json(event) for event in row.events or []],
     }
     if raw:
-        shown["raw"] = (
-            None if row.raw is None else lenient_json.text(row.raw[:MAX_RAW_BYTES], row.content_type)
-        )
-    events = [{**EMPTY_EVENT, **event, "deliveries": []} for event in row.events or []]
-    for entry in told:
+        text = None if row.raw is None else lenient_json.text(row.raw[:MAX_RAW_BYTES], row.content_type)
+        shown["raw"] = text
+    events = shown["events"]
+    for entry in deliveries:
         home = next((event for event in events if event.get("play") == entry["play"]), None)
         if home is None and events:
             home = events[0]
         if home is not None:
             home["deliveries"].append(entry)
-    shown["events"] = events
     return shown
 
 
-def explain_webhook(row: Row[Any]) -> str | None:
-    """The state in a sentence, with what to do."""
+def event_json(event: EventJson) -> WebhookEventJson:
+    """An event as the API gives it, every field present."""
+    shown = EMPTY_EVENT.copy()
+    shown.update(cast("WebhookEventJson", event))
+    shown["deliveries"] = []
+    return shown
+
+
+def explain_webhook(row: WebhookRow) -> str | None:
+    """The state and the next step, in a sentence."""
     if row.state == WebhookState.UNCLAIMED:
         return explain_unclaimed(row)
     if row.state == WebhookState.QUARANTINED:
@@ -102,12 +160,11 @@ def explain_webhook(row: Row[Any]) -> str | None:
         return "Missed webhook, repaired: the server's own record has it, and no webhook of it came."
     if row.events and ("episodes" in row.events[0] or "waits_for" in row.events[0]):
         return explain_whole(row.events[0])
-    reason: str | None = row.reason
-    return REASONS.get(reason or "", reason)
+    return REASONS.get(row.reason or "", row.reason)
 
 
-def explain_whole(event: Mapping[str, Any]) -> str:
-    """What became of a season or a show that was ticked as a whole."""
+def explain_whole(event: EventJson) -> str:
+    """The outcome of ticking a season or a show as a whole, in a sentence."""
     if count := event.get("episodes"):
         return f"It stands for {count} episodes, which were read as webhooks of their own."
     if event.get("waits_for"):
@@ -115,7 +172,8 @@ def explain_whole(event: Mapping[str, Any]) -> str:
     return "No lookup lists the episodes of this show, so nothing was marked. What the server says of each counts."
 
 
-def explain_unclaimed(row: Row[Any]) -> str:
+def explain_unclaimed(row: WebhookRow) -> str:
+    """The sentence that says who must claim the webhook's user."""
     user = next((event.get("user") for event in row.events or [] if event.get("user")), UNNAMED_USER)
     if row.reason == CLAIMED_BY_ANOTHER:
         return (
@@ -129,6 +187,6 @@ def explain_unclaimed(row: Row[Any]) -> str:
 
 
 def last_webhook_times(connection: Connection) -> dict[str, str | None]:
-    """When each source last sent anything."""
+    """The time of each source's last webhook."""
     wanted = select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source)
     return {source: stamp(moment) for source, moment in connection.execute(wanted)}

@@ -34,9 +34,9 @@ def park(connection: Connection, account_id: int, why: Park, reason: str, now: d
     connection.execute(update(account).where(account.c.id == account_id).values(values))
 
 
-def kind_of(row: Row[Any]) -> str:
+def kind_of(action: str, mark: bool) -> str:
     """The kind of call that a delivery is, as far as limits go: `watched` or its action."""
-    return Action.WATCHED.value if row.mark else str(row.action)
+    return Action.WATCHED.value if mark else action
 
 
 def is_kind(kind: str) -> ColumnElement[bool]:
@@ -51,7 +51,7 @@ def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
     alike = and_(
         delivery.c.account_id == row.account_id,
         delivery.c.state == DeliveryState.WAITING,
-        is_kind(kind_of(row)),
+        is_kind(kind_of(row.action, row.mark)),
     )
     values = {"state": DeliveryState.PARKED, "reason": why.value, "claimed": False}
     connection.execute(update(delivery).where(alike).values(values))
@@ -92,7 +92,9 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(REVIVABLE))
     rows = connection.execute(wanted).all()
     together = {
-        (row.account_id, kind_of(row), row.reason): row for row in rows if row.state == DeliveryState.PARKED
+        (row.account_id, kind_of(row.action, row.mark), row.reason): row
+        for row in rows
+        if row.state == DeliveryState.PARKED
     }
     for row in together.values():
         unpark_alike(connection, row, now)
@@ -124,6 +126,6 @@ def unpark_alike(connection: Connection, row: Row[Any], now: datetime) -> None:
     alike = and_(
         delivery.c.account_id == row.account_id,
         delivery.c.state == DeliveryState.PARKED,
-        is_kind(kind_of(row)),
+        is_kind(kind_of(row.action, row.mark)),
     )
     connection.execute(update(delivery).where(alike).values(state=DeliveryState.WAITING, reason=None))

@@ -58,6 +58,10 @@ class EventJson(TypedDict, total=False):
     manual: bool
     person: str | None
     play: int | None
+    how: str
+    stopped: str | None
+    episodes: int
+    waits_for: str
 
 
 class FiltersJson(TypedDict, total=False):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.orm import configure_mappers
 
 from webhook.storage.tables import TableRow
 
@@ -48,6 +49,8 @@ def row_maker(into: type[R], result: CursorResult[Any]) -> Callable[[Any], R]:
         raise TypeError(f"{into.__name__} has the fields {fields}, and the statement selects {columns}")
     if not issubclass(into, TableRow):
         return wanted._make  # type: ignore[no-any-return]
+
+    configure_mappers()  # until then the attributes of a row cannot be read; afterwards it returns at once
 
     def make(row: Any) -> R:
         # Validation would cost a hundred times as much, and what the tables hold is valid.

@@ -28,7 +28,7 @@ from webhook.domain.rules import AccountRules, stopped_by
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.domain.viewing import is_same_viewing
 from webhook.history.play_store import is_rewatch, play_from_row
-from webhook.queries.plays import play_json
+from webhook.queries.plays import PlayJson, play_json
 from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
@@ -229,7 +229,7 @@ class Preview:
     holds: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    plays: list[dict[str, Any]] = field(default_factory=list)
+    plays: list[PlayJson] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
         return {

@@ -211,9 +211,9 @@ def add(
     connection.execute(update(play).where(play.c.id == made).values(foreign_key=foreign_key(new)))
     store_keys(connection, person_id, made, known_by)
     ask_about(connection, [item], now)
-    row = edits.whole(connection, made)
-    edits.note_added(connection, row, by, now)
-    return Added(made, True, edits.tell_new(connection, row, can, now, rewatch=new.rewatch))
+    row = edits.get_row(connection, made)
+    edits.store_addition(connection, row, by, now)
+    return Added(made, True, edits.send_new(connection, row, can, now, rewatch=new.rewatch))
 
 
 def foreign_key(new: NewPlay) -> str | None:

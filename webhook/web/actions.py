@@ -18,7 +18,7 @@ from webhook.people import household, identities, people
 from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
-from webhook.queries.webhooks import NotRedacted, redact_webhook
+from webhook.queries.webhooks import NotRedacted, RedactedWebhookJson, redact_webhook
 from webhook.queues import inbox, parking
 from webhook.storage.tables import PersonRow, account, delivery, identity, person, unresolved, webhook
 from webhook.trackers import Tracker
@@ -58,7 +58,7 @@ def replay_all(connection: Connection, visitor: Visitor, wanted: Wanted) -> int:
     return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
 
 
-def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> dict[str, Any]:
+def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> RedactedWebhookJson:
     """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
     if not visible.allowed(connection, visitor, [webhook_id]):
         raise Problem(404, f"There is no webhook {webhook_id}.")

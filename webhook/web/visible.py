@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, Text, func, or_, select, type_coerce
 
 from webhook import clock, sources
 from webhook.clock import stamp
@@ -17,19 +17,42 @@ from webhook.identity.origins import with_origins
 from webhook.people.identities import BUILTIN_APIS
 from webhook.people.scopes import Granted
 from webhook.queries.deliveries import (
+    DeliveryJson,
     deliveries_by_webhook,
     delivery_json,
+    fetch_deliveries,
     find_delivery,
     is_waiting,
     select_deliveries,
 )
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
-from webhook.queries.people import list_accounts, list_ignored, list_people, list_unclaimed
-from webhook.queries.plays import find_playing, play_json
-from webhook.queries.senders import find_silent_servers
-from webhook.queries.webhooks import find_webhook, webhook_json
+from webhook.queries.people import (
+    AccountJson,
+    IdentityJson,
+    PersonJson,
+    UnclaimedJson,
+    list_accounts,
+    list_ignored,
+    list_people,
+    list_unclaimed,
+)
+from webhook.queries.plays import PlayJson, find_playing, play_json
+from webhook.queries.senders import SilentServerJson, find_silent_servers
+from webhook.queries.webhooks import WebhookEventJson, WebhookJson, find_webhook, webhook_json
 from webhook.queues import parking
-from webhook.storage.tables import account, delivery, identity, person, play, token, webhook
+from webhook.storage.json_shapes import EventJson
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import (
+    PlayRow,
+    WebhookRow,
+    account,
+    delivery,
+    identity,
+    person,
+    play,
+    token,
+    webhook,
+)
 
 STATES = {
     "received": "received",
@@ -94,7 +117,7 @@ class Wanted:
             wanted = wanted.where(put.exists())
         return wanted
 
-    def meant(self, events: Sequence[Mapping[str, Any]]) -> bool:
+    def meant(self, events: Sequence[EventJson]) -> bool:
         if self.person and not any(event.get("person") == self.person for event in events):
             return False
         text = (self.text or "").casefold()
@@ -133,7 +156,7 @@ def webhooks(
     limit: int = PAGE_SIZE,
     after: int | None = None,
     wanted: Wanted | None = None,
-) -> Page:
+) -> Page[WebhookJson]:
     """The webhooks, newest first. Of what is rare a page may hold few or none, and have a next one all the same."""
     wanted = wanted or Wanted()
     rows, cursor = found(connection, visitor, wanted, limit, after)
@@ -141,12 +164,15 @@ def webhooks(
     shown = [webhook_json(row, told.get(row.id, []), raw=False) for row in rows]
     if visitor.everything:
         return {"items": shown, "next": cursor}
-    return {"items": [own(entry, visitor) for entry in shown if may_see(entry, visitor)], "next": cursor}
+    return {
+        "items": [own(entry, visitor) for entry in shown if may_see(entry["events"], visitor)],
+        "next": cursor,
+    }
 
 
 def found(
     connection: Connection, visitor: Visitor, wanted: Wanted, limit: int, after: int | None
-) -> tuple[list[Row[Any]], int | None]:
+) -> tuple[list[WebhookRow], int | None]:
     among = wanted.narrowed(select(webhook))
     if not visitor.everything:
         among = among.where(theirs(visitor))
@@ -155,7 +181,7 @@ def found(
         newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
         floor = max(min(after or newest + 1, newest + 1) - LOOKED_AT, 0)
         among = among.where(webhook.c.id >= floor)
-    rows, cursor = fetch_page(connection, among, webhook.c.id, limit, after)
+    rows, cursor = fetch_page(connection, among, WebhookRow, webhook.c.id, limit, after)
     if cursor is None and floor > 1:
         cursor = floor
     return [row for row in rows if wanted.meant(row.events or [])], cursor
@@ -174,20 +200,20 @@ def theirs(visitor: Visitor) -> ColumnElement[bool]:
     return or_(webhook.c.identity_id.in_(claimed), webhook.c.token_id.in_(bound), told.exists())
 
 
-def may_see(entry: Page, visitor: Visitor) -> bool:
+def may_see(events: Sequence[EventJson], visitor: Visitor) -> bool:
     """Whether it was not credited to others alone, before a claim passed to this visitor."""
-    people = {event.get("person") for event in entry["events"]}
+    people = {event.get("person") for event in events}
     return not people or bool(people & {None, visitor.name})
 
 
-def own(entry: Page, visitor: Visitor) -> Page:
+def own(entry: WebhookJson, visitor: Visitor) -> WebhookJson:
     entry["events"] = [event for event in entry["events"] if event.get("person") in (None, visitor.name)]
     for event in entry["events"]:
         event["deliveries"] = [told for told in event["deliveries"] if told["person"] == visitor.name]
     return entry
 
 
-def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Page | None:
+def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> WebhookJson | None:
     """One webhook with its whole trace; None where there is none that the visitor may see."""
     if not allowed(connection, visitor, [webhook_id]):
         return None
@@ -195,7 +221,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> Pa
     entry = None if entry is None else with_origins(connection, entry)
     if entry is None or visitor.everything:
         return entry
-    return own(entry, visitor) if may_see(entry, visitor) else None
+    return own(entry, visitor) if may_see(entry["events"], visitor) else None
 
 
 def allowed(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> list[int]:
@@ -204,7 +230,7 @@ def allowed(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> lis
     if visitor.everything:
         return [row.id for row in connection.execute(wanted)]
     rows = connection.execute(wanted.where(theirs(visitor)))
-    return [row.id for row in rows if may_see({"events": row.events or []}, visitor)]
+    return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
 def matching_webhooks(connection: Connection, visitor: Visitor, wanted: Wanted) -> list[int]:
@@ -215,45 +241,41 @@ def matching_webhooks(connection: Connection, visitor: Visitor, wanted: Wanted) 
     if visitor.everything:
         return [row.id for row in connection.execute(among) if wanted.meant(row.events or [])]
     rows = [row for row in connection.execute(among.where(theirs(visitor))) if wanted.meant(row.events or [])]
-    return [row.id for row in rows if may_see({"events": row.events or []}, visitor)]
+    return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
-def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> Page | None:
+def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> DeliveryJson | None:
     entry = find_delivery(connection, delivery_id)
     if entry is None or visitor.only not in (None, entry["person"]):
         return None
     return entry
 
 
-def playing(connection: Connection, visitor: Visitor) -> list[Page]:
+def playing(connection: Connection, visitor: Visitor) -> list[PlayJson]:
     return find_playing(connection, None if visitor.everything else visitor.person_id)
 
 
-def people(connection: Connection, visitor: Visitor) -> list[Page]:
-    return mine(list_people(connection), visitor, "name")
+def people(connection: Connection, visitor: Visitor) -> list[PersonJson]:
+    return [entry for entry in list_people(connection) if visitor.only in (None, entry["name"])]
 
 
-def accounts(connection: Connection, visitor: Visitor) -> list[Page]:
-    return mine(list_accounts(connection), visitor, "person")
+def accounts(connection: Connection, visitor: Visitor) -> list[AccountJson]:
+    return [entry for entry in list_accounts(connection) if visitor.only in (None, entry["person"])]
 
 
-def unclaimed(connection: Connection, visitor: Visitor) -> list[Page]:
+def unclaimed(connection: Connection, visitor: Visitor) -> list[UnclaimedJson]:
     """The identities nobody claims: for the owner all, for others what came by an address of their own."""
     return list_unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
 
 
-def ignored(connection: Connection, visitor: Visitor) -> list[Page]:
+def ignored(connection: Connection, visitor: Visitor) -> list[IdentityJson]:
     """The identities that nobody tracks, because the owner said so."""
     return list_ignored(connection) if visitor.everything else []
 
 
-def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[Page]:
+def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[SilentServerJson]:
     """The servers that fell silent; they are everybody's, so the owner's to look after."""
     return find_silent_servers(connection, now, days) if visitor.everything else []
-
-
-def mine(entries: list[Page], visitor: Visitor, name: str) -> list[Page]:
-    return [entry for entry in entries if visitor.only in (None, entry[name])]
 
 
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
@@ -268,41 +290,49 @@ def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     return found
 
 
-def plays_of(connection: Connection, entry: Page) -> dict[int, Page]:
+def plays_of(connection: Connection, entry: WebhookJson) -> dict[int, PlayJson]:
     """The plays that a webhook touched, by id, each with the deliveries that other webhooks led to."""
-    ids = sorted({event["play"] for event in entry["events"] if event.get("play")})
+    ids = sorted({play_id for event in entry["events"] if (play_id := event.get("play"))})
     now = clock.now()
-    rows = connection.execute(select(play).where(play.c.id.in_(ids)))
-    found: dict[int, Page] = {
-        row.id: {**play_json(row, now), "others": [], "edits": edits.of_play(connection, row.id)}
+    rows = fetch_all(connection, select(play).where(play.c.id.in_(ids)), PlayRow)
+    found: dict[int, PlayJson] = {
+        row.id: {**play_json(row, now), "others": [], "edits": edits.edits_of_play(connection, row.id)}
         for row in rows
     }
-    told = select_deliveries().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)
-    for row in connection.execute(told.limit(PAGE_SIZE)):
-        if row.webhook_id != entry["id"] and row.play_id in found:
+    wanted = select_deliveries().where(delivery.c.play_id.in_(ids)).order_by(delivery.c.id)
+    for row in fetch_deliveries(connection, wanted.limit(PAGE_SIZE)):
+        if row.webhook_id != entry["id"] and row.play_id is not None and row.play_id in found:
             found[row.play_id]["others"].append(delivery_json(row))
     return found
 
 
-def readings(entry: Page) -> list[Page]:
+def readings(entry: WebhookJson) -> list[WebhookEventJson]:
     """What a webhook said, each event once for however many people of the household it counts."""
-    seen: dict[str, Page] = {}
+    seen: dict[str, WebhookEventJson] = {}
     for event in entry["events"]:
         said = {name: value for name, value in event.items() if name not in FOR_WHOM}
         seen.setdefault(orjson.dumps(said).decode(), event)
     return list(seen.values())
 
 
+class ViewerJson(TypedDict):
+    """A person for whom a webhook counts."""
+
+    person: str
+    how: str | None
+    stops: list[str | None]
+
+
 FOR_WHOM = ("person", "how", "stopped", "play", "deliveries", "item")
 
 
-def viewers(entry: Page) -> list[Page]:
+def viewers(entry: WebhookJson) -> list[ViewerJson]:
     """For whom a webhook counts: each person with how that is known and, per event, what stopped it."""
-    people: dict[str, Page] = {}
+    people: dict[str, ViewerJson] = {}
     for event in entry["events"]:
-        if event.get("person"):
-            one = people.setdefault(event["person"], {"person": event["person"], "how": event.get("how")})
-            one.setdefault("stops", []).append(event.get("stopped"))
+        if name := event.get("person"):
+            one = people.setdefault(name, {"person": name, "how": event.get("how"), "stops": []})
+            one["stops"].append(event.get("stopped"))
     return list(people.values())
 
 
@@ -333,7 +363,7 @@ def last_play(connection: Connection, visitor: Visitor) -> str | None:
 # --- what each tracker knows of plays
 
 
-def told_of(connection: Connection, plays: Sequence[Page], *, marks: bool) -> None:
+def told_of(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -> None:
     """Say of each play what each tracker was last told: of its watched mark, or of how it goes on.
 
     Sets `told`, the last delivery per tracker, and `webhook`, the one whose trace tells of the play.
@@ -342,7 +372,9 @@ def told_of(connection: Connection, plays: Sequence[Page], *, marks: bool) -> No
     for entry in plays:
         entry["told"], entry["webhook"] = {}, None
     wanted = select_deliveries().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
-    for row in connection.execute(wanted):
+    for row in fetch_deliveries(connection, wanted):
+        if row.play_id is None:
+            continue
         entry = by_id[row.play_id]
         entry["webhook"] = row.webhook_id or entry["webhook"]
         if row.mark == marks and row.action not in ("rate", "unwatched"):
@@ -350,10 +382,10 @@ def told_of(connection: Connection, plays: Sequence[Page], *, marks: bool) -> No
     lost = {entry["id"] for entry in plays if entry["webhook"] is None}
     if lost:
         recent = select(webhook.c.id, webhook.c.events).where(webhook.c.events.is_not(None))
-        for row in connection.execute(recent.order_by(webhook.c.id.desc()).limit(RECENT)):
-            for event in row.events:
+        for webhook_id, events in connection.execute(recent.order_by(webhook.c.id.desc()).limit(RECENT)):
+            for event in events:
                 if event.get("play") in lost and by_id[event["play"]]["webhook"] is None:
-                    by_id[event["play"]]["webhook"] = row.id
+                    by_id[event["play"]]["webhook"] = webhook_id
 
 
 RECENT = 200

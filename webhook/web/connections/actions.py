@@ -26,6 +26,7 @@ from webhook.domain.outcome import Park, Retry, Snooze, Undelivered, explain_lim
 from webhook.lookups import Checks
 from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notifier
+from webhook.queries.people import AccountJson
 from webhook.servers import Server
 from webhook.service import Service
 from webhook.settings import Environ, Settings, SettingsError, plain, variable
@@ -196,7 +197,7 @@ def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
     return [account(connection, entry) for entry in visible.accounts(connection, visitor)]
 
 
-def account(connection: Connection, entry: Shown) -> Shown:
+def account(connection: Connection, entry: AccountJson) -> Shown:
     tested = remembered(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
     needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
@@ -206,7 +207,7 @@ def account(connection: Connection, entry: Shown) -> Shown:
     return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}
 
 
-def refusals(entry: Shown) -> str | None:
+def refusals(entry: AccountJson) -> str | None:
     """What the service refuses of an account that works otherwise, and what to do; None where nothing is."""
     label = trackers.label(entry["tracker"])
     said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
@@ -326,7 +327,7 @@ async def test_accounts(
     if not meant:
         raise Problem(409, f"Nobody is signed in to {one.label}, so there is nothing to test. Sign in first.")
     verdicts = await asyncio.gather(*(accounts.check(service, entry["id"]) for entry in meant))
-    results = [
+    results: list[Shown] = [
         {"account": entry["id"], "person": entry["person"], "works": verdict.works, "says": in_words(verdict)}
         for entry, verdict in zip(meant, verdicts, strict=True)
     ]

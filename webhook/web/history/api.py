@@ -22,7 +22,7 @@ from webhook.history import stats as numbers
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_of
 from webhook.people import people
-from webhook.queries.deliveries import delivery_json, select_deliveries
+from webhook.queries.deliveries import delivery_json, fetch_deliveries, select_deliveries
 from webhook.queries.plays import list_plays, play_json
 from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
@@ -102,7 +102,7 @@ class History(Answers):
         return found_or(found, f"There is no play {wanted}.")
 
     async def remove(self, request: Request, visitor: Visitor) -> Any:
-        return await self.edited(request, visitor, edits.remove)
+        return await self.edited(request, visitor, edits.remove_play)
 
     async def change(self, request: Request, visitor: Visitor) -> Any:
         given = await json_object(request)
@@ -113,10 +113,10 @@ class History(Answers):
         ) -> dict[str, Any]:
             done: dict[str, Any] = {}
             if about is not None:
-                known = play_from_row(edits.whole(connection, play_id)).item
-                done = edits.correct(connection, play_id, edits.corrected(known, about), can, by, now)
+                known = play_from_row(edits.get_row(connection, play_id)).item
+                done = edits.correct_play(connection, play_id, edits.correct_item(known, about), can, by, now)
             if at is not None:
-                done = joined(done, edits.redate(connection, play_id, at, can, by, now))
+                done = joined(done, edits.redate_play(connection, play_id, at, can, by, now))
             return done
 
         return await self.edited(request, visitor, changed)
@@ -137,7 +137,7 @@ class History(Answers):
         ) -> dict[str, Any]:
             if own_play(connection, visitor, wanted) is None:
                 raise Problem(422, f"There is no play {wanted}.")
-            return edits.merge(connection, play_id, wanted, can, by, now)
+            return edits.merge_plays(connection, play_id, wanted, can, by, now)
 
         return await self.edited(request, visitor, merged)
 
@@ -257,8 +257,8 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
     row = own_play(connection, visitor, play_id)
     if row is None:
         return None
-    told = connection.execute(
-        select_deliveries().where(delivery.c.play_id == play_id).order_by(delivery.c.id)
+    told = fetch_deliveries(
+        connection, select_deliveries().where(delivery.c.play_id == play_id).order_by(delivery.c.id)
     )
     return {
         "person": row.person,
@@ -266,7 +266,7 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
         "removed_at": stamp(row.removed_at),
         "job": row.job_id,
         "deliveries": [delivery_json(one) for one in told],
-        "edits": edits.of_play(connection, play_id),
+        "edits": edits.edits_of_play(connection, play_id),
     }
 
 

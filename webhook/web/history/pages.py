@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -16,7 +16,7 @@ from webhook.domain import guids
 from webhook.history import edits
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
-from webhook.queries.plays import list_other_plays, list_plays, parse_cursor
+from webhook.queries.plays import PlayJson, list_other_plays, list_plays, parse_cursor
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
@@ -72,21 +72,23 @@ class History(Page):
     # --- changing
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        return await self.edited(request, visitor, edits.remove)
+        return await self.edited(request, visitor, edits.remove_play)
 
     async def redate(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         zone = await self.zone(visitor)
         at = moment_given(fields.get("at", ""), zone)
         return await self.edited(
-            request, visitor, lambda connection, *given: edits.redate(connection, given[0], at, *given[1:])
+            request,
+            visitor,
+            lambda connection, *given: edits.redate_play(connection, given[0], at, *given[1:]),
         )
 
     async def correct(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         about = item_given(fields)
 
         def corrected(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
-            item = edits.corrected(play_from_row(edits.whole(connection, play_id)).item, about)
-            return edits.correct(connection, play_id, item, *given)
+            item = edits.correct_item(play_from_row(edits.get_row(connection, play_id)).item, about)
+            return edits.correct_play(connection, play_id, item, *given)
 
         return await self.edited(request, visitor, corrected)
 
@@ -98,7 +100,7 @@ class History(Page):
         def merged(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
             if own_play(connection, visitor, int(other)) is None:
                 raise edits.NoEdit(f"there is no play {other}")
-            return edits.merge(connection, play_id, int(other), *given)
+            return edits.merge_plays(connection, play_id, int(other), *given)
 
         return await self.edited(request, visitor, merged)
 
@@ -125,11 +127,12 @@ class History(Page):
         return await self.database.read(lambda connection: zone_for(connection, visitor.person_id or 0))
 
 
-def by_day(plays: list[dict[str, Any]], zone: tzinfo) -> list[tuple[str, list[dict[str, Any]]]]:
+def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[PlayJson]]]:
     """The plays under the days on which they began, there where the person is."""
-    days: dict[str, list[dict[str, Any]]] = {}
+    days: dict[str, list[PlayJson]] = {}
     for entry in plays:
-        day = datetime.fromisoformat(entry["watched_at"] or entry["started_at"]).astimezone(zone)
+        at = entry["watched_at"] or entry["started_at"] or ""
+        day = datetime.fromisoformat(at).astimezone(zone)
         days.setdefault(day.strftime("%A, %-d %B %Y"), []).append(entry)
     return list(days.items())
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select
 
 from webhook.clock import stamp
+from webhook.queries.webhooks import WebhookJson
 from webhook.queues.inbox import EVENT_CONTENT_TYPE
 from webhook.storage.tables import identity, webhook
 from webhook.web import visible
@@ -34,7 +35,7 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
     return {**(before(connection) if visitor.everything else {}), **found}
 
 
-def in_short(entry: dict[str, Any]) -> dict[str, Any]:
+def in_short(entry: WebhookJson) -> dict[str, Any]:
     event = next(iter(entry["events"]), None)
     return {
         "id": entry["id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,15 @@ from sqlalchemy import (
 
 from webhook.domain.states import DeliveryState
 from webhook.identity import matches
-from webhook.queries.deliveries import delivery_json, limited_kinds, select_deliveries
+from webhook.queries.deliveries import (
+    DeliveryJson,
+    delivery_json,
+    fetch_deliveries,
+    limited_kinds,
+    select_deliveries,
+)
+from webhook.queries.people import AccountJson, UnclaimedJson
+from webhook.queries.senders import SilentServerJson
 from webhook.queues import parking
 from webhook.storage.json_sql import json_text
 from webhook.storage.tables import account, delivery, person, play_key, unresolved
@@ -47,13 +56,13 @@ MAPPED = ":mapped"
 class Needs:
     """What waits for this visitor, by what it takes. `counts` says how much there is of what is not listed whole."""
 
-    unclaimed: list[dict[str, Any]] = field(default_factory=list)
+    unclaimed: list[UnclaimedJson] = field(default_factory=list)
     unmatched: list[dict[str, Any]] = field(default_factory=list)
     unresolved: list[dict[str, Any]] = field(default_factory=list)
-    parked: list[dict[str, Any]] = field(default_factory=list)
+    parked: list[AccountJson] = field(default_factory=list)
     limited: list[dict[str, Any]] = field(default_factory=list)
-    dead: list[dict[str, Any]] = field(default_factory=list)
-    silent: list[dict[str, Any]] = field(default_factory=list)
+    dead: list[DeliveryJson] = field(default_factory=list)
+    silent: list[SilentServerJson] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -81,9 +90,9 @@ def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: in
     )
 
 
-def account_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """Which account it is."""
-    return {name: entry[name] for name in ("id", "tracker", "person", "name")}
+def account_of(entry: AccountJson) -> dict[str, Any]:
+    """The fields that say which account it is."""
+    return {"id": entry["id"], "tracker": entry["tracker"], "person": entry["person"], "name": entry["name"]}
 
 
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
@@ -125,9 +134,9 @@ def stuck(visitor: Visitor, state: str) -> Select[Any]:
     return wanted
 
 
-def dead(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+def dead(connection: Connection, visitor: Visitor) -> list[DeliveryJson]:
     wanted = select_deliveries().where(delivery.c.id.in_(stuck(visitor, "dead")))
-    rows = connection.execute(wanted.order_by(delivery.c.id.desc()).limit(LISTED))
+    rows = fetch_deliveries(connection, wanted.order_by(delivery.c.id.desc()).limit(LISTED))
     return [delivery_json(row) for row in rows]
 
 
@@ -159,9 +168,8 @@ def unmatched(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
     """What no match was found for, each with how many deliveries wait for the answer."""
     newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(LISTED)
     numbers = {row.id: row.number for row in connection.execute(newest)}
-    rows = connection.execute(
-        select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
-    )
+    wanted = select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
+    rows = fetch_deliveries(connection, wanted)
     return [{**matches.one_waiting(row, None), "deliveries": numbers[row.id]} for row in rows]
 
 
@@ -228,13 +236,13 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 # --- one question of either kind
 
 
-def one(connection: Connection, visitor: Visitor, question: str) -> dict[str, Any] | None:
+def one(connection: Connection, visitor: Visitor, question: str) -> Mapping[str, Any] | None:
     """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
     if question.isdecimal():
         wanted = select_deliveries().where(
             delivery.c.id == whole(question), delivery.c.state == DeliveryState.UNMATCHED
         )
-        row = connection.execute(wanted).first()
+        row = next(iter(fetch_deliveries(connection, wanted)), None)
         if row is None or visitor.only not in (None, row.person):
             return None
         return matches.one_waiting(row, None)

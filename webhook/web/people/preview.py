@@ -51,7 +51,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     return [
         ({"webhook": row.id, "received_at": stamp(row.received_at), **about(event)}, event)
         for row in rows
-        if visible.may_see({"events": row.events or []}, visitor) and (event := meaning(row)) is not None
+        if visible.may_see(row.events or [], visitor) and (event := meaning(row)) is not None
     ]
 
 
