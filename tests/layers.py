@@ -14,9 +14,20 @@ import pytest
 NAMES = ("unit", "integration", "e2e")
 TESTS = Path(__file__).parent
 
+END_TO_END = {
+    "attacks", "browser", "faults", "test_demo.py", "test_pipeline.py", "test_security.py", "test_tvtime_fuzz.py",
+    "test_videoscrobbler_fuzz.py", "test_wheel.py",
+}  # fmt: skip
+UNIT = {
+    "sources", "test_anime.py", "test_architecture.py", "test_body.py", "test_edits.py", "test_exports.py",
+    "test_files.py", "test_hard_payloads.py", "test_identity.py", "test_imdb_import.py", "test_interpreter.py",
+    "test_layers.py", "test_lenient_json.py", "test_letterboxd_import.py", "test_logs.py", "test_loop_lag.py",
+    "test_numbers.py", "test_patterns.py", "test_payloads.py", "test_play.py", "test_proxies.py", "test_redaction.py",
+    "test_remote.py", "test_runtimes.py", "test_seasons.py", "test_settings.py", "test_simkl_import.py", "test_simulator.py",
+    "test_show_ids.py", "test_stored.py", "test_throttle.py", "test_trakt_import.py", "test_tvtime_import.py",
+    "test_viewings.py", "test_watchmark_import.py",
+}  # fmt: skip
 INTEGRATION = {"test_generic_docs.py"}
-END_TO_END = {"attacks", "browser", "faults"}
-UNIT = {"sources", "test_layers.py"}
 """Folders and files whose tests are of one layer; what is in none of them is an integration test."""
 
 SERVED = {"database", "url", "postgres_server"}
