@@ -53,7 +53,7 @@ def found() -> dict[str, re.Pattern[Any]]:
     patterns: dict[str, re.Pattern[Any]] = {}
     seen: dict[int, Any] = {}
     for module in modules():
-        for name, value in vars(module).items():
+        for name, value in list(vars(module).items()):
             if not name.startswith("__"):
                 walk(f"{module.__name__}.{name}", value, patterns, seen)
     made = {
