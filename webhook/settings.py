@@ -65,12 +65,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    data_dir: Path = Field(Path("data"), description="Where the database, the key and backups live.")
+    data_dir: Path = Field(Path("data"), description="Folder of the database, the key and backups.")
     database_url: str = Field(
         "", description="Empty: SQLite in DATA_DIR. Or postgresql://user:password@host/name."
     )
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 in the image.")
-    port: int = Field(8484, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    port: int = Field(8484, ge=0, le=65535, description="The port to listen on; 0 picks a free one.")
     base_url: Address = Field(
         "",
         description="The address others reach this service at, sub-path included; empty: http://HOST:PORT.",
@@ -78,64 +78,63 @@ class Settings(BaseModel):
     root_path: str = Field("", description="The sub-path behind a proxy, e.g. /watchmark.")
     trusted_proxies: str = Field(
         "127.0.0.1, ::1",
-        description="Addresses or networks of the proxies whose word on the sender is taken, e.g. 172.16.0.0/12; or none.",
+        description="Addresses or networks of trusted proxies, e.g. 172.16.0.0/12; or none.",
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="Seals sign-ins at rest: 32 random characters or more; empty: DATA_DIR/secret.key, made at first start.",
+        description="Encrypts sign-ins: 32 random characters or more; empty: DATA_DIR/secret.key, created at the first start.",
     )
     admin_password: SecretStr = Field(
-        SecretStr(""), description="The owner's password; empty: set in the browser by the one-time link."
+        SecretStr(""), description="The owner's password; empty: set in the browser with the one-time link."
     )
     watched_mark: float = Field(
-        80.0, gt=0, le=100, description="A stop at or above this percentage is watched."
+        80.0, gt=0, le=100, description="A play that stops at or above this percentage counts as watched."
     )
     claim_first_user: bool = Field(
         False,
-        description="true makes whoever plays something first the owner, unasked; false asks.",
+        description="true assigns the first user who plays something to the owner; false asks first.",
     )
     collection_of: str = Field(
         "",
-        description="The person whose collection it is that Jellyfin and Emby add to; empty: nobody's.",
+        description="The person whose collection items added in Jellyfin and Emby go to; empty: nobody.",
     )
     notify_urls: SecretStr = Field(
         SecretStr(""), description="Apprise addresses, separated by spaces or commas."
     )
-    retention_days: int = Field(90, ge=1, description="Days that raw webhook bodies are kept.")
+    retention_days: int = Field(90, ge=1, description="Days to keep raw webhook bodies.")
     catch_up_minutes: int = Field(
         0,
         ge=0,
-        description="Minutes between catch-ups with the servers; 0: at start and every night. Without Plex Pass: 5.",
+        description="Minutes between catch-ups with media servers; 0: at start and every night. Without Plex Pass: 5.",
     )
     silence_days: int = Field(
-        3, ge=0, description="Days without a webhook until a server is called silent; 0 is never."
+        3, ge=0, description="Days without a webhook before a server is reported as silent; 0: never."
     )
     max_body_bytes: int = Field(
-        2 * 1024 * 1024, ge=1024, description="The largest webhook JSON that is taken."
+        2 * 1024 * 1024, ge=1024, description="Largest accepted webhook JSON, in bytes."
     )
     import_max_bytes: int = Field(
-        1024 * 1024 * 1024, ge=1024, description="The largest file that is taken to be imported."
+        1024 * 1024 * 1024, ge=1024, description="Largest accepted import file, in bytes."
     )
-    import_max_rows: int = Field(2_000_000, ge=1, description="The most rows of a file that are imported.")
-    import_max_minutes: int = Field(60, ge=1, description="Minutes after which an import is broken off.")
-    imports_per_person: int = Field(
-        3, ge=1, description="Files to import that are taken of one person at a time."
-    )
+    import_max_rows: int = Field(2_000_000, ge=1, description="Most rows imported from a file.")
+    import_max_minutes: int = Field(60, ge=1, description="Minutes after which an import is stopped.")
+    imports_per_person: int = Field(3, ge=1, description="Import files accepted from one person at a time.")
     disk_reserve_bytes: int = Field(
         256 * 1024 * 1024,
         ge=0,
-        description="Bytes on the disk of DATA_DIR that imports leave free, so that webhooks can be stored.",
+        description="Bytes that imports leave free on the disk of DATA_DIR for webhooks.",
     )
     anime_lists: str = Field(
         "",
-        description="Path of an anime-list XML, which says what AniDB's episodes are at TheTVDB; several: a:b.",
+        description="Path of an anime-list XML that maps AniDB episodes to TheTVDB; several: a:b.",
     )
-    worker: bool = Field(True, description="false makes a process that only receives.")
+    worker: bool = Field(True, description="false runs a process that only receives.")
     metrics_public: bool = Field(
-        False, description="true opens /metrics without an API token; else one with the scope read is needed."
+        False,
+        description="true opens /metrics without an API token; otherwise one with the scope read is required.",
     )
-    log_format: Literal["text", "json"] = Field("text", description="text or json (one object a line).")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="text or json (one object per line).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much to log.")
 
     @field_validator("host")
     @classmethod
@@ -241,7 +240,7 @@ def example(groups: Iterable[tuple[str, str, type[BaseModel]]]) -> str:
 
     A group is a heading, a prefix and the settings under it.
     """
-    lines = ["# Every setting, with its default. Any of them may be given as NAME_FILE, the path of a file."]
+    lines = ["# Every setting with its default. Each can also be given as NAME_FILE, the path of a file."]
     for heading, prefix, cls in groups:
         lines += ["", f"# --- {heading}"]
         for name, field in cls.model_fields.items():
