@@ -207,7 +207,7 @@ def test_a_source_without_a_template_is_said_to_have_none(home: Home) -> None:
     ended = home.run("urls", "--template", "plex")
 
     assert ended.exit_code == 1
-    assert "There is no template for plex; there is one for generic, jellyfin, tautulli." in ended.stderr
+    assert "There is no template for plex. Templates exist for generic, jellyfin, tautulli." in ended.stderr
 
 
 # --- tokens
@@ -364,13 +364,13 @@ def test_a_claim_of_one_never_seen_is_taken_and_said(home: Home) -> None:
     ended = home.run("people", "claim", "me", "plex:Ana")
 
     assert ended.exit_code == 0
-    assert "Nobody of that name was seen yet" in ended.stdout
+    assert "This user has not played anything yet" in ended.stdout
 
 
 @pytest.mark.parametrize(
     ("identity", "says"),
     [
-        ("kodi:Anna", "there is no source called kodi; there is emby"),
+        ("kodi:Anna", "kodi is not a source. Sources: emby"),
         ("Anna", "Anna is not an identity: write source:user"),
         ("plex:Anna@Attic", "no plex user Anna was seen on a server Attic"),
     ],
@@ -435,7 +435,7 @@ def test_a_password_is_read_from_stdin_and_kept_as_a_hash(home: Home) -> None:
 @pytest.mark.parametrize(
     ("stdin", "says"),
     [
-        ("", "Nothing was given"),
+        ("", "No input."),
         ("short\n", "at least 8 characters"),
         ("x" * 1025 + "\n", "at most 1024 characters"),
     ],
@@ -501,7 +501,7 @@ def test_tv_time_is_signed_in_to_by_two_lines_of_stdin(home: Home, tvtime: Any) 
     ("stdin", "says"),
     [
         ("anna\nwrong\n", "did not accept this name and password"),
-        ("anna\n", "each on its line: the tv time user name and then the tv time password"),
+        ("anna\n", "Write the tv time user name and then the tv time password to standard input"),
     ],
 )
 def test_a_wrong_password_and_a_missing_one_are_said(home: Home, tvtime: Any, stdin: str, says: str) -> None:
@@ -518,7 +518,7 @@ def test_the_built_in_library_needs_no_sign_in(home: Home) -> None:
     ended = home.run("connect", "tvtime")
 
     assert ended.exit_code == 0
-    assert "there is nothing to sign in to" in ended.stdout
+    assert "is built in and needs no sign-in" in ended.stdout
 
 
 def test_a_tracker_that_is_not_set_up_names_what_to_set(home: Home) -> None:
@@ -541,7 +541,7 @@ def test_whose_account_must_be_said_where_there_are_several_people(home: Home) -
     ended = home.run("connect", "tvtime")
 
     assert ended.exit_code == 2
-    assert "There is me, ben" in ended.stderr
+    assert "People: me, ben" in ended.stderr
 
 
 class Device:
@@ -698,7 +698,7 @@ def test_the_rules_are_said_in_words(home: Home) -> None:
     ended = home.run("accounts", "rules", "tvtime", "--library", "Films")
 
     assert ended.stdout.splitlines() == [
-        "watched mark: 80 %, as everywhere",
+        "watched mark: 80 % (general setting)",
         "dry run: no",
         "libraries: Films",
         "not libraries: none",
@@ -763,10 +763,10 @@ def test_a_dry_run_beside_a_running_service_holds_at_once_and_its_end_sends_noth
         home.run("retry", str(number))
         assert soon(lambda: len(trakt.user("anna").history) == 2)
 
-    assert "scrobble/stop -> not sent; it would have said" in shown
+    assert "scrobble/stop -> not sent (dry run):" in shown
     assert '"tmdb":771100' in shown
     assert f"A dry run: it would send POST {trakt_url(shown)}. Once that is off, send it" in shown
-    assert f"not sent by itself. To send it: watchmark retry {number}" in ended
+    assert f"not sent automatically. To send them: watchmark retry {number}" in ended
     assert alone == [771200]
 
 
@@ -802,7 +802,7 @@ def test_what_a_household_rule_counts_for_is_said_in_words(home: Home) -> None:
 
     said = home.run("household", "add", "me", "ben", "--player", "Sofa", "--player", "Den").stdout
 
-    assert "What plays on Sofa or Den counts for me and ben from now on." in said
+    assert "Plays on Sofa or Den count for me and ben from now on." in said
     assert "watchmark household remove 1" in said
 
 
@@ -834,12 +834,12 @@ def test_a_trace_says_for_whom_a_household_rule_counts_and_whose_filter_stopped_
 
     told = home.run("trace", str(home.received(watched()))).stdout
 
-    assert "whose      me, claimed as plex:anna" in told
-    assert "whose      ben, by a household rule" in told
+    assert "person     me, claimed as plex:anna" in told
+    assert "person     ben, by a household rule" in told
     lines = told.splitlines()
-    eves = lines.index("  whose      eve, by a household rule")
+    eves = lines.index("  person     eve, by a household rule")
     assert lines[eves + 1] == "  filters    stopped: never the player Sofa"
-    assert told.count("let it through") == 2
+    assert told.count("passed") == 2
     assert "watched to tvtime of ben" in told
     assert "watched to tvtime of eve" not in told
 
@@ -902,7 +902,7 @@ def test_a_trace_tells_the_whole_story(home: Home, trakt: Any) -> None:
         "watched: movie Paper Boats (2016)",
         "item       tmdb 771100 (from webhook)",
         "me, the first to play something",
-        "let it through",
+        "passed",
         "stop to trakt of me: waiting, 0 attempts",
         "watched to tvtime of me: waiting",
     ):
@@ -931,7 +931,7 @@ def test_there_is_no_trace_of_what_never_came(home: Home) -> None:
     ended = home.run("trace", "17")
 
     assert ended.exit_code == 1
-    assert "There is no webhook 17." in ended.stderr
+    assert "Webhook 17 was not found." in ended.stderr
 
 
 # --- replay and retry
@@ -984,7 +984,7 @@ def test_a_number_that_there_is_not_is_said(home: Home, command: str, what: str)
     ended = home.run(command, "17")
 
     assert ended.exit_code == 1
-    assert f"There is no {what} 17." in ended.stderr
+    assert f"{what.title()} 17 was not found." in ended.stderr
 
 
 def test_a_webhook_whose_body_was_pruned_is_not_replayed(home: Home) -> None:
@@ -1040,9 +1040,9 @@ def test_deliveries_are_retried_by_number_and_by_what_they_are(
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        ("done", "it is done, and nothing is told twice"),
-        ("waiting", "it waits for its turn already"),
-        ("superseded", "something newer took its place"),
+        ("done", "it is done, and nothing is sent twice"),
+        ("waiting", "it is already waiting"),
+        ("superseded", "it was replaced by a newer one"),
     ],
 )
 def test_why_a_delivery_is_not_tried_again_is_said(home: Home, state: str, why: str) -> None:
@@ -1051,8 +1051,8 @@ def test_why_a_delivery_is_not_tried_again_is_said(home: Home, state: str, why: 
     ended = home.run("retry", "1", "2")
 
     assert ended.stdout.splitlines() == [
-        f"Delivery 1 is not tried again: {why}.",
-        "1 delivery will be tried again.",
+        f"Delivery 1 is not retried: {why}.",
+        "1 delivery will be retried.",
     ]
     assert home.json("retry", "1")["left_alone"] == {"1": why}
 
@@ -1063,8 +1063,8 @@ def test_why_a_webhook_is_not_interpreted_again_is_said(home: Home) -> None:
 
     again = home.run("replay", str(number)).stdout
 
-    assert f"Webhook {number} is not interpreted again: it waits to be interpreted already." in again
-    assert "0 webhooks will be interpreted again." in again
+    assert f"Webhook {number} is not replayed: it is already waiting to be processed." in again
+    assert "0 webhooks will be replayed." in again
 
 
 def test_a_dry_run_retries_nothing(home: Home) -> None:
@@ -1096,7 +1096,7 @@ def test_a_filter_that_can_mean_nothing_is_refused(home: Home, words: Sequence[s
     ],
 )
 def test_what_is_counted_is_said_in_its_plural(number: int, one: str, said: str) -> None:
-    assert _common.counted(number, one) == said
+    assert _common.count_of(number, one) == said
 
 
 # --- doctor
@@ -1134,7 +1134,7 @@ def test_the_doctor_sees_what_was_set_in_the_browser(home: Home) -> None:
 
     assert ended.exit_code == 0
     assert "OK      trakt: is set up" in ended.stdout
-    assert "OK      notices: go to 1 address" in ended.stdout
+    assert "OK      notices: are sent to 1 address" in ended.stdout
 
 
 def test_the_doctor_names_what_was_set_in_the_browser_and_cannot_be_used(home: Home) -> None:
@@ -1143,7 +1143,7 @@ def test_the_doctor_names_what_was_set_in_the_browser_and_cannot_be_used(home: H
     ended = home.run("doctor", "--offline")
 
     assert ended.exit_code == 1
-    assert "PROBLEM settings made in the browser: SILENCE_DAYS is left out" in ended.stdout
+    assert "PROBLEM settings made in the browser: SILENCE_DAYS is not used" in ended.stdout
 
 
 def test_the_doctor_says_that_another_key_sealed_the_settings(home: Home) -> None:
@@ -1222,9 +1222,9 @@ def test_every_address_of_an_ipv6_host_has_brackets(home: Home) -> None:
 
 
 def test_who_is_only_reached_from_this_machine_is_told_how_to_be_reached_from_others() -> None:
-    told = serve.from_elsewhere(settings.load({"HOST": "::1"}))
+    told = serve.remote_hint(settings.load({"HOST": "::1"}))
 
-    assert told == serve.from_elsewhere(settings.load({}))
+    assert told == serve.remote_hint(settings.load({}))
     assert "set HOST=0.0.0.0" in told[0]
 
 
@@ -1235,7 +1235,7 @@ def test_what_waits_for_a_person_is_noted_with_what_to_do(home: Home) -> None:
 
     told = home.run("doctor").stdout
 
-    assert "nobody claims plex:ben@attic-1. Claim: watchmark people claim" in told
+    assert "not claimed: plex:ben@attic-1. Claim: watchmark people claim" in told
     assert "1 dead. See why" in told
     assert "1 could not be read. See why" in told
     assert "Plex: last sent a webhook at" in told
@@ -1266,7 +1266,7 @@ def test_the_doctor_names_a_token_that_ends_soon(home: Home, days: int, said: st
 
     told = home.run("doctor", "--offline").stdout
 
-    again = "Make another, then revoke this one: watchmark token new --kind api --scope read"
+    again = "Create a new one, then revoke this one: watchmark token new --kind api --scope read"
     finding = f"NOTE    tokens: token 2 (panel) {said} at {clock.stamp(ends)}. {again}"
     assert (finding in told) == (said is not None)
     assert ("tokens:" in told) == (said is not None)
@@ -1303,7 +1303,7 @@ def test_a_schema_of_another_version_is_a_problem(home: Home) -> None:
     ],
 )
 def test_which_sqlite_has_the_bug_of_its_log(version: tuple[int, ...], free: bool) -> None:
-    assert doctor.mended(version) is free
+    assert doctor.has_wal_fix(version) is free
 
 
 # --- exit codes and JSON
@@ -1360,7 +1360,7 @@ def test_half_set_settings_stop_every_command_and_name_the_variable(home: Home) 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("nonsense", "DATABASE_URL is no address of a database"),
+        ("nonsense", "DATABASE_URL is not a database address"),
         ("sqlite:////nowhere/at/all.db", "the database cannot be used now: unable to open database file"),
     ],
 )
@@ -1417,7 +1417,7 @@ def test_a_folder_that_cannot_be_made_names_the_one_above_it(
     ended = home.run("urls")
 
     assert ended.exit_code == 1
-    assert f"DATA_DIR={home.folder}/a/b cannot be made. Watchmark runs as user id 10001" in ended.stderr
+    assert f"DATA_DIR={home.folder}/a/b cannot be created. Watchmark runs as user id 10001" in ended.stderr
     assert f"{home.folder} (of a container" in ended.stderr
 
 
@@ -1508,7 +1508,7 @@ def test_an_admin_password_too_long_for_a_sign_in_is_refused_at_the_start(home: 
     ended = home.run(command)
 
     assert ended.exit_code == 1
-    assert "ADMIN_PASSWORD has more than the 1024 characters" in ended.stderr
+    assert "ADMIN_PASSWORD is longer than 1024 characters" in ended.stderr
 
 
 def test_an_owner_with_a_password_gets_no_link(home: Home) -> None:
@@ -1565,7 +1565,7 @@ def test_a_port_that_is_taken_is_said(home: Home) -> None:
         _, said = process.communicate(timeout=SOON)
 
     assert process.returncode == 1
-    assert "cannot be listened on" in said
+    assert "Cannot listen on" in said
 
 
 def test_a_request_under_way_is_answered_before_serve_ends(home: Home) -> None:
@@ -1630,7 +1630,7 @@ def test_a_dry_run_of_what_was_told_tells_nothing_new(home: Home) -> None:
 
     said = home.run("replay", str(number), "--dry-run").stdout
 
-    assert "nothing new would be told" in said
+    assert "nothing new would be sent" in said
 
 
 def test_a_dry_run_says_what_a_filter_would_stop(home: Home) -> None:
@@ -1678,7 +1678,7 @@ def test_the_doctor_names_a_sender_that_repeats_itself(home: Home) -> None:
 
     told = home.run("doctor", "--offline").stdout
 
-    assert "NOTE    Plex: it repeats itself" in told
+    assert "NOTE    Plex: it sends duplicates" in told
 
 
 def test_the_doctor_names_a_server_with_a_wrong_clock(home: Home) -> None:
@@ -1743,5 +1743,5 @@ def test_a_backup_says_that_the_key_is_not_in_it(home: Home) -> None:
 
     said = home.run("backup", "copy.zip").stdout
 
-    assert "The key that opens the sign-ins in it is not in it." in said
+    assert "The key that decrypts the sign-ins is not included." in said
     assert f"{home.folder}/secret.key" in said

@@ -178,7 +178,7 @@ def newest_backup(folder: Path) -> None:
 
 STATES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (shutil.rmtree, ""),
-    "a file in its place": (file_instead, "cannot be made: File exists"),
+    "a file in its place": (file_instead, "cannot be created: File exists"),
     "nothing in it": (bare, ""),
     "an empty database": (empty("watchmark.db"), ""),
     "an empty key": (empty("secret.key"), "secret.key is empty"),
@@ -512,7 +512,7 @@ def test_the_doctor_says_that_others_may_look_in(home: Path) -> None:
     open_to_others = run("doctor", "--offline")[1]
     home.chmod(0o700)
 
-    assert f"others on this machine may look into it. Keep them out: chmod 700 {home}" in open_to_others
+    assert f"other users on this machine can read it. Restrict it: chmod 700 {home}" in open_to_others
     assert "others on this machine" not in run("doctor", "--offline")[1]
 
 

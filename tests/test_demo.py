@@ -101,4 +101,4 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         )  # fmt: skip
 
     assert ended.returncode == 1
-    assert f"PORT={port} cannot be listened on" in ended.stderr
+    assert f"PORT={port}: " in ended.stderr

@@ -346,7 +346,7 @@ def test_with_a_secret_key_the_new_one_comes_from_a_file(
     assert without.exit_code == 1
     assert "--new-key-file" in without.output
     assert ended.exit_code == 0
-    assert "Set SECRET_KEY to what" in ended.output
+    assert "Set SECRET_KEY to the content of" in ended.output
     assert opened(database, GOOD) == EVERYTHING
     assert key_of(home) == old
 
@@ -625,7 +625,7 @@ def test_a_new_secret_key_can_be_gone_on_with(
 
     assert refused.exit_code == 1
     assert forgotten.exit_code == 0
-    assert "sealed with the key that is in SECRET_KEY, which stays" in forgotten.output
+    assert "encrypted with the existing key in SECRET_KEY" in forgotten.output
     assert found.exit_code == 0
     assert opened(database, GOOD) == [True, True]
 

@@ -553,4 +553,4 @@ def test_the_command_says_where_there_is_nothing_to_count(tmp_path: Path) -> Non
     told = command(tmp_path, "--year", "2026")
 
     assert told.exit_code == 0
-    assert "has watched nothing in 2026" in told.stdout
+    assert "has not watched anything in 2026" in told.stdout

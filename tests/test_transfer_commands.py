@@ -121,7 +121,7 @@ def test_an_import_says_what_it_means_for_the_trackers(home: Home, diary: Path) 
 
     assert ended.exit_code == 0
     assert "Watched between 2024-01-01 and 2024-02-02." in ended.stdout
-    assert "Your trackers are not told of it. To fill one of them: watchmark backfill TRACKER" in ended.stdout
+    assert "Imports are not sent to your trackers. To send them: watchmark backfill TRACKER" in ended.stdout
     assert "2 items wait to be looked up" in ended.stdout
 
 
@@ -208,7 +208,7 @@ def test_what_an_account_holds_comes_in_on_demand(home: Home) -> None:
     again = home.run("import", "tvtime")
 
     assert report["counts"]["added"] == 1
-    assert "TV Time was read this once, because you asked." in again.stdout
+    assert "TV Time was read one time." in again.stdout
     assert plays(home)[0].watched_at == AT
 
 
@@ -430,7 +430,7 @@ def test_a_server_that_does_not_answer_is_said_and_ends_with_1(home: Home) -> No
     ended = home.run("catch-up")
 
     assert ended.exit_code == 1
-    assert "plex: it could not be asked" in ended.stdout
+    assert "plex: could not be reached" in ended.stdout
 
 
 def test_catch_up_without_a_server_names_the_settings(home: Home) -> None:

@@ -41,10 +41,10 @@ Json = dict[str, Any]
 Told = Callable[[str], None]
 
 PASSWORD = "an evening at home"
-PAUSE = 4.0
+SCENE_PAUSE = 4.0
 """Seconds between two scenes for who watches it."""
 
-PATIENCE = 30.0
+SETTLE_TIMEOUT = 30.0
 """Seconds in which a scene must have come to its end."""
 
 THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
@@ -185,7 +185,7 @@ class Scene:
     trouble: Mapping[str, Any] | None = None
 
 
-def film(percent: float) -> int:
+def film_item(percent: float) -> int:
     return int(MATRIX["duration"] * percent / 100)
 
 
@@ -194,37 +194,37 @@ def scenes(trouble: int) -> list[Scene]:
     away = {"route": "POST /scrobble/stop", "status": 503, "times": trouble}
     return [
         Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),
-        Scene(says="She pauses it to fetch something to drink.", sends=lambda: plex("media.pause", film(41))),
-        Scene(says="She goes on.", sends=lambda: plex("media.resume", film(41))),
-        Scene(says="Plex says that the film is watched.", sends=lambda: plex("media.scrobble", film(91))),
-        Scene(says="Tautulli says the same again: it counts once.", sends=lambda: tautulli("watched")),
-        Scene(says="The credits are over, and Plex says stop.", sends=lambda: plex("media.stop", film(97))),
+        Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", film_item(41))),
+        Scene(says="She continues.", sends=lambda: plex("media.resume", film_item(41))),
+        Scene(says="Plex reports the film as watched.", sends=lambda: plex("media.scrobble", film_item(91))),
+        Scene(says="Tautulli reports the same play; it counts once.", sends=lambda: tautulli("watched")),
+        Scene(
+            says="The credits end, and Plex reports a stop.", sends=lambda: plex("media.stop", film_item(97))
+        ),
         Scene(
             says="Anna starts an episode of Game of Thrones on Jellyfin.",
             sends=lambda: jellyfin("PlaybackStart", 9, 0),
         ),
+        Scene(says="It is almost over …", sends=lambda: jellyfin("PlaybackProgress", 9, 96, IsPaused=False)),
         Scene(
-            says="It is as good as over …", sends=lambda: jellyfin("PlaybackProgress", 9, 96, IsPaused=False)
-        ),
-        Scene(
-            says="… and the next one starts by itself: no stop ever comes for the first.",
+            says="… and the next one starts automatically, without a stop for the first.",
             sends=lambda: jellyfin("PlaybackStart", 10, 0),
         ),
         Scene(
-            says="That one ends while Trakt is away (503): TV Time is told at once, Trakt when it is back.",
+            says="It ends while Trakt is down (503): TV Time gets it at once, Trakt when it is back.",
             sends=lambda: jellyfin("PlaybackStop", 10, 98, PlayedToCompletion=True),
             trouble=away,
         ),
         Scene(
-            says="Ben, whom nobody here claims, watches something: it waits for a claim.",
+            says="Ben, whose user is not claimed, watches something; it is kept until somebody claims him.",
             sends=lambda: plex("media.play", 0, user="ben"),
         ),
         Scene(
-            says="A trailer runs before the next film: it is ignored, with the reason.",
+            says="A trailer plays before the next film; it is ignored, with the reason.",
             sends=lambda: plex("media.play", 0, type="clip", subtype="trailer", extraType=1, Guid=[]),
         ),
         Scene(
-            says="A webhook arrives broken: it is refused, and kept all the same.",
+            says="A broken webhook arrives; it is refused, but kept.",
             sends=lambda: form(b'{"event": "media.play", "Account": {"title": "an', answer=400),
         ),
     ]
@@ -345,7 +345,7 @@ def process(
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class ServiceData:
     """The service's data, as a command beside it opens them; the `Parts` that accounts work with."""
 
     database: Database
@@ -361,18 +361,18 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
         async with client.client() as http:
             sealed = keys.load_seal(settings, database)
             built = trackers.build(stage.environ, http)
-            books = Books(database, sealed, Credentials(database, sealed), built)
+            books = ServiceData(database, sealed, Credentials(database, sealed), built)
             announce(stage, told, as_json and not once)
             await sign_in(stage, books, http, told)
             await play(stage, database, http, told, fast=fast)
             summary = await sum_up(stage, database, http)
             wrong = [name for name, wanted in SCRIPT.items() if summary[name] != wanted]
-            show(summary, told, as_json and once)
+            event_lines(summary, told, as_json and once)
             for name in wrong:
                 told(f"Not as scripted: {name} should be {SCRIPT[name]}, and is {summary[name]}.")
             if once:
                 return int(bool(wrong))
-            told(f"That was the evening. Look around: {stage.service['url']}  (Ctrl-C ends it)")
+            told(f"The evening is over. Look around: {stage.service['url']}  (Ctrl-C to quit)")
             return await stay(stage)
     finally:
         database.close()
@@ -383,11 +383,11 @@ def announce(stage: Stage, told: Told, as_json: bool) -> None:
         fakes = {"trakt": stage.trakt, "tvtime": stage.tvtime}
         print(orjson.dumps({**stage.service, "fakes": fakes}).decode(), flush=True)
     told(f"Watchmark is at {stage.service['url']}")
-    told(f"Sign in as its owner with this link: {stage.service['welcome']}")
-    told(f"A Trakt that is none is at {stage.trakt}, a TV Time that is none at {stage.tvtime}")
+    told(f"Sign in as the owner with this link: {stage.service['welcome']}")
+    told(f"The fake Trakt is at {stage.trakt}, the fake TV Time at {stage.tvtime}")
 
 
-async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Told) -> None:
+async def sign_in(stage: Stage, books: ServiceData, http: httpx.AsyncClient, told: Told) -> None:
     """Connect the first person to both trackers, by the ways in that the real ones have."""
     ready = [
         (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST_PERSON, "interval": 1}),
@@ -397,16 +397,16 @@ async def sign_in(stage: Stage, books: Books, http: httpx.AsyncClient, told: Tol
     for url, body in ready:
         (await http.post(url, json=body)).raise_for_status()
     me = books.database.do(claims)
-    told("anna is you, on Plex and on Jellyfin.")
+    told("You are anna, on Plex and Jellyfin.")
 
-    def shown(code: DeviceCode) -> None:
-        told(f"Trakt wants the code {code.user_code} typed in at {code.url}; the fake agrees by itself.")
+    def show_code(code: DeviceCode) -> None:
+        told(f"Trakt asks for the code {code.user_code} at {code.url}; the fake approves it automatically.")
 
-    trakt = await accounts.connect_device(books, me, "trakt", shown)
+    trakt = await accounts.connect_device(books, me, "trakt", show_code)
     tvtime = await accounts.connect_password(books, me, "tvtime", people.FIRST_PERSON, PASSWORD)
     for name, connected in (("Trakt", trakt), ("TV Time", tvtime)):
         if not connected.verdict.works:
-            raise NotAsScripted(f"The sign-in to {name} does not work: {connected.verdict.reason}")
+            raise NotAsScripted(f"Signing in to {name} failed: {connected.verdict.reason}")
         told(f"You are signed in to {name} as {connected.verdict.name}.")
 
 
@@ -422,8 +422,8 @@ async def play(stage: Stage, database: Database, http: httpx.AsyncClient, told: 
         if scene.trouble is not None:
             (await http.post(f"{stage.trakt}/_control/faults", json=scene.trouble)).raise_for_status()
         webhook_id = await send(stage, http, scene.sends())
-        await settled(database, webhook_id)
-        await asyncio.sleep(0 if fast else PAUSE)
+        await wait_for_settlement(database, webhook_id)
+        await asyncio.sleep(0 if fast else SCENE_PAUSE)
 
 
 async def send(stage: Stage, http: httpx.AsyncClient, request: Request) -> int:
@@ -431,16 +431,18 @@ async def send(stage: Stage, http: httpx.AsyncClient, request: Request) -> int:
     url = stage.service["webhooks"][request.source]
     answer = await http.post(url, content=request.body, headers={"Content-Type": request.content_type})
     if answer.status_code != request.answer:
-        raise NotAsScripted(f"A webhook of {request.source} was answered {answer.status_code}: {answer.text}")
+        raise NotAsScripted(
+            f"A webhook from {request.source} was answered with {answer.status_code}: {answer.text}"
+        )
     return int(answer.json()["webhook"])
 
 
-async def settled(database: Database, webhook_id: int) -> None:
+async def wait_for_settlement(database: Database, webhook_id: int) -> None:
     """Wait until a webhook is interpreted and nothing that it led to waits any more."""
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + SETTLE_TIMEOUT
     while not await database.read(lambda connection: at_rest(connection, webhook_id)):
         if time.monotonic() > ends:
-            raise NotAsScripted(f"Webhook {webhook_id} came to no end within {PATIENCE:.0f} seconds.")
+            raise NotAsScripted(f"Webhook {webhook_id} was not finished within {SETTLE_TIMEOUT:.0f} seconds.")
         await asyncio.sleep(0.02)
 
 
@@ -475,28 +477,28 @@ async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> J
 
 
 async def at_trakt(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
-    me = await theirs(stage.trakt, http)
+    me = await fake_state(stage.trakt, http)
     return {"watched": len(me["history"])}
 
 
 async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
-    me = await theirs(stage.tvtime, http)
+    me = await fake_state(stage.tvtime, http)
     return {"episodes": len(me["watched"]), "movies": len(me["movies"])}
 
 
-async def theirs(fake: str, http: httpx.AsyncClient) -> Json:
+async def fake_state(fake: str, http: httpx.AsyncClient) -> Json:
     """What a fake has kept of us."""
     state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
     found: Json = state["users"][people.FIRST_PERSON]
     return found
 
 
-def show(summary: Mapping[str, Any], told: Told, as_json: bool) -> None:
+def event_lines(summary: Mapping[str, Any], told: Told, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(summary).decode(), flush=True)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, numbers in rows(summary):
+    for name, numbers in query_rows(summary):
         table.add_row(name, numbers)
     console = Console(width=100, markup=False, highlight=False)
     with console.capture() as captured:
@@ -504,14 +506,14 @@ def show(summary: Mapping[str, Any], told: Told, as_json: bool) -> None:
     told(captured.get().rstrip())
 
 
-def rows(summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def query_rows(summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name in ("webhooks", "plays", "deliveries"):
-        yield name, words(summary[name])
+        yield name, count_text(summary[name])
     for name, numbers in summary["trackers"].items():
-        yield f"at {name}", words(numbers)
+        yield f"at {name}", count_text(numbers)
 
 
-def words(numbers: Mapping[str, int]) -> str:
+def count_text(numbers: Mapping[str, int]) -> str:
     return ", ".join(
         f"{number} {name.removesuffix('s') if number == 1 else name}" for name, number in numbers.items()
     )

@@ -82,22 +82,22 @@ def test_what_one_has_opened_and_typed_outlives_a_live_drawing(me: Page, home: P
     listening(me, f"{home.url}/needs-you")
     row = me.get_by_role("listitem").filter(has=me.get_by_role("button", name="Claim guest"))
     me.get_by_text("Ignored users (1)").click()
-    row.get_by_role("combobox").select_option(label="somebody new:")
-    row.get_by_label("Name of somebody new").fill("Grandma")
+    row.get_by_role("combobox").select_option(label="someone new:")
+    row.get_by_label("Name of the new person").fill("Grandma")
     me.get_by_role("button", name="Claim guest").focus()
 
     home.post("plex", plex("media.play", user="another"))
     expect(me.get_by_role("button", name="Claim another")).to_be_visible()
-    expect(row.get_by_label("Name of somebody new")).to_have_value("Grandma")
+    expect(row.get_by_label("Name of the new person")).to_have_value("Grandma")
     expect(row.get_by_role("combobox")).to_have_value("")
-    expect(me.get_by_role("button", name="Ignore no longer: ghost")).to_be_visible()
+    expect(me.get_by_role("button", name="Stop ignoring ghost")).to_be_visible()
     expect(me.get_by_role("button", name="Claim guest")).to_be_focused()
     assert stayed(me)
 
 
 def test_what_one_types_in_is_not_drawn_over(me: Page, home: Process) -> None:
     listening(me, f"{home.url}/needs-you")
-    field = me.get_by_label("Name of somebody new").first
+    field = me.get_by_label("Name of the new person").first
     field.press_sequentially("Gran")
     counted = me.title()
     home.post("plex", plex("media.play", user="a third"))
@@ -139,7 +139,7 @@ def test_a_page_that_is_not_there_keeps_the_navigation(me: Page, home: Process) 
 def test_everything_is_reached_by_tab_and_seen(me: Page, home: Process, path: str) -> None:
     me.goto(home.url + path)
     me.keyboard.press("Tab")
-    expect(me.get_by_role("link", name="To the content")).to_be_in_viewport()
+    expect(me.get_by_role("link", name="Skip to content")).to_be_in_viewport()
     places = set(me.evaluate(REACHABLE))
     me.evaluate("document.activeElement.blur()")
     reached, unseen = set(), set()
@@ -187,9 +187,9 @@ def test_filters_are_tried_before_they_are_saved(browser: Browser, home: Process
         if not scripts:
             page.get_by_role("button", name="Preview").click()
         expect(
-            page.get_by_role("heading", name=re.compile(r"[1-9] of the last [1-9] would be stopped"))
+            page.get_by_role("heading", name=re.compile(r"[1-9] of the last [1-9] would be filtered"))
         ).to_be_visible()
-        expect(page.get_by_text("This is a preview: nothing is saved yet.")).to_be_visible()
+        expect(page.get_by_text("This is a preview; nothing has been saved.")).to_be_visible()
         expect(page.get_by_label("Never these libraries")).to_have_value("Films")
         page.goto(f"{home.url}/people/me")
         expect(page.get_by_label("Never these libraries")).to_have_value("")
@@ -201,14 +201,14 @@ def test_the_time_zone_of_the_browser_is_suggested(browser: Browser, home: Proce
     sign_in(page, home)
     page.goto(f"{home.url}/people/me")
 
-    expect(page.get_by_label("Times are shown in")).to_have_value("Europe/Berlin")
-    expect(page.get_by_text("This is your browser's time zone. Save it to use it.")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Time zone")).to_have_value("Europe/Berlin")
+    expect(page.get_by_text("This is your browser\u2019s time zone. Save to use it.")).to_be_visible()
     context.close()
 
 
 def test_the_api_pages_are_narrowed_by_words(me: Page, home: Process) -> None:
     me.goto(f"{home.url}/api/docs")
-    me.get_by_label("Show only what has").fill("deliveries retry")
+    me.get_by_label("Filter").fill("deliveries retry")
 
     expect(me.locator("details.operation:visible")).to_have_count(2)
     expect(me.get_by_text("2 of")).to_be_visible()

@@ -48,7 +48,7 @@ def test_trakt_is_signed_in_to_by_a_code_tested_and_disconnected(
         page.get_by_role("button", name="Get a code").click()
         size = page.locator(".code").evaluate("code => parseFloat(getComputedStyle(code).fontSize)")
         assert size >= 32
-        expect(page.get_by_role("img", name="QR code of the address")).to_be_visible()
+        expect(page.get_by_role("img", name="QR code that opens the address")).to_be_visible()
         code = page.locator(".code").inner_text()
         httpx.post(f"{at_trakt.url}/_control/approve", json={"user": "anna", "user_code": code})
 
@@ -56,9 +56,9 @@ def test_trakt_is_signed_in_to_by_a_code_tested_and_disconnected(
         state = page.get_by_role("heading", level=1).locator(".badge")
         expect(state).to_have_text("WORKING")
         page.get_by_role("button", name="Test now: the account of me").click()
-        expect(page.get_by_text("It works, as anna.")).to_be_visible()
+        expect(page.get_by_text("Working as anna.")).to_be_visible()
         page.get_by_role("button", name="Disconnect the account of me").click()
-        expect(page.get_by_text("Disconnected. What was told stays told.")).to_be_visible()
+        expect(page.get_by_text("Disconnected. What was already sent stays there.")).to_be_visible()
         expect(page.get_by_text("Nobody is signed in to Trakt yet.")).to_be_visible()
     assert at_trakt.fake.made("POST /oauth/revoke")
 
@@ -103,13 +103,13 @@ def test_a_wrong_key_is_refused_and_a_right_one_works_without_losing_a_webhook(
         expect(page.get_by_text("Saved.")).to_be_visible()
         expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("WORKING")
         page.get_by_role("button", name="Test now").click()
-        expect(page.get_by_text("The key is accepted.")).to_be_visible()
+        expect(page.get_by_text("The key was accepted.")).to_be_visible()
 
         assert answers == [200] * 20
         eventually(
             lambda: len(home.api("/webhooks", limit=200)["items"]) == before + 20, "all of them are kept"
         )
-        page.get_by_label("Remove it").check()
+        page.get_by_label("Remove", exact=True).check()
         field(page, "TMDB_API_URL").fill("")
         page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("NOT SET UP")

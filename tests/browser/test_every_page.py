@@ -96,10 +96,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         process = Process(folder, ADMIN_PASSWORD=PASSWORD, **at(trakt)).prepare(filled)
         process.connect("trakt", trakt.fake.sign_in("me"))
         trakt.fake.catalogue.load({"movies": [{"title": "Slow Light", "year": 2001, "ids": {"tmdb": 4}}]})
-        trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not like that"})
+        trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not supported"})
         with started(process):
             process.post("plex", film("media.scrobble", title="Slow Light", Guid=[{"id": "tmdb://4"}]))
-            eventually(lambda: bool(some(process, state="dead")), "a delivery is given up")
+            eventually(lambda: bool(some(process, state="dead")), "a delivery has failed")
             process.post("plex", plex("media.play", user="stranger"))
             process.post(
                 "plex",
@@ -157,8 +157,8 @@ def token(page: Page, house: Process, kind: str) -> None:
     page.goto(house.url + "/settings")
     page.get_by_label("For").select_option(kind)
     page.get_by_label("Name").fill("a script")
-    page.get_by_label("Whose").select_option("bob")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("Person").select_option("bob")
+    page.get_by_role("button", name="Create token").click()
 
 
 def an_api_token(page: Page, house: Process) -> None:
@@ -175,33 +175,33 @@ def an_app_password(page: Page, house: Process) -> None:
 
 def a_key_for_an_app(page: Page, house: Process) -> None:
     page.goto(house.url + "/people/me/apps")
-    page.get_by_label("Name of the app").fill("Player")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_label("App name").fill("Player")
+    page.get_by_role("button", name="Create key").click()
 
 
 def a_one_time_link(page: Page, house: Process) -> None:
     page.goto(house.url + "/people/bob")
-    page.get_by_role("button", name="Make a one-time link").click()
+    page.get_by_role("button", name="Create one-time link").click()
 
 
 def a_file_that_was_looked_into(page: Page, house: Process) -> None:
     rows = b"Date,Name,Year,Letterboxd URI\n2024-05-06,Slow Light,2001,https://boxd.it/a\nsoon,Ninety,1990,https://boxd.it/b\n"
     page.goto(house.url + "/history/import")
-    page.get_by_label("What it is").select_option("letterboxd")
-    page.get_by_label("The file").set_input_files(
+    page.get_by_label("Format").select_option("letterboxd")
+    page.get_by_label("File, as you received it").set_input_files(
         {"name": "watched.csv", "mimeType": "text/csv", "buffer": rows}
     )
-    page.get_by_role("button", name="Look into it").click()
+    page.get_by_role("button", name="Preview", exact=True).click()
 
 
 def what_a_tracker_lacks(page: Page, house: Process) -> None:
     page.goto(house.url + "/history/backfill")
-    page.get_by_role("button", name="See what it lacks at Trakt").click()
+    page.get_by_role("button", name="See what\u2019s missing at Trakt").click()
 
 
 def a_code_that_waits(page: Page, house: Process) -> None:
     page.goto(house.url + "/connections/trakt")
-    page.get_by_label("For whom").select_option("bob")
+    page.get_by_label("Person").select_option("bob")
     page.get_by_role("button", name="Get a code").click()
 
 
@@ -222,9 +222,9 @@ def a_service_that_nobody_could_ask(page: Page, house: Process) -> None:
 
 def a_watched_mark_that_is_none(page: Page, house: Process) -> None:
     page.goto(house.url + "/connections/tvtime")
-    page.get_by_text("What it is told").first.click()
-    page.get_by_label("Watched mark").first.fill("much")
-    page.get_by_role("button", name="Save what it is told").first.click()
+    page.get_by_text("What to send").first.click()
+    page.get_by_label("Counts as watched from").first.fill("much")
+    page.get_by_role("button", name="Save", exact=True).first.click()
 
 
 def a_password_that_is_wrong(page: Page, house: Process) -> None:
@@ -236,14 +236,14 @@ def a_password_that_is_wrong(page: Page, house: Process) -> None:
 
 
 AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
-    an_api_token: (200, "Copy it now: it is shown this once."),
+    an_api_token: (200, "Copy it now; it is shown only once."),
     a_webhook_token: (200, "These addresses are keys"),
     an_app_password: (200, "An app made for TV Time signs in"),
-    a_key_for_an_app: (200, "Copy the secret now: it is shown this once."),
-    a_one_time_link: (200, "A way in for bob"),
-    a_file_that_was_looked_into: (200, "Nothing is imported yet."),
-    what_a_tracker_lacks: (200, "Nothing is sent yet."),
-    a_code_that_waits: (200, "and type in this code"),
+    a_key_for_an_app: (200, "Copy the secret now; it is shown only once."),
+    a_one_time_link: (200, "Sign-in link for bob"),
+    a_file_that_was_looked_into: (200, "Nothing has been imported yet."),
+    what_a_tracker_lacks: (200, "Nothing has been sent yet."),
+    a_code_that_waits: (200, "and enter this code"),
     an_address_that_is_refused: (422, "is no address that can be called"),
     a_service_that_nobody_could_ask: (409, "Save anyway"),
     a_watched_mark_that_is_none: (422, "The watched mark must be a percentage"),

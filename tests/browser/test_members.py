@@ -40,7 +40,7 @@ def let_in(browser: Browser, home: Process, *, scripts: bool = True) -> str:
         sign_in(page, home)
         page.get_by_role("link", name="People").click()
         page.get_by_role("link", name="bob").click()
-        page.get_by_role("button", name="Make a one-time link").click()
+        page.get_by_role("button", name="Create one-time link").click()
         return page.get_by_label("One-time link").input_value()
 
 
@@ -48,9 +48,9 @@ def come_in(page: Page, link: str) -> None:
     page.goto(link)
     expect(page.get_by_text("Choose the password for bob.")).to_be_visible()
     page.get_by_label("Password, at least").fill(PASSWORD)
-    page.get_by_label("The same again").fill(PASSWORD)
-    page.get_by_role("button", name="Set the password and go in").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Who is to be told?")
+    page.get_by_label("Repeat the password").fill(PASSWORD)
+    page.get_by_role("button", name="Set password and sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Where should your plays be sent?")
 
 
 @SCRIPTS
@@ -59,15 +59,15 @@ def test_a_link_lets_a_member_in_once(browser: Browser, home: Process, scripts: 
     with opened(browser, scripts=scripts) as page:
         come_in(page, link)
         page.get_by_role("link", name="Skip this step").click()
-        page.get_by_role("link", name="To the first page").click()
-        last = page.get_by_role("region", name="Last plays")
+        page.get_by_role("link", name="Go to Now").click()
+        last = page.get_by_role("region", name="Recent plays")
         expect(last.get_by_text("Tidewater S1 E1")).to_be_visible()
         expect(last.get_by_role("listitem")).to_have_count(1)
 
         answer = page.goto(link)
         assert answer is not None
         assert answer.status == 404
-        expect(page.get_by_role("heading", level=1)).to_have_text("This link is not valid any more")
+        expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
 
 
 def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home: Process) -> None:
@@ -75,9 +75,7 @@ def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home
         come_in(page, let_in(browser, home))
         page.goto(f"{home.url}/")
         links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-        expect(links).to_have_text(
-            ["Now", "Activity", "Needs you", "History", "Connections", "Set-up", "You"]
-        )
+        expect(links).to_have_text(["Now", "Activity", "Needs you", "History", "Connections", "Setup", "You"])
 
         for path in ("/", "/activity", "/deliveries", "/needs-you", "/history", "/connections", "/people"):
             page.goto(home.url + path)
@@ -87,17 +85,17 @@ def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home
             answer = page.goto(home.url + path)
             assert answer is not None
             assert answer.status in (403, 404), path
-            expect(page.get_by_role("link", name="To the first page")).to_be_visible()
+            expect(page.get_by_role("link", name="Back to Now")).to_be_visible()
 
 
 def test_a_member_sets_another_password(browser: Browser, home: Process) -> None:
     with opened(browser) as page:
         come_in(page, let_in(browser, home))
         page.get_by_role("link", name="You", exact=True).click()
-        page.get_by_label("The password you have now").fill(PASSWORD)
-        page.get_by_label("A new one, at least").fill("another long password")
-        page.get_by_label("The new one again").fill("another long password")
-        page.get_by_role("button", name="Change the password").click()
+        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_label("New password, at least").fill("another long password")
+        page.get_by_label("Repeat the new password").fill("another long password")
+        page.get_by_role("button", name="Change password").click()
         expect(page.get_by_text("Saved.")).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         sign_in(page, home, "bob", "another long password")

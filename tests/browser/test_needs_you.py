@@ -86,7 +86,7 @@ def test_a_user_is_claimed_another_ignored_and_heeded_again(
     list_of: Page, home: Process, at_trakt: Server, scripts: bool
 ) -> None:
     page = list_of
-    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    expect(page.get_by_text("Nothing needs your attention.")).to_be_visible()
     home.post("plex", by("bob", known("Burning Sea", 55020)))
     home.post("plex", by("guest", plex("media.play")))
     comes(page, page.get_by_role("button", name="Claim guest"), scripts=scripts)
@@ -94,20 +94,20 @@ def test_a_user_is_claimed_another_ignored_and_heeded_again(
     assert page.title().startswith("(2)")
 
     page.get_by_role("button", name="Ignore guest").click()
-    expect(page.get_by_text("Ignored: what this user plays is tracked for nobody.")).to_be_visible()
+    expect(page.get_by_text("Ignored. This user's plays are not tracked.")).to_be_visible()
     page.get_by_text("Ignored users (1)").click()
-    page.get_by_role("button", name="Ignore no longer: guest").click()
+    page.get_by_role("button", name="Stop ignoring guest").click()
     expect(page.get_by_role("button", name="Claim guest")).to_be_visible()
 
     page.get_by_role("button", name="Yes, that\u2019s me: bob").click()
-    expect(page.get_by_text("Claimed. What waited for it is interpreted now.")).to_be_visible()
+    expect(page.get_by_text("Claimed. Waiting webhooks are processed now.")).to_be_visible()
     eventually(lambda: told(home, "done", 1), "what waited is told")
 
     row = page.get_by_role("listitem").filter(has=page.get_by_role("button", name="Claim guest"))
-    row.get_by_role("combobox").select_option(label="somebody new:")
-    row.get_by_label("Name of somebody new").fill("Grandma")
+    row.get_by_role("combobox").select_option(label="someone new:")
+    row.get_by_label("Name of the new person").fill("Grandma")
     page.get_by_role("button", name="Claim guest").click()
-    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    expect(page.get_by_text("Nothing needs your attention.")).to_be_visible()
     page.get_by_role("link", name="People").click()
     expect(page.get_by_role("link", name="Grandma")).to_be_visible()
 
@@ -118,19 +118,19 @@ def test_what_nobody_knows_is_matched_by_a_candidate_and_by_a_search(
 ) -> None:
     page = list_of
     home.post("plex", watched("Harbour Lights", 1, year=None))
-    comes(page, page.get_by_role("button", name="It is this: Harbour Lights (1974)"), scripts=scripts)
-    page.get_by_role("button", name="It is this: Harbour Lights (1974)").click()
-    expect(page.get_by_text("Matched, and remembered.")).to_be_visible()
+    comes(page, page.get_by_role("button", name="Choose: Harbour Lights (1974)"), scripts=scripts)
+    page.get_by_role("button", name="Choose: Harbour Lights (1974)").click()
+    expect(page.get_by_text("Match saved.")).to_be_visible()
     eventually(lambda: told(home, "done", 1), "the film is told")
 
     home.post("plex", watched("A Boat Made of Paper", 2, year=None))
     comes(page, page.get_by_text("A Boat Made of Paper"), scripts=scripts)
-    page.get_by_role("link", name="Search, or enter an id").click()
+    page.get_by_role("link", name="Search or enter an ID").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What is A Boat Made of Paper?")
     page.get_by_role("searchbox", name="Title").fill("Paper Boats")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("button", name="It is this: Paper Boats (2004)").first.click()
-    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    page.get_by_role("button", name="Choose: Paper Boats (2004)").first.click()
+    expect(page.get_by_text("Nothing needs your attention.")).to_be_visible()
     eventually(lambda: told(home, "done", 2), "the other is told")
     sent = [call.body["movie"]["ids"] for call in at_trakt.fake.made("POST /scrobble/stop")]
     assert [ids["tmdb"] for ids in sent[-2:]] == [55002, 55050]
@@ -141,19 +141,19 @@ def test_a_delivery_that_was_given_up_is_retried_and_another_dismissed(
     list_of: Page, home: Process, at_trakt: Server, scripts: bool
 ) -> None:
     page = list_of
-    at_trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not like that"}, times=2)
+    at_trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not supported"}, times=2)
     home.post("plex", known("Burning Sea", 55020))
     home.post("plex", known("Salt Road", 55040))
-    eventually(lambda: told(home, "dead", 2), "both are given up")
-    given_up = page.get_by_role("region", name="Given up")
+    eventually(lambda: told(home, "dead", 2), "both have failed")
+    given_up = page.get_by_role("region", name="Failed")
     comes(page, given_up.get_by_text("Salt Road"), scripts=scripts)
-    expect(given_up.get_by_text("not like that").first).to_be_visible()
+    expect(given_up.get_by_text("not supported").first).to_be_visible()
 
     row = given_up.get_by_role("listitem").filter(has_text="Burning Sea")
     row.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("It is tried again.")).to_be_visible()
+    expect(page.get_by_text("Retrying.")).to_be_visible()
     eventually(lambda: told(home, "done", 1), "it is told")
     given_up.get_by_role("button", name="Dismiss delivery").click()
-    expect(page.get_by_text("Taken off the list: 1.")).to_be_visible()
-    expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    expect(page.get_by_text("Dismissed: 1.")).to_be_visible()
+    expect(page.get_by_text("Nothing needs your attention.")).to_be_visible()
     assert told(home, "dead", 1)  # it stays in the activity

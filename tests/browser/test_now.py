@@ -30,7 +30,7 @@ def test_a_play_shows_up_moves_on_and_is_told_without_reloading(
     sign_in(page, connected)
     listening(page, f"{connected.url}/")
     playing = page.get_by_role("region", name="Playing")
-    last = page.get_by_role("region", name="Last plays")
+    last = page.get_by_role("region", name="Recent plays")
 
     began = time.monotonic()
     connected.post("plex", film("media.play", viewOffset=3_000_000))
@@ -39,13 +39,13 @@ def test_a_play_shows_up_moves_on_and_is_told_without_reloading(
 
     at_first = playing.get_by_text("of 1:40:00").inner_text()
     expect(playing.get_by_text("of 1:40:00")).not_to_have_text(at_first)  # moves between two webhooks
-    bar = playing.get_by_role("progressbar", name="How far The Lighthouse Keeper (2019) is")
+    bar = playing.get_by_role("progressbar", name="Progress of The Lighthouse Keeper (2019)")
     eventually(lambda: bar.evaluate("bar => bar.value") > 50.01, "the bar moves as well")
 
     trakt.fake.faults.add("POST /scrobble/stop", delay=1.5)
     connected.post("plex", film("media.stop", viewOffset=5_900_000))
-    expect(last.get_by_text("Trakt waits for its turn")).to_be_visible()
-    expect(last.get_by_text("Trakt told")).to_be_visible()
+    expect(last.get_by_text("Trakt waiting")).to_be_visible()
+    expect(last.get_by_text("Trakt sent")).to_be_visible()
     assert stayed(page)
 
 
@@ -59,7 +59,7 @@ def test_a_playing_film_of_a_service_below_a_sub_path_leads_to_its_trace(
     expect(page.get_by_role("heading", level=1)).to_contain_text("The Lighthouse Keeper")
     assert page.url == f"{connected.url}/trace/1"
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_text("It is interpreted again.")).to_be_visible()
+    expect(page.get_by_text("The webhook is processed again.")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 

@@ -23,7 +23,7 @@ def fresh(tmp_path: Path, trakt: Server) -> Iterator[Process]:
 
 
 def step(page: Page) -> str:
-    return page.get_by_role("list", name="Steps of the set-up").locator("[aria-current]").inner_text()
+    return page.get_by_role("list", name="Setup steps").locator("[aria-current]").inner_text()
 
 
 @SCRIPTS
@@ -34,8 +34,8 @@ def test_the_wizard_leads_to_the_first_scrobble(
         page.goto(fresh.ready["welcome"])
         assert step(page) == "Password"
         page.get_by_label("Password, at least").fill(PASSWORD)
-        page.get_by_label("The same again").fill(PASSWORD)
-        page.get_by_role("button", name="Set the password and go in").click()
+        page.get_by_label("Repeat the password").fill(PASSWORD)
+        page.get_by_role("button", name="Set password and sign in").click()
 
         expect(page.get_by_role("heading", level=1)).to_have_text("What do you watch with?")
         assert step(page) == "Source"
@@ -49,7 +49,7 @@ def test_the_wizard_leads_to_the_first_scrobble(
             eventually(lambda: fresh.api("/webhooks")["items"] != [], "the webhook is kept")
             page.get_by_role("link", name="Reload").click()
         comes(page, page.get_by_text("it works"), scripts=scripts)
-        page.get_by_role("link", name="Go on", exact=True).click()
+        page.get_by_role("link", name="Continue", exact=True).click()
 
         assert step(page) == "Tracker"
         page.get_by_role("link", name="Trakt").click()
@@ -58,14 +58,14 @@ def test_the_wizard_leads_to_the_first_scrobble(
         code = page.locator(".code").inner_text()
         httpx.post(f"{trakt.url}/_control/approve", json={"user": "me", "user_code": code})
         comes(page, page.get_by_text("Connected as me."), scripts=scripts)
-        page.get_by_role("link", name="Go on").click()
+        page.get_by_role("link", name="Continue").click()
 
         assert step(page) == "Done"
-        there_is = page.get_by_role("region", name="What there is")
+        there_is = page.get_by_role("region", name="Status")
         expect(there_is.get_by_role("listitem")).to_contain_text(
-            ["reports Plex", "is told TV Time", "is told Trakt"]
+            ["connected Plex", "connected TV Time", "connected Trakt"]
         )
-        page.get_by_role("link", name="To the first page").click()
+        page.get_by_role("link", name="Go to Now").click()
         fresh.post("plex", film("media.scrobble"))
-        comes(page, page.get_by_text("Trakt told").first, scripts=scripts)
+        comes(page, page.get_by_text("Trakt sent").first, scripts=scripts)
     assert trakt.fake.made("POST /scrobble/stop")

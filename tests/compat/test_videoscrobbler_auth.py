@@ -256,8 +256,8 @@ def test_the_page_says_who_will_see_what_is_told(at: Cinema) -> None:
     at.private("me", "everyone")
 
     assert "through this and other apps: nobody but you." in before
-    assert "the people here who show what they watch as well, as you have chosen" in friends
-    assert "everyone, as you have chosen" in browser.get("/api/auth", params=query).text
+    assert "the people here who also share what they watch" in friends
+    assert "this and other apps: everyone" in browser.get("/api/auth", params=query).text
 
 
 def test_another_site_cannot_let_an_app_in(at: Cinema) -> None:

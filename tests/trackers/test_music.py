@@ -164,7 +164,7 @@ def test_last_fm_is_signed_in_to_by_a_page_to_agree_on(home: Home, monkeypatch: 
 
     assert ended.exit_code == 0, ended.stderr
     assert "Open https://www.last.fm/api/auth/?api_key=aaaa" in ended.stdout
-    assert "agree there" in ended.stdout
+    assert "approve access" in ended.stdout
     assert "me is signed in to Last.fm as anna." in ended.stdout
     assert home.account("lastfm").tells == ["start", "watched"]
     assert session not in home.account("lastfm").tokens + ended.stdout

@@ -33,7 +33,7 @@ from webhook.service import Service
 from webhook.storage import tables
 from webhook.trackers import DeviceCode
 from webhook.transfer.records import ARCHIVED, FOLLOWING, Relation
-from webhook.web.visible import DELIVERY_STATES, STATES
+from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
 
 NOW = clock.now()
 OWNER, MEMBER, GONE = "me", "ben", "cat"
@@ -256,8 +256,8 @@ class Rows:
         of = cycle([*sources.modules(), *identities.BUILTIN_APIS, BEFORE])
         whose = cycle([None, *self.identities])
         known = [
-            *product(STATES, readings(self.play_ids)),
-            *zip(cycle(STATES), readings_of_items(self.play_ids)),
+            *product(WEBHOOK_STATES, readings(self.play_ids)),
+            *zip(cycle(WEBHOOK_STATES), readings_of_items(self.play_ids)),
         ]
         self.webhook_ids = [
             self.add(

@@ -67,8 +67,8 @@ def test_an_episode_of_an_unknown_date_is_added_and_says_so(home: Household) -> 
     (row,) = plays(home)
     assert (row.item["show"], row.item["season"], row.item["number"]) == ("Tidewater", 1, 3)
     assert row.dated == "ticked"
-    assert "added then, watched some time before" in browser.get("/history").text
-    assert "(added then, watched some time before)" in browser.get(f"/history/plays/{row.id}").text
+    assert "added then, watched earlier" in browser.get("/history").text
+    assert "(added then, watched earlier)" in browser.get(f"/history/plays/{row.id}").text
 
 
 def test_a_day_without_a_time_is_a_day(home: Household) -> None:
@@ -95,7 +95,7 @@ def test_a_form_that_is_sent_twice_adds_one_play(home: Household) -> None:
         ({**FILM, "year": "3000"}, "year", "The year must be one from 1870"),
         ({**FILM, "year": "soon"}, "year", "The year must be one from 1870"),
         ({**FILM, "date": "2999-01-01"}, "watched_at", "lies in the future"),
-        ({**FILM, "date": ""}, "watched_at", "tick that nobody knows"),
+        ({**FILM, "date": ""}, "watched_at", "Date unknown"),
         ({**FILM, "ids.imdb": "903747"}, "ids", "looks like tt0903747"),
         ({**EPISODE, "show": ""}, "show", "Say of which show"),
         ({**EPISODE, "season": "", "number": ""}, "season", "A show as a whole is no viewing"),

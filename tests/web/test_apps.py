@@ -51,7 +51,7 @@ def test_it_is_found_from_the_persons_page_and_from_connections(home: Household)
     for path in ("/people/me", "/connections"):
         assert 'href="/people/me/apps"' in read(browser, path)
     page = read(browser, "/people/me/apps")
-    assert "There is none. Make a key" in page
+    assert "No keys yet. Create one" in page
     assert f"<code>{home.url}/api/1.0/</code>" in page
 
 
@@ -67,7 +67,7 @@ def test_a_key_and_its_secret_are_shown_once(home: Household) -> None:
     page = browser.get("/people/me/apps").text
     assert key in page
     assert secret not in page
-    assert "only me may let it in" in page
+    assert "only me can allow it" in page
     assert HOSTILE not in page
     assert (
         home.client().get("/api/1.0/", params={"method": "auth.getToken", "api_key": key}).status_code != 500
@@ -83,7 +83,7 @@ def test_only_the_owner_makes_a_key_for_everybody(home: Household) -> None:
 
     listed = home.api().get("/api/v1/apps").json()["items"]
     assert {one["name"]: one["person"] for one in listed} == {"Shared": None, "Sly": "bob"}
-    assert "everybody here may let it in" in read(owner, "/people/me/apps")
+    assert "anyone here can allow it" in read(owner, "/people/me/apps")
     assert 'name="shared"' not in read(bob, "/people/bob/apps")
 
 
@@ -97,7 +97,7 @@ def test_an_app_is_suspended_let_in_again_and_removed(home: Household) -> None:
     resumed = read(browser, "/people/me/apps")
     gone = post(browser, "/people/me/apps/1/remove")
 
-    assert 'aria-label="Let in again: Player"' in suspended
+    assert 'aria-label="Resume Player"' in suspended
     assert 'aria-label="Suspend Player"' in resumed
     assert gone.headers["location"] == "/people/me/apps?said=removed"
     assert home.api().get("/api/v1/apps").json()["items"] == []
@@ -113,7 +113,7 @@ def test_who_let_an_app_in_ends_it_there(home: Household) -> None:
 
     assert answer.headers["location"] == "/people/me/apps?said=removed"
     page = read(browser, "/people/me/apps")
-    assert "No app is in." in page
+    assert "No app has access yet." in page
     assert "0 sessions" in page
 
 
@@ -137,9 +137,9 @@ def test_who_would_see_it_is_named_before_it_is_chosen(home: Household) -> None:
     post(home.browser(), "/people/me/apps/privacy", seen_by="friends")
 
     assert 'value="nobody" checked' in before
-    assert "Nobody can until you choose it" in before
-    assert "Now that is nobody" in before
-    assert "Now that is me;" in read(browser, "/people/bob/apps")
+    assert "By default nobody can." in before
+    assert "Currently nobody" in before
+    assert "Currently me;" in read(browser, "/people/bob/apps")
 
 
 def test_a_member_sees_and_ends_nobody_elses(home: Household) -> None:

@@ -92,13 +92,13 @@ def test_a_server_is_looked_at_and_then_brought_in_once(home: Household) -> None
     eventually(lambda: states(home) == ["done"], "it is brought in")
     assert plays(home) == 3
     assert "3 new plays" in browser.get(PAGE).text
-    assert "There is nothing new in it" in asks(browser).text
+    assert "Nothing new was found" in asks(browser).text
 
 
 def test_where_nothing_is_set_up_the_page_says_where_to_begin(opened: Open) -> None:
     text = opened(WORKER="true").browser().get(PAGE).text
 
-    assert "No media server is set up and no tracker is connected" in text
+    assert "No media server or tracker is connected yet" in text
     assert 'href="/connections">Connect one' in text
     assert LOOK not in text
 
@@ -110,9 +110,9 @@ def test_a_server_where_no_user_is_claimed_has_no_button_and_says_what_to_do(
     browser = home.browser()
 
     text = browser.get(PAGE).text
-    assert "No user of Plex is claimed for <bdi>me</bdi> yet" in text
+    assert "<bdi>me</bdi> has no claimed user on Plex yet" in text
     assert 'href="/people/me">Claim one' in text
-    assert "See what it has" not in text
+    assert "Preview<span" not in text
     for path in (LOOK, BEGIN):
         assert asks(browser, path).status_code == 409
     assert listed(home) == []
@@ -122,8 +122,8 @@ def test_a_member_brings_in_their_own_only(home: Household) -> None:
     ben = home.person("ben")
     browser = home.browser("ben")
     text = browser.get(PAGE).text
-    assert "No user of Plex is claimed for <bdi>ben</bdi> yet" in text
-    assert "The owner of this Watchmark can claim one for you" in text
+    assert "<bdi>ben</bdi> has no claimed user on Plex yet" in text
+    assert "The owner can claim one for you" in text
     assert asks(browser, BEGIN).status_code == 409
 
     claim(home, "ben", "plex:Ben")
@@ -154,7 +154,7 @@ def test_a_double_click_begins_one_import(home: Household, plex: Server) -> None
         browser.post(BEGIN, data={"form_token": token, "name": "plex"})
 
     assert len(listed(home)) == 1
-    assert "under way" in browser.get(PAGE).text
+    assert "running" in browser.get(PAGE).text
 
 
 def test_a_server_that_does_not_answer_is_said_and_nothing_begins(home: Household, plex: Server) -> None:
@@ -170,9 +170,9 @@ def test_a_server_that_does_not_answer_is_said_and_nothing_begins(home: Househol
     asks(browser, BEGIN)
     eventually(lambda: states(home) == ["failed"], "it is broken off")
     text = browser.get(PAGE).text
-    assert "broken off" in text
-    assert "Nothing came in." in text
-    assert "Do it again when that is mended" in text
+    assert "failed" in text
+    assert "Nothing was imported." in text
+    assert "Run it again once that is fixed" in text
 
 
 def test_one_that_broke_off_halfway_says_what_is_kept(home: Household) -> None:
@@ -186,7 +186,7 @@ def test_one_that_broke_off_halfway_says_what_is_kept(home: Household) -> None:
     text = home.browser().get(PAGE).text
 
     assert "2 new plays" in text
-    assert "Plex is away. What came in is kept; do it again for the rest" in text
+    assert "Plex is away. What was imported is kept. Run it again for the rest" in text
 
 
 def test_a_look_that_takes_too_long_is_ended_and_it_can_be_brought_in_without(
@@ -275,7 +275,7 @@ def test_an_account_whose_sign_in_is_gone_has_no_button(trakt: Household) -> Non
     text = trakt.browser().get(PAGE).text
 
     assert 'href="/connections/trakt">Sign in to Trakt again' in text
-    assert "See what it has" not in text
+    assert "Preview<span" not in text
     answer = trakt.api().post("/api/v1/imports/from/trakt?dry_run=true")
     assert answer.status_code == 409
     assert "not signed in to Trakt any more" in answer.json()["detail"]

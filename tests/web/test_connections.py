@@ -89,9 +89,9 @@ def test_every_service_is_listed_with_its_state_in_words(home: Household) -> Non
         assert re.search(rf"{name}.*: not used by Watchmark, because ", page)
 
 
-@pytest.mark.parametrize("name", sorted(connections.every()))
+@pytest.mark.parametrize("name", sorted(connections.services()))
 def test_every_service_says_what_it_is_for_and_what_to_get_where(home: Household, name: str) -> None:
-    one = connections.every()[name]
+    one = connections.services()[name]
 
     page = home.browser().get(f"/connections/{name}").text
 
@@ -105,7 +105,7 @@ def test_every_service_says_what_it_is_for_and_what_to_get_where(home: Household
 def test_no_module_is_left_out() -> None:
     modules = {**trackers.modules(), **lookups.modules(), **servers.modules()}
 
-    assert connections.every().keys() == {*modules, "notifications"}
+    assert connections.services().keys() == {*modules, "notifications"}
 
 
 def test_what_the_document_requires_is_given(home: Household) -> None:
@@ -150,7 +150,7 @@ def test_a_key_is_tried_and_kept(home: Household) -> None:
     assert answer.headers["location"] == "/connections/tmdb?said=saved"
     assert kept(home) == {"TMDB_TOKEN": SECRET, "TMDB_API_URL": f"{tmdb.url}/3"}
     assert words(browser, "tmdb") == "WORKING"
-    assert "The key is accepted." in read(browser, "/connections/tmdb")
+    assert "The key was accepted." in read(browser, "/connections/tmdb")
 
 
 def test_a_wrong_key_is_refused_with_the_services_word(home: Household) -> None:
@@ -190,7 +190,7 @@ def test_after_a_refused_key_the_rest_stays_typed_with_the_reason_beside_the_key
     assert "aria-invalid" not in field(page, "TMDB_API_URL")
     beside = page.partition('id="wrong-set-TMDB_TOKEN">')[2].partition("</p>")[0]
     assert "does not accept TMDB_TOKEN" in beside
-    assert 'href="#set-TMDB_TOKEN">To the field' in page
+    assert 'href="#set-TMDB_TOKEN">Go to the field' in page
     assert '<details id="more-settings" open>' in page
     assert "aria-invalid" not in browser.get("/connections/tmdb").text
 
@@ -348,10 +348,10 @@ def test_a_secret_is_never_shown_again_but_replaced_and_removed(home: Household)
 
 def test_a_short_secret_shows_no_part_of_itself(home: Household) -> None:
     home.do(lambda connection: settings_store.keep(connection, home.service.seal, {}))
-    shown = connections.setting(home.service, "TVDB_PIN", connections.every()["tvdb"].fields["TVDB_PIN"])
+    shown = connections.setting(home.service, "TVDB_PIN", connections.services()["tvdb"].fields["TVDB_PIN"])
     home.service.environ = {**home.service.environ, "TVDB_PIN": "4711"}
 
-    again = connections.setting(home.service, "TVDB_PIN", connections.every()["tvdb"].fields["TVDB_PIN"])
+    again = connections.setting(home.service, "TVDB_PIN", connections.services()["tvdb"].fields["TVDB_PIN"])
 
     assert (shown["set"], again["set"], again["ends"], again["value"]) == (False, True, None, None)
 
@@ -376,12 +376,12 @@ def test_what_the_environment_says_is_changed_there(opened: Open) -> None:
     ("name", "given", "says"),
     [
         ("trakt", {"TRAKT_CLIENT_ID": "one"}, "TRAKT_CLIENT_SECRET is missing"),
-        ("trakt", {"TMDB_TOKEN": "one"}, "TMDB_TOKEN is no setting of Trakt"),
+        ("trakt", {"TMDB_TOKEN": "one"}, "TMDB_TOKEN is not a setting of Trakt"),
         ("trakt", {"TRAKT_CLIENT_ID": 7}, "must be text"),
         ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_WRITES_PER_SECOND": "fast"}, "SIMKL_WRITES_PER_SECOND"),
         ("simkl", {"SIMKL_CLIENT_ID": "x", "SIMKL_API_URL": "http://a:b"}, "SIMKL_API_URL: is no address"),
         ("tmdb", {"TMDB_TOKEN": "x", "TMDB_API_URL": "http://a:b"}, "TMDB_API_URL: is no address"),
-        ("tmdb", {"TMDB_TOKEN": "geh\u00e4im.a.b"}, "cannot be asked with these settings"),
+        ("tmdb", {"TMDB_TOKEN": "geh\u00e4im.a.b"}, "can't be reached with these settings"),
         ("jellyfin", {"JELLYFIN_URL": "attic", "JELLYFIN_API_KEY": "x"}, "must begin with http"),
         ("notifications", {"NOTIFY_URLS": "nonsense://"}, "NOTIFY_URLS holds an address that"),
         ("tmdb", {}, "Nothing was entered"),
@@ -406,7 +406,7 @@ def test_an_app_that_trakt_does_not_know_is_refused(home: Household) -> None:
     assert right.json() == {
         "saved": True,
         "works": True,
-        "says": "Trakt accepts these settings.",
+        "says": "Trakt accepted these settings.",
         "reopens": False,
     }
 
@@ -421,7 +421,7 @@ def test_a_server_is_asked_before_it_is_kept(home: Household) -> None:
 
     assert refused.status_code == 422
     assert "does not accept JELLYFIN_API_KEY" in refused.json()["detail"]
-    assert taken.json()["says"].startswith("It answers, as ")
+    assert taken.json()["says"].startswith("Connected as ")
 
 
 # --- signing in by a code
@@ -443,7 +443,7 @@ def test_a_code_is_shown_large_and_the_page_goes_on_by_itself(opened: Open, trak
     code = re.search(r'<p class="code" id="[^"]+">([^<]+)</p>', page)
     assert code
     assert 'href="https://auth.trakt.tv/activate"' in page
-    assert re.search(r"Waiting for you … (9:5\d|10:00) left", page)
+    assert re.search(r"Waiting for your approval … (9:5\d|10:00) left", page)
     assert 'data-again="3"' in page
     assert '<noscript><meta http-equiv="refresh"' in page
     assert re.search(r'<div class="qr" role="img" aria-label="[^"]+"><svg width="\d+" height="\d+">', page)
@@ -580,7 +580,7 @@ def test_last_fm_has_a_page_to_agree_on(opened: Open) -> None:
         post(browser, "/connections/lastfm/sign-in", person="me")
         page = read(browser, "/connections/lastfm")
         assert f'href="{lastfm.url}/api/auth/?' in page
-        assert "Agree at Last.fm" in page
+        assert "Approve at Last.fm" in page
         assert 'class="qr"' in page
 
         lastfm.fake.approve("anna")
@@ -603,7 +603,7 @@ def test_listenbrainz_takes_a_token(opened: Open) -> None:
     assert none.status_code == 422
     assert right.headers["location"] == "/connections/listenbrainz?said=connected"
     assert "as anna" in page
-    assert "It works, as anna." in page
+    assert "Working as anna." in page
     assert token not in page
 
 
@@ -618,7 +618,7 @@ def test_tv_time_takes_a_name_and_a_password(opened: Open) -> None:
 
     assert wrong.status_code == 422
     assert "did not accept this name and password" in wrong.json()["detail"]
-    assert right.json() == {"account": 1, "works": True, "says": "It works, as anna.", "sign_in": None}
+    assert right.json() == {"account": 1, "works": True, "says": "Working as anna.", "sign_in": None}
 
 
 def test_the_built_in_library_needs_no_sign_in(home: Household) -> None:
@@ -650,7 +650,7 @@ def test_an_account_is_tested_and_the_answer_is_in_words(opened: Open, trakt: Se
     wanted, browser = connect(home, trakt), home.browser()
 
     post(browser, "/connections/trakt/test", account=str(wanted))
-    assert "It works, as anna." in read(browser, "/connections/trakt")
+    assert "Working as anna." in read(browser, "/connections/trakt")
 
     trakt.fake.sessions.clear()
     answer = post(browser, "/connections/trakt/test", account=str(wanted), listed="1")
@@ -672,7 +672,7 @@ def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) 
     back = api.post("/api/v1/connections/trakt/test", json={"account": shown["accounts"][0]["id"]}).json()
 
     assert away["works"] is False
-    assert "What is to be told waits" in away["results"][0]["says"]
+    assert "Deliveries are kept" in away["results"][0]["says"]
     assert shown["word"] == "NOT WORKING"
     assert back["works"] is True
     assert api.get("/api/v1/connections/trakt").json()["word"] == "WORKING"
@@ -682,8 +682,8 @@ def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) 
     ("park", "word", "needs"),
     [
         (Park.VIP_REQUIRED, "VIP REQUIRED", "Renew the membership"),
-        (Park.SERVICE_CLOSED, "CLOSED", "Set an address below"),
-        (Park.APP_DELETED, "API APP GONE", "Make a new API app"),
+        (Park.SERVICE_CLOSED, "CLOSED", "Enter the address of a compatible server below"),
+        (Park.APP_DELETED, "API APP GONE", "Create a new API app"),
     ],
 )
 def test_what_an_account_needs_is_its_state(home: Household, park: Park, word: str, needs: str) -> None:
@@ -745,7 +745,7 @@ def test_a_test_notice_goes_out(home: Household) -> None:
     assert (saved.status_code, sent.status_code) == (303, 303)
     assert len(got) == 1
     assert b"notices arrive here" in got[0]
-    assert "A test was sent. Look whether it arrived." in page
+    assert "Test sent. Check that it arrived." in page
     assert "hush-hush" not in page
 
 

@@ -43,8 +43,8 @@ def test_an_operation_is_told_whole(page: str) -> None:
 
     assert "<code>state</code>" in one
     assert "one of waiting, done, superseded" in one
-    assert "1 to 500. 50 if it is not given." in one
-    assert 'Answer 200: <a href="#shape-Delivery">page of Delivery</a>' in one
+    assert "1 to 500. 50 by default." in one
+    assert 'Response 200: <a href="#shape-Delivery">page of Delivery</a>' in one
 
 
 def test_an_operation_names_the_scope_that_it_needs(page: str) -> None:
@@ -52,7 +52,7 @@ def test_an_operation_names_the_scope_that_it_needs(page: str) -> None:
         return unescape(page.partition(f'id="{anchor}"')[2].partition("</details>")[0])
 
     assert "Scope: <code>history:write</code>" in part("delete-plays-id")
-    assert "No token is needed" in part("get-openapi-json")
+    assert "No token needed" in part("get-openapi-json")
     assert "Scope: <code>calendar</code>" in (feed := part("get-calendar-ics"))
     assert "Authorization" not in feed
     assert "Subscribe to the calendar feed, and nothing else." in page
@@ -62,7 +62,7 @@ def test_a_body_is_told_with_what_it_needs(page: str) -> None:
     one = unescape(page.partition('id="post-tokens"')[2].partition("</details>")[0])
 
     assert re.search(
-        r"<code>kind</code></th><td>one of webhook, api, app</td><td>Needed\. For media servers", one
+        r"<code>kind</code></th><td>one of webhook, api, app</td><td>Required\. For media servers", one
     )
     assert re.search(r"<code>name</code></th><td>text or null</td><td>To tell", one)
 

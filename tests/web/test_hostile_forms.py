@@ -17,7 +17,7 @@ from tests.web.conftest import Household, form_token, serving
 from tests.web.test_needs_you import lost
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import PAGES
-from webhook.web.setup.sign_in import Entrance
+from webhook.web.setup.sign_in import SignInPages
 
 HOSTILE = {
     "nines": b"9" * 30,
@@ -96,7 +96,7 @@ def methods(group: type) -> dict[str, Any]:
 def groups(home: Household) -> list[tuple[type, list[Route]]]:
     sessions = Sessions(home.service)
     made: list[Any] = [group(home.service, sessions) for group in PAGES]
-    made.append(Entrance(home.service, sessions, Passwords()))
+    made.append(SignInPages(home.service, sessions, Passwords()))
     return [(type(one), [route for route in one.routes() if isinstance(route, Route)]) for one in made]
 
 

@@ -84,20 +84,20 @@ def walked(browser: httpx.Client, path: str, words: str) -> Iterator[str]:
 def test_a_search_says_how_far_it_has_looked_and_goes_on_to_the_end(
     home: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "AT_ONCE", 10)
+    monkeypatch.setattr(history, "SEARCHED_PLAYS", 10)
     films: list[Item] = [Movie(title=f"Film {number}", year=1990) for number in range(35)]
     watched(home, [*films, Movie(title="Salt Road", year=1999)], timedelta(days=1))
     browser = home.browser()
     reached = f"{clock.now() - timedelta(days=10):%-d %b %Y}"
 
-    pages = list(walked(browser, "/history?text=salt", "Look further back"))
+    pages = list(walked(browser, "/history?text=salt", "Search before"))
 
     assert len(pages) == 4
     assert [("Salt Road" in page) for page in pages] == [False, False, False, True]
-    assert f"back to {reached}" in unescape(pages[0])
-    assert "older ones were not looked at yet" in pages[0]
+    assert f"since {reached}" in unescape(pages[0])
+    assert "Earlier plays have not been searched yet" in pages[0]
     assert "No play has “zzz”" not in browser.get("/history?text=zzz").text
-    assert "No older play has “zzz”" in list(walked(browser, "/history?text=zzz", "Look further back"))[-1]
+    assert "No older play has “zzz”" in list(walked(browser, "/history?text=zzz", "Search before"))[-1]
 
 
 def test_a_search_through_few_plays_says_that_there_is_none(home: Household) -> None:
@@ -106,7 +106,7 @@ def test_a_search_through_few_plays_says_that_there_is_none(home: Household) -> 
     page = home.browser().get("/history?text=zzz").text
 
     assert "No play has “zzz” in its title." in page
-    assert "Look further back" not in page
+    assert "Search before" not in page
 
 
 # --- shows
@@ -116,7 +116,7 @@ def test_many_followed_shows_stand_on_several_pages_each_once(home: Household) -
     for number in range(70):
         followed(home, number, 3)
 
-    pages = list(walked(home.browser(), "/history/shows", "More of them"))
+    pages = list(walked(home.browser(), "/history/shows", "More"))
 
     named = [re.findall(r'class="title" href="[^"]+"><bdi>(Show \d+)</bdi></a>', page) for page in pages]
     assert [len(names) for names in named] == [30, 30, 10]
@@ -141,11 +141,11 @@ def test_the_pages_of_somebody_elses_shows_stay_theirs(home: Household) -> None:
     for number in range(45):
         followed(home, number)
     owner = home.browser("me")
-    names = [one for page in walked(owner, "/history/shows?person=me", "More of them") for one in [page]]
+    names = [one for page in walked(owner, "/history/shows?person=me", "More") for one in [page]]
 
     assert len(names) == 2
-    assert "No show is followed" in owner.get("/history/shows?person=ben").text
-    assert "Back to the first" in owner.get("/history/shows?after=80").text
+    assert "You don\u2019t follow any shows yet" in owner.get("/history/shows?person=ben").text
+    assert "Back to the start" in owner.get("/history/shows?after=80").text
 
 
 def test_a_show_of_thousands_of_episodes_is_shown_part_by_part(home: Household) -> None:

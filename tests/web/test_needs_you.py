@@ -148,8 +148,8 @@ def test_nothing_waits_and_the_list_says_so_with_the_last_play(home: Household) 
     home.hear()
     home.settle("done")
 
-    assert "Nothing waits for you." in empty
-    assert "There is no play yet" in empty
+    assert "Nothing needs your attention." in empty
+    assert "There are no plays yet" in empty
     assert re.search(r"The last play was\s+<time", page(browser))
     assert badge(browser) == 0
 
@@ -158,7 +158,7 @@ def test_nothing_waits_and_the_list_says_so_with_the_last_play(home: Household) 
 def test_what_is_counted_is_what_is_listed(home: Household, name: str) -> None:
     everything(home)
     person_id = home.do(lambda connection: people.find_person(connection, name).id)
-    visitor = Visitor(person_id=person_id, name=name, everything=name == "me")
+    visitor = Visitor(person_id=person_id, name=name, is_admin=name == "me")
     browser = home.browser(name)
 
     found = home.do(lambda connection: needs.of(connection, visitor, clock.now(), 3))
@@ -193,7 +193,7 @@ def test_a_member_sees_only_what_waits_for_them(home: Household) -> None:
 def test_more_than_fits_is_counted_and_comes_up_later(
     home: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(needs, "LISTED", 2)
+    monkeypatch.setattr(needs, "MAX_LISTED", 2)
     for number in range(3):
         lost(home, number, f"Show {number}")
     browser = home.browser()
@@ -217,7 +217,7 @@ def test_what_has_neither_title_nor_id_is_asked_one_by_one(home: Household) -> N
 def test_the_count_is_fast_with_much_behind_it(home: Household) -> None:
     lost(home)
     home.do(many)
-    visitor = Visitor(person_id=1, name="me", everything=True)
+    visitor = Visitor(person_id=1, name="me", is_admin=True)
     asked: list[str] = []
     began = time.perf_counter()
 
@@ -312,7 +312,7 @@ def test_a_user_is_ignored_and_that_is_undone(home: Household) -> None:
     undone = post(browser, "/needs-you/heed", identity="2")
     home.interpret()
 
-    assert said(browser, undone).startswith("Ignored no longer")
+    assert said(browser, undone).startswith("No longer ignored")
     assert badge(browser) == 1
     assert api.get(f"/api/v1/webhooks/{first}").json()["state"] == "unclaimed"
 
@@ -373,7 +373,7 @@ def test_a_candidate_is_chosen_in_one_click_for_the_whole_show(home: Household) 
     assert "<img" not in shown
     answer = post(browser, "/needs-you/match", of=str(newest), candidate="1", season_offset="-1")
 
-    assert said(browser, answer).endswith("Deliveries that go out now: 2.")
+    assert said(browser, answer).endswith("Deliveries sent now: 2.")
     (kept,) = home.do(lambda connection: connection.execute(select(tables.match)).all())
     assert (kept.ids, kept.title, kept.season_offset) == ({"tvdb": 70, "tmdb": 12}, "Coal Harbour", -1)
     assert badge(browser) == 0
@@ -386,7 +386,7 @@ def test_an_id_is_entered_by_hand(home: Household) -> None:
 
     answer = post(browser, "/needs-you/match", of=str(number), tvdb="", imdb="tt0000071", season_offset="+2")
 
-    assert said(browser, answer).startswith("Matched")
+    assert said(browser, answer).startswith("Match saved")
     (kept,) = home.do(lambda connection: connection.execute(select(tables.match)).all())
     assert (kept.ids, kept.season_offset) == ({"imdb": "tt0000071"}, 2)
 
@@ -448,10 +448,10 @@ def test_an_import_without_ids_is_matched_or_left(home: Household) -> None:
     assert 'action="/needs-you/match"' in page(browser, f"/needs-you/match?of={key}")
 
     answer = post(browser, "/needs-you/match", of=key, candidate="1")
-    assert said(browser, answer).endswith("written into: 2.")
+    assert said(browser, answer).endswith("plays updated: 2.")
     left = post(browser, "/needs-you/leave", of="movie:title:paperboats:2001")
 
-    assert said(browser, left).startswith("Taken off the list")
+    assert said(browser, left).startswith("Skipped.")
     assert badge(browser) == 0
     items = home.do(lambda connection: connection.execute(select(tables.play.c.item)).scalars().all())
     assert [item.get("show_ids", {}).get("tvdb") for item in items] == [70, 70, None]
@@ -465,7 +465,7 @@ def test_a_question_is_left_with_all_that_wait_for_it(home: Household) -> None:
 
     answer = post(browser, "/needs-you/leave", of=str(newest))
 
-    assert "Taken off the list: 2." in said(browser, answer)
+    assert "Dismissed: 2." in said(browser, answer)
     assert badge(browser) == 1
     states = home.do(lambda connection: connection.execute(select(tables.delivery.c.state)).scalars().all())
     assert set(states) == {"unmatched"}
@@ -482,10 +482,10 @@ def test_it_is_searched_by_title(opened: Open) -> None:
         listed = home.api().get("/api/v1/search?kind=show&title=coal+harbour").json()["items"]
 
     assert 'name="tmdb" value="12"' in found
-    assert "Nothing of this title is known" in nothing
+    assert "Nothing was found under this title" in nothing
     assert [(one["title"], one["ids"]["tmdb"]) for one in listed] == [("Coal Harbour", 12)]
     answer = post(browser, "/needs-you/match", of=str(number), tmdb="12", title="Coal Harbour")
-    assert said(browser, answer).startswith("Matched")
+    assert said(browser, answer).startswith("Match saved")
     (kept,) = home.do(lambda connection: connection.execute(select(tables.match)).all())
     assert (kept.ids, kept.title) == ({"tmdb": 12}, "Coal Harbour")
 
@@ -497,7 +497,7 @@ def test_a_search_that_fails_says_so_and_the_page_stays(opened: Open) -> None:
     shown = page(home.browser(), f"/needs-you/match?of={number}&title=coal+harbour")
 
     assert "The search did not come to an end" in shown
-    assert "Enter an id" in shown
+    assert "Enter an ID" in shown
     api = home.api()
     assert api.get("/api/v1/search?kind=show&title=x").status_code == 503
     assert api.get("/api/v1/search?kind=show").status_code == 400
@@ -521,7 +521,7 @@ def test_what_was_answered_meanwhile_is_not_found(home: Household) -> None:
     assert browser.get("/needs-you/match").status_code == 404
 
 
-# --- given up
+# --- failed
 
 
 def test_one_is_dismissed_stays_dead_and_can_be_tried_again(home: Household) -> None:
@@ -530,7 +530,7 @@ def test_one_is_dismissed_stays_dead_and_can_be_tried_again(home: Household) -> 
 
     answer = post(browser, f"/deliveries/{number}/dismiss", back="/needs-you")
 
-    assert "Taken off the list: 1." in said(browser, answer)
+    assert "Dismissed: 1." in said(browser, answer)
     assert badge(browser) == 0
     entry = home.api().get(f"/api/v1/deliveries/{number}").json()
     assert (entry["state"], bool(entry["settled_at"])) == ("dead", True)
@@ -548,8 +548,8 @@ def test_all_are_tried_again_or_dismissed(home: Household) -> None:
     home.settle("dead")
     gone = post(browser, "/deliveries/dismiss")
 
-    assert "Tried again: 2." in said(browser, again)
-    assert "Taken off the list: 2." in said(browser, gone)
+    assert "Retried: 2." in said(browser, again)
+    assert "Dismissed: 2." in said(browser, gone)
     assert badge(browser) == 0
 
 
@@ -604,7 +604,7 @@ def test_a_parked_account_leads_to_where_it_is_mended(home: Household) -> None:
     assert "watchmark connect" not in shown
     fields = {"back": "/needs-you", "state": "parked", "tracker": "tvtime", "person": "me"}
     answer = post(browser, "/deliveries/retry", **fields)
-    assert "Tried again: 1." in said(browser, answer)
+    assert "Retried: 1." in said(browser, answer)
     assert badge(browser) == 0
 
 
@@ -618,7 +618,7 @@ def test_a_limit_says_what_is_full_and_is_tried_again_once_there_is_room(home: H
     assert "watchmark retry" not in shown
     assert badge(browser) == 1
     fields = {"back": "/needs-you", "state": "parked", "tracker": "tvtime", "person": "me"}
-    assert "Tried again: 1." in said(browser, post(browser, "/deliveries/retry", **fields))
+    assert "Retried: 1." in said(browser, post(browser, "/deliveries/retry", **fields))
     assert badge(browser) == 0
     assert home.api().get(f"/api/v1/deliveries/{number}").json()["state"] == "waiting"
 
@@ -675,7 +675,7 @@ def test_a_retired_server_is_taken_off_the_list(home: Household) -> None:
     fallen_silent(home)
     browser = home.browser()
     page = browser.get("/needs-you").text
-    assert 'aria-label="It was retired: Attic"' in page
+    assert 'aria-label="Dismiss Attic"' in page
     assert "No webhook from Plex, server <bdi>Attic</bdi>, since <time" in page
 
     fields = {"form_token": form_token(page), "source": "plex", "server": "attic-uuid"}

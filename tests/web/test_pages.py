@@ -88,7 +88,7 @@ def test_a_webhook_that_names_nobody_is_shown_and_says_so(home: Household) -> No
         page = browser.get(path)
         assert page.status_code == 200
         assert "Salt Road (2001)" in page.text
-        assert "The webhook names nobody" in page.text
+        assert "The webhook has no user name" in page.text
 
 
 def test_activity_is_narrowed_to_what_came_by_an_api_here(home: Household) -> None:
@@ -114,7 +114,7 @@ def test_now_shows_what_is_on_how_far_and_where(home: Household) -> None:
     assert "<bdi>me</bdi> · <bdi>Sofa</bdi> · Plex" in playing
     assert "Harbour Street S1 E2" not in last
     assert f'href="/trace/1"><bdi>Harbour Street S1 E1 – {HOSTILE}' in last
-    assert "<b>TV Time</b> given up" in last
+    assert "<b>TV Time</b> failed" in last
 
 
 def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
@@ -128,8 +128,8 @@ def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
     home.settle("done")
     told = browser.get("/").text
 
-    assert "<b>Trakt</b> waits for its turn" in waits
-    assert "<b>Trakt</b> told" in told
+    assert "<b>Trakt</b> waiting" in waits
+    assert "<b>Trakt</b> sent" in told
 
 
 @pytest.mark.parametrize("path", ["/", "/trace/2", "/history", "/history/plays/1"])
@@ -156,7 +156,7 @@ def test_a_watched_play_stands_where_its_server_said(home: Household) -> None:
     now, trace = home.browser().get("/").text, home.browser().get("/trace/3").text
 
     assert 'value="95.0"' in now
-    assert "It stands at 95.0 %." in " ".join(trace.split())
+    assert "Progress: 95.0 %." in " ".join(trace.split())
 
 
 def test_a_dry_run_is_said_and_shows_what_would_be_sent(home: Household) -> None:
@@ -169,7 +169,7 @@ def test_a_dry_run_is_said_and_shows_what_would_be_sent(home: Household) -> None
 
     assert "<b>TV Time</b> dry run" in browser.get("/").text
     page = unescape(browser.get("/trace/1").text)
-    assert "Would be sent, and was not: <code>POST https://x.example/mark</code>" in page
+    assert "Not sent (dry run): <code>POST https://x.example/mark</code>" in page
     assert '"show": 7' in page
     assert "no answer" not in page
 
@@ -181,9 +181,9 @@ def test_a_first_visit_leads_to_the_set_up(home: Household) -> None:
     home.hear()
     after = browser.get("/").text
 
-    assert "Nothing has come yet" in page
+    assert "No webhooks yet" in page
     assert 'href="/setup">Set up your media server' in page
-    assert "Nothing has come yet" not in after
+    assert "No webhooks yet" not in after
 
 
 def test_a_play_that_no_tracker_was_told_of_still_leads_to_its_trace(home: Household) -> None:
@@ -277,7 +277,7 @@ def test_a_missed_webhook_says_that_it_was_repaired(home: Household) -> None:
     home.do(lambda connection: inbox.store_webhooks(connection, [received]))
     home.interpret()
 
-    assert "Missed webhook, repaired" in home.browser().get("/trace/1").text
+    assert "Missed webhook, recovered" in home.browser().get("/trace/1").text
 
 
 def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Household) -> None:
@@ -291,7 +291,7 @@ def test_the_trace_says_for_whom_of_the_household_and_what_stopped_it(home: Hous
     page = unescape(home.browser().get(f"/trace/{number}").text)
 
     assert "<b><bdi>bob</bdi></b>: by a household rule." in page
-    assert "<b><bdi>me</bdi></b>: Nothing keeps it back." in page
+    assert "<b><bdi>me</bdi></b>: Passed." in page
     assert re.search(r"<b><bdi>bob</bdi></b>: Stopped: \w", page)
     assert page.count("Harbour Street S1 E1 – Pilot</bdi></p>") == 1
 
@@ -313,7 +313,7 @@ def test_the_trace_tells_the_story(home: Household) -> None:
     page = home.browser().get("/trace/1").text
 
     steps = re.findall(r"<h2>(\w+)</h2>", page)
-    assert steps == ["Received", "Read", "Whose", "Filters", "Play", "Item", "Deliveries"]
+    assert steps == ["Received", "Read", "Person", "Filters", "Play", "Item", "Deliveries"]
     head = page.partition("<h1>")[2].partition("</h1>")[0]
     assert "<bdi>" in head
     assert "Webhook 1" not in head
@@ -345,7 +345,7 @@ def test_a_webhook_is_replayed_by_its_button(home: Household) -> None:
     answer = browser.post("/trace/1/replay", data={"form_token": token})
 
     assert answer.headers["location"] == "/trace/1?said=replayed"
-    assert "interpreted again" in browser.get("/trace/1?said=replayed").text
+    assert "processed again" in browser.get("/trace/1?said=replayed").text
 
 
 def test_one_or_all_deliveries_are_retried(home: Household) -> None:
@@ -360,7 +360,7 @@ def test_one_or_all_deliveries_are_retried(home: Household) -> None:
 
     assert one.headers["location"] == "/deliveries?state=dead&said=retried"
     assert many.headers["location"] == "/deliveries?said=retried-1"
-    assert "Tried again: 1" in browser.get("/deliveries?said=retried-1").text
+    assert "Retried: 1" in browser.get("/deliveries?said=retried-1").text
 
 
 def test_a_member_sees_only_their_own(home: Household) -> None:
@@ -373,7 +373,7 @@ def test_a_member_sees_only_their_own(home: Household) -> None:
     token = form_token(first)
 
     assert "Theirs" in first
-    assert "Whose is this?" not in browser.get("/needs-you").text
+    assert "Who is this?" not in browser.get("/needs-you").text
     assert HOSTILE not in unescape(first)
     assert browser.get("/trace/1").status_code == 404
     assert browser.get(f"/trace/{theirs}").status_code == 200
@@ -451,7 +451,7 @@ def test_what_a_parked_account_holds_up_leads_to_its_connection(home: Household)
     assert home.api().get("/api/v1/deliveries/1").json()["state"] == "parked"
 
     for page in ("/trace/1", "/deliveries", "/history/plays/1"):
-        assert '<a href="/connections/tvtime">Mend it in Connections</a>' in browser.get(page).text
+        assert '<a href="/connections/tvtime">Fix in Connections</a>' in browser.get(page).text
 
 
 def test_what_is_not_set_up_leads_to_its_connection(home: Household) -> None:
@@ -464,4 +464,4 @@ def test_what_is_not_set_up_leads_to_its_connection(home: Household) -> None:
 
     assert answer.status_code == 409
     assert "Trakt is not set up. Set TRAKT_CLIENT_ID and TRAKT_CLIENT_SECRET and restart" in answer.text
-    assert '<a href="/connections/trakt">Mend it in Connections</a>' in answer.text
+    assert '<a href="/connections/trakt">Fix in Connections</a>' in answer.text

@@ -52,7 +52,7 @@ def test_a_setting_is_kept_and_the_service_opens_anew(home: Household) -> None:
     assert opened == [True]
     page = browser.get("/settings").text
     assert 'name="WATCHED_MARK" value="85.5"' in page
-    assert "opens itself anew" in page
+    assert "without losing any webhooks" in page
     again = open_service({"DATA_DIR": str(home.service.settings.data_dir), "WORKER": "false"})
     assert again.settings.retention_days == 30
     again.database.close()
@@ -111,7 +111,7 @@ def test_a_setting_that_cannot_be_used_any_more_does_not_stop_the_start(tmp_path
         page = browser.get("/connections/tmdb").text
 
         assert home.service.left_out.keys() == {"TMDB_API_URL"}
-        assert "What was set here before is left out, for it cannot be used. TMDB_API_URL" in unescape(page)
+        assert "The saved value is not used because it is not valid. TMDB_API_URL" in unescape(page)
         assert post(browser, "/settings", **{**FORM, "RETENTION_DAYS": "30"}).status_code == 303
         assert held(home).keys() == {*stale, "RETENTION_DAYS"}
 
@@ -126,7 +126,7 @@ def test_what_the_environment_says_is_fixed(opened: Open) -> None:
     assert 'name="RETENTION_DAYS"' not in page
     refused = post(browser, "/settings", RETENTION_DAYS="30")
     assert refused.status_code == 409
-    assert "set by the environment" in refused.text
+    assert "set in the environment" in refused.text
     settings = {one["name"]: one for one in home.api().get("/api/v1/settings").json()["items"]}
     assert settings["RETENTION_DAYS"]["set_by"] == "environment"
     assert settings["RETENTION_DAYS"]["value"] == 14
@@ -161,7 +161,7 @@ def test_settings_that_the_service_could_not_open_with_are_refused(home: Househo
         ({"DATA_DIR": "/x"}, "DATA_DIR"),
     ):
         with pytest.raises(Problem, match=named):
-            asyncio.run(settings_actions.keep(home.service, changes))
+            asyncio.run(settings_actions.save_settings(home.service, changes))
     assert held(home) == {}
 
 
@@ -193,7 +193,7 @@ def test_a_persons_webhook_token_is_theirs(home: Household) -> None:
 
     page = unescape(post(home.browser(), "/tokens", kind="webhook", person="bob").text)
 
-    assert "counts for bob" in page
+    assert "count for bob" in page
     assert f"{home.url}/webhooks/jellyfin/" in page
 
 

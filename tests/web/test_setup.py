@@ -1,4 +1,4 @@
-"""Set-up: each source has its address and steps, and says by itself what came."""
+"""Setup: each source has its address and steps, and says by itself what came."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_whom_nobody_claims_leads_to_saying_so(home: Household) -> None:
 
     page = home.browser().get("/setup").text
 
-    assert f"Nobody claims {HOSTILE} yet" in part(page, "plex")
+    assert f"Nobody has claimed {HOSTILE} yet" in part(page, "plex")
     assert HOSTILE not in page
     assert 'href="/needs-you"' in part(page, "plex")
 
@@ -105,7 +105,7 @@ def test_one_that_was_silent_long_was_heard_of_once(home: Household, monkeypatch
 
     page = home.browser().get("/setup").text
 
-    assert "was last heard of" in part(page, "plex")
+    assert "The last webhook from Plex arrived" in part(page, "plex")
     assert "it works" in part(page, "emby")
     assert "A test message" in part(page, "emby")
 
@@ -119,20 +119,20 @@ def test_an_address_that_others_reach_is_not_warned_of(opened: Open) -> None:
     page = home.client(headers={"Cookie": cookie}).get("/setup").text
 
     assert 'value="https://watch.example/webhooks/plex?token=' in page
-    assert "You reach Watchmark as localhost" not in page
+    assert "You opened Watchmark as localhost" not in page
 
 
 def test_localhost_is_warned_of_and_that_no_other_machine_is_listened_to(home: Household) -> None:
     page = home.browser().get("/setup").text
 
-    assert "You reach Watchmark as localhost" in page
+    assert "You opened Watchmark as localhost" in page
     assert "set <code>HOST=0.0.0.0</code>" in page
 
 
 def test_who_listens_to_every_machine_is_not_told_to(opened: Open) -> None:
     page = opened(HOST="0.0.0.0").browser().get("/setup").text  # noqa: S104
 
-    assert "You reach Watchmark as localhost" in page
+    assert "You opened Watchmark as localhost" in page
     assert "HOST=0.0.0.0" not in page
 
 
@@ -152,7 +152,7 @@ def test_a_wrong_token_is_said_beside_its_source_and_never_shown(home: Household
     assert "Copy the address anew." in told
     assert WRONG not in page
     assert page.count("refused. ") == 1
-    assert "Nothing comes?" in page
+    assert "Nothing arriving?" in page
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_other_tokens_stand_behind_the_first(home: Household) -> None:
 
     page = browser.get("/setup").text
 
-    assert "The same by 1 other token" in page
+    assert "Addresses with 1 other token" in page
     assert page.count("/webhooks/emby/") == 2
 
 

@@ -144,9 +144,9 @@ def test_a_page_makes_a_token_for_reading_that_ends(home: Household) -> None:
 
     (secret,) = re.findall(r'id="secret" class="copy" readonly value="([\w-]{40,})"', page)
     assert "Scopes: read." in page
-    assert "It ends <time" in page
+    assert "It expires <time" in page
     assert "panel</b>" in (listed := browser.get("/settings").text)
-    assert re.search(r"panel</b> .* scopes: read · made .* · ends <time", listed)
+    assert re.search(r"panel</b> .* scopes: read · created .* · expires <time", listed)
     reader = script(home, secret)
     assert [reader.get(f"/api/v1/{path}").status_code for path in ("plays", "tokens")] == [200, 403]
 
@@ -173,10 +173,10 @@ def test_a_token_without_admin_makes_no_token_and_no_backup(home: Household) -> 
 
 @pytest.mark.parametrize("wanted", [Scope.HISTORY_WRITE, Scope.CALENDAR, Scope.ADMIN])
 def test_a_token_never_makes_one_with_a_scope_that_it_lacks(home: Household, wanted: Scope) -> None:
-    reader = Visitor(everything=True, scopes=frozenset({Scope.READ}))
+    reader = Visitor(is_admin=True, scopes=frozenset({Scope.READ}))
     given = {"kind": "api", "scopes": [Scope.READ, wanted]}
 
-    with pytest.raises(Problem, match="this token has read, and makes none that may do more"):
+    with pytest.raises(Problem, match="this token has read and can't create tokens with more"):
         asyncio.run(administration.make_token(home.service, reader, given, home.url))
 
 
@@ -191,9 +191,9 @@ def test_a_token_that_ends_makes_none_that_ends_later(home: Household) -> None:
     assert unsaid["expires_at"] == password["expires_at"] == clock.stamp(last)
     assert datetime.fromisoformat(sooner["expires_at"]) < last
     later = ending.post("/api/v1/tokens", json={"kind": "api", "expires_in_days": 11})
-    assert (later.status_code, "makes none that ends later" in later.text) == (403, True)
+    assert (later.status_code, "can't create tokens that expire later" in later.text) == (403, True)
     endless = ending.post("/api/v1/tokens", json={"kind": "webhook"})
-    assert (endless.status_code, "makes none that never ends" in endless.text) == (403, True)
+    assert (endless.status_code, "can't create a webhook token" in endless.text) == (403, True)
 
 
 # --- whose they are
@@ -326,7 +326,7 @@ def test_the_api_makes_the_address_for_whoever_can_be_meant(home: Household) -> 
     )
     assert (unsaid.status_code, unsaid.json()["detail"]) == (
         422,
-        "person: a calendar is one person's; say whose.",
+        "person: a calendar belongs to one person; choose whose.",
     )
     assert home.api(1).post("/api/v1/tokens", json=given).json()["person"] == "me"
 

@@ -12,7 +12,7 @@ from webhook.compat.videoscrobbler.apps_api import Managed
 from webhook.web.docs import openapi
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import page_routes
-from webhook.web.setup.sign_in import Entrance
+from webhook.web.setup.sign_in import SignInPages
 
 TWINS = {
     "/activity/replay": "POST /webhooks/replay",
@@ -80,7 +80,7 @@ ALONE = {
 
 def forms(home: Household) -> set[str]:
     sessions = Sessions(home.service)
-    entrance = Entrance(home.service, sessions, Passwords())
+    entrance = SignInPages(home.service, sessions, Passwords())
     pages = [*page_routes(home.service, sessions), *entrance.routes()]
     routes = [*pages, *Managed(home.service, sessions).routes()]
     posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}

@@ -44,11 +44,11 @@ def test_from_the_link_through_every_step(home: Household) -> None:
     waiting = browser.get("/wizard/source/plex").text
     assert f"{home.url}/webhooks/plex?token=" in waiting
     assert "no webhook yet" in waiting
-    assert "Go on without waiting" in waiting
+    assert "Continue without waiting" in waiting
     home.hear("anna", "Pilot")
     arrived = browser.get("/wizard/source/plex").text
     assert "it works" in arrived
-    assert "Go on</a>" in arrived
+    assert "Continue</a>" in arrived
     tracker = browser.get("/wizard/tracker").text
     for name in trackers.modules():
         assert f'href="/connections/{name}?then=/wizard/done"' in tracker
@@ -154,7 +154,7 @@ def test_links_keep_to_the_sub_path(opened: Open) -> None:
     ("settings", "says"),
     [
         ({}, "set HOST=0.0.0.0 and start again"),
-        ({"HOST": "0.0.0.0"}, "put this one's name or address for localhost"),  # noqa: S104
+        ({"HOST": "0.0.0.0"}, "replace localhost with this machine's name or address"),  # noqa: S104
         ({"HOST": "192.168.1.20"}, None),
         ({"BASE_URL": "https://watch.example"}, None),
     ],
@@ -170,7 +170,7 @@ def test_the_first_start_says_how_another_machine_gets_there(
 
 
 def test_the_sign_in_says_so_too(home: Household) -> None:
-    assert "Does it say localhost, and you sit at another machine?" in home.client().get("/sign-in").text
+    assert "If it says localhost and you are on another machine" in home.client().get("/sign-in").text
 
 
 @pytest.mark.parametrize("path", ["/wizard/source", "/wizard/tracker", "/wizard/done"])

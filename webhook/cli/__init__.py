@@ -13,50 +13,50 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "serve": ("serve", "Bring the database up to date, then receive and deliver."),
-    "work": ("serve", "Only interpret and deliver, beside receivers on other machines."),
+    "serve": ("serve", "Run the service: receive webhooks and send plays to trackers."),
+    "work": ("serve", "Run a worker only: process and send what other machines receive."),
     "demo": (
         "serve",
-        "Everything on loopback with fake trackers and a scripted evening, to look around without an account.",
+        "Try Watchmark with fake trackers and a scripted evening; no account needed.",
     ),
-    "urls": ("urls", "The webhook addresses to paste, and the steps, for each source."),
-    "connect": ("accounts", "Sign a person in to a tracker."),
-    "disconnect": ("accounts", "Give up a sign-in."),
-    "trace": ("trace", "Why was, or was not, this told: a webhook from its receipt to every answer."),
-    "replay": ("deliveries", "Interpret webhooks again, by number or by what they are."),
+    "urls": ("urls", "Show the webhook addresses and setup steps for each media server."),
+    "connect": ("accounts", "Sign in to a tracker."),
+    "disconnect": ("accounts", "Sign out of a tracker."),
+    "trace": ("trace", "Show why a webhook was or was not sent on, from its receipt to every answer."),
+    "replay": ("deliveries", "Process webhooks again, by ID or by filter."),
     "retry": (
         "deliveries",
-        "Try deliveries again, by number or by what they are; without --state: unmatched, parked and dead.",
+        "Retry deliveries, by ID or by filter; without --state: unmatched, parked and dead ones.",
     ),
-    "unmatched": ("matches", "What waits for your choice: why, and what it could be."),
-    "match": ("matches", "Say what an item is: for an episode the whole show."),
-    "import": ("transfer", "Bring history in: from a file, or once from a media server or a tracker."),
+    "unmatched": ("matches", "List items that could not be identified, with suggestions."),
+    "match": ("matches", "Identify an item; for an episode, its whole show."),
+    "import": ("transfer", "Import history from a file, a media server or a tracker."),
     "export": (
         "transfer",
-        "Write the history as a file: in Watchmark's own format, or in one that others read.",
+        "Export the history to a file, in Watchmark's format or another one.",
     ),
     "backfill": (
         "transfer",
-        "Fill a tracker's account from the history with what it lacks, and only that.",
+        "Send a tracker the plays from the history that it is missing.",
     ),
-    "catch-up": ("transfer", "Ask the media servers what the webhooks missed."),
-    "jobs": ("transfer", "The imports and backfills: what each has done, and which are under way."),
+    "catch-up": ("transfer", "Fetch plays from the media servers that no webhook reported."),
+    "jobs": ("transfer", "List imports and backfills with their progress."),
     "numbers": (
         "stats",
-        "What a person has watched, ever or in a year: time, films, episodes, streaks, hours and weekdays.",
+        "Show viewing statistics: time, films, episodes, streaks, hours and weekdays.",
     ),
-    "doctor": ("doctor", "Look at everything and say what to do."),
-    "backup": ("backup", "Write a consistent copy of the database, whether the service runs or not."),
-    "restore": ("backup", "Put a backup in the database's place."),
-    "rekey": ("backup", "Seal all sign-ins, tokens and settings with a new key."),
-    "notify": ("notifications", "Where notices go."),
-    "token": ("tokens", "The tokens that let webhooks and scripts in."),
-    "people": ("people", "People, and the identities they claim."),
-    "apps": ("apps", "The programs that use the VideoScrobbler API."),
-    "household": ("household", "Players and libraries that several people share."),
-    "accounts": ("accounts", "What is connected, and whether it works."),
-    "history": ("history", "What was watched: look at it, and put it right."),
-    "library": ("history", "What is followed, rated, loved, owned or kept for later."),
+    "doctor": ("doctor", "Check everything and say how to fix what is wrong."),
+    "backup": ("backup", "Back up the database, whether the service is running or not."),
+    "restore": ("backup", "Restore a backup."),
+    "rekey": ("backup", "Encrypt all sign-ins, tokens and settings with a new key."),
+    "notify": ("notifications", "Show where notifications are sent, or send a test."),
+    "token": ("tokens", "Manage tokens for webhooks, scripts and apps."),
+    "people": ("people", "Manage people and the media server users they claim."),
+    "apps": ("apps", "Manage apps that use the VideoScrobbler API."),
+    "household": ("household", "Manage players and libraries that several people share."),
+    "accounts": ("accounts", "Show connected accounts and whether they work; change what is sent."),
+    "history": ("history", "List, add, edit and remove plays."),
+    "library": ("history", "Show followed, rated, loved, owned and saved items."),
 }
 """The file of each command and its line in `watchmark --help`, in the order of that."""
 
@@ -124,7 +124,7 @@ def main() -> None:
 
 @app.callback()
 def begin() -> None:
-    """Keeps every play your Plex, Jellyfin or Emby reports, and tells your trackers."""
+    """Record every play that Plex, Jellyfin or Emby reports, and send it to your trackers."""
     from webhook import logs
     from webhook import settings as environment
 

@@ -42,16 +42,16 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
-Whose = Annotated[
-    str | None, typer.Option("--person", help="Whose; may be left out while there is only one.")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+Whose = Annotated[str | None, typer.Option("--person", help="The person; optional if there is only one.")]
+Which = Annotated[str, typer.Argument(metavar="TRACKER", help="Name of a tracker, such as trakt or tvtime.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a person.")]
+Spelled = Annotated[
+    str, typer.Argument(metavar="SOURCE:USER", help="A media server user, such as plex:Anna.")
 ]
-Which = Annotated[str, typer.Argument(metavar="TRACKER", help="For example trakt or tvtime.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A person's name.")]
-Spelled = Annotated[str, typer.Argument(metavar="SOURCE:USER", help="For example plex:Anna.")]
-Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID...", help="By number.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
+Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID...", help="One or more IDs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done without doing it.")]
+Everything = Annotated[bool, typer.Option("--all", help="Select all.")]
 Words = Annotated[list[str] | None, typer.Option()]
 
 
@@ -100,12 +100,12 @@ class Desk:
 
 
 @contextmanager
-def opened() -> Iterator[Desk]:
+def open_desk() -> Iterator[Desk]:
     """The data of the service that these settings mean, whether it runs or not."""
     environ = environment.environment()
     settings = environment.load(environ)
     prepare(settings, environ)
-    with closing(database_of(settings)) as database:
+    with close_after(database_of(settings)) as database:
         yield desk(settings, environ, database)
 
 
@@ -119,7 +119,7 @@ def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
 
 
 @contextmanager
-def closing(database: Database) -> Iterator[Database]:
+def close_after(database: Database) -> Iterator[Database]:
     try:
         yield database
     finally:
@@ -129,7 +129,7 @@ def closing(database: Database) -> Iterator[Database]:
 def prepare(settings: Settings, environ: Environ) -> None:
     """A database that is new is made first, with its first person and token."""
     ensure_data_dir(settings)
-    with closing(database_of(settings)) as database:
+    with close_after(database_of(settings)) as database:
         new = database.ask(is_new)
         if not new:
             database.ask(migrate.require_current)
@@ -156,9 +156,9 @@ def ensure_data_dir(settings: Settings) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except PermissionError as error:
-        raise SettingsError(f"DATA_DIR={folder} cannot be made. {remedy(nearest(folder))}") from error
+        raise SettingsError(f"DATA_DIR={folder} cannot be created. {remedy(nearest(folder))}") from error
     except OSError as error:
-        raise SettingsError(f"DATA_DIR={folder} cannot be made: {error.strerror}") from error
+        raise SettingsError(f"DATA_DIR={folder} cannot be created: {error.strerror}") from error
     if not can_use(folder):
         raise SettingsError(f"DATA_DIR={folder} cannot be written to. {remedy(folder)}")
     for path in database_files(settings):
@@ -182,13 +182,15 @@ def database_of(settings: Settings) -> Database:
         return Database(settings.database, checkpoint=False)
     except ArgumentError as error:
         raise SettingsError(
-            "DATABASE_URL is no address of a database: sqlite:///… or postgresql://…"
+            "DATABASE_URL is not a database address. Use sqlite:///… or postgresql://…"
         ) from error
     except ModuleNotFoundError as error:
-        raise SettingsError("DATABASE_URL names PostgreSQL; install watchmark[postgres].") from error
+        raise SettingsError(
+            "DATABASE_URL is a PostgreSQL address, but its driver is missing. Install watchmark[postgres]."
+        ) from error
 
 
-def somebody(connection: Connection, name: str | None) -> PersonRow:
+def person_or_only(connection: Connection, name: str | None) -> PersonRow:
     """The person of that name, or the only one there is."""
     if name is not None:
         return people.find_person(connection, name)
@@ -196,13 +198,13 @@ def somebody(connection: Connection, name: str | None) -> PersonRow:
     if len(everybody) == 1:
         return everybody[0]
     names = ", ".join(row.name for row in everybody)
-    raise typer.BadParameter(f"Say whose: --person NAME. There is {names or 'nobody yet'}.")
+    raise typer.BadParameter(f"Choose a person with --person NAME. People: {names or 'none yet'}.")
 
 
 # --- how it is asked and said
 
 
-def asked(*prompts: str) -> list[str]:
+def read_input(*prompts: str) -> list[str]:
     """A line of standard input for each prompt; on a terminal it is asked for, the last without echo."""
     if sys.stdin.isatty():
         *plainly, last = prompts
@@ -211,35 +213,35 @@ def asked(*prompts: str) -> list[str]:
         given = [sys.stdin.readline().rstrip("\r\n") for _ in prompts]
     if not all(given):
         wanted = " and then the ".join(prompt.rstrip(": ").lower() for prompt in prompts)
-        raise Failed(f"Nothing was given. Write on standard input, each on its line: the {wanted}.")
+        raise Failed(f"No input. Write the {wanted} to standard input, each on its own line.")
     return given
 
 
-def moment(option: str, text: str, zone: tzinfo) -> datetime:
+def parse_moment(option: str, text: str, zone: tzinfo) -> datetime:
     """A day or a time that was typed in; one without an offset is meant in this zone."""
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:
         example = "a day or a time, such as 2026-10-01 or 2026-10-01T20:15"
-        raise typer.BadParameter(f"“{text[:40]}” is no date. Give {example}.", param_hint=option) from error
+        raise typer.BadParameter(f"“{text[:40]}” is not a date. Use {example}.", param_hint=option) from error
     return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
 def say(as_json: bool, value: Any, *lines: str) -> None:
     """The value for a script, or the lines for a person."""
-    shown = [orjson.dumps(value).decode()] if as_json else [plain(line) for line in lines]
+    shown = [orjson.dumps(value).decode()] if as_json else [strip_control_characters(line) for line in lines]
     for line in shown:
         typer.echo(line)
     sys.stdout.flush()
 
 
-def plain(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Without what would steer the terminal: titles and names come from elsewhere."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
 
 
-def tabled(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-    shown = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
+    shown = [["" if cell is None else strip_control_characters(str(cell)) for cell in row] for row in rows]
     if not shown:
         typer.echo(empty)
         return
@@ -252,7 +254,7 @@ def tabled(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -
     Console(width=width, markup=False, highlight=False, emoji=False).print(table)
 
 
-def ruled(name: str, value: bool | Sequence[str]) -> str:
+def rule_line(name: str, value: bool | Sequence[str]) -> str:
     """A filter or a rule and its value, in words."""
     if isinstance(value, bool):
         said = "yes" if value else "no"
@@ -261,7 +263,7 @@ def ruled(name: str, value: bool | Sequence[str]) -> str:
     return f"{name.replace('_', ' ')}: {said}"
 
 
-def counted(number: int, one: str) -> str:
+def count_of(number: int, one: str) -> str:
     return f"{number} {one if number == 1 else plural(one)}"
 
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import DatabaseError
 
 from webhook.accounts.accounts import AccountError
-from webhook.cli._common import Failed, advice, plain
+from webhook.cli._common import Failed, advice, strip_control_characters
 from webhook.domain.outcome import Undelivered
 from webhook.history.edits import NoEdit
 from webhook.identity import matches
@@ -49,9 +49,9 @@ def explain(error: Exception) -> str | None:
     if is_hushed(error):
         return None
     if isinstance(error, USER_ERRORS):
-        return plain(sentence(error))
+        return strip_control_characters(sentence(error))
     log.debug("A command met a fault of ours.", exc_info=error)
-    return plain(fault(error))
+    return strip_control_characters(fault(error))
 
 
 def is_hushed(error: Exception) -> bool:
@@ -62,7 +62,7 @@ def is_hushed(error: Exception) -> bool:
 def fault(error: Exception) -> str:
     """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
     return (
-        f"something is wrong here, not with what you asked ({type(error).__name__}: {error}). Look for its cause: "
+        f"an internal error occurred ({type(error).__name__}: {error}). Look for its cause: "
         "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"
     )
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from webhook.cli._common import plain
+from webhook.cli._common import strip_control_characters
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
@@ -31,7 +31,7 @@ class Meter:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[says]}"))
             console = Console(stderr=True, markup=False, highlight=False)
             self.bar = self.stack.enter_context(Progress(*columns, TimeElapsedColumn(), console=console))
-            self.task = self.bar.add_task(plain(self.what), total=None, says="")
+            self.task = self.bar.add_task(strip_control_characters(self.what), total=None, says="")
         return self
 
     def __exit__(
@@ -43,8 +43,10 @@ class Meter:
         """`done` is 0 to 1, or None where nobody knows."""
         if self.bar is not None:
             total = None if done is None else 1.0
-            self.bar.update(self.task, total=total, completed=done or 0.0, says=plain(says))
+            self.bar.update(
+                self.task, total=total, completed=done or 0.0, says=strip_control_characters(says)
+            )
         elif time.monotonic() - self.said_at >= EVERY:
             self.said_at = time.monotonic()
             far = "" if done is None else f"{done:.0%}, "
-            typer.echo(plain(f"{self.what}: {far}{says}"), err=True)
+            typer.echo(strip_control_characters(f"{self.what}: {far}{says}"), err=True)

@@ -64,7 +64,7 @@ class Front:
     def __init__(self, environ: Environ, leaving: Callable[[], bool]) -> None:
         self.environ = environ
         self.leaving = leaving
-        self.service, self.app = self.opened()
+        self.service, self.app = self.open_service()
         self.stack = AsyncExitStack()
         self.entered = asyncio.Event()
         self.settled = asyncio.Event()
@@ -74,7 +74,7 @@ class Front:
         self.changing: asyncio.Task[None] | None = None
         self.failed = False
 
-    def opened(self) -> tuple[Service, ASGIApp]:
+    def open_service(self) -> tuple[Service, ASGIApp]:
         """A service and its application. Raises SettingsError."""
         service = house.open_service(self.environ)
         logs.configure(service.settings.log_format, service.settings.log_level)
@@ -136,12 +136,12 @@ class Front:
             self.entered.clear()
             await self.empty()
             await self.stack.aclose()
-            self.service, self.app = self.opened()
+            self.service, self.app = self.open_service()
             await self.enter()
         except Exception as error:
             self.failed = True
             log.critical(
-                "The service could not be opened with its new settings; it ends, so that it is started again.",
+                "The service could not start with its new settings and exits so that it can be restarted.",
                 exc_info=error,
             )
             os.kill(os.getpid(), signal.SIGTERM)
@@ -155,4 +155,4 @@ class Front:
             try:
                 await asyncio.wait_for(self.emptied.wait(), EMPTY)
             except TimeoutError:
-                log.warning("Some requests were not answered before the service was opened anew.")
+                log.warning("Some requests were not answered before the service restarted.")

@@ -8,35 +8,37 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.cli._common import Json, Whose, opened, say, somebody, tabled
+from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
 from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 
-apps_app = typer.Typer(no_args_is_help=True, help="The programs that use the VideoScrobbler API.")
+apps_app = typer.Typer(no_args_is_help=True, help="Manage apps that use the VideoScrobbler API.")
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="By number.")]
 
 
 @apps_app.command("add")
 def apps_add(
-    name: Annotated[str, typer.Argument(help="What people see when they let it in.")],
-    whose: Annotated[str | None, typer.Option("--person", help="Who alone may let it in.")] = None,
+    name: Annotated[str, typer.Argument(help="Name shown when people allow it access.")],
+    whose: Annotated[
+        str | None, typer.Option("--person", help="The only person who can allow it access.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an API key and its shared secret, which is shown only now."""
-    with opened() as at:
+    """Create an API key and its shared secret, which is shown only once."""
+    with open_desk() as at:
 
-        def added(connection: Connection) -> apps.Made:
+        def store(connection: Connection) -> apps.Made:
             person_id = None if whose is None else people.find_person(connection, whose).id
             return apps.add(connection, at.seal, name, person_id, clock.now())
 
-        made = at.database.do(added)
+        made = at.database.do(store)
         address = f"{at.settings.address}/api/1.0/"
     shown = {"id": made.id, "name": name.strip(), "person": whose, "key": made.key, "secret": made.secret}
     say(
         as_json,
         {**shown, "url": address},
-        f"Put these into {name.strip()}:",
+        f"Enter these in {name.strip()}:",
         f"  address   {address}",
         f"  API key   {made.key}",
         f"  secret    {made.secret}",
@@ -45,39 +47,43 @@ def apps_add(
 
 @apps_app.command("list")
 def apps_list(as_json: Json = False) -> None:
-    """The apps there are, and how many sessions each has; secrets are not shown."""
-    with opened() as at:
+    """List apps and how many sessions each has; secrets are not shown."""
+    with open_desk() as at:
         rows = at.database.ask(lambda connection: apps.listed(connection, at.seal))
     if as_json:
         say(True, {"apps": rows})
         return
     columns = ("id", "name", "key", "person", "sessions", "created_at", "suspended_at")
-    tabled(columns, [[row[name] for name in columns] for row in rows], "There is no app yet.")
+    print_table(columns, [[row[name] for name in columns] for row in rows], "No apps yet.")
     say(False, None, *(f"App {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 
 @apps_app.command("suspend")
 def apps_suspend(number: Number, as_json: Json = False) -> None:
-    """Let an app in no more, until it is resumed."""
-    with opened() as at:
+    """Refuse requests from an app until it is resumed."""
+    with open_desk() as at:
         at.database.do(lambda connection: apps.suspend(connection, number, clock.now()))
     say(as_json, {"id": number, "suspended": True}, f"App {number} is suspended.")
 
 
 @apps_app.command("resume")
 def apps_resume(number: Number, as_json: Json = False) -> None:
-    """Let a suspended app in again; its sessions go on."""
-    with opened() as at:
+    """Resume a suspended app; its sessions continue."""
+    with open_desk() as at:
         at.database.do(lambda connection: apps.suspend(connection, number, None))
-    say(as_json, {"id": number, "suspended": False}, f"App {number} is let in again.")
+    say(as_json, {"id": number, "suspended": False}, f"App {number} is resumed.")
 
 
 @apps_app.command("remove")
 def apps_remove(number: Number, as_json: Json = False) -> None:
-    """Remove an app and end its sessions; what it told stays in the history."""
-    with opened() as at:
+    """Remove an app and end its sessions; what it sent stays in the history."""
+    with open_desk() as at:
         at.database.do(lambda connection: apps.remove(connection, number, clock.now()))
-    say(as_json, {"id": number, "removed": True}, f"App {number} is removed; what it told stays.")
+    say(
+        as_json,
+        {"id": number, "removed": True},
+        f"App {number} is removed; what it sent stays in the history.",
+    )
 
 
 @apps_app.command("privacy")
@@ -86,17 +92,17 @@ def apps_privacy(
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """Show or say who sees through the VideoScrobbler API what a person watches: nobody until it is said.
+    """Show or choose who can see a person's plays through the VideoScrobbler API; by default nobody.
 
     Friends are the people here who have chosen friends or everyone too.
     """
-    with opened() as at:
+    with open_desk() as at:
 
-        def changed(connection: Connection) -> tuple[str, str]:
-            row = somebody(connection, whose)
+        def apply(connection: Connection) -> tuple[str, str]:
+            row = person_or_only(connection, whose)
             if seen_by is not None:
                 apps.set_seen_by(connection, row.id, seen_by)
             return row.name, apps.seen_by(connection, row.id)
 
-        name, now = at.database.do(changed)
-    say(as_json, {"person": name, "seen_by": now}, f"What {name} watches is seen by {now}.")
+        name, now = at.database.do(apply)
+    say(as_json, {"person": name, "seen_by": now}, f"What {name} watches is visible to {now}.")

@@ -13,7 +13,7 @@ from webhook import settings as environment
 from webhook import sources
 from webhook.accounts import keys
 from webhook.accounts.keys import Rekeyed, Renewed
-from webhook.cli._common import Json, closing, counted, database_of, ensure_data_dir, say
+from webhook.cli._common import Json, close_after, count_of, database_of, ensure_data_dir, say
 from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
@@ -27,17 +27,17 @@ app = typer.Typer()
 
 @app.command("backup")
 def backup_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it, e.g. watchmark.zip.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, such as watchmark.zip.")],
     as_json: Json = False,
 ) -> None:
-    """Write a consistent copy of the database, whether the service runs or not."""
+    """Back up the database, whether the service is running or not."""
     settings = environment.load(environment.environment())
     size = backup.backup(settings, file)
     key = keys.key_name(settings)
     shown = {"file": str(file), "bytes": size, "key": key}
     lines = [
-        f"{file} holds the whole database ({size / 1e6:.1f} MB).",
-        f"The key that opens the sign-ins in it is not in it. Keep a copy of that as well, elsewhere: {key}",
+        f"{file} contains the whole database ({size / 1e6:.1f} MB).",
+        f"The key that decrypts the sign-ins is not included. Keep a separate copy of it: {key}",
     ]
     say(as_json, shown, *lines)
 
@@ -47,19 +47,19 @@ def backup_command(
 
 @app.command("restore")
 def restore_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `watchmark backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `watchmark backup`.")],
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the database's place. The service must not run; the database there is kept beside."""
+    """Restore a backup. Stop the service first; the previous database is kept."""
     settings = environment.load(environment.environment())
     ensure_data_dir(settings)
     restored = backup.restore(settings, file)
-    with closing(database_of(settings)) as database:
+    with close_after(database_of(settings)) as database:
         fits = key_fits(settings, database)
     before = None if restored.before is None else str(restored.before)
     shown = {"file": str(file), "made_at": restored.made_at, "before": before, "key_fits": fits}
-    lines = [f"{file} of {restored.made_at or 'an unknown time'} is in place."]
-    lines += [f"The database before it is kept: {before}"] if before else []
+    lines = [f"{file} of {restored.made_at or 'an unknown time'} has been restored."]
+    lines += [f"The previous database is kept as {before}"] if before else []
     if not fits:
         lines.append(
             f"What is secret in it was sealed with another key. Put that key back ({keys.key_name(settings)}). "
@@ -82,43 +82,41 @@ def key_fits(settings: Settings, database: Database) -> bool:
 @app.command("rekey")
 def rekey_command(
     new_key_file: Annotated[
-        Path | None, typer.Option(help="Holds the new key; needed where SECRET_KEY is set.")
+        Path | None, typer.Option(help="File with the new key; required if SECRET_KEY is set.")
     ] = None,
     forget: Annotated[
         bool,
-        typer.Option(
-            "--forget", help="Go on without a key that is gone: make anew what it alone could open."
-        ),
+        typer.Option("--forget", help="Continue without a lost key: remove what only it could decrypt."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Seal all sign-ins, tokens and settings with a new key. The service must not run. Browsers sign in again."""
+    """Encrypt all sign-ins, tokens and settings with a new key. Stop the service first. Browsers are signed out."""
     given = None if new_key_file is None else environment.from_file("--new-key-file", str(new_key_file))
     settings = environment.load(environment.environment())
     ensure_data_dir(settings)
-    with migrate.occupying(settings.database), closing(database_of(settings)) as database:
+    with migrate.occupying(settings.database), close_after(database_of(settings)) as database:
         migrate.migrate(database)
         done = keys.rekey(settings, database, given, forget=forget)
     key = keys.key_name(settings)
-    renewed = [shown_renewed(one, settings.address) for one in done.renewed]
+    renewed = [describe_renewals(one, settings.address) for one in done.renewed]
     shown = {"sealed": done.sealed, "key": key, "changed": done.changed, "renewed": renewed}
     say(as_json, shown, sealed_line(done, settings, new_key_file), *renewed_lines(renewed))
 
 
 def sealed_line(done: Rekeyed, settings: Settings, given: Path | None) -> str:
-    number, key = counted(done.sealed, "secret"), keys.key_name(settings)
+    number, key = count_of(done.sealed, "secret"), keys.key_name(settings)
     if not done.changed:
-        return f"{number} sealed with the key that is in {key}, which stays."
+        return f"{number} encrypted with the existing key in {key}."
     is_setting = bool(settings.secret_key.get_secret_value())
     todo = (
-        f"Set SECRET_KEY to what {given} holds before the next start."
+        f"Set SECRET_KEY to the content of {given} before the next start."
         if is_setting
-        else f"The new key is in {key}; keep a copy of it elsewhere."
+        else f"The new key is in {key}. Keep a separate copy of it."
     )
-    return f"{number} sealed with the new key. {todo} Backups made before open with the old key only."
+    return f"{number} encrypted with the new key. {todo} Older backups need the old key."
 
 
-def shown_renewed(one: Renewed, address: str) -> dict[str, Any]:
+def describe_renewals(one: Renewed, address: str) -> dict[str, Any]:
     """What was let go of, with the addresses of a new webhook token."""
     is_token = one.kind == "webhook token" and one.secret is not None
     urls = {name: sources.address(address, name, str(one.secret)) for name in sources.modules()}
@@ -127,7 +125,7 @@ def shown_renewed(one: Renewed, address: str) -> dict[str, Any]:
 
 def renewed_lines(renewed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if renewed:
-        yield "Let go of, as nobody can open it any more:"
+        yield "Removed, because it can no longer be decrypted:"
     for one in renewed:
         yield f"- {one['what']}. {one['do']}"
         if one["urls"]:

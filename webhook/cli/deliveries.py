@@ -15,8 +15,19 @@ from webhook import app as house
 from webhook import clock, trackers
 from webhook.accounts import accounts
 from webhook.accounts.accounts import AccountError
-from webhook.cli._common import Desk, DryRun, Everything, Failed, Json, Numbers, Whose, counted, opened, say
-from webhook.cli.trace import named
+from webhook.cli._common import (
+    Desk,
+    DryRun,
+    Everything,
+    Failed,
+    Json,
+    Numbers,
+    Whose,
+    count_of,
+    open_desk,
+    say,
+)
+from webhook.cli.trace import item_text
 from webhook.domain.event import REASONS
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE, WebhookState
 from webhook.people import people
@@ -26,13 +37,13 @@ from webhook.queues import inbox, parking
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, webhook
 
-CHUNK = 500
+BATCH = 500
 
 LEFT_ALONE = {
-    "done": "it is done, and nothing is told twice",
-    "waiting": "it waits for its turn already",
-    "superseded": "something newer took its place",
-    "received": "it waits to be interpreted already",
+    "done": "it is done, and nothing is sent twice",
+    "waiting": "it is already waiting",
+    "superseded": "it was replaced by a newer one",
+    "received": "it is already waiting to be processed",
 }
 """Why a delivery, or a webhook, in this state is not done again."""
 
@@ -46,25 +57,25 @@ app = typer.Typer()
 @app.command()
 def replay(
     ids: Numbers = None,
-    state: Annotated[str | None, typer.Option(help="Webhooks in this state.")] = None,
-    source: Annotated[str | None, typer.Option(help="Webhooks of this source.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only webhooks in this state.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only webhooks from this source.")] = None,
     everything: Everything = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Interpret webhooks again, by number or by what they are. It never counts a play twice."""
-    selecting(ids, everything, state=state, source=source)
-    with opened() as at:
+    """Process webhooks again, by ID or by filter. No play is counted twice."""
+    check_selection(ids, everything, state=state, source=source)
+    with open_desk() as at:
         chosen = at.database.ask(lambda connection: replayable(connection, ids, state, source))
-        left = at.database.ask(lambda connection: left_alone(connection, webhook, ids, chosen))
+        left = at.database.ask(lambda connection: skipped_reasons(connection, webhook, ids, chosen))
         told = rehearse(at, chosen) if dry_run else []
         count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.replay)
     would = "would be" if dry_run else "will be"
     shown = {"webhooks": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
     shown |= {"would": told} if dry_run else {}
     lines = [line for one in told for line in rehearsal_story(one)]
-    lines += [f"Webhook {number} is not interpreted again: {why}." for number, why in left.items()]
-    say(as_json, shown, *lines, f"{counted(count, 'webhook')} {would} interpreted again.")
+    lines += [f"Webhook {number} is not replayed: {why}." for number, why in left.items()]
+    say(as_json, shown, *lines, f"{count_of(count, 'webhook')} {would} replayed.")
 
 
 def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
@@ -75,13 +86,13 @@ def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
 
 def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
     because = f" ({REASONS.get(one['reason'], one['reason'])})" if one["reason"] else ""
-    nothing = "" if one["deliveries"] else "; nothing new would be told"
+    nothing = "" if one["deliveries"] else "; nothing new would be sent"
     yield f"Webhook {one['webhook']} would be {one['state']}{because}{nothing}"
     for entry in one["deliveries"]:
         new = "a new delivery" if entry["id"] is None else f"delivery {entry['id']}"
         why = f" ({entry['reason']})" if entry["reason"] else ""
         whose = f"{entry['tracker']} of {entry['person']}"
-        yield f"  {new}: {entry['action']} to {whose}: {named(entry)}: {entry['state']}{why}"
+        yield f"  {new}: {entry['action']} to {whose}: {item_text(entry)}: {entry['state']}{why}"
 
 
 def replayable(
@@ -92,10 +103,10 @@ def replayable(
     if ids:
         there = {row.id: row for row in connection.execute(wanted.where(webhook.c.id.in_(ids)))}
         if missing := [number for number in ids if number not in there]:
-            raise Failed(f"There is no webhook {' or '.join(map(str, missing))}.")
+            raise Failed(f"Webhook {' or '.join(map(str, missing))} was not found.")
         if pruned := [number for number, row in there.items() if not row.whole]:
             raise Failed(
-                f"The body of webhook {' and '.join(map(str, pruned))} was pruned; it is not kept for ever."
+                f"The body of webhook {' and '.join(map(str, pruned))} was pruned after RETENTION_DAYS."
             )
         wanted = wanted.where(webhook.c.id.in_(ids))
     for column, value in ((webhook.c.state, state), (webhook.c.source, source)):
@@ -110,25 +121,25 @@ def replayable(
 @app.command()
 def retry(
     ids: Numbers = None,
-    state: Annotated[str | None, typer.Option(help="Deliveries in this state.")] = None,
-    tracker: Annotated[str | None, typer.Option(help="Deliveries to this tracker.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only deliveries in this state.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="Only deliveries to this tracker.")] = None,
     whose: Whose = None,
     everything: Everything = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Try deliveries again, by number or by what they are; without --state: unmatched, parked and dead."""
-    selecting(ids, everything, state=state, tracker=tracker, person=whose)
+    """Retry deliveries, by ID or by filter; without --state: unmatched, parked and dead ones."""
+    check_selection(ids, everything, state=state, tracker=tracker, person=whose)
     now = clock.now()
-    with opened() as at:
+    with open_desk() as at:
         chosen = at.database.ask(lambda connection: retriable(connection, ids, state, tracker, whose))
-        left = at.database.ask(lambda connection: left_alone(connection, delivery, ids, chosen))
+        left = at.database.ask(lambda connection: skipped_reasons(connection, delivery, ids, chosen))
         revive = lambda connection, part: parking.revive(connection, part, now)  # noqa: E731
         count = len(chosen) if dry_run else in_parts(at.database, chosen, revive)
     would = "would be" if dry_run else "will be"
     shown = {"deliveries": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
-    lines = [f"Delivery {number} is not tried again: {why}." for number, why in left.items()]
-    say(as_json, shown, *lines, f"{counted(count, 'delivery')} {would} tried again.")
+    lines = [f"Delivery {number} is not retried: {why}." for number, why in left.items()]
+    say(as_json, shown, *lines, f"{count_of(count, 'delivery')} {would} retried.")
 
 
 def retriable(
@@ -147,7 +158,7 @@ def retriable(
         wanted = select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
         there = {row.id: row.state for row in connection.execute(wanted)}
         if missing := [number for number in ids if number not in there]:
-            raise Failed(f"There is no delivery {' or '.join(map(str, missing))}.")
+            raise Failed(f"Delivery {' or '.join(map(str, missing))} was not found.")
         return [number for number, known in there.items() if known in REVIVABLE]
     if state is not None and state not in REVIVABLE:
         raise typer.BadParameter(f"Deliveries can be tried again that are {', '.join(REVIVABLE)}.")
@@ -158,17 +169,17 @@ def retriable(
 # --- what both need
 
 
-def selecting(ids: Sequence[int] | None, everything: bool, **filters: str | None) -> None:
+def check_selection(ids: Sequence[int] | None, everything: bool, **filters: str | None) -> None:
     """Whether it is said which; by number and by filter at once is not understood."""
     filtered = any(value is not None for value in filters.values())
     if ids and (filtered or everything):
-        raise typer.BadParameter("Name them by number or by filter, not both.")
+        raise typer.BadParameter("Use either IDs or filters, not both.")
     if not ids and not filtered and not everything:
         options = ", ".join(f"--{name}" for name in filters)
-        raise typer.BadParameter(f"Say which: numbers, {options} or --all.")
+        raise typer.BadParameter(f"Choose some with IDs, {options} or --all.")
 
 
-def left_alone(
+def skipped_reasons(
     connection: Connection, table: Table, ids: Sequence[int] | None, chosen: Sequence[int]
 ) -> dict[str, str]:
     """Those named that are not among the chosen, by number, and why."""
@@ -181,7 +192,7 @@ def in_parts(
     database: Database, ids: Sequence[int], change: Callable[[Connection, Sequence[int]], int]
 ) -> int:
     """The change made to so many at a time that a service beside it gets its turn; how many it was."""
-    parts = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+    parts = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     hidden = len(parts) < 2 or not sys.stderr.isatty()
     shown = track(parts, console=Console(stderr=True), disable=hidden)
     return sum(database.do(lambda connection, part=part: change(connection, part)) for part in shown)  # type: ignore[misc]

@@ -21,9 +21,18 @@ from webhook import clock, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.accounts import Verdict
-from webhook.cli._common import Json, closing, counted, database_of, desk, ensure_data_dir, has_tables, say
+from webhook.cli._common import (
+    Json,
+    close_after,
+    count_of,
+    database_of,
+    desk,
+    ensure_data_dir,
+    has_tables,
+    say,
+)
 from webhook.cli._errors import sentence
-from webhook.cli.accounts import SHOWN, check_all, ending
+from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint
 from webhook.clock import stamp
 from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
@@ -54,20 +63,20 @@ def fine(about: str, says: str) -> Finding:
     return Finding(level="OK", about=about, says=says)
 
 
-def noted(about: str, says: str, do: str | None = None) -> Finding:
+def note(about: str, says: str, do: str | None = None) -> Finding:
     return Finding(level="NOTE", about=about, says=says, do=do)
 
 
-def problem(about: str, says: str, do: str | None = None) -> Finding:
+def problem_with(about: str, says: str, do: str | None = None) -> Finding:
     return Finding(level="PROBLEM", about=about, says=says, do=do)
 
 
 @app.command()
 def doctor(
-    online: Annotated[bool, typer.Option("--online/--offline", help="Ask each service as well.")] = True,
+    online: Annotated[bool, typer.Option("--online/--offline", help="Contact each service as well.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Look at everything and say what to do. The end is 1 when there is a problem."""
+    """Check everything and say how to fix what is wrong. Exits with 1 if there is a problem."""
     found = []
     for finding in examine(online):
         found.append(finding)
@@ -90,28 +99,28 @@ def examine(online: bool) -> Iterator[Finding]:
         environ: Environ = environment.environment()
         settings = environment.load(environ)
     except SettingsError as error:
-        yield problem("settings", str(error))
+        yield problem_with("settings", str(error))
         return
-    environ, findings = with_stored(settings, environ)
+    environ, findings = merge_browser_settings(settings, environ)
     yield from findings
     settings = environment.load(environ)
-    settled = list(look_at_settings(environ))
+    settled = list(check_settings(environ))
     yield from settled
-    yield from look_at_folder(settings)
-    yield from look_at_clock()
-    yield look_at_notices(settings)
+    yield from check_folder(settings)
+    yield from check_clock()
+    yield check_notifications(settings)
     if not has_database(settings):
-        yield noted("database", "there is none yet", "The first start makes it: watchmark serve")
+        yield note("database", "there is none yet", "It is created at the first start: watchmark serve")
         return
     try:
-        with closing(database_of(settings)) as database:
-            yield from look_inside(settings, environ, database, online and not problems(settled))
+        with close_after(database_of(settings)) as database:
+            yield from check_contents(settings, environ, database, online and not problems(settled))
     except Damaged as error:
-        yield problem("database", f"it is damaged: {error.found}", backup.restore_advice(settings))
+        yield problem_with("database", f"it is damaged: {error.found}", backup.restore_advice(settings))
     except Unavailable as error:
-        yield problem("database", str(error), "Look at DATABASE_URL, the disk and the database itself.")
+        yield problem_with("database", str(error), "Check DATABASE_URL, the disk and the database itself.")
     except (DatabaseError, SettingsError) as error:
-        yield problem("database", sentence(error))
+        yield problem_with("database", sentence(error))
 
 
 def has_database(settings: Settings) -> bool:
@@ -121,12 +130,12 @@ def has_database(settings: Settings) -> bool:
     return url.get_backend_name() != "sqlite" or path.exists() or log_of(path).exists()
 
 
-def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
+def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
     """The environment over the settings made in the browser, and what is wrong with those."""
     if not has_database(settings):
         return environ, []
     try:
-        with closing(database_of(settings)) as database:
+        with close_after(database_of(settings)) as database:
             if not database.ask(has_tables):
                 return environ, []
             sealed = keys.load_seal(settings, database)
@@ -135,141 +144,145 @@ def with_stored(settings: Settings, environ: Environ) -> tuple[Environ, list[Fin
         return environ, []  # what is wrong with the database or the key is said of those
     usable, left_out = settings_store.usable(environ, known)
     return usable, [
-        problem("settings made in the browser", f"{name} is left out: {why}", "Set it anew on its page.")
+        problem_with(
+            "settings made in the browser", f"{name} is not used: {why}", "Enter it again on its page."
+        )
         for name, why in left_out.items()
     ]
 
 
-def look_at_settings(environ: Environ) -> Iterator[Finding]:
+def check_settings(environ: Environ) -> Iterator[Finding]:
     for name, module in trackers.modules().items():
         try:
             given = environment.read(module.Settings, f"{name}_", environ)
         except SettingsError as error:
-            yield problem(name, str(error))
+            yield problem_with(name, str(error))
             continue
-        yield fine(name, "is set up") if given else noted(name, accounts.not_set_up(name))
+        yield fine(name, "is set up") if given else note(name, accounts.not_set_up(name))
 
 
-def look_at_folder(settings: Settings) -> Iterator[Finding]:
+def check_folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     try:
         ensure_data_dir(settings)
     except SettingsError as error:
-        yield problem("data folder", str(error))
+        yield problem_with("data folder", str(error))
         return
     free = shutil.disk_usage(folder).free
-    says = f"{folder} can be written to; {free / 1e9:.1f} GB are free"
-    level = problem if free < 1e8 else noted if free < 1e9 else fine
+    says = f"{folder} is writable; {free / 1e9:.1f} GB free"
+    level = problem_with if free < 1e8 else note if free < 1e9 else fine
     yield replace(level("data folder", says), do="Free some space." if free < 1e9 else None)
     if folder.stat().st_mode & 0o077:
-        do = f"Keep them out: chmod 700 {shlex.quote(str(folder))}"
-        yield noted("data folder", "others on this machine may look into it", do)
+        do = f"Restrict it: chmod 700 {shlex.quote(str(folder))}"
+        yield note("data folder", "other users on this machine can read it", do)
 
 
-def look_at_clock() -> Iterator[Finding]:
+def check_clock() -> Iterator[Finding]:
     now = clock.now()
     if now.year < 2026:
-        yield problem("clock", f"it says {now:%Y-%m-%d}", "Set it, and let it be set over the network (NTP).")
+        yield problem_with("clock", f"it says {now:%Y-%m-%d}", "Set it, and keep it set with NTP.")
         return
     yield fine("clock", f"it says {stamp(now)}")
 
 
-def look_at_notices(settings: Settings) -> Finding:
+def check_notifications(settings: Settings) -> Finding:
     try:
         count = notifications.check(settings)
     except SettingsError as error:
-        return problem("notices", str(error), "Try it: watchmark notify --test")
+        return problem_with("notices", str(error), "Test it: watchmark notify --test")
     if not count:
-        do = "Set NOTIFY_URLS to hear when an account needs you or a server falls silent."
-        return noted("notices", "NOTIFY_URLS is not set, so nobody is told anything", do)
-    return fine("notices", f"go to {counted(count, 'address')}")
+        do = "Set NOTIFY_URLS to be notified when an account needs attention or a server falls silent."
+        return note("notices", "NOTIFY_URLS is not set, so no notifications are sent", do)
+    return fine("notices", f"are sent to {count_of(count, 'address')}")
 
 
-def look_inside(settings: Settings, environ: Environ, database: Database, online: bool) -> Iterator[Finding]:
+def check_contents(
+    settings: Settings, environ: Environ, database: Database, online: bool
+) -> Iterator[Finding]:
     if not database.ask(has_tables):
-        yield noted("database", "it is empty", "The first start fills it: watchmark serve")
+        yield note("database", "it is empty", "It is set up at the first start: watchmark serve")
         return
-    yield from look_at_database(settings, database)
+    yield from check_database(settings, database)
     try:
         database.ask(migrate.require_current)
     except migrate.OtherVersion as error:
-        yield problem("schema", str(error))
+        yield problem_with("schema", str(error))
         return
     yield fine("schema", "is up to date")
-    is_right = yield from look_at_key(settings, database)
-    yield from look_at_received(database)
-    yield from look_at_senders(settings, database)
-    yield from look_at_service(settings, online)
-    yield from look_at_accounts(settings, environ, database, online and is_right)
-    yield from look_at_waiting(database)
-    yield from look_at_tokens(database)
+    is_right = yield from check_key(settings, database)
+    yield from check_webhooks(database)
+    yield from check_senders(settings, database)
+    yield from check_service(settings, online)
+    yield from check_accounts(settings, environ, database, online and is_right)
+    yield from check_backlog(database)
+    yield from check_tokens(database)
 
 
-def look_at_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
+def check_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
     """What the key opens, and whether it is the right one."""
     try:
         seal = keys.load_seal(settings, database)
     except SettingsError as error:
-        yield problem("key", str(error))
+        yield problem_with("key", str(error))
         return False
     lost = database.ask(lambda connection: keys.find_lost(connection, seal))
     for one in lost:
-        yield problem("key", f"it does not open {one.what}", one.do)
+        yield problem_with("key", f"it cannot decrypt {one.what}", one.do)
     if not lost:
-        yield fine("key", f"{keys.key_name(settings)} opens everything that is sealed")
+        yield fine("key", f"{keys.key_name(settings)} decrypts everything")
     return True
 
 
-def look_at_database(settings: Settings, database: Database) -> Iterator[Finding]:
+def check_database(settings: Settings, database: Database) -> Iterator[Finding]:
     if not database.sqlite:
         yield fine("database", "PostgreSQL answers")
         return
     found = integrity.find_damage(database)
     if found is not None:
-        yield problem("database", f"it is damaged: {found}", backup.restore_advice(settings))
+        yield problem_with("database", f"it is damaged: {found}", backup.restore_advice(settings))
         return
-    yield fine("database", "it answers, and is whole")
-    if not mended(sqlite3.sqlite_version_info):
-        says = f"{sqlite3.sqlite_version} can lose a commit when two processes clear its log (mended: 3.51.3)"
-        do = "Commands leave the log to the service, so it does not come to that; still, update."
-        yield noted("SQLite", says, do)
+    yield fine("database", "it is intact")
+    if not has_wal_fix(sqlite3.sqlite_version_info):
+        says = f"{sqlite3.sqlite_version} can lose a commit when two processes checkpoint its log (fixed in 3.51.3)"
+        do = "Watchmark avoids this, but updating is recommended."
+        yield note("SQLite", says, do)
 
 
-def mended(version: tuple[int, ...]) -> bool:
+def has_wal_fix(version: tuple[int, ...]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug: https://sqlite.org/wal.html#walresetbug"""
     backports = ((3, 44, 6), (3, 50, 7))
     return version >= (3, 51, 3) or any(version[:2] == one[:2] and version >= one for one in backports)
 
 
-def look_at_received(database: Database) -> Iterator[Finding]:
+def check_webhooks(database: Database) -> Iterator[Finding]:
     last = database.ask(last_webhook_times)
     newest = max((datetime.fromisoformat(at) for at in last.values() if at), default=None)
     if newest is not None and newest > clock.now() + timedelta(minutes=5):
-        yield problem(
-            "clock", f"the newest webhook is from {stamp(newest)}, which is yet to come", "Set the clock."
+        yield problem_with(
+            "clock", f"the newest webhook is from {stamp(newest)}, which is in the future", "Set the clock."
         )
     for name, source in sources.modules().items():
         if name in last:
             yield fine(source.LABEL, f"last sent a webhook at {last[name]}")
     if not last:
-        yield noted(
-            "webhooks", "none has come yet", "Paste the address into your media server: watchmark urls"
+        yield note(
+            "webhooks", "none received yet", "Paste the address into your media server: watchmark urls"
         )
 
 
-def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]:
+def check_senders(settings: Settings, database: Database) -> Iterator[Finding]:
     """Servers that fell silent, that say everything twice, or of which the clock is wrong."""
     now = clock.now()
     modules = sources.modules()
     for one in database.ask(lambda connection: find_silent_servers(connection, now, settings.silence_days)):
-        do = "If somebody has watched since, see whether its webhook is still set up: watchmark urls. "
-        do += "If it was retired, dismiss it on the page Needs you."
-        yield noted("silence", one["says"], do)
+        do = "If somebody has watched something since, check that its webhook is still set up: watchmark urls. "
+        do += "If it is no longer in use, dismiss it under Needs you."
+        yield note("silence", one["says"], do)
     for repeat in database.ask(find_repeats):
-        times = counted(repeat["repeats"], "time")
-        says = f"it repeats itself: the very same webhook came again within seconds, {times} lately"
-        do = "Its webhook is probably set up twice, which does no harm. Remove one."
-        yield noted(
+        times = count_of(repeat["repeats"], "time")
+        says = f"it sends duplicates: the same webhook arrived again within seconds, {times} recently"
+        do = "Its webhook is probably set up twice. This is harmless, but you can remove one."
+        yield note(
             modules[repeat["source"]].LABEL if repeat["source"] in modules else repeat["source"], says, do
         )
     for clock_off in database.ask(find_wrong_clocks):
@@ -277,11 +290,11 @@ def look_at_senders(settings: Settings, database: Database) -> Iterator[Finding]
         server = clock_off["server_name"] or clock_off["server"]
         ahead = "ahead of" if clock_off["seconds"] > 0 else "behind"
         says = f"its clock is off by {abs(clock_off['seconds']) // 60} minutes ({ahead} ours)"
-        do = "Set the clock of that server, or of this one, over the network (NTP)."
-        yield noted(f"{label} server {server}" if server else label, says, do)
+        do = "Set the clock of that server, or of this one, with NTP."
+        yield note(f"{label} server {server}" if server else label, says, do)
 
 
-def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
+def check_service(settings: Settings, online: bool) -> Iterator[Finding]:
     if not online:
         return
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
@@ -291,13 +304,13 @@ def look_at_service(settings: Settings, online: bool) -> Iterator[Finding]:
     except httpx.HTTPError:
         alive = False
     yield (
-        fine("service", f"it runs: {url}")
+        fine("service", f"running at {url}")
         if alive
-        else noted("service", f"nothing answers at {url}", "Start it: watchmark serve")
+        else note("service", f"nothing answers at {url}", "Start it: watchmark serve")
     )
 
 
-def look_at_accounts(
+def check_accounts(
     settings: Settings, environ: Environ, database: Database, online: bool
 ) -> Iterator[Finding]:
     rows = database.ask(list_accounts)
@@ -307,47 +320,48 @@ def look_at_accounts(
         verdicts = at.run(check_all(at))
         rows = database.ask(list_accounts)
     for row in rows:
-        yield look_at_account(row, verdicts.get(row["id"]))
+        yield check_account(row, verdicts.get(row["id"]))
         for limit in row["limits"]:
-            yield problem(f"{row['tracker']} of {row['person']}", limit["reason"], limit["explanation"])
+            yield problem_with(f"{row['tracker']} of {row['person']}", limit["reason"], limit["explanation"])
         if row["rules"]["dry_run"]:
-            yield noted(f"{row['tracker']} of {row['person']}", f"is in a dry run: {SHOWN}", ending(row))
+            yield note(
+                f"{row['tracker']} of {row['person']}", f"is in a dry run: {DRY_RUN_NOTE}", dry_run_hint(row)
+            )
     if not any(row["tracker"] == "trakt" for row in rows) and environ.get("TRAKT_CLIENT_ID"):
-        yield noted("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
+        yield note("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
 
 
-def look_at_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
+def check_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
     about = f"{row['tracker']} of {row['person']}"
     if row["why"] == accounts.DISCONNECTED:
         again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"
-        return noted(about, "disconnected", again)
+        return note(about, "disconnected", again)
     if row["state"] != "working":
-        return problem(about, row["state"], row["explanation"])
+        return problem_with(about, row["state"], row["explanation"])
     if verdict is not None and not verdict.works:
-        return problem(about, str(verdict.reason), "What waits is tried again by itself once that is mended.")
-    return fine(about, "works" if verdict else "was not asked")
+        return problem_with(
+            about, str(verdict.reason), "Waiting deliveries are retried automatically once that is fixed."
+        )
+    return fine(about, "works" if verdict else "not checked")
 
 
-def look_at_waiting(database: Database) -> Iterator[Finding]:
+def check_backlog(database: Database) -> Iterator[Finding]:
     nobodys = database.ask(list_unclaimed)
     if waits := [one for one in nobodys if one["webhooks"]]:
         names = ", ".join(one["spelled"] for one in waits)
-        yield noted("people", f"nobody claims {names}", "Claim: watchmark people claim NAME SOURCE:USER")
+        yield note("people", f"not claimed: {names}", "Claim: watchmark people claim NAME SOURCE:USER")
     told = database.ask(count_by_state)
     for state in ("unmatched", "dead"):
         if number := told.get(state):
-            do = (
-                "See why: watchmark trace ID, or the page of deliveries. Then: watchmark retry --state "
-                + state
-            )
-            yield noted("deliveries", f"{number} {state}", do)
-    unread = database.ask(quarantined)
+            do = "See why: watchmark trace ID, or the Deliveries page. Then: watchmark retry --state " + state
+            yield note("deliveries", f"{number} {state}", do)
+    unread = database.ask(count_unreadable)
     if unread:
         do = "See why: watchmark trace ID. After a fix: watchmark replay --state quarantined"
-        yield noted("webhooks", f"{unread} could not be read", do)
+        yield note("webhooks", f"{unread} could not be read", do)
 
 
-def quarantined(connection: Connection) -> int:
+def count_unreadable(connection: Connection) -> int:
     wanted = select(func.count()).select_from(webhook).where(webhook.c.state == WebhookState.QUARANTINED)
     return connection.execute(wanted).scalar_one()
 
@@ -356,7 +370,7 @@ TOKEN_WARNING = timedelta(days=7)
 """So long before a token ends it is mentioned, and so long after."""
 
 
-def look_at_tokens(database: Database) -> Iterator[Finding]:
+def check_tokens(database: Database) -> Iterator[Finding]:
     now = clock.now()
     for row in database.ask(tokens.list_tokens):
         if row.expires_at is None or abs(row.expires_at - now) > TOKEN_WARNING:
@@ -365,5 +379,5 @@ def look_at_tokens(database: Database) -> Iterator[Finding]:
         named = f" ({row.name})" if row.name else ""
         says = f"token {row.id}{named} {ends} at {stamp(row.expires_at)}"
         again = tokens.token_command(row.kind, row.scopes, row.person)
-        do = f"Make another, then revoke this one: {again}"
-        yield noted("tokens", says, do)
+        do = f"Create a new one, then revoke this one: {again}"
+        yield note("tokens", says, do)

@@ -9,8 +9,18 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.cli._common import Failed, Json, Whose, counted, moment, opened, say, somebody, tabled
-from webhook.cli.transfer import item_named
+from webhook.cli._common import (
+    Failed,
+    Json,
+    Whose,
+    count_of,
+    open_desk,
+    parse_moment,
+    person_or_only,
+    print_table,
+    say,
+)
+from webhook.cli.transfer import item_line
 from webhook.domain import guids
 from webhook.history import edits, library
 from webhook.history.play_store import play_from_row
@@ -23,12 +33,10 @@ from webhook.transfer.records import Relation
 BY = "command"
 """Who made an edit, where it was made on the machine itself."""
 
-history_app = typer.Typer(no_args_is_help=True, help="What was watched: look at it, and put it right.")
-library_app = typer.Typer(
-    no_args_is_help=True, help="What is followed, rated, loved, owned or kept for later."
-)
+history_app = typer.Typer(no_args_is_help=True, help="List, add, edit and remove plays.")
+library_app = typer.Typer(no_args_is_help=True, help="Show followed, rated, loved, owned and saved items.")
 
-PlayId = Annotated[int, typer.Argument(metavar="ID", help="A play's number: watchmark history list.")]
+PlayId = Annotated[int, typer.Argument(metavar="ID", help="ID of a play; see watchmark history list.")]
 
 
 # --- history
@@ -36,21 +44,25 @@ PlayId = Annotated[int, typer.Argument(metavar="ID", help="A play's number: watc
 
 @history_app.command("list")
 def history_list(
-    text: Annotated[str | None, typer.Option(help="Only plays with this in a title.")] = None,
-    since: Annotated[str | None, typer.Option(help="From this day or time on, e.g. 2026-10-01.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="So many of them.")] = PAGE_SIZE,
-    after: Annotated[str | None, typer.Option(metavar="NEXT", help="What comes after a page before.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only plays with this text in a title.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this day or time on, such as 2026-10-01.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="How many to show.")] = PAGE_SIZE,
+    after: Annotated[
+        str | None, typer.Option(metavar="NEXT", help="Continue after the `next` value of a page.")
+    ] = None,
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """The plays, newest first."""
-    with opened() as at:
-        owner = None if whose is None else at.database.ask(lambda connection: somebody(connection, whose))
+    """List plays, newest first."""
+    with open_desk() as at:
+        owner = (
+            None if whose is None else at.database.ask(lambda connection: person_or_only(connection, whose))
+        )
         zone = clock.now().astimezone().tzinfo
         assert zone is not None
         if owner is not None:
             zone = at.database.ask(lambda connection: zone_for(connection, owner.id))
-        begin = None if since is None else moment("--since", since, zone)
+        begin = None if since is None else parse_moment("--since", since, zone)
         try:
             found = at.database.ask(
                 lambda connection: list_plays(
@@ -58,52 +70,52 @@ def history_list(
                 )
             )
         except (ValueError, OverflowError) as error:
-            raise typer.BadParameter(
-                "It is what a page before gave as next.", param_hint="--after"
-            ) from error
+            raise typer.BadParameter("It is the `next` value of a page.", param_hint="--after") from error
     if as_json:
         say(True, found)
         return
-    tabled(
+    print_table(
         ("id", "watched", "person", "what", "from"),
         [play_row(one) for one in found["items"]],
-        "No such play.",
+        "No plays found.",
     )
     if found["next"]:
-        say(False, None, f"There are more: --after {found['next']}")
+        say(False, None, f"More: --after {found['next']}")
 
 
 def play_row(play: Mapping[str, Any]) -> tuple[Any, ...]:
     unfinished = f"not watched ({play['progress'] or 0:g} %)"
-    return (play["id"], play["watched_at"] or unfinished, play["person"], item_named(play), play["source"])
+    return (play["id"], play["watched_at"] or unfinished, play["person"], item_line(play), play["source"])
 
 
 @history_app.command("add")
 def history_add(
     title: Annotated[
-        str | None, typer.Argument(metavar="[TITLE]", help="The title of the film, or of the episode.")
+        str | None, typer.Argument(metavar="[TITLE]", help="Title of the film or episode.")
     ] = None,
     at: Annotated[
-        str | None, typer.Option("--at", help="When: a day, or a time such as 2026-10-01T20:15.")
+        str | None,
+        typer.Option("--at", help="When it was watched: a day, or a time such as 2026-10-01T20:15."),
     ] = None,
-    unknown: Annotated[bool, typer.Option("--unknown-date", help="Nobody knows when.")] = False,
-    show: Annotated[str | None, typer.Option(help="The show's title; then it is an episode.")] = None,
-    season: Annotated[int | None, typer.Option(help="Of the episode; 0 are the specials.")] = None,
+    unknown: Annotated[bool, typer.Option("--unknown-date", help="The date is unknown.")] = False,
+    show: Annotated[str | None, typer.Option(help="Title of the show, for an episode.")] = None,
+    season: Annotated[int | None, typer.Option(help="Season of the episode; 0 for specials.")] = None,
     episode: Annotated[int | None, typer.Option("--number", help="Of the episode.")] = None,
-    year: Annotated[int | None, typer.Option(help="Of the film, or of the episode.")] = None,
-    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
-    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
-    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
-    trakt: Annotated[int | None, typer.Option(min=1, help="The film's id at Trakt, or the show's.")] = None,
+    year: Annotated[int | None, typer.Option(help="Year of the film or episode.")] = None,
+    tvdb: Annotated[int | None, typer.Option(min=1, help="TheTVDB ID of the film or show.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="TMDB ID of the film or show.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="IMDb ID of the film or show.")] = None,
+    trakt: Annotated[int | None, typer.Option(min=1, help="Trakt ID of the film or show.")] = None,
     rewatch: Annotated[
-        bool, typer.Option("--rewatch", help="Another viewing than what the history has.")
+        bool,
+        typer.Option("--rewatch", help="A rewatch: count it in addition to plays already in the history."),
     ] = False,
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """Add a film or an episode that no media server reported; trackers are told of it with its date."""
+    """Add a film or episode that no media server reported. It is sent to your trackers with its date."""
     if (at is None) is not unknown:
-        raise typer.BadParameter("Say when it was: --at WHEN, or --unknown-date.")
+        raise typer.BadParameter("Enter the date with --at WHEN, or use --unknown-date.")
     ids = {"tvdb": tvdb, "tmdb": tmdb, "imdb": imdb, "trakt": trakt}
     named = {name: value for name, value in ids.items() if value is not None}
     is_episode = (show, season, episode) != (None, None, None)
@@ -112,7 +124,7 @@ def history_add(
     given = {name: value for name, value in known.items() if value is not None}
 
     def add(connection: Connection, can: edits.Recipients) -> tuple[str, manual_plays.Added]:
-        owner, now = somebody(connection, whose), clock.now()
+        owner, now = person_or_only(connection, whose), clock.now()
         zone = zone_for(connection, owner.id)
         item = manual_plays.read_item(
             "episode" if is_episode else "movie", given, now.astimezone(zone).date()
@@ -121,7 +133,7 @@ def history_add(
         new = manual_plays.NewPlay(item=item, watched_at=moment_, dated=dated, rewatch=rewatch)
         return owner.name, manual_plays.add(connection, owner.id, new, can, BY, now)
 
-    with opened() as desk:
+    with open_desk() as desk:
         try:
             name, done = desk.database.do(lambda connection: add(connection, desk.trackers))
         except manual_plays.Invalid as error:
@@ -132,17 +144,17 @@ def history_add(
 
 def added_story(name: str, done: manual_plays.Added) -> Iterator[str]:
     if not done.is_new:
-        yield f"It was added before: play {done.play_id} of {name}."
+        yield f"Already added: play {done.play_id} of {name}."
         return
     yield f"Added: play {done.play_id} of {name}."
     if done.told:
-        yield f"Told: {', '.join(done.told)}."
+        yield f"Sent to: {', '.join(done.told)}."
 
 
 @history_app.command("remove")
 def history_remove(number: PlayId, as_json: Json = False) -> None:
-    """Take a play out of the history, and what trackers were told of it back. No import brings it again."""
-    edited(
+    """Remove a play from the history and from the trackers. Imports will not add it again."""
+    run_edit(
         as_json,
         lambda connection, can: edits.remove_play(connection, number, can, BY, clock.now()),
         f"Play {number} is removed.",
@@ -152,33 +164,35 @@ def history_remove(number: PlayId, as_json: Json = False) -> None:
 @history_app.command("redate")
 def history_redate(
     number: PlayId,
-    time: Annotated[str, typer.Argument(metavar="TIME", help="When it was watched, e.g. 2026-10-01T20:15.")],
+    time: Annotated[
+        str, typer.Argument(metavar="TIME", help="When it was watched, such as 2026-10-01T20:15.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Say when it was watched; a time without an offset is meant in the person's time zone."""
+    """Change when it was watched; a time without an offset is in the person's time zone."""
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
         zone = zone_for(connection, edits.get_row(connection, number).person_id)
-        return edits.redate_play(connection, number, moment("TIME", time, zone), can, BY, clock.now())
+        return edits.redate_play(connection, number, parse_moment("TIME", time, zone), can, BY, clock.now())
 
-    edited(as_json, change, f"Play {number} has its new time.")
+    run_edit(as_json, change, f"The time of play {number} is changed.")
 
 
 @history_app.command("correct")
 def history_correct(
     number: PlayId,
-    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
-    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
-    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
-    trakt: Annotated[int | None, typer.Option(min=1, help="The film's id at Trakt, or the show's.")] = None,
-    title: Annotated[str | None, typer.Option(help="Its own title.")] = None,
-    show: Annotated[str | None, typer.Option(help="The show's title.")] = None,
+    tvdb: Annotated[int | None, typer.Option(min=1, help="TheTVDB ID of the film or show.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="TMDB ID of the film or show.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="IMDb ID of the film or show.")] = None,
+    trakt: Annotated[int | None, typer.Option(min=1, help="Trakt ID of the film or show.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the film or episode.")] = None,
+    show: Annotated[str | None, typer.Option(help="Title of the show.")] = None,
     year: Annotated[int | None, typer.Option(min=1800, max=2999)] = None,
     season: Annotated[int | None, typer.Option(min=0)] = None,
     episode: Annotated[int | None, typer.Option("--number", min=0, help="Of the episode.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which item it was: for an episode by the show's ids. What is not given stays, but for the ids."""
+    """Change what was watched. For an episode, use the show's IDs. Given IDs replace all previous ones."""
     named = {
         name: value
         for name, value in (("tvdb", tvdb), ("tmdb", tmdb), ("imdb", imdb), ("trakt", trakt))
@@ -187,34 +201,34 @@ def history_correct(
     about = {"title": title, "show": show, "year": year, "season": season, "number": episode}
     given: dict[str, Any] = {name: value for name, value in about.items() if value is not None}
     if not named and not given:
-        raise typer.BadParameter("Say what it was: by an id, a title, a year, a season or a number.")
+        raise typer.BadParameter("Enter what it was: an ID, a title, a year, a season or a number.")
     if guids.ids(**named).known().keys() != named.keys():
-        raise typer.BadParameter("An IMDb id looks like tt0903747.")
+        raise typer.BadParameter("An IMDb ID looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
         known = play_from_row(edits.get_row(connection, number)).item
         item = edits.correct_item(known, {**given, **edits.ids_field(known, named)})
         return edits.correct_play(connection, number, item, can, BY, clock.now())
 
-    edited(as_json, change, f"Play {number} is corrected.")
+    run_edit(as_json, change, f"Play {number} is corrected.")
 
 
 @history_app.command("merge")
 def history_merge(
     number: PlayId,
-    other: Annotated[int, typer.Argument(metavar="OTHER", help="The play that goes.")],
+    other: Annotated[int, typer.Argument(metavar="OTHER", help="ID of the play to merge into this one.")],
     as_json: Json = False,
 ) -> None:
-    """Make two plays one: the other goes, and what it alone knew is kept."""
-    edited(
+    """Merge another play into this one; details that only the other play has are kept."""
+    run_edit(
         as_json,
         lambda connection, can: edits.merge_plays(connection, number, other, can, BY, clock.now()),
-        f"Play {other} is one with play {number}.",
+        f"Play {other} is merged into play {number}.",
     )
 
 
-def edited(as_json: bool, change: Callable[[Connection, edits.Tellers], dict[str, Any]], says: str) -> None:
-    with opened() as at:
+def run_edit(as_json: bool, change: Callable[[Connection, edits.Tellers], dict[str, Any]], says: str) -> None:
+    with open_desk() as at:
         done = at.database.do(lambda connection: change(connection, at.trackers))
     say(as_json, done, says, *edit_story(done))
 
@@ -222,12 +236,12 @@ def edited(as_json: bool, change: Callable[[Connection, edits.Tellers], dict[str
 def edit_story(done: Mapping[str, Any]) -> Iterator[str]:
     undone, told = done["undone"], done.get("told", [])
     if not undone:
-        yield "No tracker had been told of it."
+        yield "It had not been sent to any tracker."
         return
-    yield f"What was told of it is taken back: {', '.join(undone)}."
+    yield f"It is removed from: {', '.join(undone)}."
     if told:
-        yield f"Told anew: {', '.join(told)}."
-    yield "What cannot be taken back stays there; each delivery says so."
+        yield f"Sent again to: {', '.join(told)}."
+    yield "What can't be removed there stays; see each delivery."
 
 
 # --- library
@@ -235,22 +249,26 @@ def edit_story(done: Mapping[str, Any]) -> Iterator[str]:
 
 @library_app.command("list")
 def library_list(
-    relation: Annotated[Relation | None, typer.Option(help="Only what is followed, rated and so on.")] = None,
+    relation: Annotated[Relation | None, typer.Option(help="Only items followed, rated and so on.")] = None,
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """What is followed, rated, loved, owned or kept for later, the newest first."""
-    with opened() as at:
-        owner = None if whose is None else at.database.ask(lambda connection: somebody(connection, whose)).id
+    """Show followed, rated, loved, owned and saved items, newest first."""
+    with open_desk() as at:
+        owner = (
+            None
+            if whose is None
+            else at.database.ask(lambda connection: person_or_only(connection, whose)).id
+        )
         kept = None if relation is None else relation.value
         found = at.database.ask(lambda connection: library.listed(connection, owner, kept))
     if as_json:
         say(True, {"library": found})
         return
     rows = [
-        (one["person"], one["relation"], item_named(one), one["state"] or one["value"], one["at"])
+        (one["person"], one["relation"], item_line(one), one["state"] or one["value"], one["at"])
         for one in found
     ]
-    tabled(("person", "relation", "what", "as", "since"), rows, "There is nothing in the library yet.")
+    print_table(("person", "relation", "what", "as", "since"), rows, "The library is empty.")
     if found:
-        say(False, None, counted(len(found), "entry"))
+        say(False, None, count_of(len(found), "entry"))

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.cli._common import Json, Whose, counted, opened, say
+from webhook.cli._common import Json, Whose, count_of, open_desk, say
 from webhook.domain import guids
 from webhook.identity import matches
 from webhook.people import people
@@ -21,15 +21,15 @@ app = typer.Typer()
 
 
 @app.command()
-def unmatched(whose: Whose = None, as_json: Json = False) -> None:
-    """What waits for your choice: why, and what it could be."""
-    with opened() as at:
-        found, imported = at.database.ask(lambda connection: all_waiting(connection, whose))
+def unmatched_command(whose: Whose = None, as_json: Json = False) -> None:
+    """List items that could not be identified, with suggestions."""
+    with open_desk() as at:
+        found, imported = at.database.ask(lambda connection: list_questions(connection, whose))
     if as_json:
         say(True, {"unmatched": found, "imported": imported})
         return
     if not found and not imported:
-        say(False, None, "Nothing waits for a match.")
+        say(False, None, "Nothing to match.")
     for entry in found:
         to = f", to {entry['tracker']} of {entry['person']}"
         say(False, None, *unmatched_lines(entry, str(entry["id"]), to))
@@ -37,11 +37,11 @@ def unmatched(whose: Whose = None, as_json: Json = False) -> None:
         say(
             False,
             None,
-            *unmatched_lines(entry, entry["key"], f", {counted(entry['plays'], 'imported play')}"),
+            *unmatched_lines(entry, entry["key"], f", {count_of(entry['plays'], 'imported play')}"),
         )
 
 
-def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
+def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
     """The deliveries, and the items of imported plays, that wait for a choice."""
     person_id = None if whose is None else people.find_person(connection, whose).id
     told = matches.waiting(connection, person_name=whose, limit=MAX_PAGE_SIZE)
@@ -50,7 +50,7 @@ def all_waiting(connection: Connection, whose: str | None) -> tuple[list[Any], l
 
 
 def unmatched_lines(entry: Mapping[str, Any], key: str, where: str) -> Iterator[str]:
-    what = entry["show"] or entry["title"] or "something without a title"
+    what = entry["show"] or entry["title"] or "untitled"
     place = f" {entry['season']}x{entry['number']}" if entry["kind"] == "episode" and "id" in entry else ""
     year = f" ({entry['year']})" if entry["year"] else ""
     yield f"{key}  {what}{place}{year}{where}"
@@ -63,28 +63,26 @@ def unmatched_lines(entry: Mapping[str, Any], key: str, where: str) -> Iterator[
 
 
 @app.command("match")
-def match_it(
+def match_command(
     what: Annotated[
-        str, typer.Argument(metavar="DELIVERY|KEY", help="As watchmark unmatched shows it, e.g. 12.")
+        str, typer.Argument(metavar="DELIVERY|KEY", help="ID shown by watchmark unmatched, such as 12.")
     ],
-    tvdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TheTVDB, or the show's.")] = None,
-    tmdb: Annotated[int | None, typer.Option(min=1, help="The film's id at TMDB, or the show's.")] = None,
-    imdb: Annotated[str | None, typer.Option(help="The film's id at IMDb, or the show's.")] = None,
-    season_offset: Annotated[
-        int, typer.Option(help="What is added to the show's season numbers, e.g. -1.")
-    ] = 0,
-    candidate: Annotated[int | None, typer.Option(help="The candidate of this number.")] = None,
+    tvdb: Annotated[int | None, typer.Option(min=1, help="TheTVDB ID of the film or show.")] = None,
+    tmdb: Annotated[int | None, typer.Option(min=1, help="TMDB ID of the film or show.")] = None,
+    imdb: Annotated[str | None, typer.Option(help="IMDb ID of the film or show.")] = None,
+    season_offset: Annotated[int, typer.Option(help="Number to add to the season numbers, such as -1.")] = 0,
+    candidate: Annotated[int | None, typer.Option(help="Number of the suggestion to choose.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what an item is: for an episode the whole show. It is remembered, and what waited goes out."""
+    """Identify an item; for an episode, its whole show. The match is saved and waiting deliveries are sent."""
     named = {
         name: value for name, value in (("tvdb", tvdb), ("tmdb", tmdb), ("imdb", imdb)) if value is not None
     }
     if bool(named) == (candidate is not None):
-        raise typer.BadParameter("Say what it is: by ids, or by --candidate.")
+        raise typer.BadParameter("Enter an ID or --candidate.")
     ids = guids.ids(**named)
     if ids.known().keys() != named.keys():
-        raise typer.BadParameter("An IMDb id looks like tt0903747.")
+        raise typer.BadParameter("An IMDb ID looks like tt0903747.")
     now = clock.now()
 
     def choose(connection: Connection) -> dict[str, Any]:
@@ -104,10 +102,10 @@ def match_it(
             found = matches.choose(connection, now, ids, delivery_id=int(what), season_offset=season_offset)
         return {"keys": list(found.keys), "deliveries": list(found.deliveries), "plays": None}
 
-    with opened() as at:
+    with open_desk() as at:
         chosen = at.database.do(choose)
     if chosen["plays"] is not None:
-        says = f"Remembered, and written into {counted(chosen['plays'], 'imported play')}."
+        says = f"Match saved. {count_of(chosen['plays'], 'imported play')} updated."
     else:
-        says = f"Remembered. {counted(len(chosen['deliveries']), 'delivery')} will go out."
+        says = f"Match saved. {count_of(len(chosen['deliveries']), 'delivery')} will be sent."
     say(as_json, chosen, says)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from webhook.cli._common import Failed, Json, counted, opened, say
+from webhook.cli._common import Failed, Json, count_of, open_desk, say
 from webhook.maintenance import notifications
 
 app = typer.Typer()
@@ -15,18 +15,22 @@ app = typer.Typer()
 
 @app.command()
 def notify(
-    test: Annotated[bool, typer.Option("--test", help="Send a notice to every address.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Send a test to every address.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Where notices go. With --test one is sent now; the end is 1 when it does not arrive everywhere."""
-    with opened() as at:
+    """Show where notifications are sent. With --test, send one now; exits with 1 if one address fails."""
+    with open_desk() as at:
         settings = at.settings
     count = notifications.check(settings)
     if not count:
-        raise Failed("NOTIFY_URLS is not set, so there is nobody to notify.")
+        raise Failed("NOTIFY_URLS is not set, so no notifications are sent.")
     failed = asyncio.run(notifications.Notifier(settings).send(notifications.example())) if test else None
     if failed is not None:
-        raise Failed(f"The notice was not sent: {failed}.")
-    where = counted(count, "address")
+        raise Failed(f"The notification was not sent: {failed}.")
+    where = count_of(count, "address")
     shown = {"addresses": count, "sent": test}
-    say(as_json, shown, f"A notice was sent to {where}." if test else f"Notices go to {where}.")
+    say(
+        as_json,
+        shown,
+        f"A notification was sent to {where}." if test else f"Notifications are sent to {where}.",
+    )

@@ -11,7 +11,18 @@ from sqlalchemy import Connection, func, select, update
 
 from webhook import clock, sources
 from webhook.accounts import accounts
-from webhook.cli._common import Json, Name, Spelled, Words, asked, counted, opened, ruled, say, tabled
+from webhook.cli._common import (
+    Json,
+    Name,
+    Spelled,
+    Words,
+    count_of,
+    open_desk,
+    print_table,
+    read_input,
+    rule_line,
+    say,
+)
 from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
@@ -20,12 +31,12 @@ from webhook.queries.people import list_ignored, list_people, list_unclaimed
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
 
-people_app = typer.Typer(no_args_is_help=True, help="People, and the identities they claim.")
+people_app = typer.Typer(no_args_is_help=True, help="Manage people and the media server users they claim.")
 
 
 @people_app.command("add")
 def people_add(name: Name, as_json: Json = False) -> None:
-    """Add a person; what needs no sign-in is theirs from the start."""
+    """Add a person."""
 
     def add(connection: Connection) -> int:
         now = clock.now()
@@ -33,16 +44,16 @@ def people_add(name: Name, as_json: Json = False) -> None:
         accounts.add_homes(connection, at.trackers, made, now)
         return made
 
-    with opened() as at:
+    with open_desk() as at:
         made = at.database.do(add)
-    todo = f"Claim what is theirs: watchmark people claim {name} plex:USER"
+    todo = f"Claim their media server user: watchmark people claim {name} plex:USER"
     say(as_json, {"id": made, "name": name.strip()}, f"{name.strip()} is added. {todo}")
 
 
 @people_app.command("list")
 def people_list(as_json: Json = False) -> None:
-    """Everybody with what they claim, and who was seen that nobody claims."""
-    with opened() as at:
+    """List people with the users they claim, and users that nobody claims."""
+    with open_desk() as at:
         everybody, nobodys = at.database.ask(list_people), at.database.ask(list_unclaimed)
         left_out = at.database.ask(list_ignored)
     if as_json:
@@ -56,33 +67,31 @@ def people_list(as_json: Json = False) -> None:
         )
         for one in everybody
     ]
-    tabled(("person", "", "claims"), rows, "There is nobody yet.")
+    print_table(("person", "", "claims"), rows, "No people yet.")
     for one in nobodys:
-        waits = counted(one["webhooks"], "webhook")
+        waits = count_of(one["webhooks"], "webhook")
         todo = f"watchmark people claim NAME {one['source']}:{one['user']}"
-        say(False, None, f"Nobody claims {one['spelled']} ({waits}): {todo}")
+        say(False, None, f"{one['spelled']} is not claimed ({waits}): {todo}")
     for other in left_out:
         say(False, None, f"Ignored: {other['spelled']}")
 
 
 @people_app.command("claim")
 def people_claim(name: Name, identity: Spelled, as_json: Json = False) -> None:
-    """Say that a user of a media server (SOURCE:USER or SOURCE:USER@SERVER) is this person."""
+    """Claim a media server user (SOURCE:USER or SOURCE:USER@SERVER) for a person."""
     known_source(identity)
-    with opened() as at:
+    with open_desk() as at:
         ids, woken, seen = at.database.do(lambda connection: claim(connection, name, identity))
     shown = f"{name} claims {identity}."
-    shown += "" if seen else " Nobody of that name was seen yet; it counts from the first time they play."
-    shown += f" {counted(woken, 'webhook')} that waited for it will be interpreted now." if woken else ""
+    shown += "" if seen else " This user has not played anything yet; their plays will count from now on."
+    shown += f" {count_of(woken, 'webhook')} waiting for it will be processed now." if woken else ""
     say(as_json, {"person": name, "identity": identity, "identities": len(ids), "webhooks": woken}, shown)
 
 
 def known_source(identity: str) -> None:
     source, _ = identities.split_source(identity)
     if source not in sources.modules():
-        raise people.PeopleError(
-            f"there is no source called {source}; there is {', '.join(sources.modules())}"
-        )
+        raise people.PeopleError(f"{source} is not a source. Sources: {', '.join(sources.modules())}")
 
 
 def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], int, bool]:
@@ -102,8 +111,8 @@ def waiting_for_a_claim(connection: Connection) -> int:
 
 @people_app.command("release")
 def people_release(name: Name, identity: Spelled, as_json: Json = False) -> None:
-    """Give up a claim; what was interpreted stays as it is."""
-    with opened() as at:
+    """Unclaim a media server user; plays already processed stay as they are."""
+    with open_desk() as at:
         gone = at.database.do(lambda connection: identities.release_claims(connection, name, identity))
     shown = {"person": name, "identity": identity, "identities": gone}
     say(as_json, shown, f"{name} no longer claims {identity}.")
@@ -112,10 +121,10 @@ def people_release(name: Name, identity: Spelled, as_json: Json = False) -> None
 @people_app.command("ignore")
 def people_ignore(
     identity: Spelled,
-    undo: Annotated[bool, typer.Option("--undo", help="Ignore it no longer.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Stop ignoring it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say that nobody tracks a user of a media server (SOURCE:USER or SOURCE:USER@SERVER)."""
+    """Ignore a media server user (SOURCE:USER or SOURCE:USER@SERVER): their plays are not tracked."""
     known_source(identity)
 
     def change(connection: Connection) -> list[int]:
@@ -123,9 +132,9 @@ def people_ignore(
             return identities.unignore_user(connection, identity)
         return identities.ignore_user(connection, identity, clock.now())
 
-    with opened() as at:
+    with open_desk() as at:
         ids = at.database.do(change)
-    again = f"{identity} is ignored no longer; what it plays waits until somebody claims it."
+    again = f"{identity} is no longer ignored; its plays wait until it is claimed."
     shown = again if undo else f"{identity} is ignored. Undo it: watchmark people ignore {identity} --undo"
     say(as_json, {"identity": identity, "identities": len(ids), "ignored": not undo}, shown)
 
@@ -140,11 +149,11 @@ def people_filter(
     kind: Annotated[list[Kind] | None, typer.Option()] = None,
     home_videos: Annotated[bool | None, typer.Option("--home-videos/--no-home-videos")] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Let everything through, but for what else is said.")
+        bool, typer.Option("--clear", help="Remove all filters except those given here.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what of a person's viewing counts. What is given replaces what was; nothing given shows it."""
+    """Show or change which plays count for a person. The given filters replace the previous ones."""
     given = {
         "libraries": library,
         "not_libraries": not_library,
@@ -154,9 +163,9 @@ def people_filter(
         "home_videos": home_videos,
     }
     wanted = {option: value for option, value in given.items() if value is not None}
-    with opened() as at:
+    with open_desk() as at:
         filters = at.database.do(lambda connection: refilter(connection, name, wanted, clear))
-    lines = [ruled(option, value) for option, value in filters.items()]
+    lines = [rule_line(option, value) for option, value in filters.items()]
     say(as_json, {"person": name, "filters": filters}, *lines)
 
 
@@ -171,9 +180,9 @@ def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear
 @people_app.command("password")
 def people_password(name: Name, as_json: Json = False) -> None:
     """Set a person's password, read from standard input."""
-    with opened() as at:
+    with open_desk() as at:
         row = at.database.ask(lambda connection: people.find_person(connection, name))
-        (password,) = asked(f"Password for {name}: ")
+        (password,) = read_input(f"Password for {name}: ")
         passwords.validate_password(password)
         kept = passwords.hash_password(password)
         at.database.do(lambda connection: passwords.set_password(connection, row.id, kept))

@@ -52,13 +52,13 @@ app = typer.Typer()
 
 @app.command()
 def serve(as_json: Json = False) -> None:
-    """Bring the database up to date, then receive and deliver."""
-    environ, settings = starting()
+    """Run the service: receive webhooks and send plays to trackers."""
+    environ, settings = load_settings()
     allow_connections()
-    with migrate.occupying(settings.database), bound(settings) as door:
+    with migrate.occupying(settings.database), bind_socket(settings) as door:
         port = door.getsockname()[1]
         front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
-        with saying_taken(settings):
+        with explain_bind_error(settings):
             door.listen(BACKLOG)
         link = welcome(front.service.database, front.service.settings, clock.now())
         first = front.service.database.do(note_start)
@@ -68,25 +68,23 @@ def serve(as_json: Json = False) -> None:
         )
         settle_heap()
         run_server(server, [door.dup() for _ in range(ACCEPTORS)])
-        if not server.started or front.failed or broken(front.service.tasks):
+        if not server.started or front.failed or has_crashed(front.service.tasks):
             raise typer.Exit(1)
 
 
-def starting() -> tuple[Environ, Settings]:
+def load_settings() -> tuple[Environ, Settings]:
     environ = environment.environment()
     settings = environment.load(environ)
     logs.configure(settings.log_format, settings.log_level)
     if len(settings.admin_password.get_secret_value()) > passwords.MAX_PASSWORD_LENGTH:
-        raise Failed(
-            f"ADMIN_PASSWORD has more than the {passwords.MAX_PASSWORD_LENGTH} characters that a sign-in takes."
-        )
+        raise Failed(f"ADMIN_PASSWORD is longer than {passwords.MAX_PASSWORD_LENGTH} characters.")
     ensure_data_dir(settings)
     database_of(settings).close()
     return environ, settings
 
 
 @contextmanager
-def bound(settings: Settings) -> Iterator[socket.socket]:
+def bind_socket(settings: Settings) -> Iterator[socket.socket]:
     """The door, still closed: port 0 is known and a taken one is said, and nobody comes in before all is open."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as door:
@@ -95,18 +93,18 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        with saying_taken(settings):
+        with explain_bind_error(settings):
             door.bind((settings.host, settings.port))
         yield door
 
 
 @contextmanager
-def saying_taken(settings: Settings) -> Iterator[None]:
+def explain_bind_error(settings: Settings) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         place = f"HOST={settings.host} PORT={settings.port}"
-        raise Failed(f"{place} cannot be listened on: {error.strerror}. Choose another PORT.") from error
+        raise Failed(f"Cannot listen on {place}: {error.strerror}. Choose another PORT.") from error
 
 
 def bounds(application: ASGIApp, proxies: Callable[[], TrustedProxies]) -> uvicorn.Config:
@@ -150,7 +148,7 @@ def run_server(server: uvicorn.Server, doors: list[socket.socket]) -> None:
             signal.signal(number, handler)
 
 
-def broken(tasks: Iterable[asyncio.Task[Any]]) -> bool:
+def has_crashed(tasks: Iterable[asyncio.Task[Any]]) -> bool:
     """Whether a part died; then whoever watches over this process is to start it again."""
     return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
 
@@ -173,27 +171,25 @@ def announce(service: Service, link: str | None, as_json: bool, *, first: bool) 
     found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
     shown = [f"Watchmark is at {address}"]
     if first and found:
-        shown.append("Webhook addresses (the steps for each: watchmark urls):")
+        shown.append("Webhook addresses (setup steps: watchmark urls):")
         shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
     else:
         shown.append("Webhook addresses: watchmark urls")
     if link:
         shown += [
-            f"Set the owner's password, once, within 24 hours: {link}",
-            *from_elsewhere(service.settings),
+            f"Set the owner's password (valid once, for 24 hours): {link}",
+            *remote_hint(service.settings),
         ]
     say(as_json, {"url": address, "webhooks": found, "welcome": link}, *shown)
 
 
-def from_elsewhere(settings: Settings) -> list[str]:
+def remote_hint(settings: Settings) -> list[str]:
     """What to do on another machine, where the address is one that only this machine understands."""
     if settings.base_url or urlsplit(settings.address).hostname not in LOOPBACK:
         return []
     if settings.host in LOOPBACK:
-        return [
-            "  To open it from another machine, set HOST=0.0.0.0 and start again: only this one is listened to."
-        ]
-    return ["  From another machine, put this one's name or address for localhost."]
+        return ["  Only this machine can connect. To allow others, set HOST=0.0.0.0 and restart."]
+    return ["  From another machine, replace localhost with this machine's name or address."]
 
 
 class Announced(uvicorn.Server):
@@ -235,18 +231,18 @@ def welcome(database: Database, settings: Settings, now: datetime) -> str | None
 
 @app.command()
 def work(as_json: Json = False) -> None:
-    """Only interpret and deliver, beside receivers on other machines."""
-    environ, settings = starting()
+    """Run a worker only: process and send what other machines receive."""
+    environ, settings = load_settings()
     try:
         with migrate.occupying(settings.database):
-            failed = uvloop.run(working({**environ, "WORKER": "true"}, as_json))
+            failed = uvloop.run(run_worker({**environ, "WORKER": "true"}, as_json))
     except migrate.Occupied as error:
         raise Failed(f"{error} Two processes can share the work on PostgreSQL: set DATABASE_URL.") from error
     if failed:
         raise typer.Exit(1)
 
 
-async def working(environ: Environ, as_json: bool) -> bool:
+async def run_worker(environ: Environ, as_json: bool) -> bool:
     """Until SIGTERM or SIGINT; whether a part died."""
     service = house.open_service(environ)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -254,9 +250,9 @@ async def working(environ: Environ, as_json: bool) -> bool:
     settle_heap()
     async with house.running(service):
         where = make_url(service.settings.database).render_as_string(hide_password=True)
-        say(as_json, {"working": True, "database": where}, f"Watchmark delivers from {where}")
+        say(as_json, {"working": True, "database": where}, f"Watchmark worker running on {where}")
         await service.stop.wait()
-    return broken(service.tasks)
+    return has_crashed(service.tasks)
 
 
 # --- demo
@@ -264,12 +260,14 @@ async def working(environ: Environ, as_json: bool) -> bool:
 
 @app.command()
 def demo(
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 takes a free one.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Without the pauses between the scenes.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Play the evening, say what came of it, end.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 picks a free port.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="No pauses between the scenes.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the evening, print the result and exit.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Everything on loopback with fake trackers and a scripted evening, to look around without an account."""
+    """Try Watchmark with fake trackers and a scripted evening; no account needed."""
     from webhook import demo as evening
 
     chosen = port if port is not None else (0 if once else 8484)

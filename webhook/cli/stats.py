@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from webhook.cli._common import Json, Whose, counted, opened, say, somebody
+from webhook.cli._common import Json, Whose, count_of, open_desk, person_or_only, say
 from webhook.history import stats
 from webhook.history.stats_span import zone_of
 
@@ -22,66 +22,66 @@ app = typer.Typer()
 def numbers_command(
     whose: Whose = None,
     year: Annotated[
-        int | None, typer.Option("--year", min=1900, max=9000, help="Of one year only, e.g. 2026.")
+        int | None, typer.Option("--year", min=1900, max=9000, help="Only this year, such as 2026.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What a person has watched, ever or in a year: time, films, episodes, streaks, hours and weekdays."""
-    with opened() as at:
+    """Show viewing statistics: time, films, episodes, streaks, hours and weekdays."""
+    with open_desk() as at:
         found = at.database.ask(lambda connection: of_person(connection, whose, year))
-    say(as_json, found, *lines(found))
+    say(as_json, found, *numbers_story(found))
 
 
 def of_person(connection: Connection, whose: str | None, year: int | None) -> dict[str, Any]:
-    owner = somebody(connection, whose)
+    owner = person_or_only(connection, whose)
     zone = zone_of(owner.timezone)
     return {"person": owner.name, **stats.year_stats(connection, owner.id, year, zone)}
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def numbers_story(found: Mapping[str, Any]) -> Iterator[str]:
     when = "ever" if found["year"] is None else f"in {found['year']}"
     if not found["plays"]:
-        yield f"{found['person']} has watched nothing {when}, as far as is known here."
+        yield f"{found['person']} has not watched anything {when}."
         return
     yield f"{found['person']}, {when} (times of {found['timezone']})"
-    yield f"  time watched    {lasting(found['time_ms'])}{unknown(found)}"
+    yield f"  time watched    {duration_text(found['time_ms'])}{unknown_text(found)}"
     yield f"  films           {found['films']:,}"
-    yield f"  episodes        {found['episodes']:,} of {counted(found['shows'], 'show')}"
+    yield f"  episodes        {found['episodes']:,} of {count_of(found['shows'], 'show')}"
     yield f"  tracks          {found['tracks']:,}"
     yield f"  rewatches       {found['rewatches']:,}"
-    yield f"  shows finished  {finished(found)}"
+    yield f"  shows finished  {finished_text(found)}"
     for name in ("longest", "current"):
         yield f"  {name} streak  {run(found['streaks'][name])}"
     if found["ticked"]:
-        yield f"  of these, {counted(found['ticked'], 'play')} only ticked: when that was watched is not known"
+        yield f"  {count_of(found['ticked'], 'play')} without an exact date"
     yield from bars("By weekday", WEEKDAYS, found["weekdays"])
     yield from bars("By hour", [f"{hour:02}:00" for hour in range(24)], found["hours"])
     for kind, entries in found["top"].items():
-        yield from ranked(kind, entries)
+        yield from top_lines(kind, entries)
 
 
-def lasting(ms: int) -> str:
+def duration_text(ms: int) -> str:
     days, minutes = divmod(ms // 60_000, 24 * 60)
     hours = f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{counted(days, 'day')} {hours}" if days else hours
+    return f"{count_of(days, 'day')} {hours}" if days else hours
 
 
-def unknown(found: Mapping[str, Any]) -> str:
+def unknown_text(found: Mapping[str, Any]) -> str:
     without = found["without_duration"]
-    return f", and {counted(without, 'play')} of unknown length" if without else ""
+    return f", and {count_of(without, 'play')} of unknown length" if without else ""
 
 
-def finished(found: Mapping[str, Any]) -> str:
+def finished_text(found: Mapping[str, Any]) -> str:
     if found["shows_finished"] is None:
-        return "unknown: of none of the shows it is known which episodes it has"
+        return "unknown, because no episode lists are known"
     left = found["shows_unknown"]
-    return f"{found['shows_finished']:,}" + (f" ({left:,} shows' episodes are unknown)" if left else "")
+    return f"{found['shows_finished']:,}" + (f" ({left:,} shows without an episode list)" if left else "")
 
 
 def run(streak: Mapping[str, Any]) -> str:
     if not streak["days"]:
         return "none"
-    return f"{counted(streak['days'], 'day')}, {streak['first']} to {streak['last']}"
+    return f"{count_of(streak['days'], 'day')}, {streak['first']} to {streak['last']}"
 
 
 def bars(title: str, names: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
@@ -93,10 +93,10 @@ def bars(title: str, names: Sequence[str], counts: Sequence[int]) -> Iterator[st
         yield f"  {name:<9} {count:>7,}  {'▇' * (BAR * count // most)}".rstrip()
 
 
-def ranked(kind: str, entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def top_lines(kind: str, entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if entries:
-        yield f"Most watched {kind}" if kind != "artists" else "Most heard artists"
+        yield f"Most watched {kind}" if kind != "artists" else "Most played artists"
     for entry in entries:
         year = f" ({entry['year']})" if entry["year"] else ""
-        times = counted(entry["plays"], "play")
-        yield f"  {entry['title'] or 'without a title'}{year}: {times}, {lasting(entry['time_ms'])}"
+        times = count_of(entry["plays"], "play")
+        yield f"  {entry['title'] or 'untitled'}{year}: {times}, {duration_text(entry['time_ms'])}"

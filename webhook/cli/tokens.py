@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from webhook import clock, sources
 from webhook.accounts import keys
 from webhook.accounts.credentials import Seal
-from webhook.cli._common import Json, Whose, opened, say, somebody, tabled
+from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
 from webhook.clock import stamp
 from webhook.people import tokens
 from webhook.people.scopes import Scope, names, read, spell
 from webhook.transfer import export
 
-token_app = typer.Typer(no_args_is_help=True, help="The tokens that let webhooks and scripts in.")
+token_app = typer.Typer(no_args_is_help=True, help="Manage tokens for webhooks, scripts and apps.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,26 +40,26 @@ class NewToken:
 def token_new(
     kind: Annotated[
         Literal["webhook", "api", "app"],
-        typer.Option(help="For media servers, for scripts, or an app password beside a person's own."),
+        typer.Option(help="webhook for media servers, api for scripts, app for TV Time apps."),
     ],
     whose: Whose = None,
-    name: Annotated[str | None, typer.Option(help="To tell it from the others.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the token.")] = None,
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="What an API token may do, once for each; without it everything."),
+        typer.Option(help="What an API token may do; repeat for several. Default: everything."),
     ] = None,
     days: Annotated[
         int | None,
         typer.Option(
-            "--expires-in-days", min=1, max=tokens.MAX_TOKEN_DAYS, help="When it ends; without it never."
+            "--expires-in-days", min=1, max=tokens.MAX_TOKEN_DAYS, help="When it expires. Default: never."
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token. Only one for media servers is shown again; what comes with a person's token is that person's."""
+    """Create a token. Webhooks sent with a person's token count for that person."""
     refuse_what_does_not_fit(kind, whose, scope, days)
     asked = NewToken(kind=kind, whose=whose, name=name, scopes=scopes_of(kind, scope), days=days)
-    with opened() as at:
+    with open_desk() as at:
         secret = tokens.new_secret()
         made = at.database.do(lambda connection: make_token(connection, at.seal, asked, secret))
         address = at.settings.address
@@ -74,7 +74,7 @@ def token_new(
 
 def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str) -> dict[str, Any]:
     """Store the token; what is shown of it this once."""
-    row = somebody(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
+    row = person_or_only(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
     now = clock.now()
     expires_at = None if asked.days is None else now + timedelta(days=asked.days)
     made = tokens.add_token(
@@ -104,9 +104,9 @@ def refuse_what_does_not_fit(
 ) -> None:
     """Raises BadParameter."""
     if kind == "app" and whose is None:
-        raise typer.BadParameter("Say whose the app password is.", param_hint="--person")
+        raise typer.BadParameter("An app password needs --person NAME.", param_hint="--person")
     if kind != "api" and scope:
-        raise typer.BadParameter("Only an API token has scopes.", param_hint="--scope")
+        raise typer.BadParameter("Only API tokens have scopes.", param_hint="--scope")
     if kind == "webhook" and days is not None:
         why = tokens.WEBHOOK_TOKENS_NEVER_END
         raise typer.BadParameter(f"{why[:1].upper()}{why[1:]}", param_hint="--expires-in-days")
@@ -119,14 +119,14 @@ def scopes_of(kind: str, scope: list[Scope] | None) -> list[str] | None:
 
 @token_app.command("list")
 def token_list(as_json: Json = False) -> None:
-    """The tokens there are; their secrets are not shown."""
-    with opened() as at:
+    """List tokens; their secrets are not shown."""
+    with open_desk() as at:
         rows = at.database.ask(lambda connection: all_tokens(connection, at.seal))
     if as_json:
         say(True, {"tokens": rows})
         return
     columns = ("id", "kind", "name", "person", "scopes", "created_at", "expires_at", "revoked_at")
-    tabled(columns, [[cell(row, name) for name in columns] for row in rows], "There is no token yet.")
+    print_table(columns, [[cell(row, name) for name in columns] for row in rows], "No tokens yet.")
     say(False, None, *(f"Webhook token {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 
@@ -159,9 +159,9 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
 
 @token_app.command("revoke")
 def token_revoke(
-    number: Annotated[int, typer.Argument(metavar="ID", help="By number.")], as_json: Json = False
+    number: Annotated[int, typer.Argument(metavar="ID", help="ID of the token.")], as_json: Json = False
 ) -> None:
-    """Let a token in no more; a running service refuses it within two seconds."""
-    with opened() as at:
+    """Revoke a token. A running service refuses it within two seconds."""
+    with open_desk() as at:
         at.database.do(lambda connection: tokens.revoke_token(connection, number, clock.now()))
     say(as_json, {"id": number, "revoked": True}, f"Token {number} is revoked.")

@@ -9,7 +9,7 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from webhook.cli._common import Failed, Json, counted, opened, say
+from webhook.cli._common import Failed, Json, count_of, open_desk, say
 from webhook.domain.event import REASONS
 from webhook.identity.origins import with_origins
 from webhook.queries.webhooks import NotRedacted, WebhookJson, find_webhook, redact_webhook
@@ -19,26 +19,26 @@ app = typer.Typer()
 
 @app.command("trace")
 def trace_command(
-    number: Annotated[int, typer.Argument(metavar="ID", help="A webhook's number.")],
+    number: Annotated[int, typer.Argument(metavar="ID", help="ID of a webhook.")],
     redacted: Annotated[
-        bool, typer.Option("--redacted", help="What it said, for a bug report: without names and addresses.")
+        bool, typer.Option("--redacted", help="Print a redacted copy for a bug report.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Why was, or was not, this told: a webhook from its receipt to every answer."""
+    """Show why a webhook was or was not sent on, from its receipt to every answer."""
     if redacted:
         report(number, as_json)
         return
-    with opened() as at:
+    with open_desk() as at:
         found = at.database.ask(lambda connection: whole_trace(connection, number))
     if found is None:
-        raise Failed(f"There is no webhook {number}.")
+        raise Failed(f"Webhook {number} was not found.")
     say(as_json, found, *story(found))
 
 
 def report(number: int, as_json: bool) -> None:
     try:
-        with opened() as at:
+        with open_desk() as at:
             found = at.database.ask(lambda connection: redact_webhook(connection, number))
     except NotRedacted as error:
         raise Failed(str(error)) from error
@@ -61,36 +61,36 @@ def story(found: Mapping[str, Any]) -> Iterator[str]:
 
 def event_story(event: Mapping[str, Any]) -> Iterator[str]:
     far = "" if event["progress"] is None else f" at {event['progress']:g} %"
-    yield f"  read as    {event['action']}: {named(event)}{far}"
+    yield f"  read as    {event['action']}: {item_text(event)}{far}"
     yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
-    yield f"  whose      {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
+    yield f"  person     {event['person'] or 'nobody'}" + (f", {event['how']}" if event.get("how") else "")
     if event["person"]:
-        yield f"  filters    {filtered(event.get('stopped'))}"
+        yield f"  filters    {filter_text(event.get('stopped'))}"
     if event["play"]:
         yield f"  play       {event['play']}"
     for origin in event["item"]:
-        yield f"  item       {origin_said(origin)}"
+        yield f"  item       {origin_text(origin)}"
     if event["play"] and not event["deliveries"]:
-        yield "  deliveries none: it told nothing that another report of this play had not"
+        yield "  deliveries none; another webhook of this play was already sent"
     for entry in event["deliveries"]:
         yield from delivery_story(entry)
 
 
-def filtered(stopped: str | None) -> str:
+def filter_text(stopped: str | None) -> str:
     """What the person's filters did with it."""
     if stopped is None:
-        return "let it through"
+        return "passed"
     return f"stopped: {REASONS.get(stopped, stopped.removeprefix('filter: '))}"
 
 
-def origin_said(origin: Mapping[str, Any]) -> str:
+def origin_text(origin: Mapping[str, Any]) -> str:
     """An id, where it came from, how sure it is."""
-    whose = "its show's " if origin["whose"] == "show" else ""
+    whose = "show " if origin["whose"] == "show" else ""
     sure = "" if origin["sure"] >= 1 else f", {origin['sure']:.0%} sure"
     return f"{whose}{origin['namespace']} {origin['value']} (from {origin['via']}{sure})"
 
 
-def named(about: Mapping[str, Any]) -> str:
+def item_text(about: Mapping[str, Any]) -> str:
     """An item in words: its show and numbers, its title, its year."""
     numbered = about["season"] is not None and about["number"] is not None
     place = f"{about['season']}x{about['number']:02}" if numbered else None
@@ -99,12 +99,12 @@ def named(about: Mapping[str, Any]) -> str:
 
 
 def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
-    tried = counted(entry["attempts"], "attempt")
+    tried = count_of(entry["attempts"], "attempt")
     whose = f"{entry['tracker']} of {entry['person']}"
     yield f"  delivery {entry['id']}: {entry['action']} to {whose}: {entry['state']}, {tried}"
     for one in entry.get("tries", ()):
         took = "" if one["took_ms"] is None else f" in {one['took_ms']} ms"
-        yield f"    {one['at']}  {one['outcome']}{took}: {one['reason'] or 'no word'}"
+        yield f"    {one['at']}  {one['outcome']}{took}: {one['reason'] or 'no reason given'}"
         for call in one["exchanges"]:
             yield from call_story(call)
     if entry["explanation"]:
@@ -117,5 +117,5 @@ def call_story(call: Mapping[str, Any]) -> Iterator[str]:
     if not call.get("withheld"):
         yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
         return
-    yield f"      {call['method']} {call['url']} -> not sent; it would have said"
+    yield f"      {call['method']} {call['url']} -> not sent (dry run):"
     yield f"        {orjson.dumps(call['sent']).decode()}"

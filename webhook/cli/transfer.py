@@ -19,12 +19,12 @@ from webhook.cli._common import (
     Json,
     Which,
     Whose,
-    counted,
-    moment,
-    opened,
+    count_of,
+    open_desk,
+    parse_moment,
+    person_or_only,
+    print_table,
     say,
-    somebody,
-    tabled,
 )
 from webhook.cli._progress import Meter
 from webhook.history.stats_span import zone_for
@@ -42,12 +42,14 @@ from webhook.transfer.merge import Counts
 from webhook.transfer.records import Unusable
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
 
-LISTED = 20
+ITEMS_LISTED = 20
 """How many items without ids, and how many plays, are named one by one."""
 
 POLL = 0.5
 
-Kind = Annotated[str, typer.Argument(metavar="KIND", help="What it is; without one of them all are named.")]
+FormatName = Annotated[
+    str, typer.Argument(metavar="KIND", help="Format or service. Leave it out to list them all.")
+]
 
 app = typer.Typer()
 
@@ -57,30 +59,32 @@ app = typer.Typer()
 
 @app.command("import")
 def import_command(
-    kind: Kind,
+    kind: FormatName,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="The export. Without it the server or tracker is asked."),
+        typer.Argument(
+            metavar="FILE", help="The export file. Leave it out to import from a server or tracker."
+        ),
     ] = None,
     whose: Whose = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Bring history in: from a file, or once from a media server or a tracker. Nothing comes in twice."""
+    """Import history from a file, a media server or a tracker. Nothing is imported twice."""
     check_kind(kind, file)
-    with opened() as at:
-        owner = at.database.ask(lambda connection: somebody(connection, whose))
+    with open_desk() as at:
+        owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         try:
             report = at.run(bring_in(at, owner, kind, file, dry_run))
         except KeyboardInterrupt as error:
-            raise Failed(broken_off(dry_run)) from error
+            raise Failed(report_interruption(dry_run)) from error
         except Unusable as error:
             raise Failed(f"{error}{hint(kind, file)}") from error
         once = file is None and kind in at.trackers
         looked_up = 0 if dry_run else at.database.ask(waiting_to_be_looked_up)
     shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.shown()}
     lines = [*report_story(report, kind, owner.name, dry_run)]
-    lines += [f"{at.trackers[kind].label} was read this once, because you asked."] if once else []
+    lines += [f"{at.trackers[kind].label} was read one time."] if once else []
     say(as_json, shown | {"to_be_looked_up": looked_up}, *lines, *afterwards(report, looked_up, dry_run))
 
 
@@ -90,7 +94,7 @@ def check_kind(kind: str, file: Path | None) -> None:
     if file is not None and kind not in files:
         seems = looks_like(file)
         raise typer.BadParameter(
-            f"{kind} is no kind of file; there is {', '.join(files)}." + said_looks(file, seems),
+            f"{kind} is not a file format. Formats: {', '.join(files)}." + format_hint(file, seems),
             param_hint="KIND",
         )
     if file is None and kind not in asked:
@@ -100,7 +104,7 @@ def check_kind(kind: str, file: Path | None) -> None:
                 param_hint="FILE",
             )
         raise typer.BadParameter(
-            f"There is no kind {kind}. Files: {', '.join(files)}. Without a file: {', '.join(asked)}.",
+            f"{kind} can't be imported. Files: {', '.join(files)}. Without a file: {', '.join(asked)}.",
             param_hint="KIND",
         )
 
@@ -110,16 +114,16 @@ def looks_like(file: Path) -> list[str]:
     return [kind for kind in imports.modules() if import_job.reads(kind, file)]
 
 
-def said_looks(file: Path, kinds: Sequence[str]) -> str:
+def format_hint(file: Path, kinds: Sequence[str]) -> str:
     if not kinds:
-        return f" {file} looks like none of them."
+        return f" {file} does not look like any of them."
     return f" {file} looks like {' or '.join(kinds)}: watchmark import {kinds[0]} {file}"
 
 
 def hint(kind: str, file: Path | None) -> str:
     """What the file looks like instead, where something can read it."""
     others = [] if file is None or not file.is_file() else [one for one in looks_like(file) if one != kind]
-    return said_looks(file, others) if file is not None and others else ""
+    return format_hint(file, others) if file is not None and others else ""
 
 
 async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry_run: bool) -> Report:
@@ -140,10 +144,10 @@ async def feed_of(at: Desk, owner: PersonRow, kind: str, file: Path | None) -> F
     return await sources.feeds(at).of(owner.id, kind)
 
 
-def broken_off(dry_run: bool) -> str:
+def report_interruption(dry_run: bool) -> str:
     if dry_run:
-        return "stopped. Nothing was imported; it was a dry run."
-    return "stopped. What came in is kept, and the same command goes on where it was."
+        return "stopped. Dry run: nothing was imported."
+    return "stopped. What was imported is kept; run the same command to continue."
 
 
 def waiting_to_be_looked_up(connection: Any) -> int:
@@ -153,46 +157,46 @@ def waiting_to_be_looked_up(connection: Any) -> int:
 
 
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
-    would = "would bring" if dry_run else "brought"
-    yield f"{kind} {would} {name}: {merge.described(report.counts.shown())}."
+    would = "would import" if dry_run else "imported"
+    yield f"{kind} {would} for {name}: {merge.described(report.counts.shown())}."
     if not report.whole:
-        yield "That is the beginning of it: a look ends there. The import goes through all of it."
+        yield "The preview covers only the first part. The import reads everything."
     if report.cancelled:
-        yield "It was cancelled; what had come in is kept."
+        yield "Cancelled. What was imported is kept."
     if report.first is not None and report.last is not None:
         yield f"Watched between {report.first:%Y-%m-%d} and {report.last:%Y-%m-%d}."
     if report.without_ids:
-        yield "Without an id, so they are looked up by their names:"
-        yield from (f"  {item_named(item)}" for item in report.without_ids[:LISTED])
-        if report.counts.without_ids > LISTED:
-            yield f"  … and {report.counts.without_ids - LISTED:,} more"
+        yield "Without an ID, to be looked up by title:"
+        yield from (f"  {item_line(item)}" for item in report.without_ids[:ITEMS_LISTED])
+        if report.counts.without_ids > ITEMS_LISTED:
+            yield f"  … and {report.counts.without_ids - ITEMS_LISTED:,} more"
     for bad in report.bad:
         line = "" if bad.line is None else f", line {bad.line}"
         yield f"{bad.file}{line}: {bad.why}. {bad.do}"
     if report.counts.bad > len(report.bad):
-        yield f"… and {report.counts.bad - len(report.bad):,} more rows that cannot be read."
+        yield f"… and {report.counts.bad - len(report.bad):,} more unreadable rows."
     for left in report.left_out:
-        yield f"{left.file}: {left.count:,} left out. {left.why}"
+        yield f"{left.file}: {left.count:,} skipped. {left.why}"
 
 
-def item_named(item: Mapping[str, Any]) -> str:
+def item_line(item: Mapping[str, Any]) -> str:
     """An item in words."""
     numbered = item.get("season") is not None and item.get("number") is not None
     place = f"{item['season']}x{item['number']:02}" if numbered else None
     year = f"({item['year']})" if item.get("year") and not item.get("show") else None
     parts = (item.get("artist"), item.get("show"), place, item.get("title"), year)
-    return " ".join(str(part) for part in parts if part) or f"a {item['kind']} without a title"
+    return " ".join(str(part) for part in parts if part) or f"untitled {item['kind']}"
 
 
 def afterwards(report: Report, looked_up: int, dry_run: bool) -> Iterator[str]:
     if dry_run:
-        yield "It was a dry run: nothing was imported."
+        yield "Dry run: nothing was imported."
         return
     if looked_up:
-        items = f"{counted(looked_up, 'item')} {'waits' if looked_up == 1 else 'wait'}"
-        yield f"{items} to be looked up; the service does that. What it does not find: watchmark unmatched"
+        items = f"{count_of(looked_up, 'item')} {'waits' if looked_up == 1 else 'wait'}"
+        yield f"{items} to be looked up by the service. To see what it can't find: watchmark unmatched"
     if report.counts.added or report.counts.completed:
-        yield "Your trackers are not told of it. To fill one of them: watchmark backfill TRACKER"
+        yield "Imports are not sent to your trackers. To send them: watchmark backfill TRACKER"
 
 
 # --- export
@@ -200,40 +204,44 @@ def afterwards(report: Report, looked_up: int, dry_run: bool) -> Iterator[str]:
 
 @app.command("export")
 def export_command(
-    kind: Kind,
+    kind: FormatName,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it; else standard output.")
+        Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: standard output.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="From this day or time on, e.g. 2026-10-01.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before this day or time, e.g. 2026-11-01.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this day or time on, such as 2026-10-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this day or time, such as 2026-11-01.")] = None,
     whose: Whose = None,
     as_json: Json = False,
 ) -> None:
-    """Write the history as a file: in Watchmark's own format, or in one that others read."""
+    """Export the history to a file, in Watchmark's format or another one."""
     if kind not in exports.modules():
         known = ", ".join(exports.modules())
-        raise typer.BadParameter(f"There is no kind {kind}; there is {known}.", param_hint="KIND")
+        raise typer.BadParameter(f"{kind} is not a format. Formats: {known}.", param_hint="KIND")
     if as_json and out is None:
-        raise typer.BadParameter("With --json, say where the export goes: --out FILE")
+        raise typer.BadParameter("--json needs --out FILE.")
     binary = not exports.modules()[kind].MEDIA_TYPE.startswith(("text/", "application/json"))
     if out is None and binary and sys.stdout.isatty():
-        raise typer.BadParameter(f"{kind} is no text for a terminal. Say where it goes: --out FILE")
-    with opened() as at:
-        owner = at.database.ask(lambda connection: somebody(connection, whose))
+        raise typer.BadParameter(f"{kind} is a binary format. Write it to a file: --out FILE")
+    with open_desk() as at:
+        owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         zone = at.database.ask(lambda connection: zone_for(connection, owner.id))
         wanted = Export(
-            person_id=owner.id, kind=kind, since=None if since is None else moment("--since", since, zone),
-            until=None if until is None else moment("--until", until, zone),
+            person_id=owner.id, kind=kind, since=None if since is None else parse_moment("--since", since, zone),
+            until=None if until is None else parse_moment("--until", until, zone),
         )  # fmt: skip
         if out is None:
             write_to(at.database, wanted, sys.stdout.buffer)
             return
-        size = written(at.database, wanted, out)
+        size = write_export(at.database, wanted, out)
     shown = {"kind": kind, "person": owner.name, "file": str(out), "bytes": size}
-    say(as_json, shown, f"{out} holds the history of {owner.name} as {wanted.module.LABEL} ({size:,} bytes).")
+    say(
+        as_json,
+        shown,
+        f"Exported the history of {owner.name} to {out} as {wanted.module.LABEL} ({size:,} bytes).",
+    )
 
 
-def written(database: Database, wanted: Export, out: Path) -> int:
+def write_export(database: Database, wanted: Export, out: Path) -> int:
     """The export as a file, there when it is whole and not before; its size."""
     part = out.with_name(f"{out.name}.part")
     try:
@@ -265,16 +273,16 @@ def backfill(
     whose: Whose = None,
     dry_run: DryRun = False,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="Stop it; what was not sent is taken back.")
+        bool, typer.Option("--cancel", help="Cancel it; what was not sent yet is not sent.")
     ] = False,
-    status: Annotated[bool, typer.Option("--status", help="Only say how far it is.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show its progress.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fill a tracker's account from the history with what it lacks, and only that."""
+    """Send a tracker the plays from the history that it is missing."""
     if dry_run + cancel + status > 1:
-        raise typer.BadParameter("Say one of --dry-run, --cancel and --status.")
-    with opened() as at:
-        owner = at.database.ask(lambda connection: somebody(connection, whose))
+        raise typer.BadParameter("Use only one of --dry-run, --cancel and --status.")
+    with open_desk() as at:
+        owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         built = accounts.built(at, tracker)
         row = at.database.ask(lambda connection: accounts.of(connection, owner.id, tracker))
         if dry_run:
@@ -282,7 +290,7 @@ def backfill(
             shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.shown()}
             say(as_json, shown, *preview_story(found.shown(), built.label, owner.name))
         elif cancel:
-            cancelled(at.database, row.id, tracker, as_json)
+            cancel_backfill(at.database, row.id, tracker, as_json)
         elif status:
             newest = newest_backfill(at.database, row.id)
             say(as_json, {"job": newest}, job_story(newest) if newest else nothing_yet(tracker))
@@ -292,20 +300,20 @@ def backfill(
 
 def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[str]:
     counts = found["counts"]
-    yield f"{label} of {name} holds {counted(found['holds'], 'viewing')}."
-    yield f"{counted(counts['sent'], 'play')} would be sent. Left out: {left_out(counts)}."
+    yield f"{label} of {name} has {count_of(found['holds'], 'play')}."
+    yield f"{count_of(counts['sent'], 'play')} would be sent. Skipped: {left_out(counts)}."
     if found["first"]:
-        yield f"They were watched between {found['first'][:10]} and {found['last'][:10]}:"
-    yield from (f"  {play['watched_at']}  {item_named(play)}" for play in found["plays"][:LISTED])
-    if counts["sent"] > LISTED:
-        yield f"  … and {counts['sent'] - LISTED:,} more"
-    yield "It was a dry run: nothing was sent."
+        yield f"Watched between {found['first'][:10]} and {found['last'][:10]}:"
+    yield from (f"  {play['watched_at']}  {item_line(play)}" for play in found["plays"][:ITEMS_LISTED])
+    if counts["sent"] > ITEMS_LISTED:
+        yield f"  … and {counts['sent'] - ITEMS_LISTED:,} more"
+    yield "Dry run: nothing was sent."
 
 
 def left_out(counts: Mapping[str, int]) -> str:
     return (
-        f"{counts['held']:,} that it holds already, {counts['told']:,} told before, "
-        f"{counts['kept_back']:,} that a rule keeps back"
+        f"{counts['held']:,} already there, {counts['told']:,} already sent, "
+        f"{counts['kept_back']:,} by a rule"
     )
 
 
@@ -317,34 +325,34 @@ def newest_backfill(database: Database, account_id: int) -> jobs.JobJson | None:
 
 
 def nothing_yet(tracker: str) -> str:
-    return f"There was no backfill of it yet: watchmark backfill {tracker}"
+    return f"No backfill yet. Start one: watchmark backfill {tracker}"
 
 
-def cancelled(database: Database, account_id: int, tracker: str, as_json: bool) -> None:
+def cancel_backfill(database: Database, account_id: int, tracker: str, as_json: bool) -> None:
     newest = newest_backfill(database, account_id)
     if newest is None or newest["state"] != jobs.JobState.RUNNING:
-        raise Failed(f"No backfill of {tracker} is under way.")
+        raise Failed(f"No backfill of {tracker} is running.")
     taken = database.do(lambda connection: backfilling.cancel(connection, newest["id"], clock.now()))
-    kept = "What was sent stays there."
+    kept = "What was already sent stays there."
     say(
         as_json,
         {"job": newest["id"], "cancelled": True, "taken_back": taken},
-        f"Job {newest['id']} is cancelled; {counted(taken, 'delivery')} taken back. {kept}",
+        f"Job {newest['id']} is cancelled; {count_of(taken, 'delivery')} not sent. {kept}",
     )
 
 
 def begin_backfill(at: Desk, built: Any, account_id: int, as_json: bool) -> None:
     now = clock.now()
     made = at.database.do(lambda connection: backfilling.begin(connection, built, account_id, now))
-    if not served(at.settings.database):
+    if not is_served(at.settings.database):
         shown = found_job(at.database, made)
-        begins = f"Job {made} is kept. It begins when the service runs: watchmark serve"
+        begins = f"Job {made} is saved. It starts when the service runs: watchmark serve"
         say(as_json, {"job": shown, "serving": False}, begins)
         return
     follow(at.database, made, f"Backfill of {built.label}", as_json)
 
 
-def served(url: str) -> bool:
+def is_served(url: str) -> bool:
     """Whether a service runs on this database. On PostgreSQL nobody can tell, so it is taken for granted."""
     if not url.startswith("sqlite"):
         return True
@@ -363,11 +371,11 @@ def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
     try:
         with Meter(what) as meter:
             while shown["state"] == jobs.JobState.RUNNING:
-                meter.show(far(shown["counts"]), counts_said(shown))
+                meter.show(progress_of(shown["counts"]), counts_text(shown))
                 time.sleep(POLL)
                 shown = found_job(database, job_id)
     except KeyboardInterrupt:
-        goes_on = f"Job {job_id} goes on by itself. Look: watchmark jobs; stop it: --cancel"
+        goes_on = f"Job {job_id} continues in the background. Progress: watchmark jobs. To stop it: --cancel"
         say(as_json, {"job": shown, "serving": True}, goes_on)
         return
     say(as_json, {"job": shown, "serving": True}, job_story(shown))
@@ -375,7 +383,7 @@ def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def far(counts: Mapping[str, int]) -> float | None:
+def progress_of(counts: Mapping[str, int]) -> float | None:
     """How much of what was put is told, 0 to 1."""
     put = counts.get("sent", 0)
     return counts.get("done", 0) / put if put else None
@@ -384,7 +392,7 @@ def far(counts: Mapping[str, int]) -> float | None:
 def found_job(database: Database, job_id: int) -> jobs.JobJson:
     shown = database.ask(lambda connection: jobs.get_job(connection, job_id))
     if shown is None:
-        raise Failed(f"There is no job {job_id}.")
+        raise Failed(f"Job {job_id} was not found.")
     return shown
 
 
@@ -394,22 +402,23 @@ def found_job(database: Database, job_id: int) -> jobs.JobJson:
 @app.command("catch-up")
 def catch_up(
     server: Annotated[
-        str | None, typer.Argument(metavar="SERVER", help="One of them; else all that are set up.")
+        str | None,
+        typer.Argument(metavar="SERVER", help="Name of a media server. Default: all that are set up."),
     ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Only say how far each was read.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show how far each was read.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the media servers what the webhooks missed. The service does so by itself at start and every night."""
-    with opened() as at:
+    """Fetch plays that no webhook reported. The service does this at start and every night."""
+    with open_desk() as at:
         if not at.servers and server is None:
             sets = "; or ".join(" and ".join(sources.needed(name)) for name in servers.modules())
-            raise Failed(f"No media server is set up to be asked what was played. Set {sets}.")
+            raise Failed(f"No media server is set up for catch-up. Set {sets}.")
         chosen = at.servers if server is None else {server: sources.server_of(at.servers, server)}
         if status:
             found = at.database.ask(lambda connection: catching_up.described(connection, chosen))
             say(as_json, {"servers": found}, *(status_line(one) for one in found))
             return
-        reports = at.run(caught_up(at.database, chosen))
+        reports = at.run(run_catch_up(at.database, chosen))
     shown = [
         {"server": one.server, "missed": one.missed, "known": one.known, "error": one.error}
         for one in reports
@@ -419,7 +428,7 @@ def catch_up(
         raise typer.Exit(1)
 
 
-async def caught_up(database: Database, chosen: Mapping[str, Server]) -> list[catching_up.Report]:
+async def run_catch_up(database: Database, chosen: Mapping[str, Server]) -> list[catching_up.Report]:
     reports = []
     for server in chosen.values():
         with Meter(f"Asking {server.label}"):
@@ -429,22 +438,20 @@ async def caught_up(database: Database, chosen: Mapping[str, Server]) -> list[ca
 
 def report_line(report: catching_up.Report) -> str:
     if report.error is not None:
-        return f"{report.server}: it could not be asked: {report.error}. It is asked again by itself."
+        return f"{report.server}: could not be reached: {report.error}. It is retried automatically."
     if not report.missed:
-        return f"{report.server}: nothing was missed; {report.known:,} viewings are known."
-    repaired = (
-        f"{counted(report.missed, 'viewing')} that no webhook told of {'is' if report.missed == 1 else 'are'}"
-    )
-    return f"{report.server}: {repaired} in the inbox now; {report.known:,} were known. The service does the rest."
+        return f"{report.server}: nothing was missed; {report.known:,} plays already known."
+    repaired = f"{count_of(report.missed, 'missed play')} {'is' if report.missed == 1 else 'are'}"
+    return f"{report.server}: {repaired} in the inbox now; {report.known:,} already known. The service processes them."
 
 
 def status_line(found: Mapping[str, Any]) -> str:
     if found["ran_at"] is None:
-        read = "was never read"
+        read = "never read"
     else:
-        read = f"was read until {found['read_until']}, last at {found['ran_at']}"
-    error = f" The last time it could not be asked: {found['error']}." if found["error"] else ""
-    return f"{found['server']}: {read}; {counted(found['repaired'], 'viewing')} repaired.{error}"
+        read = f"read until {found['read_until']}, last at {found['ran_at']}"
+    error = f" Last error: {found['error']}." if found["error"] else ""
+    return f"{found['server']}: {read}; {count_of(found['repaired'], 'play')} recovered.{error}"
 
 
 # --- jobs
@@ -454,54 +461,63 @@ def status_line(found: Mapping[str, Any]) -> str:
 def jobs_command(
     whose: Whose = None,
     cancel: Annotated[
-        int | None, typer.Option("--cancel", metavar="ID", help="Stop this one; what was done stays.")
+        int | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what was done stays.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The imports and backfills: what each has done, and which are under way."""
-    with opened() as at:
+    """List imports and backfills with their progress."""
+    with open_desk() as at:
         if cancel is not None:
             stop_job(at.database, cancel, as_json)
             return
-        owner = None if whose is None else at.database.ask(lambda connection: somebody(connection, whose)).id
+        owner = (
+            None
+            if whose is None
+            else at.database.ask(lambda connection: person_or_only(connection, whose)).id
+        )
         found = at.database.ask(lambda connection: jobs.list_jobs(connection, person_id=owner))
     if as_json:
         say(True, {"jobs": found})
         return
     rows = [
         [
-            one["id"], one["kind"], one["what"], one["person"], one["state"], counts_said(one),
+            one["id"], one["kind"], one["what"], one["person"], one["state"], counts_text(one),
             one["created_at"], one["error"],
         ]
         for one in found
     ]  # fmt: skip
-    tabled(
-        ("id", "kind", "what", "person", "state", "so far", "since", "trouble"),
+    print_table(
+        ("id", "kind", "what", "person", "state", "progress", "since", "error"),
         rows,
-        "There was no import and no backfill yet.",
+        "No imports or backfills yet.",
     )
 
 
 def stop_job(database: Database, job_id: int, as_json: bool) -> None:
     shown = found_job(database, job_id)
     if shown["state"] != jobs.JobState.RUNNING:
-        raise Failed(f"Job {job_id} is over already: it is {shown['state']}.")
+        raise Failed(f"Job {job_id} has already ended: it is {shown['state']}.")
     taken = database.do(lambda connection: backfilling.cancel(connection, job_id, clock.now()))
     answer = {"job": job_id, "cancelled": True, "taken_back": taken}
-    say(as_json, answer, f"Job {job_id} is cancelled. What it had done stays.")
+    say(as_json, answer, f"Job {job_id} is cancelled. What it has done stays.")
 
 
 def job_story(shown: Mapping[str, Any]) -> str:
     error = f" {shown['error']}" if shown["error"] else ""
-    return f"Job {shown['id']} ({shown['kind']} {shown['what']}) is {shown['state']}: {counts_said(shown)}.{error}"
+    return f"Job {shown['id']} ({shown['kind']} {shown['what']}) is {shown['state']}: {counts_text(shown)}.{error}"
 
 
-def counts_said(shown: Mapping[str, Any]) -> str:
+def counts_text(shown: Mapping[str, Any]) -> str:
     """What a job has done, in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.JobKind.IMPORT:
         return merge.described(counts)
-    words = {"sent": "put", "held": "held already", "told": "told before", "kept_back": "kept back"}
+    words = {
+        "sent": "queued",
+        "held": "already there",
+        "told": "already sent",
+        "kept_back": "skipped by a rule",
+    }
     return (
         ", ".join(f"{number:,} {words.get(name, name)}" for name, number in counts.items() if number)
         or "nothing"

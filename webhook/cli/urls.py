@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 
 from webhook import clock, sources
 from webhook.accounts import keys
-from webhook.cli._common import Desk, Failed, Json, opened, say
+from webhook.cli._common import Desk, Failed, Json, open_desk, say
 from webhook.people import tokens
 from webhook.storage.tables import person, token
 
@@ -23,19 +23,19 @@ app = typer.Typer()
 @app.command()
 def urls(
     template: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Print what is pasted into this sender.")
+        str | None, typer.Option(metavar="SOURCE", help="Print the template to paste into this media server.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The webhook addresses to paste, and the steps, for each source."""
+    """Show the webhook addresses and setup steps for each media server."""
     if template is not None:
         text = template_of(template)
         say(as_json, {"source": template, "template": text}, text)
         return
-    with opened() as at:
+    with open_desk() as at:
         found = webhook_urls(at, at.settings.address)
         if not found:
-            raise Failed("There is no webhook token to show. Make one: watchmark token new --kind webhook")
+            raise Failed("There is no webhook token to show. Create one: watchmark token new --kind webhook")
         hidden = hidden_tokens(at)
     say(as_json, found, *(line for about in found.values() for line in steps(about)), *hidden)
 
@@ -44,7 +44,7 @@ def template_of(name: str) -> str:
     source: Any = sources.modules().get(name)
     if source is None or not hasattr(source, "template"):
         there = ", ".join(known for known, one in sources.modules().items() if hasattr(one, "template"))
-        raise Failed(f"There is no template for {name}; there is one for {there}.")
+        raise Failed(f"There is no template for {name}. Templates exist for {there}.")
     return str(source.template())
 
 

@@ -57,7 +57,7 @@ class PlayJson(TypedDict):
     person: NotRequired[str]
     edits: NotRequired[list[EditJson]]
     others: NotRequired[list[DeliveryJson]]
-    told: NotRequired[dict[str, DeliveryJson]]
+    sent: NotRequired[dict[str, DeliveryJson]]
     webhook: NotRequired[int | None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.exc import IntegrityError
@@ -26,17 +26,15 @@ from webhook.transfer import lookup_queue
 from webhook.web import visible
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import LONGEST, clean
-from webhook.web.visible import Visitor, Wanted
+from webhook.web.visible import Visitor, WebhookFilter
 
-R = TypeVar("R")
-
-CHUNK = 500  # how many ids go into one statement
+CHUNK_SIZE = 500  # how many ids go into one statement
 MARKS = (1, 100)
 """The percentages that a watched mark can be."""
 
 
 def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+    return (ids[start : start + CHUNK_SIZE] for start in range(0, len(ids), CHUNK_SIZE))
 
 
 # --- webhooks
@@ -44,24 +42,24 @@ def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
     """Let one webhook be interpreted again; 1, or 0 where it waits for that already."""
-    if not visible.allowed(connection, visitor, [webhook_id]):
-        raise Problem(404, f"There is no webhook {webhook_id}.")
+    if not visible.visible_ids(connection, visitor, [webhook_id]):
+        raise Problem(404, f"Webhook {webhook_id} was not found.")
     row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
     if row[0]:
-        raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again.")
+        raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
     return inbox.replay(connection, [webhook_id])
 
 
-def replay_all(connection: Connection, visitor: Visitor, wanted: Wanted) -> int:
+def replay_all(connection: Connection, visitor: Visitor, wanted: WebhookFilter) -> int:
     """Let all these be interpreted again; how many still have the body that needs."""
     ids = visible.matching_webhooks(connection, visitor, wanted)
     return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
 
 
-def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> RedactedWebhookJson:
+def copy_for_report(connection: Connection, visitor: Visitor, webhook_id: int) -> RedactedWebhookJson:
     """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
-    if not visible.allowed(connection, visitor, [webhook_id]):
-        raise Problem(404, f"There is no webhook {webhook_id}.")
+    if not visible.visible_ids(connection, visitor, [webhook_id]):
+        raise Problem(404, f"Webhook {webhook_id} was not found.")
     try:
         return redact_webhook(connection, webhook_id)
     except NotRedacted as error:
@@ -74,7 +72,7 @@ def redacted(connection: Connection, visitor: Visitor, webhook_id: int) -> Redac
 def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
     """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
     if visible.one_delivery(connection, visitor, delivery_id) is None:
-        raise Problem(404, f"There is no delivery {delivery_id}.")
+        raise Problem(404, f"Delivery {delivery_id} was not found.")
     return parking.revive(connection, [delivery_id], clock.now())
 
 
@@ -83,7 +81,7 @@ def retry_all(
 ) -> int:
     """Try all these again, by default all that are stuck; how many that were."""
     states = NEEDS_PERSON if state is None else {state} & set(REVIVABLE)
-    whose = visitor.only or name
+    whose = visitor.restricted_to or name
     ids = [found for one in states for found in find_delivery_ids(connection, one, tracker, whose)]
     for chunk in chunks(ids):
         parking.revive(connection, chunk, clock.now())
@@ -96,7 +94,7 @@ def dismiss(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> int
     They stay as they are, dead or unmatched, with their trace, and a retry or a match still sends them.
     """
     mine = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
-    if not visitor.everything:
+    if not visitor.is_admin:
         mine = mine.where(account.c.person_id == visitor.person_id)
     listed = (delivery.c.state.in_(DISMISSED), delivery.c.settled_at.is_(None))
     count = 0
@@ -123,7 +121,7 @@ def match(
 ) -> matches.Chosen:
     """Say what the item of a delivery is, by ids or by the number of a candidate; raises Problem."""
     if visible.one_delivery(connection, visitor, delivery_id) is None:
-        raise Problem(404, f"There is no delivery {delivery_id}.")
+        raise Problem(404, f"Delivery {delivery_id} was not found.")
     ids, number, offset = choice
     now = clock.now()
     try:
@@ -144,7 +142,7 @@ def match_import(
     title: str | None = None,
 ) -> int:
     """Say what an item of imported plays is; how many plays that is written into. Raises Problem."""
-    an_import(connection, visitor, key)
+    _require_import(connection, visitor, key)
     ids, number, offset = choice
     try:
         if number is not None:
@@ -156,19 +154,19 @@ def match_import(
 
 def dismiss_import(connection: Connection, visitor: Visitor, key: str) -> int:
     """Leave the plays of an item without ids as they are, and ask no more; 1, or 0 where nothing was asked."""
-    an_import(connection, visitor, key)
+    _require_import(connection, visitor, key)
     asked = update(unresolved).where(unresolved.c.key == key, unresolved.c.state == "unmatched")
     return connection.execute(asked.values(state="dismissed")).rowcount
 
 
-def an_import(connection: Connection, visitor: Visitor, key: str) -> None:
+def _require_import(connection: Connection, visitor: Visitor, key: str) -> None:
     """Raises Problem where the visitor has no plays that a question is about."""
     there = clean(key, 300) and any(
-        visitor.everything or row.person_id == visitor.person_id
+        visitor.is_admin or row.person_id == visitor.person_id
         for row in lookup_queue.plays_of(connection, key)
     )
     if not there:
-        raise Problem(404, f"Nothing waits under {key[:300]}.")
+        raise Problem(404, f"Nothing is waiting under {key[:300]}.")
 
 
 # --- servers that fell silent
@@ -178,23 +176,23 @@ def dismiss_silence(connection: Connection, source: str, server: str | None) -> 
     """Take a server off the list of the silent until it is heard again; raises Problem."""
     known = clean(source) and clean(server or "")
     if not known or not store_dismissal(connection, source, server or ""):
-        raise Problem(404, "No such server was ever heard.")
+        raise Problem(404, "This server has never sent a webhook.")
 
 
 # --- people
 
 
-def somebody(connection: Connection, visitor: Visitor, name: str) -> PersonRow:
+def find_person(connection: Connection, visitor: Visitor, name: str) -> PersonRow:
     """The person of that name; somebody else than the visitor's own is not found."""
-    if visitor.only not in (None, name) or not clean(name):
-        raise Problem(404, "There is nobody of that name whom you may see.")
+    if visitor.restricted_to not in (None, name) or not clean(name):
+        raise Problem(404, "There is no person with that name, or you may not see them.")
     try:
         return people.find_person(connection, name)
     except people.PeopleError as error:
-        raise Problem(404, said(error)) from error
+        raise Problem(404, _sentence_of(error)) from error
 
 
-def said(error: people.PeopleError) -> str:
+def _sentence_of(error: people.PeopleError) -> str:
     text = str(error)
     return text[:1].upper() + text[1:] + "."
 
@@ -220,24 +218,24 @@ def claim(connection: Connection, name: str, wanted: str) -> int:
         raise Problem(422, f"identity: {error}.") from error
 
 
-def is_asked(connection: Connection, visitor: Visitor, identity_id: int) -> None:
+def require_assignable(connection: Connection, visitor: Visitor, identity_id: int) -> None:
     """Raises Problem unless it is this visitor's to say whose an identity is."""
-    asked = visitor.everything or any(
-        one["id"] == identity_id for one in visible.unclaimed(connection, visitor)
+    asked = visitor.is_admin or any(
+        one["id"] == identity_id for one in visible.open_identities(connection, visitor)
     )
     if not asked:
-        raise Problem(403, "Only the owner may say whose this is.")
+        raise Problem(403, "Only the owner can assign this user.")
 
 
-def claim_seen(connection: Connection, name: str, identity_id: int) -> int:
+def claim_identity(connection: Connection, name: str, identity_id: int) -> int:
     """Let a person claim an identity that was seen; how many webhooks waited for it."""
     person_id = people.find_person(connection, name).id
-    return identities.assign_identities(connection, [seen(connection, identity_id)], person_id)
+    return identities.assign_identities(connection, [_require_identity(connection, identity_id)], person_id)
 
 
-def ignore_seen(connection: Connection, identity_id: int, ignored: bool) -> int:
+def ignore_identity(connection: Connection, identity_id: int, ignored: bool) -> int:
     """Ignore an identity that was seen, or no longer; how many webhooks are looked at again."""
-    ids = [seen(connection, identity_id)]
+    ids = [_require_identity(connection, identity_id)]
     try:
         return (
             identities.ignore_identities(connection, ids)
@@ -245,12 +243,12 @@ def ignore_seen(connection: Connection, identity_id: int, ignored: bool) -> int:
             else identities.unignore_identities(connection, ids)
         )
     except people.PeopleError as error:
-        raise Problem(409, said(error)) from error
+        raise Problem(409, _sentence_of(error)) from error
 
 
-def seen(connection: Connection, identity_id: int) -> int:
+def _require_identity(connection: Connection, identity_id: int) -> int:
     if connection.execute(select(identity.c.id).where(identity.c.id == identity_id)).first() is None:
-        raise Problem(404, f"There is no identity {identity_id}.")
+        raise Problem(404, f"Identity {identity_id} was not found.")
     return identity_id
 
 
@@ -271,7 +269,7 @@ def release(connection: Connection, name: str, wanted: str) -> int:
         raise Problem(422, f"identity: {error}.") from error
 
 
-def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
+def parse_identity(given: Mapping[str, Any], sources: Collection[str]) -> str:
     """The identity that is to be claimed or released, checked; raises Problem."""
     wanted = given.get("identity")
     if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
@@ -281,7 +279,7 @@ def identity_given(given: Mapping[str, Any], sources: Collection[str]) -> str:
     except people.PeopleError as error:
         raise Problem(422, f"identity: {error}.") from error
     if source not in sources:
-        raise Problem(422, f"identity: {source[:30]} is not a source; there are {', '.join(sources)}.")
+        raise Problem(422, f"identity: {source[:30]} is not a source. Sources are {', '.join(sources)}.")
     return wanted
 
 
@@ -289,18 +287,18 @@ def set_filters(connection: Connection, person_id: int, filters: Mapping[str, An
     connection.execute(update(person).where(person.c.id == person_id).values(filters=dict(filters)))
 
 
-def filters_given(given: Mapping[str, Any]) -> dict[str, Any]:
+def parse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     """The filters as they are stored, checked; raises Problem."""
     for name in given:
         if name not in (*LISTS, "home_videos"):
-            raise Problem(422, f"{name[:50]} is not a filter; there are {', '.join(LISTS)}, home_videos.")
-    return {**lists_given(given), "home_videos": flag("home_videos", given)}
+            raise Problem(422, f"{name[:50]} is not a filter. Filters are {', '.join(LISTS)}, home_videos.")
+    return {**_parse_lists(given), "home_videos": flag("home_videos", given)}
 
 
-def lists_given(given: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_lists(given: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
     if unknown := set(kept.get("kinds", ())) - set(Kind):
-        raise Problem(422, f"kinds: {min(unknown)} is none of {', '.join(Kind)}.")
+        raise Problem(422, f"kinds: {min(unknown)} is not one of {', '.join(Kind)}.")
     return kept
 
 
@@ -321,34 +319,34 @@ def texts(name: str, given: Any) -> list[str]:
 # --- accounts
 
 
-def an_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
+def find_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
     """The account of that id; somebody else's than the visitor's own is not found."""
     wanted = select(account).where(account.c.id == account_id)
-    if not visitor.everything:
+    if not visitor.is_admin:
         wanted = wanted.where(account.c.person_id == visitor.person_id)
     row = connection.execute(wanted).first()
     if row is None:
-        raise Problem(404, f"There is no account {account_id}.")
+        raise Problem(404, f"Account {account_id} was not found.")
     return row
 
 
 def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: Mapping[str, Any]) -> None:
-    row = an_account(connection, visitor, account_id)
+    row = find_account(connection, visitor, account_id)
     values = {"rules": rules_json(rules)}
     connection.execute(update(account).where(account.c.id == row.id).values(values))
 
 
-def rules_given(given: Mapping[str, Any]) -> dict[str, Any]:
+def parse_rules(given: Mapping[str, Any]) -> dict[str, Any]:
     """An account's rules, checked; raises Problem. What is not given is no rule."""
     for name in given:
         if name not in ("watched_mark", "dry_run", *LISTS):
             known = ", ".join(("watched_mark", "dry_run", *LISTS))
-            raise Problem(422, f"{name[:50]} is not a rule; there are {known}.")
+            raise Problem(422, f"{name[:50]} is not a rule. Rules are {known}.")
     mark = given.get("watched_mark")
     least, most = MARKS
     if mark is not None and (type(mark) not in (int, float) or not least <= mark <= most):
         raise Problem(422, f"watched_mark must be a percentage from {least} to {most}, or null.")
-    return {"watched_mark": mark, "dry_run": flag("dry_run", given), **lists_given(given)}
+    return {"watched_mark": mark, "dry_run": flag("dry_run", given), **_parse_lists(given)}
 
 
 def not_set_up(tracker: str) -> Problem:
@@ -363,20 +361,20 @@ def set_tells(
     wanted: Collection[str],
 ) -> None:
     """Switch on these of what the account need not be told, and switch off the others."""
-    row = an_account(connection, visitor, account_id)
+    row = find_account(connection, visitor, account_id)
     if row.tracker not in built:
         raise not_set_up(row.tracker)
     can = [action for action in OPTIONAL if action in built[row.tracker].tells]
     if unknown := set(wanted) - set(can):
-        known = ", ".join(can) or "nothing that could be switched"
-        raise Problem(422, f"tells: {min(unknown)[:50]} cannot be switched here; there is {known}.")
+        known = ", ".join(can) or "nothing to switch"
+        raise Problem(422, f"tells: {min(unknown)[:50]} can't be switched here. Available: {known}.")
     for action in can:
         accounts.switched(connection, row.id, Action(action), action in wanted)
 
 
-def tells_given(given: Mapping[str, Any]) -> list[str]:
+def parse_tells(given: Mapping[str, Any]) -> list[str]:
     if given.keys() != {"tells"}:
-        raise Problem(422, "The body must hold tells, and nothing else.")
+        raise Problem(422, "The body must contain tells and nothing else.")
     return texts("tells", given["tells"])
 
 
@@ -390,22 +388,22 @@ def add_household_rule(connection: Connection, given: Mapping[str, Sequence[str]
             connection, given["players"], given["libraries"], given["people"], clock.now()
         )
     except people.PeopleError as error:
-        raise Problem(422, said(error)) from error
+        raise Problem(422, _sentence_of(error)) from error
 
 
 def remove_household_rule(connection: Connection, rule_id: int) -> None:
     try:
         household.remove_rule(connection, rule_id)
     except people.PeopleError as error:
-        raise Problem(404, said(error)) from error
+        raise Problem(404, _sentence_of(error)) from error
 
 
-def household_given(given: Mapping[str, Any]) -> dict[str, list[str]]:
+def parse_household_rule(given: Mapping[str, Any]) -> dict[str, list[str]]:
     """A household rule, checked; raises Problem."""
     names = ("players", "libraries", "people")
     for name in given:
         if name not in names:
             raise Problem(
-                422, f"{name[:50]} is nothing that a household rule has; there are {', '.join(names)}."
+                422, f"{name[:50]} is not a field of a household rule. Fields are {', '.join(names)}."
             )
     return {name: texts(name, given.get(name, [])) for name in names}

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from webhook.service import Service
     from webhook.web.http.api import ApiAuth
 
-FRESH = 2.0
-STUCK = 60.0
+STORE_CHECK_INTERVAL = 2.0
+DISPATCHER_TIMEOUT = 60.0
 LEASE_OVER = timedelta(minutes=2)
 STORE_TIME = 5.0
 NOTE = "ready"
-REFUSED = 30.0
+REFUSAL_MEMORY = 30.0
 """Seconds after a webhook that could not be stored in which a tiny write that fits proves nothing."""
 
 LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
@@ -65,7 +65,7 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        reason = self.stuck() or self.damaged() or await self.unstorable() or await self.stuck_lane()
+        reason = self.stuck() or self.damage() or await self.unstorable() or await self.stuck_lane()
         lag = round(self.service.loop_lag.worst(), 3)
         shown = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
         return JSONResponse(shown, 200 if reason is None else 503)
@@ -76,11 +76,11 @@ class Health:
             if task.done() and not self.service.stop.is_set():
                 return f"The {task.get_name()} has ended."
         quiet = time.monotonic() - self.service.dispatcher.health.stepped_at
-        if self.service.settings.worker and quiet > STUCK:
+        if self.service.settings.worker and quiet > DISPATCHER_TIMEOUT:
             return f"The dispatcher has not moved for {quiet:.0f} seconds."
         return None
 
-    def damaged(self) -> str | None:
+    def damage(self) -> str | None:
         found = self.service.integrity.damage
         if found is None:
             return None
@@ -100,18 +100,18 @@ class Health:
     async def unstorable(self) -> str | None:
         """Why nothing can be stored, or None; really tried, at most every two seconds."""
         async with self.one:
-            if time.monotonic() - self.stored_at > FRESH:
-                self.trouble = await self.tried()
+            if time.monotonic() - self.stored_at > STORE_CHECK_INTERVAL:
+                self.trouble = await self.try_to_store()
                 self.stored_at = time.monotonic()
             return self.trouble
 
-    async def tried(self) -> str | None:
+    async def try_to_store(self) -> str | None:
         refused_at = self.service.receiver.refused_at
-        if refused_at is not None and time.monotonic() - refused_at < REFUSED:
+        if refused_at is not None and time.monotonic() - refused_at < REFUSAL_MEMORY:
             return "A webhook could not be stored just now; the log says why."
         try:
             async with asyncio.timeout(STORE_TIME):
-                await self.service.database.run(noted)
+                await self.service.database.run(_touch_note)
         except TimeoutError:
             return f"Nothing could be stored within {STORE_TIME:.0f} seconds."
         except Unavailable as error:
@@ -136,7 +136,7 @@ def stuck_lane(connection: Connection, trackers: list[str], now: datetime) -> st
     return f"The lane of account {row.id} ({row.tracker}) has been stuck for {since:.0f} seconds."
 
 
-def noted(connection: Connection) -> None:
+def _touch_note(connection: Connection) -> None:
     now = clock.stamp(clock.now())
     mine = update(note).where(note.c.name == NOTE)
     if not connection.execute(mine.values(value=now)).rowcount:
@@ -164,18 +164,20 @@ class Metrics:
     async def text(self, request: Request) -> Response:
         if not self.service.settings.metrics_public:
             visitor = await self.gate.admit(request, scope_of("/metrics", "GET"))
-            if not visitor.everything:
-                raise Problem(403, "The metrics are of everybody; this token belongs to one person.")
+            if not visitor.is_admin:
+                raise Problem(403, "The metrics cover everyone; this token belongs to one person.")
         async with self.one:
-            if time.monotonic() - self.read_at > FRESH:
-                self.counted = await self.service.database.read(counted)
+            if time.monotonic() - self.read_at > STORE_CHECK_INTERVAL:
+                self.counted = await self.service.database.read(read_counts)
                 self.read_at = time.monotonic()
         shown = CollectorRegistry()
-        shown.register(Snapshot([*stored(self.counted), self.expiring(), *self.running()]))
+        shown.register(
+            Snapshot([*database_metrics(self.counted), self.expiry_metric(), *self.process_metrics()])
+        )
         content = generate_latest(self.registry) + generate_latest(shown)
         return Response(content, media_type=CONTENT_TYPE_LATEST)
 
-    def expiring(self) -> Metric:
+    def expiry_metric(self) -> Metric:
         """When each sign-in ends that says when it does."""
         ends = []
         for tracker, name, made, sealed in self.counted["tokens"]:
@@ -183,12 +185,12 @@ class Metrics:
                 tokens = self.service.seal.open(sealed)
             except SettingsError:
                 continue
-            if (seconds := left(tokens)) is not None:
+            if (seconds := seconds_to_expiry(tokens)) is not None:
                 ends.append((tracker, name, made, seconds))
         text = "Seconds until a sign-in has to be renewed; below 0 it should have been"
         return gauge("token_expires_seconds", text, ["tracker", "person", "account"], ends)
 
-    def running(self) -> list[Metric]:
+    def process_metrics(self) -> list[Metric]:
         database, dispatcher = self.service.database, self.service.dispatcher
         counters = (
             ("watchmark_database_commits", "Transactions of the writing thread", database.commits),
@@ -214,7 +216,7 @@ class Snapshot(Collector):
         return self.metrics
 
 
-def counted(connection: Connection) -> dict[str, list[Any]]:
+def read_counts(connection: Connection) -> dict[str, list[Any]]:
     """The numbers that only the database knows, each with its labels before it."""
     number = func.count()
     by_account = select(account.c.tracker, delivery.c.state, number).join(
@@ -259,7 +261,7 @@ def counted(connection: Connection) -> dict[str, list[Any]]:
     return {name: list(connection.execute(question)) for name, question in questions.items()}
 
 
-def stored(rows: dict[str, list[Any]]) -> list[Metric]:
+def database_metrics(rows: dict[str, list[Any]]) -> list[Metric]:
     now = clock.now()
     ages = [(tracker, max((now - happened).total_seconds(), 0)) for tracker, happened in rows["oldest"]]
     times = [(source, to_ms(moment) / 1000) for source, moment in rows["last"]]
@@ -301,7 +303,7 @@ def latency(rows: Iterable[Any]) -> Metric:
     return family
 
 
-def left(tokens: Mapping[str, Any]) -> float | None:
+def seconds_to_expiry(tokens: Mapping[str, Any]) -> float | None:
     """Seconds until the tokens end, where they say when they were made and how long they hold."""
     made, lasts = tokens.get("created_at"), tokens.get("expires_in")
     if not isinstance(made, int | float) or not isinstance(lasts, int | float):

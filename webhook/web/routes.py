@@ -36,7 +36,7 @@ from webhook.web.people.pages import People
 from webhook.web.settings.api import Settings as SettingsApi
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.pages import Setup
-from webhook.web.setup.sign_in import Entrance
+from webhook.web.setup.sign_in import SignInPages
 from webhook.web.setup.wizard import Wizard
 from webhook.web.transfer.api import Transfer as TransferApi
 from webhook.web.transfer.pages import Transfer
@@ -73,7 +73,7 @@ def routes(service: Service) -> list[BaseRoute]:
     """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
-    gate, entrance = ApiAuth(service.database, sessions), Entrance(service, sessions, passwords)
+    gate, entrance = ApiAuth(service.database, sessions), SignInPages(service, sessions, passwords)
     inside = [
         *health.routes(service, gate),
         *schemas.routes(),

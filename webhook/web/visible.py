@@ -54,24 +54,24 @@ from webhook.storage.tables import (
     webhook,
 )
 
-STATES = {
+WEBHOOK_STATES = {
     "received": "received",
-    "interpreted": "read and acted on",
+    "interpreted": "processed",
     "ignored": "ignored",
-    "unclaimed": "nobody claims it yet",
-    "quarantined": "could not be read",
+    "unclaimed": "not claimed",
+    "quarantined": "unreadable",
 }
 """The states of a webhook, as people read them."""
 
 DELIVERY_STATES = {
-    "waiting": "waits for its turn",
-    "done": "told",
+    "waiting": "waiting",
+    "done": "sent",
     "superseded": "replaced by a newer one",
-    "expired": "too old to be told",
-    "skipped": "a rule keeps it back",
+    "expired": "too old to send",
+    "skipped": "skipped by a rule",
     "unmatched": "no match found",
-    "parked": "the account needs something",
-    "dead": "given up",
+    "parked": "account needs attention",
+    "dead": "failed",
 }
 """The states of a delivery that a retry is for."""
 
@@ -81,12 +81,12 @@ def source_names() -> list[str]:
     return [*sources.modules(), *BUILTIN_APIS]
 
 
-LOOKED_AT = 10_000
+SEARCH_LIMIT = 10_000
 """How many webhooks are looked through at once for a title, a person or a tracker; a cursor goes on from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class WebhookFilter:
     """Which webhooks: in this state, of this source, of this person, told to this tracker, with this in a title."""
 
     state: str | None = None
@@ -100,24 +100,24 @@ class Wanted:
         """Whether one may have to look at many webhooks to find one."""
         return bool(self.person or self.tracker or self.text)
 
-    def narrowed(self, wanted: Select[Any]) -> Select[Any]:
-        """The webhooks that can be meant; `meant` says which of them are."""
+    def narrow(self, wanted: Select[Any]) -> Select[Any]:
+        """The webhooks that can be meant; `matches` says which of them are."""
         if self.state:
             wanted = wanted.where(webhook.c.state == self.state)
         if self.source:
             wanted = wanted.where(webhook.c.source == self.source)
         told = type_coerce(webhook.c.events, Text)
         if self.person:
-            wanted = wanted.where(told.contains(f'"person":{jsoned(self.person)}', autoescape=True))
+            wanted = wanted.where(told.contains(f'"person":{json_fragment(self.person)}', autoescape=True))
         if self.text:
-            wanted = wanted.where(told.icontains(jsoned(self.text)[1:-1], autoescape=True))
+            wanted = wanted.where(told.icontains(json_fragment(self.text)[1:-1], autoescape=True))
         if self.tracker:
             put = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
             put = put.where(delivery.c.webhook_id == webhook.c.id, account.c.tracker == self.tracker)
             wanted = wanted.where(put.exists())
         return wanted
 
-    def meant(self, events: Sequence[EventJson]) -> bool:
+    def matches(self, events: Sequence[EventJson]) -> bool:
         if self.person and not any(event.get("person") == self.person for event in events):
             return False
         text = (self.text or "").casefold()
@@ -125,18 +125,18 @@ class Wanted:
         return not text or any(text in title.casefold() for title in titles)
 
 
-def jsoned(value: str) -> str:
+def json_fragment(value: str) -> str:
     """A text as it stands in the stored JSON."""
     return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """Who asks. `everything`: the owner, or an API token that is bound to nobody."""
+    """Who asks. `is_admin`: the owner, or an API token that is bound to nobody."""
 
     person_id: int | None = None
     name: str | None = None
-    everything: bool = False
+    is_admin: bool = False
     session: str | None = None
     scopes: Granted = None
     """What the API token opens by which they ask; a signed-in browser has everything of its person."""
@@ -144,9 +144,9 @@ class Visitor:
     """When that token ends."""
 
     @property
-    def only(self) -> str | None:
+    def restricted_to(self) -> str | None:
         """The one person whose data this visitor sees; None is everybody's."""
-        return None if self.everything else self.name or ""
+        return None if self.is_admin else self.name or ""
 
 
 def webhooks(
@@ -155,14 +155,14 @@ def webhooks(
     *,
     limit: int = PAGE_SIZE,
     after: int | None = None,
-    wanted: Wanted | None = None,
+    wanted: WebhookFilter | None = None,
 ) -> Page[WebhookJson]:
     """The webhooks, newest first. Of what is rare a page may hold few or none, and have a next one all the same."""
-    wanted = wanted or Wanted()
-    rows, cursor = found(connection, visitor, wanted, limit, after)
+    wanted = wanted or WebhookFilter()
+    rows, cursor = _find_webhooks(connection, visitor, wanted, limit, after)
     told = deliveries_by_webhook(connection, rows)
     shown = [webhook_json(row, told.get(row.id, []), raw=False) for row in rows]
-    if visitor.everything:
+    if visitor.is_admin:
         return {"items": shown, "next": cursor}
     return {
         "items": [own(entry, visitor) for entry in shown if may_see(entry["events"], visitor)],
@@ -170,21 +170,21 @@ def webhooks(
     }
 
 
-def found(
-    connection: Connection, visitor: Visitor, wanted: Wanted, limit: int, after: int | None
+def _find_webhooks(
+    connection: Connection, visitor: Visitor, wanted: WebhookFilter, limit: int, after: int | None
 ) -> tuple[list[WebhookRow], int | None]:
-    among = wanted.narrowed(select(webhook))
-    if not visitor.everything:
+    among = wanted.narrow(select(webhook))
+    if not visitor.is_admin:
         among = among.where(theirs(visitor))
     floor = 0
-    if wanted.rare or not visitor.everything:
+    if wanted.rare or not visitor.is_admin:
         newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
-        floor = max(min(after or newest + 1, newest + 1) - LOOKED_AT, 0)
+        floor = max(min(after or newest + 1, newest + 1) - SEARCH_LIMIT, 0)
         among = among.where(webhook.c.id >= floor)
     rows, cursor = fetch_page(connection, among, WebhookRow, webhook.c.id, limit, after)
     if cursor is None and floor > 1:
         cursor = floor
-    return [row for row in rows if wanted.meant(row.events or [])], cursor
+    return [row for row in rows if wanted.matches(row.events or [])], cursor
 
 
 def theirs(visitor: Visitor) -> ColumnElement[bool]:
@@ -215,67 +215,71 @@ def own(entry: WebhookJson, visitor: Visitor) -> WebhookJson:
 
 def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> WebhookJson | None:
     """One webhook with its whole trace; None where there is none that the visitor may see."""
-    if not allowed(connection, visitor, [webhook_id]):
+    if not visible_ids(connection, visitor, [webhook_id]):
         return None
     entry = find_webhook(connection, webhook_id)
     entry = None if entry is None else with_origins(connection, entry)
-    if entry is None or visitor.everything:
+    if entry is None or visitor.is_admin:
         return entry
     return own(entry, visitor) if may_see(entry["events"], visitor) else None
 
 
-def allowed(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> list[int]:
+def visible_ids(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> list[int]:
     """Those of the webhooks that there are and that this visitor may see."""
     wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(ids))
-    if visitor.everything:
+    if visitor.is_admin:
         return [row.id for row in connection.execute(wanted)]
     rows = connection.execute(wanted.where(theirs(visitor)))
     return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
-def matching_webhooks(connection: Connection, visitor: Visitor, wanted: Wanted) -> list[int]:
+def matching_webhooks(connection: Connection, visitor: Visitor, wanted: WebhookFilter) -> list[int]:
     """The ids of the webhooks that a filter means, for replaying many."""
-    if visitor.everything and not wanted.rare:
-        return list(connection.execute(wanted.narrowed(select(webhook.c.id))).scalars())
-    among = wanted.narrowed(select(webhook.c.id, webhook.c.events))
-    if visitor.everything:
-        return [row.id for row in connection.execute(among) if wanted.meant(row.events or [])]
-    rows = [row for row in connection.execute(among.where(theirs(visitor))) if wanted.meant(row.events or [])]
+    if visitor.is_admin and not wanted.rare:
+        return list(connection.execute(wanted.narrow(select(webhook.c.id))).scalars())
+    among = wanted.narrow(select(webhook.c.id, webhook.c.events))
+    if visitor.is_admin:
+        return [row.id for row in connection.execute(among) if wanted.matches(row.events or [])]
+    rows = [
+        row for row in connection.execute(among.where(theirs(visitor))) if wanted.matches(row.events or [])
+    ]
     return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
 def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> DeliveryJson | None:
     entry = find_delivery(connection, delivery_id)
-    if entry is None or visitor.only not in (None, entry["person"]):
+    if entry is None or visitor.restricted_to not in (None, entry["person"]):
         return None
     return entry
 
 
-def playing(connection: Connection, visitor: Visitor) -> list[PlayJson]:
-    return find_playing(connection, None if visitor.everything else visitor.person_id)
+def current_plays(connection: Connection, visitor: Visitor) -> list[PlayJson]:
+    return find_playing(connection, None if visitor.is_admin else visitor.person_id)
 
 
 def people(connection: Connection, visitor: Visitor) -> list[PersonJson]:
-    return [entry for entry in list_people(connection) if visitor.only in (None, entry["name"])]
+    return [entry for entry in list_people(connection) if visitor.restricted_to in (None, entry["name"])]
 
 
 def accounts(connection: Connection, visitor: Visitor) -> list[AccountJson]:
-    return [entry for entry in list_accounts(connection) if visitor.only in (None, entry["person"])]
+    return [entry for entry in list_accounts(connection) if visitor.restricted_to in (None, entry["person"])]
 
 
-def unclaimed(connection: Connection, visitor: Visitor) -> list[UnclaimedJson]:
+def open_identities(connection: Connection, visitor: Visitor) -> list[UnclaimedJson]:
     """The identities nobody claims: for the owner all, for others what came by an address of their own."""
-    return list_unclaimed(connection, None if visitor.everything else visitor.person_id or 0)
+    return list_unclaimed(connection, None if visitor.is_admin else visitor.person_id or 0)
 
 
-def ignored(connection: Connection, visitor: Visitor) -> list[IdentityJson]:
+def ignore_list(connection: Connection, visitor: Visitor) -> list[IdentityJson]:
     """The identities that nobody tracks, because the owner said so."""
-    return list_ignored(connection) if visitor.everything else []
+    return list_ignored(connection) if visitor.is_admin else []
 
 
-def silent(connection: Connection, visitor: Visitor, now: datetime, days: int) -> list[SilentServerJson]:
+def list_silent_servers(
+    connection: Connection, visitor: Visitor, now: datetime, days: int
+) -> list[SilentServerJson]:
     """The servers that fell silent; they are everybody's, so the owner's to look after."""
-    return find_silent_servers(connection, now, days) if visitor.everything else []
+    return find_silent_servers(connection, now, days) if visitor.is_admin else []
 
 
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
@@ -283,14 +287,14 @@ def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     found: dict[str, int] = {}
     for waiting in (is_waiting(), parking.is_stuck()):
         wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
-        if not visitor.everything:
+        if not visitor.is_admin:
             mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
             wanted = wanted.where(delivery.c.account_id.in_(mine))
         found |= {row.state: row.number for row in connection.execute(wanted.group_by(delivery.c.state))}
     return found
 
 
-def plays_of(connection: Connection, entry: WebhookJson) -> dict[int, PlayJson]:
+def plays_of_webhook(connection: Connection, entry: WebhookJson) -> dict[int, PlayJson]:
     """The plays that a webhook touched, by id, each with the deliveries that other webhooks led to."""
     ids = sorted({play_id for event in entry["events"] if (play_id := event.get("play"))})
     now = clock.now()
@@ -336,17 +340,17 @@ def viewers(entry: WebhookJson) -> list[ViewerJson]:
     return list(people.values())
 
 
-def connected(connection: Connection, visitor: Visitor) -> bool:
+def has_account(connection: Connection, visitor: Visitor) -> bool:
     """Whether there is an account that can be told."""
     wanted = select(account.c.id).limit(1)
-    if not visitor.everything:
+    if not visitor.is_admin:
         wanted = wanted.where(account.c.person_id == visitor.person_id)
     return connection.execute(wanted).first() is not None
 
 
 def last_webhook(connection: Connection, visitor: Visitor) -> str | None:
     """When the last webhook came; for who sees only their own, when they last began to watch something."""
-    if not visitor.everything:
+    if not visitor.is_admin:
         return last_play(connection, visitor)
     wanted = select(webhook.c.received_at).order_by(webhook.c.id.desc()).limit(1)
     return stamp(connection.execute(wanted).scalar())
@@ -355,7 +359,7 @@ def last_webhook(connection: Connection, visitor: Visitor) -> str | None:
 def last_play(connection: Connection, visitor: Visitor) -> str | None:
     """When the visitor, or for the owner anybody, last began to watch something."""
     wanted = select(func.max(play.c.started_at)).where(play.c.removed_at.is_(None))
-    if not visitor.everything:
+    if not visitor.is_admin:
         wanted = wanted.where(play.c.person_id == visitor.person_id)
     return stamp(connection.execute(wanted).scalar())
 
@@ -363,14 +367,14 @@ def last_play(connection: Connection, visitor: Visitor) -> str | None:
 # --- what each tracker knows of plays
 
 
-def told_of(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -> None:
+def attach_deliveries(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -> None:
     """Say of each play what each tracker was last told: of its watched mark, or of how it goes on.
 
-    Sets `told`, the last delivery per tracker, and `webhook`, the one whose trace tells of the play.
+    Sets `sent`, the last delivery per tracker, and `webhook`, the one whose trace tells of the play.
     """
     by_id = {entry["id"]: entry for entry in plays}
     for entry in plays:
-        entry["told"], entry["webhook"] = {}, None
+        entry["sent"], entry["webhook"] = {}, None
     wanted = select_deliveries().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
     for row in fetch_deliveries(connection, wanted):
         if row.play_id is None:
@@ -378,7 +382,7 @@ def told_of(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -
         entry = by_id[row.play_id]
         entry["webhook"] = row.webhook_id or entry["webhook"]
         if row.mark == marks and row.action not in ("rate", "unwatched"):
-            entry["told"][row.tracker] = delivery_json(row)
+            entry["sent"][row.tracker] = delivery_json(row)
     lost = {entry["id"] for entry in plays if entry["webhook"] is None}
     if lost:
         recent = select(webhook.c.id, webhook.c.events).where(webhook.c.events.is_not(None))

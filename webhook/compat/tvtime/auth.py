@@ -22,7 +22,7 @@ from webhook.people.passwords import MAX_PASSWORD_LENGTH
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.http.params import clean
-from webhook.web.http.sessions import Passwords, Sessions, attempt, by_id, named
+from webhook.web.http.sessions import Passwords, Sessions, attempt, person_by_id, person_by_name
 
 USE = "tvtime session"
 DAYS = timedelta(days=30)
@@ -67,7 +67,11 @@ class Door:
     async def proven(self, name: str, password: str) -> Guest:
         if len(password) > MAX_PASSWORD_LENGTH or not clean(password, MAX_PASSWORD_LENGTH):
             raise Wrong
-        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
+        row = (
+            await self.database.read(lambda connection: person_by_name(connection, name))
+            if clean(name)
+            else None
+        )
         if row is not None:
             made = await self.database.read(
                 lambda connection: tokens.find_app_password(connection, row.id, password, clock.now())
@@ -85,7 +89,7 @@ class Door:
         return await self.database.read(lambda connection: self.holds(connection, person_id, proof))
 
     def holds(self, connection: Connection, person_id: int, proof: str) -> Guest | None:
-        row = by_id(connection, person_id)
+        row = person_by_id(connection, person_id)
         if row is None:
             return None
         if proof.startswith("app "):

@@ -44,7 +44,7 @@ class Managed(Once):
             return apps_page.seen(connection, self.service.seal, visitor)
 
         def told(connection: Connection) -> dict[str, Any]:
-            row = changes.somebody(connection, visitor, name)
+            row = changes.find_person(connection, visitor, name)
             own = Visitor(person_id=row.id, name=row.name)
             tokens = administration.list_tokens(connection, self.service.seal, own)
             number, sharing = apps.others_who_share(connection, row.id, 0, MANY)
@@ -58,20 +58,20 @@ class Managed(Once):
 
         known = {"name": name, "path": path_to(name), "own": visitor.name == name}
         known["address"] = f"{address_of(self.service, request)}/api/1.0/"
-        return self.drawn(request, "apps.html", {**await self.database.read(told), **known}, visitor)
+        return self.render(request, "apps.html", {**await self.database.read(told), **known}, visitor)
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         """The new app with its secret, which is shown this once."""
         name = request.path_params["name"]
-        await self.database.read(lambda connection: changes.somebody(connection, visitor, name))
-        whose = None if visitor.everything and "shared" in fields else name
+        await self.database.read(lambda connection: changes.find_person(connection, visitor, name))
+        whose = None if visitor.is_admin and "shared" in fields else name
         made = await apps_page.add(self.service, visitor, fields.get("app", ""), whose)
         known = {
             "made": made,
             "path": path_to(name),
             "address": f"{address_of(self.service, request)}/api/1.0/",
         }
-        return self.drawn(request, "app.html", known, visitor)
+        return self.render(request, "app.html", known, visitor)
 
     async def suspend(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         return await self.suspended(request, visitor, True)

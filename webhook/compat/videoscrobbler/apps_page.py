@@ -17,7 +17,7 @@ from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 from webhook.service import Service
 from webhook.storage.db import Database
-from webhook.web.actions import said, somebody
+from webhook.web.actions import _sentence_of, find_person
 from webhook.web.http.api import Answers, Table, owner_only
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, id_of, json_object
@@ -30,7 +30,7 @@ Shown = dict[str, Any]
 
 
 def seen(connection: Connection, seal: Seal, visitor: Visitor) -> list[Shown]:
-    return apps.listed(connection, seal, None if visitor.everything else visitor.person_id)
+    return apps.listed(connection, seal, None if visitor.is_admin else visitor.person_id)
 
 
 def one(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) -> Shown:
@@ -43,12 +43,12 @@ def one(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) -> Sh
 
 async def add(service: Service, visitor: Visitor, name: str, whose: str | None) -> Shown:
     """A new app with its secret, which is never shown again; a member's is their own. Raises Problem."""
-    if not visitor.everything and whose not in (None, visitor.name):
+    if not visitor.is_admin and whose not in (None, visitor.name):
         raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
 
     def added(connection: Connection) -> Shown:
-        person_id = visitor.person_id if not visitor.everything else None
-        if visitor.everything and whose is not None:
+        person_id = visitor.person_id if not visitor.is_admin else None
+        if visitor.is_admin and whose is not None:
             person_id = people.find_person(connection, whose).id
         made = apps.add(connection, service.seal, name, person_id, clock.now())
         return {**one(connection, service.seal, visitor, made.id), "secret": made.secret}
@@ -81,7 +81,7 @@ async def set_seen_by(database: Database, visitor: Visitor, name: str, whom: str
     """Say who sees what this person watches; raises Problem."""
     await changed(
         database,
-        lambda connection: apps.set_seen_by(connection, somebody(connection, visitor, name).id, whom),
+        lambda connection: apps.set_seen_by(connection, find_person(connection, visitor, name).id, whom),
     )
 
 
@@ -89,7 +89,7 @@ async def changed(database: Database, change: Callable[[Connection], Any]) -> An
     try:
         return await database.run(change)
     except people.PeopleError as error:
-        raise Problem(422, said(error)) from error
+        raise Problem(422, _sentence_of(error)) from error
 
 
 # --- the API
@@ -138,7 +138,7 @@ class Managing(Answers):
 
     async def shown(self, visitor: Visitor, name: str) -> Any:
         def look(connection: Connection) -> str:
-            return apps.seen_by(connection, somebody(connection, visitor, name).id)
+            return apps.seen_by(connection, find_person(connection, visitor, name).id)
 
         return {"person": name, "seen_by": await self.database.read(look)}
 

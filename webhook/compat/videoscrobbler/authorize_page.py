@@ -62,7 +62,7 @@ class LettingIn(Page):
             "token": token,
             "allowed": row is not None and row.person_id == visitor.person_id,
         }
-        return self.drawn(request, "let_in.html", known, visitor)
+        return self.render(request, "let_in.html", known, visitor)
 
     async def agreed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         app, token = await self.wanted(visitor, fields)

@@ -13,11 +13,11 @@ from webhook import trackers
 from webhook.queries.rehearsal import rehearse_webhooks
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.http.addresses import address_of, addresses, template
+from webhook.web.http.addresses import address_of, addresses, template_for
 from webhook.web.http.api import Answers, Table, filters, found_or
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, id_of
-from webhook.web.visible import STATES, Visitor, Wanted, source_names
+from webhook.web.visible import WEBHOOK_STATES, Visitor, WebhookFilter, source_names
 
 WEBHOOK_FILTERS = ("state", "source", "person", "tracker", "text")
 
@@ -67,13 +67,13 @@ class Webhooks(Answers):
         interpret = self.service.interpreter.one
         would = await asyncio.to_thread(rehearse_webhooks, self.database, interpret, [wanted])
         told = would[0] if would else None
-        if told is not None and visitor.only is not None:
-            told["deliveries"] = [one for one in told["deliveries"] if one["person"] == visitor.only]
+        if told is not None and visitor.restricted_to is not None:
+            told["deliveries"] = [one for one in told["deliveries"] if one["person"] == visitor.restricted_to]
         return {"replayed": 0, "dry_run": True, "would": told, "webhook": entry}
 
     async def replay_all(self, request: Request, visitor: Visitor) -> Any:
         wanted = webhook_filters(await filters(request, WEBHOOK_FILTERS))
-        if wanted == Wanted():
+        if wanted == WebhookFilter():
             raise Problem(400, f"{' or '.join(WEBHOOK_FILTERS)} must say which webhooks are meant.")
         replayed = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
         self.service.interpreter.news.set()
@@ -81,7 +81,9 @@ class Webhooks(Answers):
 
     async def redacted(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        return await self.database.read(lambda connection: changes.redacted(connection, visitor, wanted))
+        return await self.database.read(
+            lambda connection: changes.copy_for_report(connection, visitor, wanted)
+        )
 
     # --- the addresses to paste
 
@@ -90,15 +92,15 @@ class Webhooks(Answers):
         return await self.listed(lambda connection: addresses(connection, self.service, visitor, here))
 
     async def template(self, request: Request) -> Response:
-        text = template(request.path_params["source"])
+        text = template_for(request.path_params["source"])
         if text is None:
             raise Problem(404, "There is no such source, or it needs no template.")
         return PlainTextResponse(text)
 
 
-def webhook_filters(params: Params) -> Wanted:
-    return Wanted(
-        state=params.choice("state", STATES),
+def webhook_filters(params: Params) -> WebhookFilter:
+    return WebhookFilter(
+        state=params.choice("state", WEBHOOK_STATES),
         source=params.choice("source", source_names()),
         person=params.text("person"),
         tracker=params.choice("tracker", trackers.modules()),

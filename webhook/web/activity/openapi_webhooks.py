@@ -30,7 +30,7 @@ from webhook.web.http.schema import (
     ref,
     thing,
 )
-from webhook.web.visible import STATES, source_names
+from webhook.web.visible import WEBHOOK_STATES, source_names
 
 EVENT: Mapping[str, Schema] = {
     "action": {"enum": [*Action]},
@@ -55,7 +55,7 @@ EVENT: Mapping[str, Schema] = {
 WEBHOOK: Mapping[str, Schema] = {
     "id": ID,
     "source": TEXTUAL,
-    "state": {"enum": [*STATES]},
+    "state": {"enum": [*WEBHOOK_STATES]},
     "reason": TEXT,
     "explanation": TEXT,
     "received_at": TIME,
@@ -72,7 +72,7 @@ def schemas() -> dict[str, Schema]:
         "WebhookTrace": thing(**WEBHOOK, raw=TEXT),
         "Rehearsal": thing(
             webhook=ID,
-            state={"enum": [*STATES]},
+            state={"enum": [*WEBHOOK_STATES]},
             reason=TEXT,
             deliveries=many({"type": "object"}),
         ),
@@ -89,7 +89,7 @@ def schemas() -> dict[str, Schema]:
 
 
 def paths() -> dict[str, dict[str, Schema]]:
-    state, source = choice("state", [*STATES]), choice("source", source_names())
+    state, source = choice("state", [*WEBHOOK_STATES]), choice("source", source_names())
     tracker = choice("tracker", [*trackers.modules()])
     text: Schema = {"name": "text", "in": "query", "schema": {"type": "string", "maxLength": 200}}
     webhooks = [state, source, PERSON, tracker, {**text, "description": "Looked for in titles."}]

@@ -21,12 +21,12 @@ from webhook.web.activity.api_webhooks import webhook_filters
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
-from webhook.web.visible import DELIVERY_STATES, STATES, Visitor, source_names
+from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, Visitor, source_names
 
-MOST = 100
+ROWS_PER_PAGE = 100
 """How many webhooks or deliveries one page shows."""
 
-SHOWN = 30_000
+MAX_BODY_SHOWN = 30_000
 """How many characters of a raw body a page shows; the API has all of it."""
 
 
@@ -35,7 +35,7 @@ class Activity(Page):
         return [
             Route("/activity", self.page(self.webhooks)),
             Route("/activity/replay", self.change(self.replay_all), methods=["POST"]),
-            Route("/webhooks", self.moved),
+            Route("/webhooks", self.redirect_old_address),
             Route("/trace/{id}", self.page(self.trace)),
             Route("/trace/{id}/replay", self.change(self.replay), methods=["POST"]),
             Route("/deliveries", self.page(self.deliveries)),
@@ -43,7 +43,7 @@ class Activity(Page):
             Route("/deliveries/{id}/retry", self.change(self.retry), methods=["POST"]),
         ]
 
-    async def moved(self, request: Request) -> Response:
+    async def redirect_old_address(self, request: Request) -> Response:
         """The address of this page before there were others beside it."""
         query = f"?{request.url.query}" if request.url.query else ""
         return self.to(request, f"/activity{query}")
@@ -51,17 +51,17 @@ class Activity(Page):
     async def webhooks(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         wanted = webhook_filters(params)
-        limit, after = min(params.limit(), MOST), params.after()
+        limit, after = min(params.limit(), ROWS_PER_PAGE), params.after()
         listed, names = await self.database.read(
             lambda connection: (
                 visible.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
-                visible.names(connection) if visitor.everything else [],
+                visible.names(connection) if visitor.is_admin else [],
             )
         )
         chosen = asdict(wanted)
         known = {
             "chosen": chosen,
-            "states": STATES,
+            "states": WEBHOOK_STATES,
             "sources": source_names(),
             "trackers": trackers.modules(),
             "names": names,
@@ -69,35 +69,35 @@ class Activity(Page):
             "older": older(chosen, listed),
             "after": after,
         }
-        return self.drawn(request, "activity.html", known, visitor)
+        return self.render(request, "activity.html", known, visitor)
 
     async def trace(self, request: Request, visitor: Visitor) -> Response:
         wanted = id_of(request)
 
-        def told(connection: Connection) -> tuple[Any, Any, str | None]:
+        def read(connection: Connection) -> tuple[Any, Any, str | None]:
             entry = visible.one_webhook(connection, visitor, wanted)
             if entry is None:
                 return None, None, None
-            return entry, visible.plays_of(connection, entry), report(connection, visitor, wanted)
+            return entry, visible.plays_of_webhook(connection, entry), report(connection, visitor, wanted)
 
-        entry, plays, copied = await self.database.read(told)
+        entry, plays, copied = await self.database.read(read)
         if entry is None:
-            raise Problem(404, f"There is no webhook {wanted}.")
+            raise Problem(404, f"Webhook {wanted} was not found.")
         known = {
             "webhook": entry,
             "plays": plays,
             "readings": visible.readings(entry),
             "viewers": visible.viewers(entry),
             "report": copied,
-            "shown": SHOWN,
+            "shown": MAX_BODY_SHOWN,
         }
-        return self.drawn(request, "trace.html", known, visitor)
+        return self.render(request, "trace.html", known, visitor)
 
     async def deliveries(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         chosen = self.delivery_filters(params)
-        limit, after = min(params.limit(), MOST), params.after()
-        name = visitor.only or chosen["person"]
+        limit, after = min(params.limit(), ROWS_PER_PAGE), params.after()
+        name = visitor.restricted_to or chosen["person"]
         listed, counts, names = await self.database.read(
             lambda connection: (
                 list_deliveries(
@@ -109,7 +109,7 @@ class Activity(Page):
                     person_name=name,
                 ),
                 visible.counts(connection, visitor),
-                visible.names(connection) if visitor.everything else [],
+                visible.names(connection) if visitor.is_admin else [],
             )
         )
         known = {
@@ -124,7 +124,7 @@ class Activity(Page):
             "trackers": trackers.modules(),
             "stuck": NEEDS_PERSON,
         }
-        return self.drawn(request, "deliveries.html", {**known, **choices}, visitor)
+        return self.render(request, "deliveries.html", {**known, **choices}, visitor)
 
     @staticmethod
     def delivery_filters(params: Params) -> dict[str, str | None]:
@@ -142,10 +142,8 @@ class Activity(Page):
 
     async def replay_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = webhook_filters(Params(fields))
-        if wanted == visible.Wanted():
-            raise Problem(
-                400, "Choose first which webhooks are meant: by state, source, person, tracker or title."
-            )
+        if wanted == visible.WebhookFilter():
+            raise Problem(400, "First filter the webhooks by state, source, person, tracker or title.")
         count = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
         self.service.interpreter.news.set()
         return self.back(request, fields, f"replayed-{count}")
@@ -172,8 +170,8 @@ class Activity(Page):
 def report(connection: Connection, visitor: Visitor, webhook_id: int) -> str | None:
     """What is copied for a bug report; None where there is nothing that could be, or it is too long for a page."""
     try:
-        found = changes.redacted(connection, visitor, webhook_id)
+        found = changes.copy_for_report(connection, visitor, webhook_id)
     except Problem:
         return None
     text = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
-    return text if len(text) <= SHOWN else None
+    return text if len(text) <= MAX_BODY_SHOWN else None

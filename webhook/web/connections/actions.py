@@ -42,9 +42,9 @@ from webhook.web.visible import Visitor
 
 Shown = dict[str, Any]
 Changes = Mapping[str, str | None]
-Kind = Literal["tracker", "lookup", "server", "notices"]
+ServiceKind = Literal["tracker", "lookup", "server", "notices"]
 
-KINDS: Mapping[Kind, str] = {
+SERVICE_KINDS: Mapping[ServiceKind, str] = {
     "tracker": "Trackers",
     "lookup": "Lookups",
     "server": "Media servers",
@@ -70,39 +70,39 @@ STATES: Mapping[str, str] = {
 NEEDS: Mapping[Park, str] = {
     Park.SIGNED_OUT: "Sign in again below.",
     Park.VIP_REQUIRED: "Renew the membership, then sign in again below.",
-    Park.ACCOUNT_LIMIT: "Make room in the account, or upgrade it, then test it again.",
-    Park.ACCOUNT_LOCKED: "Write to the service's support, then sign in again below.",
-    Park.APP_DELETED: "Make a new API app at the service, save its keys below, and sign in again.",
-    Park.SERVICE_CLOSED: "Set an address below at which a server speaks its protocol, or disconnect it.",
+    Park.ACCOUNT_LIMIT: "Free up space in the account or upgrade it, then test again.",
+    Park.ACCOUNT_LOCKED: "Contact the service's support, then sign in again below.",
+    Park.APP_DELETED: "Create a new API app at the service, save its keys below, and sign in again.",
+    Park.SERVICE_CLOSED: "Enter the address of a compatible server below, or disconnect the account.",
 }
 """What a parked account needs, done on its page."""
 
 NOT_USED: Sequence[tuple[str, str]] = (
-    ("Imgur", "it kept the pictures of e-mails to Plex users, and Watchmark sends none"),
-    ("Gracenote", "it filled in what music files say of themselves, and Watchmark changes no files"),
-    ("Jackett", "it searches for torrents, and Watchmark downloads nothing"),
-    ("Gmail and Google Contacts", "notices go out by Apprise, which can send e-mail without them"),
-    ("YouTube", "it named songs that were to be downloaded; a media server names what it plays"),
-    ("Google Sheets", "the history goes out as files: CSV, JSON, iCalendar and others"),
-    ("Google Play Music", "music was uploaded to it, and Watchmark uploads none"),
-    ("Letterboxd", "it has no API for this; its own files are imported and exported instead"),
+    ("Imgur", "it hosted the images for emails to Plex users, which Watchmark doesn't send"),
+    ("Gracenote", "it filled in music tags, and Watchmark doesn't change files"),
+    ("Jackett", "it searches for torrents, and Watchmark doesn't download anything"),
+    ("Gmail and Google Contacts", "notifications are sent with Apprise, which can send email without them"),
+    ("YouTube", "it identified songs to download; media servers already identify what they play"),
+    ("Google Sheets", "the history is exported as CSV, JSON, iCalendar and other files"),
+    ("Google Play Music", "music was uploaded to it, and Watchmark doesn't upload music"),
+    ("Letterboxd", "it has no suitable API; use import and export files instead"),
 )
 """Services of the founding documents that are no connections, and why."""
 
-PATIENCE = 30.0
+TEST_TIMEOUT = 30.0
 """Seconds in which a service must have answered a test."""
 
-LONGEST = 4000
+MAX_SETTING_LENGTH = 4000
 TAIL, LONG_ENOUGH = 4, 16
 """Of a secret so many characters are shown at its end, where it has so many at least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Named:
+class ServiceInfo:
     """A service as it can be connected. `fields` are its settings, by variable."""
 
     name: str
-    kind: Kind
+    kind: ServiceKind
     label: str
     purpose: str
     steps: tuple[str, ...]
@@ -110,17 +110,17 @@ class Named:
 
 
 @cache
-def every() -> Mapping[str, Named]:
+def services() -> Mapping[str, ServiceInfo]:
     """All of them by name: trackers, lookups that are no tracker's, servers, and notifications."""
     told = trackers.modules()
     asked = {name: module for name, module in lookups.modules().items() if name not in told}
-    groups: list[tuple[Kind, Mapping[str, Any]]] = [
+    groups: list[tuple[ServiceKind, Mapping[str, Any]]] = [
         ("tracker", told),
         ("lookup", asked),
         ("server", servers.modules()),
     ]
     found = {
-        name: Named(
+        name: ServiceInfo(
             name=name,
             kind=kind,
             label=module.LABEL,
@@ -132,7 +132,7 @@ def every() -> Mapping[str, Named]:
         for name, module in modules.items()
     }
     urls = {"NOTIFY_URLS": Settings.model_fields["notify_urls"]}
-    found[NOTICES] = Named(
+    found[NOTICES] = ServiceInfo(
         name=NOTICES,
         kind="notices",
         label=notifications.LABEL,
@@ -147,33 +147,33 @@ def fields_of(settings: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
     return settings.model_fields.items()
 
 
-def named(visitor: Visitor, name: str) -> Named:
+def find_service(visitor: Visitor, name: str) -> ServiceInfo:
     """The service of that name; for a member only trackers are found, as the rest is the owner's."""
-    found = every().get(name)
-    if found is None or (not visitor.everything and found.kind != "tracker"):
-        raise Problem(404, f"There is no connection called {name[:50]}.")
+    found = services().get(name)
+    if found is None or (not visitor.is_admin and found.kind != "tracker"):
+        raise Problem(404, f"There is no connection named {name[:50]}.")
     return found
 
 
 # --- shown
 
 
-def listed(connection: Connection, service: Service, visitor: Visitor) -> list[Shown]:
+def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[Shown]:
     """Every connection that the visitor may see."""
     whole = accounts_of(connection, visitor)
-    seen = [one for one in every().values() if visitor.everything or one.kind == "tracker"]
-    return [described(connection, service, visitor, one, whole) for one in seen]
+    seen = [one for one in services().values() if visitor.is_admin or one.kind == "tracker"]
+    return [_describe(connection, service, visitor, one, whole) for one in seen]
 
 
-def shown(connection: Connection, service: Service, visitor: Visitor, one: Named) -> Shown:
-    return described(connection, service, visitor, one, accounts_of(connection, visitor))
+def describe_service(connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo) -> Shown:
+    return _describe(connection, service, visitor, one, accounts_of(connection, visitor))
 
 
-def described(
-    connection: Connection, service: Service, visitor: Visitor, one: Named, whole: Sequence[Shown]
+def _describe(
+    connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo, whole: Sequence[Shown]
 ) -> Shown:
     theirs = [entry for entry in whole if entry["tracker"] == one.name] if one.kind == "tracker" else []
-    tested = tested_last(connection, one) if one.kind != "tracker" else None
+    tested = latest_result(connection, one) if one.kind != "tracker" else None
     state = state_of(service, one, theirs, tested)
     return {
         "name": one.name,
@@ -185,7 +185,7 @@ def described(
         "steps": list(one.steps),
         "sign_in": sign_in_of(service, one),
         "settings": [setting(service, key, info) for key, info in one.fields.items()]
-        if visitor.everything
+        if visitor.is_admin
         else [],
         "accounts": theirs,
         "tested": tested,
@@ -194,11 +194,11 @@ def described(
 
 def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
     """The visitor's accounts as the API gives them, each with its word and how its last test went."""
-    return [account(connection, entry) for entry in visible.accounts(connection, visitor)]
+    return [describe_account(connection, entry) for entry in visible.accounts(connection, visitor)]
 
 
-def account(connection: Connection, entry: AccountJson) -> Shown:
-    tested = remembered(connection, f"account.{entry['id']}")
+def describe_account(connection: Connection, entry: AccountJson) -> Shown:
+    tested = last_result(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
     needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
     failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
@@ -211,10 +211,10 @@ def refusals(entry: AccountJson) -> str | None:
     """What the service refuses of an account that works otherwise, and what to do; None where nothing is."""
     label = trackers.label(entry["tracker"])
     said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
-    return f"{'. '.join(filter(None, said))}, then test it again. Everything else is sent." if said else None
+    return f"{'. '.join(filter(None, said))}, then test again. Everything else is sent." if said else None
 
 
-def state_of(service: Service, one: Named, theirs: Sequence[Shown], tested: Shown | None) -> str:
+def state_of(service: Service, one: ServiceInfo, theirs: Sequence[Shown], tested: Shown | None) -> str:
     """The state of a service; of several accounts the one that needs somebody speaks for all."""
     if one.kind == "tracker":
         if one.name not in service.trackers:
@@ -228,12 +228,12 @@ def state_of(service: Service, one: Named, theirs: Sequence[Shown], tested: Show
     return "working" if tested["works"] else "not_working"
 
 
-def is_set_up(service: Service, one: Named) -> bool:
+def is_set_up(service: Service, one: ServiceInfo) -> bool:
     names = [key for key, info in one.fields.items() if info.is_required()] or list(one.fields)
     return all(settings_actions.current(service, key) for key in names)
 
 
-def sign_in_of(service: Service, one: Named) -> str | None:
+def sign_in_of(service: Service, one: ServiceInfo) -> str | None:
     """How a person signs in to a tracker that is set up: device, web, password, token or none."""
     tracker = service.trackers.get(one.name) if one.kind == "tracker" else None
     return None if tracker is None else tracker.sign_in
@@ -250,15 +250,15 @@ def setting(service: Service, key: str, info: FieldInfo) -> Shown:
         "secret": secret,
         "default": None if secret or info.is_required() else plain(info.get_default()),
         "set": bool(value),
-        "by": said_by(service, key, value),
-        "fixed": settings_actions.fixed(service, key),
+        "by": set_by(service, key, value),
+        "fixed": settings_actions.is_fixed(service, key),
         "value": None if secret else value,
         "ends": value[-TAIL:] if secret and len(value) >= LONG_ENOUGH else None,
         "left_out": service.left_out.get(key),
     }
 
 
-def said_by(service: Service, key: str, value: str) -> str | None:
+def set_by(service: Service, key: str, value: str) -> str | None:
     """Who set it: `environment`, the variable that names a `file`, or the `browser`."""
     if service.given.get(key):
         return "environment"
@@ -270,51 +270,51 @@ def said_by(service: Service, key: str, value: str) -> str | None:
 # --- what the last test came to
 
 
-def remembered(connection: Connection, name: str) -> Shown | None:
+def last_result(connection: Connection, name: str) -> Shown | None:
     value = connection.execute(select(note.c.value).where(note.c.name == f"tested.{name}")).scalar()
     return None if value is None else dict(value)
 
 
-def remember(connection: Connection, name: str, works: bool, says: str) -> None:
-    forget(connection, name)
+def store_result(connection: Connection, name: str, works: bool, says: str) -> None:
+    forget_result(connection, name)
     value = {"works": works, "says": says, "at": stamp(clock.now())}
     connection.execute(insert(note), {"name": f"tested.{name}", "value": value})
 
 
-def forget(connection: Connection, name: str) -> None:
+def forget_result(connection: Connection, name: str) -> None:
     connection.execute(delete(note).where(note.c.name == f"tested.{name}"))
 
 
-def tested_last(connection: Connection, one: Named) -> Shown | None:
+def latest_result(connection: Connection, one: ServiceInfo) -> Shown | None:
     """How the last test went, or for a server the last catch-up, whichever was later."""
-    tested = remembered(connection, one.name)
+    tested = last_result(connection, one.name)
     if one.kind != "server":
         return tested
     mark = catch_up.mark_of(connection, one.name)
     if mark.ran_at is None or (tested is not None and tested["at"] >= (stamp(mark.ran_at) or "")):
         return tested
-    says = mark.error or "The last catch-up was answered."
+    says = mark.error or "The last catch-up succeeded."
     return {"works": mark.error is None, "says": says, "at": stamp(mark.ran_at)}
 
 
 # --- test now
 
 
-async def test(service: Service, visitor: Visitor, one: Named, account_id: int | None) -> list[Shown]:
+async def test(service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None) -> list[Shown]:
     """Ask the service whether it works; what came of it, one for each account of a tracker."""
     if one.kind == "tracker":
         return await test_accounts(service, visitor, one, account_id)
     if not is_set_up(service, one):
-        raise Problem(
-            409, f"{one.label} is not set up, so there is nothing to test. Enter its settings first."
-        )
-    tried = await told_test(service) if one.kind == "notices" else await tried_with(service, one)
-    await service.database.run(lambda connection: remember(connection, one.name, tried.works, tried.says))
+        raise Problem(409, f"{one.label} is not set up yet. Enter its settings first.")
+    tried = (
+        await send_test_notification(service) if one.kind == "notices" else await try_settings(service, one)
+    )
+    await service.database.run(lambda connection: store_result(connection, one.name, tried.works, tried.says))
     return [{"account": None, "person": None, "works": tried.works, "says": tried.says}]
 
 
 async def test_accounts(
-    service: Service, visitor: Visitor, one: Named, account_id: int | None
+    service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None
 ) -> list[Shown]:
     whole = await service.database.read(lambda connection: visible.accounts(connection, visitor))
     meant = [
@@ -323,32 +323,35 @@ async def test_accounts(
         if entry["tracker"] == one.name and (account_id is None or entry["id"] == account_id)
     ]
     if account_id is not None and not meant:
-        raise Problem(404, f"There is no account {account_id} at {one.label}.")
+        raise Problem(404, f"Account {account_id} was not found at {one.label}.")
     if not meant:
-        raise Problem(409, f"Nobody is signed in to {one.label}, so there is nothing to test. Sign in first.")
+        raise Problem(409, f"Nobody is signed in to {one.label} yet. Sign in first.")
     verdicts = await asyncio.gather(*(accounts.check(service, entry["id"]) for entry in meant))
     results: list[Shown] = [
-        {"account": entry["id"], "person": entry["person"], "works": verdict.works, "says": in_words(verdict)}
+        {
+            "account": entry["id"],
+            "person": entry["person"],
+            "works": verdict.works,
+            "says": verdict_sentence(verdict),
+        }
         for entry, verdict in zip(meant, verdicts, strict=True)
     ]
 
-    def kept(connection: Connection) -> None:
+    def store(connection: Connection) -> None:
         for result in results:
-            remember(connection, f"account.{result['account']}", result["works"], result["says"])
+            store_result(connection, f"account.{result['account']}", result["works"], result["says"])
 
-    await service.database.run(kept)
+    await service.database.run(store)
     return results
 
 
-def in_words(verdict: Verdict) -> str:
+def verdict_sentence(verdict: Verdict) -> str:
     """What a check of an account came to, and what is to be done."""
     if verdict.works:
-        return f"It works, as {verdict.name}."
-    said = sentence(verdict.reason or "It does not work")
+        return f"Working as {verdict.name}."
+    said = sentence(verdict.reason or "Not working")
     return (
-        f"{said} {NEEDS[verdict.park]}"
-        if verdict.park
-        else f"{said} What is to be told waits; test again later."
+        f"{said} {NEEDS[verdict.park]}" if verdict.park else f"{said} Deliveries are kept; test again later."
     )
 
 
@@ -358,7 +361,7 @@ def sentence(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
+class TestResult:
     """What a service said to its settings. `answered`: it did say something."""
 
     works: bool
@@ -366,50 +369,50 @@ class Tried:
     answered: bool = True
 
 
-async def told_test(service: Service) -> Tried:
+async def send_test_notification(service: Service) -> TestResult:
     """A notice to every address, as a test."""
     failed = await Notifier(environment.load(service.environ)).send(notifications.example())
     if failed is None:
-        return Tried(works=True, says="A test was sent. Look whether it arrived.")
-    return Tried(works=False, says=f"The test could not be sent: {failed}. Correct the addresses below.")
+        return TestResult(works=True, says="Test sent. Check that it arrived.")
+    return TestResult(works=False, says=f"The test could not be sent: {failed}. Correct the addresses below.")
 
 
-async def tried_with(service: Service, one: Named, environ: Environ | None = None) -> Tried:
+async def try_settings(service: Service, one: ServiceInfo, environ: Environ | None = None) -> TestResult:
     """What the service says to these settings, or to those it has. Raises SettingsError where they are wrong."""
-    work = trying(service, one, service.environ if environ is None else environ)
+    work = probe(service, one, service.environ if environ is None else environ)
     try:
-        async with asyncio.timeout(PATIENCE):
-            return Tried(works=True, says=await work())
+        async with asyncio.timeout(TEST_TIMEOUT):
+            return TestResult(works=True, says=await work())
     except TimeoutError:
-        reason = f"{one.label} did not answer within {PATIENCE:.0f} seconds"
-        return Tried(works=False, says=sentence(reason), answered=False)
+        reason = f"{one.label} did not answer within {TEST_TIMEOUT:.0f} seconds"
+        return TestResult(works=False, says=sentence(reason), answered=False)
     except SignInFailed as error:
-        return Tried(works=False, says=sentence(str(error)), answered=not passing(error.__cause__))
+        return TestResult(works=False, says=sentence(str(error)), answered=not is_temporary(error.__cause__))
     except Undelivered as error:
-        return Tried(works=False, says=sentence(error.reason), answered=not passing(error))
+        return TestResult(works=False, says=sentence(error.reason), answered=not is_temporary(error))
     except (httpx.InvalidURL, ValueError) as error:  # an address or a key that no call can carry
-        return Tried(works=False, says=f"{one.label} cannot be asked with these settings: {error}.")
+        return TestResult(works=False, says=f"{one.label} can't be reached with these settings: {error}.")
 
 
-def passing(error: BaseException | None) -> bool:
+def is_temporary(error: BaseException | None) -> bool:
     """Whether it says nothing of the settings: nobody answered, or was too busy to."""
     return isinstance(error, Retry) or (isinstance(error, Snooze) and error.park is None)
 
 
-def trying(service: Service, one: Named, environ: Environ) -> Callable[[], Any]:
+def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], Any]:
     """The one cheap call that tries the settings; it gives what to say when it went well."""
-    built = build(service, one, environ)
+    built = build_client(service, one, environ)
 
     async def nothing_to_ask() -> str:
-        return "The settings are in order."
+        return "The settings are valid."
 
     async def by_code() -> str:
         await cast(Device, built).begin()  # nobody sees this code; it just expires
-        return f"{one.label} accepts these settings."
+        return f"{one.label} accepted these settings."
 
     async def by_check() -> str:
         name = await cast(Checks | Server, built).check()
-        return "The key is accepted." if one.kind == "lookup" else f"It answers, as {name}."
+        return "The key was accepted." if one.kind == "lookup" else f"Connected as {name}."
 
     if one.kind in ("lookup", "server"):
         return by_check
@@ -417,12 +420,12 @@ def trying(service: Service, one: Named, environ: Environ) -> Callable[[], Any]:
     return by_code if by_device else nothing_to_ask
 
 
-def build(service: Service, one: Named, environ: Environ) -> Any:
+def build_client(service: Service, one: ServiceInfo, environ: Environ) -> Any:
     """The service's client with these settings, used by nobody else; raises SettingsError."""
     if one.kind == "notices":
         return notifications.check(environment.load(environ))
     modules = {"tracker": trackers.modules, "lookup": lookups.modules, "server": servers.modules}[one.kind]()
-    made = settings_actions.built(one.name, modules[one.name], environ, service.http)
+    made = settings_actions.build_optional_client(one.name, modules[one.name], environ, service.http)
     if made is None:
         raise SettingsError(f"{one.label} is not set up")
     return made
@@ -431,83 +434,87 @@ def build(service: Service, one: Named, environ: Environ) -> Any:
 # --- settings
 
 
-class Unanswered(Problem):
+class UnverifiedSettings(Problem):
     """The service could not be asked whether it accepts the settings; they can be kept all the same."""
 
 
-async def save(service: Service, one: Named, given: Mapping[str, Any], anyway: bool) -> Tried | None:
+async def save(
+    service: Service, one: ServiceInfo, given: Mapping[str, Any], anyway: bool
+) -> TestResult | None:
     """Try the settings, then keep them, and open the service anew; None where that switches it off.
 
     Raises Problem where they are wrong or refused, Unanswered where nobody could say; then nothing was changed.
     """
-    wanted = checked(one, given)
-    environ = await service.database.read(lambda connection: would_be(connection, service, wanted))
-    tried = await tried_before(service, one, environ)
+    wanted = check_settings(one, given)
+    environ = await service.database.read(lambda connection: merge_environment(connection, service, wanted))
+    tried = await try_new_settings(service, one, environ)
     if tried is not None and not tried.works:
         if tried.answered:
             raise Problem(422, f"{tried.says} Nothing was changed.")
         if not anyway:
-            raise Unanswered(409, f"{tried.says} So nobody knows whether it works. Nothing was changed yet.")
-    await service.database.run(lambda connection: noted(connection, one, tried))
-    await settings_actions.keep(service, wanted)
+            raise UnverifiedSettings(
+                409, f"{tried.says} The settings could not be checked, and nothing was changed yet."
+            )
+    await service.database.run(lambda connection: store_settings_result(connection, one, tried))
+    await settings_actions.save_settings(service, wanted)
     return tried
 
 
-async def tried_before(service: Service, one: Named, environ: Environ) -> Tried | None:
+async def try_new_settings(service: Service, one: ServiceInfo, environ: Environ) -> TestResult | None:
     """What the service says to settings that are not kept yet."""
     if not any(environment.value_of(key, environ) for key in one.fields):
         return None
     try:
-        return await tried_with(service, one, environ)
+        return await try_settings(service, one, environ)
     except SettingsError as error:
         raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
 
 
-def noted(connection: Connection, one: Named, tried: Tried | None) -> None:
+def store_settings_result(connection: Connection, one: ServiceInfo, tried: TestResult | None) -> None:
     """What the settings came to, where that says something of the service."""
-    forget(connection, one.name)
+    forget_result(connection, one.name)
     if tried is not None and one.kind in ("lookup", "server"):
-        remember(connection, one.name, tried.works, tried.says)
+        store_result(connection, one.name, tried.works, tried.says)
 
 
-def would_be(connection: Connection, service: Service, wanted: Changes) -> Environ:
+def merge_environment(connection: Connection, service: Service, wanted: Changes) -> Environ:
     """The whole environment as it would be with these settings."""
     held = {**settings_store.read(connection, service.seal), **wanted}
     return settings_store.under(service.given, {name: value for name, value in held.items() if value})
 
 
-def checked(one: Named, given: Mapping[str, Any]) -> dict[str, str | None]:
+def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str | None]:
     """The settings without the blanks around them; raises Problem for what is none of this service's."""
     wanted: dict[str, str | None] = {}
     for key, value in given.items():
         if key not in one.fields:
             known = ", ".join(one.fields)
-            raise Problem(422, f"{key[:50]} is no setting of {one.label}; there are {known}.")
-        if value is not None and (not isinstance(value, str) or not clean(value, LONGEST)):
-            raise Problem(422, f"{key} must be text of at most {LONGEST} characters, or null.")
+            raise Problem(422, f"{key[:50]} is not a setting of {one.label}. Settings are {known}.")
+        if value is not None and (not isinstance(value, str) or not clean(value, MAX_SETTING_LENGTH)):
+            raise Problem(422, f"{key} must be text of at most {MAX_SETTING_LENGTH} characters, or null.")
         wanted[key] = (value or "").strip() or None
     if not wanted:
-        raise Problem(422, "Nothing was entered, so nothing was changed.")
+        raise Problem(422, "Nothing was entered. Nothing was changed.")
     return wanted
 
 
 # --- signing in and out
 
 
-async def whose(service: Service, visitor: Visitor, name: str | None) -> tuple[int, str]:
+async def resolve_person(service: Service, visitor: Visitor, name: str | None) -> tuple[int, str]:
     """For whom a sign-in is, id and name: anybody for the owner, only oneself for others; raises Problem."""
     wanted = name or visitor.name
     if not wanted:
-        raise Problem(422, "person must say for whom the sign-in is.")
+        raise Problem(422, "person is required: the person to sign in.")
 
-    def found(connection: Connection) -> tuple[int, str]:
-        row = changes.somebody(connection, visitor, wanted)
+    def read(connection: Connection) -> tuple[int, str]:
+        row = changes.find_person(connection, visitor, wanted)
         return int(row.id), str(row.name)
 
-    return await service.database.read(found)
+    return await service.database.read(read)
 
 
-async def begin(service: Service, person_id: int, one: Named) -> SignIn:
+async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> SignIn:
     """A sign-in by code or page, waited for from now on; raises Problem."""
     try:
         return await service.sign_ins.begin(person_id, one.name)
@@ -515,51 +522,53 @@ async def begin(service: Service, person_id: int, one: Named) -> SignIn:
         raise Problem(409, f"{sentence(str(error))} Nothing was changed.") from error
 
 
-async def sign_in(service: Service, person_id: int, one: Named, given: Mapping[str, str]) -> Shown:
+async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> Shown:
     """Sign in by name and password, or by a token, whichever the tracker takes; raises Problem."""
     try:
         tracker = accounts.built(service, one.name)
         if tracker.sign_in == "password":
             name, password = given.get("username", ""), given.get("password", "")
-            required(name and password, "The user name and the password are needed.")
+            _require(name and password, "Enter the user name and the password.")
             done = await accounts.connect_password(service, person_id, one.name, name, password)
         elif tracker.sign_in == "token":
             token = given.get("token", "")
-            required(token, "The token is needed.")
+            _require(token, "Enter the token.")
             done = await accounts.connect_token(service, person_id, one.name, token)
         else:
-            raise Problem(409, f"{tracker.label} needs no sign-in: it is the library that is built in here.")
+            raise Problem(409, f"{tracker.label} is built in and needs no sign-in.")
     except (AccountError, SignInFailed) as error:
-        raise Problem(422, f"{sentence(str(error))} Nobody was signed in.") from error
+        raise Problem(422, f"{sentence(str(error))} You are not signed in.") from error
     verdict = done.verdict
 
-    def kept(connection: Connection) -> None:
-        remember(connection, f"account.{done.account_id}", verdict.works, in_words(verdict))
+    def store(connection: Connection) -> None:
+        store_result(connection, f"account.{done.account_id}", verdict.works, verdict_sentence(verdict))
 
-    await service.database.run(kept)
-    return {"account": done.account_id, "works": verdict.works, "says": in_words(verdict)}
+    await service.database.run(store)
+    return {"account": done.account_id, "works": verdict.works, "says": verdict_sentence(verdict)}
 
 
-def required(given: object, otherwise: str) -> None:
+def _require(given: object, otherwise: str) -> None:
     if not given:
         raise Problem(422, otherwise)
 
 
 async def disconnect(service: Service, visitor: Visitor, account_id: int) -> bool:
     """Give up a sign-in; whether the account is gone with it. Raises Problem."""
-    row = await service.database.read(lambda connection: changes.an_account(connection, visitor, account_id))
+    row = await service.database.read(
+        lambda connection: changes.find_account(connection, visitor, account_id)
+    )
     tracker = service.trackers.get(row.tracker)
     if tracker is not None and tracker.sign_in == "none":
-        raise Problem(409, f"{tracker.label} is built in here: there is no sign-in to give up.")
+        raise Problem(409, f"{tracker.label} is built in, so there is no account to disconnect.")
     for waiting in service.sign_ins.of(row.tracker):
         if waiting.person_id == row.person_id:
             service.sign_ins.cancel(waiting)
     gone = await accounts.disconnect(service, account_id)
-    await service.database.run(lambda connection: forget(connection, f"account.{account_id}"))
+    await service.database.run(lambda connection: forget_result(connection, f"account.{account_id}"))
     return gone
 
 
-def sign_in_shown(connection: Connection, made: SignIn) -> Shown:
+def describe_sign_in(connection: Connection, made: SignIn) -> Shown:
     """A sign-in under way, or how it ended, as the API gives it."""
     who = connection.execute(select(person.c.name).where(person.c.id == made.person_id)).scalar()
     code = made.code
@@ -578,12 +587,12 @@ def sign_in_shown(connection: Connection, made: SignIn) -> Shown:
 
 
 def may_see(visitor: Visitor, made: SignIn) -> bool:
-    return visitor.everything or visitor.person_id == made.person_id
+    return visitor.is_admin or visitor.person_id == made.person_id
 
 
-def a_sign_in(service: Service, visitor: Visitor, wanted: str) -> SignIn:
+def find_sign_in(service: Service, visitor: Visitor, wanted: str) -> SignIn:
     """The sign-in of that id; somebody else's than the visitor's own is not found."""
     made = service.sign_ins.get(wanted)
     if made is None or not may_see(visitor, made):
-        raise Problem(404, "There is no such sign-in any more. Begin again.")
+        raise Problem(404, "This sign-in has expired. Start again.")
     return made

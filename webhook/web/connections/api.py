@@ -35,16 +35,18 @@ class Connections(Answers):
         ]
 
     async def connections(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: connections.listed(connection, self.service, visitor))
+        return await self.listed(
+            lambda connection: connections.list_services(connection, self.service, visitor)
+        )
 
     async def connection(self, request: Request, visitor: Visitor) -> Any:
-        one = connections.named(visitor, request.path_params["name"])
+        one = connections.find_service(visitor, request.path_params["name"])
         return await self.database.read(
-            lambda connection: connections.shown(connection, self.service, visitor, one)
+            lambda connection: connections.describe_service(connection, self.service, visitor, one)
         )
 
     async def test(self, request: Request, visitor: Visitor) -> Any:
-        one = connections.named(visitor, request.path_params["name"])
+        one = connections.find_service(visitor, request.path_params["name"])
         given = await json_object(request, required=False)
         Params(given).only(("account",))
         wanted = given.get("account")
@@ -55,7 +57,7 @@ class Connections(Answers):
 
     async def settings(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
-        one = connections.named(visitor, request.path_params["name"])
+        one = connections.find_service(visitor, request.path_params["name"])
         given = await json_object(request)
         Params(given).only(("settings", "anyway"))
         wanted = given.get("settings")
@@ -73,13 +75,13 @@ class Connections(Answers):
 
     async def rules(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        chosen = changes.rules_given(await json_object(request))
+        chosen = changes.parse_rules(await json_object(request))
         await self.database.run(lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
         return await self.account(visitor, wanted)
 
     async def tells(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
-        chosen = changes.tells_given(await json_object(request))
+        chosen = changes.parse_tells(await json_object(request))
         built = self.service.trackers
         await self.database.run(
             lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
@@ -100,12 +102,12 @@ class Connections(Answers):
         name = Params(texts).choice("tracker", trackers.modules())
         if name is None:
             raise Problem(422, "tracker must say what is signed in to.")
-        one = connections.named(visitor, name)
-        person_id, _ = await connections.whose(self.service, visitor, texts.get("person"))
+        one = connections.find_service(visitor, name)
+        person_id, _ = await connections.resolve_person(self.service, visitor, texts.get("person"))
         if connections.sign_in_of(self.service, one) in ("password", "token"):
             return {**await connections.sign_in(self.service, person_id, one, texts), "sign_in": None}
-        made = await connections.begin(self.service, person_id, one)
-        shown = await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+        made = await connections.begin_sign_in(self.service, person_id, one)
+        shown = await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
         return {"account": None, "works": None, "says": None, "sign_in": shown}
 
     async def disconnect(self, request: Request, visitor: Visitor) -> Any:
@@ -113,16 +115,16 @@ class Connections(Answers):
         return {"id": wanted, "removed": await connections.disconnect(self.service, visitor, wanted)}
 
     async def sign_in(self, request: Request, visitor: Visitor) -> Any:
-        made = connections.a_sign_in(self.service, visitor, request.path_params["id"])
-        return await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+        made = connections.find_sign_in(self.service, visitor, request.path_params["id"])
+        return await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
 
     async def cancel(self, request: Request, visitor: Visitor) -> Any:
-        made = connections.a_sign_in(self.service, visitor, request.path_params["id"])
+        made = connections.find_sign_in(self.service, visitor, request.path_params["id"])
         self.service.sign_ins.cancel(made)
-        return await self.database.read(lambda connection: connections.sign_in_shown(connection, made))
+        return await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
 
 
 def text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not clean(value, connections.LONGEST):
-        raise Problem(422, f"{name} must be text of at most {connections.LONGEST} characters.")
+    if not isinstance(value, str) or not clean(value, connections.MAX_SETTING_LENGTH):
+        raise Problem(422, f"{name} must be text of at most {connections.MAX_SETTING_LENGTH} characters.")
     return value

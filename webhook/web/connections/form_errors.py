@@ -11,12 +11,12 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS, OPTIONAL
 
 Shown = dict[str, Any]
-TEXTS = tuple(name for name in LISTS if name != "kinds")
+TEXT_FILTERS = tuple(name for name in LISTS if name != "kinds")
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class FormError:
     """`form` is the last part of its address, `why` the sentence for the person; by default none was refused."""
 
     form: str = ""
@@ -33,7 +33,7 @@ class Refused:
                 **setting,
                 "value": None if setting["secret"] else typed.get(setting["variable"], setting["value"]),
                 "removing": f"remove_{setting['variable']}" in typed,
-                "wrong": self.why if setting["variable"] in about else of_before(setting),
+                "wrong": self.why if setting["variable"] in about else stored_value_error(setting),
             }
             for setting in settings
         ]
@@ -54,7 +54,7 @@ class Refused:
                 "tells": [name for name in OPTIONAL if f"tell_{name}" in typed],
                 "kinds": [kind.value for kind in Kind if f"kind_{kind.value}" in typed],
                 "mark": typed.get("watched_mark", ""),
-                "lists": {name: typed.get(name, "") for name in TEXTS},
+                "lists": {name: typed.get(name, "") for name in TEXT_FILTERS},
                 "dry_run": "dry_run" in typed,
                 "wrong": self.why,
             }
@@ -64,13 +64,13 @@ class Refused:
             "tells": account["tells"],
             "kinds": rules["kinds"],
             "mark": "" if mark is None else f"{mark:g}",
-            "lists": {name: "\n".join(rules[name]) for name in TEXTS},
+            "lists": {name: "\n".join(rules[name]) for name in TEXT_FILTERS},
             "dry_run": rules["dry_run"],
             "wrong": None,
         }
 
 
-def of_before(setting: Shown) -> str | None:
+def stored_value_error(setting: Shown) -> str | None:
     """What is wrong with what was set earlier, and is therefore left out."""
     why = setting["left_out"]
-    return why and f"What was set here before is left out, for it cannot be used. {why}"
+    return why and f"The saved value is not used because it is not valid. {why}"

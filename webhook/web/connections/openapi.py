@@ -9,7 +9,7 @@ from webhook.accounts.sign_ins import State
 from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS
 from webhook.domain.rules import OPTIONAL
-from webhook.web.connections.actions import KINDS, LONGEST, STATES, every
+from webhook.web.connections.actions import MAX_SETTING_LENGTH, SERVICE_KINDS, STATES, services
 from webhook.web.http.schema import (
     BY_ID,
     DECIMAL,
@@ -81,7 +81,7 @@ ACCOUNT = thing(
     held_until=TIME,
     last_done_at=TIME,
 )
-GIVEN: Schema = {"type": "string", "maxLength": LONGEST}
+GIVEN: Schema = {"type": "string", "maxLength": MAX_SETTING_LENGTH}
 WORD: Schema = {"enum": [*STATES.values()]}
 TESTED: Schema = {**thing(works=FLAG, says=TEXTUAL, at=TIME), "type": ["object", "null"]}
 SETTING = thing(
@@ -110,7 +110,7 @@ def schemas() -> dict[str, Schema]:
         "Connection": thing(
             name=TEXTUAL,
             label=TEXTUAL,
-            kind={"enum": [*KINDS]},
+            kind={"enum": [*SERVICE_KINDS]},
             state={"enum": [*STATES]},
             word=WORD,
             purpose=TEXTUAL,
@@ -139,7 +139,7 @@ def schemas() -> dict[str, Schema]:
 
 
 def paths() -> dict[str, dict[str, Schema]]:
-    by_name = [in_path("name", {"type": "string", "enum": [*every()]})]
+    by_name = [in_path("name", {"type": "string", "enum": [*services()]})]
     by_key = [in_path("id", TEXTUAL)]
     result = thing(account=NUMBER, person=TEXT, works=FLAG, says=TEXTUAL)
     settings: Schema = {

@@ -20,8 +20,8 @@ from webhook.settings import SettingsError
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.connections import actions as connections
-from webhook.web.connections.actions import KINDS, NOT_USED, Named, Shown, Unanswered
-from webhook.web.connections.form_errors import Refused
+from webhook.web.connections.actions import NOT_USED, SERVICE_KINDS, ServiceInfo, Shown, UnverifiedSettings
+from webhook.web.connections.form_errors import FormError
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Endpoint, Makes, Page
 from webhook.web.http.params import whole
@@ -37,37 +37,37 @@ TONES: Mapping[str, str] = {
 }
 """The colour of a state; what is not named here needs somebody. The word always stands in it."""
 
-TELLS: Mapping[str, str] = {
-    "unwatched": "what is marked not watched any more",
+TELL_LABELS: Mapping[str, str] = {
+    "unwatched": "when something is marked unwatched",
     "rate": "ratings",
-    "add": "what is added to the library, for the collection",
+    "add": "what is added to the library, as a collection",
     "favourite": "favourites",
 }
-LISTS: Mapping[str, str] = {
+LIST_LABELS: Mapping[str, str] = {
     "libraries": "Only these libraries",
-    "not_libraries": "Not these libraries",
+    "not_libraries": "Never these libraries",
     "players": "Only these players",
-    "not_players": "Not these players",
+    "not_players": "Never these players",
 }
-REDRAWN = frozenset({409, 422})
+REDRAW_STATUSES = frozenset({409, 422})
 """What was refused with one of these is said on the page that the form stood on."""
 
 DONE = "/wizard/done"
 """Where the wizard goes on after its step that is a connection's page."""
 
-KEEP_FOR = "connection "
+PENDING_PREFIX = "connection "
 """What marks settings that were entered and not kept yet, sealed in a form."""
 
 
 class Connections(Page):
     def routes(self) -> list[BaseRoute]:
         forms: Mapping[str, Endpoint] = {
-            "test": self.tried(self.test),
-            "settings": self.tried(self.settings, owner=True),
-            "sign-in": self.tried(self.sign_in),
-            "cancel": self.tried(self.cancel),
-            "disconnect": self.tried(self.disconnect),
-            "account": self.tried(self.options),
+            "test": self.change_or_redraw(self.test),
+            "settings": self.change_or_redraw(self.settings, owner=True),
+            "sign-in": self.change_or_redraw(self.sign_in),
+            "cancel": self.change_or_redraw(self.cancel),
+            "disconnect": self.change_or_redraw(self.disconnect),
+            "account": self.change_or_redraw(self.options),
         }
         return [
             Route("/connections", self.page(self.every)),
@@ -83,30 +83,32 @@ class Connections(Page):
     async def every(self, request: Request, visitor: Visitor) -> Response:
         listed, unreadable = await self.database.read(
             lambda connection: (
-                connections.listed(connection, self.service, visitor),
-                visitor.everything and settings_store.is_unreadable(connection, self.service.seal),
+                connections.list_services(connection, self.service, visitor),
+                visitor.is_admin and settings_store.is_unreadable(connection, self.service.seal),
             )
         )
-        groups = [(label, [one for one in listed if one["kind"] == kind]) for kind, label in KINDS.items()]
+        groups = [
+            (label, [one for one in listed if one["kind"] == kind]) for kind, label in SERVICE_KINDS.items()
+        ]
         filled = [group for group in groups if group[1]]
         known = {"groups": filled, "not_used": NOT_USED, "tones": TONES, "unreadable": unreadable}
-        return self.drawn(request, "connections.html", known, visitor)
+        return self.render(request, "connections.html", known, visitor)
 
     async def one(self, request: Request, visitor: Visitor) -> Response:
-        return await self.told(request, visitor, Refused())
+        return await self.render_service(request, visitor, FormError())
 
-    async def told(self, request: Request, visitor: Visitor, refused: Refused) -> Response:
+    async def render_service(self, request: Request, visitor: Visitor, refused: FormError) -> Response:
         """The page of one connection, and what was wrong with what was just asked of it."""
-        one = connections.named(visitor, request.path_params["name"])
+        one = connections.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.kind == "tracker" else None
 
-        def known(connection: Connection) -> dict[str, Any]:
-            shown = connections.shown(connection, self.service, visitor, one)
+        def read(connection: Connection) -> dict[str, Any]:
+            shown = connections.describe_service(connection, self.service, visitor, one)
             return {
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
                 "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
                 "sign_ins": self.sign_ins(connection, visitor, one, shown["accounts"]),
-                "names": visible.names(connection) if visitor.everything else [visitor.name],
+                "names": visible.names(connection) if visitor.is_admin else [visitor.name],
             }
 
         can = () if tracker is None else tracker.tells
@@ -118,71 +120,71 @@ class Connections(Page):
             else base(self.service.settings, request) + page_of(request, one),
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
-            "lists": LISTS,
-            "tells": {name: text for name, text in TELLS.items() if name in can},
+            "lists": LIST_LABELS,
+            "tells": {name: text for name, text in TELL_LABELS.items() if name in can},
             "kinds": [] if tracker is None else [kind.value for kind in Kind if kind in tracker.kinds],
             "can_reopen": self.service.reopen is not None,
         }
-        return self.drawn(
-            request, "connection.html", {**await self.database.read(known), **more}, visitor, refused.status
+        return self.render(
+            request, "connection.html", {**await self.database.read(read), **more}, visitor, refused.status
         )
 
     def sign_ins(
-        self, connection: Connection, visitor: Visitor, one: Named, accounts: Sequence[Shown]
+        self, connection: Connection, visitor: Visitor, one: ServiceInfo, accounts: Sequence[Shown]
     ) -> list[Shown]:
         """Those at this tracker that the visitor may see, each with its link as a QR code."""
         made = [
             sign_in
             for sign_in in self.service.sign_ins.of(one.name)
-            if connections.may_see(visitor, sign_in) and not past(sign_in, accounts)
+            if connections.may_see(visitor, sign_in) and not is_outdated(sign_in, accounts)
         ]
-        shown = [connections.sign_in_shown(connection, sign_in) for sign_in in made]
+        shown = [connections.describe_sign_in(connection, sign_in) for sign_in in made]
         return [{**entry, "link": link(entry["url"]), "qr": qr(link(entry["url"]))} for entry in shown]
 
     # --- changed
 
-    def tried(self, makes: Makes, *, owner: bool = False) -> Endpoint:
+    def change_or_redraw(self, makes: Makes, *, owner: bool = False) -> Endpoint:
         """As `change`; what is refused as it was entered is said on the page it was entered on."""
 
-        async def noting(request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        async def remember_fields(request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
             request.state.typed = fields
             return await makes(request, visitor, fields)
 
-        change = self.change(noting, owner=owner)
+        change = self.change(remember_fields, owner=owner)
 
         async def endpoint(request: Request) -> Response:
             try:
                 return await change(request)
             except Problem as error:
                 visitor = await self.sessions.visitor(request)
-                if error.status not in REDRAWN or visitor is None:
+                if error.status not in REDRAW_STATUSES or visitor is None:
                     raise
                 await self.prepare(request, visitor)
                 form = request.url.path.rpartition("/")[2]
                 typed = getattr(request.state, "typed", {})
-                refused = Refused(form=form, typed=typed, why=error.detail, status=error.status)
-                return await self.told(request, visitor, refused)
+                refused = FormError(form=form, typed=typed, why=error.detail, status=error.status)
+                return await self.render_service(request, visitor, refused)
 
         return endpoint
 
     async def test(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.named(visitor, request.path_params["name"])
-        wanted = number(fields, "account") if "account" in fields else None
+        one = connections.find_service(visitor, request.path_params["name"])
+        wanted = account_id_of(fields, "account") if "account" in fields else None
         await connections.test(self.service, visitor, one, wanted)
         return f"/connections#{one.name}" if "listed" in fields else page_of(request, one)
 
     async def settings(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.named(visitor, request.path_params["name"])
+        one = connections.find_service(visitor, request.path_params["name"])
         anyway = "pending" in fields
-        wanted = self.unsealed(one, fields["pending"]) if anyway else self.entered(one, fields)
+        wanted = self.open_form_seal(one, fields["pending"]) if anyway else self.changes_of(one, fields)
         try:
             await connections.save(self.service, one, wanted, anyway)
-        except Unanswered:
-            request.state.pending = self.service.seal.seal({KEEP_FOR + one.name: wanted})
+        except UnverifiedSettings:
+            request.state.pending = self.service.seal.seal({PENDING_PREFIX + one.name: wanted})
             raise
         return page_of(request, one, "saved")
 
-    def entered(self, one: Named, fields: Mapping[str, str]) -> dict[str, str | None]:
+    def changes_of(self, one: ServiceInfo, fields: Mapping[str, str]) -> dict[str, str | None]:
         """What a form changes: a secret is left empty to stay as it is."""
         wanted: dict[str, str | None] = {}
         for key, info in one.fields.items():
@@ -196,48 +198,50 @@ class Connections(Page):
                 wanted[key] = given or None
         return wanted
 
-    def unsealed(self, one: Named, sealed: str) -> dict[str, str | None]:
+    def open_form_seal(self, one: ServiceInfo, sealed: str) -> dict[str, str | None]:
         try:
-            wanted: dict[str, str | None] = self.service.seal.open(sealed)[KEEP_FOR + one.name]
+            wanted: dict[str, str | None] = self.service.seal.open(sealed)[PENDING_PREFIX + one.name]
         except (SettingsError, KeyError, TypeError) as error:
-            raise Problem(422, "What was entered is gone. Nothing was changed; enter it again.") from error
+            raise Problem(
+                422, "What you entered has expired. Nothing was changed; enter it again."
+            ) from error
         return wanted
 
     async def sign_in(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.named(visitor, request.path_params["name"])
-        person_id, _ = await connections.whose(self.service, visitor, fields.get("person"))
+        one = connections.find_service(visitor, request.path_params["name"])
+        person_id, _ = await connections.resolve_person(self.service, visitor, fields.get("person"))
         if connections.sign_in_of(self.service, one) in ("device", "web"):
-            await connections.begin(self.service, person_id, one)
+            await connections.begin_sign_in(self.service, person_id, one)
             return page_of(request, one)
         await connections.sign_in(self.service, person_id, one, fields)
         return page_of(request, one, "connected")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.named(visitor, request.path_params["name"])
-        made = connections.a_sign_in(self.service, visitor, fields.get("sign_in", ""))
+        one = connections.find_service(visitor, request.path_params["name"])
+        made = connections.find_sign_in(self.service, visitor, fields.get("sign_in", ""))
         self.service.sign_ins.cancel(made)
         return page_of(request, one)
 
     async def disconnect(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.named(visitor, request.path_params["name"])
-        await connections.disconnect(self.service, visitor, number(fields, "account"))
+        one = connections.find_service(visitor, request.path_params["name"])
+        await connections.disconnect(self.service, visitor, account_id_of(fields, "account"))
         return page_of(request, one, "disconnected")
 
     async def options(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """What one account is told, and its rules."""
-        one = connections.named(visitor, request.path_params["name"])
-        wanted, rules = number(fields, "account"), changes.rules_given(rules_of(fields))
+        one = connections.find_service(visitor, request.path_params["name"])
+        wanted, rules = account_id_of(fields, "account"), changes.parse_rules(rules_of(fields))
         tells = [name for name in OPTIONAL if f"tell_{name}" in fields]
 
-        def changed(connection: Connection) -> None:
+        def apply(connection: Connection) -> None:
             changes.set_rules(connection, visitor, wanted, rules)
             changes.set_tells(connection, self.service.trackers, visitor, wanted, tells)
 
-        await self.database.run(changed)
+        await self.database.run(apply)
         return page_of(request, one, "saved")
 
 
-def page_of(request: Request, one: Named, said: str = "") -> str:
+def page_of(request: Request, one: ServiceInfo, said: str = "") -> str:
     """The page that a form stood on, saying what was done; in the wizard it stays a step of it."""
     asked = {**({"then": DONE} if in_wizard(request) else {}), **({"said": said} if said else {})}
     return f"/connections/{one.name}" + (f"?{urlencode(asked)}" if asked else "")
@@ -247,16 +251,16 @@ def in_wizard(request: Request) -> bool:
     return request.query_params.get("then") == DONE
 
 
-def number(fields: Mapping[str, str], name: str) -> int:
+def account_id_of(fields: Mapping[str, str], name: str) -> int:
     found = whole(fields.get(name, ""))
     if found is None:
-        raise Problem(404, "There is no such account.")
+        raise Problem(404, "This account was not found.")
     return found
 
 
 def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """An account's rules as a form has them: a list has an entry on each line."""
-    lists: dict[str, Sequence[str]] = {name: lines(fields.get(name, "")) for name in LISTS}
+    lists: dict[str, Sequence[str]] = {name: split_lines(fields.get(name, "")) for name in LIST_LABELS}
     kinds = [kind.value for kind in Kind if f"kind_{kind.value}" in fields]
     mark = fields.get("watched_mark", "").strip()
     try:
@@ -265,18 +269,16 @@ def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
         percent = 0.0
     least, most = changes.MARKS
     if percent is not None and not least <= percent <= most:
-        why = (
-            f"The watched mark must be a percentage from {least} to {most}, such as 80. Nothing was changed."
-        )
+        why = f"This must be a percentage from {least} to {most}, such as 80. Nothing was changed."
         raise Problem(422, why)
     return {"watched_mark": percent, "dry_run": "dry_run" in fields, "kinds": kinds, **lists}
 
 
-def lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def past(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
+def is_outdated(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
     """Whether how it ended is not true any more: the account is gone, was parked or was tested since."""
     if sign_in.account_id is None:
         return False

@@ -17,7 +17,7 @@ from webhook.settings import Environ, SettingsError
 from webhook.web.http.errors import Problem
 
 
-def fixed(service: Service, name: str) -> bool:
+def is_fixed(service: Service, name: str) -> bool:
     """Whether only the environment can say it, or says it already; then a browser cannot."""
     return name in settings_store.FIXED or settings_store.says(service.given, name)
 
@@ -30,47 +30,47 @@ def current(service: Service, name: str) -> str:
         return ""
 
 
-async def keep(service: Service, changes: Mapping[str, str | None]) -> None:
+async def save_settings(service: Service, changes: Mapping[str, str | None]) -> None:
     """Keep these settings, by variable, and open the service anew; None or nothing lets one go.
 
     Raises Problem where one is wrong or the environment's; then nothing was changed.
     """
     wanted = {name: (value or "").strip() or None for name, value in changes.items()}
     for name in wanted:
-        if fixed(service, name):
-            raise Problem(409, f"{name} is set by the environment, and can only be changed there.")
+        if is_fixed(service, name):
+            raise Problem(409, f"{name} is set in the environment and can only be changed there.")
 
-    def kept(connection: Connection) -> dict[str, str]:
+    def store(connection: Connection) -> dict[str, str]:
         settings_store.keep(connection, service.seal, wanted)
         held, left_out = settings_store.usable(service.given, settings_store.read(connection, service.seal))
         for name, why in left_out.items():
             if name in wanted or name not in service.left_out:
                 raise SettingsError(why)
-        check(held, service.http)
+        check_all_clients(held, service.http)
         return held
 
     try:
         # Takes effect here too, for the moment until the service has opened anew.
-        service.environ = await service.database.run(kept)
+        service.environ = await service.database.run(store)
     except SettingsError as error:
         raise Problem(422, f"{str(error).rstrip('.')}. Nothing was changed.") from error
     if service.reopen is not None:
         service.reopen()
 
 
-def check(environ: Environ, http: httpx.AsyncClient) -> None:
+def check_all_clients(environ: Environ, http: httpx.AsyncClient) -> None:
     """Raises SettingsError where the service could not open with these settings."""
     anime_lists = environment.load(environ).anime_lists
     for modules in (trackers.modules(), lookups.modules(), servers.modules()):
         for name, module in modules.items():
-            built(name, module, environ, http)
+            build_optional_client(name, module, environ, http)
     try:
         anime.load(anime_lists)
     except anime.Unusable as error:
         raise SettingsError(f"ANIME_LISTS: {error}") from error
 
 
-def built(name: str, module: Any, environ: Environ, http: httpx.AsyncClient) -> Any:
+def build_optional_client(name: str, module: Any, environ: Environ, http: httpx.AsyncClient) -> Any:
     """The client of a tracker, a lookup or a server with these settings, or None; raises SettingsError."""
     # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
     whole = trackers.modules().get(name, module)
@@ -79,4 +79,4 @@ def built(name: str, module: Any, environ: Environ, http: httpx.AsyncClient) -> 
     try:
         return module.build(environment.read(module.Settings, f"{name}_", environ), http)
     except (httpx.InvalidURL, ValueError) as error:
-        raise SettingsError(f"An address of {module.LABEL} is none: {error}") from error
+        raise SettingsError(f"An address of {module.LABEL} is not valid: {error}") from error

@@ -37,11 +37,11 @@ DEEP = 2
 
 GROUPS = {
     "Webhooks and deliveries": ("webhooks", "deliveries"),
-    "What needs you": ("needs-you", "unmatched", "unresolved", "search", "silent"),
+    "Needs you": ("needs-you", "unmatched", "unresolved", "search", "silent"),
     "History": ("plays", "library", "numbers", "follows", "calendar"),
-    "History in and out": ("imports", "exports", "jobs", "catch-up"),
+    "Import and export": ("imports", "exports", "jobs", "catch-up"),
     "People": ("people", "identities", "household"),
-    "Apps of the VideoScrobbler API": ("apps", "privacy"),
+    "VideoScrobbler apps": ("apps", "privacy"),
     "Connections": ("connections", "accounts", "sign-ins"),
     "Set-up": ("urls", "templates"),
     "The service": ("settings", "tokens", "backup", "openapi"),
@@ -63,7 +63,7 @@ class Docs(Page):
             "scopes": DESCRIPTIONS,
             "shapes": {name: shape(schema) for name, schema in sorted(schemas.items())},
         }
-        return self.drawn(request, "docs.html", known, visitor)
+        return self.render(request, "docs.html", known, visitor)
 
 
 def groups(told: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -93,8 +93,8 @@ def operation(told: Mapping[str, Any], path: str, method: str, described: Schema
                 "name": one["name"],
                 "where": one["in"],
                 "required": bool(one.get("required")),
-                "type": typed(one["schema"]),
-                "description": said(one.get("description"), one["schema"]),
+                "type": describe_type(one["schema"]),
+                "description": describe_field(one.get("description"), one["schema"]),
             }
             for one in described.get("parameters", ())
         ],
@@ -122,8 +122,8 @@ def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "media": media,
-            "type": typed(one["schema"]),
-            "rows": [] if typed(one["schema"])["shape"] else list(fields(one["schema"])),
+            "type": describe_type(one["schema"]),
+            "rows": [] if describe_type(one["schema"])["shape"] else list(fields(one["schema"])),
         }
         for media, one in content.items()
     ]
@@ -132,26 +132,26 @@ def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 # --- shapes in words
 
 
-def typed(schema: Schema) -> dict[str, str | None]:
+def describe_type(schema: Schema) -> dict[str, str | None]:
     """A type in words, and the shape it names, to link to."""
-    name = named(schema)
+    name = shape_name(schema)
     if name is not None:
         return {"text": name, "shape": name}
-    if (item := paged(schema)) is not None:
-        inner = typed(item)
+    if (item := page_type(schema)) is not None:
+        inner = describe_type(item)
         return {"text": f"page of {inner['text']}", "shape": inner["shape"]}
     if schema.get("items"):
-        inner = typed(schema["items"])
+        inner = describe_type(schema["items"])
         return {"text": f"list of {inner['text']}", "shape": inner["shape"]}
     return {"text": in_words(schema), "shape": None}
 
 
-def named(schema: Schema) -> str | None:
+def shape_name(schema: Schema) -> str | None:
     ref = schema.get("$ref")
     return None if ref is None else str(ref).removeprefix(SHAPE)
 
 
-def paged(schema: Schema) -> Schema | None:
+def page_type(schema: Schema) -> Schema | None:
     """What a page of a list holds; None where it is no page."""
     properties = schema.get("properties", {})
     return properties["items"].get("items") if properties.keys() == {"items", "next"} else None
@@ -168,12 +168,12 @@ def in_words(schema: Schema) -> str:
     return text
 
 
-def said(description: str | None, schema: Schema) -> str:
-    """What is to be known besides the type: the sentence, the bounds, what counts if it is not given."""
+def describe_field(description: str | None, schema: Schema) -> str:
+    """What is to be known besides the type: the sentence, the bounds, what counts by default."""
     least, most = schema.get("minimum"), schema.get("maximum")
     bounds = f"{least} to {most}." if least is not None and most is not None and most < 2**53 else None
     longest = f"At most {schema['maxLength']} characters." if "maxLength" in schema else None
-    default = f"{schema['default']} if it is not given." if "default" in schema else None
+    default = f"{schema['default']} by default." if "default" in schema else None
     about = description or schema.get("description")
     text = " ".join(part for part in (about, bounds, longest, default) if part)
     return text.replace("`", "\N{QUOTATION MARK}")
@@ -183,7 +183,7 @@ def shape(schema: Schema) -> dict[str, Any]:
     """The fields of a named shape, and the shapes of which it has everything."""
     parts: Sequence[Schema] = schema.get("allOf", [schema])
     return {
-        "includes": [name for part in parts if (name := named(part))],
+        "includes": [name for part in parts if (name := shape_name(part))],
         "rows": [row for part in parts for row in fields(part)],
     }
 
@@ -193,9 +193,9 @@ def fields(schema: Schema, prefix: str = "", depth: int = 0) -> Iterator[dict[st
     for name, inner in schema.get("properties", {}).items():
         yield {
             "name": f"{prefix}{name}",
-            "type": typed(inner),
+            "type": describe_type(inner),
             "required": name in schema.get("required", ()),
-            "description": said(None, inner),
+            "description": describe_field(None, inner),
         }
         if depth < DEEP:
             yield from fields(inner, f"{prefix}{name}.", depth + 1)
@@ -222,13 +222,13 @@ def curl(server: str, path: str, method: str, described: Schema, schemas: Mappin
     content = described.get("requestBody", {}).get("content", {})
     if "application/json" in content:
         example = orjson.dumps(sample(content["application/json"]["schema"], schemas)).decode()
-        parts += ["-H 'Content-Type: application/json'", f"-d {quoted(example)}"]
+        parts += ["-H 'Content-Type: application/json'", f"-d {quote_shell(example)}"]
     elif content:
         parts.append("--data-binary @FILE")
-    return " ".join([*parts, quoted(address)])
+    return " ".join([*parts, quote_shell(address)])
 
 
-def quoted(text: str) -> str:
+def quote_shell(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -236,7 +236,7 @@ def sample(schema: Schema, schemas: Mapping[str, Schema], depth: int = 0) -> Any
     """A value of this shape: an example that is given, or a plain one."""
     if "examples" in schema:
         return schema["examples"][0]
-    if name := named(schema):
+    if name := shape_name(schema):
         return sample(schemas[name], schemas, depth)
     if "enum" in schema:
         return schema["enum"][0]

@@ -28,7 +28,7 @@ from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
 from webhook.transfer.records import Relation
-from webhook.web.history.episodes import follow_show, key_given, whole_show
+from webhook.web.history.episodes import follow_show, parse_show_key, whole_show
 from webhook.web.http.access import scope_of
 from webhook.web.http.api import Answers, Table, found_or, require_scope, streamed, whose
 from webhook.web.http.errors import Problem
@@ -180,14 +180,14 @@ class History(Answers):
     # --- shows
 
     async def show(self, request: Request, visitor: Visitor) -> Any:
-        key = key_given(request.path_params["key"])
+        key = parse_show_key(request.path_params["key"])
         owner = await whose(self, Params(request.query_params), visitor)
         found = await self.database.read(lambda connection: whole_show(connection, owner.id, key))
         show = found_or(found, "There is no such show in this history.")
         return {"person": owner.name, **show, "episodes": [asdict(one) for one in show["episodes"]]}
 
     async def follow(self, request: Request, visitor: Visitor) -> Any:
-        key = key_given(request.path_params["key"])
+        key = parse_show_key(request.path_params["key"])
         owner = await whose(self, Params(request.query_params), visitor)
 
         def followed(connection: Connection) -> dict[str, Any] | None:
@@ -198,7 +198,7 @@ class History(Answers):
         return found_or(await self.database.run(followed), "It is gone again.")
 
     async def unfollow(self, request: Request, visitor: Visitor) -> Any:
-        key = key_given(request.path_params["key"])
+        key = parse_show_key(request.path_params["key"])
         owner = await whose(self, Params(request.query_params), visitor)
         gone = await self.database.run(lambda connection: library.unfollow_show(connection, owner.id, key))
         if not gone:
@@ -247,7 +247,7 @@ def own_play(connection: Connection, visitor: Visitor, play_id: int) -> Row[Any]
     """A play that the visitor may see, removed ones included."""
     wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
     wanted = wanted.where(play.c.id == play_id)
-    if not visitor.everything:
+    if not visitor.is_admin:
         wanted = wanted.where(play.c.person_id == visitor.person_id)
     return connection.execute(wanted).first()
 

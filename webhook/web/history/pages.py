@@ -23,12 +23,12 @@ from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
 from webhook.web.visible import Visitor
 
-IDS = ("tvdb", "tmdb", "imdb", "trakt")
+ID_NAMES = ("tvdb", "tmdb", "imdb", "trakt")
 
-MOST = 100
+PLAYS_PER_PAGE = 100
 """How many plays one page shows."""
 
-AT_ONCE = 20_000
+SEARCHED_PLAYS = 20_000
 """How many plays are looked through for a title before a page is shown; a cursor goes on from there."""
 
 
@@ -45,79 +45,84 @@ class History(Page):
 
     async def plays(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
-        owner, names = await self.whose(params, visitor)
-        text, limit, after = params.text("text"), min(params.limit(), MOST), params.place()
+        owner, names = await self.chosen_person(params, visitor)
+        text, limit, after = params.text("text"), min(params.limit(), PLAYS_PER_PAGE), params.place()
         listed = await self.database.read(
             lambda connection: list_plays(
-                connection, limit=limit, after=after, person_name=owner.name, text=text, at_once=AT_ONCE
+                connection,
+                limit=limit,
+                after=after,
+                person_name=owner.name,
+                text=text,
+                at_once=SEARCHED_PLAYS,
             )
         )
         back_to = parse_cursor(listed["next"])[0] if listed["next"] else None
-        chosen = {"person": owner.name if visitor.everything else None, "text": text}
+        chosen = {"person": owner.name if visitor.is_admin else None, "text": text}
         known: dict[str, Any] = {"plays": by_day(listed["items"], request.state.zone)}
         about = {"owner": owner.name, "names": names, "text": text, "first": after is None}
         known |= {"older": older(chosen, listed), "back_to": clock.stamp(back_to)}
         known |= {"full": len(listed["items"]) >= limit}
-        return self.drawn(request, "history.html", {**known, **about}, visitor)
+        return self.render(request, "history.html", {**known, **about}, visitor)
 
     async def play(self, request: Request, visitor: Visitor) -> Response:
         wanted = id_of(request)
-        found = await self.database.read(lambda connection: seen(connection, visitor, wanted))
+        found = await self.database.read(lambda connection: play_with_twins(connection, visitor, wanted))
         if found is None:
-            raise Problem(404, f"There is no play {wanted}.")
+            raise Problem(404, f"Play {wanted} was not found.")
         shown, twins = found
-        known = {"play": shown, "others": twins, "ids": IDS, "zone": request.state.zone}
-        return self.drawn(request, "play.html", known, visitor)
+        known = {"play": shown, "others": twins, "ids": ID_NAMES, "zone": request.state.zone}
+        return self.render(request, "play.html", known, visitor)
 
     # --- changing
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        return await self.edited(request, visitor, edits.remove_play)
+        return await self.apply_edit(request, visitor, edits.remove_play)
 
     async def redate(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         zone = await self.zone(visitor)
-        at = moment_given(fields.get("at", ""), zone)
-        return await self.edited(
+        at = parse_local_time(fields.get("at", ""), zone)
+        return await self.apply_edit(
             request,
             visitor,
             lambda connection, *given: edits.redate_play(connection, given[0], at, *given[1:]),
         )
 
     async def correct(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        about = item_given(fields)
+        about = parse_item_fields(fields)
 
-        def corrected(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+        def correct_item(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
             item = edits.correct_item(play_from_row(edits.get_row(connection, play_id)).item, about)
             return edits.correct_play(connection, play_id, item, *given)
 
-        return await self.edited(request, visitor, corrected)
+        return await self.apply_edit(request, visitor, correct_item)
 
     async def merge(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         other = fields.get("other", "")
         if not other.isdecimal() or len(other) > 18:
-            raise Problem(422, "Choose the play that it is the same as.")
+            raise Problem(422, "Choose the play to merge.")
 
-        def merged(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+        def merge_plays(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
             if own_play(connection, visitor, int(other)) is None:
-                raise edits.NoEdit(f"there is no play {other}")
+                raise edits.NoEdit(f"play {other} was not found")
             return edits.merge_plays(connection, play_id, int(other), *given)
 
-        return await self.edited(request, visitor, merged)
+        return await self.apply_edit(request, visitor, merge_plays)
 
-    async def edited(self, request: Request, visitor: Visitor, change: Any) -> str:
+    async def apply_edit(self, request: Request, visitor: Visitor, change: Any) -> str:
         """Make a change to a play that the visitor may change, and go back to it."""
         wanted = id_of(request)
 
-        def made(connection: Connection) -> None:
+        def apply(connection: Connection) -> None:
             if own_play(connection, visitor, wanted) is None:
-                raise Problem(404, f"There is no play {wanted}.")
+                raise Problem(404, f"Play {wanted} was not found.")
             try:
                 change(connection, wanted, self.service.trackers, visitor.name, clock.now())
             except edits.NoEdit as error:
                 text = str(error)
                 raise Problem(422, f"{text[:1].upper()}{text[1:]}. Nothing was changed.") from error
 
-        await self.database.run(made)
+        await self.database.run(apply)
         self.service.interpreter.told.set()
         return f"/history/plays/{wanted}?said=saved"
 
@@ -137,7 +142,9 @@ def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[Play
     return list(days.items())
 
 
-def seen(connection: Connection, visitor: Visitor, wanted: int) -> tuple[dict[str, Any], list[Any]] | None:
+def play_with_twins(
+    connection: Connection, visitor: Visitor, wanted: int
+) -> tuple[dict[str, Any], list[Any]] | None:
     """A play, and the other plays of the same item that it might be one with."""
     shown = whole_play(connection, visitor, wanted)
     if shown is None:
@@ -147,16 +154,16 @@ def seen(connection: Connection, visitor: Visitor, wanted: int) -> tuple[dict[st
     return shown, list_other_plays(connection, row.person_id, wanted, clock.now())
 
 
-def moment_given(given: str, zone: tzinfo) -> datetime:
+def parse_local_time(given: str, zone: tzinfo) -> datetime:
     """The time of a form's date field, there where the person is; raises Problem."""
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as error:
-        raise Problem(422, "Say when, as a date and a time such as 2026-11-22T20:15.") from error
+        raise Problem(422, "Enter a date and time such as 2026-11-22T20:15.") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def item_given(fields: Mapping[str, str]) -> dict[str, Any]:
+def parse_item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     """What a form says of an item, in words and numbers; raises Problem."""
     about: dict[str, Any] = {name: fields[name].strip() for name in ("title", "show") if fields.get(name)}
     for name in ("season", "number", "year"):
@@ -165,12 +172,12 @@ def item_given(fields: Mapping[str, str]) -> dict[str, Any]:
                 raise Problem(422, f"The {name} must be a whole number.")
             about[name] = int(value)
     for whole in ("ids", "show_ids"):
-        told = {name: value for name in IDS if (value := fields.get(f"{whole}.{name}", "").strip())}
+        told = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
         ids = guids.ids(**told)
         if ids.known().keys() != told.keys():
-            raise Problem(422, "TVDB, TMDB and Trakt ids are numbers, and an IMDb id looks like tt0903747.")
+            raise Problem(422, "TVDB, TMDB and Trakt IDs are numbers; an IMDb ID looks like tt0903747.")
         if told:
             about[whole] = ids.known()
     if not about:
-        raise Problem(422, "Say what it is: a title, numbers or an id.")
+        raise Problem(422, "Enter a title, numbers or an ID.")
     return about

@@ -17,12 +17,12 @@ from webhook.history.stats_span import zone_of
 from webhook.storage.tables import PersonRow
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
-from webhook.web.history.pages import IDS
+from webhook.web.history.pages import ID_NAMES
 from webhook.web.http.once import Once
 from webhook.web.http.params import Params
 from webhook.web.visible import Visitor
 
-SHOWN = ("title", "show", "season", "number", "year", "ids", "show_ids", "watched_at", "rewatch")
+FIELDS_WITH_ERRORS = ("title", "show", "season", "number", "year", "ids", "show_ids", "watched_at", "rewatch")
 """The fields beside which the form says what is wrong."""
 
 
@@ -35,20 +35,20 @@ class AddPlay(Once):
 
     async def form(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
-        owner, names = await self.whose(params, visitor)
+        owner, names = await self.chosen_person(params, visitor)
         typed = {"kind": params.choice("kind", manual_plays.KINDS) or Kind.MOVIE.value}
         return self.draw(request, visitor, owner, names, typed)
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        owner, names = await self.whose(Params(fields), visitor)
+        owner, names = await self.chosen_person(Params(fields), visitor)
 
-        def added(connection: Connection) -> Added:
+        def store(connection: Connection) -> Added:
             now = clock.now()
             new = new_play(fields, owner, now)
             return manual_plays.add(connection, owner.id, new, self.service.trackers, visitor.name, now)
 
         try:
-            done = await self.database.run(added)
+            done = await self.database.run(store)
         except Invalid as error:
             return self.draw(request, visitor, owner, names, fields, error)
         self.service.interpreter.told.set()
@@ -73,38 +73,38 @@ class AddPlay(Once):
             "key": typed.get("key") or secrets.token_hex(8),
             "refused": str(error) if error else None,
             "about": error.field if error else "",
-            "fields": SHOWN,
+            "fields": FIELDS_WITH_ERRORS,
         }
-        return self.drawn(request, "add_play.html", known, visitor, 422 if error else 200)
+        return self.render(request, "add_play.html", known, visitor, 422 if error else 200)
 
 
 def new_play(fields: Mapping[str, str], owner: PersonRow, now: Any) -> NewPlay:
     """What the form says; raises Invalid."""
     zone = zone_of(owner.timezone)
-    item = manual_plays.read_item(fields.get("kind", ""), item_typed(fields), now.astimezone(zone).date())
-    at, dated = manual_plays.read_date(date_typed(fields), zone, now)
+    item = manual_plays.read_item(fields.get("kind", ""), item_fields(fields), now.astimezone(zone).date())
+    at, dated = manual_plays.read_date(date_field(fields), zone, now)
     key = fields.get("key", "")[:100] or None
     return NewPlay(item=item, watched_at=at, dated=dated, rewatch="rewatch" in fields, key=key)
 
 
-def item_typed(fields: Mapping[str, str]) -> dict[str, Any]:
+def item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     typed: dict[str, Any] = {name: fields[name] for name in ("title", "show") if fields.get(name, "").strip()}
     for name in ("season", "number", "year"):
         if value := fields.get(name, "").strip():
             # What is no number stays as it was typed, and is refused with a sentence.
             typed[name] = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value
     for whole in ("ids", "show_ids"):
-        ids = {name: value for name in IDS if (value := fields.get(f"{whole}.{name}", "").strip())}
+        ids = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
         if ids:
             typed[whole] = ids
     return typed
 
 
-def date_typed(fields: Mapping[str, str]) -> str | None:
+def date_field(fields: Mapping[str, str]) -> str | None:
     """The day, with its time where that was given; None where nobody knows. Raises Invalid."""
     if "unknown" in fields:
         return None
     day, time = fields.get("date", "").strip(), fields.get("time", "").strip()
     if not day:
-        raise Invalid("watched_at", "Say on which day it was, or tick that nobody knows.")
+        raise Invalid("watched_at", "Choose the day, or check “Date unknown”.")
     return f"{day}T{time}" if time else day

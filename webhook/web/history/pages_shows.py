@@ -19,7 +19,7 @@ from webhook.history import stats as numbers
 from webhook.history.library import show_key
 from webhook.history.stats_span import zone_for
 from webhook.storage.tables import follow, play
-from webhook.web.history.episodes import Episode, follow_show, key_given, whole_show
+from webhook.web.history.episodes import Episode, follow_show, parse_show_key, whole_show
 from webhook.web.http import charts
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page
@@ -35,10 +35,10 @@ LATELY = 50
 FOLLOWED = 30
 """How many followed shows one page says what comes next of."""
 
-PART = 200
+EPISODES_PER_PART = 200
 """How many episodes of a season stand together, and of a show on one page, where it has more."""
 
-PLACE = re.compile(r"([0-9]+)x([0-9]+)")
+EPISODE_PLACE = re.compile(r"([0-9]+)x([0-9]+)")
 
 
 class Shows(Page):
@@ -54,10 +54,10 @@ class Shows(Page):
 
     async def numbers(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
-        owner, names = await self.whose(params, visitor)
-        wanted = year_given(params)
+        owner, names = await self.chosen_person(params, visitor)
+        wanted = parse_year(params)
 
-        def counted(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
+        def read(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
             zone = zone_for(connection, owner.id)
             years = numbers.list_years(connection, owner.id, zone)
             year = (
@@ -65,58 +65,58 @@ class Shows(Page):
             )
             return years, year or None, numbers.year_stats(connection, owner.id, year or None, zone)
 
-        years, year, found = await self.database.read(counted)
+        years, year, found = await self.database.read(read)
         drawn = {
             "heat": charts.heat(year, found["days"]) if year else [],
             "hours": charts.bars([f"{hour}:00" for hour in range(24)], found["hours"]),
             "weekdays": charts.bars(charts.WEEKDAYS, found["weekdays"]),
-            "months": charts.bars(charts.MONTHS, found["months_time_ms"], charts.spoken),
+            "months": charts.bars(charts.MONTHS, found["months_time_ms"], charts.duration_text),
             "week": charts.week(found["weekday_hours"]),
         }
         known = {"owner": owner.name, "names": names, "years": years, "year": year, "found": found}
-        return self.drawn(request, "numbers.html", {**known, **drawn}, visitor)
+        return self.render(request, "numbers.html", {**known, **drawn}, visitor)
 
     # --- shows
 
     async def shows(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
-        owner, names = await self.whose(params, visitor)
+        owner, names = await self.chosen_person(params, visitor)
         after = params.after() or 0
 
-        def asked(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
+        def read(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
             return (
                 shows.next_unwatched(connection, owner.id, limit=FOLLOWED + 1, after=after),
                 followed_by(connection, owner.id),
                 watched_lately(connection, owner.id) if not after else {},
             )
 
-        followed, keys, watched = await self.database.read(asked)
+        followed, keys, watched = await self.database.read(read)
         others = [entry for key, entry in watched.items() if key not in keys][:LATELY]
         more = after + FOLLOWED if len(followed) > FOLLOWED else None
         known = {"owner": owner.name, "names": names, "followed": followed[:FOLLOWED], "others": others}
-        return self.drawn(request, "shows.html", {**known, "count": len(keys), "more": more}, visitor)
+        return self.render(request, "shows.html", {**known, "count": len(keys), "more": more}, visitor)
 
     async def show(self, request: Request, visitor: Visitor) -> Response:
-        key, params = key_given(request.path_params["key"]), Params(request.query_params)
-        owner, names = await self.whose(params, visitor)
+        key, params = parse_show_key(request.path_params["key"]), Params(request.query_params)
+        owner, names = await self.chosen_person(params, visitor)
         found = await self.database.read(lambda connection: whole_show(connection, owner.id, key))
         if found is None:
-            raise Problem(404, "There is no such show in this history.")
+            raise Problem(404, "This show is not in the history.")
         parts = in_parts(found["episodes"])
         known = {"owner": owner.name, "names": names, "show": {**found, "parts": parts}}
-        open_ = opened(parts, whole(params.text("part") or ""))
-        return self.drawn(request, "show.html", {**known, "opened": open_}, visitor)
+        open_ = open_parts(parts, whole(params.text("part") or ""))
+        return self.render(request, "show.html", {**known, "opened": open_}, visitor)
 
     async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Follow a show or no longer; one's own only."""
-        key, person_id = key_given(fields.get("key", "")), visitor.person_id or 0
+        key, person_id = parse_show_key(fields.get("key", "")), visitor.person_id or 0
         unfollows = fields.get("does") == "unfollow"
         change = library.unfollow_show if unfollows else follow_show
         await self.database.run(lambda connection: change(connection, person_id, key))
         return self.back(request, fields, "saved")
 
 
-def year_given(params: Params) -> int | None:
+def parse_year(params: Params) -> int | None:
     """The year that is asked for: None where it is not said, 0 for all of them."""
     value = params.text("year")
     if value is None:
@@ -155,7 +155,7 @@ def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class SeasonPart:
     """A season, or of a very long one some of its episodes; `whole` where it is all of it."""
 
     season: int
@@ -163,35 +163,39 @@ class Part:
     whole: bool
 
     @property
-    def seen(self) -> int:
+    def watched_count(self) -> int:
         return sum(bool(episode.plays) for episode in self.episodes)
 
     @property
-    def listed(self) -> bool:
+    def has_episode_list(self) -> bool:
         """Whether it is known how many episodes it has."""
         return any(episode.listed for episode in self.episodes)
 
     @property
-    def begun(self) -> bool:
-        return 0 < self.seen < len(self.episodes)
+    def is_started(self) -> bool:
+        return 0 < self.watched_count < len(self.episodes)
 
 
-def in_parts(episodes: Iterable[Episode]) -> list[Part]:
+def in_parts(episodes: Iterable[Episode]) -> list[SeasonPart]:
     """The seasons, in the order of the episodes."""
     seasons: dict[int, list[Episode]] = {}
     for episode in episodes:
         seasons.setdefault(episode.season, []).append(episode)
     return [
-        Part(season=season, episodes=all_[start : start + PART], whole=len(all_) <= PART)
+        SeasonPart(
+            season=season,
+            episodes=all_[start : start + EPISODES_PER_PART],
+            whole=len(all_) <= EPISODES_PER_PART,
+        )
         for season, all_ in seasons.items()
-        for start in range(0, len(all_), PART)
+        for start in range(0, len(all_), EPISODES_PER_PART)
     ]
 
 
-def opened(parts: Sequence[Part], wanted: int | None) -> set[int]:
+def open_parts(parts: Sequence[SeasonPart], wanted: int | None) -> set[int]:
     """Which parts, from 1, the page shows the episodes of: all of a short show, else the one asked for or begun."""
-    if sum(len(part.episodes) for part in parts) <= PART:
+    if sum(len(part.episodes) for part in parts) <= EPISODES_PER_PART:
         return set(range(1, len(parts) + 1))
     if wanted is not None and wanted <= len(parts):
         return {wanted}
-    return {next((place for place, part in enumerate(parts, 1) if part.begun), 1)}
+    return {next((place for place, part in enumerate(parts, 1) if part.is_started), 1)}

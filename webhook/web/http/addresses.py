@@ -21,7 +21,7 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
     rows = [
         row
         for row in tokens.valid_tokens(connection, "webhook", clock.now())
-        if visitor.everything or row.person_id == visitor.person_id
+        if visitor.is_admin or row.person_id == visitor.person_id
     ]
     return [
         {
@@ -31,15 +31,15 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
             "token_name": row.name,
             "url": sources.address(here, name, secret),
             "steps": [step.format(url=sources.address(here, name, secret)) for step in module.SETUP],
-            "template": template(name),
+            "template": template_for(name),
         }
         for row in rows
-        if (secret := opened(service, row.sealed)) is not None
+        if (secret := open_token(service, row.sealed)) is not None
         for name, module in sources.modules().items()
     ]
 
 
-def opened(service: Service, sealed: str) -> str | None:
+def open_token(service: Service, sealed: str) -> str | None:
     """The token, or None where it was sealed with a key that is gone."""
     try:
         return str(service.seal.open(sealed))
@@ -57,7 +57,7 @@ def address_of(service: Service, request: Request) -> str:
     return f"{request.scope['scheme']}://{host}{base(service.settings, request)}"
 
 
-def template(source: str) -> str | None:
+def template_for(source: str) -> str | None:
     """What is pasted into the sender, or None where the source needs nothing pasted or is none."""
     module = sources.modules().get(source)
     written = getattr(module, "template", None)

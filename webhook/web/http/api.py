@@ -28,7 +28,7 @@ from webhook.web import visible
 from webhook.web.http.access import scope_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, json_object
-from webhook.web.http.sessions import Sessions, by_id, same_site
+from webhook.web.http.sessions import Sessions, person_by_id, same_site
 from webhook.web.visible import Visitor
 
 Answer = Callable[[Request, Visitor], Awaitable[Any]]
@@ -105,11 +105,11 @@ def holder(connection: Connection, token: TokenRow) -> Visitor | None:
     """Who asks with the token, by the name that they have now; None where they are no longer here."""
     limits: dict[str, Any] = {"scopes": scopes.read(token.scopes), "expires_at": token.expires_at}
     if token.person_id is None:
-        return Visitor(everything=True, **limits)
-    row = by_id(connection, token.person_id)
+        return Visitor(is_admin=True, **limits)
+    row = person_by_id(connection, token.person_id)
     if row is None:
         return None
-    return Visitor(person_id=row.id, name=row.name, everything=row.owner, **limits)
+    return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, **limits)
 
 
 def require_scope(visitor: Visitor, needed: Scope) -> None:
@@ -154,10 +154,10 @@ class Answers:
     async def person(self, params: Params, visitor: Visitor) -> str | None:
         """The person that a filter names: anybody for the owner, only oneself for others."""
         name = params.text("person")
-        if visitor.only is not None:
-            if name not in (None, visitor.only):
-                raise Problem(403, f"person: only {visitor.only} may be asked about here.")
-            return visitor.only
+        if visitor.restricted_to is not None:
+            if name not in (None, visitor.restricted_to):
+                raise Problem(403, f"person: only {visitor.restricted_to} may be asked about here.")
+            return visitor.restricted_to
         if name is not None and name not in await self.database.read(visible.names):
             raise Problem(400, "person must be the name of somebody here; see /api/v1/people.")
         return name
@@ -209,7 +209,7 @@ def choice_given(given: Mapping[str, Any]) -> tuple[Ids, int | None, int]:
 
 
 def owner_only(visitor: Visitor) -> None:
-    if not visitor.everything:
+    if not visitor.is_admin:
         raise Problem(403, "Only the owner may do this.")
 
 

@@ -25,14 +25,14 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
     sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
     newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
-    if not visitor.everything:
+    if not visitor.is_admin:
         last = last.where(visible.theirs(visitor))
     found: dict[str, dict[str, Any]] = {}
     for webhook_id in connection.execute(last).scalars().all():
         entry = visible.one_webhook(connection, visitor, webhook_id)
         if entry is not None:
             found[entry["source"]] = in_short(entry)
-    return {**(before(connection) if visitor.everything else {}), **found}
+    return {**(before(connection) if visitor.is_admin else {}), **found}
 
 
 def in_short(entry: WebhookJson) -> dict[str, Any]:

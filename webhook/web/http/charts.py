@@ -123,7 +123,7 @@ def level(count: int, most: int) -> int:
     return 0 if not count else min(LEVELS, 1 + (LEVELS * (count - 1)) // max(most, 1))
 
 
-def spoken(ms: int) -> str:
+def duration_text(ms: int) -> str:
     """A time in words: 3 days 4 h, 12 h 5 min, 8 min."""
     minutes = ms // 60_000
     days_, hours = minutes // 1440, minutes // 60 % 24

@@ -49,23 +49,25 @@ class Live:
     async def stream(self, request: Request) -> Response:
         visitor = await self.sessions.visitor(request)
         if visitor is None:
-            raise Problem(401, "Sign in to be told what is new.")
+            raise Problem(401, "Sign in to receive live updates.")
         if self.listeners.total() >= MOST or self.listeners[visitor.person_id] >= MOST_OF_ONE:
-            raise Problem(503, "Too many open pages listen; this one shows what is new when it is reloaded.")
+            raise Problem(
+                503, "Too many pages are open for live updates; reload this one to see what is new."
+            )
         return StreamingResponse(
-            self.told(request, visitor.person_id), media_type="text/event-stream", headers=HEADERS
+            self.stream_news(request, visitor.person_id), media_type="text/event-stream", headers=HEADERS
         )
 
-    async def told(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
+    async def stream_news(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
         """What is new, for as long as the session lasts: before anything is said it is looked at again."""
         self.listeners[person_id] += 1
         try:
             yield "retry: 1000\n\n"
             begun = said = time.monotonic()
-            known = await self.now()
+            known = await self.current_state()
             while time.monotonic() - begun < LONGEST and not self.service.leaving():
                 await asyncio.sleep(LOOK)
-                state = await self.now()
+                state = await self.current_state()
                 if state == known and time.monotonic() - said <= BEAT:
                     continue
                 if await self.sessions.visitor(request) is None:
@@ -76,7 +78,7 @@ class Live:
             self.listeners[person_id] -= 1
             self.listeners += Counter()  # forgets who listens no more
 
-    async def now(self) -> object:
+    async def current_state(self) -> object:
         """What changes whenever a page might; looked at once for all who listen."""
         if time.monotonic() - self.looked_at > LOOK / 2:
             self.looked_at = time.monotonic()

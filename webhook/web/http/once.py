@@ -20,13 +20,13 @@ class Once(Page):
         """As `change` guards it, but what it makes is the answer."""
 
         async def endpoint(request: Request) -> Response:
-            visitor = await self.trusted(request)
+            visitor = await self.visitor_of_form(request)
             if visitor is None:
                 return self.to(request, "/sign-in")
             fields = await form(request)
             self.refuse_other_forms(visitor, fields)
-            if owner and not visitor.everything:
-                raise Problem(403, "Only the owner may do this.")
+            if owner and not visitor.is_admin:
+                raise Problem(403, "Only the owner can do this.")
             await self.prepare(request, visitor)
             return await makes(request, visitor, fields)
 

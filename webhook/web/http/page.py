@@ -31,35 +31,35 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 MAX_PATH_LENGTH = 1024
 
-SAID = {
-    "replayed": "It is interpreted again.",
-    "retried": "It is tried again.",
-    "nothing": "There was nothing to do: it is done, or waits for its turn already.",
-    "claimed": "Claimed. What waited for it is interpreted now.",
-    "ignored": "Ignored: what this user plays is tracked for nobody. Undo it at the end of the list.",
-    "heeded": "Ignored no longer. What this user plays waits until somebody claims it.",
-    "asked": "Taken off the list. Its plays stay in the history as they are.",
-    "released": "Given up. What was interpreted stays as it is.",
-    "matched": "Matched, and remembered. What waited for it goes out now.",
+FLASH_MESSAGES = {
+    "replayed": "The webhook is processed again.",
+    "retried": "Retrying.",
+    "nothing": "Nothing to do: it is already done or waiting.",
+    "claimed": "Claimed. Waiting webhooks are processed now.",
+    "ignored": "Ignored. This user's plays are not tracked. You can undo this at the end of the list.",
+    "heeded": "No longer ignored. This user's plays wait until the user is claimed.",
+    "asked": "Skipped. The plays stay in the history as they are.",
+    "released": "Unclaimed. Plays already processed stay as they are.",
+    "matched": "Match saved. Waiting deliveries are sent now.",
     "saved": "Saved.",
     "removed": "Removed.",
     "added": "Added.",
-    "known": "That was added before: this is it.",
-    "retired": "Taken off the list. It comes back once the server is heard again and then falls silent.",
-    "cancelled": "Cancelled. What had gone out stays; the rest was taken back.",
-    "begun": "Begun. How far it is shows below.",
-    "tested": "Sent. Look whether it arrived.",
+    "known": "This play was already added.",
+    "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
+    "cancelled": "Cancelled. What was already sent stays.",
+    "begun": "Started. Progress is shown below.",
+    "tested": "Sent. Check that it arrived.",
     "connected": "Connected.",
-    "disconnected": "Disconnected. What was told stays told.",
+    "disconnected": "Disconnected. What was already sent stays there.",
 }
 """What a page says after a change, by the word in its address."""
 
-COUNTED = {
-    "retried": "Tried again: {}. Reload to see what came of it.",
-    "replayed": "Interpreted again: {}.",
-    "dismissed": "Taken off the list: {}. It stays in the activity, where it can be tried again.",
-    "matched": "Matched, and remembered. Deliveries that go out now: {}.",
-    "written": "Matched, and remembered. Imported plays that it was written into: {}.",
+COUNT_MESSAGES = {
+    "retried": "Retried: {}. Reload to see the result.",
+    "replayed": "Replayed: {}.",
+    "dismissed": "Dismissed: {}. They stay in Activity, where you can retry them.",
+    "matched": "Match saved. Deliveries sent now: {}.",
+    "written": "Match saved. Imported plays updated: {}.",
 }
 """The same, of many: `retried-3`."""
 
@@ -80,9 +80,9 @@ class Page:
             if visitor is not None:
                 await self.prepare(request, visitor)
                 return await draws(request, visitor)
-            path = here(request, base(self.service.settings, request))
+            path = current_path(request, base(self.service.settings, request))
             if from_outside(request):
-                return self.drawn(request, "outside.html", {"onward": onward_from_outside(path)})
+                return self.render(request, "outside.html", {"onward": onward_from_outside(path)})
             return self.to(request, f"/sign-in?{urlencode({'next': path})}")
 
         return endpoint
@@ -91,8 +91,8 @@ class Page:
         """A page for the owner alone."""
 
         async def only(request: Request, visitor: Visitor) -> Response:
-            if not visitor.everything:
-                raise Problem(403, "Only the owner sees this page.")
+            if not visitor.is_admin:
+                raise Problem(403, "Only the owner can see this page.")
             return await draws(request, visitor)
 
         return self.page(only)
@@ -101,13 +101,13 @@ class Page:
         """A form of ours: refused from other sites and without the session's token, then back to its page."""
 
         async def endpoint(request: Request) -> Response:
-            visitor = await self.trusted(request)
+            visitor = await self.visitor_of_form(request)
             if visitor is None:
                 return self.to(request, "/sign-in")
             fields = await form(request)
             self.refuse_other_forms(visitor, fields)
-            if owner and not visitor.everything:
-                raise Problem(403, "Only the owner may do this.")
+            if owner and not visitor.is_admin:
+                raise Problem(403, "Only the owner can do this.")
             response = self.to(request, await makes(request, visitor, fields))
             if ends:
                 self.sessions.end(request, response)
@@ -115,14 +115,16 @@ class Page:
 
         return endpoint
 
-    async def trusted(self, request: Request) -> Visitor | None:
+    async def visitor_of_form(self, request: Request) -> Visitor | None:
         """Who sent a form, if it was a page of ours."""
         refuse_other_sites(request, self.service.settings)
         return await self.sessions.visitor(request)
 
     def refuse_other_forms(self, visitor: Visitor, fields: Mapping[str, str]) -> None:
         if not self.sessions.is_form_token(visitor, fields.get("form_token", "")):
-            raise Problem(403, "This form is of another sign-in. Go back, reload the page and try again.")
+            raise Problem(
+                403, "This form belongs to another sign-in. Go back, reload the page and try again."
+            )
 
     async def prepare(self, request: Request, visitor: Visitor) -> None:
         """What the frame of every page shows: how much needs this visitor, and in which zone times are."""
@@ -134,20 +136,20 @@ class Page:
             )
         )
 
-    async def whose(self, params: Params, visitor: Visitor) -> tuple[PersonRow, list[str]]:
+    async def chosen_person(self, params: Params, visitor: Visitor) -> tuple[PersonRow, list[str]]:
         """The person whose history is looked at, and who else may be chosen."""
         name = params.text("person")
-        if visitor.only is not None and name not in (None, visitor.only):
-            raise Problem(403, f"Only {visitor.only}'s own history may be seen here.")
+        if visitor.restricted_to is not None and name not in (None, visitor.restricted_to):
+            raise Problem(403, f"You can only see the history of {visitor.restricted_to} here.")
 
-        def found(connection: Connection) -> tuple[PersonRow, list[str]]:
+        def read(connection: Connection) -> tuple[PersonRow, list[str]]:
             try:
                 row = people.find_person(connection, name or visitor.name or "")
             except people.PeopleError as error:
-                raise Problem(404, "There is nobody of that name.") from error
-            return row, visible.names(connection) if visitor.everything else []
+                raise Problem(404, "There is no person with that name.") from error
+            return row, visible.names(connection) if visitor.is_admin else []
 
-        return await self.database.read(found)
+        return await self.database.read(read)
 
     async def error(self, request: Request, status: int, detail: str) -> Response:
         """An error as a page, with the navigation for who is in, where it can be known who that is."""
@@ -157,7 +159,7 @@ class Page:
             if visitor is not None:
                 await self.prepare(request, visitor)
         known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
-        return self.drawn(request, "error.html", known, visitor, status)
+        return self.render(request, "error.html", known, visitor, status)
 
     def to(self, request: Request, path: str) -> Response:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
@@ -168,7 +170,7 @@ class Page:
         path = local(fields.get("back", "")).removeprefix(prefix) or "/"
         return f"{path}{'&' if '?' in path else '?'}said={word}"
 
-    def drawn(
+    def render(
         self,
         request: Request,
         template: str,
@@ -181,8 +183,8 @@ class Page:
             "base": prefix,
             "visitor": visitor,
             "form_token": self.sessions.form_token(visitor) if visitor else "",
-            "here": here(request, prefix),
-            "said": said(request),
+            "here": current_path(request, prefix),
+            "said": flash_message(request),
             "needed": getattr(request.state, "needed", 0),
             "drawn_at": "" if request.method == "POST" else None,
         }
@@ -190,7 +192,7 @@ class Page:
         return HTMLResponse(draw(template, {**common, **known}, zone), status)
 
 
-def here(request: Request, prefix: str) -> str:
+def current_path(request: Request, prefix: str) -> str:
     """The path and query of this page, without what it last said."""
     path = prefix + quote(path_of(request.scope))
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
@@ -203,13 +205,13 @@ def local(path: str) -> str:
     return path if fine and path.isascii() and len(path) <= MAX_PATH_LENGTH else ""
 
 
-def said(request: Request) -> str | None:
+def flash_message(request: Request) -> str | None:
     """What the last change did, for the top of the page."""
     word = request.query_params.get("said", "")
     what, _, number = word.partition("-")
-    if what in COUNTED and number:
-        return COUNTED[what].format(whole(number)) if whole(number) else SAID["nothing"]
-    return SAID.get(word)
+    if what in COUNT_MESSAGES and number:
+        return COUNT_MESSAGES[what].format(whole(number)) if whole(number) else FLASH_MESSAGES["nothing"]
+    return FLASH_MESSAGES.get(word)
 
 
 def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:

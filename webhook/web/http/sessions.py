@@ -70,23 +70,23 @@ class Passwords:
 
     async def right(self, row: PersonRow | None, password: str) -> bool:
         """Whether it is the person's password; takes as long where there is no such person."""
-        return await run_hashing(self.verified, row.password if row else None, password)
+        return await hash_in_thread(self.verify, row.password if row else None, password)
 
-    def verified(self, hashed: str | None, password: str) -> bool:
+    def verify(self, hashed: str | None, password: str) -> bool:
         if hashed is None and not self.nobody:
             self.nobody = passwords.hash_password(secrets.token_hex())
         return passwords.verify_password(hashed or self.nobody, password) and hashed is not None
 
-    async def hashed(self, password: str) -> str:
+    async def hash_new(self, password: str) -> str:
         """The password as it is kept; raises Problem where it is too short or too long."""
         try:
             passwords.validate_password(password)
         except passwords.InvalidPassword as error:
             raise Problem(422, str(error)) from error
-        return await run_hashing(passwords.hash_password, password)
+        return await hash_in_thread(passwords.hash_password, password)
 
 
-async def run_hashing(work: Callable[..., T], *given: Any) -> T:
+async def hash_in_thread(work: Callable[..., T], *given: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(HASHING, work, *given)
 
 
@@ -112,20 +112,20 @@ class OwnPassword:
     async def row(self, visitor: Visitor, name: str) -> PersonRow:
         """Whose it is; raises Problem where it is another's, or is set elsewhere."""
         person_id = visitor.person_id or 0
-        row = await self.service.database.read(lambda connection: by_id(connection, person_id))
+        row = await self.service.database.read(lambda connection: person_by_id(connection, person_id))
         if row is None or row.name != name:
-            raise Problem(403, "Everybody sets their own password. The owner can make a one-time link.")
+            raise Problem(403, "You can only change your own password. The owner can create a one-time link.")
         if row.owner and self.service.settings.admin_password.get_secret_value():
-            raise Problem(409, "ADMIN_PASSWORD is the owner's password, and can only be changed there.")
+            raise Problem(409, "The owner's password is set by ADMIN_PASSWORD and can only be changed there.")
         return row
 
     async def change(self, row: PersonRow, known: str, wanted: str) -> None:
         """Set it, which ends every session of theirs; raises Problem."""
         async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
             if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.right(row, known):
-                raise Problem(422, "That is not the password you have now. It stays as it is.")
+                raise Problem(422, "The current password is wrong. Your password was not changed.")
             tried.succeeded = True
-        hashed = await self.passwords.hashed(wanted)
+        hashed = await self.passwords.hash_new(wanted)
         await self.service.database.run(lambda connection: passwords.set_password(connection, row.id, hashed))
 
 
@@ -153,7 +153,7 @@ class Sessions:
         if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
             return None
         let_in(request.scope)
-        return Visitor(person_id=row.id, name=row.name, everything=row.owner, session=nonce)
+        return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, session=nonce)
 
     def fingerprint(self, row: PersonRow) -> str:
         return self.mac(f"password {row.id} {row.password}")
@@ -235,7 +235,7 @@ def authority(address: str) -> str | None:
 def refuse_other_sites(request: Request, settings: Settings) -> None:
     if same_site(request, settings) is False:
         raise Problem(
-            403, "This came from another site, so nothing was done. Open the page here and try again."
+            403, "The request came from another site and was refused. Open the page here and try again."
         )
 
 
@@ -245,7 +245,7 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 def signed_in(connection: Connection, person_id: int, session: str) -> PersonRow | None:
     """The person of a session that was not ended by a sign-out."""
     ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
-    return None if connection.execute(ended).first() else by_id(connection, person_id)
+    return None if connection.execute(ended).first() else person_by_id(connection, person_id)
 
 
 def end_session(connection: Connection, session: str, now: datetime) -> None:
@@ -258,9 +258,9 @@ def end_session(connection: Connection, session: str, now: datetime) -> None:
         connection.execute(insert(tables.note), ended)
 
 
-def by_id(connection: Connection, person_id: int) -> PersonRow | None:
+def person_by_id(connection: Connection, person_id: int) -> PersonRow | None:
     return fetch_first(connection, select(tables.person).where(tables.person.c.id == person_id), PersonRow)
 
 
-def named(connection: Connection, name: str) -> PersonRow | None:
+def person_by_name(connection: Connection, name: str) -> PersonRow | None:
     return fetch_first(connection, select(tables.person).where(tables.person.c.name == name), PersonRow)

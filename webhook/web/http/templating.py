@@ -19,7 +19,7 @@ from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.domain.rules import DRY_RUN
 from webhook.people import scopes
 from webhook.web.http import charts
-from webhook.web.visible import DELIVERY_STATES, STATES
+from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
 
 HERE = Path(__file__).parent.parent
 STATIC = HERE / "static"
@@ -40,18 +40,18 @@ TONES = {
 }
 """The colour of a state; what is not named here is quiet. The word always stands beside the colour."""
 
-ACTIONS = {
+ACTION_WORDS = {
     "start": "started",
     "pause": "paused",
     "resume": "resumed",
     "stop": "stopped",
     "watched": "watched",
-    "unwatched": "marked not watched",
+    "unwatched": "marked unwatched",
     "rate": "rated",
     "unrate": "rating removed",
     "add": "added to the library",
     "favourite": "loved",
-    "unfavourite": "no longer loved",
+    "unfavourite": "unloved",
     "progress": "progress",
 }
 
@@ -67,23 +67,23 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "moment": moment,
+        "moment": format_moment,
         "localtime": localtime,
-        "spoken": charts.spoken,
+        "spoken": charts.duration_text,
         "day": day,
         "hour": hour,
-        "titled": titled,
+        "titled": item_title,
         "label": label,
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
-        "why": why,
+        "why": reason_text,
         "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
         "hindrance": hindrance,
         "refusal": lambda limit: explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])),
         "tone": lambda state: TONES.get(state, "quiet"),
-        "state": lambda state: {**STATES, **DELIVERY_STATES}.get(state, state),
-        "did": lambda action: ACTIONS.get(action, action),
-        "sent": sent,
-        "sentence": sentence,
+        "state": lambda state: {**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state),
+        "did": lambda action: ACTION_WORDS.get(action, action),
+        "sent": request_text,
+        "sentence": capitalize,
         "span": span,
         "scopes": scopes.spell,
     }
@@ -93,10 +93,10 @@ def environment() -> Environment:
 
 def hindrance(delivery: Mapping[str, Any]) -> str:
     """What a parked delivery waits for."""
-    reason = delivery["reason"] or "The account needs something"
+    reason = delivery["reason"] or "The account needs attention"
     kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
     if refused := explain_limit(reason, kind, label(delivery["tracker"])):
-        return f"{refused}, then retry it. Everything else is sent as before."
+        return f"{refused}, then retry. Everything else is sent as usual."
     return parked_sentence(Park(reason), None) if reason in set(Park) else reason
 
 
@@ -118,7 +118,7 @@ def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) ->
         ZONE.reset(before)
 
 
-def moment(stamped: str) -> str:
+def format_moment(stamped: str) -> str:
     """A time of the API as it is shown, in the person's zone: 22 Nov 2026, 21:15:09 CET."""
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
 
@@ -136,15 +136,15 @@ def hour(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
 
-def titled(entry: Mapping[str, Any]) -> str:
+def item_title(entry: Mapping[str, Any]) -> str:
     """An item in one line: Show S3 E9 - Title (2013)."""
     title, year = entry.get("title"), entry.get("year")
     if entry.get("kind") in ("episode", "season"):
         named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
-        return named or "an episode without a name"
+        return named or "untitled episode"
     if artist := entry.get("artist"):
         title = f"{artist} \N{EN DASH} {title}"
-    named = title or f"a {entry.get('kind') or 'thing'} without a name"
+    named = title or f"untitled {entry.get('kind') or 'item'}"
     return f"{named} ({year})" if year else named
 
 
@@ -172,12 +172,12 @@ def labels() -> dict[str, str]:
     }
 
 
-def why(reason: str | None) -> str:
+def reason_text(reason: str | None) -> str:
     """Why something was ignored, in words."""
     return REASONS.get(reason or "", (reason or "").removeprefix("filter: "))
 
 
-def sentence(text: str) -> str:
+def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -190,6 +190,6 @@ def span(ms: int | None) -> str:
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
 
 
-def sent(value: Any) -> str:
+def request_text(value: Any) -> str:
     """What was sent to a tracker, as text."""
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -117,7 +117,7 @@ class Needs(Answers):
         given = await json_object(request)
         if given.keys() - {"identity", "ignored"}:
             raise Problem(422, "The body must hold identity, and ignored where it is false; nothing else.")
-        wanted = changes.identity_given(given, sources.modules())
+        wanted = changes.parse_identity(given, sources.modules())
         ignored = given.get("ignored", True)
         if not isinstance(ignored, bool):
             raise Problem(422, "ignored must be true or false.")
@@ -127,7 +127,9 @@ class Needs(Answers):
 
     async def silent(self, request: Request, visitor: Visitor) -> Any:
         now, days = clock.now(), self.service.settings.silence_days
-        return await self.listed(lambda connection: visible.silent(connection, visitor, now, days))
+        return await self.listed(
+            lambda connection: visible.list_silent_servers(connection, visitor, now, days)
+        )
 
     async def dismiss_silence(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)

@@ -35,12 +35,12 @@ OFFSET = re.compile(r"[+-]?[0-9]{1,4}")
 class NeedsYou(Page):
     def routes(self) -> list[BaseRoute]:
         return [
-            Route(LIST, self.page(self.waiting)),
+            Route(LIST, self.page(self.overview)),
             Route(f"{LIST}/match", self.page(self.question)),
             Route(f"{LIST}/match", self.change(self.match), methods=["POST"]),
             Route(f"{LIST}/leave", self.change(self.leave), methods=["POST"]),
             Route(f"{LIST}/claim", self.change(self.claim), methods=["POST"]),
-            Route(f"{LIST}/heed", self.change(self.heed, owner=True), methods=["POST"]),
+            Route(f"{LIST}/heed", self.change(self.unignore, owner=True), methods=["POST"]),
             Route(f"{LIST}/silence", self.change(self.dismiss_silence, owner=True), methods=["POST"]),
             Route(f"{LIST}/retry", self.change(self.retry_all), methods=["POST"]),
             Route("/deliveries/{id}/dismiss", self.change(self.dismiss), methods=["POST"]),
@@ -49,51 +49,51 @@ class NeedsYou(Page):
 
     # --- the list
 
-    async def waiting(self, request: Request, visitor: Visitor) -> Response:
+    async def overview(self, request: Request, visitor: Visitor) -> Response:
         now, days = clock.now(), self.service.settings.silence_days
 
-        def found(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, Any]:
             waits = needs.of(connection, visitor, now, days)
             return {
                 "needs": waits,
                 "names": visible.names(connection) if waits.unclaimed else [],
-                "ignored": visible.ignored(connection, visitor),
+                "ignored": visible.ignore_list(connection, visitor),
                 "last_play": visible.last_play(connection, visitor),
             }
 
-        return self.drawn(request, "needs_you.html", await self.database.read(found), visitor)
+        return self.render(request, "needs_you.html", await self.database.read(read), visitor)
 
     # --- whose is it
 
     async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Claim an identity for a person, who may be named right here, or ignore it."""
-        wanted = numbered(fields, "identity")
+        wanted = number_field(fields, "identity")
         what = fields.get("do", "")
         new = "" if what == "me" else fields.get("new", "").strip()
         name = (visitor.name or "") if what == "me" else new or fields.get("person", "").strip()
         ignored = what == "ignore"
         if not ignored and not name:
-            raise Problem(422, "Choose who it is, or name somebody new. Nothing was changed; go back.")
-        if not visitor.everything and what != "me":
-            raise Problem(403, "Only the owner may say that it is somebody else.")
+            raise Problem(422, "Choose a person, or enter a new name. Nothing was changed; go back.")
+        if not visitor.is_admin and what != "me":
+            raise Problem(403, "Only the owner can assign this user to someone else.")
 
-        def changed(connection: Connection) -> None:
-            changes.is_asked(connection, visitor, wanted)
+        def apply(connection: Connection) -> None:
+            changes.require_assignable(connection, visitor, wanted)
             if ignored:
-                changes.ignore_seen(connection, wanted, True)
+                changes.ignore_identity(connection, wanted, True)
                 return
             if new:
                 changes.add_person(connection, self.service.trackers, new)
-            changes.somebody(connection, visitor, name)
-            changes.claim_seen(connection, name, wanted)
+            changes.find_person(connection, visitor, name)
+            changes.claim_identity(connection, name, wanted)
 
-        await self.database.run(changed)
+        await self.database.run(apply)
         self.service.interpreter.news.set()
         return self.back(request, {"back": LIST, **fields}, "ignored" if ignored else "claimed")
 
-    async def heed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        wanted = numbered(fields, "identity")
-        await self.database.run(lambda connection: changes.ignore_seen(connection, wanted, False))
+    async def unignore(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = number_field(fields, "identity")
+        await self.database.run(lambda connection: changes.ignore_identity(connection, wanted, False))
         self.service.interpreter.news.set()
         return f"{LIST}?said=heeded"
 
@@ -105,7 +105,7 @@ class NeedsYou(Page):
         which, title, year = params.text("of", QUESTION) or "", params.text("title"), year_of(params)
         entry = await self.database.read(lambda connection: needs.one(connection, visitor, which))
         if entry is None:
-            raise Problem(404, "Nothing waits for this answer any more.")
+            raise Problem(404, "This no longer needs an answer.")
         kind = params.choice("kind", KINDS) or ("movie" if entry["kind"] == "movie" else "show")
         found, trouble = None, None
         if title is not None:
@@ -124,19 +124,19 @@ class NeedsYou(Page):
             "namespaces": NAMESPACES,
             "is_show": entry["kind"] in ("episode", "season", "show"),
         }
-        return self.drawn(request, "match.html", known, visitor)
+        return self.render(request, "match.html", known, visitor)
 
     async def match(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        which, choice = fields.get("of", ""), chosen(fields)
+        which, choice = fields.get("of", ""), parse_choice_fields(fields)
         title = Params(fields).text("title")
 
-        def changed(connection: Connection) -> str:
+        def apply(connection: Connection) -> str:
             if which.isdecimal():
-                done = changes.match(connection, visitor, numbered(fields, "of"), choice, title)
+                done = changes.match(connection, visitor, number_field(fields, "of"), choice, title)
                 return f"matched-{len(done.deliveries)}"
             return f"written-{changes.match_import(connection, visitor, which, choice, title)}"
 
-        said = await self.database.run(changed)
+        said = await self.database.run(apply)
         self.service.interpreter.told.set()
         return f"{LIST}?said={said}"
 
@@ -144,13 +144,13 @@ class NeedsYou(Page):
         """Leave a question unanswered: its deliveries, or its imported plays, stay as they are."""
         which = fields.get("of", "")
 
-        def changed(connection: Connection) -> str:
+        def apply(connection: Connection) -> str:
             if not which.isdecimal():
                 return "asked" if changes.dismiss_import(connection, visitor, which) else "nothing"
-            ids = needs.siblings(connection, visitor, numbered(fields, "of"))
+            ids = needs.siblings(connection, visitor, number_field(fields, "of"))
             return f"dismissed-{changes.dismiss(connection, visitor, ids)}"
 
-        return f"{LIST}?said={await self.database.run(changed)}"
+        return f"{LIST}?said={await self.database.run(apply)}"
 
     # --- what was given up
 
@@ -162,19 +162,19 @@ class NeedsYou(Page):
     async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Try again what is listed as given up; what was dismissed is left alone."""
 
-        def changed(connection: Connection) -> int:
+        def apply(connection: Connection) -> int:
             ids = needs.all_dead(connection, visitor)
             return sum(parking.revive(connection, chunk, clock.now()) for chunk in changes.chunks(ids))
 
-        count = await self.database.run(changed)
+        count = await self.database.run(apply)
         self.service.interpreter.told.set()
         return f"{LIST}?said=retried-{count}"
 
     async def dismiss_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        def changed(connection: Connection) -> int:
+        def apply(connection: Connection) -> int:
             return changes.dismiss(connection, visitor, needs.all_dead(connection, visitor))
 
-        return f"{LIST}?said=dismissed-{await self.database.run(changed)}"
+        return f"{LIST}?said=dismissed-{await self.database.run(apply)}"
 
     # --- what is heard no more
 
@@ -184,21 +184,21 @@ class NeedsYou(Page):
         return f"{LIST}?said=retired"
 
 
-def numbered(fields: Mapping[str, str], name: str) -> int:
+def number_field(fields: Mapping[str, str], name: str) -> int:
     number = whole(fields.get(name, ""))
     if number is None:
         raise Problem(422, f"{name} must be a number.")
     return number
 
 
-def chosen(fields: Mapping[str, str]) -> tuple[Ids, int | None, int]:
+def parse_choice_fields(fields: Mapping[str, str]) -> tuple[Ids, int | None, int]:
     """The choice in a form: the number of a candidate, or ids; raises Problem."""
     offset = fields.get("season_offset", "").strip() or "0"
     given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
     if candidate := fields.get("candidate", ""):
-        return choice_given({**given, "candidate": numbered(fields, "candidate") if candidate else None})
+        return choice_given({**given, "candidate": number_field(fields, "candidate") if candidate else None})
     named = {name: fields[name].strip() for name in NAMESPACES if fields.get(name, "").strip()}
     ids = {name: value if name == "imdb" else whole(value) or value for name, value in named.items()}
     if not ids:
-        raise Problem(422, "Say what it is: fill in one of the ids. Nothing was changed; go back.")
+        raise Problem(422, "Fill in one of the IDs. Nothing was changed; go back.")
     return choice_given({**given, "ids": ids})

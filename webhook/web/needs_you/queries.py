@@ -42,7 +42,7 @@ from webhook.web import visible
 from webhook.web.http.params import whole
 from webhook.web.visible import Visitor
 
-LISTED = 20
+MAX_LISTED = 20
 """How many of a kind are listed at once; the rest is counted, and comes up as these are done."""
 
 SHOW = "show:title:"
@@ -71,22 +71,22 @@ class Needs:
 
 
 def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
-    unclaimed = visible.unclaimed(connection, visitor)
+    unclaimed = visible.open_identities(connection, visitor)
     accounts = visible.accounts(connection, visitor)
     parked = [entry for entry in accounts if entry["state"] != "working"]
     limited = [{**account_of(entry), **limit} for entry in accounts for limit in entry["limits"]]
-    silent = visible.silent(connection, visitor, now, silence_days)
+    silent = visible.list_silent_servers(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
     whole["limited"] = len(limited)
     return Needs(
         unclaimed=unclaimed,
-        unmatched=unmatched(connection, visitor),
+        unmatched=list_questions(connection, visitor),
         unresolved=imports(connection, visitor),
         parked=parked,
         limited=limited,
         dead=dead(connection, visitor),
         silent=silent,
-        counts={**whole, **counted(connection, visitor)},
+        counts={**whole, **count_by_kind(connection, visitor)},
     )
 
 
@@ -98,17 +98,17 @@ def account_of(entry: AccountJson) -> dict[str, Any]:
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
     """How many things wait, for the navigation and the title of every page: counted, not read."""
     parked = select(func.count()).where(account.c.parked.is_not(None))
-    if not visitor.everything:
+    if not visitor.is_admin:
         parked = parked.where(account.c.person_id == visitor.person_id)
-    found = connection.execute(parked).scalar_one() + sum(counted(connection, visitor).values())
-    found += len(visible.unclaimed(connection, visitor))
-    found += sum(map(len, limited_kinds(connection, visitor.only).values()))
-    if visitor.everything:
-        found += len(visible.silent(connection, visitor, now, silence_days))
+    found = connection.execute(parked).scalar_one() + sum(count_by_kind(connection, visitor).values())
+    found += len(visible.open_identities(connection, visitor))
+    found += sum(map(len, limited_kinds(connection, visitor.restricted_to).values()))
+    if visitor.is_admin:
+        found += len(visible.list_silent_servers(connection, visitor, now, silence_days))
     return int(found)
 
 
-def counted(connection: Connection, visitor: Visitor) -> dict[str, int]:
+def count_by_kind(connection: Connection, visitor: Visitor) -> dict[str, int]:
     """How many there are of each kind of which only some are listed."""
     asked = {
         "unmatched": questions(visitor).subquery(),
@@ -128,7 +128,7 @@ def stuck(visitor: Visitor, state: str) -> Select[Any]:
     """The ids of the visitor's deliveries in this state that nobody has dismissed."""
     undone = and_(delivery.c.state == state, delivery.c.settled_at.is_(None))
     wanted = select(delivery.c.id).where(parking.is_stuck(), undone)
-    if not visitor.everything:
+    if not visitor.is_admin:
         mine = select(account.c.id).where(account.c.person_id == visitor.person_id)
         wanted = wanted.where(delivery.c.account_id.in_(mine))
     return wanted
@@ -136,7 +136,7 @@ def stuck(visitor: Visitor, state: str) -> Select[Any]:
 
 def dead(connection: Connection, visitor: Visitor) -> list[DeliveryJson]:
     wanted = select_deliveries().where(delivery.c.id.in_(stuck(visitor, "dead")))
-    rows = fetch_deliveries(connection, wanted.order_by(delivery.c.id.desc()).limit(LISTED))
+    rows = fetch_deliveries(connection, wanted.order_by(delivery.c.id.desc()).limit(MAX_LISTED))
     return [delivery_json(row) for row in rows]
 
 
@@ -164,9 +164,9 @@ def asked_about() -> list[ColumnElement[Any]]:
     return [case((of_show, "show"), else_=kind), title, ids, year, json_text(item, "numbering"), alone]
 
 
-def unmatched(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+def list_questions(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
     """What no match was found for, each with how many deliveries wait for the answer."""
-    newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(LISTED)
+    newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(MAX_LISTED)
     numbers = {row.id: row.number for row in connection.execute(newest)}
     wanted = select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
     rows = fetch_deliveries(connection, wanted)
@@ -206,7 +206,7 @@ def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool]
     within = case((of_plex, literal(PLEX_EPISODE) + number), else_=literal(EPISODE) + title)
     begins, ends = (within + after for after in (":", ";"))  # what follows a colon
     people = select(person.c.id)
-    if not visitor.everything:
+    if not visitor.is_admin:
         people = people.where(person.c.id == visitor.person_id)
     theirs = play_key.c.person_id.in_(people)
     known = play_key.c.key if connection.dialect.name == "sqlite" else collate(play_key.c.key, "C")
@@ -219,7 +219,7 @@ def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool]
 
 def imports(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
     """The items of imported plays that wait for a choice, each with how many plays of the visitor's those are."""
-    waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(LISTED)
+    waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(MAX_LISTED)
     return with_plays(connection, visitor, waiting)
 
 
@@ -243,7 +243,7 @@ def one(connection: Connection, visitor: Visitor, question: str) -> Mapping[str,
             delivery.c.id == whole(question), delivery.c.state == DeliveryState.UNMATCHED
         )
         row = next(iter(fetch_deliveries(connection, wanted)), None)
-        if row is None or visitor.only not in (None, row.person):
+        if row is None or visitor.restricted_to not in (None, row.person):
             return None
         return matches.one_waiting(row, None)
     asked = asked_imports(connection, visitor).where(unresolved.c.key == question)

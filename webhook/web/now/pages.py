@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from webhook.queries.plays import list_plays
 from webhook.web import visible
 from webhook.web.http.page import Page
-from webhook.web.now.posters import drawing
+from webhook.web.now.posters import poster_lookup
 from webhook.web.visible import Visitor
 
 LAST = 12
@@ -24,25 +24,25 @@ class Now(Page):
         return [Route("/", self.page(self.first))]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
-        known = await self.database.read(lambda connection: shown(connection, visitor))
-        posters = drawing(self.service) is not None
-        return self.drawn(request, "now.html", {**known, "posters": posters}, visitor)
+        known = await self.database.read(lambda connection: read_overview(connection, visitor))
+        posters = poster_lookup(self.service) is not None
+        return self.render(request, "now.html", {**known, "posters": posters}, visitor)
 
 
-def shown(connection: Connection, visitor: Visitor) -> dict[str, Any]:
-    playing = visible.playing(connection, visitor)
+def read_overview(connection: Connection, visitor: Visitor) -> dict[str, Any]:
+    playing = visible.current_plays(connection, visitor)
     for watched in (False, True):  # what is watched while it still plays has its mark told by then
-        visible.told_of(
+        visible.attach_deliveries(
             connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
         )
     on = {play["id"] for play in playing}
-    last = list_plays(connection, limit=LAST + len(on), person_name=visitor.only)["items"]
+    last = list_plays(connection, limit=LAST + len(on), person_name=visitor.restricted_to)["items"]
     last = [play for play in last if play["id"] not in on][:LAST]
-    visible.told_of(connection, last, marks=True)
+    visible.attach_deliveries(connection, last, marks=True)
     return {
         "playing": playing,
         "last": last,
         "heard_at": visible.last_webhook(connection, visitor),
         "several": len(visible.names(connection)) > 1,
-        "connected": visible.connected(connection, visitor),
+        "connected": visible.has_account(connection, visitor),
     }

@@ -22,18 +22,18 @@ from webhook.web.http.params import id_of
 from webhook.web.http.sessions import Sessions
 from webhook.web.visible import Visitor
 
-MOST = 500
+MAX_POSTERS = 500
 """How many posters are kept; the oldest go first."""
 
-PAUSE = 3600.0
+RETRY_MISSING_AFTER = 3600.0
 """Seconds until a poster that was not found, or could not be asked for, is asked for again."""
 
-KEPT = {"Cache-Control": "private, max-age=604800"}
+CACHE_HEADERS = {"Cache-Control": "private, max-age=604800"}
 BLANK = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 3"><rect width="2" height="3" fill="#8a9a97" '
     b'fill-opacity=".25"/></svg>'
 )
-KINDS = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp"}
+PICTURE_TYPES = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp"}
 
 
 class Draws(Protocol):
@@ -58,16 +58,18 @@ class Posters(Page):
         picture = await self.of(item) if isinstance(item, Movie | Episode) else None
         if picture is None:
             return Response(BLANK, media_type="image/svg+xml")
-        return Response(picture, media_type=KINDS.get(picture[:2], "image/jpeg"), headers=KEPT)
+        return Response(
+            picture, media_type=PICTURE_TYPES.get(picture[:2], "image/jpeg"), headers=CACHE_HEADERS
+        )
 
     async def of(self, item: Item) -> bytes | None:
-        lookup = drawing(self.service)
+        lookup = poster_lookup(self.service)
         known_by = next(iter(matches.keys(item)), None)
         if lookup is None or known_by is None:
             return None
         name = hashlib.sha256(known_by.encode()).hexdigest()[:32]
         async with self.one_at_a_time:
-            there = await asyncio.to_thread(read, self.folder / name)
+            there = await asyncio.to_thread(_read_picture, self.folder / name)
             if there is not None or self.missing.get(name, 0.0) > time.monotonic():
                 return there
             try:
@@ -75,33 +77,33 @@ class Posters(Page):
             except Undelivered:
                 picture = None
             if picture is None:
-                self.missing[name] = time.monotonic() + PAUSE
+                self.missing[name] = time.monotonic() + RETRY_MISSING_AFTER
             else:
-                await asyncio.to_thread(keep, self.folder, name, picture)
+                await asyncio.to_thread(_store_picture, self.folder, name, picture)
             return picture
 
 
-def drawing(service: Service) -> Draws | None:
+def poster_lookup(service: Service) -> Draws | None:
     """The lookup that has posters, where it is set up."""
     found = (lookup for lookup in service.identity.lookups if hasattr(lookup, "poster"))
     return cast("Draws | None", next(found, None))
 
 
-def read(path: Path) -> bytes | None:
+def _read_picture(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError:
         return None
 
 
-def keep(folder: Path, name: str, picture: bytes) -> None:
+def _store_picture(folder: Path, name: str, picture: bytes) -> None:
     """A full disk costs a poster and nothing else."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / f"{name}.part").write_bytes(picture)
         (folder / f"{name}.part").replace(folder / name)
         kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-MOST]:
+        for path in kept[:-MAX_POSTERS]:
             path.unlink()
     except OSError:
         return

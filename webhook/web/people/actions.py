@@ -47,27 +47,27 @@ from webhook.web.visible import Visitor
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
 """The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
 
-KINDS = ("webhook", "api", "app")
+TOKEN_KINDS = ("webhook", "api", "app")
 """What tokens are made here: for media servers, for scripts, and app passwords for the TV Time API."""
 
-ALL_KINDS = (*KINDS, "videoscrobbler")
+ALL_KINDS = (*TOKEN_KINDS, "videoscrobbler")
 """The last is a session that somebody let an app begin."""
 
 TOKEN_FIELDS = ("kind", "name", "person", "scopes", "expires_in_days")
 TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
     "scopes": {
         "read": "read",
-        "read history:write": "read, and change the history",
-        "admin": "do everything",
-        "calendar": "follow the calendar, and nothing else",
+        "read history:write": "read and change the history",
+        "admin": "everything",
+        "calendar": "calendar only",
     },
     "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
 }
 """What the forms for a new token offer."""
 
-LONGEST = 100
-PIECE = 1 << 16
-PART = 1000
+MAX_NAME_LENGTH = 100
+BACKUP_CHUNK = 1 << 16
+RENAME_CHUNK = 1000
 """Webhooks that are rewritten at a time."""
 SERVICE_LINK = (
     "The owner's link comes with the start: it is in the log while the owner has no password. "
@@ -80,7 +80,7 @@ SERVICE_LINK = (
 
 def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
     """A person with identities, filters, time zone, and whether they can sign in; raises Problem 404."""
-    row = changes.somebody(connection, visitor, name)
+    row = changes.find_person(connection, visitor, name)
     shown = next(one for one in visible.people(connection, visitor) if one["id"] == row.id)
     return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
 
@@ -88,42 +88,44 @@ def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str,
 async def change(service: Service, visitor: Visitor, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give a person another name (the owner may) or time zone; the person then. Raises Problem."""
 
-    def tried(connection: Connection) -> int:
+    def check(connection: Connection) -> int:
         # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
-        row = changes.somebody(connection, visitor, name)
-        if visitor.everything and given.get("name") not in (None, row.name):
+        row = changes.find_person(connection, visitor, name)
+        if visitor.is_admin and given.get("name") not in (None, row.name):
             new_name(connection, given["name"], row.id)
         return int(connection.execute(select(func.max(webhook.c.id))).scalar() or 0)
 
-    newest = await service.database.read(tried)
-    if visitor.everything and given.get("name") not in (None, name):
+    newest = await service.database.read(check)
+    if visitor.is_admin and given.get("name") not in (None, name):
         wanted = str(given["name"]).strip()
-        for first in range(1, newest, PART):  # part by part, so that what arrives meanwhile need not wait
-            await service.database.run(renaming(name, wanted, first, first + PART - 1))
+        for first in range(
+            1, newest, RENAME_CHUNK
+        ):  # part by part, so that what arrives meanwhile need not wait
+            await service.database.run(_rename_step(name, wanted, first, first + RENAME_CHUNK - 1))
 
-    def changed(connection: Connection) -> dict[str, Any]:
+    def apply(connection: Connection) -> dict[str, Any]:
         return one_person(connection, visitor, change_person(connection, visitor, name, given))
 
-    return await service.database.run(changed)
+    return await service.database.run(apply)
 
 
-def renaming(before: str, after: str, first: int, last: int) -> Callable[[Connection], None]:
+def _rename_step(before: str, after: str, first: int, last: int) -> Callable[[Connection], None]:
     return lambda connection: people.rename_in_webhooks(connection, before, after, first, last)
 
 
 def change_person(connection: Connection, visitor: Visitor, name: str, given: Mapping[str, Any]) -> str:
     """As `change`, in one transaction; the name they have then."""
-    row = changes.somebody(connection, visitor, name)
+    row = changes.find_person(connection, visitor, name)
     for field in given:
         if field not in ("name", "timezone"):
-            raise Problem(422, f"{field[:50]} cannot be changed here; there are name, timezone.")
+            raise Problem(422, f"{field[:50]} can't be changed here. Available: name, timezone.")
     if "timezone" in given:
-        zone = zone_given(given["timezone"])
+        zone = parse_time_zone(given["timezone"])
         connection.execute(update(person).where(person.c.id == row.id).values(timezone=zone))
     if "name" not in given or given["name"] == row.name:
         return name
-    if not visitor.everything:
-        raise Problem(403, "Only the owner gives people their names.")
+    if not visitor.is_admin:
+        raise Problem(403, "Only the owner can rename people.")
     wanted = new_name(connection, given["name"], row.id)
     people.rename(connection, row, wanted)
     return wanted
@@ -131,7 +133,7 @@ def change_person(connection: Connection, visitor: Visitor, name: str, given: Ma
 
 def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
     """The name, where this person can be given it; raises Problem."""
-    if not isinstance(wanted, str) or not clean(wanted, LONGEST):
+    if not isinstance(wanted, str) or not clean(wanted, MAX_NAME_LENGTH):
         raise Problem(422, "name must be text of 1 to 64 characters.")
     try:
         return people.validate_name(connection, wanted, person_id)
@@ -139,7 +141,7 @@ def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
 
 
-def zone_given(zone: Any) -> str | None:
+def parse_time_zone(zone: Any) -> str | None:
     """A time zone's name, or None for UTC; raises Problem."""
     if zone is None or zone == "":
         return None
@@ -177,12 +179,12 @@ def goes_with(connection: Connection, person_id: int) -> dict[str, int]:
 
 def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, int]:
     """Remove a person with all that is theirs, out of the household rules too; what went."""
-    row = changes.somebody(connection, visitor, name)
+    row = changes.find_person(connection, visitor, name)
     gone = goes_with(connection, row.id)
     try:
         people.remove_person(connection, row)
     except people.PeopleError as error:
-        raise Problem(409, changes.said(error)) from error
+        raise Problem(409, changes._sentence_of(error)) from error
     for rule in connection.execute(select(household)).all():
         left = [whom for whom in rule.people if whom != row.id]
         here = household.c.id == rule.id
@@ -197,13 +199,13 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
     """A one-time link by which a person sets a password; earlier ones of theirs are not valid any more."""
     secret = tokens.new_secret()
 
-    def invited(connection: Connection) -> None:
-        row = changes.somebody(connection, visitor, name)
+    def store(connection: Connection) -> None:
+        row = changes.find_person(connection, visitor, name)
         if row.owner:
             raise Problem(409, SERVICE_LINK)
         passwords.invite(connection, secret, clock.now(), person_id=row.id)
 
-    await service.database.run(invited)
+    await service.database.run(store)
     until = clock.now() + passwords.WELCOME_LASTS
     return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
 
@@ -213,7 +215,7 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 
 def list_tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
     """The tokens that nobody has revoked: the owner sees everybody's, others their own."""
-    mine = None if visitor.everything else visitor.person_id or 0
+    mine = None if visitor.is_admin else visitor.person_id or 0
     return [one_token(row, seal) for row in tokens.list_tokens(connection, mine)]
 
 
@@ -255,7 +257,7 @@ async def make_token(
     sealed = service.seal.seal(secret) if asked.kind == "webhook" else ""
     is_feed = granted is not None and Scope.CALENDAR in granted
 
-    def made(connection: Connection) -> tuple[int, str | None]:
+    def store(connection: Connection) -> tuple[int, str | None]:
         row = holder_for(connection, asked, visitor, is_feed=is_feed)
         bound, whose = (None, None) if row is None else (row.id, row.name)
         number = tokens.add_token(
@@ -271,7 +273,7 @@ async def make_token(
         )
         return number, whose
 
-    number, whose = await service.database.run(made)
+    number, whose = await service.database.run(store)
     urls = {source: sources.address(address, source, secret) for source in sources.modules()}
     return {
         "id": number,
@@ -290,16 +292,16 @@ def holder_for(
     connection: Connection, asked: TokenRequest, visitor: Visitor, *, is_feed: bool
 ) -> PersonRow | None:
     """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
-    name = asked.person or visitor.only
+    name = asked.person or visitor.restricted_to
     if name is None and is_feed:
         names = visible.names(connection)
         name = visitor.name or (names[0] if len(names) == 1 else None)
     if name is not None:
-        return changes.somebody(connection, visitor, name)
+        return changes.find_person(connection, visitor, name)
     if is_feed:
-        raise Problem(422, "person: a calendar is one person's; say whose.")
+        raise Problem(422, "person: a calendar belongs to one person; choose whose.")
     if asked.kind == "app":
-        raise Problem(422, "person: an app password is one person's; say whose.")
+        raise Problem(422, "person: an app password belongs to one person; choose whose.")
     return None
 
 
@@ -310,7 +312,7 @@ def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None
     wanted = asked.scopes or visitor.scopes or frozenset({Scope.ADMIN})
     if scopes.exceeds(wanted, visitor.scopes):
         held = ", ".join(scopes.names(visitor.scopes) or ())
-        raise Problem(403, f"scopes: this token has {held}, and makes none that may do more.")
+        raise Problem(403, f"scopes: this token has {held} and can't create tokens with more.")
     return wanted
 
 
@@ -322,11 +324,13 @@ def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime
         return wanted
     if asked.kind == "webhook":
         raise Problem(
-            403, f"This token ends at {stamp(last)}, and makes none that never ends, as a webhook token."
+            403,
+            f"This token expires at {stamp(last)}, so it can't create a webhook token, which never expires.",
         )
     if wanted is not None and wanted > last:
         raise Problem(
-            403, f"expires_in_days: this token ends at {stamp(last)}, and makes none that ends later."
+            403,
+            f"expires_in_days: this token expires at {stamp(last)} and can't create tokens that expire later.",
         )
     return wanted or last
 
@@ -336,16 +340,16 @@ def parse_token_request(given: Mapping[str, Any]) -> TokenRequest:
     for field in given:
         if field not in TOKEN_FIELDS:
             known = ", ".join(TOKEN_FIELDS)
-            raise Problem(422, f"{field[:50]} is nothing that a token has; there are {known}.")
+            raise Problem(422, f"{field[:50]} is not a field of a token. Fields are {known}.")
     kind, name, whose = given.get("kind"), given.get("name") or None, given.get("person") or None
-    if kind not in KINDS:
-        raise Problem(422, f"kind must be one of {', '.join(KINDS)}.")
+    if kind not in TOKEN_KINDS:
+        raise Problem(422, f"kind must be one of {', '.join(TOKEN_KINDS)}.")
     for field, value in (("name", name), ("person", whose)):
-        if value is not None and not (isinstance(value, str) and clean(value, LONGEST)):
-            raise Problem(422, f"{field} must be text of at most {LONGEST} characters.")
+        if value is not None and not (isinstance(value, str) and clean(value, MAX_NAME_LENGTH)):
+            raise Problem(422, f"{field} must be text of at most {MAX_NAME_LENGTH} characters.")
     granted, days = parse_scopes(given.get("scopes")), parse_lifetime(given.get("expires_in_days"))
     if kind != "api" and granted is not None:
-        raise Problem(422, "scopes: only an API token has scopes.")
+        raise Problem(422, "scopes: only API tokens have scopes.")
     if kind == "webhook" and days is not None:
         raise Problem(422, f"expires_in_days: {tokens.WEBHOOK_TOKENS_NEVER_END}")
     return TokenRequest(kind=str(kind), name=name, person=whose, scopes=granted, days=days)
@@ -355,7 +359,7 @@ def parse_scopes(value: Any) -> frozenset[Scope] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not value or any(one not in [*Scope] for one in value):
-        raise Problem(422, f"scopes must be a list of some of {', '.join(Scope)}.")
+        raise Problem(422, f"scopes must be a list with some of {', '.join(Scope)}.")
     return frozenset(Scope(one) for one in value)
 
 
@@ -372,9 +376,9 @@ def parse_lifetime(value: Any) -> int | None:
 
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
     """Let it in no more; one that is not the visitor's to see is not found."""
-    mine = None if visitor.everything else visitor.person_id or 0
+    mine = None if visitor.is_admin else visitor.person_id or 0
     if token_id not in [row.id for row in tokens.list_tokens(connection, mine)]:
-        raise Problem(404, f"There is no valid token {token_id}.")
+        raise Problem(404, f"There is no active token {token_id}.")
     tokens.revoke_token(connection, token_id, clock.now())
 
 
@@ -390,7 +394,7 @@ def settings(service: Service) -> list[dict[str, Any]]:
 def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
     field = Settings.model_fields[name.lower()]
     choices = [*get_args(field.annotation)] if get_origin(field.annotation) is Literal else None
-    fixed = settings_actions.fixed(service, name)
+    fixed = settings_actions.is_fixed(service, name)
     made = bool(settings_actions.current(service, name))
     return {
         "name": name,
@@ -408,14 +412,14 @@ async def set_settings(service: Service, given: Mapping[str, Any]) -> None:
     wanted: dict[str, str | None] = {}
     for name, value in given.items():
         if name not in OFFERED:
-            raise Problem(422, f"{name[:50]} is not set here; there are {', '.join(OFFERED)}.")
+            raise Problem(422, f"{name[:50]} is not a setting here. Settings are {', '.join(OFFERED)}.")
         if value is not None and type(value) not in (str, int, float):
             raise Problem(422, f"{name} must be text or a number, or null.")
         text = None if value is None else str(value)
         if text is not None and not clean(text):
             raise Problem(422, f"{name} must be shorter.")
         wanted[name] = text
-    await settings_actions.keep(service, wanted)
+    await settings_actions.save_settings(service, wanted)
 
 
 def about(service: Service) -> dict[str, Any]:
@@ -439,15 +443,15 @@ BUSY = asyncio.Lock()
 async def backed_up(service: Service) -> tuple[IO[bytes], int]:
     """A backup as an open file that has no name any more, and its size. Raises Problem."""
     if BUSY.locked():
-        raise Problem(409, "A backup is being made already. Try again when it is done.")
+        raise Problem(409, "A backup is already running. Try again when it is done.")
     async with BUSY:
         try:
-            return await asyncio.to_thread(written, service.settings)
+            return await asyncio.to_thread(write_backup, service.settings)
         except backup.BackupError as error:
             raise Problem(409, str(error)) from error
 
 
-def written(held: Settings) -> tuple[IO[bytes], int]:
+def write_backup(held: Settings) -> tuple[IO[bytes], int]:
     """The file goes when it is closed, however the download ends."""
     path = Path(held.data_dir) / f".backup-{secrets.token_hex(8)}.zip"
     try:
@@ -459,7 +463,7 @@ def written(held: Settings) -> tuple[IO[bytes], int]:
 
 async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
     with file:
-        while piece := await asyncio.to_thread(file.read, PIECE):
+        while piece := await asyncio.to_thread(file.read, BACKUP_CHUNK):
             yield piece
 
 

@@ -92,7 +92,7 @@ class People(Answers):
 
     async def identities(self, request: Request, visitor: Visitor) -> Any:
         ignored = Params(request.query_params).choice("ignored", ("true", "false")) == "true"
-        listed = visible.ignored if ignored else visible.unclaimed
+        listed = visible.ignore_list if ignored else visible.open_identities
         return await self.listed(lambda connection: listed(connection, visitor))
 
     async def claim(self, request: Request, visitor: Visitor) -> Any:
@@ -106,10 +106,10 @@ class People(Answers):
         self, request: Request, visitor: Visitor, change: Callable[[Connection, str, str], int]
     ) -> Any:
         name = request.path_params["name"]
-        wanted = changes.identity_given(await json_object(request), sources.modules())
+        wanted = changes.parse_identity(await json_object(request), sources.modules())
 
         def changed(connection: Connection) -> int:
-            changes.somebody(connection, visitor, name)
+            changes.find_person(connection, visitor, name)
             return change(connection, name, wanted)
 
         await self.database.run(changed)
@@ -118,10 +118,10 @@ class People(Answers):
 
     async def filters(self, request: Request, visitor: Visitor) -> Any:
         name = request.path_params["name"]
-        chosen = changes.filters_given(await json_object(request))
+        chosen = changes.parse_filters(await json_object(request))
 
         def changed(connection: Connection) -> None:
-            person = changes.somebody(connection, visitor, name)
+            person = changes.find_person(connection, visitor, name)
             changes.set_filters(connection, person.id, chosen)
 
         await self.database.run(changed)
@@ -129,9 +129,9 @@ class People(Answers):
 
     async def preview(self, request: Request, visitor: Visitor) -> Any:
         name = request.path_params["name"]
-        chosen = Filters.from_json(changes.filters_given(await json_object(request)))
+        chosen = Filters.from_json(changes.parse_filters(await json_object(request)))
         read = await self.database.read(
-            lambda connection: meanings(connection, changes.somebody(connection, visitor, name))
+            lambda connection: meanings(connection, changes.find_person(connection, visitor, name))
         )
         return preview(read, chosen)
 
@@ -141,7 +141,7 @@ class People(Answers):
 
     async def share(self, request: Request, visitor: Visitor) -> Any:
         owner_only(visitor)
-        given = changes.household_given(await json_object(request))
+        given = changes.parse_household_rule(await json_object(request))
         made = await self.database.run(lambda connection: changes.add_household_rule(connection, given))
         rules = await self.database.read(household.list_rules)
         return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")

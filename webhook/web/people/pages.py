@@ -22,13 +22,13 @@ from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
 from webhook.web.http.params import clean, id_of, whole
-from webhook.web.http.sessions import base, by_id, named
+from webhook.web.http.sessions import base, person_by_id, person_by_name
 from webhook.web.people import actions as administration
-from webhook.web.people.preview import LAST, meanings, preview, seen
+from webhook.web.people.preview import LAST, meanings, names_in, preview
 from webhook.web.visible import Visitor
 
-TEXTS = ("libraries", "not_libraries", "players", "not_players")
-KINDS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
+TEXT_FIELDS = ("libraries", "not_libraries", "players", "not_players")
+KIND_LABELS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
 
 
 class People(Once):
@@ -60,18 +60,18 @@ class People(Once):
     # --- everybody
 
     async def everybody(self, request: Request, visitor: Visitor) -> Response:
-        if not visitor.everything:
-            return self.to(request, path_to(visitor.only or ""))
+        if not visitor.is_admin:
+            return self.to(request, path_to(visitor.restricted_to or ""))
 
-        def told(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, Any]:
             everybody = visible.people(connection, visitor)
             return {
                 "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
-                "unclaimed": visible.unclaimed(connection, visitor),
+                "unclaimed": visible.open_identities(connection, visitor),
                 "shared": household.list_rules(connection),
             }
 
-        return self.drawn(request, "people.html", await self.database.read(told), visitor)
+        return self.render(request, "people.html", await self.database.read(read), visitor)
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, built = fields.get("name", ""), self.service.trackers
@@ -81,11 +81,11 @@ class People(Once):
     async def share(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         names = await self.database.read(visible.names)
         given = {
-            "players": lines(fields.get("players", "")),
-            "libraries": lines(fields.get("libraries", "")),
+            "players": unique_lines(fields.get("players", "")),
+            "libraries": unique_lines(fields.get("libraries", "")),
             "people": [name for name in names if f"person-{name}" in fields],
         }
-        rule = changes.household_given(given)
+        rule = changes.parse_household_rule(given)
         await self.database.run(lambda connection: changes.add_household_rule(connection, rule))
         return "/people?said=added#household"
 
@@ -97,9 +97,9 @@ class People(Once):
     # --- one person
 
     async def person(self, request: Request, visitor: Visitor) -> Response:
-        return await self.shown(request, visitor)
+        return await self.render_person(request, visitor)
 
-    async def shown(
+    async def render_person(
         self,
         request: Request,
         visitor: Visitor,
@@ -111,29 +111,29 @@ class People(Once):
         """The page of the person in the path; `chosen` are filters to try, `link` an invitation to show."""
         name = request.path_params["name"]
 
-        def told(connection: Connection) -> dict[str, Any]:
-            row = changes.somebody(connection, visitor, name)
+        def read(connection: Connection) -> dict[str, Any]:
+            row = changes.find_person(connection, visitor, name)
             own, read = Visitor(person_id=row.id, name=row.name), meanings(connection, row)
             filters = Filters.from_json(row.filters if chosen is None else chosen)
             return {
                 "person": administration.one_person(connection, visitor, name),
                 "filters": filters,
-                "seen": seen(read),
+                "seen": names_in(read),
                 "preview": preview(read, filters),
                 "accounts": visible.accounts(connection, own),
                 "tokens": administration.list_tokens(connection, self.service.seal, own),
                 "token_choices": administration.TOKEN_CHOICES,
-                "unclaimed": visible.unclaimed(connection, visitor),
+                "unclaimed": visible.open_identities(connection, visitor),
             }
 
-        known = await self.database.read(told)
+        known = await self.database.read(read)
         fixed = bool(self.service.settings.admin_password.get_secret_value()) and known["person"]["owner"]
         besides = {
             "own": visitor.person_id == known["person"]["id"],
             "path": path_to(name),
             "fixed": fixed,
             "zones": zones_with(known["person"]["timezone"]),
-            "kinds": KINDS,
+            "kinds": KIND_LABELS,
             "last": LAST,
             "shortest": MIN_PASSWORD_LENGTH,
             "tried": chosen is not None,
@@ -143,7 +143,7 @@ class People(Once):
             if request.method == "POST"
             else None,
         }
-        return self.drawn(request, "person.html", {**known, **besides}, visitor, status)
+        return self.render(request, "person.html", {**known, **besides}, visitor, status)
 
     async def rename(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         given = {"name": fields.get("name", "")}
@@ -163,14 +163,14 @@ class People(Once):
 
     async def identity(self, request: Request, visitor: Visitor, fields: Mapping[str, str], word: str) -> str:
         name = request.path_params["name"]
-        wanted = changes.identity_given(fields, sources.modules())
+        wanted = changes.parse_identity(fields, sources.modules())
         change = changes.claim if word == "claimed" else changes.release
 
-        def changed(connection: Connection) -> None:
-            changes.somebody(connection, visitor, name)
+        def apply(connection: Connection) -> None:
+            changes.find_person(connection, visitor, name)
             change(connection, name, wanted)
 
-        await self.database.run(changed)
+        await self.database.run(apply)
         self.service.interpreter.news.set()
         return f"{path_to(name)}?said={word}"
 
@@ -179,15 +179,15 @@ class People(Once):
     async def filters(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, chosen = request.path_params["name"], filters_of(fields)
 
-        def changed(connection: Connection) -> None:
-            row = changes.somebody(connection, visitor, name)
+        def apply(connection: Connection) -> None:
+            row = changes.find_person(connection, visitor, name)
             changes.set_filters(connection, row.id, chosen)
 
-        await self.database.run(changed)
+        await self.database.run(apply)
         return f"{path_to(name)}?said=saved#filters"
 
     async def preview(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        return await self.shown(request, visitor, chosen=filters_of(fields))
+        return await self.render_person(request, visitor, chosen=filters_of(fields))
 
     # --- signing in
 
@@ -197,12 +197,12 @@ class People(Once):
         row = await own.row(visitor, name)
         try:
             if fields.get("password") != fields.get("again"):
-                raise Problem(422, "The two new passwords differ. The password stays as it is.")
+                raise Problem(422, "The new passwords don't match. Your password was not changed.")
             await own.change(row, fields.get("known", ""), fields.get("password", ""))
         except Problem as error:
-            return await self.shown(request, visitor, wrong=error.detail, status=error.status)
+            return await self.render_person(request, visitor, wrong=error.detail, status=error.status)
         response = self.to(request, f"{path_to(name)}?said=saved")
-        again = await self.database.read(lambda connection: by_id(connection, row.id))
+        again = await self.database.read(lambda connection: person_by_id(connection, row.id))
         if again is not None:
             self.sessions.begin(request, response, again)
         return response
@@ -210,17 +210,17 @@ class People(Once):
     async def invite(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         here = address_of(self.service, request)
         link = await administration.invite(self.service, visitor, request.path_params["name"], here)
-        return await self.shown(request, visitor, link=link)
+        return await self.render_person(request, visitor, link=link)
 
     # --- tokens
 
     async def make_token(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        given = token_given(fields)
+        given = token_fields(fields)
         made = await administration.make_token(
             self.service, visitor, given, address_of(self.service, request)
         )
         known = {"made": made, "back": back_of(fields), "labels": sources.modules()}
-        return self.drawn(request, "token.html", known, visitor)
+        return self.render(request, "token.html", known, visitor)
 
     async def revoke(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
@@ -232,40 +232,40 @@ class People(Once):
     async def removal(self, request: Request, visitor: Visitor) -> Response:
         """What goes with a person, before it does; or the page of who is called like this page's address."""
         name = request.path_params["name"]
-        if await self.called(f"{name}/remove"):
+        if await self.is_name(f"{name}/remove"):
             request.path_params["name"] = f"{name}/remove"
-            return await self.shown(request, visitor)
-        if not visitor.everything:
-            raise Problem(403, "Only the owner sees this page.")
+            return await self.render_person(request, visitor)
+        if not visitor.is_admin:
+            raise Problem(403, "Only the owner can see this page.")
 
-        def told(connection: Connection) -> dict[str, Any]:
-            row = changes.somebody(connection, visitor, name)
+        def read(connection: Connection) -> dict[str, Any]:
+            row = changes.find_person(connection, visitor, name)
             return {
                 "name": row.name,
                 "owner": row.owner,
                 "gone": administration.goes_with(connection, row.id),
             }
 
-        known = await self.database.read(told)
+        known = await self.database.read(read)
         if known["owner"]:
-            raise Problem(409, f"{name} is the owner, whom Watchmark cannot be without.")
-        return self.drawn(request, "removal.html", {**known, "path": path_to(name)}, visitor)
+            raise Problem(409, f"{name} is the owner and can't be removed.")
+        return self.render(request, "removal.html", {**known, "path": path_to(name)}, visitor)
 
-    async def called(self, name: str) -> bool:
+    async def is_name(self, name: str) -> bool:
         """Whether a person has such a name, from when a name could hold a slash."""
         return clean(name) and await self.database.read(
-            lambda connection: named(connection, name) is not None
+            lambda connection: person_by_name(connection, name) is not None
         )
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name = request.path_params["name"]
         if fields.get("sure") != name:
-            raise Problem(422, f"Write {name} into the field to remove them. Nothing was removed.")
+            raise Problem(422, f"Type {name} to confirm. Nothing was removed.")
         await self.database.run(lambda connection: administration.remove_person(connection, visitor, name))
         return "/people?said=removed"
 
 
-def token_given(fields: Mapping[str, str]) -> dict[str, Any]:
+def token_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     """What a form says of a token, as the API takes it."""
     given: dict[str, Any] = {
         name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
@@ -292,14 +292,14 @@ def zones_with(zone: str | None) -> list[str]:
     return [*known] if zone is None or zone in known else [zone, *known]
 
 
-def lines(text: str) -> list[str]:
+def unique_lines(text: str) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def filters_of(fields: Mapping[str, str]) -> dict[str, Any]:
     """The filters that a form says: a name on each line, and what is ticked. Raises Problem."""
-    given: dict[str, Any] = {name: lines(fields.get(name, "")) for name in TEXTS}
-    ticked = [kind.value for kind in KINDS if f"kind-{kind}" in fields]
+    given: dict[str, Any] = {name: unique_lines(fields.get(name, "")) for name in TEXT_FIELDS}
+    ticked = [kind.value for kind in KIND_LABELS if f"kind-{kind}" in fields]
     # All of them is no filter, and none is none as well: nobody wants nothing.
-    given["kinds"] = [] if len(ticked) == len(KINDS) else ticked
-    return changes.filters_given({**given, "home_videos": "home_videos" in fields})
+    given["kinds"] = [] if len(ticked) == len(KIND_LABELS) else ticked
+    return changes.parse_filters({**given, "home_videos": "home_videos" in fields})

@@ -33,7 +33,7 @@ def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
     return {"looked_at": len(read), "stopped": stopped}
 
 
-def seen(read: Sequence[Read]) -> dict[str, list[str]]:
+def names_in(read: Sequence[Read]) -> dict[str, list[str]]:
     """The libraries and players that those webhooks name, to choose from."""
     events = [event for _, event in read]
     return {
@@ -49,7 +49,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     theirs = select(webhook).where(webhook.c.id.in_(newest), visible.theirs(visitor))
     rows = connection.execute(theirs.order_by(webhook.c.id.desc()).limit(LAST))
     return [
-        ({"webhook": row.id, "received_at": stamp(row.received_at), **about(event)}, event)
+        ({"webhook": row.id, "received_at": stamp(row.received_at), **event_summary(event)}, event)
         for row in rows
         if visible.may_see(row.events or [], visitor) and (event := meaning(row)) is not None
     ]
@@ -69,7 +69,7 @@ def meaning(row: Row[Any]) -> Event | None:
     return None if isinstance(read, Ignored) else read[0]
 
 
-def about(event: Event) -> dict[str, Any]:
+def event_summary(event: Event) -> dict[str, Any]:
     item = event.item
     return {
         "action": event.action.value,

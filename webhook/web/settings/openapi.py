@@ -77,12 +77,12 @@ def paths() -> dict[str, dict[str, Schema]]:
         "required": ["kind"],
         "properties": {
             "kind": {
-                "enum": [*administration.KINDS],
+                "enum": [*administration.TOKEN_KINDS],
                 "description": "For media servers, for scripts, or for apps made for TV Time.",
             },
             "name": {
                 **TEXT,
-                "maxLength": administration.LONGEST,
+                "maxLength": administration.MAX_NAME_LENGTH,
                 "description": "To tell it from the others.",
             },
             "person": {**TEXT, "description": "Whose; a member's tokens are their own."},

@@ -18,11 +18,11 @@ from webhook.web.settings.api import download
 from webhook.web.visible import Visitor
 
 LABELS = {
-    "WATCHED_MARK": ("Watched mark", "percent"),
-    "CATCH_UP_MINUTES": ("Catch-up", "minutes"),
-    "SILENCE_DAYS": ("Silence", "days"),
-    "RETENTION_DAYS": ("Webhooks are kept", "days"),
-    "LOG_LEVEL": ("Log", ""),
+    "WATCHED_MARK": ("Counts as watched from", "percent"),
+    "CATCH_UP_MINUTES": ("Catch up every", "minutes"),
+    "SILENCE_DAYS": ("Report silent servers after", "days"),
+    "RETENTION_DAYS": ("Keep webhooks for", "days"),
+    "LOG_LEVEL": ("Log level", ""),
 }
 """What each setting is called, and its unit."""
 
@@ -36,9 +36,9 @@ class Settings(Once):
         ]
 
     async def settings(self, request: Request, visitor: Visitor) -> Response:
-        return await self.told(request, visitor, {})
+        return await self.render_settings(request, visitor, {})
 
-    async def told(
+    async def render_settings(
         self, request: Request, visitor: Visitor, typed: Mapping[str, str], wrong: Problem | None = None
     ) -> Response:
         """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
@@ -54,8 +54,8 @@ class Settings(Once):
             "settings": [
                 {
                     **one,
-                    "shown": typed.get(one["name"], plainly(one["value"])),
-                    "usual": plainly(one["default"]),
+                    "shown": typed.get(one["name"], plain_value(one["value"])),
+                    "usual": plain_value(one["default"]),
                     "wrong": why if one["name"] in (why or "") else None,
                 }
                 for one in administration.settings(self.service)
@@ -70,10 +70,10 @@ class Settings(Once):
             "reopens": self.service.reopen is not None,
             "wrong": why,
         }
-        return self.drawn(request, "settings.html", known, visitor, 200 if wrong is None else wrong.status)
+        return self.render(request, "settings.html", known, visitor, 200 if wrong is None else wrong.status)
 
     async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        usual = {one["name"]: plainly(one["default"]) for one in administration.settings(self.service)}
+        usual = {one["name"]: plain_value(one["default"]) for one in administration.settings(self.service)}
         given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
         # What is as usual is not made here, so that a later version's default counts.
         chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
@@ -82,13 +82,13 @@ class Settings(Once):
         except Problem as problem:
             if problem.status != 422:
                 raise
-            return await self.told(request, visitor, given, problem)
+            return await self.render_settings(request, visitor, given, problem)
         return self.to(request, "/settings?said=saved")
 
     async def backup(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         return await download(self.service)
 
 
-def plainly(value: object) -> str:
+def plain_value(value: object) -> str:
     """A setting's value as a person writes it: 80, not 80.0."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ from webhook.web.http.arrivals import arrivals
 from webhook.web.http.page import Page
 from webhook.web.visible import Visitor
 
-FIRST = ("plex", "jellyfin", "emby", "tautulli")
+SOURCE_ORDER = ("plex", "jellyfin", "emby", "tautulli")
 
 
 class Setup(Page):
@@ -28,7 +28,7 @@ class Setup(Page):
 
     async def setup(self, request: Request, visitor: Visitor) -> Response:
         known = await self.sources(request, visitor)
-        return self.drawn(request, "setup.html", known, visitor)
+        return self.render(request, "setup.html", known, visitor)
 
     async def sources(self, request: Request, visitor: Visitor) -> dict[str, Any]:
         """What each source takes to be set up, and what came from it."""
@@ -39,12 +39,12 @@ class Setup(Page):
                 arrivals(connection, visitor),
             )
         )
-        turned = self.service.receiver.turned_away if visitor.everything else {}
+        turned = self.service.receiver.turned_away if visitor.is_admin else {}
         return {
             "sources": by_source(found),
             "came": came,
             "turned": turned_since(turned, came),
-            "only_here": only_here(address),
+            "only_here": is_loopback(address),
             "loopback": self.service.settings.host in LOOPBACK,
         }
 
@@ -52,7 +52,7 @@ class Setup(Page):
 def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Each source once: with the address that is anybody's first, and those of the other tokens."""
     shown: dict[str, dict[str, Any]] = {}
-    for entry in sorted(found, key=lambda entry: place(entry["source"])):
+    for entry in sorted(found, key=lambda entry: source_rank(entry["source"])):
         source = shown.setdefault(entry["source"], {**entry, "others": []})
         if source["token"] != entry["token"]:
             source["others"].append({"name": entry["token_name"], "url": entry["url"]})
@@ -71,11 +71,11 @@ def turned_since(
     }
 
 
-def place(source: str) -> int:
+def source_rank(source: str) -> int:
     """The place of a source among those that are shown: the most used first, the others as they are found."""
-    return FIRST.index(source) if source in FIRST else len(FIRST)
+    return SOURCE_ORDER.index(source) if source in SOURCE_ORDER else len(SOURCE_ORDER)
 
 
-def only_here(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     """Whether the address means this machine alone, so that another one could not send to it."""
     return urlsplit(address).hostname in LOOPBACK

@@ -23,16 +23,16 @@ from webhook.web.http.sessions import (
     Sessions,
     attempt,
     base,
-    by_id,
     end_session,
-    named,
+    person_by_id,
+    person_by_name,
     refuse_other_sites,
 )
 from webhook.web.people import actions as administration
 from webhook.web.visible import Visitor
 
 
-class Entrance(Page):
+class SignInPages(Page):
     def __init__(self, service: Service, sessions: Sessions, passwords: Passwords) -> None:
         super().__init__(service, sessions)
         self.passwords = passwords
@@ -40,11 +40,11 @@ class Entrance(Page):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
-            Route("/sign-out", self.change(self.gone, ends=True), methods=["POST"]),
+            Route("/sign-out", self.change(self.sign_out, ends=True), methods=["POST"]),
             Route("/welcome/{secret}", self.welcome, methods=["GET", "POST"]),
         ]
 
-    async def gone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+    async def sign_out(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         session = visitor.session or ""
         await self.database.run(lambda connection: end_session(connection, session, clock.now()))
         return "/sign-in"
@@ -54,7 +54,7 @@ class Entrance(Page):
             onward = local(request.query_params.get("next", ""))
             if await self.sessions.visitor(request):
                 return self.to(request, "/")
-            return await self.asked(request, onward)
+            return await self.render_form(request, onward)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
         name, password = fields.get("name", "").strip(), fields.get("password", "")
@@ -64,14 +64,18 @@ class Entrance(Page):
         except Problem as problem:
             return await self.show_refusal(request, onward, problem)
         if row is None:
-            return await self.asked(request, onward, "This name and password do not belong together.", 401)
+            return await self.render_form(request, onward, "Wrong name or password.", 401)
         response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
         self.sessions.begin(request, response, row)
         return response
 
     async def verify(self, request: Request, name: str, password: str) -> PersonRow | None:
         """Whose name and password these are; raises Problem where too many have been tried."""
-        row = await self.database.read(lambda connection: named(connection, name)) if clean(name) else None
+        row = (
+            await self.database.read(lambda connection: person_by_name(connection, name))
+            if clean(name)
+            else None
+        )
         known_as = await self.sessions.known_as(request, row)
         async with attempt(self.service, client_address(request.scope), name, known_as) as tried:
             tried.succeeded = len(password) <= MAX_PASSWORD_LENGTH and await self.passwords.right(
@@ -79,16 +83,16 @@ class Entrance(Page):
             )
         return row if tried.succeeded else None
 
-    async def asked(
+    async def render_form(
         self, request: Request, onward: str, wrong: str | None = None, status: int = 200
     ) -> Response:
         owner = await self.database.read(passwords.find_owner)
         first = owner is not None and owner.password is None
         known = {"onward": onward, "wrong": wrong, "first": first}
-        return self.drawn(request, "sign_in.html", known, status=status)
+        return self.render(request, "sign_in.html", known, status=status)
 
     async def show_refusal(self, request: Request, onward: str, problem: Problem) -> Response:
-        response = await self.asked(request, onward, problem.detail, problem.status)
+        response = await self.render_form(request, onward, problem.detail, problem.status)
         response.headers.update(problem.headers)
         return response
 
@@ -99,40 +103,40 @@ class Entrance(Page):
             lambda connection: passwords.find_invited(connection, secret, clock.now())
         )
         if row is None:
-            return self.drawn(request, "expired.html", {}, status=404)
+            return self.render(request, "expired.html", {}, status=404)
         if request.method != "POST":
             return self.invitation(request, row)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
         try:
             if fields.get("password") != fields.get("again"):
-                raise Problem(422, "The two passwords differ.")
-            hashed = await self.passwords.hashed(fields.get("password", ""))
-            accepted = await self.accepted(row, secret, hashed, fields.get("name", ""))
+                raise Problem(422, "The passwords don't match.")
+            hashed = await self.passwords.hash_new(fields.get("password", ""))
+            accepted = await self.accept(row, secret, hashed, fields.get("name", ""))
         except Problem as error:
             return self.invitation(request, row, error.detail, error.status)
         if accepted is None:
-            return self.drawn(request, "expired.html", {}, status=404)
+            return self.render(request, "expired.html", {}, status=404)
         response = self.to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
         self.sessions.begin(request, response, accepted)
         return response
 
-    async def accepted(self, row: PersonRow, secret: str, hashed: str, name: str) -> PersonRow | None:
+    async def accept(self, row: PersonRow, secret: str, hashed: str, name: str) -> PersonRow | None:
         """Who has the password now; None where the link was used in the meantime."""
         name = name.strip() if row.owner else ""
 
-        def changed(connection: Connection) -> PersonRow | None:
+        def apply(connection: Connection) -> PersonRow | None:
             if passwords.accept_invitation(connection, secret, hashed, clock.now()) is None:
                 return None
             if name:
-                owner = Visitor(person_id=row.id, name=row.name, everything=True)
+                owner = Visitor(person_id=row.id, name=row.name, is_admin=True)
                 administration.change_person(connection, owner, row.name, {"name": name})
-            return by_id(connection, row.id)
+            return person_by_id(connection, row.id)
 
-        return await self.database.run(changed)
+        return await self.database.run(apply)
 
     def invitation(
         self, request: Request, row: PersonRow, wrong: str | None = None, status: int = 200
     ) -> Response:
         known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": MIN_PASSWORD_LENGTH}
-        return self.drawn(request, "welcome.html", known, status=status)
+        return self.render(request, "welcome.html", known, status=status)

@@ -26,24 +26,24 @@ class Wizard(Setup):
             Route("/wizard/source", self.owners(self.choose)),
             Route("/wizard/source/{source}", self.owners(self.source)),
             Route("/wizard/tracker", self.page(self.tracker)),
-            Route("/wizard/done", self.page(self.done)),
+            Route("/wizard/done", self.page(self.finish)),
             Route("/wizard/time-zone", self.change(self.zone), methods=["POST"]),
         ]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
-        return self.to(request, "/wizard/source" if visitor.everything else "/wizard/tracker")
+        return self.to(request, "/wizard/source" if visitor.is_admin else "/wizard/tracker")
 
     async def choose(self, request: Request, visitor: Visitor) -> Response:
         known = {**await self.sources(request, visitor), "person": await self.person(visitor)}
-        return self.drawn(request, "wizard_source.html", known, visitor)
+        return self.render(request, "wizard_source.html", known, visitor)
 
     async def source(self, request: Request, visitor: Visitor) -> Response:
         known = await self.sources(request, visitor)
         wanted = request.path_params["source"]
         if wanted not in known["sources"]:
-            raise Problem(404, "There is no such source, or no webhook token for it: make one in Settings.")
+            raise Problem(404, "There is no such source, or no webhook token for it. Create one in Settings.")
         asked, names = await self.database.read(
-            lambda connection: (visible.unclaimed(connection, visitor), visible.names(connection))
+            lambda connection: (visible.open_identities(connection, visitor), visible.names(connection))
         )
         shown = {
             **known,
@@ -52,12 +52,12 @@ class Wizard(Setup):
             "unclaimed": [identity for identity in asked if identity["source"] == wanted],
             "names": names,
         }
-        return self.drawn(request, "wizard_waiting.html", shown, visitor)
+        return self.render(request, "wizard_waiting.html", shown, visitor)
 
     async def tracker(self, request: Request, visitor: Visitor) -> Response:
         accounts = await self.accounts(visitor)
         known = {"trackers": trackers.modules(), "accounts": accounts, "person": await self.person(visitor)}
-        return self.drawn(request, "wizard_tracker.html", known, visitor)
+        return self.render(request, "wizard_tracker.html", known, visitor)
 
     async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """The visitor's own time zone, which the browser knows."""
@@ -76,17 +76,17 @@ class Wizard(Setup):
         mine = await self.database.read(lambda connection: visible.accounts(connection, own))
         return {account["tracker"]: account for account in mine}
 
-    async def done(self, request: Request, visitor: Visitor) -> Response:
-        def told(connection: Connection) -> dict[str, Any]:
+    async def finish(self, request: Request, visitor: Visitor) -> Response:
+        def read(connection: Connection) -> dict[str, Any]:
             return {
                 "came": arrivals(connection, visitor),
                 "person": administration.one_person(connection, visitor, visitor.name or ""),
-                "unclaimed": visible.unclaimed(connection, visitor),
+                "unclaimed": visible.open_identities(connection, visitor),
             }
 
-        known = await self.database.read(told)
+        known = await self.database.read(read)
         labels = {name: module.LABEL for name, module in trackers.modules().items()}
         accounts = await self.accounts(visitor)
-        return self.drawn(
+        return self.render(
             request, "wizard_done.html", {**known, "labels": labels, "accounts": accounts}, visitor
         )

@@ -31,7 +31,7 @@ from webhook.web.http.access import scope_of
 from webhook.web.http.api import Answers, Table, as_json, found_or, owner_only, streamed, whose
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import Params, id_of
-from webhook.web.transfer.upload import CLOSE, Received, name_given, receive, taking
+from webhook.web.transfer.upload import CLOSE, Received, accept_upload, parse_file_name, receive
 from webhook.web.visible import Visitor
 
 T = TypeVar("T")
@@ -113,11 +113,11 @@ class Transfer(Answers):
             dry_run = params.choice("dry_run", ("true", "false")) == "true"
             if not dry_run:
                 self.working("import KIND FILE")
-            name, owner = name_given(params), await whose(self, params, visitor)
+            name, owner = parse_file_name(params), await whose(self, params, visitor)
         except Problem as problem:
             problem.headers |= CLOSE
             raise
-        with taking(request, self.service.imports.uploads, visitor.person_id or owner.id) as upload:
+        with accept_upload(request, self.service.imports.uploads, visitor.person_id or owner.id) as upload:
             received = await receive(request, self.service.imports.place(), name, upload)
             try:
                 if dry_run:
@@ -179,7 +179,7 @@ class Transfer(Answers):
     async def backfill(self, request: Request, visitor: Visitor) -> Any:
         wanted = id_of(request)
         dry_run = Params(request.query_params).choice("dry_run", ("true", "false")) == "true"
-        row = await self.database.read(lambda connection: changes.an_account(connection, visitor, wanted))
+        row = await self.database.read(lambda connection: changes.find_account(connection, visitor, wanted))
         tracker = self.service.trackers.get(row.tracker)
         if tracker is None:
             raise changes.not_set_up(row.tracker)
@@ -231,7 +231,7 @@ class Transfer(Answers):
 
 
 def own_job(connection: Connection, visitor: Visitor, wanted: int) -> jobs.JobJson | None:
-    return jobs.get_job(connection, wanted, None if visitor.everything else visitor.person_id)
+    return jobs.get_job(connection, wanted, None if visitor.is_admin else visitor.person_id)
 
 
 async def looked_at(service: Service, person_id: int, name: str) -> Report:

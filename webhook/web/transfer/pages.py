@@ -33,11 +33,11 @@ from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
 from webhook.web.http.params import Params, id_of, whole
-from webhook.web.http.sessions import by_id
+from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.transfer.api import TooMuch, begun, looked_at, own_job
-from webhook.web.transfer.upload import Received, taking
+from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
 from webhook.web.visible import Visitor
 
@@ -45,56 +45,56 @@ LOOKED_AT = 3600.0
 """Seconds for which a file that was looked at waits for a yes."""
 
 FOLDER = re.compile(r"receiving-[0-9a-f]{16}")
-SHOWN = 20
+JOBS_SHOWN = 20
 
 BECAME = {
     "added": "new plays",
-    "known": "known already",
-    "completed": "unfinished ones that are watched now",
+    "known": "already known",
+    "completed": "unfinished plays now watched",
     "library": "library entries",
-    "without_ids": "without an id, to be looked up",
-    "bad": "rows that cannot be read",
-    "left_out": "entries left out",
+    "without_ids": "without an ID, to be looked up",
+    "bad": "unreadable rows",
+    "left_out": "skipped entries",
 }
 BACKFILLED = {
-    "sent": "to be told",
-    "held": "held there already",
-    "told": "told before",
-    "kept_back": "kept back by a rule",
+    "sent": "to send",
+    "held": "already there",
+    "told": "already sent",
+    "kept_back": "skipped by a rule",
 }
 ON_THE_WAY = {
-    "done": "told",
-    "waiting": "waiting for their turn",
+    "done": "sent",
+    "waiting": "waiting",
     "parked": "waiting for the account",
     "unmatched": "no match found",
-    "dead": "given up",
-    "superseded": "taken back",
+    "dead": "failed",
+    "superseded": "cancelled",
 }
 
 
 class Transfer(Once):
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/history/import", self.page(self.importing)),
+            Route("/history/import", self.page(self.import_page)),
             Route("/history/import/look", self.look, methods=["POST"]),
             Route("/history/import/begin", self.change(self.begin), methods=["POST"]),
-            Route("/history/import/from/look", self.answers(self.would_bring), methods=["POST"]),
-            Route("/history/import/from/begin", self.change(self.bring_in), methods=["POST"]),
-            Route("/history/export", self.page(self.exporting)),
+            Route("/history/import/from/look", self.answers(self.preview_feed), methods=["POST"]),
+            Route("/history/import/from/begin", self.change(self.begin_feed), methods=["POST"]),
+            Route("/history/export", self.page(self.export_page)),
             Route("/history/export/calendar", self.answers(self.subscribe), methods=["POST"]),
-            Route("/history/backfill", self.page(self.backfilling)),
-            Route("/history/backfill/look", self.answers(self.would_send), methods=["POST"]),
+            Route("/history/backfill", self.page(self.backfill_page)),
+            Route("/history/backfill/look", self.answers(self.preview_backfill), methods=["POST"]),
             Route("/history/backfill/begin", self.change(self.backfill), methods=["POST"]),
             Route("/history/jobs/{id}/cancel", self.change(self.cancel), methods=["POST"]),
         ]
 
     # --- import
 
-    async def importing(self, request: Request, visitor: Visitor) -> Response:
-        owner, names = await self.whose(Params(request.query_params), visitor)
+    async def import_page(self, request: Request, visitor: Visitor) -> Response:
+        owner, names = await self.chosen_person(Params(request.query_params), visitor)
         done, offers = await self.database.read(
             lambda connection: (
-                jobs.list_jobs(connection, kind=jobs.JobKind.IMPORT, person_id=owner.id, limit=SHOWN),
+                jobs.list_jobs(connection, kind=jobs.JobKind.IMPORT, person_id=owner.id, limit=JOBS_SHOWN),
                 feeds(self.service).offered(connection, owner.id),
             )
         )
@@ -106,22 +106,22 @@ class Transfer(Once):
             "offers": offers,
         }
         known["most"] = most
-        return self.drawn(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
+        return self.render(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
 
     async def look(self, request: Request) -> Response:
         """What an uploaded file would bring; it waits for a yes, and goes if none comes."""
-        visitor = await self.trusted(request)
+        visitor = await self.visitor_of_form(request)
         if visitor is None:
             return self.to(request, "/sign-in")
-        self.working()
+        self.require_worker()
         service = self.service.imports
-        with taking(request, service.uploads, visitor.person_id or 0) as upload:
+        with accept_upload(request, service.uploads, visitor.person_id or 0) as upload:
             fields, received = await receive_form(request, service.place(), upload)
             try:
                 self.refuse_other_forms(visitor, fields)
                 kind = fields.get("kind", "")
                 if kind not in imports.modules():
-                    raise Problem(422, "Choose what kind of file it is.")
+                    raise Problem(422, "Choose the format of the file.")
                 owner = await self.of(visitor, fields)
                 report = await self.report(received, kind, owner)
             except BaseException:
@@ -135,7 +135,7 @@ class Transfer(Once):
         seal = self.sessions.mac(f"import {visitor.person_id} {owner.id} {kind} {place} {received.digest}")
         fields = {"kind": kind, "place": place, "digest": received.digest, "seal": seal}
         of = {"owner": owner.name, "name": received.path.name, "to": "/history/import/begin", "late": None}
-        return self.drawn(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
+        return self.render(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
 
     async def report(self, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
         limits = self.service.imports.limits
@@ -153,10 +153,10 @@ class Transfer(Once):
         looked_at = f"import {visitor.person_id} {owner.id} {kind} {place} {digest}"
         folder, _, name = place.partition("/")
         if not self.sessions.verify(looked_at, fields.get("seal", "")) or not FOLDER.fullmatch(folder):
-            raise Problem(403, "This file is not the one that was looked at. Send it again.")
+            raise Problem(403, "This is not the file that was previewed. Upload it again.")
         path = Path(self.service.imports.place()) / folder / name
         if not await asyncio.to_thread(path.is_file):
-            raise Problem(410, "The file has waited too long and is gone. Send it again.")
+            raise Problem(410, "The upload has expired. Upload the file again.")
         given = Given(kind=kind, person_id=owner.id, path=path, name=name, digest=digest)
         try:
             await self.service.imports.take(given)
@@ -166,40 +166,40 @@ class Transfer(Once):
 
     # --- what a server or an account holds
 
-    async def would_bring(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+    async def preview_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         name, owner = fields.get("name", ""), await self.of(visitor, fields)
-        self.working()
+        self.require_worker()
         known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
         known |= {"fields": {"name": name}, "words": BECAME}
         try:
             report = await looked_at(self.service, owner.id, name)
         except TooMuch as problem:
             late = {"name": problem.label, "late": problem.detail}
-            return self.drawn(request, "import_look.html", {**known, **late}, visitor, problem.status)
+            return self.render(request, "import_look.html", {**known, **late}, visitor, problem.status)
         known |= {"name": label(name), "report": report.shown(), "late": None}
-        return self.drawn(request, "import_look.html", known, visitor)
+        return self.render(request, "import_look.html", known, visitor)
 
-    async def bring_in(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+    async def begin_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         owner = await self.of(visitor, fields)
-        self.working()
+        self.require_worker()
         await begun(self.service, owner.id, fields.get("name", ""))
         return self.of_owner("/history/import", visitor, owner, "begun")
 
-    def working(self) -> None:
+    def require_worker(self) -> None:
         """Raises Problem where this process imports nothing."""
         if not self.service.settings.worker:
-            raise Problem(503, "This process only receives (WORKER=false); import at one that works.")
+            raise Problem(503, "This process only receives (WORKER=false). Import on the one that processes.")
 
     # --- export
 
-    async def exporting(self, request: Request, visitor: Visitor) -> Response:
-        owner, names = await self.whose(Params(request.query_params), visitor)
+    async def export_page(self, request: Request, visitor: Visitor) -> Response:
+        owner, names = await self.chosen_person(Params(request.query_params), visitor)
         kinds = [
             {"kind": name, "label": module.LABEL, "about": module.DESCRIPTION}
             for name, module in exports.modules().items()
         ]
         kinds.sort(key=lambda entry: entry["kind"] != "watchmark")
-        return self.drawn(
+        return self.render(
             request, "export.html", {"owner": owner.name, "names": names, "kinds": kinds}, visitor
         )
 
@@ -208,16 +208,16 @@ class Transfer(Once):
         owner, here = await self.of(visitor, fields), address_of(self.service, request)
         given = {"kind": "api", "name": "calendar", "person": owner.name, "scopes": [Scope.CALENDAR]}
         made = await administration.make_token(self.service, visitor, given, here)
-        return self.drawn(request, "token.html", {"made": made, "back": "/history/export"}, visitor)
+        return self.render(request, "token.html", {"made": made, "back": "/history/export"}, visitor)
 
     # --- backfill
 
-    async def backfilling(self, request: Request, visitor: Visitor) -> Response:
-        owner, names = await self.whose(Params(request.query_params), visitor)
+    async def backfill_page(self, request: Request, visitor: Visitor) -> Response:
+        owner, names = await self.chosen_person(Params(request.query_params), visitor)
         accounts, done = await self.database.read(
             lambda connection: (
                 [entry for entry in visible.accounts(connection, visitor) if entry["person"] == owner.name],
-                jobs.list_jobs(connection, kind=jobs.JobKind.BACKFILL, person_id=owner.id, limit=SHOWN),
+                jobs.list_jobs(connection, kind=jobs.JobKind.BACKFILL, person_id=owner.id, limit=JOBS_SHOWN),
             )
         )
         fillable = [
@@ -226,33 +226,35 @@ class Transfer(Once):
             if (tracker := self.service.trackers.get(entry["tracker"])) and hasattr(tracker, "history")
         ]
         known = {"accounts": fillable, "jobs": done, "words": {**BACKFILLED, **ON_THE_WAY}}
-        return self.drawn(request, "backfill.html", {"owner": owner.name, "names": names, **known}, visitor)
+        return self.render(request, "backfill.html", {"owner": owner.name, "names": names, **known}, visitor)
 
-    async def would_send(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+    async def preview_backfill(
+        self, request: Request, visitor: Visitor, fields: Mapping[str, str]
+    ) -> Response:
         row, tracker = await self.account(visitor, fields)
         try:
             report = await backfilling.preview(self.database, tracker, self.service.credentials, row.id)
         except backfilling.NoBackfill as error:
-            raise Problem(409, sentence(error)) from error
+            raise Problem(409, error_sentence(error)) from error
         except Undelivered as error:
-            why = f"{tracker.label} could not be asked: {error}. Nothing was sent."
+            why = f"{tracker.label} could not be reached: {error}. Nothing was sent."
             raise Problem(502, why) from error
-        owner = await self.database.read(lambda connection: by_id(connection, row.person_id))
+        owner = await self.database.read(lambda connection: person_by_id(connection, row.person_id))
         known = {"report": report.shown(), "words": BACKFILLED, "account": row.id, "label": tracker.label}
         name = owner.name if owner else visitor.name
-        return self.drawn(request, "backfill_look.html", {"owner": name, **known}, visitor)
+        return self.render(request, "backfill_look.html", {"owner": name, **known}, visitor)
 
     async def backfill(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         row, tracker = await self.account(visitor, fields)
 
-        def begun(connection: Connection) -> PersonRow | None:
+        def apply(connection: Connection) -> PersonRow | None:
             try:
                 backfilling.begin(connection, tracker, row.id, clock.now())
             except backfilling.NoBackfill as error:
-                raise Problem(409, sentence(error)) from error
-            return by_id(connection, row.person_id)
+                raise Problem(409, error_sentence(error)) from error
+            return person_by_id(connection, row.person_id)
 
-        owner = await self.database.run(begun)
+        owner = await self.database.run(apply)
         return self.of_owner("/history/backfill", visitor, owner, "begun")
 
     async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[Row[Any], Tracker]:
@@ -260,7 +262,7 @@ class Transfer(Once):
         wanted = whole(fields.get("account", ""))
         if wanted is None:
             raise Problem(422, "Choose an account.")
-        row = await self.database.read(lambda connection: changes.an_account(connection, visitor, wanted))
+        row = await self.database.read(lambda connection: changes.find_account(connection, visitor, wanted))
         tracker = self.service.trackers.get(row.tracker)
         if tracker is None:
             raise changes.not_set_up(row.tracker)
@@ -271,21 +273,21 @@ class Transfer(Once):
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
 
-        def cancelled(connection: Connection) -> None:
+        def apply(connection: Connection) -> None:
             if own_job(connection, visitor, wanted) is None:
-                raise Problem(404, f"There is no job {wanted}.")
+                raise Problem(404, f"Job {wanted} was not found.")
             backfilling.cancel(connection, wanted, clock.now())
 
-        await self.database.run(cancelled)
+        await self.database.run(apply)
         return self.back(request, fields, "cancelled")
 
     async def of(self, visitor: Visitor, fields: Mapping[str, str]) -> PersonRow:
         """The person that a form is about."""
-        owner, _ = await self.whose(Params({"person": fields.get("person") or visitor.name}), visitor)
+        owner, _ = await self.chosen_person(Params({"person": fields.get("person") or visitor.name}), visitor)
         return owner
 
     def of_owner(self, path: str, visitor: Visitor, owner: PersonRow | None, word: str) -> str:
-        asked = {"person": owner.name} if visitor.everything and owner else {}
+        asked = {"person": owner.name} if visitor.is_admin and owner else {}
         return f"{path}?{urlencode({**asked, 'said': word})}"
 
 
@@ -293,6 +295,6 @@ def labels(modules: Mapping[str, Any]) -> dict[str, str]:
     return {name: module.LABEL for name, module in modules.items()}
 
 
-def sentence(error: Exception) -> str:
+def error_sentence(error: Exception) -> str:
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}. Nothing was sent."

@@ -45,7 +45,7 @@ class Received:
 
 
 @contextmanager
-def taking(request: Request, uploads: Uploads, person_id: int) -> Iterator[Upload]:
+def accept_upload(request: Request, uploads: Uploads, person_id: int) -> Iterator[Upload]:
     """Takes a file of this person. Raises Problem where it is one too many, too large, or there is no room for it."""
     length = request.headers.get("content-length", "")
     try:
@@ -65,12 +65,12 @@ async def receive(request: Request, folder: Path, name: str | None, upload: Uplo
     own = folder / f"receiving-{secrets.token_hex(8)}"
     try:
         await asyncio.to_thread(own.mkdir, 0o700)
-        digest, first = await kept(request, own / "file", upload)
-        path = own / (name or named_by(first))
+        digest, first = await _store_body(request, own / "file", upload)
+        path = own / (name or guess_name(first))
         await asyncio.to_thread((own / "file").replace, path)
     except OSError as error:
         await asyncio.to_thread(removed, own)
-        why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
+        why = f"The file can't be stored: {error.strerror}. Nothing was imported; free some space and send it again."
         raise Problem(507, why, CLOSE) from error
     except (Problem, ClientDisconnect, TooLarge, NoRoom, asyncio.CancelledError):
         await asyncio.to_thread(removed, own)
@@ -84,7 +84,7 @@ def refuse_early(request: Request) -> None:
         raise Problem(415, f"Send the file itself as the body, not a form: {CURL}", CLOSE)
 
 
-async def kept(request: Request, path: Path, upload: Upload) -> tuple[str, bytes]:
+async def _store_body(request: Request, path: Path, upload: Upload) -> tuple[str, bytes]:
     """Write the body there; its SHA-256 and its first bytes."""
     digest, first = hashlib.sha256(), b""
     with await asyncio.to_thread(path.open, "xb") as file:
@@ -118,14 +118,14 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
-def named_by(first: bytes) -> str:
+def guess_name(first: bytes) -> str:
     """A name for a file that came without one, by how it begins: the kinds go by the ending."""
     if first.startswith(b"PK"):
         return "upload.zip"
     return "upload.json" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "upload.csv"
 
 
-def name_given(params: Params) -> str | None:
+def parse_file_name(params: Params) -> str | None:
     """The file's own name, as the sender says it; raises Problem."""
     given = params.text("name")
     if given is None:

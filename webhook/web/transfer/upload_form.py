@@ -16,7 +16,7 @@ from starlette.requests import Request
 from webhook.transfer.import_job import removed
 from webhook.transfer.limits import Upload
 from webhook.web.http.errors import Problem
-from webhook.web.transfer.upload import CLOSE, NAME, Received, named_by, pieces
+from webhook.web.transfer.upload import CLOSE, NAME, Received, guess_name, pieces
 
 FIELD = 4096
 FIELDS = 20
@@ -96,19 +96,19 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
         await asyncio.to_thread(own.mkdir, 0o700)
         form = Form()
         with await asyncio.to_thread((own / "file").open, "xb") as file:
-            digest, first = await kept(request, form, form.parser(options[b"boundary"]), file, upload)
+            digest, first = await _store_file(request, form, form.parser(options[b"boundary"]), file, upload)
         if not first:
-            raise Problem(422, "Choose a file first: the form came without one, or with an empty one.")
-        path = own / (file_name(form.file_name) or named_by(first))
+            raise Problem(422, "Choose a file first; the form has none, or an empty one.")
+        path = own / (file_name(form.file_name) or guess_name(first))
         await asyncio.to_thread((own / "file").replace, path)
     except OSError as error:
         await asyncio.to_thread(removed, own)
-        why = f"The file cannot be kept: {error.strerror}. Nothing was imported; make room and send it again."
+        why = f"The file can't be stored: {error.strerror}. Nothing was imported; free some space and send it again."
         raise Problem(507, why, CLOSE) from error
     except FormParserError as error:
         await asyncio.to_thread(removed, own)
         raise Problem(
-            400, "The form did not arrive whole. Nothing was imported; send it again.", CLOSE
+            400, "The form did not arrive completely. Nothing was imported; send it again.", CLOSE
         ) from error
     except BaseException:
         await asyncio.to_thread(removed, own)
@@ -116,7 +116,7 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
     return form.fields, Received(folder=own, path=path, digest=digest)
 
 
-async def kept(
+async def _store_file(
     request: Request, form: Form, parser: MultipartParser, file: IO[bytes], upload: Upload
 ) -> tuple[str, bytes]:
     """Write what belongs to the file; its SHA-256 and its first bytes."""
