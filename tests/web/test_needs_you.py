@@ -586,7 +586,7 @@ def test_the_commands_ignore_and_copy_too(home: Household, monkeypatch: pytest.M
     assert "wilhelmina" not in copied
     assert "Undo it: watchmark people ignore plex:wilhelmina --undo" in ignored
     assert "Ignored: plex:wilhelmina" in listed
-    assert "ignored no longer" in undone
+    assert "no longer ignored" in undone
     assert "There is no webhook 99" in run(cli.app, ["trace", "99", "--redacted"]).output
     assert run(cli.app, ["people", "ignore", "plex:anna"]).exit_code == 1
 

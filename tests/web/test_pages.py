@@ -229,7 +229,7 @@ def test_the_activity_is_filtered(home: Household) -> None:
 
 
 def test_a_rare_title_is_found_further_back(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.web.visible.LOOKED_AT", 2)
+    monkeypatch.setattr("webhook.web.visible.SEARCH_LIMIT", 2)
     for number in range(1, 6):
         home.hear("anna", f"Part {number}", index=number, guid=f"plex://episode/{number}", Guid=[])
     browser, path, pages = home.browser(), "/activity?text=part+1", []

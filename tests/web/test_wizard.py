@@ -153,7 +153,7 @@ def test_links_keep_to_the_sub_path(opened: Open) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({}, "set HOST=0.0.0.0 and start again"),
+        ({}, "set HOST=0.0.0.0 and restart"),
         ({"HOST": "0.0.0.0"}, "replace localhost with this machine's name or address"),  # noqa: S104
         ({"HOST": "192.168.1.20"}, None),
         ({"BASE_URL": "https://watch.example"}, None),
