@@ -86,7 +86,7 @@ class Anna:
     def spoil(self, route: str, status: int, **more: Any) -> None:
         """From now on the service says this status of these calls, in its own words."""
         said = self.adapter.says.get(status, {"status": status})
-        self.fake.faults.add(route, **{**said, **more}, times=-1)
+        self.fake.faults.add(route, **{"times": -1, **said, **more})
 
 
 async def decided(work: Awaitable[Any]) -> Any:

@@ -34,11 +34,7 @@ HOW_TO = (
     "tests/trackers/_adapters.py, whose docstring shows one, and a fake in tests/fakes/{name}.py."
 )
 PAGE = "<!DOCTYPE html><html><title>Just a moment</title></html>"
-ELSEWHERE = "/elsewhere"
 HEADERS = {"Retry-After": "41"}
-OPEN = (500, 502, 504, 520, 522, 524)
-"""Answers after which the call may have been recorded."""
-
 SPOILT: dict[str, Mapping[str, Any]] = {
     "a page": {"status": 200, "body": PAGE},
     "half an object": {"status": 200, "body": '{"added": {"mov'},
@@ -289,95 +285,29 @@ def test_a_sign_in_that_is_gone_shows_when_it_is_checked(anna: Anna) -> None:
 # What the service may answer
 
 
-def said(anna: Anna, told: Told, status: int, **more: Any) -> Any:
-    anna.spoil(told.route, status, **more)
-    return anna.send(told.delivery)
+@every
+def test_a_tracker_and_a_real_service_in_trouble(name: str) -> None:
+    """One walk over a real connection; each answer by itself is a case of `tests/trackers/unit`."""
+    with Server(ADAPTERS[name].fake()) as server:
+        anna, told = anna_at(name, {name: server}), ADAPTERS[name].told[0]
 
+        for how, fault in SPOILT.items():
+            server.fake.faults.add(told.route, **fault)
+            anna.patience = 0.3 if how == "silence" else 5.0
+            outcome = anna.send(told.delivery)
 
-@every_mark
-@pytest.mark.parametrize(
-    ("status", "means"),
-    [(403, (Dead, Snooze)), (404, (Unmatched, Dead)), (409, (Done, Dead)), (422, (Dead, Unmatched))],
-)
-def test_a_no_is_not_tried_again_by_itself(
-    told: Told, name: str, loopbacks: Mapping[str, Server], status: int, means: tuple[type, ...]
-) -> None:
-    anna = anna_at(name, loopbacks)
+            assert isinstance(outcome, Retry), outcome
+            assert outcome.unsure
+            assert outcome.suspect == (how in WHOLE)
+        for status, means in ((429, Snooze), (503, Retry)):
+            anna.spoil(told.route, status, headers=HEADERS, times=1)
+            outcome = anna.send(told.delivery)
 
-    outcome = said(anna, told, status)
-
-    assert isinstance(outcome, means), outcome
-    assert not isinstance(outcome, Snooze) or outcome.park is not None or outcome.after
-
-
-@every_mark
-def test_a_429_waits_as_long_as_it_says_and_uses_no_attempt(
-    told: Told, name: str, loopbacks: Mapping[str, Server]
-) -> None:
-    anna = anna_at(name, loopbacks)
-
-    outcome = said(anna, told, 429, headers=HEADERS)
-
-    assert isinstance(outcome, Snooze), outcome
-    assert outcome.after == timedelta(seconds=41)
-    assert outcome.park is None
-
-
-@every_mark
-def test_a_429_that_does_not_say_waits_all_the_same(
-    told: Told, name: str, loopbacks: Mapping[str, Server]
-) -> None:
-    anna = anna_at(name, loopbacks)
-
-    outcome = said(anna, told, 429)
-
-    assert isinstance(outcome, Snooze), outcome
-    assert outcome.after is not None
-    assert outcome.after >= timedelta(seconds=1)
-
-
-@every_mark
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 522, 524])
-def test_a_service_in_trouble_is_tried_again(
-    told: Told, name: str, loopbacks: Mapping[str, Server], status: int
-) -> None:
-    anna = anna_at(name, loopbacks)
-
-    outcome = said(anna, told, status)
-
-    assert isinstance(outcome, Retry), outcome
-    assert outcome.lane
-    assert outcome.unsure == (status in OPEN)
-    assert len(anna.fake.made(told.route)) == 1
-
-
-@every_mark
-def test_a_service_in_trouble_that_says_how_long_is_believed(
-    told: Told, name: str, loopbacks: Mapping[str, Server]
-) -> None:
-    anna = anna_at(name, loopbacks)
-
-    outcome = said(anna, told, 503, headers=HEADERS)
-
-    assert isinstance(outcome, Retry), outcome
-    assert outcome.after == timedelta(seconds=41)
-
-
-@every_mark
-@pytest.mark.parametrize("how", SPOILT)
-def test_an_answer_that_says_nothing_leaves_it_open(
-    told: Told, name: str, loopbacks: Mapping[str, Server], how: str
-) -> None:
-    anna = anna_at(name, loopbacks)
-    anna.fake.faults.add(told.route, **SPOILT[how], times=-1)
-    anna.patience = 0.3 if how == "silence" else anna.patience
-
-    outcome = anna.send(told.delivery)
-
-    assert isinstance(outcome, Retry), outcome
-    assert outcome.unsure
-    assert outcome.suspect == (how in WHOLE)
-    assert len(anna.fake.made(told.route)) == 1
+            assert isinstance(outcome, means), outcome
+            assert outcome.after == timedelta(seconds=41)
+        assert len(server.fake.made(told.route)) == len(SPOILT) + 2
+        assert isinstance(anna.send(replace(told.delivery, unsure=True)), Done)
+        assert anna.marks == 1
 
 
 @every_mark
@@ -393,17 +323,6 @@ def test_a_service_that_is_not_there_is_tried_again_and_was_surely_not_told(
 
     assert isinstance(outcome, Retry), outcome
     assert not outcome.unsure
-
-
-@every_mark
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_no_redirect_is_followed(told: Told, name: str, loopbacks: Mapping[str, Server], status: int) -> None:
-    anna = anna_at(name, loopbacks)
-
-    outcome = said(anna, told, status, headers={"Location": anna.server.url + ELSEWHERE})
-
-    assert isinstance(outcome, Undelivered), outcome
-    assert anna.fake.made(ELSEWHERE) == []
 
 
 # What must stay secret
