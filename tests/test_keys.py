@@ -55,7 +55,7 @@ def fill(connection: Connection, service: Service) -> None:
     sealed, now = service.seal.seal(dict(TOKENS)), service.started_at
     person_id = people.find_person(connection, people.FIRST_PERSON).id
     accounts.keep(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
-    apps.add(connection, service.seal, "Kodi", None, now)
+    apps.create_app(connection, service.seal, "Kodi", None, now)
     settings_store.keep(connection, service.seal, MADE)
 
 

@@ -313,7 +313,7 @@ def web_app(service: Service) -> Starlette:
     routes = [
         Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
         Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
-        *compat.routes(service),
+        *compat.compat_routes(service),
         *web.routes(service),
     ]
 

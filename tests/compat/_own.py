@@ -27,7 +27,7 @@ from tests.fakes._server import Clock, Exchange, Fake, Server, whole
 from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.tvdb import Tvdb
 from webhook.compat.tvtime import auth, shelf
-from webhook.compat.tvtime.catalog import made, uuid_of
+from webhook.compat.tvtime.catalog import make_uuid, uuid_of
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.history import plays
 
@@ -92,11 +92,11 @@ class User:
 
     @property
     def followed(self) -> list[int]:
-        found = self.box.home.do(lambda connection: shelf.every(connection, self.id))
+        found = self.box.home.do(lambda connection: shelf.read_followed_shows(connection, self.id))
         return [show.tvdb for show in found]
 
 
-def viewing(one: shelf.Seen) -> Viewing:
+def viewing(one: shelf.WatchSummary) -> Viewing:
     return Viewing(one.first, one.count - 1)
 
 
@@ -145,7 +145,7 @@ class Own(Fake):
         if "refresh" in kinds:
             user.box.home.do(lambda connection: with_password(connection, user.name, HASHED + "x"))
         elif "access" in kinds:
-            self.aged |= dict.fromkeys(self.seen, auth.ACCESS)
+            self.aged |= dict.fromkeys(self.seen, auth.ACCESS_LIFE)
 
     def time_passes(self, by: timedelta) -> None:
         self.aged = {token: self.aged.get(token, timedelta(0)) + by for token in self.seen}
@@ -198,10 +198,10 @@ class Own(Fake):
         token = value.decode().removeprefix("Bearer ")
         if token not in self.aged:
             return value
-        key = auth.key_of(self.box.home.service.seal.signing)
-        claims = dict(auth.read(key, token))
+        key = auth.token_key(self.box.home.service.seal.signing)
+        claims = dict(auth.decode_token(key, token))
         claims["exp"] -= int(self.aged[token].total_seconds()) + 1
-        return f"Bearer {auth.signed(key, claims)}".encode()
+        return f"Bearer {auth.encode_token(key, claims)}".encode()
 
     def notice(self, answer: httpx.Response) -> None:
         """Remember the tokens that are given out."""
@@ -214,4 +214,4 @@ class Own(Fake):
 
 def uuid_at(fake: Fake, movie: tvtime.Movie) -> str:
     """A movie's uuid there: TV Time had its own, and the one here holds TheTVDB's id."""
-    return made("tvdb", movie.id) if isinstance(fake, Own) else movie.uuid
+    return make_uuid("tvdb", movie.id) if isinstance(fake, Own) else movie.uuid

@@ -86,11 +86,11 @@ class Cinema:
     home: Household
 
     def app(self, name: str = "Player", person: str | None = None) -> App:
-        def added(connection: Any) -> apps.Made:
+        def added(connection: Any) -> apps.NewApp:
             from webhook.people import people
 
             person_id = None if person is None else people.find_person(connection, person).id
-            return apps.add(connection, self.home.service.seal, name, person_id, clock.now())
+            return apps.create_app(connection, self.home.service.seal, name, person_id, clock.now())
 
         made = self.home.do(added)
         return App(self.home.client(), made.key, made.secret, made.id)

@@ -31,7 +31,7 @@ NAMES = (f"anna {number}" for number in itertools.count(1))
 
 @dataclass(frozen=True)
 class Programme:
-    """A show as TheTVDB lists it; `first` is the id of its first episode, `seasons` how many each has."""
+    """A show as TheTVDB lists it; `first` is the id remote_id_of its first episode, `seasons` how many each has."""
 
     tvdb: int
     title: str
@@ -125,9 +125,9 @@ class Box:
         self.home.do(lambda connection: connection.execute(insert(tables.follow), values))
         time.sleep(0.002)  # what is followed next is followed later, to the millisecond
 
-    def seen(self, tvdb: int) -> shelf.Seen | None:
+    def seen(self, tvdb: int) -> shelf.WatchSummary | None:
         item = Episode(ids=Ids(tvdb=tvdb))
-        return self.home.do(lambda connection: shelf.seen(connection, self.person_id, item))
+        return self.home.do(lambda connection: shelf.watch_summary(connection, self.person_id, item))
 
     def time_passes(self, by: timedelta = timedelta(days=1)) -> None:
         """All that is known happened so much longer ago."""

@@ -33,7 +33,7 @@ from tests.faults.house import Altered, at
 from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
 from webhook import clock
-from webhook.compat.tvtime.auth import DAYS, USE
+from webhook.compat.tvtime.auth import COOKIE_LIFE, COOKIE_USE
 from webhook.domain.event import Action, Episode, Event, Ids, item_to_json
 from webhook.history import plays as history
 from webhook.network.throttle import PACES, Pace
@@ -368,7 +368,7 @@ def test_the_cookie_cannot_be_read(anna: Box, client: httpx.Client) -> None:
 
     assert anna.name.encode() not in raw
     assert b'"p"' not in raw
-    assert USE.encode() not in raw
+    assert COOKIE_USE.encode() not in raw
 
 
 def test_a_cookie_that_was_changed_anywhere_is_none(anna: Box, client: httpx.Client) -> None:
@@ -384,8 +384,8 @@ def test_a_cookie_that_was_changed_anywhere_is_none(anna: Box, client: httpx.Cli
 
 def test_a_cookie_that_is_cut_or_from_elsewhere_is_none(anna: Box, client: httpx.Client) -> None:
     cookie, seal = client.cookies["session"], anna.home.service.seal
-    until = int((clock.now() + DAYS).timestamp())
-    mine = {"use": USE, "p": anna.person_id, "by": "x", "until": until}
+    until = int((clock.now() + COOKIE_LIFE).timestamp())
+    mine = {"use": COOKIE_USE, "p": anna.person_id, "by": "x", "until": until}
     others = [
         cookie[:-20],
         "",

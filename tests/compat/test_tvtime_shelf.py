@@ -31,9 +31,9 @@ from tests.running import Process, eventually, started
 from tests.web.conftest import PASSWORD
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.compat.tvtime import marks, shelf
+from webhook.compat.tvtime import marks, shelf, shelf_episodes
 from webhook.compat.tvtime.auth import Guest
-from webhook.compat.tvtime.marks import Asked
+from webhook.compat.tvtime.marks import MarkRequest
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Show, item_to_json
 from webhook.history import edits, library, plays, shows
 from webhook.history.shelf import shelf_keys
@@ -71,11 +71,11 @@ class Anna:
         self.database.do(lambda connection: connection.execute(insert(tables.tick), row))
 
     def seen(self, item: Item) -> int:
-        found = self.database.do(lambda connection: shelf.seen(connection, self.id, item))
+        found = self.database.do(lambda connection: shelf.watch_summary(connection, self.id, item))
         return found.count if found else 0
 
     def show(self, tvdb: int) -> shelf.Series:
-        return self.database.do(lambda connection: shelf.one(connection, self.id, tvdb))
+        return self.database.do(lambda connection: shelf.read_show(connection, self.id, tvdb))
 
     def places(self, tvdb: int) -> list[tuple[int, int]]:
         return sorted(self.show(tvdb).seen)
@@ -103,10 +103,10 @@ def test_an_episode_is_seen_whatever_it_is_known_by(anna: Anna) -> None:
     for item in (boys(1), BY_TITLE, BY_PLACE, BY_ID):
         anna.saw(item)
 
-    (show,) = anna.database.do(lambda connection: shelf.every(connection, anna.id))
+    (show,) = anna.database.do(lambda connection: shelf.read_followed_shows(connection, anna.id))
 
     assert anna.places(BOYS.tvdb) == sorted(show.seen) == [(1, 1), (1, 4), (1, 5), (1, 6)]
-    assert (show.via, len(show.episodes), show.watched(NOW.date())) == ("tvdb", 8, 4)
+    assert (show.via, len(show.episodes), show.watched_count(NOW.date())) == ("tvdb", 8, 4)
 
 
 def test_a_show_of_the_same_title_with_another_id_is_another_show(anna: Anna) -> None:
@@ -172,12 +172,14 @@ def test_a_movie_is_one_however_its_plays_know_it(anna: Anna) -> None:
         ({"tvdb": 9, "imdb": "tt1"}, 3),
         ({"imdb": "tt2"}, 1),
     ]
-    assert anna.database.do(lambda connection: shelf.movie(connection, anna.id, Ids(tvdb=9))) == found[0][0]
+    assert (
+        anna.database.do(lambda connection: shelf.find_movie(connection, anna.id, Ids(tvdb=9))) == found[0][0]
+    )
 
 
 def test_an_episode_is_named_by_the_list_and_as_the_history_has_it_first(anna: Anna) -> None:
     def named(number: int) -> Episode:
-        return anna.database.do(lambda connection: shelf.named(connection, anna.id, number))
+        return anna.database.do(lambda connection: shelf_episodes.find_episode(connection, anna.id, number))
 
     listed, unknown = named(BOYS.id_of(1, 2)), named(1)
     anna.saw(boys(3, ids=Ids(tvdb=BOYS.id_of(1, 2)), season=2))
@@ -193,14 +195,15 @@ def test_marks_are_kept_once_and_follow_the_show(anna: Anna) -> None:
     anna.saw(boys(3), DAY)
 
     def put(action: Action, *of: Item) -> list[int]:
-        asked = Asked(guest, action, of, NOW)
-        return list(anna.database.do(lambda connection: marks.kept(connection, [asked]))[0].webhooks)
+        asked = MarkRequest(guest, action, of, NOW)
+        return list(anna.database.do(lambda connection: marks.store_marks(connection, [asked]))[0].webhooks)
 
     assert len(put(Action.WATCHED, *items)) == 7
-    assert [show.tvdb for show in anna.database.do(lambda connection: shelf.every(connection, anna.id))] == [
-        BOYS.tvdb
-    ]
-    assert len(anna.database.do(lambda connection: marks.unread(connection, anna.id))) == 7
+    assert [
+        show.tvdb
+        for show in anna.database.do(lambda connection: shelf.read_followed_shows(connection, anna.id))
+    ] == [BOYS.tvdb]
+    assert len(anna.database.do(lambda connection: marks.pending_webhooks(connection, anna.id))) == 7
     anna.ticked(boys(1))
     assert len(put(Action.UNWATCHED, boys(1))) == 1
     assert anna.seen(boys(1)) == 0
@@ -227,8 +230,8 @@ def test_a_show_that_is_kept_for_later_stays_so_when_it_is_marked(anna: Anna) ->
     show = Show(title="The Boys", ids=Ids(tvdb=BOYS.tvdb))
     anna.database.do(lambda connection: library.follow_show(connection, anna.id, show, NOW, "for_later"))
 
-    asked = Asked(Guest(anna.id, "anna", ""), Action.WATCHED, (boys(1),), NOW)
-    anna.database.do(lambda connection: marks.kept(connection, [asked]))
+    asked = MarkRequest(Guest(anna.id, "anna", ""), Action.WATCHED, (boys(1),), NOW)
+    anna.database.do(lambda connection: marks.store_marks(connection, [asked]))
 
     assert anna.show(BOYS.tvdb).state == "for_later"
 
@@ -350,12 +353,14 @@ def test_the_time_of_a_show_is_what_its_viewings_took(tmp_path: Path) -> None:
 def test_only_the_guest_s_own_marks_are_waited_for(anna: Anna) -> None:
     """Another's bulk mark that is still to be interpreted holds up nobody."""
     ben = anna.database.do(lambda connection: people.add_person(connection, "ben", NOW))
-    asked = [Asked(Guest(number, "", ""), Action.WATCHED, (boys(number),), NOW) for number in (anna.id, ben)]
+    asked = [
+        MarkRequest(Guest(number, "", ""), Action.WATCHED, (boys(number),), NOW) for number in (anna.id, ben)
+    ]
 
-    mine, theirs = anna.database.do(lambda connection: marks.kept(connection, asked))
+    mine, theirs = anna.database.do(lambda connection: marks.store_marks(connection, asked))
 
     def unread(number: int) -> list[int]:
-        return anna.database.do(lambda connection: marks.unread(connection, number))
+        return anna.database.do(lambda connection: marks.pending_webhooks(connection, number))
 
     assert [unread(anna.id), unread(ben)] == [mine.webhooks, theirs.webhooks]
     assert mine.webhooks
@@ -371,7 +376,7 @@ def test_what_is_seen_of_many_is_asked_for_at_once(anna: Anna) -> None:
         asked: list[str] = []
         listen = lambda *told: asked.append(told[2])  # noqa: E731
         sqlalchemy.event.listen(connection, "before_cursor_execute", listen)
-        found = shelf.seen_each(connection, anna.id, some)
+        found = shelf.watch_summaries(connection, anna.id, some)
         return [one.count if one else 0 for one in found], len(asked)
 
     seen, many = anna.database.do(lambda connection: counted(connection, list(items)))
@@ -382,13 +387,13 @@ def test_what_is_seen_of_many_is_asked_for_at_once(anna: Anna) -> None:
 
 
 def test_a_long_list_of_marks_is_kept_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes, keep = [], marks.keep
+    sizes, keep = [], marks.store_mark
 
-    def noted(connection: Connection, asked: Asked) -> marks.Kept:
+    def noted(connection: Connection, asked: MarkRequest) -> marks.StoredMarks:
         sizes.append(len(asked.items))
         return keep(connection, asked)
 
-    monkeypatch.setattr(marks, "keep", noted)
+    monkeypatch.setattr(marks, "store_mark", noted)
     daily = Programme(777, "The Daily Planet", 6_000_001, {1: 230})
     with boxed(tmp_path) as box:
         box.home.do(lambda connection: list_shows(connection, [daily]))

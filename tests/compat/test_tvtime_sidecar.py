@@ -147,7 +147,7 @@ def test_a_login_tells_id_and_tokens_as_the_app_s_did(app: App) -> None:
 
     assert answer["status"] == "success"
     assert answer["data"].keys() == {"id", "jwt_token", "jwt_refresh_token"}
-    claims = json.loads(auth.unpacked(answer["data"]["jwt_token"].split(".")[1]))
+    claims = json.loads(auth.decode_base64(answer["data"]["jwt_token"].split(".")[1]))
     assert (claims["id"], claims["iss"], claims["aud"]) == (app.uid, auth.ISSUER, auth.ISSUER)
     assert claims["exp"] - claims["iat"] == timedelta(days=60).total_seconds()
 
@@ -182,9 +182,9 @@ def test_a_refresh_gives_another_access_token_to_the_same_person(app: App) -> No
 
 
 def aged(app: App, token: str, by: timedelta) -> str:
-    key = auth.key_of(app.box.home.service.seal.signing)
-    claims = dict(auth.read(key, token))
-    return auth.signed(key, {**claims, "exp": int((clock.now() - by).timestamp())})
+    key = auth.token_key(app.box.home.service.seal.signing)
+    claims = dict(auth.decode_token(key, token))
+    return auth.encode_token(key, {**claims, "exp": int((clock.now() - by).timestamp())})
 
 
 def test_an_access_token_that_is_over_opens_nothing_but_a_refresh(app: App) -> None:
@@ -222,12 +222,12 @@ def test_a_changed_password_ends_the_tokens(app: App) -> None:
 
 def test_a_token_that_was_made_or_changed_elsewhere_opens_nothing(app: App) -> None:
     head, claims, mac = app.token.split(".")
-    told = json.loads(auth.unpacked(claims))
-    none = auth.packed(b'{"alg":"none","typ":"JWT"}')
-    another = auth.packed(json.dumps({**told, "id": app.box.other().person_id}).encode())
+    told = json.loads(auth.decode_base64(claims))
+    none = auth.encode_base64(b'{"alg":"none","typ":"JWT"}')
+    another = auth.encode_base64(json.dumps({**told, "id": app.box.other().person_id}).encode())
     forged = [
         f"{head}.{another}.{mac}", f"{none}.{claims}.", f"{none}.{claims}.{mac}", f"{head}.{claims}.",
-        f"{head}.{claims}", "", ".", "..", "a.b.c", auth.signed(b"another key", told), f"{mac}.{claims}.{head}",
+        f"{head}.{claims}", "", ".", "..", "a.b.c", auth.encode_token(b"another key", told), f"{mac}.{claims}.{head}",
     ]  # fmt: skip
 
     answers = [app.ask("GET", f"{API}/user/{app.uid}", token=token) for token in forged]

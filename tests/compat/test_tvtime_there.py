@@ -33,7 +33,7 @@ from tests.running import eventually
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.compat.tvtime import remote_backend as there
-from webhook.compat.tvtime.pending import PATIENCE, Ahead, Mark
+from webhook.compat.tvtime.pending import DELIVERY_TIMEOUT, PendingMark, PendingMarks
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.history import plays
 from webhook.storage import tables
@@ -552,7 +552,9 @@ def test_a_mark_that_waits_is_shown_as_it_will_be_and_arrives_by_itself(alone: P
     answer = alone.ask("PUT", f"/episode/{number}/watched")
 
     assert (answer.status_code, answer.json()) == (200, OK)
-    assert answer.elapsed.total_seconds() < PATIENCE / 2  # once it was tried there is nothing to wait for
+    assert (
+        answer.elapsed.total_seconds() < DELIVERY_TIMEOUT / 2
+    )  # once it was tried there is nothing to wait for
     assert number not in alone.user.watched
     assert alone.seen(OFFICE) == {OFFICE.id_of(1, one) for one in (1, 2, 3)}
     assert [show["progress"] for show in alone.shows()] == ["5%"]
@@ -718,7 +720,7 @@ def test_trouble_at_the_server_is_told_in_words(
 def test_a_server_that_dribbles_is_not_waited_for(
     anna: Place, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    monkeypatch.setattr(there, "LONGEST", 0.5)
+    monkeypatch.setattr(there, "SERVER_TIMEOUT", 0.5)
     anna.fake.switches.slow_body = 3
 
     answer = anna.ask(method, path)
@@ -894,8 +896,8 @@ def test_a_show_that_another_watchmark_does_not_know_is_empty(two: tuple[Box, Bo
 # --- the marks that wait, by themselves
 
 
-def mark(number: int, episode: Episode, *, watched: bool = True) -> Mark:
-    return Mark(number, episode, watched)
+def mark(number: int, episode: Episode, *, watched: bool = True) -> PendingMark:
+    return PendingMark(number, episode, watched)
 
 
 def part(number: int, tvdb: int | None = None, show: int | None = 7) -> Episode:
@@ -903,7 +905,7 @@ def part(number: int, tvdb: int | None = None, show: int | None = 7) -> Episode:
 
 
 def test_the_last_word_of_an_episode_counts_whatever_it_is_known_by() -> None:
-    ahead = Ahead(
+    ahead = PendingMarks(
         [
             mark(1, part(1, 101)),
             mark(2, part(2, 102)),
@@ -919,6 +921,6 @@ def test_the_last_word_of_an_episode_counts_whatever_it_is_known_by() -> None:
 
 
 def test_two_ids_at_one_place_are_two_episodes() -> None:
-    ahead = Ahead([mark(1, part(1, 101))])
+    ahead = PendingMarks([mark(1, part(1, 101))])
 
     assert ahead.of(part(1, 999)) is None

@@ -467,7 +467,7 @@ def test_a_play_that_was_removed_does_not_exist(at: Cinema, me: App) -> None:
 def test_without_an_interpreter_the_answer_is_what_was_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.compat.videoscrobbler.methods.PATIENCE", 0.1)
+    monkeypatch.setattr("webhook.compat.videoscrobbler.methods.INTERPRET_TIMEOUT", 0.1)
     with cinema(tmp_path, WORKER="false") as at:
         me = at.session()
 

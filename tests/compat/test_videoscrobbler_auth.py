@@ -80,10 +80,10 @@ def test_an_unknown_key_a_wrong_signature_and_a_suspended_app(at: Cinema) -> Non
     assert app.error("video.getInfo", id=FILM, api_key=None) == (10, 403)
     assert app.error("video.getInfo", id=FILM, api_sig="0" * 32) == (13, 403)
     assert App(app.client, app.key, "not the secret", sk=app.sk).error("video.getInfo", id=FILM) == (13, 403)
-    at.home.do(lambda connection: apps.suspend(connection, app.id, clock.now()))
+    at.home.do(lambda connection: apps.suspend_app(connection, app.id, clock.now()))
     assert app.error("video.getInfo", id=FILM) == (26, 403)
     assert app.error("auth.getToken") == (26, 403)
-    at.home.do(lambda connection: apps.suspend(connection, app.id, None))
+    at.home.do(lambda connection: apps.suspend_app(connection, app.id, None))
     assert app("video.getInfo", id=FILM)["id"]
 
 
@@ -288,7 +288,7 @@ def test_the_page_refuses_in_words(at: Cinema) -> None:
     assert status(api_key="x" * 32, token=token) == 404
     assert status(api_key=app.key) == 400
     assert status(api_key=other.key, token=token) == 400
-    at.home.do(lambda connection: apps.suspend(connection, app.id, clock.now()))
+    at.home.do(lambda connection: apps.suspend_app(connection, app.id, clock.now()))
     assert status(api_key=app.key, token=token) == 403
 
 
@@ -322,7 +322,7 @@ def test_a_removed_app_and_a_removed_person_have_no_session(at: Cinema) -> None:
     app = at.session()
     annas = at.session("anna")
 
-    at.home.do(lambda connection: apps.remove(connection, app.id, clock.now()))
+    at.home.do(lambda connection: apps.remove_app(connection, app.id, clock.now()))
     at.home.do(
         lambda connection: connection.execute(tables.person.delete().where(tables.person.c.name == "anna"))
     )

@@ -72,10 +72,10 @@ def prepared(trakt: tuple[Trakt, str], tmp_path: Path) -> Iterator[tuple[Process
     fake, url = trakt
     settings = {"TRAKT_API_URL": url, "TRAKT_AUTH_URL": url, "TRAKT_WRITES_PER_SECOND": "0"}
     process = Process(tmp_path, **TRAKT_APP, **settings)
-    made: list[apps.Made] = []
+    made: list[apps.NewApp] = []
 
     def change(connection: Any, service: Any) -> None:
-        made.append(apps.add(connection, service.seal, "pylast", None, clock.now()))
+        made.append(apps.create_app(connection, service.seal, "pylast", None, clock.now()))
         connection.execute(tables.person.update().values(password=HASHED))
 
     process.prepare(change).connect("trakt", fake.sign_in("anna"))

@@ -83,8 +83,8 @@ def asked(dice: random.Random, app: App, keys: list[str]) -> dict[str, str]:
 
 def fuzz(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, seed: int) -> dict[int, int]:
     """How many answers had which status."""
-    monkeypatch.setattr(methods, "PATIENCE", 0.0)
-    monkeypatch.setattr(endpoint.Pace, "take", lambda *given: None)
+    monkeypatch.setattr(methods, "INTERPRET_TIMEOUT", 0.0)
+    monkeypatch.setattr(endpoint.RateLimit, "take", lambda *given: None)
     dice, seen = random.Random(seed), dict[int, int]()  # noqa: S311 - it deals out requests
     with cinema(folder, WORKER="false") as at:
         at.home.person("anna")

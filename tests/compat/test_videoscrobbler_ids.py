@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.compat.videoscrobbler import remote_ids, responses, signature
-from webhook.compat.videoscrobbler.remote_ids import Improper, canonical, read
+from webhook.compat.videoscrobbler.remote_ids import Improper, canonical, parse_remote_id
 from webhook.domain.event import Episode, Ids, Movie
 
 SECRET = "c" * 32
@@ -55,7 +55,7 @@ def test_any_text_is_an_address_or_improper_and_stays_so(text: str, opening: str
         return
 
     assert canonical(first) == first
-    assert len(first) <= remote_ids.LONGEST
+    assert len(first) <= remote_ids.MAX_ADDRESS
     assert "#" not in first
 
 
@@ -65,18 +65,18 @@ def test_any_text_is_an_address_or_improper_and_stays_so(text: str, opening: str
 )  # fmt: skip
 def test_what_is_no_remote_id_is_said_so(written: str) -> None:
     with pytest.raises(Improper):
-        read(written)
+        parse_remote_id(written)
 
 
 def test_an_episode_and_a_film_are_known_as_their_plays_are() -> None:
-    assert read("tvdb:2345").item == Episode(ids=Ids(tvdb=2345))
-    assert read("tmdb:3456").item == Movie(ids=Ids(tmdb=3456))
-    assert read("tvdb:2345").keys == ("episode:tvdb:2345",)
-    assert read("tmdb:3456").keys == ("movie:tmdb:3456",)
+    assert parse_remote_id("tvdb:2345").item == Episode(ids=Ids(tvdb=2345))
+    assert parse_remote_id("tmdb:3456").item == Movie(ids=Ids(tmdb=3456))
+    assert parse_remote_id("tvdb:2345").keys == ("episode:tvdb:2345",)
+    assert parse_remote_id("tmdb:3456").keys == ("movie:tmdb:3456",)
 
 
 def test_long_addresses_that_begin_alike_are_not_one_video() -> None:
-    one, other = (read(f"https://example.org/{'x' * 400}{end}") for end in "ab")
+    one, other = (parse_remote_id(f"https://example.org/{'x' * 400}{end}") for end in "ab")
 
     assert set(one.keys).isdisjoint(other.keys)
     assert all(len(key) < 300 for key in one.keys)
@@ -97,9 +97,9 @@ def test_every_signature_of_pylast_fits(params: dict[str, str]) -> None:
     request = pylast._Request(network, "video.love", mine)
     request.sign_it()
 
-    assert signature.fits(request.params, SECRET)
-    assert signature.fits({**request.params, "format": "json", "callback": "x"}, SECRET)
-    assert not signature.fits(request.params, SECRET[:-1] + "d")
+    assert signature.is_valid(request.params, SECRET)
+    assert signature.is_valid({**request.params, "format": "json", "callback": "x"}, SECRET)
+    assert not signature.is_valid(request.params, SECRET[:-1] + "d")
 
 
 @given(PARAMS, st.data())
@@ -108,16 +108,16 @@ def test_no_signature_fits_other_parameters(params: dict[str, str], data: st.Dat
     name = data.draw(st.sampled_from(sorted({"sk", *params} - signature.UNSIGNED)))
     value = data.draw(st.text(st.characters(codec="utf-8"), min_size=1))
 
-    assert signature.fits(signed, SECRET)
+    assert signature.is_valid(signed, SECRET)
     if signed.get(name, "") != value:
-        assert not signature.fits({**signed, name: value}, SECRET)
+        assert not signature.is_valid({**signed, name: value}, SECRET)
 
 
 @pytest.mark.parametrize("given", ["", "x", "0" * 32, "ü" * 32, None])
 def test_a_signature_that_is_none_does_not_fit(given: str | None) -> None:
     params = {"method": "auth.getToken"} | ({} if given is None else {"api_sig": given})
 
-    assert not signature.fits(params, SECRET)
+    assert not signature.is_valid(params, SECRET)
 
 
 def test_a_signature_as_the_description_has_it() -> None:
@@ -135,11 +135,11 @@ def test_a_signature_as_the_description_has_it() -> None:
 
 @given(st.text(), st.text())
 def test_any_text_comes_through_xml(title: str, origin: str) -> None:
-    answer = responses.answered({"user": title, "videos": [{"origin": origin}]}, as_json=False)
+    answer = responses.success({"user": title, "videos": [{"origin": origin}]}, as_json=False)
 
     root = fromstring(bytes(answer.body))  # noqa: S314 - our own answer
 
-    sayable = responses.UNSAYABLE.sub("", title).replace("\r\n", "\n").replace("\r", "\n")
+    sayable = responses.INVALID_XML.sub("", title).replace("\r\n", "\n").replace("\r", "\n")
     assert (root.findtext("user") or "") == sayable
     assert root.find("videos/video/origin") is not None
 
@@ -148,7 +148,7 @@ def test_any_text_comes_through_xml(title: str, origin: str) -> None:
 def test_every_error_has_its_status_in_both_formats(code: int) -> None:
     fault = responses.Fault(code, "<why>", Retry_After="3")
 
-    as_json, as_xml = responses.failed(fault, as_json=True), responses.failed(fault, as_json=False)
+    as_json, as_xml = responses.failure(fault, as_json=True), responses.failure(fault, as_json=False)
 
     assert as_json.status_code == as_xml.status_code == responses.ERRORS[code][0]
     assert as_json.headers["retry-after"] == as_xml.headers["retry-after"] == "3"

@@ -22,8 +22,8 @@ FIRST, SECOND = BOYS.id_of(1, 1), BOYS.id_of(1, 2)
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody interprets meanwhile, so there is nothing to wait for."""
-    monkeypatch.setattr(marks, "PATIENCE", 0.0)
-    monkeypatch.setattr(methods, "PATIENCE", 0.0)
+    monkeypatch.setattr(marks, "INTERPRET_TIMEOUT", 0.0)
+    monkeypatch.setattr(methods, "INTERPRET_TIMEOUT", 0.0)
 
 
 def interpreted(home: Any) -> None:

@@ -389,11 +389,11 @@ class Rows:
 
     def apps(self) -> None:
         for name, person_id in product(("player", "other"), (None, self.owner, self.members[0])):
-            made = apps.add(self.connection, self.service.seal, name, person_id, NOW)
+            made = apps.create_app(self.connection, self.service.seal, name, person_id, NOW)
             if name == "other":
-                apps.suspend(self.connection, made.id, NOW)
+                apps.suspend_app(self.connection, made.id, NOW)
             self.connection.execute(insert(tables.app_session), {"token_id": 2 + made.id, "app_id": made.id})
-        self.app = apps.add(self.connection, self.service.seal, "reader", None, NOW)
+        self.app = apps.create_app(self.connection, self.service.seal, "reader", None, NOW)
         session = tokens.add_token(
             self.connection, apps.KIND, "of the reader", "", NOW, name="reader", person_id=self.owner
         )

@@ -11,13 +11,13 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.conftest import Household
-from webhook.compat.videoscrobbler.apps_page import Managing
+from webhook.compat.videoscrobbler.apps_api import AppsApi
 from webhook.web import routes
 from webhook.web.docs import openapi
 from webhook.web.http.access import ROUTES
 from webhook.web.http.api import Answers, ApiAuth
 
-GROUPS = (*routes.API, Managing)
+GROUPS = (*routes.API, AppsApi)
 """Every group of routes; the last stands beside the VideoScrobbler API, which it manages."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.routing import Route
 
 from tests.web.conftest import Household
-from webhook.compat.videoscrobbler.apps_api import Managed
+from webhook.compat.videoscrobbler.apps_page import AppsPage
 from webhook.web.docs import openapi
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import page_routes
@@ -82,7 +82,7 @@ def forms(home: Household) -> set[str]:
     sessions = Sessions(home.service)
     entrance = SignInPages(home.service, sessions, Passwords())
     pages = [*page_routes(home.service, sessions), *entrance.routes()]
-    routes = [*pages, *Managed(home.service, sessions).routes()]
+    routes = [*pages, *AppsPage(home.service, sessions).routes()]
     posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}
     return {re.sub(r":\w+}", "}", path) for path in posted}
 

@@ -33,7 +33,7 @@ def fill(connection: Connection, service: Service) -> None:
     now, me = service.started_at, people.find_person(connection, "me").id
     sealed = LOST.seal({"token": "x"})
     accounts.keep(connection, me, service.trackers["listenbrainz"], sealed, "anna", now)
-    apps.add(connection, LOST, "Kodi", None, now)
+    apps.create_app(connection, LOST, "Kodi", None, now)
     tokens.add_token(connection, "webhook", "secret", LOST.seal("secret"), now, name="attic", person_id=me)
     settings_store.keep(connection, LOST, {"SILENCE_DAYS": "9"})
 

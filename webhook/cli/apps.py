@@ -28,9 +28,9 @@ def apps_add(
     """Create an API key and its shared secret, which is shown only once."""
     with open_desk() as at:
 
-        def store(connection: Connection) -> apps.Made:
+        def store(connection: Connection) -> apps.NewApp:
             person_id = None if whose is None else people.find_person(connection, whose).id
-            return apps.add(connection, at.seal, name, person_id, clock.now())
+            return apps.create_app(connection, at.seal, name, person_id, clock.now())
 
         made = at.database.do(store)
         address = f"{at.settings.address}/api/1.0/"
@@ -49,7 +49,7 @@ def apps_add(
 def apps_list(as_json: Json = False) -> None:
     """List apps and how many sessions each has; secrets are not shown."""
     with open_desk() as at:
-        rows = at.database.ask(lambda connection: apps.listed(connection, at.seal))
+        rows = at.database.ask(lambda connection: apps.list_apps(connection, at.seal))
     if as_json:
         say(True, {"apps": rows})
         return
@@ -62,7 +62,7 @@ def apps_list(as_json: Json = False) -> None:
 def apps_suspend(number: Number, as_json: Json = False) -> None:
     """Refuse requests from an app until it is resumed."""
     with open_desk() as at:
-        at.database.do(lambda connection: apps.suspend(connection, number, clock.now()))
+        at.database.do(lambda connection: apps.suspend_app(connection, number, clock.now()))
     say(as_json, {"id": number, "suspended": True}, f"App {number} is suspended.")
 
 
@@ -70,7 +70,7 @@ def apps_suspend(number: Number, as_json: Json = False) -> None:
 def apps_resume(number: Number, as_json: Json = False) -> None:
     """Resume a suspended app; its sessions continue."""
     with open_desk() as at:
-        at.database.do(lambda connection: apps.suspend(connection, number, None))
+        at.database.do(lambda connection: apps.suspend_app(connection, number, None))
     say(as_json, {"id": number, "suspended": False}, f"App {number} is resumed.")
 
 
@@ -78,7 +78,7 @@ def apps_resume(number: Number, as_json: Json = False) -> None:
 def apps_remove(number: Number, as_json: Json = False) -> None:
     """Remove an app and end its sessions; what it sent stays in the history."""
     with open_desk() as at:
-        at.database.do(lambda connection: apps.remove(connection, number, clock.now()))
+        at.database.do(lambda connection: apps.remove_app(connection, number, clock.now()))
     say(
         as_json,
         {"id": number, "removed": True},

@@ -8,5 +8,5 @@ from webhook.compat import tvtime, videoscrobbler
 from webhook.service import Service
 
 
-def routes(service: Service) -> list[BaseRoute]:
-    return [*videoscrobbler.routes(service), *tvtime.routes(service)]
+def compat_routes(service: Service) -> list[BaseRoute]:
+    return [*videoscrobbler.videoscrobbler_routes(service), *tvtime.tvtime_routes(service)]

@@ -10,17 +10,17 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Mount, Route
 
 from webhook.compat.tvtime import rest
-from webhook.compat.tvtime.auth import Door
+from webhook.compat.tvtime.auth import TVTimeAuth
 from webhook.compat.tvtime.catalog import Catalogue
 from webhook.compat.tvtime.marks import Marks
-from webhook.compat.tvtime.remote_backend import Homes
+from webhook.compat.tvtime.remote_backend import Backends
 from webhook.compat.tvtime.rest import Rest
 from webhook.compat.tvtime.sidecar import Sidecar
 from webhook.service import Service
 
 
-def routes(service: Service) -> list[BaseRoute]:
-    door, catalogue, marks = Door(service), Catalogue(service), Marks(service)
-    homes = Homes(service, catalogue, marks)
+def tvtime_routes(service: Service) -> list[BaseRoute]:
+    door, catalogue, marks = TVTimeAuth(service), Catalogue(service), Marks(service)
+    homes = Backends(service, catalogue, marks)
     inside = [*Sidecar(door, catalogue, marks).routes(), *Rest(service, door, homes).routes()]
-    return [Route(rest.HERE, rest.bare), Mount(rest.HERE, rest.application(inside))]
+    return [Route(rest.BASE_PATH, rest.without_last_slash), Mount(rest.BASE_PATH, rest.application(inside))]

@@ -24,14 +24,14 @@ from webhook.settings import SettingsError
 from webhook.web.http.params import clean
 from webhook.web.http.sessions import Passwords, Sessions, attempt, person_by_id, person_by_name
 
-USE = "tvtime session"
-DAYS = timedelta(days=30)
-ACCESS = timedelta(days=60)
+COOKIE_USE = "tvtime session"
+COOKIE_LIFE = timedelta(days=30)
+ACCESS_LIFE = timedelta(days=60)
 """How long the app's access token lived."""
 
-REFRESH = timedelta(days=365)
+REFRESH_LIFE = timedelta(days=365)
 ISSUER = "http://www.tvtime.com"
-HEAD = {"alg": "HS256", "typ": "JWT"}
+JWT_HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Guest:
     proof: str
 
 
-class Wrong(Exception):
+class WrongPassword(Exception):
     """This name and password do not belong together."""
 
 
-class Door:
+class TVTimeAuth:
     """Lets people in, slowly where somebody guesses, and knows them again."""
 
     def __init__(self, service: Service) -> None:
@@ -55,18 +55,18 @@ class Door:
         self.database = service.database
         self.passwords = Passwords()
         self.sessions = Sessions(service)
-        self.key = key_of(service.seal.signing)
+        self.key = token_key(service.seal.signing)
 
-    async def admit(self, request: Request, name: str, password: str) -> Guest:
+    async def sign_in(self, request: Request, name: str, password: str) -> Guest:
         """Who this is; raises Wrong, and Problem 429 after too many tries."""
         async with attempt(self.service, client_address(request.scope), name.strip()) as tried:
-            guest = await self.proven(name.strip(), password)
+            guest = await self.authenticate(name.strip(), password)
             tried.succeeded = True
         return guest
 
-    async def proven(self, name: str, password: str) -> Guest:
+    async def authenticate(self, name: str, password: str) -> Guest:
         if len(password) > MAX_PASSWORD_LENGTH or not clean(password, MAX_PASSWORD_LENGTH):
-            raise Wrong
+            raise WrongPassword
         row = (
             await self.database.read(lambda connection: person_by_name(connection, name))
             if clean(name)
@@ -79,16 +79,16 @@ class Door:
             if made is not None:
                 return Guest(row.id, row.name, f"app {made}")
         if not await self.passwords.right(row, password) or row is None:
-            raise Wrong
+            raise WrongPassword
         return Guest(row.id, row.name, self.sessions.fingerprint(row))
 
-    async def known(self, person_id: Any, proof: Any) -> Guest | None:
+    async def find_guest(self, person_id: Any, proof: Any) -> Guest | None:
         """The person, where what they signed in with still holds."""
         if type(person_id) is not int or not isinstance(proof, str):
             return None
-        return await self.database.read(lambda connection: self.holds(connection, person_id, proof))
+        return await self.database.read(lambda connection: self.verify_proof(connection, person_id, proof))
 
-    def holds(self, connection: Connection, person_id: int, proof: str) -> Guest | None:
+    def verify_proof(self, connection: Connection, person_id: int, proof: str) -> Guest | None:
         row = person_by_id(connection, person_id)
         if row is None:
             return None
@@ -100,50 +100,50 @@ class Door:
 
     # --- the cookie: sealed, so that nobody can read it
 
-    def sealed(self, guest: Guest) -> str:
-        until = int((clock.now() + DAYS).timestamp())
-        return self.service.seal.seal({"use": USE, "p": guest.id, "by": guest.proof, "until": until})
+    def seal_cookie(self, guest: Guest) -> str:
+        until = int((clock.now() + COOKIE_LIFE).timestamp())
+        return self.service.seal.seal({"use": COOKIE_USE, "p": guest.id, "by": guest.proof, "until": until})
 
-    async def of_cookie(self, cookie: str) -> Guest | None:
+    async def from_cookie(self, cookie: str) -> Guest | None:
         try:
             session = self.service.seal.open(cookie)
         except SettingsError:
             return None
-        if not isinstance(session, dict) or session.get("use") != USE:
+        if not isinstance(session, dict) or session.get("use") != COOKIE_USE:
             return None
         if session["until"] < clock.now().timestamp():
             return None
-        return await self.known(session["p"], session["by"])
+        return await self.find_guest(session["p"], session["by"])
 
     # --- the tokens of the app: signed, and readable as the app's were
 
-    def anonymous(self) -> dict[str, str]:
+    def anonymous_tokens(self) -> dict[str, str]:
         """What the app asked for before its login. It opens nothing here."""
         number = 91_000_000 + secrets.randbelow(1_000_000)
-        made = {name: self.issued(number, name, "", life) for name, life in LIVES.items()}
+        made = {name: self.issue(number, name, "", life) for name, life in TOKEN_LIVES.items()}
         return {"id": str(number), **made, "tvst_access_token": secrets.token_hex(16)}
 
-    def granted(self, guest: Guest) -> dict[str, str]:
-        return {name: self.issued(guest.id, name, guest.proof, life) for name, life in LIVES.items()}
+    def issue_tokens(self, guest: Guest) -> dict[str, str]:
+        return {name: self.issue(guest.id, name, guest.proof, life) for name, life in TOKEN_LIVES.items()}
 
-    def issued(self, person_id: int, use: str, proof: str, life: timedelta) -> str:
+    def issue(self, person_id: int, use: str, proof: str, life: timedelta) -> str:
         now = clock.now()
         about = {"id": person_id, "use": use, "by": proof, "iss": ISSUER, "aud": ISSUER}
         times = {"iat": int(now.timestamp()), "exp": int((now + life).timestamp())}
-        return signed(self.key, {**about, **times, "jti": secrets.token_hex(8)})
+        return encode_token(self.key, {**about, **times, "jti": secrets.token_hex(8)})
 
-    async def of_token(self, token: str, use: str, *, aged: bool = False) -> Guest | None:
+    async def from_token(self, token: str, use: str, *, aged: bool = False) -> Guest | None:
         """Whose token it is, if it holds; `aged`: even where its time is over."""
-        claims = read(self.key, token)
-        if claims.get("use") != use or (not aged and expired(claims, clock.now())):
+        claims = decode_token(self.key, token)
+        if claims.get("use") != use or (not aged and has_expired(claims, clock.now())):
             return None
-        return await self.known(claims.get("id"), claims.get("by"))
+        return await self.find_guest(claims.get("id"), claims.get("by"))
 
 
-LIVES: Mapping[str, timedelta] = {"jwt_token": ACCESS, "jwt_refresh_token": REFRESH}
+TOKEN_LIVES: Mapping[str, timedelta] = {"jwt_token": ACCESS_LIFE, "jwt_refresh_token": REFRESH_LIFE}
 
 
-def key_of(signing: str) -> bytes:
+def token_key(signing: str) -> bytes:
     """What tokens are signed with, so that nothing else that is signed here can pass for one."""
     return hashlib.sha256(f"tvtime tokens\0{signing}".encode()).digest()
 
@@ -153,29 +153,29 @@ def bearer(request: Request) -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-def expired(claims: Mapping[str, Any], now: datetime) -> bool:
+def has_expired(claims: Mapping[str, Any], now: datetime) -> bool:
     return bool(claims["exp"] <= now.timestamp())
 
 
-def signed(key: bytes, claims: Mapping[str, Any]) -> str:
+def encode_token(key: bytes, claims: Mapping[str, Any]) -> str:
     """A JWT (RFC 7519), signed with HMAC and SHA-256."""
-    told = f"{packed(orjson.dumps(HEAD))}.{packed(orjson.dumps(claims))}"
-    return f"{told}.{packed(hmac.digest(key, told.encode(), 'sha256'))}"
+    told = f"{encode_base64(orjson.dumps(JWT_HEADER))}.{encode_base64(orjson.dumps(claims))}"
+    return f"{told}.{encode_base64(hmac.digest(key, told.encode(), 'sha256'))}"
 
 
-def read(key: bytes, token: str) -> Mapping[str, Any]:
+def decode_token(key: bytes, token: str) -> Mapping[str, Any]:
     """What a token of ours claims; nothing where it is not ours."""
     told, _, mac = token.rpartition(".")
-    right = packed(hmac.digest(key, told.encode("utf-8", "replace"), "sha256"))
+    right = encode_base64(hmac.digest(key, told.encode("utf-8", "replace"), "sha256"))
     if not hmac.compare_digest(right.encode(), mac.encode("utf-8", "replace")):
         return {}
-    claims: Mapping[str, Any] = orjson.loads(unpacked(told.partition(".")[2]))
+    claims: Mapping[str, Any] = orjson.loads(decode_base64(told.partition(".")[2]))
     return claims
 
 
-def packed(raw: bytes) -> str:
+def encode_base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def unpacked(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

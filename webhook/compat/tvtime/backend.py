@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-REFUSED = "PUT request failed!"
+PUT_FAILED = "PUT request failed!"
 """What the original said of anything that could not be changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Followed:
+class FollowedShow:
     """A show that is followed, by its TheTVDB id: how many of its regular episodes have aired and were watched.
 
     `seconds` is what all that was watched of it took; `via` says who listed its episodes, None where nobody has.
@@ -26,7 +26,7 @@ class Followed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ShowEpisode:
     """An episode of a show, by its TheTVDB id where that is known; `aired` is a day, `2026-11-22`."""
 
     tvdb: int | None
@@ -38,19 +38,19 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class ShowEpisodes:
     """The episodes of a show in order, and who listed them."""
 
-    parts: Sequence[Part]
+    parts: Sequence[ShowEpisode]
     via: str
 
 
-class Home(Protocol):
+class Backend(Protocol):
     """One person's; each call raises Problem 502, in words for whoever asked, where it cannot be done."""
 
-    async def shows(self) -> list[Followed]: ...
+    async def shows(self) -> list[FollowedShow]: ...
 
-    async def show(self, tvdb: int) -> Parts:
+    async def show(self, tvdb: int) -> ShowEpisodes:
         """A show, followed or not, with nothing in it where it is not known."""
         ...
 

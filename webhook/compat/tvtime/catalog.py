@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime import shelf, shelf_episodes
 from webhook.compat.tvtime.shelf import Series
 from webhook.domain.event import Episode, Ids, Kind, Movie, Show
 from webhook.domain.items import folded
@@ -26,16 +26,16 @@ from webhook.service import Service
 K = TypeVar("K")
 T = TypeVar("T")
 
-PATIENCE = 3.0
+LOOKUP_TIMEOUT = 3.0
 """Seconds that lookups may take while somebody waits for an answer."""
 
-MET = 1000
+MAX_REMEMBERED = 1000
 """How many movies that a search found, and names of shows, are remembered."""
 
-SPACES = {"tvdb": 1, "imdb": 2, "tmdb": 3, "series": 4, "episode": 5}
-OURS = 0x7476 << 96  # "tv"; with the version and variant of RFC 9562, 5.8: a UUID of one's own making
-BIGGEST = 1 << 48
-IMDB = re.compile(r"tt(\d{1,12})")
+UUID_SPACES = {"tvdb": 1, "imdb": 2, "tmdb": 3, "series": 4, "episode": 5}
+UUID_PREFIX = 0x7476 << 96  # "tv"; with the version and variant of RFC 9562, 5.8: a UUID of one's own making
+MAX_UUID_NUMBER = 1 << 48
+IMDB_ID = re.compile(r"tt(\d{1,12})")
 
 
 class Catalogue:
@@ -51,9 +51,9 @@ class Catalogue:
 
     async def series(self, person_id: int, tvdb: int) -> Series:
         """A show; its episodes are asked for where nobody has listed them yet."""
-        known = await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
+        known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
         if not known.listed and await self.list_episodes(tvdb):
-            known = await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
+            known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
         if known.title is not None or not known.episodes:
             return known
         title = await self.title(tvdb)
@@ -64,16 +64,16 @@ class Catalogue:
     async def title(self, tvdb: int) -> str | None:
         """What a show is called; None where no lookup can say it now."""
         for lookup in self.lookups if tvdb not in self.titles else ():
-            found = await self.asked(partial(lookup.shows, "tvdb", tvdb))
+            found = await self.ask_lookup(partial(lookup.shows, "tvdb", tvdb))
             if found and found[0].title:
-                remember(self.titles, tvdb, found[0].title)
+                remember_recent(self.titles, tvdb, found[0].title)
                 break
         return self.titles.get(tvdb)
 
     async def list_episodes(self, tvdb: int) -> bool:
         """Whether a lookup lists them; they are remembered then."""
         for lookup in self.lookups:
-            episodes = await self.asked(partial(lookup.episodes, Ids(tvdb=tvdb)))
+            episodes = await self.ask_lookup(partial(lookup.episodes, Ids(tvdb=tvdb)))
             if episodes:
                 learnt = shows.Learnt(f"tvdb:{tvdb}", lookup.name, episodes, clock.now())
                 await self.database.write(shows.remember, learnt)
@@ -82,12 +82,12 @@ class Catalogue:
 
     async def show(self, person_id: int, tvdb: int) -> Show | None:
         """A show to follow; None where TheTVDB says that there is none."""
-        known = await self.database.read(lambda connection: shelf.one(connection, person_id, tvdb))
+        known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
         ids = Ids(tvdb=tvdb)
         if known.title is not None:
             return Show(title=known.title, ids=ids)
         for lookup in self.lookups:
-            found = await self.asked(partial(lookup.shows, "tvdb", tvdb))
+            found = await self.ask_lookup(partial(lookup.shows, "tvdb", tvdb))
             if found:
                 return Show(title=found[0].title, year=found[0].year, ids=ids.merged(found[0].ids))
             if found is not None and lookup.name == "tvdb" and not known.episodes:
@@ -98,13 +98,15 @@ class Catalogue:
 
     async def episode(self, person_id: int, tvdb: int) -> Episode | None:
         """The episode with this TheTVDB id; None where TheTVDB says that there is none."""
-        known = await self.database.read(lambda connection: shelf.named(connection, person_id, tvdb))
+        known = await self.database.read(
+            lambda connection: shelf_episodes.find_episode(connection, person_id, tvdb)
+        )
         if known.season is not None and known.show_ids.tvdb is not None:
             return replace(known, show=known.show or await self.title(known.show_ids.tvdb))
         for lookup in self.lookups:
-            parts: Sequence[FoundEpisode] | None = await self.asked(partial(lookup.parts, "tvdb", tvdb))
+            parts: Sequence[FoundEpisode] | None = await self.ask_lookup(partial(lookup.parts, "tvdb", tvdb))
             if parts:
-                return shelf.complete(of_part(parts[0], tvdb), [known])
+                return shelf_episodes.complete(to_episode(parts[0], tvdb), [known])
             if parts is not None and lookup.name == "tvdb" and known == Episode(ids=Ids(tvdb=tvdb)):
                 return None
         return known
@@ -123,19 +125,23 @@ class Catalogue:
 
     async def found_movies(self, person_id: int, query: str, ids: Ids, *, taken: bool) -> list[Movie]:
         mine = await self.database.read(lambda connection: shelf.movies(connection, person_id))
-        found = [film for film, _ in mine if meets(film, query, ids)]
+        found = [film for film, _ in mine if matches_query(film, query, ids)]
         found += [
             Movie(title=one.title, year=one.year, ids=one.ids)
             for one in await self.candidates(Kind.MOVIE, query, ids)
         ]
         if not found and ids and not taken and not self.lookups:
             found = [Movie(ids=ids)]  # nobody is there to say which one it is, or that there is none
-        return list({uuid: self.meet(film, uuid) for film in found if (uuid := uuid_of(film.ids))}.values())
+        return list(
+            {uuid: self.remember_movie(film, uuid) for film in found if (uuid := uuid_of(film.ids))}.values()
+        )
 
     async def found_shows(self, person_id: int, query: str, ids: Ids) -> list[Show]:
-        followed = await self.database.read(lambda connection: shelf.every(connection, person_id))
+        followed = await self.database.read(
+            lambda connection: shelf.read_followed_shows(connection, person_id)
+        )
         mine = [Show(title=one.title, ids=Ids(tvdb=one.tvdb)) for one in followed]
-        found = [show for show in mine if meets(show, query, ids)]
+        found = [show for show in mine if matches_query(show, query, ids)]
         others = await self.candidates(Kind.SHOW, query, ids)
         found += [Show(title=one.title, year=one.year, ids=one.ids) for one in others]
         return list({show.ids.tvdb: show for show in reversed(found) if show.ids.tvdb}.values())[::-1]
@@ -143,13 +149,13 @@ class Catalogue:
     async def candidates(self, kind: Kind, query: str, ids: Ids) -> list[Candidate]:
         """What the first lookup that finds anything finds."""
         for lookup in self.lookups:
-            found = await self.asked(partial(self.found_by, lookup, kind, query, ids))
+            found = await self.ask_lookup(partial(self.find_candidates, lookup, kind, query, ids))
             if found:
                 return list(found)
         return []
 
     @staticmethod
-    async def found_by(lookup: Lookup, kind: Kind, query: str, ids: Ids) -> Sequence[Candidate]:
+    async def find_candidates(lookup: Lookup, kind: Kind, query: str, ids: Ids) -> Sequence[Candidate]:
         spaces, ask = (
             (lookup.film_ids, lookup.films) if kind is Kind.MOVIE else (lookup.show_ids, lookup.shows)
         )
@@ -158,14 +164,14 @@ class Catalogue:
                 return found
         return [] if ids else await lookup.search_title(kind, query, None)
 
-    def meet(self, film: Movie, uuid: str) -> Movie:
-        remember(self.met, uuid, film)
+    def remember_movie(self, film: Movie, uuid: str) -> Movie:
+        remember_recent(self.met, uuid, film)
         return film
 
     async def movie(self, person_id: int, uuid: str) -> Movie | None:
         """The movie of a uuid that was given here, or of TV Time's own where the history knows it."""
         ids = ids_in(uuid) or Ids(tvtime=uuid)
-        mine = await self.database.read(lambda connection: shelf.movie(connection, person_id, ids))
+        mine = await self.database.read(lambda connection: shelf.find_movie(connection, person_id, ids))
         if mine is not None or uuid in self.met:
             return mine or self.met[uuid]
         if ids.tvtime is not None:
@@ -175,27 +181,27 @@ class Catalogue:
 
     # --- the lookups
 
-    async def asked(self, question: Callable[[], Awaitable[T]]) -> T | None:
+    async def ask_lookup(self, question: Callable[[], Awaitable[T]]) -> T | None:
         """What a lookup says; None where it cannot say it now."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
                 return await question()
         except (Undelivered, TimeoutError):
             return None
 
 
-def remember(met: OrderedDict[K, T], key: K, value: T) -> None:
+def remember_recent(met: OrderedDict[K, T], key: K, value: T) -> None:
     met[key] = value
     met.move_to_end(key)
-    while len(met) > MET:
+    while len(met) > MAX_REMEMBERED:
         met.popitem(last=False)
 
 
 def name_shows(connection: Connection, waiting: list[tuple[int, str, str]]) -> list[bool]:
-    return [shelf.name_show(connection, *entry) for entry in waiting]
+    return [shelf_episodes.name_show(connection, *entry) for entry in waiting]
 
 
-def of_part(part: FoundEpisode, tvdb: int) -> Episode:
+def to_episode(part: FoundEpisode, tvdb: int) -> Episode:
     episode, show = part.episode, part.show
     return Episode(
         title=episode.title, show=show.title, season=episode.season, number=episode.number, year=episode.year,
@@ -206,12 +212,12 @@ def of_part(part: FoundEpisode, tvdb: int) -> Episode:
 def ids_of(query: str) -> Ids:
     """The ids that a query can be: a number is TheTVDB's."""
     text = query.strip().casefold()
-    if IMDB.fullmatch(text):
+    if IMDB_ID.fullmatch(text):
         return Ids(imdb=text)
     return Ids(tvdb=int(text)) if text.isascii() and text.isdigit() and len(text) <= 12 else Ids()
 
 
-def meets(item: Movie | Show, query: str, ids: Ids) -> bool:
+def matches_query(item: Movie | Show, query: str, ids: Ids) -> bool:
     if ids:
         return bool(item.ids.known().items() & ids.known().items())
     return bool(item.title) and folded(query) in folded(item.title or "")
@@ -225,42 +231,44 @@ def uuid_of(ids: Ids) -> str | None:
     if ids.tvtime is not None:
         return ids.tvtime
     if ids.tvdb is not None:
-        return made("tvdb", ids.tvdb)
-    if ids.imdb is not None and (number := IMDB.fullmatch(ids.imdb)):
-        return made("imdb", int(number[1]) + 10 ** len(number[1]))  # the leading one keeps the zeros
-    return None if ids.tmdb is None else made("tmdb", ids.tmdb)
+        return make_uuid("tvdb", ids.tvdb)
+    if ids.imdb is not None and (number := IMDB_ID.fullmatch(ids.imdb)):
+        return make_uuid("imdb", int(number[1]) + 10 ** len(number[1]))  # the leading one keeps the zeros
+    return None if ids.tmdb is None else make_uuid("tmdb", ids.tmdb)
 
 
-def made(space: str, number: int) -> str:
-    return str(UUID(int=OURS | 0x8 << 76 | 0x8 << 60 | SPACES[space] << 48 | number % BIGGEST))
+def make_uuid(space: str, number: int) -> str:
+    return str(
+        UUID(int=UUID_PREFIX | 0x8 << 76 | 0x8 << 60 | UUID_SPACES[space] << 48 | number % MAX_UUID_NUMBER)
+    )
 
 
-def held_by(uuid: str) -> tuple[int, int] | None:
+def decode_uuid(uuid: str) -> tuple[int, int] | None:
     """The space and the number that a uuid of ours holds; None where it is another's."""
     try:
         value = UUID(uuid).int
     except ValueError:
         return None
-    return ((value >> 48) & 0xFFF, value % BIGGEST) if value >> 96 == OURS >> 96 else None
+    return ((value >> 48) & 0xFFF, value % MAX_UUID_NUMBER) if value >> 96 == UUID_PREFIX >> 96 else None
 
 
 def series_in(uuid: str) -> int | None:
     """The TheTVDB id that a show's uuid of ours holds."""
-    space, number = held_by(uuid) or (None, None)
-    return number if space == SPACES["series"] else None
+    space, number = decode_uuid(uuid) or (None, None)
+    return number if space == UUID_SPACES["series"] else None
 
 
 def ids_in(uuid: str) -> Ids | None:
     """The id that a movie's uuid of ours holds; None where it is another's."""
-    held = held_by(uuid)
+    held = decode_uuid(uuid)
     if held is None:
         return None
     space, number = held
-    if space == SPACES["imdb"]:
+    if space == UUID_SPACES["imdb"]:
         return Ids(imdb=f"tt{str(number)[1:]}")
-    return {SPACES["tvdb"]: Ids(tvdb=number), SPACES["tmdb"]: Ids(tmdb=number)}.get(space)
+    return {UUID_SPACES["tvdb"]: Ids(tvdb=number), UUID_SPACES["tmdb"]: Ids(tmdb=number)}.get(space)
 
 
-def listed_by(series: Series, tvdb: int) -> ListedEpisode | None:
+def episode_by_id(series: Series, tvdb: int) -> ListedEpisode | None:
     """The episode of a show with this TheTVDB id."""
     return next((one for one in series.episodes if one.ids.tvdb == tvdb), None)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, select
 
 from webhook import clock
-from webhook.compat.tvtime import shelf
+from webhook.compat.tvtime import shelf, shelf_episodes
 from webhook.compat.tvtime.auth import Guest
 from webhook.domain.event import Action, Episode, Event, Item, Show
 from webhook.domain.items import keys, same_item
@@ -27,25 +27,25 @@ from webhook.storage.tables import webhook
 T = TypeVar("T")
 
 SOURCE, BY = "tvtime", "tvtime-api"
-PATIENCE = 3.0
+INTERPRET_TIMEOUT = 3.0
 """Seconds that an answer waits for what was marked to be interpreted."""
 
-STEP = 0.02
-PART = 100
+POLL_INTERVAL = 0.02
+MARKS_PER_WRITE = 100
 """How many items are kept in one transaction, so that nobody waits for another's long list."""
 
 Besides = Callable[[Connection, Sequence[int]], int | None]
-ASKED = 500
+MAX_WEBHOOKS_PER_QUERY = 500
 """How many webhooks are asked about at once."""
 
-TAKEN = frozenset({WebhookState.RECEIVED, WebhookState.INTERPRETED})
+ACCEPTED_STATES = frozenset({WebhookState.RECEIVED, WebhookState.INTERPRETED})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MarkRequest:
     """What one request marks.
 
-    `again` counts an item that is marked watched already once more. `follows`: a mark follows the show here.
+    `again` counts an item that is marked add_watches already once more. `follows`: a mark follows the show here.
     `besides` puts a delivery in the transaction that keeps the webhooks whose ids it gets; its id, or None.
     """
 
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredMarks:
     """What a request came to: the ids of its webhooks and their states, none for what is marked already.
 
     `delivery` is what was put besides.
@@ -70,11 +70,11 @@ class Kept:
     delivery: int | None = None
 
     @property
-    def taken(self) -> bool:
-        return all(state in TAKEN for state in self.states)
+    def is_accepted(self) -> bool:
+        return all(state in ACCEPTED_STATES for state in self.states)
 
     @property
-    def unread(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether it was not interpreted yet; what is to be told of it is not known then."""
         return WebhookState.RECEIVED in self.states
 
@@ -84,55 +84,59 @@ class Marks:
         self.service = service
         self.database = service.database
 
-    async def watched(self, guest: Guest, items: Sequence[Item], *, again: bool = False) -> bool:
+    async def add_watches(self, guest: Guest, items: Sequence[Item], *, again: bool = False) -> bool:
         """Mark them watched now; whether they were taken. What is marked already stays as it is."""
-        return (await self.put(Asked(guest, Action.WATCHED, tuple(items), clock.now(), again))).taken
+        return (
+            await self.submit(MarkRequest(guest, Action.WATCHED, tuple(items), clock.now(), again))
+        ).is_accepted
 
-    async def unwatched(self, guest: Guest, item: Item) -> bool:
-        return (await self.put(Asked(guest, Action.UNWATCHED, (item,), clock.now()))).taken
+    async def take_back_watch(self, guest: Guest, item: Item) -> bool:
+        return (await self.submit(MarkRequest(guest, Action.UNWATCHED, (item,), clock.now()))).is_accepted
 
-    async def put(self, asked: Asked) -> Kept:
+    async def submit(self, asked: MarkRequest) -> StoredMarks:
         """Keep it, committed, and wait a little until it is in the history."""
-        await self.settled(asked.guest)
-        parts = [await self.keep(replace(asked, items=part)) for part in parts_of(asked.items, PART)]
+        await self.await_earlier(asked.guest)
+        parts = [
+            await self.store(replace(asked, items=part)) for part in chunks(asked.items, MARKS_PER_WRITE)
+        ]
         made = [one for part in parts for one in part.webhooks]
         put = next((part.delivery for part in parts if part.delivery is not None), None)
-        return Kept(made, await self.awaited(made), put)
+        return StoredMarks(made, await self.await_states(made), put)
 
-    async def keep(self, asked: Asked) -> Kept:
+    async def store(self, asked: MarkRequest) -> StoredMarks:
         """Keep it, committed, and let everybody know who has to go on with it."""
-        made = await self.database.write(kept, asked)
+        made = await self.database.write(store_marks, asked)
         if made.webhooks:
             self.service.interpreter.news.set()
         if made.delivery is not None:
             self.service.interpreter.told.set()
         return made
 
-    async def awaited(self, made: Sequence[int]) -> list[str]:
+    async def await_states(self, made: Sequence[int]) -> list[str]:
         """The states of these webhooks, once they are interpreted, or after a while."""
         if not made:
             return []
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + INTERPRET_TIMEOUT
         while True:
             states = await self.database.read(lambda connection: states_of(connection, made))
             if WebhookState.RECEIVED not in states or time.monotonic() > ends:
                 return states
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(POLL_INTERVAL)
 
-    async def settled(self, guest: Guest) -> None:
+    async def await_earlier(self, guest: Guest) -> None:
         """Wait for what the guest marked before: whether an item is marked already depends on it."""
-        waiting = await self.database.read(lambda connection: unread(connection, guest.id))
+        waiting = await self.database.read(lambda connection: pending_webhooks(connection, guest.id))
         if waiting:
             self.service.interpreter.news.set()
-            await self.awaited(waiting)
+            await self.await_states(waiting)
 
     # --- shows
 
     async def follow(self, guest: Guest, show: Show) -> None:
-        await self.database.write(followed, (guest.id, show, clock.now()))
+        await self.database.write(follow_shows, (guest.id, show, clock.now()))
 
     async def unfollow(self, guest: Guest, tvdb: int) -> None:
-        await self.database.write(unfollowed, (guest.id, show_key(tvdb)))
+        await self.database.write(unfollow_shows, (guest.id, show_key(tvdb)))
 
     async def follows(self, guest: Guest, tvdb: int) -> bool:
         """Whether the show is followed here."""
@@ -145,33 +149,33 @@ def show_key(tvdb: int) -> str:
     return f"tvdb:{tvdb}"
 
 
-def parts_of(whole: Sequence[T], size: int) -> list[tuple[T, ...]]:
+def chunks(whole: Sequence[T], size: int) -> list[tuple[T, ...]]:
     return [tuple(whole[start : start + size]) for start in range(0, len(whole), size)]
 
 
 def states_of(connection: Connection, made: Sequence[int]) -> list[str]:
     states: list[str] = []
-    for part in parts_of(made, ASKED):
+    for part in chunks(made, MAX_WEBHOOKS_PER_QUERY):
         states += connection.execute(select(webhook.c.state).where(webhook.c.id.in_(part))).scalars()
     return states
 
 
-def unread(connection: Connection, person_id: int) -> list[int]:
+def pending_webhooks(connection: Connection, person_id: int) -> list[int]:
     """The person's marks that wait to be interpreted."""
     whose = webhook.c.content_type.endswith(f"; for={person_id}")
     waiting = (webhook.c.state == WebhookState.RECEIVED, webhook.c.source == SOURCE, whose)
     return list(connection.execute(select(webhook.c.id).where(*waiting)).scalars())
 
 
-def kept(connection: Connection, waiting: list[Asked]) -> list[Kept]:
+def store_marks(connection: Connection, waiting: list[MarkRequest]) -> list[StoredMarks]:
     """What was kept of each; no webhooks of what is marked already."""
-    return [keep(connection, asked) for asked in waiting]
+    return [store_mark(connection, asked) for asked in waiting]
 
 
-def keep(connection: Connection, asked: Asked) -> Kept:
+def store_mark(connection: Connection, asked: MarkRequest) -> StoredMarks:
     user = identities.claim_own_name(connection, asked.guest.id, SOURCE, asked.at)
-    fresh = news(connection, asked)
-    on_the_shelf(connection, asked)
+    fresh = changed_items(connection, asked)
+    update_library(connection, asked)
     events = [
         Event(action=asked.action, item=item, at=asked.at, user=user, manual=True, rewatch=asked.again)
         for item in fresh
@@ -180,52 +184,52 @@ def keep(connection: Connection, asked: Asked) -> Kept:
         inbox.event_webhook(SOURCE, event, asked.at, BY, person_id=asked.guest.id) for event in events
     ]
     made = inbox.store_webhooks(connection, received) if received else []
-    return Kept(made, delivery=None if asked.besides is None else asked.besides(connection, made))
+    return StoredMarks(made, delivery=None if asked.besides is None else asked.besides(connection, made))
 
 
-def news(connection: Connection, asked: Asked) -> list[Item]:
+def changed_items(connection: Connection, asked: MarkRequest) -> list[Item]:
     """The items of which it changes something."""
     if asked.action is not Action.WATCHED or asked.again:
         return list(asked.items)
-    known = shelf.seen_each(connection, asked.guest.id, asked.items)
+    known = shelf.watch_summaries(connection, asked.guest.id, asked.items)
     return [item for item, one in zip(asked.items, known, strict=True) if one is None]
 
 
-def on_the_shelf(connection: Connection, asked: Asked) -> None:
+def update_library(connection: Connection, asked: MarkRequest) -> None:
     """What a mark does beside the history: it follows the show; taken back, it leaves no tick without a play."""
     if asked.action is Action.UNWATCHED:
         for item in asked.items:
-            unticked(connection, asked.guest.id, item)
+            remove_tick(connection, asked.guest.id, item)
     elif asked.follows:
         shows = {key: item for item in asked.items if (key := library.show_key_of(item)) is not None}
         for key, item in shows.items():
             follow_by_mark(connection, asked, key, item)
 
 
-def follow_by_mark(connection: Connection, asked: Asked, key: str, item: Item) -> None:
+def follow_by_mark(connection: Connection, asked: MarkRequest, key: str, item: Item) -> None:
     row = library.following(connection, asked.guest.id, key)
     if row is None:
         library.follow_show(connection, asked.guest.id, item, asked.at)
     elif row.show is None and isinstance(item, Episode):
-        shelf.name_show(connection, asked.guest.id, key, item.show)
+        shelf_episodes.name_show(connection, asked.guest.id, key, item.show)
 
 
-def unticked(connection: Connection, person_id: int, item: Item) -> None:
-    plays = shelf.viewings(connection, person_id, shelf.among(keys(item)))
+def remove_tick(connection: Connection, person_id: int, item: Item) -> None:
+    plays = shelf.viewings(connection, person_id, shelf.key_among(keys(item)))
     if not any(same_item(one.item, item) for one in plays.values()):
         unmark_item(connection, person_id, item)
 
 
-def followed(connection: Connection, waiting: list[tuple[int, Show, datetime]]) -> list[bool]:
-    return [follow(connection, *entry) for entry in waiting]
+def follow_shows(connection: Connection, waiting: list[tuple[int, Show, datetime]]) -> list[bool]:
+    return [follow_show(connection, *entry) for entry in waiting]
 
 
-def follow(connection: Connection, person_id: int, show: Show, at: datetime) -> bool:
+def follow_show(connection: Connection, person_id: int, show: Show, at: datetime) -> bool:
     made = library.follow_show(connection, person_id, show, at)
     if not made and show.ids.tvdb is not None:
-        shelf.name_show(connection, person_id, show_key(show.ids.tvdb), show.title)
+        shelf_episodes.name_show(connection, person_id, show_key(show.ids.tvdb), show.title)
     return made
 
 
-def unfollowed(connection: Connection, waiting: list[tuple[int, str]]) -> list[bool]:
+def unfollow_shows(connection: Connection, waiting: list[tuple[int, str]]) -> list[bool]:
     return [library.unfollow_show(connection, *entry) for entry in waiting]

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from webhook import clock
-from webhook.compat.tvtime.marks import BY, STEP
+from webhook.compat.tvtime.marks import BY, POLL_INTERVAL
 from webhook.domain.event import Action, Episode, item_from_json
 from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
@@ -20,15 +20,15 @@ from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
 from webhook.storage.types import to_ms
 
-PATIENCE = 5.0
+DELIVERY_TIMEOUT = 5.0
 """Seconds that an answer waits for what was marked to be told."""
 
-AHEAD = (DeliveryState.WAITING, DeliveryState.PARKED)
-MARKS = (Action.WATCHED.value, Action.UNWATCHED.value)
+UNSENT_STATES = (DeliveryState.WAITING, DeliveryState.PARKED)
+MARK_ACTIONS = (Action.WATCHED.value, Action.UNWATCHED.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PendingMark:
     """A mark of an episode, set or taken back, that is still to be told."""
 
     delivery_id: int
@@ -36,12 +36,12 @@ class Mark:
     watched: bool
 
 
-class Ahead:
+class PendingMarks:
     """The marks that an account is still to be told: of each episode the last word."""
 
-    def __init__(self, marks: Iterable[Mark]) -> None:
-        self.by_id: dict[int, Mark] = {}
-        self.by_place: dict[tuple[int, int, int], Mark] = {}
+    def __init__(self, marks: Iterable[PendingMark]) -> None:
+        self.by_id: dict[int, PendingMark] = {}
+        self.by_place: dict[tuple[int, int, int], PendingMark] = {}
         self.order: dict[int, int] = {}
         for number, mark in enumerate(marks):
             self.order[mark.delivery_id] = number
@@ -50,11 +50,11 @@ class Ahead:
             if (place := place_of(mark.episode)) is not None:
                 self.by_place[place] = mark
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[PendingMark]:
         every = {mark.delivery_id: mark for mark in (*self.by_id.values(), *self.by_place.values())}
         return [mark for mark in every.values() if self.of(mark.episode) is mark]
 
-    def of(self, episode: Episode) -> Mark | None:
+    def of(self, episode: Episode) -> PendingMark | None:
         """What is to be told of an episode: found by its own id, else by its show and numbers."""
         tvdb, place = episode.ids.tvdb, place_of(episode)
         found = [] if tvdb is None or tvdb not in self.by_id else [self.by_id[tvdb]]
@@ -70,26 +70,30 @@ def place_of(episode: Episode) -> tuple[int, int, int] | None:
     return None if show is None or season is None or number is None else (show, season, number)
 
 
-def ahead(connection: Connection, account_id: int) -> Ahead:
+def pending_marks(connection: Connection, account_id: int) -> PendingMarks:
     rows = connection.execute(
         select(delivery.c.id, delivery.c.action, delivery.c.item)
         .where(
             delivery.c.account_id == account_id,
-            delivery.c.state.in_(AHEAD),
-            delivery.c.action.in_(MARKS),
+            delivery.c.state.in_(UNSENT_STATES),
+            delivery.c.action.in_(MARK_ACTIONS),
         )
         .order_by(delivery.c.due_at, delivery.c.id)
     )
     items = [(row, item_from_json(row.item)) for row in rows]
-    return Ahead(
-        Mark(row.id, item, row.action == Action.WATCHED) for row, item in items if isinstance(item, Episode)
+    return PendingMarks(
+        PendingMark(row.id, item, row.action == Action.WATCHED)
+        for row, item in items
+        if isinstance(item, Episode)
     )
 
 
 # --- one delivery
 
 
-def told_of(connection: Connection, account_id: int, webhooks: Sequence[int], action: Action) -> int | None:
+def find_delivery(
+    connection: Connection, account_id: int, webhooks: Sequence[int], action: Action
+) -> int | None:
     """The delivery by which the account is told what these webhooks say; one that a rule skipped is none."""
     wanted = select(delivery.c.id).where(
         delivery.c.account_id == account_id,
@@ -101,7 +105,7 @@ def told_of(connection: Connection, account_id: int, webhooks: Sequence[int], ac
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
+class MarkDelivery:
     """What an account is told because a person asked for just that, whatever it is told of otherwise.
 
     `undoes` is the play whose mark is taken back: what the interpreter has to tell of that is the same delivery.
@@ -117,14 +121,14 @@ class Telling:
     said: bool | None = None
 
 
-def put(connection: Connection, waiting: list[Telling]) -> list[int | None]:
+def enqueue_marks(connection: Connection, waiting: list[MarkDelivery]) -> list[int | None]:
     """The ids of their deliveries."""
-    return [put_one(connection, telling) for telling in waiting]
+    return [enqueue_mark(connection, telling) for telling in waiting]
 
 
-def put_one(connection: Connection, telling: Telling) -> int | None:
+def enqueue_mark(connection: Connection, telling: MarkDelivery) -> int | None:
     """The delivery; one that says the same of the episode and still waits is it. None where nothing is to be told."""
-    mark = ahead(connection, telling.account_id).of(telling.episode)
+    mark = pending_marks(connection, telling.account_id).of(telling.episode)
     watched = telling.action is Action.WATCHED
     if mark is not None and mark.watched is watched:
         return mark.delivery_id
@@ -148,7 +152,7 @@ def put_one(connection: Connection, telling: Telling) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Became:
+class DeliveryOutcome:
     """What has become of a delivery; `tried`: the server was asked, or is not to be asked for a while."""
 
     state: str
@@ -156,19 +160,19 @@ class Became:
     tried: bool
 
 
-async def settled(database: Database, delivery_id: int) -> Became:
+async def await_earlier(database: Database, delivery_id: int) -> DeliveryOutcome:
     """The delivery once it was told, or tried, or after a while."""
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + DELIVERY_TIMEOUT
     while True:
-        now = await database.read(lambda connection: became(connection, delivery_id))
+        now = await database.read(lambda connection: read_outcome(connection, delivery_id))
         if now.state != DeliveryState.WAITING or now.tried or time.monotonic() > ends:
             return now
-        await asyncio.sleep(STEP)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-def became(connection: Connection, delivery_id: int) -> Became:
+def read_outcome(connection: Connection, delivery_id: int) -> DeliveryOutcome:
     wanted = select(delivery.c.state, delivery.c.reason, delivery.c.attempts, account.c.held_until)
     mine = wanted.join(account, delivery.c.account_id == account.c.id).where(delivery.c.id == delivery_id)
     row = connection.execute(mine).one()
     held = row.held_until is not None and row.held_until > clock.now()
-    return Became(row.state, row.reason, bool(row.attempts) or held)
+    return DeliveryOutcome(row.state, row.reason, bool(row.attempts) or held)

@@ -20,11 +20,11 @@ from webhook.accounts import accounts
 from webhook.client import DryRunStop, Recorder, recording
 from webhook.compat.tvtime import pending, shelf
 from webhook.compat.tvtime.auth import Guest
-from webhook.compat.tvtime.backend import REFUSED, Followed, Home, Part, Parts
+from webhook.compat.tvtime.backend import PUT_FAILED, Backend, FollowedShow, ShowEpisode, ShowEpisodes
 from webhook.compat.tvtime.catalog import Catalogue
-from webhook.compat.tvtime.local_backend import Here, followed
-from webhook.compat.tvtime.marks import Asked, Kept, Marks, news
-from webhook.compat.tvtime.pending import Ahead, Became, Mark, Telling
+from webhook.compat.tvtime.local_backend import LocalBackend, to_followed_show
+from webhook.compat.tvtime.marks import MarkRequest, Marks, StoredMarks, changed_items
+from webhook.compat.tvtime.pending import DeliveryOutcome, MarkDelivery, PendingMark, PendingMarks
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
 from webhook.domain.rules import AccountRules, Filters, stopped_by
@@ -45,10 +45,10 @@ SERVER = "server"
 """Where the episodes of a show come from that the server has listed."""
 
 TRACKER = "tvtime"
-LONGEST = 20.0
+SERVER_TIMEOUT = 20.0
 """Seconds that one request may ask the server, all its calls together."""
 
-SAYING = 5.0
+SIDE_CALL_TIMEOUT = 5.0
 """Seconds for what need not be known to answer."""
 
 LATE = "TV Time's server was too slow: it had not answered whole when the time for it was over. Nothing was lost: what you mark is kept here. Try again later"
@@ -58,14 +58,14 @@ SENT_LATE = (
 NOT_SENT = "It is kept here and was not sent to the server"
 
 
-class Homes:
+class Backends:
     """Whose home is where: at the server for whoever is signed in there, else here."""
 
     def __init__(self, service: Service, catalogue: Catalogue, marks: Marks) -> None:
         self.service, self.catalogue, self.marks = service, catalogue, marks
 
-    async def of(self, guest: Guest) -> Home:
-        here = Here(guest, self.catalogue, self.marks)
+    async def of(self, guest: Guest) -> Backend:
+        here = LocalBackend(guest, self.catalogue, self.marks)
         tracker: Tracker | None = self.service.trackers.get(TRACKER)
         if not isinstance(tracker, TVTime) or not tracker.url:
             return here
@@ -73,7 +73,7 @@ class Homes:
         row = await self.service.database.read(
             lambda connection: connection.execute(select(account).where(*mine)).first()
         )
-        return here if row is None else There(self.service, SignedIn(guest, row, tracker), here)
+        return here if row is None else RemoteBackend(self.service, SignedIn(guest, row, tracker), here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,54 +89,59 @@ class SignedIn:
         return AccountRules.from_json(self.account.rules)
 
 
-class There:
-    def __init__(self, service: Service, at: SignedIn, here: Here) -> None:
+class RemoteBackend:
+    def __init__(self, service: Service, at: SignedIn, here: LocalBackend) -> None:
         self.service, self.at, self.here = service, at, here
         self.guest, self.tracker, self.database = at.guest, at.tracker, service.database
-        self.ends = asyncio.get_running_loop().time() + LONGEST
+        self.ends = asyncio.get_running_loop().time() + SERVER_TIMEOUT
 
     # --- shows
 
-    async def shows(self) -> list[Followed]:
+    async def shows(self) -> list[FollowedShow]:
         """What is followed at the server, then what is followed here only."""
         ahead = await self.ahead()  # read first: what is told meanwhile is in the server's answer, or in here
         progress, watches = await self.ask(self.progress)
-        told = shows_told(progress, watches, ahead)
+        told = merge_progress(progress, watches, ahead)
         known = [show.tvdb for show in told]
         today = clock.now().date()
-        mine = await self.database.read(lambda connection: shelf.every(connection, self.guest.id, known))
-        mine += await self.marked(ahead, {*known, *(show.tvdb for show in mine)})
-        return [*told, *(followed(series, today) for series in mine)]
+        mine = await self.database.read(
+            lambda connection: shelf.read_followed_shows(connection, self.guest.id, known)
+        )
+        mine += await self.shows_by_mark(ahead, {*known, *(show.tvdb for show in mine)})
+        return [*told, *(to_followed_show(series, today) for series in mine)]
 
     async def progress(self, access: Access) -> tuple[list[Progress], list[CountedWatch]]:
         lists = self.tracker.lists
         return await lists.shows(access), await lists.watches(access)
 
-    async def marked(self, ahead: Ahead, known: set[int]) -> list[shelf.Series]:
+    async def shows_by_mark(self, ahead: PendingMarks, known: set[int]) -> list[shelf.Series]:
         """The shows that the server will follow by a mark that it is still to be told."""
         shows = {mark.episode.show_ids.tvdb for mark in ahead.marks() if mark.watched}
         coming = sorted(show for show in shows if show is not None and show not in known)
-        return [
-            await self.database.read(lambda connection, show=show: shelf.one(connection, self.guest.id, show))  # type: ignore[misc]
-            for show in coming
-        ]
 
-    async def show(self, tvdb: int) -> Parts:
+        def read(connection: Connection) -> list[shelf.Series]:
+            return [shelf.read_show(connection, self.guest.id, show) for show in coming]
+
+        return await self.database.read(read) if coming else []
+
+    async def show(self, tvdb: int) -> ShowEpisodes:
         ahead = await self.ahead()
         parts = await self.ask(lambda access: self.parts(access, tvdb))
-        return Parts(parts=with_marks(tvdb, parts, ahead), via=SERVER)
+        return ShowEpisodes(parts=with_marks(tvdb, parts, ahead), via=SERVER)
 
-    async def parts(self, access: Access, tvdb: int) -> list[Part]:
+    async def parts(self, access: Access, tvdb: int) -> list[ShowEpisode]:
         return [
-            Part(
+            ShowEpisode(
                 tvdb=one.id, season=one.season, number=one.number, title=one.title, aired=one.aired,
                 watched=one.watched,
             )
             for one in await self.tracker.lists.parts(access, tvdb)
         ]  # fmt: skip
 
-    async def ahead(self) -> Ahead:
-        return await self.database.read(lambda connection: pending.ahead(connection, self.at.account.id))
+    async def ahead(self) -> PendingMarks:
+        return await self.database.read(
+            lambda connection: pending.pending_marks(connection, self.at.account.id)
+        )
 
     # --- following
 
@@ -171,70 +176,76 @@ class There:
 
     async def tell(self, action: Action, episode: Episode) -> None:
         """Keep it as a webhook, with what is to be told of it, and wait a little until the server was told."""
-        asked = Asked(self.guest, action, (episode,), clock.now(), follows=False)
-        heard = await self.database.read(lambda connection: self.heard(connection, asked))
-        said = None if heard else await self.says(episode)
-        telling = Telling(
+        asked = MarkRequest(self.guest, action, (episode,), clock.now(), follows=False)
+        heard = await self.database.read(lambda connection: self.is_interpreted_anyway(connection, asked))
+        said = None if heard else await self.server_state(episode)
+        telling = MarkDelivery(
             account_id=self.at.account.id, action=action, episode=episode, at=asked.at, said=said
         )
 
-        def put(connection: Connection, made: Sequence[int]) -> int | None:
-            if (heard and made) or self.stopped(connection, asked):
+        def enqueue(connection: Connection, made: Sequence[int]) -> int | None:
+            if (heard and made) or self.is_filtered(connection, asked):
                 return None
-            undoes = play_undone(connection, asked) if action is Action.UNWATCHED else None
+            undoes = find_undone_play(connection, asked) if action is Action.UNWATCHED else None
             webhook = made[0] if made else None
-            return pending.put_one(connection, replace(telling, webhook_id=webhook, undoes=undoes))
+            return pending.enqueue_mark(connection, replace(telling, webhook_id=webhook, undoes=undoes))
 
-        kept = await self.here.marks.put(replace(asked, besides=put))
-        if not kept.taken:
-            raise Problem(502, REFUSED)
+        kept = await self.here.marks.submit(replace(asked, besides=enqueue))
+        if not kept.is_accepted:
+            raise Problem(502, PUT_FAILED)
         told = kept.delivery
-        if told is None and not kept.unread:
-            told = await self.told(telling, asked, kept)
+        if told is None and not kept.is_pending:
+            told = await self.ensure_delivery(telling, asked, kept)
         if told is not None:
-            judge(await pending.settled(self.database, told), self.guest.name)
+            raise_for_outcome(await pending.await_earlier(self.database, told), self.guest.name)
 
-    def heard(self, connection: Connection, asked: Asked) -> bool:
+    def is_interpreted_anyway(self, connection: Connection, asked: MarkRequest) -> bool:
         """Whether the interpreter tells the server of it: what it interprets is told, whatever happens to this request."""
         watched = asked.action is Action.WATCHED
-        return watched and asked.action.value in self.at.account.tells and bool(news(connection, asked))
+        return (
+            watched and asked.action.value in self.at.account.tells and bool(changed_items(connection, asked))
+        )
 
-    async def told(self, telling: Telling, asked: Asked, kept: Kept) -> int | None:
+    async def ensure_delivery(
+        self, telling: MarkDelivery, asked: MarkRequest, kept: StoredMarks
+    ) -> int | None:
         """The delivery by which the server is told; None where it says the same already."""
         found = await self.database.read(
-            lambda connection: pending.told_of(connection, telling.account_id, kept.webhooks, asked.action)
+            lambda connection: pending.find_delivery(
+                connection, telling.account_id, kept.webhooks, asked.action
+            )
         )
         if found is not None:
             return found
-        self.let_through(asked)
+        self.check_filters(asked)
         webhook = kept.webhooks[0] if kept.webhooks else None
-        said = await self.says(telling.episode) if telling.said is None else telling.said
+        said = await self.server_state(telling.episode) if telling.said is None else telling.said
         telling = replace(telling, webhook_id=webhook, said=said)
-        made = await self.database.write(pending.put, telling)
+        made = await self.database.write(pending.enqueue_marks, telling)
         self.service.interpreter.told.set()
         return made
 
-    def stopped(self, connection: Connection, asked: Asked) -> bool:
+    def is_filtered(self, connection: Connection, asked: MarkRequest) -> bool:
         """Whether a filter of the person's or of the account's keeps it from the server."""
         wanted = select(person.c.filters).where(person.c.id == self.guest.id)
         mine = Filters.from_json(connection.execute(wanted).scalar())
         event = event_of(asked)
         return any(stopped_by(filters, event) is not None for filters in (mine, self.at.rules.filters))
 
-    def let_through(self, asked: Asked) -> None:
+    def check_filters(self, asked: MarkRequest) -> None:
         """Raises where the account's own filters keep it from the server."""
         if stopped := stopped_by(self.at.rules.filters, event_of(asked)):
             raise Problem(502, f"{NOT_SENT}: this account's {stopped}. Change that under Connections")
 
-    async def says(self, episode: Episode) -> bool | None:
+    async def server_state(self, episode: Episode) -> bool | None:
         """Whether the server has an episode marked watched; None where it cannot say now."""
         assert episode.ids.tvdb is not None
         try:
-            async with asyncio.timeout(SAYING):
+            async with asyncio.timeout(SIDE_CALL_TIMEOUT):
                 access = await self.access()
                 return (await self.tracker.lists.episode(access, episode.ids.tvdb)).get("is_watched") is True
         except Unmatched as error:
-            raise Problem(502, REFUSED) from error
+            raise Problem(502, PUT_FAILED) from error
         except (Undelivered, SettingsError, TimeoutError):
             return None
 
@@ -254,30 +265,32 @@ class There:
         except TimeoutError as error:
             raise Problem(502, SENT_LATE if refusing else LATE) from error
         except Undelivered as error:
-            needed = await self.noted(error)
+            needed = await self.park_account(error)
             answered = not isinstance(error.__cause__, httpx.HTTPError)
             no = refusing and answered and not needed
-            raise Problem(502, REFUSED if no else trouble(error, self.guest.name), later(error)) from error
+            raise Problem(
+                502, PUT_FAILED if no else error_text(error, self.guest.name), retry_after(error)
+            ) from error
         except DryRunStop as told:
             raise Problem(502, f"This account is in a dry run, so nothing was sent: it {told}") from told
         except SettingsError as error:
             raise Problem(502, str(error)) from error
 
-    async def noted(self, error: Undelivered) -> bool:
+    async def park_account(self, error: Undelivered) -> bool:
         """Whether the account needs a person; it is parked then, as it is where a delivery finds out."""
         if not isinstance(error, Snooze) or error.park is None:
             return False
         with suppress(accounts.AccountError, TimeoutError):
-            async with asyncio.timeout(SAYING):
+            async with asyncio.timeout(SIDE_CALL_TIMEOUT):
                 await accounts.check(self.service, self.at.account.id)
         return True
 
 
-def event_of(asked: Asked) -> Event:
+def event_of(asked: MarkRequest) -> Event:
     return Event(action=asked.action, item=asked.items[0], at=asked.at)
 
 
-def play_undone(connection: Connection, asked: Asked) -> int | None:
+def find_undone_play(connection: Connection, asked: MarkRequest) -> int | None:
     """The play in the history whose mark is taken back."""
     found = find_play(connection, asked.guest.id, event_of(asked))
     known = found.play if found else None
@@ -288,7 +301,9 @@ def play_undone(connection: Connection, asked: Asked) -> int | None:
 # --- what is laid over what the server says
 
 
-def shows_told(progress: Iterable[Progress], watches: Iterable[CountedWatch], ahead: Ahead) -> list[Followed]:
+def merge_progress(
+    progress: Iterable[Progress], watches: Iterable[CountedWatch], ahead: PendingMarks
+) -> list[FollowedShow]:
     """The shows of the server, with the marks counted that it is still to be told."""
     seen: set[int | None] = set()
     seconds: dict[int | None, int] = {}
@@ -304,7 +319,7 @@ def shows_told(progress: Iterable[Progress], watches: Iterable[CountedWatch], ah
             show = mark.episode.show_ids.tvdb or shows.get(tvdb)
             more[show] = more.get(show, 0) + (1 if mark.watched else -1)
     return [
-        Followed(
+        FollowedShow(
             tvdb=one.show, title=one.title, aired=one.aired, seconds=seconds.get(one.show, 0), via=SERVER,
             watched=min(max(one.watched + more.get(one.show, 0), 0), max(one.aired, one.watched)),
         )
@@ -312,31 +327,31 @@ def shows_told(progress: Iterable[Progress], watches: Iterable[CountedWatch], ah
     ]  # fmt: skip
 
 
-def with_marks(tvdb: int, parts: Sequence[Part], ahead: Ahead) -> list[Part]:
+def with_marks(tvdb: int, parts: Sequence[ShowEpisode], ahead: PendingMarks) -> list[ShowEpisode]:
     """The episodes of a show, marked as they will be once the server was told what it is still to be told."""
     told: set[int] = set()
     found = []
     for one in parts:
-        mark = ahead.of(named(tvdb, one))
+        mark = ahead.of(to_episode(tvdb, one))
         if mark is not None:
             told.add(mark.delivery_id)
         found.append(one if mark is None else replace(one, watched=mark.watched))
     missing = [mark for mark in ahead.marks() if mark.watched and mark.delivery_id not in told]
-    found += [added for mark in missing if (added := of_mark(tvdb, mark)) is not None]
+    found += [added for mark in missing if (added := from_mark(tvdb, mark)) is not None]
     return sorted(found, key=lambda one: (one.season, one.number, one.tvdb or 0))
 
 
-def named(show: int, one: Part) -> Episode:
+def to_episode(show: int, one: ShowEpisode) -> Episode:
     return Episode(season=one.season, number=one.number, ids=Ids(tvdb=one.tvdb), show_ids=Ids(tvdb=show))
 
 
-def of_mark(show: int, mark: Mark) -> Part | None:
+def from_mark(show: int, mark: PendingMark) -> ShowEpisode | None:
     """An episode that the server does not list; None where it is another show's, or its place is not known."""
     place = pending.place_of(mark.episode)
     if place is None or place[0] != show:
         return None
     title, tvdb = mark.episode.title, mark.episode.ids.tvdb
-    return Part(tvdb=tvdb, season=place[1], number=place[2], title=title, aired=None, watched=True)
+    return ShowEpisode(tvdb=tvdb, season=place[1], number=place[2], title=title, aired=None, watched=True)
 
 
 # --- why it cannot be done
@@ -347,29 +362,29 @@ UNFOLLOW = (
 )
 
 
-def judge(row: Became, person: str) -> None:
+def raise_for_outcome(row: DeliveryOutcome, person: str) -> None:
     """Raises where the server was not told and will not be by itself. What waits is kept, and tried again."""
     if row.state in (DeliveryState.UNMATCHED, DeliveryState.DEAD):
-        raise Problem(502, REFUSED)
+        raise Problem(502, PUT_FAILED)
     if row.state == DeliveryState.PARKED:
         needed = PARKED[Park(row.reason or "")]
         kept = "It is kept here and goes out once that is mended."
-        raise Problem(502, f"{needed.sentence} {kept} {mended(needed.mend, person)}")
+        raise Problem(502, f"{needed.sentence} {kept} {repair_hint(needed.mend, person)}")
     if row.state == DeliveryState.SKIPPED:
         raise Problem(502, f"{NOT_SENT}: {row.reason}")
 
 
-def trouble(error: Undelivered, person: str) -> str:
+def error_text(error: Undelivered, person: str) -> str:
     """What happened when the server was asked, and what to do."""
     if isinstance(error, Snooze) and error.park is not None:
-        return f"{error.reason}. {mended(PARKED[error.park].mend, person)}"
+        return f"{error.reason}. {repair_hint(PARKED[error.park].mend, person)}"
     return f"{error.reason}. Nothing was lost: what you mark is kept here. Try again later"
 
 
-def mended(step: str, person: str) -> str:
+def repair_hint(step: str, person: str) -> str:
     return f"{step.format(tracker=TRACKER, person=person)}; or in the browser, under Connections"
 
 
-def later(error: Undelivered) -> dict[str, str]:
+def retry_after(error: Undelivered) -> dict[str, str]:
     after = error.after if isinstance(error, Snooze) else None
     return {} if after is None else {"Retry-After": str(max(round(after.total_seconds()), 1))}

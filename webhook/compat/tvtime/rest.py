@@ -19,9 +19,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.compat.tvtime import shelf
-from webhook.compat.tvtime.auth import Door, Guest, Wrong
-from webhook.compat.tvtime.backend import Followed, Part
-from webhook.compat.tvtime.remote_backend import Homes
+from webhook.compat.tvtime.auth import Guest, TVTimeAuth, WrongPassword
+from webhook.compat.tvtime.backend import FollowedShow, ShowEpisode
+from webhook.compat.tvtime.remote_backend import Backends
 from webhook.service import Service
 from webhook.storage.db import Unavailable
 from webhook.web.http.errors import Problem, Shell
@@ -29,11 +29,11 @@ from webhook.web.http.params import body
 from webhook.web.http.sessions import refuse_other_sites
 
 COOKIE = "session"
-HERE = "/tvtime"
+BASE_PATH = "/tvtime"
 ORIGIN = "X-Watchmark-Episodes"
 """The header that says who listed the episodes: a lookup, the person's own history, or the server of TVTIME_URL."""
 
-FIELDS = 50
+MAX_FORM_FIELDS = 50
 NO_FORM, NOT_IN = "Invalid POST data", "Not logged in"
 NOT_FOUND = (
     "The requested URL was not found on the server. If you entered the URL manually please check your "
@@ -43,7 +43,7 @@ NOT_ALLOWED = (
     "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"
     "<p>The method is not allowed for the requested URL.</p>\n"
 )
-FAULT = "Something is wrong here, not with what you asked. It is in the log"
+FAULT_TEXT = "Something is wrong here, not with what you asked. It is in the log"
 
 Endpoint = Callable[[Request, Guest], Awaitable[Response]]
 
@@ -64,20 +64,22 @@ register_url_convertor("tvtime", Number())
 
 
 class Rest:
-    def __init__(self, service: Service, door: Door, homes: Homes) -> None:
+    def __init__(self, service: Service, door: TVTimeAuth, homes: Backends) -> None:
         self.service, self.door, self.homes = service, door, homes
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/", self.nothing),
+            Route("/", self.raise_404),
             Route("/login", self.login, methods=["POST"]),
             Route("/shows", self.signed_in(self.shows)),
             Route("/show/{id:tvtime}", self.signed_in(self.show)),
             Route("/show/{id:tvtime}/follow", self.signed_in(self.follow), methods=["PUT", "DELETE"]),
-            Route("/episode/{id:tvtime}/watched", self.signed_in(self.watched), methods=["PUT", "DELETE"]),
+            Route(
+                "/episode/{id:tvtime}/watched", self.signed_in(self.mark_or_unmark), methods=["PUT", "DELETE"]
+            ),
         ]
 
-    async def nothing(self, request: Request) -> Response:
+    async def raise_404(self, request: Request) -> Response:
         raise Problem(404, "Page not found")
 
     # --- the sign-in
@@ -88,17 +90,17 @@ class Rest:
             given = await form(request)
             if not {"username", "password"} <= given.keys() or not all(map(str.strip, given.values())):
                 raise Problem(400, NO_FORM)
-            guest = await self.door.admit(request, given["username"], given["password"])
-        except Wrong:
-            return self.ended(request, refusal(401, NOT_IN))
-        except Problem as problem:
-            answer = refusal(problem.status, problem.detail, problem.headers)
-            return answer if problem.status == 429 else self.ended(request, answer)
-        response = agreed()
-        response.set_cookie(COOKIE, self.door.sealed(guest), **self.bounds(request))
+            guest = await self.door.sign_in(request, given["username"], given["password"])
+        except WrongPassword:
+            return self.end_session(request, error_response(401, NOT_IN))
+        except Problem as on_problem:
+            answer = error_response(on_problem.status, on_problem.detail, on_problem.headers)
+            return answer if on_problem.status == 429 else self.end_session(request, answer)
+        response = ok_response()
+        response.set_cookie(COOKIE, self.door.seal_cookie(guest), **self.bounds(request))
         return response
 
-    def ended(self, request: Request, response: Response) -> Response:
+    def end_session(self, request: Request, response: Response) -> Response:
         """A login that fails ends an earlier session too."""
         if COOKIE in request.cookies:
             response.delete_cookie(COOKIE, **self.bounds(request))
@@ -107,44 +109,44 @@ class Rest:
     def bounds(self, request: Request) -> dict[str, Any]:
         """Where the cookie goes: to this API, to no script and no other site, over TLS if it came so."""
         root = self.service.settings.root_path
-        path = f"{root}{HERE}" if root else str(request.scope["root_path"])
+        path = f"{root}{BASE_PATH}" if root else str(request.scope["root_path"])
         return {**self.door.sessions.bounds(request), "path": path}
 
     def signed_in(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        async def guarded(request: Request) -> Response:
+        async def call_endpoint(request: Request) -> Response:
             refuse_other_sites(request, self.service.settings)
-            guest = await self.door.of_cookie(request.cookies.get(COOKIE, ""))
+            guest = await self.door.from_cookie(request.cookies.get(COOKIE, ""))
             if guest is None:
                 raise Problem(401, NOT_IN)
             return await endpoint(request, guest)
 
-        return guarded
+        return call_endpoint
 
     # --- shows
 
     async def shows(self, request: Request, guest: Guest) -> Response:
         home = await self.homes.of(guest)
         followed = await home.shows()
-        series = [shown(one) for one in followed]
-        return told({"count": len(series), "series": series}, origin(one.via for one in followed))
+        series = [show_json(one) for one in followed]
+        return json_response({"count": len(series), "series": series}, origin(one.via for one in followed))
 
     async def show(self, request: Request, guest: Guest) -> Response:
         home = await self.homes.of(guest)
         found = await home.show(request.path_params["id"])
-        seasons = [season(found.parts, number) for number in sorted({one.season for one in found.parts})]
-        return told({"count": len(seasons), "seasons": seasons}, origin([found.via]))
+        seasons = [season_json(found.parts, number) for number in sorted({one.season for one in found.parts})]
+        return json_response({"count": len(seasons), "seasons": seasons}, origin([found.via]))
 
     async def follow(self, request: Request, guest: Guest) -> Response:
         home = await self.homes.of(guest)
         change = home.unfollow if request.method == "DELETE" else home.follow
         await change(request.path_params["id"])
-        return agreed()
+        return ok_response()
 
-    async def watched(self, request: Request, guest: Guest) -> Response:
+    async def mark_or_unmark(self, request: Request, guest: Guest) -> Response:
         home = await self.homes.of(guest)
         change = home.unmark if request.method == "DELETE" else home.mark
         await change(request.path_params["id"])
-        return agreed()
+        return ok_response()
 
 
 # --- what is asked
@@ -156,7 +158,9 @@ async def form(request: Request) -> dict[str, str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         try:
-            pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS)
+            pairs = parse_qsl(
+                raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
+            )
         except ValueError:
             return {}
         return dict(reversed(pairs))
@@ -170,7 +174,7 @@ async def multipart(request: Request, raw: bytes) -> dict[str, str]:
         yield raw
 
     try:
-        parser = MultiPartParser(request.headers, whole(), max_files=0, max_fields=FIELDS)
+        parser = MultiPartParser(request.headers, whole(), max_files=0, max_fields=MAX_FORM_FIELDS)
         fields = await parser.parse()
     except (MultiPartException, KeyError, ValueError):
         return {}
@@ -181,7 +185,7 @@ async def multipart(request: Request, raw: bytes) -> dict[str, str]:
 # --- what is answered
 
 
-def shown(one: Followed) -> dict[str, Any]:
+def show_json(one: FollowedShow) -> dict[str, Any]:
     minutes = one.seconds // 60
     return {
         "id": one.tvdb,
@@ -191,12 +195,12 @@ def shown(one: Followed) -> dict[str, Any]:
     }
 
 
-def season(parts: Iterable[Part], number: int) -> dict[str, Any]:
-    episodes = [episode(one) for one in parts if one.season == number]
+def season_json(parts: Iterable[ShowEpisode], number: int) -> dict[str, Any]:
+    episodes = [episode_json(one) for one in parts if one.season == number]
     return {"name": f"Season {number}", "number_of_episodes": str(len(episodes)), "episodes": episodes}
 
 
-def episode(one: Part) -> dict[str, Any]:
+def episode_json(one: ShowEpisode) -> dict[str, Any]:
     return {
         "id": "" if one.tvdb is None else str(one.tvdb),
         "number": str(one.number),
@@ -210,54 +214,59 @@ def origin(via: Iterable[str | None]) -> dict[str, str]:
     return {ORIGIN: ", ".join(sorted({one for one in via if one is not None})) or shelf.HISTORY}
 
 
-def told(answer: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+def json_response(answer: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
     content = orjson.dumps(answer, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
     return Response(content, status, dict(headers or {}), media_type="application/json")
 
 
-def agreed() -> Response:
-    return told({"status": "OK"})
+def ok_response() -> Response:
+    return json_response({"status": "OK"})
 
 
-def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    return told({"status": "KO", "reason": f"{status} - {detail.rstrip('.')}"}, headers, status)
+def error_response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return json_response({"status": "KO", "reason": f"{status} - {detail.rstrip('.')}"}, headers, status)
 
 
 # --- what goes wrong
 
 
-async def problem(request: Request, error: Exception) -> Response:
+async def on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return refusal(error.status, error.detail, error.headers)
+    return error_response(error.status, error.detail, error.headers)
 
 
-async def refused(request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
         return HTMLResponse(NOT_ALLOWED, 405, headers)
     if error.status_code == 404:
-        return told({"status": "KO", "reason": f"404 - {NOT_FOUND}"}, headers, 404)
-    return refusal(error.status_code, error.detail, headers)
+        return json_response({"status": "KO", "reason": f"404 - {NOT_FOUND}"}, headers, 404)
+    return error_response(error.status_code, error.detail, headers)
 
 
-async def unavailable(request: Request, error: Exception) -> Response:
+async def on_unavailable(request: Request, error: Exception) -> Response:
     why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment"
-    return refusal(503, why, {"Retry-After": "30"})
+    return error_response(503, why, {"Retry-After": "30"})
 
 
-async def fault(request: Request, error: Exception) -> Response:
-    return refusal(500, FAULT)
+async def on_fault(request: Request, error: Exception) -> Response:
+    return error_response(500, FAULT_TEXT)
 
 
 def application(routes: list[BaseRoute]) -> Shell:
     """The routes as an application whose errors are worded as the original's."""
-    handlers = {Problem: problem, HTTPException: refused, Unavailable: unavailable, Exception: fault}
+    handlers = {
+        Problem: on_problem,
+        HTTPException: on_http_error,
+        Unavailable: on_unavailable,
+        Exception: on_fault,
+    }
     inner = Starlette(routes=routes, exception_handlers=handlers)
     inner.router.redirect_slashes = False
     return Shell(inner)
 
 
-async def bare(request: Request) -> Response:
+async def without_last_slash(request: Request) -> Response:
     """The address without its last slash."""
-    return refusal(404, "Page not found")
+    return error_response(404, "Page not found")

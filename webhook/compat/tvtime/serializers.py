@@ -11,13 +11,13 @@ import orjson
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from webhook.compat.tvtime import shelf
-from webhook.compat.tvtime.catalog import made, uuid_of
-from webhook.compat.tvtime.shelf import Seen, Series
+from webhook.compat.tvtime import shelf, shelf_episodes
+from webhook.compat.tvtime.catalog import make_uuid, uuid_of
+from webhook.compat.tvtime.shelf import Series, WatchSummary
 from webhook.domain.event import Episode, Movie, Show
 from webhook.lookups import ListedEpisode
 
-STATES = {"for_later": "watch_later", "archived": "stopped", "stopped": "stopped"}
+FOLLOW_STATES = {"for_later": "watch_later", "archived": "stopped", "stopped": "stopped"}
 """How the app named a state of a followed show that does not follow from what was watched of it."""
 
 
@@ -31,21 +31,21 @@ PROGRESS = {
 """How the app's list of shows named those states."""
 
 
-def plain(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(answer), status, dict(headers or {}), media_type="application/json")
 
 
-def enveloped(data: Any) -> Response:
-    return plain({"status": "success", "data": data})
+def success(data: Any) -> Response:
+    return json_answer({"status": "success", "data": data})
 
 
-def failed(
+def failure(
     message: str, status: int = 200, word: str = "fail", headers: Mapping[str, str] | None = None
 ) -> Response:
-    return plain({"status": word, "message": message}, status, headers)
+    return json_answer({"status": word, "message": message}, status, headers)
 
 
-UNAUTHORIZED = failed("Unauthorized", 401, "error")
+UNAUTHORIZED = failure("Unauthorized", 401, "error")
 
 
 def iso(at: datetime) -> str:
@@ -55,7 +55,7 @@ def iso(at: datetime) -> str:
 # --- episodes and shows
 
 
-def described(number: int | None, episode: Episode) -> dict[str, Any]:
+def episode_json(number: int | None, episode: Episode) -> dict[str, Any]:
     show = episode.show_ids.tvdb
     placed = show is not None and episode.season is not None
     season = {"id": f"{show}_S{episode.season}" if placed else None, "number": episode.season}
@@ -63,27 +63,27 @@ def described(number: int | None, episode: Episode) -> dict[str, Any]:
     return {**about, "season": season, "show": {"id": show, "name": episode.show}}
 
 
-def seen(one: Seen | None) -> dict[str, Any]:
+def watch_json(one: WatchSummary | None) -> dict[str, Any]:
     if one is None:
         return {"is_watched": False, "watched_date": None, "watched_count": 0}
     return {"is_watched": True, "watched_date": f"{one.first:%Y-%m-%d %H:%M:%S}", "watched_count": one.count}
 
 
-def extended(show: Series) -> dict[str, Any]:
+def show_json(show: Series) -> dict[str, Any]:
     numbers = sorted({one.season for one in show.episodes})
-    seasons = [season(show, number) for number in numbers]
-    about = {"id": show.tvdb, "name": show.title, "first_air_date": show.first_aired}
+    seasons = [season_json(show, number) for number in numbers]
+    about = {"id": show.tvdb, "name": show.title, "first_air_date": show.first_air_date}
     return {**about, "seasons": seasons}
 
 
-def season(show: Series, number: int) -> dict[str, Any]:
+def season_json(show: Series, number: int) -> dict[str, Any]:
     episodes = [
         {
             "id": one.ids.tvdb,
             "number": one.number,
             "name": one.title,
             "is_special": number == 0,
-            **seen(show.seen_of(one)),
+            **watch_json(show.watch_of(one)),
         }
         for one in show.episodes
         if one.season == number
@@ -95,13 +95,13 @@ def season(show: Series, number: int) -> dict[str, Any]:
 
 def flat(show: Series, today: date) -> list[dict[str, Any]]:
     """Every episode of a show in order, with no word of who has seen it."""
-    rows = [listed(show, one, order, today) for order, one in enumerate(show.episodes, 1)]
+    rows = [flat_episode(show, one, order, today) for order, one in enumerate(show.episodes, 1)]
     for row, following in pairwise(rows):
         row["next_episode"] = {"id": following["id"], "uuid": following["uuid"]}
     return rows
 
 
-def listed(show: Series, one: ListedEpisode, order: int, today: date) -> dict[str, Any]:
+def flat_episode(show: Series, one: ListedEpisode, order: int, today: date) -> dict[str, Any]:
     return {
         "id": one.ids.tvdb,
         "uuid": episode_uuid(one.ids.tvdb),
@@ -111,74 +111,76 @@ def listed(show: Series, one: ListedEpisode, order: int, today: date) -> dict[st
         "is_movie": False,
         "season": {"number": one.season},
         "series_id": show.tvdb,
-        "series_uuid": made("series", show.tvdb),
+        "series_uuid": make_uuid("series", show.tvdb),
         "imdb_id": one.ids.imdb,
         "air_date": one.aired,
-        "runtime": minutes(show.seen_of(one)),
-        "is_aired": one.aired_by(today) or show.seen_of(one) is not None,
+        "runtime": minutes(show.watch_of(one)),
+        "is_aired": one.aired_by(today) or show.watch_of(one) is not None,
         "watch_order": order,
         "next_episode": None,
     }
 
 
-def minutes(one: Seen | None) -> int | None:
+def minutes(one: WatchSummary | None) -> int | None:
     return None if one is None or one.runtime_ms is None else round(one.runtime_ms / 60_000)
 
 
 def episode_uuid(number: int | None) -> str | None:
-    return None if number is None else made("episode", number)
+    return None if number is None else make_uuid("episode", number)
 
 
 def progress(show: Series, today: date) -> dict[str, Any]:
-    watched, aired = show.watched(today), len(show.shown(today))
+    watched, aired = show.watched_count(today), len(show.watchable(today))
     counts = {"watched_episode_count": watched, "aired_episode_count": aired}
     flags = {"is_followed": True, "is_up_to_date": watched == aired}
     states = {"is_archived": show.state == "archived", "is_for_later": show.state == "for_later"}
     about = {"id": show.tvdb, "name": show.title, **counts, **flags, **states}
     values = [PROGRESS[state(show, about)]]
-    return {**about, "filters": [{"id": "progress", "values": values}], "sorting": sorting(show)}
+    return {**about, "filters": [{"id": "progress", "values": values}], "sorting": sort_keys(show)}
 
 
-def sorting(show: Series) -> list[dict[str, str]]:
+def sort_keys(show: Series) -> list[dict[str, str]]:
     """By what the app sorted shows: when the last episode was watched, in seconds since 1970."""
-    last = show.last_seen
+    last = show.last_watch_at
     return [] if last is None else [{"id": "last_watched", "value": str(int(last.timestamp()))}]
 
 
-def followed(show: Series, today: date) -> dict[str, Any]:
+def follow_json(show: Series, today: date) -> dict[str, Any]:
     counted = progress(show, today)
     counts = {name: counted[name] for name in ("watched_episode_count", "aired_episode_count")}
     assert show.followed_at is not None
     dates = {"created_at": iso(show.followed_at), "updated_at": iso(show.followed_at)}
     kind = {"type": "follow", "entity_type": "series", "filter": ["all", state(show, counted)]}
     about = {"id": show.tvdb, "name": show.title}
-    return {"uuid": made("series", show.tvdb), **kind, **dates, "meta": about, "watch_status": counts}
+    return {"uuid": make_uuid("series", show.tvdb), **kind, **dates, "meta": about, "watch_status": counts}
 
 
 def state(show: Series, counted: Mapping[str, Any]) -> str:
-    if show.state in STATES:
-        return STATES[show.state]
+    if show.state in FOLLOW_STATES:
+        return FOLLOW_STATES[show.state]
     if not counted["watched_episode_count"]:
         return "not_started_yet"
     return "up_to_date" if counted["is_up_to_date"] else "continuing"
 
 
 def watched_episodes(
-    connection: Connection, person_id: int, found: Sequence[tuple[int, Seen]]
+    connection: Connection, person_id: int, found: Sequence[tuple[int, WatchSummary]]
 ) -> list[dict[str, Any]]:
     rows = []
     for number, one in found:
-        show = shelf.named(connection, person_id, number).show_ids.tvdb
+        show = shelf_episodes.find_episode(connection, person_id, number).show_ids.tvdb
         place = {
             "episode_id": number,
             "series_id": show,
-            "series_uuid": made("series", show) if show else None,
+            "series_uuid": make_uuid("series", show) if show else None,
         }
-        rows.append({"uuid": made("episode", number), "entity_type": "episode", **place, **dated(one)})
+        rows.append(
+            {"uuid": make_uuid("episode", number), "entity_type": "episode", **place, **watch_dates(one)}
+        )
     return rows
 
 
-def dated(one: Seen) -> dict[str, Any]:
+def watch_dates(one: WatchSummary) -> dict[str, Any]:
     """When it was watched: as TV Time kept it, the first time, how often after that, and its length in seconds."""
     dates = {"watched_at": iso(one.first), "created_at": iso(one.first), "updated_at": iso(one.last)}
     length = {} if one.runtime_ms is None else {"runtime": round(one.runtime_ms / 1000)}
@@ -190,7 +192,7 @@ def dated(one: Seen) -> dict[str, Any]:
 
 def result(item: Movie | Show) -> dict[str, Any]:
     """A row of a search."""
-    uuid = made("series", item.ids.tvdb or 0) if isinstance(item, Show) else uuid_of(item.ids)
+    uuid = make_uuid("series", item.ids.tvdb or 0) if isinstance(item, Show) else uuid_of(item.ids)
     about = {"id": item.ids.tvdb, "uuid": uuid, "name": item.title, "imdb_id": item.ids.imdb}
     return {**about, "type": "series" if isinstance(item, Show) else "movie"}
 
@@ -205,7 +207,7 @@ def meta(film: Movie, uuid: str) -> dict[str, Any]:
 
 def watched_movies(connection: Connection, person_id: int) -> list[dict[str, Any]]:
     found = [(uuid_of(film.ids), one) for film, one in shelf.movies(connection, person_id)]
-    return [{"uuid": uuid, "entity_type": "movie", **dated(one)} for uuid, one in found if uuid]
+    return [{"uuid": uuid, "entity_type": "movie", **watch_dates(one)} for uuid, one in found if uuid]
 
 
 def followed_movies(connection: Connection, person_id: int) -> list[dict[str, Any]]:
@@ -218,7 +220,7 @@ def followed_movies(connection: Connection, person_id: int) -> list[dict[str, An
                 {
                     "uuid": uuid,
                     **kind,
-                    **dated(one),
+                    **watch_dates(one),
                     "extended": {"is_watched": True},
                     "meta": meta(film, uuid),
                 }

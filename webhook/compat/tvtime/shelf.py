@@ -17,24 +17,20 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Text,
     and_,
     case,
     exists,
     func,
     or_,
     select,
-    type_coerce,
-    update,
 )
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, item_from_json
 from webhook.domain.items import keys, same_item
-from webhook.history.library import LOVE, WATCHLIST, following, show_key
+from webhook.history.library import LOVE, WATCHLIST, show_key
 from webhook.history.play_store import merge_items
 from webhook.history.shelf import shelf_keys
 from webhook.history.shows import Place
-from webhook.identity.resolutions import find_known
 from webhook.lookups import ListedEpisode
 from webhook.storage.json_sql import json_rows
 from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
@@ -47,7 +43,7 @@ EPISODE = "episode:tvdb:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class WatchSummary:
     """The viewings of one item that count: how long they took together, and how long it is where that is known."""
 
     first: datetime
@@ -68,33 +64,33 @@ class Series:
     followed_at: datetime | None = None
     state: str | None = None
     episodes: Sequence[ListedEpisode] = ()
-    seen: Mapping[Place, Seen] = field(default_factory=dict)
+    seen: Mapping[Place, WatchSummary] = field(default_factory=dict)
 
     @property
     def regular(self) -> list[ListedEpisode]:
         return [one for one in self.episodes if one.season > 0]
 
-    def shown(self, today: date) -> list[ListedEpisode]:
+    def watchable(self, today: date) -> list[ListedEpisode]:
         """The regular episodes that could have been seen: aired, seen, or known from the history."""
         return [
             one
             for one in self.regular
-            if self.via == HISTORY or one.aired_by(today) or self.seen_of(one) is not None
+            if self.via == HISTORY or one.aired_by(today) or self.watch_of(one) is not None
         ]
 
-    def seen_of(self, one: ListedEpisode) -> Seen | None:
+    def watch_of(self, one: ListedEpisode) -> WatchSummary | None:
         return self.seen.get((one.season, one.number))
 
     @property
-    def last_seen(self) -> datetime | None:
+    def last_watch_at(self) -> datetime | None:
         return max((one.last for one in self.seen.values()), default=None)
 
     @property
-    def first_aired(self) -> str | None:
+    def first_air_date(self) -> str | None:
         return min((one.aired for one in self.regular if one.aired), default=None)
 
-    def watched(self, today: date) -> int:
-        return sum(1 for one in self.shown(today) if self.seen_of(one) is not None)
+    def watched_count(self, today: date) -> int:
+        return sum(1 for one in self.watchable(today) if self.watch_of(one) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +124,23 @@ def viewings(connection: Connection, person_id: int, *which: ColumnElement[bool]
 MARKED = (play.c.watched_at.is_not(None), play.c.removed_at.is_(None))
 
 
-def among(known: Iterable[str]) -> ColumnElement[bool]:
+def key_among(known: Iterable[str]) -> ColumnElement[bool]:
     asked = select(json_rows(orjson.dumps(list(known)).decode()).table_valued("value").c.value)
     return play_key.c.key.in_(asked)
 
 
-def beginning(start: str) -> ColumnElement[bool]:
+def key_starts_with(start: str) -> ColumnElement[bool]:
     """Whether a key begins so. `start` ends with a colon, and what follows a colon sorts before a semicolon."""
     return and_(play_key.c.key >= start, play_key.c.key < f"{start[:-1]};")
 
 
-def together(found: Iterable[Viewing]) -> Seen | None:
+def summarize(found: Iterable[Viewing]) -> WatchSummary | None:
     """What viewings of one item come to; None where the last of them was taken back, or there is none."""
     every = sorted(found, key=lambda one: one.watched_at)
     if not every or not every[-1].counts:
         return None
     counted = [one for one in every if one.counts]
-    return Seen(
+    return WatchSummary(
         first=counted[0].watched_at,
         last=counted[-1].watched_at,
         count=len(counted),
@@ -153,43 +149,45 @@ def together(found: Iterable[Viewing]) -> Seen | None:
     )
 
 
-def seen(connection: Connection, person_id: int, item: Item) -> Seen | None:
+def watch_summary(connection: Connection, person_id: int, item: Item) -> WatchSummary | None:
     """The person's viewings of an item; None where it is not marked watched."""
-    return seen_each(connection, person_id, [item])[0]
+    return watch_summaries(connection, person_id, [item])[0]
 
 
-def seen_each(connection: Connection, person_id: int, items: Sequence[Item]) -> list[Seen | None]:
+def watch_summaries(
+    connection: Connection, person_id: int, items: Sequence[Item]
+) -> list[WatchSummary | None]:
     """The person's viewings of each item, asked for at once."""
     wanted = [keys(item) for item in items]
     by_key: dict[str, set[int]] = defaultdict(set)
     named = select(play_key.c.key, play_key.c.play_id).where(
-        play_key.c.person_id == person_id, among({key for known in wanted for key in known})
+        play_key.c.person_id == person_id, key_among({key for known in wanted for key in known})
     )
     for row in connection.execute(named):
         by_key[row.key].add(row.play_id)
-    found = viewings(connection, person_id, among(by_key)) if by_key else {}
-    marks = marked(connection, person_id, items)
-    result: list[Seen | None] = []
+    found = viewings(connection, person_id, key_among(by_key)) if by_key else {}
+    marks = marks_by_key(connection, person_id, items)
+    result: list[WatchSummary | None] = []
     for item, known in zip(items, wanted, strict=True):
         mine = {number for key in known for number in by_key.get(key, ()) if number in found}
         same = [found[number] for number in sorted(mine) if same_item(found[number].item, item)]
-        result.append(together(same) if same else marks.get(shelf_keys(item)[0] or ""))
+        result.append(summarize(same) if same else marks.get(shelf_keys(item)[0] or ""))
     return result
 
 
-def marked(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, Seen]:
+def marks_by_key(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, WatchSummary]:
     """The marks of these items in the built-in library, where the history knows nothing of them, by their keys."""
     own = [key for item in items if (key := shelf_keys(item)[0])]
     asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
-    here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), alone())
-    return {row.item_key: ticked(row) for row in connection.execute(select(tick).where(here))}
+    here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), not_in_history())
+    return {row.item_key: mark_summary(row) for row in connection.execute(select(tick).where(here))}
 
 
-def ticked(row: Row[Any]) -> Seen:
-    return Seen(first=row.watched_at, last=row.watched_at, count=1 + row.rewatches)
+def mark_summary(row: Row[Any]) -> WatchSummary:
+    return WatchSummary(first=row.watched_at, last=row.watched_at, count=1 + row.rewatches)
 
 
-def alone() -> ColumnElement[bool]:
+def not_in_history() -> ColumnElement[bool]:
     """Whether the history knows nothing of what is marked in the built-in library."""
     own = or_(
         play_key.c.key == tick.c.item_key, play_key.c.key == tick.c.kind.concat(":").concat(tick.c.item_key)
@@ -200,7 +198,9 @@ def alone() -> ColumnElement[bool]:
 # --- shows
 
 
-def every(connection: Connection, person_id: int, besides: Collection[int] = ()) -> list[Series]:
+def read_followed_shows(
+    connection: Connection, person_id: int, besides: Collection[int] = ()
+) -> list[Series]:
     """The shows that the person follows, in the order in which that began, without those that are known already.
 
     One without a TheTVDB id is left out.
@@ -211,20 +211,20 @@ def every(connection: Connection, person_id: int, besides: Collection[int] = ())
         .order_by(follow.c.followed_at, follow.c.show_key)
     ).all()
     asked = [number for row in rows if (number := Ids.from_json(row.ids).tvdb) and number not in besides]
-    return of_shows(connection, person_id, asked, EPISODES_OF)
+    return read_shows(connection, person_id, asked, EPISODES_OF)
 
 
-def one(connection: Connection, person_id: int, tvdb: int) -> Series:
+def read_show(connection: Connection, person_id: int, tvdb: int) -> Series:
     """A show, followed or not, with nothing in it where nothing is known of it."""
-    return of_shows(connection, person_id, [tvdb], f"{EPISODES_OF}{tvdb}:")[0]
+    return read_shows(connection, person_id, [tvdb], f"{EPISODES_OF}{tvdb}:")[0]
 
 
-def of_shows(connection: Connection, person_id: int, asked: Sequence[int], start: str) -> list[Series]:
+def read_shows(connection: Connection, person_id: int, asked: Sequence[int], start: str) -> list[Series]:
     """These shows; `start` is what the keys of their episodes begin with."""
     bare = [bare_series(connection, person_id, tvdb) for tvdb in asked]
-    wanted = {key: show.tvdb for show in bare for key in keys_of(show)}
-    found = viewings(connection, person_id, beginning(start))
-    found |= viewings(connection, person_id, among(wanted))
+    wanted = {key: show.tvdb for show in bare for key in series_keys(show)}
+    found = viewings(connection, person_id, key_starts_with(start))
+    found |= viewings(connection, person_id, key_among(wanted))
     by_show: dict[int, list[Viewing]] = defaultdict(list)
     for viewing in found.values():
         if (number := show_of(viewing.item, wanted)) is not None:
@@ -233,7 +233,7 @@ def of_shows(connection: Connection, person_id: int, asked: Sequence[int], start
     for row in marked_episodes(connection, person_id):
         if (number := show_of(item_from_json(row.item), wanted)) is not None:
             marks[number].append(row)
-    return [filled(show, by_show[show.tvdb], marks[show.tvdb]) for show in bare]
+    return [fill_series(show, by_show[show.tvdb], marks[show.tvdb]) for show in bare]
 
 
 def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
@@ -245,17 +245,17 @@ def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
     ).first()
     episodes = [ListedEpisode.from_json(one) for one in row.episodes] if row is not None else []
     made = Series(tvdb=tvdb, via=row.via if row is not None and episodes else HISTORY, listed=row is not None)
-    made = replace(made, episodes=sorted(episodes, key=place))
+    made = replace(made, episodes=sorted(episodes, key=episode_place))
     if followed is None:
         return made
     return replace(made, title=followed.show, followed_at=followed.followed_at, state=followed.state)
 
 
-def place(one: ListedEpisode) -> Place:
+def episode_place(one: ListedEpisode) -> Place:
     return one.season, one.number
 
 
-def keys_of(show: Series) -> Iterator[str]:
+def series_keys(show: Series) -> Iterator[str]:
     """What a play of each listed episode may be found by."""
     for one in show.episodes:
         yield from keys(episode_of(show, one))
@@ -277,33 +277,33 @@ def show_of(item: Item, wanted: Mapping[str, int]) -> int | None:
 
 
 def marked_episodes(connection: Connection, person_id: int) -> Sequence[Row[Any]]:
-    mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.EPISODE.value, alone())
+    mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.EPISODE.value, not_in_history())
     return connection.execute(select(tick).where(mine).order_by(tick.c.watched_at, tick.c.item_key)).all()
 
 
-def filled(show: Series, found: Sequence[Viewing], marks: Sequence[Row[Any]]) -> Series:
+def fill_series(show: Series, found: Sequence[Viewing], marks: Sequence[Row[Any]]) -> Series:
     """The show with what the history knows of it: episodes that nobody lists, ids that the list lacks, viewings."""
-    places = {number: place(one) for one in show.episodes if (number := one.ids.tvdb)}
-    known = {place(one): one for one in show.episodes}
+    places = {number: episode_place(one) for one in show.episodes if (number := one.ids.tvdb)}
+    known = {episode_place(one): one for one in show.episodes}
     by_place: dict[Place, list[Viewing]] = defaultdict(list)
     for viewing in found:
-        if (where := placed(viewing.item, places)) is not None:
-            known[where] = told(known.get(where), viewing.item, where)
+        if (where := find_place(viewing.item, places)) is not None:
+            known[where] = merge_episode(known.get(where), viewing.item, where)
             by_place[where].append(viewing)
-    result = {where: one for where, every in by_place.items() if (one := together(every)) is not None}
+    result = {where: one for where, every in by_place.items() if (one := summarize(every)) is not None}
     for row in marks:
         item = item_from_json(row.item)
-        if (where := placed(item, places)) is not None and where not in by_place:
-            known[where] = told(known.get(where), item, where)
-            result[where] = ticked(row)
+        if (where := find_place(item, places)) is not None and where not in by_place:
+            known[where] = merge_episode(known.get(where), item, where)
+            result[where] = mark_summary(row)
     titles = [item.show for item in (one.item for one in found) if isinstance(item, Episode) and item.show]
     return replace(
         show, title=show.title or next(iter(titles), None), seen=result,
-        episodes=sorted(known.values(), key=place),
+        episodes=sorted(known.values(), key=episode_place),
     )  # fmt: skip
 
 
-def placed(item: Item, places: Mapping[int, Place]) -> Place | None:
+def find_place(item: Item, places: Mapping[int, Place]) -> Place | None:
     """Where an episode stands: by its own id as listed, else by its numbers."""
     assert isinstance(item, Episode)
     if item.ids.tvdb is not None and item.ids.tvdb in places:
@@ -311,7 +311,7 @@ def placed(item: Item, places: Mapping[int, Place]) -> Place | None:
     return None if item.season is None or item.number is None else (item.season, item.number)
 
 
-def told(known: ListedEpisode | None, item: Item, where: Place) -> ListedEpisode:
+def merge_episode(known: ListedEpisode | None, item: Item, where: Place) -> ListedEpisode:
     listed = known or ListedEpisode(season=where[0], number=where[1])
     return replace(listed, title=listed.title or item.title, ids=listed.ids.merged(item.ids))
 
@@ -323,79 +323,7 @@ def favourites(connection: Connection, person_id: int) -> set[int]:
     return {number for row in rows if (number := item_from_json(row.item).ids.tvdb) is not None}
 
 
-# --- one episode
-
-
-def named(connection: Connection, person_id: int, tvdb: int) -> Episode:
-    """The episode with this TheTVDB id, with all that is known of it here; as the person's own history has it first."""
-    bare = Episode(ids=Ids(tvdb=tvdb))
-    found = [
-        *of_history(connection, person_id, bare),
-        *of_list(connection, tvdb),
-        remembered(connection, bare),
-    ]
-    placed = [one for one in found if one.season is not None and one.number is not None]
-    best = complete((placed or found)[0], found)
-    if best.show is not None or best.show_ids.tvdb is None:
-        return best
-    row = following(connection, person_id, show_key(None, best.show_ids) or "")
-    return best if row is None else replace(best, show=row.show)
-
-
-def name_show(connection: Connection, person_id: int, key: str, title: str | None) -> bool:
-    """Let a show that is followed without a name have this one; whether it did."""
-    if not title:
-        return False
-    nameless = and_(follow.c.person_id == person_id, follow.c.show_key == key, follow.c.show.is_(None))
-    return bool(connection.execute(update(follow).where(nameless).values(show=title)).rowcount)
-
-
-def complete(best: Episode, others: Iterable[Episode]) -> Episode:
-    """The episode with what others know of it beside its place."""
-    for one in others:
-        if best.show_ids.contradicts(one.show_ids) or best.ids.contradicts(one.ids):
-            continue
-        best = replace(
-            best, title=best.title or one.title, show=best.show or one.show, ids=best.ids.merged(one.ids),
-            show_ids=best.show_ids.merged(one.show_ids),
-        )  # fmt: skip
-    return best
-
-
-def of_history(connection: Connection, person_id: int, bare: Episode) -> list[Episode]:
-    own = select(play_key.c.play_id).where(
-        play_key.c.person_id == person_id, play_key.c.key == f"{EPISODE}{bare.ids.tvdb}"
-    )
-    rows = connection.execute(
-        select(play.c.item).where(play.c.id.in_(own)).order_by(play.c.id.desc()).limit(1)
-    )
-    items = [item_from_json(row.item) for row in rows]
-    mine = and_(tick.c.person_id == person_id, tick.c.item_key == f"tvdb:{bare.ids.tvdb}")
-    items += [item_from_json(row.item) for row in connection.execute(select(tick.c.item).where(mine))]
-    return [item for item in items if isinstance(item, Episode)]
-
-
-def of_list(connection: Connection, tvdb: int) -> Iterator[Episode]:
-    holding = episode_list.c.show_key.like("tvdb:%"), holds(tvdb)
-    for row in connection.execute(select(episode_list.c.show_key, episode_list.c.episodes).where(*holding)):
-        for one in map(ListedEpisode.from_json, row.episodes):
-            if one.ids.tvdb == tvdb:
-                yield episode_of(Series(tvdb=int(row.show_key.partition(":")[2])), one)
-
-
-def holds(tvdb: int) -> ColumnElement[bool]:
-    """Whether the JSON of a list may hold this id; what it holds else is looked at when it is read."""
-    return type_coerce(episode_list.c.episodes, Text).contains(f'"tvdb":{tvdb}')
-
-
-def remembered(connection: Connection, bare: Episode) -> Episode:
-    """What lookups said of it earlier."""
-    known = find_known(connection, keys(bare))
-    item = None if known is None else known.told(bare)
-    return item if isinstance(item, Episode) else bare
-
-
-def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, Seen]]:
+def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, WatchSummary]]:
     """Every episode marked watched that has a TheTVDB id, the first watched first."""
     counts = case((play.c.unwatched_at.is_(None), play.c.watched_at))
     rows = connection.execute(
@@ -407,19 +335,19 @@ def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, 
             func.max(case((play.c.unwatched_at.is_(None), play.c.duration_ms))).label("runtime"),
         )
         .join(play, play.c.id == play_key.c.play_id)
-        .where(play_key.c.person_id == person_id, beginning(EPISODE), *MARKED)
+        .where(play_key.c.person_id == person_id, key_starts_with(EPISODE), *MARKED)
         .group_by(play_key.c.key)
         .having(func.max(counts) == func.max(play.c.watched_at))
     )
     found = [
         (
             int(row.key.removeprefix(EPISODE)),
-            Seen(first=row.first, last=row.last, count=row.views, runtime_ms=row.runtime or None),
+            WatchSummary(first=row.first, last=row.last, count=row.views, runtime_ms=row.runtime or None),
         )
         for row in rows
     ]
     found += [
-        (number, ticked(row))
+        (number, mark_summary(row))
         for row in marked_episodes(connection, person_id)
         if (number := item_from_json(row.item).ids.tvdb) is not None
     ]
@@ -429,11 +357,11 @@ def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, 
 # --- movies
 
 
-def movies(connection: Connection, person_id: int) -> list[tuple[Movie, Seen]]:
+def movies(connection: Connection, person_id: int) -> list[tuple[Movie, WatchSummary]]:
     """Every movie marked watched, the first watched first; what is known of it from all its plays."""
     groups: list[list[Viewing]] = []
     by_key: dict[str, list[Viewing]] = {}
-    found = viewings(connection, person_id, beginning("movie:"))
+    found = viewings(connection, person_id, key_starts_with("movie:"))
     for viewing in sorted(found.values(), key=lambda one: one.watched_at):
         own = keys(viewing.item)
         group = next(
@@ -445,22 +373,23 @@ def movies(connection: Connection, person_id: int) -> list[tuple[Movie, Seen]]:
             groups.append(group)
         group.append(viewing)
         by_key |= dict.fromkeys(own, group)
-    shown = [(merged(group), one) for group in groups if (one := together(group)) is not None]
-    mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.MOVIE.value, alone())
+    shown = [(merge_viewings(group), one) for group in groups if (one := summarize(group)) is not None]
+    mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.MOVIE.value, not_in_history())
     shown += [
-        (film(item_from_json(row.item)), ticked(row)) for row in connection.execute(select(tick).where(mine))
+        (_film(item_from_json(row.item)), mark_summary(row))
+        for row in connection.execute(select(tick).where(mine))
     ]
     return sorted(shown, key=lambda entry: (entry[1].first, str(entry[0].ids)))
 
 
-def merged(group: Sequence[Viewing]) -> Movie:
-    best = film(group[-1].item)
+def merge_viewings(group: Sequence[Viewing]) -> Movie:
+    best = _film(group[-1].item)
     for one in group:
-        best = film(merge_items(one.item, best))
+        best = _film(merge_items(one.item, best))
     return best
 
 
-def film(item: Item) -> Movie:
+def _film(item: Item) -> Movie:
     assert isinstance(item, Movie)
     return item
 
@@ -473,11 +402,11 @@ def wanted_movies(connection: Connection, person_id: int) -> list[tuple[Movie, d
         library.c.kind == Kind.MOVIE.value,
     )
     rows = connection.execute(select(library).where(*mine).order_by(library.c.at, library.c.item_key))
-    return [(film(item_from_json(row.item)), row.at) for row in rows]
+    return [(_film(item_from_json(row.item)), row.at) for row in rows]
 
 
-def movie(connection: Connection, person_id: int, ids: Ids) -> Movie | None:
+def find_movie(connection: Connection, person_id: int, ids: Ids) -> Movie | None:
     """The movie as the person's history has it, by any of these ids."""
-    found = viewings(connection, person_id, among(keys(Movie(ids=ids))))
+    found = viewings(connection, person_id, key_among(keys(Movie(ids=ids))))
     same = [one for one in found.values() if not one.item.ids.contradicts(ids)]
-    return merged(same) if same else None
+    return merge_viewings(same) if same else None

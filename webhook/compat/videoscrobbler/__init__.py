@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from webhook.compat.videoscrobbler.apps_api import Managed
-from webhook.compat.videoscrobbler.apps_page import Managing
-from webhook.compat.videoscrobbler.authorize_page import LettingIn
-from webhook.compat.videoscrobbler.endpoint import Desk
+from webhook.compat.videoscrobbler.apps_api import AppsApi
+from webhook.compat.videoscrobbler.apps_page import AppsPage
+from webhook.compat.videoscrobbler.authorize_page import AuthorizePage
+from webhook.compat.videoscrobbler.endpoint import ApiEndpoint
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.service import Service
 from webhook.web.http import errors
@@ -20,13 +20,13 @@ from webhook.web.http.sessions import Sessions
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def videoscrobbler_routes(service: Service) -> list[BaseRoute]:
     sessions = Sessions(service)
     tokens = Tokens(service.seal.signing)
-    desk = Desk(service, Methods(service, tokens).table())
-    page = LettingIn(service, sessions, tokens)
-    managing = Managing(service, ApiAuth(service.database, sessions)).routes()
-    pages = [*page.routes(), *Managed(service, sessions).routes(), *managing]
+    desk = ApiEndpoint(service, Methods(service, tokens).table())
+    page = AuthorizePage(service, sessions, tokens)
+    managing = AppsApi(service, ApiAuth(service.database, sessions)).routes()
+    pages = [*page.routes(), *AppsPage(service, sessions).routes(), *managing]
     inside = errors.web(pages, page.error)
     return [
         Route("/api/1.0", desk.endpoint, methods=VERBS),

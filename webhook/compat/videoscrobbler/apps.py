@@ -22,7 +22,7 @@ KIND = "videoscrobbler"
 """The kind of a token that is a session key, and the source of what comes in with it."""
 
 TOKEN_LASTS = timedelta(hours=1)
-LONGEST = 100
+MAX_APP_NAME = 100
 
 EVERYONE, FRIENDS, NOBODY = "everyone", "friends", "nobody"
 SEEN_BY = (EVERYONE, FRIENDS, NOBODY)
@@ -34,7 +34,7 @@ NOT_CHOSEN = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewApp:
     """A new app; the secret is shown once."""
 
     id: int
@@ -42,30 +42,30 @@ class Made:
     secret: str
 
 
-def add(connection: Connection, seal: Seal, name: str, person_id: int | None, now: datetime) -> Made:
+def create_app(connection: Connection, seal: Seal, name: str, person_id: int | None, now: datetime) -> NewApp:
     """An app with a key and a shared secret; one with a person is that person's alone. Raises PeopleError."""
     name = name.strip()
-    if not name or len(name) > LONGEST or not name.isprintable():
-        raise PeopleError(f"an app's name has 1 to {LONGEST} characters")
+    if not name or len(name) > MAX_APP_NAME or not name.isprintable():
+        raise PeopleError(f"an app's name has 1 to {MAX_APP_NAME} characters")
     key, secret = secrets.token_hex(16), secrets.token_hex(16)
     (made,) = fresh_ids(connection, app, 1)
     values = {"id": made, "key": key, "sealed": seal.seal(secret), "name": name, "person_id": person_id}
     connection.execute(insert(app), {**values, "created_at": now})
-    return Made(made, key, secret)
+    return NewApp(made, key, secret)
 
 
 def by_key(connection: Connection, key: str) -> Row[Any] | None:
     return connection.execute(select(app).where(app.c.key == key)).first()
 
 
-def suspend(connection: Connection, app_id: int, now: datetime | None) -> None:
+def suspend_app(connection: Connection, app_id: int, now: datetime | None) -> None:
     """Suspend an app, or with None let it in again; raises PeopleError."""
     changed = update(app).where(app.c.id == app_id).values(suspended_at=now)
     if not connection.execute(changed).rowcount:
         raise PeopleError(f"there is no app {app_id}")
 
 
-def remove(connection: Connection, app_id: int, now: datetime) -> None:
+def remove_app(connection: Connection, app_id: int, now: datetime) -> None:
     """Remove an app and end its sessions; what it reported stays. Raises PeopleError."""
     theirs = select(app_session.c.token_id).where(app_session.c.app_id == app_id)
     live = and_(token.c.id.in_(theirs), token.c.revoked_at.is_(None))
@@ -74,7 +74,7 @@ def remove(connection: Connection, app_id: int, now: datetime) -> None:
         raise PeopleError(f"there is no app {app_id}")
 
 
-def listed(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
+def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
     """The apps, or those that are this person's own, as the API gives them; never a secret."""
     open_ones = (
         select(app_session.c.app_id, func.count().label("sessions"))
@@ -109,7 +109,7 @@ def listed(connection: Connection, seal: Seal, person_id: int | None = None) -> 
 # --- letting one in
 
 
-def granted(connection: Connection, asked_with: str) -> Row[Any] | None:
+def find_grant(connection: Connection, asked_with: str) -> Row[Any] | None:
     """Who let an app in by this token."""
     mine = app_grant.c.digest == tokens.digest(asked_with)
     return connection.execute(select(app_grant).where(mine)).first()
@@ -119,7 +119,7 @@ def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, 
     """Let an app in for a person; whether it is that person's grant. The first who does so keeps it."""
     old = now - 2 * TOKEN_LASTS  # by then the token itself has expired
     connection.execute(delete(app_grant).where(app_grant.c.granted_at < old))
-    before = granted(connection, asked_with)
+    before = find_grant(connection, asked_with)
     if before is not None:
         return bool(before.person_id == person_id)
     values = {"digest": tokens.digest(asked_with), "app_id": app_id, "person_id": person_id}
@@ -141,7 +141,7 @@ class Spent(Exception):
 
 def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
     """The person's name and a new session key; None where nobody has let the app in yet. Raises Spent."""
-    row = granted(connection, one.asked_with)
+    row = find_grant(connection, one.asked_with)
     if row is None:
         return None
     unused = and_(app_grant.c.digest == row.digest, app_grant.c.used_at.is_(None))
@@ -199,7 +199,7 @@ def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
     return setting == FRIENDS and asker is not None and seen_by(connection, asker) != NOBODY
 
 
-def all_seen(connection: Connection, asker: int | None) -> list[int]:
+def visible_people(connection: Connection, asker: int | None) -> list[int]:
     """The people whom the asker may see, as `may_see` says of one: only their plays count in what is told."""
     is_friend = asker is not None and seen_by(connection, asker) != NOBODY
     shown = func.coalesce(privacy.c.seen_by, NOT_CHOSEN).in_(

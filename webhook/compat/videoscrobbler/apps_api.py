@@ -1,99 +1,73 @@
-"""The page of a person's apps: those that may be let in, those that were, and who sees what the person watches."""
+"""The JSON API of apps and of privacy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from webhook.compat.videoscrobbler import apps, apps_page
-from webhook.web import actions as changes
-from webhook.web.http.addresses import address_of
+from webhook.compat.videoscrobbler import apps
+from webhook.compat.videoscrobbler import apps_actions as actions
+from webhook.web.actions import find_person
+from webhook.web.http.api import Answers, Table, owner_only
 from webhook.web.http.errors import Problem
-from webhook.web.http.once import Once
-from webhook.web.http.params import id_of
-from webhook.web.people import actions as administration
+from webhook.web.http.params import Params, id_of, json_object
 from webhook.web.visible import Visitor
 
-MANY = 100
-"""How many of those who share are named."""
 
-
-class Managed(Once):
-    def routes(self) -> list[BaseRoute]:
-        one = "/people/{name:path}/apps"
+class AppsApi(Answers):
+    def table(self) -> Table:
         return [
-            Route(one, self.page(self.shown), methods=["GET"]),
-            Route(one, self.answers(self.add), methods=["POST"]),
-            Route(f"{one}/privacy", self.change(self.privacy), methods=["POST"]),
-            *(
-                Route(f"{one}/{{id}}/{word}", self.change(getattr(self, word)), methods=["POST"])
-                for word in ("suspend", "resume", "remove")
-            ),
+            ("/apps", {"GET": self.apps, "POST": self.add}),
+            ("/apps/{id}", {"PUT": self.suspend, "DELETE": self.remove}),
+            ("/privacy", {"GET": self.privacy, "PUT": self.set_privacy}),
         ]
 
-    async def shown(self, request: Request, visitor: Visitor) -> Response:
-        name = request.path_params["name"]
+    async def apps(self, request: Request, visitor: Visitor) -> Any:
+        return await self.listed(lambda connection: actions.read_apps(connection, self.service.seal, visitor))
 
-        def seen(connection: Connection) -> list[apps_page.Shown]:
-            return apps_page.seen(connection, self.service.seal, visitor)
+    async def add(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(await json_object(request))
+        params.only(("name", "person"))
+        return await actions.add_app(self.service, visitor, params.text("name") or "", params.text("person"))
 
-        def told(connection: Connection) -> dict[str, Any]:
-            row = changes.find_person(connection, visitor, name)
-            own = Visitor(person_id=row.id, name=row.name)
-            tokens = administration.list_tokens(connection, self.service.seal, own)
-            number, sharing = apps.others_who_share(connection, row.id, 0, MANY)
-            return {
-                "apps": [one for one in seen(connection) if one["person"] in (None, row.name)],
-                "sessions": [token for token in tokens if token["kind"] == apps.KIND],
-                "seen_by": apps.seen_by(connection, row.id),
-                "sharing": [other.name for other in sharing],
-                "others": max(number - MANY, 0),
-            }
+    async def suspend(self, request: Request, visitor: Visitor) -> Any:
+        wanted, given = id_of(request), await json_object(request)
+        Params(given).only(("suspended",))
+        suspended = given.get("suspended")
+        if not isinstance(suspended, bool):
+            raise Problem(422, "suspended must be true or false.")
+        return await actions.suspend_or_resume(self.service, visitor, wanted, suspended)
 
-        known = {"name": name, "path": path_to(name), "own": visitor.name == name}
-        known["address"] = f"{address_of(self.service, request)}/api/1.0/"
-        return self.render(request, "apps.html", {**await self.database.read(told), **known}, visitor)
+    async def remove(self, request: Request, visitor: Visitor) -> Any:
+        wanted = id_of(request)
+        await actions.delete_app(self.service, visitor, wanted)
+        return {"id": wanted, "removed": True}
 
-    async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        """The new app with its secret, which is shown this once."""
-        name = request.path_params["name"]
-        await self.database.read(lambda connection: changes.find_person(connection, visitor, name))
-        whose = None if visitor.is_admin and "shared" in fields else name
-        made = await apps_page.add(self.service, visitor, fields.get("app", ""), whose)
-        known = {
-            "made": made,
-            "path": path_to(name),
-            "address": f"{address_of(self.service, request)}/api/1.0/",
-        }
-        return self.render(request, "app.html", known, visitor)
+    async def privacy(self, request: Request, visitor: Visitor) -> Any:
+        return await self.privacy_json(visitor, person_param(visitor, Params(request.query_params)))
 
-    async def suspend(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        return await self.suspended(request, visitor, True)
+    async def set_privacy(self, request: Request, visitor: Visitor) -> Any:
+        params = Params(await json_object(request))
+        params.only(("person", "seen_by"))
+        name, whom = person_param(visitor, params), params.choice("seen_by", apps.SEEN_BY)
+        if whom is None:
+            raise Problem(422, f"seen_by must be one of {', '.join(apps.SEEN_BY)}.")
+        await actions.change_seen_by(self.database, visitor, name, whom)
+        return await self.privacy_json(visitor, name)
 
-    async def resume(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        return await self.suspended(request, visitor, False)
+    async def privacy_json(self, visitor: Visitor, name: str) -> Any:
+        def look(connection: Connection) -> str:
+            return apps.seen_by(connection, find_person(connection, visitor, name).id)
 
-    async def suspended(self, request: Request, visitor: Visitor, wanted: bool) -> str:
-        await apps_page.suspend(self.service, visitor, id_of(request), wanted)
-        return f"{path_to(request.path_params['name'])}/apps?said=saved"
-
-    async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        await apps_page.remove(self.service, visitor, id_of(request))
-        return f"{path_to(request.path_params['name'])}/apps?said=removed"
-
-    async def privacy(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        name, whom = request.path_params["name"], fields.get("seen_by", "")
-        if whom not in apps.SEEN_BY:
-            raise Problem(422, "Choose who sees it. Nothing was changed.")
-        await apps_page.set_seen_by(self.database, visitor, name, whom)
-        return f"{path_to(name)}/apps?said=saved#privacy"
+        return {"person": name, "seen_by": await self.database.read(look)}
 
 
-def path_to(name: str) -> str:
-    return f"/people/{quote(name)}"
+def person_param(visitor: Visitor, params: Params) -> str:
+    name = params.text("person")
+    if name not in (None, visitor.name):
+        owner_only(visitor)
+    if (name or visitor.name) is None:
+        raise Problem(400, "person must say whose.")
+    return name or visitor.name or ""

@@ -25,15 +25,15 @@ from webhook.web.visible import Visitor
 PATH = "/api/auth"
 
 
-class LettingIn(Page):
+class AuthorizePage(Page):
     def __init__(self, service: Service, sessions: Sessions, tokens: Tokens) -> None:
         super().__init__(service, sessions)
         self.tokens = tokens
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route(PATH, self.in_words(self.page(self.asked)), methods=["GET"]),
-            Route(PATH, self.in_words(self.change(self.agreed)), methods=["POST"]),
+            Route(PATH, self.in_words(self.page(self.show_request)), methods=["GET"]),
+            Route(PATH, self.in_words(self.change(self.allow)), methods=["POST"]),
         ]
 
     def in_words(self, endpoint: Endpoint) -> Endpoint:
@@ -47,11 +47,11 @@ class LettingIn(Page):
 
         return inside
 
-    async def asked(self, request: Request, visitor: Visitor) -> Response:
-        app, token = await self.wanted(visitor, request.query_params)
+    async def show_request(self, request: Request, visitor: Visitor) -> Response:
+        app, token = await self.requested_app(visitor, request.query_params)
         row, seen_by = await self.database.read(
             lambda connection: (
-                apps.granted(connection, token),
+                apps.find_grant(connection, token),
                 apps.seen_by(connection, visitor.person_id or 0),
             )
         )
@@ -64,8 +64,8 @@ class LettingIn(Page):
         }
         return self.render(request, "let_in.html", known, visitor)
 
-    async def agreed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        app, token = await self.wanted(visitor, fields)
+    async def allow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        app, token = await self.requested_app(visitor, fields)
 
         def agree(connection: Connection) -> bool:
             assert visitor.person_id is not None
@@ -75,7 +75,7 @@ class LettingIn(Page):
             raise Problem(409, "Somebody else has let this app in with this link. Start again in the app.")
         return f"{PATH}?{urlencode({'api_key': app.key, 'token': token})}"
 
-    async def wanted(self, visitor: Visitor, params: Mapping[str, str]) -> tuple[Row[Any], str]:
+    async def requested_app(self, visitor: Visitor, params: Mapping[str, str]) -> tuple[Row[Any], str]:
         """The app and its token, where this person may let it in; raises Problem."""
         key, token = params.get("api_key", ""), params.get("token", "")
         fine = clean(key) and clean(token, 1000)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from webhook.compat.videoscrobbler import apps, signature
-from webhook.compat.videoscrobbler.responses import Fault, answered, failed
+from webhook.compat.videoscrobbler.responses import Fault, failure, success
 from webhook.network.asgi import client_address
 from webhook.network.proxies import network_of
 from webhook.service import Service
@@ -29,10 +29,10 @@ from webhook.web.http.params import body, clean
 log = structlog.get_logger()
 
 VERBS = ("GET", "HEAD", "POST")
-MOST_PARAMS = 50
-LONGEST = 2000
+MAX_PARAMS = 50
+MAX_PARAM_LENGTH = 2000
 CALLS, MINUTE = 300, 60.0
-REMEMBERED = 10_000
+MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ Method = Callable[[Call], Awaitable[Mapping[str, Any]]]
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimit:
     """So many calls a minute, for each session, or for each address where there is none."""
 
     most: int = CALLS
@@ -100,45 +100,47 @@ class Pace:
         if now - began > self.window:
             began, count = now, 0
         self.counts[key] = (began, count + 1)
-        while len(self.counts) > REMEMBERED:
+        while len(self.counts) > MAX_CALLERS:
             self.counts.pop(next(iter(self.counts)))
         if count >= self.most:
             wait = int(self.window - (now - began)) + 1
             raise Fault(29, f"at most {self.most} calls a minute", Retry_After=str(wait))
 
 
-class Desk:
+class ApiEndpoint:
     """Answers what is asked at /api/1.0/."""
 
-    def __init__(self, service: Service, methods: Mapping[str, Method], pace: Pace | None = None) -> None:
+    def __init__(
+        self, service: Service, methods: Mapping[str, Method], pace: RateLimit | None = None
+    ) -> None:
         self.service = service
         self.methods = methods
-        self.pace = pace or Pace()
+        self.pace = pace or RateLimit()
 
     async def endpoint(self, request: Request) -> Response:
         as_json = False
         try:
-            params = await given(request)
+            params = await read_params(request)
             as_json = wants_json(params)
-            response = answered(await self.said(request, params), as_json=as_json)
+            response = success(await self.answer(request, params), as_json=as_json)
         except Fault as fault:
             as_json = as_json or request.query_params.get("format") == "json"
-            response = failed(fault, as_json=as_json)
+            response = failure(fault, as_json=as_json)
         except Unavailable as error:
             log.warning("A call of the VideoScrobbler API met no database.", why=str(error))
-            response = failed(Fault(11, Retry_After="30"), as_json=as_json)
+            response = failure(Fault(11, Retry_After="30"), as_json=as_json)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
             log.exception("A call of the VideoScrobbler API met a fault of ours.")
-            response = failed(Fault(8), as_json=as_json)
+            response = failure(Fault(8), as_json=as_json)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.method == "HEAD":
             response.body = b""
         return response
 
-    async def said(self, request: Request, params: Mapping[str, str]) -> Mapping[str, Any]:
+    async def answer(self, request: Request, params: Mapping[str, str]) -> Mapping[str, Any]:
         if request.path_params.get("rest"):
             raise Fault(2, "the address is /api/1.0/")
         if request.method not in VERBS:
@@ -172,7 +174,7 @@ class Desk:
             secret = str(self.service.seal.open(row.sealed))
         except SettingsError as error:
             raise Fault(10, "its secret was sealed with a key that is gone; add the app again") from error
-        if not signature.fits(params, secret):
+        if not signature.is_valid(params, secret):
             raise Fault(13)
         if row.suspended_at is not None:
             raise Fault(26)
@@ -197,7 +199,7 @@ def anonymous(signing_key: str, app: Row[Any]) -> str:
     return hmac.new(signing_key.encode(), about.encode(), hashlib.sha256).hexdigest()[:40]
 
 
-async def given(request: Request) -> dict[str, str]:
+async def read_params(request: Request) -> dict[str, str]:
     """The parameters of the address and of a form; raises Fault."""
     pairs = pairs_of(request.scope["query_string"])
     if request.method == "POST":
@@ -209,17 +211,17 @@ async def given(request: Request) -> dict[str, str]:
     if len(params) < len(pairs):
         raise Fault(6, "a parameter is given twice")
     for name, value in pairs:
-        if not clean(name) or not clean(value, LONGEST):
-            raise Fault(6, f"{name[:50]} has more than {LONGEST} characters, or one that is none")
+        if not clean(name) or not clean(value, MAX_PARAM_LENGTH):
+            raise Fault(6, f"{name[:50]} has more than {MAX_PARAM_LENGTH} characters, or one that is none")
     return params
 
 
 def pairs_of(encoded: bytes) -> list[tuple[str, str]]:
     try:
         text = encoded.decode("utf-8", "replace")
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMS)
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMS)
     except ValueError as error:
-        raise Fault(6, f"there are more than {MOST_PARAMS} parameters") from error
+        raise Fault(6, f"there are more than {MAX_PARAMS} parameters") from error
 
 
 def wants_json(params: Mapping[str, str]) -> bool:

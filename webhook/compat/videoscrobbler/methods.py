@@ -18,18 +18,19 @@ from webhook.compat.videoscrobbler.remote_ids import Remote
 from webhook.compat.videoscrobbler.responses import Fault
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
 from webhook.compat.videoscrobbler.video_lookup import NoSuchVideo, VideoLookup
-from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Sought, Tops, Video
+from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Tops, Video, WantedVideo
 from webhook.domain import values
 from webhook.domain.event import Action, Event
 from webhook.service import Service
 from webhook.storage.tables import person
 
-PATIENCE = 3.0
+INTERPRET_TIMEOUT = 3.0
 """Seconds that an answer waits for the interpreter; the scrobble itself is kept long before."""
 
-LATEST = 7 * 24 * 3600  # seconds into a video; nothing is longer
-PAGE = 100
-MOST_VIDEOS = 200
+MAX_POSITION = 7 * 24 * 3600  # seconds into a video; nothing is longer
+FRIENDS_PER_PAGE = 100
+MAX_ORIGIN = 100
+MAX_VIDEOS = 200
 LOVES = {"true": True, "1": True, "false": False, "0": False}
 ALL = "all"
 
@@ -71,7 +72,7 @@ class Methods:
             "video.love": self.love,
             "video.scrobble": self.scrobble,
             "user.getInfo": self.get_user,
-            "user.getLovedVideos": self.get_loved,
+            "user.getLovedVideos": self.get_loved_videos,
             "user.getRecentVideos": self.get_recent,
             "user.getFriends": self.get_friends,
         }
@@ -102,7 +103,7 @@ class Methods:
         video = await self.video(call)
         name = call.params.get("username", "")
         about = await self.database.read(lambda connection: visible(connection, call.person, name))
-        (told,) = await self.described(call.person, [video], about)
+        (told,) = await self.to_json(call.person, [video], about)
         return told
 
     async def love(self, call: Call) -> Mapping[str, Any]:
@@ -113,9 +114,9 @@ class Methods:
             await self.database.write(love_streams, (whose.id, video, love, now))
             return {"id": video.id, "love": love}
         action = Action.FAVOURITE if love else Action.UNFAVOURITE
-        event = videos.about(video, action, now, user=whose.name, player=call.app.name)
-        webhook_id = await self.database.write(put, (event, whose.id, whose.token_id))
-        if not await self.interpreted(call, webhook_id):
+        event = videos.video_event(video, action, now, user=whose.name, player=call.app.name)
+        webhook_id = await self.database.write(submit_events, (event, whose.id, whose.token_id))
+        if not await self.await_interpretation(call, webhook_id):
             return {"id": video.id, "love": love}
         is_loved = await self.database.read(lambda connection: videos.is_loved(connection, whose.id, video))
         return {"id": video.id, "love": is_loved}
@@ -123,13 +124,13 @@ class Methods:
     async def scrobble(self, call: Call) -> Mapping[str, Any]:
         whose, video = call.signed_in(), await self.video(call)
         position = values.decimal(call.text("position"))
-        if position is None or not 0 <= position <= LATEST:
-            raise Fault(6, f"position is a number of seconds from 0 to {LATEST}")
-        state = call.choice("state", tuple(scrobbles.ACTIONS))
+        if position is None or not 0 <= position <= MAX_POSITION:
+            raise Fault(6, f"position is a number of seconds from 0 to {MAX_POSITION}")
+        state = call.choice("state", tuple(scrobbles.ACTIONS_BY_STATE))
         origin = values.text(call.params.get("origin", ""))
-        if origin is not None and len(origin) > PAGE:
-            raise Fault(6, f"origin has at most {PAGE} characters")
-        await until(lambda: self.caught_up(whose), PATIENCE)
+        if origin is not None and len(origin) > MAX_ORIGIN:
+            raise Fault(6, f"origin has at most {MAX_ORIGIN} characters")
+        await until(lambda: self.caught_up(whose), INTERPRET_TIMEOUT)
         one = Scrobble(
             token_id=whose.token_id,
             app_name=call.app.name,
@@ -141,17 +142,17 @@ class Methods:
             origin=origin,
             at=clock.now(),
         )
-        kept = await self.database.write(scrobbles.keep, one)
-        await self.interpreted(call, kept.webhook_id)
+        kept = await self.database.write(scrobbles.store_scrobbles, one)
+        await self.await_interpretation(call, kept.webhook_id)
         after = await self.database.read(lambda connection: videos.latest(connection, whose.id, video))
-        stored = scrobbles.stored(after[1] if after else None, one)
+        stored = scrobbles.stored_state(after[1] if after else None, one)
         return {"id": video.id, **stored, "origin": origin, "continued": kept.continued}
 
     async def caught_up(self, whose: Person) -> bool:
         """Whether all that this session sent before is interpreted."""
         return not await self.database.read(lambda connection: scrobbles.waits(connection, whose.token_id))
 
-    async def interpreted(self, call: Call, webhook_id: int) -> bool:
+    async def await_interpretation(self, call: Call, webhook_id: int) -> bool:
         """Let it be interpreted; whether that was done soon. Nobody waits for it behind a HEAD."""
         self.service.interpreter.news.set()
         if call.silent:
@@ -160,7 +161,7 @@ class Methods:
         async def is_read() -> bool:
             return await self.database.read(lambda connection: scrobbles.is_read(connection, webhook_id))
 
-        return await until(is_read, PATIENCE)
+        return await until(is_read, INTERPRET_TIMEOUT)
 
     async def video(self, call: Call) -> Video:
         """The video that `id` names, for a person with a local id from now on; raises Fault."""
@@ -168,25 +169,29 @@ class Methods:
         if wanted.isascii() and wanted.isdigit():
             if len(wanted) > 18:
                 raise Fault(7, "there is no video of this id")
-            found = await self.database.read(lambda connection: shown(connection, call.person, int(wanted)))
+            found = await self.database.read(
+                lambda connection: visible_video(connection, call.person, int(wanted))
+            )
             if found is None:
                 raise Fault(7, f"there is no video {wanted}")
             return await self.with_title(call, found)
         try:
-            remote = remote_ids.read(wanted)
+            remote = remote_ids.parse_remote_id(wanted)
         except remote_ids.Improper as error:
             raise Fault(6, str(error)) from error
         remote = await self.described_by_lookups(remote)
         if call.person is None:
-            return await self.database.read(lambda connection: public(connection, videos.sought(remote)))
-        (named,) = await self.named([videos.sought_by(remote, call.person.id)])
+            return await self.database.read(
+                lambda connection: public(connection, videos.wanted_video(remote))
+            )
+        (named,) = await self.ensure_videos([videos.wanted_video_of(remote, call.person.id)])
         return named
 
     async def described_by_lookups(self, remote: Remote) -> Remote:
         """The remote id with its title, where somebody lists it; raises Fault where there is none of this id."""
         if remote.type == remote_ids.URL:
             return remote
-        known = await self.database.read(lambda connection: videos.named_before(connection, remote))
+        known = await self.database.read(lambda connection: videos.find_earlier(connection, remote))
         try:
             return await self.lookup.describe(known or remote)
         except NoSuchVideo as error:
@@ -199,15 +204,15 @@ class Methods:
         written = None if video.item.title else video.remote_id
         if written is None or call.person is None:
             return video
-        remote = await self.described_by_lookups(remote_ids.read(written))
+        remote = await self.described_by_lookups(remote_ids.parse_remote_id(written))
         if remote.item.title is None:
             return video
-        (named,) = await self.named([videos.sought_by(remote, call.person.id)])
+        (named,) = await self.ensure_videos([videos.wanted_video_of(remote, call.person.id)])
         return named
 
-    async def named(self, wanted: Sequence[Sought]) -> list[Video]:
+    async def ensure_videos(self, wanted: Sequence[WantedVideo]) -> list[Video]:
         """The video of each item, made where there is none; written only where something is new."""
-        found = await self.database.read(lambda connection: videos.known(connection, wanted))
+        found = await self.database.read(lambda connection: videos.find_videos(connection, wanted))
         if all(found):
             return [one for one in found if one is not None]
         try:
@@ -215,7 +220,7 @@ class Methods:
         except IntegrityError:  # another process was quicker with one of them
             return await self.database.write(videos.ensure, (wanted, clock.now()))
 
-    async def described(
+    async def to_json(
         self, asker: Person | None, wanted: Sequence[Video], about: Row[Any] | None
     ) -> list[dict[str, Any]]:
         """Videos as video.getInfo gives them, with what they are to one person, or to none."""
@@ -223,7 +228,7 @@ class Methods:
         about_id = about.id if about is not None else None
 
         def look(connection: Connection) -> tuple[dict[int, Facts], dict[str, int]]:
-            people = apps.all_seen(connection, asker_id)
+            people = apps.visible_people(connection, asker_id)
             found = videos.facts(connection, wanted, people, about_id)
             types = {one.type for one in wanted}
             return found, {kind: self.tops.of(connection, kind, people) for kind in types}
@@ -242,12 +247,12 @@ class Methods:
         """People as user.getInfo gives them; what is on now for those whom the asker may see."""
         asker_id = asker.id if asker else None
 
-        def look(connection: Connection) -> dict[int, list[Sought]]:
+        def look(connection: Connection) -> dict[int, list[WantedVideo]]:
             seen = [row.id for row in rows if apps.may_see(connection, asker_id, row.id)]
-            return {person_id: videos.open_now(connection, person_id) for person_id in seen}
+            return {person_id: videos.playing_items(connection, person_id) for person_id in seen}
 
         watching = await self.database.read(look)
-        named = await self.named([one for found in watching.values() for one in found])
+        named = await self.ensure_videos([one for found in watching.values() for one in found])
         at = 0
         told = []
         for row in rows:
@@ -259,18 +264,18 @@ class Methods:
             told.append(entry)
         return told
 
-    async def get_loved(self, call: Call) -> Mapping[str, Any]:
+    async def get_loved_videos(self, call: Call) -> Mapping[str, Any]:
         kind = type_of(call)
-        row = await self.seen(call, "user")
-        found = await self.database.read(lambda connection: videos.loved(connection, row.id, kind))
-        told = await self.described(call.person, await self.named(found), row)
+        row = await self.visible_person(call, "user")
+        found = await self.database.read(lambda connection: videos.loved_items(connection, row.id, kind))
+        told = await self.to_json(call.person, await self.ensure_videos(found), row)
         return {"user": row.name, "type": kind or ALL, "videos": told}
 
     async def get_recent(self, call: Call) -> Mapping[str, Any]:
-        kind, count = type_of(call), call.whole("n", 1, MOST_VIDEOS)
-        row = await self.seen(call, "user")
+        kind, count = type_of(call), call.whole("n", 1, MAX_VIDEOS)
+        row = await self.visible_person(call, "user")
         found = await self.database.read(lambda connection: videos.recent(connection, row.id, kind, count))
-        told = await self.described(call.person, await self.named([one for one, _ in found]), row)
+        told = await self.to_json(call.person, await self.ensure_videos([one for one, _ in found]), row)
         dated = [
             {"finished": int(at.timestamp()), **entry} for entry, (_, at) in zip(told, found, strict=True)
         ]
@@ -279,17 +284,19 @@ class Methods:
     async def get_friends(self, call: Call) -> Mapping[str, Any]:
         page = call.whole("page", 1, 10**6) if call.params.get("page") else 1
         if call.params.get("username"):
-            row = await self.seen(call, "username")
+            row = await self.visible_person(call, "username")
         else:
             mine = call.signed_in().name
             row = await self.database.read(lambda connection: user(connection, mine))
         count, rows = await self.database.read(
-            lambda connection: apps.friends(connection, row.id, (page - 1) * PAGE, PAGE)
+            lambda connection: apps.friends(
+                connection, row.id, (page - 1) * FRIENDS_PER_PAGE, FRIENDS_PER_PAGE
+            )
         )
         told = await self.users(call.person, list(rows))
         return {"user": row.name, "page": page, "count": count, "friends": told}
 
-    async def seen(self, call: Call, param: str) -> Row[Any]:
+    async def visible_person(self, call: Call, param: str) -> Row[Any]:
         """The person that a parameter names, whose lists the caller may see; raises Fault."""
         name, asker = call.text(param), call.person.id if call.person else None
 
@@ -347,22 +354,22 @@ def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any]
     return row
 
 
-def shown(connection: Connection, asker: Person | None, video_id: int) -> Video | None:
+def visible_video(connection: Connection, asker: Person | None, video_id: int) -> Video | None:
     """The video of this local id, where there is one that the asker may know of."""
-    one = videos.by_id(connection, video_id)
+    one = videos.find_video(connection, video_id)
     if one is None:
         return None
-    people = apps.all_seen(connection, asker.id if asker else None)
-    name = videos.named_by(one.item, asker.id) if asker and one.type == remote_ids.URL else None
+    people = apps.visible_people(connection, asker.id if asker else None)
+    name = videos.person_key(one.item, asker.id) if asker and one.type == remote_ids.URL else None
     return one if videos.is_shown(connection, one, people, name) else None
 
 
-def public(connection: Connection, wanted: Sought) -> Video:
+def public(connection: Connection, wanted: WantedVideo) -> Video:
     """The video for an anonymous session, which makes no local ids and learns none that is not public."""
-    (one,) = videos.known(connection, [wanted])
-    if one is not None and videos.is_shown(connection, one, apps.all_seen(connection, None), None):
+    (one,) = videos.find_videos(connection, [wanted])
+    if one is not None and videos.is_shown(connection, one, apps.visible_people(connection, None), None):
         return one
-    return videos.unknown(wanted)
+    return videos.without_id(wanted)
 
 
 # --- what is written, for all that wait together
@@ -372,8 +379,8 @@ def redeem(connection: Connection, waiting: list[apps.Redeeming]) -> list[tuple[
     return [apps.redeem(connection, one) for one in waiting]
 
 
-def put(connection: Connection, waiting: list[tuple[Event, int, int]]) -> list[int]:
-    return [scrobbles.put(connection, *entry)[0] for entry in waiting]
+def submit_events(connection: Connection, waiting: list[tuple[Event, int, int]]) -> list[int]:
+    return [scrobbles.submit(connection, *entry)[0] for entry in waiting]
 
 
 def love_streams(connection: Connection, waiting: list[tuple[int, Video, bool, datetime]]) -> list[None]:

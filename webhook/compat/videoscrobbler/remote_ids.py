@@ -13,8 +13,8 @@ from webhook.domain.items import keys
 FILM, TV, URL = "film", "tv", "url"
 TYPES = (FILM, TV, URL)
 
-LONGEST = 500
-KEY = 200
+MAX_ADDRESS = 500
+MAX_KEY = 200
 PORTS = {"http": 80, "https": 443}
 TRACKING = re.compile(
     r"utm_.*|fbclid|gclid|dclid|msclkid|mc_cid|mc_eid|igshid|yclid|_ga|si|feature|ref_src|ref_url|spm",
@@ -23,7 +23,7 @@ TRACKING = re.compile(
 YOUTUBE = re.compile(r"(?:www\.|m\.|music\.)?youtube(?:-nocookie)?\.com")
 EMBEDDED = re.compile(r"/(?:embed|shorts|live|v)/([A-Za-z0-9_-]{5,20})/?")
 SHORT = re.compile(r"/([A-Za-z0-9_-]{5,20})/?")
-NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+ID_DIGITS = re.compile(r"[1-9][0-9]{0,9}")
 HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
@@ -40,14 +40,14 @@ class Remote:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return keys_of(self.type, self.item)
+        return video_keys(self.type, self.item)
 
 
-def read(written: str) -> Remote:
+def parse_remote_id(written: str) -> Remote:
     """Raises Improper."""
     space, _, number = written.partition(":")
     if space in ("tvdb", "tmdb"):
-        if not NUMBER.fullmatch(number):
+        if not ID_DIGITS.fullmatch(number):
             raise Improper(f"{space}: is followed by a number")
         if space == "tvdb":
             return Remote(TV, Episode(ids=Ids(tvdb=int(number))))
@@ -57,7 +57,7 @@ def read(written: str) -> Remote:
     raise Improper("an id is a number, tvdb:NUMBER, tmdb:NUMBER, or an http(s) address")
 
 
-def of(kind: str, item: Item) -> str | None:
+def remote_id_of(kind: str, item: Item) -> str | None:
     """The remote id of an item, or None where it has none."""
     match kind, item:
         case "url", Movie(title=str(address)):
@@ -69,17 +69,17 @@ def of(kind: str, item: Item) -> str | None:
     return None
 
 
-def keys_of(kind: str, item: Item) -> tuple[str, ...]:
+def video_keys(kind: str, item: Item) -> tuple[str, ...]:
     """What a video is found by: what the plays of its item are known by."""
-    return keys(item, *place(kind, item))
+    return keys(item, *stream_place(kind, item))
 
 
-def place(kind: str, item: Item) -> tuple[str | None, str | None]:
+def stream_place(kind: str, item: Item) -> tuple[str | None, str | None]:
     """A play's server and its item's key there: of a stream, its address."""
     if kind != URL or item.title is None:
         return None, None
     address = item.title
-    return STREAMS, address if len(address) <= KEY else hashlib.sha256(address.encode()).hexdigest()
+    return STREAMS, address if len(address) <= MAX_KEY else hashlib.sha256(address.encode()).hexdigest()
 
 
 def type_of(item: Item, known: tuple[str, ...]) -> str:
@@ -108,17 +108,17 @@ def canonical(written: str) -> str:
         return address
     named = f"[{host}]" if ":" in host else host
     authority = named if port in (None, PORTS[scheme]) else f"{named}:{port}"
-    found = urlunsplit((scheme, authority, quoted(parts.path) or "/", trimmed(parts.query), ""))
-    if len(found) > LONGEST:
-        raise Improper(f"an address has at most {LONGEST} characters")
+    found = urlunsplit((scheme, authority, quote_path(parts.path) or "/", strip_trackers(parts.query), ""))
+    if len(found) > MAX_ADDRESS:
+        raise Improper(f"an address has at most {MAX_ADDRESS} characters")
     return found
 
 
-def quoted(path: str) -> str:
+def quote_path(path: str) -> str:
     return quote(path, safe="/%:@!$&'()*+,;=-._~")
 
 
-def trimmed(query: str) -> str:
+def strip_trackers(query: str) -> str:
     """The query without the parameters that only follow people around."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)

@@ -33,7 +33,7 @@ ERRORS: Mapping[int, tuple[int, str]] = {
 """What each number says, and the HTTP status it goes with."""
 
 SINGULAR = {"videos": "video", "friends": "user"}
-UNSAYABLE = re.compile(
+INVALID_XML = re.compile(
     "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )  # by XML 1.0, not even escaped
 
@@ -51,17 +51,17 @@ class Fault(Exception):
         super().__init__(self.message)
 
 
-def answered(said: Mapping[str, Any], *, as_json: bool) -> Response:
+def success(said: Mapping[str, Any], *, as_json: bool) -> Response:
     if as_json:
         return Response(orjson.dumps(said), media_type="application/json")
     return xml(f'<lfm status="ok">{"".join(elements(said))}</lfm>')
 
 
-def failed(fault: Fault, *, as_json: bool) -> Response:
+def failure(fault: Fault, *, as_json: bool) -> Response:
     if as_json:
         said = {"error": fault.code, "message": fault.message}
         return Response(orjson.dumps(said), fault.status, fault.headers, "application/json")
-    error = f'<error code="{fault.code}">{text(fault.message)}</error>'
+    error = f'<error code="{fault.code}">{escape_value(fault.message)}</error>'
     return xml(f'<lfm status="failed">{error}</lfm>', fault.status, fault.headers)
 
 
@@ -81,12 +81,12 @@ def element(name: str, value: Any) -> str:
     elif isinstance(value, list):
         inside = "".join(element(SINGULAR[name], entry) for entry in value)
     else:
-        inside = text(value)
+        inside = escape_value(value)
     return f"<{name}>{inside}</{name}>"
 
 
-def text(value: Any) -> str:
+def escape_value(value: Any) -> str:
     if value is None:
         return ""
     shown = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return escape(UNSAYABLE.sub("", shown))
+    return escape(INVALID_XML.sub("", shown))

@@ -23,7 +23,7 @@ from webhook.queues import inbox
 from webhook.storage.tables import person, webhook
 
 PLAYING, PAUSED, STOPPED, FINISHED = "playing", "paused", "stopped", "finished"
-ACTIONS = {PLAYING: Action.START, PAUSED: Action.PAUSE, STOPPED: Action.STOP, FINISHED: Action.STOP}
+ACTIONS_BY_STATE = {PLAYING: Action.START, PAUSED: Action.PAUSE, STOPPED: Action.STOP, FINISHED: Action.STOP}
 RESTING = "resting"
 """How a paused play is called once it is stored."""
 
@@ -44,7 +44,7 @@ class Scrobble:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredScrobble:
     """The webhook that a scrobble became, and whether it goes on with a viewing that was begun."""
 
     webhook_id: int
@@ -53,9 +53,9 @@ class Kept:
 
 def event_of(one: Scrobble) -> Event:
     # A DVD, a file, a channel: the origin is where the video comes from, as a library is.
-    return videos.about(
+    return videos.video_event(
         one.video,
-        ACTIONS[one.state],
+        ACTIONS_BY_STATE[one.state],
         one.at,
         user=one.person_name,
         player=one.app_name,
@@ -66,19 +66,19 @@ def event_of(one: Scrobble) -> Event:
     )
 
 
-def keep(connection: Connection, waiting: list[Scrobble]) -> list[Kept]:
-    return [keep_one(connection, one) for one in waiting]
+def store_scrobbles(connection: Connection, waiting: list[Scrobble]) -> list[StoredScrobble]:
+    return [store_scrobble(connection, one) for one in waiting]
 
 
-def keep_one(connection: Connection, one: Scrobble) -> Kept:
+def store_scrobble(connection: Connection, one: Scrobble) -> StoredScrobble:
     before = videos.latest(connection, one.person_id, one.video)
     event = event_of(one)
     if before is not None:
         make_room(connection, one, event, *before)
     if one.state == FINISHED and is_open(connection, one):
         event = replace(event, rewatch=True)  # the app says so itself, however long it took
-    (webhook_id,) = put(connection, event, one.person_id, one.token_id)
-    return Kept(webhook_id, continued=before is not None and goes_on(before[1]))
+    (webhook_id,) = submit(connection, event, one.person_id, one.token_id)
+    return StoredScrobble(webhook_id, continued=before is not None and goes_on(before[1]))
 
 
 def is_open(connection: Connection, one: Scrobble) -> bool:
@@ -87,7 +87,7 @@ def is_open(connection: Connection, one: Scrobble) -> bool:
     return found is not None and found[1].watched_at is None
 
 
-def put(connection: Connection, event: Event, person_id: int, token_id: int) -> list[int]:
+def submit(connection: Connection, event: Event, person_id: int, token_id: int) -> list[int]:
     received = inbox.event_webhook(KIND, event, event.at, by=KIND, person_id=person_id, token_id=token_id)
     return inbox.store_webhooks(connection, [received])
 
@@ -175,7 +175,7 @@ def is_read(connection: Connection, webhook_id: int) -> bool:
     return connection.execute(mine).scalar_one() == 0
 
 
-def stored(after: Play | None, one: Scrobble) -> dict[str, Any]:
+def stored_state(after: Play | None, one: Scrobble) -> dict[str, Any]:
     """What is stored after a scrobble; what was sent, as long as that is not so far."""
     if after is None or after.last_at < one.at:
         state = RESTING if one.state == PAUSED else one.state

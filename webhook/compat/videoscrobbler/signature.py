@@ -15,7 +15,7 @@ def signature(params: Mapping[str, str], secret: str) -> str:
     return hashlib.md5((signed + secret).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-def fits(params: Mapping[str, str], secret: str) -> bool:
+def is_valid(params: Mapping[str, str], secret: str) -> bool:
     """Whether the parameters carry the signature they should. Takes the same time whichever is wrong."""
     given = params.get("api_sig", "").lower().encode("utf-8", "replace")
     return hmac.compare_digest(given, signature(params, secret).encode())

@@ -17,13 +17,13 @@ from webhook.lookups import Checks, Lookup, apply_match, id_pairs
 TIMEOUT = 3.0
 """Seconds that an answer waits for the lookups; the video is taken without a title after that."""
 
-FRESH = 3600.0
+ANSWER_TTL = 3600.0
 """Seconds for which an answer is believed; a service may list tomorrow what it does not list today."""
 
 RETRY = 300.0
 """Seconds until a lookup that could not be asked is asked again."""
 
-MOST = 2000
+MAX_ANSWERS = 2000
 
 
 class NoSuchVideo(Exception):
@@ -60,7 +60,7 @@ class VideoLookup:
 
     def remember(self, keys: tuple[str, ...], answer: Answer) -> None:
         self.answers[keys] = answer
-        while len(self.answers) > MOST:
+        while len(self.answers) > MAX_ANSWERS:
             self.answers.popitem(last=False)
 
     async def ask(self, item: Item) -> Answer:
@@ -72,7 +72,7 @@ class VideoLookup:
 
     async def first_answer(self, item: Item) -> Answer:
         """What the first lookup says that knows it; the one whose id it is comes first, and may deny it."""
-        until = time.monotonic() + FRESH
+        until = time.monotonic() + ANSWER_TTL
         denied_by: str | None = None
         for lookup in sorted(self.lookups, key=lambda lookup: lookup.name not in item.ids.known()):
             found = await find(lookup, item)

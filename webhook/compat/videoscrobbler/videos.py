@@ -23,10 +23,10 @@ from webhook.storage.db import fresh_ids
 from webhook.storage.tables import library as library_table
 from webhook.storage.tables import play, play_key, video, video_key
 
-MANY = 400  # as many parameters as go into one statement
-TOP_LASTS = 30.0
+KEYS_PER_QUERY = 400  # as many parameters as go into one statement
+TOP_TTL = 30.0
 NO_ID = 0
-KINDS = {FILM: "movie", URL: "movie", TV: "episode"}
+KINDS_BY_TYPE = {FILM: "movie", URL: "movie", TV: "episode"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ class Video:
 
     @property
     def remote_id(self) -> str | None:
-        return remote_ids.of(self.type, self.item)
+        return remote_ids.remote_id_of(self.type, self.item)
 
 
 def from_video_row(row: Row[Any]) -> Video:
     return Video(row.id, row.kind, item_from_json(row.item))
 
 
-def by_id(connection: Connection, video_id: int) -> Video | None:
+def find_video(connection: Connection, video_id: int) -> Video | None:
     row = connection.execute(select(video).where(video.c.id == video_id)).first()
     return None if row is None else from_video_row(row)
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class WantedVideo:
     """An item to which a local id is wanted, and what it is known by."""
 
     type: str
@@ -61,39 +61,39 @@ class Sought:
     keys: tuple[str, ...]
 
 
-def sought(remote: remote_ids.Remote) -> Sought:
-    return Sought(remote.type, remote.item, remote.keys)
+def wanted_video(remote: remote_ids.Remote) -> WantedVideo:
+    return WantedVideo(remote.type, remote.item, remote.keys)
 
 
-def sought_by(remote: remote_ids.Remote, person_id: int) -> Sought:
+def wanted_video_of(remote: remote_ids.Remote, person_id: int) -> WantedVideo:
     """An item that a person names; a stream is from then on known as named by that person."""
-    found = sought(remote)
+    found = wanted_video(remote)
     if remote.type != URL:
         return found
-    return replace(found, keys=(*found.keys, named_by(remote.item, person_id)))
+    return replace(found, keys=(*found.keys, person_key(remote.item, person_id)))
 
 
-def named_by(item: Item, person_id: int) -> str:
-    return f"url@person:{person_id}:{remote_ids.place(URL, item)[1]}"
+def person_key(item: Item, person_id: int) -> str:
+    return f"url@person:{person_id}:{remote_ids.stream_place(URL, item)[1]}"
 
 
-def unknown(wanted: Sought) -> Video:
+def without_id(wanted: WantedVideo) -> Video:
     """A video without a local id, for which none is made."""
     return Video(NO_ID, wanted.type, wanted.item, wanted.keys)
 
 
-def known(connection: Connection, wanted: Sequence[Sought]) -> list[Video | None]:
+def find_videos(connection: Connection, wanted: Sequence[WantedVideo]) -> list[Video | None]:
     """The video of each; None where it has no local id yet, or lacks something that is known now."""
     keys = {key for one in wanted for key in one.keys}
     owners: dict[str, Video] = {}
-    for part in parts(keys):
+    for part in chunks(keys):
         rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
         for row in connection.execute(rows.where(video_key.c.key.in_(part))):
             owners[row.key] = from_video_row(row)
-    return [settled(one, owners) for one in wanted]
+    return [complete_match(one, owners) for one in wanted]
 
 
-def named_before(connection: Connection, remote: remote_ids.Remote) -> remote_ids.Remote | None:
+def find_earlier(connection: Connection, remote: remote_ids.Remote) -> remote_ids.Remote | None:
     """The remote id with what is known of its item; None where nobody has named or played it."""
     wanted = select(video).join(video_key, video.c.id == video_key.c.video_id)
     rows = connection.execute(wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id))
@@ -104,14 +104,14 @@ def named_before(connection: Connection, remote: remote_ids.Remote) -> remote_id
     return None if connection.execute(played).first() is None else remote
 
 
-def settled(one: Sought, owners: Mapping[str, Video]) -> Video | None:
-    same = alike(one, owners)
+def complete_match(one: WantedVideo, owners: Mapping[str, Video]) -> Video | None:
+    same = best_match(one, owners)
     if same is None or any(key not in owners for key in one.keys):
         return None
     return same if merge_items(one.item, same.item) == same.item else None
 
 
-def alike(one: Sought, owners: Mapping[str, Video]) -> Video | None:
+def best_match(one: WantedVideo, owners: Mapping[str, Video]) -> Video | None:
     """Of the videos that share a key the one that may be this item, the oldest first."""
     shared = {owners[key].id: owners[key] for key in one.keys if key in owners}
     oldest_first = [entry for _, entry in sorted(shared.items())]
@@ -122,17 +122,19 @@ def alike(one: Sought, owners: Mapping[str, Video]) -> Video | None:
     return None if has_own_key or not oldest_first else oldest_first[0]
 
 
-def ensure(connection: Connection, waiting: list[tuple[Sequence[Sought], datetime]]) -> list[list[Video]]:
+def ensure(
+    connection: Connection, waiting: list[tuple[Sequence[WantedVideo], datetime]]
+) -> list[list[Video]]:
     """The video of each, made where there is none, and told what is known of it now."""
     return [[ensure_one(connection, one, now) for one in wanted] for wanted, now in waiting]
 
 
-def ensure_one(connection: Connection, one: Sought, now: datetime) -> Video:
+def ensure_one(connection: Connection, one: WantedVideo, now: datetime) -> Video:
     owners: dict[str, Video] = {}
     rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
     for row in connection.execute(rows.where(video_key.c.key.in_(one.keys))):
         owners[row.key] = from_video_row(row)
-    found = alike(one, owners)
+    found = best_match(one, owners)
     if found is None:
         (made,) = fresh_ids(connection, video, 1)
         found = Video(made, one.type, one.item)
@@ -146,9 +148,9 @@ def ensure_one(connection: Connection, one: Sought, now: datetime) -> Video:
     return found
 
 
-def parts(keys: Iterable[Any]) -> Iterable[list[Any]]:
+def chunks(keys: Iterable[Any]) -> Iterable[list[Any]]:
     ordered = sorted(set(keys))
-    return (ordered[at : at + MANY] for at in range(0, len(ordered), MANY))
+    return (ordered[at : at + KEYS_PER_QUERY] for at in range(0, len(ordered), KEYS_PER_QUERY))
 
 
 # --- what the history says of them
@@ -172,54 +174,54 @@ class Facts:
 def facts(
     connection: Connection, videos: Sequence[Video], people: Collection[int], about: int | None
 ) -> dict[int, Facts]:
-    """The facts of each video, by its id; `about` is the person who was asked about, `people` who counts."""
+    """The facts of each video, by its id; `video_event` is the person who was asked video_event, `people` who counts."""
     told = {one.id: Facts() for one in videos}
     items = {one.id: one.item for one in videos}
     everybody = {*people} | ({about} if about is not None else set())
-    owners = keys_of(connection, told) | {key: one.id for one in videos for key in one.keys}
+    owners = keys_of_videos(connection, told) | {key: one.id for one in videos for key in one.keys}
     found: dict[tuple[int, int], tuple[int, Play]] = {}
-    for part in parts(owners):
-        for row in connection.execute(plays_of(part, everybody)):
+    for part in chunks(owners):
+        for row in connection.execute(plays_by_key(part, everybody)):
             current = play_from_row(row)
             video_id = owners[row.key]
             if same_item(items[video_id], current.item):
                 found[video_id, row.id] = (row.person_id, current)
         if about is not None:
-            for key in connection.execute(loved_of(part, [about])).scalars():
+            for key in connection.execute(loves_by_key(part, [about])).scalars():
                 told[owners[key]].loved = True
     oldest_first = sorted(found.items(), key=lambda entry: (entry[1][1].started_at, entry[0]))
     for (video_id, _), (person_id, current) in oldest_first:
-        add(told[video_id], person_id, current, counts=person_id in people, about=about)
+        add_play(told[video_id], person_id, current, counts=person_id in people, about=about)
     return told
 
 
-def keys_of(connection: Connection, video_ids: Iterable[int]) -> dict[str, int]:
+def keys_of_videos(connection: Connection, video_ids: Iterable[int]) -> dict[str, int]:
     """The keys of videos, each with its video's id."""
     owners: dict[str, int] = {}
-    for part in parts(video_ids):
+    for part in chunks(video_ids):
         rows = connection.execute(select(video_key).where(video_key.c.video_id.in_(part)))
         owners |= {row.key: row.video_id for row in rows}
     return owners
 
 
-def plays_of(keys: Collection[str], people: Collection[int]) -> Any:
+def plays_by_key(keys: Collection[str], people: Collection[int]) -> Any:
     # By keys and not by a join with them: SQLite would look at all that a person has played.
     return (
         select(play, play_key.c.key)
         .join(play_key, play_key.c.play_id == play.c.id)
-        .where(play_key.c.person_id.in_(people), play_key.c.key.in_(keys), there())
+        .where(play_key.c.person_id.in_(people), play_key.c.key.in_(keys), is_present())
     )
 
 
-def there() -> ColumnElement[bool]:
+def is_present() -> ColumnElement[bool]:
     return and_(play.c.removed_at.is_(None), play.c.kind.in_(("movie", "episode")))
 
 
-def watched() -> ColumnElement[bool]:
+def is_watched() -> ColumnElement[bool]:
     return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
 
 
-def loved_of(keys: Collection[str], people: Collection[int]) -> Any:
+def loves_by_key(keys: Collection[str], people: Collection[int]) -> Any:
     return select(library_table.c.item_key).where(
         library_table.c.person_id.in_(people),
         library_table.c.relation == LOVE,
@@ -235,17 +237,17 @@ def is_shown(connection: Connection, one: Video, people: Collection[int], name: 
     """
     if one.type != URL:
         return True
-    known_by = keys_of(connection, [one.id])
+    known_by = keys_of_videos(connection, [one.id])
     if name in known_by:
         return True
     return any(
         connection.execute(found.limit(1)).first() is not None
-        for part in parts(known_by)
-        for found in (plays_of(part, people), loved_of(part, people))
+        for part in chunks(known_by)
+        for found in (plays_by_key(part, people), loves_by_key(part, people))
     )
 
 
-def add(told: Facts, person_id: int, current: Play, *, counts: bool, about: int | None) -> None:
+def add_play(told: Facts, person_id: int, current: Play, *, counts: bool, about: int | None) -> None:
     """Add one play, the older ones first."""
     is_watched = current.watched_at is not None and current.unwatched_at is None
     if counts:
@@ -266,7 +268,7 @@ class Tops:
     def of(self, connection: Connection, kind: str, people: Sequence[int]) -> int:
         key = (kind, tuple(people))
         at, top = self.known.get(key, (0.0, 0))
-        if not at or time.monotonic() - at > TOP_LASTS:
+        if not at or time.monotonic() - at > TOP_TTL:
             top = most_plays(connection, kind, people)
             self.known = {**dict(list(self.known.items())[-50:]), key: (time.monotonic(), top)}
         return top
@@ -277,14 +279,14 @@ def most_plays(connection: Connection, kind: str, people: Sequence[int]) -> int:
         select(func.count().label("plays"))
         .select_from(play_key)
         .join(play, play.c.id == play_key.c.play_id)
-        .where(play.c.kind == KINDS[kind], play.c.person_id.in_(people), watched(), of_type(kind))
+        .where(play.c.kind == KINDS_BY_TYPE[kind], play.c.person_id.in_(people), is_watched(), has_type(kind))
         .group_by(play_key.c.key)
         .subquery()
     )
     return int(connection.execute(select(func.max(counts.c.plays))).scalar() or 0)
 
 
-def of_type(kind: str) -> ColumnElement[bool]:
+def has_type(kind: str) -> ColumnElement[bool]:
     """Whether a play is of this type: a stream's has its own server."""
     if kind == URL:
         return play.c.server == STREAMS
@@ -296,45 +298,47 @@ def of_type(kind: str) -> ColumnElement[bool]:
 
 def recent(
     connection: Connection, person_id: int, kind: str | None, count: int
-) -> list[tuple[Sought, datetime]]:
+) -> list[tuple[WantedVideo, datetime]]:
     """The last viewings to the end, the newest first, each with its time."""
-    wanted = select(play).where(play.c.person_id == person_id, watched(), there())
+    wanted = select(play).where(play.c.person_id == person_id, is_watched(), is_present())
     if kind is not None:
-        wanted = wanted.where(play.c.kind == KINDS[kind], of_type(kind))
+        wanted = wanted.where(play.c.kind == KINDS_BY_TYPE[kind], has_type(kind))
     rows = connection.execute(wanted.order_by(play.c.watched_at.desc(), play.c.id.desc()).limit(count)).all()
-    return [(one, row.watched_at) for one, row in zip(sought_of(connection, rows), rows, strict=True)]
+    return [(one, row.watched_at) for one, row in zip(wanted_from_plays(connection, rows), rows, strict=True)]
 
 
-def open_now(connection: Connection, person_id: int) -> list[Sought]:
+def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
     """What a person has playing or paused."""
-    mine = select(play).where(play.c.person_id == person_id, play.c.state != State.STOPPED.value, there())
-    return sought_of(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
+    mine = select(play).where(
+        play.c.person_id == person_id, play.c.state != State.STOPPED.value, is_present()
+    )
+    return wanted_from_plays(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
 
 
-def sought_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Sought]:
+def wanted_from_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[WantedVideo]:
     """The items of plays, with all that the plays are known by."""
     known_by: dict[int, list[str]] = {row.id: [] for row in rows}
-    for part in parts(known_by):
+    for part in chunks(known_by):
         keys = select(play_key.c.play_id, play_key.c.key).where(play_key.c.play_id.in_(part))
         for play_id, key in connection.execute(keys.order_by(play_key.c.key)):
             known_by[play_id].append(key)
     found = []
     for row in rows:
         item, own = item_from_json(row.item), tuple(known_by[row.id]) or (f"play:{row.id}",)
-        found.append(Sought(remote_ids.type_of(item, own), item, own))
+        found.append(WantedVideo(remote_ids.type_of(item, own), item, own))
     return found
 
 
-def loved(connection: Connection, person_id: int, kind: str | None) -> list[Sought]:
+def loved_items(connection: Connection, person_id: int, kind: str | None) -> list[WantedVideo]:
     """What a person loves, the newest first."""
     rows = [row for row in library.entries(connection, person_id, LOVE) if row.kind in ("movie", "episode")]
     found = []
     for row in sorted(rows, key=lambda row: row.at, reverse=True):
         item = item_from_json(row.item)
         of = remote_ids.type_of(item, (row.item_key,))
-        keys = dict.fromkeys((row.item_key, *remote_ids.keys_of(of, item)))
+        keys = dict.fromkeys((row.item_key, *remote_ids.video_keys(of, item)))
         if kind in (None, of):
-            found.append(Sought(of, item, tuple(keys)))
+            found.append(WantedVideo(of, item, tuple(keys)))
     return found
 
 
@@ -343,13 +347,13 @@ def loved(connection: Connection, person_id: int, kind: str | None) -> list[Soug
 
 def latest(connection: Connection, person_id: int, one: Video) -> tuple[int, Play] | None:
     """The person's latest play of a video, with its id; None where it was removed by hand."""
-    found = find_play(connection, person_id, about(one, Action.START, clock.now()))
+    found = find_play(connection, person_id, video_event(one, Action.START, clock.now()))
     return None if found is None or found.play is None else (found.id, found.play)
 
 
-def about(one: Video, action: Action, at: datetime, **more: Any) -> Event:
+def video_event(one: Video, action: Action, at: datetime, **more: Any) -> Event:
     """An event about a video."""
-    server, key = remote_ids.place(one.type, one.item)
+    server, key = remote_ids.stream_place(one.type, one.item)
     return Event(action=action, item=one.item, at=at, server=server, item_key=key, **more)
 
 
@@ -359,7 +363,7 @@ def is_loved(connection: Connection, person_id: int, one: Video) -> bool:
 
 def love_stream(connection: Connection, person_id: int, one: Video, love: bool, at: datetime) -> None:
     """Streams have no id that a tracker knows, so that nobody is told: it is written down at once."""
-    (key, *_) = remote_ids.keys_of(one.type, one.item)
+    (key, *_) = remote_ids.video_keys(one.type, one.item)
     mine = and_(
         library_table.c.person_id == person_id,
         library_table.c.relation == LOVE,

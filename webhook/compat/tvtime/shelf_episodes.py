@@ -1,0 +1,93 @@
+"""One episode by its TheTVDB id, with everything that history, lists and lookups know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    select,
+    type_coerce,
+    update,
+)
+
+from webhook.compat.tvtime.shelf import EPISODE, Series, episode_of
+from webhook.domain.event import Episode, Ids, item_from_json
+from webhook.domain.items import keys
+from webhook.history.library import following, show_key
+from webhook.identity.resolutions import find_known
+from webhook.lookups import ListedEpisode
+from webhook.storage.tables import episode_list, follow, play, play_key, tick
+
+
+def find_episode(connection: Connection, person_id: int, tvdb: int) -> Episode:
+    """The episode with this TheTVDB id, with all that is known of it here; as the person's own history has it first."""
+    bare = Episode(ids=Ids(tvdb=tvdb))
+    found = [
+        *from_history(connection, person_id, bare),
+        *from_lists(connection, tvdb),
+        recall(connection, bare),
+    ]
+    placed = [one for one in found if one.season is not None and one.number is not None]
+    best = complete((placed or found)[0], found)
+    if best.show is not None or best.show_ids.tvdb is None:
+        return best
+    row = following(connection, person_id, show_key(None, best.show_ids) or "")
+    return best if row is None else replace(best, show=row.show)
+
+
+def name_show(connection: Connection, person_id: int, key: str, title: str | None) -> bool:
+    """Let a show that is followed without a name have this one; whether it did."""
+    if not title:
+        return False
+    nameless = and_(follow.c.person_id == person_id, follow.c.show_key == key, follow.c.show.is_(None))
+    return bool(connection.execute(update(follow).where(nameless).values(show=title)).rowcount)
+
+
+def complete(best: Episode, others: Iterable[Episode]) -> Episode:
+    """The episode with what others know of it beside its place."""
+    for one in others:
+        if best.show_ids.contradicts(one.show_ids) or best.ids.contradicts(one.ids):
+            continue
+        best = replace(
+            best, title=best.title or one.title, show=best.show or one.show, ids=best.ids.merged(one.ids),
+            show_ids=best.show_ids.merged(one.show_ids),
+        )  # fmt: skip
+    return best
+
+
+def from_history(connection: Connection, person_id: int, bare: Episode) -> list[Episode]:
+    own = select(play_key.c.play_id).where(
+        play_key.c.person_id == person_id, play_key.c.key == f"{EPISODE}{bare.ids.tvdb}"
+    )
+    rows = connection.execute(
+        select(play.c.item).where(play.c.id.in_(own)).order_by(play.c.id.desc()).limit(1)
+    )
+    items = [item_from_json(row.item) for row in rows]
+    mine = and_(tick.c.person_id == person_id, tick.c.item_key == f"tvdb:{bare.ids.tvdb}")
+    items += [item_from_json(row.item) for row in connection.execute(select(tick.c.item).where(mine))]
+    return [item for item in items if isinstance(item, Episode)]
+
+
+def from_lists(connection: Connection, tvdb: int) -> Iterator[Episode]:
+    holding = episode_list.c.show_key.like("tvdb:%"), may_hold(tvdb)
+    for row in connection.execute(select(episode_list.c.show_key, episode_list.c.episodes).where(*holding)):
+        for one in map(ListedEpisode.from_json, row.episodes):
+            if one.ids.tvdb == tvdb:
+                yield episode_of(Series(tvdb=int(row.show_key.partition(":")[2])), one)
+
+
+def may_hold(tvdb: int) -> ColumnElement[bool]:
+    """Whether the JSON of a list may hold this id; what it holds else is looked at when it is read."""
+    return type_coerce(episode_list.c.episodes, Text).contains(f'"tvdb":{tvdb}')
+
+
+def recall(connection: Connection, bare: Episode) -> Episode:
+    """What lookups said of it earlier."""
+    known = find_known(connection, keys(bare))
+    item = None if known is None else known.told(bare)
+    return item if isinstance(item, Episode) else bare

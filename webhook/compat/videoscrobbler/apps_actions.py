@@ -1,0 +1,83 @@
+"""Managing apps and privacy, for the page and the JSON API: the owner manages every app, everybody else their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from webhook import clock
+from webhook.accounts.credentials import Seal
+from webhook.compat.videoscrobbler import apps
+from webhook.people import people
+from webhook.service import Service
+from webhook.storage.db import Database
+from webhook.web.actions import _sentence_of, find_person
+from webhook.web.http.errors import Problem
+from webhook.web.visible import Visitor
+
+AppJson = dict[str, Any]
+
+
+def read_apps(connection: Connection, seal: Seal, visitor: Visitor) -> list[AppJson]:
+    return apps.list_apps(connection, seal, None if visitor.is_admin else visitor.person_id)
+
+
+def find_app(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) -> AppJson:
+    """The app; raises Problem for one that is not the visitor's to see."""
+    found = next((entry for entry in read_apps(connection, seal, visitor) if entry["id"] == app_id), None)
+    if found is None:
+        raise Problem(404, f"There is no app {app_id}.")
+    return found
+
+
+async def add_app(service: Service, visitor: Visitor, name: str, whose: str | None) -> AppJson:
+    """A new app with its secret, which is never shown again; a member's is their own. Raises Problem."""
+    if not visitor.is_admin and whose not in (None, visitor.name):
+        raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
+
+    def create(connection: Connection) -> AppJson:
+        person_id = visitor.person_id if not visitor.is_admin else None
+        if visitor.is_admin and whose is not None:
+            person_id = people.find_person(connection, whose).id
+        made = apps.create_app(connection, service.seal, name, person_id, clock.now())
+        return {**find_app(connection, service.seal, visitor, made.id), "secret": made.secret}
+
+    return dict(await write_change(service.database, create))
+
+
+async def suspend_or_resume(service: Service, visitor: Visitor, app_id: int, suspended: bool) -> AppJson:
+    """Let an app in no more, or again; raises Problem."""
+
+    def apply(connection: Connection) -> AppJson:
+        find_app(connection, service.seal, visitor, app_id)
+        apps.suspend_app(connection, app_id, clock.now() if suspended else None)
+        return find_app(connection, service.seal, visitor, app_id)
+
+    return dict(await write_change(service.database, apply))
+
+
+async def delete_app(service: Service, visitor: Visitor, app_id: int) -> None:
+    """Remove an app and end its sessions; raises Problem."""
+
+    def apply(connection: Connection) -> None:
+        find_app(connection, service.seal, visitor, app_id)
+        apps.remove_app(connection, app_id, clock.now())
+
+    await write_change(service.database, apply)
+
+
+async def change_seen_by(database: Database, visitor: Visitor, name: str, whom: str) -> None:
+    """Say who sees what this person watches; raises Problem."""
+    await write_change(
+        database,
+        lambda connection: apps.set_seen_by(connection, find_person(connection, visitor, name).id, whom),
+    )
+
+
+async def write_change(database: Database, change: Callable[[Connection], Any]) -> Any:
+    try:
+        return await database.run(change)
+    except people.PeopleError as error:
+        raise Problem(422, _sentence_of(error)) from error
