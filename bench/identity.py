@@ -26,7 +26,7 @@ def item(number: int) -> Episode:
 
 def lesson(asked: Episode, number: int) -> Resolution:
     found = Episode(
-        show=asked.show, season=asked.season, number=asked.number, ids=asked.ids.merged(Ids(tvdb=number + 1))
+        show=asked.show, season=asked.season, number=asked.number, ids=asked.ids.merge(Ids(tvdb=number + 1))
     )
     return Resolution(asked=asked, found=found, via=("trakt",), at=clock.now())
 

@@ -16,7 +16,7 @@ from webhook import app, clock, logs
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Kind, Movie, item_to_json
 from webhook.domain.outcome import Done
-from webhook.domain.rules import ALWAYS
+from webhook.domain.rules import ALWAYS_ON
 from webhook.people import people
 from webhook.queues import leases
 from webhook.service import Service
@@ -51,7 +51,7 @@ def prepared(service: Service, waiting: int, done: int = 0) -> None:
         ids = []
         for number in range(ACCOUNTS):
             person = people.add_person(connection, f"person{number}", now)
-            ids.append(accounts.add_named(connection, person, "instant", ALWAYS, now))
+            ids.append(accounts.add_named(connection, person, "instant", ALWAYS_ON, now))
         for state, count in (("done", done), ("waiting", waiting)):
             rows = [
                 row_of(ids[number % ACCOUNTS], f"{state}{number}", state, item, now)

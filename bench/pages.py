@@ -114,7 +114,7 @@ def follow(connection: Connection, person_id: int, now: datetime) -> None:
             )
             for part in range(EPISODES)
         ]  # fmt: skip
-        shows.keep(connection, shows.Learnt(f"tvdb:{number}", "tvdb", parts, now))
+        shows.store_list(connection, shows.ShowList(f"tvdb:{number}", "tvdb", parts, now))
 
 
 def arrive(connection: Connection, count: int, person_id: int, now: datetime) -> None:

@@ -336,8 +336,8 @@ def test_a_breaker_lets_one_probe_through_and_closes_when_it_works() -> None:
 def test_pauses_grow_stay_below_the_cap_and_differ() -> None:
     pauses = [[retry.backoff(attempts) for _ in range(50)] for attempts in range(40)]
 
-    assert all(timedelta(0) < pause <= retry.CAP for row in pauses for pause in row)
-    assert max(pauses[0]) <= retry.FIRST
+    assert all(timedelta(0) < pause <= retry.MAX_PAUSE for row in pauses for pause in row)
+    assert max(pauses[0]) <= retry.FIRST_PAUSE
     assert len(set(pauses[10])) > 40
 
 
@@ -606,7 +606,7 @@ def test_a_lane_that_hangs_is_left_to_others(desk: Desk, monkeypatch: pytest.Mon
 
     (row,) = desk.rows(delivery)
     assert (row.state, row.unsure, row.claimed) == ("waiting", True, False)
-    assert row.due_at > clock.now() + retry.GATEWAY / 2
+    assert row.due_at > clock.now() + retry.UNSURE_PAUSE / 2
 
 
 # --- one delivery in trouble

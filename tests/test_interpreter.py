@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from webhook import sources
 from webhook.accounts.accounts import add_named
 from webhook.domain.event import Action, Episode, Event, Ids, Kind, Movie
-from webhook.domain.rules import ALWAYS
+from webhook.domain.rules import ALWAYS_ON
 from webhook.history import edits, library
 from webhook.people import household, identities, people, tokens
 from webhook.pipeline import interpreter
@@ -28,7 +28,7 @@ from webhook.storage.tables import account, attempt, delivery, person, play, web
 NOW = datetime.now(UTC).replace(microsecond=0)
 VIDEO = frozenset({Kind.MOVIE, Kind.EPISODE})
 AUDIENCES = {
-    "trakt": Capabilities(VIDEO, ALWAYS | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
+    "trakt": Capabilities(VIDEO, ALWAYS_ON | {Action.UNWATCHED, Action.RATE, Action.UNRATE, Action.ADD}),
     "tvtime": Capabilities(VIDEO, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
 
@@ -50,7 +50,7 @@ class House:
         for name in AUDIENCES:
             self.account(self.me, name)
 
-    def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS) -> int:
+    def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS_ON) -> int:
         return self.database.do(
             lambda connection: add_named(connection, person_id, tracker, tells & AUDIENCES[tracker].can, NOW)
         )
@@ -682,7 +682,9 @@ def test_a_rating_before_the_first_play_counts_once_somebody_has_played(house: H
     played = house.post("plex", plex("media.scrobble"), minutes=30)
 
     shown = house.trace(rated["id"])
-    kept = house.database.ask(lambda connection: list(library.entries(connection, house.me, library.RATING)))
+    kept = house.database.ask(
+        lambda connection: list(library.list_entries(connection, house.me, library.RATING))
+    )
     assert (rated["state"], played["state"]) == ("unclaimed", "interpreted")
     assert (shown["state"], shown["events"][0]["person"]) == ("interpreted", "me")
     assert [entry.value for entry in kept] == [7.5]

@@ -70,6 +70,6 @@ def test_numbers_mean_the_same_in_json_that_has_to_be_repaired() -> None:
 
 
 def test_a_body_is_shown_in_its_own_encoding() -> None:
-    assert lenient_json.text('{"a": "Zoë"}'.encode("utf-16")) == '{"a": "Zoë"}'
-    assert lenient_json.text(b"Zo\xeb", "text/plain; charset=latin1") == "Zoë"
-    assert lenient_json.text(b"Zo\xeb") == "Zo\ufffd"
+    assert lenient_json.readable_text('{"a": "Zoë"}'.encode("utf-16")) == '{"a": "Zoë"}'
+    assert lenient_json.readable_text(b"Zo\xeb", "text/plain; charset=latin1") == "Zoë"
+    assert lenient_json.readable_text(b"Zo\xeb") == "Zo\ufffd"

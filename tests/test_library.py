@@ -35,20 +35,20 @@ def receive(house: House, action: Action, days: float = 0, **values: Any) -> int
 def kept(house: House, relation: str | None = None) -> list[tuple[str, float | None]]:
     return house.database.ask(
         lambda connection: [
-            (row.relation, row.value) for row in library.entries(connection, house.me, relation)
+            (row.relation, row.value) for row in library.list_entries(connection, house.me, relation)
         ]
     )
 
 
 def put(house: House, days: float, value: float | None, relation: str = RATING) -> bool:
     return house.database.do(
-        lambda connection: library.put(connection, house.me, relation, FILM, NOW + days * DAY, value)
+        lambda connection: library.store_entry(connection, house.me, relation, FILM, NOW + days * DAY, value)
     )
 
 
 def take(house: House, days: float, relation: str = RATING) -> bool:
     return house.database.do(
-        lambda connection: library.take(connection, house.me, relation, FILM, NOW + days * DAY)
+        lambda connection: library.remove_entry(connection, house.me, relation, FILM, NOW + days * DAY)
     )
 
 
@@ -110,7 +110,7 @@ def test_it_is_found_by_what_two_services_both_know_of_it(house: House) -> None:
     other = replace(FILM, ids=Ids(tmdb=900001))
 
     news = house.database.do(
-        lambda connection: library.put(connection, house.me, RATING, other, NOW + DAY, 9.0)
+        lambda connection: library.store_entry(connection, house.me, RATING, other, NOW + DAY, 9.0)
     )
 
     assert (news, kept(house)) == (True, [(RATING, 9.0)])
@@ -120,7 +120,7 @@ def test_what_has_nothing_to_be_known_by_is_not_kept(house: House) -> None:
     nothing = replace(FILM, ids=Ids(), title=None)
 
     assert not house.database.do(
-        lambda connection: library.put(connection, house.me, WATCHLIST, nothing, NOW)
+        lambda connection: library.store_entry(connection, house.me, WATCHLIST, nothing, NOW)
     )
 
 
@@ -128,7 +128,7 @@ def test_other_people_s_entries_are_their_own(house: House) -> None:
     other = house.database.do(lambda connection: people.add_person(connection, "ben", NOW))
     put(house, 0, 8.0)
 
-    house.database.do(lambda connection: library.take(connection, other, RATING, FILM, NOW + DAY))
+    house.database.do(lambda connection: library.remove_entry(connection, other, RATING, FILM, NOW + DAY))
 
     assert kept(house) == [(RATING, 8.0)]
 
@@ -142,7 +142,7 @@ def follow(house: House, show: Any, state: str = library.FOLLOWING) -> bool:
 
 def followed(house: House) -> list[tuple[str, str]]:
     return house.database.ask(
-        lambda connection: [(row.show_key, row.state) for row in library.follows(connection, house.me)]
+        lambda connection: [(row.show_key, row.state) for row in library.list_follows(connection, house.me)]
     )
 
 

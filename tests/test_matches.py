@@ -73,7 +73,7 @@ def choose(database: Database, ids: Ids, **more: Any) -> matches.Chosen:
 def test_what_waits_is_listed_with_why_and_its_candidates(database: Database, account_id: int) -> None:
     made = waits(database, account_id, TWINS, "one")
 
-    (entry,) = database.ask(matches.waiting)["items"]
+    (entry,) = database.ask(matches.list_unmatched_deliveries)["items"]
 
     assert (entry["id"], entry["title"], entry["reason"]) == (made, "Burning Sea", "two films fit")
     assert entry["candidates"]
@@ -99,7 +99,7 @@ def test_a_choice_for_an_episode_is_for_the_whole_show(database: Database, accou
     chosen = choose(database, Ids(tvdb=70), delivery_id=first, season_offset=1)
 
     assert set(chosen.deliveries) == {first, second}
-    applied = matches.applied(episode(7), database.ask(matches.every))
+    applied = matches.apply_choices(episode(7), database.ask(matches.all_choices))
     assert isinstance(applied, Episode)
     assert (applied.show_ids.tvdb, applied.season, applied.number) == (70, 3, 7)
 
@@ -109,11 +109,11 @@ def test_a_chosen_show_holds_by_its_id_whatever_the_title(database: Database, ac
 
     choose(database, Ids(tvdb=70), delivery_id=made)
 
-    choices = database.ask(matches.every)
+    choices = database.ask(matches.all_choices)
     renamed = Episode(show="Hafenstrasse", season=1, number=1, show_ids=Ids(plex="abc"))
     namesake = Episode(show="Harbour Street", season=1, number=1, show_ids=Ids(plex="def"))
-    assert getattr(matches.applied(renamed, choices), "show_ids").tvdb == 70  # noqa: B009
-    assert matches.applied(namesake, choices) == namesake
+    assert getattr(matches.apply_choices(renamed, choices), "show_ids").tvdb == 70  # noqa: B009
+    assert matches.apply_choices(namesake, choices) == namesake
 
 
 def test_ids_that_did_not_help_give_way_to_the_choice(database: Database, account_id: int) -> None:
@@ -122,7 +122,7 @@ def test_ids_that_did_not_help_give_way_to_the_choice(database: Database, accoun
 
     choose(database, Ids(tmdb=55020), delivery_id=made)
 
-    applied = matches.applied(item, database.ask(matches.every))
+    applied = matches.apply_choices(item, database.ask(matches.all_choices))
     assert applied.ids == Ids(tmdb=55020, plex="abc")
 
 

@@ -62,8 +62,8 @@ class Shelf:
         self.database.do(lambda connection: library.follow_show(connection, self.person_id, show, NOW, state))
 
     def lists(self, key: str, *episodes: ListedEpisode) -> None:
-        learnt = shows.Learnt(key, "tvdb", episodes, NOW)
-        self.database.do(lambda connection: shows.remember(connection, [learnt]))
+        learnt = shows.ShowList(key, "tvdb", episodes, NOW)
+        self.database.do(lambda connection: shows.store_lists(connection, [learnt]))
 
     def numbers(self, year: int | None = 2026, zone: ZoneInfo = UTC_ZONE) -> dict[str, Any]:
         return self.database.ask(
@@ -72,7 +72,7 @@ class Shelf:
 
     def next(self) -> list[dict[str, Any]]:
         today = NOW.date()
-        return self.database.ask(lambda connection: shows.next_unwatched(connection, self.person_id, today))
+        return self.database.ask(lambda connection: shows.next_episodes(connection, self.person_id, today))
 
 
 @pytest.fixture
@@ -492,10 +492,10 @@ def test_a_list_stays_where_nobody_lists_the_show_any_more(anna: Shelf) -> None:
 
 
 def test_a_few_shows_are_asked_about_at_a_time(anna: Shelf) -> None:
-    for number in range(shows.ROUND + 5):
+    for number in range(shows.SHOWS_PER_ROUND + 5):
         anna.follow(f"Show {number}", Ids(tvdb=number + 1))
 
-    assert refreshed(anna, [Lists("tvdb", {})], NOW, NOW, NOW) == [shows.ROUND, 5, 0]
+    assert refreshed(anna, [Lists("tvdb", {})], NOW, NOW, NOW) == [shows.SHOWS_PER_ROUND, 5, 0]
 
 
 def test_without_a_lookup_nothing_is_asked_and_nothing_remembered(anna: Shelf) -> None:

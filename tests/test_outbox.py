@@ -12,7 +12,7 @@ from webhook.accounts.accounts import add_named
 from webhook.domain import retry
 from webhook.domain.event import Action, Ids, Movie
 from webhook.domain.outcome import Park
-from webhook.domain.rules import ALWAYS
+from webhook.domain.rules import ALWAYS_ON
 from webhook.domain.states import DeliveryState
 from webhook.people import people
 from webhook.queues import leases, outbox, parking, settlements
@@ -35,7 +35,7 @@ def anna(database: Database) -> int:
 
 def account_of(connection: Connection, name: str) -> int:
     person_id = people.add_person(connection, name, NOW)
-    return add_named(connection, person_id, "trakt", ALWAYS, NOW)
+    return add_named(connection, person_id, "trakt", ALWAYS_ON, NOW)
 
 
 def putting(account_id: int, key: str, **given: object) -> NewDelivery:
@@ -122,7 +122,7 @@ def test_a_killed_workers_lane_falls_due_again_and_what_it_had_in_hand_is_looked
     early = claim(database, over - timedelta(seconds=1))
     (lane,) = claim(database, over)
     settle(database, settlement(lane))
-    (late,) = claim(database, over + retry.GATEWAY)
+    (late,) = claim(database, over + retry.UNSURE_PAUSE)
 
     assert early == []
     assert [(row.key, row.unsure) for row in lane.rows] == [("watched:2", False)]
@@ -164,12 +164,12 @@ def test_a_lease_that_has_passed_to_another_or_was_given_back_is_not_renewed(
     (current,) = claim(database, NOW + leases.LEASE)
 
     renew(database, stale, NOW + timedelta(days=1))
-    (after,) = claim(database, NOW + 2 * leases.LEASE + retry.GATEWAY)
+    (after,) = claim(database, NOW + 2 * leases.LEASE + retry.UNSURE_PAUSE)
     settle(database, settlement(after, 0, unclaim=[row.id for row in after.rows]))
     renew(database, after, NOW + timedelta(days=1))
 
     assert settle(database, settlement(current)) == [False]
-    assert len(claim(database, NOW + 2 * leases.LEASE + 2 * retry.GATEWAY)) == 1
+    assert len(claim(database, NOW + 2 * leases.LEASE + 2 * retry.UNSURE_PAUSE)) == 1
 
 
 def test_what_is_put_during_a_lease_waits_for_its_release(database: Database, anna: int) -> None:
@@ -313,7 +313,7 @@ def test_leases_of_a_killed_process_are_forgotten_at_start(database: Database, a
 
     database.do(lambda connection: leases.drop_leases(connection, NOW))
     early = claim(database)
-    (lane,) = claim(database, NOW + retry.GATEWAY)
+    (lane,) = claim(database, NOW + retry.UNSURE_PAUSE)
 
     assert early == []
     assert lane.rows[0].unsure

@@ -11,7 +11,7 @@ import pytest
 from webhook import sources
 from webhook.clock import now
 from webhook.domain.event import Ignored, Unreadable
-from webhook.domain.redaction import redacted
+from webhook.domain.redaction import redact
 
 PAYLOADS = Path(__file__).parent / "payloads"
 
@@ -35,7 +35,7 @@ PLEX = {
 
 
 def test_who_and_where_are_replaced_by_the_same_words_everywhere() -> None:
-    found = redacted(PLEX)
+    found = redact(PLEX)
 
     assert found["Account"] == {"id": 0, "thumb": "picture", "title": "person-1"}
     assert found["Server"] == {"title": "server-1", "uuid": "id-1"}
@@ -51,7 +51,7 @@ def test_who_and_where_are_replaced_by_the_same_words_everywhere() -> None:
 
 
 def test_what_happened_to_which_item_stays() -> None:
-    found = redacted(PLEX)
+    found = redact(PLEX)
 
     assert found["event"] == "media.play"
     assert found["user"] is True
@@ -64,7 +64,7 @@ def test_what_happened_to_which_item_stays() -> None:
 def test_it_is_the_same_each_time_and_leaves_what_it_was_given() -> None:
     before = json.dumps(PLEX)
 
-    assert redacted(PLEX) == redacted(PLEX)
+    assert redact(PLEX) == redact(PLEX)
     assert json.dumps(PLEX) == before
 
 
@@ -89,7 +89,7 @@ def test_it_is_the_same_each_time_and_leaves_what_it_was_given() -> None:
     ],
 )
 def test_what_is_private_does_not_get_out(given: Any, left: str) -> None:
-    assert left not in json.dumps(redacted(given), ensure_ascii=False)
+    assert left not in json.dumps(redact(given), ensure_ascii=False)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_is_private_does_not_get_out(given: Any, left: str) -> None:
     ],
 )
 def test_what_is_not_private_is_left_alone(given: Any) -> None:
-    assert redacted(given) == given
+    assert redact(given) == given
 
 
 SENT = sorted(path for source in sources.modules() for path in (PAYLOADS / source).glob("*.json"))
@@ -120,7 +120,7 @@ def test_a_redacted_payload_is_still_read_the_same(path: Path) -> None:
         before = sources.read(path.parent.name, payload, moment)
     except Unreadable:
         return
-    after = sources.read(path.parent.name, redacted(payload), moment)
+    after = sources.read(path.parent.name, redact(payload), moment)
 
     if isinstance(before, Ignored):
         assert after == before
@@ -132,7 +132,7 @@ def test_a_redacted_payload_is_still_read_the_same(path: Path) -> None:
 
 
 def test_a_text_without_end_is_cut_and_costs_no_more() -> None:
-    found = redacted({"note": "a" * 1_000_000, "user": "x" * 1_000_000, "url": "://" + "a." * 500_000})
+    found = redact({"note": "a" * 1_000_000, "user": "x" * 1_000_000, "url": "://" + "a." * 500_000})
 
     assert len(json.dumps(found)) < 20_000
     assert found["note"].endswith("a…")
@@ -141,7 +141,7 @@ def test_a_text_without_end_is_cut_and_costs_no_more() -> None:
 def test_texts_are_left_out_whole_where_more_words_are_to_go_than_can_be_looked_for() -> None:
     users = [{"User": {"title": f"Somebody {number}"}} for number in range(500)]
 
-    found = redacted({"all": users, "text": "Somebody 77 and Somebody 499 watched it", "event": "media.play"})
+    found = redact({"all": users, "text": "Somebody 77 and Somebody 499 watched it", "event": "media.play"})
 
     assert found["text"] == "…"
     assert found["event"] == "media.play"
@@ -153,7 +153,7 @@ def test_what_is_nested_without_end_is_left_out() -> None:
     for _ in range(900):
         nested = {"inner": [nested]}
 
-    assert "Nora" not in json.dumps(redacted({"user": "Nora", "deep": nested}))
+    assert "Nora" not in json.dumps(redact({"user": "Nora", "deep": nested}))
 
 
 @pytest.mark.parametrize(
@@ -167,4 +167,4 @@ def test_what_is_nested_without_end_is_left_out() -> None:
     ],
 )
 def test_hosts_go_that_say_where_somebody_is(given: str, kept: str) -> None:
-    assert redacted({"text": given})["text"] == kept
+    assert redact({"text": given})["text"] == kept

@@ -26,12 +26,12 @@ def learn_list(database: Database, *minutes: int | None) -> None:
     episodes = [
         ListedEpisode(season=1, number=number, minutes=each) for number, each in enumerate(minutes, 1)
     ]
-    learnt = shows.Learnt(f"tvdb:{SHOW}", "tvdb", episodes, NOW)
-    database.do(lambda connection: shows.remember(connection, [learnt]))
+    learnt = shows.ShowList(f"tvdb:{SHOW}", "tvdb", episodes, NOW)
+    database.do(lambda connection: shows.store_lists(connection, [learnt]))
 
 
 def found(database: Database) -> timedelta | None:
-    return database.ask(lambda connection: runtimes.find(connection, event(7)))
+    return database.ask(lambda connection: runtimes.find_runtime(connection, event(7)))
 
 
 def test_a_list_says_how_long_an_episode_of_the_show_runs(database: Database) -> None:
@@ -41,7 +41,7 @@ def test_a_list_says_how_long_an_episode_of_the_show_runs(database: Database) ->
 
 
 def test_what_was_played_says_more_than_a_list(database: Database) -> None:
-    database.do(lambda connection: runtimes.learn(connection, event(1, timedelta(minutes=22))))
+    database.do(lambda connection: runtimes.learn_runtime(connection, event(1, timedelta(minutes=22))))
 
     learn_list(database, 45)
 

@@ -49,8 +49,8 @@ def ticked(event: str, kind: str = "Series", **item: Any) -> dict[str, Any]:
 
 
 def listed(house: House, episodes: Sequence[ListedEpisode] = EPISODES) -> None:
-    learnt = shows.Learnt(f"tvdb:{TVDB}", "tvdb", episodes, NOW)
-    house.database.do(lambda connection: shows.keep(connection, learnt))
+    learnt = shows.ShowList(f"tvdb:{TVDB}", "tvdb", episodes, NOW)
+    house.database.do(lambda connection: shows.store_list(connection, learnt))
 
 
 def places(house: House) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from webhook.domain.items import keys
 from webhook.domain.play import Dated, Play, State
 from webhook.history import edits, stats, stats_cache, stats_worker
 from webhook.history.play_store import save_play, store_keys
-from webhook.history.stats_worker import Tallier
+from webhook.history.stats_worker import StatsWorker
 from webhook.people import people
 from webhook.storage.db import Database
 from webhook.storage.tables import person, play, play_key, tally
@@ -36,12 +36,12 @@ def anna(database: Database) -> Shelf:
 
 def made(shelf: Shelf, now: datetime = NOW) -> int:
     """How many tallies somebody who looks now makes."""
-    return asyncio.run(Tallier(shelf.database).look(now))
+    return asyncio.run(StatsWorker(shelf.database).look(now))
 
 
 def there(shelf: Shelf) -> set[str]:
     """What is kept, without the zone."""
-    kept = shelf.database.ask(lambda connection: stats_cache.kept(connection, shelf.person_id))
+    kept = shelf.database.ask(lambda connection: stats_cache.list_tallies(connection, shelf.person_id))
     return {what.split()[0] for what in kept}
 
 
@@ -370,10 +370,10 @@ def test_what_is_counted_while_a_play_changes_is_not_kept(anna: Shelf) -> None:
     (first, *_) = due(anna)
     begun = begin(anna, first)
     assert begun is not None
-    counted = anna.database.ask(lambda connection: stats_worker.count(connection, first, begun, NOW))
+    counted = anna.database.ask(lambda connection: stats_worker.count_tally(connection, first, begun, NOW))
     anna.change(seen, duration_ms=1)
 
-    assert anna.database.do(lambda connection: stats_worker.keep(connection, [counted])) == [False]
+    assert anna.database.do(lambda connection: stats_worker.store_tallies(connection, [counted])) == [False]
     assert there(anna) == set()
     assert same_either_way(anna)
 
@@ -398,12 +398,12 @@ def postgres(migrated_postgres_url: str) -> Iterator[Shelf]:
 
 def due(shelf: Shelf, now: datetime = NOW) -> list[stats_worker.Due]:
     return shelf.database.ask(
-        lambda connection: stats_worker.due_of(connection, shelf.person_id, "Europe/Berlin", now)
+        lambda connection: stats_worker.due_tallies(connection, shelf.person_id, "Europe/Berlin", now)
     )
 
 
-def begin(shelf: Shelf, one: stats_worker.Due) -> stats_cache.Begun | None:
-    (begun,) = shelf.database.do(lambda connection: stats_worker.begin(connection, [(one, NOW)]))
+def begin(shelf: Shelf, one: stats_worker.Due) -> stats_cache.OpenTally | None:
+    (begun,) = shelf.database.do(lambda connection: stats_worker.begin_tallies(connection, [(one, NOW)]))
     return begun
 
 
@@ -434,7 +434,7 @@ def test_many_plays_since_are_counted_anew(anna: Shelf) -> None:
     anna.seen(film("Salt Road"), at("2026-03-01T20:00"))
     made(anna)
     later = NOW + timedelta(hours=2)
-    for number in range(stats_worker.LIVE):
+    for number in range(stats_worker.MAX_LIVE_PLAYS):
         anna.seen(film(f"Film {number}"), NOW + timedelta(minutes=number))
     few = made(anna, later)
     anna.seen(film("Paper Boats"), NOW + timedelta(minutes=90))
@@ -443,8 +443,8 @@ def test_many_plays_since_are_counted_anew(anna: Shelf) -> None:
 
 
 def test_nothing_is_counted_while_an_import_runs(anna: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats_worker, "RUSH", 2)
-    watching = Tallier(anna.database)
+    monkeypatch.setattr(stats_worker, "IMPORT_SIZE", 2)
+    watching = StatsWorker(anna.database)
     anna.seen(film("Salt Road"), at("2025-03-01T20:00"))
     first = asyncio.run(watching.look(NOW))
     for number in range(3):
@@ -455,12 +455,12 @@ def test_nothing_is_counted_while_an_import_runs(anna: Shelf, monkeypatch: pytes
 
 
 def test_who_changes_old_plays_again_and_again_waits_longer(anna: Shelf) -> None:
-    watching = Tallier(anna.database)
+    watching = StatsWorker(anna.database)
     seen = anna.seen(film("Salt Road"), at("2025-03-01T20:00"))
     found = []
     for number in range(8):
         anna.change(seen, duration_ms=number)
-        found.append(asyncio.run(watching.look(NOW + timedelta(seconds=stats_worker.PAUSE * number))))
+        found.append(asyncio.run(watching.look(NOW + timedelta(seconds=stats_worker.LOOK_INTERVAL * number))))
 
     assert found == [2, 2, 0, 2, 0, 0, 0, 2]
 
@@ -477,7 +477,7 @@ def test_it_runs_until_it_is_told_to_stop(anna: Shelf) -> None:
 
     async def run() -> None:
         stop = asyncio.Event()
-        running = asyncio.create_task(Tallier(anna.database).run(stop))
+        running = asyncio.create_task(StatsWorker(anna.database).run(stop))
         async with asyncio.timeout(10):
             while there(anna) != {"all", "2025"}:
                 await asyncio.sleep(0.01)

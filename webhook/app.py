@@ -24,7 +24,7 @@ from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials
 from webhook.domain import anime
 from webhook.history.shows import Episodes
-from webhook.history.stats_worker import Tallier
+from webhook.history.stats_worker import StatsWorker
 from webhook.identity.resolver import Identity
 from webhook.lookups import Lookup
 from webhook.maintenance.integrity import Integrity
@@ -161,7 +161,7 @@ def lookup_settings(environ: Environ) -> dict[str, str]:
 def anime_lists(settings: Settings) -> anime.Lists:
     """The mapping lists that ANIME_LISTS points to; raises SettingsError."""
     try:
-        return anime.load(settings.anime_lists)
+        return anime.load_lists(settings.anime_lists)
     except anime.Unusable as error:
         raise environment.SettingsError(f"ANIME_LISTS: {error}") from error
 
@@ -266,7 +266,7 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
         "resolver": service.resolver.run,
         "shows' ids": service.show_ids.run,
         "episodes": service.episodes.run,
-        "tallier": Tallier(database).run,
+        "tallier": StatsWorker(database).run,
     }
     if service.servers:
         chores["catch-up"] = service.catch_up.run

@@ -20,7 +20,7 @@ import httpx
 import orjson
 
 from webhook.domain.outcome import Retry
-from webhook.domain.retry import GATEWAY, decide
+from webhook.domain.retry import UNSURE_PAUSE, decide
 
 MAX_ANSWER = 256 * 1024
 SHOWN = 500
@@ -52,11 +52,11 @@ async def call(
                 body += chunk
                 if len(body) > most:
                     reason = f"{label} sent an answer over {most // 1024} KiB"
-                    raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
+                    raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         raise Retry(f"{label} cannot be reached ({plain(error)})") from error
     except httpx.HTTPError as error:
-        raise Retry(f"{label} broke off ({plain(error)})", after=GATEWAY, unsure=True) from error
+        raise Retry(f"{label} broke off ({plain(error)})", after=UNSURE_PAUSE, unsure=True) from error
     return httpx.Response(
         response.status_code, headers=clean(response.headers), content=bytes(body), request=response.request
     )
@@ -90,7 +90,7 @@ def read(label: str, response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
         reason = f"{label} answered {response.status_code} with something that is no JSON"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=True, suspect=True) from error
+        raise Retry(reason, answer=shown(response), after=UNSURE_PAUSE, unsure=True, suspect=True) from error
 
 
 # --- who calls, and what is kept of it

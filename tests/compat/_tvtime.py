@@ -21,7 +21,7 @@ from webhook import clock
 from webhook.accounts import accounts
 from webhook.compat.tvtime import shelf
 from webhook.domain.event import Episode, Ids
-from webhook.history.shows import Learnt, keep
+from webhook.history.shows import ShowList, store_list
 from webhook.lookups import ListedEpisode
 from webhook.people import people
 from webhook.storage import tables
@@ -54,7 +54,7 @@ class Programme:
     def at_trakt(self) -> dict[str, Any]:
         """The same, as the fake of Trakt takes it."""
         parts = [
-            {"season": one.season, "number": one.number, "title": one.title, "ids": one.ids.known()}
+            {"season": one.season, "number": one.number, "title": one.title, "ids": one.ids.by_namespace()}
             for one in self.episodes()
         ]
         return {"title": self.title, "ids": {"tvdb": self.tvdb}, "episodes": parts}
@@ -75,7 +75,7 @@ PROGRAMMES = (OFFICE, THRONES, BOYS, OTHER)
 def list_shows(connection: Connection, programmes: Iterable[Programme] = PROGRAMMES) -> None:
     """As TheTVDB listed them when it was asked."""
     for one in programmes:
-        keep(connection, Learnt(f"tvdb:{one.tvdb}", "tvdb", one.episodes(), clock.now()))
+        store_list(connection, ShowList(f"tvdb:{one.tvdb}", "tvdb", one.episodes(), clock.now()))
 
 
 def with_password(connection: Connection, name: str, kept: str = HASHED) -> None:

@@ -168,7 +168,7 @@ def test_a_movie_is_one_however_its_plays_know_it(anna: Anna) -> None:
 
     found = anna.database.do(lambda connection: shelf.movies(connection, anna.id))
 
-    assert [(film.ids.known(), one.count) for film, one in found] == [
+    assert [(film.ids.by_namespace(), one.count) for film, one in found] == [
         ({"tvdb": 9, "imdb": "tt1"}, 3),
         ({"imdb": "tt2"}, 1),
     ]
@@ -439,7 +439,7 @@ def test_a_show_that_is_followed_without_a_name_gets_it(
     """Such as one that was followed while TheTVDB was away."""
     box, _ = asking
     pilot = ListedEpisode(season=1, number=1, ids=Ids(tvdb=349232))
-    box.home.do(lambda c: shows.keep(c, shows.Learnt("tvdb:81189", "tvdb", [pilot], clock.now())))
+    box.home.do(lambda c: shows.store_list(c, shows.ShowList("tvdb:81189", "tvdb", [pilot], clock.now())))
     box.home.do(lambda c: library.follow_show(c, box.person_id, Show(ids=Ids(tvdb=81189)), clock.now()))
     client = box.signed_in()
     before = names(client)

@@ -434,7 +434,7 @@ def test_a_show_comes_with_how_far_it_is_and_when_it_was_last_watched(app: App) 
     app.box.follow(OFFICE, BOYS)
     app.mark(BOYS.id_of(1, 1))
     loved = Show(title="The Boys", ids=Ids(tvdb=BOYS.tvdb))
-    app.box.home.do(lambda c: library.put(c, app.uid, library.LOVE, loved, clock.now()))
+    app.box.home.do(lambda c: library.store_entry(c, app.uid, library.LOVE, loved, clock.now()))
     seen = app.box.seen(BOYS.id_of(1, 1))
     assert seen is not None
 
@@ -463,7 +463,7 @@ def test_the_followed_movies_are_filtered(app: App, wanted: str, found: list[str
     ]
     event = Event(action=Action.WATCHED, item=films[0], at=clock.now())
     app.box.home.do(lambda c: plays.apply(c, app.uid, event, "plex", 80))
-    app.box.home.do(lambda c: library.put(c, app.uid, library.WATCHLIST, films[1], clock.now()))
+    app.box.home.do(lambda c: library.store_entry(c, app.uid, library.WATCHLIST, films[1], clock.now()))
 
     told = app.get(f"{TRACKING}/cgw/follows/user/{app.uid}", entity_type="movie", filter=wanted)
 
@@ -574,7 +574,9 @@ def test_a_movie_watched_again_counts(app: App) -> None:
 
 def test_a_movie_on_the_watchlist_is_followed_and_not_watched(app: App) -> None:
     film = Movie(title="Later", year=2001, ids=Ids(tvdb=7))
-    app.box.home.do(lambda connection: library.put(connection, app.uid, "watchlist", film, clock.now()))
+    app.box.home.do(
+        lambda connection: library.store_entry(connection, app.uid, "watchlist", film, clock.now())
+    )
 
     (row,) = app.get(f"{TRACKING}/cgw/follows/user/{app.uid}", entity_type="movie")["data"]["objects"]
 

@@ -50,7 +50,7 @@ def watch(at: Cinema, name: str, item: Item, when: datetime | None = None, **mor
         made = save_play(
             connection, whose, Play(item=item, started_at=moment, last_at=moment, **values), None
         )
-        store_keys(connection, whose, made, keys(item, "attic", str(item.ids.known() or item.title)))
+        store_keys(connection, whose, made, keys(item, "attic", str(item.ids.by_namespace() or item.title)))
         return made
 
     return int(at.home.do(watched))

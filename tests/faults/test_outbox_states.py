@@ -382,11 +382,11 @@ def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_
     second = claimed(later)
     assert [row.id for row in second.rows] == [earlier, before_that]
     for worker in (Worker(second, later), Worker(second, later, at=1)):
-        done = settled(worker, "done", False, retry.BUSY, later)
+        done = settled(worker, "done", False, retry.BUSY_PAUSE, later)
         database.do(lambda connection, done=done: settlements.settle(connection, [done]))  # type: ignore[misc]
 
     with pytest.raises(ValueError, match="not enough values"):
         claimed(later)
-    third = claimed(later + retry.GATEWAY)
+    third = claimed(later + retry.UNSURE_PAUSE)
     database.close()
     assert [(row.id, row.unsure) for row in third.rows] == [(sent, True), (sent_too, True)]

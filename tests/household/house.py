@@ -23,7 +23,7 @@ from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
 from webhook import sources
 from webhook.accounts.accounts import add_named
 from webhook.domain.event import Action, Kind
-from webhook.domain.rules import ALWAYS
+from webhook.domain.rules import ALWAYS_ON
 from webhook.people import household, identities, people
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.queries.plays import PlayJson, list_plays
@@ -48,7 +48,7 @@ LETTER = "text/plain; charset=utf-8"
 SOURCES = ("plex", "jellyfin", "emby", "tautulli")
 KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
 TRACKERS = {
-    "live": Capabilities(KINDS, ALWAYS | {Action.UNWATCHED}),
+    "live": Capabilities(KINDS, ALWAYS_ON | {Action.UNWATCHED}),
     "list": Capabilities(KINDS, frozenset({Action.WATCHED, Action.UNWATCHED})),
 }
 """A tracker that is told what is on now, and one that is told the marks."""

@@ -97,7 +97,7 @@ MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "everybody is the first person": ("any", {(identities, "claimer_anywhere"): answer(1)}),
     "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
     "trackers are told when it arrived": ("a tool", {(interpreter, "told_date"): lambda event, _: event.at}),
-    "trackers are told no mark": ("a tool", {(rules, "marks"): answer(False)}),
+    "trackers are told no mark": ("a tool", {(rules, "makes_mark"): answer(False)}),
 }  # fmt: skip
 
 

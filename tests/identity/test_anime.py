@@ -9,7 +9,7 @@ from webhook.domain import anime
 from webhook.domain.anime import Unusable
 from webhook.domain.event import Episode, Ids
 
-LISTS = anime.read(ANIME_LIST)
+LISTS = anime.read_list(ANIME_LIST)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_a_list_says_where_an_episode_lies(
 def test_an_episode_whose_place_the_list_leaves_open_is_told_to_nobody_by_its_numbers() -> None:
     special = Episode(show="Kaze Club", season=0, number=2, show_ids=Ids(anidb=900))
 
-    assert anime.mapped(special, LISTS).numbering == "mapped"
+    assert anime.map_episode(special, LISTS).numbering == "mapped"
 
 
 def test_an_anime_that_no_list_knows_stays_as_it_is() -> None:
     item = Episode(show="Kaze Club", season=1, number=2, show_ids=Ids(anidb=999))
 
-    assert anime.mapped(item, LISTS) is item
+    assert anime.map_episode(item, LISTS) is item
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_anime_that_no_list_knows_stays_as_it_is() -> None:
 )
 def test_a_list_that_could_do_harm_or_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(Unusable):
-        anime.read(raw)
+        anime.read_list(raw)
 
 
 def test_of_two_lists_the_first_decides(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_of_two_lists_the_first_decides(tmp_path: Path) -> None:
     mine.write_bytes(b'<anime-list><anime anidbid="900" tvdbid="1" defaulttvdbseason="1"/></anime-list>')
     theirs.write_bytes(ANIME_LIST)
 
-    lists = anime.load(f"{mine}:{theirs}")
+    lists = anime.load_lists(f"{mine}:{theirs}")
 
     assert lists[900].tvdb == 1
     assert lists[901].tvdb == 7100
@@ -74,4 +74,4 @@ def test_of_two_lists_the_first_decides(tmp_path: Path) -> None:
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match=r"none\.xml"):
-        anime.load(str(tmp_path / "none.xml"))
+        anime.load_lists(str(tmp_path / "none.xml"))

@@ -21,7 +21,7 @@ from webhook.storage import migrate
 from webhook.storage.db import Database
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
-LISTS = anime.read(ANIME_LIST)
+LISTS = anime.read_list(ANIME_LIST)
 LEAST = 1.0
 """The recall that was reached; less is a step back."""
 
@@ -64,7 +64,7 @@ def judged(case: dict[str, Any], found: Item | None) -> str:
     expected = case["expect"]
     if found is None:
         return "missed" if expected else "rightly unsure"
-    right = expected is not None and expected.items() <= found.ids.known().items()
+    right = expected is not None and expected.items() <= found.ids.by_namespace().items()
     return "right" if right else "wrong"
 
 

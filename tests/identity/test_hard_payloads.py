@@ -85,7 +85,7 @@ def test_a_hard_case_is_the_right_item_or_none(
 
     async def run() -> list[int | None]:
         services = Services(everything())
-        identity = Identity(database, services.lookups(), anime.read(ANIME_LIST))
+        identity = Identity(database, services.lookups(), anime.read_list(ANIME_LIST))
         found = [await tvdb_of(identity, event.item) for event in events]
         await services.http.aclose()
         return found

@@ -31,7 +31,9 @@ def told(database: Database, work: Callable[[Identity, Services], Awaitable[Any]
     async def run() -> Any:
         services = Services(everything())
         try:
-            return await work(Identity(database, services.lookups(*names), anime.read(ANIME_LIST)), services)
+            return await work(
+                Identity(database, services.lookups(*names), anime.read_list(ANIME_LIST)), services
+            )
         finally:
             await services.http.aclose()
 
@@ -39,7 +41,7 @@ def told(database: Database, work: Callable[[Identity, Services], Awaitable[Any]
 
 
 def chosen(database: Database, item: Item, ids: Ids, **more: Any) -> None:
-    for key in matches.keys(item):
+    for key in matches.match_keys(item):
         database.do(lambda connection, key=key: matches.choose(connection, NOW, ids, key=key, **more))  # type: ignore[misc]
 
 
@@ -198,7 +200,7 @@ def test_a_tracker_that_needs_nothing_costs_no_question(database: Database) -> N
 def test_what_a_tracker_did_not_know_gets_candidates(database: Database) -> None:
     error = Unmatched("it does not know this item")
 
-    explained = told(database, lambda identity, services: identity.explained(TWINS, error))
+    explained = told(database, lambda identity, services: identity.with_candidates(TWINS, error))
 
     assert len(explained.candidates) >= 2
     assert all({"title", "year", "ids", "picture", "score"} <= one.keys() for one in explained.candidates)
@@ -247,7 +249,7 @@ def test_a_choice_made_elsewhere_is_heard_of_before_giving_up(database: Database
             lambda connection, waiting: [
                 matches.choose(connection, clock.now(), Ids(tmdb=55020), key=key) for key in waiting
             ],
-            matches.keys(TWINS)[0],
+            matches.match_keys(TWINS)[0],
         )
         return await identity.resolve(TWINS, ("imdb",))
 

@@ -15,7 +15,7 @@ from tests.fakes._world import Film, Part, Series, World
 from tests.identity.world import Services
 from tests.prepared import prepare
 from webhook.domain.event import Episode, Ids, Ignored, Item, Movie
-from webhook.domain.guids import ids as read_ids
+from webhook.domain.guids import clean_ids as read_ids
 from webhook.domain.outcome import Unmatched
 from webhook.identity.resolver import Identity
 from webhook.sources import modules, read
@@ -46,7 +46,7 @@ def is_whole(row: Row) -> bool:
 
 def listed(text: str) -> dict[str, Any]:
     known = dict(pair.split("=", 1) for pair in text.split(",") if "=" in pair)
-    return read_ids(**{name: value for name, value in known.items() if name != "anidb"}).known()
+    return read_ids(**{name: value for name, value in known.items() if name != "anidb"}).by_namespace()
 
 
 def full(known: dict[str, Any], number: int) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_a_captured_payload_is_the_right_item_or_none(row: Row, tmp_path: Path) 
         assert not usable, "its ids are enough"
         assert not (isinstance(item, Movie) and item.title and item.year), "its title and year are enough"
         return
-    known = found.ids.known()
+    known = found.ids.by_namespace()
     assert {name: known[name] for name in right if name in known} == {
         name: value for name, value in right.items() if name in known
     }
@@ -120,7 +120,7 @@ def bare(item: Item) -> Item:
     """The item as if the one id that is needed had not been sent, where another was: so that it is looked up."""
     from dataclasses import replace
 
-    known = item.ids.known()
+    known = item.ids.by_namespace()
     others = {name: value for name, value in known.items() if name in ("tmdb", "imdb")}
     if isinstance(item, Movie) or not others:
         return item

@@ -34,7 +34,7 @@ def instant(row: Row) -> datetime | None:
 
 
 def listed(ids: Ids) -> str:
-    return ",".join(sorted(f"{name}={value}" for name, value in ids.known().items() if name in LISTED))
+    return ",".join(sorted(f"{name}={value}" for name, value in ids.by_namespace().items() if name in LISTED))
 
 
 def shown(value: Any) -> str:

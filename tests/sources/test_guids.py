@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.domain.event import Ids, Kind
-from webhook.domain.guids import Form, Guid, provider_ids, read, read_all
+from webhook.domain.guids import Guid, GuidForm, parse_guid, parse_guids, provider_ids
 
 AGENTS = "com.plexapp.agents"
 
@@ -41,7 +41,7 @@ AGENTS = "com.plexapp.agents"
     ],
 )
 def test_an_id_without_a_path_is_the_items_own(text: str, ids: Ids) -> None:
-    guid = read(text)
+    guid = parse_guid(text)
 
     assert guid.ids == ids
     assert not guid.show_ids
@@ -65,7 +65,7 @@ def test_an_id_without_a_path_is_the_items_own(text: str, ids: Ids) -> None:
     ],
 )
 def test_an_id_with_a_path_is_the_shows(text: str, show_ids: Ids, season: int, number: int | None) -> None:
-    guid = read(text)
+    guid = parse_guid(text)
 
     assert guid == Guid(
         form=guid.form,
@@ -78,7 +78,7 @@ def test_an_id_with_a_path_is_the_shows(text: str, show_ids: Ids, season: int, n
 
 @pytest.mark.parametrize("agent", ["thetvdb", "themoviedb", "hama"])
 def test_a_legacy_agents_id_on_an_episode_is_the_shows_even_without_a_path(agent: str) -> None:
-    guid = read(f"{AGENTS}.{agent}://880001?lang=en", Kind.EPISODE)
+    guid = parse_guid(f"{AGENTS}.{agent}://880001?lang=en", Kind.EPISODE)
 
     assert not guid.ids
     assert guid.show_ids
@@ -96,46 +96,46 @@ def test_a_legacy_agents_id_on_an_episode_is_the_shows_even_without_a_path(agent
     ],
 )
 def test_numbers_that_do_not_count_as_aired_need_mapping(text: str) -> None:
-    assert read(text).numbering == "mapped"
+    assert parse_guid(text).numbering == "mapped"
 
 
 @pytest.mark.parametrize("text", [f"{AGENTS}.hama://tvdb-880001/5/312", f"{AGENTS}.hama://anidb-88010/1/5"])
 def test_plain_tvdb_and_single_season_anidb_numbers_are_as_aired(text: str) -> None:
-    assert read(text).numbering == "aired"
+    assert parse_guid(text).numbering == "aired"
 
 
 @pytest.mark.parametrize(
     ("text", "form"),
     [
-        (f"{AGENTS}.none://0abc?lang=xn", Form.NONE),
-        ("tv.plex.agents.none://68178", Form.NONE),
-        ("local://4101", Form.LOCAL),
-        ("tv.plex.xmltv://channel/1", Form.LIVE),
-        ("iva://api.example/Assets(1)", Form.EXTRA),
-        ("file:///extras/making-of.mkv", Form.EXTRA),
-        ("collection://12", Form.COLLECTION),
-        (f"{AGENTS}.hama://notSet-12/1/2", Form.HAMA),
-        ("imdb://", Form.EXTERNAL),
-        ("imdb://{imdb_id}", Form.EXTERNAL),
-        ("tvdb://0", Form.EXTERNAL),
-        ("tvdb://99999999999999999999", Form.EXTERNAL),
-        ("plexmusic://gracenote/track/1", Form.OTHER),
-        ("unknown", Form.OTHER),
-        ("", Form.OTHER),
+        (f"{AGENTS}.none://0abc?lang=xn", GuidForm.NONE),
+        ("tv.plex.agents.none://68178", GuidForm.NONE),
+        ("local://4101", GuidForm.LOCAL),
+        ("tv.plex.xmltv://channel/1", GuidForm.LIVE),
+        ("iva://api.example/Assets(1)", GuidForm.EXTRA),
+        ("file:///extras/making-of.mkv", GuidForm.EXTRA),
+        ("collection://12", GuidForm.COLLECTION),
+        (f"{AGENTS}.hama://notSet-12/1/2", GuidForm.HAMA),
+        ("imdb://", GuidForm.EXTERNAL),
+        ("imdb://{imdb_id}", GuidForm.EXTERNAL),
+        ("tvdb://0", GuidForm.EXTERNAL),
+        ("tvdb://99999999999999999999", GuidForm.EXTERNAL),
+        ("plexmusic://gracenote/track/1", GuidForm.OTHER),
+        ("unknown", GuidForm.OTHER),
+        ("", GuidForm.OTHER),
     ],
 )
-def test_what_holds_no_usable_id_gives_none(text: str, form: Form) -> None:
-    guid = read(text)
+def test_what_holds_no_usable_id_gives_none(text: str, form: GuidForm) -> None:
+    guid = parse_guid(text)
 
     assert (guid.form, guid.ids, guid.show_ids) == (form, Ids(), Ids())
 
 
 def test_the_numbers_of_a_home_videos_date_are_not_taken() -> None:
-    assert read(f"{AGENTS}.none://4000/2026/41103?lang=xn").season is None
+    assert parse_guid(f"{AGENTS}.none://4000/2026/41103?lang=xn").season is None
 
 
 def test_an_own_id_and_a_path_together_give_an_item_and_a_show() -> None:
-    guid = read_all(["imdb://", "tvdb://9900009", "tvdb://880001/3/9"])
+    guid = parse_guids(["imdb://", "tvdb://9900009", "tvdb://880001/3/9"])
 
     assert guid.ids == Ids(tvdb=9900009)
     assert guid.show_ids == Ids(tvdb=880001)
@@ -143,7 +143,7 @@ def test_an_own_id_and_a_path_together_give_an_item_and_a_show() -> None:
 
 
 def test_of_two_ids_of_one_namespace_the_first_is_kept() -> None:
-    assert read_all(["tmdb://5", "tmdb://6"]).ids == Ids(tmdb=5)
+    assert parse_guids(["tmdb://5", "tmdb://6"]).ids == Ids(tmdb=5)
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_provider_ids_are_read_in_any_case_and_nothing_else_is(mapping: dict[str
     )
 )
 def test_no_text_makes_it_raise(text: str) -> None:
-    assert isinstance(read(text, Kind.EPISODE), Guid)
+    assert isinstance(parse_guid(text, Kind.EPISODE), Guid)

@@ -19,7 +19,7 @@ from webhook import client, sources, trackers
 from webhook.accounts.accounts import add_named
 from webhook.app import capabilities
 from webhook.domain.event import Action, Kind
-from webhook.domain.rules import ALWAYS
+from webhook.domain.rules import ALWAYS_ON
 from webhook.people import people
 from webhook.pipeline import dispatcher
 from webhook.pipeline.interpreter import Interpreter
@@ -49,7 +49,7 @@ SONG = {
     "duration": 201_000,
 }
 home = home_of_commands
-EVERYTHING = ALWAYS | {Action.FAVOURITE, Action.RATE}
+EVERYTHING = ALWAYS_ON | {Action.FAVOURITE, Action.RATE}
 
 
 class Everywhere(House):

@@ -171,7 +171,7 @@ def test_pauses_are_stops_from_the_start_where_the_setting_says_so(server: Serve
 
 def resume(fake: FakeTrakt, item: Item = TRON, progress: float = 42.0) -> None:
     """Anna has left this item at that point before."""
-    entry = fake.catalogue.by_ids(item.kind.value, item.ids.known())  # type: ignore[arg-type]
+    entry = fake.catalogue.by_ids(item.kind.value, item.ids.by_namespace())  # type: ignore[arg-type]
     assert entry is not None
     fake.user("anna").playback[entry.key] = {
         "progress": progress, "paused_at": "2026-11-20T20:00:00.000Z", "id": 77, "type": entry.kind, **entry.wire()

@@ -61,7 +61,7 @@ def dates(fake: FakeTrakt) -> list[Any]:
 def remember(fake: FakeTrakt, item: Item, at: datetime | None) -> None:
     """A play that somebody else put there."""
     kind = item.kind.value
-    known = item.ids.known()
+    known = item.ids.by_namespace()
     entry = fake.catalogue.by_ids(kind, {name: known[name] for name in known})  # type: ignore[arg-type]
     assert entry is not None
     fake.remember(fake.user("anna"), entry, "watch", at)

@@ -50,7 +50,7 @@ def looked_up(home: Home, *names: str, lookups: bool = True, before: Callable[[S
         if before is not None:
             before(services)
         given = services.lookups(*names) if lookups else []
-        resolver = Resolver(home.database, Identity(home.database, given, anime.read(ANIME_LIST)))
+        resolver = Resolver(home.database, Identity(home.database, given, anime.read_list(ANIME_LIST)))
         try:
             return sum([await resolver.once() for _ in range(times)])
         finally:

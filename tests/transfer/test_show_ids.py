@@ -82,7 +82,7 @@ class Place(Home):
             if before is not None:
                 before(services)
             given = services.lookups(*names) if lookups else []
-            identity = Identity(self.database, given, anime.read(ANIME_LIST))
+            identity = Identity(self.database, given, anime.read_list(ANIME_LIST))
             servers: dict[str, Server] = {} if server is None else {"plex": server}
             learner = ShowIds(self.database, identity, servers)
             try:
@@ -299,8 +299,8 @@ def test_the_show_is_followed_once(home: Place) -> None:
 def test_a_show_that_was_known_by_its_title_alone_is_followed_by_its_id(home: Place) -> None:
     home.watch(part(3))
     home.mark(part(3))
-    learnt = shows.Learnt("title:lanternstreet", shows.NOWHERE, (), NOW)
-    home.database.do(lambda connection: shows.remember(connection, [learnt]))
+    learnt = shows.ShowList("title:lanternstreet", shows.NOWHERE, (), NOW)
+    home.database.do(lambda connection: shows.store_lists(connection, [learnt]))
 
     home.learn()
     home.mark(part(4, show_ids=home.show_ids()[0]))

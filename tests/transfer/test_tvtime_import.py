@@ -85,7 +85,7 @@ def item_shown(item: object) -> str:
             numbers = f"{item.season}x{item.number}"
             return f"{item.show} [{item.show_ids.tvdb}] {numbers} [{item.ids.tvdb}]"
         case Movie():
-            ids = ",".join(str(value) for value in item.ids.known().values())
+            ids = ",".join(str(value) for value in item.ids.by_namespace().values())
             return f"movie {item.title} ({item.year}) [{ids}]"
     return f"{item.title} ({item.year}) [{item.ids.tvdb}]"  # type: ignore[attr-defined]
 

@@ -314,7 +314,7 @@ class Rows:
             (self.owner, self.members[0]), [one for one in Relation if one is not Relation.FOLLOW], ALL_ITEMS
         ):
             value = 7.5 if relation is Relation.RATING else None
-            library.put(self.connection, whose, relation.value, item, NOW, value)
+            library.store_entry(self.connection, whose, relation.value, item, NOW, value)
         listed = [
             ListedEpisode(season=1, number=1),
             ListedEpisode(season=0, number=1, title="Extra", aired="2001-01-01"),
@@ -331,7 +331,7 @@ class Rows:
             key = f"tvdb:{number}" if ids else f"title:harbour{number}"
             self.add(
                 tables.follow, person_id=(self.owner, self.members[0])[number % 2], show_key=key, show=title,
-                ids=ids.known(), state=state, followed_at=NOW,
+                ids=ids.by_namespace(), state=state, followed_at=NOW,
             )  # fmt: skip
             if list_ is not None:
                 self.add(
@@ -339,14 +339,14 @@ class Rows:
                     episodes=[one.to_json() for one in list_],
                 )  # fmt: skip
         for item in ALL_ITEMS:
-            for key in matches.keys(item)[:1]:
+            for key in matches.match_keys(item)[:1]:
                 self.add_once(
-                    tables.match, key=f"{key}:chosen", kind=item.kind, ids=IDS.known(), chosen_at=NOW
+                    tables.match, key=f"{key}:chosen", kind=item.kind, ids=IDS.by_namespace(), chosen_at=NOW
                 )
         found = Candidate(kind=Kind.SHOW, title=None, ids=Ids(tmdb=7)).to_json()
         for number, item in enumerate(ALL_ITEMS):
             state = ("waiting", "unmatched", "unmatched", "dismissed")[number % 4]
-            for key in matches.keys(replace(item, ids=Ids(), **SHOWLESS.get(item.kind, {})))[:1]:
+            for key in matches.match_keys(replace(item, ids=Ids(), **SHOWLESS.get(item.kind, {})))[:1]:
                 self.add_once(
                     tables.unresolved, key=key, kind=item.kind, item=item_to_json(item), state=state,
                     reason=(None, "nobody knows it")[number % 2], candidates=(None, [], [found])[number % 3],

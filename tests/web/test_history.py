@@ -217,7 +217,7 @@ def test_a_show_has_its_seasons_ticked_and_is_followed(household: Household) -> 
         "/history/shows/follow",
         data={"form_token": token(page), "key": "tvdb:77", "title": "Tidewater", "back": "/history/shows"},
     )
-    assert [row.show for row in household.do(lambda connection: library.follows(connection, 1))] == [
+    assert [row.show for row in household.do(lambda connection: library.list_follows(connection, 1))] == [
         "Tidewater"
     ]
     assert browser.get("/history/shows/tvdb:78").status_code == 404

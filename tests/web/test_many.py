@@ -60,7 +60,7 @@ def followed(home: Household, number: int, episodes: int = 0) -> None:
     def follow(connection: Connection) -> None:
         library.follow_show(connection, ME, show, now)
         if listed:
-            shows.keep(connection, shows.Learnt(f"tvdb:{1000 + number}", "tvdb", listed, now))
+            shows.store_list(connection, shows.ShowList(f"tvdb:{1000 + number}", "tvdb", listed, now))
 
     home.do(follow)
 

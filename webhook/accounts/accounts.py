@@ -16,7 +16,7 @@ from webhook import clock, trackers
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
-from webhook.domain.rules import ALWAYS, FOLLOWS
+from webhook.domain.rules import ALWAYS_ON, FOLLOWS
 from webhook.domain.states import DeliveryState
 from webhook.queues import parking
 from webhook.settings import SettingsError, variable
@@ -150,7 +150,7 @@ def keep(
 def add(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
     # What is one's own library, and not a service, is unticked too when the server is.
     home = {Action.UNWATCHED} if tracker.sign_in == "none" else set()
-    return add_named(connection, person_id, tracker.name, (ALWAYS | home) & tracker.tells, now)
+    return add_named(connection, person_id, tracker.name, (ALWAYS_ON | home) & tracker.tells, now)
 
 
 def add_named(

@@ -38,7 +38,7 @@ from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
 from webhook.people import tokens
 from webhook.queries.deliveries import count_by_state
-from webhook.queries.people import list_accounts, list_unclaimed
+from webhook.queries.people import list_accounts, list_unclaimed_identities
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queries.webhooks import last_webhook_times
 from webhook.settings import Environ, Settings, SettingsError
@@ -346,7 +346,7 @@ def check_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
 
 
 def check_backlog(database: Database) -> Iterator[Finding]:
-    nobodys = database.ask(list_unclaimed)
+    nobodys = database.ask(list_unclaimed_identities)
     if waits := [one for one in nobodys if one["webhooks"]]:
         names = ", ".join(one["spelled"] for one in waits)
         yield note("people", f"not claimed: {names}", "Claim: watchmark people claim NAME SOURCE:USER")

@@ -202,7 +202,7 @@ def history_correct(
     given: dict[str, Any] = {name: value for name, value in about.items() if value is not None}
     if not named and not given:
         raise typer.BadParameter("Enter what it was: an ID, a title, a year, a season or a number.")
-    if guids.ids(**named).known().keys() != named.keys():
+    if guids.clean_ids(**named).by_namespace().keys() != named.keys():
         raise typer.BadParameter("An IMDb ID looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def library_list(
             else at.database.ask(lambda connection: person_or_only(connection, whose)).id
         )
         kept = None if relation is None else relation.value
-        found = at.database.ask(lambda connection: library.listed(connection, owner, kept))
+        found = at.database.ask(lambda connection: library.list_library(connection, owner, kept))
     if as_json:
         say(True, {"library": found})
         return

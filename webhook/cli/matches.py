@@ -44,7 +44,7 @@ def unmatched_command(whose: Whose = None, as_json: Json = False) -> None:
 def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
     """The deliveries, and the items of imported plays, that wait for a choice."""
     person_id = None if whose is None else people.find_person(connection, whose).id
-    told = matches.waiting(connection, person_name=whose, limit=MAX_PAGE_SIZE)
+    told = matches.list_unmatched_deliveries(connection, person_name=whose, limit=MAX_PAGE_SIZE)
     imported = lookup_queue.waiting(connection, person_id, limit=MAX_PAGE_SIZE)
     return told["items"], imported["items"]
 
@@ -80,8 +80,8 @@ def match_command(
     }
     if bool(named) == (candidate is not None):
         raise typer.BadParameter("Enter an ID or --candidate.")
-    ids = guids.ids(**named)
-    if ids.known().keys() != named.keys():
+    ids = guids.clean_ids(**named)
+    if ids.by_namespace().keys() != named.keys():
         raise typer.BadParameter("An IMDb ID looks like tt0903747.")
     now = clock.now()
 

@@ -27,7 +27,7 @@ from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
 from webhook.people import identities, passwords, people
-from webhook.queries.people import list_ignored, list_people, list_unclaimed
+from webhook.queries.people import list_ignored_identities, list_people, list_unclaimed_identities
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
 
@@ -54,8 +54,8 @@ def people_add(name: Name, as_json: Json = False) -> None:
 def people_list(as_json: Json = False) -> None:
     """List people with the users they claim, and users that nobody claims."""
     with open_desk() as at:
-        everybody, nobodys = at.database.ask(list_people), at.database.ask(list_unclaimed)
-        left_out = at.database.ask(list_ignored)
+        everybody, nobodys = at.database.ask(list_people), at.database.ask(list_unclaimed_identities)
+        left_out = at.database.ask(list_ignored_identities)
     if as_json:
         say(True, {"people": everybody, "unclaimed": nobodys, "ignored": left_out})
         return

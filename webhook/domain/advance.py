@@ -148,10 +148,10 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
     goes_on = is_elsewhere(play, event) or is_late(play, event)
     now = move(play, event, play.state if goes_on else State.STOPPED)
     if event.completed and not is_left_early(play, now, event):
-        change = mark_watched(play, now, event, facts, anew=anew)
+        change = complete_viewing(play, now, event, facts, anew=anew)
         return change if change.finished or not goes_on else Change(play=play, anew=anew)
     if is_reached(now, facts.mark) and not goes_on:
-        return mark_watched(play, now, event, facts, anew=anew, by_position=not event.completed)
+        return complete_viewing(play, now, event, facts, anew=anew, by_position=not event.completed)
     if goes_on:
         return Change(play=play, anew=anew)
     was_open = anew or play.state is not State.STOPPED
@@ -193,7 +193,7 @@ def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=play)
     if not event.manual and not anew and is_left_early(play, now, event):
         return Change(play=now, anew=anew)
-    return mark_watched(play, now, event, facts, anew=anew)
+    return complete_viewing(play, now, event, facts, anew=anew)
 
 
 def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
@@ -204,7 +204,7 @@ def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
     return of_before or is_peek(play, event, facts)
 
 
-def mark_watched(
+def complete_viewing(
     play: Play, now: Play, event: Event, facts: Facts, *, anew: bool, by_position: bool = False
 ) -> Change:
     """Watched, unless it already is: the twin of a report changes nothing. Nor does a peek."""

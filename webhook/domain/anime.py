@@ -15,10 +15,10 @@ from xml.parsers import expat
 
 from webhook.domain.event import Episode, Ids
 
-LARGEST = 64 * 1024 * 1024
+MAX_LIST_BYTES = 64 * 1024 * 1024
 ABSOLUTE = "a"
 PAIR = re.compile(r"\s*(\d{1,6})-([\d+]{1,40})\s*")
-WHOLE = re.compile(r"\s*-?\d{1,9}\s*")
+WHOLE_PATTERN = re.compile(r"\s*-?\d{1,9}\s*")
 
 
 class Unusable(Exception):
@@ -76,7 +76,7 @@ def positive(season: int | None, number: int) -> tuple[int | None, int] | None:
 Lists = Mapping[int, Anime]
 
 
-def mapped(item: Episode, lists: Lists) -> Episode:
+def map_episode(item: Episode, lists: Lists) -> Episode:
     """The episode as TheTVDB counts it, where a list knows its anime; else as it is."""
     anidb = item.show_ids.anidb
     anime = lists.get(anidb) if anidb is not None else None
@@ -86,7 +86,7 @@ def mapped(item: Episode, lists: Lists) -> Episode:
     if place is None or item.show_ids.tvdb not in (None, anime.tvdb):
         return replace(item, numbering="mapped")
     season, number = place
-    shown = Ids(tvdb=anime.tvdb).merged(item.show_ids)
+    shown = Ids(tvdb=anime.tvdb).merge(item.show_ids)
     return replace(
         item,
         show_ids=shown,
@@ -99,31 +99,31 @@ def mapped(item: Episode, lists: Lists) -> Episode:
 # --- reading
 
 
-def load(paths: str) -> Lists:
+def load_lists(paths: str) -> Lists:
     """The lists at these paths, of an anime the first that names it. Raises Unusable."""
     found: dict[int, Anime] = {}
     for path in filter(None, paths.split(os.pathsep)):
-        for anidb, anime in read(content(Path(path))).items():
+        for anidb, anime in read_list(list_content(Path(path))).items():
             found.setdefault(anidb, anime)
     return found
 
 
-def content(path: Path) -> bytes:
+def list_content(path: Path) -> bytes:
     try:
-        if path.stat().st_size > LARGEST:
-            raise Unusable(f"{path} is larger than {LARGEST // 1024 // 1024} MB")
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise Unusable(f"{path} is larger than {MAX_LIST_BYTES // 1024 // 1024} MB")
         return path.read_bytes()
     except OSError as error:
         raise Unusable(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read(raw: bytes) -> Lists:
+def read_list(raw: bytes) -> Lists:
     """The list in an XML file. One with a document type or entities is refused: they can be made to explode."""
     reading = Reading()
     parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.ExternalEntityRefHandler = refuse
+    parser.StartDoctypeDeclHandler = refuse_list
+    parser.EntityDeclHandler = refuse_list
+    parser.ExternalEntityRefHandler = refuse_list
     parser.StartElementHandler = reading.begin
     parser.CharacterDataHandler = reading.text
     parser.EndElementHandler = reading.end
@@ -134,7 +134,7 @@ def read(raw: bytes) -> Lists:
     return reading.found
 
 
-def refuse(*_: Any) -> int:
+def refuse_list(*_: Any) -> int:
     raise Unusable("it has a document type or entities of its own, which a list has no need of")
 
 
@@ -150,13 +150,13 @@ class Reading:
 
     def begin(self, name: str, given: dict[str, str]) -> None:
         if name == "anime":
-            self.anidb = number(given.get("anidbid"))
+            self.anidb = parse_number(given.get("anidbid"))
             season = (given.get("defaulttvdbseason") or "").strip()
             self.anime = Anime(
-                tvdb=number(given.get("tvdbid")),
-                season=number(season),
+                tvdb=parse_number(given.get("tvdbid")),
+                season=parse_number(season),
                 absolute=season == ABSOLUTE,
-                offset=number(given.get("episodeoffset")) or 0,
+                offset=parse_number(given.get("episodeoffset")) or 0,
             )
         elif name == "mapping":
             self.mapping, self.said = dict(given), ""
@@ -167,7 +167,7 @@ class Reading:
 
     def end(self, name: str) -> None:
         if name == "mapping" and self.mapping is not None and self.anime is not None:
-            if one := ranged(self.mapping, self.said):
+            if one := parse_range(self.mapping, self.said):
                 self.anime = replace(self.anime, ranges=[*self.anime.ranges, one])
             self.mapping = None
         elif name == "anime" and self.anime is not None:
@@ -176,29 +176,29 @@ class Reading:
             self.anime = None
 
 
-def ranged(given: Mapping[str, str], said: str) -> Range | None:
-    here, there = number(given.get("anidbseason")), number(given.get("tvdbseason"))
+def parse_range(given: Mapping[str, str], said: str) -> Range | None:
+    here, there = parse_number(given.get("anidbseason")), parse_number(given.get("tvdbseason"))
     if here is None or there is None:
         return None
     return Range(
         here=here,
         there=there,
-        start=number(given.get("start")),
-        end=number(given.get("end")),
-        offset=number(given.get("offset")) or 0,
-        pairs=dict(paired(said)),
+        start=parse_number(given.get("start")),
+        end=parse_number(given.get("end")),
+        offset=parse_number(given.get("offset")) or 0,
+        pairs=dict(parse_pairs(said)),
     )
 
 
-def paired(said: str) -> list[tuple[int, int | None]]:
+def parse_pairs(said: str) -> list[tuple[int, int | None]]:
     """`;1-2;3-0;4-5+6;`: 1 is 2; 3 is nothing there; 4 is two episodes, which is not one."""
     found: list[tuple[int, int | None]] = []
     for pair in said.split(";"):
         if match := PAIR.fullmatch(pair):
-            there = number(match[2])
+            there = parse_number(match[2])
             found.append((int(match[1]), there or None))
     return found
 
 
-def number(text: str | None) -> int | None:
-    return int(text) if text is not None and WHOLE.fullmatch(text) else None
+def parse_number(text: str | None) -> int | None:
+    return int(text) if text is not None and WHOLE_PATTERN.fullmatch(text) else None

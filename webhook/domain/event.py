@@ -59,22 +59,22 @@ class Ids:
     def __bool__(self) -> bool:
         return any(getattr(self, name) is not None for name in ID_NAMES)
 
-    def known(self) -> dict[str, int | str]:
+    def by_namespace(self) -> dict[str, int | str]:
         """The ids that are known, by namespace."""
         return {name: value for name in ID_NAMES if (value := getattr(self, name)) is not None}
 
-    def merged(self, other: Ids) -> Ids:
+    def merge(self, other: Ids) -> Ids:
         """These ids, and of `other` what is not known here."""
-        return Ids(**{**other.known(), **self.known()})  # type: ignore[arg-type]
+        return Ids(**{**other.by_namespace(), **self.by_namespace()})  # type: ignore[arg-type]
 
     def contradicts(self, other: Ids) -> bool:
         """Whether a namespace known to both holds different ids."""
-        mine, theirs = self.known(), other.known()
+        mine, theirs = self.by_namespace(), other.by_namespace()
         return any(mine[name] != theirs[name] for name in mine.keys() & theirs.keys())
 
     def agrees(self, other: Ids) -> bool:
         """Whether a namespace known to both holds the same id."""
-        mine, theirs = self.known(), other.known()
+        mine, theirs = self.by_namespace(), other.by_namespace()
         return any(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
 
     @classmethod
@@ -243,7 +243,7 @@ def item_to_json(item: Item) -> dict[str, Any]:
     described: dict[str, Any] = {"kind": item.kind.value}
     for entry in fields(item):
         value = getattr(item, entry.name)
-        described[entry.name] = value.known() if isinstance(value, Ids) else value
+        described[entry.name] = value.by_namespace() if isinstance(value, Ids) else value
     return described
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from webhook.domain.event import Ids, Kind
 
-LONGEST = 500
+MAX_GUID = 500
 
 
-class Form(StrEnum):
+class GuidForm(StrEnum):
     """How a guid is written."""
 
     EXTERNAL = "external"
@@ -41,7 +41,7 @@ class Form(StrEnum):
 class Guid:
     """What a guid says. `kind` is the kind it names, `numbering` is as in `Episode`."""
 
-    form: Form = Form.OTHER
+    form: GuidForm = GuidForm.OTHER
     ids: Ids = field(default_factory=Ids)
     show_ids: Ids = field(default_factory=Ids)
     kind: Kind | None = None
@@ -49,13 +49,13 @@ class Guid:
     number: int | None = None
     numbering: str = "aired"
 
-    def merged(self, other: Guid) -> Guid:
+    def merge(self, other: Guid) -> Guid:
         """This guid, and of `other` what is not known here."""
         numbers = self if self.season is not None else other
         return Guid(
             form=self.form,
-            ids=self.ids.merged(other.ids),
-            show_ids=self.show_ids.merged(other.show_ids),
+            ids=self.ids.merge(other.ids),
+            show_ids=self.show_ids.merge(other.show_ids),
             kind=self.kind or other.kind,
             season=numbers.season,
             number=numbers.number,
@@ -63,32 +63,32 @@ class Guid:
         )
 
 
-KINDS = {kind.value: kind for kind in Kind}
-ID = r"(?P<id>[^/?]*)"
+KINDS_BY_WORD = {kind.value: kind for kind in Kind}
+ID_PATTERN = r"(?P<id>[^/?]*)"
 PATH = r"(?:/(?P<season>[0-9]{1,9})(?:/(?P<number>[0-9]{1,9}))?)?"
 QUERY = r"(?:\?.*)?"
-KIND = r"(?P<kind>movie|show|season|episode|artist|album|track|clip)"
+KIND_PATTERN = r"(?P<kind>movie|show|season|episode|artist|album|track|clip)"
 
-EXTERNAL = re.compile(rf"(?P<source>imdb|tmdb|tvdb|mbid)://{ID}{PATH}{QUERY}")
-PLEX = re.compile(rf"plex://{KIND}/(?P<id>[0-9A-Za-z_-]{{1,100}}){QUERY}")
+EXTERNAL = re.compile(rf"(?P<source>imdb|tmdb|tvdb|mbid)://{ID_PATTERN}{PATH}{QUERY}")
+PLEX = re.compile(rf"plex://{KIND_PATTERN}/(?P<id>[0-9A-Za-z_-]{{1,100}}){QUERY}")
 HAMA = re.compile(
-    rf"com\.plexapp\.agents\.hama://(?:(?P<source>anidb|tvdb|tmdb|tsdb|imdb)(?P<mode>[2-9])?-)?{ID}{PATH}{QUERY}"
+    rf"com\.plexapp\.agents\.hama://(?:(?P<source>anidb|tvdb|tmdb|tsdb|imdb)(?P<mode>[2-9])?-)?{ID_PATTERN}{PATH}{QUERY}"
 )
-LEGACY = re.compile(rf"(?:com\.plexapp\.agents\.)?(?P<source>[a-z]+)://{ID}{PATH}{QUERY}")
-LOCAL = re.compile(rf"local://{ID}{PATH}{QUERY}")
+LEGACY = re.compile(rf"(?:com\.plexapp\.agents\.)?(?P<source>[a-z]+)://{ID_PATTERN}{PATH}{QUERY}")
+LOCAL = re.compile(rf"local://{ID_PATTERN}{PATH}{QUERY}")
 ANIMELIST = re.compile(
-    rf"net\.(?:devvsbugs|fribbtastic)\.coding\.plex\.(?P<source>myanimelist)://{ID}{PATH}{QUERY}"
+    rf"net\.(?:devvsbugs|fribbtastic)\.coding\.plex\.(?P<source>myanimelist)://{ID_PATTERN}{PATH}{QUERY}"
 )
 NFO = re.compile(
-    rf"tv\.plex\.agents\.nfo\.(?:movie|series)://{KIND}/(?:(?P<source>tmdb|imdb|tvdb)_)?{ID}{QUERY}"
+    rf"tv\.plex\.agents\.nfo\.(?:movie|series)://{KIND_PATTERN}/(?:(?P<source>tmdb|imdb|tvdb)_)?{ID_PATTERN}{QUERY}"
 )
 CUSTOM = re.compile(
     r"tv\.plex\.agents\.custom\.[^:/]+\.(?P<source>tmdb|imdb|tvdb)://"
-    rf"{KIND}/(?:[a-z]+-[a-z]+-)?{ID}{QUERY}"
+    rf"{KIND_PATTERN}/(?:[a-z]+-[a-z]+-)?{ID_PATTERN}{QUERY}"
 )
-IMDB = re.compile(r"tt[0-9]{5,12}")
+IMDB_ID = re.compile(r"tt[0-9]{5,12}")
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-NUMBER = re.compile(r"[0-9]{1,18}")
+NUMERIC_ID = re.compile(r"[0-9]{1,18}")
 
 SPACES = {
     "imdb": "imdb",
@@ -111,12 +111,12 @@ LEGACY_AGENTS = frozenset(
 OTHER_ORDERS = frozenset(("thetvdbdvdorder", "abstvdb"))  # DVD and absolute order are not as aired
 PARTS_OF_A_SHOW = frozenset((Kind.EPISODE, Kind.SEASON))
 OPENINGS = (
-    ("com.plexapp.agents.none://", Form.NONE),
-    ("tv.plex.agents.none://", Form.NONE),
-    ("tv.plex.xmltv://", Form.LIVE),
-    ("iva://", Form.EXTRA),
-    ("file://", Form.EXTRA),
-    ("collection://", Form.COLLECTION),
+    ("com.plexapp.agents.none://", GuidForm.NONE),
+    ("tv.plex.agents.none://", GuidForm.NONE),
+    ("tv.plex.xmltv://", GuidForm.LIVE),
+    ("iva://", GuidForm.EXTRA),
+    ("file://", GuidForm.EXTRA),
+    ("collection://", GuidForm.COLLECTION),
 )
 PROVIDERS = {
     "imdb": "imdb",
@@ -133,23 +133,23 @@ PROVIDERS = {
 }
 
 
-def read(text: str, kind: Kind | None = None) -> Guid:
+def parse_guid(text: str, kind: Kind | None = None) -> Guid:
     """What a guid says of an item of this kind; one of an unknown form says nothing."""
-    text = text.strip()[:LONGEST]
+    text = text.strip()[:MAX_GUID]
     if form := next((form for opening, form in OPENINGS if text.startswith(opening)), None):
         return Guid(form=form)
     for pattern, reader in READERS:
         if match := pattern.fullmatch(text):
             return reader(match, kind)
-    return Guid(form=Form.EXTERNAL, ids=ids(imdb=text)) if IMDB.fullmatch(text) else Guid()
+    return Guid(form=GuidForm.EXTERNAL, ids=clean_ids(imdb=text)) if IMDB_ID.fullmatch(text) else Guid()
 
 
-def read_all(texts: Iterable[str], kind: Kind | None = None) -> Guid:
+def parse_guids(texts: Iterable[str], kind: Kind | None = None) -> Guid:
     """What several guids of one item say together; where they disagree, the first."""
     merged: Guid | None = None
     for text in texts:
-        said = read(text, kind)
-        merged = said if merged is None else merged.merged(said)
+        said = parse_guid(text, kind)
+        merged = said if merged is None else merged.merge(said)
     return merged or Guid()
 
 
@@ -158,17 +158,17 @@ def provider_ids(mapping: Mapping[Any, Any]) -> Ids:
     known = Ids()
     for name, value in mapping.items():
         if space := PROVIDERS.get(str(name).lower()):
-            known = known.merged(ids(**{space: value}))
+            known = known.merge(clean_ids(**{space: value}))
     return known
 
 
-def ids(**named: Any) -> Ids:
+def clean_ids(**named: Any) -> Ids:
     """The ids of these namespaces that are well formed."""
-    known = {space: value for space, raw in named.items() if (value := well_formed(space, raw)) is not None}
+    known = {space: value for space, raw in named.items() if (value := clean_id(space, raw)) is not None}
     return Ids.from_json(known)
 
 
-def well_formed(space: str, raw: Any) -> int | str | None:
+def clean_id(space: str, raw: Any) -> int | str | None:
     """An id as its namespace writes it, or None."""
     if isinstance(raw, bool) or not isinstance(raw, str | int):
         return None
@@ -176,20 +176,22 @@ def well_formed(space: str, raw: Any) -> int | str | None:
         return None
     text = str(raw).strip()
     if space == "imdb":
-        return text.lower() if IMDB.fullmatch(text.lower()) else None
+        return text.lower() if IMDB_ID.fullmatch(text.lower()) else None
     if space == "musicbrainz":
         return text.lower() if UUID.fullmatch(text.lower()) else None
-    return (int(text) or None) if NUMBER.fullmatch(text) else None
+    return (int(text) or None) if NUMERIC_ID.fullmatch(text) else None
 
 
-def named(source: str, raw: str) -> Ids:
+def ids_of_source(source: str, raw: str) -> Ids:
     """The id of a source; an id that looks like IMDb's is IMDb's, whatever the agent is called."""
-    if IMDB.fullmatch(raw):
-        return ids(imdb=raw)
-    return ids(**{SPACES[source]: raw})
+    if IMDB_ID.fullmatch(raw):
+        return clean_ids(imdb=raw)
+    return clean_ids(**{SPACES[source]: raw})
 
 
-def placed(match: re.Match[str], form: Form, known: Ids, *, show: bool, numbering: str = "aired") -> Guid:
+def guid_with_place(
+    match: re.Match[str], form: GuidForm, known: Ids, *, show: bool, numbering: str = "aired"
+) -> Guid:
     """A guid with a path: with a season it is the show that the id names."""
     season, number = (int(value) if value else None for value in match.group("season", "number"))
     if season is None:
@@ -199,11 +201,11 @@ def placed(match: re.Match[str], form: Form, known: Ids, *, show: bool, numberin
 
 
 def external(match: re.Match[str], kind: Kind | None) -> Guid:
-    return placed(match, Form.EXTERNAL, named(match["source"], match["id"]), show=False)
+    return guid_with_place(match, GuidForm.EXTERNAL, ids_of_source(match["source"], match["id"]), show=False)
 
 
 def plex(match: re.Match[str], kind: Kind | None) -> Guid:
-    return Guid(form=Form.PLEX, ids=Ids(plex=match["id"]), kind=KINDS.get(match["kind"]))
+    return Guid(form=GuidForm.PLEX, ids=Ids(plex=match["id"]), kind=KINDS_BY_WORD.get(match["kind"]))
 
 
 def legacy(match: re.Match[str], kind: Kind | None) -> Guid:
@@ -211,21 +213,21 @@ def legacy(match: re.Match[str], kind: Kind | None) -> Guid:
     if source not in LEGACY_AGENTS:
         return Guid()
     numbering = "mapped" if source in OTHER_ORDERS else "aired"
-    known = named(source, match["id"])
-    return placed(match, Form.LEGACY, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
+    known = ids_of_source(source, match["id"])
+    return guid_with_place(match, GuidForm.LEGACY, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
 
 
 def hama(match: re.Match[str], kind: Kind | None) -> Guid:
     source = match["source"] or "anidb"
-    known = named(source, match["id"])
+    known = ids_of_source(source, match["id"])
     numbering = "mapped" if match["mode"] or not first_season(source, match) else "aired"
-    return placed(match, Form.HAMA, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
+    return guid_with_place(match, GuidForm.HAMA, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
 
 
 def animelist(match: re.Match[str], kind: Kind | None) -> Guid:
     numbering = "aired" if first_season("anidb", match) else "mapped"
-    known = named("myanimelist", match["id"])
-    return placed(match, Form.HAMA, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
+    known = ids_of_source("myanimelist", match["id"])
+    return guid_with_place(match, GuidForm.HAMA, known, show=kind in PARTS_OF_A_SHOW, numbering=numbering)
 
 
 def first_season(source: str, match: re.Match[str]) -> bool:
@@ -234,22 +236,22 @@ def first_season(source: str, match: re.Match[str]) -> bool:
 
 
 def local(match: re.Match[str], kind: Kind | None) -> Guid:
-    return placed(match, Form.LOCAL, Ids(), show=False)
+    return guid_with_place(match, GuidForm.LOCAL, Ids(), show=False)
 
 
 def nfo(match: re.Match[str], kind: Kind | None) -> Guid:
-    return provided(Form.NFO, match)
+    return guid_of_provider(GuidForm.NFO, match)
 
 
 def custom(match: re.Match[str], kind: Kind | None) -> Guid:
-    return provided(Form.CUSTOM, match)
+    return guid_of_provider(GuidForm.CUSTOM, match)
 
 
-def provided(form: Form, match: re.Match[str]) -> Guid:
-    guid = Guid(form=form, kind=KINDS.get(match["kind"]))
-    if match["source"] is None and not IMDB.fullmatch(match["id"]):
+def guid_of_provider(form: GuidForm, match: re.Match[str]) -> Guid:
+    guid = Guid(form=form, kind=KINDS_BY_WORD.get(match["kind"]))
+    if match["source"] is None and not IMDB_ID.fullmatch(match["id"]):
         return guid
-    return replace(guid, ids=named(match["source"] or "imdb", match["id"]))
+    return replace(guid, ids=ids_of_source(match["source"] or "imdb", match["id"]))
 
 
 READERS = (

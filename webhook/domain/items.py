@@ -33,7 +33,7 @@ def play_keys(
     item: Item, space: str | None = None, item_key: str | None = None, show_key: str | None = None
 ) -> tuple[str, ...]:
     """What a play of the item is found by again: never nothing, at the least all that was said of it."""
-    return keys(item, space, item_key, show_key) or (named_key(item, space),)
+    return keys(item, space, item_key, show_key) or (title_key_of(item, space),)
 
 
 def sure_keys(known_by: Collection[str]) -> list[str]:
@@ -45,7 +45,7 @@ def sure_keys(known_by: Collection[str]) -> list[str]:
 def id_keys(item: Item) -> Iterator[str]:
     # HAMA writes the anime's id where other agents write the episode's: not enough for an episode.
     shared = {"anidb", "mal"} if isinstance(item, Episode) else set()
-    for name, value in item.ids.known().items():
+    for name, value in item.ids.by_namespace().items():
         if name not in shared:
             yield f"{item.kind}:{name}:{value}"
 
@@ -53,7 +53,7 @@ def id_keys(item: Item) -> Iterator[str]:
 def numbered_keys(item: Item) -> Iterator[str]:
     if not isinstance(item, Episode) or item.season is None or item.number is None:
         return
-    for name, value in {**item.show_ids.known(), **anime_ids(item)}.items():
+    for name, value in {**item.show_ids.by_namespace(), **anime_ids(item)}.items():
         yield f"episode:of:{name}:{value}:{item.season}x{item.number}"
 
 
@@ -83,22 +83,22 @@ def show_prefix(space: str) -> str:
 def title_keys(item: Item) -> Iterator[str]:
     match item:
         case Episode(show=str(show), season=int(season), number=int(number)):
-            yield f"episode:title:{folded(show)}:{season}x{number}"
+            yield f"episode:title:{fold_title(show)}:{season}x{number}"
         case Movie(title=str(title), year=int(year)) | Show(title=str(title), year=int(year)):
-            yield f"{item.kind}:title:{folded(title)}:{year}"
+            yield f"{item.kind}:title:{fold_title(title)}:{year}"
         case Season(show=str(show), season=int(season)):
-            yield f"season:title:{folded(show)}:{season}"
+            yield f"season:title:{fold_title(show)}:{season}"
         case Track(title=str(title), artist=str(artist)):
-            yield f"track:title:{folded(artist)}:{folded(title)}"
+            yield f"track:title:{fold_title(artist)}:{fold_title(title)}"
 
 
-def named_key(item: Item, space: str | None) -> str:
+def title_key_of(item: Item, space: str | None) -> str:
     """What is left where there is neither an id nor a whole name: all that was said of it, on its server."""
     said = orjson.dumps(item_to_json(item), option=orjson.OPT_SORT_KEYS)
     return f"{item.kind}:named@{space or ''}:{hashlib.sha256(said).hexdigest()}"
 
 
-def folded(title: str) -> str:
+def fold_title(title: str) -> str:
     """A title without case, blanks and punctuation."""
     return "".join(letter for letter in title.casefold() if letter.isalnum()) or title.casefold()
 
@@ -150,7 +150,7 @@ def agree_beside_title(one: Item, other: Item) -> bool:
         return True
     if isinstance(one, Track):
         return True  # music is known by its names
-    here, there = (folded(item.title or "") for item in (one, other))
+    here, there = (fold_title(item.title or "") for item in (one, other))
     return (
         isinstance(one, Episode) and here == there and bool(here.strip("0123456789").replace("episode", ""))
     )

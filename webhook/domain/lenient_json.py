@@ -58,7 +58,7 @@ def loads(raw: bytes, content_type: str | None = None) -> dict[str, Any]:
     return value
 
 
-def text(raw: bytes, content_type: str | None = None) -> str:
+def readable_text(raw: bytes, content_type: str | None = None) -> str:
     """A body as text for people; bytes that are none in its encoding are replaced."""
     body, encoding = detect_encoding(raw, content_type)
     return body.decode(encoding, "replace")

@@ -33,10 +33,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """What a field's name, without case and punctuation, says of its value."""
 
-NAMED: Mapping[str, str] = {"account": "person", "user": "person", "server": "server", "player": "player"}
+OBJECT_GROUPS: Mapping[str, str] = {
+    "account": "person",
+    "user": "person",
+    "server": "server",
+    "player": "player",
+}
 """Objects that are somebody or something: their names and numbers are of this group."""
 
-PARTS: Mapping[str, str] = {
+OBJECT_FIELDS: Mapping[str, str] = {
     **dict.fromkeys(("title", "name", "username"), ""),
     **dict.fromkeys(("id", "uuid", "key"), "id"),
 }
@@ -44,7 +49,7 @@ PARTS: Mapping[str, str] = {
 
 PICTURES = frozenset({"avatar", "userthumb", "picture", "primaryimagetag", "userimage"})
 PATHS = frozenset({"file", "path", "filepath", "filename", "folder"})
-KEPT = frozenset(
+KEPT_FIELDS = frozenset(
     {
         *("guid", "parentguid", "grandparentguid", "id", "ids", "key", "ratingkey", "type", "kind", "event"),
         *("notificationtype", "action", "mediatype", "itemtype", "librarysectiontype", "source"),
@@ -52,20 +57,20 @@ KEPT = frozenset(
 )
 """Fields that say what happened to which item: a player called Plex must not change `plex://…`."""
 
-SHORTEST = 3
+MIN_WORD = 3
 """A word shorter than this is not looked for elsewhere: it would be found in anything."""
 
-LONGEST = 4096
+MAX_TEXT_LETTERS = 4096
 """The letters of one text that are looked through, the rest of which is cut off: no report needs more."""
 
-MOST = 256 * 1024
+MAX_LETTERS = 256 * 1024
 """The letters of all texts together; what comes after is left out."""
 
-WORDS = 200
+MAX_SEARCHED_WORDS = 200
 """How many words that are to go are looked for within texts; where there are more, texts are left out whole."""
 
-WORD = 200  # letters of a word that is looked for
-DEEPEST = 50
+MAX_WORD = 200  # letters of a word that is looked for
+MAX_NESTING = 50
 LEFT_OUT = "…"
 
 EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]++@[\w-]++(?:\.[\w-]++)++")
@@ -77,10 +82,10 @@ SECRET = re.compile(r"((?:token|api_?key|password|secret)=)[^&\s\"']+", re.IGNOR
 HOST = re.compile(r"(?<=://)[\w.-]++")
 LETTER = re.compile(r"[a-z]", re.IGNORECASE)
 PUBLIC = ("themoviedb.org", "tmdb.org", "thetvdb.com", "imdb.com", "musicbrainz.org", "plex.tv")
-PLAIN = re.compile(r"[^a-z0-9]")
+NOT_PLAIN = re.compile(r"[^a-z0-9]")
 
 
-def redacted(payload: Any) -> Any:
+def redact(payload: Any) -> Any:
     """The payload with everything of that kind replaced; its shape and the kinds of its values stay."""
     return Redaction(payload).done
 
@@ -91,10 +96,12 @@ class Redaction:
     def __init__(self, payload: Any) -> None:
         self.words: dict[str, str] = {}
         self.counts: dict[str, int] = {}
-        self.left = MOST
+        self.left = MAX_LETTERS
         self.learn(payload, "", None)
-        known = sorted((word for word in self.words if SHORTEST <= len(word) <= WORD), key=len, reverse=True)
-        self.sayable = len(known) <= WORDS
+        known = sorted(
+            (word for word in self.words if MIN_WORD <= len(word) <= MAX_WORD), key=len, reverse=True
+        )
+        self.sayable = len(known) <= MAX_SEARCHED_WORDS
         one_of = "|".join(map(re.escape, known))
         self.known = (
             re.compile(rf"(?<!\w)(?:{one_of})(?!\w)", re.IGNORECASE) if known and self.sayable else None
@@ -104,11 +111,11 @@ class Redaction:
     # --- what is to go
 
     def learn(self, value: Any, name: str, within: str | None, depth: int = 0) -> None:
-        if depth > DEEPEST:
+        if depth > MAX_NESTING:
             return
         if isinstance(value, Mapping):
             for key, part in value.items():
-                self.learn(part, plain(key), NAMED.get(name), depth + 1)
+                self.learn(part, plain_name(key), OBJECT_GROUPS.get(name), depth + 1)
         elif isinstance(value, list):
             for part in value:
                 self.learn(part, name, within, depth + 1)
@@ -127,11 +134,13 @@ class Redaction:
 
     def clean(self, value: Any, name: str, within: str | None, depth: int = 0) -> Any:
         match value:
-            case Mapping() | list() if depth > DEEPEST:
+            case Mapping() | list() if depth > MAX_NESTING:
                 return LEFT_OUT
             case Mapping():
-                named = NAMED.get(name)
-                return {key: self.clean(part, plain(key), named, depth + 1) for key, part in value.items()}
+                named = OBJECT_GROUPS.get(name)
+                return {
+                    key: self.clean(part, plain_name(key), named, depth + 1) for key, part in value.items()
+                }
             case list():
                 return [self.clean(part, name, within, depth + 1) for part in value]
             case bool() | None:
@@ -149,14 +158,14 @@ class Redaction:
             return self.word(value, group)
         if name in PICTURES or (within and name == "thumb"):
             return "picture"
-        if name in KEPT or name.endswith("version"):
+        if name in KEPT_FIELDS or name.endswith("version"):
             return value
-        self.left -= min(len(value), LONGEST)
+        self.left -= min(len(value), MAX_TEXT_LETTERS)
         if not self.sayable or self.left < 0:
             return LEFT_OUT
         if name in PATHS:
             value = file_name(value)
-        return self.everywhere(value[:LONGEST]) + (LEFT_OUT if len(value) > LONGEST else "")
+        return self.everywhere(value[:MAX_TEXT_LETTERS]) + (LEFT_OUT if len(value) > MAX_TEXT_LETTERS else "")
 
     def everywhere(self, value: str) -> str:
         """A text with what is known to go, and what looks like it, replaced within."""
@@ -187,10 +196,10 @@ def file_name(path: str) -> str:
 
 def group_of(name: str, within: str | None) -> str | None:
     """What a field's value is: by its own name, or by what it is a field of."""
-    if within is not None and name in PARTS:
-        return PARTS[name] or within
+    if within is not None and name in OBJECT_FIELDS:
+        return OBJECT_FIELDS[name] or within
     return next((group for group, names in GROUPS.items() if name in names), None)
 
 
-def plain(name: object) -> str:
-    return PLAIN.sub("", str(name)[:WORD].casefold())
+def plain_name(name: object) -> str:
+    return NOT_PLAIN.sub("", str(name)[:MAX_WORD].casefold())

@@ -12,26 +12,26 @@ from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmat
 LIVE = timedelta(minutes=10)
 """How long start, pause and stop are worth telling; a watched mark older than this goes out dated."""
 
-PATIENCE = timedelta(days=30)
+MAX_DELIVERY_AGE = timedelta(days=30)
 """How long a watched mark is tried for; a tracker may be away for a fortnight."""
 
-FIRST = timedelta(seconds=5)
-CAP = timedelta(hours=1)
+FIRST_PAUSE = timedelta(seconds=5)
+MAX_PAUSE = timedelta(hours=1)
 TRIES_IN_FRONT = 3
 """How often a delivery that may itself be the trouble is tried before what is behind it goes first."""
 
-BUSY = timedelta(minutes=5)
+BUSY_PAUSE = timedelta(minutes=5)
 """How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
 
-MINUTE = timedelta(minutes=1)
+MIN_PAUSE = timedelta(minutes=1)
 
-GATEWAY = timedelta(seconds=60)
+UNSURE_PAUSE = timedelta(seconds=60)
 """The least wait after an answer that leaves open whether the call was recorded."""
 
-LONGEST = timedelta(days=1)
+MAX_RETRY_AFTER = timedelta(days=1)
 """No Retry-After is believed beyond this."""
 
-WORDS: Mapping[int, str] = {
+REASONS_BY_STATUS: Mapping[int, str] = {
     400: "it could not read the call",
     401: "the sign-in is not accepted",
     403: "the app behind the client id is unknown, not approved or deleted",
@@ -48,15 +48,15 @@ WORDS: Mapping[int, str] = {
     429: "it asks for a slower pace",
 }
 
-PARKS: Mapping[int, Park] = {
+PARKS_BY_STATUS: Mapping[int, Park] = {
     401: Park.SIGNED_OUT,
     403: Park.APP_DELETED,
     420: Park.ACCOUNT_LIMIT,
     423: Park.ACCOUNT_LOCKED,
     426: Park.VIP_REQUIRED,
 }
-AGAIN = frozenset({408, 425})
-OPEN = frozenset({500, 502, 504, 520, 521, 522, 524})
+RETRY_STATUSES = frozenset({408, 425})
+UNSURE_STATUSES = frozenset({500, 502, 504, 520, 521, 522, 524})
 """Answers that leave open whether the call was recorded before something in between failed."""
 
 
@@ -67,23 +67,25 @@ def decide(
     reason = f"{label} answered {status}: {word(status)}"
     after = retry_after(headers, now)
     if status == 429:
-        return Snooze(reason, answer=answer, after=BUSY if after is None else after)
-    if park := PARKS.get(status):
+        return Snooze(reason, answer=answer, after=BUSY_PAUSE if after is None else after)
+    if park := PARKS_BY_STATUS.get(status):
         return Snooze(reason, answer=answer, park=park)
     if status == 404:
         return Unmatched(reason, answer=answer)
-    if status in AGAIN:
+    if status in RETRY_STATUSES:
         return Retry(reason, answer=answer, after=after)
     if status >= 500:
-        unsure = status in OPEN
-        pause = after if after is not None else (GATEWAY if unsure else None)
+        unsure = status in UNSURE_STATUSES
+        pause = after if after is not None else (UNSURE_PAUSE if unsure else None)
         return Retry(reason, answer=answer, after=pause, unsure=unsure, suspect=status == 500)
     return Dead(reason, answer=answer)
 
 
 def word(status: int) -> str:
     """What a status means, in words that follow "the service answered 404:"."""
-    return WORDS.get(status) or ("it is in trouble" if status >= 500 else "an answer that was not expected")
+    return REASONS_BY_STATUS.get(status) or (
+        "it is in trouble" if status >= 500 else "an answer that was not expected"
+    )
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:
@@ -92,24 +94,24 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
     if value is None:
         return None
     if value.strip().isdigit():
-        return min(timedelta(seconds=min(int(value), 10**6)), LONGEST)
+        return min(timedelta(seconds=min(int(value), 10**6)), MAX_RETRY_AFTER)
     try:
         when = parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return min(max(when - (now or datetime.now(UTC)), timedelta(0)), LONGEST)
+    return min(max(when - (now or datetime.now(UTC)), timedelta(0)), MAX_RETRY_AFTER)
 
 
 def lengthen(first: timedelta, failures: int, jitter: random.Random | None = None) -> timedelta:
     """The rest after so many busy answers in a row: doubled with each, up to a minute, and a little more."""
-    rest: timedelta = min(first * 2 ** min(failures, 16), MINUTE)
+    rest: timedelta = min(first * 2 ** min(failures, 16), MIN_PAUSE)
     # Jitter needs no cryptography.
     return rest * (jitter or random).uniform(1.0, 1.25)
 
 
 def backoff(attempts: int, jitter: random.Random | None = None) -> timedelta:
     """The pause after this many attempts: full jitter below a doubling ceiling, capped at an hour."""
-    ceiling: timedelta = min(FIRST * 2 ** min(attempts, 20), CAP)
+    ceiling: timedelta = min(FIRST_PAUSE * 2 ** min(attempts, 20), MAX_PAUSE)
     # Jitter needs no cryptography; a second at least, so that a pause is never nothing.
     return timedelta(seconds=(jitter or random).uniform(1.0, ceiling.total_seconds()))

@@ -11,11 +11,11 @@ from webhook.domain.event import STREAMS, Action, Event, Kind
 from webhook.domain.play import Change
 from webhook.domain.playback import is_reached
 
-WATCHING = frozenset({Action.START, Action.PAUSE, Action.STOP})
-ALWAYS = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
+LIVE_ACTIONS = frozenset({Action.START, Action.PAUSE, Action.STOP})
+ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
 """What an account is told from the start; the rest is off until it is switched on."""
 
-OPTIONAL = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
+OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
 FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
 """Taking back is told wherever the giving is."""
 
@@ -50,14 +50,14 @@ def stopped_by(filters: Filters, event: Event) -> str | None:
     if event.home_video and not filters.home_videos:
         return "home_video"
     if filters.kinds and event.item.kind not in filters.kinds:
-        return f"filter: only {listed(filters.kinds)}, and this is a {event.item.kind}"
+        return f"filter: only {join_names(filters.kinds)}, and this is a {event.item.kind}"
     checks = (
         ("library", event.library, filters.libraries, filters.not_libraries),
         ("player", event.player, filters.players, filters.not_players),
     )
     for name, value, only, never in checks:
         if only and not among(value, only):
-            return f"filter: only the {name} {listed(only)}, and this is {value or 'unknown'}"
+            return f"filter: only the {name} {join_names(only)}, and this is {value or 'unknown'}"
         if among(value, never):
             return f"filter: never the {name} {value}"
     return None
@@ -67,7 +67,7 @@ def among(value: str | None, names: Iterable[str]) -> bool:
     return value is not None and value.casefold() in {name.casefold() for name in names}
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     return " or ".join(names)
 
 
@@ -149,13 +149,15 @@ def plan_deliveries(
     event: Event, change: Change | None, play_id: int | None, origin: str, targets: Iterable[Target]
 ) -> list[PlannedDelivery]:
     """What there is to tell each account. `origin` names the webhook and event it comes from."""
-    return [planned for target in targets if (planned := one(event, change, play_id, origin, target))]
+    return [
+        planned for target in targets if (planned := plan_delivery(event, change, play_id, origin, target))
+    ]
 
 
-def one(
+def plan_delivery(
     event: Event, change: Change | None, play_id: int | None, origin: str, target: Target
 ) -> PlannedDelivery | None:
-    said = saying(event, change, play_id, origin, target)
+    said = plan_action(event, change, play_id, origin, target)
     if said is None:
         return None
     action, key, mark = said
@@ -163,11 +165,11 @@ def one(
         return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
     off = None if switch in target.tells else f"{switch} is switched off for this account"
-    kept_back = off or unlisted(event, change) or account_rule(stopped_by(target.rules.filters, event))
+    kept_back = off or unlisted_stream(event, change) or account_rule(stopped_by(target.rules.filters, event))
     return PlannedDelivery(account_id=target.id, action=action, key=key, mark=mark, skipped=kept_back)
 
 
-def unlisted(event: Event, change: Change | None) -> str | None:
+def unlisted_stream(event: Event, change: Change | None) -> str | None:
     """Why nobody need be asked about a stream that is known by its address alone."""
     server = change.play.server if change is not None else event.server
     return "a stream known by its address alone, which no service lists" if server == STREAMS else None
@@ -177,7 +179,7 @@ def account_rule(stopped: str | None) -> str | None:
     return None if stopped is None else f"this account's {stopped}"
 
 
-def saying(
+def plan_action(
     event: Event, change: Change | None, play_id: int | None, origin: str, target: Target
 ) -> tuple[Action, str, bool] | None:
     """The action, its key and whether it makes the mark; None where this account hears nothing of it.
@@ -188,7 +190,7 @@ def saying(
         return event.action, f"{event.action}:{origin}", False
     if change is None:
         return None
-    if marks(event, change, target.rules.mark):
+    if makes_mark(event, change, target.rules.mark):
         # Where watching is told live, the mark is the stop that ends it.
         action = Action.STOP if Action.STOP in target.can else Action.WATCHED
         return action, f"watched:{play_id}", True
@@ -201,7 +203,7 @@ def saying(
     return None
 
 
-def marks(event: Event, change: Change, own: float | None) -> bool:
+def makes_mark(event: Event, change: Change, own: float | None) -> bool:
     """Whether this makes the watched mark for an account. The server's own word does for every one;
     a position does from the account's own mark on, where it has one."""
     if own is None:

@@ -35,15 +35,7 @@ from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_shapes import JsonObject
 from webhook.storage.rows import fetch_all, fetch_first
-from webhook.storage.tables import (
-    EditRow,
-    PlayRow,
-    account,
-    delivery,
-    edit,
-    play,
-    play_key,
-)
+from webhook.storage.tables import EditRow, PlayRow, account, delivery, edit, play, play_key
 from webhook.storage.types import to_ms
 
 MAX_AHEAD = timedelta(minutes=5)
@@ -183,7 +175,7 @@ def merge_plays(
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     store_keys(connection, row.person_id, play_id, keys(told))
     undone = remove_row(connection, other, can, by, now)[1]
-    again = send_again(connection, get_row(connection, play_id), undone.due, can, now)
+    again = resend(connection, get_row(connection, play_id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 
 
@@ -200,7 +192,7 @@ def change_play(
     made = store_edit(connection, row, what, after, by, now)
     undone = undo_marks(connection, row, made, can, now, leaves="item" in changed)
     connection.execute(update(play).where(play.c.id == row.id).values(changed))
-    again = send_again(connection, get_row(connection, row.id), undone.due, can, now)
+    again = resend(connection, get_row(connection, row.id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 
 
@@ -277,7 +269,7 @@ def enqueue_undo(
     outbox.enqueue(connection, find_undone, now)
 
 
-def send_again(
+def resend(
     connection: Connection, row: PlayRow, due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
     """Tell those trackers of the play as it is now, after what was there is taken back."""

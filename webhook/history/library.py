@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, sel
 
 from webhook.clock import stamp
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_to_json
-from webhook.domain.items import folded, keys
+from webhook.domain.items import fold_title, keys
 from webhook.storage.tables import follow, library, person
 
 WATCHLIST, RATING, LOVE, COLLECTION = "watchlist", "rating", "love", "collection"
@@ -18,19 +18,19 @@ RELATIONS = (WATCHLIST, RATING, LOVE, COLLECTION)
 FOLLOW = "follow"
 FOLLOWING = "following"
 
-GIVEN = {Action.RATE: RATING, Action.FAVOURITE: LOVE, Action.ADD: COLLECTION}
-TAKEN = {Action.UNRATE: RATING, Action.UNFAVOURITE: LOVE}
+SETTING_ACTIONS = {Action.RATE: RATING, Action.FAVOURITE: LOVE, Action.ADD: COLLECTION}
+ENDING_ACTIONS = {Action.UNRATE: RATING, Action.UNFAVOURITE: LOVE}
 
 
 def apply(connection: Connection, person_id: int, event: Event) -> None:
     """What a rating, a favourite or an addition changes in the person's library."""
-    if relation := GIVEN.get(event.action):
-        put(connection, person_id, relation, event.item, event.at, event.rating)
-    elif relation := TAKEN.get(event.action):
-        take(connection, person_id, relation, event.item, event.at)
+    if relation := SETTING_ACTIONS.get(event.action):
+        store_entry(connection, person_id, relation, event.item, event.at, event.rating)
+    elif relation := ENDING_ACTIONS.get(event.action):
+        remove_entry(connection, person_id, relation, event.item, event.at)
 
 
-def put(
+def store_entry(
     connection: Connection,
     person_id: int,
     relation: str,
@@ -39,7 +39,7 @@ def put(
     value: float | None = None,
 ) -> bool:
     """Whether that was news; what the library says since a later time stays. `value` is a rating, 0-10."""
-    row = found(connection, person_id, relation, item)
+    row = find_entry(connection, person_id, relation, item)
     if row is None:
         known = keys(item)
         if not known:
@@ -49,7 +49,7 @@ def put(
         return True
     if row.at > at:
         return False
-    connection.execute(update(library).where(*same(row)).values(value=value, at=at))
+    connection.execute(update(library).where(*is_entry(row)).values(value=value, at=at))
     return bool(row.value != value)
 
 
@@ -65,29 +65,29 @@ def is_news(
     """Whether an entry would be news, and what it is known by; nothing is written. Without a time it is of now."""
     if relation == FOLLOW:
         show = show_key_of(item)
-        followed = None if show is None else following(connection, person_id, show)
+        followed = None if show is None else find_follow(connection, person_id, show)
         return show is not None and (followed is None or followed.state != (state or FOLLOWING)), show or ""
-    row = found(connection, person_id, relation, item)
+    row = find_entry(connection, person_id, relation, item)
     if row is None:
         return bool(keys(item)), next(iter(keys(item)), "")
     return (at is None or row.at <= at) and row.value != value, row.item_key
 
 
-def take(connection: Connection, person_id: int, relation: str, item: Item, at: datetime) -> bool:
+def remove_entry(connection: Connection, person_id: int, relation: str, item: Item, at: datetime) -> bool:
     """Whether it was there to take out, since before that time."""
-    row = found(connection, person_id, relation, item)
+    row = find_entry(connection, person_id, relation, item)
     if row is None or row.at > at:
         return False
-    connection.execute(delete(library).where(*same(row)))
+    connection.execute(delete(library).where(*is_entry(row)))
     return True
 
 
-def found(connection: Connection, person_id: int, relation: str, item: Item) -> Any:
+def find_entry(connection: Connection, person_id: int, relation: str, item: Item) -> Any:
     mine = and_(library.c.person_id == person_id, library.c.relation == relation)
     return connection.execute(select(library).where(mine, library.c.item_key.in_(keys(item)))).first()
 
 
-def same(row: Any) -> tuple[Any, ...]:
+def is_entry(row: Any) -> tuple[Any, ...]:
     return (
         library.c.person_id == row.person_id,
         library.c.relation == row.relation,
@@ -95,7 +95,7 @@ def same(row: Any) -> tuple[Any, ...]:
     )
 
 
-def entries(connection: Connection, person_id: int, relation: str | None = None) -> Iterator[Any]:
+def list_entries(connection: Connection, person_id: int, relation: str | None = None) -> Iterator[Any]:
     """The person's entries, one relation after the other, the oldest first."""
     wanted = select(library).where(library.c.person_id == person_id)
     if relation is not None:
@@ -110,7 +110,7 @@ def show_key(title: str | None, ids: Ids) -> str | None:
     """What a show is known by here: its TheTVDB id, as TV Time counted, else its title."""
     if ids.tvdb is not None:
         return f"tvdb:{ids.tvdb}"
-    return f"title:{folded(title)}" if title else None
+    return f"title:{fold_title(title)}" if title else None
 
 
 def show_key_of(item: Item) -> str | None:
@@ -130,10 +130,16 @@ def follow_show(
     if key is None:
         return False
     here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
-    row = following(connection, person_id, key)
+    row = find_follow(connection, person_id, key)
     if row is None:
         title, ids = (show.show, show.show_ids) if isinstance(show, Episode) else (show.title, show.ids)
-        values = {"person_id": person_id, "show_key": key, "show": title, "ids": ids.known(), "state": state}
+        values = {
+            "person_id": person_id,
+            "show_key": key,
+            "show": title,
+            "ids": ids.by_namespace(),
+            "state": state,
+        }
         connection.execute(insert(follow), {**values, "followed_at": at})
         return True
     if row.state == state:
@@ -142,7 +148,7 @@ def follow_show(
     return True
 
 
-def following(connection: Connection, person_id: int, key: str) -> Any:
+def find_follow(connection: Connection, person_id: int, key: str) -> Any:
     here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
     return connection.execute(select(follow).where(here)).first()
 
@@ -152,7 +158,7 @@ def unfollow_show(connection: Connection, person_id: int, key: str) -> bool:
     return bool(connection.execute(delete(follow).where(here)).rowcount)
 
 
-def follows(connection: Connection, person_id: int) -> list[Any]:
+def list_follows(connection: Connection, person_id: int) -> list[Any]:
     mine = select(follow).where(follow.c.person_id == person_id)
     return list(connection.execute(mine.order_by(follow.c.followed_at, follow.c.show_key)))
 
@@ -160,17 +166,17 @@ def follows(connection: Connection, person_id: int) -> list[Any]:
 # --- all of it
 
 
-def listed(
+def list_library(
     connection: Connection, person_id: int | None = None, relation: str | None = None
 ) -> list[dict[str, Any]]:
     """What everybody or one person keeps, the newest first, as the API gives it."""
     shown: list[dict[str, Any]] = []
     if relation in (None, FOLLOW):
-        shown += [one_follow(row) for row in connection.execute(of_person(follow, person_id))]
+        shown += [follow_json(row) for row in connection.execute(of_person(follow, person_id))]
     if relation != FOLLOW:
         wanted = of_person(library, person_id)
         wanted = wanted if relation is None else wanted.where(library.c.relation == relation)
-        shown += [one_entry(row) for row in connection.execute(wanted)]
+        shown += [entry_json(row) for row in connection.execute(wanted)]
     return sorted(shown, key=lambda entry: (entry["at"], entry["relation"], entry["key"]), reverse=True)
 
 
@@ -179,30 +185,30 @@ def of_person(table: Table, person_id: int | None) -> Select[Any]:
     return wanted if person_id is None else wanted.where(table.c.person_id == person_id)
 
 
-PLACE = ("title", "show", "season", "number", "year", "artist", "album", "ids", "show_ids")
+ITEM_FIELDS = ("title", "show", "season", "number", "year", "artist", "album", "ids", "show_ids")
 
 
-def one_follow(row: Row[Any]) -> dict[str, Any]:
+def follow_json(row: Row[Any]) -> dict[str, Any]:
     item = {"title": row.show, "ids": row.ids}
     return {
         "person": row.person,
         "relation": FOLLOW,
         "key": row.show_key,
         "kind": "show",
-        **{name: item.get(name) for name in PLACE},
+        **{name: item.get(name) for name in ITEM_FIELDS},
         "at": stamp(row.followed_at),
         "value": None,
         "state": row.state,
     }
 
 
-def one_entry(row: Row[Any]) -> dict[str, Any]:
+def entry_json(row: Row[Any]) -> dict[str, Any]:
     return {
         "person": row.person,
         "relation": row.relation,
         "key": row.item_key,
         "kind": row.kind,
-        **{name: row.item.get(name) for name in PLACE},
+        **{name: row.item.get(name) for name in ITEM_FIELDS},
         "at": stamp(row.at),
         "value": row.value,
         "state": None,

@@ -7,15 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    bindparam,
-    exists,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
 
 from webhook.domain.event import Action, Event, Item, item_from_json, item_to_json
 from webhook.domain.items import agree_beside_title, keys, play_keys, same_item, sure_keys
@@ -213,7 +205,7 @@ def merge_items(known: Item | None, told: Item) -> Item:
     for entry in fields(told):
         mine, before = getattr(told, entry.name), getattr(known, entry.name)
         if entry.name in ("ids", "show_ids"):
-            values[entry.name] = before.merged(mine)
+            values[entry.name] = before.merge(mine)
         else:
             values[entry.name] = before if mine is None else mine
     return replace(told, **values)

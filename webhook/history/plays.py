@@ -73,7 +73,7 @@ def apply(
     play_id = save_play(connection, person_id, current, None if change.anew or found is None else found.id)
     store_keys(connection, person_id, play_id, known_by)
     if event.duration_ms and (play_before is None or not play_before.duration_ms):
-        runtimes.learn(connection, event)
+        runtimes.learn_runtime(connection, event)
     return Applied(play_id=play_id, change=replace(change, play=current))
 
 
@@ -83,7 +83,7 @@ def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) 
         return None
     if found.play.watched_at is None and found.before is None:
         return None
-    return runtimes.find(connection, event)
+    return runtimes.find_runtime(connection, event)
 
 
 def is_dated_elsewhere(
@@ -106,7 +106,7 @@ def apply_record(
     connection: Connection, person_id: int, event: Event, source: str, known_by: Collection[str]
 ) -> Applied:
     """What a record of the past adds: nothing where the play is known, its mark where that is missing."""
-    play_id, known, settled = find_recorded(connection, person_id, event) or (None, None, False)
+    play_id, known, settled = find_record(connection, person_id, event) or (None, None, False)
     if settled or (known is not None and event.action is not Action.WATCHED):
         return Applied(play_id=play_id)
     values = (
@@ -124,7 +124,7 @@ def apply_record(
     return Applied(play_id=made, change=Change(play=marked, anew=known is None, finished=True))
 
 
-def find_recorded(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
+def find_record(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
     """The play that a record of the past speaks of, and whether there is nothing to add to it, or None.
 
     What a person removed is still known, and what they changed also as it was.
@@ -202,7 +202,7 @@ class ClosedPlay:
     change: Change
 
 
-def close_displaced(
+def close_others_on_player(
     connection: Connection, person_id: int, event: Event, mark: float, besides: Collection[int]
 ) -> list[ClosedPlay]:
     """Close what else is open on the player that plays something now.
@@ -232,14 +232,14 @@ def close_play(
 ) -> ClosedPlay:
     current = play_from_row(row)
     before = (
-        find_last_watched(connection, row.person_id, current, row.id) if current.watched_at is None else None
+        find_last_viewing(connection, row.person_id, current, row.id) if current.watched_at is None else None
     )
     change = close_silent(current, Facts(mark=mark, before=before), repeated_at)
     save_play(connection, row.person_id, change.play, row.id)
     return ClosedPlay(person_id=row.person_id, play_id=row.id, change=change)
 
 
-def find_last_watched(connection: Connection, person_id: int, current: Play, play_id: int) -> Play | None:
+def find_last_viewing(connection: Connection, person_id: int, current: Play, play_id: int) -> Play | None:
     """The person's last watched play of the item that this play is of, beside it."""
     known_by = list(connection.execute(SELECT_KEYS_OF, {"play": play_id}).scalars())
     found = find_plays(connection, person_id, current.item, known_by)

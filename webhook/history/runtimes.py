@@ -8,55 +8,57 @@ from datetime import timedelta
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from webhook.domain.event import Episode, Event, Item
-from webhook.domain.items import folded, id_keys
+from webhook.domain.items import fold_title, id_keys
 from webhook.storage.tables import runtime
 
-CLOSE = 0.1
+SAME_RUNTIME_PART = 0.1
 """Two runtimes of one thing that differ by less than this part are the same."""
 
-KNOWN = select(runtime.c.key, runtime.c.ms).where(runtime.c.key.in_(bindparam("keys", expanding=True)))
+SELECT_RUNTIMES = select(runtime.c.key, runtime.c.ms).where(
+    runtime.c.key.in_(bindparam("keys", expanding=True))
+)
 
 
 def runtime_keys(item: Item, server: str | None = None, show_key: str | None = None) -> list[str]:
     """What a runtime is kept under: the item's ids, and of an episode what its show is known by."""
-    return [*id_keys(item), *show_keys(item, server, show_key)]
+    return [*id_keys(item), *show_runtime_keys(item, server, show_key)]
 
 
-def show_keys(item: Item, server: str | None, show_key: str | None) -> Iterator[str]:
+def show_runtime_keys(item: Item, server: str | None, show_key: str | None) -> Iterator[str]:
     if not isinstance(item, Episode):
         return
-    for name, value in item.show_ids.known().items():
+    for name, value in item.show_ids.by_namespace().items():
         yield f"show:{name}:{value}"
     if server and show_key:
         yield f"show@{server}:{show_key}"
     if item.show:
-        yield f"show:title:{folded(item.show)}"
+        yield f"show:title:{fold_title(item.show)}"
 
 
-def find(connection: Connection, event: Event) -> timedelta | None:
+def find_runtime(connection: Connection, event: Event) -> timedelta | None:
     """How long the event's item runs: itself, else the episodes of its show."""
     keys = runtime_keys(event.item, event.server, event.show_key)
-    known = {row.key: row.ms for row in connection.execute(KNOWN, {"keys": keys})}
+    known = {row.key: row.ms for row in connection.execute(SELECT_RUNTIMES, {"keys": keys})}
     return next((timedelta(milliseconds=known[key]) for key in keys if key in known), None)
 
 
-def learn(connection: Connection, event: Event) -> None:
+def learn_runtime(connection: Connection, event: Event) -> None:
     """Keep how long an episode runs, for the others of its show."""
     if event.duration_ms:
-        keys = list(show_keys(event.item, event.server, event.show_key))[:1]
-        keep(connection, keys, event.duration_ms)
+        keys = list(show_runtime_keys(event.item, event.server, event.show_key))[:1]
+        store_runtime(connection, keys, event.duration_ms)
 
 
-def keep(connection: Connection, keys: list[str], ms: int) -> None:
-    known = {row.key: row.ms for row in connection.execute(KNOWN, {"keys": keys})}
+def store_runtime(connection: Connection, keys: list[str], ms: int) -> None:
+    known = {row.key: row.ms for row in connection.execute(SELECT_RUNTIMES, {"keys": keys})}
     for key in keys:
         if key not in known:
             connection.execute(insert(runtime), {"key": key, "ms": ms})
-        elif abs(known[key] - ms) > CLOSE * ms:
+        elif abs(known[key] - ms) > SAME_RUNTIME_PART * ms:
             connection.execute(update(runtime).where(runtime.c.key == key).values(ms=ms))
 
 
-def keep_first(connection: Connection, key: str, ms: int) -> None:
+def store_first_runtime(connection: Connection, key: str, ms: int) -> None:
     """Keep what a list says, unless it is known from what was played."""
-    if connection.execute(KNOWN, {"keys": [key]}).first() is None:
+    if connection.execute(SELECT_RUNTIMES, {"keys": [key]}).first() is None:
         connection.execute(insert(runtime), {"key": key, "ms": ms})

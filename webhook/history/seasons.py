@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select
 
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Season, Show, item_from_json
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.queues import inbox
@@ -92,7 +92,7 @@ def aired_episodes(item: Item, listed: Sequence[dict[str, Any]], day: date) -> I
     """What is listed of the season, or of all regular seasons of the show, and has aired by then."""
     title, ids = of_show(item)
     season = item.season if isinstance(item, Season) else None
-    for one in shows.read(listed) or ():
+    for one in shows.read_episodes(listed) or ():
         meant = one.season == season if season is not None else one.season > 0
         if meant and one.aired_by(day):
             yield Episode(
@@ -103,15 +103,15 @@ def aired_episodes(item: Item, listed: Sequence[dict[str, Any]], day: date) -> I
 def watched_episodes(connection: Connection, person_id: int, item: Item) -> Iterator[Episode]:
     """The episodes of the season or the show that the person has watched."""
     title, ids = of_show(item)
-    openings = [f"episode:of:{name}:{value}:" for name, value in ids.known().items()]
-    openings += [f"episode:title:{folded(title)}:"] if title else []
+    openings = [f"episode:of:{name}:{value}:" for name, value in ids.by_namespace().items()]
+    openings += [f"episode:title:{fold_title(title)}:"] if title else []
     season = item.season if isinstance(item, Season) else None
     for opening in openings:
         within = (
             play_key.c.person_id == person_id, play_key.c.key >= opening, play_key.c.key < opening[:-1] + ";"
         )  # fmt: skip
         wanted = select(play.c.item).where(
-            play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
+            play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
         )
         for described in connection.execute(wanted.distinct()).scalars():
             episode = item_from_json(described)
@@ -131,6 +131,6 @@ def want_list(connection: Connection, item: Item) -> str | None:
         return None
     there = select(episode_list.c.show_key).where(episode_list.c.show_key == key)
     if connection.execute(there).first() is None:
-        values = {"show_key": key, "via": shows.WANTED, "episodes": [], "asked_at": NEVER}
+        values = {"show_key": key, "via": shows.REQUESTED, "episodes": [], "asked_at": NEVER}
         connection.execute(insert(episode_list), values)
     return key

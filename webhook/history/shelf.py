@@ -7,15 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    and_,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from webhook.domain.event import Episode, Item, Movie, item_from_json, item_to_json
 from webhook.domain.items import keys
@@ -87,7 +79,12 @@ def follow_show_of(connection: Connection, person_id: int, item: Item, show_key:
     here = and_(follow.c.person_id == person_id, follow.c.show_key == show_key)
     if connection.execute(select(follow.c.show_key).where(here)).first():
         return False
-    values = {"person_id": person_id, "show_key": show_key, "show": item.show, "ids": item.show_ids.known()}
+    values = {
+        "person_id": person_id,
+        "show_key": show_key,
+        "show": item.show,
+        "ids": item.show_ids.by_namespace(),
+    }
     connection.execute(insert(follow), {**values, "followed_at": at})
     return True
 

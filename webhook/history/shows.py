@@ -44,21 +44,21 @@ from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 
 log = structlog.get_logger()
 
-FRESH = timedelta(days=1)
+LIST_LIFETIME = timedelta(days=1)
 """How long a list is taken as it is."""
 
-LATER = timedelta(hours=1)
+LOOKUP_RETRY = timedelta(hours=1)
 """How long a show waits of which no lookup could be asked."""
 
-ROUND = 20
+SHOWS_PER_ROUND = 20
 """How many shows are asked about one after another; then the next hour's turn comes."""
 
-PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
-HOUR = 3600.0
-SOON = 20.0
+LOOKUP_PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
+ROUND_SECONDS = 3600.0
+TICK_POLL = 20.0
 """Seconds until a list is asked for that somebody's tick waits for."""
 
-WANTED = "wanted"
+REQUESTED = "wanted"
 """The `via` of a show whose list is asked for because it was ticked as a whole."""
 
 NOWHERE = ""
@@ -77,7 +77,7 @@ class Listing:
     ids: Ids = field(default_factory=Ids)
     episodes: Sequence[ListedEpisode] | None = None
 
-    def aired(self, today: date) -> list[ListedEpisode]:
+    def aired_episodes(self, today: date) -> list[ListedEpisode]:
         """The episodes aired until today in their order, without the specials."""
         shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
         return sorted(shown, key=lambda one: (one.season, one.number))
@@ -87,9 +87,9 @@ class Listing:
         later = (one.aired for one in self.episodes or () if one.season > 0 and not one.aired_by(today))
         return min((day for day in later if day is not None), default=None)
 
-    def finished(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
+    def finish_time(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
         """When the last of what has aired until today was first seen; None where some of it was not."""
-        aired = self.aired(today)
+        aired = self.aired_episodes(today)
         times = [seen.get((one.season, one.number)) for one in aired]
         known = [at for at in times if at is not None]
         return max(known) if known and len(known) == len(aired) else None
@@ -98,7 +98,7 @@ class Listing:
 # --- what has been seen
 
 
-def counted(person_id: int) -> ColumnElement[bool]:
+def counts_as_viewing(person_id: int) -> ColumnElement[bool]:
     """The plays that count as viewings: watched, and neither taken back nor removed."""
     return and_(
         play.c.person_id == person_id,
@@ -108,20 +108,20 @@ def counted(person_id: int) -> ColumnElement[bool]:
     )
 
 
-def first_seen(
+def first_viewings(
     connection: Connection, person_id: int, listings: Sequence[Listing]
 ) -> dict[str, dict[Place, datetime]]:
     """By show and place, when the person first saw each listed episode."""
-    wanted = {key: (show, place) for show in listings for key, place in known_by(show)}
+    wanted = {key: (show, place) for show in listings for key, place in episode_keys(show)}
     found: dict[str, dict[Place, datetime]] = {show.key: {} for show in listings}
     if not wanted:
         return found
     known = connection.execute(
         select(play_key.c.key, play_key.c.play_id).where(
-            play_key.c.person_id == person_id, play_key.c.key.in_(values(wanted))
+            play_key.c.person_id == person_id, play_key.c.key.in_(json_values(wanted))
         )
     ).all()
-    plays = watched(connection, {play_id for _, play_id in known})
+    plays = viewing_times(connection, {play_id for _, play_id in known})
     may_be: dict[tuple[str, str | None], bool] = {}
     for key, play_id in known:
         if play_id not in plays:
@@ -136,11 +136,11 @@ def first_seen(
     return found
 
 
-def watched(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
+def viewing_times(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
     """When those of the plays were watched that count, and the ids of their shows as JSON."""
     # Whose they are is not asked: SQLite would go through all that this person has watched.
     wanted = select(play.c.id, play.c.watched_at, json_text(play.c.item, "show_ids")).where(
-        play.c.id.in_(values(play_ids, BigInteger())),
+        play.c.id.in_(json_values(play_ids, BigInteger())),
         play.c.watched_at.is_not(None),
         play.c.unwatched_at.is_(None),
         play.c.removed_at.is_(None),
@@ -148,13 +148,13 @@ def watched(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[
     return {made: (at, ids) for made, at, ids in connection.execute(wanted)}
 
 
-def values(of: Iterable[str | int], type_: TypeEngine[Any] | None = None) -> Select[Any]:
+def json_values(of: Iterable[str | int], type_: TypeEngine[Any] | None = None) -> Select[Any]:
     """Many values as one parameter."""
     value = json_rows(orjson.dumps(list(of)).decode()).table_valued("value").c.value
     return select(value if type_ is None else cast(value, type_))
 
 
-def known_by(show: Listing) -> Iterator[tuple[str, Place]]:
+def episode_keys(show: Listing) -> Iterator[tuple[str, Place]]:
     """What a play of each regular episode may be found by: its place in the show, or its own ids."""
     anywhere = Episode(show=show.title, show_ids=show.ids, season=0, number=0)
     within = [key.removesuffix("0x0") for key in keys(anywhere)]
@@ -173,7 +173,7 @@ def is_of(told_ids: str | None, show: Listing) -> bool:
 # --- what comes next
 
 
-def next_unwatched(
+def next_episodes(
     connection: Connection,
     person_id: int,
     today: date | None = None,
@@ -187,18 +187,18 @@ def next_unwatched(
     Of many shows, so many after the first ones.
     """
     today = today or clock.now().date()
-    followed = following(connection, person_id, limit, after)
-    seen = first_seen(connection, person_id, followed)
-    return [described(show, seen[show.key], today) for show in followed]
+    followed = list_followed_shows(connection, person_id, limit, after)
+    seen = first_viewings(connection, person_id, followed)
+    return [next_episode_json(show, seen[show.key], today) for show in followed]
 
 
-def described(show: Listing, seen: Mapping[Place, datetime], today: date) -> dict[str, Any]:
-    aired = show.aired(today)
+def next_episode_json(show: Listing, seen: Mapping[Place, datetime], today: date) -> dict[str, Any]:
+    aired = show.aired_episodes(today)
     left = [one for one in aired if (one.season, one.number) not in seen]
     return {
         "show_key": show.key,
         "show": show.title,
-        "ids": show.ids.known(),
+        "ids": show.ids.by_namespace(),
         "known": bool(show.episodes),
         "aired": len(aired),
         "left": len(left),
@@ -206,7 +206,7 @@ def described(show: Listing, seen: Mapping[Place, datetime], today: date) -> dic
     }
 
 
-def following(
+def list_followed_shows(
     connection: Connection, person_id: int, limit: int | None = None, after: int = 0
 ) -> list[Listing]:
     """The shows that the person follows now, with what is listed of them."""
@@ -219,33 +219,35 @@ def following(
         .offset(after)
     )
     return [
-        Listing(key=row.show_key, title=row.show, ids=Ids.from_json(row.ids), episodes=read(row.episodes))
+        Listing(
+            key=row.show_key, title=row.show, ids=Ids.from_json(row.ids), episodes=read_episodes(row.episodes)
+        )
         for row in rows
     ]
 
 
-def read(episodes: Iterable[Mapping[str, Any]] | None) -> list[ListedEpisode] | None:
+def read_episodes(episodes: Iterable[Mapping[str, Any]] | None) -> list[ListedEpisode] | None:
     return None if episodes is None else [ListedEpisode.from_json(one) for one in episodes]
 
 
-def lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
+def stored_lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
     """The episodes of those of these shows of which any are listed, as they are stored."""
     text = type_coerce(episode_list.c.episodes, Text).label("episodes")
     wanted = select(episode_list.c.show_key, text).where(
-        episode_list.c.show_key.in_(values(sorted(show_keys)))
+        episode_list.c.show_key.in_(json_values(sorted(show_keys)))
     )
     return {row.show_key: row.episodes for row in connection.execute(wanted.where(text != "[]"))}
 
 
 def episodes_of(stored: str) -> list[ListedEpisode]:
-    return read(orjson.loads(stored)) or []
+    return read_episodes(orjson.loads(stored)) or []
 
 
 # --- asking for the lists
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class ShowList:
     """What a lookup listed of a show, to be remembered."""
 
     key: str
@@ -257,7 +259,7 @@ class Learnt:
 class Episodes:
     """Keeps the episode lists of followed shows: asks for each at most once a day, slowly."""
 
-    def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = PAUSE) -> None:
+    def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = LOOKUP_PAUSE) -> None:
         self.database = database
         self.lookups = sorted(lookups, key=lambda lookup: lookup.name != "tvdb")
         self.pause = pause
@@ -271,27 +273,29 @@ class Episodes:
                 await self.refresh(clock.now(), stop)
             except Unavailable as error:
                 log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
-            ends = time.monotonic() + HOUR
+            ends = time.monotonic() + ROUND_SECONDS
             heard = False
             while not (stop.is_set() or heard) and time.monotonic() < ends:
-                heard = await clock.awaken(self.news, stop, SOON)
+                heard = await clock.awaken(self.news, stop, TICK_POLL)
                 with contextlib.suppress(Unavailable):
                     await self.answer_ticks(clock.now(), stop)
 
     async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""
-        wanted = await self.database.read(wanted_lists)
+        wanted = await self.database.read(find_requested_lists)
         due = [show for show in wanted if self._later.get(show.key, now) <= now]
-        return await self.ask_each(due, now, stop or asyncio.Event())
+        return await self.ask_in_turn(due, now, stop or asyncio.Event())
 
     async def refresh(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Ask about a few of the shows whose list is missing or old; how many were answered."""
         stop = stop or asyncio.Event()
-        due = await self.database.read(partial(outdated, before=now - FRESH))
-        return await self.ask_each([show for show in due if self._later.get(show.key, now) <= now], now, stop)
+        due = await self.database.read(partial(find_due_lists, before=now - LIST_LIFETIME))
+        return await self.ask_in_turn(
+            [show for show in due if self._later.get(show.key, now) <= now], now, stop
+        )
 
-    async def ask_each(self, shows: Sequence[Listing], now: datetime, stop: asyncio.Event) -> int:
-        waiting = shows[:ROUND]
+    async def ask_in_turn(self, shows: Sequence[Listing], now: datetime, stop: asyncio.Event) -> int:
+        waiting = shows[:SHOWS_PER_ROUND]
         answered = 0
         for show in waiting if self.lookups else ():
             if stop.is_set():
@@ -311,16 +315,16 @@ class Episodes:
                 unsure = True
                 continue
             if episodes:
-                await self.database.write(remember, Learnt(show.key, lookup.name, episodes, now))
+                await self.database.write(store_lists, ShowList(show.key, lookup.name, episodes, now))
                 return True
         if unsure:
-            self._later[show.key] = now + LATER
+            self._later[show.key] = now + LOOKUP_RETRY
             return False
-        await self.database.write(remember, Learnt(show.key, NOWHERE, (), now))
+        await self.database.write(store_lists, ShowList(show.key, NOWHERE, (), now))
         return True
 
 
-def outdated(connection: Connection, before: datetime) -> list[Listing]:
+def find_due_lists(connection: Connection, before: datetime) -> list[Listing]:
     """The shows that anybody follows, whose list is missing or was asked for before: the longest ago first."""
     rows = connection.execute(
         select(follow.c.show_key, follow.c.show, follow.c.ids, episode_list.c.asked_at)
@@ -332,44 +336,46 @@ def outdated(connection: Connection, before: datetime) -> list[Listing]:
         if row.asked_at is not None and row.asked_at > before:
             continue
         known = found[row.show_key][1].ids if row.show_key in found else Ids()
-        ids = Ids.from_json(row.ids).merged(known)
+        ids = Ids.from_json(row.ids).merge(known)
         asked = row.asked_at or datetime.min.replace(tzinfo=UTC)
         found[row.show_key] = (asked, Listing(key=row.show_key, title=row.show, ids=ids))
     return [show for _, show in sorted(found.values(), key=lambda entry: (entry[0], entry[1].key))]
 
 
-def wanted_lists(connection: Connection) -> list[Listing]:
+def find_requested_lists(connection: Connection) -> list[Listing]:
     """The shows whose list a tick waits for."""
-    keys = connection.execute(select(episode_list.c.show_key).where(episode_list.c.via == WANTED)).scalars()
+    keys = connection.execute(
+        select(episode_list.c.show_key).where(episode_list.c.via == REQUESTED)
+    ).scalars()
     return [Listing(key=key, ids=Ids(tvdb=int(key.removeprefix("tvdb:")))) for key in keys]
 
 
-def read_ticks_again(connection: Connection, show_key: str) -> int:
+def replay_ticks(connection: Connection, show_key: str) -> int:
     """Let the ticks be read again that waited for the list of this show; how many that were."""
     events = type_coerce(webhook.c.events, Text)
     waiting = select(webhook.c.id).where(events.contains(f'"waits_for":"{show_key}"', autoescape=True))
     return inbox.replay(connection, list(connection.execute(waiting).scalars()))
 
 
-def remember(connection: Connection, waiting: list[Learnt]) -> list[None]:
+def store_lists(connection: Connection, waiting: list[ShowList]) -> list[None]:
     for learnt in waiting:
-        here = (episode_list.c.show_key == learnt.key, episode_list.c.via == WANTED)
+        here = (episode_list.c.show_key == learnt.key, episode_list.c.via == REQUESTED)
         was_wanted = connection.execute(select(episode_list.c.show_key).where(*here)).first()
-        keep(connection, learnt)
+        store_list(connection, learnt)
         if minutes := [one.minutes for one in learnt.episodes if one.minutes]:
-            runtimes.keep_first(connection, f"show:{learnt.key}", int(median(minutes) * 60_000))
+            runtimes.store_first_runtime(connection, f"show:{learnt.key}", int(median(minutes) * 60_000))
         if was_wanted and learnt.episodes:
-            read_ticks_again(connection, learnt.key)
+            replay_ticks(connection, learnt.key)
     return [None] * len(waiting)
 
 
-def keep(connection: Connection, learnt: Learnt) -> None:
+def store_list(connection: Connection, learnt: ShowList) -> None:
     """The list in place of an older one; where nobody lists the show any more, the older one stays."""
     here = episode_list.c.show_key == learnt.key
     if not learnt.episodes:
         row = connection.execute(select(episode_list.c.via, episode_list.c.episodes).where(here)).first()
         if row is not None and row.episodes:
-            learnt = Learnt(learnt.key, row.via, read(row.episodes) or (), learnt.at)
+            learnt = ShowList(learnt.key, row.via, read_episodes(row.episodes) or (), learnt.at)
     values: dict[str, Any] = {"show_key": learnt.key, "via": learnt.via, "asked_at": learnt.at}
     values |= {"episodes": [one.to_json() for one in learnt.episodes]}
     with (

@@ -15,15 +15,11 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    Connection,
-    func,
-    select,
-)
+from sqlalchemy import Connection, func, select
 
 from webhook import clock
 from webhook.history import stats_cache
-from webhook.history.shows import counted
+from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_cache import Tally
 from webhook.history.stats_shows import Counts, Ending, KeptEndings, find_endings
 from webhook.history.stats_span import Span, in_span
@@ -37,7 +33,7 @@ def list_years(connection: Connection, person_id: int, zone: ZoneInfo) -> list[i
     at = play.c.watched_at
     # One of each end: the index has them in order, and few of them do not count.
     first, last = (
-        connection.execute(select(at).where(counted(person_id)).order_by(end).limit(1)).scalar()
+        connection.execute(select(at).where(counts_as_viewing(person_id)).order_by(end).limit(1)).scalar()
         for end in (at.asc(), at.desc())
     )
     if first is None or last is None:
@@ -89,7 +85,7 @@ def load_or_count(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo
 ) -> tuple[Counts, KeptEndings]:
     """What the plays of a year come to, and what was kept of its shows."""
-    span, there = Span.of(year, zone), stats_cache.one(connection, person_id, tally_name(year, zone))
+    span, there = Span.of(year, zone), stats_cache.find_tally(connection, person_id, tally_name(year, zone))
     if there is None:
         found = Counts.of(count_sums(connection, person_id, span, zone))
         return found, KeptEndings() if year is None else load_endings(connection, person_id, zone)
@@ -98,7 +94,7 @@ def load_or_count(
     kept = endings_of_tally(connection, person_id, there, span.ends)
     if not kept.live:
         return found, kept
-    before = stats_cache.titles(connection, person_id, tally)
+    before = stats_cache.tally_titles(connection, person_id, tally)
     if before is None:  # a play that it counted has just changed
         return Counts.of(count_sums(connection, person_id, span, zone)), KeptEndings()
     found.sums.titles = {
@@ -110,7 +106,7 @@ def load_or_count(
 
 def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> KeptEndings:
     """The same of all years, which is right for each of them."""
-    there = stats_cache.one(connection, person_id, tally_name(None, zone))
+    there = stats_cache.find_tally(connection, person_id, tally_name(None, zone))
     return KeptEndings() if there is None else endings_of_tally(connection, person_id, there, None)
 
 
@@ -134,7 +130,7 @@ def count_plays_between(
     """How many plays of the span were watched since then, and before `until`."""
     if span.ends is not None and since >= span.ends:
         return 0
-    wanted = select(func.count()).where(counted(person_id), *in_span(span, since, until))
+    wanted = select(func.count()).where(counts_as_viewing(person_id), *in_span(span, since, until))
     return connection.execute(wanted).scalar_one()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from webhook.storage.tables import person, tally
 
-LOCK = 7102
+PLAYS_LOCK = 7102
 """What a change of plays holds in common on PostgreSQL, with the person's id: the triggers' own number."""
 
 
@@ -32,7 +32,7 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Begun:
+class OpenTally:
     """One that is being counted."""
 
     person_id: int
@@ -42,28 +42,28 @@ class Begun:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counted:
+class CountedTally:
     """What the counting came to: `answer` as it is told, `titles` as it is added to."""
 
-    begun: Begun
+    begun: OpenTally
     answer: Any
     titles: list[Any]
 
 
-KEPT = (tally.c.what, tally.c.token, tally.c.until, tally.c.made_at, tally.c.size)
+TALLY_COLUMNS = (tally.c.what, tally.c.token, tally.c.until, tally.c.made_at, tally.c.size)
 
 
-def kept(connection: Connection, person_id: int) -> dict[str, Tally]:
+def list_tallies(connection: Connection, person_id: int) -> dict[str, Tally]:
     """The person's tallies, by what they are of."""
-    wanted = select(*KEPT).where(tally.c.person_id == person_id, tally.c.size.is_not(None))
+    wanted = select(*TALLY_COLUMNS).where(tally.c.person_id == person_id, tally.c.size.is_not(None))
     rows = connection.execute(wanted.order_by(tally.c.made_at))
     return {row.what: Tally(**row._mapping) for row in rows}
 
 
-def one(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] | None:
+def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] | None:
     """A tally and its answer, or None where it has to be counted."""
     here = (tally.c.person_id == person_id, tally.c.what == what, tally.c.size.is_not(None))
-    wanted = select(*KEPT, tally.c.answer).where(*here).order_by(tally.c.made_at.desc()).limit(1)
+    wanted = select(*TALLY_COLUMNS, tally.c.answer).where(*here).order_by(tally.c.made_at.desc()).limit(1)
     row = connection.execute(wanted).first()
     if row is None:
         return None
@@ -72,7 +72,7 @@ def one(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] 
     return Tally(**values), answer
 
 
-def titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | None:
+def tally_titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | None:
     """The titles of a tally, or None where it has gone since it was read."""
     here = (tally.c.person_id == person_id, tally.c.what == found.what, tally.c.token == found.token)
     return connection.execute(select(tally.c.titles).where(*here)).scalar()
@@ -81,23 +81,25 @@ def titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | 
 # --- in a transaction that writes
 
 
-def begin(connection: Connection, person_id: int, what: str, until: datetime, now: datetime) -> Begun | None:
+def begin_tally(
+    connection: Connection, person_id: int, what: str, until: datetime, now: datetime
+) -> OpenTally | None:
     """An empty tally to be counted once this is committed; None while the person's plays are being changed."""
     there = connection.execute(select(person.c.id).where(person.c.id == person_id)).first()
-    if there is None or not alone(connection, person_id):
+    if there is None or not is_alone(connection, person_id):
         return None
     mine = (tally.c.person_id == person_id, tally.c.what == what)
     connection.execute(delete(tally).where(*mine, tally.c.size.is_(None)))
-    begun = Begun(person_id=person_id, what=what, token=secrets.token_hex(16), until=until)
+    begun = OpenTally(person_id=person_id, what=what, token=secrets.token_hex(16), until=until)
     values = {"person_id": person_id, "what": what, "token": begun.token, "until": until, "made_at": now}
     connection.execute(insert(tally), values)
     return begun
 
 
-def keep(connection: Connection, counted: Counted) -> bool:
+def store_tally(connection: Connection, counted: CountedTally) -> bool:
     """Put what was counted where it was begun, in place of an older one; False where plays have changed since."""
     begun = counted.begun
-    if not alone(connection, begun.person_id):
+    if not is_alone(connection, begun.person_id):
         return False
     mine = (tally.c.person_id == begun.person_id, tally.c.what == begun.what)
     values = {"answer": counted.answer, "titles": counted.titles, "size": len(counted.titles)}
@@ -107,8 +109,10 @@ def keep(connection: Connection, counted: Counted) -> bool:
     return bool(done.rowcount)
 
 
-def alone(connection: Connection, person_id: int) -> bool:
+def is_alone(connection: Connection, person_id: int) -> bool:
     """Whether nobody else is changing the person's plays; on SQLite the write lock already says so."""
     if connection.dialect.name == "sqlite":
         return True
-    return bool(connection.execute(select(func.pg_try_advisory_xact_lock(LOCK, person_id))).scalar_one())
+    return bool(
+        connection.execute(select(func.pg_try_advisory_xact_lock(PLAYS_LOCK, person_id))).scalar_one()
+    )

@@ -10,12 +10,10 @@ from heapq import nsmallest
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import (
-    Connection,
-)
+from sqlalchemy import Connection
 
 from webhook.domain.event import ID_NAMES, Ids, Kind
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place
@@ -84,7 +82,7 @@ class Group:
         return None in (year, self.year) or year == self.year
 
     def to_json(self) -> dict[str, Any]:
-        named = {"title": self.title, "year": self.year, "ids": Ids.from_json(self.ids).known()}
+        named = {"title": self.title, "year": self.year, "ids": Ids.from_json(self.ids).by_namespace()}
         return {**named, "plays": self.plays, "time_ms": self.time_ms}
 
 
@@ -95,7 +93,7 @@ def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
     by_title: dict[str, list[Group]] = {}
     for row in sorted(rows, key=by_detail):
         ids = parse_ids(row.ids)
-        title = folded(row.title or "")
+        title = fold_title(row.title or "")
         alike = by_title.setdefault(title, []) if title else []
         group = next((by_id[pair] for pair in ids.items() if pair in by_id), None)
         group = group or next((one for one in alike if one.same(ids, row.year)), None)
@@ -173,7 +171,7 @@ def find_endings(
     What was kept with a tally is taken where so many plays since cannot have changed it.
     """
     by_key = {key: place for place, show in enumerate(found.shows) for key in show.keys}
-    lists = shows.lists(connection, by_key)
+    lists = shows.stored_lists(connection, by_key)
     ends: dict[int, Ending] = {}
     asked: dict[int, tuple[Listing, str]] = {}
     for key in sorted(lists):
@@ -187,20 +185,20 @@ def find_endings(
         ids = Ids.from_json(show.ids)
         asked[place] = (Listing(key=key, title=show.title, ids=ids, episodes=shows.episodes_of(text)), digest)
         ends.pop(place, None)
-    first = shows.first_seen(connection, person_id, [listing for listing, _ in asked.values()])
+    first = shows.first_viewings(connection, person_id, [listing for listing, _ in asked.values()])
     for place, (listing, digest) in asked.items():
         ends[place] = make_ending(listing, digest, first[listing.key], today)
     return ends
 
 
 def make_ending(show: Listing, digest: str, seen: Mapping[Place, datetime], today: date) -> Ending:
-    aired, at = show.aired(today), show.finished(seen, today)
+    aired, at = show.aired_episodes(today), show.finish_time(seen, today)
     left = sum((one.season, one.number) not in seen for one in aired)
     return Ending(
         show.key,
         digest,
         show.title,
-        show.ids.known(),
+        show.ids.by_namespace(),
         show.next_day(today),
         left,
         None if at is None else to_ms(at),

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
-from webhook.history.shows import counted
+from webhook.history.shows import counts_as_viewing
 from webhook.storage.json_sql import json_text
 from webhook.storage.tables import person, play
 from webhook.storage.types import to_ms
@@ -71,7 +71,7 @@ class Span:
     def holds(self, at: datetime) -> bool:
         return self.local is None or self.local[0] <= at < self.local[1]
 
-    def where(self, at: Any, dated: Any) -> Iterator[ColumnElement[bool]]:
+    def conditions(self, at: Any, dated: Any) -> Iterator[ColumnElement[bool]]:
         """A play of which only the day is known lies at noon UTC of it, wherever that is in the zone."""
         if self.local is None or self.utc is None:
             return
@@ -85,7 +85,7 @@ class Span:
 
 def in_span(span: Span, since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
     """The plays of the span that were watched since then and before that."""
-    yield from span.where(play.c.watched_at, play.c.dated)
+    yield from span.conditions(play.c.watched_at, play.c.dated)
     if since is not None:
         yield play.c.watched_at >= since
     if until is not None:
@@ -122,7 +122,7 @@ def select_viewings(
             case((episode, json_text(item, "show_ids")), (film, json_text(item, "ids"))).label("ids"),
             case((film, json_text(item, "year"))).label("year"),
         )
-        .where(counted(person_id), *in_span(span, since, until))
+        .where(counts_as_viewing(person_id), *in_span(span, since, until))
         .cte("viewed")
     )  # fmt: skip
 

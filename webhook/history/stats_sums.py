@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
-from webhook.history.shows import counted
+from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_span import Span, in_span, select_viewings
 from webhook.storage.tables import play, play_key
 
@@ -204,7 +204,10 @@ def count_rewatches(
         )
     )
     wanted = select(func.count()).where(
-        counted(person_id), play.c.kind != Kind.TRACK.value, *in_span(span, since, until), earlier.exists()
+        counts_as_viewing(person_id),
+        play.c.kind != Kind.TRACK.value,
+        *in_span(span, since, until),
+        earlier.exists(),
     )
     return connection.execute(wanted).scalar_one()
 
@@ -217,7 +220,7 @@ def count_all_rewatches(connection: Connection, person_id: int, until: datetime 
     turned = (
         select(play.c.id, play.c.watched_at, turn_of.label("turn"))
         .join(play, play.c.id == play_key.c.play_id)
-        .where(*mine, play_key.c.key.in_(again), counted(person_id))
+        .where(*mine, play_key.c.key.in_(again), counts_as_viewing(person_id))
         .subquery("turned")
     )
     wanted = select(func.count(turned.c.id.distinct())).where(turned.c.turn > 1)

@@ -12,27 +12,27 @@ from sqlalchemy import Connection, func, select
 
 from webhook import clock
 from webhook.history import stats, stats_cache
-from webhook.history.stats_cache import Begun, Counted, Tally
+from webhook.history.stats_cache import CountedTally, OpenTally, Tally
 from webhook.history.stats_span import Span, zone_of
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import person, play
 
 log = structlog.get_logger()
 
-PAUSE = 20.0  # seconds between two looks
-LONGEST = timedelta(minutes=10)
+LOOK_INTERVAL = 20.0  # seconds between two looks
+MAX_TALLY_WAIT = timedelta(minutes=10)
 """How long somebody waits at most whose tallies are let go of again and again, while old plays change."""
 
-RUSH = 1000
+IMPORT_SIZE = 1000
 """So many new plays since the last look are an import: what is counted now would not be kept."""
 
-OLD = timedelta(days=1)
+MAX_TALLY_AGE = timedelta(days=1)
 """When a tally is made anew: shows have got new episodes, and zones other rules, by then."""
 
-LIVE = 50
+MAX_LIVE_PLAYS = 50
 """How many plays since a tally was made are added to it at each look before it is made anew."""
 
-MANY = 3000  # titles, from which on adding even one play takes its time
+MANY_TITLES = 3000  # titles, from which on adding even one play takes its time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class Wait:
 
 
 @dataclass(slots=True)
-class Tallier:
+class StatsWorker:
     database: Database
     newest: int = 0
     waits: dict[int, Wait] = field(default_factory=dict)
@@ -67,21 +67,23 @@ class Tallier:
                 await self.look(clock.now(), stop)
             except Unavailable as error:
                 log.warning("Nothing could be counted now; it is tried again.", why=str(error))
-            await clock.awaken(asyncio.Event(), stop, PAUSE)
+            await clock.awaken(asyncio.Event(), stop, LOOK_INTERVAL)
 
     async def look(self, now: datetime, stop: asyncio.Event | None = None) -> int:
         """Count what is due; how many tallies were made."""
         stop = stop or asyncio.Event()
-        newest, before = await self.database.read(newest_play), self.newest
+        newest, before = await self.database.read(newest_play_id), self.newest
         self.newest = newest
-        if before and newest - before > RUSH:
+        if before and newest - before > IMPORT_SIZE:
             return 0
         made = 0
-        for person_id, zone_name in await self.database.read(everybody):
+        for person_id, zone_name in await self.database.read(list_zones):
             wait = self.waits.get(person_id)
             if stop.is_set() or (wait is not None and now < wait.until):
                 continue
-            due = await self.database.read(partial(due_of, person_id=person_id, zone_name=zone_name, now=now))
+            due = await self.database.read(
+                partial(due_tallies, person_id=person_id, zone_name=zone_name, now=now)
+            )
             self.put_off(person_id, due, now)
             for one in due:
                 made += not stop.is_set() and await self.make(one, now)
@@ -93,66 +95,66 @@ class Tallier:
         if not any(one.missing for one in due):
             self.waits.pop(person_id, None)
             return
-        lasts = timedelta(seconds=PAUSE) if wait is None else min(wait.lasts * 2, LONGEST)
+        lasts = timedelta(seconds=LOOK_INTERVAL) if wait is None else min(wait.lasts * 2, MAX_TALLY_WAIT)
         self.waits[person_id] = Wait(now + (lasts if wait is not None else timedelta(0)), lasts)
 
     async def make(self, due: Due, now: datetime) -> bool:
         """Whether a tally was made, and kept: plays may change while they are counted."""
-        begun = await self.database.write(begin, (due, now))
+        begun = await self.database.write(begin_tallies, (due, now))
         if begun is None:
             return False
-        counted = await self.database.read(partial(count, due=due, begun=begun, now=now))
-        return await self.database.write(keep, counted)
+        counted = await self.database.read(partial(count_tally, due=due, begun=begun, now=now))
+        return await self.database.write(store_tallies, counted)
 
 
-def newest_play(connection: Connection) -> int:
+def newest_play_id(connection: Connection) -> int:
     return connection.execute(select(func.max(play.c.id))).scalar() or 0
 
 
-def everybody(connection: Connection) -> list[tuple[int, str | None]]:
+def list_zones(connection: Connection) -> list[tuple[int, str | None]]:
     rows = connection.execute(select(person.c.id, person.c.timezone).order_by(person.c.id))
     return [(person_id, zone_name) for person_id, zone_name in rows]
 
 
-def due_of(connection: Connection, person_id: int, zone_name: str | None, now: datetime) -> list[Due]:
+def due_tallies(connection: Connection, person_id: int, zone_name: str | None, now: datetime) -> list[Due]:
     """What of a person is to be counted: all years first, of which each year takes how far its shows are seen."""
     zone = zone_of(zone_name)
     years = stats.list_years(connection, person_id, zone)
-    kept = stats_cache.kept(connection, person_id) if years else {}
+    kept = stats_cache.list_tallies(connection, person_id) if years else {}
     found = []
     for year in (None, *years) if years else ():
         tally, until = kept.get(stats.tally_name(year, zone)), stats.tally_end(year, zone, now)
-        if tally is None or outdated(connection, person_id, Span.of(year, zone), tally, until, now):
+        if tally is None or is_outdated(connection, person_id, Span.of(year, zone), tally, until, now):
             one = Due(person_id=person_id, zone_name=zone_name, year=year, until=until, missing=tally is None)
             found.append(one)
     return found
 
 
-def outdated(
+def is_outdated(
     connection: Connection, person_id: int, span: Span, tally: Tally, until: datetime, now: datetime
 ) -> bool:
-    if now - tally.made_at > OLD:
+    if now - tally.made_at > MAX_TALLY_AGE:
         return True
     if tally.until >= until:
         return False
     live = stats.count_plays_between(connection, person_id, span, tally.until, until)
-    return live > (LIVE if tally.size < MANY else 0)
+    return live > (MAX_LIVE_PLAYS if tally.size < MANY_TITLES else 0)
 
 
-def begin(connection: Connection, wanted: list[tuple[Due, datetime]]) -> list[Begun | None]:
+def begin_tallies(connection: Connection, wanted: list[tuple[Due, datetime]]) -> list[OpenTally | None]:
     return [
-        stats_cache.begin(
+        stats_cache.begin_tally(
             connection, due.person_id, stats.tally_name(due.year, zone_of(due.zone_name)), due.until, now
         )
         for due, now in wanted
     ]
 
 
-def count(connection: Connection, due: Due, begun: Begun, now: datetime) -> Counted:
+def count_tally(connection: Connection, due: Due, begun: OpenTally, now: datetime) -> CountedTally:
     zone = zone_of(due.zone_name)
     answer, titles = stats.make_tally(connection, due.person_id, due.year, zone, due.until, now)
-    return Counted(begun=begun, answer=answer, titles=titles)
+    return CountedTally(begun=begun, answer=answer, titles=titles)
 
 
-def keep(connection: Connection, counted: list[Counted]) -> list[bool]:
-    return [stats_cache.keep(connection, one) for one in counted]
+def store_tallies(connection: Connection, counted: list[CountedTally]) -> list[bool]:
+    return [stats_cache.store_tally(connection, one) for one in counted]

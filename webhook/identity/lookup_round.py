@@ -34,14 +34,14 @@ class LookupRound:
         known: Item | None = None
         via: list[str] = []
         for lookup in self.lookups:
-            found = await self.tried(lookup, known or item)
+            found = await self.ask(lookup, known or item)
             if found is not None:
                 known, via = found, [*via, lookup.name]
                 if has_needed_id(known, needs):
                     break
         return known, via
 
-    async def tried(self, lookup: Lookup, item: Item) -> Item | None:
+    async def ask(self, lookup: Lookup, item: Item) -> Item | None:
         try:
             return await lookup.find(item)
         except Undelivered as error:
@@ -57,11 +57,11 @@ class LookupRound:
                 self.trouble = error if isinstance(error, Retry) else Retry(error.reason, lane=False)
                 continue
             self.candidates += found
-            if (known := await self.decided(lookup, item, found)) is not None:
+            if (known := await self.choose(lookup, item, found)) is not None:
                 return known
         return None
 
-    async def decided(self, lookup: Lookup, item: Item, found: Sequence[Candidate]) -> Item | None:
+    async def choose(self, lookup: Lookup, item: Item, found: Sequence[Candidate]) -> Item | None:
         match item:
             case Movie(year=int()) | Show(year=int()):
                 one = choose_candidate(found)
@@ -84,11 +84,11 @@ class LookupRound:
                 continue
             if own := ids_with_show(item, show):
                 asked = replace(item, ids=own[0], show_ids=own[1])
-                if (one := await self.tried_by_show(lookup, asked)) is not None:
+                if (one := await self.ask_by_show(lookup, asked)) is not None:
                     known.append(one)
         return known[0] if len(known) == 1 and self.trouble is None else None
 
-    async def tried_by_show(self, lookup: Lookup, item: Episode) -> Item | None:
+    async def ask_by_show(self, lookup: Lookup, item: Episode) -> Item | None:
         try:
             return await lookup.find_by_show(item)
         except Undelivered as error:
@@ -100,14 +100,14 @@ def with_candidate_ids(item: Movie | Show, one: Candidate) -> Item | None:
     """The item as what its title means. Ids that were sent must not all say something else."""
     if item.ids.contradicts(one.ids) and not common_ids(item.ids, one.ids):
         return None
-    return replace(item, ids=one.ids.merged(item.ids))
+    return replace(item, ids=one.ids.merge(item.ids))
 
 
 def ids_with_show(item: Episode, show: Candidate) -> tuple[Ids, Ids] | None:
     """The item's own ids and its show's, if this is its show; an own id that is the show's is none."""
     if item.show_ids.contradicts(show.ids):
         return None
-    return without(item.ids, show.ids), item.show_ids.merged(show.ids)
+    return without(item.ids, show.ids), item.show_ids.merge(show.ids)
 
 
 def has_needed_id(item: Item, needs: Collection[str]) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import (
     DeliveryDetail,
@@ -24,10 +24,10 @@ from webhook.storage.json_shapes import IdsJson
 from webhook.storage.tables import delivery, match, webhook
 
 CHOOSABLE = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "slug", "mal")
-SHARED = frozenset({"anidb"})  # of an episode it may be the anime's or the episode's
-SERVERS = frozenset({"plex"})  # the media server's own; says nothing to a tracker
-CHUNK = 500
-HEARD = timedelta(seconds=3)
+AMBIGUOUS_NAMESPACES = frozenset({"anidb"})  # of an episode it may be the anime's or the episode's
+SERVER_NAMESPACES = frozenset({"plex"})  # the media server's own; says nothing to a tracker
+RELEASE_BATCH = 500
+CHOICE_DELAY = timedelta(seconds=3)
 """How long a choice takes to be heard of by a worker that read them a moment before."""
 
 
@@ -65,35 +65,35 @@ class Chosen:
 # --- keys: what a choice is kept under
 
 
-def keys(item: Item) -> tuple[str, ...]:
+def match_keys(item: Item) -> tuple[str, ...]:
     """What an item's match is found by: of an episode, its show's. The title only where there is no id."""
-    found = list(id_keys(item)) or list(title_keys(item))
+    found = list(match_id_keys(item)) or list(match_title_keys(item))
     return tuple(dict.fromkeys(key[:300] for key in found))
 
 
-def id_keys(item: Item) -> Iterator[str]:
+def match_id_keys(item: Item) -> Iterator[str]:
     match item:
         case Episode() | Season():
             order = "" if getattr(item, "numbering", "aired") == "aired" else ":mapped"
-            for name, value in item.show_ids.known().items():
+            for name, value in item.show_ids.by_namespace().items():
                 yield f"show:{name}:{value}{order}"
         case _:
-            for name, value in item.ids.known().items():
+            for name, value in item.ids.by_namespace().items():
                 yield f"{item.kind}:{name}:{value}"
 
 
-def title_keys(item: Item) -> Iterator[str]:
+def match_title_keys(item: Item) -> Iterator[str]:
     match item:
         case Episode(show=str(show)) | Season(show=str(show)):
             order = "" if getattr(item, "numbering", "aired") == "aired" else ":mapped"
-            yield f"show:title:{folded(show)}{order}"
+            yield f"show:title:{fold_title(show)}{order}"
         case Movie(title=str(title)) | Show(title=str(title)):
-            yield f"{item.kind}:title:{folded(title)}:{item.year or ''}"
+            yield f"{item.kind}:title:{fold_title(title)}:{item.year or ''}"
         case Track(title=str(title), artist=str(artist)):
-            yield f"track:title:{folded(artist)}:{folded(title)}"
+            yield f"track:title:{fold_title(artist)}:{fold_title(title)}"
 
 
-def every(connection: Connection) -> dict[str, Choice]:
+def all_choices(connection: Connection) -> dict[str, Choice]:
     """Everything that was ever chosen, by key."""
     return {
         row.key: Choice(
@@ -106,36 +106,38 @@ def every(connection: Connection) -> dict[str, Choice]:
     }
 
 
-def applied(item: Item, choices: Mapping[str, Choice]) -> Item:
+def apply_choices(item: Item, choices: Mapping[str, Choice]) -> Item:
     """The item as the person said it is, where they did."""
     if not choices:
         return item
-    choice = next((choices[key] for key in keys(item) if key in choices), None)
-    return item if choice is None else as_chosen(item, choice)
+    choice = next((choices[key] for key in match_keys(item) if key in choices), None)
+    return item if choice is None else apply_choice(item, choice)
 
 
-def as_chosen(item: Item, choice: Choice) -> Item:
+def apply_choice(item: Item, choice: Choice) -> Item:
     match item:
         case Episode():
-            own = kept(item.ids, SERVERS) if choice.distrusts else item.ids
+            own = only_of(item.ids, SERVER_NAMESPACES) if choice.distrusts else item.ids
             season = None if item.season is None else item.season + choice.season_offset
-            shown = choice.ids.merged(kept(item.show_ids, SERVERS))
+            shown = choice.ids.merge(only_of(item.show_ids, SERVER_NAMESPACES))
             return replace(item, ids=own, show_ids=shown, season=season, numbering="aired")
         case Season():
             season = None if item.season is None else item.season + choice.season_offset
-            return replace(item, show_ids=choice.ids.merged(kept(item.show_ids, SERVERS)), season=season)
+            return replace(
+                item, show_ids=choice.ids.merge(only_of(item.show_ids, SERVER_NAMESPACES)), season=season
+            )
         case _:
-            return replace(item, ids=choice.ids.merged(kept(item.ids, SERVERS)))
+            return replace(item, ids=choice.ids.merge(only_of(item.ids, SERVER_NAMESPACES)))
 
 
-def kept(ids: Ids, names: Collection[str]) -> Ids:
-    return Ids.from_json({name: value for name, value in ids.known().items() if name in names})
+def only_of(ids: Ids, names: Collection[str]) -> Ids:
+    return Ids.from_json({name: value for name, value in ids.by_namespace().items() if name in names})
 
 
 # --- what waits
 
 
-def waiting(
+def list_unmatched_deliveries(
     connection: Connection,
     *,
     person_name: str | None = None,
@@ -148,20 +150,20 @@ def waiting(
     sources = {row.webhook_id for row in rows if row.webhook_id is not None}
     told = select(webhook.c.id, webhook.c.source).where(webhook.c.id.in_(sources))
     came = {row.id: row.source for row in connection.execute(told)}
-    return {"items": [one_waiting(row, came.get(row.webhook_id)) for row in rows], "next": cursor}
+    return {"items": [unmatched_delivery_json(row, came.get(row.webhook_id)) for row in rows], "next": cursor}
 
 
-def one_waiting(row: DeliveryDetail, source: str | None) -> UnmatchedJson:
+def unmatched_delivery_json(row: DeliveryDetail, source: str | None) -> UnmatchedJson:
     """A delivery that waits for a match, as the API gives it."""
     item = item_from_json(row.item)
     show_ids = item.show_ids if isinstance(item, Episode | Season) else Ids()
     return {
         **delivery_json(row),
         "candidates": row.candidates or [],
-        "ids": item.ids.known(),
-        "show_ids": show_ids.known(),
+        "ids": item.ids.by_namespace(),
+        "show_ids": show_ids.by_namespace(),
         "source": source,
-        "key": next(iter(keys(item)), None),
+        "key": next(iter(match_keys(item)), None),
     }
 
 
@@ -179,11 +181,11 @@ def choose(
     title: str | None = None,
 ) -> Chosen:
     """Keep what a person chose for a delivery's item, or under a key, and let go out what waited for it."""
-    if not kept(ids, CHOOSABLE):
+    if not only_of(ids, CHOOSABLE):
         raise NoMatch("Say what it is: an id of TheTVDB, TMDB, IMDb or Trakt.")
     if delivery_id is not None:
-        item = item_of(connection, delivery_id)
-        under, kind, distrusts = keys(item), matched_kind(item), bool(foreign(item))
+        item = delivery_item(connection, delivery_id)
+        under, kind, distrusts = match_keys(item), match_kind(item), bool(misleading_ids(item))
     else:
         under, kind, distrusts = ((key,) if key else ()), str(key).partition(":")[0], False
     if not under:
@@ -193,14 +195,14 @@ def choose(
     connection.execute(delete(match).where(match.c.key.in_(under)))
     kept_as = {
         "kind": kind,
-        "ids": ids.known(),
+        "ids": ids.by_namespace(),
         "title": title,
         "season_offset": season_offset,
         "distrusts": distrusts,
         "chosen_at": now,
     }
     connection.execute(insert(match), [{"key": one, **kept_as} for one in under])
-    return Chosen(keys=under, deliveries=tuple(release(connection, {*under}, now)))
+    return Chosen(keys=under, deliveries=tuple(release_deliveries(connection, {*under}, now)))
 
 
 def choose_candidate(
@@ -218,28 +220,28 @@ def choose_candidate(
     return choose(connection, now, ids, delivery_id=delivery_id, season_offset=season_offset, title=title)
 
 
-def item_of(connection: Connection, delivery_id: int) -> Item:
+def delivery_item(connection: Connection, delivery_id: int) -> Item:
     row = connection.execute(select(delivery.c.item).where(delivery.c.id == delivery_id)).first()
     if row is None:
         raise NoMatch(f"There is no delivery {delivery_id}.")
     return item_from_json(row.item)
 
 
-def matched_kind(item: Item) -> str:
+def match_kind(item: Item) -> str:
     return Kind.SHOW.value if isinstance(item, Episode | Season) else item.kind.value
 
 
-def foreign(item: Item) -> Ids:
+def misleading_ids(item: Item) -> Ids:
     """The ids that were sent and did not help."""
-    return kept(item.ids, set(item.ids.known()) - SERVERS - SHARED)
+    return only_of(item.ids, set(item.ids.by_namespace()) - SERVER_NAMESPACES - AMBIGUOUS_NAMESPACES)
 
 
-def release(connection: Connection, under: set[str], now: datetime) -> list[int]:
+def release_deliveries(connection: Connection, under: set[str], now: datetime) -> list[int]:
     """Everything that waits for this item goes out, once every worker has heard of the choice."""
     wanted = select(delivery.c.id, delivery.c.item).where(delivery.c.state == DeliveryState.UNMATCHED)
-    found = [row.id for row in connection.execute(wanted) if under & {*keys(item_from_json(row.item))}]
-    for start in range(0, len(found), CHUNK):
-        part = found[start : start + CHUNK]
+    found = [row.id for row in connection.execute(wanted) if under & {*match_keys(item_from_json(row.item))}]
+    for start in range(0, len(found), RELEASE_BATCH):
+        part = found[start : start + RELEASE_BATCH]
         parking.revive(connection, part, now)
-        connection.execute(update(delivery).where(delivery.c.id.in_(part)).values(due_at=now + HEARD))
+        connection.execute(update(delivery).where(delivery.c.id.in_(part)).values(due_at=now + CHOICE_DELAY))
     return found

@@ -24,20 +24,20 @@ def find_origins(connection: Connection, item: Item) -> list[OriginJson]:
     found = [
         origin(whose, name, value, "webhook", 1.0)
         for whose, ids in said.items()
-        for name, value in ids.known().items()
+        for name, value in ids.by_namespace().items()
     ]
     seen = {(entry["whose"], entry["namespace"]) for entry in found}
-    chosen_item = matches.applied(item, matches.every(connection))
+    chosen_item = matches.apply_choices(item, matches.all_choices(connection))
     if chosen_item != item:
         news = {
             "own": chosen_item.ids,
             "show": chosen_item.show_ids if isinstance(chosen_item, Episode) else Ids(),
         }
-        chosen_ids = [(whose, *pair) for whose, ids in news.items() for pair in ids.known().items()]
+        chosen_ids = [(whose, *pair) for whose, ids in news.items() for pair in ids.by_namespace().items()]
         found += [
             origin(whose, name, value, "chosen by a person", 1.0)
             for whose, name, value in chosen_ids
-            if said[whose].known().get(name) != value
+            if said[whose].by_namespace().get(name) != value
         ]
     under = item_keys(item)
     known = (

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, item_to_json
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import item as item_table
 from webhook.storage.tables import item_id, item_key
@@ -28,16 +28,16 @@ class KnownItem:
     season: int | None = None
     number: int | None = None
 
-    def told(self, item: Item) -> Item | None:
+    def complete(self, item: Item) -> Item | None:
         """The item with this; None where the webhook contradicts it, so that it is asked again."""
         if item.ids.contradicts(self.ids):
             return None
-        ids = item.ids.merged(self.ids)
+        ids = item.ids.merge(self.ids)
         if not isinstance(item, Episode):
             return replace(item, ids=ids)
         if item.show_ids.contradicts(self.show_ids):
             return None
-        known = replace(item, ids=ids, show_ids=item.show_ids.merged(self.show_ids))
+        known = replace(item, ids=ids, show_ids=item.show_ids.merge(self.show_ids))
         if self.season is None or self.number is None:
             return known
         return replace(known, season=self.season, number=self.number, numbering="aired")
@@ -52,14 +52,16 @@ def own_id_keys(item: Item) -> Iterator[str]:
     # HAMA writes the anime's id where others write the episode's: not enough for an episode.
     vague = ("anidb", "mal") if isinstance(item, Episode) else ()
     return (
-        f"{item.kind.value}:{name}:{value}" for name, value in item.ids.known().items() if name not in vague
+        f"{item.kind.value}:{name}:{value}"
+        for name, value in item.ids.by_namespace().items()
+        if name not in vague
     )
 
 
 def place_keys(item: Item) -> Iterator[str]:
     if isinstance(item, Episode) and item.number is not None and item.numbering in ("aired", "absolute"):
         order = "" if item.numbering == "aired" else "absolute:"
-        for name, value in item.show_ids.known().items():
+        for name, value in item.show_ids.by_namespace().items():
             yield f"episode:of:{name}:{value}:{order}{item.season}x{item.number}"
 
 
@@ -69,9 +71,9 @@ def title_year_keys(item: Item) -> Iterator[str]:
         return
     match item:
         case Episode(show=str(show), season=int(season), number=int(number), numbering="aired"):
-            yield f"episode:title:{folded(show)}:{item.year}:{season}x{number}:{folded(item.title or '')}"
+            yield f"episode:title:{fold_title(show)}:{item.year}:{season}x{number}:{fold_title(item.title or '')}"
         case Movie(title=str(title)) | Show(title=str(title)):
-            yield f"{item.kind.value}:title:{folded(title)}:{item.year}"
+            yield f"{item.kind.value}:title:{fold_title(title)}:{item.year}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +90,7 @@ class Resolution:
         return tuple(dict.fromkeys((*item_keys(self.asked), *(key[:300] for key in own_id_keys(self.found)))))
 
     @property
-    def known(self) -> KnownItem:
+    def result(self) -> KnownItem:
         found = self.found
         if isinstance(found, Episode):
             placed = found.numbering == "aired"
@@ -97,7 +99,7 @@ class Resolution:
         return KnownItem(found.ids)
 
 
-def find_known(connection: Connection, under: Sequence[str]) -> KnownItem | None:
+def find_item_ids(connection: Connection, under: Sequence[str]) -> KnownItem | None:
     """What was learnt before of an item with one of these keys; the first key that is known decides."""
     if not under:
         return None
@@ -120,7 +122,7 @@ def plex_show_key(plex: str) -> str:
 
 def find_show_ids(connection: Connection, plex: str) -> Ids | None:
     """The other ids of a show that Plex names by its own."""
-    known = find_known(connection, (plex_show_key(plex),))
+    known = find_item_ids(connection, (plex_show_key(plex),))
     return None if known is None else known.ids
 
 
@@ -133,7 +135,7 @@ def store_show_ids(connection: Connection, plex: str, ids: Ids, via: str, at: da
     connection.execute(insert(item_table), {"id": made, "kind": Kind.SHOW.value, "learned_at": at})
     connection.execute(insert(item_key), {"key": key, "item_id": made})
     told = {"item_id": made, "whose": "own", "via": via, "sure": CONFIDENCE["own"], "learned_at": at}
-    rows = [{**told, "namespace": name, "value": str(value)} for name, value in ids.known().items()]
+    rows = [{**told, "namespace": name, "value": str(value)} for name, value in ids.by_namespace().items()]
     connection.execute(insert(item_id), rows)
 
 
@@ -145,30 +147,30 @@ def forget(connection: Connection, item_ids: Sequence[int]) -> None:
 
 def store_resolutions(connection: Connection, waiting: list[Resolution]) -> list[int]:
     """Remember for ever; what was known under the same keys, and is contradicted by it, is replaced."""
-    return [store_resolution(connection, lesson) for lesson in waiting]
+    return [store_resolution(connection, resolution) for resolution in waiting]
 
 
-def store_resolution(connection: Connection, lesson: Resolution) -> int:
-    under, known = lesson.keys, lesson.known
+def store_resolution(connection: Connection, resolution: Resolution) -> int:
+    under, known = resolution.keys, resolution.result
     stale = list(connection.execute(select(item_key.c.item_id).where(item_key.c.key.in_(under))).scalars())
     if stale:
         forget(connection, stale)
     (made,) = fresh_ids(connection, item_table, 1)
-    about = {"id": made, "kind": lesson.found.kind.value, "season": known.season, "number": known.number}
-    connection.execute(insert(item_table), {**about, "learned_at": lesson.at})
+    about = {"id": made, "kind": resolution.found.kind.value, "season": known.season, "number": known.number}
+    connection.execute(insert(item_table), {**about, "learned_at": resolution.at})
     connection.execute(insert(item_key), [{"key": key, "item_id": made} for key in under])
-    entries = [*id_rows(lesson, "own", known.ids), *id_rows(lesson, "show", known.show_ids)]
+    entries = [*id_rows(resolution, "own", known.ids), *id_rows(resolution, "show", known.show_ids)]
     if entries:
         connection.execute(insert(item_id), [{"item_id": made, **entry} for entry in entries])
     return made
 
 
-def id_rows(lesson: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
+def id_rows(resolution: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
     """Each id with where it came from: the webhook itself, or the lookups."""
-    said = (item_to_json(lesson.asked).get("ids" if whose == "own" else "show_ids")) or {}
-    via = "+".join(lesson.via)[:32] or "webhook"
-    sure = CONFIDENCE["title"] if "title" in lesson.via else CONFIDENCE["own"]
-    for name, value in ids.known().items():
+    said = (item_to_json(resolution.asked).get("ids" if whose == "own" else "show_ids")) or {}
+    via = "+".join(resolution.via)[:32] or "webhook"
+    sure = CONFIDENCE["title"] if "title" in resolution.via else CONFIDENCE["own"]
+    for name, value in ids.by_namespace().items():
         mine = said.get(name) == value
         yield {
             "whose": whose,
@@ -176,5 +178,5 @@ def id_rows(lesson: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]
             "value": str(value),
             "via": "webhook" if mine else via,
             "sure": 1.0 if mine else sure,
-            "learned_at": lesson.at,
+            "learned_at": resolution.at,
         }

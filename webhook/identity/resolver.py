@@ -19,19 +19,12 @@ from webhook.identity.lookup_round import LookupRound, has_needed_id
 from webhook.identity.resolutions import (
     KnownItem,
     Resolution,
-    find_known,
+    find_item_ids,
     item_keys,
     plex_show_key,
     store_resolutions,
 )
-from webhook.lookups import (
-    Candidate,
-    Lookup,
-    common_ids,
-    rank,
-    wanted_title,
-    without,
-)
+from webhook.lookups import Candidate, Lookup, common_ids, rank, wanted_title, without
 from webhook.storage.db import Database, Unavailable
 
 MAX_RECENT_ITEMS = 20_000
@@ -64,14 +57,14 @@ class Identity:
     async def resolve(self, item: Item, needs: Collection[str] = ()) -> Item:
         """The item as it is known here, with one of the ids that are needed; raises Unmatched or Retry."""
         item = await self.of_known_show(item)
-        known = self.meant(item, await self.choices())
+        known = self.apply_known_places(item, await self.choices())
         try:
-            return await self.settled(known, needs)
+            return await self.settle(known, needs)
         except Unmatched:
-            again = self.meant(item, await self.choices(anew=True))
+            again = self.apply_known_places(item, await self.choices(anew=True))
             if again == known:
                 raise
-            return await self.settled(again, needs)
+            return await self.settle(again, needs)
 
     async def of_known_show(self, item: Item) -> Item:
         """An episode of which Plex named the show by its own id, with the other ids of that show."""
@@ -80,27 +73,27 @@ class Identity:
         key = plex_show_key(item.show_ids.plex)
         known = self._recent.get(key)
         if known is None:
-            known = await self.database.read(lambda connection: find_known(connection, (key,)))
+            known = await self.database.read(lambda connection: find_item_ids(connection, (key,)))
             if known is None:
                 return item
-            self.keep((key,), known)
+            self.cache((key,), known)
         if item.show_ids.contradicts(known.ids):
             return item
-        return replace(item, show_ids=item.show_ids.merged(known.ids))
+        return replace(item, show_ids=item.show_ids.merge(known.ids))
 
-    def meant(self, item: Item, choices: Mapping[str, matches.Choice]) -> Item:
+    def apply_known_places(self, item: Item, choices: Mapping[str, matches.Choice]) -> Item:
         """The item as a person said it is, else as a mapping list counts it."""
-        said = matches.applied(item, choices)
+        said = matches.apply_choices(item, choices)
         if said != item or not isinstance(item, Episode):
             return said
-        return anime.mapped(without_show_ids(item), self.lists)
+        return anime.map_episode(without_show_ids(item), self.lists)
 
-    async def settled(self, item: Item, needs: Collection[str]) -> Item:
+    async def settle(self, item: Item, needs: Collection[str]) -> Item:
         if isinstance(item, Episode) and item.numbering == "absolute":
-            return await self.counted(item, needs)
+            return await self.place_absolute(item, needs)
         return item if has_needed_id(item, needs) else await self.complete(item, needs)
 
-    async def counted(self, item: Episode, needs: Collection[str]) -> Item:
+    async def place_absolute(self, item: Episode, needs: Collection[str]) -> Item:
         """An episode by its absolute number: its place as aired must be found before anybody is told."""
         try:
             return await self.complete(item, needs or ("tvdb", "tmdb", "imdb"))
@@ -114,7 +107,7 @@ class Identity:
         if has_needed_id(item, needs):
             return item
         under = item_keys(item)
-        recalled = self.recalled(item, under)
+        recalled = self.recall(item, under)
         if recalled is not None and has_needed_id(recalled, needs):
             return recalled
         if not under and not self.askable(item):
@@ -123,7 +116,7 @@ class Identity:
             )
         return await self.together(item, under, tuple(needs))
 
-    async def explained(self, item: Item, error: Unmatched) -> Unmatched:
+    async def with_candidates(self, item: Item, error: Unmatched) -> Unmatched:
         """What a tracker did not know, with candidates for the person to choose from."""
         if error.candidates:
             return error
@@ -154,19 +147,19 @@ class Identity:
         if task is None:
             task = asyncio.create_task(self.answer(item, under, needs))
             self._asking[about] = task
-            task.add_done_callback(lambda done: self.answered(about, done))
+            task.add_done_callback(lambda done: self.finish_question(about, done))
         return with_found_ids(item, await asyncio.shield(task))
 
-    def answered(self, about: tuple[str, ...], task: asyncio.Task[Item]) -> None:
+    def finish_question(self, about: tuple[str, ...], task: asyncio.Task[Item]) -> None:
         self._asking.pop(about, None)
         if not task.cancelled():
             task.exception()  # whoever asked gets it; it is not lost where they were stopped meanwhile
 
     async def answer(self, item: Item, under: tuple[str, ...], needs: tuple[str, ...]) -> Item:
-        stored = await self.database.read(lambda connection: find_known(connection, under))
-        told = None if stored is None else stored.told(item)
+        stored = await self.database.read(lambda connection: find_item_ids(connection, under))
+        told = None if stored is None else stored.complete(item)
         if stored is not None and told is not None:
-            self.keep(under, stored)
+            self.cache(under, stored)
             if has_needed_id(told, needs):
                 return told
         return await self.ask(told or item, item, needs)
@@ -181,19 +174,19 @@ class Identity:
                 found, via = await asking.by_ids(titled, needs)
                 found, via = found or titled, [*via, "title"]
         if found is not None and has_needed_id(found, needs):
-            await self.learn(item, found, via)
+            await self.store(item, found, via)
             return found
         if asking.trouble is not None:
             raise asking.trouble
         shown = [] if found is not None else [one.to_json() for one in rank(asking.candidates)]
-        raise Unmatched(self.why(item, needs), candidates=shown)
+        raise Unmatched(self.unmatched_reason(item, needs), candidates=shown)
 
     def askable(self, item: Item) -> bool:
         if not self.lookups or not isinstance(item, Movie | Show | Episode):
             return False
         return bool(item.ids or getattr(item, "show_ids", None) or wanted_title(item))
 
-    def why(self, item: Item, needs: Collection[str]) -> str:
+    def unmatched_reason(self, item: Item, needs: Collection[str]) -> str:
         wanted = f"{name_needs(needs)} is not in the webhook"
         if not self.lookups:
             return f"{wanted}, and {NO_LOOKUPS}"
@@ -211,30 +204,30 @@ class Identity:
         """What people chose; read again now and then, since a command may have added to it."""
         if anew or time.monotonic() > self._choices_until:
             with contextlib.suppress(Unavailable):
-                self._choices = await self.database.read(matches.every)
+                self._choices = await self.database.read(matches.all_choices)
             self._choices_until = time.monotonic() + CHOICES_TTL
         return self._choices
 
-    def recalled(self, item: Item, under: Sequence[str]) -> Item | None:
+    def recall(self, item: Item, under: Sequence[str]) -> Item | None:
         for key in under:
             if known := self._recent.get(key):
                 self._recent.move_to_end(key)
-                return known.told(item)
+                return known.complete(item)
         return None
 
-    def keep(self, under: Sequence[str], known: KnownItem) -> None:
+    def cache(self, under: Sequence[str], known: KnownItem) -> None:
         for key in under:
             self._recent[key] = known
             self._recent.move_to_end(key)
         while len(self._recent) > MAX_RECENT_ITEMS:
             self._recent.popitem(last=False)
 
-    async def learn(self, asked: Item, found: Item, via: Sequence[str]) -> None:
-        lesson = Resolution(asked=asked, found=found, via=tuple(via), at=clock.now())
-        under = lesson.keys
+    async def store(self, asked: Item, found: Item, via: Sequence[str]) -> None:
+        resolution = Resolution(asked=asked, found=found, via=tuple(via), at=clock.now())
+        under = resolution.keys
         if under:
-            await self.database.write(store_resolutions, lesson)
-            self.keep(under, lesson.known)
+            await self.database.write(store_resolutions, resolution)
+            self.cache(under, resolution.result)
 
 
 def without_show_ids(item: Episode) -> Episode:

@@ -29,7 +29,12 @@ class Candidate:
     via: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        about = {"kind": self.kind.value, "title": self.title, "year": self.year, "ids": self.ids.known()}
+        about = {
+            "kind": self.kind.value,
+            "title": self.title,
+            "year": self.year,
+            "ids": self.ids.by_namespace(),
+        }
         return {**about, "picture": self.picture, "score": round(self.score, 2), "via": self.via}
 
 
@@ -60,7 +65,7 @@ class ListedEpisode:
 
     def to_json(self) -> dict[str, Any]:
         place = {"season": self.season, "number": self.number}
-        known = {**place, "title": self.title, "aired": self.aired, "ids": self.ids.known()}
+        known = {**place, "title": self.title, "aired": self.aired, "ids": self.ids.by_namespace()}
         return known if self.minutes is None else {**known, "minutes": self.minutes}
 
     @classmethod
@@ -69,7 +74,7 @@ class ListedEpisode:
 
 
 def id_pairs(ids: Ids, namespaces: Sequence[str]) -> Iterator[tuple[str, int | str]]:
-    known = ids.known()
+    known = ids.by_namespace()
     return ((name, known[name]) for name in namespaces if name in known)
 
 
@@ -88,13 +93,15 @@ def read_ids(ids: Any) -> Ids:
 
 def without(ids: Ids, others: Ids) -> Ids:
     """These ids but for those that are the others'."""
-    theirs = others.known()
-    return Ids.from_json({name: value for name, value in ids.known().items() if theirs.get(name) != value})
+    theirs = others.by_namespace()
+    return Ids.from_json(
+        {name: value for name, value in ids.by_namespace().items() if theirs.get(name) != value}
+    )
 
 
 def common_ids(one: Ids, other: Ids) -> int:
     """The number of ids they have in common."""
-    return len(one.known().items() & other.known().items())
+    return len(one.by_namespace().items() & other.by_namespace().items())
 
 
 ISO_DAY = re.compile(r"(?:18|19|20)\d\d-[01]\d-[0-3]\d")

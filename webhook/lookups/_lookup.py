@@ -91,14 +91,14 @@ class Lookup(ABC):
         for name, value in id_pairs(item.ids, self.film_ids):
             for film in await self.films(name, value):
                 if agrees(item, film):
-                    return replace(item, ids=item.ids.merged(film.ids))
+                    return replace(item, ids=item.ids.merge(film.ids))
         return None
 
     async def find_show(self, item: Show) -> Item | None:
         for name, value in id_pairs(item.ids, self.show_ids):
             for show in await self.shows(name, value):
                 if agrees(item, show):
-                    return replace(item, ids=item.ids.merged(show.ids))
+                    return replace(item, ids=item.ids.merge(show.ids))
         return None
 
     async def find_by_own_ids(self, item: Episode) -> Item | None:

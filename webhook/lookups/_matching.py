@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from webhook.domain.event import Episode, Item, Kind, Movie, Season, Show
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.lookups._catalogue import Candidate, FoundEpisode, common_ids
 
 MIN_SCORE = 0.9
@@ -70,7 +70,7 @@ def normalize_title(title: str) -> str:
     title = title[:MAX_TITLE]
     marks = "".join(letter for letter in title if letter in "!?+*#$%")
     bare = unicodedata.normalize("NFKD", title.replace("&", " and "))
-    return folded("".join(letter for letter in bare if not unicodedata.combining(letter))) + marks
+    return fold_title("".join(letter for letter in bare if not unicodedata.combining(letter))) + marks
 
 
 def likeness(item: Item, found: Candidate) -> float:
@@ -164,8 +164,8 @@ def apply_match(item: Episode, part: FoundEpisode) -> Item:
     found, ids = part.episode, part.show.ids
     numbers = {} if found.season is None or found.number is None else {"season": found.season, "number": found.number, "numbering": "aired"}  # fmt: skip
     known: dict[str, Any] = {
-        "ids": item.ids.merged(found.ids),
-        "show_ids": item.show_ids.merged(ids),
+        "ids": item.ids.merge(found.ids),
+        "show_ids": item.show_ids.merge(ids),
         "show": item.show or part.show.title,
         "title": item.title or found.title,
         **numbers,

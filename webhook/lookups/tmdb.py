@@ -101,7 +101,7 @@ class Tmdb(Lookup):
             else (item.ids, self.films, self.film_ids)
         )
         for namespace in known:
-            value = ids.known().get(namespace)
+            value = ids.by_namespace().get(namespace)
             for one in await ask(namespace, value) if value is not None else ():
                 if one.picture is not None:
                     return await self.download_picture(one.picture)
@@ -117,7 +117,7 @@ class Tmdb(Lookup):
         by = Ids.from_json({namespace: value})
         agreeing = [part for part in parts if part is not None and not part.episode.ids.contradicts(by)]
         return [
-            replace(part, episode=replace(part.episode, ids=part.episode.ids.merged(by))) for part in agreeing
+            replace(part, episode=replace(part.episode, ids=part.episode.ids.merge(by))) for part in agreeing
         ]
 
     async def read_hit(self, hit: Mapping[str, Any]) -> FoundEpisode | None:
@@ -209,7 +209,7 @@ class Tmdb(Lookup):
         found = values.mapping(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
         by = Ids.from_json({namespace: value})
         return [
-            replace(one, ids=one.ids.merged(by))
+            replace(one, ids=one.ids.merge(by))
             for one in self.candidates(kind, values.objects(found.get(group)))
         ]
 

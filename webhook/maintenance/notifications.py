@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from webhook import clock, trackers
 from webhook.accounts.accounts import DISCONNECTED
-from webhook.queries.deliveries import explain_parked, limited_kinds
+from webhook.queries.deliveries import explain_park, limited_kinds
 from webhook.queries.senders import find_silent_servers
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database, Unavailable
@@ -249,7 +249,7 @@ def refuses(limit: Mapping[str, Any]) -> Notice:
 
 
 def needs(row: Row[Any]) -> Notice:
-    mended = explain_parked(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
+    mended = explain_park(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
     return Notice(
         title=f"{trackers.label(row.tracker)} of {row.person} needs you",
         body=f"{mended} Until then everything that is to be told there waits; nothing is lost.",

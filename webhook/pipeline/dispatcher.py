@@ -90,7 +90,7 @@ class Breaker:
     def failed(self) -> None:
         self.failures, self.probing = self.failures + 1, False
         if self.failures >= TRIPS:
-            pause = min(retry.FIRST * 2 ** min(self.failures - TRIPS, 16), retry.CAP)
+            pause = min(retry.FIRST_PAUSE * 2 ** min(self.failures - TRIPS, 16), retry.MAX_PAUSE)
             self.open_until = time.monotonic() + pause.total_seconds()
 
 
@@ -297,7 +297,7 @@ class Dispatcher:
         """What could not be matched, with candidates for the person to choose from."""
         if not isinstance(outcome, Unmatched):
             return outcome
-        return await self.identity.explained(item_from_json(row.item), outcome)
+        return await self.identity.with_candidates(item_from_json(row.item), outcome)
 
     async def step(self, lane: Lane, row: Row[Any], tracker: Tracker) -> Settlement:
         """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
@@ -498,10 +498,10 @@ def decided(base: Settlement, decision: Undelivered, row: Row[Any], lane: Lane) 
         case Retry():
             return tried(base, decision, row, lane)
         case Snooze(park=None, lengthens=True):
-            rest = retry.lengthen(decision.after or retry.FIRST, lane.failures)
+            rest = retry.lengthen(decision.after or retry.FIRST_PAUSE, lane.failures)
             return replace(base, outcome="snooze", hold=base.now + rest, trouble=True)
         case Snooze(park=None):
-            until = base.now + (decision.after if decision.after is not None else retry.BUSY)
+            until = base.now + (decision.after if decision.after is not None else retry.BUSY_PAUSE)
             base = replace(base, outcome="snooze")
             return replace(base, hold=until) if decision.lane else replace(base, due_at=until)
         case Snooze(park=park) if park in LIMITS:
@@ -524,8 +524,8 @@ def tried(base: Settlement, decision: Retry, row: Row[Any], lane: Lane) -> Settl
     """Another try later, unless patience has run out."""
     attempts = base.attempts + 1
     unsure = base.unsure or decision.unsure
-    if base.now - row.created_at > retry.PATIENCE:
-        why = f"given up after {retry.PATIENCE.days} days and {attempts} tries: {decision.reason}"
+    if base.now - row.created_at > retry.MAX_DELIVERY_AGE:
+        why = f"given up after {retry.MAX_DELIVERY_AGE.days} days and {attempts} tries: {decision.reason}"
         return replace(
             base, state=DeliveryState.DEAD, outcome="dead", reason=why, attempts=attempts, unsure=unsure
         )

@@ -247,7 +247,9 @@ class Interpreter:
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
-        for over in plays.close_displaced(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+        for over in plays.close_others_on_player(
+            connection, person_id, event, self.mark, [*touched, play_id or 0]
+        ):
             theirs = self.context_of(context, over.person_id)
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
             tell(theirs, ended(over.change), over.change, over.play_id, origin)

@@ -234,7 +234,7 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
         case DeliveryState.PARKED if row.parked is None and row.reason is not None and row.reason in LIMITS:
             return explain_limited_kind(row.reason, kind_of(row.action, row.mark), row.tracker, row.person)
         case DeliveryState.PARKED:
-            return explain_parked(row.parked or row.reason, row.tracker, row.person)
+            return explain_park(row.parked or row.reason, row.tracker, row.person)
         case DeliveryState.UNMATCHED:
             return (
                 f"{row.reason}. Choose which item it is: watchmark match {row.id} (see watchmark unmatched)"
@@ -248,7 +248,7 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
     return row.reason
 
 
-def explain_parked(parked: str | None, tracker: str, person_name: str, why: str | None = None) -> str | None:
+def explain_park(parked: str | None, tracker: str, person_name: str, why: str | None = None) -> str | None:
     """The need of a parked account and the step that meets it, in a sentence."""
     if parked is None or parked not in set(Park):
         return parked

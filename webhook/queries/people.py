@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
 from webhook.domain.states import WebhookState
-from webhook.queries.deliveries import LimitJson, explain_parked, is_waiting, limited_kinds
+from webhook.queries.deliveries import LimitJson, explain_park, is_waiting, limited_kinds
 from webhook.queues.parking import is_stuck
 from webhook.storage.json_shapes import EventJson, FiltersJson, RulesJson
 from webhook.storage.rows import fetch_all
@@ -127,7 +127,7 @@ def list_people(connection: Connection) -> list[PersonJson]:
     ]
 
 
-def list_unclaimed(connection: Connection, token_of: int | None = None) -> list[UnclaimedJson]:
+def list_unclaimed_identities(connection: Connection, token_of: int | None = None) -> list[UnclaimedJson]:
     """The identities nobody claims, each with the number of webhooks that wait for it and their last event.
 
     `token_of` leaves those whose webhooks came by a token of this person.
@@ -166,7 +166,7 @@ def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int,
     }
 
 
-def list_ignored(connection: Connection) -> list[IdentityJson]:
+def list_ignored_identities(connection: Connection) -> list[IdentityJson]:
     """The identities that somebody said nobody is to track."""
     wanted = select(identity).where(identity.c.ignored.is_(True)).order_by(identity.c.id)
     return [identity_json(row) for row in fetch_all(connection, wanted, IdentityRow)]
@@ -221,7 +221,7 @@ def account_json(
         "person": person_name,
         "name": row.name,
         "state": row.parked or "working",
-        "explanation": explain_parked(row.parked, row.tracker, person_name, row.parked_why)
+        "explanation": explain_park(row.parked, row.tracker, person_name, row.parked_why)
         if row.parked
         else None,
         "since": stamp(row.parked_at),

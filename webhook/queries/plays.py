@@ -147,7 +147,7 @@ def parse_cursor(cursor: str) -> tuple[datetime, int]:
     return from_ms(int(began)), int(made)
 
 
-def find_playing(connection: Connection, person_id: int | None = None) -> list[PlayJson]:
+def list_open_plays(connection: Connection, person_id: int | None = None) -> list[PlayJson]:
     """The plays that go on now, of everybody or of one person."""
     wanted = (
         select(play)

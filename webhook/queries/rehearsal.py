@@ -15,7 +15,7 @@ from webhook.storage.db import Database, unavailable
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import DeliveryRow, WebhookRow, delivery, webhook
 
-BATCH = 16  # webhooks interpreted in one transaction that is rolled back
+REHEARSAL_BATCH = 16  # webhooks interpreted in one transaction that is rolled back
 
 
 class Outcome(Protocol):
@@ -46,8 +46,8 @@ def rehearse_webhooks(
 ) -> list[RehearsalJson]:
     """Interpret these webhooks again, read the outcome, and roll everything back."""
     found: list[RehearsalJson] = []
-    for start in range(0, len(webhook_ids), BATCH):
-        part = webhook_ids[start : start + BATCH]
+    for start in range(0, len(webhook_ids), REHEARSAL_BATCH):
+        part = webhook_ids[start : start + REHEARSAL_BATCH]
         with unavailable(), database.engine.connect() as connection, rollback_after(connection):
             wanted = select(webhook).where(webhook.c.id.in_(part), webhook.c.raw.is_not(None))
             rows = fetch_all(connection, wanted.order_by(webhook.c.id), WebhookRow)

@@ -93,7 +93,7 @@ def redact_webhook(connection: Connection, webhook_id: int) -> RedactedWebhookJs
         "webhook": webhook_id,
         "source": row.source,
         "content_type": row.content_type,
-        "payload": redaction.redacted(payload),
+        "payload": redaction.redact(payload),
     }
 
 
@@ -128,7 +128,9 @@ def webhook_json(row: WebhookRow, deliveries: list[DeliveryJson], *, raw: bool) 
         "events": [event_json(event) for event in row.events or []],
     }
     if raw:
-        text = None if row.raw is None else lenient_json.text(row.raw[:MAX_RAW_BYTES], row.content_type)
+        text = (
+            None if row.raw is None else lenient_json.readable_text(row.raw[:MAX_RAW_BYTES], row.content_type)
+        )
         shown["raw"] = text
     events = shown["events"]
     for entry in deliveries:
@@ -151,7 +153,7 @@ def event_json(event: EventJson) -> WebhookEventJson:
 def explain_webhook(row: WebhookRow) -> str | None:
     """The state and the next step, in a sentence."""
     if row.state == WebhookState.UNCLAIMED:
-        return explain_unclaimed(row)
+        return explain_missing_claim(row)
     if row.state == WebhookState.QUARANTINED:
         return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
     if row.state == WebhookState.RECEIVED:
@@ -172,7 +174,7 @@ def explain_whole(event: EventJson) -> str:
     return "No lookup lists the episodes of this show, so nothing was marked. What the server says of each counts."
 
 
-def explain_unclaimed(row: WebhookRow) -> str:
+def explain_missing_claim(row: WebhookRow) -> str:
     """The sentence that says who must claim the webhook's user."""
     user = next((event.get("user") for event in row.events or [] if event.get("user")), UNNAMED_USER)
     if row.reason == CLAIMED_BY_ANOTHER:

@@ -146,7 +146,7 @@ def put_off_claimed(connection: Connection, condition: ColumnElement[bool], now:
     They are looked up before they are sent again, and not before the tracker has had the time to record them.
     """
     in_hand = and_(condition, delivery.c.claimed.is_(True), delivery.c.state == DeliveryState.WAITING)
-    values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.GATEWAY, Utc)}
+    values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.UNSURE_PAUSE, Utc)}
     connection.execute(update(delivery).where(in_hand).values(values))
 
 

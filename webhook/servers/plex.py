@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
-from webhook.domain.guids import read_all
+from webhook.domain.guids import parse_guids
 from webhook.servers import Found
 from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
 from webhook.sources import _plexlike
@@ -135,7 +135,7 @@ class Plex:
             row = await asyncio.to_thread(pms.show, guid, shows[:MAX_KEYS], episodes[:MAX_KEYS])
         finally:
             pms.close()
-        return None if row is None else read_all(values.texts(row.get("Guid")), Kind.SHOW).ids
+        return None if row is None else parse_guids(values.texts(row.get("Guid")), Kind.SHOW).ids
 
     async def connect(self) -> Pms:
         from webhook.servers._plexapi import Pms

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from webhook.client import shown
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
-from webhook.domain.guids import Guid, read, read_all
+from webhook.domain.guids import Guid, parse_guid, parse_guids
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Found
 from webhook.servers._http import Address, JsonRow, ServerAddress, read_json, remember_item, send
@@ -179,8 +179,8 @@ def read_viewing(server: JsonRow, row: JsonRow, metadata: JsonRow, at: datetime)
 
 
 def guid_of(row: JsonRow, metadata: JsonRow, kind: Kind) -> Guid:
-    own = read(values.text(row.get("guid")) or "", kind)
-    return own.merged(read_all(values.texts(metadata.get("guids")), kind))
+    own = parse_guid(values.text(row.get("guid")) or "", kind)
+    return own.merge(parse_guids(values.texts(metadata.get("guids")), kind))
 
 
 def show_ids(metadata: JsonRow) -> Ids:
@@ -189,7 +189,7 @@ def show_ids(metadata: JsonRow) -> Ids:
         *values.texts(metadata.get("grandparent_guids")),
         values.text(metadata.get("grandparent_guid")) or "",
     ]
-    return read_all(said, Kind.SHOW).ids
+    return parse_guids(said, Kind.SHOW).ids
 
 
 def _movie(row: JsonRow, guid: Guid, show: Ids) -> Item:
@@ -205,7 +205,7 @@ def _episode(row: JsonRow, guid: Guid, show: Ids) -> Item:
         number=number if number is not None else guid.number,
         year=values.year(row.get("year")),
         ids=guid.ids,
-        show_ids=guid.show_ids.merged(show),
+        show_ids=guid.show_ids.merge(show),
         numbering=guid.numbering,
     )
 

@@ -114,7 +114,7 @@ def _boolean(value: Any) -> bool | None:
 
 
 def id_field(space: str, schema: Schema, expected: str) -> Field:
-    return Field(schema, expected, lambda value: guids.well_formed(space, value))
+    return Field(schema, expected, lambda value: guids.clean_id(space, value))
 
 
 NUMBER_ID: Schema = {

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, cast
 
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Ignored, Item, Kind, Movie, Season, Show, Track
-from webhook.domain.guids import Form, Guid, read, read_all
+from webhook.domain.guids import Guid, GuidForm, parse_guid, parse_guids
 from webhook.sources._shared import is_findable, near_receipt, reason_without_kind
 
 
@@ -120,15 +120,15 @@ def read_item(metadata: PlexMetadata, *, ids_of_show: bool = False) -> Item | Ig
 def reason_to_ignore(metadata: PlexMetadata) -> str | None:
     """The reason to ignore what nobody watches or hears, or None."""
     kind, section = values.text(metadata.get("type")), values.text(metadata.get("librarySectionType"))
-    form = read(values.text(main_guid(metadata)) or "").form
+    form = parse_guid(values.text(main_guid(metadata)) or "").form
     subtype = (values.text(metadata.get("subtype")) or "").lower()
-    if values.flag(metadata.get("live")) or section == "livetv" or form is Form.LIVE:
+    if values.flag(metadata.get("live")) or section == "livetv" or form is GuidForm.LIVE:
         return "live_tv"
     if kind == "photo":
         return "photo"
     if subtype in THEMES:
         return "theme"
-    if values.whole(metadata.get("extraType")) or subtype in EXTRAS or form is Form.EXTRA:
+    if values.whole(metadata.get("extraType")) or subtype in EXTRAS or form is GuidForm.EXTRA:
         return "trailer"
     if kind == "clip":
         return "home_video" if section == "photo" else "trailer"
@@ -140,7 +140,7 @@ def kind_of(metadata: PlexMetadata) -> Kind | None:
     if kind := values.text(metadata.get("type")):
         return PLEX_KINDS.get(kind.lower())
     section = SECTIONS.get((values.text(metadata.get("librarySectionType")) or "").lower())
-    return section or read(values.text(main_guid(metadata)) or "").kind
+    return section or parse_guid(values.text(main_guid(metadata)) or "").kind
 
 
 def main_guid(metadata: PlexMetadata) -> Any:
@@ -151,13 +151,13 @@ def main_guid(metadata: PlexMetadata) -> Any:
 
 def guid_of(metadata: PlexMetadata, kind: Kind, *, ids_of_show: bool) -> Guid:
     """The item's guids, merged. Of a film there is no show, whatever the sender."""
-    own = read(values.text(main_guid(metadata)) or "", kind)
-    more = read_all(further_guids(metadata), kind)
+    own = parse_guid(values.text(main_guid(metadata)) or "", kind)
+    more = parse_guids(further_guids(metadata), kind)
     if not ids_of_show or kind not in (Kind.EPISODE, Kind.SEASON):
-        return own.merged(more)
-    if own.form is Form.EXTERNAL:
-        own, more = Guid(), own.merged(more)
-    return own.merged(replace(more, ids=Ids(), show_ids=more.ids.merged(more.show_ids)))
+        return own.merge(more)
+    if own.form is GuidForm.EXTERNAL:
+        own, more = Guid(), own.merge(more)
+    return own.merge(replace(more, ids=Ids(), show_ids=more.ids.merge(more.show_ids)))
 
 
 def further_guids(metadata: PlexMetadata) -> Iterator[str]:
@@ -170,7 +170,7 @@ def further_guids(metadata: PlexMetadata) -> Iterator[str]:
 
 def _show_of(metadata: PlexMetadata, key: str, guid: Guid) -> Ids:
     """The show's ids: those in the item's guid, and those of the show's own guid."""
-    return guid.show_ids.merged(read(values.text(metadata.get(key)) or "", Kind.SHOW).ids)
+    return guid.show_ids.merge(parse_guid(values.text(metadata.get(key)) or "", Kind.SHOW).ids)
 
 
 def _movie(metadata: PlexMetadata, guid: Guid) -> Movie:
@@ -183,7 +183,7 @@ def _show(metadata: PlexMetadata, guid: Guid) -> Show:
     return Show(
         title=values.text(metadata.get("title")),
         year=values.year(metadata.get("year")),
-        ids=guid.ids.merged(guid.show_ids),
+        ids=guid.ids.merge(guid.show_ids),
     )
 
 
@@ -314,6 +314,6 @@ def _duration_ms(metadata: PlexMetadata, account: PlexAccount) -> int | None:
 
 def is_home_video(metadata: PlexMetadata) -> bool:
     """True if it was filmed at home: a clip that no agent knows, in a library of films, or one with such a genre."""
-    form = read(values.text(main_guid(metadata)) or "").form
-    clip = metadata.get("subtype") == "clip" and form in (Form.NONE, Form.LOCAL)
+    form = parse_guid(values.text(main_guid(metadata)) or "").form
+    clip = metadata.get("subtype") == "clip" and form in (GuidForm.NONE, GuidForm.LOCAL)
     return clip or any(tag.lower() in HOME_GENRES for tag in values.texts(metadata.get("Genre"), "tag"))

@@ -28,7 +28,7 @@ from webhook.domain.event import (
     Track,
     Unreadable,
 )
-from webhook.domain.guids import ids, read
+from webhook.domain.guids import clean_ids, parse_guid
 from webhook.sources import _plexlike
 from webhook.sources._shared import MAX_EPISODES, episode_numbers, is_findable, reason_without_kind
 
@@ -162,7 +162,7 @@ def _read_item(payload: TautulliPayload) -> Item | Ignored:
 
 def _item_ids(payload: TautulliPayload) -> Ids:
     """The ids that Tautulli gives by name: a film's own, and for an episode the show's."""
-    return ids(
+    return clean_ids(
         imdb=values.first(payload, "imdb_id", "imdb"),
         tvdb=values.first(payload, "thetvdb_id", "tvdb"),
         tmdb=values.first(payload, "themoviedb_id", "tmdb"),
@@ -170,37 +170,37 @@ def _item_ids(payload: TautulliPayload) -> Ids:
 
 
 def _movie(payload: TautulliPayload) -> Movie:
-    guid = read(values.text(payload.get("guid")) or "", Kind.MOVIE)
+    guid = parse_guid(values.text(payload.get("guid")) or "", Kind.MOVIE)
     return Movie(
         title=values.text(payload.get("title")),
         year=values.year(payload.get("year")),
-        ids=_item_ids(payload).merged(guid.ids),
+        ids=_item_ids(payload).merge(guid.ids),
     )
 
 
 def _show(payload: TautulliPayload) -> Show:
-    guid = read(values.text(payload.get("guid")) or "", Kind.SHOW)
+    guid = parse_guid(values.text(payload.get("guid")) or "", Kind.SHOW)
     return Show(
         title=values.text(values.first(payload, "show_name", "show", "title")),
         year=values.year(values.first(payload, "show_year", "year")),
-        ids=_item_ids(payload).merged(guid.ids),
+        ids=_item_ids(payload).merge(guid.ids),
     )
 
 
 def _season(payload: TautulliPayload) -> Season:
-    guid = read(values.text(payload.get("guid")) or "", Kind.SEASON)
+    guid = parse_guid(values.text(payload.get("guid")) or "", Kind.SEASON)
     return Season(
         title=values.text(payload.get("season_name")),
         show=values.text(values.first(payload, "show_name", "show")),
         season=values.ordinal(values.first(payload, "season_num", "season")),
         year=values.year(payload.get("year")),
         ids=guid.ids,
-        show_ids=_item_ids(payload).merged(guid.show_ids),
+        show_ids=_item_ids(payload).merge(guid.show_ids),
     )
 
 
 def _episode(payload: TautulliPayload) -> Episode:
-    guid = read(values.text(payload.get("guid")) or "", Kind.EPISODE)
+    guid = parse_guid(values.text(payload.get("guid")) or "", Kind.EPISODE)
     return Episode(
         title=values.text(values.first(payload, "episode_name", "episode_title")),
         show=values.text(values.first(payload, "show_name", "show")),
@@ -208,14 +208,14 @@ def _episode(payload: TautulliPayload) -> Episode:
         number=values.ordinal(values.first(payload, "episode_num", "episode")),
         year=values.year(payload.get("year")),
         ids=guid.ids,
-        show_ids=_item_ids(payload).merged(guid.show_ids),
+        show_ids=_item_ids(payload).merge(guid.show_ids),
         numbering=guid.numbering,
     )
 
 
 def _track(payload: TautulliPayload) -> Track:
     album_artist = values.text(values.first(payload, "artist_name", "artist"))
-    guid = read(values.text(payload.get("guid")) or "", Kind.TRACK)
+    guid = parse_guid(values.text(payload.get("guid")) or "", Kind.TRACK)
     return Track(
         title=values.text(values.first(payload, "track_name", "track", "title")),
         artist=values.text(payload.get("track_artist")) or album_artist,
@@ -223,7 +223,7 @@ def _track(payload: TautulliPayload) -> Track:
         album_artist=album_artist,
         number=values.ordinal(payload.get("track_num")),
         year=values.year(payload.get("year")),
-        ids=ids(musicbrainz=values.first(payload, "musicbrainz_id", "musicbrainz")).merged(guid.ids),
+        ids=clean_ids(musicbrainz=values.first(payload, "musicbrainz_id", "musicbrainz")).merge(guid.ids),
     )
 
 

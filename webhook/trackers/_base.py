@@ -13,7 +13,7 @@ from webhook.client import USER_AGENT, call, shown
 from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered
 from webhook.domain.play import Dated
-from webhook.domain.retry import GATEWAY, decide, word
+from webhook.domain.retry import UNSURE_PAUSE, decide, word
 from webhook.trackers import Access, Delivery, SignIn, Tokens
 
 Outcome = Done | Undelivered
@@ -166,7 +166,7 @@ def unsettled_retry(label: str, decision: Undelivered) -> Retry:
     after = decision.after if isinstance(decision, Retry | Snooze) else None
     suspect = isinstance(decision, Retry) and decision.suspect
     reason = f"It was sent, and what {label} made of it cannot be read: {decision.reason}"
-    return Retry(reason, answer=decision.answer, after=after or GATEWAY, unsure=True, suspect=suspect)
+    return Retry(reason, answer=decision.answer, after=after or UNSURE_PAUSE, unsure=True, suspect=suspect)
 
 
 def require_date(delivery: Delivery, label: str) -> None:

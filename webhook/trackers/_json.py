@@ -10,7 +10,7 @@ import orjson
 
 from webhook.client import read, shown
 from webhook.domain.outcome import Retry
-from webhook.domain.retry import GATEWAY
+from webhook.domain.retry import UNSURE_PAUSE
 
 JsonObject = dict[str, Any]
 
@@ -79,4 +79,4 @@ def expect_rows(label: str, response: httpx.Response) -> list[JsonObject]:
 
 def unknown_shape(label: str, response: httpx.Response, *, unsure: bool) -> Retry:
     reason = f"{label} sent an answer of an unknown shape"
-    return Retry(reason, answer=shown(response), after=GATEWAY, unsure=unsure, suspect=True)
+    return Retry(reason, answer=shown(response), after=UNSURE_PAUSE, unsure=unsure, suspect=True)

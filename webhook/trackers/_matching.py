@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.trackers._json import JsonObject
 
 
@@ -19,7 +19,7 @@ class Match(StrEnum):
 
 def is_same_title(mine: str | None, theirs: str | None) -> bool | None:
     """Whether two titles are the same; None where one is not known."""
-    return folded(mine) == folded(theirs) if mine and theirs else None
+    return fold_title(mine) == fold_title(theirs) if mine and theirs else None
 
 
 def is_same_year(mine: int | None, theirs: int | None) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 from webhook.domain.event import Action, Episode, Item, Movie
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
-from webhook.domain.retry import GATEWAY, LIVE
+from webhook.domain.retry import LIVE, UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import BatchTracker, Outcome
 from webhook.trackers._viewings import CLOCK_SLACK
@@ -193,7 +193,7 @@ def action_of(label: str, action: str | None, wanted: str, answer: str) -> tuple
     """
     if action is None:
         reason = f"{label}'s answer does not say what it did"
-        raise Retry(reason, answer=answer, after=GATEWAY, unsure=True, suspect=True)
+        raise Retry(reason, answer=answer, after=UNSURE_PAUSE, unsure=True, suspect=True)
     if wanted == "scrobble" and action in ("start", "pause"):
         raise Dead(f"{label} did not count it as watched, but as {action}", answer=answer)
     return action, f"{label} counted it as watched" if action == "scrobble" != wanted else None

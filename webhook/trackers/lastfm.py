@@ -30,7 +30,7 @@ from pydantic import Field, SecretStr
 from webhook.client import USER_AGENT, call, read, shown
 from webhook.domain.event import Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered
-from webhook.domain.retry import BUSY, GATEWAY, decide, retry_after
+from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, require_date
@@ -193,7 +193,7 @@ class LastFM(MusicTracker):
             body = await self.sign_and_post("user.getRecentTracks", {**fields, "page": str(page)}, access)
             recent = child(body, "recenttracks")
             if not recent:
-                raise Retry(f"{LABEL} sent an answer of an unknown shape", after=GATEWAY)
+                raise Retry(f"{LABEL} sent an answer of an unknown shape", after=UNSURE_PAUSE)
             viewings = [
                 viewing for row in one_or_more(recent.get("track")) if (viewing := parse_scrobble(row))
             ]
@@ -302,7 +302,7 @@ def decide_error(code: int, response: httpx.Response) -> Undelivered:
         park, words = PARKING_ERRORS[code]
         return Snooze(f"{reason}: {words}", answer=answer, park=park)
     if code == RATE_LIMIT:
-        pause = BUSY if after is None else after
+        pause = BUSY_PAUSE if after is None else after
         return Snooze(f"{reason}: it asks for a slower pace", answer=answer, after=pause)
     if code in PASSING_ERRORS:
         return Retry(f"{reason}: {PASSING_ERRORS[code]}", answer=answer, after=after, suspect=code == FAILED)
@@ -317,7 +317,7 @@ def parse_outcomes(body: JsonObject, count: int) -> list[Outcome]:
     found = one_or_more(scrobbles.get("scrobble"))
     if len(found) != count:
         reason = f"{LABEL} did not say what became of every scrobble"
-        raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
+        raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
     outcomes = [parse_outcome(row) for row in found]
     counts = child(scrobbles, "@attr") or scrobbles
     ignored = as_int(counts.get("ignored")) or 0

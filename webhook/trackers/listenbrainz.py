@@ -35,7 +35,7 @@ from pydantic import Field
 from webhook.client import shown, version
 from webhook.domain.event import Action, Ids, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import BUSY, GATEWAY, LONGEST, decide, retry_after
+from webhook.domain.retry import BUSY_PAUSE, MAX_RETRY_AFTER, UNSURE_PAUSE, decide, retry_after
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._base import Outcome, TrackerSettings, require_date
@@ -250,7 +250,7 @@ class ListenBrainz(MusicTracker):
         path = f"/1/user/{quote(name, safe='')}/listens"
         payload = child(await self.ask_object(access.tokens, "GET", path, params=params), "payload")
         if not isinstance(payload.get("listens"), list):
-            raise Retry(f"{LABEL} sent an answer of an unknown shape", after=GATEWAY)
+            raise Retry(f"{LABEL} sent an answer of an unknown shape", after=UNSURE_PAUSE)
         return [row for row in as_rows(payload["listens"]) if isinstance(row.get("listened_at"), int)]
 
     # The sign-in
@@ -289,7 +289,7 @@ class ListenBrainz(MusicTracker):
         answer = await self.ask_object(access.tokens, "POST", "/1/submit-listens", json=body)
         if answer.get("status") != "ok":
             reason = f"{LABEL} did not say that it took the listens"
-            raise Retry(reason, after=GATEWAY, unsure=True, suspect=True)
+            raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
         return Done(answer="listened")
 
     async def ask_object(self, tokens: Tokens, method: str, path: str, **more: Any) -> JsonObject:
@@ -330,7 +330,7 @@ class ListenBrainz(MusicTracker):
             case 429:
                 reset = parse_reset(response)
                 after = retry_after(response.headers) if reset is None else reset
-                return Snooze(reason, answer=answer, after=BUSY if after is None else after)
+                return Snooze(reason, answer=answer, after=BUSY_PAUSE if after is None else after)
         return decide(LABEL, status, response.headers, answer)
 
 
@@ -356,7 +356,7 @@ def parse_listen(row: JsonObject) -> WatchedItem:
 def parse_reset(response: httpx.Response) -> timedelta | None:
     """How long until more calls are taken, where the answer says it."""
     value = response.headers.get("x-ratelimit-reset-in", "")
-    return min(timedelta(seconds=int(value[:9])), LONGEST) if value.isdecimal() else None
+    return min(timedelta(seconds=int(value[:9])), MAX_RETRY_AFTER) if value.isdecimal() else None
 
 
 def fold_name(name: Any) -> str:

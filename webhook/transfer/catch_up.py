@@ -134,7 +134,7 @@ def known_already(connection: Connection, source: str, found: Found) -> bool:
     if claimer is None:
         return False
     whose = viewers(found.event, claimer, household.rules(connection))
-    rows = [plays.find_recorded(connection, person_id, found.event) for person_id in whose]
+    rows = [plays.find_record(connection, person_id, found.event) for person_id in whose]
     return all(row is not None and row[2] for row in rows)
 
 

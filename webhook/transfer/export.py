@@ -188,7 +188,7 @@ def parts(known: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def kept(database: Database, export: Export) -> Iterator[Kept]:
     """The person's followed shows, then the other library entries, each relation the oldest first."""
-    for row in database.ask(lambda connection: library.follows(connection, export.person_id)):
+    for row in database.ask(lambda connection: library.list_follows(connection, export.person_id)):
         if within(export, row.followed_at):
             yield followed(row)
     for relation in sorted(library.RELATIONS):

@@ -74,7 +74,7 @@ class Resolver:
         try:
             return await self.identity.resolve(item, NEEDS)
         except Unmatched as decision:
-            return await self.identity.explained(item, decision)
+            return await self.identity.with_candidates(item, decision)
         except Undelivered as decision:
             return decision
 
@@ -153,10 +153,10 @@ def learn(connection: Connection, key: str, found: Item) -> int:
 def taught(item: Item, found: Item) -> Item:
     """The item with the ids that were found: of an episode its show's, its own only if it is that very one."""
     if isinstance(item, Episode) and isinstance(found, Episode):
-        shown = replace(item, show_ids=item.show_ids.merged(found.show_ids))
+        shown = replace(item, show_ids=item.show_ids.merge(found.show_ids))
         same = (item.season, item.number) == (found.season, found.number)
-        return replace(shown, ids=item.ids.merged(found.ids)) if same else shown
-    return replace(item, ids=item.ids.merged(found.ids))
+        return replace(shown, ids=item.ids.merge(found.ids)) if same else shown
+    return replace(item, ids=item.ids.merge(found.ids))
 
 
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
@@ -196,7 +196,7 @@ def choose(
     choice = matches.Choice(ids=ids, title=title, season_offset=season_offset)
     rows = plays_of(connection, key)
     for one in rows:
-        item = matches.as_chosen(item_from_json(one.item), choice)
+        item = matches.apply_choice(item_from_json(one.item), choice)
         connection.execute(update(play).where(play.c.id == one.id).values(item=item_to_json(item)))
         store_keys(connection, one.person_id, one.id, keys(item))
     if row.kind == KIND:  # what else is kept of the show is merged, by whoever learns its ids
@@ -250,4 +250,4 @@ def described(row: Row[Any], plays: int) -> dict[str, Any]:
 
 def question(item: Item) -> str | None:
     """What is asked once for all plays of the item: of an episode, for its whole show."""
-    return next(iter(matches.keys(item)), None)
+    return next(iter(matches.match_keys(item)), None)

@@ -124,8 +124,8 @@ def read_year(value: Any, today: date) -> int:
 
 
 def read_ids(name: str, value: Any) -> Ids:
-    found = guids.ids(**value) if isinstance(value, Mapping) and {*value} <= {*NAMESPACES} else None
-    if found is None or found.known().keys() != value.keys():
+    found = guids.clean_ids(**value) if isinstance(value, Mapping) and {*value} <= {*NAMESPACES} else None
+    if found is None or found.by_namespace().keys() != value.keys():
         raise Invalid(
             name, "Ids of TheTVDB, TMDB and Trakt are numbers, and one of IMDb looks like tt0903747."
         )
@@ -192,7 +192,7 @@ def add(
     connection: Connection, person_id: int, new: NewPlay, can: edits.Recipients, by: str | None, now: datetime
 ) -> Added:
     """Add a play to a person's history; the one that is there where this was added before. Raises Invalid."""
-    item = matches.applied(new.item, matches.every(connection))
+    item = matches.apply_choices(new.item, matches.all_choices(connection))
     known_by = found_by(item)
     if (before := added_before(connection, person_id, new)) is not None:
         return Added(before, False, [])

@@ -151,7 +151,7 @@ def sorted_out(
     part = Part()
     unlisted = not_listed(connection, person_id, viewings, memory)
     part.known = len(viewings) - len(unlisted)
-    choices = matches.every(connection)
+    choices = matches.all_choices(connection)
     named = [chosen(viewing, choices) for viewing in unlisted]
     keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
     recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory, span)
@@ -180,12 +180,12 @@ def chosen(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
     item = viewing.play.item
     if not choices or identified(item):
         return viewing
-    return replace(viewing, play=replace(viewing.play, item=matches.applied(item, choices)))
+    return replace(viewing, play=replace(viewing.play, item=matches.apply_choices(item, choices)))
 
 
 def found_by(item: Item) -> tuple[str, ...]:
     """What a play is found by again; a film without a year and ids by its title alone."""
-    return keys(item) or matches.keys(item)
+    return keys(item) or matches.match_keys(item)
 
 
 def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known | None:
@@ -404,7 +404,7 @@ def keep(connection: Connection, person_id: int, entry: Kept, now: datetime) -> 
     at = entry.at or now
     if entry.relation is Relation.FOLLOW:
         return library.follow_show(connection, person_id, entry.item, at, entry.state or FOLLOWING)
-    return library.put(connection, person_id, entry.relation.value, entry.item, at, entry.value)
+    return library.store_entry(connection, person_id, entry.relation.value, entry.item, at, entry.value)
 
 
 def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memory) -> bool:

@@ -98,7 +98,7 @@ def shorten_item(item: Item) -> Item:
 
 
 def known_ids(ids: Ids) -> Ids:
-    known = ids.known().items()
+    known = ids.by_namespace().items()
     return Ids.from_json({name: value for name, value in known if len(str(value)) <= MAX_ID})
 
 

@@ -152,7 +152,7 @@ class ShowIds:
             after = await self.database.write(complete, (show, after))
         await self.database.write(finish, (key, show))
         self.learned.set()
-        log.info("The ids of a show were learned.", show=show.plex, ids=show.ids.known(), via=via)
+        log.info("The ids of a show were learned.", show=show.plex, ids=show.ids.by_namespace(), via=via)
 
     # --- who knows it
 
@@ -206,7 +206,7 @@ class ShowIds:
         more, _ = await asking.by_ids(Show(title=title, ids=found.ids), NEEDED)
         if more is None and asking.trouble is not None:
             raise asking.trouble
-        return found if more is None else replace(found, ids=found.ids.merged(more.ids))
+        return found if more is None else replace(found, ids=found.ids.merge(more.ids))
 
 
 # --- the questions
@@ -294,7 +294,7 @@ def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) 
 
 def settled(connection: Connection, plex: str) -> Answer | None:
     """What a person chose for the show, else what was learned before."""
-    choice = matches.every(connection).get(plex_show_key(plex))
+    choice = matches.all_choices(connection).get(plex_show_key(plex))
     if choice is not None and (chosen := replace(choice.ids, plex=None)):
         return Answer(ids=chosen, via="choice")
     remembered = find_show_ids(connection, plex)
@@ -339,7 +339,7 @@ def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episod
         if any(one.ids.agrees(other.ids) and same_item(one, other) for one in episodes):
             if told.contradicts(other.show_ids):
                 return None
-            told = told.merged(other.show_ids)
+            told = told.merge(other.show_ids)
     return told or None
 
 
@@ -356,7 +356,7 @@ def remember_one(connection: Connection, key: str, show: KnownShow, via: str) ->
         other = Ids.from_json(contradicting[0].item.get("show_ids"))
         log.warning(
             "A show's ids contradict those of its plays; nothing was changed.",
-            show=show.plex, found=show.ids.known(), plays=other.known(), via=via,
+            show=show.plex, found=show.ids.by_namespace(), plays=other.by_namespace(), via=via,
         )  # fmt: skip
         reason = (
             f"its episodes are of {described(show.ids)}, and {len(contradicting)} of its plays say "
@@ -372,12 +372,12 @@ def remember_one(connection: Connection, key: str, show: KnownShow, via: str) ->
 
 
 def described(ids: Ids) -> str:
-    known = replace(ids, plex=None).known()
+    known = replace(ids, plex=None).by_namespace()
     return ", ".join(f"{ID_LABELS.get(name, f'{name} id')} {value}" for name, value in known.items())
 
 
 def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:
-    known = [replace(ids, plex=None).known() for ids in found]
+    known = [replace(ids, plex=None).by_namespace() for ids in found]
     return [{"kind": "show", "title": title, "year": None, "ids": ids} for ids in known]
 
 
@@ -395,6 +395,6 @@ def complete_some(connection: Connection, show: KnownShow, after: int) -> int | 
 def finish(connection: Connection, waiting: list[tuple[str, KnownShow]]) -> list[None]:
     for key, show in waiting:
         merge_kept(connection, show)
-        matches.release(connection, {key}, clock.now())  # what no service knew by Plex's id alone
+        matches.release_deliveries(connection, {key}, clock.now())  # what no service knew by Plex's id alone
         connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return [None] * len(waiting)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, and_, delete, exists, func, select, type_coerce, update
 
 from webhook.domain.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
-from webhook.domain.items import folded, keys
+from webhook.domain.items import fold_title, keys
 from webhook.history import library
 from webhook.history.library import show_key
 from webhook.history.play_store import merge_items, store_keys
@@ -39,11 +39,9 @@ class KnownShow:
         match item:
             case Episode() | Season() if item.show_ids.plex == self.plex:
                 known = item.show_ids
-                return item if known.contradicts(self.ids) else replace(item, show_ids=known.merged(self.ids))
+                return item if known.contradicts(self.ids) else replace(item, show_ids=known.merge(self.ids))
             case Show() if item.ids.plex == self.plex:
-                return (
-                    item if item.ids.contradicts(self.ids) else replace(item, ids=item.ids.merged(self.ids))
-                )
+                return item if item.ids.contradicts(self.ids) else replace(item, ids=item.ids.merge(self.ids))
         return item
 
 
@@ -104,11 +102,13 @@ def people_with(connection: Connection, show: KnownShow) -> list[int]:
 def titles_of(connection: Connection, person_id: int, show: KnownShow) -> set[str]:
     """What the show is called in the person's plays, folded."""
     rows = plays_of(connection, show.plex)
-    return {folded(row.item["show"]) for row in rows if row.person_id == person_id and row.item.get("show")}
+    return {
+        fold_title(row.item["show"]) for row in rows if row.person_id == person_id and row.item.get("show")
+    }
 
 
 def merge_follows(connection: Connection, person_id: int, show: KnownShow, titles: Collection[str]) -> None:
-    for row in library.follows(connection, person_id):
+    for row in library.list_follows(connection, person_id):
         if is_followed(connection, row, show, titles):
             merge_follow(connection, row, show)
 
@@ -139,17 +139,17 @@ def is_alone(connection: Connection, person_id: int, title: str, show: KnownShow
 
 def merge_follow(connection: Connection, row: Row[Any], show: KnownShow) -> None:
     """Follow it under the key that the show has now; where it is followed there already, that one stays."""
-    ids = Ids.from_json(row.ids).merged(show.ids)
+    ids = Ids.from_json(row.ids).merge(show.ids)
     key = show_key(row.show, ids) or row.show_key
     here = and_(follow.c.person_id == row.person_id, follow.c.show_key == row.show_key)
-    other = library.following(connection, row.person_id, key) if key != row.show_key else None
+    other = library.find_follow(connection, row.person_id, key) if key != row.show_key else None
     if other is None:
-        connection.execute(update(follow).where(here).values(show_key=key, ids=ids.known()))
+        connection.execute(update(follow).where(here).values(show_key=key, ids=ids.by_namespace()))
     elif not Ids.from_json(other.ids).contradicts(ids):
         connection.execute(delete(follow).where(here))
         there = and_(follow.c.person_id == other.person_id, follow.c.show_key == key)
         values = {
-            "ids": Ids.from_json(other.ids).merged(ids).known(),
+            "ids": Ids.from_json(other.ids).merge(ids).by_namespace(),
             "show": other.show or row.show,
             "followed_at": min(other.followed_at, row.followed_at),
         }
@@ -194,14 +194,16 @@ def merge_entry(connection: Connection, row: Row[Any], item: Item) -> None:
     latest = row
     for other in connection.execute(select(entry).where(others)).all():
         if may_be_one(item, item_from_json(other.item)):
-            connection.execute(delete(entry).where(*library.same(other)))
+            connection.execute(delete(entry).where(*library.is_entry(other)))
             latest = other if other.at > latest.at else latest
             item = merge_items(item_from_json(other.item), item)
     taken = select(func.count()).select_from(entry).where(same, entry.c.item_key == known[0])
     free = row.item_key == known[0] or not connection.execute(taken).scalar_one()
     values = {"item": item_to_json(item), "value": latest.value, "at": latest.at}
     connection.execute(
-        update(entry).where(*library.same(row)).values(item_key=known[0] if free else row.item_key, **values)
+        update(entry)
+        .where(*library.is_entry(row))
+        .values(item_key=known[0] if free else row.item_key, **values)
     )
 
 

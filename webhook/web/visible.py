@@ -32,11 +32,11 @@ from webhook.queries.people import (
     PersonJson,
     UnclaimedJson,
     list_accounts,
-    list_ignored,
+    list_ignored_identities,
     list_people,
-    list_unclaimed,
+    list_unclaimed_identities,
 )
-from webhook.queries.plays import PlayJson, find_playing, play_json
+from webhook.queries.plays import PlayJson, list_open_plays, play_json
 from webhook.queries.senders import SilentServerJson, find_silent_servers
 from webhook.queries.webhooks import WebhookEventJson, WebhookJson, find_webhook, webhook_json
 from webhook.queues import parking
@@ -254,7 +254,7 @@ def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> 
 
 
 def current_plays(connection: Connection, visitor: Visitor) -> list[PlayJson]:
-    return find_playing(connection, None if visitor.is_admin else visitor.person_id)
+    return list_open_plays(connection, None if visitor.is_admin else visitor.person_id)
 
 
 def people(connection: Connection, visitor: Visitor) -> list[PersonJson]:
@@ -267,12 +267,12 @@ def accounts(connection: Connection, visitor: Visitor) -> list[AccountJson]:
 
 def open_identities(connection: Connection, visitor: Visitor) -> list[UnclaimedJson]:
     """The identities nobody claims: for the owner all, for others what came by an address of their own."""
-    return list_unclaimed(connection, None if visitor.is_admin else visitor.person_id or 0)
+    return list_unclaimed_identities(connection, None if visitor.is_admin else visitor.person_id or 0)
 
 
 def ignore_list(connection: Connection, visitor: Visitor) -> list[IdentityJson]:
     """The identities that nobody tracks, because the owner said so."""
-    return list_ignored(connection) if visitor.is_admin else []
+    return list_ignored_identities(connection) if visitor.is_admin else []
 
 
 def list_silent_servers(

@@ -17,7 +17,7 @@ from webhook import clock
 from webhook.compat.tvtime import shelf, shelf_episodes
 from webhook.compat.tvtime.shelf import Series
 from webhook.domain.event import Episode, Ids, Kind, Movie, Show
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.domain.outcome import Undelivered
 from webhook.history import shows
 from webhook.lookups import Candidate, FoundEpisode, ListedEpisode, Lookup
@@ -75,8 +75,8 @@ class Catalogue:
         for lookup in self.lookups:
             episodes = await self.ask_lookup(partial(lookup.episodes, Ids(tvdb=tvdb)))
             if episodes:
-                learnt = shows.Learnt(f"tvdb:{tvdb}", lookup.name, episodes, clock.now())
-                await self.database.write(shows.remember, learnt)
+                learnt = shows.ShowList(f"tvdb:{tvdb}", lookup.name, episodes, clock.now())
+                await self.database.write(shows.store_lists, learnt)
                 return True
         return False
 
@@ -89,7 +89,7 @@ class Catalogue:
         for lookup in self.lookups:
             found = await self.ask_lookup(partial(lookup.shows, "tvdb", tvdb))
             if found:
-                return Show(title=found[0].title, year=found[0].year, ids=ids.merged(found[0].ids))
+                return Show(title=found[0].title, year=found[0].year, ids=ids.merge(found[0].ids))
             if found is not None and lookup.name == "tvdb" and not known.episodes:
                 return None
         return Show(ids=ids)
@@ -159,7 +159,7 @@ class Catalogue:
         spaces, ask = (
             (lookup.film_ids, lookup.films) if kind is Kind.MOVIE else (lookup.show_ids, lookup.shows)
         )
-        for space, value in ids.known().items():
+        for space, value in ids.by_namespace().items():
             if space in spaces and (found := await ask(space, value)):
                 return found
         return [] if ids else await lookup.search_title(kind, query, None)
@@ -205,7 +205,7 @@ def to_episode(part: FoundEpisode, tvdb: int) -> Episode:
     episode, show = part.episode, part.show
     return Episode(
         title=episode.title, show=show.title, season=episode.season, number=episode.number, year=episode.year,
-        ids=Ids(tvdb=tvdb).merged(episode.ids), show_ids=show.ids,
+        ids=Ids(tvdb=tvdb).merge(episode.ids), show_ids=show.ids,
     )  # fmt: skip
 
 
@@ -219,8 +219,8 @@ def ids_of(query: str) -> Ids:
 
 def matches_query(item: Movie | Show, query: str, ids: Ids) -> bool:
     if ids:
-        return bool(item.ids.known().items() & ids.known().items())
-    return bool(item.title) and folded(query) in folded(item.title or "")
+        return bool(item.ids.by_namespace().items() & ids.by_namespace().items())
+    return bool(item.title) and fold_title(query) in fold_title(item.title or "")
 
 
 # --- the uuids of what has none of TV Time's own: they hold an id

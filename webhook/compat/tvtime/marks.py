@@ -141,7 +141,7 @@ class Marks:
     async def follows(self, guest: Guest, tvdb: int) -> bool:
         """Whether the show is followed here."""
         key = show_key(tvdb)
-        found = await self.database.read(lambda connection: library.following(connection, guest.id, key))
+        found = await self.database.read(lambda connection: library.find_follow(connection, guest.id, key))
         return found is not None
 
 
@@ -207,7 +207,7 @@ def update_library(connection: Connection, asked: MarkRequest) -> None:
 
 
 def follow_by_mark(connection: Connection, asked: MarkRequest, key: str, item: Item) -> None:
-    row = library.following(connection, asked.guest.id, key)
+    row = library.find_follow(connection, asked.guest.id, key)
     if row is None:
         library.follow_show(connection, asked.guest.id, item, asked.at)
     elif row.show is None and isinstance(item, Episode):

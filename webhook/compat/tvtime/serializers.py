@@ -198,7 +198,7 @@ def result(item: Movie | Show) -> dict[str, Any]:
 
 
 def meta(film: Movie, uuid: str) -> dict[str, Any]:
-    known = {name: str(value) for name, value in film.ids.known().items() if name in ("tvdb", "tmdb")}
+    known = {name: str(value) for name, value in film.ids.by_namespace().items() if name in ("tvdb", "tmdb")}
     sources = [{"id": value, "source": name, "type": "external_source"} for name, value in known.items()]
     released = None if film.year is None else f"{film.year}-01-01"
     about = {"uuid": uuid, "type": "movie", "name": film.title, "imdb_id": film.ids.imdb}

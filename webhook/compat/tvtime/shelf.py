@@ -313,7 +313,7 @@ def find_place(item: Item, places: Mapping[int, Place]) -> Place | None:
 
 def merge_episode(known: ListedEpisode | None, item: Item, where: Place) -> ListedEpisode:
     listed = known or ListedEpisode(season=where[0], number=where[1])
-    return replace(listed, title=listed.title or item.title, ids=listed.ids.merged(item.ids))
+    return replace(listed, title=listed.title or item.title, ids=listed.ids.merge(item.ids))
 
 
 def favourites(connection: Connection, person_id: int) -> set[int]:

@@ -18,8 +18,8 @@ from sqlalchemy import (
 from webhook.compat.tvtime.shelf import EPISODE, Series, episode_of
 from webhook.domain.event import Episode, Ids, item_from_json
 from webhook.domain.items import keys
-from webhook.history.library import following, show_key
-from webhook.identity.resolutions import find_known
+from webhook.history.library import find_follow, show_key
+from webhook.identity.resolutions import find_item_ids
 from webhook.lookups import ListedEpisode
 from webhook.storage.tables import episode_list, follow, play, play_key, tick
 
@@ -36,7 +36,7 @@ def find_episode(connection: Connection, person_id: int, tvdb: int) -> Episode:
     best = complete((placed or found)[0], found)
     if best.show is not None or best.show_ids.tvdb is None:
         return best
-    row = following(connection, person_id, show_key(None, best.show_ids) or "")
+    row = find_follow(connection, person_id, show_key(None, best.show_ids) or "")
     return best if row is None else replace(best, show=row.show)
 
 
@@ -54,8 +54,8 @@ def complete(best: Episode, others: Iterable[Episode]) -> Episode:
         if best.show_ids.contradicts(one.show_ids) or best.ids.contradicts(one.ids):
             continue
         best = replace(
-            best, title=best.title or one.title, show=best.show or one.show, ids=best.ids.merged(one.ids),
-            show_ids=best.show_ids.merged(one.show_ids),
+            best, title=best.title or one.title, show=best.show or one.show, ids=best.ids.merge(one.ids),
+            show_ids=best.show_ids.merge(one.show_ids),
         )  # fmt: skip
     return best
 
@@ -88,6 +88,6 @@ def may_hold(tvdb: int) -> ColumnElement[bool]:
 
 def recall(connection: Connection, bare: Episode) -> Episode:
     """What lookups said of it earlier."""
-    known = find_known(connection, keys(bare))
-    item = None if known is None else known.told(bare)
+    known = find_item_ids(connection, keys(bare))
+    item = None if known is None else known.complete(bare)
     return item if isinstance(item, Episode) else bare

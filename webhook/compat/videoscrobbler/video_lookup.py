@@ -74,11 +74,11 @@ class VideoLookup:
         """What the first lookup says that knows it; the one whose id it is comes first, and may deny it."""
         until = time.monotonic() + ANSWER_TTL
         denied_by: str | None = None
-        for lookup in sorted(self.lookups, key=lambda lookup: lookup.name not in item.ids.known()):
+        for lookup in sorted(self.lookups, key=lambda lookup: lookup.name not in item.ids.by_namespace()):
             found = await find(lookup, item)
             if found is not None:
                 return Answer(found, None, until)
-            if lookup.name in item.ids.known():
+            if lookup.name in item.ids.by_namespace():
                 # An address that leads elsewhere answers 404 to everything.
                 await cast(Checks, lookup).check()
                 denied_by = lookup.label
@@ -91,7 +91,7 @@ async def find(lookup: Lookup, item: Item) -> Item | None:
         for namespace, value in id_pairs(item.ids, lookup.film_ids):
             for film in await lookup.films(namespace, value):
                 if not film.ids.contradicts(item.ids):
-                    return replace(item, title=film.title, year=film.year, ids=item.ids.merged(film.ids))
+                    return replace(item, title=film.title, year=film.year, ids=item.ids.merge(film.ids))
     if isinstance(item, Episode):
         for namespace, value in id_pairs(item.ids, lookup.episode_ids):
             for part in await lookup.parts(namespace, value):

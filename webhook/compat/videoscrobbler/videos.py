@@ -331,7 +331,9 @@ def wanted_from_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[
 
 def loved_items(connection: Connection, person_id: int, kind: str | None) -> list[WantedVideo]:
     """What a person loves, the newest first."""
-    rows = [row for row in library.entries(connection, person_id, LOVE) if row.kind in ("movie", "episode")]
+    rows = [
+        row for row in library.list_entries(connection, person_id, LOVE) if row.kind in ("movie", "episode")
+    ]
     found = []
     for row in sorted(rows, key=lambda row: row.at, reverse=True):
         item = item_from_json(row.item)

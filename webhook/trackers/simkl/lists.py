@@ -13,7 +13,7 @@ import orjson
 from webhook.client import MAX_ANSWER, clean, plain
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Retry
-from webhook.domain.retry import GATEWAY
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import BaseTracker
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, as_time, child
@@ -94,7 +94,7 @@ def parse_episode(show: JsonObject, season: int | None, one: JsonObject, *, by_s
         own = ("simkl", *ANIME_IDS)
         mapped = None not in tvdb
         season, number = tvdb if mapped else (season, number)
-        known = {name: value for name, value in ids.known().items() if (name in own) != mapped}
+        known = {name: value for name, value in ids.by_namespace().items() if (name in own) != mapped}
         ids = Ids.from_json(known)
     return Episode(
         title=as_text(one.get("title")),
@@ -129,7 +129,7 @@ async def stream_rows(
     except UNREACHABLE as error:
         raise Retry(f"{api.label} cannot be reached ({plain(error)})") from error
     except httpx.HTTPError as error:
-        raise Retry(f"{api.label} broke off ({plain(error)})", after=GATEWAY) from error
+        raise Retry(f"{api.label} broke off ({plain(error)})", after=UNSURE_PAUSE) from error
     parser.close()
 
 
@@ -186,4 +186,4 @@ class RowParser:
 
     def unknown_list(self) -> Retry:
         reason = f"{self.label} sent a list that is cut off or of an unknown shape"
-        return Retry(reason, answer=self.beginning, after=GATEWAY)
+        return Retry(reason, answer=self.beginning, after=UNSURE_PAUSE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webhook.domain.event import Episode, Ids, Item, Movie
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.trackers import WatchedItem
 from webhook.trackers._json import JsonObject, as_int, as_text, child
 from webhook.trackers._matching import Match, is_same_title, is_same_year
@@ -49,7 +49,7 @@ def match_title(item: Item, theirs: JsonObject, *, anime: bool = False) -> Match
     their_title = as_text(theirs.get("title"))
     titled = is_same_title(title, their_title)
     if anime and title and their_title:
-        titled = folded(their_title).startswith(folded(title))
+        titled = fold_title(their_title).startswith(fold_title(title))
     if year is False:
         return Match.WRONG
     return Match.OPEN if titled is False else Match.RIGHT
@@ -60,7 +60,7 @@ def match_list_item(item: Episode, listed: WatchedItem) -> Match:
     theirs = listed.item
     if not isinstance(theirs, Episode):
         return Match.WRONG
-    agreed, differed = compare_ids(item.show_ids, theirs.show_ids.known(), COMPARED_IDS)
+    agreed, differed = compare_ids(item.show_ids, theirs.show_ids.by_namespace(), COMPARED_IDS)
     if (differed and not agreed) or is_elsewhere(item, (theirs.season, theirs.number)):
         return Match.WRONG
     if agreed or is_same_title(item.show, theirs.show) is not False:
@@ -70,14 +70,16 @@ def match_list_item(item: Episode, listed: WatchedItem) -> Match:
 
 def is_elsewhere(item: Episode, theirs: tuple[int | None, int | None]) -> bool:
     """Whether season or number contradict; inside an entry that is a season of an anime only its own count."""
-    by_season = bool(usable_show_ids(item) or not any(name in ANIME_IDS for name in item.show_ids.known()))
+    by_season = bool(
+        usable_show_ids(item) or not any(name in ANIME_IDS for name in item.show_ids.by_namespace())
+    )
     ours = (item.season, item.number)
     return by_season and item.numbering == "aired" and None not in (*theirs, *ours) and theirs != ours
 
 
 def compare_ids(ours: Ids, theirs: JsonObject, names: tuple[str, ...]) -> tuple[int, int]:
     """How many ids that both know are the same, and how many are not. Simkl writes numbers as texts."""
-    mine = ours.known()
+    mine = ours.by_namespace()
     common = [name for name in names if name in mine and id_text(theirs.get(name))]
     same = [str(mine[name]) == id_text(theirs[name]) for name in common]
     return same.count(True), same.count(False)

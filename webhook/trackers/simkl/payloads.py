@@ -81,7 +81,7 @@ def episode_forms(item: Episode) -> Iterator[JsonObject]:
 
 
 def usable_ids(kind: Kind, ids: Ids) -> JsonObject:
-    known = ids.known()
+    known = ids.by_namespace()
     return {name: known[name] for name in SIMKL_IDS[kind] if name in known}
 
 
@@ -90,7 +90,7 @@ def usable_show_ids(item: Episode) -> JsonObject:
 
 
 def anime_ids(ids: Ids) -> JsonObject:
-    known = ids.known()
+    known = ids.by_namespace()
     return {name: known[name] for name in ANIME_IDS if name in known}
 
 

@@ -75,7 +75,9 @@ class Finder:
 def drop_ids(item: Item, namespaces: set[str]) -> Item:
     """The item, or the episode with its show, drop_ids the ids of these namespaces."""
     ids = item.show_ids if isinstance(item, Episode) else item.ids
-    kept = Ids.from_json({name: value for name, value in ids.known().items() if name not in namespaces})
+    kept = Ids.from_json(
+        {name: value for name, value in ids.by_namespace().items() if name not in namespaces}
+    )
     if isinstance(item, Episode):
         return replace(item, show_ids=kept)
     return replace(item, ids=kept) if isinstance(item, Movie | Show) else item

@@ -334,7 +334,7 @@ class Simkl(PinSignIn, Scrobbler):
         if matched is not Match.OPEN:
             return matched is Match.RIGHT
         theirs = cast(Episode, listed.item)
-        return await self.finder.is_known_as(item, {"ids": theirs.show_ids.known()})
+        return await self.finder.is_known_as(item, {"ids": theirs.show_ids.by_namespace()})
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
         """Takes away the one play of this film or episode, if we made it; never a whole show."""

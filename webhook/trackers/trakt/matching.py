@@ -32,7 +32,7 @@ def match_movie(item: Movie, theirs: TraktItem) -> Match:
 
 def match_episode(item: Episode, theirs: TraktItem) -> Match:
     """By its show and its place in it, by its title, and by ids of which more than one agrees."""
-    swapped = bool(item.ids.known().items() & trakt_ids(theirs.show_ids).known().items())
+    swapped = bool(item.ids.by_namespace().items() & trakt_ids(theirs.show_ids).by_namespace().items())
     agreed, differed = compare_ids(
         own_ids(item) if not swapped else drop_ids(item.ids, theirs.show_ids), theirs.ids
     )
@@ -80,7 +80,7 @@ def is_related(item: Item, theirs: TraktItem) -> bool:
 
 def misleading_ids(item: Item, theirs: TraktItem) -> set[tuple[str, str, int | str]]:
     """The ids of this item that led to another."""
-    same = trakt_ids(item.ids).known().items() & theirs.ids.known().items()
+    same = trakt_ids(item.ids).by_namespace().items() & theirs.ids.by_namespace().items()
     return {(item.kind.value, name, value) for name, value in same}
 
 
@@ -89,16 +89,18 @@ def misleading_ids(item: Item, theirs: TraktItem) -> set[tuple[str, str, int | s
 
 def compare_ids(mine: Ids, theirs: Ids) -> tuple[int, int]:
     """How many ids that both know are the same, and how many are not."""
-    here, there = trakt_ids(mine).known(), theirs.known()
+    here, there = trakt_ids(mine).by_namespace(), theirs.by_namespace()
     same = [here[name] == there[name] for name in here.keys() & there.keys()]
     return same.count(True), same.count(False)
 
 
 def trakt_ids(ids: Ids) -> Ids:
     """Of our ids those that Trakt knows too; its slugs are its own."""
-    return Ids.from_json({name: value for name, value in ids.known().items() if name in TRAKT_IDS})
+    return Ids.from_json({name: value for name, value in ids.by_namespace().items() if name in TRAKT_IDS})
 
 
 def drop_ids(ids: Ids, others: Ids) -> Ids:
-    taken = others.known()
-    return Ids.from_json({name: value for name, value in ids.known().items() if taken.get(name) != value})
+    taken = others.by_namespace()
+    return Ids.from_json(
+        {name: value for name, value in ids.by_namespace().items() if taken.get(name) != value}
+    )

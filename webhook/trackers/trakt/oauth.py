@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from webhook.client import USER_AGENT, accept, call, shown
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import GATEWAY, retry_after
+from webhook.domain.retry import UNSURE_PAUSE, retry_after
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
 from webhook.trackers._base import BaseTracker
 from webhook.trackers._json import as_int, as_text, expect_object, parse_object
@@ -121,7 +121,7 @@ def parse_tokens(response: httpx.Response) -> Tokens:
     body = parse_object(response)
     if not all(as_text(body.get(name)) for name in ("access_token", "refresh_token")):
         # What came instead may be half a sign-in, so it is not shown.
-        raise Retry(f"{LABEL} sent no tokens", after=GATEWAY, unsure=True)
+        raise Retry(f"{LABEL} sent no tokens", after=UNSURE_PAUSE, unsure=True)
     now = int(datetime.now(UTC).timestamp())
     times = {"created_at": now, "expires_in": int(TOKEN_LIFE.total_seconds())}
     return {**body, **{name: as_int(body.get(name)) or default for name, default in times.items()}}

@@ -113,12 +113,14 @@ FORMS: Mapping[Kind, Callable[[Any], Iterator[JsonObject]]] = {
 
 def own_ids(item: Episode) -> Ids:
     """The episode's ids without those that are its show's: some senders put one in the other's place."""
-    show = item.show_ids.known()
-    return Ids.from_json({name: value for name, value in item.ids.known().items() if show.get(name) != value})
+    show = item.show_ids.by_namespace()
+    return Ids.from_json(
+        {name: value for name, value in item.ids.by_namespace().items() if show.get(name) != value}
+    )
 
 
 def usable_ids(kind: Kind, ids: Ids) -> JsonObject:
-    known = ids.known()
+    known = ids.by_namespace()
     return {name: known[name] for name in USABLE_IDS[kind] if name in known}
 
 

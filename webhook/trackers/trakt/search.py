@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.trackers import Access
 from webhook.trackers._json import JsonObject, as_text, child
 from webhook.trackers._matching import Match, SearchCache
@@ -88,7 +88,7 @@ class Finder:
     async def find_show(self, title: str, year: int | None, access: Access) -> int | None:
         """The Trakt id of the one show of this title; of several the one of this year."""
         shows = [child(hit, "show") for hit in await self.search_title(Kind.SHOW, title, access)]
-        named = [show for show in shows if folded(as_text(show.get("title")) or "") == folded(title)]
+        named = [show for show in shows if fold_title(as_text(show.get("title")) or "") == fold_title(title)]
         if len(named) > 1:
             named = [show for show in named if show.get("year") == year]
         found = child(named[0], "ids").get("trakt") if len(named) == 1 else None
@@ -113,7 +113,7 @@ class Finder:
 
     def drop_bad_ids(self, item: Item) -> Item:
         """The item without own ids that led to another one before."""
-        known_ids = item.ids.known()
+        known_ids = item.ids.by_namespace()
         kept = {name: value for name, value in known_ids.items() if self.is_trusted(item.kind, name, value)}
         return item if len(kept) == len(known_ids) else replace(item, ids=Ids.from_json(kept))
 

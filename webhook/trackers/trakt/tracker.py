@@ -27,7 +27,7 @@ from pydantic import Field, SecretStr
 from webhook.client import shown
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
-from webhook.domain.retry import GATEWAY
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, unsettled_retry
@@ -289,7 +289,7 @@ class Trakt(Api, Scrobbler):
                 mark.outcome = added_mark(mark.delivery, None)
             elif len(open_marks) > lost:
                 reason = f"{LABEL} took more than its history shows, and which is not known"
-                mark.outcome = Retry(reason, after=GATEWAY, unsure=True, lane=False)
+                mark.outcome = Retry(reason, after=UNSURE_PAUSE, unsure=True, lane=False)
         return ids_of(rows)
 
     async def settle(

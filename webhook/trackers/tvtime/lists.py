@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.domain.outcome import Dead, Retry, Unmatched
-from webhook.domain.retry import GATEWAY
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access
 from webhook.trackers.tvtime.api import API, SERIES, TRACKING, Calls, user_id
 from webhook.trackers.tvtime.responses import as_mapping, as_rows, parse_answer, parse_int, parse_text
@@ -190,7 +190,7 @@ def expect_objects(answer: Any) -> list[TVTimeRow]:
     """The rows of a list; raises Retry where the answer holds none, not even an empty one."""
     rows = as_mapping(as_mapping(answer).get("data")).get("objects")
     if not isinstance(rows, list):
-        raise Retry("TV Time's answer holds no list", after=GATEWAY, suspect=True)
+        raise Retry("TV Time's answer holds no list", after=UNSURE_PAUSE, suspect=True)
     return as_rows(rows)
 
 
@@ -198,7 +198,7 @@ def expect_list(answer: TVTimeRow, name: str, *, known_by: str) -> list[TVTimeRo
     """The rows of a list that may be null where there are none, in an answer that is `known_by` another field."""
     rows = answer.get(name)
     if not isinstance(rows, list) and (rows is not None or known_by not in answer):
-        raise Retry(f"TV Time's answer holds no list of {name}", after=GATEWAY, suspect=True)
+        raise Retry(f"TV Time's answer holds no list of {name}", after=UNSURE_PAUSE, suspect=True)
     return as_rows(rows)
 
 

@@ -23,7 +23,7 @@ import orjson
 from webhook.client import accept, read, shown
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import BUSY, GATEWAY, decide
+from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide
 from webhook.trackers import Delivery, WatchedItem
 from webhook.trackers._json import as_time
 
@@ -53,7 +53,9 @@ def require_success(response: httpx.Response) -> None:
         raise Snooze(CLOSED, park=Park.SERVICE_CLOSED)
     if is_page(response) and (response.is_success or status in (403, 404)):
         reason = f"TV Time answered {status} with a web page: something before it blocks the call"
-        raise Retry(reason, answer=shown(response), after=GATEWAY, unsure=response.is_success, suspect=True)
+        raise Retry(
+            reason, answer=shown(response), after=UNSURE_PAUSE, unsure=response.is_success, suspect=True
+        )
     if status == 403:
         raise refuse_403(response)
     accept(LABEL, response)
@@ -89,7 +91,7 @@ def find_refusal(answer: Mapping[str, Any], shown_answer: str) -> Undelivered | 
 
 
 def snooze_busy(reason: str, *, answer: str | None) -> Undelivered:
-    return Snooze(reason, answer=answer, after=BUSY)
+    return Snooze(reason, answer=answer, after=BUSY_PAUSE)
 
 
 KO_OUTCOMES: Mapping[str, Callable[..., Undelivered]] = {
@@ -133,7 +135,7 @@ def expect_field(answer: Any, word: str, value: str) -> Mapping[str, Any]:
     if as_mapping(answer).get(word) != value:
         reason = f"TV Time's answer does not say {word} {value}"
         answer = orjson.dumps(answer).decode()[:500]
-        raise Retry(reason, answer=answer, after=GATEWAY, unsure=True, suspect=True)
+        raise Retry(reason, answer=answer, after=UNSURE_PAUSE, unsure=True, suspect=True)
     return as_mapping(answer)
 
 
@@ -212,9 +214,9 @@ def parse_movie(row: Mapping[str, Any]) -> Movie:
 
 
 def shares_id(ours: Ids, theirs: Ids) -> bool:
-    shared = ours.known().items() & theirs.known().items()
+    shared = ours.by_namespace().items() & theirs.by_namespace().items()
     return bool(shared) and not ours.contradicts(theirs)
 
 
 def as_candidate(item: Movie) -> dict[str, Any]:
-    return {"kind": item.kind.value, "title": item.title, "year": None, "ids": item.ids.known()}
+    return {"kind": item.kind.value, "title": item.title, "year": None, "ids": item.ids.by_namespace()}

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import GATEWAY
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import SignInFailed, Tokens
 from webhook.trackers._base import BaseTracker
 from webhook.trackers.tvtime.api import API, LOGIN, Calls, bearer_of, claims, user_id
@@ -85,5 +85,5 @@ def park_of(error: Undelivered) -> Park | None:
 def replace_token(tokens: Tokens, answer: Mapping[str, Any]) -> Tokens:
     """The tokens with the new one; the refresh token stays, it does not rotate."""
     if not answer.get("jwt_token"):
-        raise Retry("TV Time's answer to a renewal holds no token", after=GATEWAY)
+        raise Retry("TV Time's answer to a renewal holds no token", after=UNSURE_PAUSE)
     return {**tokens, "jwt_token": answer["jwt_token"]}

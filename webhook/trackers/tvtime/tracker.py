@@ -239,7 +239,7 @@ class TVTime(PasswordSignIn):
 
     async def _is_movie_title(self, movie: Movie, film: Movie, access: Access) -> bool:
         """Whether a movie found by an id is the one that was meant: by more ids, its title, or a search for it."""
-        expect_field = movie.ids.known().items() & film.ids.known().items()
+        expect_field = movie.ids.by_namespace().items() & film.ids.by_namespace().items()
         if len(expect_field) > 1 or is_same_title(movie.title, film.title) is not False:
             return True
         answer = await self.calls.call(

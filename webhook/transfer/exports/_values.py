@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 
 from webhook.domain.event import Episode, Item, Kind, Movie, Season
-from webhook.domain.items import folded, id_keys
+from webhook.domain.items import fold_title, id_keys
 from webhook.domain.play import Dated, Play
 
 
@@ -74,10 +74,10 @@ def by_title(item: Item) -> tuple[str, ...]:
     if item.title is None:
         return ()
     year = f":{item.year}" if isinstance(item, Movie) else ""
-    return (f"{item.kind}:title:{folded(item.title)}{year}",)
+    return (f"{item.kind}:title:{fold_title(item.title)}{year}",)
 
 
 def show_known_by(item: Episode | Season) -> tuple[str, ...]:
     """The same for an episode's show. Its title is a key only without ids: two shows may have one title."""
-    ids = tuple(f"show:{name}:{value}" for name, value in item.show_ids.known().items())
-    return ids or (() if item.show is None else (f"show:title:{folded(item.show)}",))
+    ids = tuple(f"show:{name}:{value}" for name, value in item.show_ids.by_namespace().items())
+    return ids or (() if item.show is None else (f"show:title:{fold_title(item.show)}",))

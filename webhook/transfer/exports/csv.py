@@ -47,9 +47,9 @@ def row(entry: Exported, at: datetime) -> Iterator[Cell]:
     yield from (stamp(at), stamp(play.started_at), play.dated.value)
     yield from (play.source, play.player, play.library, minutes(play.duration_ms))
     yield from ("yes" if entry.rewatch else "", entry.rating)
-    known = play.item.ids.known()
+    known = play.item.ids.by_namespace()
     yield from (known.get(name) for name in IDS)
-    shown = (play.item.show_ids if isinstance(play.item, Episode) else Ids()).known()
+    shown = (play.item.show_ids if isinstance(play.item, Episode) else Ids()).by_namespace()
     yield from (shown.get(name) for name in SHOW_IDS)
 
 

@@ -97,7 +97,7 @@ def titled(item: Item) -> dict[str, Any]:
 
 
 def chosen(ids: Ids) -> dict[str, Any]:
-    known = ids.known()
+    known = ids.by_namespace()
     return {name: known[name] for name in IDS if name in known}
 
 

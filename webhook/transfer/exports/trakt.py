@@ -178,5 +178,5 @@ def numbered(item: Episode) -> dict[str, Any]:
 
 
 def chosen(ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
-    known = ids.known()
+    known = ids.by_namespace()
     return {name: known[name] for name in names if name in known}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from webhook.domain.event import Movie
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.domain.play import Dated
 from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._fields import Wrong, noon, rating, seen, year
@@ -79,7 +79,7 @@ def film(row: Row) -> Movie:
 
 
 def known(item: Movie) -> tuple[str, int | None]:
-    return folded(item.title or ""), item.year
+    return fold_title(item.title or ""), item.year
 
 
 def key(part: str, row: Row, item: Movie, column: str) -> str:

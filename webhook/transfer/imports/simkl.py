@@ -167,7 +167,9 @@ def kept(entry: Mapping[str, Any], item: Item, relation: Relation, date: str) ->
 def known(item: Item) -> str:
     """What Simkl knows it by, else any id of it, else its title."""
     ids: Ids = item.ids
-    return str(ids.simkl or next((f"{name}:{value}" for name, value in ids.known().items()), item.title))
+    return str(
+        ids.simkl or next((f"{name}:{value}" for name, value in ids.by_namespace().items()), item.title)
+    )
 
 
 def named(item: Movie | Show) -> None:

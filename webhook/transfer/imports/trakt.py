@@ -185,7 +185,7 @@ def viewing(entry: Mapping[str, Any]) -> Viewing:
 
 def undated_key(item: Item) -> str:
     """What tells an undated play from others, so that it is not ticked again by the next import."""
-    known = item.ids.known()
+    known = item.ids.by_namespace()
     return next((f"{name}:{value}" for name, value in known.items()), str(item.title))[:150]
 
 

@@ -8,7 +8,7 @@ from webhook import trackers
 from webhook.accounts.sign_ins import State
 from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS
-from webhook.domain.rules import OPTIONAL
+from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.web.connections.actions import MAX_SETTING_LENGTH, SERVICE_KINDS, STATES, services
 from webhook.web.http.schema import (
     BY_ID,
@@ -49,7 +49,7 @@ RULES: Schema = {
 TELLS = thing(
     tells={
         "type": "array",
-        "items": {"enum": [*OPTIONAL]},
+        "items": {"enum": [*OPTIONAL_ACTIONS]},
         "description": "Of what its tracker can be told: these on, the others off.",
     }
 )

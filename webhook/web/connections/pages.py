@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from webhook.accounts import settings_store
 from webhook.accounts.sign_ins import SignIn
 from webhook.domain.event import Kind
-from webhook.domain.rules import OPTIONAL
+from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.settings import SettingsError
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -231,7 +231,7 @@ class Connections(Page):
         """What one account is told, and its rules."""
         one = connections.find_service(visitor, request.path_params["name"])
         wanted, rules = account_id_of(fields, "account"), changes.parse_rules(rules_of(fields))
-        tells = [name for name in OPTIONAL if f"tell_{name}" in fields]
+        tells = [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in fields]
 
         def apply(connection: Connection) -> None:
             changes.set_rules(connection, visitor, wanted, rules)

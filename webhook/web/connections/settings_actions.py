@@ -65,7 +65,7 @@ def check_all_clients(environ: Environ, http: httpx.AsyncClient) -> None:
         for name, module in modules.items():
             build_optional_client(name, module, environ, http)
     try:
-        anime.load(anime_lists)
+        anime.load_lists(anime_lists)
     except anime.Unusable as error:
         raise SettingsError(f"ANIME_LISTS: {error}") from error
 

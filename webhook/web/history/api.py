@@ -171,7 +171,7 @@ class History(Answers):
 
         def page(connection: Connection) -> dict[str, Any]:
             owner = None if name is None else people.find_person(connection, name).id
-            found = library.listed(connection, owner, relation)
+            found = library.list_library(connection, owner, relation)
             more = len(found) > after + limit
             return {"items": found[after : after + limit], "next": after + limit if more else None}
 
@@ -192,7 +192,7 @@ class History(Answers):
 
         def followed(connection: Connection) -> dict[str, Any] | None:
             follow_show(connection, owner.id, key)
-            kept = library.listed(connection, owner.id, library.FOLLOW)
+            kept = library.list_library(connection, owner.id, library.FOLLOW)
             return next((entry for entry in kept if entry["key"] == key), None)
 
         return found_or(await self.database.run(followed), "It is gone again.")
@@ -224,7 +224,7 @@ class History(Answers):
 
     async def next_unwatched(self, request: Request, visitor: Visitor) -> Any:
         owner = await whose(self, Params(request.query_params), visitor)
-        return await self.listed(lambda connection: shows.next_unwatched(connection, owner.id))
+        return await self.listed(lambda connection: shows.next_episodes(connection, owner.id))
 
     async def calendar(self, request: Request) -> Response:
         """For programs that cannot send headers the token stands in the address, as a person's own."""
@@ -337,7 +337,7 @@ def in_range(value: Any, least: int, most: int) -> bool:
 def ids_given(name: str, value: Any) -> None:
     if not isinstance(value, dict) or not {*value} <= {*NAMESPACES}:
         raise Problem(422, f"item: {name} must hold ids of {', '.join(NAMESPACES)}.")
-    if guids.ids(**value).known().keys() != value.keys():
+    if guids.clean_ids(**value).by_namespace().keys() != value.keys():
         raise Problem(
             422, f"item: {name} holds an id that is none; most are numbers, imdb looks like tt0903747."
         )

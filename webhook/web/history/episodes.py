@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from webhook import clock
 from webhook.domain.event import Ids, Show
-from webhook.domain.items import folded
+from webhook.domain.items import fold_title
 from webhook.history import library, shows
 from webhook.storage.tables import episode_list, follow, play, play_key
 from webhook.web.http.errors import Problem
@@ -24,7 +24,7 @@ def parse_show_key(key: str) -> str:
     if not KEY.fullmatch(key) or not clean(key, 300):
         raise Problem(404, "There is no such show.")
     kind, _, name = key.partition(":")
-    return key if kind == "tvdb" else f"{kind}:{folded(name)}"
+    return key if kind == "tvdb" else f"{kind}:{fold_title(name)}"
 
 
 @dataclass(slots=True)
@@ -75,12 +75,12 @@ def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, An
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
     """The person's watched plays of a show's episodes, by what they are found by."""
     kind, _, name = key.partition(":")
-    prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{folded(name)}:"
+    prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{fold_title(name)}:"
     within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
     if connection.dialect.name == "sqlite":  # so that it goes by the key's order
         within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
     wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
-        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counted(person_id)
+        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
     )
     return list(connection.execute(wanted.order_by(play.c.watched_at)))
 

@@ -173,11 +173,11 @@ def parse_item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
             about[name] = int(value)
     for whole in ("ids", "show_ids"):
         told = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
-        ids = guids.ids(**told)
-        if ids.known().keys() != told.keys():
+        ids = guids.clean_ids(**told)
+        if ids.by_namespace().keys() != told.keys():
             raise Problem(422, "TVDB, TMDB and Trakt IDs are numbers; an IMDb ID looks like tt0903747.")
         if told:
-            about[whole] = ids.known()
+            about[whole] = ids.by_namespace()
     if not about:
         raise Problem(422, "Enter a title, numbers or an ID.")
     return about

@@ -85,7 +85,7 @@ class Shows(Page):
 
         def read(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
             return (
-                shows.next_unwatched(connection, owner.id, limit=FOLLOWED + 1, after=after),
+                shows.next_episodes(connection, owner.id, limit=FOLLOWED + 1, after=after),
                 followed_by(connection, owner.id),
                 watched_lately(connection, owner.id) if not after else {},
             )

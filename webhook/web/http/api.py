@@ -199,8 +199,8 @@ def choice_given(given: Mapping[str, Any]) -> tuple[Ids, int | None, int]:
         not isinstance(named, dict) or not {*named} <= {"tvdb", "tmdb", "imdb", "trakt"}
     ):
         raise Problem(422, "ids must hold tvdb, tmdb, imdb or trakt.")
-    ids = guids.ids(**(named or {}))
-    if ids.known().keys() != (named or {}).keys():
+    ids = guids.clean_ids(**(named or {}))
+    if ids.by_namespace().keys() != (named or {}).keys():
         raise Problem(422, "ids: tvdb, tmdb and trakt are numbers, and imdb looks like tt0903747.")
     return ids, candidate, offset
 

@@ -68,7 +68,9 @@ class Needs(Answers):
         name = await self.person(params, visitor)
         limit, after = params.limit(), params.after()
         return await self.database.read(
-            lambda connection: matches.waiting(connection, person_name=name, limit=limit, after=after)
+            lambda connection: matches.list_unmatched_deliveries(
+                connection, person_name=name, limit=limit, after=after
+            )
         )
 
     async def match(self, request: Request, visitor: Visitor) -> Any:

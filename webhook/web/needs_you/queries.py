@@ -170,7 +170,7 @@ def list_questions(connection: Connection, visitor: Visitor) -> list[dict[str, A
     numbers = {row.id: row.number for row in connection.execute(newest)}
     wanted = select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
     rows = fetch_deliveries(connection, wanted)
-    return [{**matches.one_waiting(row, None), "deliveries": numbers[row.id]} for row in rows]
+    return [{**matches.unmatched_delivery_json(row, None), "deliveries": numbers[row.id]} for row in rows]
 
 
 def siblings(connection: Connection, visitor: Visitor, delivery_id: int) -> list[int]:
@@ -245,6 +245,6 @@ def one(connection: Connection, visitor: Visitor, question: str) -> Mapping[str,
         row = next(iter(fetch_deliveries(connection, wanted)), None)
         if row is None or visitor.restricted_to not in (None, row.person):
             return None
-        return matches.one_waiting(row, None)
+        return matches.unmatched_delivery_json(row, None)
     asked = asked_imports(connection, visitor).where(unresolved.c.key == question)
     return next(iter(with_plays(connection, visitor, asked)), None)

@@ -64,7 +64,7 @@ class Posters(Page):
 
     async def of(self, item: Item) -> bytes | None:
         lookup = poster_lookup(self.service)
-        known_by = next(iter(matches.keys(item)), None)
+        known_by = next(iter(matches.match_keys(item)), None)
         if lookup is None or known_by is None:
             return None
         name = hashlib.sha256(known_by.encode()).hexdigest()[:32]
