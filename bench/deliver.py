@@ -51,7 +51,9 @@ def sign_in(data: str, tracker: str, names: list[str]) -> None:
                 else people.add_person(connection, name, opened.started_at)
             )
             sealed = opened.seal.seal(TOKENS)
-            accounts.keep(connection, person, opened.trackers["trakt"], sealed, name, opened.started_at)
+            accounts.store_tokens(
+                connection, person, opened.trackers["trakt"], sealed, name, opened.started_at
+            )
             if not known:
                 identities.claim_identities(connection, name, f"plex:{name}", opened.started_at)
 

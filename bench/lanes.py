@@ -51,7 +51,7 @@ def prepared(service: Service, waiting: int, done: int = 0) -> None:
         ids = []
         for number in range(ACCOUNTS):
             person = people.add_person(connection, f"person{number}", now)
-            ids.append(accounts.add_named(connection, person, "instant", ALWAYS_ON, now))
+            ids.append(accounts.insert_account(connection, person, "instant", ALWAYS_ON, now))
         for state, count in (("done", done), ("waiting", waiting)):
             rows = [
                 row_of(ids[number % ACCOUNTS], f"{state}{number}", state, item, now)

@@ -158,7 +158,7 @@ class Process:
         def connected(connection: Connection, service: Service) -> None:
             person_id = people.find_person(connection, person).id
             sealed = service.seal.seal(dict(tokens))
-            accounts.keep(
+            accounts.store_tokens(
                 connection, person_id, service.trackers[tracker], sealed, person, service.started_at
             )
 

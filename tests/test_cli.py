@@ -568,10 +568,10 @@ def code(interval: float, life: float) -> DeviceCode:
 
 
 def test_polling_slows_down_when_the_tracker_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "SLOWER", 0.5)
+    monkeypatch.setattr(accounts, "POLL_SLOWDOWN", 0.5)
     device = Device(polls=2, takes=0.1)
 
-    asyncio.run(accounts.agreed(device, code(0.05, 10)))
+    asyncio.run(accounts.wait_for_approval(device, code(0.05, 10)))
 
     assert device.asked[1] - device.asked[0] >= 0.1 + 0.05 + 0.5
 
@@ -580,7 +580,7 @@ def test_a_code_that_runs_out_ends_the_waiting() -> None:
     device = Device(polls=1000)
 
     with pytest.raises(SignInFailed, match="expired"):
-        asyncio.run(accounts.agreed(device, code(0.02, 0.1)))
+        asyncio.run(accounts.wait_for_approval(device, code(0.02, 0.1)))
 
     assert len(device.asked) > 1
 
@@ -1119,7 +1119,7 @@ def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
 
 def set_in_browser(home: Home, **settings: str) -> None:
     service = app.open_service(dict(os.environ))
-    service.database.do(lambda connection: settings_store.keep(connection, service.seal, settings))
+    service.database.do(lambda connection: settings_store.store_settings(connection, service.seal, settings))
     asyncio.run(service.http.aclose())
     service.database.close()
 

@@ -68,7 +68,7 @@ class Desk:
         def add(connection: Any) -> int:
             made = people.add_person(connection, name, clock.now())
             sealed = self.service.seal.seal(tokens)
-            return accounts.keep(
+            return accounts.store_tokens(
                 connection, made, self.service.trackers[self.tracker], sealed, name, clock.now()
             )
 
@@ -397,7 +397,7 @@ def test_a_sign_in_that_ages_is_renewed_in_a_dry_run_too(desk: Desk) -> None:
 def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> None:
     def home(connection: Any) -> int:
         made = people.add_person(connection, "ben", clock.now())
-        accounts.add_homes(connection, desk.service.trackers, made, clock.now())
+        accounts.add_builtin_accounts(connection, desk.service.trackers, made, clock.now())
         return int(connection.execute(select(account.c.id).where(account.c.person_id == made)).scalar_one())
 
     ben = desk.database.do(home)
@@ -529,7 +529,7 @@ def test_a_check_that_works_sends_what_a_limit_kept_back(desk: Desk) -> None:
     desk.run()
 
     desk.fake.switches.collection_limit = None
-    verdict = desk.loop.run_until_complete(accounts.check(desk.service, anna))
+    verdict = desk.loop.run_until_complete(accounts.check_account(desk.service, anna))
     desk.run()
 
     assert verdict.works

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from webhook import sources
-from webhook.accounts.accounts import add_named
+from webhook.accounts.accounts import insert_account
 from webhook.domain.event import Action, Episode, Event, Ids, Kind, Movie
 from webhook.domain.rules import ALWAYS_ON
 from webhook.history import edits, library
@@ -52,7 +52,9 @@ class House:
 
     def account(self, person_id: int, tracker: str, tells: frozenset[Action] = ALWAYS_ON) -> int:
         return self.database.do(
-            lambda connection: add_named(connection, person_id, tracker, tells & AUDIENCES[tracker].can, NOW)
+            lambda connection: insert_account(
+                connection, person_id, tracker, tells & AUDIENCES[tracker].can, NOW
+            )
         )
 
     def post(

@@ -22,7 +22,7 @@ from tests.faults import killed
 from tests.forked import FORKS
 from tests.test_data_folder import announce_only
 from webhook import app, cli, clock, settings
-from webhook.accounts import accounts, keys, settings_store
+from webhook.accounts import accounts, keys, sealed_secrets, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
@@ -54,9 +54,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill(connection: Connection, service: Service) -> None:
     sealed, now = service.seal.seal(dict(TOKENS)), service.started_at
     person_id = people.find_person(connection, people.FIRST_PERSON).id
-    accounts.keep(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
+    accounts.store_tokens(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.create_app(connection, service.seal, "Kodi", None, now)
-    settings_store.keep(connection, service.seal, MADE)
+    settings_store.store_settings(connection, service.seal, MADE)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def key_of(folder: Path) -> str:
 
 
 def opened(database: Database, key: str) -> list[bool]:
-    found = database.ask(keys.find_secrets)
+    found = database.ask(sealed_secrets.find_secrets)
     return [Seal(key).opens(secret.text) for secret in found]
 
 
@@ -112,16 +112,16 @@ EVERYTHING = [True] * 4
 
 
 SEALS = {
-    "accounts.accounts.finish": account.c.tokens,
+    "accounts.accounts.store_sign_in": account.c.tokens,
     "app.first_start": token.c.sealed,
     "cli.tokens.make_token": token.c.sealed,
     "compat.tvtime.auth.Door.sealed": "a cookie",
     "compat.videoscrobbler.apps.add": app_table.c.sealed,
-    "accounts.credentials.Credentials.renewed": account.c.tokens,
-    "accounts.keys.renew_app": app_table.c.sealed,
-    "accounts.keys.renew_token": token.c.sealed,
-    "accounts.keys.reseal_opened": "every column there is",
-    "accounts.settings_store.keep": note.c.sealed,
+    "accounts.credentials.Credentials.renew_tokens": account.c.tokens,
+    "accounts.sealed_secrets.renew_app": app_table.c.sealed,
+    "accounts.sealed_secrets.renew_token": token.c.sealed,
+    "accounts.keys.reseal_readable": "every column there is",
+    "accounts.settings_store.store_settings": note.c.sealed,
     "web.people.actions.make_token": token.c.sealed,
     "web.connections.pages.Connections.settings": "a field of a form",
 }
@@ -157,7 +157,9 @@ def test_every_place_that_seals_something_keeps_it_where_a_rekey_finds_it() -> N
 
 
 def test_every_sealed_column_has_a_word_for_its_loss_and_a_way_on() -> None:
-    assert set(keys.LOST) == set(keys.RENEW) == set(sealed_columns())
+    assert (
+        set(sealed_secrets.DESCRIBE_UNREADABLE) == set(sealed_secrets.RENEW_SECRET) == set(sealed_columns())
+    )
     assert all(len(column.table.primary_key) == 1 for column in sealed_columns())
 
 
@@ -198,7 +200,7 @@ def test_after_a_rekey_the_service_has_its_sign_ins_settings_and_addresses(home:
 
     run("rekey")
     service = app.open_service({"DATA_DIR": str(home)})
-    kept = service.database.ask(lambda connection: settings_store.read(connection, service.seal))
+    kept = service.database.ask(lambda connection: settings_store.read_stored(connection, service.seal))
     tokens = service.database.ask(
         lambda connection: connection.execute(select(account.c.tokens)).scalars().all()
     )
@@ -264,8 +266,8 @@ def started(folder: Path) -> str:
     database = Database(f"sqlite:///{folder}/watchmark.db", synchronous="OFF")
     seal = keys.load_seal(read(folder), database)
 
-    assert all(seal.opens(secret.text) for secret in database.ask(keys.find_secrets)), folder
-    assert database.ask(lambda connection: settings_store.read(connection, seal)) == MADE
+    assert all(seal.opens(secret.text) for secret in database.ask(sealed_secrets.find_secrets)), folder
+    assert database.ask(lambda connection: settings_store.read_stored(connection, seal)) == MADE
     database.close()
     assert not (folder / "secret.key.old").exists()
     return key_of(folder)
@@ -319,7 +321,7 @@ def test_one_thing_that_cannot_be_opened_leaves_all_as_it_was_and_is_named(
     home: Path, database: Database
 ) -> None:
     spoil(database, Seal("another key altogether").seal("x"))
-    before = [secret.text for secret in database.ask(keys.find_secrets)]
+    before = [secret.text for secret in database.ask(sealed_secrets.find_secrets)]
     old = key_of(home)
 
     ended = run("rekey")
@@ -328,7 +330,7 @@ def test_one_thing_that_cannot_be_opened_leaves_all_as_it_was_and_is_named(
     assert "1 secret cannot be opened with the present key" in ended.output
     assert "the address of webhook token 1 (first)" in ended.output
     assert "watchmark rekey --forget" in ended.output
-    assert [secret.text for secret in database.ask(keys.find_secrets)] == before
+    assert [secret.text for secret in database.ask(sealed_secrets.find_secrets)] == before
     assert key_of(home) == old
     assert not list(home.glob("secret.key.*"))
 
@@ -428,7 +430,7 @@ def test_what_a_weak_key_has_sealed_is_carried_over_to_a_good_one(home: Path, da
 
 
 def seal_all(connection: Connection, seal: Seal) -> None:
-    for secret in keys.find_secrets(connection):
+    for secret in sealed_secrets.find_secrets(connection):
         secret.store(connection, seal.seal("x"))
 
 
@@ -497,7 +499,7 @@ def replace(home: Path) -> None:
 def test_without_the_right_key_it_says_what_to_do_and_changes_nothing(
     home: Path, database: Database, spoilt: Callable[[Path], None], words: Sequence[str]
 ) -> None:
-    before = [secret.text for secret in database.ask(keys.find_secrets)]
+    before = [secret.text for secret in database.ask(sealed_secrets.find_secrets)]
     spoilt(home)
     files_before = sorted(path.name for path in home.iterdir())
 
@@ -506,7 +508,7 @@ def test_without_the_right_key_it_says_what_to_do_and_changes_nothing(
     assert ended.exit_code == 1
     assert f"{home}/secret.key" in ended.output or words == ("rekey",)
     assert "watchmark rekey --forget" in ended.output
-    assert [secret.text for secret in database.ask(keys.find_secrets)] == before
+    assert [secret.text for secret in database.ask(sealed_secrets.find_secrets)] == before
     assert set(files_before) >= {path.name for path in home.iterdir()} - {"watchmark.lock"}
 
 
@@ -641,11 +643,11 @@ ALIEN = Seal("another key altogether").seal({"x": "y"})
 def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
     home: Path, database: Database, column: Column[str], text: str
 ) -> None:
-    found = [one for one in database.ask(keys.find_secrets) if one.column is column]
+    found = [one for one in database.ask(sealed_secrets.find_secrets) if one.column is column]
     database.do(lambda connection: store_all(connection, found, text))
 
     service = app.open_service({"DATA_DIR": str(home)})
-    lost = service.database.ask(lambda connection: keys.find_lost(connection, service.seal))
+    lost = service.database.ask(lambda connection: sealed_secrets.find_unreadable(connection, service.seal))
     service.database.close()
     commands = [
         run(*words.split()) for words in ("token list", "accounts", "apps list", "people list", "serve")
@@ -658,7 +660,7 @@ def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
     assert lost[0].what in commands[-1].output
 
 
-def store_all(connection: Connection, found: Sequence[keys.Secret], text: str) -> None:
+def store_all(connection: Connection, found: Sequence[sealed_secrets.Secret], text: str) -> None:
     for secret in found:
         secret.store(connection, text)
 
@@ -667,7 +669,7 @@ def test_a_revoked_token_that_cannot_be_opened_is_nobodys_loss(home: Path, datab
     spoil(database, ALIEN)
     database.do(lambda connection: tokens.revoke_token(connection, 1, clock.now()))
 
-    lost = database.ask(lambda connection: keys.find_lost(connection, Seal(key_of(home))))
+    lost = database.ask(lambda connection: sealed_secrets.find_unreadable(connection, Seal(key_of(home))))
     ended = run("rekey", "--forget", "--json")
 
     assert lost == []

@@ -39,7 +39,7 @@ def episode(number: int, **more: Any) -> Episode:
 def account_id(database: Database) -> int:
     def made(connection: Any) -> int:
         person_id = people.add_person(connection, "anna", clock.now(), owner=True)
-        return accounts.add_named(connection, person_id, "trakt", [Action.STOP], clock.now())
+        return accounts.insert_account(connection, person_id, "trakt", [Action.STOP], clock.now())
 
     return database.do(made)
 

@@ -62,7 +62,7 @@ class House:
 
     def furnished(self, connection: Connection) -> int:
         person_id = people.add_person(connection, "anna", self.now)
-        return accounts.add_named(connection, person_id, "trakt", (), self.now)
+        return accounts.insert_account(connection, person_id, "trakt", (), self.now)
 
     def look(self, now: datetime | None = None, days: int = DAYS) -> list[str]:
         """What is announced now; each look is another process that knows only the database."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from webhook.accounts.accounts import add_named
+from webhook.accounts.accounts import insert_account
 from webhook.domain import retry
 from webhook.domain.event import Action, Ids, Movie
 from webhook.domain.outcome import Park
@@ -35,7 +35,7 @@ def anna(database: Database) -> int:
 
 def account_of(connection: Connection, name: str) -> int:
     person_id = people.add_person(connection, name, NOW)
-    return add_named(connection, person_id, "trakt", ALWAYS_ON, NOW)
+    return insert_account(connection, person_id, "trakt", ALWAYS_ON, NOW)
 
 
 def putting(account_id: int, key: str, **given: object) -> NewDelivery:

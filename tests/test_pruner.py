@@ -38,7 +38,7 @@ class House:
 
     def furnished(self, connection: Connection) -> int:
         person_id = people.add_person(connection, "anna", self.now)
-        return accounts.add_named(connection, person_id, "tvtime", (), self.now)
+        return accounts.insert_account(connection, person_id, "tvtime", (), self.now)
 
     def webhook(self, age: timedelta = OLD, state: str = "interpreted", told: Sequence[str] = ()) -> int:
         one = ReceivedWebhook(

@@ -28,7 +28,7 @@ class Service(BaseModel):
 
 
 def test_the_example_lists_every_setting_as_it_is() -> None:
-    assert EXAMPLE.read_text(encoding="utf-8") == settings.example(settings_store.groups())
+    assert EXAMPLE.read_text(encoding="utf-8") == settings.example(settings_store.setting_groups())
 
 
 def test_the_example_taken_as_it_is_changes_nothing() -> None:
@@ -45,21 +45,21 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
 
     required = {
         settings.variable(prefix, name): "http://x" if name == "url" else "x"
-        for _, prefix, cls in settings_store.groups()
+        for _, prefix, cls in settings_store.setting_groups()
         for name, field in cls.model_fields.items()
         if field.is_required()
     }
     environ = settings.environment({}, str(switched_on)) | required
 
     assert settings.load(environ) == Settings()
-    for _, prefix, cls in settings_store.groups():
+    for _, prefix, cls in settings_store.setting_groups():
         assert settings.read(cls, prefix, environ) is not None
 
 
 @pytest.mark.parametrize(
     ("prefix", "cls"),
-    [group[1:] for group in settings_store.groups()],
-    ids=[group[0] for group in settings_store.groups()],
+    [group[1:] for group in settings_store.setting_groups()],
+    ids=[group[0] for group in settings_store.setting_groups()],
 )
 def test_every_setting_says_what_it_is_for(prefix: str, cls: type[BaseModel]) -> None:
     silent = [
@@ -201,7 +201,7 @@ def test_a_wrong_value_of_a_service_is_named_with_its_prefix() -> None:
 
 ADDRESSES = [
     (prefix, cls, name)
-    for _, prefix, cls in settings_store.groups()
+    for _, prefix, cls in settings_store.setting_groups()
     for name in cls.model_fields
     if name.endswith("url") and name != "database_url"
 ]

@@ -14,7 +14,7 @@ from tests.fakes.trakt import Trakt
 from tests.prepared import open_service
 from webhook.accounts import sign_ins
 from webhook.accounts.accounts import AccountError
-from webhook.accounts.sign_ins import KEPT, SignIn
+from webhook.accounts.sign_ins import ENDED_RETENTION, SignIn
 from webhook.people import people
 from webhook.service import Service
 from webhook.trackers import SignInFailed
@@ -120,7 +120,7 @@ def test_a_cancelled_one_is_not_waited_for_and_another_can_begin(tmp_path: Path)
 
 
 def test_there_are_never_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_ins, "MOST", 1)
+    monkeypatch.setattr(sign_ins, "MAX_WAITING", 1)
 
     async def many(service: Service, trakt: Trakt) -> None:
         await service.sign_ins.begin(me(service), "trakt")
@@ -137,7 +137,7 @@ def test_one_that_ended_is_forgotten_after_a_while(tmp_path: Path) -> None:
         service.sign_ins.forget()
         soon = service.sign_ins.get(made.id) is made
         assert made.ended_at is not None
-        made.ended_at -= 2 * KEPT
+        made.ended_at -= 2 * ENDED_RETENTION
         service.sign_ins.forget()
         return [soon, service.sign_ins.get(made.id) is None]
 

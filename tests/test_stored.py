@@ -14,11 +14,11 @@ SEAL = Seal("a key of this house")
 
 
 def keep(database: Database, **changes: str | None) -> None:
-    database.do(lambda connection: settings_store.keep(connection, SEAL, changes))
+    database.do(lambda connection: settings_store.store_settings(connection, SEAL, changes))
 
 
 def read(database: Database, seal: Seal = SEAL) -> dict[str, str]:
-    return database.ask(lambda connection: settings_store.read(connection, seal))
+    return database.ask(lambda connection: settings_store.read_stored(connection, seal))
 
 
 def unreadable(database: Database, seal: Seal) -> bool:
@@ -59,7 +59,7 @@ def test_with_another_key_nothing_is_read_and_what_is_set_takes_its_place(databa
     keep(database, TMDB_TOKEN="hush-hush")
 
     unread, closed = read(database, other), [unreadable(database, seal) for seal in (SEAL, other)]
-    database.do(lambda connection: settings_store.keep(connection, other, {"SILENCE_DAYS": "9"}))
+    database.do(lambda connection: settings_store.store_settings(connection, other, {"SILENCE_DAYS": "9"}))
 
     assert unread == {}
     assert closed == [False, True]
@@ -79,7 +79,7 @@ def test_with_another_key_nothing_is_read_and_what_is_set_takes_its_place(databa
 def test_the_environment_is_above_it_where_it_says_something(
     environ: dict[str, str], token: str | None
 ) -> None:
-    found = settings_store.under(environ, {"TMDB_TOKEN": "browser"})
+    found = settings_store.overlay(environ, {"TMDB_TOKEN": "browser"})
 
     assert found.get("TMDB_TOKEN") == token
     assert all(found[name] == value for name, value in environ.items() if value)
@@ -102,7 +102,7 @@ def test_the_environment_is_above_it_where_it_says_something(
 def test_what_cannot_be_used_is_left_out_and_nothing_else(
     environ: dict[str, str], kept: dict[str, str], left_out: set[str]
 ) -> None:
-    held, without = settings_store.usable(environ, kept)
+    held, without = settings_store.usable_settings(environ, kept)
 
     assert without.keys() == left_out
     assert held == {**{name: value for name, value in kept.items() if name not in left_out}, **environ}
@@ -110,7 +110,7 @@ def test_what_cannot_be_used_is_left_out_and_nothing_else(
 
 
 def test_what_the_environment_says_wrong_is_left_for_the_start_to_say() -> None:
-    held, without = settings_store.usable({"TMDB_API_URL": "http://a:b", "TMDB_TOKEN": "t"}, {})
+    held, without = settings_store.usable_settings({"TMDB_API_URL": "http://a:b", "TMDB_TOKEN": "t"}, {})
 
     assert held["TMDB_API_URL"] == "http://a:b"
     assert without == {}

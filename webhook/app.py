@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 
 from webhook import client, clock, lookups, servers, sources, trackers
 from webhook import settings as environment
-from webhook.accounts import accounts, keys, settings_store
+from webhook.accounts import accounts, keys, sealed_secrets, settings_store
 from webhook.accounts.credentials import Credentials
 from webhook.domain import anime
 from webhook.history.shows import Episodes
@@ -68,9 +68,9 @@ def open_service(environ: Environ) -> Service:
     database = Database(settings.database)
     migrate.migrate(database)
     sealed = keys.load_seal(settings, database)
-    keys.leave_out_lost(database, sealed)
-    environ, left_out = settings_store.usable(
-        given, database.ask(lambda connection: settings_store.read(connection, sealed))
+    sealed_secrets.park_unreadable(database, sealed)
+    environ, left_out = settings_store.usable_settings(
+        given, database.ask(lambda connection: settings_store.read_stored(connection, sealed))
     )
     for name, why in left_out.items():
         log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)
@@ -197,7 +197,7 @@ def first_start(connection: Connection, service: Service) -> None:
         secret = tokens.new_secret()
         tokens.add_token(connection, "webhook", secret, service.seal.seal(secret), now, name="first")
     for row in connection.execute(select(person.c.id)).all():
-        accounts.add_homes(connection, service.trackers, row.id, now)
+        accounts.add_builtin_accounts(connection, service.trackers, row.id, now)
 
 
 # --- running

@@ -299,7 +299,7 @@ def surroundings() -> dict[str, str]:
     """The environment without any setting of ours, or file that might hold one: nothing real is touched."""
     ours = {
         environment.variable(prefix, field)
-        for _, prefix, cls in settings_store.groups()
+        for _, prefix, cls in settings_store.setting_groups()
         for field in cls.model_fields
     }
     kept = {name: value for name, value in os.environ.items() if name not in ours and name[-5:] != "_FILE"}

@@ -156,7 +156,7 @@ def somebody(home: Household) -> Box:
     def made(connection: Connection) -> int:
         person_id = people.add_person(connection, name, clock.now())
         with_password(connection, name)
-        accounts.add_homes(connection, home.service.trackers, person_id, clock.now())
+        accounts.add_builtin_accounts(connection, home.service.trackers, person_id, clock.now())
         return person_id
 
     return Box(home, name, home.do(made))
@@ -189,7 +189,7 @@ def connect(box: Box, tokens: Mapping[str, Any]) -> int:
     tracker, sealed = box.home.service.trackers["tvtime"], box.home.service.seal.seal(dict(tokens))
     return int(
         box.home.do(
-            lambda connection: accounts.keep(
+            lambda connection: accounts.store_tokens(
                 connection, box.person_id, tracker, sealed, box.name, clock.now()
             )
         )

@@ -312,7 +312,7 @@ def test_a_mark_goes_through_to_the_server_that_is_connected(tmp_path: Path) -> 
         process = Process(tmp_path, TVTIME_URL=server.url, TVTIME_WRITES_PER_SECOND="0").prepare(prepared)
         process.connect("tvtime", user.tokens)
         process.prepared(
-            lambda connection, service: accounts.switched(
+            lambda connection, service: accounts.set_action(
                 connection, account_of(connection), Action.UNWATCHED, True
             )
         )

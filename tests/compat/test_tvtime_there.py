@@ -293,7 +293,9 @@ def test_whoever_disconnects_has_the_library_here_again(anna: Place) -> None:
     anna.ask("PUT", f"/episode/{OFFICE.id_of(1, 4)}/watched")
     before = anna.ids()
 
-    gone = anna.box.home.do(lambda connection: accounts.drop(connection, anna.account_id, clock.now()))
+    gone = anna.box.home.do(
+        lambda connection: accounts.drop_sign_in(connection, anna.account_id, clock.now())
+    )
 
     assert not gone
     assert (before, anna.ids()) == ({OFFICE.tvdb}, set())
@@ -480,7 +482,7 @@ def test_what_is_not_marked_is_taken_back_by_telling_nobody(anna: Place) -> None
 
 def test_an_account_that_is_told_of_what_is_taken_back_is_told_once(anna: Place) -> None:
     number, before = BOYS.id_of(1, 3), len(anna.fake.made(UNMARKS))
-    switch = lambda connection: accounts.switched(connection, anna.account_id, Action.UNWATCHED, True)  # noqa: E731
+    switch = lambda connection: accounts.set_action(connection, anna.account_id, Action.UNWATCHED, True)  # noqa: E731
     anna.box.home.do(switch)
 
     for method in ("PUT", "DELETE"):
@@ -492,7 +494,7 @@ def test_an_account_that_is_told_of_what_is_taken_back_is_told_once(anna: Place)
 
 def test_what_the_person_asks_for_is_told_whatever_the_account_is_told_of_otherwise(anna: Place) -> None:
     number = BOYS.id_of(1, 3)
-    anna.box.home.do(lambda c: accounts.switched(c, anna.account_id, Action.WATCHED, False))
+    anna.box.home.do(lambda c: accounts.set_action(c, anna.account_id, Action.WATCHED, False))
 
     assert anna.ask("PUT", f"/episode/{number}/watched").json() == OK
 

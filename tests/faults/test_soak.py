@@ -256,7 +256,7 @@ class Day:
                 ("tvtime", self.tvtime.add_user(name, "secret").tokens),
             ):
                 sealed = service.seal.seal(dict(tokens))
-                accounts.keep(
+                accounts.store_tokens(
                     connection, person_id, service.trackers[tracker], sealed, name, service.started_at
                 )
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from tests.household.senders import Message
 from tests.household.story import DEVICES, EPOCH, PEOPLE, SOFA, utc
 from webhook import sources
-from webhook.accounts.accounts import add_named
+from webhook.accounts.accounts import insert_account
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS_ON
 from webhook.people import household, identities, people
@@ -156,7 +156,7 @@ def settle_in(connection: Connection) -> None:
     for number, name in enumerate(PEOPLE):
         person = people.add_person(connection, name, EPOCH, owner=number == 0)
         tracker = TRACKER_OF[name]
-        add_named(connection, person, tracker, TRACKERS[tracker].can, EPOCH)
+        insert_account(connection, person, tracker, TRACKERS[tracker].can, EPOCH)
         (made,) = fresh_ids(connection, token, 1)
         address = {"id": made, "kind": "webhook", "digest": name, "sealed": name, "name": name}
         connection.execute(insert(token), {**address, "person_id": person, "created_at": EPOCH})

@@ -16,7 +16,7 @@ from tests.test_cli import Home
 from tests.test_cli import home as home_of_commands
 from tests.test_interpreter import NOW, House, plex
 from webhook import client, sources, trackers
-from webhook.accounts.accounts import add_named
+from webhook.accounts.accounts import insert_account
 from webhook.app import capabilities
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS_ON
@@ -63,7 +63,7 @@ class Everywhere(House):
         for name, audience in self.capabilities.items():
             told = EVERYTHING & audience.can
             database.do(
-                lambda connection, name=name, told=told: add_named(connection, self.me, name, told, NOW)  # type: ignore[misc]
+                lambda connection, name=name, told=told: insert_account(connection, self.me, name, told, NOW)  # type: ignore[misc]
             )
 
     def told(self) -> dict[str, list[tuple[str, bool]]]:

@@ -244,7 +244,7 @@ def test_only_what_can_be_asked_is_offered_and_the_rest_is_refused_with_its_reas
     assert "Set PLEX_URL and PLEX_TOKEN" in refusal(house, "plex")
     assert refusal(house, "simkl").startswith("Simkl is not set up")
     assert "no tracker called betamax" in refusal(house, "betamax")
-    house.database.do(lambda connection: accounts.drop(connection, house.account, clock.now()))
+    house.database.do(lambda connection: accounts.drop_sign_in(connection, house.account, clock.now()))
     assert "me has no account at trakt" in refusal(house, "trakt")
 
 

@@ -60,7 +60,9 @@ class House:
         sealed = self.service.seal.seal(dict(self.trakt.sign_in("anna")))
         tracker = self.service.trackers["trakt"]
         return self.database.do(
-            lambda connection: accounts.keep(connection, self.me, tracker, sealed, "anna", clock.now())
+            lambda connection: accounts.store_tokens(
+                connection, self.me, tracker, sealed, "anna", clock.now()
+            )
         )
 
     def reopen(self) -> None:
@@ -364,7 +366,7 @@ def test_where_nothing_is_kept_without_a_date_it_is_skipped_with_the_reason(url:
         tracker = house.service.trackers["lastfm"]
 
         def keep(connection: Connection) -> int:
-            return accounts.keep(connection, house.me, tracker, sealed, "anna", clock.now())
+            return accounts.store_tokens(connection, house.me, tracker, sealed, "anna", clock.now())
 
         account_id = house.database.do(keep)
         song = Track(title="Roygbiv", artist="Boards of Canada")

@@ -51,7 +51,7 @@ def home(database: Database) -> Home:
     made = Home(database)
     for name in CAN:
         database.do(
-            lambda connection, name=name: accounts.add_named(  # type: ignore[misc]
+            lambda connection, name=name: accounts.insert_account(  # type: ignore[misc]
                 connection, made.me, name, [Action.STOP, Action.WATCHED], NOW
             )
         )

@@ -208,7 +208,7 @@ def unmatched(database: Database, person_id: int = 1, *, dismissed: bool = False
     """A delivery of which no lookup could tell what it is; its number."""
 
     def put(connection: Connection) -> int:
-        of = accounts.add_named(connection, person_id, f"tracker {dismissed}", [Action.STOP], NOW)
+        of = accounts.insert_account(connection, person_id, f"tracker {dismissed}", [Action.STOP], NOW)
         one = outbox.NewDelivery(
             account_id=of, action=Action.STOP, key="watched:1", item=FILM, at=NOW, mark=True
         )

@@ -409,7 +409,9 @@ class Rows:
         )  # fmt: skip
         codes = [code, replace(code, user_code=""), replace(code, url="no address")]
         for number, (name, state, whose) in enumerate(
-            product(trackers.modules(), get_args(sign_ins.State), (self.owner, self.members[0], NOWHERE))
+            product(
+                trackers.modules(), get_args(sign_ins.SignInState), (self.owner, self.members[0], NOWHERE)
+            )
         ):
             ended = state not in sign_ins.UNDER_WAY
             held[f"sign-in-{number}"] = SignIn(

@@ -527,7 +527,7 @@ def test_what_an_account_cannot_be_told_is_refused(home: Household, body: dict[s
 
 
 def test_an_account_of_a_tracker_that_is_not_set_up_says_what_to_set(home: Household) -> None:
-    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", [], clock.now()))
+    home.do(lambda connection: accounts.insert_account(connection, 1, "trakt", [], clock.now()))
 
     answer = home.api().put("/api/v1/accounts/2/tells", json={"tells": ["rate"]})
 
@@ -540,7 +540,9 @@ def test_an_account_is_its_persons_and_the_owners(
     home: Household, what: str, body: dict[str, object]
 ) -> None:
     bob = home.person("bob")
-    home.do(lambda connection: accounts.add_homes(connection, home.service.trackers, bob, clock.now()))
+    home.do(
+        lambda connection: accounts.add_builtin_accounts(connection, home.service.trackers, bob, clock.now())
+    )
     bobs = home.api(bob)
 
     assert bobs.put(f"/api/v1/accounts/1/{what}", json=body).status_code == 404

@@ -239,7 +239,7 @@ def trakt(opened: Open) -> Iterator[Household]:
         )  # fmt: skip
         tokens, tracker = server.fake.sign_in("anna"), home.service.trackers["trakt"]
         sealed = home.service.seal.seal(dict(tokens))
-        home.do(lambda connection: accounts.keep(connection, 1, tracker, sealed, "anna", clock.now()))
+        home.do(lambda connection: accounts.store_tokens(connection, 1, tracker, sealed, "anna", clock.now()))
         server.fake.catalogue.add("movie", title="The Matrix", year=1999, ids={"tmdb": 603})
         seen = {"movies": [{"ids": {"tmdb": 603}, "watched_at": clock.stamp(AT)}]}
         headers = {

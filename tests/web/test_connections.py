@@ -65,7 +65,9 @@ def words(browser: httpx.Client, name: str) -> str:
 
 
 def kept(home: Household) -> dict[str, str]:
-    return home.service.database.ask(lambda connection: settings_store.read(connection, home.service.seal))
+    return home.service.database.ask(
+        lambda connection: settings_store.read_stored(connection, home.service.seal)
+    )
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 15) -> None:
@@ -347,7 +349,7 @@ def test_a_secret_is_never_shown_again_but_replaced_and_removed(home: Household)
 
 
 def test_a_short_secret_shows_no_part_of_itself(home: Household) -> None:
-    home.do(lambda connection: settings_store.keep(connection, home.service.seal, {}))
+    home.do(lambda connection: settings_store.store_settings(connection, home.service.seal, {}))
     shown = connections.setting(home.service, "TVDB_PIN", connections.services()["tvdb"].fields["TVDB_PIN"])
     home.service.environ = {**home.service.environ, "TVDB_PIN": "4711"}
 

@@ -120,7 +120,7 @@ def test_now_shows_what_is_on_how_far_and_where(home: Household) -> None:
 def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
     home = opened(TRAKT_CLIENT_ID="a" * 64, TRAKT_CLIENT_SECRET="b" * 64)
     tells = [Action.START, Action.PAUSE, Action.STOP]
-    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", tells, clock.now()))
+    home.do(lambda connection: accounts.insert_account(connection, 1, "trakt", tells, clock.now()))
     home.hear(event="media.play", viewOffset=600_000)
     browser = home.browser()
 
@@ -135,7 +135,7 @@ def test_now_says_which_tracker_knows_what_plays(opened: Open) -> None:
 @pytest.mark.parametrize("path", ["/", "/trace/2", "/history", "/history/plays/1"])
 def test_a_watched_play_is_not_said_to_stand_where_the_clock_guesses(opened: Open, path: str) -> None:
     home = opened(TRAKT_CLIENT_ID="a" * 64, TRAKT_CLIENT_SECRET="b" * 64)
-    home.do(lambda connection: accounts.add_named(connection, 1, "trakt", [Action.STOP], clock.now()))
+    home.do(lambda connection: accounts.insert_account(connection, 1, "trakt", [Action.STOP], clock.now()))
     home.hear(event="media.play")
     home.hear(event="media.scrobble")
 

@@ -33,7 +33,9 @@ def post(browser: Any, path: str, **fields: str) -> Any:
 
 
 def held(home: Household) -> dict[str, str]:
-    found: dict[str, str] = home.do(lambda connection: settings_store.read(connection, home.service.seal))
+    found: dict[str, str] = home.do(
+        lambda connection: settings_store.read_stored(connection, home.service.seal)
+    )
     return found
 
 
@@ -104,7 +106,7 @@ def test_what_was_typed_beside_a_wrong_setting_stays_in_the_form(home: Household
 def test_a_setting_that_cannot_be_used_any_more_does_not_stop_the_start(tmp_path: Path) -> None:
     with serving(tmp_path) as home:
         stale = {"TMDB_TOKEN": "secret token", "TMDB_API_URL": "http://tmdb:port"}
-        home.do(lambda connection: settings_store.keep(connection, home.service.seal, stale))
+        home.do(lambda connection: settings_store.store_settings(connection, home.service.seal, stale))
 
     with serving(tmp_path) as home:
         browser = home.browser()

@@ -219,7 +219,7 @@ def test_who_is_removed_while_they_ask_is_told_so_and_no_other_name(
     def remove(*_: Any) -> None:
         raise people.PeopleError("there is nobody called bob; there is me")
 
-    monkeypatch.setattr(people, "by_name", remove)
+    monkeypatch.setattr(people, "find_person", remove)
     answer = bob.get("/api/v1/unresolved")
 
     assert (answer.status_code, answer.json()["detail"]) == (

@@ -488,7 +488,7 @@ def test_a_backfill_is_looked_at_and_done(working: Household) -> None:
 
 def test_an_account_that_is_signed_out_says_so(trakt: Household) -> None:
     trakt.do(
-        lambda connection: accounts.add_named(
+        lambda connection: accounts.insert_account(
             connection, 1, "trakt", [Action.WATCHED, Action.STOP], clock.now()
         )
     )
@@ -792,7 +792,7 @@ def member(home: Household, name: str) -> int:
     job = {"kind": "import", "what": "trakt", "person_id": number, "state": "running", "counts": {}}
     begun = {**job, "created_at": AT, "changed_at": AT}
     home.do(lambda connection: connection.execute(insert(tables.job), begun))
-    home.do(lambda connection: accounts.add_homes(connection, home.service.trackers, number, AT))
+    home.do(lambda connection: accounts.add_builtin_accounts(connection, home.service.trackers, number, AT))
     return number
 
 

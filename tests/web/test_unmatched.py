@@ -31,7 +31,7 @@ def stuck(home: Household) -> int:
 
     def made(connection: Any) -> None:
         row = people.find_person(connection, "me")
-        accounts.add_named(connection, row.id, "trakt", [Action.STOP], clock.now())
+        accounts.insert_account(connection, row.id, "trakt", [Action.STOP], clock.now())
         item = {
             "kind": "episode",
             "show": "Harbour Street",

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.web.conftest import Household, form_token, serving
-from webhook.accounts import accounts, keys, settings_store
+from webhook.accounts import accounts, sealed_secrets, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.compat.videoscrobbler import apps
 from webhook.domain.outcome import UNREADABLE
@@ -32,10 +32,10 @@ def home(tmp_path: Path) -> Iterator[Household]:
 def fill(connection: Connection, service: Service) -> None:
     now, me = service.started_at, people.find_person(connection, "me").id
     sealed = LOST.seal({"token": "x"})
-    accounts.keep(connection, me, service.trackers["listenbrainz"], sealed, "anna", now)
+    accounts.store_tokens(connection, me, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.create_app(connection, LOST, "Kodi", None, now)
     tokens.add_token(connection, "webhook", "secret", LOST.seal("secret"), now, name="attic", person_id=me)
-    settings_store.keep(connection, LOST, {"SILENCE_DAYS": "9"})
+    settings_store.store_settings(connection, LOST, {"SILENCE_DAYS": "9"})
 
 
 def test_each_is_said_on_its_page_with_what_to_do(home: Household) -> None:
@@ -55,7 +55,7 @@ PAGES = {
     "/needs-you": UNREADABLE,
     "/settings#tokens": TOKEN,
     "/people/me": TOKEN,
-    "/people/me/apps": keys.APP_MEND,
+    "/people/me/apps": sealed_secrets.APP_MEND,
 }
 
 
@@ -65,7 +65,7 @@ def test_the_api_says_it_too(home: Household) -> None:
     found = {path: api.get(f"/api/v1/{path}").json()["items"] for path in ("tokens", "apps", "accounts")}
 
     assert [one["problem"] is None for one in found["tokens"]] == [True, False, True]
-    assert [one["problem"] for one in found["apps"]] == [keys.APP_MEND]
+    assert [one["problem"] for one in found["apps"]] == [sealed_secrets.APP_MEND]
     (parked,) = [one for one in found["accounts"] if one["state"] == "signed_out"]
     assert parked["explanation"].startswith(UNREADABLE)
 
@@ -78,7 +78,7 @@ def test_what_is_set_anew_takes_the_place_of_what_cannot_be_opened(home: Househo
 
     assert answer.headers["location"] == "/settings?said=saved"
     assert SETTINGS not in browser.get("/settings").text
-    assert home.do(lambda connection: settings_store.read(connection, home.service.seal)) == {
+    assert home.do(lambda connection: settings_store.read_stored(connection, home.service.seal)) == {
         "RETENTION_DAYS": "30"
     }
 
@@ -92,4 +92,4 @@ def test_a_key_of_a_service_is_set_anew_on_its_own_page(home: Household) -> None
     answer = browser.post(f"{page}/settings", data={"form_token": token, **where})
 
     assert answer.headers["location"] == f"{page}?said=saved"
-    assert home.do(lambda connection: settings_store.read(connection, home.service.seal)) == where
+    assert home.do(lambda connection: settings_store.read_stored(connection, home.service.seal)) == where

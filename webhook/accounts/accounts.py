@@ -1,4 +1,4 @@
-"""Accounts: signed in to, checked, switched and given up; what the commands and the pages do with them."""
+"""Accounts: sign-in, check, switches and disconnection, for the commands and the pages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from webhook import clock, trackers
 from webhook.accounts.credentials import Credentials, Seal
@@ -21,14 +21,16 @@ from webhook.domain.states import DeliveryState
 from webhook.queues import parking
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
-from webhook.storage.tables import account, delivery, person
+from webhook.storage.json_shapes import RulesJson
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import AccountRow, account, delivery, person
 from webhook.trackers import Device, DeviceCode, Password, Revokes, SignInFailed, Tokens, TokenSignIn, Tracker
 
 T = TypeVar("T")
-Shown = Callable[[DeviceCode], None]
+ShowCode = Callable[[DeviceCode], None]
 """Shows the person the code to type in, and where."""
 
-SLOWER = 5.0
+POLL_SLOWDOWN = 5.0
 """Seconds by which polling slows down when it is asked to (RFC 8628, slow_down)."""
 
 DISCONNECTED = "disconnected"
@@ -38,8 +40,8 @@ class AccountError(Exception):
     """It cannot be done with this account; the message is for the person."""
 
 
-class Parts(Protocol):
-    """What a running service and a command both have open."""
+class Dependencies(Protocol):
+    """The open resources that these functions need; a running service and a command both have them."""
 
     @property
     def database(self) -> Database: ...
@@ -55,8 +57,8 @@ class Parts(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """Whether an account works right now: its name at the service, or why it does not."""
+class AccountCheck:
+    """The result of checking an account: its name at the service, or why it does not work."""
 
     works: bool
     name: str | None = None
@@ -65,53 +67,65 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Connected:
-    """An account after its sign-in, and whether it works."""
+class ConnectResult:
+    """An account after its sign-in, with the result of its check."""
 
     account_id: int
-    verdict: Verdict
+    verdict: AccountCheck
+
+
+class PersonAccount(NamedTuple):
+    """An account with the name of the person it belongs to."""
+
+    id: int
+    tracker: str
+    tells: list[str]
+    rules: RulesJson
+    person: str
 
 
 # --- sign in
 
 
-async def connect_device(parts: Parts, person_id: int, name: str, shown: Shown) -> Connected:
+async def connect_device(
+    dependencies: Dependencies, person_id: int, name: str, shown: ShowCode
+) -> ConnectResult:
     """Sign in by a code to type in or a page to agree on; `shown` gets it, then the person is waited for.
 
     Raises SignInFailed.
     """
-    tracker = built(parts, name)
+    tracker = get_tracker(dependencies, name)
     device = cast(Device, tracker)
     code = await device.begin()
     shown(code)
-    return await connected(parts, person_id, tracker, await agreed(device, code), None)
+    return await finish_sign_in(dependencies, person_id, tracker, await wait_for_approval(device, code), None)
 
 
 async def connect_password(
-    parts: Parts, person_id: int, name: str, username: str, password: str
-) -> Connected:
+    dependencies: Dependencies, person_id: int, name: str, username: str, password: str
+) -> ConnectResult:
     """Sign in by user name and password, which are used once and not kept. Raises SignInFailed."""
-    tracker = built(parts, name)
+    tracker = get_tracker(dependencies, name)
     tokens = await cast(Password, tracker).login(username, password)
-    return await connected(parts, person_id, tracker, tokens, username)
+    return await finish_sign_in(dependencies, person_id, tracker, tokens, username)
 
 
-async def connect_token(parts: Parts, person_id: int, name: str, token: str) -> Connected:
+async def connect_token(dependencies: Dependencies, person_id: int, name: str, token: str) -> ConnectResult:
     """Sign in by a token that the person copied from the service. Raises SignInFailed."""
-    tracker = built(parts, name)
+    tracker = get_tracker(dependencies, name)
     tokens = await cast(TokenSignIn, tracker).accept_token(token)
-    return await connected(parts, person_id, tracker, tokens, None)
+    return await finish_sign_in(dependencies, person_id, tracker, tokens, None)
 
 
-async def connected(
-    parts: Parts, person_id: int, tracker: Tracker, tokens: Tokens, name: str | None
-) -> Connected:
-    """The tokens are kept before they are tried: the service gives them only once."""
-    made = await finish(parts.database, parts.seal, person_id, tracker, tokens, name)
-    return Connected(account_id=made, verdict=await check(parts, made))
+async def finish_sign_in(
+    dependencies: Dependencies, person_id: int, tracker: Tracker, tokens: Tokens, name: str | None
+) -> ConnectResult:
+    """Store the tokens, then check the account: the service gives the tokens only once."""
+    made = await store_sign_in(dependencies.database, dependencies.seal, person_id, tracker, tokens, name)
+    return ConnectResult(account_id=made, verdict=await check_account(dependencies, made))
 
 
-async def agreed(device: Device, code: DeviceCode) -> Tokens:
+async def wait_for_approval(device: Device, code: DeviceCode) -> Tokens:
     """The tokens, once the person has agreed. Raises SignInFailed when they refuse or the code expires."""
     ends = time.monotonic() + code.expires_in.total_seconds()
     pause = code.interval.total_seconds()
@@ -122,38 +136,40 @@ async def agreed(device: Device, code: DeviceCode) -> Tokens:
         if tokens is not None:
             return tokens
         if time.monotonic() - asked >= pause:  # it came back late: the tracker was asked for a slower pace
-            pause += SLOWER
+            pause += POLL_SLOWDOWN
     raise SignInFailed("the code has expired; start again")
 
 
-async def finish(
+async def store_sign_in(
     database: Database, seal: Seal, person_id: int, tracker: Tracker, tokens: Tokens, name: str | None
 ) -> int:
-    """Keep a sign-in: the person's account, made or renewed, goes on with what waits in it."""
+    """Store a sign-in and resume the account's waiting deliveries; return the account's id."""
     sealed = seal.seal(dict(tokens))
     now = clock.now()
-    return await database.run(lambda connection: keep(connection, person_id, tracker, sealed, name, now))
+    return await database.run(
+        lambda connection: store_tokens(connection, person_id, tracker, sealed, name, now)
+    )
 
 
-def keep(
+def store_tokens(
     connection: Connection, person_id: int, tracker: Tracker, sealed: str, name: str | None, now: datetime
 ) -> int:
     mine = and_(account.c.person_id == person_id, account.c.tracker == tracker.name)
-    row = connection.execute(select(account).where(mine)).first()
-    made = add(connection, person_id, tracker, now) if row is None else int(row.id)
+    found = connection.execute(select(account.c.id).where(mine)).scalar()
+    made = add_account(connection, person_id, tracker, now) if found is None else found
     values = {"tokens": sealed, **({} if name is None else {"name": name})}
     connection.execute(update(account).where(account.c.id == made).values(values))
     parking.unpark(connection, made, now)
     return made
 
 
-def add(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
+def add_account(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
     # What is one's own library, and not a service, is unticked too when the server is.
     home = {Action.UNWATCHED} if tracker.sign_in == "none" else set()
-    return add_named(connection, person_id, tracker.name, (ALWAYS_ON | home) & tracker.tells, now)
+    return insert_account(connection, person_id, tracker.name, (ALWAYS_ON | home) & tracker.tells, now)
 
 
-def add_named(
+def insert_account(
     connection: Connection, person_id: int, tracker: str, tells: Collection[Action], now: datetime
 ) -> int:
     (made,) = fresh_ids(connection, account, 1)
@@ -163,62 +179,64 @@ def add_named(
     return made
 
 
-def add_homes(connection: Connection, built: Mapping[str, Tracker], person_id: int, now: datetime) -> None:
-    """A tracker that needs no sign-in (the built-in library) is everybody's from the start."""
+def add_builtin_accounts(
+    connection: Connection, built: Mapping[str, Tracker], person_id: int, now: datetime
+) -> None:
+    """Add the accounts of trackers that need no sign-in, such as the built-in library."""
     have = set(
         connection.execute(select(account.c.tracker).where(account.c.person_id == person_id)).scalars()
     )
     for name, tracker in built.items():
         if tracker.sign_in == "none" and name not in have:
-            add(connection, person_id, tracker, now)
+            add_account(connection, person_id, tracker, now)
 
 
 # --- check
 
 
-async def check(parts: Parts, account_id: int) -> Verdict:
-    """Whether the account works right now; parked where a person must act, set going again where it works."""
-    row = await by_id(parts.database, account_id)
-    tracker = parts.trackers.get(row.tracker)
+async def check_account(dependencies: Dependencies, account_id: int) -> AccountCheck:
+    """Check the account: park it where a person must act, resume it where it works."""
+    row = await read_account(dependencies.database, account_id)
+    tracker = dependencies.trackers.get(row.tracker)
     if tracker is None:
-        return Verdict(works=False, reason=not_set_up(row.tracker))
+        return AccountCheck(works=False, reason=setup_hint(row.tracker))
     try:
-        name = await asked(parts, row, tracker)
+        name = await verify_access(dependencies, row, tracker)
     except Snooze as error:
         reason, park = error.reason, error.park
         if park is not None:
-            await parts.database.run(lambda connection: parked(connection, row, park, reason))
-        return Verdict(works=False, reason=reason, park=park)
+            await dependencies.database.run(lambda connection: park_account(connection, row, park, reason))
+        return AccountCheck(works=False, reason=reason, park=park)
     except (Undelivered, SettingsError) as error:
-        return Verdict(works=False, reason=str(error))
-    await parts.database.run(lambda connection: working(connection, account_id, name))
-    return Verdict(works=True, name=name)
+        return AccountCheck(works=False, reason=str(error))
+    await dependencies.database.run(lambda connection: mark_working(connection, account_id, name))
+    return AccountCheck(works=True, name=name)
 
 
-async def asked(parts: Parts, row: Row[Any], tracker: Tracker) -> str:
+async def verify_access(dependencies: Dependencies, row: AccountRow, tracker: Tracker) -> str:
     try:
-        return await ask(parts, row, tracker)
+        return await request_name(dependencies, row, tracker)
     except Snooze as error:
-        now = await by_id(parts.database, row.id)
+        now = await read_account(dependencies.database, row.id)
         if error.park is not Park.SIGNED_OUT or now.tokens == row.tokens:
             raise
         # Another process renewed the sign-in at the same moment; a refresh token works only once.
-        return await ask(parts, now, tracker)
+        return await request_name(dependencies, now, tracker)
 
 
-async def ask(parts: Parts, row: Row[Any], tracker: Tracker) -> str:
-    access = await parts.credentials.access(row.id, row.person_id, tracker)
+async def request_name(dependencies: Dependencies, row: AccountRow, tracker: Tracker) -> str:
+    access = await dependencies.credentials.access(row.id, row.person_id, tracker)
     if tracker.sign_in != "none" and not access.tokens:
         raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
     return await tracker.check(access)
 
 
-def parked(connection: Connection, row: Row[Any], park: Park, reason: str) -> None:
+def park_account(connection: Connection, row: AccountRow, park: Park, reason: str) -> None:
     if row.parked != park:  # one that is parked for this keeps the time and words it was parked with
         parking.park(connection, row.id, park, reason, clock.now())
 
 
-def working(connection: Connection, account_id: int, name: str) -> None:
+def mark_working(connection: Connection, account_id: int, name: str) -> None:
     here = account.c.id == account_id
     connection.execute(update(account).where(here).values(name=name))
     waits = select(delivery.c.id).where(parking.is_stuck(), delivery.c.state == DeliveryState.PARKED)
@@ -232,23 +250,25 @@ def working(connection: Connection, account_id: int, name: str) -> None:
 # --- disconnect and switch
 
 
-async def disconnect(parts: Parts, account_id: int) -> bool:
-    """Give up the sign-in; whether the account is gone. One with deliveries stays, parked, for their sake."""
-    row = await by_id(parts.database, account_id)
-    await revoke(parts, row)
-    return await parts.database.run(lambda connection: drop(connection, account_id, clock.now()))
+async def disconnect(dependencies: Dependencies, account_id: int) -> bool:
+    """Give up the sign-in and return True if the account is gone; one with deliveries stays, parked."""
+    row = await read_account(dependencies.database, account_id)
+    await revoke_sign_in(dependencies, row)
+    return await dependencies.database.run(
+        lambda connection: drop_sign_in(connection, account_id, clock.now())
+    )
 
 
-async def revoke(parts: Parts, row: Row[Any]) -> None:
-    """Tell the service that the sign-in is given up, where it can be told; it need not listen."""
-    tracker = parts.trackers.get(row.tracker)
+async def revoke_sign_in(dependencies: Dependencies, row: AccountRow) -> None:
+    """Revoke the sign-in at the service, where it supports that; errors are ignored."""
+    tracker = dependencies.trackers.get(row.tracker)
     if tracker is None or row.tokens is None or not hasattr(tracker, "revoke"):
         return
     with suppress(Undelivered, SettingsError):
-        await cast(Revokes, tracker).revoke(parts.seal.open(row.tokens))
+        await cast(Revokes, tracker).revoke(dependencies.seal.open(row.tokens))
 
 
-def drop(connection: Connection, account_id: int, now: datetime) -> bool:
+def drop_sign_in(connection: Connection, account_id: int, now: datetime) -> bool:
     here = account.c.id == account_id
     told = select(func.count()).select_from(delivery).where(delivery.c.account_id == account_id)
     if not connection.execute(told).scalar_one():
@@ -259,18 +279,18 @@ def drop(connection: Connection, account_id: int, now: datetime) -> bool:
     return False
 
 
-async def switch(parts: Parts, account_id: int, action: Action, on: bool) -> list[str]:
-    """Switch on or off that an account is told of this; what it is told now. Raises AccountError."""
-    row = await by_id(parts.database, account_id)
-    tracker = built(parts, row.tracker)
+async def switch_action(dependencies: Dependencies, account_id: int, action: Action, on: bool) -> list[str]:
+    """Switch an action on or off for an account and return the actions it is sent; raises AccountError."""
+    row = await read_account(dependencies.database, account_id)
+    tracker = get_tracker(dependencies, row.tracker)
     action = FOLLOWS.get(action, action)
     if action not in tracker.tells:
         can = ", ".join(sorted({FOLLOWS.get(known, known).value for known in tracker.tells}))
         raise AccountError(f"{tracker.label} cannot be told {action}; it can be told {can}.")
-    return await parts.database.run(lambda connection: switched(connection, account_id, action, on))
+    return await dependencies.database.run(lambda connection: set_action(connection, account_id, action, on))
 
 
-def switched(connection: Connection, account_id: int, action: Action, on: bool) -> list[str]:
+def set_action(connection: Connection, account_id: int, action: Action, on: bool) -> list[str]:
     here = account.c.id == account_id
     tells = set(connection.execute(select(account.c.tells).where(here)).scalar_one())
     told = sorted(tells | {action.value} if on else tells - {action.value})
@@ -281,15 +301,15 @@ def switched(connection: Connection, account_id: int, action: Action, on: bool) 
 # --- find
 
 
-def built(parts: Parts, name: str) -> Tracker:
+def get_tracker(dependencies: Dependencies, name: str) -> Tracker:
     """The tracker; raises AccountError when there is none of that name or it is not set up."""
-    if name in parts.trackers:
-        return parts.trackers[name]
-    raise AccountError(not_set_up(name))
+    if name in dependencies.trackers:
+        return dependencies.trackers[name]
+    raise AccountError(setup_hint(name))
 
 
-def not_set_up(name: str) -> str:
-    """Why a tracker is off, which variables switch it on, and where that is done in a browser."""
+def setup_hint(name: str) -> str:
+    """The sentence that says why a tracker is off and which variables switch it on."""
     known = trackers.modules()
     if name not in known:
         return f"There is no tracker called {name}; there is {', '.join(known)}."
@@ -298,16 +318,18 @@ def not_set_up(name: str) -> str:
     return f"{known[name].LABEL} is not set up. Set {' and '.join(needed)} and restart; or set it up under Connections in the browser."
 
 
-def of(connection: Connection, person_id: int, name: str) -> Row[Any]:
+def find_account(connection: Connection, person_id: int, name: str) -> PersonAccount:
     """A person's account at a tracker; raises AccountError when there is none."""
     if name not in trackers.modules():
-        raise AccountError(not_set_up(name))
+        raise AccountError(setup_hint(name))
     wanted = (
-        select(account, person.c.name.label("person"))
+        select(
+            account.c.id, account.c.tracker, account.c.tells, account.c.rules, person.c.name.label("person")
+        )
         .join(person, account.c.person_id == person.c.id)
         .where(account.c.person_id == person_id, account.c.tracker == name)
     )
-    row = connection.execute(wanted).first()
+    row = fetch_first(connection, wanted, PersonAccount)
     if row is None:
         who = connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one()
         raise AccountError(
@@ -316,9 +338,10 @@ def of(connection: Connection, person_id: int, name: str) -> Row[Any]:
     return row
 
 
-async def by_id(database: Database, account_id: int) -> Row[Any]:
+async def read_account(database: Database, account_id: int) -> AccountRow:
+    """The account; raises AccountError when there is none."""
     wanted = select(account).where(account.c.id == account_id)
-    row = await database.read(lambda connection: connection.execute(wanted).first())
+    row = await database.read(lambda connection: fetch_first(connection, wanted, AccountRow))
     if row is None:
         raise AccountError(f"There is no account {account_id}.")
     return row

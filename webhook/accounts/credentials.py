@@ -41,7 +41,7 @@ class Seal:
         return self._fernet.encrypt(orjson.dumps(value)).decode()
 
     def open(self, sealed: str) -> Any:
-        """What was sealed; raises Unreadable when it was sealed with another key."""
+        """The sealed value; raises Unreadable when it was sealed with another key."""
         try:
             return orjson.loads(self._fernet.decrypt(sealed.encode()))
         except InvalidToken as error:
@@ -65,13 +65,13 @@ class Credentials:
 
     async def access(self, account_id: int, person_id: int, tracker: Tracker) -> AccountAccess:
         """Access to an account, its tokens renewed first where they are about to age out."""
-        tokens = await self.stored(account_id)
+        tokens = await self.read_tokens(account_id)
         access = AccountAccess(self, account_id, tracker, tokens, Shelf(self.database, person_id))
         if tokens and stale(tracker, tokens):
             await access.renew(tokens)
         return access
 
-    async def stored(self, account_id: int) -> Tokens:
+    async def read_tokens(self, account_id: int) -> Tokens:
         sealed = await self.database.read(
             lambda connection: connection.execute(
                 select(account.c.tokens).where(account.c.id == account_id)
@@ -82,10 +82,10 @@ class Credentials:
         except Unreadable as error:
             raise Snooze(UNREADABLE, park=Park.SIGNED_OUT) from error
 
-    async def renewed(self, account_id: int, tracker: Tracker, stale_tokens: Tokens) -> Tokens:
-        """Newer tokens than these. Who waited for another's renewal gets what that one brought."""
+    async def renew_tokens(self, account_id: int, tracker: Tracker, stale_tokens: Tokens) -> Tokens:
+        """Newer tokens than these; a caller that waited for another renewal gets the tokens it brought."""
         async with self._locks[account_id]:
-            stored = await self.stored(account_id)
+            stored = await self.read_tokens(account_id)
             if stored != stale_tokens:
                 return stored
             if not hasattr(tracker, "refresh"):
@@ -95,12 +95,12 @@ class Credentials:
                     fresh = await cast(Renews, tracker).refresh(stale_tokens)
             except Snooze:
                 # Another process (a command, another worker) may have renewed at the same moment.
-                stored = await self.stored(account_id)
+                stored = await self.read_tokens(account_id)
                 if stored == stale_tokens:
                     raise
                 return stored
             # Saved before it is used: the old refresh token is dead already.
-            await self.database.write(keep, (account_id, self.seal.seal(dict(fresh))))
+            await self.database.write(store_renewed_tokens, (account_id, self.seal.seal(dict(fresh))))
             return fresh
 
 
@@ -137,12 +137,12 @@ class AccountAccess:
         return await read(lambda connection: connection.execute(wanted).first()) is not None
 
     async def renew(self, stale: Tokens) -> Tokens:
-        self._tokens = await self._credentials.renewed(self._account_id, self._tracker, stale)
+        self._tokens = await self._credentials.renew_tokens(self._account_id, self._tracker, stale)
         return self._tokens
 
 
 class DryLibrary:
-    """The built-in library in a dry run: it can be read, and changes raise Withheld."""
+    """The built-in library in a dry run: it can be read, and changes raise DryRunStop."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -161,7 +161,7 @@ def stale(tracker: Tracker, tokens: Tokens) -> bool:
     return hasattr(tracker, "stale") and cast(Renews, tracker).stale(tokens, clock.now())
 
 
-def keep(connection: Connection, waiting: list[tuple[int, str]]) -> list[None]:
+def store_renewed_tokens(connection: Connection, waiting: list[tuple[int, str]]) -> list[None]:
     for account_id, sealed in waiting:
         connection.execute(update(account).where(account.c.id == account_id).values(tokens=sealed))
     return [None] * len(waiting)

@@ -8,25 +8,24 @@ is broken off, one of the files opens everything, and `load_seal` finds out whic
 from __future__ import annotations
 
 import secrets
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Column, Connection, Row, delete, select, update
+from sqlalchemy import Connection
 
 from webhook import clock
 from webhook.accounts.credentials import Seal
-from webhook.domain.outcome import UNREADABLE, Park
-from webhook.people import tokens
-from webhook.people.tokens import ListedToken
-from webhook.queues import parking
+from webhook.accounts.sealed_secrets import (
+    DESCRIBE_UNREADABLE,
+    RENEW_SECRET,
+    RenewedSecret,
+    Secret,
+    find_secrets,
+)
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database
-from webhook.storage.tables import account, app, note, person, sealed_columns, token
 from webhook.system.files import sync_folder, write_private
 from webhook.system.permissions import remedy
 
@@ -39,161 +38,6 @@ MIN_VARIETY = 8
 """Different characters among them; fewer are no random ones."""
 
 MAKE_ONE = "Make one at random: openssl rand -base64 48"
-
-
-# --- what is sealed
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Secret:
-    """One sealed value and the row that it lies in."""
-
-    column: Column[str]
-    row: Row[Any]
-
-    @property
-    def text(self) -> str:
-        return str(self.row._mapping[self.column])
-
-    @property
-    def place(self) -> Any:
-        """What tells its row from the others of its table."""
-        (key,) = self.column.table.primary_key
-        return key == self.row._mapping[key]
-
-    def store(self, connection: Connection, text: str | None) -> None:
-        connection.execute(update(self.column.table).where(self.place).values({self.column: text}))
-
-
-def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
-    """Everything that is sealed."""
-    found = []
-    for column in sealed_columns():
-        wanted = select(column.table).where(column.is_not(None), column != "")
-        wanted = wanted.with_for_update() if lock else wanted
-        found += [Secret(column=column, row=row) for row in connection.execute(wanted).all()]
-    return found
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
-    """A secret that cannot be opened: what it is, and what a person does about it."""
-
-    what: str
-    do: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Renewed(Lost):
-    """A secret that was let go of. `secret` is what took its place, where something could."""
-
-    kind: Literal["sign-in", "webhook token", "app", "settings"]
-    id: int | None = None
-    key: str | None = None
-    secret: str | None = None
-
-
-Renew = Callable[[Connection, Secret, Seal, datetime], Renewed | None]
-"""Lets go of a secret; None where nobody will miss it."""
-
-
-def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
-    secret.store(connection, None)
-    parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
-    return Renewed(kind="sign-in", **asdict(sign_in_lost(connection, secret)))
-
-
-def sign_in_lost(connection: Connection, secret: Secret) -> Lost:
-    tracker, name = secret.row.tracker, name_of(connection, secret.row.person_id)
-    command = f"watchmark connect {shlex.quote(tracker)} --person {shlex.quote(name)}"
-    return Lost(what=f"the sign-in of {name} at {tracker}", do=f"Sign in again: {command}")
-
-
-def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed | None:
-    """The address with the old token is still let in, so that nothing is lost until the new one is pasted."""
-    secret.store(connection, "")
-    if not is_address(secret.row):
-        return None
-    fresh, row = tokens.new_secret(), secret.row
-    made = tokens.add_token(
-        connection, "webhook", fresh, new.seal(fresh), now, name=row.name, person_id=row.person_id
-    )
-    do = f"Paste the address of token {made} into your media server, then: watchmark token revoke {row.id}"
-    return Renewed(kind="webhook token", what=token_named(secret), do=do, id=made, secret=fresh)
-
-
-def token_lost(connection: Connection, secret: Secret) -> Lost | None:
-    if not is_address(secret.row):
-        return None
-    return Lost(what=f"the address of {token_named(secret)}", do=TOKEN_MEND.format(id=secret.row.id))
-
-
-TOKEN_MEND = (
-    "It is still let in, but cannot be shown. Make another token, paste its address, then: "
-    "watchmark token revoke {id}"
-)
-
-
-def is_address(row: Row[Any]) -> bool:
-    """Whether anybody wants to see it again: the address of a token that is let in."""
-    return bool(row.kind == "webhook" and row.revoked_at is None)
-
-
-def token_problem(row: ListedToken, seal: Seal) -> str | None:
-    """The advice for a webhook token whose address cannot be shown, or None."""
-    unreadable = row.kind == "webhook" and row.revoked_at is None and not seal.opens(row.sealed)
-    return TOKEN_MEND.format(id=row.id) if unreadable else None
-
-
-def token_named(secret: Secret) -> str:
-    return f"webhook token {secret.row.id}" + (f" ({secret.row.name})" if secret.row.name else "")
-
-
-def renew_app(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
-    fresh, row = secrets.token_hex(16), secret.row
-    secret.store(connection, new.seal(fresh))
-    do = "Put its new secret into the app."
-    return Renewed(kind="app", what=f"the secret of the app {row.name}", do=do, key=row.key, secret=fresh)
-
-
-def app_lost(connection: Connection, secret: Secret) -> Lost:
-    return Lost(what=f"the secret of the app {secret.row.name}", do=APP_MEND)
-
-
-APP_MEND = "It cannot be let in. Remove it, add it again, and put its new key and secret into the app."
-
-
-def renew_settings(connection: Connection, secret: Secret, new: Seal, now: datetime) -> Renewed:
-    connection.execute(delete(note).where(secret.place))
-    return Renewed(kind="settings", **asdict(settings_lost(connection, secret)))
-
-
-def settings_lost(connection: Connection, secret: Secret) -> Lost:
-    return Lost(what="what was set in the browser", do=SETTINGS_MEND)
-
-
-SETTINGS_MEND = "Enter it again, under Connections and Settings."
-
-
-def name_of(connection: Connection, person_id: int) -> str:
-    return str(connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one())
-
-
-LOST: Mapping[Column[Any], Callable[[Connection, Secret], Lost | None]] = {
-    account.c.tokens: sign_in_lost,
-    app.c.sealed: app_lost,
-    note.c.sealed: settings_lost,
-    token.c.sealed: token_lost,
-}
-"""What a secret of each sealed column is called, and what its loss asks of a person."""
-
-RENEW: Mapping[Column[Any], Renew] = {
-    account.c.tokens: renew_sign_in,
-    app.c.sealed: renew_app,
-    note.c.sealed: renew_settings,
-    token.c.sealed: renew_token,
-}
-"""How a secret of each sealed column is let go of."""
 
 
 # --- the key
@@ -257,7 +101,7 @@ def load_seal(settings: Settings, database: Database) -> Seal:
     key: str | None = settings.secret_key.get_secret_value() or load_file(path, stored)
     if key is None:
         raise SettingsError(
-            f"{path} is missing. It opens {counted(len(stored))} in the database. {put_back(path)}"
+            f"{path} is missing. It opens {count_secrets(len(stored))} in the database. {put_back(path)}"
         )
     seal = Seal(key)
     if stored and not any(seal.opens(secret.text) for secret in stored):
@@ -286,7 +130,7 @@ def settle_files(path: Path, stored: Sequence[Secret]) -> None:
     kept = {
         one: key for one in (path, fresh_file(path), old_file(path)) if (key := read_key(one)) is not None
     }
-    opened = {one: count_opened(Seal(key), stored) for one, key in kept.items()}
+    opened = {one: count_readable(Seal(key), stored) for one, key in kept.items()}
     best = max(opened, key=lambda one: opened[one], default=path)
     if best != path and opened[best]:
         install(path, best)
@@ -294,7 +138,7 @@ def settle_files(path: Path, stored: Sequence[Secret]) -> None:
         remove_old(path)
 
 
-def count_opened(seal: Seal, stored: Sequence[Secret]) -> int:
+def count_readable(seal: Seal, stored: Sequence[Secret]) -> int:
     return sum(seal.opens(secret.text) for secret in stored)
 
 
@@ -335,7 +179,7 @@ def remove_beside(path: Path) -> None:
 # --- what is wrong with it, in words
 
 
-def counted(number: int) -> str:
+def count_secrets(number: int) -> str:
     return f"{number} {'secret' if number == 1 else 'secrets'}"
 
 
@@ -351,9 +195,11 @@ def hint(settings: Settings, stored: Sequence[Secret]) -> str:
     path = key_file(settings)
     if settings.secret_key.get_secret_value():
         beside = read_key(path)
-        if beside and count_opened(Seal(beside), stored):
+        if beside and count_readable(Seal(beside), stored):
             return f"{path} holds the key that fits: take SECRET_KEY out of the environment to use it."
-    return f"Another one has sealed {counted(len(stored))} in the database (sign-ins, tokens, settings)."
+    return (
+        f"Another one has sealed {count_secrets(len(stored))} in the database (sign-ins, tokens, settings)."
+    )
 
 
 def replace_weak(settings: Settings) -> str:
@@ -366,49 +212,22 @@ def replace_weak(settings: Settings) -> str:
     return "A full disk leaves such a file. Make a good one, for which nobody has to sign in again: watchmark rekey"
 
 
-# --- what cannot be opened
-
-
-def find_lost(connection: Connection, seal: Seal) -> list[Lost]:
-    """The secrets that this key does not open, as far as anybody will miss them."""
-    closed = [secret for secret in find_secrets(connection) if not seal.opens(secret.text)]
-    found = [LOST[secret.column](connection, secret) for secret in closed]
-    return [lost for lost in found if lost is not None]
-
-
-def park_lost(connection: Connection, seal: Seal, now: datetime) -> None:
-    """Park the accounts of which the sign-in cannot be opened, so that their pages ask for another."""
-    for secret in find_secrets(connection):
-        mine = secret.column is account.c.tokens and secret.row.parked is None
-        if mine and not seal.opens(secret.text):
-            parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
-
-
-def leave_out_lost(database: Database, seal: Seal) -> None:
-    """No single secret keeps the service from starting: it is left out, and said in the log and on its page."""
-    lost = database.ask(lambda connection: find_lost(connection, seal))
-    for one in lost:
-        log.warning("A secret cannot be opened with this key and is left out.", what=one.what, do=one.do)
-    if lost:
-        database.do(lambda connection: park_lost(connection, seal, clock.now()))
-
-
 # --- another key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rekeyed:
+class RekeyResult:
     """What a change of the key came to: how many secrets are sealed, and those that were let go of."""
 
     sealed: int
-    renewed: Sequence[Renewed] = ()
+    renewed: Sequence[RenewedSecret] = ()
     changed: bool = True
     """Whether the key is another one now."""
 
 
 def rekey(
     settings: Settings, database: Database, given: str | None = None, *, forget: bool = False
-) -> Rekeyed:
+) -> RekeyResult:
     """Seal everything with another key, `given` or a random one; all of it or nothing. Raises SettingsError.
 
     With `forget` what cannot be opened is let go of and made anew; then a key that is a good one stays.
@@ -439,7 +258,7 @@ def rekey(
     return done
 
 
-def rekey_setting(settings: Settings, database: Database, given: str | None, *, forget: bool) -> Rekeyed:
+def rekey_setting(settings: Settings, database: Database, given: str | None, *, forget: bool) -> RekeyResult:
     """Where the key is SECRET_KEY: its next value has to be given, as it is set by somebody else."""
     present = settings.secret_key.get_secret_value()
     if given is None and not forget:
@@ -449,16 +268,16 @@ def rekey_setting(settings: Settings, database: Database, given: str | None, *, 
     return reseal(database, present, given or present, forget=forget)
 
 
-def reseal(database: Database, present: str | None, wanted: str, *, forget: bool) -> Rekeyed:
+def reseal(database: Database, present: str | None, wanted: str, *, forget: bool) -> RekeyResult:
     old, new = None if present is None else Seal(present), Seal(wanted)
 
-    def change(connection: Connection) -> Rekeyed:
-        closed = reseal_opened(connection, old, None if present == wanted else new)
+    def change(connection: Connection) -> RekeyResult:
+        closed = reseal_readable(connection, old, None if present == wanted else new)
         if closed and not forget:
-            raise SettingsError(refusal(connection, closed))
+            raise SettingsError(unreadable_message(connection, closed))
         now = clock.now()
-        renewed = [RENEW[secret.column](connection, secret, new, now) for secret in closed]
-        return Rekeyed(
+        renewed = [RENEW_SECRET[secret.column](connection, secret, new, now) for secret in closed]
+        return RekeyResult(
             sealed=count_proven(connection, new),
             renewed=[one for one in renewed if one is not None],
             changed=present != wanted,
@@ -467,7 +286,7 @@ def reseal(database: Database, present: str | None, wanted: str, *, forget: bool
     return database.do(change)
 
 
-def reseal_opened(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret]:
+def reseal_readable(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret]:
     """Seal with the new key, where there is one, what the old one opens; what it does not open."""
     closed = []
     for secret in find_secrets(connection, lock=True):
@@ -481,7 +300,7 @@ def reseal_opened(connection: Connection, old: Seal | None, new: Seal | None) ->
 def count_proven(connection: Connection, seal: Seal) -> int:
     """How many secrets there are, each of which the key has just opened. Raises SettingsError."""
     found = find_secrets(connection)
-    if count_opened(seal, found) < len(found):
+    if count_readable(seal, found) < len(found):
         raise SettingsError("The new key does not open everything. The key files that were there are kept.")
     return len(found)
 
@@ -491,10 +310,12 @@ def prove(database: Database, key: str) -> None:
     database.ask(lambda connection: count_proven(connection, Seal(key)))
 
 
-def refusal(connection: Connection, closed: Sequence[Secret]) -> str:
-    named = [lost.what for secret in closed if (lost := LOST[secret.column](connection, secret))]
+def unreadable_message(connection: Connection, closed: Sequence[Secret]) -> str:
+    named = [
+        lost.what for secret in closed if (lost := DESCRIBE_UNREADABLE[secret.column](connection, secret))
+    ]
     which = f": {', '.join(named)}" if named else ""
     return (
-        f"{counted(len(closed))} cannot be opened with the present key{which}. Nothing was changed. "
+        f"{count_secrets(len(closed))} cannot be opened with the present key{which}. Nothing was changed. "
         f"To let go of these and keep everything else: watchmark rekey --forget"
     )

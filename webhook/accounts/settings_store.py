@@ -13,9 +13,9 @@ from webhook.accounts.credentials import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.storage.tables import note
 
-NAME = "settings"
+SETTINGS_NOTE = "settings"
 WORD = re.compile(r"\w+")
-FIXED = frozenset(
+ENVIRONMENT_ONLY = frozenset(
     {
         "DATA_DIR",
         "DATABASE_URL",
@@ -31,42 +31,42 @@ FIXED = frozenset(
 """What only the environment can say: it is needed before the database can be read, or guards it."""
 
 
-def read(connection: Connection, seal: Seal) -> dict[str, str]:
+def read_stored(connection: Connection, seal: Seal) -> dict[str, str]:
     """What was set in the browser, by variable; nothing where it was sealed with another key."""
-    sealed = find(connection)
+    sealed = find_sealed(connection)
     return dict(seal.open(sealed)) if sealed and seal.opens(sealed) else {}
 
 
 def is_unreadable(connection: Connection, seal: Seal) -> bool:
     """Whether something was set that cannot be opened. What is set next takes its place."""
-    sealed = find(connection)
+    sealed = find_sealed(connection)
     return bool(sealed) and not seal.opens(sealed or "")
 
 
-def find(connection: Connection) -> str | None:
-    return connection.execute(select(note.c.sealed).where(note.c.name == NAME)).scalar()
+def find_sealed(connection: Connection) -> str | None:
+    return connection.execute(select(note.c.sealed).where(note.c.name == SETTINGS_NOTE)).scalar()
 
 
-def keep(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
+def store_settings(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
     """Keep these variables; None or nothing lets one go."""
-    held = {name: value for name, value in {**read(connection, seal), **changes}.items() if value}
-    connection.execute(delete(note).where(note.c.name == NAME))
-    connection.execute(insert(note), {"name": NAME, "sealed": seal.seal(held)})
+    held = {name: value for name, value in {**read_stored(connection, seal), **changes}.items() if value}
+    connection.execute(delete(note).where(note.c.name == SETTINGS_NOTE))
+    connection.execute(insert(note), {"name": SETTINGS_NOTE, "sealed": seal.seal(held)})
 
 
-def under(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
+def overlay(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
     """The environment, with what was set in the browser where it says nothing."""
-    return {**environ, **{name: value for name, value in stored.items() if not says(environ, name)}}
+    return {**environ, **{name: value for name, value in stored.items() if not is_set(environ, name)}}
 
 
-def says(environ: Environ, name: str) -> bool:
+def is_set(environ: Environ, name: str) -> bool:
     return bool(environ.get(name) or environ.get(f"{name}_FILE"))
 
 
 # --- what of it can be used
 
 
-def groups() -> list[tuple[str, str, type[BaseModel]]]:
+def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     """Every setting there is: heading, prefix, fields."""
     found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
     for name, module in trackers.modules().items():
@@ -79,27 +79,27 @@ def groups() -> list[tuple[str, str, type[BaseModel]]]:
     return found
 
 
-def usable(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The environment over what was set in the browser and can be used; and why each other is left out.
 
     So that the service opens, and the page on which it can be mended with it. What the environment says wrong
     stays: the start says so.
     """
     held, left_out = dict(stored), {}
-    for _, prefix, cls in groups():
-        while why := fault(cls, prefix, under(environ, held)):
+    for _, prefix, cls in setting_groups():
+        while why := find_fault(cls, prefix, overlay(environ, held)):
             names = (variable(prefix, field) for field in cls.model_fields)
-            mine = [name for name in names if name in held and not says(environ, name)]
+            mine = [name for name in names if name in held and not is_set(environ, name)]
             blamed = [name for name in mine if name in WORD.findall(why)]
             if not mine:
                 break
             for name in blamed or mine:
                 left_out[name] = why
                 del held[name]
-    return under(environ, held), left_out
+    return overlay(environ, held), left_out
 
 
-def fault(cls: type[BaseModel], prefix: str, environ: Environ) -> str | None:
+def find_fault(cls: type[BaseModel], prefix: str, environ: Environ) -> str | None:
     try:
         settings.read(cls, prefix, environ)
     except SettingsError as error:

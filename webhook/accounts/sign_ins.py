@@ -15,7 +15,7 @@ import structlog
 
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.accounts.accounts import AccountError, Parts
+from webhook.accounts.accounts import AccountError, Dependencies
 from webhook.domain.outcome import Undelivered
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
@@ -23,12 +23,12 @@ from webhook.trackers import Device, DeviceCode, SignInFailed, Tracker
 
 log = structlog.get_logger()
 
-State = Literal["waiting", "agreed", "connected", "failed", "cancelled"]
+SignInState = Literal["waiting", "agreed", "connected", "failed", "cancelled"]
 
-MOST = 50
+MAX_WAITING = 50
 """How many may wait at once."""
 
-KEPT = timedelta(minutes=15)
+ENDED_RETENTION = timedelta(minutes=15)
 """How long it can be read afterwards how one ended."""
 
 UNDER_WAY = frozenset({"waiting", "agreed"})
@@ -45,7 +45,7 @@ class SignIn:
     tracker: str
     code: DeviceCode
     ends_at: datetime
-    state: State = "waiting"
+    state: SignInState = "waiting"
     says: str | None = None
     works: bool | None = None
     account_id: int | None = None
@@ -64,26 +64,26 @@ class SignIn:
         """Whether what is known of the account since then is newer than how this ended."""
         return self.ended_at is not None and since is not None and since > self.ended_at
 
-    def end(self, state: State, says: str | None) -> None:
+    def end(self, state: SignInState, says: str | None) -> None:
         self.state, self.says, self.ended_at = state, says, clock.now()
 
 
 class SignIns:
     """Holds them: one for each person and tracker."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, dependencies: Dependencies) -> None:
+        self.dependencies = dependencies
         self.held: dict[str, SignIn] = {}
 
     async def begin(self, person_id: int, name: str) -> SignIn:
         """A new sign-in, or the one that waits already. Raises AccountError or SignInFailed."""
-        tracker = accounts.built(self.parts, name)
+        tracker = accounts.get_tracker(self.dependencies, name)
         if tracker.sign_in not in ("device", "web"):
             raise AccountError(f"{tracker.label} is not signed in to by a code or a page.")
         if waiting := self.waiting(person_id, name):
             return waiting
         self.forget()
-        if sum(one.under_way for one in self.held.values()) >= MOST:
+        if sum(one.under_way for one in self.held.values()) >= MAX_WAITING:
             raise AccountError("Too many sign-ins are under way. Finish or cancel one, then begin again.")
         device = cast(Device, tracker)
         code = await device.begin()
@@ -108,9 +108,9 @@ class SignIns:
     async def wait(self, made: SignIn, tracker: Tracker) -> None:
         """Until the person has agreed, refused, or let the code expire; how it ended is kept."""
         try:
-            tokens = await accounts.agreed(cast(Device, tracker), made.code)
+            tokens = await accounts.wait_for_approval(cast(Device, tracker), made.code)
             made.state = "agreed"  # from here on it is not broken off: the tokens are given only once
-            done = await accounts.connected(self.parts, made.person_id, tracker, tokens, None)
+            done = await accounts.finish_sign_in(self.dependencies, made.person_id, tracker, tokens, None)
         except SignInFailed as error:
             made.end("failed", str(error))
         except (Undelivered, AccountError, SettingsError, Unavailable) as error:
@@ -147,7 +147,7 @@ class SignIns:
 
     def forget(self) -> None:
         """Let go of those that ended a while ago."""
-        since = clock.now() - KEPT
+        since = clock.now() - ENDED_RETENTION
         self.held = {
             known: one
             for known, one in self.held.items()

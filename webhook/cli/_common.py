@@ -111,8 +111,8 @@ def open_desk() -> Iterator[Desk]:
 
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     sealed = keys.load_seal(settings, database)
-    environ, _ = settings_store.usable(
-        environ, database.ask(lambda connection: settings_store.read(connection, sealed))
+    environ, _ = settings_store.usable_settings(
+        environ, database.ask(lambda connection: settings_store.read_stored(connection, sealed))
     )
     settings = environment.load(environ)
     return Desk(settings, environ, database, sealed, Credentials(database, sealed))

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import Connection, Row, update
 
 from webhook.accounts import accounts as account_book
-from webhook.accounts.accounts import Connected, Verdict
+from webhook.accounts.accounts import AccountCheck, ConnectResult, PersonAccount
 from webhook.cli._common import (
     Desk,
     Failed,
@@ -47,7 +47,7 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
     """Sign a person in to a tracker."""
     with open_desk() as at:
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
-        built = account_book.built(at, tracker)
+        built = account_book.get_tracker(at, tracker)
         signing_in = SIGN_INS.get(built.sign_in)
         if built.sign_in == "none":
             shown = {"tracker": tracker, "person": owner.name, "works": True, "sign_in": "none"}
@@ -58,7 +58,7 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
         report_sign_in(at, built, owner, signing_in(at, built, owner, as_json), as_json)
 
 
-def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Connected:
+def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
     def show_code(code: DeviceCode) -> None:
         seconds = int(code.expires_in.total_seconds())
         user_code = code.user_code or None  # by web auth there is none: the address says it all
@@ -70,17 +70,17 @@ def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Con
     return at.run(account_book.connect_device(at, owner.id, tracker.name, show_code))
 
 
-def by_password(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Connected:
+def by_password(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
     username, password = read_input(f"{tracker.label} user name: ", f"{tracker.label} password: ")
     return at.run(account_book.connect_password(at, owner.id, tracker.name, username, password))
 
 
-def by_token(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Connected:
+def by_token(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
     (token,) = read_input(f"{tracker.label} token: ")
     return at.run(account_book.connect_token(at, owner.id, tracker.name, token))
 
 
-SigningIn = Callable[[Desk, Tracker, Any, bool], Connected]
+SigningIn = Callable[[Desk, Tracker, Any, bool], ConnectResult]
 SIGN_INS: Mapping[str, SigningIn] = {
     "device": by_device,
     "web": by_device,
@@ -89,7 +89,9 @@ SIGN_INS: Mapping[str, SigningIn] = {
 }
 
 
-def report_sign_in(at: Desk, tracker: Tracker, owner: PersonRow, connected: Connected, as_json: bool) -> None:
+def report_sign_in(
+    at: Desk, tracker: Tracker, owner: PersonRow, connected: ConnectResult, as_json: bool
+) -> None:
     verdict = connected.verdict
     shown = {"tracker": tracker.name, "person": owner.name, "account": connected.account_id}
     works = f"{owner.name} is signed in to {tracker.label} as {verdict.name}."
@@ -99,7 +101,7 @@ def report_sign_in(at: Desk, tracker: Tracker, owner: PersonRow, connected: Conn
         raise typer.Exit(1)
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: AccountCheck) -> dict[str, Any]:
     return {"works": verdict.works, "name": verdict.name, "reason": verdict.reason}
 
 
@@ -130,9 +132,9 @@ def accounts(
         raise typer.Exit(1)
 
 
-async def check_all(at: Desk) -> dict[int, Verdict]:
+async def check_all(at: Desk) -> dict[int, AccountCheck]:
     rows = await at.database.read(list_accounts)
-    verdicts = await asyncio.gather(*(account_book.check(at, row["id"]) for row in rows))
+    verdicts = await asyncio.gather(*(account_book.check_account(at, row["id"]) for row in rows))
     return {row["id"]: verdict for row, verdict in zip(rows, verdicts, strict=True)}
 
 
@@ -196,10 +198,10 @@ def accounts_tell(
     """Show or change what is sent to an account, such as --on unwatched --off rate."""
     wanted = [(action, True) for action in on or ()] + [(action, False) for action in off or ()]
 
-    async def switch(at: Desk, row: Row[Any]) -> list[str]:
+    async def switch(at: Desk, row: PersonAccount) -> list[str]:
         tells: list[str] = row.tells
         for action, state in wanted:
-            tells = await account_book.switch(at, row.id, action, state)
+            tells = await account_book.switch_action(at, row.id, action, state)
         return tells
 
     with open_desk() as at:
@@ -242,7 +244,7 @@ def accounts_rules(
     }
     wanted = {name: value for name, value in given.items() if value is not None}
 
-    def change(connection: Connection) -> tuple[Row[Any], RulesJson, list[int]]:
+    def change(connection: Connection) -> tuple[PersonAccount, RulesJson, list[int]]:
         row = whose_account(connection, whose, tracker)
         rules = rules_json({**({} if clear else row.rules or {}), **wanted})
         connection.execute(update(account).where(account.c.id == row.id).values(rules=rules))
@@ -254,7 +256,9 @@ def accounts_rules(
     say(as_json, shown, *rules_story(row, rules, kept, at.settings.watched_mark))
 
 
-def rules_story(row: Row[Any], rules: Mapping[str, Any], kept: Sequence[int], usual: float) -> Iterator[str]:
+def rules_story(
+    row: PersonAccount, rules: Mapping[str, Any], kept: Sequence[int], usual: float
+) -> Iterator[str]:
     mark = rules["watched_mark"]
     yield f"watched mark: {usual:g} % (general setting)" if mark is None else f"watched mark: {mark:g} %"
     yield rule_line("dry_run", rules["dry_run"])
@@ -266,8 +270,8 @@ def rules_story(row: Row[Any], rules: Mapping[str, Any], kept: Sequence[int], us
         yield f"Deliveries from the dry run are not sent automatically. To send them: watchmark retry {numbers}"
 
 
-def whose_account(connection: Connection, whose: str | None, tracker: str) -> Row[Any]:
-    return account_book.of(connection, person_or_only(connection, whose).id, tracker)
+def whose_account(connection: Connection, whose: str | None, tracker: str) -> PersonAccount:
+    return account_book.find_account(connection, person_or_only(connection, whose).id, tracker)
 
 
 # --- disconnect

@@ -12,7 +12,8 @@ import typer
 from webhook import settings as environment
 from webhook import sources
 from webhook.accounts import keys
-from webhook.accounts.keys import Rekeyed, Renewed
+from webhook.accounts.keys import RekeyResult
+from webhook.accounts.sealed_secrets import RenewedSecret
 from webhook.cli._common import Json, close_after, count_of, database_of, ensure_data_dir, say
 from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
@@ -103,7 +104,7 @@ def rekey_command(
     say(as_json, shown, sealed_line(done, settings, new_key_file), *renewed_lines(renewed))
 
 
-def sealed_line(done: Rekeyed, settings: Settings, given: Path | None) -> str:
+def sealed_line(done: RekeyResult, settings: Settings, given: Path | None) -> str:
     number, key = count_of(done.sealed, "secret"), keys.key_name(settings)
     if not done.changed:
         return f"{number} encrypted with the existing key in {key}."
@@ -116,7 +117,7 @@ def sealed_line(done: Rekeyed, settings: Settings, given: Path | None) -> str:
     return f"{number} encrypted with the new key. {todo} Older backups need the old key."
 
 
-def describe_renewals(one: Renewed, address: str) -> dict[str, Any]:
+def describe_renewals(one: RenewedSecret, address: str) -> dict[str, Any]:
     """What was let go of, with the addresses of a new webhook token."""
     is_token = one.kind == "webhook token" and one.secret is not None
     urls = {name: sources.address(address, name, str(one.secret)) for name in sources.modules()}

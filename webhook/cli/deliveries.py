@@ -153,7 +153,7 @@ def retriable(
     if whose is not None:
         people.find_person(connection, whose)
     if tracker is not None and tracker not in trackers.modules():
-        raise AccountError(accounts.not_set_up(tracker))
+        raise AccountError(accounts.setup_hint(tracker))
     if ids:
         wanted = select(delivery.c.id, delivery.c.state).where(delivery.c.id.in_(ids))
         there = {row.id: row.state for row in connection.execute(wanted)}

@@ -19,8 +19,8 @@ from sqlalchemy.exc import DatabaseError
 
 from webhook import clock, sources, trackers
 from webhook import settings as environment
-from webhook.accounts import accounts, keys, settings_store
-from webhook.accounts.accounts import Verdict
+from webhook.accounts import accounts, keys, sealed_secrets, settings_store
+from webhook.accounts.accounts import AccountCheck
 from webhook.cli._common import (
     Json,
     close_after,
@@ -139,10 +139,10 @@ def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Enviro
             if not database.ask(has_tables):
                 return environ, []
             sealed = keys.load_seal(settings, database)
-            known = database.ask(lambda connection: settings_store.read(connection, sealed))
+            known = database.ask(lambda connection: settings_store.read_stored(connection, sealed))
     except (Unavailable, DatabaseError, SettingsError):
         return environ, []  # what is wrong with the database or the key is said of those
-    usable, left_out = settings_store.usable(environ, known)
+    usable, left_out = settings_store.usable_settings(environ, known)
     return usable, [
         problem_with(
             "settings made in the browser", f"{name} is not used: {why}", "Enter it again on its page."
@@ -158,7 +158,7 @@ def check_settings(environ: Environ) -> Iterator[Finding]:
         except SettingsError as error:
             yield problem_with(name, str(error))
             continue
-        yield fine(name, "is set up") if given else note(name, accounts.not_set_up(name))
+        yield fine(name, "is set up") if given else note(name, accounts.setup_hint(name))
 
 
 def check_folder(settings: Settings) -> Iterator[Finding]:
@@ -225,7 +225,7 @@ def check_key(settings: Settings, database: Database) -> Generator[Finding, None
     except SettingsError as error:
         yield problem_with("key", str(error))
         return False
-    lost = database.ask(lambda connection: keys.find_lost(connection, seal))
+    lost = database.ask(lambda connection: sealed_secrets.find_unreadable(connection, seal))
     for one in lost:
         yield problem_with("key", f"it cannot decrypt {one.what}", one.do)
     if not lost:
@@ -314,7 +314,7 @@ def check_accounts(
     settings: Settings, environ: Environ, database: Database, online: bool
 ) -> Iterator[Finding]:
     rows = database.ask(list_accounts)
-    verdicts: Mapping[int, Verdict] = {}
+    verdicts: Mapping[int, AccountCheck] = {}
     if online and rows:
         at = desk(settings, environ, database)
         verdicts = at.run(check_all(at))
@@ -331,7 +331,7 @@ def check_accounts(
         yield note("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
 
 
-def check_account(row: Mapping[str, Any], verdict: Verdict | None) -> Finding:
+def check_account(row: Mapping[str, Any], verdict: AccountCheck | None) -> Finding:
     about = f"{row['tracker']} of {row['person']}"
     if row["why"] == accounts.DISCONNECTED:
         again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"

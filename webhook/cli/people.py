@@ -41,7 +41,7 @@ def people_add(name: Name, as_json: Json = False) -> None:
     def add(connection: Connection) -> int:
         now = clock.now()
         made = people.add_person(connection, name, now)
-        accounts.add_homes(connection, at.trackers, made, now)
+        accounts.add_builtin_accounts(connection, at.trackers, made, now)
         return made
 
     with open_desk() as at:

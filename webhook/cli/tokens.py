@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock, sources
-from webhook.accounts import keys
+from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
 from webhook.clock import stamp
@@ -151,7 +151,7 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
             "expires_at": stamp(row.expires_at),
             "expired": tokens.has_expired(row.expires_at, now),
             "revoked_at": stamp(row.revoked_at),
-            "problem": keys.token_problem(row, seal),
+            "problem": sealed_secrets.token_problem(row, seal),
         }
         for row in tokens.list_tokens(connection, revoked=True)
     ]

@@ -283,8 +283,8 @@ def backfill(
         raise typer.BadParameter("Use only one of --dry-run, --cancel and --status.")
     with open_desk() as at:
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
-        built = accounts.built(at, tracker)
-        row = at.database.ask(lambda connection: accounts.of(connection, owner.id, tracker))
+        built = accounts.get_tracker(at, tracker)
+        row = at.database.ask(lambda connection: accounts.find_account(connection, owner.id, tracker))
         if dry_run:
             found = at.run(backfilling.preview(at.database, built, at.credentials, row.id))
             shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.shown()}

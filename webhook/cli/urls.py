@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import Connection, Row, select
 
 from webhook import clock, sources
-from webhook.accounts import keys
+from webhook.accounts import sealed_secrets
 from webhook.cli._common import Desk, Failed, Json, open_desk, say
 from webhook.people import tokens
 from webhook.storage.tables import person, token
@@ -77,7 +77,7 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
 def hidden_tokens(at: Desk) -> list[str]:
     """A line for each token that is let in and cannot be shown any more."""
     rows = [row for row in at.database.ask(webhook_tokens) if not at.seal.opens(row.sealed)]
-    return [f"Webhook token {row.id}: {keys.TOKEN_MEND.format(id=row.id)}" for row in rows]
+    return [f"Webhook token {row.id}: {sealed_secrets.TOKEN_MEND.format(id=row.id)}" for row in rows]
 
 
 def webhook_tokens(connection: Connection) -> list[Row[Any]]:

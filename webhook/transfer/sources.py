@@ -71,10 +71,12 @@ class Feeds:
         if name in servers.modules():
             return ServerFeed(server_of(self.servers, name), claimed_by(self.database, name, person_id))
         if name not in self.trackers:
-            raise NoFeed(accounts.not_set_up(name))
+            raise NoFeed(accounts.setup_hint(name))
         tracker = self.trackers[name]
         try:
-            row = await self.database.read(lambda connection: accounts.of(connection, person_id, name))
+            row = await self.database.read(
+                lambda connection: accounts.find_account(connection, person_id, name)
+            )
             access = await self.credentials.access(row.id, person_id, tracker)
         except (accounts.AccountError, SettingsError) as error:
             raise NoFeed(str(error)) from error
@@ -127,9 +129,9 @@ class Feeds:
         if name in servers.modules():
             return not_set_up(name)
         if name not in self.trackers:
-            return accounts.not_set_up(name[:50])
+            return accounts.setup_hint(name[:50])
         try:
-            accounts.of(connection, person_id, name)
+            accounts.find_account(connection, person_id, name)
         except accounts.AccountError as error:
             return str(error)
         tracker = self.trackers[name]

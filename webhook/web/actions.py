@@ -207,7 +207,7 @@ def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) 
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
     except IntegrityError as error:
         raise Problem(409, f"name: there is a person called {name} already.") from error
-    accounts.add_homes(connection, built, person_id, clock.now())
+    accounts.add_builtin_accounts(connection, built, person_id, clock.now())
 
 
 def claim(connection: Connection, name: str, wanted: str) -> int:
@@ -350,7 +350,7 @@ def parse_rules(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def not_set_up(tracker: str) -> Problem:
-    return Problem(409, accounts.not_set_up(tracker), see=f"/connections/{tracker}")
+    return Problem(409, accounts.setup_hint(tracker), see=f"/connections/{tracker}")
 
 
 def set_tells(
@@ -369,7 +369,7 @@ def set_tells(
         known = ", ".join(can) or "nothing to switch"
         raise Problem(422, f"tells: {min(unknown)[:50]} can't be switched here. Available: {known}.")
     for action in can:
-        accounts.switched(connection, row.id, Action(action), action in wanted)
+        accounts.set_action(connection, row.id, Action(action), action in wanted)
 
 
 def parse_tells(given: Mapping[str, Any]) -> list[str]:

@@ -282,7 +282,7 @@ class RemoteBackend:
             return False
         with suppress(accounts.AccountError, TimeoutError):
             async with asyncio.timeout(SIDE_CALL_TIMEOUT):
-                await accounts.check(self.service, self.at.account.id)
+                await accounts.check_account(self.service, self.at.account.id)
         return True
 
 

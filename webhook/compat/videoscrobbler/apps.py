@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from webhook.accounts import keys
+from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
 from webhook.people import tokens
@@ -100,7 +100,7 @@ def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) 
             "sessions": row.sessions or 0,
             "created_at": stamp(row.created_at),
             "suspended_at": stamp(row.suspended_at),
-            "problem": None if seal.opens(row.sealed) else keys.APP_MEND,
+            "problem": None if seal.opens(row.sealed) else sealed_secrets.APP_MEND,
         }
         for row in connection.execute(wanted)
     ]

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select
 from webhook import clock, lookups, servers, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, settings_store
-from webhook.accounts.accounts import AccountError, Verdict
+from webhook.accounts.accounts import AccountCheck, AccountError
 from webhook.accounts.sign_ins import SignIn
 from webhook.clock import stamp
 from webhook.domain.outcome import Park, Retry, Snooze, Undelivered, explain_limit, parked_sentence
@@ -326,7 +326,7 @@ async def test_accounts(
         raise Problem(404, f"Account {account_id} was not found at {one.label}.")
     if not meant:
         raise Problem(409, f"Nobody is signed in to {one.label} yet. Sign in first.")
-    verdicts = await asyncio.gather(*(accounts.check(service, entry["id"]) for entry in meant))
+    verdicts = await asyncio.gather(*(accounts.check_account(service, entry["id"]) for entry in meant))
     results: list[Shown] = [
         {
             "account": entry["id"],
@@ -345,7 +345,7 @@ async def test_accounts(
     return results
 
 
-def verdict_sentence(verdict: Verdict) -> str:
+def verdict_sentence(verdict: AccountCheck) -> str:
     """What a check of an account came to, and what is to be done."""
     if verdict.works:
         return f"Working as {verdict.name}."
@@ -479,8 +479,8 @@ def store_settings_result(connection: Connection, one: ServiceInfo, tried: TestR
 
 def merge_environment(connection: Connection, service: Service, wanted: Changes) -> Environ:
     """The whole environment as it would be with these settings."""
-    held = {**settings_store.read(connection, service.seal), **wanted}
-    return settings_store.under(service.given, {name: value for name, value in held.items() if value})
+    held = {**settings_store.read_stored(connection, service.seal), **wanted}
+    return settings_store.overlay(service.given, {name: value for name, value in held.items() if value})
 
 
 def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str | None]:
@@ -525,7 +525,7 @@ async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> S
 async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> Shown:
     """Sign in by name and password, or by a token, whichever the tracker takes; raises Problem."""
     try:
-        tracker = accounts.built(service, one.name)
+        tracker = accounts.get_tracker(service, one.name)
         if tracker.sign_in == "password":
             name, password = given.get("username", ""), given.get("password", "")
             _require(name and password, "Enter the user name and the password.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from webhook import trackers
-from webhook.accounts.sign_ins import State
+from webhook.accounts.sign_ins import SignInState
 from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS
 from webhook.domain.rules import OPTIONAL_ACTIONS
@@ -124,7 +124,7 @@ def schemas() -> dict[str, Schema]:
             id=TEXTUAL,
             tracker=TEXTUAL,
             person=TEXT,
-            state={"enum": [*get_args(State)]},
+            state={"enum": [*get_args(SignInState)]},
             user_code={**TEXT, "description": "To be typed in at `url`; null where one only agrees there."},
             url=TEXT,
             seconds_left={"type": "integer"},

@@ -19,7 +19,7 @@ from webhook.web.http.errors import Problem
 
 def is_fixed(service: Service, name: str) -> bool:
     """Whether only the environment can say it, or says it already; then a browser cannot."""
-    return name in settings_store.FIXED or settings_store.says(service.given, name)
+    return name in settings_store.ENVIRONMENT_ONLY or settings_store.is_set(service.given, name)
 
 
 def current(service: Service, name: str) -> str:
@@ -41,8 +41,10 @@ async def save_settings(service: Service, changes: Mapping[str, str | None]) -> 
             raise Problem(409, f"{name} is set in the environment and can only be changed there.")
 
     def store(connection: Connection) -> dict[str, str]:
-        settings_store.keep(connection, service.seal, wanted)
-        held, left_out = settings_store.usable(service.given, settings_store.read(connection, service.seal))
+        settings_store.store_settings(connection, service.seal, wanted)
+        held, left_out = settings_store.usable_settings(
+            service.given, settings_store.read_stored(connection, service.seal)
+        )
         for name, why in left_out.items():
             if name in wanted or name not in service.left_out:
                 raise SettingsError(why)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from webhook import clock, sources
 from webhook import settings as environment
-from webhook.accounts import keys
+from webhook.accounts import keys, sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
 from webhook.maintenance import backup
@@ -229,7 +229,7 @@ def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
         "created_at": stamp(row.created_at),
         "expires_at": stamp(row.expires_at),
         "expired": tokens.has_expired(row.expires_at, clock.now()),
-        "problem": keys.token_problem(row, seal),
+        "problem": sealed_secrets.token_problem(row, seal),
     }
 
 

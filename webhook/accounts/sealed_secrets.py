@@ -1,0 +1,207 @@
+"""The sealed secrets of the database: found, described and renewed where the key does not open them."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Column, Connection, Row, delete, select, update
+
+from webhook import clock
+from webhook.accounts.credentials import Seal
+from webhook.domain.outcome import UNREADABLE, Park
+from webhook.people import tokens
+from webhook.people.tokens import ListedToken
+from webhook.queues import parking
+from webhook.storage.db import Database
+from webhook.storage.tables import account, app, note, person, sealed_columns, token
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Secret:
+    """One sealed value and the row that it lies in."""
+
+    column: Column[str]
+    row: Row[Any]
+
+    @property
+    def text(self) -> str:
+        return str(self.row._mapping[self.column])
+
+    @property
+    def place(self) -> Any:
+        """What tells its row from the others of its table."""
+        (key,) = self.column.table.primary_key
+        return key == self.row._mapping[key]
+
+    def store(self, connection: Connection, text: str | None) -> None:
+        connection.execute(update(self.column.table).where(self.place).values({self.column: text}))
+
+
+def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
+    """Everything that is sealed."""
+    found = []
+    for column in sealed_columns():
+        wanted = select(column.table).where(column.is_not(None), column != "")
+        wanted = wanted.with_for_update() if lock else wanted
+        found += [Secret(column=column, row=row) for row in connection.execute(wanted).all()]
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableSecret:
+    """A secret that cannot be opened: what it is, and what a person does about it."""
+
+    what: str
+    do: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenewedSecret(UnreadableSecret):
+    """A secret that was let go of. `secret` is what took its place, where something could."""
+
+    kind: Literal["sign-in", "webhook token", "app", "settings"]
+    id: int | None = None
+    key: str | None = None
+    secret: str | None = None
+
+
+Renew = Callable[[Connection, Secret, Seal, datetime], RenewedSecret | None]
+"""Lets go of a secret; None where nobody will miss it."""
+
+
+def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+    secret.store(connection, None)
+    parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+    return RenewedSecret(kind="sign-in", **asdict(describe_sign_in(connection, secret)))
+
+
+def describe_sign_in(connection: Connection, secret: Secret) -> UnreadableSecret:
+    tracker, name = secret.row.tracker, name_of(connection, secret.row.person_id)
+    command = f"watchmark connect {shlex.quote(tracker)} --person {shlex.quote(name)}"
+    return UnreadableSecret(what=f"the sign-in of {name} at {tracker}", do=f"Sign in again: {command}")
+
+
+def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret | None:
+    """The address with the old token is still let in, so that nothing is lost until the new one is pasted."""
+    secret.store(connection, "")
+    if not is_address(secret.row):
+        return None
+    fresh, row = tokens.new_secret(), secret.row
+    made = tokens.add_token(
+        connection, "webhook", fresh, new.seal(fresh), now, name=row.name, person_id=row.person_id
+    )
+    do = f"Paste the address of token {made} into your media server, then: watchmark token revoke {row.id}"
+    return RenewedSecret(kind="webhook token", what=token_label(secret), do=do, id=made, secret=fresh)
+
+
+def describe_token(connection: Connection, secret: Secret) -> UnreadableSecret | None:
+    if not is_address(secret.row):
+        return None
+    return UnreadableSecret(
+        what=f"the address of {token_label(secret)}", do=TOKEN_MEND.format(id=secret.row.id)
+    )
+
+
+TOKEN_MEND = (
+    "It is still let in, but cannot be shown. Make another token, paste its address, then: "
+    "watchmark token revoke {id}"
+)
+
+
+def is_address(row: Row[Any]) -> bool:
+    """Whether anybody wants to see it again: the address of a token that is let in."""
+    return bool(row.kind == "webhook" and row.revoked_at is None)
+
+
+def token_problem(row: ListedToken, seal: Seal) -> str | None:
+    """The advice for a webhook token whose address cannot be shown, or None."""
+    unreadable = row.kind == "webhook" and row.revoked_at is None and not seal.opens(row.sealed)
+    return TOKEN_MEND.format(id=row.id) if unreadable else None
+
+
+def token_label(secret: Secret) -> str:
+    return f"webhook token {secret.row.id}" + (f" ({secret.row.name})" if secret.row.name else "")
+
+
+def renew_app(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+    fresh, row = secrets.token_hex(16), secret.row
+    secret.store(connection, new.seal(fresh))
+    do = "Put its new secret into the app."
+    return RenewedSecret(
+        kind="app", what=f"the secret of the app {row.name}", do=do, key=row.key, secret=fresh
+    )
+
+
+def describe_app(connection: Connection, secret: Secret) -> UnreadableSecret:
+    return UnreadableSecret(what=f"the secret of the app {secret.row.name}", do=APP_MEND)
+
+
+APP_MEND = "It cannot be let in. Remove it, add it again, and put its new key and secret into the app."
+
+
+def renew_settings(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+    connection.execute(delete(note).where(secret.place))
+    return RenewedSecret(kind="settings", **asdict(describe_settings(connection, secret)))
+
+
+def describe_settings(connection: Connection, secret: Secret) -> UnreadableSecret:
+    return UnreadableSecret(what="what was set in the browser", do=SETTINGS_MEND)
+
+
+SETTINGS_MEND = "Enter it again, under Connections and Settings."
+
+
+def name_of(connection: Connection, person_id: int) -> str:
+    return str(connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one())
+
+
+DESCRIBE_UNREADABLE: Mapping[Column[Any], Callable[[Connection, Secret], UnreadableSecret | None]] = {
+    account.c.tokens: describe_sign_in,
+    app.c.sealed: describe_app,
+    note.c.sealed: describe_settings,
+    token.c.sealed: describe_token,
+}
+"""What a secret of each sealed column is called, and what its loss asks of a person."""
+
+RENEW_SECRET: Mapping[Column[Any], Renew] = {
+    account.c.tokens: renew_sign_in,
+    app.c.sealed: renew_app,
+    note.c.sealed: renew_settings,
+    token.c.sealed: renew_token,
+}
+"""How a secret of each sealed column is let go of."""
+
+
+# --- secrets that cannot be opened
+
+
+def find_unreadable(connection: Connection, seal: Seal) -> list[UnreadableSecret]:
+    """The secrets that this key does not open, as far as anybody will miss them."""
+    closed = [secret for secret in find_secrets(connection) if not seal.opens(secret.text)]
+    found = [DESCRIBE_UNREADABLE[secret.column](connection, secret) for secret in closed]
+    return [lost for lost in found if lost is not None]
+
+
+def park_unreadable_accounts(connection: Connection, seal: Seal, now: datetime) -> None:
+    """Park the accounts of which the sign-in cannot be opened, so that their pages ask for another."""
+    for secret in find_secrets(connection):
+        mine = secret.column is account.c.tokens and secret.row.parked is None
+        if mine and not seal.opens(secret.text):
+            parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
+
+
+def park_unreadable(database: Database, seal: Seal) -> None:
+    """No single secret keeps the service from starting: it is left out, and said in the log and on its page."""
+    lost = database.ask(lambda connection: find_unreadable(connection, seal))
+    for one in lost:
+        log.warning("A secret cannot be opened with this key and is left out.", what=one.what, do=one.do)
+    if lost:
+        database.do(lambda connection: park_unreadable_accounts(connection, seal, clock.now()))
