@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -32,7 +32,7 @@ class Inside(Server):
         self.url = f"http://fake-{next(COUNT)}.test"
         self.router = respx.MockRouter(assert_all_called=False)
         self.router.route(host="127.0.0.1").pass_through()
-        self.router.route(url__startswith=self.url).mock(side_effect=self.answer)
+        self.router.route(url__startswith=self.url).mock(side_effect=self.reply)
 
     def __enter__(self) -> Self:
         self.router.start()
@@ -41,8 +41,16 @@ class Inside(Server):
     def __exit__(self, *_: object) -> None:
         self.router.stop(clear=False, reset=False)
 
+    def reply(self, request: httpx.Request) -> Any:
+        """The answer to a client of either kind: respx awaits it for those that are asynchronous."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.answer(request))
+        return self.answer(request)
+
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        connection = Connection(await request.aread())
+        connection = Connection(request.content)
         limit = request.extensions.get("timeout", {}).get("read")
         try:
             await asyncio.wait_for(self.fake(scope_of(request), connection.receive, connection.send), limit)
@@ -90,17 +98,20 @@ class Connection:
         self.dropped = True
 
 
-class Chunks(httpx.AsyncByteStream):
+class Chunks(httpx.AsyncByteStream, httpx.SyncByteStream):
     """The body of an answer, up to where the connection broke."""
 
     def __init__(self, chunks: list[bytes], *, broken: bool) -> None:
         self.chunks, self.broken = chunks, broken
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self.chunks:
-            yield chunk
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.chunks
         if self.broken:
             raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
 
 
 def scope_of(request: httpx.Request) -> Scope:

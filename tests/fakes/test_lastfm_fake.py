@@ -19,6 +19,7 @@ import pytest
 import trustme
 import uvicorn
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Fake, Server
 from tests.fakes.lastfm import LastFM
 
@@ -80,7 +81,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(LastFM()) as server:
+    with Inside(LastFM()) as server:
         yield server
 
 

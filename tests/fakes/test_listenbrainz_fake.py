@@ -14,6 +14,7 @@ import httpx
 import liblistenbrainz  # type: ignore[import-untyped]
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.listenbrainz import ListenBrainz
 from tests.fakes.test_lastfm_fake import Secure
@@ -44,7 +45,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(ListenBrainz()) as server:
+    with Inside(ListenBrainz()) as server:
         yield server
 
 

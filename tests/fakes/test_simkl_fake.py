@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.simkl import EXPIRED, FIRST_ID, PENDING, SLOW_DOWN, Simkl
 
@@ -47,7 +48,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(Simkl()) as server:
+    with Inside(Simkl()) as server:
         yield server
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Server
 from tests.fakes.trakt import FIRST_HISTORY_ID, Trakt
 
@@ -55,7 +56,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Server]:
-    with Server(Trakt()) as server:
+    with Inside(Trakt()) as server:
         yield server
 
 

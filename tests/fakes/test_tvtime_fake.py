@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Server
 from tests.fakes.tvtime import MATRIX, TVTime
 
@@ -46,7 +47,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Server]:
-    with Server(TVTime()) as server:
+    with Inside(TVTime()) as server:
         yield server
 
 
