@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -321,20 +318,17 @@ def test_pylast_is_told_of_a_wrong_secret(network: tuple[Any, LastFM]) -> None:
     assert wrong.value.status == "13"
 
 
-# From another process
+# Steered from outside
 
 
-def test_it_runs_by_itself_and_is_steered_over_http() -> None:
-    command = [sys.executable, "-m", "tests.fakes.lastfm", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
+def test_it_is_steered_over_http() -> None:
+    with Inside(LastFM()) as server:
+        url = server.url
         with httpx.Client(base_url=url, verify=False) as http:
             session = http.post("/_control/user", json={"name": "anna"}).json()
             http.post("/_control/errors", json={"code": 9, "status": 200})
             refused = http.post("/2.0/", data={"format": "json"}).json()
             state = http.get("/_control/state").json()
-        process.terminate()
 
     assert session["name"] == "anna"
     assert refused["error"] == 9
