@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import orjson
@@ -53,6 +53,9 @@ from webhook.transfer.limits import Limits
 from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.sources import Feeds
+
+if TYPE_CHECKING:
+    from webhook.web.http.operations import Operation
 
 log = structlog.get_logger()
 
@@ -303,6 +306,14 @@ async def sweeping(service: Service) -> None:
         await clock.awaken(asyncio.Event(), service.stop, SWEEP)
 
 
+def api_operations() -> Sequence[Operation[Any, Any]]:
+    """The table of the whole JSON API."""
+    from webhook import compat
+    from webhook.web import api
+
+    return (*api.OPERATIONS, *compat.OPERATIONS)
+
+
 def web_app(service: Service) -> Starlette:
     """The ASGI application: the door for webhooks, the API and the pages."""
     from webhook import compat
@@ -314,7 +325,7 @@ def web_app(service: Service) -> Starlette:
         Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
         Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
         *compat.compat_routes(service),
-        *web.routes(service),
+        *web.routes(service, api_operations()),
     ]
 
     @asynccontextmanager

@@ -25,11 +25,17 @@ from webhook.people import passwords, people, tokens
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage import tables
+from webhook.web.docs import openapi
 
 PASSWORD = "correct horse"
 HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
 HOSTILE = "<script>alert(1)</script>"
 Open = Callable[..., "Household"]
+
+
+def document(address: str) -> dict[str, Any]:
+    """The OpenAPI document of a service at this address."""
+    return openapi.document(address, app.api_operations())
 
 
 @dataclass

@@ -11,11 +11,10 @@ import jsonschema
 import pytest
 from sqlalchemy import select
 
-from tests.web.conftest import HOSTILE, Household, form_token
+from tests.web.conftest import HOSTILE, Household, document, form_token
 from webhook import clock
 from webhook.people import people
 from webhook.storage import tables
-from webhook.web.docs import openapi
 
 FILM = {"kind": "movie", "title": "Salt Road", "year": "1999", "date": "2024-03-01", "time": "20:15"}
 EPISODE = {"kind": "episode", "show": "Tidewater", "season": "1", "number": "3", "unknown": "on"}
@@ -171,12 +170,12 @@ def test_another_sign_ins_form_adds_nothing(home: Household) -> None:
 
 
 def test_a_script_adds_a_play_as_described(home: Household) -> None:
-    document = openapi.document(home.url)
-    described = document["paths"]["/plays"]["post"]["responses"]["200"]["content"]["application/json"]
+    api = document(home.url)
+    described = api["paths"]["/plays"]["post"]["responses"]["200"]["content"]["application/json"]
 
     first, second = (home.api().post("/api/v1/plays", json={**BODY, "key": "mine"}).json() for _ in range(2))
 
-    jsonschema.validate(first, {**described["schema"], "components": document["components"]})
+    jsonschema.validate(first, {**described["schema"], "components": api["components"]})
     assert (first["added"], second["added"]) == (True, False)
     assert first["play"]["id"] == second["play"]["id"]
     assert (first["play"]["title"], first["play"]["manual"], first["play"]["dated"]) == (
@@ -208,7 +207,7 @@ def test_a_script_says_how_exactly_it_knows_when(home: Household, watched_at: st
         ),
         ({**BODY, "item": {"kind": "episode", "show": "Tidewater"}}, "season: Say which episode it was"),
         ({**BODY, "rewatch": "yes"}, "rewatch must be true or false"),
-        ({**BODY, "when": "now"}, "when is not a parameter here"),
+        ({**BODY, "when": "now"}, "when is not a field here"),
         ({**BODY, "person": "nobody"}, "person must be the name of somebody here"),
     ],
 )

@@ -580,7 +580,7 @@ def test_a_household_rule_is_made_holds_and_is_taken_back(home: Household) -> No
         ({"players": ["TV"]}, "needs the people"),
         ({"players": ["TV"], "people": ["eve"]}, "nobody called eve"),
         ({"players": "TV", "people": ["me"]}, "players must be a list"),
-        ({"player": ["TV"], "people": ["me"]}, "player is nothing"),
+        ({"player": ["TV"], "people": ["me"]}, "player is not a field here"),
     ],
 )
 def test_a_household_rule_must_say_where_and_who(home: Household, rule: dict[str, object], why: str) -> None:

@@ -29,14 +29,13 @@ from structlog.testing import capture_logs
 
 from tests.compat._scrobbler import App
 from tests.prepared import open_service
-from tests.web.conftest import PASSWORD
+from tests.web.conftest import PASSWORD, document
 from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OPTIONAL, OWNER, Rows, unknowable
 from webhook import app, lookups, servers, sources, trackers
 from webhook.compat.videoscrobbler.methods import Tokens
 from webhook.domain.event import Event
 from webhook.service import Service
 from webhook.transfer import exports
-from webhook.web.docs import openapi
 from webhook.web.http.errors import Shell
 
 ORIGIN = "http://watchmark.test"
@@ -235,8 +234,8 @@ def queries(rows: Rows) -> Iterator[str]:
 
 
 @cache
-def document() -> dict[str, Any]:
-    return openapi.document(ORIGIN)
+def api_document() -> dict[str, Any]:
+    return document(ORIGIN)
 
 
 @cache
@@ -245,11 +244,11 @@ def validator(path: str) -> Any:
     content = described(path)["responses"]["200"]["content"].get("application/json")
     if content is None:
         return None
-    return jsonschema.Draft202012Validator({**content["schema"], "components": document()["components"]})
+    return jsonschema.Draft202012Validator({**content["schema"], "components": api_document()["components"]})
 
 
 def described(path: str) -> dict[str, Any]:
-    told: dict[str, Any] = document()["paths"].get(path.removeprefix("/api/v1"), {})
+    told: dict[str, Any] = api_document()["paths"].get(path.removeprefix("/api/v1"), {})
     found: dict[str, Any] = told.get("get", {})
     return found
 

@@ -19,6 +19,7 @@ from webhook.people import people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.web.http.errors import Problem
 from webhook.web.people import actions as administration
+from webhook.web.people.models import TokenRequest
 from webhook.web.visible import Visitor
 
 DAY = timedelta(days=1)
@@ -174,7 +175,7 @@ def test_a_token_without_admin_makes_no_token_and_no_backup(home: Household) -> 
 @pytest.mark.parametrize("wanted", [Scope.HISTORY_WRITE, Scope.CALENDAR, Scope.ADMIN])
 def test_a_token_never_makes_one_with_a_scope_that_it_lacks(home: Household, wanted: Scope) -> None:
     reader = Visitor(is_admin=True, scopes=frozenset({Scope.READ}))
-    given = {"kind": "api", "scopes": [Scope.READ, wanted]}
+    given = TokenRequest(kind="api", scopes=[Scope.READ, wanted])
 
     with pytest.raises(Problem, match="this token has read and can't create tokens with more"):
         asyncio.run(administration.make_token(home.service, reader, given, home.url))

@@ -7,9 +7,8 @@ import re
 import pytest
 from starlette.routing import Route
 
-from tests.web.conftest import Household
+from tests.web.conftest import Household, document
 from webhook.compat.videoscrobbler.apps_page import AppsPage
-from webhook.web.docs import openapi
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import page_routes
 from webhook.web.setup.sign_in import SignInPages
@@ -95,4 +94,4 @@ def test_every_form_of_a_page_has_its_twin_or_a_reason_for_none(home: Household)
 def test_the_twin_stands_in_the_document(twin: str) -> None:
     method, path = twin.split()
 
-    assert method.lower() in openapi.document("http://here")["paths"][path]
+    assert method.lower() in document("http://here")["paths"][path]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from webhook.compat import tvtime, videoscrobbler
+from webhook.compat.videoscrobbler import apps_api
 from webhook.service import Service
+
+OPERATIONS = apps_api.OPERATIONS
+"""What the JSON API has beside the operations of `webhook.web`."""
 
 
 def compat_routes(service: Service) -> list[BaseRoute]:

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.domain.event import Action, Ids, Kind
-from webhook.domain.rules import LISTS, OPTIONAL_ACTIONS
+from webhook.domain.event import Action, Ids
+from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE
 from webhook.identity import matches
 from webhook.people import household, identities, people
@@ -25,12 +25,13 @@ from webhook.trackers import Tracker
 from webhook.transfer import lookup_queue
 from webhook.web import visible
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import LONGEST, clean
+from webhook.web.http.params import clean
+from webhook.web.people.models import HouseholdRequest
 from webhook.web.visible import Visitor, WebhookFilter
 
 CHUNK_SIZE = 500  # how many ids go into one statement
-MARKS = (1, 100)
-"""The percentages that a watched mark can be."""
+MAX_IDENTITY_LENGTH = 400
+"""Characters of an identity, as it is compared."""
 
 
 def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -189,10 +190,10 @@ def find_person(connection: Connection, visitor: Visitor, name: str) -> PersonRo
     try:
         return people.find_person(connection, name)
     except people.PeopleError as error:
-        raise Problem(404, _sentence_of(error)) from error
+        raise Problem(404, sentence_of(error)) from error
 
 
-def _sentence_of(error: people.PeopleError) -> str:
+def sentence_of(error: people.PeopleError) -> str:
     text = str(error)
     return text[:1].upper() + text[1:] + "."
 
@@ -243,7 +244,7 @@ def ignore_identity(connection: Connection, identity_id: int, ignored: bool) -> 
             else identities.unignore_identities(connection, ids)
         )
     except people.PeopleError as error:
-        raise Problem(409, _sentence_of(error)) from error
+        raise Problem(409, sentence_of(error)) from error
 
 
 def _require_identity(connection: Connection, identity_id: int) -> int:
@@ -269,10 +270,9 @@ def release(connection: Connection, name: str, wanted: str) -> int:
         raise Problem(422, f"identity: {error}.") from error
 
 
-def parse_identity(given: Mapping[str, Any], sources: Collection[str]) -> str:
-    """The identity that is to be claimed or released, checked; raises Problem."""
-    wanted = given.get("identity")
-    if not isinstance(wanted, str) or not clean(wanted.casefold(), 2 * LONGEST):
+def require_source(wanted: str, sources: Collection[str]) -> str:
+    """The identity to claim or release; raises Problem where its source is none of these."""
+    if not clean(wanted.casefold(), MAX_IDENTITY_LENGTH):
         raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
     try:
         source, _ = identities.split_source(wanted)
@@ -285,35 +285,6 @@ def parse_identity(given: Mapping[str, Any], sources: Collection[str]) -> str:
 
 def set_filters(connection: Connection, person_id: int, filters: Mapping[str, Any]) -> None:
     connection.execute(update(person).where(person.c.id == person_id).values(filters=dict(filters)))
-
-
-def parse_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters as they are stored, checked; raises Problem."""
-    for name in given:
-        if name not in (*LISTS, "home_videos"):
-            raise Problem(422, f"{name[:50]} is not a filter. Filters are {', '.join(LISTS)}, home_videos.")
-    return {**_parse_lists(given), "home_videos": flag("home_videos", given)}
-
-
-def _parse_lists(given: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: texts(name, given[name]) for name in LISTS if name in given}
-    if unknown := set(kept.get("kinds", ())) - set(Kind):
-        raise Problem(422, f"kinds: {min(unknown)} is not one of {', '.join(Kind)}.")
-    return kept
-
-
-def flag(name: str, given: Mapping[str, Any]) -> bool:
-    value = given.get(name, False)
-    if not isinstance(value, bool):
-        raise Problem(422, f"{name} must be true or false.")
-    return value
-
-
-def texts(name: str, given: Any) -> list[str]:
-    fine = isinstance(given, list) and len(given) <= LONGEST
-    if not fine or not all(isinstance(entry, str) and entry and clean(entry) for entry in given):
-        raise Problem(422, f"{name} must be a list of at most {LONGEST} texts.")
-    return list(dict.fromkeys(given))
 
 
 # --- accounts
@@ -334,19 +305,6 @@ def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: 
     row = find_account(connection, visitor, account_id)
     values = {"rules": rules_json(rules)}
     connection.execute(update(account).where(account.c.id == row.id).values(values))
-
-
-def parse_rules(given: Mapping[str, Any]) -> dict[str, Any]:
-    """An account's rules, checked; raises Problem. What is not given is no rule."""
-    for name in given:
-        if name not in ("watched_mark", "dry_run", *LISTS):
-            known = ", ".join(("watched_mark", "dry_run", *LISTS))
-            raise Problem(422, f"{name[:50]} is not a rule. Rules are {known}.")
-    mark = given.get("watched_mark")
-    least, most = MARKS
-    if mark is not None and (type(mark) not in (int, float) or not least <= mark <= most):
-        raise Problem(422, f"watched_mark must be a percentage from {least} to {most}, or null.")
-    return {"watched_mark": mark, "dry_run": flag("dry_run", given), **_parse_lists(given)}
 
 
 def not_set_up(tracker: str) -> Problem:
@@ -372,38 +330,19 @@ def set_tells(
         accounts.set_action(connection, row.id, Action(action), action in wanted)
 
 
-def parse_tells(given: Mapping[str, Any]) -> list[str]:
-    if given.keys() != {"tells"}:
-        raise Problem(422, "The body must contain tells and nothing else.")
-    return texts("tells", given["tells"])
-
-
 # --- the household
 
 
-def add_household_rule(connection: Connection, given: Mapping[str, Sequence[str]]) -> int:
+def add_household_rule(connection: Connection, rule: HouseholdRequest) -> int:
     """A new rule's id; raises Problem where it names nobody or would hold for everything."""
     try:
-        return household.add_rule(
-            connection, given["players"], given["libraries"], given["people"], clock.now()
-        )
+        return household.add_rule(connection, rule.players, rule.libraries, rule.people, clock.now())
     except people.PeopleError as error:
-        raise Problem(422, _sentence_of(error)) from error
+        raise Problem(422, sentence_of(error)) from error
 
 
 def remove_household_rule(connection: Connection, rule_id: int) -> None:
     try:
         household.remove_rule(connection, rule_id)
     except people.PeopleError as error:
-        raise Problem(404, _sentence_of(error)) from error
-
-
-def parse_household_rule(given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """A household rule, checked; raises Problem."""
-    names = ("players", "libraries", "people")
-    for name in given:
-        if name not in names:
-            raise Problem(
-                422, f"{name[:50]} is not a field of a household rule. Fields are {', '.join(names)}."
-            )
-    return {name: texts(name, given.get(name, [])) for name in names}
+        raise Problem(404, sentence_of(error)) from error

@@ -20,11 +20,11 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.maintenance import backup
+from webhook.people.scopes import Scope
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import account, attempt, delivery, note, person, webhook
 from webhook.storage.types import to_ms
-from webhook.web.http.access import scope_of
 from webhook.web.http.errors import Problem
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Metrics:
 
     async def text(self, request: Request) -> Response:
         if not self.service.settings.metrics_public:
-            visitor = await self.gate.admit(request, scope_of("/metrics", "GET"))
+            visitor = await self.gate.admit(request, Scope.READ)
             if not visitor.is_admin:
                 raise Problem(403, "The metrics cover everyone; this token belongs to one person.")
         async with self.one:

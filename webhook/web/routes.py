@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,47 +11,30 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from webhook.service import Service
 from webhook.web import health
-from webhook.web.activity.api_deliveries import Deliveries as DeliveriesApi
-from webhook.web.activity.api_webhooks import Webhooks as WebhooksApi
 from webhook.web.activity.pages import Activity
-from webhook.web.connections.api import Connections as ConnectionsApi
 from webhook.web.connections.pages import Connections
 from webhook.web.docs import schemas
 from webhook.web.docs.pages import Docs
-from webhook.web.history.api import History as HistoryApi
 from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
 from webhook.web.history.pages_shows import Shows
 from webhook.web.http import errors
-from webhook.web.http.api import Answers, ApiAuth
+from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
+from webhook.web.http.operations import Api, Operation
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.http.static import Kept
 from webhook.web.http.templating import STATIC
-from webhook.web.needs_you.api import Needs as NeedsApi
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
 from webhook.web.now.posters import Posters
-from webhook.web.people.api import People as PeopleApi
 from webhook.web.people.pages import People
-from webhook.web.settings.api import Settings as SettingsApi
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.pages import Setup
 from webhook.web.setup.sign_in import SignInPages
 from webhook.web.setup.wizard import Wizard
-from webhook.web.transfer.api import Transfer as TransferApi
 from webhook.web.transfer.pages import Transfer
 
-API: tuple[type[Answers], ...] = (
-    WebhooksApi,
-    DeliveriesApi,
-    NeedsApi,
-    HistoryApi,
-    TransferApi,
-    PeopleApi,
-    ConnectionsApi,
-    SettingsApi,
-)
 PAGES = (
     Now,
     Posters,
@@ -65,21 +49,21 @@ PAGES = (
     Wizard,
     People,
     Settings,
-    Docs,
 )
 
 
-def routes(service: Service) -> list[BaseRoute]:
-    """Everything but the webhooks' own door, in its shell. It answers every path, so it comes last."""
+def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[BaseRoute]:
+    """Every route but those that receive webhooks, with these operations. It answers every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
     gate, entrance = ApiAuth(service.database, sessions), SignInPages(service, sessions, passwords)
     inside = [
         *health.routes(service, gate),
         *schemas.routes(),
-        *api_routes(service, gate),
+        *Api(service, gate, operations).routes(),
         *Live(service, sessions).routes(),
         *page_routes(service, sessions),
+        *Docs(service, sessions, operations).routes(),
         *entrance.routes(),
         Mount("/static", Kept(directory=STATIC)),
     ]
@@ -93,10 +77,6 @@ def to_root(root: str) -> Callable[[Request], Awaitable[Response]]:
         return RedirectResponse(f"{root}/")
 
     return endpoint
-
-
-def api_routes(service: Service, gate: ApiAuth) -> list[BaseRoute]:
-    return [route for group in API for route in group(service, gate).routes()]
 
 
 def page_routes(service: Service, sessions: Sessions) -> list[BaseRoute]:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from webhook.compat.videoscrobbler.apps_api import AppsApi
 from webhook.compat.videoscrobbler.apps_page import AppsPage
 from webhook.compat.videoscrobbler.authorize_page import AuthorizePage
 from webhook.compat.videoscrobbler.endpoint import ApiEndpoint
 from webhook.compat.videoscrobbler.methods import Methods, Tokens
 from webhook.service import Service
 from webhook.web.http import errors
-from webhook.web.http.api import ApiAuth
 from webhook.web.http.sessions import Sessions
 
 VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
@@ -25,8 +23,7 @@ def videoscrobbler_routes(service: Service) -> list[BaseRoute]:
     tokens = Tokens(service.seal.signing)
     desk = ApiEndpoint(service, Methods(service, tokens).table())
     page = AuthorizePage(service, sessions, tokens)
-    managing = AppsApi(service, ApiAuth(service.database, sessions)).routes()
-    pages = [*page.routes(), *AppsPage(service, sessions).routes(), *managing]
+    pages = [*page.routes(), *AppsPage(service, sessions).routes()]
     inside = errors.web(pages, page.error)
     return [
         Route("/api/1.0", desk.endpoint, methods=VERBS),

@@ -13,7 +13,7 @@ from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 from webhook.service import Service
 from webhook.storage.db import Database
-from webhook.web.actions import _sentence_of, find_person
+from webhook.web.actions import find_person, sentence_of
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
@@ -80,4 +80,4 @@ async def write_change(database: Database, change: Callable[[Connection], Any]) 
     try:
         return await database.run(change)
     except people.PeopleError as error:
-        raise Problem(422, _sentence_of(error)) from error
+        raise Problem(422, sentence_of(error)) from error

@@ -1,73 +1,175 @@
-"""The JSON API of apps and of privacy."""
+"""API of apps and of privacy."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Connection
-from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler import apps_actions as actions
+from webhook.people.scopes import Scope
 from webhook.web.actions import find_person
-from webhook.web.http.api import Answers, Table, owner_only
+from webhook.web.http.api import list_of, owner_only
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params, id_of, json_object
+from webhook.web.http.models import Body, Count, Id, OneOf, Page, PersonQuery, Text, Time
+from webhook.web.http.operations import Call, Operation
 from webhook.web.visible import Visitor
 
 
-class AppsApi(Answers):
-    def table(self) -> Table:
-        return [
-            ("/apps", {"GET": self.apps, "POST": self.add}),
-            ("/apps/{id}", {"PUT": self.suspend, "DELETE": self.remove}),
-            ("/privacy", {"GET": self.privacy, "PUT": self.set_privacy}),
-        ]
-
-    async def apps(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: actions.read_apps(connection, self.service.seal, visitor))
-
-    async def add(self, request: Request, visitor: Visitor) -> Any:
-        params = Params(await json_object(request))
-        params.only(("name", "person"))
-        return await actions.add_app(self.service, visitor, params.text("name") or "", params.text("person"))
-
-    async def suspend(self, request: Request, visitor: Visitor) -> Any:
-        wanted, given = id_of(request), await json_object(request)
-        Params(given).only(("suspended",))
-        suspended = given.get("suspended")
-        if not isinstance(suspended, bool):
-            raise Problem(422, "suspended must be true or false.")
-        return await actions.suspend_or_resume(self.service, visitor, wanted, suspended)
-
-    async def remove(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        await actions.delete_app(self.service, visitor, wanted)
-        return {"id": wanted, "removed": True}
-
-    async def privacy(self, request: Request, visitor: Visitor) -> Any:
-        return await self.privacy_json(visitor, person_param(visitor, Params(request.query_params)))
-
-    async def set_privacy(self, request: Request, visitor: Visitor) -> Any:
-        params = Params(await json_object(request))
-        params.only(("person", "seen_by"))
-        name, whom = person_param(visitor, params), params.choice("seen_by", apps.SEEN_BY)
-        if whom is None:
-            raise Problem(422, f"seen_by must be one of {', '.join(apps.SEEN_BY)}.")
-        await actions.change_seen_by(self.database, visitor, name, whom)
-        return await self.privacy_json(visitor, name)
-
-    async def privacy_json(self, visitor: Visitor, name: str) -> Any:
-        def look(connection: Connection) -> str:
-            return apps.seen_by(connection, find_person(connection, visitor, name).id)
-
-        return {"person": name, "seen_by": await self.database.read(look)}
+class App(TypedDict):
+    id: Id
+    name: str
+    key: Annotated[str, Field(description="The API key, which the app sends with every call.")]
+    person: Annotated[str | None, Field(description="Who alone may let it in; null is everybody.")]
+    sessions: Annotated[Count, Field(description="How many are open.")]
+    created_at: Time | None
+    suspended_at: Time | None
+    problem: Annotated[
+        str | None, Field(description="What to do where its secret cannot be opened any more.")
+    ]
 
 
-def person_param(visitor: Visitor, params: Params) -> str:
-    name = params.text("person")
+class NewApp(App):
+    secret: Annotated[str, Field(description="The shared secret. It is given this once.")]
+
+
+class AppRequest(Body):
+    name: Annotated[Text, Field(json_schema_extra={"minLength": 1, "maxLength": apps.MAX_APP_NAME})]
+    person: Annotated[
+        Text | None,
+        Field(json_schema_extra={"maxLength": 64}, description="Who alone may let it in."),
+    ] = None
+
+
+class AppChange(Body):
+    suspended: bool
+
+
+class RemovedApp(TypedDict):
+    id: Id
+    removed: bool
+
+
+SeenBy = Annotated[
+    str,
+    OneOf(lambda: apps.SEEN_BY),
+    Field(
+        description="nobody until something is chosen. friends are the people here who have chosen friends or "
+        "everyone too; everyone is whoever calls, also without a session of a person."
+    ),
+]
+
+
+class Privacy(TypedDict):
+    person: str
+    seen_by: SeenBy
+
+
+class PrivacyChange(Body):
+    person: Text | None = None
+    seen_by: SeenBy
+
+
+async def list_apps(call: Call[None, None]) -> object:
+    return list_of(
+        await call.read(lambda connection: actions.read_apps(connection, call.service.seal, call.visitor))
+    )
+
+
+async def add_app(call: Call[AppRequest, None]) -> object:
+    return await actions.add_app(call.service, call.visitor, call.body.name, call.body.person or None)
+
+
+async def suspend_app(call: Call[AppChange, None]) -> object:
+    return await actions.suspend_or_resume(call.service, call.visitor, call.id, call.body.suspended)
+
+
+async def remove_app(call: Call[None, None]) -> RemovedApp:
+    wanted = call.id
+    await actions.delete_app(call.service, call.visitor, wanted)
+    return {"id": wanted, "removed": True}
+
+
+async def get_privacy(call: Call[None, PersonQuery]) -> Privacy:
+    return await read_privacy(call, privacy_owner(call.visitor, call.query.person))
+
+
+async def set_privacy(call: Call[PrivacyChange, None]) -> Privacy:
+    name = privacy_owner(call.visitor, call.body.person or None)
+    await actions.change_seen_by(call.service.database, call.visitor, name, call.body.seen_by)
+    return await read_privacy(call, name)
+
+
+async def read_privacy(call: Call[Any, Any], name: str) -> Privacy:
+    def read(connection: Connection) -> str:
+        return apps.seen_by(connection, find_person(connection, call.visitor, name).id)
+
+    return {"person": name, "seen_by": await call.read(read)}
+
+
+def privacy_owner(visitor: Visitor, name: str | None) -> str:
     if name not in (None, visitor.name):
         owner_only(visitor)
     if (name or visitor.name) is None:
         raise Problem(400, "person must say whose.")
     return name or visitor.name or ""
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/apps",
+        handler=list_apps,
+        summary="The apps that may ask for a session: one's own, for the owner all",
+        scope=Scope.ADMIN,
+        reply=Page[App],
+    ),
+    Operation(
+        method="POST",
+        path="/apps",
+        handler=add_app,
+        summary="Make an app: its key, and its shared secret, which is given this once",
+        scope=Scope.ADMIN,
+        body=AppRequest,
+        reply=NewApp,
+    ),
+    Operation(
+        method="PUT",
+        path="/apps/{id}",
+        handler=suspend_app,
+        summary="Suspend an app, or let it in again; its sessions rest, and go on",
+        scope=Scope.ADMIN,
+        body=AppChange,
+        reply=App,
+    ),
+    Operation(
+        method="DELETE",
+        path="/apps/{id}",
+        handler=remove_app,
+        summary="Remove an app and end its sessions; what it told stays in the history",
+        scope=Scope.ADMIN,
+        reply=RemovedApp,
+    ),
+    Operation(
+        method="GET",
+        path="/privacy",
+        handler=get_privacy,
+        summary="Who sees through the VideoScrobbler API what a person watches",
+        scope=Scope.READ,
+        query=PersonQuery,
+        reply=Privacy,
+    ),
+    Operation(
+        method="PUT",
+        path="/privacy",
+        handler=set_privacy,
+        summary="Say who sees it",
+        scope=Scope.ADMIN,
+        body=PrivacyChange,
+        body_status=400,
+        reply=Privacy,
+    ),
+)

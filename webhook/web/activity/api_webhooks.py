@@ -1,108 +1,161 @@
-"""The inbox and its addresses: what came, what became of it, and how to send."""
+"""API of the inbox: webhooks and their traces, replays, and the addresses to send to."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
 
-from webhook import trackers
+from webhook.people.scopes import Scope
 from webhook.queries.rehearsal import rehearse_webhooks
-from webhook.web import actions as changes
-from webhook.web import visible
+from webhook.web import actions, visible
+from webhook.web.activity.models import (
+    RedactedWebhook,
+    Replayed,
+    ReplayedCount,
+    ReplayFilter,
+    ReplayQuery,
+    Url,
+    Webhook,
+    WebhookFields,
+    WebhookQuery,
+    WebhookTrace,
+)
 from webhook.web.http.addresses import address_of, addresses, template_for
-from webhook.web.http.api import Answers, Table, filters, found_or
+from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params, id_of
-from webhook.web.visible import WEBHOOK_STATES, Visitor, WebhookFilter, source_names
+from webhook.web.http.models import Page
+from webhook.web.http.operations import PUBLIC, Call, Operation
+from webhook.web.visible import WebhookFilter
 
-WEBHOOK_FILTERS = ("state", "source", "person", "tracker", "text")
 
-
-class Webhooks(Answers):
-    def table(self) -> Table:
-        return [
-            ("/webhooks", {"GET": self.webhooks}),
-            ("/webhooks/replay", {"POST": self.replay_all}),
-            ("/webhooks/{id}", {"GET": self.webhook}),
-            ("/webhooks/{id}/replay", {"POST": self.replay}),
-            ("/webhooks/{id}/redacted", {"GET": self.redacted}),
-            ("/urls", {"GET": self.urls}),
-        ]
-
-    def routes(self) -> list[BaseRoute]:
-        return [Route("/api/v1/templates/{source}", self.template), *super().routes()]
-
-    async def webhooks(self, request: Request, visitor: Visitor) -> Any:
-        params = Params(request.query_params)
-        limit, after = params.limit(), params.after()
-        wanted = webhook_filters(params)
-        return await self.database.read(
-            lambda connection: visible.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted)
+async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
+    query = call.query
+    return await call.read(
+        lambda connection: visible.webhooks(
+            connection, call.visitor, limit=query.limit, after=query.after, wanted=query.wanted
         )
-
-    async def webhook(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        found = await self.database.read(lambda connection: visible.one_webhook(connection, visitor, wanted))
-        return found_or(found, f"There is no webhook {wanted}.")
-
-    async def replay(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        if Params(request.query_params).choice("dry_run", ("true", "false")) == "true":
-            return await self.rehearsed(visitor, wanted)
-        replayed = await self.database.run(lambda connection: changes.replay(connection, visitor, wanted))
-        self.service.interpreter.news.set()
-        return {"replayed": replayed, "webhook": await self.webhook(request, visitor)}
-
-    async def rehearsed(self, visitor: Visitor, wanted: int) -> Any:
-        """What a replay would come to; nothing is changed."""
-        entry = await self.database.read(lambda connection: visible.one_webhook(connection, visitor, wanted))
-        if found_or(entry, f"There is no webhook {wanted}.")["raw"] is None:
-            raise Problem(
-                409, "Its raw body was pruned after RETENTION_DAYS, so it cannot be interpreted again."
-            )
-        interpret = self.service.interpreter.one
-        would = await asyncio.to_thread(rehearse_webhooks, self.database, interpret, [wanted])
-        told = would[0] if would else None
-        if told is not None and visitor.restricted_to is not None:
-            told["deliveries"] = [one for one in told["deliveries"] if one["person"] == visitor.restricted_to]
-        return {"replayed": 0, "dry_run": True, "would": told, "webhook": entry}
-
-    async def replay_all(self, request: Request, visitor: Visitor) -> Any:
-        wanted = webhook_filters(await filters(request, WEBHOOK_FILTERS))
-        if wanted == WebhookFilter():
-            raise Problem(400, f"{' or '.join(WEBHOOK_FILTERS)} must say which webhooks are meant.")
-        replayed = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
-        self.service.interpreter.news.set()
-        return {"replayed": replayed}
-
-    async def redacted(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        return await self.database.read(
-            lambda connection: changes.copy_for_report(connection, visitor, wanted)
-        )
-
-    # --- the addresses to paste
-
-    async def urls(self, request: Request, visitor: Visitor) -> Any:
-        here = address_of(self.service, request)
-        return await self.listed(lambda connection: addresses(connection, self.service, visitor, here))
-
-    async def template(self, request: Request) -> Response:
-        text = template_for(request.path_params["source"])
-        if text is None:
-            raise Problem(404, "There is no such source, or it needs no template.")
-        return PlainTextResponse(text)
-
-
-def webhook_filters(params: Params) -> WebhookFilter:
-    return WebhookFilter(
-        state=params.choice("state", WEBHOOK_STATES),
-        source=params.choice("source", source_names()),
-        person=params.text("person"),
-        tracker=params.choice("tracker", trackers.modules()),
-        text=params.text("text"),
     )
+
+
+async def get_webhook(call: Call[None, Any]) -> Any:
+    wanted = call.id
+    found = await call.read(lambda connection: visible.one_webhook(connection, call.visitor, wanted))
+    return found_or(found, f"Webhook {wanted} was not found.")
+
+
+async def replay(call: Call[None, ReplayQuery]) -> Replayed:
+    wanted = call.id
+    if call.query.dry_run:
+        return await rehearse(call, wanted)
+    replayed = await call.write(lambda connection: actions.replay(connection, call.visitor, wanted))
+    call.service.interpreter.news.set()
+    return {"replayed": replayed, "webhook": await get_webhook(call)}
+
+
+async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
+    """The outcome of a replay; nothing is changed."""
+    entry = await get_webhook(call)
+    if entry["raw"] is None:
+        raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
+    interpret, only = call.service.interpreter.one, call.visitor.restricted_to
+    found = await asyncio.to_thread(rehearse_webhooks, call.service.database, interpret, [wanted])
+    would: Any = found[0] if found else None
+    if would is not None and only is not None:
+        would["deliveries"] = [one for one in would["deliveries"] if one["person"] == only]
+    return {"replayed": 0, "dry_run": True, "would": would, "webhook": entry}
+
+
+async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
+    wanted = call.query.wanted
+    if wanted == WebhookFilter():
+        names = " or ".join(WebhookFields.model_fields)
+        raise Problem(400, f"{names} must say which webhooks are meant.")
+    replayed = await call.write(lambda connection: actions.replay_all(connection, call.visitor, wanted))
+    call.service.interpreter.news.set()
+    return {"replayed": replayed}
+
+
+async def get_redacted(call: Call[None, None]) -> object:
+    wanted = call.id
+    return await call.read(lambda connection: actions.copy_for_report(connection, call.visitor, wanted))
+
+
+async def list_urls(call: Call[None, None]) -> object:
+    here = address_of(call.service, call.request)
+    return list_of(
+        await call.read(lambda connection: addresses(connection, call.service, call.visitor, here))
+    )
+
+
+async def get_template(call: Call[None, None]) -> Response:
+    text = template_for(call.path("source"))
+    if text is None:
+        raise Problem(404, "There is no such source, or it needs no template.")
+    return PlainTextResponse(text)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/webhooks",
+        handler=list_webhooks,
+        summary="The inbox, newest first; of what is rare a page may hold few or none and still have a next one",
+        scope=Scope.READ,
+        query=WebhookQuery,
+        reply=Page[Webhook],
+    ),
+    Operation(
+        method="POST",
+        path="/webhooks/replay",
+        handler=replay_many,
+        summary="Interpret many again",
+        scope=Scope.HISTORY_WRITE,
+        query=ReplayFilter,
+        body_as_query=True,
+        reply=ReplayedCount,
+    ),
+    Operation(
+        method="GET",
+        path="/webhooks/{id}",
+        handler=get_webhook,
+        summary="One webhook with its whole trace",
+        scope=Scope.READ,
+        reply=WebhookTrace,
+    ),
+    Operation(
+        method="POST",
+        path="/webhooks/{id}/replay",
+        handler=replay,
+        summary="Interpret it again; with dry_run only say what would come of it (`would`)",
+        scope=Scope.HISTORY_WRITE,
+        query=ReplayQuery,
+        reply=Replayed,
+    ),
+    Operation(
+        method="GET",
+        path="/webhooks/{id}/redacted",
+        handler=get_redacted,
+        summary="What a webhook said, for a bug report: names, tokens and addresses are replaced",
+        scope=Scope.READ,
+        reply=RedactedWebhook,
+    ),
+    Operation(
+        method="GET",
+        path="/urls",
+        handler=list_urls,
+        summary="The webhook addresses to paste",
+        scope=Scope.ADMIN,
+        reply=Page[Url],
+    ),
+    Operation(
+        method="GET",
+        path="/templates/{source}",
+        handler=get_template,
+        summary="What is pasted into the sender",
+        scope=PUBLIC,
+        reply=str,
+        reply_media=("text/plain",),
+    ),
+)

@@ -17,7 +17,7 @@ from webhook.domain.states import NEEDS_PERSON
 from webhook.queries.deliveries import list_deliveries
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.activity.api_webhooks import webhook_filters
+from webhook.web.activity.models import webhook_filter
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
@@ -50,7 +50,7 @@ class Activity(Page):
 
     async def webhooks(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
-        wanted = webhook_filters(params)
+        wanted = webhook_filter(request.query_params)
         limit, after = min(params.limit(), ROWS_PER_PAGE), params.after()
         listed, names = await self.database.read(
             lambda connection: (
@@ -141,7 +141,7 @@ class Activity(Page):
         return f"/trace/{wanted}?said={'replayed' if count else 'nothing'}"
 
     async def replay_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        wanted = webhook_filters(Params(fields))
+        wanted = webhook_filter(fields)
         if wanted == visible.WebhookFilter():
             raise Problem(400, "First filter the webhooks by state, source, person, tracker or title.")
         count = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))

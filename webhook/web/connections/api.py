@@ -1,130 +1,219 @@
-"""The services and accounts: what is set up, tested, signed in to, told, and given up."""
+"""API of services and accounts: settings, tests, sign-ins, rules, and what an account is told."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
-
-from webhook import trackers
-from webhook.web import actions as changes
-from webhook.web import visible
-from webhook.web.actions import flag
+from webhook.people.scopes import Scope
+from webhook.web import actions, visible
 from webhook.web.connections import actions as connections
-from webhook.web.http.api import Answers, Table, found_or, owner_only
-from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params, clean, id_of, json_object
-from webhook.web.visible import Visitor
+from webhook.web.connections.models import (
+    Account,
+    Connected,
+    Connection,
+    RemovedAccount,
+    Rules,
+    SavedSettings,
+    ServiceName,
+    SettingsRequest,
+    SignIn,
+    SignInRequest,
+    Tells,
+    TestReport,
+    TestRequest,
+)
+from webhook.web.http.api import found_or, list_of
+from webhook.web.http.models import Page
+from webhook.web.http.operations import Call, Operation
 
-SIGN_IN = ("tracker", "person", "username", "password", "token")
-
-
-class Connections(Answers):
-    def table(self) -> Table:
-        return [
-            ("/connections", {"GET": self.connections}),
-            ("/connections/{name}", {"GET": self.connection}),
-            ("/connections/{name}/test", {"POST": self.test}),
-            ("/connections/{name}/settings", {"PUT": self.settings}),
-            ("/accounts", {"GET": self.accounts}),
-            ("/accounts/connect", {"POST": self.connect}),
-            ("/accounts/{id}", {"DELETE": self.disconnect}),
-            ("/accounts/{id}/rules", {"PUT": self.rules}),
-            ("/accounts/{id}/tells", {"PUT": self.tells}),
-            ("/sign-ins/{id}", {"GET": self.sign_in, "DELETE": self.cancel}),
-        ]
-
-    async def connections(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(
-            lambda connection: connections.list_services(connection, self.service, visitor)
-        )
-
-    async def connection(self, request: Request, visitor: Visitor) -> Any:
-        one = connections.find_service(visitor, request.path_params["name"])
-        return await self.database.read(
-            lambda connection: connections.describe_service(connection, self.service, visitor, one)
-        )
-
-    async def test(self, request: Request, visitor: Visitor) -> Any:
-        one = connections.find_service(visitor, request.path_params["name"])
-        given = await json_object(request, required=False)
-        Params(given).only(("account",))
-        wanted = given.get("account")
-        if wanted is not None and type(wanted) is not int:
-            raise Problem(422, "account must be the id of an account; see /api/v1/accounts.")
-        results = await connections.test(self.service, visitor, one, wanted)
-        return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
-
-    async def settings(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        one = connections.find_service(visitor, request.path_params["name"])
-        given = await json_object(request)
-        Params(given).only(("settings", "anyway"))
-        wanted = given.get("settings")
-        if not isinstance(wanted, dict):
-            raise Problem(422, "settings must be an object of variables and their values.")
-        tried = await connections.save(self.service, one, wanted, flag("anyway", given))
-        says = "It is switched off." if tried is None else tried.says
-        works = None if tried is None else tried.works
-        return {"saved": True, "works": works, "says": says, "reopens": self.service.reopen is not None}
-
-    # --- accounts
-
-    async def accounts(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: visible.accounts(connection, visitor))
-
-    async def rules(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        chosen = changes.parse_rules(await json_object(request))
-        await self.database.run(lambda connection: changes.set_rules(connection, visitor, wanted, chosen))
-        return await self.account(visitor, wanted)
-
-    async def tells(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        chosen = changes.parse_tells(await json_object(request))
-        built = self.service.trackers
-        await self.database.run(
-            lambda connection: changes.set_tells(connection, built, visitor, wanted, chosen)
-        )
-        return await self.account(visitor, wanted)
-
-    async def account(self, visitor: Visitor, wanted: int) -> Any:
-        mine = await self.database.read(lambda connection: visible.accounts(connection, visitor))
-        found = next((account for account in mine if account["id"] == wanted), None)
-        return found_or(found, f"There is no account {wanted}.")
-
-    # --- signing in and out
-
-    async def connect(self, request: Request, visitor: Visitor) -> Any:
-        given = await json_object(request)
-        Params(given).only(SIGN_IN)
-        texts = {name: text(name, value) for name, value in given.items()}
-        name = Params(texts).choice("tracker", trackers.modules())
-        if name is None:
-            raise Problem(422, "tracker must say what is signed in to.")
-        one = connections.find_service(visitor, name)
-        person_id, _ = await connections.resolve_person(self.service, visitor, texts.get("person"))
-        if connections.sign_in_of(self.service, one) in ("password", "token"):
-            return {**await connections.sign_in(self.service, person_id, one, texts), "sign_in": None}
-        made = await connections.begin_sign_in(self.service, person_id, one)
-        shown = await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
-        return {"account": None, "works": None, "says": None, "sign_in": shown}
-
-    async def disconnect(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        return {"id": wanted, "removed": await connections.disconnect(self.service, visitor, wanted)}
-
-    async def sign_in(self, request: Request, visitor: Visitor) -> Any:
-        made = connections.find_sign_in(self.service, visitor, request.path_params["id"])
-        return await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
-
-    async def cancel(self, request: Request, visitor: Visitor) -> Any:
-        made = connections.find_sign_in(self.service, visitor, request.path_params["id"])
-        self.service.sign_ins.cancel(made)
-        return await self.database.read(lambda connection: connections.describe_sign_in(connection, made))
+BY_NAME = {"name": ServiceName}
+BY_KEY = {"id": str}
 
 
-def text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not clean(value, connections.MAX_SETTING_LENGTH):
-        raise Problem(422, f"{name} must be text of at most {connections.MAX_SETTING_LENGTH} characters.")
-    return value
+async def list_connections(call: Call[None, None]) -> object:
+    return list_of(
+        await call.read(lambda connection: connections.list_services(connection, call.service, call.visitor))
+    )
+
+
+async def get_connection(call: Call[None, None]) -> object:
+    one = connections.find_service(call.visitor, call.path("name"))
+    return await call.read(
+        lambda connection: connections.describe_service(connection, call.service, call.visitor, one)
+    )
+
+
+async def test_connection(call: Call[TestRequest, None]) -> TestReport:
+    one = connections.find_service(call.visitor, call.path("name"))
+    results: Any = await connections.test(call.service, call.visitor, one, call.body.account)
+    return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
+
+
+async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
+    one = connections.find_service(call.visitor, call.path("name"))
+    tried = await connections.save(call.service, one, call.body.settings, call.body.anyway)
+    says = "It is switched off." if tried is None else tried.says
+    works = None if tried is None else tried.works
+    return {"saved": True, "works": works, "says": says, "reopens": call.service.reopen is not None}
+
+
+# --- accounts
+
+
+async def list_accounts(call: Call[None, None]) -> object:
+    return list_of(await call.read(lambda connection: visible.accounts(connection, call.visitor)))
+
+
+async def set_rules(call: Call[Rules, None]) -> object:
+    wanted, rules = call.id, call.body.to_json()
+    await call.write(lambda connection: actions.set_rules(connection, call.visitor, wanted, rules))
+    return await get_account(call, wanted)
+
+
+async def set_tells(call: Call[Tells, None]) -> object:
+    wanted, built = call.id, call.service.trackers
+    await call.write(
+        lambda connection: actions.set_tells(connection, built, call.visitor, wanted, call.body.tells)
+    )
+    return await get_account(call, wanted)
+
+
+async def get_account(call: Call[Any, None], wanted: int) -> object:
+    mine = await call.read(lambda connection: visible.accounts(connection, call.visitor))
+    found = next((account for account in mine if account["id"] == wanted), None)
+    return found_or(found, f"Account {wanted} was not found.")
+
+
+# --- signing in and out
+
+
+async def connect_account(call: Call[SignInRequest, None]) -> Connected:
+    service, body = call.service, call.body
+    one = connections.find_service(call.visitor, body.tracker)
+    person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
+    if connections.sign_in_of(service, one) in ("password", "token"):
+        done = await connections.sign_in(service, person_id, one, body.texts())
+        return {"account": done["account"], "works": done["works"], "says": done["says"], "sign_in": None}
+    made = await connections.begin_sign_in(service, person_id, one)
+    shown: Any = await call.read(lambda connection: connections.describe_sign_in(connection, made))
+    return {"account": None, "works": None, "says": None, "sign_in": shown}
+
+
+async def disconnect_account(call: Call[None, None]) -> RemovedAccount:
+    wanted = call.id
+    return {"id": wanted, "removed": await connections.disconnect(call.service, call.visitor, wanted)}
+
+
+async def get_sign_in(call: Call[None, None]) -> object:
+    made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
+    return await call.read(lambda connection: connections.describe_sign_in(connection, made))
+
+
+async def cancel_sign_in(call: Call[None, None]) -> object:
+    made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
+    call.service.sign_ins.cancel(made)
+    return await call.read(lambda connection: connections.describe_sign_in(connection, made))
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/connections",
+        handler=list_connections,
+        summary="Every service and its state",
+        scope=Scope.ADMIN,
+        reply=Page[Connection],
+    ),
+    Operation(
+        method="GET",
+        path="/connections/{name}",
+        handler=get_connection,
+        summary="One service and its state",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        reply=Connection,
+    ),
+    Operation(
+        method="POST",
+        path="/connections/{name}/test",
+        handler=test_connection,
+        summary="Ask the service whether it works; notifications send a test",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        body=TestRequest,
+        body_optional=True,
+        reply=TestReport,
+    ),
+    Operation(
+        method="PUT",
+        path="/connections/{name}/settings",
+        handler=save_settings,
+        summary="Set it up: the settings are tried, kept, and take effect within a second; the owner's to do",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        path_types=BY_NAME,
+        body=SettingsRequest,
+        reply=SavedSettings,
+    ),
+    Operation(
+        method="GET",
+        path="/accounts",
+        handler=list_accounts,
+        summary="The accounts, and whether they work",
+        scope=Scope.READ,
+        reply=Page[Account],
+    ),
+    Operation(
+        method="POST",
+        path="/accounts/connect",
+        handler=connect_account,
+        summary="Sign in to a tracker. By a code or a page: show what `sign_in` has, and ask how it goes",
+        scope=Scope.ADMIN,
+        body=SignInRequest,
+        reply=Connected,
+    ),
+    Operation(
+        method="DELETE",
+        path="/accounts/{id}",
+        handler=disconnect_account,
+        summary="Give up a sign-in; one with deliveries stays, signed out (`removed` false)",
+        scope=Scope.ADMIN,
+        reply=RemovedAccount,
+    ),
+    Operation(
+        method="PUT",
+        path="/accounts/{id}/rules",
+        handler=set_rules,
+        summary="Set an account's own rules",
+        scope=Scope.ADMIN,
+        body=Rules,
+        reply=Account,
+    ),
+    Operation(
+        method="PUT",
+        path="/accounts/{id}/tells",
+        handler=set_tells,
+        summary="Say what of the optional an account is told",
+        scope=Scope.ADMIN,
+        body=Tells,
+        reply=Account,
+    ),
+    Operation(
+        method="GET",
+        path="/sign-ins/{id}",
+        handler=get_sign_in,
+        summary="How a sign-in goes",
+        scope=Scope.ADMIN,
+        path_types=BY_KEY,
+        reply=SignIn,
+    ),
+    Operation(
+        method="DELETE",
+        path="/sign-ins/{id}",
+        handler=cancel_sign_in,
+        summary="Wait for it no longer",
+        scope=Scope.ADMIN,
+        path_types=BY_KEY,
+        reply=SignIn,
+    ),
+)

@@ -22,7 +22,9 @@ from webhook.web import visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections.actions import NOT_USED, SERVICE_KINDS, ServiceInfo, Shown, UnverifiedSettings
 from webhook.web.connections.form_errors import FormError
+from webhook.web.connections.models import MARKS, Rules
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.http.page import Endpoint, Makes, Page
 from webhook.web.http.params import whole
 from webhook.web.http.sessions import base
@@ -230,7 +232,7 @@ class Connections(Page):
     async def options(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """What one account is told, and its rules."""
         one = connections.find_service(visitor, request.path_params["name"])
-        wanted, rules = account_id_of(fields, "account"), changes.parse_rules(rules_of(fields))
+        wanted, rules = account_id_of(fields, "account"), validate(Rules, rules_of(fields)).to_json()
         tells = [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in fields]
 
         def apply(connection: Connection) -> None:
@@ -267,7 +269,7 @@ def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
         percent = float(mark.replace(",", ".")) if mark else None
     except ValueError:
         percent = 0.0
-    least, most = changes.MARKS
+    least, most = MARKS
     if percent is not None and not least <= percent <= most:
         why = f"This must be a percentage from {least} to {most}, such as 80. Nothing was changed."
         raise Problem(422, why)

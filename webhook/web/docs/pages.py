@@ -12,9 +12,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.people.scopes import DESCRIPTIONS
+from webhook.service import Service
 from webhook.web.docs.openapi import document
 from webhook.web.http.addresses import address_of
+from webhook.web.http.operations import Operation
 from webhook.web.http.page import Page
+from webhook.web.http.sessions import Sessions
 from webhook.web.visible import Visitor
 
 Schema = Mapping[str, Any]
@@ -50,11 +53,17 @@ GROUPS = {
 
 
 class Docs(Page):
+    def __init__(
+        self, service: Service, sessions: Sessions, operations: Sequence[Operation[Any, Any]]
+    ) -> None:
+        super().__init__(service, sessions)
+        self.operations = operations
+
     def routes(self) -> list[BaseRoute]:
         return [Route("/api/docs", self.page(self.docs))]
 
     async def docs(self, request: Request, visitor: Visitor) -> Response:
-        told = document(address_of(self.service, request))
+        told = document(address_of(self.service, request), self.operations)
         schemas = told["components"]["schemas"]
         known = {
             "program": told["info"]["version"],
@@ -143,6 +152,10 @@ def describe_type(schema: Schema) -> dict[str, str | None]:
     if schema.get("items"):
         inner = describe_type(schema["items"])
         return {"text": f"list of {inner['text']}", "shape": inner["shape"]}
+    if "anyOf" in schema:
+        parts = [describe_type(part) for part in schema["anyOf"]]
+        shape = next((part["shape"] for part in parts if part["shape"]), None)
+        return {"text": " or ".join(str(part["text"]) for part in parts), "shape": shape}
     return {"text": in_words(schema), "shape": None}
 
 

@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.domain.event import Ids
 from webhook.queues import parking
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.http.api import choice_given
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.http.page import Page
 from webhook.web.http.params import Params, id_of, whole
 from webhook.web.needs_you import queries as needs
-from webhook.web.needs_you.api import KINDS, searched, year_of
+from webhook.web.needs_you.api import search_titles
+from webhook.web.needs_you.models import Choice, Match, SearchForm
 from webhook.web.visible import Visitor
 
 NAMESPACES = {"tvdb": "TheTVDB", "tmdb": "TMDB", "imdb": "IMDb", "trakt": "Trakt"}
@@ -102,15 +102,19 @@ class NeedsYou(Page):
     async def question(self, request: Request, visitor: Visitor) -> Response:
         """One question: the candidates, a search by title, and ids by hand."""
         params = Params(request.query_params)
-        which, title, year = params.text("of", QUESTION) or "", params.text("title"), year_of(params)
+        which = params.text("of", QUESTION) or ""
+        form = validate(
+            SearchForm, {name: value for name, value in request.query_params.items() if value}, 400
+        )
+        title, year = form.title, form.year
         entry = await self.database.read(lambda connection: needs.one(connection, visitor, which))
         if entry is None:
             raise Problem(404, "This no longer needs an answer.")
-        kind = params.choice("kind", KINDS) or ("movie" if entry["kind"] == "movie" else "show")
+        kind = form.kind or ("movie" if entry["kind"] == "movie" else "show")
         found, trouble = None, None
         if title is not None:
             try:
-                found = await searched(self.service, kind, title, year)
+                found = await search_titles(self.service, kind, title, year)
             except Problem as error:
                 trouble = error.detail
         known = {
@@ -191,14 +195,14 @@ def number_field(fields: Mapping[str, str], name: str) -> int:
     return number
 
 
-def parse_choice_fields(fields: Mapping[str, str]) -> tuple[Ids, int | None, int]:
+def parse_choice_fields(fields: Mapping[str, str]) -> Choice:
     """The choice in a form: the number of a candidate, or ids; raises Problem."""
     offset = fields.get("season_offset", "").strip() or "0"
     given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
-    if candidate := fields.get("candidate", ""):
-        return choice_given({**given, "candidate": number_field(fields, "candidate") if candidate else None})
+    if fields.get("candidate", ""):
+        return validate(Match, {**given, "candidate": number_field(fields, "candidate")}).choice
     named = {name: fields[name].strip() for name in NAMESPACES if fields.get(name, "").strip()}
     ids = {name: value if name == "imdb" else whole(value) or value for name, value in named.items()}
     if not ids:
         raise Problem(422, "Fill in one of the IDs. Nothing was changed; go back.")
-    return choice_given({**given, "ids": ids})
+    return validate(Match, {**given, "ids": ids}).choice

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -42,18 +41,12 @@ from webhook.web import visible
 from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
+from webhook.web.people.models import PersonChange, TokenRequest
 from webhook.web.visible import Visitor
 
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
 """The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
 
-TOKEN_KINDS = ("webhook", "api", "app")
-"""What tokens are made here: for media servers, for scripts, and app passwords for the TV Time API."""
-
-ALL_KINDS = (*TOKEN_KINDS, "videoscrobbler")
-"""The last is a session that somebody let an app begin."""
-
-TOKEN_FIELDS = ("kind", "name", "person", "scopes", "expires_in_days")
 TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
     "scopes": {
         "read": "read",
@@ -85,19 +78,19 @@ def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str,
     return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
 
 
-async def change(service: Service, visitor: Visitor, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+async def change(service: Service, visitor: Visitor, name: str, given: PersonChange) -> dict[str, Any]:
     """Give a person another name (the owner may) or time zone; the person then. Raises Problem."""
 
     def check(connection: Connection) -> int:
         # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
         row = changes.find_person(connection, visitor, name)
-        if visitor.is_admin and given.get("name") not in (None, row.name):
-            new_name(connection, given["name"], row.id)
+        if visitor.is_admin and changes_name(given, row.name):
+            new_name(connection, given.name, row.id)
         return int(connection.execute(select(func.max(webhook.c.id))).scalar() or 0)
 
     newest = await service.database.read(check)
-    if visitor.is_admin and given.get("name") not in (None, name):
-        wanted = str(given["name"]).strip()
+    if visitor.is_admin and changes_name(given, name):
+        wanted = given.name.strip()
         for first in range(
             1, newest, RENAME_CHUNK
         ):  # part by part, so that what arrives meanwhile need not wait
@@ -113,39 +106,38 @@ def _rename_step(before: str, after: str, first: int, last: int) -> Callable[[Co
     return lambda connection: people.rename_in_webhooks(connection, before, after, first, last)
 
 
-def change_person(connection: Connection, visitor: Visitor, name: str, given: Mapping[str, Any]) -> str:
+def changes_name(given: PersonChange, name: str) -> bool:
+    return "name" in given.model_fields_set and given.name != name
+
+
+def change_person(connection: Connection, visitor: Visitor, name: str, given: PersonChange) -> str:
     """As `change`, in one transaction; the name they have then."""
     row = changes.find_person(connection, visitor, name)
-    for field in given:
-        if field not in ("name", "timezone"):
-            raise Problem(422, f"{field[:50]} can't be changed here. Available: name, timezone.")
-    if "timezone" in given:
-        zone = parse_time_zone(given["timezone"])
+    if "timezone" in given.model_fields_set:
+        zone = parse_time_zone(given.timezone)
         connection.execute(update(person).where(person.c.id == row.id).values(timezone=zone))
-    if "name" not in given or given["name"] == row.name:
+    if not changes_name(given, row.name):
         return name
     if not visitor.is_admin:
         raise Problem(403, "Only the owner can rename people.")
-    wanted = new_name(connection, given["name"], row.id)
+    wanted = new_name(connection, given.name, row.id)
     people.rename(connection, row, wanted)
     return wanted
 
 
-def new_name(connection: Connection, wanted: Any, person_id: int) -> str:
+def new_name(connection: Connection, wanted: str, person_id: int) -> str:
     """The name, where this person can be given it; raises Problem."""
-    if not isinstance(wanted, str) or not clean(wanted, MAX_NAME_LENGTH):
-        raise Problem(422, "name must be text of 1 to 64 characters.")
     try:
         return people.validate_name(connection, wanted, person_id)
     except people.PeopleError as error:
         raise Problem(409 if "already" in str(error) else 422, f"name: {error}.") from error
 
 
-def parse_time_zone(zone: Any) -> str | None:
+def parse_time_zone(zone: str | None) -> str | None:
     """A time zone's name, or None for UTC; raises Problem."""
-    if zone is None or zone == "":
+    if not zone:
         return None
-    if not isinstance(zone, str) or zone not in known_zones():
+    if zone not in known_zones():
         raise Problem(422, "timezone must be the name of a time zone such as Europe/Berlin.")
     return zone
 
@@ -184,7 +176,7 @@ def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[s
     try:
         people.remove_person(connection, row)
     except people.PeopleError as error:
-        raise Problem(409, changes._sentence_of(error)) from error
+        raise Problem(409, changes.sentence_of(error)) from error
     for rule in connection.execute(select(household)).all():
         left = [whom for whom in rule.people if whom != row.id]
         here = household.c.id == rule.id
@@ -233,25 +225,12 @@ def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenRequest:
-    """A token that is asked for; `scopes` are an API token's alone, and None where none were named."""
-
-    kind: str
-    name: str | None
-    person: str | None
-    scopes: frozenset[Scope] | None
-    days: int | None
-
-
-async def make_token(
-    service: Service, visitor: Visitor, given: Mapping[str, Any], address: str
-) -> dict[str, Any]:
+async def make_token(service: Service, visitor: Visitor, asked: TokenRequest, address: str) -> dict[str, Any]:
     """A new token with its secret, and the addresses that it is pasted in. Raises Problem.
 
     A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
     """
-    asked, now = parse_token_request(given), clock.now()
+    now, label = clock.now(), asked.name or None
     granted, expires_at = scopes_for(asked, visitor), expiry_for(asked, visitor, now)
     secret = tokens.new_secret()
     sealed = service.seal.seal(secret) if asked.kind == "webhook" else ""
@@ -266,7 +245,7 @@ async def make_token(
             secret,
             sealed,
             now,
-            name=asked.name,
+            name=label,
             person_id=bound,
             scopes=scopes.names(granted),
             expires_at=expires_at,
@@ -278,7 +257,7 @@ async def make_token(
     return {
         "id": number,
         "kind": asked.kind,
-        "name": asked.name,
+        "name": label,
         "person": whose,
         "scopes": scopes.names(granted),
         "expires_at": stamp(expires_at),
@@ -309,7 +288,7 @@ def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None
     """What the token will open; raises Problem where that is more than the token opens that asks for it."""
     if asked.kind != "api":
         return None
-    wanted = asked.scopes or visitor.scopes or frozenset({Scope.ADMIN})
+    wanted = frozenset(asked.scopes or ()) or visitor.scopes or frozenset({Scope.ADMIN})
     if scopes.exceeds(wanted, visitor.scopes):
         held = ", ".join(scopes.names(visitor.scopes) or ())
         raise Problem(403, f"scopes: this token has {held} and can't create tokens with more.")
@@ -318,7 +297,7 @@ def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None
 
 def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime | None:
     """When the token will end; raises Problem where that is after the end of the token that asks for it."""
-    wanted = None if asked.days is None else now + timedelta(days=asked.days)
+    wanted = None if asked.expires_in_days is None else now + timedelta(days=asked.expires_in_days)
     last = visitor.expires_at
     if last is None:
         return wanted
@@ -333,45 +312,6 @@ def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime
             f"expires_in_days: this token expires at {stamp(last)} and can't create tokens that expire later.",
         )
     return wanted or last
-
-
-def parse_token_request(given: Mapping[str, Any]) -> TokenRequest:
-    """Raises Problem."""
-    for field in given:
-        if field not in TOKEN_FIELDS:
-            known = ", ".join(TOKEN_FIELDS)
-            raise Problem(422, f"{field[:50]} is not a field of a token. Fields are {known}.")
-    kind, name, whose = given.get("kind"), given.get("name") or None, given.get("person") or None
-    if kind not in TOKEN_KINDS:
-        raise Problem(422, f"kind must be one of {', '.join(TOKEN_KINDS)}.")
-    for field, value in (("name", name), ("person", whose)):
-        if value is not None and not (isinstance(value, str) and clean(value, MAX_NAME_LENGTH)):
-            raise Problem(422, f"{field} must be text of at most {MAX_NAME_LENGTH} characters.")
-    granted, days = parse_scopes(given.get("scopes")), parse_lifetime(given.get("expires_in_days"))
-    if kind != "api" and granted is not None:
-        raise Problem(422, "scopes: only API tokens have scopes.")
-    if kind == "webhook" and days is not None:
-        raise Problem(422, f"expires_in_days: {tokens.WEBHOOK_TOKENS_NEVER_END}")
-    return TokenRequest(kind=str(kind), name=name, person=whose, scopes=granted, days=days)
-
-
-def parse_scopes(value: Any) -> frozenset[Scope] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not value or any(one not in [*Scope] for one in value):
-        raise Problem(422, f"scopes must be a list with some of {', '.join(Scope)}.")
-    return frozenset(Scope(one) for one in value)
-
-
-def parse_lifetime(value: Any) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 1 <= value <= tokens.MAX_TOKEN_DAYS:
-        raise Problem(
-            422,
-            f"expires_in_days must be a whole number from 1 to {tokens.MAX_TOKEN_DAYS}, or null for never.",
-        )
-    return value
 
 
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
@@ -407,14 +347,10 @@ def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
     }
 
 
-async def set_settings(service: Service, given: Mapping[str, Any]) -> None:
+async def set_settings(service: Service, given: Mapping[str, str | int | float | None]) -> None:
     """Keep these; null lets one go. Raises Problem, and then nothing was changed."""
     wanted: dict[str, str | None] = {}
     for name, value in given.items():
-        if name not in OFFERED:
-            raise Problem(422, f"{name[:50]} is not a setting here. Settings are {', '.join(OFFERED)}.")
-        if value is not None and type(value) not in (str, int, float):
-            raise Problem(422, f"{name} must be text or a number, or null.")
         text = None if value is None else str(value)
         if text is not None and not clean(text):
             raise Problem(422, f"{name} must be shorter.")

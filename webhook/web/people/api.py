@@ -1,4 +1,4 @@
-"""People: the identities they claim, their filters, for whom what plays counts."""
+"""API of people: the identities they claim, their filters, and for whom what plays counts."""
 
 from __future__ import annotations
 
@@ -6,148 +6,297 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 
 from webhook import sources
 from webhook.domain.rules import Filters
 from webhook.people import household
-from webhook.web import actions as changes
-from webhook.web import visible
+from webhook.people.scopes import Scope
+from webhook.web import actions, visible
 from webhook.web.http.addresses import address_of
-from webhook.web.http.api import Answers, Table, found_or, owner_only
-from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params, id_of, json_object
+from webhook.web.http.api import found_or, list_of
+from webhook.web.http.models import Page
+from webhook.web.http.operations import Call, Operation
 from webhook.web.people import actions as administration
+from webhook.web.people.models import (
+    ChangedPassword,
+    HouseholdRequest,
+    HouseholdRule,
+    IdentitiesQuery,
+    Identity,
+    IdentityRequest,
+    Invitation,
+    NewPerson,
+    PasswordChange,
+    Person,
+    PersonChange,
+    PersonDetail,
+    PersonFilters,
+    PersonName,
+    Preview,
+    RemovedPerson,
+    RemovedRule,
+    Unclaimed,
+)
 from webhook.web.people.preview import meanings, preview
-from webhook.web.visible import Visitor
+
+BY_NAME = {"name": PersonName}
 
 
-class People(Answers):
-    def table(self) -> Table:
-        return [
-            ("/people", {"GET": self.people, "POST": self.add_person}),
-            ("/people/{name:path}/claim", {"POST": self.claim}),
-            ("/people/{name:path}/release", {"POST": self.release}),
-            ("/people/{name:path}/filters", {"PUT": self.filters}),
-            ("/people/{name:path}/filters/preview", {"POST": self.preview}),
-            ("/people/{name:path}/invite", {"POST": self.invite}),
-            ("/people/{name:path}/password", {"PUT": self.password}),
-            ("/people/{name:path}", {"GET": self.person_shown, "PATCH": self.change, "DELETE": self.remove}),
-            ("/identities", {"GET": self.identities}),
-            ("/household", {"GET": self.household, "POST": self.share}),
-            ("/household/{id}", {"DELETE": self.unshare}),
-        ]
+async def list_people(call: Call[None, None]) -> object:
+    return list_of(await call.read(lambda connection: visible.people(connection, call.visitor)))
 
-    async def people(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(lambda connection: visible.people(connection, visitor))
 
-    async def add_person(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        name = Params(await json_object(request)).text("name") or ""
-        await self.database.run(
-            lambda connection: changes.add_person(connection, self.service.trackers, name)
-        )
-        return await self.shown(visitor, name.strip())
+async def add_person(call: Call[NewPerson, None]) -> object:
+    name = call.body.name
+    await call.write(lambda connection: actions.add_person(connection, call.service.trackers, name))
+    return await read_person(call, name.strip())
 
-    async def person_shown(self, request: Request, visitor: Visitor) -> Any:
-        name = request.path_params["name"]
-        return await self.database.read(
-            lambda connection: administration.one_person(connection, visitor, name)
-        )
 
-    async def change(self, request: Request, visitor: Visitor) -> Any:
-        name, given = request.path_params["name"], await json_object(request)
-        return await administration.change(self.service, visitor, name, given)
+async def get_person(call: Call[None, None]) -> object:
+    name = call.path("name")
+    return await call.read(lambda connection: administration.one_person(connection, call.visitor, name))
 
-    async def remove(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        name = request.path_params["name"]
-        gone = await self.database.run(
-            lambda connection: administration.remove_person(connection, visitor, name)
-        )
-        return {"name": name, "removed": True, "gone": gone}
 
-    async def invite(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        here = address_of(self.service, request)
-        return await administration.invite(self.service, visitor, request.path_params["name"], here)
+async def change_person(call: Call[PersonChange, None]) -> object:
+    return await administration.change(call.service, call.visitor, call.path("name"), call.body)
 
-    async def password(self, request: Request, visitor: Visitor) -> Any:
-        """One's own, for who knows the one before."""
-        name, given = request.path_params["name"], await json_object(request)
-        own = self.gate.sessions.own_password
-        row = await own.row(visitor, name)
-        known, wanted = (given.get(field) for field in ("known", "password"))
-        if not isinstance(known, str) or not isinstance(wanted, str) or len(given) > 2:
-            raise Problem(422, "The body must hold known, the password now, and password, the new one.")
-        await own.change(row, known, wanted)
-        return {"name": name, "changed": True}
 
-    async def shown(self, visitor: Visitor, name: str) -> Any:
-        everybody = await self.database.read(lambda connection: visible.people(connection, visitor))
-        found = next((person for person in everybody if person["name"] == name), None)
-        return found_or(found, "There is nobody of that name.")
+async def remove_person(call: Call[None, None]) -> RemovedPerson:
+    name = call.path("name")
+    gone = await call.write(lambda connection: administration.remove_person(connection, call.visitor, name))
+    return {"name": name, "removed": True, "gone": gone}
 
-    # --- what counts for whom
 
-    async def identities(self, request: Request, visitor: Visitor) -> Any:
-        ignored = Params(request.query_params).choice("ignored", ("true", "false")) == "true"
-        listed = visible.ignore_list if ignored else visible.open_identities
-        return await self.listed(lambda connection: listed(connection, visitor))
+async def invite(call: Call[None, None]) -> object:
+    here = address_of(call.service, call.request)
+    return await administration.invite(call.service, call.visitor, call.path("name"), here)
 
-    async def claim(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        return await self.identity_changed(request, visitor, changes.claim)
 
-    async def release(self, request: Request, visitor: Visitor) -> Any:
-        return await self.identity_changed(request, visitor, changes.release)
+async def change_password(call: Call[PasswordChange, None]) -> ChangedPassword:
+    """One's own, for who knows the one before."""
+    name = call.path("name")
+    own = call.auth.sessions.own_password
+    await own.change(await own.row(call.visitor, name), call.body.known, call.body.password)
+    return {"name": name, "changed": True}
 
-    async def identity_changed(
-        self, request: Request, visitor: Visitor, change: Callable[[Connection, str, str], int]
-    ) -> Any:
-        name = request.path_params["name"]
-        wanted = changes.parse_identity(await json_object(request), sources.modules())
 
-        def changed(connection: Connection) -> int:
-            changes.find_person(connection, visitor, name)
-            return change(connection, name, wanted)
+async def read_person(call: Call[Any, None], name: str) -> object:
+    everybody = await call.read(lambda connection: visible.people(connection, call.visitor))
+    found = next((person for person in everybody if person["name"] == name), None)
+    return found_or(found, "There is nobody of that name.")
 
-        await self.database.run(changed)
-        self.service.interpreter.news.set()
-        return await self.shown(visitor, name)
 
-    async def filters(self, request: Request, visitor: Visitor) -> Any:
-        name = request.path_params["name"]
-        chosen = changes.parse_filters(await json_object(request))
+# --- what counts for whom
 
-        def changed(connection: Connection) -> None:
-            person = changes.find_person(connection, visitor, name)
-            changes.set_filters(connection, person.id, chosen)
 
-        await self.database.run(changed)
-        return await self.shown(visitor, name)
+async def list_identities(call: Call[None, IdentitiesQuery]) -> object:
+    query = visible.ignore_list if call.query.ignored else visible.open_identities
+    return list_of(await call.read(lambda connection: query(connection, call.visitor)))
 
-    async def preview(self, request: Request, visitor: Visitor) -> Any:
-        name = request.path_params["name"]
-        chosen = Filters.from_json(changes.parse_filters(await json_object(request)))
-        read = await self.database.read(
-            lambda connection: meanings(connection, changes.find_person(connection, visitor, name))
-        )
-        return preview(read, chosen)
 
-    async def household(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        return await self.listed(household.list_rules)
+async def claim(call: Call[IdentityRequest, None]) -> object:
+    return await change_identity(call, actions.claim)
 
-    async def share(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        given = changes.parse_household_rule(await json_object(request))
-        made = await self.database.run(lambda connection: changes.add_household_rule(connection, given))
-        rules = await self.database.read(household.list_rules)
-        return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
-    async def unshare(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        wanted = id_of(request)
-        await self.database.run(lambda connection: changes.remove_household_rule(connection, wanted))
-        return {"id": wanted, "removed": True}
+async def release(call: Call[IdentityRequest, None]) -> object:
+    return await change_identity(call, actions.release)
+
+
+async def change_identity(
+    call: Call[IdentityRequest, None], change: Callable[[Connection, str, str], int]
+) -> object:
+    name = call.path("name")
+    wanted = actions.require_source(call.body.identity, sources.modules())
+
+    def change_theirs(connection: Connection) -> int:
+        actions.find_person(connection, call.visitor, name)
+        return change(connection, name, wanted)
+
+    await call.write(change_theirs)
+    call.service.interpreter.news.set()
+    return await read_person(call, name)
+
+
+async def set_filters(call: Call[PersonFilters, None]) -> object:
+    name, filters = call.path("name"), call.body.to_json()
+
+    def change(connection: Connection) -> None:
+        person = actions.find_person(connection, call.visitor, name)
+        actions.set_filters(connection, person.id, filters)
+
+    await call.write(change)
+    return await read_person(call, name)
+
+
+async def preview_filters(call: Call[PersonFilters, None]) -> object:
+    name = call.path("name")
+    filters = Filters.from_json(call.body.to_json())
+    read = await call.read(
+        lambda connection: meanings(connection, actions.find_person(connection, call.visitor, name))
+    )
+    return preview(read, filters)
+
+
+async def list_household(call: Call[None, None]) -> object:
+    return list_of(await call.read(household.list_rules))
+
+
+async def add_household_rule(call: Call[HouseholdRequest, None]) -> object:
+    made = await call.write(lambda connection: actions.add_household_rule(connection, call.body))
+    rules = await call.read(household.list_rules)
+    return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
+
+
+async def remove_household_rule(call: Call[None, None]) -> RemovedRule:
+    wanted = call.id
+    await call.write(lambda connection: actions.remove_household_rule(connection, wanted))
+    return {"id": wanted, "removed": True}
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/people",
+        handler=list_people,
+        summary="Everybody, with the identities they claim",
+        scope=Scope.READ,
+        reply=Page[Person],
+    ),
+    Operation(
+        method="POST",
+        path="/people",
+        handler=add_person,
+        summary="Add a person",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        body=NewPerson,
+        reply=Person,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name:path}/claim",
+        handler=claim,
+        summary="Let a person claim an identity",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        path_types=BY_NAME,
+        body=IdentityRequest,
+        reply=Person,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name:path}/release",
+        handler=release,
+        summary="Give up a claim",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        body=IdentityRequest,
+        reply=Person,
+    ),
+    Operation(
+        method="PUT",
+        path="/people/{name:path}/filters",
+        handler=set_filters,
+        summary="Set what a person lets through",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        body=PersonFilters,
+        reply=Person,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name:path}/filters/preview",
+        handler=preview_filters,
+        summary="Which of a person's last 100 webhooks these filters would stop; nothing is changed",
+        scope=Scope.READ,
+        path_types=BY_NAME,
+        body=PersonFilters,
+        reply=Preview,
+    ),
+    Operation(
+        method="POST",
+        path="/people/{name:path}/invite",
+        handler=invite,
+        summary="A one-time link by which a person sets a password; an earlier one is not valid any more",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        path_types=BY_NAME,
+        reply=Invitation,
+    ),
+    Operation(
+        method="PUT",
+        path="/people/{name:path}/password",
+        handler=change_password,
+        summary="Set one's own password, by the one before; every sign-in of theirs ends",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        body=PasswordChange,
+        reply=ChangedPassword,
+    ),
+    Operation(
+        method="GET",
+        path="/people/{name:path}",
+        handler=get_person,
+        summary="One person",
+        scope=Scope.READ,
+        path_types=BY_NAME,
+        reply=PersonDetail,
+    ),
+    Operation(
+        method="PATCH",
+        path="/people/{name:path}",
+        handler=change_person,
+        summary="Give a person another name or time zone",
+        scope=Scope.ADMIN,
+        path_types=BY_NAME,
+        body=PersonChange,
+        reply=PersonDetail,
+    ),
+    Operation(
+        method="DELETE",
+        path="/people/{name:path}",
+        handler=remove_person,
+        summary="Remove a person with all that is theirs: plays, accounts, deliveries, library, tokens",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        path_types=BY_NAME,
+        reply=RemovedPerson,
+    ),
+    Operation(
+        method="GET",
+        path="/identities",
+        handler=list_identities,
+        summary="The identities nobody claims; or, asked so, those that are ignored",
+        scope=Scope.READ,
+        query=IdentitiesQuery,
+        reply=Page[Unclaimed | Identity],
+    ),
+    Operation(
+        method="GET",
+        path="/household",
+        handler=list_household,
+        summary="For whom what plays counts; the owner's to see",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        reply=Page[HouseholdRule],
+    ),
+    Operation(
+        method="POST",
+        path="/household",
+        handler=add_household_rule,
+        summary="Let what plays on players, of libraries, count for people",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        body=HouseholdRequest,
+        reply=HouseholdRule,
+    ),
+    Operation(
+        method="DELETE",
+        path="/household/{id}",
+        handler=remove_household_rule,
+        summary="Take a household rule back; its plays stay",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        reply=RemovedRule,
+    ),
+)

@@ -20,10 +20,12 @@ from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.http.once import Once
 from webhook.web.http.params import clean, id_of, whole
 from webhook.web.http.sessions import base, person_by_id, person_by_name
 from webhook.web.people import actions as administration
+from webhook.web.people.models import HouseholdRequest, PersonChange, PersonFilters, TokenRequest
 from webhook.web.people.preview import LAST, meanings, names_in, preview
 from webhook.web.visible import Visitor
 
@@ -85,7 +87,7 @@ class People(Once):
             "libraries": unique_lines(fields.get("libraries", "")),
             "people": [name for name in names if f"person-{name}" in fields],
         }
-        rule = changes.parse_household_rule(given)
+        rule = validate(HouseholdRequest, given)
         await self.database.run(lambda connection: changes.add_household_rule(connection, rule))
         return "/people?said=added#household"
 
@@ -147,12 +149,14 @@ class People(Once):
 
     async def rename(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         given = {"name": fields.get("name", "")}
-        person = await administration.change(self.service, visitor, request.path_params["name"], given)
+        person = await administration.change(
+            self.service, visitor, request.path_params["name"], validate(PersonChange, given)
+        )
         return f"{path_to(person['name'])}?said=saved"
 
     async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, given = request.path_params["name"], {"timezone": fields.get("timezone", "")}
-        await administration.change(self.service, visitor, name, given)
+        await administration.change(self.service, visitor, name, validate(PersonChange, given))
         return f"{path_to(name)}?said=saved"
 
     async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
@@ -163,7 +167,7 @@ class People(Once):
 
     async def identity(self, request: Request, visitor: Visitor, fields: Mapping[str, str], word: str) -> str:
         name = request.path_params["name"]
-        wanted = changes.parse_identity(fields, sources.modules())
+        wanted = changes.require_source(fields.get("identity", ""), sources.modules())
         change = changes.claim if word == "claimed" else changes.release
 
         def apply(connection: Connection) -> None:
@@ -217,7 +221,7 @@ class People(Once):
     async def make_token(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         given = token_fields(fields)
         made = await administration.make_token(
-            self.service, visitor, given, address_of(self.service, request)
+            self.service, visitor, validate(TokenRequest, given), address_of(self.service, request)
         )
         known = {"made": made, "back": back_of(fields), "labels": sources.modules()}
         return self.render(request, "token.html", known, visitor)
@@ -302,4 +306,4 @@ def filters_of(fields: Mapping[str, str]) -> dict[str, Any]:
     ticked = [kind.value for kind in KIND_LABELS if f"kind-{kind}" in fields]
     # All of them is no filter, and none is none as well: nobody wants nothing.
     given["kinds"] = [] if len(ticked) == len(KIND_LABELS) else ticked
-    return changes.parse_filters({**given, "home_videos": "home_videos" in fields})
+    return validate(PersonFilters, {**given, "home_videos": "home_videos" in fields}).to_json()

@@ -1,71 +1,114 @@
-"""The service itself: its settings and tokens, a backup, and the document of this API."""
+"""API of the service itself: settings, tokens, and a backup."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
 
-from webhook.web.docs import openapi
+from webhook.people.scopes import Scope
+from webhook.service import Service
 from webhook.web.http.addresses import address_of
-from webhook.web.http.api import Answers, Table, as_json, owner_only
-from webhook.web.http.params import id_of, json_object
-from webhook.web.people import actions as administration
-from webhook.web.visible import Visitor
+from webhook.web.http.api import list_of
+from webhook.web.http.models import Body, Page
+from webhook.web.http.operations import Call, Operation
+from webhook.web.people import actions
+from webhook.web.people.models import NewToken, RevokedToken, Token, TokenRequest
+from webhook.web.settings.models import Setting, SettingValues
 
 
-class Settings(Answers):
-    def table(self) -> Table:
-        return [
-            ("/tokens", {"GET": self.tokens, "POST": self.make_token}),
-            ("/tokens/{id}", {"DELETE": self.revoke}),
-            ("/settings", {"GET": self.settings, "PUT": self.set}),
-            ("/backup", {"GET": self.backup}),
-        ]
-
-    def routes(self) -> list[BaseRoute]:
-        return [Route("/api/v1/openapi.json", self.openapi), *super().routes()]
-
-    async def tokens(self, request: Request, visitor: Visitor) -> Any:
-        return await self.listed(
-            lambda connection: administration.list_tokens(connection, self.service.seal, visitor)
-        )
-
-    async def make_token(self, request: Request, visitor: Visitor) -> Any:
-        given = await json_object(request)
-        return await administration.make_token(
-            self.service, visitor, given, address_of(self.service, request)
-        )
-
-    async def revoke(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        await self.database.run(lambda connection: administration.revoke_token(connection, visitor, wanted))
-        return {"id": wanted, "revoked": True}
-
-    async def settings(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        return {"items": administration.settings(self.service), "next": None}
-
-    async def set(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        await administration.set_settings(self.service, await json_object(request))
-        return await self.settings(request, visitor)
-
-    async def backup(self, request: Request, visitor: Visitor) -> Response:
-        owner_only(visitor)
-        return await download(self.service)
-
-    async def openapi(self, request: Request) -> Response:
-        return as_json(openapi.document(address_of(self.service, request)))
+async def list_tokens(call: Call[None, None]) -> object:
+    return list_of(
+        await call.read(lambda connection: actions.list_tokens(connection, call.service.seal, call.visitor))
+    )
 
 
-async def download(service: Any) -> Response:
+async def make_token(call: Call[TokenRequest, None]) -> object:
+    address = address_of(call.service, call.request)
+    return await actions.make_token(call.service, call.visitor, call.body, address)
+
+
+async def revoke_token(call: Call[None, None]) -> RevokedToken:
+    wanted = call.id
+    await call.write(lambda connection: actions.revoke_token(connection, call.visitor, wanted))
+    return {"id": wanted, "revoked": True}
+
+
+async def list_settings(call: Call[Any, None]) -> object:
+    return list_of(actions.settings(call.service))
+
+
+async def set_settings(call: Call[Body, None]) -> object:
+    await actions.set_settings(call.service, call.body.model_dump(exclude_unset=True))
+    return await list_settings(call)
+
+
+async def get_backup(call: Call[None, None]) -> Response:
+    return await download(call.service)
+
+
+async def download(service: Service) -> Response:
     """A backup, streamed as a file; raises Problem."""
-    file, size = await administration.backed_up(service)
+    file, size = await actions.backed_up(service)
     headers = {
         "Content-Length": str(size),
-        "Content-Disposition": f'attachment; filename="{administration.backup_name()}"',
+        "Content-Disposition": f'attachment; filename="{actions.backup_name()}"',
     }
-    return StreamingResponse(administration.pieces(file), media_type="application/zip", headers=headers)
+    return StreamingResponse(actions.pieces(file), media_type="application/zip", headers=headers)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/tokens",
+        handler=list_tokens,
+        summary="The valid tokens, without their secrets",
+        scope=Scope.ADMIN,
+        reply=Page[Token],
+    ),
+    Operation(
+        method="POST",
+        path="/tokens",
+        handler=make_token,
+        summary="Make a token; its secret is shown this once",
+        scope=Scope.ADMIN,
+        body=TokenRequest,
+        reply=NewToken,
+    ),
+    Operation(
+        method="DELETE",
+        path="/tokens/{id}",
+        handler=revoke_token,
+        summary="Let a token in no more",
+        scope=Scope.ADMIN,
+        reply=RevokedToken,
+    ),
+    Operation(
+        method="GET",
+        path="/settings",
+        handler=list_settings,
+        summary="The settings that can be made here; the owner's to see",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        reply=Page[Setting],
+    ),
+    Operation(
+        method="PUT",
+        path="/settings",
+        handler=set_settings,
+        summary="Make settings, null for the default; the service opens anew with them",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        body=SettingValues,
+        reply=Page[Setting],
+    ),
+    Operation(
+        method="GET",
+        path="/backup",
+        handler=get_backup,
+        summary="A copy of the whole database. It holds everybody's history, password hashes and sealed sign-ins",
+        scope=Scope.ADMIN,
+        owner_only=True,
+        reply_media=("application/zip",),
+    ),
+)

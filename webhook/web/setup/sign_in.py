@@ -16,6 +16,7 @@ from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.http.page import Page, local
 from webhook.web.http.params import clean, form
 from webhook.web.http.sessions import (
@@ -29,6 +30,7 @@ from webhook.web.http.sessions import (
     refuse_other_sites,
 )
 from webhook.web.people import actions as administration
+from webhook.web.people.models import PersonChange
 from webhook.web.visible import Visitor
 
 
@@ -130,7 +132,9 @@ class SignInPages(Page):
                 return None
             if name:
                 owner = Visitor(person_id=row.id, name=row.name, is_admin=True)
-                administration.change_person(connection, owner, row.name, {"name": name})
+                administration.change_person(
+                    connection, owner, row.name, validate(PersonChange, {"name": name})
+                )
             return person_by_id(connection, row.id)
 
         return await self.database.run(apply)

@@ -14,7 +14,9 @@ from webhook import trackers
 from webhook.web import visible
 from webhook.web.http.arrivals import arrivals
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.people import actions as administration
+from webhook.web.people.models import PersonChange
 from webhook.web.setup.pages import Setup
 from webhook.web.visible import Visitor
 
@@ -62,7 +64,7 @@ class Wizard(Setup):
     async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """The visitor's own time zone, which the browser knows."""
         given = {"timezone": fields.get("timezone", "")}
-        await administration.change(self.service, visitor, visitor.name or "", given)
+        await administration.change(self.service, visitor, visitor.name or "", validate(PersonChange, given))
         return self.back(request, fields, "saved")
 
     async def person(self, visitor: Visitor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""History in and out: imports, exports, backfills, catch-up, jobs."""
+"""API of history in and out: imports, exports, backfills, catch-up, and jobs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from webhook import clock, servers, trackers
+from webhook import clock
 from webhook.domain.outcome import Snooze, Undelivered
 from webhook.people import people
+from webhook.people.scopes import Scope
 from webhook.queues import jobs
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
@@ -24,23 +23,41 @@ from webhook.transfer import export as exporting
 from webhook.transfer import exports, import_job, imports, sources
 from webhook.transfer.export import Export
 from webhook.transfer.import_job import FileFeed, Given, Report
+from webhook.transfer.limits import Limits
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import Offer
-from webhook.web import actions as changes
-from webhook.web.http.access import scope_of
-from webhook.web.http.api import Answers, Table, as_json, found_or, owner_only, streamed, whose
+from webhook.web import actions
+from webhook.web.http.api import as_json, found_or, list_of, stream_file
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params, id_of
-from webhook.web.transfer.upload import CLOSE, Received, accept_upload, parse_file_name, receive
+from webhook.web.http.models import Page
+from webhook.web.http.operations import Call, Operation
+from webhook.web.transfer.models import (
+    BackfillReport,
+    CancelledJob,
+    CatchUp,
+    DryRunQuery,
+    ExportKind,
+    ExportQuery,
+    FeedFilter,
+    FeedName,
+    ImportKind,
+    ImportReport,
+    Job,
+    JobsQuery,
+    NewJob,
+    StartedCatchUp,
+    UploadFilter,
+    feed_names,
+)
+from webhook.web.transfer.upload import Received, accept_upload, parse_file_name, receive
 from webhook.web.visible import Visitor
 
 T = TypeVar("T")
 
-LOOK = 45.0
+PREVIEW_TIMEOUT = 45.0
 """Seconds for a look at what a server or an account holds: less than a proxy waits for an answer."""
 
 CONNECTIONS = "/connections"
-UPLOAD = "/api/v1/imports/{kind}"
 
 NO_WORKER = (
     "This process only receives (WORKER=false), so nothing would become of it here. "
@@ -48,216 +65,195 @@ NO_WORKER = (
 )
 
 
-class Transfer(Answers):
-    def table(self) -> Table:
-        return [
-            ("/jobs", {"GET": self.jobs}),
-            ("/jobs/{id}", {"GET": self.job}),
-            ("/jobs/{id}/cancel", {"POST": self.cancel}),
-            ("/imports/from/{name}", {"POST": self.bring_in}),
-            ("/exports/{kind}", {"GET": self.export}),
-            ("/accounts/{id}/backfill", {"POST": self.backfill}),
-            ("/catch-up", {"GET": self.caught_up, "POST": self.catch_up}),
-        ]
+# --- jobs
 
-    def routes(self) -> list[BaseRoute]:
-        return [Route(UPLOAD, self.upload, methods=["POST"]), *super().routes()]
 
-    # --- jobs
+async def list_jobs(call: Call[None, JobsQuery]) -> object:
+    query = call.query
+    name = await call.person_filter(query.person)
 
-    async def jobs(self, request: Request, visitor: Visitor) -> Any:
-        params = Params(request.query_params)
-        kind = params.choice("kind", [*jobs.JobKind])
-        name = await self.person(params, visitor)
-        limit, after = params.limit(), params.after()
-
-        def page(connection: Connection) -> dict[str, Any]:
-            owner = None if name is None else people.find_person(connection, name).id
-            chosen = None if kind is None else jobs.JobKind(kind)
-            found = jobs.list_jobs(connection, kind=chosen, person_id=owner, after=after, limit=limit + 1)
-            more = len(found) > limit
-            return {"items": found[:limit], "next": found[limit - 1]["id"] if more else None}
-
-        return await self.database.read(page)
-
-    async def job(self, request: Request, visitor: Visitor) -> Any:
-        return await self.one_job(id_of(request), visitor)
-
-    async def one_job(self, wanted: int, visitor: Visitor) -> dict[str, Any]:
-        found = await self.database.read(lambda connection: own_job(connection, visitor, wanted))
-        job: dict[str, Any] = found_or(found, f"There is no job {wanted}.")
-        return job
-
-    async def cancel(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-
-        def cancelled(connection: Connection) -> int:
-            shown = found_or(own_job(connection, visitor, wanted), f"There is no job {wanted}.")
-            if shown["state"] != jobs.JobState.RUNNING:
-                raise Problem(409, f"Job {wanted} is over already: it is {shown['state']}.")
-            return backfilling.cancel(connection, wanted, clock.now())
-
-        taken_back = await self.database.run(cancelled)
-        return {"taken_back": taken_back, "job": await self.one_job(wanted, visitor)}
-
-    # --- files to import
-
-    async def upload(self, request: Request) -> Response:
-        """A file to be imported. Whoever is refused is hung up on, so that nothing is sent in vain."""
-        try:
-            visitor = await self.gate.admit(request, scope_of(UPLOAD, "POST"))
-            kind, params = request.path_params["kind"], Params(request.query_params)
-            if kind not in imports.modules():
-                raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
-            params.only(("person", "dry_run", "name"))
-            dry_run = params.choice("dry_run", ("true", "false")) == "true"
-            if not dry_run:
-                self.working("import KIND FILE")
-            name, owner = parse_file_name(params), await whose(self, params, visitor)
-        except Problem as problem:
-            problem.headers |= CLOSE
-            raise
-        with accept_upload(request, self.service.imports.uploads, visitor.person_id or owner.id) as upload:
-            received = await receive(request, self.service.imports.place(), name, upload)
-            try:
-                if dry_run:
-                    return as_json(await self.previewed(received, kind, owner))
-                return as_json({"job": await self.begun(received, kind, owner, visitor)}, 202)
-            except Unusable as error:
-                said = import_job.named_as(error, received.path, received.path.name)
-                raise Problem(422, f"{said} Nothing was imported.") from error
-            finally:
-                await received.remove()
-
-    async def previewed(self, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
-        limits = self.service.imports.limits
-        feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
-        report = await import_job.preview(self.database, owner.id, feed)
-        return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
-
-    async def begun(
-        self, received: Received, kind: str, owner: PersonRow, visitor: Visitor
-    ) -> dict[str, Any]:
-        limits = self.service.imports.limits
-        await asyncio.to_thread(import_job.first_entries, kind, received.path, limits)
-        given = Given(
-            kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
+    def read(connection: Connection) -> dict[str, Any]:
+        owner = None if name is None else people.find_person(connection, name).id
+        chosen = None if query.kind is None else jobs.JobKind(query.kind)
+        found = jobs.list_jobs(
+            connection, kind=chosen, person_id=owner, after=query.after, limit=query.limit + 1
         )
-        return await self.one_job(await self.service.imports.take(given), visitor)
+        more = len(found) > query.limit
+        return {"items": found[: query.limit], "next": found[query.limit - 1]["id"] if more else None}
 
-    # --- what a server or an account holds
+    return await call.read(read)
 
-    async def bring_in(self, request: Request, visitor: Visitor) -> Any:
-        name, params = request.path_params["name"], Params(request.query_params)
-        known = (*servers.modules(), *trackers.modules())
-        if name not in known:
-            raise Problem(404, f"Nothing called {name[:50]} can be asked; there is {', '.join(known)}.")
-        params.only(("person", "dry_run"))
-        dry_run = params.choice("dry_run", ("true", "false")) == "true"
-        owner = await whose(self, params, visitor)
-        if dry_run:
-            report = await looked_at(self.service, owner.id, name)
-            return {"kind": name, "person": owner.name, "dry_run": True, **report.shown()}
-        self.working("import KIND")
-        return as_json({"job": await self.one_job(await begun(self.service, owner.id, name), visitor)}, 202)
 
-    # --- files to take away
+async def get_job(call: Call[None, None]) -> object:
+    return await read_job(call, call.id)
 
-    async def export(self, request: Request, visitor: Visitor) -> Response:
-        kind, params = request.path_params["kind"], Params(request.query_params)
-        if kind not in exports.modules():
-            raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(exports.modules())}.")
-        owner = await whose(self, params, visitor)
-        since, until = params.moment("since"), params.moment("until")
-        wanted = Export(person_id=owner.id, kind=kind, since=since, until=until)
-        name = exporting.file_name(wanted, owner.name, clock.now())
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return await streamed(request, exporting.stream(self.database, wanted), wanted, headers)
 
-    # --- backfill
+async def read_job(call: Call[Any, Any], wanted: int) -> Any:
+    found = await call.read(lambda connection: own_job(connection, call.visitor, wanted))
+    return found_or(found, f"There is no job {wanted}.")
 
-    async def backfill(self, request: Request, visitor: Visitor) -> Any:
-        wanted = id_of(request)
-        dry_run = Params(request.query_params).choice("dry_run", ("true", "false")) == "true"
-        row = await self.database.read(lambda connection: changes.find_account(connection, visitor, wanted))
-        tracker = self.service.trackers.get(row.tracker)
-        if tracker is None:
-            raise changes.not_set_up(row.tracker)
-        if dry_run:
-            report = await self.would_send(tracker, wanted)
-            return {"tracker": tracker.name, "account": wanted, "dry_run": True, **report}
-        self.working("backfill TRACKER")
 
-        def begun(connection: Connection) -> int:
-            return backfilling.begin(connection, tracker, wanted, clock.now())
+async def cancel_job(call: Call[None, None]) -> CancelledJob:
+    wanted = call.id
 
-        made = await possible(self.database.run(begun))
-        return as_json({"job": await self.one_job(made, visitor)}, 202)
+    def cancel(connection: Connection) -> int:
+        shown = found_or(own_job(connection, call.visitor, wanted), f"There is no job {wanted}.")
+        if shown["state"] != jobs.JobState.RUNNING:
+            raise Problem(409, f"Job {wanted} is over already: it is {shown['state']}.")
+        return backfilling.cancel(connection, wanted, clock.now())
 
-    async def would_send(self, tracker: Tracker, account_id: int) -> dict[str, Any]:
-        credentials = self.service.credentials
+    taken_back = await call.write(cancel)
+    return {"taken_back": taken_back, "job": await read_job(call, wanted)}
+
+
+# --- files to import
+
+
+async def import_file(call: Call[None, UploadFilter]) -> Response:
+    kind, query, transfers = call.path("kind"), call.query, call.service.imports
+    if kind not in imports.modules():
+        raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
+    if not query.dry_run:
+        require_worker(call, "import KIND FILE")
+    name, owner = parse_file_name(query.name), await call.owner_of(query.person)
+    with accept_upload(call.request, transfers.uploads, call.visitor.person_id or owner.id) as upload:
+        received = await receive(call.request, transfers.place(), name, upload)
         try:
-            found = await possible(backfilling.preview(self.database, tracker, credentials, account_id))
-        except Undelivered as error:
-            signed_out = isinstance(error, Snooze) and error.park is not None
-            raise Problem(
-                409 if signed_out else 502, f"{tracker.label} could not be asked: {error}"
-            ) from error
-        return found.shown()
+            if query.dry_run:
+                return as_json(await preview_file(call.service, received, kind, owner))
+            return as_json({"job": await begin_file(call, received, kind, owner)}, 202)
+        except Unusable as error:
+            said = import_job.named_as(error, received.path, received.path.name)
+            raise Problem(422, f"{said} Nothing was imported.") from error
+        finally:
+            await received.remove()
 
-    # --- catch-up
 
-    async def caught_up(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        servers = self.service.servers
-        return await self.listed(lambda connection: catching_up.described(connection, servers))
+async def preview_file(service: Service, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
+    feed = FileFeed(kind, received.path, received.path.name, received.digest, service.imports.limits)
+    report = await import_job.preview(service.database, owner.id, feed)
+    return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
 
-    async def catch_up(self, request: Request, visitor: Visitor) -> Any:
-        owner_only(visitor)
-        if not self.service.servers:
-            raise Problem(
-                409, "No media server is set up to be asked: set for example PLEX_URL and PLEX_TOKEN."
-            )
-        self.working("catch-up")
-        self.service.catch_up.asked.set()
-        return as_json({"asked": [*self.service.servers]}, 202)
 
-    # ---
+async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> object:
+    await asyncio.to_thread(import_job.first_entries, kind, received.path, call.service.imports.limits)
+    given = Given(
+        kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
+    )
+    return await read_job(call, await call.service.imports.take(given))
 
-    def working(self, command: str) -> None:
-        """Raises Problem where this process carries nothing out."""
-        if not self.service.settings.worker:
-            raise Problem(503, NO_WORKER + command)
+
+# --- imports from a server or an account
+
+
+async def import_feed(call: Call[None, FeedFilter]) -> Response:
+    name = call.path("name")
+    if name not in feed_names():
+        raise Problem(404, f"Nothing called {name[:50]} can be asked; there is {', '.join(feed_names())}.")
+    owner = await call.owner_of(call.query.person)
+    if call.query.dry_run:
+        report = await preview_feed(call.service, owner.id, name)
+        return as_json({"kind": name, "person": owner.name, "dry_run": True, **report.shown()})
+    require_worker(call, "import KIND")
+    return as_json({"job": await read_job(call, await begin_feed(call.service, owner.id, name))}, 202)
+
+
+# --- files to take away
+
+
+async def export_history(call: Call[None, ExportQuery]) -> Response:
+    kind, query = call.path("kind"), call.query
+    if kind not in exports.modules():
+        raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(exports.modules())}.")
+    owner = await call.owner_of(query.person)
+    wanted = Export(person_id=owner.id, kind=kind, since=query.since, until=query.until)
+    name = exporting.file_name(wanted, owner.name, clock.now())
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return await stream_file(call.request, exporting.stream(call.service.database, wanted), wanted, headers)
+
+
+# --- backfill
+
+
+async def backfill(call: Call[None, DryRunQuery]) -> Response:
+    wanted, service = call.id, call.service
+    row = await call.read(lambda connection: actions.find_account(connection, call.visitor, wanted))
+    tracker = service.trackers.get(row.tracker)
+    if tracker is None:
+        raise actions.not_set_up(row.tracker)
+    if call.query.dry_run:
+        report = await preview_backfill(service, tracker, wanted)
+        return as_json({"tracker": tracker.name, "account": wanted, "dry_run": True, **report})
+    require_worker(call, "backfill TRACKER")
+
+    def begin(connection: Connection) -> int:
+        return backfilling.begin(connection, tracker, wanted, clock.now())
+
+    made = await refuse_impossible(service.database.run(begin))
+    return as_json({"job": await read_job(call, made)}, 202)
+
+
+async def preview_backfill(service: Service, tracker: Tracker, account_id: int) -> dict[str, Any]:
+    try:
+        found = await refuse_impossible(
+            backfilling.preview(service.database, tracker, service.credentials, account_id)
+        )
+    except Undelivered as error:
+        signed_out = isinstance(error, Snooze) and error.park is not None
+        raise Problem(409 if signed_out else 502, f"{tracker.label} could not be asked: {error}") from error
+    return found.shown()
+
+
+# --- catch-up
+
+
+async def list_catch_up(call: Call[None, None]) -> object:
+    servers = call.service.servers
+    return list_of(await call.read(lambda connection: catching_up.described(connection, servers)))
+
+
+async def start_catch_up(call: Call[None, None]) -> StartedCatchUp:
+    if not call.service.servers:
+        raise Problem(409, "No media server is set up to be asked: set for example PLEX_URL and PLEX_TOKEN.")
+    require_worker(call, "catch-up")
+    call.service.catch_up.asked.set()
+    return {"asked": [*call.service.servers]}
+
+
+def require_worker(call: Call[Any, Any], command: str) -> None:
+    """Raises Problem where this process carries nothing out."""
+    if not call.service.settings.worker:
+        raise Problem(503, NO_WORKER + command)
 
 
 def own_job(connection: Connection, visitor: Visitor, wanted: int) -> jobs.JobJson | None:
     return jobs.get_job(connection, wanted, None if visitor.is_admin else visitor.person_id)
 
 
-async def looked_at(service: Service, person_id: int, name: str) -> Report:
-    """What this server or account would bring; nothing is written. Raises Problem."""
-    offer = await offered(service, person_id, name)
+async def preview_feed(service: Service, person_id: int, name: str) -> Report:
+    """The report of an import from this server or account; nothing is written. Raises Problem."""
+    offer = await read_offer(service, person_id, name)
     try:
-        async with asyncio.timeout(LOOK):
+        async with asyncio.timeout(PREVIEW_TIMEOUT):
             feed = await sources.feeds(service).of(person_id, name)
             return await import_job.preview(service.database, person_id, feed)
     except TimeoutError as error:
-        raise TooMuch(offer) from error
+        raise PreviewTimeout(offer) from error
     except sources.NoFeed as error:
         raise Problem(409, f"{error}", see=CONNECTIONS) from error
     except Undelivered as error:
         status = 409 if isinstance(error, Snooze) and error.park is not None else 502
-        why = f"{offer.label} could not be asked. {closed(error)} Nothing was imported."
+        why = f"{offer.label} could not be asked. {as_sentence(error)} Nothing was imported."
         raise Problem(status, why, see=CONNECTIONS) from error
 
 
-async def begun(service: Service, person_id: int, name: str) -> int:
-    """Have the service bring in what this server or account holds; the job. Raises Problem."""
-    offer = await offered(service, person_id, name)
+async def begin_feed(service: Service, person_id: int, name: str) -> int:
+    """Begin an import of everything that this server or account holds; the id of the job. Raises Problem."""
+    offer = await read_offer(service, person_id, name)
     return await service.imports.ask(person_id, name, offer.label)
 
 
-async def offered(service: Service, person_id: int, name: str) -> Offer:
+async def read_offer(service: Service, person_id: int, name: str) -> Offer:
     """Raises Problem where the person cannot bring in from it."""
     try:
         return await service.database.read(
@@ -267,25 +263,121 @@ async def offered(service: Service, person_id: int, name: str) -> Offer:
         raise Problem(409, str(error), see=CONNECTIONS) from error
 
 
-class TooMuch(Problem):
-    """A look that took too long; it can be brought in all the same."""
+class PreviewTimeout(Problem):
+    """A preview that took too long; the import can be begun all the same."""
 
     def __init__(self, offer: Offer) -> None:
-        why = f"{offer.label} did not tell everything it has within {LOOK:.0f} seconds. Nothing was imported."
+        why = f"{offer.label} did not tell everything it has within {PREVIEW_TIMEOUT:.0f} seconds. Nothing was imported."
         super().__init__(504, f"{why} It can be brought in without a look: that takes its time by itself.")
         self.label = offer.label
 
 
-def closed(error: Exception) -> str:
-    """What went wrong as a sentence with its end."""
+def as_sentence(error: Exception) -> str:
+    """The text of an error, with a capital and an end."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
-async def possible(work: Awaitable[T]) -> T:
-    """What the work gives; raises Problem where it cannot be done with this account."""
+async def refuse_impossible(work: Awaitable[T]) -> T:
+    """The result of the work; raises Problem where it cannot be done with this account."""
     try:
         return await work
     except backfilling.NoBackfill as error:
         text = str(error)
         raise Problem(409, f"{text[:1].upper()}{text[1:]}.") from error
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="POST",
+        path="/imports/{kind}",
+        handler=import_file,
+        summary="Import a file, in the service's own time",
+        scope=Scope.HISTORY_WRITE,
+        path_types={"kind": ImportKind},
+        query=UploadFilter,
+        raw_body=f"The export file itself, of at most IMPORT_MAX_BYTES ({Limits().size >> 20:,} MiB unless it is set).",
+        status=202,
+        reply=NewJob,
+        dry_run_reply=ImportReport,
+    ),
+    Operation(
+        method="GET",
+        path="/jobs",
+        handler=list_jobs,
+        summary="Imports and backfills, newest first",
+        scope=Scope.READ,
+        query=JobsQuery,
+        reply=Page[Job],
+    ),
+    Operation(
+        method="GET",
+        path="/jobs/{id}",
+        handler=get_job,
+        summary="One job",
+        scope=Scope.READ,
+        reply=Job,
+    ),
+    Operation(
+        method="POST",
+        path="/jobs/{id}/cancel",
+        handler=cancel_job,
+        summary="Stop a job; what a backfill had put and not sent is taken back",
+        scope=Scope.HISTORY_WRITE,
+        reply=CancelledJob,
+    ),
+    Operation(
+        method="POST",
+        path="/imports/from/{name}",
+        handler=import_feed,
+        summary="Bring in what a media server or a tracker's account holds, in the service's own time",
+        scope=Scope.HISTORY_WRITE,
+        path_types={"name": FeedName},
+        query=FeedFilter,
+        status=202,
+        reply=NewJob,
+        dry_run_reply=ImportReport,
+    ),
+    Operation(
+        method="GET",
+        path="/exports/{kind}",
+        handler=export_history,
+        summary="The history as a file",
+        scope=Scope.READ,
+        path_types={"kind": ExportKind},
+        query=ExportQuery,
+        reply_media=tuple(
+            sorted({module.MEDIA_TYPE.partition(";")[0] for module in exports.modules().values()})
+        ),
+    ),
+    Operation(
+        method="POST",
+        path="/accounts/{id}/backfill",
+        handler=backfill,
+        summary="Fill an account from the history with what it lacks",
+        scope=Scope.HISTORY_WRITE,
+        query=DryRunQuery,
+        status=202,
+        reply=NewJob,
+        dry_run_reply=BackfillReport,
+    ),
+    Operation(
+        method="GET",
+        path="/catch-up",
+        handler=list_catch_up,
+        summary="How far each media server was read; the owner's to see",
+        scope=Scope.READ,
+        owner_only=True,
+        reply=Page[CatchUp],
+    ),
+    Operation(
+        method="POST",
+        path="/catch-up",
+        handler=start_catch_up,
+        summary="Ask the media servers now what was missed",
+        scope=Scope.HISTORY_WRITE,
+        owner_only=True,
+        status=202,
+        reply=StartedCatchUp,
+    ),
+)

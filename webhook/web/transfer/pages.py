@@ -31,12 +31,14 @@ from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
+from webhook.web.http.models import validate
 from webhook.web.http.once import Once
 from webhook.web.http.params import Params, id_of, whole
 from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
-from webhook.web.transfer.api import TooMuch, begun, looked_at, own_job
+from webhook.web.people.models import TokenRequest
+from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed
 from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
 from webhook.web.visible import Visitor
@@ -172,8 +174,8 @@ class Transfer(Once):
         known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
         known |= {"fields": {"name": name}, "words": BECAME}
         try:
-            report = await looked_at(self.service, owner.id, name)
-        except TooMuch as problem:
+            report = await preview_feed(self.service, owner.id, name)
+        except PreviewTimeout as problem:
             late = {"name": problem.label, "late": problem.detail}
             return self.render(request, "import_look.html", {**known, **late}, visitor, problem.status)
         known |= {"name": label(name), "report": report.shown(), "late": None}
@@ -182,7 +184,7 @@ class Transfer(Once):
     async def begin_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         owner = await self.of(visitor, fields)
         self.require_worker()
-        await begun(self.service, owner.id, fields.get("name", ""))
+        await begin_feed(self.service, owner.id, fields.get("name", ""))
         return self.of_owner("/history/import", visitor, owner, "begun")
 
     def require_worker(self) -> None:
@@ -207,7 +209,7 @@ class Transfer(Once):
         """A new address of the calendar, which is shown this once."""
         owner, here = await self.of(visitor, fields), address_of(self.service, request)
         given = {"kind": "api", "name": "calendar", "person": owner.name, "scopes": [Scope.CALENDAR]}
-        made = await administration.make_token(self.service, visitor, given, here)
+        made = await administration.make_token(self.service, visitor, validate(TokenRequest, given), here)
         return self.render(request, "token.html", {"made": made, "back": "/history/export"}, visitor)
 
     # --- backfill

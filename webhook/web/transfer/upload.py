@@ -16,7 +16,6 @@ from webhook.network.asgi import let_in
 from webhook.transfer.import_job import removed
 from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import Params
 
 UPLOAD_TIMEOUT = 3600.0
 """Seconds for a whole file, for who was let in."""
@@ -125,9 +124,8 @@ def guess_name(first: bytes) -> str:
     return "upload.json" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "upload.csv"
 
 
-def parse_file_name(params: Params) -> str | None:
+def parse_file_name(given: str | None) -> str | None:
     """The file's own name, as the sender says it; raises Problem."""
-    given = params.text("name")
     if given is None:
         return None
     name = PurePosixPath(given.replace("\\", "/")).name

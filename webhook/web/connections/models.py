@@ -1,0 +1,210 @@
+"""Models of services and accounts: what the API is asked, and what it replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from webhook.accounts.sign_ins import SignInState
+from webhook.domain.event import Action
+from webhook.domain.outcome import LIMITS
+from webhook.domain.rules import OPTIONAL_ACTIONS
+from webhook.web.activity.models import TrackerName
+from webhook.web.connections.actions import MAX_SETTING_LENGTH, SERVICE_KINDS, STATES, services
+from webhook.web.http.models import (
+    Body,
+    Expect,
+    FilterLists,
+    Id,
+    OneOf,
+    Time,
+    check_text,
+)
+
+GivenText = Annotated[
+    str,
+    Field(max_length=MAX_SETTING_LENGTH),
+    AfterValidator(check_text),
+    Expect(f"text of at most {MAX_SETTING_LENGTH} characters"),
+]
+ServiceName = Annotated[str, OneOf(services)]
+ServiceState = Annotated[str, OneOf(lambda: STATES)]
+StateWord = Annotated[str, OneOf(STATES.values)]
+MARKS = (1, 100)
+"""The percentages that a watched mark can be."""
+
+
+class Rules(FilterLists):
+    """What is not given is no rule. Rules hold at once. While `dry_run` is true, what the account would be told is shown and not sent; it is not sent afterwards either, unless it is retried."""
+
+    watched_mark: Annotated[
+        float | None,
+        Field(ge=MARKS[0], le=MARKS[1], description="Percent; null is what counts everywhere."),
+        Expect(f"a percentage from {MARKS[0]} to {MARKS[1]}, or null"),
+    ] = None
+    dry_run: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The rules as they are stored."""
+        mark = self.watched_mark
+        exact = int(mark) if mark is not None and mark.is_integer() else mark
+        return {"watched_mark": exact, "dry_run": self.dry_run, **self.lists()}
+
+
+class Limit(TypedDict):
+    kind: Annotated[str, Field(description="`watched` for watched marks, else an action such as `add`.")]
+    reason: Annotated[str, OneOf(lambda: sorted(LIMITS))]
+    tracker: str
+    person: str
+    explanation: str
+    waits: int
+
+
+class Account(TypedDict):
+    id: Id
+    tracker: str
+    person: str
+    name: str | None
+    state: str
+    explanation: str | None
+    since: Time | None
+    why: str | None
+    tells: list[Action]
+    rules: Rules
+    waits: dict[str, int]
+    limits: Annotated[
+        list[Limit],
+        Field(
+            description="What the service refuses while it takes everything else: deliveries of these kinds are parked."
+        ),
+    ]
+    failures: int
+    held_until: Time | None
+    last_done_at: Time | None
+
+
+class Tested(TypedDict):
+    works: bool
+    says: str
+    at: Time | None
+
+
+class ConnectionSetting(TypedDict):
+    variable: str
+    description: str | None
+    required: bool
+    secret: bool
+    default: str | None
+    set: bool
+    by: Literal["environment", "file", "browser"] | None
+    fixed: Annotated[
+        bool, Field(description="The environment says it, so that it can only be changed there.")
+    ]
+    value: Annotated[str | None, Field(description="Null for a secret, which is never shown again.")]
+    ends: Annotated[str | None, Field(description="The last characters of a secret that is long enough.")]
+    left_out: Annotated[
+        str | None,
+        Field(description="Why what was set in the browser cannot be used, where that is so."),
+    ]
+
+
+class ConnectionAccount(Account):
+    shows: ServiceState
+    word: StateWord
+    needs: str | None
+    tested: Tested | None
+
+
+class Connection(TypedDict):
+    name: str
+    label: str
+    kind: Annotated[str, OneOf(lambda: SERVICE_KINDS)]
+    state: ServiceState
+    word: StateWord
+    purpose: str
+    steps: list[str]
+    sign_in: Literal["device", "web", "password", "token", "none"] | None
+    settings: list[ConnectionSetting]
+    accounts: list[ConnectionAccount]
+    tested: Tested | None
+
+
+class SignIn(TypedDict):
+    id: str
+    tracker: str
+    person: str | None
+    state: SignInState
+    user_code: Annotated[
+        str | None, Field(description="To be typed in at `url`; null where one only agrees there.")
+    ]
+    url: str | None
+    seconds_left: int
+    says: Annotated[
+        str | None,
+        Field(description="Once it is connected the account's name or what it lacks, else why not."),
+    ]
+    works: bool | None
+    account: int | None
+
+
+class TestRequest(Body):
+    account: Annotated[Id | None, Expect("the id of an account; see /api/v1/accounts")] = None
+
+
+class TestResult(TypedDict):
+    account: int | None
+    person: str | None
+    works: bool
+    says: str
+
+
+class TestReport(TypedDict):
+    name: str
+    works: bool
+    results: list[TestResult]
+
+
+class SettingsRequest(Body):
+    settings: dict[str, GivenText | None] = Field(
+        description="By variable, e.g. TMDB_TOKEN; null lets one go, what is not named stays."
+    )
+    anyway: bool = Field(False, description="Keep them even where the service cannot be asked.")
+
+
+class SavedSettings(TypedDict):
+    saved: bool
+    works: bool | None
+    says: str
+    reopens: bool
+
+
+class SignInRequest(Body):
+    tracker: TrackerName
+    person: GivenText | None = Field(None, description="For whom; else for whose the API token is.")
+    username: GivenText | None = None
+    password: GivenText | None = Field(None, description="Used once, and not kept.")
+    token: GivenText | None = None
+
+    def texts(self) -> Mapping[str, str]:
+        return self.model_dump(exclude_none=True)
+
+
+class Connected(TypedDict):
+    account: int | None
+    works: bool | None
+    says: str | None
+    sign_in: SignIn | None
+
+
+class Tells(Body):
+    tells: list[Annotated[str, OneOf(lambda: OPTIONAL_ACTIONS)]] = Field(
+        description="Of what its tracker can be told: these on, the others off."
+    )
+
+
+class RemovedAccount(TypedDict):
+    id: Id
+    removed: bool

@@ -1,0 +1,25 @@
+"""API of the API: its own OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webhook.web.docs.openapi import document
+from webhook.web.http.addresses import address_of
+from webhook.web.http.operations import PUBLIC, Call, Operation
+
+
+async def get_document(call: Call[None, None]) -> object:
+    return document(address_of(call.service, call.request), call.operations)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        handler=get_document,
+        summary="This document",
+        scope=PUBLIC,
+        reply=dict[str, Any],
+    ),
+)

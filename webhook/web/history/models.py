@@ -1,0 +1,326 @@
+"""Models of plays, the library and shows: what the API is asked, and what it replies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from typing_extensions import TypedDict
+
+from webhook.domain import guids
+from webhook.domain.event import Kind
+from webhook.domain.play import Dated
+from webhook.transfer.manual_plays import KINDS
+from webhook.transfer.records import Relation
+from webhook.web.activity.models import Delivery, ItemFields
+from webhook.web.history.episodes import KEY
+from webhook.web.http.errors import Problem
+from webhook.web.http.models import (
+    AFTER,
+    CURSOR,
+    Body,
+    Count,
+    Expect,
+    Id,
+    IdMap,
+    Limited,
+    Moment,
+    OneOf,
+    PersonQuery,
+    Query,
+    Text,
+    Time,
+    check_text,
+    parse_number,
+    parse_time,
+)
+from webhook.web.http.params import PLACE
+
+MAX_TITLE = 500
+NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
+ShowKey = Annotated[str, Field(json_schema_extra={"pattern": KEY.pattern, "examples": ["tvdb:121361"]})]
+PlayKey = Annotated[str, Field(max_length=100), AfterValidator(check_text)]
+Day = Annotated[str | None, Field(json_schema_extra={"format": "date"})]
+SINCE = Field(None, description="From this time on.")
+ITEM = Expect("an object with some of kind, title, show, season, number, year, ids, show_ids")
+
+
+class Play(ItemFields):
+    id: Id
+    person: str
+    ids: IdMap
+    state: Literal["playing", "paused", "stopped"]
+    started_at: Time | None
+    last_at: Time | None
+    watched_at: Time | None
+    unwatched_at: Time | None
+    position_ms: int | None
+    duration_ms: int | None
+    progress: float | None
+    estimated: bool
+    manual: bool
+    source: str
+    server: str | None
+    player: str | None
+    library: str | None
+
+
+class Edit(TypedDict):
+    id: Id
+    what: str
+    before: Any
+    after: Any
+    by: str | None
+    at: Time | None
+
+
+class PlayDetail(Play):
+    show_ids: IdMap | None
+    dated: Dated
+    removed_at: Time | None
+    job: int | None
+    deliveries: list[Delivery]
+    edits: list[Edit]
+
+
+class PlaysQuery(PersonQuery, Limited):
+    text: Text | None = Field(None, description="To be found in a title.")
+    since: Moment | None = SINCE
+    after: Annotated[str | None, Field(pattern=f"^{PLACE.pattern}$"), CURSOR] = AFTER
+
+
+class NewItem(Body):
+    """A film by its title or an id; an episode by its show, season and number or an id of its own. `show_ids` are its show's."""
+
+    kind: Annotated[Any, Field(json_schema_extra={"enum": [*KINDS]})] = None
+    title: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "maxLength": MAX_TITLE})] = (
+        None
+    )
+    show: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "maxLength": MAX_TITLE})] = None
+    season: Annotated[Any, Field(json_schema_extra={"type": ["integer", "null"]})] = None
+    number: Annotated[Any, Field(json_schema_extra={"type": ["integer", "null"]})] = None
+    year: Annotated[Any, Field(json_schema_extra={"type": ["integer", "null"]})] = None
+    ids: Annotated[Any, Field(json_schema_extra={"type": "object"})] = None
+    show_ids: Annotated[Any, Field(json_schema_extra={"type": "object"})] = None
+
+
+class NewPlay(Body):
+    item: Annotated[NewItem, ITEM]
+    watched_at: Annotated[
+        str | None,
+        Field(description="A time, a day (`2026-11-22`), or null where nobody knows."),
+        Expect("a time, a day such as 2026-11-22, or null where nobody knows"),
+    ]
+    person: Text | None = Field(None, description="Else whose the API token is.")
+    rewatch: bool = Field(False, description="Another viewing than what the history has.")
+    key: PlayKey | None = Field(
+        None, description="A name of your own for this play: sent twice, it is added once."
+    )
+
+
+class AddedPlay(TypedDict):
+    added: bool
+    told: list[str]
+    play: PlayDetail
+
+
+def check_ids(value: dict[str, Any]) -> dict[str, Any]:
+    if not value.keys() <= {*NAMESPACES}:
+        raise ValueError(f"must hold ids of {', '.join(NAMESPACES)}")
+    if guids.clean_ids(**value).by_namespace().keys() != value.keys():
+        raise ValueError("holds an id that is none; most are numbers, imdb looks like tt0903747")
+    return value
+
+
+Title = Annotated[
+    str | None,
+    Field(max_length=MAX_TITLE),
+    Expect(f"text of at most {MAX_TITLE} characters, or null"),
+]
+Place = Annotated[int | None, Field(ge=0, le=100_000)]
+ItemIds = Annotated[dict[str, Any], AfterValidator(check_ids)]
+
+
+class ItemChange(Body):
+    """What is not given stays; ids are replaced as a whole. An episode's own ids go where its show or place is another and they are not given."""
+
+    kind: Annotated[Kind, Field(strict=False)] = Kind.MOVIE
+    title: Title = None
+    show: Title = None
+    season: Place = None
+    number: Place = None
+    year: Annotated[int | None, Field(ge=1800, le=2999)] = None
+    ids: ItemIds = Field(default_factory=dict)
+    show_ids: ItemIds = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def check_any(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"item must be {ITEM.text}.")
+        return self
+
+
+class PlayChange(Body):
+    watched_at: Annotated[
+        str,
+        Field(min_length=1, json_schema_extra={"format": "date-time"}),
+        Expect("a time such as 2026-11-22T20:15:00Z"),
+    ] = ""
+    item: Annotated[ItemChange | None, ITEM] = None
+
+    @property
+    def moment(self) -> datetime | None:
+        """The new time; raises Problem 400."""
+        if not self.watched_at:
+            return None
+        try:
+            return parse_time(self.watched_at)
+        except ValueError as error:
+            raise Problem(400, f"watched_at {error}.") from error
+
+    @model_validator(mode="after")
+    def check_any(self) -> Self:
+        if not self.model_fields_set or (self.item is None and "item" in self.model_fields_set):
+            raise ValueError("The body must hold watched_at, item or both, and nothing else.")
+        return self
+
+
+class MergeRequest(Body):
+    other: Annotated[Id, Expect("the number of the play that goes")]
+
+
+class Edited(TypedDict):
+    undone: list[str]
+    told: list[str]
+    play: PlayDetail
+
+
+# --- the library and shows
+
+
+class LibraryQuery(PersonQuery, Limited):
+    relation: Annotated[str, OneOf(lambda: [*Relation])] | None = None
+    after: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(parse_number), CURSOR] = None
+
+
+class LibraryEntry(ItemFields):
+    person: str
+    relation: Relation
+    key: str
+    artist: str | None
+    album: str | None
+    ids: IdMap | None
+    show_ids: IdMap | None
+    at: Time | None
+    value: Annotated[float | None, Field(description="A rating, 0 to 10.")]
+    state: Annotated[str | None, Field(description="Of a followed show.")]
+
+
+class NextEpisode(TypedDict):
+    show_key: str
+    show: str | None
+    ids: IdMap
+    known: Annotated[bool, Field(description="Whether a lookup has listed the show's episodes.")]
+    aired: Count
+    left: Count
+    episode: dict[str, Any] | None
+
+
+class Viewing(TypedDict):
+    id: Id
+    watched_at: Time | None
+
+
+class Episode(TypedDict):
+    season: Count
+    number: Count
+    title: str | None
+    aired: str | None
+    listed: Annotated[bool, Field(description="By a lookup; else it is known from the plays alone.")]
+    plays: list[Viewing]
+
+
+class Show(TypedDict):
+    person: str
+    key: str
+    title: str | None
+    state: Annotated[str | None, Field(description="Null where it is not followed.")]
+    via: Annotated[str | None, Field(description="The lookup that listed its episodes.")]
+    episodes: list[Episode]
+
+
+class Unfollowed(TypedDict):
+    key: str
+    removed: bool
+
+
+# --- numbers
+
+
+class NumbersQuery(PersonQuery):
+    year: Annotated[
+        int | None,
+        Field(ge=1900, le=2999),
+        BeforeValidator(parse_number),
+        Expect("a year such as 2026"),
+    ] = None
+
+
+class Streak(TypedDict):
+    days: Count
+    first: Day
+    last: Day
+
+
+class Streaks(TypedDict):
+    longest: Streak
+    current: Streak
+
+
+class TopEntry(TypedDict):
+    title: str | None
+    year: int | None
+    ids: IdMap
+    plays: Count
+    time_ms: Count
+
+
+class Top(TypedDict):
+    shows: list[TopEntry]
+    films: list[TopEntry]
+    artists: list[TopEntry]
+
+
+class Numbers(TypedDict):
+    """What was watched, counted in the person's own time zone; times in ms."""
+
+    person: str
+    year: Annotated[int | None, Field(description="Null for all years.")]
+    years: list[int | None]
+    timezone: str
+    plays: Count
+    time_ms: Count
+    without_duration: Count
+    films: Count
+    episodes: Count
+    tracks: Count
+    ticked: Count
+    day_only: Count
+    shows: Count
+    rewatches: Count
+    shows_unknown: Count
+    shows_finished: int | None
+    streaks: Streaks
+    hours: Annotated[list[Count], Field(description="Plays by hour, 0 to 23.")]
+    weekdays: Annotated[list[Count], Field(description="Plays by weekday, from Monday on.")]
+    weekday_hours: Annotated[list[list[Count]], Field(description="Plays by weekday, then by hour.")]
+    months: Annotated[list[Count], Field(description="Plays by month, from January on.")]
+    months_time_ms: Annotated[list[Count], Field(description="Time watched by month.")]
+    days: Annotated[dict[str, Count], Field(description="Plays by day.")]
+    top: Top
+
+
+class CalendarQuery(Query):
+    token: str
+    since: Moment | None = SINCE

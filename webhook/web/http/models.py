@@ -1,0 +1,281 @@
+"""Models of what a request says: base classes, the types of fields, and errors as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import NoneType
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+)
+from typing_extensions import TypedDict
+
+from webhook.domain.event import Kind
+from webhook.domain.rules import LISTS
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.web.http.errors import Problem
+from webhook.web.http.params import BIGGEST, clean, whole
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+MAX_NAME = 50
+"""Characters of an unknown field's name that an error repeats."""
+
+
+class Body(BaseModel):
+    """The JSON object in the body of a request: types are exact, unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+class Query(BaseModel):
+    """The parameters in the address of a request; others are left alone."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+
+class Filter(Query):
+    """The parameters of a change to many: an unknown one is refused, as it must not mean everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(TypedDict, Generic[T]):
+    """A page of a list, and the number that the next one comes after."""
+
+    items: list[T]
+    next: int | None
+
+
+class TextPage(TypedDict, Generic[T]):
+    """A page of a list that is not ordered by number, and the cursor of the next one."""
+
+    items: list[T]
+    next: str | None
+
+
+# --- types of fields
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a field must be, for the sentence that refuses anything else."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Bounds a text to names that are known only once plug-ins are loaded."""
+
+    names: Callable[[], Collection[str]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return handler(Annotated[source, AfterValidator(self.check)])
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"enum": [*self.names()]}
+
+    def check(self, value: str) -> str:
+        if value not in self.names():
+            raise ValueError(f"must be one of {', '.join(sorted(self.names()))}")
+        return value
+
+
+def check_text(value: str) -> str:
+    if not clean(value, len(value)):
+        raise ValueError("must be text without unprintable characters")
+    return value
+
+
+def parse_number(value: object) -> object:
+    number = whole(value) if isinstance(value, str) else value
+    if type(number) is not int:
+        raise ValueError("must be a whole number")
+    return number
+
+
+def _parse_limit(value: object) -> object:
+    number = parse_number(value)
+    return min(number, MAX_PAGE_SIZE) if isinstance(number, int) else number
+
+
+def _parse_flag(value: object) -> object:
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value == "true"
+
+
+def parse_time(value: str) -> datetime:
+    """The moment that a text says; one without a time zone is in UTC. Raises ValueError."""
+    try:
+        # An unescaped + in an address arrives as a space.
+        moment = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
+    except ValueError as error:
+        raise ValueError("must be a time such as 2026-11-22T20:15:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _parse_moment(value: object) -> object:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+MAX_TEXT = 200
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(check_text)]
+Name = Annotated[str, Field(max_length=64), AfterValidator(check_text)]
+Texts = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(check_text)]],
+    Field(max_length=MAX_TEXT),
+    AfterValidator(lambda texts: list(dict.fromkeys(texts))),
+    Expect(f"a list of at most {MAX_TEXT} texts"),
+]
+Id = Annotated[int, Field(ge=1, le=BIGGEST)]
+Count = Annotated[int, Field(ge=0)]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+IdMap = dict[str, int | str]
+Flag = Annotated[bool, BeforeValidator(_parse_flag), WithJsonSchema({"enum": ["true", "false"]})]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_parse_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+CURSOR = Expect("the cursor that an earlier page gave as next")
+AFTER = Field(None, description="The cursor `next` of the page before.")
+
+
+class PersonQuery(Query):
+    person: Annotated[Name | None, Expect("the name of somebody here; see /api/v1/people")] = None
+
+
+class Limited(Query):
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MAX_PAGE_SIZE),
+        BeforeValidator(_parse_limit),
+        Expect(f"a whole number from 1 to {MAX_PAGE_SIZE}"),
+    ] = PAGE_SIZE
+
+
+class Paging(Limited):
+    after: Annotated[Annotated[Id, BeforeValidator(parse_number)] | None, CURSOR] = AFTER
+
+
+class FilterLists(Body):
+    """Lists of what a filter lets through; an empty one lets everything through."""
+
+    libraries: Texts = Field(default_factory=list)
+    not_libraries: Texts = Field(default_factory=list)
+    players: Texts = Field(default_factory=list)
+    not_players: Texts = Field(default_factory=list)
+    kinds: list[Annotated[Kind, Field(strict=False)]] = Field(default_factory=list)
+
+    def lists(self) -> dict[str, list[str]]:
+        """The lists that were given."""
+        given = self.model_dump(include={*LISTS} & self.model_fields_set, mode="json")
+        return {name: list(values) for name, values in given.items()}
+
+
+# --- checking
+
+
+def validate(model: type[M], given: Mapping[str, Any], status: int = 422) -> M:
+    """The model of what is given; raises Problem with a sentence that names the first wrong field."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise Problem(status, sentence(model, error)) from error
+
+
+def sentence(model: type[BaseModel], error: ValidationError) -> str:
+    """The first error as a sentence; an unknown field comes first, as it may be a missing one misspelt."""
+    errors = error.errors(include_url=False)
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    place = _find_field(model, first["loc"])
+    if first["type"] == "extra_forbidden":
+        word = "parameter" if issubclass(model, Query) else "field"
+        name = ": ".join([*place.path, str(first["loc"][-1])[:MAX_NAME]])
+        return f"{name} is not a {word} here; there are {', '.join(place.model.model_fields)}."
+    own = _own_text(first) or ""
+    if own.endswith("."):
+        return own
+    return f"{': '.join(place.path)} {_describe(first, place.expect)}.".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A field that an error is about: its path, the model that it is of, and what is expected there."""
+
+    path: list[str]
+    model: type[BaseModel]
+    expect: Expect | None = None
+
+
+def _find_field(model: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
+    path: list[str] = []
+    expect = None
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        path.append(str(part))
+        expect = next((one for one in field.metadata if isinstance(one, Expect)), None)
+        inner = _without_none(field.annotation)
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            keys = location[len(path) :] if get_origin(inner) is dict else ()
+            path += [str(key)[:MAX_NAME] for key in keys[:1]]
+            break
+        model = inner
+    return _Place(path, model, expect)
+
+
+def _without_none(annotation: object) -> object:
+    given = [one for one in get_args(annotation) if one is not NoneType]
+    return given[0] if len(given) == 1 and len(get_args(annotation)) == 2 else annotation
+
+
+def _describe(error: Mapping[str, Any], expect: Expect | None) -> str:
+    if expect is not None:
+        return f"must be {expect.text}"
+    template = SENTENCES.get(error["type"])
+    if template is not None:
+        return template.format_map(error.get("ctx") or {})
+    return _own_text(error) or error["msg"]
+
+
+def _own_text(error: Mapping[str, Any]) -> str | None:
+    """The text of an error that a validator here raised."""
+    return str(error["ctx"]["error"]) if error["type"] == "value_error" else None
+
+
+SENTENCES: Mapping[str, str] = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "string_unicode": "must be text",
+    "string_too_long": "must be text of at most {max_length} characters",
+    "string_too_short": "must be text of at least {min_length} characters",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be one of {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "too_long": "must be a list of at most {max_length}",
+    "too_short": "must be a list of at least {min_length}",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}

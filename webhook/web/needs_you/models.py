@@ -1,0 +1,189 @@
+"""Models of what needs a person: what the API is asked, and what it replies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from typing_extensions import TypedDict
+
+from webhook.domain import guids
+from webhook.domain.event import Ids
+from webhook.web.activity.models import Candidate, Delivery, DeliveryTrace, ItemFields
+from webhook.web.http.models import (
+    AFTER,
+    Body,
+    Count,
+    Expect,
+    IdMap,
+    Limited,
+    Paging,
+    PersonQuery,
+    Query,
+    Text,
+    Time,
+    check_text,
+    parse_number,
+)
+
+MAX_KEY = 300
+Choice = tuple[Ids, int | None, int]
+"""The ids or the number of a candidate, and a season offset."""
+
+
+# --- what waits
+
+
+class NeedsYou(TypedDict):
+    count: int
+    counts: dict[str, int]
+    last_play_at: Time | None
+    unclaimed: list[dict[str, Any]]
+    unmatched: list[dict[str, Any]]
+    unresolved: list[dict[str, Any]]
+    parked: list[dict[str, Any]]
+    limited: list[dict[str, Any]]
+    dead: list[dict[str, Any]]
+    silent: list[dict[str, Any]]
+
+
+class UnmatchedQuery(PersonQuery, Paging):
+    pass
+
+
+class Unmatched(Delivery):
+    ids: IdMap
+    show_ids: IdMap
+    source: str | None
+    key: str | None
+
+
+class UnresolvedQuery(PersonQuery, Limited):
+    after: Annotated[str, Field(max_length=MAX_KEY), AfterValidator(check_text)] | None = AFTER
+
+
+class Unresolved(ItemFields):
+    key: str
+    reason: str | None
+    candidates: list[Candidate]
+    plays: Count
+    since: Time | None
+
+
+class Silent(TypedDict):
+    source: str
+    server: str | None
+    server_name: str | None
+    last_seen: Time | None
+    days: int
+    says: str
+
+
+class SearchForm(Query):
+    kind: Literal["movie", "show"] | None = None
+    title: Text | None = None
+    year: Annotated[
+        int | None,
+        Field(ge=1800, le=2999),
+        BeforeValidator(parse_number),
+        Expect("a year such as 2013"),
+    ] = None
+
+
+class SearchQuery(SearchForm):
+    kind: Literal["movie", "show"]
+    title: Text
+
+
+# --- what settles it
+
+
+class MatchIds(Body):
+    tvdb: Any = Field(None, json_schema_extra={"type": "integer", "minimum": 1})
+    tmdb: Any = Field(None, json_schema_extra={"type": "integer", "minimum": 1})
+    trakt: Any = Field(None, json_schema_extra={"type": "integer", "minimum": 1})
+    imdb: Any = Field(None, json_schema_extra={"type": "string"})
+
+    @property
+    def ids(self) -> Ids:
+        return guids.clean_ids(**self.model_dump(exclude_unset=True))
+
+    @model_validator(mode="after")
+    def check_ids(self) -> Self:
+        if self.ids.by_namespace().keys() != self.model_fields_set:
+            raise ValueError("ids: tvdb, tmdb and trakt are numbers, and imdb looks like tt0903747.")
+        return self
+
+
+class Match(Body):
+    ids: MatchIds | None = None
+    candidate: Annotated[
+        int | None, Field(json_schema_extra={"minimum": 1}), Expect("a number, counted from 1")
+    ] = None
+    season_offset: Annotated[int, Field(ge=-1000, le=1000), Expect("a whole number such as -1")] = 0
+
+    @property
+    def choice(self) -> Choice:
+        return Ids() if self.ids is None else self.ids.ids, self.candidate, self.season_offset
+
+    @model_validator(mode="after")
+    def check_one(self) -> Self:
+        if (self.ids is None) == (self.candidate is None):
+            raise ValueError("Say what it is: by ids, or by candidate.")
+        return self
+
+
+Key = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_KEY),
+    AfterValidator(check_text),
+    Expect("the key of something that waits; see /api/v1/unresolved"),
+]
+
+
+class UnresolvedMatch(Match):
+    key: Key
+
+
+class UnresolvedKey(Body):
+    key: Key
+
+
+class Matched(TypedDict):
+    keys: list[str]
+    deliveries: list[int]
+    delivery: DeliveryTrace
+
+
+class MatchedImport(TypedDict):
+    key: str
+    plays: Count
+
+
+class DismissedImport(TypedDict):
+    key: str
+    dismissed: int
+
+
+class IdentityIgnore(Body):
+    identity: Annotated[
+        str, Field(examples=["plex:Anna"]), Expect("text such as plex:Anna or plex:Anna@SERVER")
+    ]
+    ignored: bool = True
+
+
+class Ignored(TypedDict):
+    identity: str
+    ignored: bool
+    identities: int
+
+
+class Server(Body):
+    source: Text
+    server: Text | None = None
+
+
+class DismissedServer(TypedDict):
+    source: str
+    server: str | None
+    dismissed: bool

@@ -1,0 +1,255 @@
+"""Models of people, their tokens, and the apps they let in: what the API is asked, and what it replies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from typing_extensions import TypedDict
+
+from webhook.people import passwords, tokens
+from webhook.people.scopes import Scope
+from webhook.web.activity.models import ItemFields
+from webhook.web.http.models import (
+    Body,
+    Count,
+    Expect,
+    FilterLists,
+    Flag,
+    Id,
+    OneOf,
+    Query,
+    Texts,
+    Time,
+    check_text,
+)
+
+KINDS = ("webhook", "api", "app")
+"""The kinds of tokens that are made here: for media servers, for scripts, and app passwords for the TV Time API."""
+
+ALL_KINDS = (*KINDS, "videoscrobbler")
+"""The last is a session that somebody let an app begin."""
+
+MAX_TITLE = 100
+Title = Annotated[
+    str,
+    Field(max_length=MAX_TITLE),
+    AfterValidator(check_text),
+]
+PersonName = Annotated[str, Field(min_length=1, max_length=64)]
+Zone = Annotated[str | None, Field(description="A time zone's name such as Europe/Berlin; null is UTC.")]
+Password = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "minLength": passwords.MIN_PASSWORD_LENGTH,
+            "maxLength": passwords.MAX_PASSWORD_LENGTH,
+        }
+    ),
+]
+
+
+# --- people
+
+
+class Identity(TypedDict):
+    id: Id
+    source: str
+    user: str
+    server: str | None
+    server_name: str | None
+    last_seen: Time | None
+    spelled: str
+
+
+class Unclaimed(Identity):
+    webhooks: int
+    last: Annotated[
+        dict[str, Any] | None,
+        Field(description="What the last of them says: action, item and player."),
+    ]
+
+
+class Person(TypedDict):
+    id: Id
+    name: str
+    owner: bool
+    filters: dict[str, Any]
+    identities: list[Identity]
+
+
+class PersonDetail(Person):
+    timezone: Zone
+    has_password: Annotated[bool, Field(description="Whether they can sign in.")]
+
+
+class NewPerson(Body):
+    name: Annotated[
+        str,
+        Field(max_length=200, json_schema_extra={"maxLength": 64}),
+        AfterValidator(check_text),
+    ]
+
+
+class PersonChange(Body):
+    name: Annotated[
+        str,
+        Field(max_length=200, json_schema_extra={"minLength": 1, "maxLength": 64}),
+        AfterValidator(check_text),
+        Expect("text of 1 to 64 characters"),
+    ] = ""
+    timezone: Zone = None
+
+
+class RemovedPerson(TypedDict):
+    name: str
+    removed: bool
+    gone: dict[str, Count]
+
+
+class IdentityRequest(Body):
+    identity: Annotated[
+        str,
+        Field(examples=["plex:Anna"]),
+        Expect("text such as plex:Anna or plex:Anna@SERVER"),
+    ]
+
+
+class IdentitiesQuery(Query):
+    ignored: Flag = False
+
+
+class PersonFilters(FilterLists):
+    home_videos: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The filters as they are stored."""
+        return {**self.lists(), "home_videos": self.home_videos}
+
+
+class StoppedWebhook(ItemFields):
+    webhook: Id
+    received_at: Time | None
+    library: str | None
+    player: str | None
+    why: str
+
+
+class Preview(TypedDict):
+    looked_at: Count
+    stopped: list[StoppedWebhook]
+
+
+class Invitation(TypedDict):
+    person: str
+    url: str
+    valid_until: Time | None
+
+
+class PasswordChange(Body):
+    known: str
+    password: Password
+
+
+class ChangedPassword(TypedDict):
+    name: str
+    changed: bool
+
+
+class HouseholdRequest(Body):
+    players: Texts = Field(default_factory=list)
+    libraries: Texts = Field(default_factory=list)
+    people: Texts = Field(default_factory=list)
+
+
+class HouseholdRule(TypedDict):
+    id: Id
+    players: list[str]
+    libraries: list[str]
+    people: list[str]
+
+
+class RemovedRule(TypedDict):
+    id: Id
+    removed: bool
+
+
+# --- tokens
+
+
+class TokenFields(TypedDict):
+    id: Id
+    kind: Annotated[str, OneOf(lambda: ALL_KINDS)]
+    name: str | None
+    person: Annotated[str | None, Field(description="Whose what comes with it is; null is everybody's.")]
+    scopes: Annotated[
+        list[Scope] | None,
+        Field(
+            description="What an API token may do; null is everything, as it was for all before there were scopes."
+        ),
+    ]
+    expires_at: Annotated[Time | None, Field(description="When it ends; null is never.")]
+
+
+class Token(TokenFields):
+    created_at: Time | None
+    expired: Annotated[bool, Field(description="It has ended, and lets nobody in any more.")]
+    problem: Annotated[
+        str | None, Field(description="What to do where its secret cannot be opened any more.")
+    ]
+
+
+class NewToken(TokenFields):
+    secret: Annotated[str, Field(description="Shown this once.")]
+    urls: Annotated[
+        dict[str, str] | None,
+        Field(description="For a webhook token the address to paste, by source."),
+    ]
+    calendar: Annotated[
+        str | None,
+        Field(description="For a token with the scope calendar the address to subscribe to."),
+    ]
+
+
+class TokenRequest(Body):
+    """A token that is asked for; `scopes` are an API token's alone."""
+
+    kind: Annotated[
+        Literal["webhook", "api", "app"],
+        Field(description="For media servers, for scripts, or for apps made for TV Time."),
+    ]
+    name: Title | None = Field(None, description="To tell it from the others.")
+    person: Title | None = Field(None, description="Whose; a member's tokens are their own.")
+    scopes: Annotated[
+        list[Annotated[Scope, Field(strict=False)]] | None,
+        Field(
+            min_length=1,
+            description="What an API token may do, and no more than the token that asks; everything that "
+            "one may if it is not given.",
+            examples=[[Scope.READ]],
+        ),
+        Expect(f"a list of some of {', '.join(Scope)}"),
+    ] = None
+    expires_in_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=tokens.MAX_TOKEN_DAYS,
+            description="When it ends, and no later than the token that asks; never if it is not given. "
+            "A webhook token never ends.",
+        ),
+        Expect(f"a whole number from 1 to {tokens.MAX_TOKEN_DAYS}, or null for never"),
+    ] = None
+
+    @model_validator(mode="after")
+    def check_kind(self) -> Self:
+        if self.kind != "api" and self.scopes is not None:
+            raise ValueError("scopes: only an API token has scopes.")
+        if self.kind == "webhook" and self.expires_in_days is not None:
+            raise ValueError(f"expires_in_days: {tokens.WEBHOOK_TOKENS_NEVER_END}")
+        return self
+
+
+class RevokedToken(TypedDict):
+    id: Id
+    revoked: bool

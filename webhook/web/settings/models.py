@@ -1,0 +1,29 @@
+"""Models of settings: what the API is asked, and what it replies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+from typing_extensions import TypedDict
+
+from webhook.web.http.models import Body, Expect, OneOf
+from webhook.web.people.actions import OFFERED
+
+Value = str | int | float | None
+
+
+class Setting(TypedDict):
+    name: Annotated[str, OneOf(lambda: OFFERED)]
+    value: Value
+    default: Value
+    description: str
+    choices: list[str] | None
+    fixed: Annotated[bool, Field(description="The environment says it, so it can only be changed there.")]
+    set_by: Literal["environment", "browser"] | None
+
+
+_VALUES: dict[str, Any] = dict.fromkeys(
+    OFFERED, (Annotated[Value, Expect("text or a number, or null")], None)
+)
+SettingValues: type[Body] = create_model("SettingValues", __base__=Body, **_VALUES)
