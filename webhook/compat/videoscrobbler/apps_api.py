@@ -74,30 +74,36 @@ class PrivacyChange(Body):
 
 
 async def list_apps(call: Call[None, None]) -> object:
+    """The apps that may ask for a session: one's own, for the owner all."""
     return list_of(
         await call.read(lambda connection: actions.read_apps(connection, call.service.seal, call.visitor))
     )
 
 
 async def add_app(call: Call[AppRequest, None]) -> object:
+    """Make an app: its key, and its shared secret, which is given this once."""
     return await actions.add_app(call.service, call.visitor, call.body.name, call.body.person or None)
 
 
 async def suspend_app(call: Call[AppChange, None]) -> object:
+    """Suspend an app, or let it in again; its sessions rest, and go on."""
     return await actions.suspend_or_resume(call.service, call.visitor, call.id, call.body.suspended)
 
 
 async def remove_app(call: Call[None, None]) -> RemovedApp:
+    """Remove an app and end its sessions; what it told stays in the history."""
     wanted = call.id
     await actions.delete_app(call.service, call.visitor, wanted)
     return {"id": wanted, "removed": True}
 
 
 async def get_privacy(call: Call[None, PersonQuery]) -> Privacy:
+    """Who sees through the VideoScrobbler API what a person watches."""
     return await read_privacy(call, privacy_owner(call.visitor, call.query.person))
 
 
 async def set_privacy(call: Call[PrivacyChange, None]) -> Privacy:
+    """Say who sees it."""
     name = privacy_owner(call.visitor, call.body.person or None)
     await actions.change_seen_by(call.service.database, call.visitor, name, call.body.seen_by)
     return await read_privacy(call, name)
@@ -119,57 +125,12 @@ def privacy_owner(visitor: Visitor, name: str | None) -> str:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/apps", list_apps, Scope.ADMIN, reply=Page[App]),
+    Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest, reply=NewApp),
+    Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange, reply=App),
+    Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN, reply=RemovedApp),
+    Operation("GET", "/privacy", get_privacy, Scope.READ, query=PersonQuery, reply=Privacy),
     Operation(
-        method="GET",
-        path="/apps",
-        handler=list_apps,
-        summary="The apps that may ask for a session: one's own, for the owner all",
-        scope=Scope.ADMIN,
-        reply=Page[App],
-    ),
-    Operation(
-        method="POST",
-        path="/apps",
-        handler=add_app,
-        summary="Make an app: its key, and its shared secret, which is given this once",
-        scope=Scope.ADMIN,
-        body=AppRequest,
-        reply=NewApp,
-    ),
-    Operation(
-        method="PUT",
-        path="/apps/{id}",
-        handler=suspend_app,
-        summary="Suspend an app, or let it in again; its sessions rest, and go on",
-        scope=Scope.ADMIN,
-        body=AppChange,
-        reply=App,
-    ),
-    Operation(
-        method="DELETE",
-        path="/apps/{id}",
-        handler=remove_app,
-        summary="Remove an app and end its sessions; what it told stays in the history",
-        scope=Scope.ADMIN,
-        reply=RemovedApp,
-    ),
-    Operation(
-        method="GET",
-        path="/privacy",
-        handler=get_privacy,
-        summary="Who sees through the VideoScrobbler API what a person watches",
-        scope=Scope.READ,
-        query=PersonQuery,
-        reply=Privacy,
-    ),
-    Operation(
-        method="PUT",
-        path="/privacy",
-        handler=set_privacy,
-        summary="Say who sees it",
-        scope=Scope.ADMIN,
-        body=PrivacyChange,
-        body_status=400,
-        reply=Privacy,
+        "PUT", "/privacy", set_privacy, Scope.ADMIN, body=PrivacyChange, body_status=400, reply=Privacy
     ),
 )

@@ -26,6 +26,7 @@ from webhook.web.needs_you import queries as needs
 
 
 async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
+    """The outbox, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -41,12 +42,14 @@ async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
 
 
 async def get_delivery(call: Call[None, None]) -> Any:
+    """One delivery with its tries."""
     wanted = call.id
     found = await call.read(lambda connection: visible.one_delivery(connection, call.visitor, wanted))
     return found_or(found, f"Delivery {wanted} was not found.")
 
 
 async def retry(call: Call[None, None]) -> Retried:
+    """Try it again."""
     wanted = call.id
     retried = await call.write(lambda connection: actions.retry(connection, call.visitor, wanted))
     call.service.interpreter.told.set()
@@ -54,6 +57,7 @@ async def retry(call: Call[None, None]) -> Retried:
 
 
 async def retry_many(call: Call[None, RetryFilter]) -> RetriedCount:
+    """Try many again: by default all that are unmatched, parked or dead."""
     query = call.query
     name = await call.person_filter(query.person)
     retried = await call.write(
@@ -64,6 +68,7 @@ async def retry_many(call: Call[None, RetryFilter]) -> RetriedCount:
 
 
 async def dismiss(call: Call[Dismissal, None]) -> Dismissed:
+    """Take dead or unmatched deliveries off the list of what needs a person; they stay what they are."""
     ids = call.body.ids
 
     def change(connection: Connection) -> int:
@@ -74,48 +79,17 @@ async def dismiss(call: Call[Dismissal, None]) -> Dismissed:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/deliveries", list_deliveries, Scope.READ, query=DeliveryQuery, reply=Page[Delivery]),
     Operation(
-        method="GET",
-        path="/deliveries",
-        handler=list_deliveries,
-        summary="The outbox, newest first",
-        scope=Scope.READ,
-        query=DeliveryQuery,
-        reply=Page[Delivery],
-    ),
-    Operation(
-        method="POST",
-        path="/deliveries/retry",
-        handler=retry_many,
-        summary="Try many again: by default all that are unmatched, parked or dead",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/deliveries/retry",
+        retry_many,
+        Scope.HISTORY_WRITE,
         query=RetryFilter,
         body_as_query=True,
         reply=RetriedCount,
     ),
-    Operation(
-        method="POST",
-        path="/deliveries/dismiss",
-        handler=dismiss,
-        summary="Take dead or unmatched deliveries off the list of what needs a person; they stay what they are",
-        scope=Scope.HISTORY_WRITE,
-        body=Dismissal,
-        reply=Dismissed,
-    ),
-    Operation(
-        method="GET",
-        path="/deliveries/{id}",
-        handler=get_delivery,
-        summary="One delivery with its tries",
-        scope=Scope.READ,
-        reply=DeliveryTrace,
-    ),
-    Operation(
-        method="POST",
-        path="/deliveries/{id}/retry",
-        handler=retry,
-        summary="Try it again",
-        scope=Scope.HISTORY_WRITE,
-        reply=Retried,
-    ),
+    Operation("POST", "/deliveries/dismiss", dismiss, Scope.HISTORY_WRITE, body=Dismissal, reply=Dismissed),
+    Operation("GET", "/deliveries/{id}", get_delivery, Scope.READ, reply=DeliveryTrace),
+    Operation("POST", "/deliveries/{id}/retry", retry, Scope.HISTORY_WRITE, reply=Retried),
 )

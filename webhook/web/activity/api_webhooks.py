@@ -31,6 +31,7 @@ from webhook.web.visible import WebhookFilter
 
 
 async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
+    """The inbox, newest first; of what is rare a page may hold few or none and still have a next one."""
     query = call.query
     return await call.read(
         lambda connection: visible.webhooks(
@@ -40,12 +41,14 @@ async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
 
 
 async def get_webhook(call: Call[None, Any]) -> Any:
+    """One webhook with its whole trace."""
     wanted = call.id
     found = await call.read(lambda connection: visible.one_webhook(connection, call.visitor, wanted))
     return found_or(found, f"Webhook {wanted} was not found.")
 
 
 async def replay(call: Call[None, ReplayQuery]) -> Replayed:
+    """Interpret it again; with dry_run only say what would come of it (`would`)."""
     wanted = call.id
     if call.query.dry_run:
         return await rehearse(call, wanted)
@@ -68,6 +71,7 @@ async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
 
 
 async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
+    """Interpret many again."""
     wanted = call.query.wanted
     if wanted == WebhookFilter():
         names = " or ".join(WebhookFields.model_fields)
@@ -78,11 +82,13 @@ async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
 
 
 async def get_redacted(call: Call[None, None]) -> object:
+    """What a webhook said, for a bug report: names, tokens and addresses are replaced."""
     wanted = call.id
     return await call.read(lambda connection: actions.copy_for_report(connection, call.visitor, wanted))
 
 
 async def list_urls(call: Call[None, None]) -> object:
+    """The webhook addresses to paste."""
     here = address_of(call.service, call.request)
     return list_of(
         await call.read(lambda connection: addresses(connection, call.service, call.visitor, here))
@@ -90,6 +96,7 @@ async def list_urls(call: Call[None, None]) -> object:
 
 
 async def get_template(call: Call[None, None]) -> Response:
+    """What is pasted into the sender."""
     text = template_for(call.path("source"))
     if text is None:
         raise Problem(404, "There is no such source, or it needs no template.")
@@ -97,65 +104,21 @@ async def get_template(call: Call[None, None]) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/webhooks", list_webhooks, Scope.READ, query=WebhookQuery, reply=Page[Webhook]),
     Operation(
-        method="GET",
-        path="/webhooks",
-        handler=list_webhooks,
-        summary="The inbox, newest first; of what is rare a page may hold few or none and still have a next one",
-        scope=Scope.READ,
-        query=WebhookQuery,
-        reply=Page[Webhook],
-    ),
-    Operation(
-        method="POST",
-        path="/webhooks/replay",
-        handler=replay_many,
-        summary="Interpret many again",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/webhooks/replay",
+        replay_many,
+        Scope.HISTORY_WRITE,
         query=ReplayFilter,
         body_as_query=True,
         reply=ReplayedCount,
     ),
+    Operation("GET", "/webhooks/{id}", get_webhook, Scope.READ, reply=WebhookTrace),
     Operation(
-        method="GET",
-        path="/webhooks/{id}",
-        handler=get_webhook,
-        summary="One webhook with its whole trace",
-        scope=Scope.READ,
-        reply=WebhookTrace,
+        "POST", "/webhooks/{id}/replay", replay, Scope.HISTORY_WRITE, query=ReplayQuery, reply=Replayed
     ),
-    Operation(
-        method="POST",
-        path="/webhooks/{id}/replay",
-        handler=replay,
-        summary="Interpret it again; with dry_run only say what would come of it (`would`)",
-        scope=Scope.HISTORY_WRITE,
-        query=ReplayQuery,
-        reply=Replayed,
-    ),
-    Operation(
-        method="GET",
-        path="/webhooks/{id}/redacted",
-        handler=get_redacted,
-        summary="What a webhook said, for a bug report: names, tokens and addresses are replaced",
-        scope=Scope.READ,
-        reply=RedactedWebhook,
-    ),
-    Operation(
-        method="GET",
-        path="/urls",
-        handler=list_urls,
-        summary="The webhook addresses to paste",
-        scope=Scope.ADMIN,
-        reply=Page[Url],
-    ),
-    Operation(
-        method="GET",
-        path="/templates/{source}",
-        handler=get_template,
-        summary="What is pasted into the sender",
-        scope=PUBLIC,
-        reply=str,
-        reply_media=("text/plain",),
-    ),
+    Operation("GET", "/webhooks/{id}/redacted", get_redacted, Scope.READ, reply=RedactedWebhook),
+    Operation("GET", "/urls", list_urls, Scope.ADMIN, reply=Page[Url]),
+    Operation("GET", "/templates/{source}", get_template, PUBLIC, reply=str, reply_media=("text/plain",)),
 )

@@ -31,12 +31,14 @@ BY_KEY = {"id": str}
 
 
 async def list_connections(call: Call[None, None]) -> object:
+    """Every service and its state."""
     return list_of(
         await call.read(lambda connection: connections.list_services(connection, call.service, call.visitor))
     )
 
 
 async def get_connection(call: Call[None, None]) -> object:
+    """One service and its state."""
     one = connections.find_service(call.visitor, call.path("name"))
     return await call.read(
         lambda connection: connections.describe_service(connection, call.service, call.visitor, one)
@@ -44,12 +46,14 @@ async def get_connection(call: Call[None, None]) -> object:
 
 
 async def test_connection(call: Call[TestRequest, None]) -> TestReport:
+    """Ask the service whether it works; notifications send a test."""
     one = connections.find_service(call.visitor, call.path("name"))
     results: Any = await connections.test(call.service, call.visitor, one, call.body.account)
     return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
 
 
 async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
+    """Set it up: the settings are tried, kept, and take effect within a second; the owner's to do."""
     one = connections.find_service(call.visitor, call.path("name"))
     tried = await connections.save(call.service, one, call.body.settings, call.body.anyway)
     says = "It is switched off." if tried is None else tried.says
@@ -61,16 +65,19 @@ async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
 
 
 async def list_accounts(call: Call[None, None]) -> object:
+    """The accounts, and whether they work."""
     return list_of(await call.read(lambda connection: visible.accounts(connection, call.visitor)))
 
 
 async def set_rules(call: Call[Rules, None]) -> object:
+    """Set an account's own rules."""
     wanted, rules = call.id, call.body.to_json()
     await call.write(lambda connection: actions.set_rules(connection, call.visitor, wanted, rules))
     return await get_account(call, wanted)
 
 
 async def set_tells(call: Call[Tells, None]) -> object:
+    """Say what of the optional an account is told."""
     wanted, built = call.id, call.service.trackers
     await call.write(
         lambda connection: actions.set_tells(connection, built, call.visitor, wanted, call.body.tells)
@@ -88,6 +95,7 @@ async def get_account(call: Call[Any, None], wanted: int) -> object:
 
 
 async def connect_account(call: Call[SignInRequest, None]) -> Connected:
+    """Sign in to a tracker. By a code or a page: show what `sign_in` has, and ask how it goes."""
     service, body = call.service, call.body
     one = connections.find_service(call.visitor, body.tracker)
     person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
@@ -100,120 +108,54 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
 
 
 async def disconnect_account(call: Call[None, None]) -> RemovedAccount:
+    """Give up a sign-in; one with deliveries stays, signed out (`removed` false)."""
     wanted = call.id
     return {"id": wanted, "removed": await connections.disconnect(call.service, call.visitor, wanted)}
 
 
 async def get_sign_in(call: Call[None, None]) -> object:
+    """How a sign-in goes."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     return await call.read(lambda connection: connections.describe_sign_in(connection, made))
 
 
 async def cancel_sign_in(call: Call[None, None]) -> object:
+    """Wait for it no longer."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     call.service.sign_ins.cancel(made)
     return await call.read(lambda connection: connections.describe_sign_in(connection, made))
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/connections", list_connections, Scope.ADMIN, reply=Page[Connection]),
     Operation(
-        method="GET",
-        path="/connections",
-        handler=list_connections,
-        summary="Every service and its state",
-        scope=Scope.ADMIN,
-        reply=Page[Connection],
+        "GET", "/connections/{name}", get_connection, Scope.ADMIN, path_types=BY_NAME, reply=Connection
     ),
     Operation(
-        method="GET",
-        path="/connections/{name}",
-        handler=get_connection,
-        summary="One service and its state",
-        scope=Scope.ADMIN,
-        path_types=BY_NAME,
-        reply=Connection,
-    ),
-    Operation(
-        method="POST",
-        path="/connections/{name}/test",
-        handler=test_connection,
-        summary="Ask the service whether it works; notifications send a test",
-        scope=Scope.ADMIN,
+        "POST",
+        "/connections/{name}/test",
+        test_connection,
+        Scope.ADMIN,
         path_types=BY_NAME,
         body=TestRequest,
         body_optional=True,
         reply=TestReport,
     ),
     Operation(
-        method="PUT",
-        path="/connections/{name}/settings",
-        handler=save_settings,
-        summary="Set it up: the settings are tried, kept, and take effect within a second; the owner's to do",
-        scope=Scope.ADMIN,
+        "PUT",
+        "/connections/{name}/settings",
+        save_settings,
+        Scope.ADMIN,
         owner_only=True,
         path_types=BY_NAME,
         body=SettingsRequest,
         reply=SavedSettings,
     ),
-    Operation(
-        method="GET",
-        path="/accounts",
-        handler=list_accounts,
-        summary="The accounts, and whether they work",
-        scope=Scope.READ,
-        reply=Page[Account],
-    ),
-    Operation(
-        method="POST",
-        path="/accounts/connect",
-        handler=connect_account,
-        summary="Sign in to a tracker. By a code or a page: show what `sign_in` has, and ask how it goes",
-        scope=Scope.ADMIN,
-        body=SignInRequest,
-        reply=Connected,
-    ),
-    Operation(
-        method="DELETE",
-        path="/accounts/{id}",
-        handler=disconnect_account,
-        summary="Give up a sign-in; one with deliveries stays, signed out (`removed` false)",
-        scope=Scope.ADMIN,
-        reply=RemovedAccount,
-    ),
-    Operation(
-        method="PUT",
-        path="/accounts/{id}/rules",
-        handler=set_rules,
-        summary="Set an account's own rules",
-        scope=Scope.ADMIN,
-        body=Rules,
-        reply=Account,
-    ),
-    Operation(
-        method="PUT",
-        path="/accounts/{id}/tells",
-        handler=set_tells,
-        summary="Say what of the optional an account is told",
-        scope=Scope.ADMIN,
-        body=Tells,
-        reply=Account,
-    ),
-    Operation(
-        method="GET",
-        path="/sign-ins/{id}",
-        handler=get_sign_in,
-        summary="How a sign-in goes",
-        scope=Scope.ADMIN,
-        path_types=BY_KEY,
-        reply=SignIn,
-    ),
-    Operation(
-        method="DELETE",
-        path="/sign-ins/{id}",
-        handler=cancel_sign_in,
-        summary="Wait for it no longer",
-        scope=Scope.ADMIN,
-        path_types=BY_KEY,
-        reply=SignIn,
-    ),
+    Operation("GET", "/accounts", list_accounts, Scope.READ, reply=Page[Account]),
+    Operation("POST", "/accounts/connect", connect_account, Scope.ADMIN, body=SignInRequest, reply=Connected),
+    Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN, reply=RemovedAccount),
+    Operation("PUT", "/accounts/{id}/rules", set_rules, Scope.ADMIN, body=Rules, reply=Account),
+    Operation("PUT", "/accounts/{id}/tells", set_tells, Scope.ADMIN, body=Tells, reply=Account),
+    Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignIn),
+    Operation("DELETE", "/sign-ins/{id}", cancel_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignIn),
 )

@@ -10,16 +10,10 @@ from webhook.web.http.operations import PUBLIC, Call, Operation
 
 
 async def get_document(call: Call[None, None]) -> object:
+    """This document."""
     return document(address_of(call.service, call.request), call.operations)
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation(
-        method="GET",
-        path="/openapi.json",
-        handler=get_document,
-        summary="This document",
-        scope=PUBLIC,
-        reply=dict[str, Any],
-    ),
+    Operation("GET", "/openapi.json", get_document, PUBLIC, reply=dict[str, Any]),
 )

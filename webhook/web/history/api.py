@@ -60,6 +60,7 @@ BY_KEY = {"key": ShowKey}
 
 
 async def list_plays(call: Call[None, PlaysQuery]) -> object:
+    """The history, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -75,6 +76,7 @@ async def list_plays(call: Call[None, PlaysQuery]) -> object:
 
 
 async def add_play(call: Call[NewPlay, None]) -> AddedPlay:
+    """Add a play by hand: it is kept once, and told to the person's trackers with its date."""
     owner = await call.owner_of(call.body.person)
 
     def add(connection: Connection) -> manual_plays.Added:
@@ -93,6 +95,7 @@ async def add_play(call: Call[NewPlay, None]) -> AddedPlay:
 
 
 async def get_play(call: Call[None, None]) -> object:
+    """One play with what was told of it and its edits."""
     return await read_play(call, call.id)
 
 
@@ -102,10 +105,12 @@ async def read_play(call: Call[Any, Any], wanted: int) -> Any:
 
 
 async def remove_play(call: Call[None, None]) -> Edited:
+    """Take it out of the history, and back at the trackers; no import brings it again."""
     return await edit_play(call, edits.remove_play)
 
 
 async def change_play(call: Call[PlayChange, None]) -> Edited:
+    """Say when it was watched, or what; trackers are told anew."""
     at, about = call.body.moment, call.body.item
 
     def change(
@@ -124,6 +129,7 @@ async def change_play(call: Call[PlayChange, None]) -> Edited:
 
 
 async def merge_play(call: Call[MergeRequest, None]) -> Edited:
+    """Make it one with another play, which goes."""
     other = call.body.other
 
     def merge(
@@ -163,6 +169,7 @@ def author_of(visitor: Visitor) -> str:
 
 
 async def list_library(call: Call[None, LibraryQuery]) -> object:
+    """What is followed, rated, loved, owned or kept for later, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     limit, after = query.limit, query.after or 0
@@ -180,6 +187,7 @@ async def list_library(call: Call[None, LibraryQuery]) -> object:
 
 
 async def get_show(call: Call[None, PersonQuery]) -> object:
+    """A show with its episodes, and the plays of each; specials last."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
     found = await call.read(lambda connection: whole_show(connection, owner.id, key))
@@ -188,6 +196,7 @@ async def get_show(call: Call[None, PersonQuery]) -> object:
 
 
 async def follow(call: Call[None, PersonQuery]) -> object:
+    """Follow a show of the history, or one that a lookup has listed."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
 
@@ -200,6 +209,7 @@ async def follow(call: Call[None, PersonQuery]) -> object:
 
 
 async def unfollow(call: Call[None, PersonQuery]) -> Unfollowed:
+    """Follow a show no longer."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
     gone = await call.write(lambda connection: library.unfollow_show(connection, owner.id, key))
@@ -212,6 +222,7 @@ async def unfollow(call: Call[None, PersonQuery]) -> Unfollowed:
 
 
 async def get_numbers(call: Call[None, NumbersQuery]) -> object:
+    """What was watched in a year, or in all years."""
     owner = await call.owner_of(call.query.person)
 
     def count(connection: Connection) -> dict[str, Any]:
@@ -223,11 +234,13 @@ async def get_numbers(call: Call[None, NumbersQuery]) -> object:
 
 
 async def list_next_episodes(call: Call[None, PersonQuery]) -> object:
+    """The next unwatched episode of each followed show."""
     owner = await call.owner_of(call.query.person)
     return list_of(await call.read(lambda connection: shows.next_episodes(connection, owner.id)))
 
 
 async def get_calendar(call: Call[None, CalendarQuery]) -> Response:
+    """What the token's person watched, as a calendar to subscribe to; a year of it, if no more is asked."""
     visitor = call.visitor
     since = call.query.since or clock.now() - CALENDAR_REACH
     wanted = Export(person_id=visitor.person_id or 0, kind="ics", since=since)
@@ -285,123 +298,45 @@ def new_play(given: NewPlay, zone: tzinfo, now: datetime) -> manual_plays.NewPla
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
-        method="GET",
-        path=CALENDAR_FEED.removeprefix(PREFIX),
-        handler=get_calendar,
-        summary="What the token's person watched, as a calendar to subscribe to; a year of it, if no more is asked",
-        scope=Scope.CALENDAR,
+        "GET",
+        CALENDAR_FEED.removeprefix(PREFIX),
+        get_calendar,
+        Scope.CALENDAR,
         token_in_query=True,
         query=CalendarQuery,
         reply=str,
         reply_media=("text/calendar",),
     ),
+    Operation("GET", "/plays", list_plays, Scope.READ, query=PlaysQuery, reply=TextPage[Play]),
+    Operation("POST", "/plays", add_play, Scope.HISTORY_WRITE, body=NewPlay, reply=AddedPlay),
+    Operation("GET", "/plays/{id}", get_play, Scope.READ, reply=PlayDetail),
+    Operation("PATCH", "/plays/{id}", change_play, Scope.HISTORY_WRITE, body=PlayChange, reply=Edited),
+    Operation("DELETE", "/plays/{id}", remove_play, Scope.HISTORY_WRITE, reply=Edited),
+    Operation("POST", "/plays/{id}/merge", merge_play, Scope.HISTORY_WRITE, body=MergeRequest, reply=Edited),
+    Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery, reply=Page[LibraryEntry]),
+    Operation("GET", "/numbers", get_numbers, Scope.READ, query=NumbersQuery, reply=Numbers),
     Operation(
-        method="GET",
-        path="/plays",
-        handler=list_plays,
-        summary="The history, newest first",
-        scope=Scope.READ,
-        query=PlaysQuery,
-        reply=TextPage[Play],
+        "GET", "/follows/next", list_next_episodes, Scope.READ, query=PersonQuery, reply=Page[NextEpisode]
     ),
     Operation(
-        method="POST",
-        path="/plays",
-        handler=add_play,
-        summary="Add a play by hand: it is kept once, and told to the person's trackers with its date",
-        scope=Scope.HISTORY_WRITE,
-        body=NewPlay,
-        reply=AddedPlay,
-    ),
-    Operation(
-        method="GET",
-        path="/plays/{id}",
-        handler=get_play,
-        summary="One play with what was told of it and its edits",
-        scope=Scope.READ,
-        reply=PlayDetail,
-    ),
-    Operation(
-        method="PATCH",
-        path="/plays/{id}",
-        handler=change_play,
-        summary="Say when it was watched, or what; trackers are told anew",
-        scope=Scope.HISTORY_WRITE,
-        body=PlayChange,
-        reply=Edited,
-    ),
-    Operation(
-        method="DELETE",
-        path="/plays/{id}",
-        handler=remove_play,
-        summary="Take it out of the history, and back at the trackers; no import brings it again",
-        scope=Scope.HISTORY_WRITE,
-        reply=Edited,
-    ),
-    Operation(
-        method="POST",
-        path="/plays/{id}/merge",
-        handler=merge_play,
-        summary="Make it one with another play, which goes",
-        scope=Scope.HISTORY_WRITE,
-        body=MergeRequest,
-        reply=Edited,
-    ),
-    Operation(
-        method="GET",
-        path="/library",
-        handler=list_library,
-        summary="What is followed, rated, loved, owned or kept for later, newest first",
-        scope=Scope.READ,
-        query=LibraryQuery,
-        reply=Page[LibraryEntry],
-    ),
-    Operation(
-        method="GET",
-        path="/numbers",
-        handler=get_numbers,
-        summary="What was watched in a year, or in all years",
-        scope=Scope.READ,
-        query=NumbersQuery,
-        reply=Numbers,
-    ),
-    Operation(
-        method="GET",
-        path="/follows/next",
-        handler=list_next_episodes,
-        summary="The next unwatched episode of each followed show",
-        scope=Scope.READ,
-        query=PersonQuery,
-        reply=Page[NextEpisode],
-    ),
-    Operation(
-        method="PUT",
-        path="/follows/{key:path}",
-        handler=follow,
-        summary="Follow a show of the history, or one that a lookup has listed",
-        scope=Scope.HISTORY_WRITE,
+        "PUT",
+        "/follows/{key:path}",
+        follow,
+        Scope.HISTORY_WRITE,
         path_types=BY_KEY,
         query=PersonQuery,
         reply=LibraryEntry,
     ),
     Operation(
-        method="DELETE",
-        path="/follows/{key:path}",
-        handler=unfollow,
-        summary="Follow a show no longer",
-        scope=Scope.HISTORY_WRITE,
+        "DELETE",
+        "/follows/{key:path}",
+        unfollow,
+        Scope.HISTORY_WRITE,
         path_types=BY_KEY,
         query=PersonQuery,
         reply=Unfollowed,
     ),
     Operation(
-        method="GET",
-        path="/shows/{key:path}",
-        handler=get_show,
-        summary="A show with its episodes, and the plays of each; specials last",
-        scope=Scope.READ,
-        path_types=BY_KEY,
-        query=PersonQuery,
-        reply=Show,
+        "GET", "/shows/{key:path}", get_show, Scope.READ, path_types=BY_KEY, query=PersonQuery, reply=Show
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -80,7 +80,7 @@ class Call(Generic[B, Q]):
         return await self.read(lambda connection: people.find_person(connection, wanted or names[0]))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Operation(Generic[B, Q]):
     """One method of one path: who may call it, what it takes, what it replies, and who handles it."""
 
@@ -88,9 +88,10 @@ class Operation(Generic[B, Q]):
     path: str
     """Below /api/v1, as Starlette writes paths."""
     handler: Callable[[Call[B, Q]], Awaitable[object]]
-    summary: str
+    """Its docstring is the summary in the document."""
     scope: Scope | None
     """The scope that a token needs; None answers anybody."""
+    _: KW_ONLY
     owner_only: bool = False
     token_in_query: bool = False
     """The token stands in the address, for programs that cannot send headers."""
@@ -111,6 +112,10 @@ class Operation(Generic[B, Q]):
     status: int = 200
     dry_run_reply: object = None
     """The type of the reply, with status 200, to a call that only asks what would come of it."""
+
+    @property
+    def summary(self) -> str:
+        return (self.handler.__doc__ or "").removesuffix(".")
 
     @property
     def plain_path(self) -> str:

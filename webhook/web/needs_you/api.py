@@ -52,6 +52,7 @@ MAX_SEARCHES = asyncio.Semaphore(4)
 
 
 async def get_needs(call: Call[None, None]) -> object:
+    """What waits for a person: how much of each kind, and the newest of each."""
     now, days = clock.now(), call.service.settings.silence_days
 
     def read(connection: Connection) -> dict[str, Any]:
@@ -66,6 +67,7 @@ async def get_needs(call: Call[None, None]) -> object:
 
 
 async def list_unmatched(call: Call[None, UnmatchedQuery]) -> object:
+    """What waits for a person's choice."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -76,6 +78,7 @@ async def list_unmatched(call: Call[None, UnmatchedQuery]) -> object:
 
 
 async def match_delivery(call: Call[Match, None]) -> Matched:
+    """Say what it is, for an episode the whole show; what waited for it goes out."""
     wanted, choice = call.id, call.body.choice
     chosen = await call.write(lambda connection: actions.match(connection, call.visitor, wanted, choice))
     call.service.interpreter.told.set()
@@ -87,6 +90,7 @@ async def match_delivery(call: Call[Match, None]) -> Matched:
 
 
 async def list_unresolved(call: Call[None, UnresolvedQuery]) -> object:
+    """What imports brought without an id and no lookup found."""
     query = call.query
     name = await call.person_filter(query.person)
 
@@ -98,6 +102,7 @@ async def list_unresolved(call: Call[None, UnresolvedQuery]) -> object:
 
 
 async def match_import(call: Call[UnresolvedMatch, None]) -> MatchedImport:
+    """Say what it is, for an episode the whole show; it is written into all its plays."""
     key, choice = call.body.key, call.body.choice
     plays = await call.write(lambda connection: actions.match_import(connection, call.visitor, key, choice))
     call.service.interpreter.told.set()
@@ -105,6 +110,7 @@ async def match_import(call: Call[UnresolvedMatch, None]) -> MatchedImport:
 
 
 async def dismiss_import(call: Call[UnresolvedKey, None]) -> DismissedImport:
+    """Leave an item of imported plays without ids, and ask no more."""
     key = call.body.key
     count = await call.write(lambda connection: actions.dismiss_import(connection, call.visitor, key))
     return {"key": key, "dismissed": count}
@@ -114,6 +120,7 @@ async def dismiss_import(call: Call[UnresolvedKey, None]) -> DismissedImport:
 
 
 async def ignore_identity(call: Call[IdentityIgnore, None]) -> Ignored:
+    """Say that nobody tracks a user, or with `ignored` false take that back."""
     body = call.body
     wanted = actions.require_source(body.identity, sources.modules())
     count = await call.write(lambda connection: actions.ignore(connection, wanted, body.ignored))
@@ -122,6 +129,7 @@ async def ignore_identity(call: Call[IdentityIgnore, None]) -> Ignored:
 
 
 async def list_silent(call: Call[None, None]) -> object:
+    """The servers that fell silent."""
     now, days = clock.now(), call.service.settings.silence_days
     return list_of(
         await call.read(lambda connection: visible.list_silent_servers(connection, call.visitor, now, days))
@@ -129,12 +137,14 @@ async def list_silent(call: Call[None, None]) -> object:
 
 
 async def dismiss_silence(call: Call[Server, None]) -> DismissedServer:
+    """Take a server off the list of the silent, until it is heard again; the owner's to do."""
     source, server = call.body.source, call.body.server
     await call.write(lambda connection: actions.dismiss_silence(connection, source, server))
     return {"source": source, "server": server, "dismissed": True}
 
 
 async def search(call: Call[None, SearchQuery]) -> object:
+    """Films or shows of a title, as the lookups know them."""
     query = call.query
     return list_of(await search_titles(call.service, query.kind, query.title, query.year))
 
@@ -154,94 +164,48 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/needs-you", get_needs, Scope.READ, reply=NeedsYou),
+    Operation("GET", "/unmatched", list_unmatched, Scope.READ, query=UnmatchedQuery, reply=Page[Unmatched]),
     Operation(
-        method="GET",
-        path="/needs-you",
-        handler=get_needs,
-        summary="What waits for a person: how much of each kind, and the newest of each",
-        scope=Scope.READ,
-        reply=NeedsYou,
+        "POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match, reply=Matched
     ),
     Operation(
-        method="GET",
-        path="/unmatched",
-        handler=list_unmatched,
-        summary="What waits for a person's choice",
-        scope=Scope.READ,
-        query=UnmatchedQuery,
-        reply=Page[Unmatched],
+        "GET", "/unresolved", list_unresolved, Scope.READ, query=UnresolvedQuery, reply=TextPage[Unresolved]
     ),
     Operation(
-        method="POST",
-        path="/unmatched/{id}/match",
-        handler=match_delivery,
-        summary="Say what it is, for an episode the whole show; what waited for it goes out",
-        scope=Scope.HISTORY_WRITE,
-        body=Match,
-        reply=Matched,
-    ),
-    Operation(
-        method="GET",
-        path="/unresolved",
-        handler=list_unresolved,
-        summary="What imports brought without an id and no lookup found",
-        scope=Scope.READ,
-        query=UnresolvedQuery,
-        reply=TextPage[Unresolved],
-    ),
-    Operation(
-        method="POST",
-        path="/unresolved/match",
-        handler=match_import,
-        summary="Say what it is, for an episode the whole show; it is written into all its plays",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/unresolved/match",
+        match_import,
+        Scope.HISTORY_WRITE,
         body=UnresolvedMatch,
         reply=MatchedImport,
     ),
     Operation(
-        method="POST",
-        path="/unresolved/dismiss",
-        handler=dismiss_import,
-        summary="Leave an item of imported plays without ids, and ask no more",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/unresolved/dismiss",
+        dismiss_import,
+        Scope.HISTORY_WRITE,
         body=UnresolvedKey,
         reply=DismissedImport,
     ),
     Operation(
-        method="POST",
-        path="/identities/ignore",
-        handler=ignore_identity,
-        summary="Say that nobody tracks a user, or with `ignored` false take that back",
-        scope=Scope.ADMIN,
+        "POST",
+        "/identities/ignore",
+        ignore_identity,
+        Scope.ADMIN,
         owner_only=True,
         body=IdentityIgnore,
         reply=Ignored,
     ),
+    Operation("GET", "/silent", list_silent, Scope.READ, reply=Page[Silent]),
     Operation(
-        method="GET",
-        path="/silent",
-        handler=list_silent,
-        summary="The servers that fell silent",
-        scope=Scope.READ,
-        reply=Page[Silent],
-    ),
-    Operation(
-        method="POST",
-        path="/silent/dismiss",
-        handler=dismiss_silence,
-        summary="Take a server off the list of the silent, until it is heard again; the owner's to do",
-        scope=Scope.ADMIN,
+        "POST",
+        "/silent/dismiss",
+        dismiss_silence,
+        Scope.ADMIN,
         owner_only=True,
         body=Server,
         reply=DismissedServer,
     ),
-    Operation(
-        method="GET",
-        path="/search",
-        handler=search,
-        summary="Films or shows of a title, as the lookups know them",
-        scope=Scope.READ,
-        query=SearchQuery,
-        reply=Page[Candidate],
-    ),
+    Operation("GET", "/search", search, Scope.READ, query=SearchQuery, reply=Page[Candidate]),
 )

@@ -43,37 +43,43 @@ BY_NAME = {"name": PersonName}
 
 
 async def list_people(call: Call[None, None]) -> object:
+    """Everybody, with the identities they claim."""
     return list_of(await call.read(lambda connection: visible.people(connection, call.visitor)))
 
 
 async def add_person(call: Call[NewPerson, None]) -> object:
+    """Add a person."""
     name = call.body.name
     await call.write(lambda connection: actions.add_person(connection, call.service.trackers, name))
     return await read_person(call, name.strip())
 
 
 async def get_person(call: Call[None, None]) -> object:
+    """One person."""
     name = call.path("name")
     return await call.read(lambda connection: administration.one_person(connection, call.visitor, name))
 
 
 async def change_person(call: Call[PersonChange, None]) -> object:
+    """Give a person another name or time zone."""
     return await administration.change(call.service, call.visitor, call.path("name"), call.body)
 
 
 async def remove_person(call: Call[None, None]) -> RemovedPerson:
+    """Remove a person with all that is theirs: plays, accounts, deliveries, library, tokens."""
     name = call.path("name")
     gone = await call.write(lambda connection: administration.remove_person(connection, call.visitor, name))
     return {"name": name, "removed": True, "gone": gone}
 
 
 async def invite(call: Call[None, None]) -> object:
+    """A one-time link by which a person sets a password; an earlier one is not valid any more."""
     here = address_of(call.service, call.request)
     return await administration.invite(call.service, call.visitor, call.path("name"), here)
 
 
 async def change_password(call: Call[PasswordChange, None]) -> ChangedPassword:
-    """One's own, for who knows the one before."""
+    """Set one's own password, by the one before; every sign-in of theirs ends."""
     name = call.path("name")
     own = call.auth.sessions.own_password
     await own.change(await own.row(call.visitor, name), call.body.known, call.body.password)
@@ -90,15 +96,18 @@ async def read_person(call: Call[Any, None], name: str) -> object:
 
 
 async def list_identities(call: Call[None, IdentitiesQuery]) -> object:
+    """The identities nobody claims; or, asked so, those that are ignored."""
     query = visible.ignore_list if call.query.ignored else visible.open_identities
     return list_of(await call.read(lambda connection: query(connection, call.visitor)))
 
 
 async def claim(call: Call[IdentityRequest, None]) -> object:
+    """Let a person claim an identity."""
     return await change_identity(call, actions.claim)
 
 
 async def release(call: Call[IdentityRequest, None]) -> object:
+    """Give up a claim."""
     return await change_identity(call, actions.release)
 
 
@@ -118,6 +127,7 @@ async def change_identity(
 
 
 async def set_filters(call: Call[PersonFilters, None]) -> object:
+    """Set what a person lets through."""
     name, filters = call.path("name"), call.body.to_json()
 
     def change(connection: Connection) -> None:
@@ -129,6 +139,7 @@ async def set_filters(call: Call[PersonFilters, None]) -> object:
 
 
 async def preview_filters(call: Call[PersonFilters, None]) -> object:
+    """Which of a person's last 100 webhooks these filters would stop; nothing is changed."""
     name = call.path("name")
     filters = Filters.from_json(call.body.to_json())
     read = await call.read(
@@ -138,165 +149,120 @@ async def preview_filters(call: Call[PersonFilters, None]) -> object:
 
 
 async def list_household(call: Call[None, None]) -> object:
+    """For whom what plays counts; the owner's to see."""
     return list_of(await call.read(household.list_rules))
 
 
 async def add_household_rule(call: Call[HouseholdRequest, None]) -> object:
+    """Let what plays on players, of libraries, count for people."""
     made = await call.write(lambda connection: actions.add_household_rule(connection, call.body))
     rules = await call.read(household.list_rules)
     return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
 
 async def remove_household_rule(call: Call[None, None]) -> RemovedRule:
+    """Take a household rule back; its plays stay."""
     wanted = call.id
     await call.write(lambda connection: actions.remove_household_rule(connection, wanted))
     return {"id": wanted, "removed": True}
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/people", list_people, Scope.READ, reply=Page[Person]),
+    Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson, reply=Person),
     Operation(
-        method="GET",
-        path="/people",
-        handler=list_people,
-        summary="Everybody, with the identities they claim",
-        scope=Scope.READ,
-        reply=Page[Person],
-    ),
-    Operation(
-        method="POST",
-        path="/people",
-        handler=add_person,
-        summary="Add a person",
-        scope=Scope.ADMIN,
-        owner_only=True,
-        body=NewPerson,
-        reply=Person,
-    ),
-    Operation(
-        method="POST",
-        path="/people/{name:path}/claim",
-        handler=claim,
-        summary="Let a person claim an identity",
-        scope=Scope.ADMIN,
+        "POST",
+        "/people/{name:path}/claim",
+        claim,
+        Scope.ADMIN,
         owner_only=True,
         path_types=BY_NAME,
         body=IdentityRequest,
         reply=Person,
     ),
     Operation(
-        method="POST",
-        path="/people/{name:path}/release",
-        handler=release,
-        summary="Give up a claim",
-        scope=Scope.ADMIN,
+        "POST",
+        "/people/{name:path}/release",
+        release,
+        Scope.ADMIN,
         path_types=BY_NAME,
         body=IdentityRequest,
         reply=Person,
     ),
     Operation(
-        method="PUT",
-        path="/people/{name:path}/filters",
-        handler=set_filters,
-        summary="Set what a person lets through",
-        scope=Scope.ADMIN,
+        "PUT",
+        "/people/{name:path}/filters",
+        set_filters,
+        Scope.ADMIN,
         path_types=BY_NAME,
         body=PersonFilters,
         reply=Person,
     ),
     Operation(
-        method="POST",
-        path="/people/{name:path}/filters/preview",
-        handler=preview_filters,
-        summary="Which of a person's last 100 webhooks these filters would stop; nothing is changed",
-        scope=Scope.READ,
+        "POST",
+        "/people/{name:path}/filters/preview",
+        preview_filters,
+        Scope.READ,
         path_types=BY_NAME,
         body=PersonFilters,
         reply=Preview,
     ),
     Operation(
-        method="POST",
-        path="/people/{name:path}/invite",
-        handler=invite,
-        summary="A one-time link by which a person sets a password; an earlier one is not valid any more",
-        scope=Scope.ADMIN,
+        "POST",
+        "/people/{name:path}/invite",
+        invite,
+        Scope.ADMIN,
         owner_only=True,
         path_types=BY_NAME,
         reply=Invitation,
     ),
     Operation(
-        method="PUT",
-        path="/people/{name:path}/password",
-        handler=change_password,
-        summary="Set one's own password, by the one before; every sign-in of theirs ends",
-        scope=Scope.ADMIN,
+        "PUT",
+        "/people/{name:path}/password",
+        change_password,
+        Scope.ADMIN,
         path_types=BY_NAME,
         body=PasswordChange,
         reply=ChangedPassword,
     ),
+    Operation("GET", "/people/{name:path}", get_person, Scope.READ, path_types=BY_NAME, reply=PersonDetail),
     Operation(
-        method="GET",
-        path="/people/{name:path}",
-        handler=get_person,
-        summary="One person",
-        scope=Scope.READ,
-        path_types=BY_NAME,
-        reply=PersonDetail,
-    ),
-    Operation(
-        method="PATCH",
-        path="/people/{name:path}",
-        handler=change_person,
-        summary="Give a person another name or time zone",
-        scope=Scope.ADMIN,
+        "PATCH",
+        "/people/{name:path}",
+        change_person,
+        Scope.ADMIN,
         path_types=BY_NAME,
         body=PersonChange,
         reply=PersonDetail,
     ),
     Operation(
-        method="DELETE",
-        path="/people/{name:path}",
-        handler=remove_person,
-        summary="Remove a person with all that is theirs: plays, accounts, deliveries, library, tokens",
-        scope=Scope.ADMIN,
+        "DELETE",
+        "/people/{name:path}",
+        remove_person,
+        Scope.ADMIN,
         owner_only=True,
         path_types=BY_NAME,
         reply=RemovedPerson,
     ),
     Operation(
-        method="GET",
-        path="/identities",
-        handler=list_identities,
-        summary="The identities nobody claims; or, asked so, those that are ignored",
-        scope=Scope.READ,
+        "GET",
+        "/identities",
+        list_identities,
+        Scope.READ,
         query=IdentitiesQuery,
         reply=Page[Unclaimed | Identity],
     ),
+    Operation("GET", "/household", list_household, Scope.ADMIN, owner_only=True, reply=Page[HouseholdRule]),
     Operation(
-        method="GET",
-        path="/household",
-        handler=list_household,
-        summary="For whom what plays counts; the owner's to see",
-        scope=Scope.ADMIN,
-        owner_only=True,
-        reply=Page[HouseholdRule],
-    ),
-    Operation(
-        method="POST",
-        path="/household",
-        handler=add_household_rule,
-        summary="Let what plays on players, of libraries, count for people",
-        scope=Scope.ADMIN,
+        "POST",
+        "/household",
+        add_household_rule,
+        Scope.ADMIN,
         owner_only=True,
         body=HouseholdRequest,
         reply=HouseholdRule,
     ),
     Operation(
-        method="DELETE",
-        path="/household/{id}",
-        handler=remove_household_rule,
-        summary="Take a household rule back; its plays stay",
-        scope=Scope.ADMIN,
-        owner_only=True,
-        reply=RemovedRule,
+        "DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True, reply=RemovedRule
     ),
 )

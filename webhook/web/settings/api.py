@@ -18,32 +18,38 @@ from webhook.web.settings.models import Setting, SettingValues
 
 
 async def list_tokens(call: Call[None, None]) -> object:
+    """The valid tokens, without their secrets."""
     return list_of(
         await call.read(lambda connection: actions.list_tokens(connection, call.service.seal, call.visitor))
     )
 
 
 async def make_token(call: Call[TokenRequest, None]) -> object:
+    """Make a token; its secret is shown this once."""
     address = address_of(call.service, call.request)
     return await actions.make_token(call.service, call.visitor, call.body, address)
 
 
 async def revoke_token(call: Call[None, None]) -> RevokedToken:
+    """Let a token in no more."""
     wanted = call.id
     await call.write(lambda connection: actions.revoke_token(connection, call.visitor, wanted))
     return {"id": wanted, "revoked": True}
 
 
 async def list_settings(call: Call[Any, None]) -> object:
+    """The settings that can be made here; the owner's to see."""
     return list_of(actions.settings(call.service))
 
 
 async def set_settings(call: Call[Body, None]) -> object:
+    """Make settings, null for the default; the service opens anew with them."""
     await actions.set_settings(call.service, call.body.model_dump(exclude_unset=True))
     return await list_settings(call)
 
 
 async def get_backup(call: Call[None, None]) -> Response:
+    """A copy of the whole database. It holds everybody's history, password hashes and sealed sign-ins."""
     return await download(call.service)
 
 
@@ -58,57 +64,18 @@ async def download(service: Service) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/tokens", list_tokens, Scope.ADMIN, reply=Page[Token]),
+    Operation("POST", "/tokens", make_token, Scope.ADMIN, body=TokenRequest, reply=NewToken),
+    Operation("DELETE", "/tokens/{id}", revoke_token, Scope.ADMIN, reply=RevokedToken),
+    Operation("GET", "/settings", list_settings, Scope.ADMIN, owner_only=True, reply=Page[Setting]),
     Operation(
-        method="GET",
-        path="/tokens",
-        handler=list_tokens,
-        summary="The valid tokens, without their secrets",
-        scope=Scope.ADMIN,
-        reply=Page[Token],
-    ),
-    Operation(
-        method="POST",
-        path="/tokens",
-        handler=make_token,
-        summary="Make a token; its secret is shown this once",
-        scope=Scope.ADMIN,
-        body=TokenRequest,
-        reply=NewToken,
-    ),
-    Operation(
-        method="DELETE",
-        path="/tokens/{id}",
-        handler=revoke_token,
-        summary="Let a token in no more",
-        scope=Scope.ADMIN,
-        reply=RevokedToken,
-    ),
-    Operation(
-        method="GET",
-        path="/settings",
-        handler=list_settings,
-        summary="The settings that can be made here; the owner's to see",
-        scope=Scope.ADMIN,
-        owner_only=True,
-        reply=Page[Setting],
-    ),
-    Operation(
-        method="PUT",
-        path="/settings",
-        handler=set_settings,
-        summary="Make settings, null for the default; the service opens anew with them",
-        scope=Scope.ADMIN,
+        "PUT",
+        "/settings",
+        set_settings,
+        Scope.ADMIN,
         owner_only=True,
         body=SettingValues,
         reply=Page[Setting],
     ),
-    Operation(
-        method="GET",
-        path="/backup",
-        handler=get_backup,
-        summary="A copy of the whole database. It holds everybody's history, password hashes and sealed sign-ins",
-        scope=Scope.ADMIN,
-        owner_only=True,
-        reply_media=("application/zip",),
-    ),
+    Operation("GET", "/backup", get_backup, Scope.ADMIN, owner_only=True, reply_media=("application/zip",)),
 )

@@ -69,6 +69,7 @@ NO_WORKER = (
 
 
 async def list_jobs(call: Call[None, JobsQuery]) -> object:
+    """Imports and backfills, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
 
@@ -85,6 +86,7 @@ async def list_jobs(call: Call[None, JobsQuery]) -> object:
 
 
 async def get_job(call: Call[None, None]) -> object:
+    """One job."""
     return await read_job(call, call.id)
 
 
@@ -94,6 +96,7 @@ async def read_job(call: Call[Any, Any], wanted: int) -> Any:
 
 
 async def cancel_job(call: Call[None, None]) -> CancelledJob:
+    """Stop a job; what a backfill had put and not sent is taken back."""
     wanted = call.id
 
     def cancel(connection: Connection) -> int:
@@ -110,6 +113,7 @@ async def cancel_job(call: Call[None, None]) -> CancelledJob:
 
 
 async def import_file(call: Call[None, UploadFilter]) -> Response:
+    """Import a file, in the service's own time."""
     kind, query, transfers = call.path("kind"), call.query, call.service.imports
     if kind not in imports.modules():
         raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
@@ -147,6 +151,7 @@ async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner:
 
 
 async def import_feed(call: Call[None, FeedFilter]) -> Response:
+    """Bring in what a media server or a tracker's account holds, in the service's own time."""
     name = call.path("name")
     if name not in feed_names():
         raise Problem(404, f"Nothing called {name[:50]} can be asked; there is {', '.join(feed_names())}.")
@@ -162,6 +167,7 @@ async def import_feed(call: Call[None, FeedFilter]) -> Response:
 
 
 async def export_history(call: Call[None, ExportQuery]) -> Response:
+    """The history as a file."""
     kind, query = call.path("kind"), call.query
     if kind not in exports.modules():
         raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(exports.modules())}.")
@@ -176,6 +182,7 @@ async def export_history(call: Call[None, ExportQuery]) -> Response:
 
 
 async def backfill(call: Call[None, DryRunQuery]) -> Response:
+    """Fill an account from the history with what it lacks."""
     wanted, service = call.id, call.service
     row = await call.read(lambda connection: actions.find_account(connection, call.visitor, wanted))
     tracker = service.trackers.get(row.tracker)
@@ -208,11 +215,13 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
 
 
 async def list_catch_up(call: Call[None, None]) -> object:
+    """How far each media server was read; the owner's to see."""
     servers = call.service.servers
     return list_of(await call.read(lambda connection: catching_up.described(connection, servers)))
 
 
 async def start_catch_up(call: Call[None, None]) -> StartedCatchUp:
+    """Ask the media servers now what was missed."""
     if not call.service.servers:
         raise Problem(409, "No media server is set up to be asked: set for example PLEX_URL and PLEX_TOKEN.")
     require_worker(call, "catch-up")
@@ -289,11 +298,10 @@ async def refuse_impossible(work: Awaitable[T]) -> T:
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
-        method="POST",
-        path="/imports/{kind}",
-        handler=import_file,
-        summary="Import a file, in the service's own time",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/imports/{kind}",
+        import_file,
+        Scope.HISTORY_WRITE,
         path_types={"kind": ImportKind},
         query=UploadFilter,
         raw_body=f"The export file itself, of at most IMPORT_MAX_BYTES ({Limits().size >> 20:,} MiB unless it is set).",
@@ -301,37 +309,14 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=NewJob,
         dry_run_reply=ImportReport,
     ),
+    Operation("GET", "/jobs", list_jobs, Scope.READ, query=JobsQuery, reply=Page[Job]),
+    Operation("GET", "/jobs/{id}", get_job, Scope.READ, reply=Job),
+    Operation("POST", "/jobs/{id}/cancel", cancel_job, Scope.HISTORY_WRITE, reply=CancelledJob),
     Operation(
-        method="GET",
-        path="/jobs",
-        handler=list_jobs,
-        summary="Imports and backfills, newest first",
-        scope=Scope.READ,
-        query=JobsQuery,
-        reply=Page[Job],
-    ),
-    Operation(
-        method="GET",
-        path="/jobs/{id}",
-        handler=get_job,
-        summary="One job",
-        scope=Scope.READ,
-        reply=Job,
-    ),
-    Operation(
-        method="POST",
-        path="/jobs/{id}/cancel",
-        handler=cancel_job,
-        summary="Stop a job; what a backfill had put and not sent is taken back",
-        scope=Scope.HISTORY_WRITE,
-        reply=CancelledJob,
-    ),
-    Operation(
-        method="POST",
-        path="/imports/from/{name}",
-        handler=import_feed,
-        summary="Bring in what a media server or a tracker's account holds, in the service's own time",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/imports/from/{name}",
+        import_feed,
+        Scope.HISTORY_WRITE,
         path_types={"name": FeedName},
         query=FeedFilter,
         status=202,
@@ -339,11 +324,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         dry_run_reply=ImportReport,
     ),
     Operation(
-        method="GET",
-        path="/exports/{kind}",
-        handler=export_history,
-        summary="The history as a file",
-        scope=Scope.READ,
+        "GET",
+        "/exports/{kind}",
+        export_history,
+        Scope.READ,
         path_types={"kind": ExportKind},
         query=ExportQuery,
         reply_media=tuple(
@@ -351,31 +335,21 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         ),
     ),
     Operation(
-        method="POST",
-        path="/accounts/{id}/backfill",
-        handler=backfill,
-        summary="Fill an account from the history with what it lacks",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/accounts/{id}/backfill",
+        backfill,
+        Scope.HISTORY_WRITE,
         query=DryRunQuery,
         status=202,
         reply=NewJob,
         dry_run_reply=BackfillReport,
     ),
+    Operation("GET", "/catch-up", list_catch_up, Scope.READ, owner_only=True, reply=Page[CatchUp]),
     Operation(
-        method="GET",
-        path="/catch-up",
-        handler=list_catch_up,
-        summary="How far each media server was read; the owner's to see",
-        scope=Scope.READ,
-        owner_only=True,
-        reply=Page[CatchUp],
-    ),
-    Operation(
-        method="POST",
-        path="/catch-up",
-        handler=start_catch_up,
-        summary="Ask the media servers now what was missed",
-        scope=Scope.HISTORY_WRITE,
+        "POST",
+        "/catch-up",
+        start_catch_up,
+        Scope.HISTORY_WRITE,
         owner_only=True,
         status=202,
         reply=StartedCatchUp,
