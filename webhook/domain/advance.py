@@ -1,4 +1,4 @@
-"""What an event does to a play. Pure.
+"""The step from one state of a play to the next, by an event. Pure.
 
 docs/plays.md has the rules as a table. Most Plex events carry no position and half carry no duration.
 A value that is not sent is estimated from the last known one and the clock; an estimate is marked as one and
@@ -52,7 +52,7 @@ SHORT_VIDEO = timedelta(minutes=5)
 
 
 def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Change | None:
-    """What the event does to the play; None where there is nothing to do (undoing what never was)."""
+    """Apply the event to the play; None where there is nothing to do (undoing what never was)."""
     if event.action is Action.UNWATCHED:
         return take_back(play, event)
     if play is not None and not is_another_viewing(play, event, facts, source):
@@ -160,13 +160,13 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def is_elsewhere(play: Play, event: Event) -> bool:
-    """Whether the play goes on on another player than the one that stops: what is cast leaves its stop behind."""
+    """True if the play goes on on another player than the one that stops: what is cast leaves its stop behind."""
     apart = None not in (play.player_id, event.player_id) and play.player_id != event.player_id
     return apart and play.state is State.PLAYING
 
 
 def is_left_early(play: Play, now: Play, event: Event) -> bool:
-    """Whether it cannot have been watched though its sender says so.
+    """True if it cannot have been watched though its sender says so.
 
     By a position that was sent with it, or with its twin; else by the clock since the last one, where it played on.
     """
@@ -197,7 +197,7 @@ def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
-    """Whether a tick by hand is of what is watched already. Emby ticks also what was just played to its end."""
+    """True if a tick by hand is of what is watched already. Emby ticks also what was just played to its end."""
     if play.watched_at is not None or facts.before is None:
         return play.watched_at is not None
     of_before = event.last_played_at is not None and event.at - event.last_played_at > TWIN_WINDOW
@@ -222,7 +222,7 @@ def complete_viewing(
 
 
 def measure(play: Play, now: Play, event: Event) -> int:
-    """How long the viewing took, for the next one to be measured by; at least up to the position sent at its end.
+    """The length of the viewing, as the measure for the next one; at least up to the position sent at its end.
 
     Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
     much is needed of the next one as where nothing is known.
@@ -256,7 +256,7 @@ VIEWING_ACTIONS = frozenset({*TRANSITIONS, Action.UNWATCHED})
 
 
 def is_over(play: Play, now: datetime) -> bool:
-    """Whether a play of which no stop came must be over: its runtime has passed, or it rested too long."""
+    """True if a play of which no stop came must be over: its runtime has passed, or it rested too long."""
     if play.state is State.PAUSED:
         return now - play.last_at > MAX_PAUSE
     if not play.duration_ms or play.position_ms is None or play.position_at is None:

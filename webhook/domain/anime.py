@@ -139,7 +139,7 @@ def refuse_list(*_: Any) -> int:
 
 
 class Reading:
-    """What was read so far."""
+    """The state of the parser."""
 
     def __init__(self) -> None:
         self.found: dict[int, Anime] = {}

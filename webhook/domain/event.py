@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 
 class Action(StrEnum):
-    """What was done, in the words of the public contract."""
+    """The action of an event, in the words of the public contract."""
 
     START = "start"
     PAUSE = "pause"
@@ -28,7 +28,7 @@ class Action(StrEnum):
 
 
 class Kind(StrEnum):
-    """What kind of item it was done with."""
+    """The kind of an item."""
 
     MOVIE = "movie"
     EPISODE = "episode"
@@ -68,12 +68,12 @@ class Ids:
         return Ids(**{**other.by_namespace(), **self.by_namespace()})  # type: ignore[arg-type]
 
     def contradicts(self, other: Ids) -> bool:
-        """Whether a namespace known to both holds different ids."""
+        """True if a namespace known to both holds different ids."""
         mine, theirs = self.by_namespace(), other.by_namespace()
         return any(mine[name] != theirs[name] for name in mine.keys() & theirs.keys())
 
     def agrees(self, other: Ids) -> bool:
-        """Whether a namespace known to both holds the same id."""
+        """True if a namespace known to both holds the same id."""
         mine, theirs = self.by_namespace(), other.by_namespace()
         return any(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
 
@@ -153,7 +153,7 @@ STREAMS = "url"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """What one webhook says that one user did with one item.
+    """One user's action on one item, as a webhook reports it.
 
     `position_ms` and `duration_ms` are milliseconds, `progress` is percent (0-100), `rating` is
     on the scale 0-10, `at` is aware UTC. `completed` is the sender's own word on a stop.
@@ -186,7 +186,7 @@ class Event:
 
     @property
     def percent(self) -> float | None:
-        """How far it is, 0-100, rounded to two places: as sent, else from position and duration."""
+        """The progress, 0-100, rounded to two places: as sent, else from position and duration."""
         if self.progress is not None:
             return min(max(self.progress, 0.0), 100.0)
         if self.position_ms is None or not self.duration_ms:

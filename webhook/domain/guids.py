@@ -21,7 +21,7 @@ MAX_GUID = 500
 
 
 class GuidForm(StrEnum):
-    """How a guid is written."""
+    """The form in which a guid is written."""
 
     EXTERNAL = "external"
     PLEX = "plex"
@@ -39,7 +39,7 @@ class GuidForm(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guid:
-    """What a guid says. `kind` is the kind it names, `numbering` is as in `Episode`."""
+    """A parsed guid. `kind` is the kind it names, `numbering` is as in `Episode`."""
 
     form: GuidForm = GuidForm.OTHER
     ids: Ids = field(default_factory=Ids)
@@ -134,7 +134,7 @@ PROVIDERS = {
 
 
 def parse_guid(text: str, kind: Kind | None = None) -> Guid:
-    """What a guid says of an item of this kind; one of an unknown form says nothing."""
+    """Parse a guid of an item of this kind; an unknown form gives an empty one."""
     text = text.strip()[:MAX_GUID]
     if form := next((form for opening, form in OPENINGS if text.startswith(opening)), None):
         return Guid(form=form)
@@ -145,7 +145,7 @@ def parse_guid(text: str, kind: Kind | None = None) -> Guid:
 
 
 def parse_guids(texts: Iterable[str], kind: Kind | None = None) -> Guid:
-    """What several guids of one item say together; where they disagree, the first."""
+    """Merge the guids of one item; where they disagree, the first decides."""
     merged: Guid | None = None
     for text in texts:
         said = parse_guid(text, kind)
@@ -231,7 +231,7 @@ def animelist(match: re.Match[str], kind: Kind | None) -> Guid:
 
 
 def first_season(source: str, match: re.Match[str]) -> bool:
-    """Whether the numbers count as aired: an anime list's own series has one season, its first."""
+    """True if the numbers count as aired: an anime list's own series has one season, its first."""
     return source != "anidb" or match["season"] in (None, "1")
 
 

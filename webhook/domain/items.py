@@ -1,4 +1,4 @@
-"""What an item is known by, so that the next event finds it, and whether two items may be one. Pure.
+"""The keys of items, by which the next event finds a play, and the comparison of items. Pure.
 
 A key that holds an id, or the item's own key on its server, is enough to find it. A title is not: it finds
 what may be the item, and joins nothing that any other fact speaks against.
@@ -19,7 +19,7 @@ MAX_KEY = 300
 def keys(
     item: Item, space: str | None = None, item_key: str | None = None, show_key: str | None = None
 ) -> tuple[str, ...]:
-    """What the item is known by, the surest first; nothing where there is neither an id nor a whole name.
+    """The keys of an item, the surest first; none where there is neither an id nor a whole name.
 
     `item_key` and `show_key` are its own and its show's on the server that `space` names. Where the server
     is not named, the space is that of the token, or of the source, by which it came.
@@ -32,7 +32,7 @@ def keys(
 def play_keys(
     item: Item, space: str | None = None, item_key: str | None = None, show_key: str | None = None
 ) -> tuple[str, ...]:
-    """What a play of the item is found by again: never nothing, at the least all that was said of it."""
+    """The keys under which a play of the item is stored: never none, at the least its whole description."""
     return keys(item, space, item_key, show_key) or (title_key_of(item, space),)
 
 
@@ -93,7 +93,7 @@ def title_keys(item: Item) -> Iterator[str]:
 
 
 def title_key_of(item: Item, space: str | None) -> str:
-    """What is left where there is neither an id nor a whole name: all that was said of it, on its server."""
+    """The key where there is neither an id nor a whole name: the whole description, on its server."""
     said = orjson.dumps(item_to_json(item), option=orjson.OPT_SORT_KEYS)
     return f"{item.kind}:named@{space or ''}:{hashlib.sha256(said).hexdigest()}"
 
@@ -107,7 +107,7 @@ def fold_title(title: str) -> str:
 
 
 def same_item(one: Item, other: Item) -> bool:
-    """Whether two items that share a key may be one: no fact that both know differs."""
+    """True if two items that share a key may be one: no fact that both know differs."""
     if one.kind is not other.kind or is_elsewhere(one, other) or one.ids.contradicts(other.ids):
         return False
     if one.ids.agrees(other.ids):
@@ -119,12 +119,12 @@ def same_item(one: Item, other: Item) -> bool:
 
 
 def is_one(one: Item, other: Item) -> bool:
-    """Whether two items share a key and may be one."""
+    """True if two items share a key and may be one."""
     return not set(keys(one)).isdisjoint(keys(other)) and same_item(one, other)
 
 
 def is_elsewhere(one: Item, other: Item) -> bool:
-    """Whether both are episodes of known places in their shows, and of different ones."""
+    """True if both are episodes of known places in their shows, and of different ones."""
     if not (isinstance(one, Episode) and isinstance(other, Episode)):
         return False
     places = ((one.season, other.season), (one.number, other.number))
@@ -136,7 +136,7 @@ def show_ids(item: Item) -> Ids:
 
 
 def years_contradict(one: Item, other: Item) -> bool:
-    """Whether their years tell them apart. An episode's year may be its own or that of its show."""
+    """True if their years tell them apart. An episode's year may be its own or that of its show."""
     if one.year is None or other.year is None:
         return False
     if isinstance(one, Episode) and (one.season or 0) > 1:
@@ -145,7 +145,7 @@ def years_contradict(one: Item, other: Item) -> bool:
 
 
 def agree_beside_title(one: Item, other: Item) -> bool:
-    """Whether another fact than title and numbers speaks for their being one: the year, or an episode's title."""
+    """True if another fact than title and numbers speaks for their being one: the year, or an episode's title."""
     if one.year is not None and one.year == other.year:
         return True
     if isinstance(one, Track):

@@ -65,7 +65,7 @@ def readable_text(raw: bytes, content_type: str | None = None) -> str:
 
 
 def repair(raw: bytes, content_type: str | None) -> Any:
-    """What a body means that is not strict JSON; raises Unreadable."""
+    """Parse a body that is not strict JSON; raises Unreadable."""
     wrong: Exception | None = None
     for candidate in candidates(decode(raw, content_type)):
         try:

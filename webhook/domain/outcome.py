@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Park(StrEnum):
-    """What an account needs before it can go on."""
+    """The needs of an account that is parked."""
 
     SIGNED_OUT = "signed_out"
     VIP_REQUIRED = "vip_required"
@@ -30,7 +30,7 @@ LIMITS = frozenset({Park.ACCOUNT_LIMIT, Park.VIP_REQUIRED})
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """What an account needs, in a sentence, and the step that mends it."""
+    """A need in a sentence, and the step that meets it."""
 
     sentence: str
     mend: str
@@ -79,7 +79,7 @@ REFUSED: Mapping[Park, str] = {
     "Make room there, or upgrade the account",
     Park.VIP_REQUIRED: "{label} wants a paid membership (VIP) for the {what}. Renew the membership",
 }
-"""What is refused of one kind of call, and the step that mends it; `what` is one of KEPT_IN."""
+"""The refusal of one kind of call and the step that lifts it; `what` is one of KEPT_IN."""
 
 KEPT_IN: Mapping[str, str] = {
     "watched": "watched history",
@@ -94,7 +94,7 @@ KEPT_IN: Mapping[str, str] = {
 
 
 def explain_limit(park: str, kind: str, label: str) -> str | None:
-    """What a service refuses of this kind of delivery and what to do, without a closing stop."""
+    """The refusal of this kind of delivery and the next step, without a closing stop."""
     if park not in REFUSED:
         return None
     return REFUSED[Park(park)].format(label=label, what=KEPT_IN.get(kind, f"{kind} calls"))

@@ -16,7 +16,7 @@ class State(StrEnum):
 
 
 class Dated(StrEnum):
-    """What the date of a watched play says: some imports know only the day, or when it was ticked."""
+    """The exactness of a watched play's date: some imports know only the day, or the time of the tick."""
 
     EXACT = "exact"
     DAY = "day"
@@ -59,7 +59,7 @@ class Play:
 
     @property
     def unsaid(self) -> bool:
-        """Whether it is watched though nobody said how far it is: then an estimate by the clock is no news."""
+        """True if it is watched though nobody said how far it is: then an estimate by the clock is no news."""
         return self.watched_at is not None and self.unwatched_at is None and self.estimated
 
     def position(self, at: datetime) -> int | None:
@@ -72,7 +72,7 @@ class Play:
         return min(moved, self.duration_ms) if self.duration_ms else moved
 
     def percent(self, at: datetime) -> float | None:
-        """How far it is at a time, 0-100: by position and duration, else as it was sent last; None: unknown."""
+        """The percent at a time: by position and duration, else as it was sent last; None where unknown."""
         position = self.position(at)
         if position is None:
             return self.known_percent
@@ -83,7 +83,7 @@ class Play:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What is known beside the play and the event.
+    """The facts beside the play and the event.
 
     `mark` is the watched mark in percent, `before` the person's last watched play of the item, and
     `runtime` how long the item runs as far as that was learned elsewhere.
@@ -96,7 +96,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What an event did: the play after it, and what there is to tell.
+    """The result of an event: the play after it, and the action to send.
 
     `tell` is start, pause, stop or None; `finished` says that this event made it watched, `undone` that
     it took the mark back, `peek` that too little was played to count as another viewing. `anew` says that

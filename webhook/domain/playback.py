@@ -17,19 +17,19 @@ REWATCH_WINDOW = timedelta(hours=4)
 END_GRACE = timedelta(minutes=10)
 
 LISTENED_MS = 240_000
-"""How far into a track it counts as listened to, where half of it is further (Last.fm's rule)."""
+"""The position from which a track counts as listened to, where half of it is further (Last.fm's rule)."""
 
 HALF_PERCENT = 50.0
 
 
 def own_length(play: Play, event: Event) -> timedelta | None:
-    """How long it runs, as it was sent; else as far as it was when its sender says that it was completed."""
+    """The runtime as it was sent, else the position at which its sender says that it was completed."""
     duration = event.duration_ms or play.duration_ms or (event.position_ms if event.completed else None)
     return timedelta(milliseconds=duration) if duration else None
 
 
 def twin_window(play: Play, event: Event) -> timedelta:
-    """How far apart two reports of one moment may lie; less for what itself is short."""
+    """The distance at which two reports may be of one moment; less for short items."""
     length = own_length(play, event)
     if length is not None:
         return min(TWIN_WINDOW, 0.3 * length)
@@ -37,7 +37,7 @@ def twin_window(play: Play, event: Event) -> timedelta:
 
 
 def playback(play: Play, event: Event) -> timedelta:
-    """How long it has been played at the event, since its start or, after the mark, since it was resumed.
+    """The time played at the event, since the start or, after the mark, since it was resumed.
 
     Where a resume or a stop was lost, two positions that were sent say how much was played between; where they
     are not known, all may have been played before what can only come while it plays.
@@ -57,13 +57,13 @@ def playback(play: Play, event: Event) -> timedelta:
 
 
 def is_just_over(play: Play, event: Event) -> bool:
-    """Whether it was started without a stop since, and may have run through by now: then a tick follows of itself."""
+    """True if it was started without a stop since, and may have run through by now: then a tick follows of itself."""
     length = own_length(play, event)
     return not play.played_ms and length is not None and event.at - play.last_at <= length + END_GRACE
 
 
 def played_in_silence(silence: timedelta, play: Play, event: Event) -> timedelta:
-    """How much of a silence may have been playback: no more than was left, or than the whole of it."""
+    """The part of a silence that may have been playback: at most what was left, or the whole runtime."""
     length = own_length(play, event)
     if play.position_ms is not None and not play.estimated and play.duration_ms:
         return min(silence, remaining_time(play))
@@ -71,7 +71,7 @@ def played_in_silence(silence: timedelta, play: Play, event: Event) -> timedelta
 
 
 def remaining_time(play: Play) -> timedelta:
-    """How long it goes on at most from where it was last."""
+    """The longest time it can go on from its last position."""
     position = play.position(play.last_at)
     if not play.duration_ms:
         return REWATCH_WINDOW
@@ -111,12 +111,12 @@ def percent_of(event: Event, position: int | None, duration: int | None) -> floa
 
 
 def is_late(play: Play, event: Event) -> bool:
-    """Whether it happened before what was heard last, as a webhook that is delayed or doubled on its way."""
+    """True if it happened before what was heard last, as a webhook that is delayed or doubled on its way."""
     return event.at < play.last_at
 
 
 def is_reached(play: Play, mark: float, *, sent: bool = False) -> bool:
-    """Whether the position that was last sent counts as watched; a track counts from its half or four minutes on.
+    """True if the position that was last sent counts as watched; a track counts from its half or four minutes on.
 
     `sent`: only where the last event sent it.
     """

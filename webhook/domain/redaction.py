@@ -31,7 +31,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "email": ("email", "useremail", "emailaddress"),
 }
-"""What a field's name, without case and punctuation, says of its value."""
+"""The group of a value by its field's name, without case and punctuation."""
 
 OBJECT_GROUPS: Mapping[str, str] = {
     "account": "person",
@@ -67,7 +67,7 @@ MAX_LETTERS = 256 * 1024
 """The letters of all texts together; what comes after is left out."""
 
 MAX_SEARCHED_WORDS = 200
-"""How many words that are to go are looked for within texts; where there are more, texts are left out whole."""
+"""The number of words to remove that are searched in texts; where there are more, texts are left out whole."""
 
 MAX_WORD = 200  # letters of a word that is looked for
 MAX_NESTING = 50
@@ -195,7 +195,7 @@ def file_name(path: str) -> str:
 
 
 def group_of(name: str, within: str | None) -> str | None:
-    """What a field's value is: by its own name, or by what it is a field of."""
+    """The group of a field: by its own name, or by the object it belongs to."""
     if within is not None and name in OBJECT_FIELDS:
         return OBJECT_FIELDS[name] or within
     return next((group for group, names in GROUPS.items() if name in names), None)

@@ -10,18 +10,18 @@ from email.utils import parsedate_to_datetime
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
 
 LIVE = timedelta(minutes=10)
-"""How long start, pause and stop are worth telling; a watched mark older than this goes out dated."""
+"""The age up to which start, pause and stop are sent; an older watched mark goes out dated."""
 
 MAX_DELIVERY_AGE = timedelta(days=30)
-"""How long a watched mark is tried for; a tracker may be away for a fortnight."""
+"""The age up to which a watched mark is tried; a tracker may be away for a fortnight."""
 
 FIRST_PAUSE = timedelta(seconds=5)
 MAX_PAUSE = timedelta(hours=1)
 TRIES_IN_FRONT = 3
-"""How often a delivery that may itself be the trouble is tried before what is behind it goes first."""
+"""The tries of a delivery that may itself be the trouble before those behind it go first."""
 
 BUSY_PAUSE = timedelta(minutes=5)
-"""How long to wait on a 429 that does not say; Trakt answers 429 for about this long once tripped."""
+"""The wait after a 429 without Retry-After; Trakt answers 429 for about this long once tripped."""
 
 MIN_PAUSE = timedelta(minutes=1)
 
@@ -63,7 +63,7 @@ UNSURE_STATUSES = frozenset({500, 502, 504, 520, 521, 522, 524})
 def decide(
     label: str, status: int, headers: Mapping[str, str], answer: str, now: datetime | None = None
 ) -> Undelivered:
-    """What a status that is not a success asks for; `label` is the service's name for people."""
+    """The decision about a status that is no success; `label` is the service's name for people."""
     reason = f"{label} answered {status}: {word(status)}"
     after = retry_after(headers, now)
     if status == 429:
@@ -82,7 +82,7 @@ def decide(
 
 
 def word(status: int) -> str:
-    """What a status means, in words that follow "the service answered 404:"."""
+    """The meaning of a status, in words that follow "the service answered 404:"."""
     return REASONS_BY_STATUS.get(status) or (
         "it is in trouble" if status >= 500 else "an answer that was not expected"
     )

@@ -13,7 +13,7 @@ from webhook.domain.playback import is_reached
 
 LIVE_ACTIONS = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
-"""What an account is told from the start; the rest is off until it is switched on."""
+"""The actions that are on from the start; the others are off until they are switched on."""
 
 OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
 FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
@@ -29,7 +29,7 @@ DRY_RUN = "dry run: shown, not sent"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a person lets through. Empty lists let everything through."""
+    """The filters of a person. Empty lists let everything through."""
 
     libraries: tuple[str, ...] = ()
     not_libraries: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class AccountRules:
 
 @dataclass(frozen=True, slots=True)
 class HouseholdRule:
-    """What plays on these players, of these libraries, counts for these people (ids). Empty is any."""
+    """A rule by which plays on these players, of these libraries, count for these people (ids). Empty is any."""
 
     players: tuple[str, ...]
     libraries: tuple[str, ...]
@@ -148,7 +148,7 @@ class PlannedDelivery:
 def plan_deliveries(
     event: Event, change: Change | None, play_id: int | None, origin: str, targets: Iterable[Target]
 ) -> list[PlannedDelivery]:
-    """What there is to tell each account. `origin` names the webhook and event it comes from."""
+    """Plan the delivery to each account. `origin` names the webhook and event it comes from."""
     return [
         planned for target in targets if (planned := plan_delivery(event, change, play_id, origin, target))
     ]
@@ -204,7 +204,7 @@ def plan_action(
 
 
 def makes_mark(event: Event, change: Change, own: float | None) -> bool:
-    """Whether this makes the watched mark for an account. The server's own word does for every one;
+    """True if this makes the watched mark for an account. The server's own word does for every one;
     a position does from the account's own mark on, where it has one."""
     if own is None:
         return change.finished

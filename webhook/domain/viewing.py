@@ -22,10 +22,10 @@ from webhook.domain.playback import (
 )
 
 MAX_REST = timedelta(days=14)
-"""How long an unfinished viewing may rest and still be carried on as the same play."""
+"""The longest rest after which an unfinished viewing is carried on as the same play."""
 
 DAY_SLACK = timedelta(hours=18)
-"""How far from noon (UTC) a viewing may lie of which another record knows only the day."""
+"""The distance from noon (UTC) of a viewing of which another record knows only the day."""
 
 MIN_REPLAYED_PART = 0.45
 """The part of the runtime that must have been played for another viewing: nearly half of it."""
@@ -41,18 +41,18 @@ MIN_MEASURE: Mapping[Kind, timedelta] = {
     Kind.EPISODE: timedelta(minutes=1),
     Kind.TRACK: timedelta(seconds=30),
 }
-"""What a viewing must have taken to be a measure for the next one."""
+"""The least length of a viewing that is a measure for the next one."""
 
 MIN_UNMEASURED: Mapping[Kind, timedelta] = {
     Kind.MOVIE: timedelta(minutes=20),
     Kind.EPISODE: timedelta(minutes=5),
     Kind.TRACK: timedelta(minutes=1),
 }
-"""What must have been played again where neither a runtime nor a viewing before is known to compare with."""
+"""The least replay that counts where neither a runtime nor an earlier viewing is known."""
 
 
 def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> bool:
-    """Whether the event belongs to another viewing than this play."""
+    """True if the event belongs to another viewing than this play."""
     if play.unwatched_at is not None:
         return is_anew_after_untick(play, event)
     if play.watched_at is None:
@@ -67,7 +67,7 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
 
 
 def is_anew_after_untick(play: Play, event: Event) -> bool:
-    """Whether an event after the mark was taken back is of another viewing; what only ends is of the one before."""
+    """True if an event after the mark was taken back is of another viewing; what only ends is of the one before."""
     silence = event.at - play.last_at
     if event.action in (Action.STOP, Action.PAUSE):
         length = own_length(play, event)
@@ -76,7 +76,7 @@ def is_anew_after_untick(play: Play, event: Event) -> bool:
 
 
 def is_started_over(play: Play, event: Event) -> bool:
-    """Whether it is played in its first half again after the mark.
+    """True if it is played in its first half again after the mark.
 
     A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
     At 0 that is no progress: the server forgets the position of what was watched.
@@ -90,7 +90,7 @@ def is_started_over(play: Play, event: Event) -> bool:
 
 
 def is_in_first_half(play: Play, event: Event) -> bool | None:
-    """Whether the event says that it stands in its first half; None where it says neither.
+    """True if the event says that it stands in its first half; None where it says neither.
 
     Where nobody knows how long it runs, it runs at least as far as it was played before.
     """
@@ -103,14 +103,14 @@ def is_in_first_half(play: Play, event: Event) -> bool | None:
 
 
 def sent_percent(play: Play, event: Event) -> float | None:
-    """How far the event says that it is; at its very beginning also where nobody knows how long it runs."""
+    """The percent that the event gives; 0 at the very beginning even where the runtime is unknown."""
     if event.position_ms == 0:
         return 0.0
     return percent_of(event, event.position_ms, event.duration_ms or play.duration_ms)
 
 
 def is_repeat(play: Play, event: Event) -> bool:
-    """Whether a track starts over on its player after it ran through, with no stop between."""
+    """True if a track starts over on its player after it ran through, with no stop between."""
     if play.item.kind is not Kind.TRACK or event.action is not Action.START:
         return False
     if play.state is not State.PLAYING or not play.duration_ms or event.player_id != play.player_id:
@@ -120,14 +120,14 @@ def is_repeat(play: Play, event: Event) -> bool:
 
 
 def is_watched_to_end(play: Play, event: Event, facts: Facts) -> bool:
-    """Whether a stop says that it was watched to the end, by its word or its position."""
+    """True if a stop says that it was watched to the end, by its word or its position."""
     if event.action is not Action.STOP:
         return False
     return event.completed is True or is_reached(move(play, event, State.STOPPED), facts.mark, sent=True)
 
 
 def is_begun_again(play: Play, event: Event) -> bool:
-    """Whether playing after the mark begins another viewing: in the first half again, or long after.
+    """True if playing after the mark begins another viewing: in the first half again, or long after.
 
     Where no position says so, what is played may as well be the end looked at again, so within hours it is
     still the same play until more shows.
@@ -145,7 +145,7 @@ def is_begun_again(play: Play, event: Event) -> bool:
 
 
 def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> bool:
-    """Whether a second watched after the mark is a rewatch: it was played again, or could have been."""
+    """True if a second watched after the mark is a rewatch: it was played again, or could have been."""
     if event.rewatch or event.manual:
         return event.rewatch
     if play.resumed_at is not None:
@@ -163,7 +163,7 @@ def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> boo
 
 
 def has_count_grown(play: Play, event: Event) -> bool | None:
-    """Whether the server's count of viewings has grown; None where the counts cannot be compared."""
+    """True if the server's count of viewings has grown; None where the counts cannot be compared."""
     if event.view_count is None or play.view_count is None or event.server != play.server:
         return None
     return (
@@ -172,7 +172,7 @@ def has_count_grown(play: Play, event: Event) -> bool | None:
 
 
 def is_same_end(play: Play, event: Event) -> bool:
-    """Whether a stop only repeats the one before, as Jellyfin's do for a session that rests."""
+    """True if a stop only repeats the one before, as Jellyfin's do for a session that rests."""
     same = event.position_ms is not None and event.position_ms == play.position_ms and not play.estimated
     return event.action is Action.STOP and same
 
@@ -180,7 +180,7 @@ def is_same_end(play: Play, event: Event) -> bool:
 def is_played_enough(
     played: timedelta, before: Play, length: timedelta | None, learned: timedelta | None
 ) -> bool:
-    """Whether so much playback is another viewing, beside the one before."""
+    """True if so much playback is another viewing, beside the one before."""
     kind = before.item.kind
     if length is not None:
         return played >= MIN_REPLAYED_PART * length
@@ -193,7 +193,7 @@ def is_played_enough(
 
 
 def is_peek(play: Play, event: Event, facts: Facts) -> bool:
-    """Whether too little of what was watched before was played to count again."""
+    """True if too little of what was watched before was played to count again."""
     if facts.before is None or event.rewatch:
         return False
     length = own_length(play, event) or own_length(facts.before, event)
@@ -201,7 +201,7 @@ def is_peek(play: Play, event: Event, facts: Facts) -> bool:
 
 
 def is_same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> bool:
-    """Whether a viewing that another record dates so is this play.
+    """True if a viewing that another record dates so is this play.
 
     What was only ticked was seen at any time before: it is any earlier viewing that is known.
     """

@@ -1,1 +1,1 @@
-"""What each person watched: plays, the built-in library, follows, edits, and the numbers drawn from them."""
+"""The history: plays, the built-in library, follows, edits, and their statistics."""

@@ -39,7 +39,7 @@ from webhook.storage.tables import EditRow, PlayRow, account, delivery, edit, pl
 from webhook.storage.types import to_ms
 
 MAX_AHEAD = timedelta(minutes=5)
-"""How far a date may lie ahead of this clock: a browser's may be a little fast."""
+"""The distance by which a date may lie ahead of this clock, since a browser's may be a little fast."""
 
 CANNOT_UNDO = "watched marks cannot be taken back there"
 STAYS = "it was watched at another time too, and one mark there stands for all of them"
@@ -57,7 +57,7 @@ class EditJson(TypedDict):
 
 
 class Teller(Protocol):
-    """What an edit must know of a tracker."""
+    """The properties of a tracker that an edit depends on."""
 
     @property
     def tells(self) -> frozenset[Action]: ...
@@ -71,7 +71,7 @@ Tellers = Mapping[str, Teller]
 
 
 class Recipient(Teller, Protocol):
-    """What telling of a new play must know of a tracker."""
+    """The properties of a tracker that sending a new play depends on."""
 
     @property
     def kinds(self) -> frozenset[Kind]: ...
@@ -252,7 +252,7 @@ def due_behind(mark: Row[Any], now: datetime) -> datetime:
 
 
 def can_tell(teller: Teller | None, action: Action) -> bool:
-    """Whether a tracker is set up, and can be told that."""
+    """True if a tracker is set up, and can be told that."""
     return teller is not None and action in teller.tells
 
 
@@ -335,7 +335,7 @@ def send_new(
 
 
 def record_details(current: Play) -> dict[str, Any]:
-    """What a delivery says of a play that is told after the fact: nothing of it happens now."""
+    """The details of a delivery that is sent after the fact: late, and with its date."""
     return {"dated": current.dated.value, "late": True}
 
 

@@ -23,7 +23,7 @@ ENDING_ACTIONS = {Action.UNRATE: RATING, Action.UNFAVOURITE: LOVE}
 
 
 def apply(connection: Connection, person_id: int, event: Event) -> None:
-    """What a rating, a favourite or an addition changes in the person's library."""
+    """Apply a rating, a favourite or an addition to the person's library."""
     if relation := SETTING_ACTIONS.get(event.action):
         store_entry(connection, person_id, relation, event.item, event.at, event.rating)
     elif relation := ENDING_ACTIONS.get(event.action):
@@ -38,7 +38,7 @@ def store_entry(
     at: datetime,
     value: float | None = None,
 ) -> bool:
-    """Whether that was news; what the library says since a later time stays. `value` is a rating, 0-10."""
+    """True if that was news; what the library says since a later time stays. `value` is a rating, 0-10."""
     row = find_entry(connection, person_id, relation, item)
     if row is None:
         known = keys(item)
@@ -62,7 +62,7 @@ def is_news(
     value: float | None = None,
     state: str | None = None,
 ) -> tuple[bool, str]:
-    """Whether an entry would be news, and what it is known by; nothing is written. Without a time it is of now."""
+    """True if an entry would be news, and what it is known by; nothing is written. Without a time it is of now."""
     if relation == FOLLOW:
         show = show_key_of(item)
         followed = None if show is None else find_follow(connection, person_id, show)
@@ -74,7 +74,7 @@ def is_news(
 
 
 def remove_entry(connection: Connection, person_id: int, relation: str, item: Item, at: datetime) -> bool:
-    """Whether it was there to take out, since before that time."""
+    """True if it was there to take out, since before that time."""
     row = find_entry(connection, person_id, relation, item)
     if row is None or row.at > at:
         return False
@@ -107,7 +107,7 @@ def list_entries(connection: Connection, person_id: int, relation: str | None = 
 
 
 def show_key(title: str | None, ids: Ids) -> str | None:
-    """What a show is known by here: its TheTVDB id, as TV Time counted, else its title."""
+    """The key of a show: its TheTVDB id, as TV Time counted, else its title."""
     if ids.tvdb is not None:
         return f"tvdb:{ids.tvdb}"
     return f"title:{fold_title(title)}" if title else None
@@ -169,7 +169,7 @@ def list_follows(connection: Connection, person_id: int) -> list[Any]:
 def list_library(
     connection: Connection, person_id: int | None = None, relation: str | None = None
 ) -> list[dict[str, Any]]:
-    """What everybody or one person keeps, the newest first, as the API gives it."""
+    """The library entries of everybody or of one person, the newest first, as the API gives them."""
     shown: list[dict[str, Any]] = []
     if relation in (None, FOLLOW):
         shown += [follow_json(row) for row in connection.execute(of_person(follow, person_id))]

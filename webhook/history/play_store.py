@@ -95,7 +95,7 @@ def possible_plays(plays: list[tuple[Row[Any], Play]], event: Event) -> list[tup
 
 
 def has_begun(current: Play, event: Event) -> bool:
-    """Whether the play had begun at the time of the event.
+    """True if the play had begun at the time of the event.
 
     A mark, or what follows a play that began with one, may be stamped just before: no two clocks agree.
     """
@@ -104,14 +104,14 @@ def has_begun(current: Play, event: Event) -> bool:
 
 
 def is_counted(row: Row[Any]) -> bool:
-    """Whether the play of this row is a viewing that counts."""
+    """True if the play of this row is a viewing that counts."""
     return row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
 
 
 def is_same_by_title(
     connection: Connection, play_id: int, current: Play, event: Event, known_by: Collection[str]
 ) -> bool:
-    """Whether a play found by its title alone is of the event's item.
+    """True if a play found by its title alone is of the event's item.
 
     Not where its server calls the two by different keys. On one server the title is then enough; elsewhere
     another fact must agree, or the time: nobody watches two shows of one name at once.
@@ -214,7 +214,7 @@ def merge_items(known: Item | None, told: Item) -> Item:
 def is_rewatch(
     connection: Connection, person_id: int, item: Item, known_by: Collection[str], play_id: int, at: datetime
 ) -> bool:
-    """Whether the person had watched this item before this play: then it is a rewatch."""
+    """True if the person had watched this item before this play: then it is a rewatch."""
     rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
     return any(
         row.id != play_id
@@ -226,7 +226,7 @@ def is_rewatch(
 
 
 def has_other_viewing(connection: Connection, person_id: int, item: Item, play_id: int) -> bool:
-    """Whether the person has watched this item in another play that counts."""
+    """True if the person has watched this item in another play that counts."""
     return any(
         row.id != play_id and is_counted(row)
         for row, _ in find_plays(connection, person_id, item, keys(item))

@@ -32,12 +32,12 @@ from webhook.storage.tables import edit, play
 from webhook.storage.types import Utc
 
 PLAYABLE_KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
-"""What can be watched or heard as one; a season and a show are many."""
+"""The kinds that can be watched or heard as one; a season and a show are many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """What an event did to a person's plays: the change and the play it is about."""
+    """The change that an event made to a person's plays, and the play it is about."""
 
     play_id: int | None = None
     change: Change | None = None
@@ -46,7 +46,7 @@ class Applied:
 def apply(
     connection: Connection, person_id: int, event: Event, source: str, mark: float, space: str | None = None
 ) -> Applied:
-    """What the event does to the person's plays, stored. `space` is where its item's own key holds."""
+    """Apply the event to the person's plays and store the result. `space` is where its item's own key holds."""
     if event.action not in VIEWING_ACTIONS or event.item.kind not in PLAYABLE_KINDS:
         return Applied()
     known_by = play_keys(event.item, event.server or space, event.item_key, event.show_key)
@@ -78,7 +78,7 @@ def apply(
 
 
 def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) -> timedelta | None:
-    """How long the item runs, asked only where it matters: nobody has said, and it was watched before."""
+    """The item's runtime, read only where it matters: no sender gave it, and it was watched before."""
     if found is None or found.play is None or event.duration_ms or found.play.duration_ms:
         return None
     if found.play.watched_at is None and found.before is None:
@@ -89,7 +89,7 @@ def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) 
 def is_dated_elsewhere(
     connection: Connection, person_id: int, event: Event, known_by: Collection[str]
 ) -> bool:
-    """Whether a mark set by hand has a date of its own: another tool set it, and it is not of now.
+    """True if a mark set by hand has a date of its own: another tool set it, and it is not of now.
 
     Where the date is that of a play which was left unfinished, the server only kept it: it was ticked now.
     """
@@ -105,7 +105,7 @@ def is_dated_elsewhere(
 def apply_record(
     connection: Connection, person_id: int, event: Event, source: str, known_by: Collection[str]
 ) -> Applied:
-    """What a record of the past adds: nothing where the play is known, its mark where that is missing."""
+    """Apply a record of the past: nothing where the play is known, its mark where that is missing."""
     play_id, known, settled = find_record(connection, person_id, event) or (None, None, False)
     if settled or (known is not None and event.action is not Action.WATCHED):
         return Applied(play_id=play_id)

@@ -1,4 +1,4 @@
-"""How long items run, as far as it was learned: for what is sent without a duration."""
+"""Runtimes of items, learned from what was played, for events without a duration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECT_RUNTIMES = select(runtime.c.key, runtime.c.ms).where(
 
 
 def runtime_keys(item: Item, server: str | None = None, show_key: str | None = None) -> list[str]:
-    """What a runtime is kept under: the item's ids, and of an episode what its show is known by."""
+    """The keys of an item's runtime: its ids, and of an episode its show's keys."""
     return [*id_keys(item), *show_runtime_keys(item, server, show_key)]
 
 
@@ -36,7 +36,7 @@ def show_runtime_keys(item: Item, server: str | None, show_key: str | None) -> I
 
 
 def find_runtime(connection: Connection, event: Event) -> timedelta | None:
-    """How long the event's item runs: itself, else the episodes of its show."""
+    """The runtime of the event's item, else of the episodes of its show."""
     keys = runtime_keys(event.item, event.server, event.show_key)
     known = {row.key: row.ms for row in connection.execute(SELECT_RUNTIMES, {"keys": keys})}
     return next((timedelta(milliseconds=known[key]) for key in keys if key in known), None)

@@ -23,13 +23,13 @@ from webhook.storage.tables import episode_list, follow, play, play_key
 TICKS = frozenset({Action.WATCHED, Action.UNWATCHED})
 WHOLES = frozenset({Kind.SEASON, Kind.SHOW})
 BY = "season"
-"""What makes an episode's event known that a season's tick stands for."""
+"""The mark of an episode's event that a season's tick stands for."""
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_whole(event: Event) -> bool:
-    """Whether the event is a tick of a season or a show."""
+    """True if the event is a tick of a season or a show."""
     return event.action in TICKS and event.item.kind in WHOLES
 
 
@@ -89,7 +89,7 @@ def list_of(connection: Connection, person_id: int, item: Item) -> list[dict[str
 
 
 def aired_episodes(item: Item, listed: Sequence[dict[str, Any]], day: date) -> Iterator[Episode]:
-    """What is listed of the season, or of all regular seasons of the show, and has aired by then."""
+    """The episodes of the season, or of all regular seasons of the show, that have aired by then."""
     title, ids = of_show(item)
     season = item.season if isinstance(item, Season) else None
     for one in shows.read_episodes(listed) or ():

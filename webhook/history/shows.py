@@ -45,13 +45,13 @@ from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 log = structlog.get_logger()
 
 LIST_LIFETIME = timedelta(days=1)
-"""How long a list is taken as it is."""
+"""The age up to which a list is taken as it is."""
 
 LOOKUP_RETRY = timedelta(hours=1)
-"""How long a show waits of which no lookup could be asked."""
+"""The pause before a show is asked about again after every lookup failed."""
 
 SHOWS_PER_ROUND = 20
-"""How many shows are asked about one after another; then the next hour's turn comes."""
+"""The number of shows asked about in one round; the next round is an hour later."""
 
 LOOKUP_PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
 ROUND_SECONDS = 3600.0
@@ -155,7 +155,7 @@ def json_values(of: Iterable[str | int], type_: TypeEngine[Any] | None = None) -
 
 
 def episode_keys(show: Listing) -> Iterator[tuple[str, Place]]:
-    """What a play of each regular episode may be found by: its place in the show, or its own ids."""
+    """The keys under which a play of each regular episode may be found: its place in the show, or its own ids."""
     anywhere = Episode(show=show.title, show_ids=show.ids, season=0, number=0)
     within = [key.removesuffix("0x0") for key in keys(anywhere)]
     for one in show.episodes or ():
@@ -166,7 +166,7 @@ def episode_keys(show: Listing) -> Iterator[tuple[str, Place]]:
 
 
 def is_of(told_ids: str | None, show: Listing) -> bool:
-    """Whether a play can be of this show and not of another one of the same title."""
+    """True if a play can be of this show and not of another one of the same title."""
     return not Ids.from_json(orjson.loads(told_ids or "{}")).contradicts(show.ids)
 
 
@@ -248,7 +248,7 @@ def episodes_of(stored: str) -> list[ListedEpisode]:
 
 @dataclass(frozen=True, slots=True)
 class ShowList:
-    """What a lookup listed of a show, to be remembered."""
+    """A show's episodes as a lookup listed them, to be stored."""
 
     key: str
     via: str
@@ -305,7 +305,7 @@ class Episodes:
         return answered
 
     async def ask(self, show: Listing, now: datetime) -> bool:
-        """Whether it is known now what the show has, if only that nobody lists it."""
+        """True if it is known now what the show has, if only that nobody lists it."""
         unsure = False
         for lookup in self.lookups:
             try:

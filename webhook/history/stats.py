@@ -84,7 +84,7 @@ def tally_name(year: int | None, zone: ZoneInfo) -> str:
 def load_or_count(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo
 ) -> tuple[Counts, KeptEndings]:
-    """What the plays of a year come to, and what was kept of its shows."""
+    """The counts of a year's plays and the stored endings of its shows."""
     span, there = Span.of(year, zone), stats_cache.find_tally(connection, person_id, tally_name(year, zone))
     if there is None:
         found = Counts.of(count_sums(connection, person_id, span, zone))
@@ -113,7 +113,7 @@ def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> Kept
 def endings_of_tally(
     connection: Connection, person_id: int, there: tuple[Tally, Any], until: datetime | None
 ) -> KeptEndings:
-    """What is kept with a tally, and how many plays came since, before the year was over: those before it began
+    """The endings stored with a tally, and the number of plays since, before the year was over: those before it began
     count too, as a show that is finished in it may have been watched till then."""
     since, answer = there[0].until, there[1]
     live = (
@@ -127,7 +127,7 @@ def endings_of_tally(
 def count_plays_between(
     connection: Connection, person_id: int, span: Span, since: datetime, until: datetime | None = None
 ) -> int:
-    """How many plays of the span were watched since then, and before `until`."""
+    """The number of plays of the span that were watched since then and before `until`."""
     if span.ends is not None and since >= span.ends:
         return 0
     wanted = select(func.count()).where(counts_as_viewing(person_id), *in_span(span, since, until))
@@ -137,7 +137,7 @@ def count_plays_between(
 def make_tally(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo, until: datetime, now: datetime
 ) -> tuple[dict[str, Any], list[Any]]:
-    """What is kept of the plays before some time: the answer as JSON, and the titles that later ones are added to."""
+    """The tally of the plays before some time: the answer as JSON, and the titles that later ones are added to."""
     counts = count_sums(connection, person_id, Span.of(year, zone), zone, until=until)
     found, kept = (
         Counts.of(counts),

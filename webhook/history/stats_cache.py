@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from webhook.storage.tables import person, tally
 
 PLAYS_LOCK = 7102
-"""What a change of plays holds in common on PostgreSQL, with the person's id: the triggers' own number."""
+"""The advisory lock that a change of plays shares on PostgreSQL, with the person's id; the triggers use this number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class OpenTally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedTally:
-    """What the counting came to: `answer` as it is told, `titles` as it is added to."""
+    """A counted tally: `answer` as it is given, `titles` as later plays are added to them."""
 
     begun: OpenTally
     answer: Any
@@ -110,7 +110,7 @@ def store_tally(connection: Connection, counted: CountedTally) -> bool:
 
 
 def is_alone(connection: Connection, person_id: int) -> bool:
-    """Whether nobody else is changing the person's plays; on SQLite the write lock already says so."""
+    """True if nobody else is changing the person's plays; on SQLite the write lock already says so."""
     if connection.dialect.name == "sqlite":
         return True
     return bool(

@@ -21,12 +21,12 @@ from webhook.history.stats_sums import Sums, TitleCount
 from webhook.storage.types import to_ms
 
 TOP_SIZE = 10
-"""How many shows, films and artists are named."""
+"""The number of shows, films and artists in a top list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptEndings:
-    """How far the shows of a tally were seen, by the key of their list, and how many plays came since."""
+    """The endings of a tally's shows by the key of their list, and the number of plays since."""
 
     ends: Mapping[str, Ending] = field(default_factory=dict)
     live: int = 0
@@ -34,7 +34,7 @@ class KeptEndings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What plays come to, as it is told."""
+    """The counts of plays, with their shows and top lists."""
 
     sums: Sums
     shows: Sequence[SeenShow]
@@ -76,7 +76,7 @@ class Group:
     time_ms: int = 0
 
     def same(self, ids: IdsByName, year: int | None) -> bool:
-        """Whether another of the same title may be this one."""
+        """True if another of the same title may be this one."""
         if any(self.ids.get(name, value) != value for name, value in ids.items()):
             return False
         return None in (year, self.year) or year == self.year
@@ -117,7 +117,7 @@ def parse_ids(stored: str | None) -> IdsByName:
 
 
 def by_detail(row: TitleCount) -> tuple[Any, ...]:
-    """What has most ids, then what is told most; of the same, always in one order."""
+    """Sort key: most ids first, then most plays; ties always in one order."""
     return -(row.ids or "").count(":"), -row.plays, row.title or "", row.ids or "", str(row.year)
 
 
@@ -136,7 +136,7 @@ class SeenShow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What of a listed show is seen: `left` aired episodes are not, or all were first seen `at` (UTC ms).
+    """The progress in a listed show: `left` aired episodes are not, or all were first seen `at` (UTC ms).
 
     It is so for this list, title and ids, until the day of the episode that comes `next`.
     """
@@ -150,7 +150,7 @@ class Ending:
     at: int | None
 
     def holds(self, show: SeenShow, digest: str, today: date, live: int) -> bool:
-        """Whether it is still so after some more plays."""
+        """True if it is still so after some more plays."""
         if (self.digest, self.title, self.ids) != (digest, show.title, show.ids):
             return False
         aired = self.next is not None and self.next <= today.isoformat()
@@ -206,6 +206,6 @@ def make_ending(show: Listing, digest: str, seen: Mapping[Place, datetime], toda
 
 
 def show_keys(group: Group) -> list[str]:
-    """What a followed show's list may be kept under: by its id, or by its title alone."""
+    """The keys under which a followed show's list may be stored: its id, or its title alone."""
     own = show_key(group.title, Ids.from_json(group.ids)), show_key(group.title, Ids())
     return list(dict.fromkeys(key for key in own if key))

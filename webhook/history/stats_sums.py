@@ -40,12 +40,12 @@ SUM_COLUMNS: Mapping[str, TypeEngine[Any]] = {
 
 
 TitleKey = tuple[str, str | None, str | None, int | None]
-"""What plays are grouped by: kind, title, ids as JSON and year; of an episode its show's."""
+"""The group of a play: kind, title, ids as JSON and year; of an episode its show's."""
 
 
 @dataclass(slots=True)
 class Sums:
-    """What adds up: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
+    """The sums: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
 
     By kind that is how many there are, how many of known length, and their time in ms; by day and by title, how
     many and their time; by hour of the week, which begins on Monday, how many.

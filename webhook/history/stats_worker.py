@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 LOOK_INTERVAL = 20.0  # seconds between two looks
 MAX_TALLY_WAIT = timedelta(minutes=10)
-"""How long somebody waits at most whose tallies are let go of again and again, while old plays change."""
+"""The longest wait of a person whose tallies are dropped again and again while old plays change."""
 
 IMPORT_SIZE = 1000
 """So many new plays since the last look are an import: what is counted now would not be kept."""
@@ -30,7 +30,7 @@ MAX_TALLY_AGE = timedelta(days=1)
 """When a tally is made anew: shows have got new episodes, and zones other rules, by then."""
 
 MAX_LIVE_PLAYS = 50
-"""How many plays since a tally was made are added to it at each look before it is made anew."""
+"""The most plays since a tally was made that are added at each read before it is made anew."""
 
 MANY_TITLES = 3000  # titles, from which on adding even one play takes its time
 
@@ -99,7 +99,7 @@ class StatsWorker:
         self.waits[person_id] = Wait(now + (lasts if wait is not None else timedelta(0)), lasts)
 
     async def make(self, due: Due, now: datetime) -> bool:
-        """Whether a tally was made, and kept: plays may change while they are counted."""
+        """True if a tally was made, and kept: plays may change while they are counted."""
         begun = await self.database.write(begin_tallies, (due, now))
         if begun is None:
             return False
@@ -117,7 +117,7 @@ def list_zones(connection: Connection) -> list[tuple[int, str | None]]:
 
 
 def due_tallies(connection: Connection, person_id: int, zone_name: str | None, now: datetime) -> list[Due]:
-    """What of a person is to be counted: all years first, of which each year takes how far its shows are seen."""
+    """The tallies of a person that are due: all years first, whose endings each year reuses."""
     zone = zone_of(zone_name)
     years = stats.list_years(connection, person_id, zone)
     kept = stats_cache.list_tallies(connection, person_id) if years else {}

@@ -18,7 +18,7 @@ from webhook.lookups import (
 )
 
 MAX_SHOWS_PER_TITLE = 5
-"""How many shows of one title are looked into."""
+"""The number of shows of one title that are searched for an episode."""
 
 
 class LookupRound:
@@ -30,7 +30,7 @@ class LookupRound:
         self.trouble: Undelivered | None = None
 
     async def by_ids(self, item: Item, needs: Collection[str]) -> tuple[Item | None, list[str]]:
-        """What all know of it together, up to where that is enough; None where nobody knows it."""
+        """The item as all lookups together know it, up to where that is enough; None where no lookup knows it."""
         known: Item | None = None
         via: list[str] = []
         for lookup in self.lookups:

@@ -28,7 +28,7 @@ AMBIGUOUS_NAMESPACES = frozenset({"anidb"})  # of an episode it may be the anime
 SERVER_NAMESPACES = frozenset({"plex"})  # the media server's own; says nothing to a tracker
 RELEASE_BATCH = 500
 CHOICE_DELAY = timedelta(seconds=3)
-"""How long a choice takes to be heard of by a worker that read them a moment before."""
+"""The time until every worker has read a new choice."""
 
 
 class UnmatchedJson(DeliveryJson):
@@ -46,7 +46,7 @@ class NoMatch(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What a person chose: the ids of the film, or of the show with how many seasons its numbers are off."""
+    """A person's choice: the ids of the film, or of the show with how many seasons its numbers are off."""
 
     ids: Ids
     title: str | None = None
@@ -56,7 +56,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """What came of a choice: for which keys it is kept, and which deliveries go out."""
+    """The result of a choice: the keys it is stored under, and the deliveries that go out."""
 
     keys: tuple[str, ...]
     deliveries: tuple[int, ...]
@@ -66,7 +66,7 @@ class Chosen:
 
 
 def match_keys(item: Item) -> tuple[str, ...]:
-    """What an item's match is found by: of an episode, its show's. The title only where there is no id."""
+    """The keys of an item's match: of an episode, its show's. The title only where there is no id."""
     found = list(match_id_keys(item)) or list(match_title_keys(item))
     return tuple(dict.fromkeys(key[:300] for key in found))
 

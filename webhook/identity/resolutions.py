@@ -21,7 +21,7 @@ TEXT_NAMESPACES = frozenset({"imdb", "slug", "plex", "musicbrainz", "tvtime"})
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """What is known of an item beside what a webhook says."""
+    """The ids and the place of an item that lookups add to what a webhook says."""
 
     ids: Ids = field(default_factory=Ids)
     show_ids: Ids = field(default_factory=Ids)
@@ -44,7 +44,7 @@ class KnownItem:
 
 
 def item_keys(item: Item) -> tuple[str, ...]:
-    """What is enough to know an item again: its ids, its show's ids and its place, title and year."""
+    """The keys that identify an item: its ids, its show's ids and its place, title and year."""
     return tuple(key[:300] for key in (*own_id_keys(item), *place_keys(item), *title_year_keys(item)))
 
 
@@ -78,7 +78,7 @@ def title_year_keys(item: Item) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """What was asked, what was found, and who said so."""
+    """An item as it was asked about, as it was found, and the lookups that found it."""
 
     asked: Item
     found: Item
@@ -100,7 +100,7 @@ class Resolution:
 
 
 def find_item_ids(connection: Connection, under: Sequence[str]) -> KnownItem | None:
-    """What was learnt before of an item with one of these keys; the first key that is known decides."""
+    """The stored resolution of an item with one of these keys; the first key that is known decides."""
     if not under:
         return None
     wanted = select(item_key.c.key, item_key.c.item_id).where(item_key.c.key.in_(under))
@@ -116,7 +116,7 @@ def find_item_ids(connection: Connection, under: Sequence[str]) -> KnownItem | N
 
 
 def plex_show_key(plex: str) -> str:
-    """What a show is known by that Plex names by its own id."""
+    """The key of a show that Plex names by its own id."""
     return f"show:plex:{plex}"
 
 

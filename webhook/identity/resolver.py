@@ -28,7 +28,7 @@ from webhook.lookups import Candidate, Lookup, common_ids, rank, wanted_title, w
 from webhook.storage.db import Database, Unavailable
 
 MAX_RECENT_ITEMS = 20_000
-"""How many items are held in memory, in front of the table."""
+"""The number of items held in memory in front of the table."""
 
 CHOICES_TTL = 2.0
 """Seconds for which the matches are believed; another process may add one."""
@@ -117,7 +117,7 @@ class Identity:
         return await self.together(item, under, tuple(needs))
 
     async def with_candidates(self, item: Item, error: Unmatched) -> Unmatched:
-        """What a tracker did not know, with candidates for the person to choose from."""
+        """The tracker's error with candidates for the person to choose from."""
         if error.candidates:
             return error
         with contextlib.suppress(Undelivered, TimeoutError):
@@ -126,7 +126,7 @@ class Identity:
         return error
 
     async def candidates(self, item: Item) -> list[Candidate]:
-        """What the lookups think it could be; raises Retry where all are down."""
+        """The items that the lookups propose; raises Retry where all are down."""
         found: list[Candidate] = []
         trouble: Undelivered | None = None
         for lookup in self.lookups:
@@ -201,7 +201,7 @@ class Identity:
     # --- remembered
 
     async def choices(self, *, anew: bool = False) -> Mapping[str, matches.Choice]:
-        """What people chose; read again now and then, since a command may have added to it."""
+        """People's choices, read again every few seconds since a command may have added one."""
         if anew or time.monotonic() > self._choices_until:
             with contextlib.suppress(Unavailable):
                 self._choices = await self.database.read(matches.all_choices)
@@ -237,7 +237,7 @@ def without_show_ids(item: Episode) -> Episode:
 
 
 def with_found_ids(item: Item, found: Item) -> Item:
-    """What was found for a question that somebody else asked, for this item: its own words stay."""
+    """This item with the ids found for another of the same keys; its own title stays."""
     if isinstance(item, Episode) and isinstance(found, Episode):
         place = {"season": found.season, "number": found.number, "numbering": found.numbering}
         return replace(item, ids=found.ids, show_ids=found.show_ids, **place)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class SourceEvents(NamedTuple):
 
 
 MIN_KNOWN_TIME = timedelta(days=7)
-"""How long a server must have been known before its silence is news."""
+"""The time that a server must have been known before its silence is news."""
 
 RECENT_WEBHOOKS = 200  # webhooks of a source that are looked at for how it sends
 REPEAT_WINDOW = timedelta(seconds=10)
