@@ -34,7 +34,7 @@ def house(url: str, tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def remove(house: House, play_id: int, **more: Any) -> dict[str, Any]:
+def remove(house: House, play_id: int, **more: Any) -> edits.EditResult:
     able = more.get("able") or house.service.trackers
     return house.database.do(
         lambda connection: edits.remove_play(connection, play_id, able, "me", clock.now())
@@ -51,14 +51,14 @@ def library(house: House) -> tuple[list[str], int]:
     return house.database.ask(found)
 
 
-def redate(house: House, play_id: int, at: datetime, **more: Any) -> dict[str, Any]:
+def redate(house: House, play_id: int, at: datetime, **more: Any) -> edits.EditResult:
     able = more.get("able") or house.service.trackers
     return house.database.do(
         lambda connection: edits.redate_play(connection, play_id, at, able, "me", clock.now())
     )
 
 
-def correct(house: House, play_id: int, item: Any) -> dict[str, Any]:
+def correct(house: House, play_id: int, item: Any) -> edits.EditResult:
     return house.database.do(
         lambda connection: edits.correct_play(
             connection, play_id, item, house.service.trackers, "me", clock.now()
@@ -66,7 +66,7 @@ def correct(house: House, play_id: int, item: Any) -> dict[str, Any]:
     )
 
 
-def merge(house: House, play_id: int, other_id: int) -> dict[str, Any]:
+def merge(house: House, play_id: int, other_id: int) -> edits.EditResult:
     return house.database.do(
         lambda connection: edits.merge_plays(
             connection, play_id, other_id, house.service.trackers, "me", clock.now()

@@ -171,7 +171,7 @@ def history_redate(
 ) -> None:
     """Change when it was watched; a time without an offset is in the person's time zone."""
 
-    def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
+    def change(connection: Connection, can: edits.Tellers) -> edits.EditResult:
         zone = zone_for(connection, edits.get_row(connection, number).person_id)
         return edits.redate_play(connection, number, parse_moment("TIME", time, zone), can, BY, clock.now())
 
@@ -205,7 +205,7 @@ def history_correct(
     if guids.clean_ids(**named).by_namespace().keys() != named.keys():
         raise typer.BadParameter("An IMDb ID looks like tt0903747.")
 
-    def change(connection: Connection, can: edits.Tellers) -> dict[str, Any]:
+    def change(connection: Connection, can: edits.Tellers) -> edits.EditResult:
         known = play_from_row(edits.get_row(connection, number)).item
         item = edits.correct_item(known, {**given, **edits.ids_field(known, named)})
         return edits.correct_play(connection, number, item, can, BY, clock.now())
@@ -227,7 +227,9 @@ def history_merge(
     )
 
 
-def run_edit(as_json: bool, change: Callable[[Connection, edits.Tellers], dict[str, Any]], says: str) -> None:
+def run_edit(
+    as_json: bool, change: Callable[[Connection, edits.Tellers], edits.EditResult], says: str
+) -> None:
     with open_desk() as at:
         done = at.database.do(lambda connection: change(connection, at.trackers))
     say(as_json, done, says, *edit_story(done))

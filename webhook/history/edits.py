@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.clock import stamp
 from webhook.domain.event import (
@@ -33,9 +33,9 @@ from webhook.history.play_store import has_other_viewing, is_rewatch, merge_item
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
-from webhook.storage.json_shapes import JsonObject
+from webhook.storage.json_shapes import DetailsJson, IdsJson, ItemJson, JsonObject
 from webhook.storage.rows import fetch_all, fetch_first
-from webhook.storage.tables import EditRow, PlayRow, account, delivery, edit, play, play_key
+from webhook.storage.tables import AccountRow, EditRow, PlayRow, account, delivery, edit, play, play_key
 from webhook.storage.types import to_ms
 
 MAX_AHEAD = timedelta(minutes=5)
@@ -54,6 +54,14 @@ class EditJson(TypedDict):
     after: JsonObject | None
     by: str | None
     at: str | None
+
+
+class EditResult(TypedDict):
+    """The number of an edit, and the trackers at which it undoes a mark and sends the play again."""
+
+    edit: int
+    undone: list[str]
+    told: NotRequired[list[str]]
 
 
 class Teller(Protocol):
@@ -87,7 +95,7 @@ class NoEdit(Exception):
 
 def remove_play(
     connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
-) -> dict[str, Any]:
+) -> EditResult:
     """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
     made, undone = remove_row(connection, get_row(connection, play_id), can, by, now)
     return {"edit": made, "undone": undone.at}
@@ -105,8 +113,8 @@ def remove_row(
 
 def redate_play(
     connection: Connection, play_id: int, at: datetime, can: Tellers, by: str | None, now: datetime
-) -> dict[str, Any]:
-    """Say when it was watched; the trackers that were told are told anew."""
+) -> EditResult:
+    """Set when it was watched; the trackers that were told are told anew."""
     row = get_row(connection, play_id)
     if at > now + MAX_AHEAD:
         raise NoEdit("that date lies in the future")
@@ -124,8 +132,8 @@ def redate_play(
 
 def correct_play(
     connection: Connection, play_id: int, item: Item, can: Tellers, by: str | None, now: datetime
-) -> dict[str, Any]:
-    """Say which item it was; the trackers that were told are told anew."""
+) -> EditResult:
+    """Set which item it was; the trackers that were told are told anew."""
     row = get_row(connection, play_id)
     changed = {"item": item_to_json(item), "kind": item.kind.value}
     done = change_play(connection, row, changed, "corrected", can, by, now)
@@ -134,14 +142,14 @@ def correct_play(
     return done
 
 
-def ids_field(item: Item, named: Mapping[str, int | str]) -> dict[str, Any]:
+def ids_field(item: Item, named: Mapping[str, int | str]) -> dict[str, IdsJson]:
     """Ids as they are said of an item: of an episode and of a season, the show's."""
     if not named:
         return {}
     return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
 
 
-def correct_item(item: Item, given: Mapping[str, Any]) -> Item:
+def correct_item(item: Item, given: Mapping[str, object]) -> Item:
     """The item with what is given of it, as JSON has it; the rest stays. Raises NoEdit.
 
     Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
@@ -158,7 +166,7 @@ def correct_item(item: Item, given: Mapping[str, Any]) -> Item:
 
 def merge_plays(
     connection: Connection, play_id: int, other_id: int, can: Tellers, by: str | None, now: datetime
-) -> dict[str, Any]:
+) -> EditResult:
     """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
     if play_id == other_id:
         raise NoEdit("a play cannot be merged with itself")
@@ -187,7 +195,7 @@ def change_play(
     can: Tellers,
     by: str | None,
     now: datetime,
-) -> dict[str, Any]:
+) -> EditResult:
     after = {name: json_value(value) for name, value in changed.items()}
     made = store_edit(connection, row, what, after, by, now)
     undone = undo_marks(connection, row, made, can, now, leaves="item" in changed)
@@ -197,6 +205,21 @@ def change_play(
 
 
 # --- the trackers
+
+
+class PlayMark(NamedTuple):
+    """The delivery of a play's watched mark, and its tracker."""
+
+    id: int
+    account_id: int
+    item: ItemJson
+    happened_at: datetime
+    state: str
+    due_at: datetime | None
+    unsure: bool
+    claimed: bool
+    remote_id: str | None
+    tracker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +237,7 @@ def undo_marks(
     item = item_from_json(row.item)
     besides = leaves and has_other_viewing(connection, row.person_id, item, row.id)
     wanted = (
-        select(delivery, account.c.tracker)
+        select(*(delivery.c[name] for name in PlayMark._fields[:-1]), account.c.tracker)
         .join(account, delivery.c.account_id == account.c.id)
         .where(
             delivery.c.play_id == row.id,
@@ -223,7 +246,7 @@ def undo_marks(
         )
     )
     found = Undone()
-    for mark in connection.execute(wanted.order_by(delivery.c.id)).all():
+    for mark in fetch_all(connection, wanted.order_by(delivery.c.id), PlayMark):
         if mark.state == DeliveryState.DONE or mark.claimed or mark.unsure:
             teller = can.get(mark.tracker)
             able = can_tell(teller, Action.UNWATCHED)
@@ -245,10 +268,10 @@ def undo_marks(
     return found
 
 
-def due_behind(mark: Row[Any], now: datetime) -> datetime:
+def due_behind(mark: PlayMark, now: datetime) -> datetime:
     """When that is due which is to be told after a mark: with it, where it has not gone out yet."""
     waits = mark.state == DeliveryState.WAITING and (mark.claimed or mark.unsure)
-    return mark.due_at if waits else now
+    return mark.due_at or now if waits else now
 
 
 def can_tell(teller: Teller | None, action: Action) -> bool:
@@ -257,7 +280,7 @@ def can_tell(teller: Teller | None, action: Action) -> bool:
 
 
 def enqueue_undo(
-    connection: Connection, row: PlayRow, mark: Row[Any], edit_id: int, kept: str | None, now: datetime
+    connection: Connection, row: PlayRow, mark: PlayMark, edit_id: int, kept: str | None, now: datetime
 ) -> None:
     """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
     find_undone = NewDelivery(
@@ -278,11 +301,11 @@ def resend(
         return []
     accounts = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(due))
     told = []
-    for of in connection.execute(accounts).all():
+    for of in fetch_all(connection, accounts, AccountRow):
         rewatch = is_rewatch(
             connection, row.person_id, current.item, keys(current.item), row.id, current.watched_at
         )
-        details = {
+        details: DetailsJson = {
             "duration_ms": current.duration_ms,
             "started_at": to_ms(current.started_at),
             "rewatch": rewatch,
@@ -307,7 +330,7 @@ def send_new(
     event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
     change = Change(play=current, anew=True, finished=True)
     mine = select(account).where(account.c.person_id == row.person_id, account.c.tracker.in_(can))
-    accounts = {of.id: of for of in connection.execute(mine.order_by(account.c.id))}
+    accounts = {of.id: of for of in fetch_all(connection, mine.order_by(account.c.id), AccountRow)}
     targets = [
         Target(
             id=of.id,
@@ -320,7 +343,7 @@ def send_new(
     ]
     known_by = keys(current.item)
     again = rewatch or is_rewatch(connection, row.person_id, current.item, known_by, row.id, at)
-    details: dict[str, Any] = {"started_at": to_ms(current.started_at), "rewatch": again}
+    details: DetailsJson = {"started_at": to_ms(current.started_at), "rewatch": again}
     details |= record_details(current)
     told = []
     for planned in plan_deliveries(event, change, row.id, "", targets):
@@ -334,7 +357,7 @@ def send_new(
     return told
 
 
-def record_details(current: Play) -> dict[str, Any]:
+def record_details(current: Play) -> DetailsJson:
     """The details of a delivery that is sent after the fact: late, and with its date."""
     return {"dated": current.dated.value, "late": True}
 
@@ -359,7 +382,7 @@ def store_edit(
     connection: Connection,
     row: PlayRow,
     what: str,
-    after: Mapping[str, Any] | None,
+    after: JsonObject | None,
     by: str | None,
     now: datetime,
 ) -> int:
@@ -375,7 +398,7 @@ def store_addition(connection: Connection, row: PlayRow, by: str | None, now: da
     connection.execute(insert(edit), {**values, "by": by, "at": now})
 
 
-def shown_fields(row: PlayRow) -> dict[str, Any]:
+def shown_fields(row: PlayRow) -> JsonObject:
     return {
         "item": row.item,
         "watched_at": stamp(row.watched_at),

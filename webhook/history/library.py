@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
-from sqlalchemy import Connection, Row, Select, Table, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, insert, select, update
 
 from webhook.clock import stamp
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_to_json
 from webhook.domain.items import fold_title, keys
-from webhook.storage.tables import follow, library, person
+from webhook.storage.json_shapes import IdsJson
+from webhook.storage.rows import fetch_all, fetch_first, fetch_with
+from webhook.storage.tables import FollowRow, LibraryRow, follow, library, person
 
 WATCHLIST, RATING, LOVE, COLLECTION = "watchlist", "rating", "love", "collection"
 RELATIONS = (WATCHLIST, RATING, LOVE, COLLECTION)
 FOLLOW = "follow"
 FOLLOWING = "following"
+
+
+class LibraryEntryJson(TypedDict):
+    """An entry of the library as the API gives it; `value` is a rating, `state` is that of a followed show."""
+
+    person: str
+    relation: str
+    key: str
+    kind: str
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    year: int | None
+    artist: str | None
+    album: str | None
+    ids: IdsJson | None
+    show_ids: IdsJson | None
+    at: str | None
+    value: float | None
+    state: str | None
+
 
 SETTING_ACTIONS = {Action.RATE: RATING, Action.FAVOURITE: LOVE, Action.ADD: COLLECTION}
 ENDING_ACTIONS = {Action.UNRATE: RATING, Action.UNFAVOURITE: LOVE}
@@ -82,12 +105,15 @@ def remove_entry(connection: Connection, person_id: int, relation: str, item: It
     return True
 
 
-def find_entry(connection: Connection, person_id: int, relation: str, item: Item) -> Any:
+def find_entry(connection: Connection, person_id: int, relation: str, item: Item) -> LibraryRow | None:
+    """The person's entry for the item, by any of its keys."""
     mine = and_(library.c.person_id == person_id, library.c.relation == relation)
-    return connection.execute(select(library).where(mine, library.c.item_key.in_(keys(item)))).first()
+    wanted = select(library).where(mine, library.c.item_key.in_(keys(item)))
+    return fetch_first(connection, wanted, LibraryRow)
 
 
-def is_entry(row: Any) -> tuple[Any, ...]:
+def is_entry(row: LibraryRow) -> tuple[ColumnElement[bool], ...]:
+    """The condition that selects this entry."""
     return (
         library.c.person_id == row.person_id,
         library.c.relation == row.relation,
@@ -95,12 +121,13 @@ def is_entry(row: Any) -> tuple[Any, ...]:
     )
 
 
-def list_entries(connection: Connection, person_id: int, relation: str | None = None) -> Iterator[Any]:
+def list_entries(connection: Connection, person_id: int, relation: str | None = None) -> list[LibraryRow]:
     """The person's entries, one relation after the other, the oldest first."""
     wanted = select(library).where(library.c.person_id == person_id)
     if relation is not None:
         wanted = wanted.where(library.c.relation == relation)
-    yield from connection.execute(wanted.order_by(library.c.relation, library.c.at, library.c.item_key))
+    order = (library.c.relation, library.c.at, library.c.item_key)
+    return fetch_all(connection, wanted.order_by(*order), LibraryRow)
 
 
 # --- followed shows
@@ -148,9 +175,10 @@ def follow_show(
     return True
 
 
-def find_follow(connection: Connection, person_id: int, key: str) -> Any:
+def find_follow(connection: Connection, person_id: int, key: str) -> FollowRow | None:
+    """The person's follow of the show with this key."""
     here = and_(follow.c.person_id == person_id, follow.c.show_key == key)
-    return connection.execute(select(follow).where(here)).first()
+    return fetch_first(connection, select(follow).where(here), FollowRow)
 
 
 def unfollow_show(connection: Connection, person_id: int, key: str) -> bool:
@@ -158,9 +186,14 @@ def unfollow_show(connection: Connection, person_id: int, key: str) -> bool:
     return bool(connection.execute(delete(follow).where(here)).rowcount)
 
 
-def list_follows(connection: Connection, person_id: int) -> list[Any]:
-    mine = select(follow).where(follow.c.person_id == person_id)
-    return list(connection.execute(mine.order_by(follow.c.followed_at, follow.c.show_key)))
+def list_follows(connection: Connection, person_id: int) -> list[FollowRow]:
+    """The shows that the person follows, the oldest first."""
+    mine = (
+        select(follow)
+        .where(follow.c.person_id == person_id)
+        .order_by(follow.c.followed_at, follow.c.show_key)
+    )
+    return fetch_all(connection, mine, FollowRow)
 
 
 # --- all of it
@@ -168,15 +201,18 @@ def list_follows(connection: Connection, person_id: int) -> list[Any]:
 
 def list_library(
     connection: Connection, person_id: int | None = None, relation: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[LibraryEntryJson]:
     """The library entries of everybody or of one person, the newest first, as the API gives them."""
-    shown: list[dict[str, Any]] = []
+    shown: list[LibraryEntryJson] = []
     if relation in (None, FOLLOW):
-        shown += [follow_json(row) for row in connection.execute(of_person(follow, person_id))]
+        shown += [
+            follow_json(*pair)
+            for pair in fetch_with(connection, of_person(follow, person_id), FollowRow, str)
+        ]
     if relation != FOLLOW:
         wanted = of_person(library, person_id)
         wanted = wanted if relation is None else wanted.where(library.c.relation == relation)
-        shown += [entry_json(row) for row in connection.execute(wanted)]
+        shown += [entry_json(*pair) for pair in fetch_with(connection, wanted, LibraryRow, str)]
     return sorted(shown, key=lambda entry: (entry["at"], entry["relation"], entry["key"]), reverse=True)
 
 
@@ -185,30 +221,44 @@ def of_person(table: Table, person_id: int | None) -> Select[Any]:
     return wanted if person_id is None else wanted.where(table.c.person_id == person_id)
 
 
-ITEM_FIELDS = ("title", "show", "season", "number", "year", "artist", "album", "ids", "show_ids")
-
-
-def follow_json(row: Row[Any]) -> dict[str, Any]:
-    item = {"title": row.show, "ids": row.ids}
+def follow_json(row: FollowRow, person_name: str) -> LibraryEntryJson:
+    """A followed show as the API gives it."""
     return {
-        "person": row.person,
+        "person": person_name,
         "relation": FOLLOW,
         "key": row.show_key,
         "kind": "show",
-        **{name: item.get(name) for name in ITEM_FIELDS},
+        "title": row.show,
+        "show": None,
+        "season": None,
+        "number": None,
+        "year": None,
+        "artist": None,
+        "album": None,
+        "ids": row.ids,
+        "show_ids": None,
         "at": stamp(row.followed_at),
         "value": None,
         "state": row.state,
     }
 
 
-def entry_json(row: Row[Any]) -> dict[str, Any]:
+def entry_json(row: LibraryRow, person_name: str) -> LibraryEntryJson:
+    """A library entry as the API gives it."""
     return {
-        "person": row.person,
+        "person": person_name,
         "relation": row.relation,
         "key": row.item_key,
         "kind": row.kind,
-        **{name: row.item.get(name) for name in ITEM_FIELDS},
+        "title": row.item.get("title"),
+        "show": row.item.get("show"),
+        "season": row.item.get("season"),
+        "number": row.item.get("number"),
+        "year": row.item.get("year"),
+        "artist": row.item.get("artist"),
+        "album": row.item.get("album"),
+        "ids": row.item.get("ids"),
+        "show_ids": row.item.get("show_ids"),
         "at": stamp(row.at),
         "value": row.value,
         "state": None,

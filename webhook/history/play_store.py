@@ -15,6 +15,7 @@ from webhook.domain.play import Dated, Facts, Play, State
 from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, twin_window
 from webhook.domain.viewing import is_another_viewing
 from webhook.storage.db import fresh_ids
+from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import PlayRow, play, play_key
 
 PLAY_FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
@@ -70,9 +71,9 @@ def find_play(
     wanted = {"person": person_id, "keys": list(known_by), "sure": sure_keys(known_by)}
     plays = [
         (row, current)
-        for row in connection.execute(SELECT_CANDIDATES, wanted).all()
+        for row, is_sure in fetch_with(connection, SELECT_CANDIDATES, PlayRow, bool, wanted)
         if same_item((current := play_from_row(row)).item, event.item)
-        and (row.is_sure or is_same_by_title(connection, row.id, current, event, known_by))
+        and (is_sure or is_same_by_title(connection, row.id, current, event, known_by))
     ]
     plays = possible_plays(sorted(plays, key=lambda entry: entry[1].started_at, reverse=True), event)
     for place, (row, current) in enumerate(plays):
@@ -84,7 +85,7 @@ def find_play(
     return None
 
 
-def possible_plays(plays: list[tuple[Row[Any], Play]], event: Event) -> list[tuple[Row[Any], Play]]:
+def possible_plays(plays: list[tuple[PlayRow, Play]], event: Event) -> list[tuple[PlayRow, Play]]:
     """Of a person's plays of one item, the newest first, those from the one that the event can be of."""
     if event.action is Action.UNWATCHED:  # a viewing that was only begun has no mark to take back
         return [entry for entry in plays if entry[1].watched_at is not None]
@@ -103,7 +104,7 @@ def has_begun(current: Play, event: Event) -> bool:
     return current.started_at - (twin_window(current, event) if marks else timedelta(0)) <= event.at
 
 
-def is_counted(row: Row[Any]) -> bool:
+def is_counted(row: PlayRow) -> bool:
     """True if the play of this row is a viewing that counts."""
     return row.watched_at is not None and row.unwatched_at is None and row.removed_at is None
 
@@ -146,11 +147,10 @@ def server_prefix(key: str) -> str | None:
 
 def find_plays(
     connection: Connection, person_id: int, item: Item, known_by: Collection[str]
-) -> list[tuple[Row[Any], Play]]:
+) -> list[tuple[PlayRow, Play]]:
     """The person's latest plays of the item, the newest first, removed ones among them."""
-    rows = connection.execute(
-        SELECT_OF_ITEM.limit(MAX_NEAREST), {"person": person_id, "keys": list(known_by)}
-    )
+    wanted = {"person": person_id, "keys": list(known_by)}
+    rows = fetch_all(connection, SELECT_OF_ITEM.limit(MAX_NEAREST), PlayRow, wanted)
     found = [(row, play_from_row(row)) for row in rows]
     return [(row, current) for row, current in found if same_item(current.item, item)]
 
@@ -158,7 +158,7 @@ def find_plays(
 def get_play(connection: Connection, play_id: int) -> Play | None:
     """The play; None where there is none, or it was removed."""
     here = (play.c.id == play_id, play.c.removed_at.is_(None))
-    row = connection.execute(select(play).where(*here)).first()
+    row = fetch_first(connection, select(play).where(*here), PlayRow)
     return play_from_row(row) if row else None
 
 
@@ -215,10 +215,12 @@ def is_rewatch(
     connection: Connection, person_id: int, item: Item, known_by: Collection[str], play_id: int, at: datetime
 ) -> bool:
     """True if the person had watched this item before this play: then it is a rewatch."""
-    rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    wanted = {"person": person_id, "keys": list(known_by)}
+    rows = fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
     return any(
         row.id != play_id
         and is_counted(row)
+        and row.watched_at is not None
         and row.watched_at < at
         and same_item(item_from_json(row.item), item)
         for row in rows

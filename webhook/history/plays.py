@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, literal_column, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_over, open_play
 from webhook.domain.event import Action, Event, Kind, item_from_json
@@ -28,7 +27,9 @@ from webhook.history.play_store import (
     save_play,
     store_keys,
 )
-from webhook.storage.tables import edit, play
+from webhook.storage.json_shapes import JsonObject
+from webhook.storage.rows import fetch_all, fetch_with
+from webhook.storage.tables import PlayRow, edit, play
 from webhook.storage.types import Utc
 
 PLAYABLE_KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
@@ -133,7 +134,7 @@ def find_record(connection: Connection, person_id: int, event: Event) -> tuple[i
     wanted = {"person": person_id, "keys": list(known)}
     found = [
         (row.id, play_from_row(row), row.watched_at is not None or row.removed_at is not None)
-        for row in connection.execute(SELECT_OF_ITEM, wanted)
+        for row in fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
     ]
     found += [(play_id, before, True) for play_id, before in plays_before_edits(connection, person_id)
               if not set(known).isdisjoint(keys(before.item))]  # fmt: skip
@@ -154,13 +155,13 @@ def distance(known: Play, at: datetime) -> tuple[bool, timedelta, bool]:
 def plays_before_edits(connection: Connection, person_id: int) -> list[tuple[int, Play]]:
     """The person's plays as they were before they were given another date or item by hand."""
     return [
-        (row.id, before_edit(play_from_row(row), row.before))
-        for row in connection.execute(SELECT_EDITED)
+        (row.id, before_edit(play_from_row(row), before))
+        for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, JsonObject)
         if row.person_id == person_id
     ]
 
 
-def before_edit(current: Play, before: Mapping[str, Any]) -> Play:
+def before_edit(current: Play, before: JsonObject) -> Play:
     watched_at = parse_stamp(before["watched_at"])
     started_at = parse_stamp(before["started_at"]) or current.started_at
     return replace(
@@ -214,7 +215,7 @@ def close_others_on_player(
     quiet = timedelta(0) if event.action in (Action.START, Action.RESUME) else TWIN_WINDOW
     there = {"server": event.server or "", "player": event.player_id, "until": event.at - quiet}
     closed = []
-    for row in connection.execute(SELECT_OPEN_ON_PLAYER, there).all():
+    for row in fetch_all(connection, SELECT_OPEN_ON_PLAYER, PlayRow, there):
         mine, repeats = row.person_id == person_id, is_one(item_from_json(row.item), event.item)
         if row.id not in besides and (mine or (event.server is not None and not repeats)):
             closed.append(close_play(connection, row, mark, event.at if repeats else None))
@@ -223,12 +224,12 @@ def close_others_on_player(
 
 def close_overdue(connection: Connection, now: datetime, mark: float) -> list[ClosedPlay]:
     """Close the plays of which no stop came though they must be over."""
-    rows = connection.execute(SELECT_QUIET, {"since": now - timedelta(minutes=10)}).all()
+    rows = fetch_all(connection, SELECT_QUIET, PlayRow, {"since": now - timedelta(minutes=10)})
     return [close_play(connection, row, mark) for row in rows if is_over(play_from_row(row), now)]
 
 
 def close_play(
-    connection: Connection, row: Row[Any], mark: float, repeated_at: datetime | None = None
+    connection: Connection, row: PlayRow, mark: float, repeated_at: datetime | None = None
 ) -> ClosedPlay:
     current = play_from_row(row)
     before = (

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from webhook.domain.event import Episode, Item, Movie, item_from_json, item_to_json
 from webhook.domain.items import keys
 from webhook.storage.db import Database
+from webhook.storage.json_shapes import ItemJson
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import follow, tick
 from webhook.trackers import WatchedItem
 
 MARKS_PER_READ = 500
+
+
+class Mark(NamedTuple):
+    """A watched mark of the library."""
+
+    item_key: str
+    item: ItemJson
+    watched_at: datetime
 
 
 class Shelf:
@@ -43,13 +53,13 @@ class Shelf:
             after = rows[-1].item_key if len(rows) == MARKS_PER_READ else None
 
 
-def list_marks(connection: Connection, person_id: int, since: datetime | None, after: str) -> list[Row[Any]]:
+def list_marks(connection: Connection, person_id: int, since: datetime | None, after: str) -> list[Mark]:
     """A page of the marks, in the order of their keys."""
     found = select(tick.c.item_key, tick.c.item, tick.c.watched_at)
     found = found.where(tick.c.person_id == person_id, tick.c.item_key > after)
     if since is not None:
         found = found.where(tick.c.watched_at >= since)
-    return list(connection.execute(found.order_by(tick.c.item_key).limit(MARKS_PER_READ)))
+    return fetch_all(connection, found.order_by(tick.c.item_key).limit(MARKS_PER_READ), Mark)
 
 
 def mark_items(connection: Connection, wanted: list[tuple[int, Item, datetime, bool]]) -> list[str]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import configure_mappers
 from webhook.storage.tables import TableRow
 
 R = TypeVar("R", bound="tuple[Any, ...] | TableRow")
+E = TypeVar("E")
 Parameters = Mapping[str, Any] | None
 
 
@@ -40,9 +41,25 @@ def fetch_one(
     return row_maker(into, result)(result.one())
 
 
+def fetch_with(
+    connection: Connection,
+    statement: Executable,
+    into: type[R],
+    extra: type[E],
+    parameters: Parameters = None,
+) -> list[tuple[R, E]]:
+    """Every row, as `into`, beside the one column that is selected after it."""
+    result = connection.execute(statement, parameters)
+    make = maker_of(into, tuple(result.keys())[:-1])
+    return [(make(row[:-1]), row[-1]) for row in result]
+
+
 def row_maker(into: type[R], result: CursorResult[Any]) -> Callable[[Any], R]:
     """The function that makes a typed row; raises TypeError where its fields are not the selected columns."""
-    columns = tuple(result.keys())
+    return maker_of(into, tuple(result.keys()))
+
+
+def maker_of(into: type[R], columns: tuple[str, ...]) -> Callable[[Any], R]:
     wanted: Any = into
     fields = tuple(wanted.model_fields) if issubclass(into, TableRow) else wanted._fields
     if fields != columns:

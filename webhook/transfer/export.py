@@ -22,8 +22,8 @@ from webhook.history import library
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.storage.db import Database
+from webhook.storage.tables import FollowRow, play, play_key
 from webhook.storage.tables import library as entry
-from webhook.storage.tables import play, play_key
 from webhook.storage.types import Utc
 from webhook.transfer import exports
 from webhook.transfer.exports import Exported
@@ -195,7 +195,7 @@ def kept(database: Database, export: Export) -> Iterator[Kept]:
         yield from kept_as(database, export, relation)
 
 
-def followed(row: Row[Any]) -> Kept:
+def followed(row: FollowRow) -> Kept:
     show = Show(title=row.show, ids=Ids.from_json(row.ids))
     return Kept(relation=Relation.FOLLOW, item=show, at=row.followed_at, state=row.state)
 

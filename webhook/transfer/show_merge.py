@@ -17,7 +17,8 @@ from webhook.domain.items import fold_title, keys
 from webhook.history import library
 from webhook.history.library import show_key
 from webhook.history.play_store import merge_items, store_keys
-from webhook.storage.tables import episode_list, follow, person, play, play_key, tick
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import FollowRow, LibraryRow, episode_list, follow, person, play, play_key, tick
 from webhook.storage.tables import library as entry
 
 OF_SHOW = ("episode", "season", "show")
@@ -113,7 +114,7 @@ def merge_follows(connection: Connection, person_id: int, show: KnownShow, title
             merge_follow(connection, row, show)
 
 
-def is_followed(connection: Connection, row: Row[Any], show: KnownShow, titles: Collection[str]) -> bool:
+def is_followed(connection: Connection, row: FollowRow, show: KnownShow, titles: Collection[str]) -> bool:
     """Whether what the person follows is this show: by Plex's id, or by a title that is no other show's."""
     ids = Ids.from_json(row.ids)
     if ids:
@@ -137,7 +138,7 @@ def is_alone(connection: Connection, person_id: int, title: str, show: KnownShow
     return not any(Ids.from_json(row.item.get("show_ids")).contradicts(show.ids) for row in rows)
 
 
-def merge_follow(connection: Connection, row: Row[Any], show: KnownShow) -> None:
+def merge_follow(connection: Connection, row: FollowRow, show: KnownShow) -> None:
     """Follow it under the key that the show has now; where it is followed there already, that one stays."""
     ids = Ids.from_json(row.ids).merge(show.ids)
     key = show_key(row.show, ids) or row.show_key
@@ -180,19 +181,19 @@ def merge_entries(connection: Connection, person_id: int, show: KnownShow) -> No
     """Ratings, favourites and lists; of two of one item the later one stays."""
     mine = and_(entry.c.person_id == person_id, entry.c.kind.in_(OF_SHOW))
     said = type_coerce(entry.c.item, Text).contains(f'"plex":"{show.plex}"', autoescape=True)
-    for row in connection.execute(select(entry).where(mine, said)).all():
+    for row in fetch_all(connection, select(entry).where(mine, said), LibraryRow):
         before = item_from_json(row.item)
         after = show.complete(before)
         if after != before:
             merge_entry(connection, row, after)
 
 
-def merge_entry(connection: Connection, row: Row[Any], item: Item) -> None:
+def merge_entry(connection: Connection, row: LibraryRow, item: Item) -> None:
     known = keys(item)
     same = and_(entry.c.person_id == row.person_id, entry.c.relation == row.relation)
     others = and_(same, entry.c.item_key.in_(known), entry.c.item_key != row.item_key)
     latest = row
-    for other in connection.execute(select(entry).where(others)).all():
+    for other in fetch_all(connection, select(entry).where(others), LibraryRow):
         if may_be_one(item, item_from_json(other.item)):
             connection.execute(delete(entry).where(*library.is_entry(other)))
             latest = other if other.at > latest.at else latest

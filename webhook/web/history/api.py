@@ -52,7 +52,7 @@ from webhook.web.visible import Visitor
 CALENDAR_REACH = timedelta(days=366)
 """How far a calendar goes back where it is not said: programs fetch the whole of it every hour."""
 
-EditPlay = Callable[[Connection, int, edits.Tellers, str | None, Any], dict[str, Any]]
+EditPlay = Callable[[Connection, int, edits.Tellers, str | None, Any], Mapping[str, Any]]
 BY_KEY = {"key": ShowKey}
 
 
@@ -115,8 +115,8 @@ async def change_play(call: Call[PlayChange, None]) -> Edited:
 
     def change(
         connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
-    ) -> dict[str, Any]:
-        done: dict[str, Any] = {}
+    ) -> Mapping[str, Any]:
+        done: Mapping[str, Any] = {}
         if about is not None:
             known = play_from_row(edits.get_row(connection, play_id)).item
             item = edits.correct_item(known, about.model_dump(exclude_unset=True, mode="json"))
@@ -134,7 +134,7 @@ async def merge_play(call: Call[MergeRequest, None]) -> Edited:
 
     def merge(
         connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         if own_play(connection, call.visitor, other) is None:
             raise Problem(422, f"There is no play {other}.")
         return edits.merge_plays(connection, play_id, other, can, by, now)
@@ -146,7 +146,7 @@ async def edit_play(call: Call[Any, None], change: EditPlay) -> Edited:
     """Edit a play that the visitor may change; the outcome, and the play after it."""
     wanted, can = call.id, call.service.trackers
 
-    def edit(connection: Connection) -> dict[str, Any]:
+    def edit(connection: Connection) -> Mapping[str, Any]:
         row = own_play(connection, call.visitor, wanted)
         if row is None or row.removed_at is not None:
             raise Problem(404, f"There is no play {wanted}.")
@@ -200,7 +200,7 @@ async def follow(call: Call[None, PersonQuery]) -> object:
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
 
-    def change(connection: Connection) -> dict[str, Any] | None:
+    def change(connection: Connection) -> Mapping[str, Any] | None:
         follow_show(connection, owner.id, key)
         kept = library.list_library(connection, owner.id, library.FOLLOW)
         return next((entry for entry in kept if entry["key"] == key), None)

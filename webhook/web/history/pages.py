@@ -91,7 +91,7 @@ class History(Page):
     async def correct(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         about = parse_item_fields(fields)
 
-        def correct_item(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+        def correct_item(connection: Connection, play_id: int, *given: Any) -> edits.EditResult:
             item = edits.correct_item(play_from_row(edits.get_row(connection, play_id)).item, about)
             return edits.correct_play(connection, play_id, item, *given)
 
@@ -102,7 +102,7 @@ class History(Page):
         if not other.isdecimal() or len(other) > 18:
             raise Problem(422, "Choose the play to merge.")
 
-        def merge_plays(connection: Connection, play_id: int, *given: Any) -> dict[str, Any]:
+        def merge_plays(connection: Connection, play_id: int, *given: Any) -> edits.EditResult:
             if own_play(connection, visitor, int(other)) is None:
                 raise edits.NoEdit(f"play {other} was not found")
             return edits.merge_plays(connection, play_id, int(other), *given)
