@@ -22,7 +22,7 @@ from webhook.domain import retry
 from webhook.domain.event import Action, Episode, Ids
 from webhook.people import people
 from webhook.pipeline import dispatcher
-from webhook.pipeline.dispatcher import Breaker
+from webhook.pipeline.breaker import Breaker
 from webhook.queries.deliveries import limited_kinds
 from webhook.queues import leases, outbox, parking, settlements
 from webhook.queues.outbox import NewDelivery
@@ -323,11 +323,11 @@ def test_a_breaker_lets_one_probe_through_and_closes_when_it_works() -> None:
     breaker = Breaker()
 
     for _ in range(5):
-        breaker.failed()
+        breaker.record_failure()
     shut = breaker.lanes()
     breaker.open_until = 0.0
     half = breaker.lanes()
-    breaker.worked()
+    breaker.record_success()
 
     assert (shut, half) == (0, 1)
     assert breaker.lanes() > 1
@@ -597,7 +597,7 @@ def test_a_lane_stays_with_its_worker_for_as_long_as_that_is_at_work(
 def test_a_lane_that_hangs_is_left_to_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.2))
     monkeypatch.setattr(leases, "RENEWAL_INTERVAL", timedelta(seconds=0.05))
-    monkeypatch.setattr(dispatcher, "HUNG", timedelta(seconds=0.3))
+    monkeypatch.setattr(dispatcher, "LANE_TIMEOUT", timedelta(seconds=0.3))
     anna = desk.person("anna")
     desk.put(anna, 1, clock.now())
     desk.fake.faults.add("POST /scrobble/stop", delay=1.5)

@@ -33,7 +33,7 @@ from webhook.maintenance.pruner import Pruner
 from webhook.network.asgi import ForwardedHeaders
 from webhook.people import people, tokens
 from webhook.pipeline.body import Form
-from webhook.pipeline.dispatcher import SWEEP, Dispatcher
+from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Capabilities, Interpreter
 from webhook.pipeline.receiver import Receiver, TokenCache
 from webhook.queues import leases
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from webhook.web.http.operations import Operation
 
 log = structlog.get_logger()
+
+SWEEP_INTERVAL = 30.0
 
 Chore = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the work, until the event says that it is time to stop."""
@@ -303,7 +305,7 @@ async def sweeping(service: Service) -> None:
         with contextlib.suppress(Unavailable):
             if await service.database.write(service.interpreter.sweep, clock.now()):
                 service.interpreter.told.set()
-        await clock.awaken(asyncio.Event(), service.stop, SWEEP)
+        await clock.awaken(asyncio.Event(), service.stop, SWEEP_INTERVAL)
 
 
 def api_operations() -> Sequence[Operation[Any, Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 from webhook import app, cli, trackers
 from webhook import client as remote
 from webhook.domain import retry
-from webhook.pipeline import dispatcher
+from webhook.pipeline import lanes
 from webhook.queues import inbox, leases
 from webhook.storage import db
 
@@ -41,8 +41,8 @@ def hasty() -> None:
             setattr(module, name, short[name])
     leases.LEASE = LEASE
     leases.RENEWAL_INTERVAL = LEASE / 4
-    dispatcher.LANE_TIME = timedelta(seconds=1)
-    vars(app)["SWEEP"] = 1.0
+    lanes.LANE_TIME = timedelta(seconds=1)
+    vars(app)["SWEEP_INTERVAL"] = 1.0
     client, backoff = remote.client, retry.backoff
 
     def paused(attempts: int, jitter: Any = None) -> timedelta:
@@ -95,8 +95,8 @@ def acknowledge_first() -> None:
 
 def blind() -> None:
     """Sends again without a look whether the first time was recorded."""
-    told = dispatcher.delivery
-    dispatcher.delivery = lambda row, now: replace(told(row, now), unsure=False)
+    told = lanes.delivery_of
+    lanes.delivery_of = lambda row, now: replace(told(row, now), unsure=False)
 
 
 ALTERATIONS: dict[str, Callable[[], None]] = {

@@ -25,7 +25,7 @@ from webhook.queues.outbox import NewDelivery
 from webhook.queues.settlements import Settlement
 from webhook.storage import migrate
 from webhook.storage.db import Database
-from webhook.storage.tables import account, delivery, person, play
+from webhook.storage.tables import DeliveryRow, account, delivery, person, play
 
 BEGIN = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 TRACKERS = ("trakt", "tvtime")
@@ -52,7 +52,7 @@ class Worker:
     sending: bool = False
 
     @property
-    def row(self) -> Row[Any]:
+    def row(self) -> DeliveryRow:
         return self.lane.rows[self.at]
 
     @property
@@ -147,11 +147,11 @@ class Outbox(RuleBasedStateMachine):
                 assert row.id not in self.facts.done
                 if row.id in self.facts.begun:
                     assert row.unsure, "what may have arrived would be sent again blindly"
-        for row in self.rows(select(account.c.id, account.c.fence)):
-            held = self.holder[row.id]
-            if held is not None and held.lane.fence != row.fence:
+        for now in self.rows(select(account.c.id, account.c.fence)):
+            held = self.holder[now.id]
+            if held is not None and held.lane.fence != now.fence:
                 assert held.until <= self.now, "taken from one that holds it"
-                self.holder[row.id] = None
+                self.holder[now.id] = None
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data())

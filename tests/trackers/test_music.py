@@ -21,10 +21,11 @@ from webhook.app import capabilities
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS_ON
 from webhook.people import people
-from webhook.pipeline import dispatcher
+from webhook.pipeline import lanes
 from webhook.pipeline.interpreter import Interpreter
 from webhook.storage.db import Database
-from webhook.storage.tables import delivery
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import DeliveryRow, delivery
 from webhook.trackers import Delivery, lastfm, modules
 from webhook.trackers._viewings import play_start
 
@@ -75,8 +76,8 @@ class Everywhere(House):
 
     def marks(self) -> list[Delivery]:
         wanted = select(delivery).where(delivery.c.mark)
-        rows = self.database.ask(lambda connection: connection.execute(wanted).all())
-        return [dispatcher.delivery(row, NOW) for row in rows]
+        rows = self.database.ask(lambda connection: fetch_all(connection, wanted, DeliveryRow))
+        return [lanes.delivery_of(row, NOW) for row in rows]
 
 
 @pytest.fixture

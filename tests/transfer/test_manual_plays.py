@@ -16,7 +16,7 @@ from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie
 from webhook.domain.outcome import Park
 from webhook.domain.play import Dated
 from webhook.history import edits
-from webhook.pipeline import dispatcher
+from webhook.pipeline import lanes
 from webhook.queues import parking
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, edit, play, unresolved
@@ -265,7 +265,7 @@ def test_it_is_never_told_as_happening_now(home: Home, dated: Dated) -> None:
 
     for row in deliveries(home):
         assert row.details["dated"] == dated.value
-        assert dispatcher.delivery(row, NOW).late
+        assert lanes.delivery_of(row, NOW).late
 
 
 def test_what_is_corrected_at_once_is_not_told_as_happening_now_either(home: Home) -> None:
@@ -274,7 +274,7 @@ def test_what_is_corrected_at_once_is_not_told_as_happening_now_either(home: Hom
     home.database.do(lambda connection: edits.correct_play(connection, done.play_id, PART, CAN, "me", NOW))
 
     anew = [row for row in deliveries(home) if row.state == "waiting"]
-    assert {(row.details["dated"], dispatcher.delivery(row, NOW).late) for row in anew} == {("ticked", True)}
+    assert {(row.details["dated"], lanes.delivery_of(row, NOW).late) for row in anew} == {("ticked", True)}
 
 
 def test_a_rewatch_is_told_as_one(home: Home) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     and_,
     bindparam,
     func,
@@ -31,7 +29,8 @@ from sqlalchemy import (
 from webhook.domain import retry
 from webhook.domain.retry import LIVE
 from webhook.domain.states import DeliveryState
-from webhook.storage.tables import account, attempt, delivery, webhook
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import AccountRow, DeliveryRow, account, attempt, delivery, webhook
 from webhook.storage.types import Utc
 
 LEASE = timedelta(seconds=10)
@@ -68,7 +67,7 @@ class Lane:
     fence: int
     failures: int
     dry: bool
-    rows: Sequence[Row[Any]]
+    rows: Sequence[DeliveryRow]
 
 
 # Built once, here and below: putting a statement together costs more than running it.
@@ -109,19 +108,19 @@ def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
         "lanes": request.lanes,
         "until": request.now + request.lease,
     }
-    rows = connection.execute(CLAIM_ACCOUNTS, wanted).all()
+    rows = fetch_all(connection, CLAIM_ACCOUNTS, AccountRow, wanted)
     lanes = [lane for row in rows if (lane := fetch_lane(connection, row, request))]
     if claimed := [row.id for lane in lanes for row in lane.rows]:
         connection.execute(CLAIM_DELIVERIES, {"ids": claimed})
     return lanes
 
 
-def fetch_lane(connection: Connection, row: Row[Any], request: ClaimRequest) -> Lane | None:
+def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -> Lane | None:
     """The lane with the deliveries at its head; None, and released, where nothing is due."""
     batch = request.batch[row.tracker]
     heads = fetch_heads(connection, row.id, request.now, batch)
     if any(head.claimed for head in heads):
-        put_off_claimed(connection, delivery.c.account_id == row.id, request.now)
+        postpone_in_hand(connection, delivery.c.account_id == row.id, request.now)
         heads = fetch_heads(connection, row.id, request.now, batch)
     if find_undoings(heads):
         put_behind_marks(connection, heads)
@@ -140,7 +139,7 @@ def fetch_lane(connection: Connection, row: Row[Any], request: ClaimRequest) -> 
     )
 
 
-def put_off_claimed(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
+def postpone_in_hand(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
     """Put off the deliveries that a worker was sending when it was killed: they may have arrived.
 
     They are looked up before they are sent again, and not before the tracker has had the time to record them.
@@ -160,19 +159,19 @@ FRESH_HEADS = WAITING.where(delivery.c.due_at > bindparam("cutoff"), delivery.c.
 LATE_HEADS = WAITING.where(delivery.c.due_at <= bindparam("cutoff"))
 
 
-def fetch_heads(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[Row[Any]]:
+def fetch_heads(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[DeliveryRow]:
     """The due deliveries at the head of a lane, oldest first: the fresh ones, else the late ones."""
     wanted = {"account": account_id, "now": now, "cutoff": now - LIVE}
-    fresh = list(connection.execute(FRESH_HEADS, {**wanted, "count": batch.fresh}))
-    return fresh or list(connection.execute(LATE_HEADS, {**wanted, "count": batch.late}))
+    fresh = fetch_all(connection, FRESH_HEADS, DeliveryRow, {**wanted, "count": batch.fresh})
+    return fresh or fetch_all(connection, LATE_HEADS, DeliveryRow, {**wanted, "count": batch.late})
 
 
-def find_undoings(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+def find_undoings(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
     """The deliveries that undo a mark which had not gone out when they were put."""
     return [row for row in rows if row.details.get("undoes") and not row.details.get("remote_id")]
 
 
-def put_behind_marks(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+def put_behind_marks(connection: Connection, rows: Sequence[DeliveryRow]) -> None:
     """Let each undoing of a mark that is put off, and the later deliveries of its play, wait for the mark."""
     for row in find_undoings(rows):
         mark = and_(delivery.c.id == row.details["undoes"], delivery.c.state == DeliveryState.WAITING)
@@ -267,7 +266,7 @@ def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
 
 def drop_leases(connection: Connection, now: datetime) -> None:
     """At start, where only one process can be here (SQLite): lanes of a killed one are free at once."""
-    put_off_claimed(connection, true(), now)
+    postpone_in_hand(connection, true(), now)
     stale = account.c.leased_until.is_not(None)
     connection.execute(update(account).where(stale).values(leased_until=None, due_at=FIRST_DUE))
 

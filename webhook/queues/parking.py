@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, literal, or_, select, update
 
 from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS, Park
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE, DeliveryState
 from webhook.queues.leases import wake_lanes
-from webhook.storage.tables import account, delivery
+from webhook.storage.rows import fetch_all, fetch_one
+from webhook.storage.tables import DeliveryRow, account, delivery
 from webhook.storage.types import Utc
 
 
@@ -47,7 +47,7 @@ def is_kind(kind: str) -> ColumnElement[bool]:
 
 def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
     """Park what the account's service refuses: this delivery and all of its kind that wait with it."""
-    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    row = fetch_one(connection, select(delivery).where(delivery.c.id == delivery_id), DeliveryRow)
     alike = and_(
         delivery.c.account_id == row.account_id,
         delivery.c.state == DeliveryState.WAITING,
@@ -90,14 +90,14 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     What was tried before is looked up at the tracker first. A parked one takes along what is parked with it.
     """
     wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(REVIVABLE))
-    rows = connection.execute(wanted).all()
+    rows = fetch_all(connection, wanted, DeliveryRow)
     together = {
         (row.account_id, kind_of(row.action, row.mark), row.reason): row
         for row in rows
         if row.state == DeliveryState.PARKED
     }
     for row in together.values():
-        unpark_alike(connection, row, now)
+        unpark_with(connection, row, now)
     again = [row.id for row in rows]
     if again:
         connection.execute(
@@ -117,7 +117,7 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     return len(again)
 
 
-def unpark_alike(connection: Connection, row: Row[Any], now: datetime) -> None:
+def unpark_with(connection: Connection, row: DeliveryRow, now: datetime) -> None:
     """Let what is parked together with this delivery go on: its whole account, or its kind."""
     parked = connection.execute(select(account.c.parked).where(account.c.id == row.account_id)).scalar_one()
     if parked is not None or row.reason not in LIMITS:

@@ -13,7 +13,8 @@ from webhook.domain.outcome import Park
 from webhook.domain.states import SETTLED, DeliveryState
 from webhook.queues.leases import release_lane
 from webhook.queues.parking import park, park_kind
-from webhook.storage.tables import account, attempt, delivery
+from webhook.storage.rows import fetch_one
+from webhook.storage.tables import DeliveryRow, account, attempt, delivery
 from webhook.storage.types import Utc
 
 
@@ -136,7 +137,7 @@ def update_lane(connection: Connection, entry: Settlement) -> None:
 
 def put_followers_behind(connection: Connection, delivery_id: int) -> None:
     """Let what was put after a delivery that steps aside, of its play or its item, wait for it."""
-    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    row = fetch_one(connection, select(delivery).where(delivery.c.id == delivery_id), DeliveryRow)
     after = and_(
         delivery.c.account_id == row.account_id,
         delivery.c.state == DeliveryState.WAITING,

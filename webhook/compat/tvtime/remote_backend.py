@@ -256,7 +256,7 @@ class RemoteBackend:
 
     async def ask(self, question: Callable[[Access], Awaitable[T]], *, refusing: bool = False) -> T:
         """What the server answers. `refusing`: its no is what the original called a failed request."""
-        pace = self.service.dispatcher.pace(self.at.account.id, self.tracker).wait
+        pace = self.service.dispatcher.pace_of(self.at.account.id, self.tracker).wait
         kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
         try:
             with recording(kept):

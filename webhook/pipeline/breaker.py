@@ -1,0 +1,49 @@
+"""The circuit breaker of a tracker's host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from webhook.domain import retry
+from webhook.domain.outcome import Done, Retry, Undelivered
+
+MAX_LANES = 64
+TRIPS = 5
+"""Failures of one host in a row after which only one lane at a time tries it."""
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens when a host fails again and again, whoever asks; then one lane probes it, now and then."""
+
+    failures: int = 0
+    open_until: float = 0.0
+    probing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.failures >= TRIPS
+
+    def lanes(self) -> int:
+        """How many lanes may go there now."""
+        if not self.is_open:
+            return MAX_LANES
+        return 0 if self.probing or time.monotonic() < self.open_until else 1
+
+    def record(self, outcomes: Sequence[Done | Undelivered]) -> None:
+        """Count what a call came to; one that found the host in trouble got no answer, or that it cannot."""
+        if any(isinstance(outcome, Retry) and outcome.lane for outcome in outcomes):
+            self.record_failure()
+        else:
+            self.record_success()
+
+    def record_success(self) -> None:
+        self.failures, self.probing = 0, False
+
+    def record_failure(self) -> None:
+        self.failures, self.probing = self.failures + 1, False
+        if self.is_open:
+            pause = min(retry.FIRST_PAUSE * 2 ** min(self.failures - TRIPS, 16), retry.MAX_PAUSE)
+            self.open_until = time.monotonic() + pause.total_seconds()

@@ -1,0 +1,337 @@
+"""Work on one claimed lane: each delivery is identified, sent and settled, one by one, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+import structlog
+
+from webhook import clock
+from webhook.accounts.credentials import AccountAccess, Credentials
+from webhook.client import DryRunStop, Recorder, recording
+from webhook.domain import retry
+from webhook.domain.event import Action, item_from_json, round_rating
+from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.play import Dated
+from webhook.domain.rules import DRY_RUN
+from webhook.domain.states import DeliveryState
+from webhook.identity.resolver import Identity
+from webhook.pipeline.breaker import Breaker
+from webhook.pipeline.outcomes import open_settlement, settlement_of
+from webhook.pipeline.pace import Pace
+from webhook.queues import outbox, parking, settlements
+from webhook.queues.leases import Lane
+from webhook.queues.settlements import Settlement
+from webhook.settings import SettingsError
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import DeliveryRow
+from webhook.storage.types import from_ms
+from webhook.trackers import Access, Batches, Delivery, Tracker
+
+log = structlog.get_logger()
+
+LANE_TIME = timedelta(minutes=1)
+"""How long a lane works on one claim, before it looks again at what is due first."""
+
+MAX_UNSETTLED = 4
+"""Sent deliveries of one lane whose settlements may wait for their commit while the next is sent."""
+
+NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
+TOO_OLD = "it said what was on then; too old to be told"
+
+
+@dataclass(kw_only=True, slots=True)
+class LaneContext:
+    """One claimed lane and what every step of the work on it needs."""
+
+    lane: Lane
+    tracker: Tracker
+    database: Database
+    credentials: Credentials
+    identity: Identity
+    breaker: Breaker
+    pace: Pace
+    stopping: Callable[[], bool]
+    access: AccountAccess | None = None
+    """Read once for what is claimed together."""
+    uncommitted: list[asyncio.Task[bool]] = field(default_factory=list)
+    """Settlements that were handed to the database and are not committed yet."""
+    delivered: int = 0
+
+    def recorder(self, *, withhold: bool = False) -> Recorder:
+        return Recorder(withhold=withhold, pace=self.pace.wait, lane=self.lane.account_id)
+
+
+async def work(context: LaneContext) -> None:
+    """Send what was claimed; a trouble of the whole lane ends it early."""
+    if carries_together(context):
+        await send_together(context)
+        return
+    try:
+        await send_singly(context)
+    finally:
+        await asyncio.gather(*context.uncommitted, return_exceptions=True)
+
+
+async def send_singly(context: LaneContext) -> None:
+    ends = time.monotonic() + LANE_TIME.total_seconds()
+    rows = list(context.lane.rows)
+    while rows:
+        row = rows.pop(0)
+        settlement = await deliver(context, row)
+        if settlement.limit is not None:
+            rows = [other for other in rows if kind_of(other) != kind_of(row)]
+        last = not rows or context.stopping() or time.monotonic() > ends
+        if last or settlement.hold is not None or settlement.park is not None:
+            settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])
+        if not await record_settlement(context, settlement) or settlement.release:
+            return
+
+
+def kind_of(row: DeliveryRow) -> str:
+    return parking.kind_of(row.action, row.mark)
+
+
+async def record_settlement(context: LaneContext, settlement: Settlement) -> bool:
+    """Settle the delivery; False where the lane has passed to another worker.
+
+    A success in the middle of a lane does not wait for its commit: after a kill each delivery that is
+    claimed is looked up at the tracker before it is sent again, whether it was sent or not.
+    """
+    write = context.database.write(settlements.settle, settlement)
+    context.uncommitted.append(asyncio.create_task(write))
+    context.delivered += 1
+    plain = settlement.state is DeliveryState.DONE and not settlement.release
+    return await commit_settlements(context, MAX_UNSETTLED if plain else 0)
+
+
+async def commit_settlements(context: LaneContext, most: int = 0) -> bool:
+    """Wait until no more than so many settlements are uncommitted; False where one came too late."""
+    while len(context.uncommitted) > most:
+        if not await context.uncommitted.pop(0):
+            return False
+    return True
+
+
+async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
+    """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
+    now = clock.now()
+    base = open_settlement(context.lane, row, now)
+    if row.action in outbox.LIVE_ACTIONS and not row.mark and now - row.happened_at > retry.LIVE:
+        return replace(base, state=DeliveryState.EXPIRED, reason=TOO_OLD)
+    if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
+        return replace(base, state=DeliveryState.SKIPPED, reason=NO_RATING)
+    calls = context.recorder(withhold=context.lane.dry)
+    started = time.monotonic()
+    try:
+        outcome = await send(context, row, calls, now)
+    except DryRunStop as stop:
+        return replace(
+            base,
+            state=DeliveryState.SKIPPED,
+            reason=DRY_RUN,
+            outcome="skipped",
+            answer=str(stop),
+            exchanges=calls.exchanges,
+        )
+    context.breaker.record([outcome])
+    took_ms = round((time.monotonic() - started) * 1000)
+    settlement = settlement_of(context.lane, row, outcome, clock.now())
+    settlement = replace(settlement, took_ms=took_ms, exchanges=calls.exchanges)
+    log.info(
+        "A delivery was worked on.",
+        action="deliver",
+        state=settlement.state.value,
+        delivery=row.id,
+        webhook=row.webhook_id,
+        tracker=context.tracker.name,
+        what=row.action,
+        reason=settlement.reason or settlement.answer,
+    )
+    return settlement
+
+
+async def send(context: LaneContext, row: DeliveryRow, calls: Recorder, now: datetime) -> Done | Undelivered:
+    """The outcome of sending it; a fault of ours is one that is tried again."""
+    try:
+        with recording(calls):
+            access = await open_access(context)
+            found = await identify(context, await load_remote_id(context, row, now))
+            return found if isinstance(found, Undelivered) else await context.tracker.send(found, access)
+    except Undelivered as decision:
+        return await add_candidates(context, row, decision)
+    except SettingsError as error:
+        return Dead(str(error))
+    except (Unavailable, DryRunStop):
+        raise
+    except Exception as error:
+        log.exception(
+            "A delivery met a fault of ours; it is tried again.", action="delivery_fault", delivery=row.id
+        )
+        return retry_after_fault(error)
+
+
+async def load_remote_id(context: LaneContext, row: DeliveryRow, now: datetime) -> Delivery:
+    """The delivery; one that undoes another with the id which that one has got since it was put."""
+    delivery = delivery_of(row, now)
+    undoes = (row.details or {}).get("undoes")
+    if delivery.remote_id is not None or undoes is None:
+        return delivery
+    await commit_settlements(context)
+    remote_id = await context.database.read(lambda connection: outbox.find_remote_id(connection, undoes))
+    return replace(delivery, remote_id=remote_id)
+
+
+async def open_access(context: LaneContext) -> AccountAccess:
+    """Access to the lane's account."""
+    if context.access is not None:
+        return context.access
+    lane, tracker = context.lane, context.tracker
+    access = await context.credentials.access(lane.account_id, lane.person_id, tracker)
+    if tracker.sign_in != "none" and not access.tokens:
+        raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
+    context.access = access.dry() if lane.dry else access
+    return context.access
+
+
+async def identify(context: LaneContext, delivery: Delivery) -> Delivery | Undelivered:
+    """The delivery with the ids its tracker needs, or why there are none."""
+    needs = context.tracker.needs.get(delivery.item.kind, ())
+    try:
+        return replace(delivery, item=await context.identity.resolve(delivery.item, needs))
+    except Undelivered as decision:
+        return decision
+
+
+async def add_candidates(
+    context: LaneContext, row: DeliveryRow, outcome: Done | Undelivered
+) -> Done | Undelivered:
+    """An outcome without a match gets candidates for the person to choose from; others stay."""
+    if not isinstance(outcome, Unmatched):
+        return outcome
+    return await context.identity.with_candidates(item_from_json(row.item), outcome)
+
+
+def delivery_of(row: DeliveryRow, now: datetime) -> Delivery:
+    """A row as the tracker sees it."""
+    details = row.details or {}
+    started_at = details.get("started_at")
+    return Delivery(
+        id=row.id,
+        action=Action(row.action),
+        item=item_from_json(row.item),
+        at=row.happened_at,
+        progress=details.get("progress"),
+        estimated=bool(details.get("estimated")),
+        duration_ms=details.get("duration_ms"),
+        started_at=None if started_at is None else from_ms(started_at),
+        mark=row.mark,
+        rating=round_rating(details.get("rating")),
+        dated=Dated(details.get("dated") or Dated.EXACT),
+        late=is_late(row, now),
+        unsure=row.unsure,
+        rewatch=bool(details.get("rewatch")),
+        remote_id=row.remote_id or details.get("remote_id"),
+        attempts=row.attempts,
+    )
+
+
+def is_late(row: DeliveryRow, now: datetime) -> bool:
+    """True where it goes out with its date, not as what happens now: it is old, was recorded, or is not exact."""
+    details = row.details or {}
+    exact = (details.get("dated") or Dated.EXACT) == Dated.EXACT
+    return bool(details.get("late")) or not exact or now - row.happened_at > retry.LIVE
+
+
+def retry_after_fault(error: Exception) -> Retry:
+    return Retry(f"{type(error).__name__}: {error}"[:300], unsure=True, lane=False)
+
+
+# --- late marks, many in one call
+
+
+def carries_together(context: LaneContext) -> bool:
+    """True where the lane's deliveries are late marks that one call may carry."""
+    rows = context.lane.rows
+    return (
+        hasattr(context.tracker, "send_many")
+        and not context.lane.dry
+        and len(rows) > 1
+        and all(row.mark and is_late(row, clock.now()) for row in rows)
+    )
+
+
+async def send_together(context: LaneContext) -> None:
+    """Send late marks in one call, with their true times."""
+    calls = context.recorder()
+    outcomes = await send_rows(context, calls, clock.now())
+    settled = [
+        settlement_of(context.lane, row, outcome, clock.now())
+        for row, outcome in zip(context.lane.rows, outcomes, strict=True)
+    ]
+    context.breaker.record(outcomes)
+    # One call is one failure, however many it carried.
+    settled = [*(replace(entry, trouble=False) for entry in settled[:-1]), settled[-1]]
+    settled[0] = replace(settled[0], exchanges=calls.exchanges)
+    holds = [entry.hold for entry in settled if entry.hold is not None]
+    settled[-1] = replace(settled[-1], release=True, hold=max(holds, default=None))
+    await asyncio.gather(*(context.database.write(settlements.settle, entry) for entry in settled))
+    context.delivered += len(settled)
+    log.info(
+        "Late deliveries were sent together.",
+        action="deliver_together",
+        tracker=context.tracker.name,
+        count=len(settled),
+    )
+
+
+async def send_rows(context: LaneContext, calls: Recorder, now: datetime) -> list[Done | Undelivered]:
+    """The outcome of each; a decision about the whole call is the decision about each."""
+    rows = context.lane.rows
+    try:
+        access = await open_access(context)
+        found = [await identify(context, delivery_of(row, now)) for row in rows]
+        sendable = [entry for entry in found if isinstance(entry, Delivery)]
+        tracker = cast(Batches, context.tracker)
+        with recording(calls):
+            answers = iter(await send_parts(tracker, sendable, access) if sendable else [])
+        outcomes = [next(answers) if isinstance(entry, Delivery) else entry for entry in found]
+        return [await add_candidates(context, row, one) for row, one in zip(rows, outcomes, strict=True)]
+    except Undelivered as decision:
+        return [await add_candidates(context, row, decision) for row in rows]
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.exception(
+            "Late deliveries met a fault of ours; they are tried again.",
+            action="delivery_fault",
+            tracker=context.tracker.name,
+        )
+        return [retry_after_fault(error)] * len(rows)
+
+
+async def send_parts(
+    tracker: Batches, deliveries: Sequence[Delivery], access: Access
+) -> list[Done | Undelivered]:
+    """The outcome of each; a call that is refused for what is in it is sent again in halves.
+
+    One bad item has a whole call refused: alone it comes to its own decision, and the others are sent.
+    """
+    try:
+        return await tracker.send_many(deliveries, access)
+    except (Dead, Skip, Unmatched) as refusal:
+        if len(deliveries) == 1:
+            return [refusal]
+    middle = len(deliveries) // 2
+    outcomes: list[Done | Undelivered] = []
+    for half in (deliveries[:middle], deliveries[middle:]):
+        try:
+            outcomes += await send_parts(tracker, half, access)
+        except Undelivered as decision:  # the other half keeps its outcomes
+            outcomes += [decision] * len(half)
+    return outcomes
