@@ -23,7 +23,7 @@ from webhook.domain.play import Play, State
 from webhook.history import library, shows
 from webhook.lookups import ListedEpisode
 from webhook.people import people
-from webhook.pipeline import interpreter
+from webhook.pipeline import planning
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, identity, person, webhook
@@ -147,7 +147,7 @@ def event(number: int, now: datetime) -> dict[str, Any]:
         action=Action.WATCHED, item=item(number), at=now, user=OWNER, server="attic", server_name="Attic",
         player="Living room", library="TV Shows", duration_ms=2_400_000,
     )  # fmt: skip
-    return {**interpreter.meant(told), "person": OWNER, "play": play_of(number, OWNER)}
+    return {**planning.event_json(told), "person": OWNER, "play": play_of(number, OWNER)}
 
 
 def play_of(number: int, name: str) -> int:

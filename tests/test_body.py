@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from webhook.domain import lenient_json
 from webhook.domain.event import Unreadable
 from webhook.pipeline.body import SNIFFED, Cut, Form, Payload, Refused, locate
-from webhook.pipeline.compression import PIECE, inflate
+from webhook.pipeline.compression import MAX_PIECE_BYTES, inflate
 
 FORM = Form(("payload", "data"))
 LIMIT = 200_000
@@ -180,7 +180,7 @@ def test_noise_is_kept(noise: bytes, kind: str, encoding: str, sizes: list[int])
 # --- bounds
 
 
-@pytest.mark.parametrize("sizes", [[], [1] * 3000, [PIECE] * 40, [SNIFFED - 1, 2]])
+@pytest.mark.parametrize("sizes", [[], [1] * 3000, [MAX_PIECE_BYTES] * 40, [SNIFFED - 1, 2]])
 @pytest.mark.parametrize("first", ["payload", "thumb"])
 def test_a_large_part_comes_in_pieces_of_any_size(sizes: list[int], first: str) -> None:
     payload = b'{"a": "' + b"x" * 150_000 + b'"}'
@@ -201,6 +201,6 @@ def test_no_more_is_read_than_the_limit(encoding: str, wrap: bytes) -> None:
     packed = {"gzip": gzip.compress(body), "deflate": zlib.compress(body)}.get(encoding, body)
 
     with pytest.raises(Refused) as refused:
-        located(Sent(packed, "", encoding), [PIECE] * 99)
+        located(Sent(packed, "", encoding), [MAX_PIECE_BYTES] * 99)
 
     assert refused.value.status == 413

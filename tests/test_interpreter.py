@@ -534,8 +534,8 @@ def test_only_one_interpreter_runs_at_a_time(database: Database) -> None:
     if database.sqlite:
         return
     with database.engine.begin() as one, database.engine.begin() as other:
-        assert interpreter.alone(one)
-        assert not interpreter.alone(other)
+        assert interpreter.lock_for_interpreter(one)
+        assert not interpreter.lock_for_interpreter(other)
 
 
 def test_a_pruned_webhook_is_not_replayed(house: House) -> None:

@@ -78,7 +78,12 @@ def open_service(environ: Environ) -> Service:
         given, database.ask(lambda connection: settings_store.read_stored(connection, sealed))
     )
     for name, why in left_out.items():
-        log.warning("A setting made in the browser cannot be used and is left out.", setting=name, why=why)
+        log.warning(
+            "A setting made in the browser cannot be used and is left out.",
+            action="setting_left_out",
+            setting=name,
+            why=why,
+        )
     settings = environment.load(environ)
     http = client.client()
     built = trackers.build(environ, http)
@@ -219,7 +224,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
     if service.settings.worker:
         begin = asyncio.create_task
         service.tasks = [
-            begin(interpreter.run(service.stop, service.receiver.busy), name="interpreter"),
+            begin(interpreter.run(service.stop), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweeping(service), name="sweeper"),
             *background_tasks(service),
@@ -246,14 +251,20 @@ def pick_up(connection: Connection, service: Service) -> None:
     if service.database.sqlite:  # nobody else can be here: see schema.occupying
         leases.drop_leases(connection, now)
     if again := lookup_queue.retry_unknown(connection, lookup_settings(service.environ), now):
-        log.info("A lookup is new; what none could tell before is tried again.", entries=again)
+        log.info(
+            "A lookup is new; what none could tell before is tried again.",
+            action="lookup_retry",
+            entries=again,
+        )
 
 
 def exit_on_crash(task: asyncio.Task[Any]) -> None:
     """A part that dies takes the process with it, so that it is started again instead of half alive."""
     if not task.cancelled() and (error := task.exception()):
         log.critical(
-            f"The {task.get_name()} died; the service ends so that it can start again.", exc_info=error
+            f"The {task.get_name()} died; the service ends so that it can start again.",
+            action="crash",
+            exc_info=error,
         )
         import os
         import signal
@@ -291,11 +302,15 @@ async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
             await chore(stop)
         except Unavailable as error:
             log.warning(
-                f"The database cannot be used now; the {name} begins again in a minute.", why=str(error)
+                f"The database cannot be used now; the {name} begins again in a minute.",
+                action="chore_unavailable",
+                why=str(error),
             )
             await clock.awaken(asyncio.Event(), stop, 60)
         except Exception:
-            log.exception(f"The {name} met a fault of ours; it is begun again in a minute.")
+            log.exception(
+                f"The {name} met a fault of ours; it is begun again in a minute.", action="chore_fault"
+            )
             await clock.awaken(asyncio.Event(), stop, 60)
 
 

@@ -33,7 +33,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import Ignored, Unreadable
 from webhook.domain.items import keys
 from webhook.people import identities, people
-from webhook.pipeline.interpreter import meant
+from webhook.pipeline.planning import event_json
 from webhook.service import Service
 
 HELD_UP = 1.0
@@ -147,7 +147,7 @@ def read_and_kept(source: str, given: dict[str, Any]) -> None:
         return
     assert read
     for event in read:
-        orjson.dumps(meant(event)).decode("utf-8")
+        orjson.dumps(event_json(event)).decode("utf-8")
         assert all(len(key) <= 300 and "\x00" not in key for key in keys(event.item, event.server, "1"))
         assert event.at.tzinfo is not None
 

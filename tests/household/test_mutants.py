@@ -22,7 +22,7 @@ from webhook.domain import advance, items, playback, rules, viewing
 from webhook.domain.event import Event, Ignored
 from webhook.history import play_store, plays
 from webhook.people import identities
-from webhook.pipeline import interpreter
+from webhook.pipeline import interpreter, planning
 
 
 def answer(value: Any) -> Callable[..., Any]:
@@ -96,7 +96,7 @@ MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
     "a mark of old is dated when it arrives": ("a tool", {(plays, "is_dated_elsewhere"): answer(False)}),
     "everybody is the first person": ("any", {(identities, "claimer_anywhere"): answer(1)}),
     "who sits beside has watched nothing": ("any", {(interpreter, "viewers"): lambda _, whose, __: (whose,)}),
-    "trackers are told when it arrived": ("a tool", {(interpreter, "told_date"): lambda event, _: event.at}),
+    "trackers are told when it arrived": ("a tool", {(planning, "delivery_date"): lambda event, _: event.at}),
     "trackers are told no mark": ("a tool", {(rules, "makes_mark"): answer(False)}),
 }  # fmt: skip
 

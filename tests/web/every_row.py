@@ -26,7 +26,7 @@ from webhook.identity import matches
 from webhook.lookups import Candidate, ListedEpisode
 from webhook.people import identities, passwords, people, tokens
 from webhook.people.scopes import Scope
-from webhook.pipeline.interpreter import meant
+from webhook.pipeline.planning import event_json
 from webhook.queues import jobs
 from webhook.queues.inbox import CATCH_UP, EVENT_CONTENT_TYPE
 from webhook.service import Service
@@ -98,7 +98,7 @@ def events() -> Iterator[Event]:
 
 def kept(event: Event, person: str | None = None, play: int | None = None, **more: Any) -> dict[str, Any]:
     """An event as it is kept with its webhook once that is interpreted."""
-    return {**meant(event), "person": person, "play": play, **more}
+    return {**event_json(event), "person": person, "play": play, **more}
 
 
 def readings(plays: Sequence[int]) -> Iterator[list[dict[str, Any]] | None]:
@@ -115,7 +115,7 @@ def readings(plays: Sequence[int]) -> Iterator[list[dict[str, Any]] | None]:
         yield [kept(event, name, None, how="by a household rule", stopped="home_video") for name in people_]
     ticked = Event(action=Action.WATCHED, item=Season(show="Harbour Street", season=1), at=NOW)
     for said in ({"episodes": 0}, {"episodes": 26}, {"waits_for": "tvdb:81189"}, {"waits_for": None}):
-        yield [{**meant(ticked), **said}]
+        yield [{**event_json(ticked), **said}]
     yield [{"action": "watched", "kind": "movie", "at": clock.stamp(NOW)}]
     yield [{"action": "watched", "at": clock.stamp(NOW)}]
 

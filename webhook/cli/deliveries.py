@@ -81,7 +81,7 @@ def replay(
 def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
     """What interpreting them again would come to; done for a moment, and taken back."""
     interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
-    return rehearse_webhooks(at.database, interpreter.one, ids)
+    return rehearse_webhooks(at.database, interpreter.interpret_row, ids)
 
 
 def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Season, Show, item_from_json
 from webhook.domain.items import fold_title
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.queues import inbox
-from webhook.storage.tables import episode_list, follow, play, play_key
+from webhook.storage.tables import WebhookRow, episode_list, follow, play, play_key
 
 TICKS = frozenset({Action.WATCHED, Action.UNWATCHED})
 WHOLES = frozenset({Kind.SEASON, Kind.SHOW})
@@ -33,14 +33,16 @@ def is_whole(event: Event) -> bool:
     return event.action in TICKS and event.item.kind in WHOLES
 
 
-def keep_episodes(connection: Connection, person_id: int, event: Event, webhook: Row[Any]) -> dict[str, Any]:
+def keep_episodes(
+    connection: Connection, person_id: int, event: Event, webhook: WebhookRow
+) -> dict[str, Any]:
     """Keep an event for each episode of a tick, so that it goes the way of every webhook; what is said of that.
 
     Of a tick that was read before, nothing is kept again.
     """
     before = next((entry for entry in webhook.events or [] if entry.get("episodes")), None)
     if before is not None:
-        return {"episodes": before["episodes"]}
+        return {"episodes": before.get("episodes")}
     found = episodes_of(connection, person_id, event)
     if found is None:
         return {"waits_for": want_list(connection, event.item)}

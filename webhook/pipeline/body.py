@@ -16,7 +16,7 @@ from python_multipart.multipart import parse_options_header
 SNIFFED = 64 * 1024
 """Bytes that are read before it is decided how the JSON is wrapped."""
 
-LARGEST = 32 * 1024 * 1024
+MAX_REQUEST_BYTES = 32 * 1024 * 1024
 """The most that is read of one request, thumbnails included."""
 
 MAX_PARTS = 16
@@ -191,12 +191,12 @@ async def locate_part(begun: bytes, stream: Stream, content_type: bytes, form: F
     while chunk:
         scanner.feed(chunk)
         size += len(chunk)
-        if size > LARGEST and scanner.found is not None:
+        if size > MAX_REQUEST_BYTES and scanner.found is not None:
             break
-        if size > LARGEST:
-            raise Refused(413, f"The request is larger than {LARGEST} bytes. It was not kept.")
+        if size > MAX_REQUEST_BYTES:
+            raise Refused(413, f"The request is larger than {MAX_REQUEST_BYTES} bytes. It was not kept.")
         chunk = await stream.next()
-        if not scanner.done() and len(kept) < limit:
+        if not scanner.is_complete() and len(kept) < limit:
             kept += chunk[: limit - len(kept)]
     found = scanner.payload()
     if found is None or not found.strip():
@@ -229,20 +229,20 @@ class Scanner:
         self.looked = 0  # so far into the buffer there is no delimiter
         self.ended = False
 
-    def done(self) -> bool:
-        """Whether what follows does not matter."""
+    def is_complete(self) -> bool:
+        """True where what follows does not matter."""
         return self.found is not None or self.fault is not None or self.ended
 
     def feed(self, chunk: bytes) -> None:
-        if self.done():
+        if self.is_complete():
             return
         self.buffer += chunk
-        while not self.done() and (self.read_head() if self.in_head else self.read_part()):
+        while not self.is_complete() and (self.read_head() if self.in_head else self.read_part()):
             pass
 
     def payload(self) -> bytes | None:
         """The JSON; as far as it came where the body broke off in it."""
-        if self.done() or not self.wanted:
+        if self.is_complete() or not self.wanted:
             return self.found
         content, _, line = bytes(self.buffer).rpartition(b"\n")
         broken_delimiter = self.delimiter.startswith(line) or line.startswith(self.delimiter)
@@ -293,7 +293,7 @@ class Scanner:
         del self.buffer[:at]
         self.looked, self.in_head, self.wanted = 0, True, False
         self.parts += 1
-        if self.parts > MAX_PARTS and not self.done():
+        if self.parts > MAX_PARTS and not self.is_complete():
             self.fault = f"The multipart body has more than {MAX_PARTS} parts."
 
     def read_head(self) -> bool:

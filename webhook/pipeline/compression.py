@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from webhook.pipeline.body import Cut
 
-PIECE = 64 * 1024
+MAX_PIECE_BYTES = 64 * 1024
 MAX_HEAD = 4 * 1024
 """Bytes of a compressed body by which it inflates to something, or is taken as it is."""
 
@@ -68,7 +68,7 @@ async def inflate_rest(
     fruitless = chunk = begun
     while chunk and not inflater.eof:
         try:
-            piece = inflater.decompress(chunk, PIECE)
+            piece = inflater.decompress(chunk, MAX_PIECE_BYTES)
         except zlib.error as error:
             if fruitless:
                 yield fruitless

@@ -1,85 +1,86 @@
-"""The interpreter: webhook -> event -> person -> play -> deliveries, in one transaction each.
+"""The interpreter: webhook -> event -> person -> play -> deliveries, several webhooks in one transaction.
 
-Interpreting a webhook again changes nothing where nothing has changed, and mends what a better
-parser, another filter or a new claim makes different.
+Webhooks are read and parsed before the transaction begins. Interpreting a webhook again changes nothing
+where nothing has changed, and mends what a better parser, another filter or a new claim makes different.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, and_, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from webhook import clock
-from webhook.clock import stamp
 from webhook.domain import lenient_json
-from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_json, item_to_json
-from webhook.domain.items import keys
+from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.play import Change
-from webhook.domain.retry import LIVE
-from webhook.domain.rules import (
-    AccountRules,
-    Filters,
-    PlannedDelivery,
-    Target,
-    plan_deliveries,
-    stopped_by,
-    viewers,
-)
-from webhook.domain.states import OPEN_STATES, DeliveryState, WebhookState
+from webhook.domain.rules import AccountRules, Filters, HouseholdRule, Target, stopped_by, viewers
+from webhook.domain.states import WebhookState
 from webhook.history import library, plays, seasons
-from webhook.history.play_store import get_play, is_rewatch
+from webhook.history.play_store import get_play
 from webhook.people import household, identities
+from webhook.pipeline.planning import (
+    Context,
+    closing_event,
+    event_json,
+    find_earlier_play,
+    plan_and_enqueue,
+    space_of,
+)
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import account, delivery, person, token, webhook
-from webhook.storage.types import to_ms
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import AccountRow, PersonRow, WebhookRow, account, person, token, webhook
 
 log = structlog.get_logger()
 
 # Built once: putting a statement together costs more than running it.
-WAITING = (
+RECEIVED = (
     select(webhook)
-    .where(webhook.c.state == WebhookState.RECEIVED)
+    .where(webhook.c.state == WebhookState.RECEIVED.value)
     .order_by(webhook.c.id)
     .limit(bindparam("count"))
 )
-SAY = (
+STILL_RECEIVED = select(webhook.c.id).where(
+    webhook.c.id.in_(bindparam("ids", expanding=True)), webhook.c.state == WebhookState.RECEIVED.value
+)
+RECORD = (
     update(webhook)
     .where(webhook.c.id == bindparam("of"))
     .values(
-        state=bindparam("told_state"),
-        reason=bindparam("told_reason"),
-        events=bindparam("told_events"),
-        identity_id=bindparam("told_identity"),
-        interpreted_at=bindparam("told_at"),
+        state=bindparam("new_state"),
+        reason=bindparam("new_reason"),
+        events=bindparam("new_events"),
+        identity_id=bindparam("new_identity"),
+        interpreted_at=bindparam("at"),
     )
 )
-BOUND = select(token.c.person_id).where(token.c.id == bindparam("token"))
-OWNER = select(person).where(person.c.id == bindparam("person"))
+TOKEN_PERSON = select(token.c.person_id).where(token.c.id == bindparam("token"))
+PERSON = select(person).where(person.c.id == bindparam("person"))
 ACCOUNTS = select(account).where(account.c.person_id == bindparam("person"))
 
 Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
-CHUNK, FEW = 16, 2
-GIVE_WAY = 0.02
-"""Seconds left to the door between interpretations while requests crowd it: a sender waits for its answer."""
+MAX_WEBHOOKS = 16
+"""Webhooks that are interpreted in one transaction."""
 
-SET_BACK = timedelta(minutes=1)
+IDLE_INTERVAL = 1.0
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
 """A clock that lies further than this behind what it recorded was set back."""
 
-ALONE = 7102  # the advisory lock that lets one interpreter at a time run on PostgreSQL
+INTERPRETER_LOCK = 7104  # the advisory lock that lets one interpreter at a time run on PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a tracker can be told, as far as the interpreter must know."""
+    """What a tracker can be sent, as far as the interpreter must know."""
 
     kinds: frozenset[Any]
     can: frozenset[Action]
@@ -87,12 +88,67 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a webhook came to: its state, why, and what it means."""
+    """The result of interpreting a webhook: its state, the reason, and its events."""
 
     state: WebhookState
     reason: str | None = None
     events: Sequence[Mapping[str, Any]] = ()
     identity_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A webhook with its events, or with the verdict that needs none."""
+
+    row: WebhookRow
+    events: list[Event] | Verdict
+
+
+@dataclass(slots=True)
+class SharedReads:
+    """What the webhooks of one transaction read in common, read once."""
+
+    connection: Connection
+    capabilities: Mapping[str, Capabilities]
+    _people: dict[int, PersonRow | None] = field(default_factory=dict)
+    _targets: dict[int, list[Target]] = field(default_factory=dict)
+    _token_people: dict[int | None, int | None] = field(default_factory=dict)
+    _rules: list[HouseholdRule] | None = None
+
+    def token_person(self, token_id: int | None) -> int | None:
+        """The person whose own token this is; None for a household's."""
+        if token_id not in self._token_people:
+            found = self.connection.execute(TOKEN_PERSON, {"token": token_id}).scalar()
+            self._token_people[token_id] = found
+        return self._token_people[token_id]
+
+    def person(self, person_id: int) -> PersonRow | None:
+        if person_id not in self._people:
+            found = fetch_first(self.connection, PERSON, PersonRow, {"person": person_id})
+            self._people[person_id] = found
+        return self._people[person_id]
+
+    def targets(self, person_id: int) -> list[Target]:
+        """A person's accounts that can be sent anything."""
+        if person_id not in self._targets:
+            rows = fetch_all(self.connection, ACCOUNTS, AccountRow, {"person": person_id})
+            self._targets[person_id] = [
+                Target(
+                    id=row.id,
+                    kinds=self.capabilities[row.tracker].kinds,
+                    can=self.capabilities[row.tracker].can,
+                    tells=frozenset(map(Action, row.tells)),
+                    rules=AccountRules.from_json(row.rules),
+                )
+                for row in rows
+                if row.tracker in self.capabilities
+            ]
+        return self._targets[person_id]
+
+    def household_rules(self) -> list[HouseholdRule]:
+        if self._rules is None:
+            self._rules = household.rules(self.connection)
+        return self._rules
 
 
 class Interpreter:
@@ -118,332 +174,262 @@ class Interpreter:
         self.behind = timedelta(0)  # how far the clock was set back, as far as that was mended
         self.told = asyncio.Event()  # set when there may be something to deliver
 
-    async def run(self, stop: asyncio.Event, busy: Callable[[], bool]) -> None:
-        """Interpret until told to stop. While requests are being answered, interpretation gives way."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Interpret until told to stop."""
         while not stop.is_set():
             try:
-                crowded = busy()
-                if crowded:
-                    await asyncio.sleep(GIVE_WAY)
-                count = await self.database.write(self.interpret, FEW if crowded else CHUNK)
+                count = await self.interpret_next()
             except Unavailable as error:
-                log.warning("The database cannot be used now; webhooks wait.", why=str(error))
+                log.warning(
+                    "The database cannot be used now; webhooks wait.",
+                    action="interpret_unavailable",
+                    why=str(error),
+                )
                 count = 0
-                await asyncio.sleep(1)
+                await asyncio.sleep(IDLE_INTERVAL)
             if count:
                 self.told.set()
                 continue
-            await clock.awaken(self.news, stop, 1.0)
+            await clock.awaken(self.news, stop, IDLE_INTERVAL)
+
+    async def interpret_next(self) -> int:
+        """Interpret the next webhooks that were received; how many that was."""
+        parsed = await self.database.read_first(lambda connection: self.parse_next(connection, MAX_WEBHOOKS))
+        return await self.database.write(self.interpret_batches, parsed) if parsed else 0
 
     def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
-        """Interprets up to so many waiting webhooks; how many it was, for each that asked."""
-        if not alone(connection):
-            return [0] * len(limits)
-        rows = connection.execute(WAITING, {"count": max(limits)}).all()
-        for row in rows:
-            self.one(connection, row)
-        return [len(rows)] * len(limits)
+        """Parse and interpret up to so many webhooks; how many it was, for each that asked."""
+        return self.interpret_batches(connection, [self.parse_next(connection, max(limits))]) * len(limits)
 
-    def one(self, connection: Connection, row: Row[Any]) -> Verdict:
-        """Interpret one webhook; a fault of ours quarantines it and leaves the others alone."""
-        now = clock.now()
-        try:
-            with connection.begin_nested():
-                verdict = self.verdict(connection, row, now)
-        except SQLAlchemyError:
-            raise
-        except Exception as error:
-            log.exception("A webhook could not be interpreted; it is kept.", webhook=row.id)
-            verdict = Verdict(WebhookState.QUARANTINED, f"{type(error).__name__}: {error}"[:500])
-        said = {"of": row.id, "told_state": verdict.state, "told_reason": verdict.reason, "told_at": now}
-        said |= {"told_events": list(verdict.events), "told_identity": verdict.identity_id}
-        connection.execute(SAY, said)
-        log.info("A webhook was interpreted.", webhook=row.id, state=verdict.state, reason=verdict.reason)
+    def interpret_batches(self, connection: Connection, waiting: list[list[Parsed]]) -> list[int]:
+        """Interpret those that are still to be interpreted; how many they were, for each list."""
+        if not lock_for_interpreter(connection):
+            return [0] * len(waiting)
+        return [self.interpret_together(connection, parsed) for parsed in waiting]
+
+    def interpret_together(self, connection: Connection, parsed: list[Parsed]) -> int:
+        ids = [entry.row.id for entry in parsed]
+        received = set(connection.execute(STILL_RECEIVED, {"ids": ids}).scalars())
+        still = [entry for entry in parsed if entry.row.id in received]
+        reads = SharedReads(connection, self.capabilities)
+        verdicts = [self.judge(entry, reads) for entry in still]
+        record(connection, [entry.row for entry in still], verdicts)
+        return len(still)
+
+    def interpret_row(self, connection: Connection, row: WebhookRow) -> Verdict:
+        """Interpret one webhook, whatever its state."""
+        verdict = self.judge(self.parse(row), SharedReads(connection, self.capabilities))
+        record(connection, [row], [verdict])
         return verdict
 
-    def verdict(self, connection: Connection, row: Row[Any], now: datetime) -> Verdict:
+    # --- before the transaction
+
+    def parse_next(self, connection: Connection, most: int) -> list[Parsed]:
+        return [self.parse(row) for row in fetch_all(connection, RECEIVED, WebhookRow, {"count": most})]
+
+    def parse(self, row: WebhookRow) -> Parsed:
+        """The events of a webhook; a fault of ours quarantines it and leaves the others alone."""
+        try:
+            events = self.parse_events(row)
+        except Unreadable as error:
+            return Parsed(row, Verdict(WebhookState.QUARANTINED, str(error)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and kept
+            return Parsed(row, quarantine(row, error))
+        if isinstance(events, Ignored):
+            return Parsed(row, Verdict(WebhookState.IGNORED, events.reason))
+        return Parsed(row, events)
+
+    def parse_events(self, row: WebhookRow) -> list[Event] | Ignored:
         if row.raw is None:
             raise Unreadable("its raw body was pruned, so it cannot be read again")
+        payload = lenient_json.loads(row.raw, row.content_type)
+        if event_origin(row.content_type):
+            return [event_from_json(payload)]
+        return self.read(row.source, payload, row.received_at)
+
+    # --- in the transaction
+
+    def judge(self, parsed: Parsed, reads: SharedReads) -> Verdict:
+        """Let the events of one webhook do what they do, all or nothing."""
+        if isinstance(parsed.events, Verdict):
+            return parsed.events
         try:
-            payload = lenient_json.loads(row.raw, row.content_type)
-            read: list[Event] | Ignored = (
-                [event_from_json(payload)]
-                if event_origin(row.content_type)
-                else self.read(row.source, payload, row.received_at)
-            )
-        except Unreadable as error:
-            return Verdict(WebhookState.QUARANTINED, str(error))
-        if isinstance(read, Ignored):
-            return Verdict(WebhookState.IGNORED, read.reason)
-        bound = connection.execute(BOUND, {"token": row.token_id}).scalar()
-        whose = self.whose(connection, row, read[0], bound)
-        if whose is None:
-            return Verdict(WebhookState.IGNORED, "nobody_did_it", [meant(event) for event in read])
-        if whose.person_id is None:
-            state = WebhookState.IGNORED if whose.ignored else WebhookState.UNCLAIMED
-            return Verdict(state, whose.reason, [meant(event) for event in read], whose.identity_id)
+            with reads.connection.begin_nested():
+                return self.judge_events(parsed.row, parsed.events, reads, clock.now())
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and kept
+            return quarantine(parsed.row, error)
+
+    def judge_events(self, row: WebhookRow, read: list[Event], reads: SharedReads, now: datetime) -> Verdict:
+        connection = reads.connection
+        bound = reads.token_person(row.token_id)
+        owner = self.find_owner(connection, row, read[0], bound)
+        if owner is None:
+            return Verdict(WebhookState.IGNORED, "nobody_did_it", [event_json(event) for event in read])
+        if owner.person_id is None:
+            state = WebhookState.IGNORED if owner.ignored else WebhookState.UNCLAIMED
+            return Verdict(state, owner.reason, [event_json(event) for event in read], owner.identity_id)
         if seasons.is_whole(read[0]):
-            ticker = connection.execute(OWNER, {"person": whose.person_id}).one()
-            said = seasons.keep_episodes(connection, ticker.id, read[0], row)
-            tick = {**meant(read[0]), "person": ticker.name, **said}
-            return Verdict(WebhookState.INTERPRETED, None, [tick], whose.identity_id)
+            entry = self.keep_episodes(row, read[0], owner.person_id, reads)
+            return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
         events: list[dict[str, Any]] = []
         # A household's rules hold for what comes by its own address, not for what one person's lets in.
-        rules = household.rules(connection) if bound is None else ()
-        for person_id in viewers(read[0], whose.person_id, rules):
-            owner = connection.execute(OWNER, {"person": person_id}).one_or_none()
-            if owner is None:
+        rules = reads.household_rules() if bound is None else ()
+        for person_id in viewers(read[0], owner.person_id, rules):
+            viewer = reads.person(person_id)
+            if viewer is None:
                 continue  # removed since the rule was made
-            how = whose.reason if person_id == whose.person_id else "by a household rule"
-            if stopped := stopped_by(Filters.from_json(owner.filters), read[0]):
-                told = [{**meant(event), "person": owner.name, "stopped": stopped} for event in read]
+            if stopped := stopped_by(Filters.from_json(viewer.filters), read[0]):
+                entries = [{**event_json(event), "person": viewer.name, "stopped": stopped} for event in read]
             else:
                 mine = (
-                    read if person_id == whose.person_id else [replace(one, view_count=None) for one in read]
+                    read if person_id == owner.person_id else [replace(one, view_count=None) for one in read]
                 )
-                told = self.apply(connection, row, owner, mine, now)
-            events += [{**entry, "how": how} for entry in told]
+                entries = self.apply_events(row, viewer, mine, reads, now)
+            how = owner.reason if person_id == owner.person_id else "by a household rule"
+            events += [{**entry, "how": how} for entry in entries]
         stops = [entry.get("stopped") for entry in events]
         if stops and all(stops):
-            return Verdict(WebhookState.IGNORED, stops[0], events, whose.identity_id)
-        return Verdict(WebhookState.INTERPRETED, None, events, whose.identity_id)
+            return Verdict(WebhookState.IGNORED, stops[0], events, owner.identity_id)
+        return Verdict(WebhookState.INTERPRETED, None, events, owner.identity_id)
 
-    def whose(
-        self, connection: Connection, row: Row[Any], event: Event, bound: int | None
+    def keep_episodes(
+        self, row: WebhookRow, event: Event, person_id: int, reads: SharedReads
+    ) -> dict[str, Any]:
+        """Keep an event for each episode of a season or show that was marked as a whole."""
+        viewer = reads.person(person_id)
+        assert viewer is not None
+        result = seasons.keep_episodes(reads.connection, viewer.id, event, row)
+        return {**event_json(event), "person": viewer.name, **result}
+
+    def find_owner(
+        self, connection: Connection, row: WebhookRow, event: Event, bound: int | None
     ) -> identities.Ownership | None:
-        """Whose the event is; None where no person did it, and it is for nobody's collection."""
+        """The owner of the event; None where no person did it, and it is for nobody's collection."""
         if (person_id := event_person_id(row.content_type)) is not None:
             return identities.owner_of_sign_in(connection, row.source, event, person_id, row.received_at)
         if event.user is None and event.action is Action.ADD and bound is None:
             return identities.owner_of_collection(connection, self.collection_of)
-        door = identities.Origin(
+        origin = identities.Origin(
             source=row.source, token_person_id=bound, at=row.received_at, claim_first=self.claim_first
         )
-        return identities.owner_of(connection, event, door)
+        return identities.owner_of(connection, event, origin)
 
-    def apply(
-        self, connection: Connection, row: Row[Any], owner: Row[Any], read: list[Event], now: datetime
+    def apply_events(
+        self, row: WebhookRow, viewer: PersonRow, read: list[Event], reads: SharedReads, now: datetime
     ) -> list[dict[str, Any]]:
-        """Let the events change one person's plays and put what is to be told; what each event did."""
-        targets, space = self.targets(connection, owner.id), space_of(row)
-        context = Context(connection, row.id, row.source, owner.id, targets, now, space)
+        """Let the events change one person's plays and put what is to be sent; what each event did."""
+        targets, space = reads.targets(viewer.id), space_of(row)
+        context = Context(reads.connection, row.id, row.source, viewer.id, targets, now, space)
         touched: list[int] = []
-        told = []
+        entries = []
         for number, event in enumerate(read):
-            meaning = {**meant(event), "person": owner.name}
-            play_id = played(row.events or [], meaning)
+            entry = {**event_json(event), "person": viewer.name}
+            play_id = find_earlier_play(row.events or [], entry)
             if play_id is not None:
-                self.again(context, event, play_id, number)
+                reapply_event(context, event, play_id, number)
             else:
-                play_id = self.once(context, event, number, touched)
+                play_id = self.apply_event(context, event, number, touched, reads)
             if play_id is not None:
                 touched.append(play_id)
-            told.append({**meaning, "play": play_id})
-        return told
+            entries.append({**entry, "play": play_id})
+        return entries
 
-    def once(self, context: Context, event: Event, number: int, touched: Collection[int]) -> int | None:
+    def apply_event(
+        self, context: Context, event: Event, number: int, touched: Collection[int], reads: SharedReads
+    ) -> int | None:
         """Apply one event; the play it belongs to."""
         connection, person_id = context.connection, context.person_id
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
-        for over in plays.close_others_on_player(
-            connection, person_id, event, self.mark, [*touched, play_id or 0]
-        ):
-            theirs = self.context_of(context, over.person_id)
+        for over in plays.close_others_on_player(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+            theirs = replace(context, person_id=over.person_id, targets=reads.targets(over.person_id))
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
-            tell(theirs, ended(over.change), over.change, over.play_id, origin)
+            plan_and_enqueue(theirs, closing_event(over.change), over.change, over.play_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
-            return play_id  # the second episode of one file: only its mark is told
-        tell(context, event, change, play_id, f"{context.webhook_id}.{number}")
+            return play_id  # the second episode of one file: only its mark is sent
+        plan_and_enqueue(context, event, change, play_id, f"{context.webhook_id}.{number}")
         return play_id
-
-    def context_of(self, context: Context, person_id: int) -> Context:
-        """The same for another person, whose play this event ended."""
-        if person_id == context.person_id:
-            return context
-        targets = self.targets(context.connection, person_id)
-        return replace(context, person_id=person_id, targets=targets)
-
-    def again(self, context: Context, event: Event, play_id: int, number: int) -> None:
-        """What was interpreted before stays; only what a changed rule lets through is added."""
-        current = get_play(context.connection, play_id)  # None where a person removed it
-        if current is not None and current.watched_at is not None and current.watched_at == event.at:
-            change = Change(play=current, finished=True)
-            tell(context, event, change, play_id, f"{context.webhook_id}.{number}")
-
-    def targets(self, connection: Connection, person_id: int) -> list[Target]:
-        rows = connection.execute(ACCOUNTS, {"person": person_id})
-        return [
-            Target(
-                id=row.id,
-                kinds=self.capabilities[row.tracker].kinds,
-                can=self.capabilities[row.tracker].can,
-                tells=frozenset(map(Action, row.tells)),
-                rules=AccountRules.from_json(row.rules),
-            )
-            for row in rows
-            if row.tracker in self.capabilities
-        ]
 
     # --- what happens without a webhook
 
     def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
-        """Closes plays of which no stop came, gives up live deliveries that are too old; how many."""
+        """Close plays of which no stop came, give up live deliveries that are too old; how many."""
         now = max(moments)
         self.mend_clock(connection, now)
+        reads = SharedReads(connection, self.capabilities)
         closed = plays.close_overdue(connection, now, self.mark)
         for over in closed:
-            targets = self.targets(connection, over.person_id)
-            context = Context(connection, None, "", over.person_id, targets, now)
-            tell(context, ended(over.change), over.change, over.play_id, f"end.{over.play_id}")
+            context = Context(connection, None, "", over.person_id, reads.targets(over.person_id), now)
+            plan_and_enqueue(
+                context, closing_event(over.change), over.change, over.play_id, f"end.{over.play_id}"
+            )
         return [len(closed) + outbox.expire_live(connection, now)] * len(moments)
 
     def mend_clock(self, connection: Connection, now: datetime) -> None:
-        """Where the clock was set back, nothing waits for the time that was to come."""
+        """Where the clock was set back, let nothing wait for the time that was to come."""
         behind = leases.measure_set_back(connection, now)
-        if behind > self.behind + SET_BACK:
-            log.warning("The clock was set back; what waits is brought forward.", by=str(behind))
+        if behind > self.behind + CLOCK_TOLERANCE:
+            log.warning(
+                "The clock was set back; what waits is brought forward.",
+                action="clock_set_back",
+                by=str(behind),
+            )
             leases.bring_forward(connection, behind - self.behind, now)
             self.told.set()
         self.behind = behind
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One webhook being interpreted for one person: what every step of it needs."""
-
-    connection: Connection
-    webhook_id: int | None
-    source: str
-    person_id: int
-    targets: Sequence[Target]
-    now: datetime
-    space: str | None = None  # where an item's own key holds, if its server is not named
+def reapply_event(context: Context, event: Event, play_id: int, number: int) -> None:
+    """Leave what was interpreted before as it is; only what a changed rule lets through is added."""
+    current = get_play(context.connection, play_id)  # None where a person removed it
+    if current is not None and current.watched_at is not None and current.watched_at == event.at:
+        change = Change(play=current, finished=True)
+        plan_and_enqueue(context, event, change, play_id, f"{context.webhook_id}.{number}")
 
 
-def space_of(row: Row[Any]) -> str:
-    """Where the items of a server that is not named have their own keys: at the token, else at the source."""
-    return row.source if row.token_id is None else f"{row.source}/{row.token_id}"
+def quarantine(row: WebhookRow, error: Exception) -> Verdict:
+    log.error(
+        "A webhook could not be interpreted; it is kept.",
+        action="interpret_fault",
+        webhook=row.id,
+        exc_info=error,
+    )
+    return Verdict(WebhookState.QUARANTINED, f"{type(error).__name__}: {error}"[:500])
 
 
-def tell(context: Context, event: Event, change: Change | None, play_id: int | None, origin: str) -> None:
-    """Put what there is to tell each account of an event, or of a play that ended by itself."""
-    for planned in plan_deliveries(event, change, play_id, origin, context.targets):
-        if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
-            continue  # it says what was on then; nobody needs to know any more
-        skipped = planned.skipped
-        undone: dict[str, Any] = {}
-        if planned.action is Action.UNWATCHED and play_id is not None:
-            untold, undone = find_undone(context, planned, play_id)
-            skipped = untold or skipped
-        putting = outbox.NewDelivery(
-            account_id=planned.account_id,
-            action=planned.action,
-            key=planned.key,
-            item=change.play.item if change else event.item,
-            at=told_date(event, change),
-            mark=planned.mark,
-            webhook_id=context.webhook_id,
-            play_id=play_id,
-            skipped=skipped,
-            details={**details(context, event, change, play_id), **undone},
-        )
-        outbox.enqueue(context.connection, putting, context.now)
-
-
-def told_date(event: Event, change: Change | None) -> datetime:
-    """When what is told happened: of a mark the date that the play has, which may be older than the event."""
-    marked_at = change.play.watched_at if change is not None and change.finished else None
-    return marked_at or event.at
-
-
-def find_undone(
-    context: Context, planned: PlannedDelivery, play_id: int
-) -> tuple[str | None, dict[str, Any]]:
-    """Why taking back a mark need not be told (it has not gone out), or the handle of what is to be undone."""
-    mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
-    row = context.connection.execute(select(delivery).where(mark)).first()
-    if row is not None and (row.state == DeliveryState.DONE or row.claimed or row.unsure):
-        return None, {"remote_id": row.remote_id, "undoes": row.id}
-    if row is not None and row.state in OPEN_STATES:
-        values = {
-            "state": DeliveryState.SUPERSEDED,
-            "reason": "taken back before it was told",
-            "settled_at": context.now,
+def record(connection: Connection, rows: Sequence[WebhookRow], verdicts: Sequence[Verdict]) -> None:
+    """Write down the verdict of each webhook."""
+    now = clock.now()
+    values = [
+        {
+            "of": row.id,
+            "new_state": verdict.state.value,
+            "new_reason": verdict.reason,
+            "new_events": list(verdict.events),
+            "new_identity": verdict.identity_id,
+            "at": now,
         }
-        context.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
-    return "the mark was never told here", {}
-
-
-def details(context: Context, event: Event, change: Change | None, play_id: int | None) -> dict[str, Any]:
-    """What a tracker needs beside the item: how far, how long, which rating, whether seen before."""
-    if change is None:
-        return {"rating": event.rating}
-    play = change.play
-    known: dict[str, Any] = {"progress": play.percent(event.at), "estimated": play.estimated}
-    known["duration_ms"] = play.duration_ms
-    known["started_at"] = to_ms(play.started_at)
-    known |= {"dated": play.dated.value, "late": event.recorded}
-    if change.finished and play_id is not None:
-        at = play.watched_at or event.at
-        known["rewatch"] = is_rewatch(
-            context.connection, context.person_id, play.item, keys(play.item), play_id, at
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+    if values:
+        connection.execute(RECORD, values)
+    for row, verdict in zip(rows, verdicts, strict=True):
+        log.info(
+            "A webhook was interpreted.",
+            action="interpret",
+            webhook=row.id,
+            state=verdict.state.value,
+            reason=verdict.reason,
         )
-    return known
 
 
-def ended(change: Change) -> Event:
-    """The stop that never came."""
-    play = change.play
-    at = play.watched_at if change.finished and play.watched_at is not None else play.last_at
-    return Event(
-        action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id,
-        library=play.library,
-    )  # fmt: skip
-
-
-def meant(event: Event) -> dict[str, Any]:
-    """An event as it is kept with its webhook and as the API gives it."""
-    item = item_to_json(event.item)
-    described = {
-        "action": event.action.value,
-        **{name: item.get(name) for name in ("kind", "title", "show", "season", "number", "year")},
-        "ids": item.get("ids") or {},
-        "show_ids": item.get("show_ids") or {},
-        "position_ms": event.position_ms,
-        "duration_ms": event.duration_ms,
-        "progress": event.percent,
-        "completed": event.completed,
-        "rating": event.rating,
-        "at": stamp(event.at),
-        "user": event.user,
-        "server": event.server,
-        "server_name": event.server_name,
-        "player": event.player,
-        "library": event.library,
-        "manual": event.manual,
-    }
-    if item["kind"] == "track":
-        described |= {"artist": item.get("artist"), "album": item.get("album")}
-    return {**described, "person": None, "play": None}
-
-
-SAME = ("person", "action", "kind", "title", "show", "season", "number", "ids", "show_ids", "user", "at")
-
-
-def played(before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]) -> int | None:
-    """The play that the same event came to when its webhook was interpreted before, or None."""
-    known = (entry for entry in before if same(entry, meaning) and entry.get("play"))
-    return next((int(entry["play"]) for entry in known), None)
-
-
-def same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return all(before.get(name) == now.get(name) for name in SAME)
-
-
-def alone(connection: Connection) -> bool:
-    """Whether this is the only interpreter now; on SQLite the write lock already says so."""
+def lock_for_interpreter(connection: Connection) -> bool:
+    """True where this is the only interpreter now; on SQLite the write lock already says so."""
     if connection.dialect.name == "sqlite":
         return True
-    return bool(connection.execute(select(func.pg_try_advisory_xact_lock(text(str(ALONE))))).scalar_one())
+    return bool(
+        connection.execute(select(func.pg_try_advisory_xact_lock(text(str(INTERPRETER_LOCK))))).scalar_one()
+    )

@@ -32,18 +32,18 @@ from webhook.storage.db import Database, Unavailable
 
 log = structlog.get_logger()
 
-BODY_TIME = 10.0
+BODY_TIMEOUT = 10.0
 """Seconds in which a whole body must have come."""
 
-FRESH = 2.0
+TOKEN_CACHE_SECONDS = 2.0
 """Seconds for which the known tokens are believed; one revoked by a command is refused after that."""
 
-LONG = 64 * 1024
+MAX_INLINE_PARSE = 64 * 1024
 """Bytes of JSON that are parsed beside the event loop."""
 
-KEPT = "It is kept, so that it can be looked at."
+KEPT_NOTE = "It is kept, so that it can be looked at."
 
-PUTS = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
+PUT_SOURCES = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
 
 
 @dataclass(slots=True)
@@ -52,14 +52,18 @@ class TokenCache:
 
     database: Database
     known: dict[str, int] | None = None
-    read_at: float = -FRESH
+    read_at: float = -TOKEN_CACHE_SECONDS
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def admit(self, secret: str) -> int | None:
         """The token's id, or None. Takes the same time whichever token is wrong."""
         digest, now = tokens.digest(secret), time.monotonic()
         age = now - self.read_at
-        if self.known is None or age > FRESH or (digest not in self.known and age > FRESH / 10):
+        if (
+            self.known is None
+            or age > TOKEN_CACHE_SECONDS
+            or (digest not in self.known and age > TOKEN_CACHE_SECONDS / 10)
+        ):
             await self.reload(now)
         assert self.known is not None
         for known, token_id in self.known.items():
@@ -99,48 +103,45 @@ class Receiver:
         self.forms = forms
         self.limit = limit
         self.news: asyncio.Event | None = None
-        self.open = 0  # requests being answered now
         self.refused_at: float | None = None  # when something could not be stored, last
         self.stored = 0
         self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
         self.took: Any = None  # a histogram's observe, when there is one
 
-    def busy(self) -> bool:
-        """Whether requests crowd the door just now, so that everything else should give way."""
-        return self.open > 4
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.open += 1
         began = time.monotonic()
         try:
             webhook_id, refused = await self.take(scope, receive)
             if refused is not None:
-                await problem(send, refused, webhook_id)
+                await send_problem(send, refused, webhook_id)
             else:
-                await answer(send, 200, orjson.dumps({"webhook": webhook_id}))
+                await send_answer(send, 200, orjson.dumps({"webhook": webhook_id}))
         except Unavailable as error:
             self.refused_at = time.monotonic()
-            log.error("A webhook could not be stored; the sender was told 503.", why=str(error))
+            log.error(
+                "A webhook could not be stored; the sender was told 503.",
+                action="store_unavailable",
+                why=str(error),
+            )
             why = (
                 f"The webhook could not be stored: {error}. Nothing was kept; free the disk or the database."
             )
-            await problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
+            await send_problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
         finally:
-            self.open -= 1
             if self.took is not None:
                 self.took(time.monotonic() - began)
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
         """The id of the webhook if one was kept, and why the request is refused if it is."""
         try:
-            source, token_id = await self.admitted(scope)
+            source, token_id = await self.admit(scope)
             headers = dict(scope["headers"])
             found = await self.locate_payload(receive, headers, source)
         except Refused as refused:
             self.note(scope, refused)
             return None, refused
         content_type = content_type_of(headers)
-        fault = await fault_of(found, content_type, headers)
+        fault = await find_fault(found, content_type, headers)
         received = ReceivedWebhook(
             source=source,
             token_id=token_id,
@@ -154,16 +155,16 @@ class Receiver:
         self.stored += 1
         if self.news is not None:
             self.news.set()
-        return webhook_id, Refused(400, f"{fault} {KEPT}") if fault else None
+        return webhook_id, Refused(400, f"{fault} {KEPT_NOTE}") if fault else None
 
-    async def admitted(self, scope: Scope) -> tuple[str, int]:
+    async def admit(self, scope: Scope) -> tuple[str, int]:
         """The source and the token's id; an unknown one of either gets the same answer."""
         source = source_of(scope)
         token_id = await self.doorkeeper.admit(token_of(scope))
         if token_id is None or source not in self.forms:
             raise Refused(404, "There is no such webhook address. Copy it again from: watchmark urls")
         let_in(scope)
-        if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUTS):
+        if scope["method"] != "POST" and not (scope["method"] == "PUT" and source in PUT_SOURCES):
             raise Refused(405, "A webhook is sent with POST.")
         return source, token_id
 
@@ -172,7 +173,7 @@ class Receiver:
         source = source_of(scope)
         if source in self.forms:
             self.turned_away[source] = Rejection(
-                at=clock.now(), peer=client_address(scope), why=reason(scope, refused)
+                at=clock.now(), peer=client_address(scope), why=explain_refusal(scope, refused)
             )
 
     async def locate_payload(self, receive: Receive, headers: Mapping[bytes, bytes], source: str) -> Payload:
@@ -185,14 +186,14 @@ class Receiver:
 
 async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
     """A request's body as it comes in; raises Cut where it breaks off or takes too long."""
-    ends = asyncio.get_running_loop().time() + BODY_TIME
+    ends = asyncio.get_running_loop().time() + BODY_TIMEOUT
     more = True
     while more:
         try:
             async with asyncio.timeout_at(ends):
                 message = await receive()
         except TimeoutError as error:
-            raise Cut(f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+            raise Cut(f"The body did not arrive within {BODY_TIMEOUT:.0f} seconds.") from error
         if message["type"] == "http.disconnect":
             raise Cut("The sender hung up before the body was whole.")
         more = message.get("more_body", False)
@@ -210,12 +211,12 @@ def content_type_of(headers: Mapping[bytes, bytes]) -> str:
     return "application/json" if content_type.strip().lower().startswith(EVENT_CONTENT_TYPE) else content_type
 
 
-async def fault_of(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:
+async def find_fault(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:
     """Why the webhook cannot be read, for the person who set the sender up, or None."""
     if found.fault is not None:
         return found.fault
     try:
-        if len(found.raw) > LONG:
+        if len(found.raw) > MAX_INLINE_PARSE:
             await asyncio.to_thread(lenient_json.loads, found.raw, content_type)
         else:
             lenient_json.loads(found.raw, content_type)
@@ -228,7 +229,7 @@ async def fault_of(found: Payload, content_type: str, headers: Mapping[bytes, by
     return None
 
 
-def reason(scope: Scope, refused: Refused) -> str:
+def explain_refusal(scope: Scope, refused: Refused) -> str:
     """Why a request was refused, for the owner's eyes; the sender is not told whether a token is known."""
     if refused.status != 404:
         return refused.why
@@ -252,14 +253,16 @@ def token_of(scope: Scope) -> str:
     return str(bearer[7:]).strip() if bearer[:7].lower() == "bearer " else ""
 
 
-async def answer(send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+async def send_answer(
+    send: Send, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
     fixed = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)))
     start = {"type": "http.response.start", "status": status, "headers": [*fixed, *headers]}
     await send(start)
     await send({"type": "http.response.body", "body": body})
 
 
-async def problem(
+async def send_problem(
     send: Send, refused: Refused, webhook_id: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """An error as application/problem+json (RFC 9457)."""

@@ -13,6 +13,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.engine import make_url
+
+from webhook.storage.commits import NOTIFY, Commits, Listener
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,6 +36,7 @@ FULL = 4000
 BUSY_MS = 5000
 QUIET = 1.0
 LOG_PAGES = 1000
+RECHECK_INTERVAL = 0.4
 
 
 class Unavailable(Exception):
@@ -74,6 +78,8 @@ class Database:
         self._thread: threading.Thread | None = None
         self._writing: Connection | None = None
         self._dirty = False
+        self._listener: Listener | None = None
+        self.committed = Commits()
         self.writes = 0
         self.commits = 0
 
@@ -96,6 +102,28 @@ class Database:
         """What `question` gives, on a connection that cannot write."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.ask, question)
 
+    async def read_until(
+        self, question: Callable[[Connection], R], holds: Callable[[R], bool], seconds: float
+    ) -> R:
+        """The answer for which `holds`, asked again after each commit; after so many seconds the last one."""
+        ends = time.monotonic() + seconds
+        while True:
+            seen = self.committed.count
+            answer = await self.read(question)
+            left = ends - time.monotonic()
+            if left <= 0 or holds(answer):
+                return answer
+            await self.wait_for_commit(seen, left)
+
+    async def wait_for_commit(self, seen: int, seconds: float) -> None:
+        """Wait for a commit after `committed.count` was `seen`, at most so many seconds.
+
+        What a command writes beside the service on SQLite is not announced; it is found after a moment.
+        """
+        if not self.sqlite and self._listener is None:
+            self._listener = Listener(self.engine, self.committed.announce)
+        await self.committed.wait(seen, min(seconds, RECHECK_INTERVAL))
+
     async def read_first(self, question: Callable[[Connection], R]) -> R:
         """The same for the door of webhooks, which waits behind nobody's pages."""
         return await asyncio.get_running_loop().run_in_executor(self._door, self.ask, question)
@@ -109,13 +137,19 @@ class Database:
     def do(self, change: Callable[[Connection], R]) -> R:
         """Run a change in a transaction of its own, here and now (commands, tests, start-up)."""
         with unavailable(), self.engine.begin() as connection:
-            return change(connection)
+            result = change(connection)
+            if not self.sqlite:
+                connection.execute(NOTIFY)
+        self.committed.announce()
+        return result
 
     def close(self) -> None:
         """Finish what waits, then let go of everything."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+        if self._listener is not None:
+            self._listener.close()
         self._readers.shutdown()
         self._door.shutdown()
         self._reading.dispose()
@@ -176,11 +210,14 @@ class Database:
                 for job, entries in groupby(waiting, key=lambda entry: entry.job):
                     items = [entry.item for entry in entries]
                     answers += job(connection, items)
+                if not self.sqlite:
+                    connection.execute(NOTIFY)
         except Exception:
             self._let_go()
             raise
         self.commits += 1
         self.writes += len(waiting)
+        self.committed.announce()
         return answers
 
     def _connection(self) -> Connection:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +28,6 @@ SOURCE, BY = "tvtime", "tvtime-api"
 INTERPRET_TIMEOUT = 3.0
 """Seconds that an answer waits for what was marked to be interpreted."""
 
-POLL_INTERVAL = 0.02
 MARKS_PER_WRITE = 100
 """How many items are kept in one transaction, so that nobody waits for another's long list."""
 
@@ -116,12 +113,11 @@ class Marks:
         """The states of these webhooks, once they are interpreted, or after a while."""
         if not made:
             return []
-        ends = time.monotonic() + INTERPRET_TIMEOUT
-        while True:
-            states = await self.database.read(lambda connection: states_of(connection, made))
-            if WebhookState.RECEIVED not in states or time.monotonic() > ends:
-                return states
-            await asyncio.sleep(POLL_INTERVAL)
+        return await self.database.read_until(
+            lambda connection: states_of(connection, made),
+            lambda states: WebhookState.RECEIVED not in states,
+            INTERPRET_TIMEOUT,
+        )
 
     async def await_earlier(self, guest: Guest) -> None:
         """Wait for what the guest marked before: whether an item is marked already depends on it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from webhook import clock
-from webhook.compat.tvtime.marks import BY, POLL_INTERVAL
+from webhook.compat.tvtime.marks import BY
 from webhook.domain.event import Action, Episode, item_from_json
 from webhook.domain.states import DeliveryState
 from webhook.queues import outbox
@@ -162,12 +160,11 @@ class DeliveryOutcome:
 
 async def await_earlier(database: Database, delivery_id: int) -> DeliveryOutcome:
     """The delivery once it was told, or tried, or after a while."""
-    ends = time.monotonic() + DELIVERY_TIMEOUT
-    while True:
-        now = await database.read(lambda connection: read_outcome(connection, delivery_id))
-        if now.state != DeliveryState.WAITING or now.tried or time.monotonic() > ends:
-            return now
-        await asyncio.sleep(POLL_INTERVAL)
+    return await database.read_until(
+        lambda connection: read_outcome(connection, delivery_id),
+        lambda now: now.state != DeliveryState.WAITING or now.tried,
+        DELIVERY_TIMEOUT,
+    )
 
 
 def read_outcome(connection: Connection, delivery_id: int) -> DeliveryOutcome:

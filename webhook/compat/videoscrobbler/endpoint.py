@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import time
@@ -230,13 +229,3 @@ def wants_json(params: Mapping[str, str]) -> bool:
     if wanted not in ("", "json"):
         raise Fault(5, "there is json, and XML where none is asked for")
     return wanted == "json"
-
-
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float, every: float = 0.02) -> bool:
-    """Whether it came true within so many seconds."""
-    ends = time.monotonic() + seconds
-    while not await holds():
-        if time.monotonic() > ends:
-            return False
-        await asyncio.sleep(every)
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import not_
 from typing import Any
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
 from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
-from webhook.compat.videoscrobbler.endpoint import Call, Method, Person, anonymous, until
+from webhook.compat.videoscrobbler.endpoint import Call, Method, Person, anonymous
 from webhook.compat.videoscrobbler.remote_ids import Remote
 from webhook.compat.videoscrobbler.responses import Fault
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
@@ -130,7 +131,7 @@ class Methods:
         origin = values.text(call.params.get("origin", ""))
         if origin is not None and len(origin) > MAX_ORIGIN:
             raise Fault(6, f"origin has at most {MAX_ORIGIN} characters")
-        await until(lambda: self.caught_up(whose), INTERPRET_TIMEOUT)
+        await self.catch_up(whose)
         one = Scrobble(
             token_id=whose.token_id,
             app_name=call.app.name,
@@ -148,9 +149,11 @@ class Methods:
         stored = scrobbles.stored_state(after[1] if after else None, one)
         return {"id": video.id, **stored, "origin": origin, "continued": kept.continued}
 
-    async def caught_up(self, whose: Person) -> bool:
-        """Whether all that this session sent before is interpreted."""
-        return not await self.database.read(lambda connection: scrobbles.waits(connection, whose.token_id))
+    async def catch_up(self, whose: Person) -> None:
+        """Wait a little until all that this session sent before is interpreted."""
+        await self.database.read_until(
+            lambda connection: scrobbles.waits(connection, whose.token_id), not_, INTERPRET_TIMEOUT
+        )
 
     async def await_interpretation(self, call: Call, webhook_id: int) -> bool:
         """Let it be interpreted; whether that was done soon. Nobody waits for it behind a HEAD."""
@@ -158,10 +161,9 @@ class Methods:
         if call.silent:
             return False
 
-        async def is_read() -> bool:
-            return await self.database.read(lambda connection: scrobbles.is_read(connection, webhook_id))
-
-        return await until(is_read, INTERPRET_TIMEOUT)
+        return await self.database.read_until(
+            lambda connection: scrobbles.is_read(connection, webhook_id), bool, INTERPRET_TIMEOUT
+        )
 
     async def video(self, call: Call) -> Video:
         """The video that `id` names, for a person with a local id from now on; raises Fault."""

@@ -62,7 +62,7 @@ async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
     entry = await get_webhook(call)
     if entry["raw"] is None:
         raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
-    interpret, only = call.service.interpreter.one, call.visitor.restricted_to
+    interpret, only = call.service.interpreter.interpret_row, call.visitor.restricted_to
     found = await asyncio.to_thread(rehearse_webhooks, call.service.database, interpret, [wanted])
     would: Any = found[0] if found else None
     if would is not None and only is not None:

@@ -17,12 +17,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from webhook.service import Service
+from webhook.storage.db import RECHECK_INTERVAL
 from webhook.storage.tables import attempt, delivery, job, play, webhook
 from webhook.web.http.errors import Problem
 from webhook.web.http.sessions import Sessions
 
-LOOK = 0.4
-"""Seconds between two looks, while anybody listens."""
+MIN_INTERVAL = 0.1
+"""Seconds between two looks at least, however much is committed."""
 
 BEAT = 15.0
 """Seconds after which something is said in any case, so that no proxy takes the stream for dead."""
@@ -42,6 +43,7 @@ class Live:
         self.listeners: Counter[int | None] = Counter()
         self.state: object = None
         self.looked_at = 0.0
+        self.looked_for = -1
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/live", self.stream)]
@@ -64,9 +66,12 @@ class Live:
         try:
             yield "retry: 1000\n\n"
             begun = said = time.monotonic()
+            seen = self.service.database.committed.count
             known = await self.current_state()
             while time.monotonic() - begun < LONGEST and not self.service.leaving():
-                await asyncio.sleep(LOOK)
+                await self.service.database.wait_for_commit(seen, RECHECK_INTERVAL)
+                await asyncio.sleep(MIN_INTERVAL)  # what is committed meanwhile is told with it
+                seen = self.service.database.committed.count
                 state = await self.current_state()
                 if state == known and time.monotonic() - said <= BEAT:
                     continue
@@ -80,10 +85,11 @@ class Live:
 
     async def current_state(self) -> object:
         """What changes whenever a page might; looked at once for all who listen."""
-        if time.monotonic() - self.looked_at > LOOK / 2:
-            self.looked_at = time.monotonic()
-            database = self.service.database
-            self.state = (database.commits, await database.read(changes))
+        database = self.service.database
+        count = database.committed.count
+        if count != self.looked_for or time.monotonic() - self.looked_at > RECHECK_INTERVAL / 2:
+            self.looked_for, self.looked_at = count, time.monotonic()
+            self.state = (count, await database.read(changes))
         return self.state
 
 

@@ -1,0 +1,171 @@
+"""From a change of a play to deliveries: what each account is sent of an event, and the event as it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, select, update
+
+from webhook.clock import stamp
+from webhook.domain.event import Action, Event, item_to_json
+from webhook.domain.items import keys
+from webhook.domain.play import Change
+from webhook.domain.retry import LIVE
+from webhook.domain.rules import PlannedDelivery, Target, plan_deliveries
+from webhook.domain.states import OPEN_STATES, DeliveryState
+from webhook.history.play_store import is_rewatch
+from webhook.queues import outbox
+from webhook.storage.tables import WebhookRow, delivery
+from webhook.storage.types import to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One webhook being interpreted for one person: what every step of it needs."""
+
+    connection: Connection
+    webhook_id: int | None
+    source: str
+    person_id: int
+    targets: Sequence[Target]
+    now: datetime
+    space: str | None = None  # where an item's own key holds, if its server is not named
+
+
+def space_of(row: WebhookRow) -> str:
+    """Where the items of a server that is not named have their own keys: at the token, else at the source."""
+    return row.source if row.token_id is None else f"{row.source}/{row.token_id}"
+
+
+def plan_and_enqueue(
+    context: Context, event: Event, change: Change | None, play_id: int | None, origin: str
+) -> None:
+    """Put what each account is to be sent of an event, or of a play that ended by itself."""
+    for planned in plan_deliveries(event, change, play_id, origin, context.targets):
+        if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
+            continue  # it says what was on then; nobody needs to know any more
+        skipped = planned.skipped
+        undone: dict[str, Any] = {}
+        if planned.action is Action.UNWATCHED and play_id is not None:
+            untold, undone = find_undone(context, planned, play_id)
+            skipped = untold or skipped
+        putting = outbox.NewDelivery(
+            account_id=planned.account_id,
+            action=planned.action,
+            key=planned.key,
+            item=change.play.item if change else event.item,
+            at=delivery_date(event, change),
+            mark=planned.mark,
+            webhook_id=context.webhook_id,
+            play_id=play_id,
+            skipped=skipped,
+            details={**delivery_details(context, event, change, play_id), **undone},
+        )
+        outbox.enqueue(context.connection, putting, context.now)
+
+
+def delivery_date(event: Event, change: Change | None) -> datetime:
+    """The date of a delivery: of a mark the one that the play has, which may be older than the event."""
+    marked_at = change.play.watched_at if change is not None and change.finished else None
+    return marked_at or event.at
+
+
+def find_undone(
+    context: Context, planned: PlannedDelivery, play_id: int
+) -> tuple[str | None, dict[str, Any]]:
+    """The reason not to send an undoing (the mark has not gone out), or the id of what is to be undone."""
+    mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
+    row = context.connection.execute(select(delivery).where(mark)).first()
+    if row is not None and (row.state == DeliveryState.DONE or row.claimed or row.unsure):
+        return None, {"remote_id": row.remote_id, "undoes": row.id}
+    if row is not None and row.state in OPEN_STATES:
+        values = {
+            "state": DeliveryState.SUPERSEDED,
+            "reason": "taken back before it was told",
+            "settled_at": context.now,
+        }
+        context.connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
+    return "the mark was never told here", {}
+
+
+def delivery_details(
+    context: Context, event: Event, change: Change | None, play_id: int | None
+) -> dict[str, Any]:
+    """The details that a tracker needs beside the item: position, duration, rating, rewatch."""
+    if change is None:
+        return {"rating": event.rating}
+    play = change.play
+    known: dict[str, Any] = {"progress": play.percent(event.at), "estimated": play.estimated}
+    known["duration_ms"] = play.duration_ms
+    known["started_at"] = to_ms(play.started_at)
+    known |= {"dated": play.dated.value, "late": event.recorded}
+    if change.finished and play_id is not None:
+        at = play.watched_at or event.at
+        known["rewatch"] = is_rewatch(
+            context.connection, context.person_id, play.item, keys(play.item), play_id, at
+        )
+    return known
+
+
+def closing_event(change: Change) -> Event:
+    """The stop that never came."""
+    play = change.play
+    at = play.watched_at if change.finished and play.watched_at is not None else play.last_at
+    return Event(
+        action=Action.STOP, item=play.item, at=at, player=play.player, player_id=play.player_id,
+        library=play.library,
+    )  # fmt: skip
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """An event as it is kept with its webhook and as the API gives it."""
+    item = item_to_json(event.item)
+    described = {
+        "action": event.action.value,
+        **{name: item.get(name) for name in ("kind", "title", "show", "season", "number", "year")},
+        "ids": item.get("ids") or {},
+        "show_ids": item.get("show_ids") or {},
+        "position_ms": event.position_ms,
+        "duration_ms": event.duration_ms,
+        "progress": event.percent,
+        "completed": event.completed,
+        "rating": event.rating,
+        "at": stamp(event.at),
+        "user": event.user,
+        "server": event.server,
+        "server_name": event.server_name,
+        "player": event.player,
+        "library": event.library,
+        "manual": event.manual,
+    }
+    if item["kind"] == "track":
+        described |= {"artist": item.get("artist"), "album": item.get("album")}
+    return {**described, "person": None, "play": None}
+
+
+SAME_FIELDS = (
+    "person",
+    "action",
+    "kind",
+    "title",
+    "show",
+    "season",
+    "number",
+    "ids",
+    "show_ids",
+    "user",
+    "at",
+)
+
+
+def find_earlier_play(before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]) -> int | None:
+    """The play that the same event came to when its webhook was interpreted before, or None."""
+    known = (entry for entry in before if is_same_event(entry, meaning) and entry.get("play"))
+    return next((int(entry["play"]) for entry in known), None)
+
+
+def is_same_event(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return all(before.get(name) == now.get(name) for name in SAME_FIELDS)
