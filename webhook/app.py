@@ -224,7 +224,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
     if service.settings.worker:
         begin = asyncio.create_task
         service.tasks = [
-            begin(interpreter.run(service.stop), name="interpreter"),
+            begin(interpreter.run(service.stop, service.receiver.is_busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweeping(service), name="sweeper"),
             *background_tasks(service),

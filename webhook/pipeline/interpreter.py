@@ -70,6 +70,10 @@ Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
 """Webhooks that are interpreted in one transaction."""
 
+MAX_BUSY_WEBHOOKS = 2
+BACK_OFF = 0.02
+"""Seconds left to the receiver between interpretations while it is busy: a sender waits for its answer."""
+
 IDLE_INTERVAL = 1.0
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -174,11 +178,14 @@ class Interpreter:
         self.behind = timedelta(0)  # how far the clock was set back, as far as that was mended
         self.told = asyncio.Event()  # set when there may be something to deliver
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Interpret until told to stop."""
+    async def run(self, stop: asyncio.Event, is_busy: Callable[[], bool]) -> None:
+        """Interpret until told to stop. While requests are being answered, interpretation backs off."""
         while not stop.is_set():
             try:
-                count = await self.interpret_next()
+                busy = is_busy()
+                if busy:
+                    await asyncio.sleep(BACK_OFF)
+                count = await self.interpret_next(MAX_BUSY_WEBHOOKS if busy else MAX_WEBHOOKS)
             except Unavailable as error:
                 log.warning(
                     "The database cannot be used now; webhooks wait.",
@@ -192,9 +199,9 @@ class Interpreter:
                 continue
             await clock.awaken(self.news, stop, IDLE_INTERVAL)
 
-    async def interpret_next(self) -> int:
-        """Interpret the next webhooks that were received; how many that was."""
-        parsed = await self.database.read_first(lambda connection: self.parse_next(connection, MAX_WEBHOOKS))
+    async def interpret_next(self, most: int) -> int:
+        """Interpret up to so many of the webhooks that were received; how many that was."""
+        parsed = await self.database.read_first(lambda connection: self.parse_next(connection, most))
         return await self.database.write(self.interpret_batches, parsed) if parsed else 0
 
     def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
@@ -344,7 +351,9 @@ class Interpreter:
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
-        for over in plays.close_others_on_player(connection, person_id, event, self.mark, [*touched, play_id or 0]):
+        for over in plays.close_others_on_player(
+            connection, person_id, event, self.mark, [*touched, play_id or 0]
+        ):
             theirs = replace(context, person_id=over.person_id, targets=reads.targets(over.person_id))
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
             plan_and_enqueue(theirs, closing_event(over.change), over.change, over.play_id, origin)

@@ -41,6 +41,8 @@ TOKEN_CACHE_SECONDS = 2.0
 MAX_INLINE_PARSE = 64 * 1024
 """Bytes of JSON that are parsed beside the event loop."""
 
+MAX_QUIET_REQUESTS = 4
+
 KEPT_NOTE = "It is kept, so that it can be looked at."
 
 PUT_SOURCES = frozenset({"tautulli"})  # its user chooses the method, and a template in use chose PUT
@@ -103,12 +105,18 @@ class Receiver:
         self.forms = forms
         self.limit = limit
         self.news: asyncio.Event | None = None
+        self.in_flight = 0
         self.refused_at: float | None = None  # when something could not be stored, last
         self.stored = 0
         self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
         self.took: Any = None  # a histogram's observe, when there is one
 
+    def is_busy(self) -> bool:
+        """True while more than a few requests are in flight; background work backs off."""
+        return self.in_flight > MAX_QUIET_REQUESTS
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.in_flight += 1
         began = time.monotonic()
         try:
             webhook_id, refused = await self.take(scope, receive)
@@ -128,6 +136,7 @@ class Receiver:
             )
             await send_problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
         finally:
+            self.in_flight -= 1
             if self.took is not None:
                 self.took(time.monotonic() - began)
 
