@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from webhook import demo
+from webhook.demo import evening, script
 
 ROOT = Path(__file__).parent.parent
 SOON = 60
@@ -57,7 +57,7 @@ def test_the_evening_goes_as_scripted(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == demo.SCRIPT
+    assert json.loads(ended.stdout) == script.EXPECTED_SUMMARY
 
 
 def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
 def test_an_evening_that_goes_another_way_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(demo.SCRIPT, "plays", {"watched": 4})
+    monkeypatch.setitem(script.EXPECTED_SUMMARY, "plays", {"watched": 4})
 
-    code = demo.run(port=0, fast=True, once=True, as_json=False)
+    code = evening.run(port=0, fast=True, once=True, as_json=False)
 
     assert code == 1
     assert "Not as scripted: plays should be {'watched': 4}" in capsys.readouterr().out

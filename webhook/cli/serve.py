@@ -268,7 +268,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Try Watchmark with fake trackers and a scripted evening; no account needed."""
-    from webhook import demo as evening
+    from webhook.demo import evening
 
     chosen = port if port is not None else (0 if once else 8484)
     raise typer.Exit(evening.run(port=chosen, fast=fast, once=once, as_json=as_json))

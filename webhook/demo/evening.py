@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from webhook import client, clock, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, settings_store
 from webhook.accounts.credentials import Credentials, Seal
+from webhook.demo.script import CATALOGUE, EXPECTED_SUMMARY, JsonObject, Request, scenes
 from webhook.domain.states import DeliveryState
 from webhook.people import identities, people
 from webhook.queries.deliveries import count_by_state
@@ -37,8 +37,7 @@ from webhook.storage.tables import delivery, webhook
 from webhook.system import resources
 from webhook.trackers import DeviceCode, SignInFailed, Tracker
 
-Json = dict[str, Any]
-Told = Callable[[str], None]
+Announce = Callable[[str], None]
 
 PASSWORD = "an evening at home"
 SCENE_PAUSE = 4.0
@@ -46,188 +45,6 @@ SCENE_PAUSE = 4.0
 
 SETTLE_TIMEOUT = 30.0
 """Seconds in which a scene must have come to its end."""
-
-THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
-"""About what Plex sends along with every webhook."""
-
-MATRIX: Json = {
-    "title": "The Matrix",
-    "year": 1999,
-    "duration": 8_160_000,
-    "Guid": [{"id": "imdb://tt0133093"}, {"id": "tmdb://603"}, {"id": "tvdb://169"}],
-}
-SHOW: Json = {
-    "title": "Game of Thrones",
-    "year": 2011,
-    "ids": {"tvdb": 121361, "imdb": "tt0944947", "tmdb": 1399},
-    "episodes": [
-        {"season": 3, "number": 9, "title": "The Rains of Castamere", "ids": {"tvdb": 4517466}},
-        {"season": 3, "number": 10, "title": "Mhysa", "ids": {"tvdb": 4517467}},
-    ],
-}
-CATALOGUE: Json = {
-    "movies": [
-        {"title": "The Matrix", "year": 1999, "ids": {"imdb": "tt0133093", "tmdb": 603}, "runtime": 136}
-    ],
-    "shows": [SHOW],
-}
-PLEX_SERVER = {"title": "Living room", "uuid": "demo-plex-server"}
-JELLYFIN_SERVER = "d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
-EPISODE_MS = 3_120_000
-TICKS = 10_000
-
-SCRIPT: Json = {
-    "webhooks": {"interpreted": 10, "unclaimed": 1, "ignored": 1, "quarantined": 1},
-    "plays": {"watched": 3},
-    "deliveries": {"done": 12},
-    "trackers": {"trakt": {"watched": 3}, "tvtime": {"episodes": 2, "movies": 1}},
-}
-"""What the evening comes to when everything goes as it should."""
-
-
-# --- what the media servers send
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """A webhook as it goes over the wire; `answer` is the status it should be answered with."""
-
-    source: str
-    content_type: str
-    body: bytes
-    answer: int = 200
-
-
-def plex(event: str, offset: int | None = None, *, user: str = "anna", **about: Any) -> Request:
-    """What Plex sends: a form with the payload and a thumbnail."""
-    metadata = {
-        "librarySectionType": "movie",
-        "librarySectionTitle": "Films",
-        "type": "movie",
-        **MATRIX,
-        **about,
-    }
-    if offset is not None:
-        metadata["viewOffset"] = offset
-    payload = {
-        "event": event,
-        "Account": {"id": 1, "title": user},
-        "Server": PLEX_SERVER,
-        "Player": {"title": f"{user}'s television", "uuid": f"player-of-{user}", "local": True},
-        "Metadata": metadata,
-    }
-    return form(orjson.dumps(payload))
-
-
-def form(payload: bytes, answer: int = 200) -> Request:
-    boundary = b"----watchmark"
-    head = b'--%b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
-    parts = head % (boundary, b"payload", b"\r\nContent-Type: application/json", payload)
-    parts += head % (boundary, b"thumb", b'; filename="thumb.jpg"\r\nContent-Type: image/jpeg', THUMBNAIL)
-    kind = f"multipart/form-data; boundary={boundary.decode()}"
-    return Request(source="plex", content_type=kind, body=parts + b"--%b--\r\n" % boundary, answer=answer)
-
-
-def jellyfin(kind: str, number: int, percent: float, **more: Any) -> Request:
-    """What Jellyfin's plugin sends: JSON that calls itself text."""
-    episode = next(one for one in SHOW["episodes"] if one["number"] == number)
-    payload = {
-        "NotificationType": kind,
-        "UtcTimestamp": datetime.now(UTC).isoformat(),
-        "ServerId": JELLYFIN_SERVER,
-        "ServerName": "Attic",
-        "NotificationUsername": "anna",
-        "UserId": "a1" * 16,
-        "DeviceId": "anna-tablet",
-        "DeviceName": "Anna's tablet",
-        "ItemId": f"{number:032x}",
-        "ItemType": "Episode",
-        "Name": episode["title"],
-        "SeriesName": SHOW["title"],
-        "SeasonNumber": episode["season"],
-        "EpisodeNumber": number,
-        "Year": 2013,
-        "Provider_tvdb": str(episode["ids"]["tvdb"]),
-        "RunTimeTicks": EPISODE_MS * TICKS,
-        "PlaybackPositionTicks": int(EPISODE_MS * percent / 100) * TICKS,
-        **more,
-    }
-    return Request(source="jellyfin", content_type="text/plain; charset=utf-8", body=orjson.dumps(payload))
-
-
-def tautulli(action: str) -> Request:
-    """The same film, as Tautulli reports it from the same server."""
-    payload = {
-        "action": action,
-        "media_type": "movie",
-        "server_machine_id": PLEX_SERVER["uuid"],
-        "username": "anna",
-        "player": "anna's television",
-        "title": "The Matrix",
-        "year": "1999",
-        "imdb_id": "tt0133093",
-        "themoviedb_id": "603",
-        "duration_ms": str(MATRIX["duration"]),
-        "progress_percent": "91",
-    }
-    return Request(source="tautulli", content_type="application/json", body=orjson.dumps(payload))
-
-
-# --- the evening
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """A moment of the evening: what is said of it, what is sent, and what befalls Trakt before it."""
-
-    says: str
-    sends: Callable[[], Request]
-    trouble: Mapping[str, Any] | None = None
-
-
-def film_item(percent: float) -> int:
-    return int(MATRIX["duration"] * percent / 100)
-
-
-def scenes(trouble: int) -> list[Scene]:
-    """The evening; Trakt answers 503 so many times."""
-    away = {"route": "POST /scrobble/stop", "status": 503, "times": trouble}
-    return [
-        Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),
-        Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", film_item(41))),
-        Scene(says="She continues.", sends=lambda: plex("media.resume", film_item(41))),
-        Scene(says="Plex reports the film as watched.", sends=lambda: plex("media.scrobble", film_item(91))),
-        Scene(says="Tautulli reports the same play; it counts once.", sends=lambda: tautulli("watched")),
-        Scene(
-            says="The credits end, and Plex reports a stop.", sends=lambda: plex("media.stop", film_item(97))
-        ),
-        Scene(
-            says="Anna starts an episode of Game of Thrones on Jellyfin.",
-            sends=lambda: jellyfin("PlaybackStart", 9, 0),
-        ),
-        Scene(says="It is almost over …", sends=lambda: jellyfin("PlaybackProgress", 9, 96, IsPaused=False)),
-        Scene(
-            says="… and the next one starts automatically, without a stop for the first.",
-            sends=lambda: jellyfin("PlaybackStart", 10, 0),
-        ),
-        Scene(
-            says="It ends while Trakt is down (503): TV Time gets it at once, Trakt when it is back.",
-            sends=lambda: jellyfin("PlaybackStop", 10, 98, PlayedToCompletion=True),
-            trouble=away,
-        ),
-        Scene(
-            says="Ben, whose user is not claimed, watches something; it is kept until somebody claims him.",
-            sends=lambda: plex("media.play", 0, user="ben"),
-        ),
-        Scene(
-            says="A trailer plays before the next film; it is ignored, with the reason.",
-            sends=lambda: plex("media.play", 0, type="clip", subtype="trailer", extraType=1, Guid=[]),
-        ),
-        Scene(
-            says="A broken webhook arrives; it is refused, but kept.",
-            sends=lambda: form(b'{"event": "media.play", "Account": {"title": "an', answer=400),
-        ),
-    ]
 
 
 class NotAsScripted(Exception):
@@ -255,7 +72,7 @@ def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def teller(as_json: bool) -> Told:
+def teller(as_json: bool) -> Announce:
     """Says a sentence; on stderr where stdout is for a script."""
     return lambda sentence: print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
 
@@ -320,7 +137,7 @@ def fake(name: str) -> list[str]:
 @contextmanager
 def process(
     command: list[str], environ: Mapping[str, str], folder: Path
-) -> Iterator[tuple[Json, subprocess.Popen[str]]]:
+) -> Iterator[tuple[JsonObject, subprocess.Popen[str]]]:
     """A process and the JSON that its first line says; ended, and waited for, at the end.
 
     In a session of its own, so that a Ctrl-C is answered in order: the service first.
@@ -354,7 +171,7 @@ class ServiceData:
     trackers: Mapping[str, Tracker]
 
 
-async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: bool) -> int:
+async def evening(stage: Stage, told: Announce, *, fast: bool, once: bool, as_json: bool) -> int:
     settings = environment.load(stage.environ)
     database = Database(settings.database, checkpoint=False)
     try:
@@ -366,10 +183,10 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
             await sign_in(stage, books, http, told)
             await play(stage, database, http, told, fast=fast)
             summary = await sum_up(stage, database, http)
-            wrong = [name for name, wanted in SCRIPT.items() if summary[name] != wanted]
+            wrong = [name for name, wanted in EXPECTED_SUMMARY.items() if summary[name] != wanted]
             event_lines(summary, told, as_json and once)
             for name in wrong:
-                told(f"Not as scripted: {name} should be {SCRIPT[name]}, and is {summary[name]}.")
+                told(f"Not as scripted: {name} should be {EXPECTED_SUMMARY[name]}, and is {summary[name]}.")
             if once:
                 return int(bool(wrong))
             told(f"The evening is over. Look around: {stage.service['url']}  (Ctrl-C to quit)")
@@ -378,7 +195,7 @@ async def evening(stage: Stage, told: Told, *, fast: bool, once: bool, as_json: 
         database.close()
 
 
-def announce(stage: Stage, told: Told, as_json: bool) -> None:
+def announce(stage: Stage, told: Announce, as_json: bool) -> None:
     if as_json:
         fakes = {"trakt": stage.trakt, "tvtime": stage.tvtime}
         print(orjson.dumps({**stage.service, "fakes": fakes}).decode(), flush=True)
@@ -387,7 +204,7 @@ def announce(stage: Stage, told: Told, as_json: bool) -> None:
     told(f"The fake Trakt is at {stage.trakt}, the fake TV Time at {stage.tvtime}")
 
 
-async def sign_in(stage: Stage, books: ServiceData, http: httpx.AsyncClient, told: Told) -> None:
+async def sign_in(stage: Stage, books: ServiceData, http: httpx.AsyncClient, told: Announce) -> None:
     """Connect the first person to both trackers, by the ways in that the real ones have."""
     ready = [
         (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST_PERSON, "interval": 1}),
@@ -416,7 +233,9 @@ def claims(connection: Connection) -> int:
     return int(people.find_person(connection, people.FIRST_PERSON).id)
 
 
-async def play(stage: Stage, database: Database, http: httpx.AsyncClient, told: Told, *, fast: bool) -> None:
+async def play(
+    stage: Stage, database: Database, http: httpx.AsyncClient, told: Announce, *, fast: bool
+) -> None:
     for scene in scenes(trouble=1 if fast else 2):
         told(scene.says)
         if scene.trouble is not None:
@@ -462,7 +281,7 @@ async def stay(stage: Stage) -> int:
 # --- what came of it
 
 
-async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> Json:
+async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> JsonObject:
     webhooks = select(webhook.c.state, func.count()).group_by(webhook.c.state)
     counted = await database.read(lambda connection: dict(map(tuple, connection.execute(webhooks).all())))
     plays = await database.read(lambda connection: list_plays(connection)["items"])
@@ -486,14 +305,14 @@ async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
     return {"episodes": len(me["watched"]), "movies": len(me["movies"])}
 
 
-async def fake_state(fake: str, http: httpx.AsyncClient) -> Json:
+async def fake_state(fake: str, http: httpx.AsyncClient) -> JsonObject:
     """What a fake has kept of us."""
     state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
-    found: Json = state["users"][people.FIRST_PERSON]
+    found: JsonObject = state["users"][people.FIRST_PERSON]
     return found
 
 
-def event_lines(summary: Mapping[str, Any], told: Told, as_json: bool) -> None:
+def event_lines(summary: Mapping[str, Any], told: Announce, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(summary).decode(), flush=True)
         return

@@ -1,0 +1,1 @@
+"""The demo: a scripted evening of viewing on loopback, with fake trackers."""
