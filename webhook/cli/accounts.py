@@ -44,7 +44,7 @@ accounts_app = typer.Typer(invoke_without_command=True)
 
 @app.command()
 def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
-    """Sign a person in to a tracker."""
+    """Sign in to a tracker."""
     with open_desk() as at:
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         built = account_book.get_tracker(at, tracker)

@@ -20,7 +20,7 @@ from webhook.transfer import lookup_queue
 app = typer.Typer()
 
 
-@app.command()
+@app.command("unmatched")
 def unmatched_command(whose: Whose = None, as_json: Json = False) -> None:
     """List items that could not be identified, with suggestions."""
     with open_desk() as at:
