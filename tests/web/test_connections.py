@@ -31,7 +31,7 @@ from webhook.clock import now
 from webhook.domain.outcome import Park
 from webhook.queues import parking
 from webhook.storage.tables import account
-from webhook.web.connections import actions as connections
+from webhook.web.connections import catalog, states
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in Apprise
 
@@ -91,9 +91,9 @@ def test_every_service_is_listed_with_its_state_in_words(home: Household) -> Non
         assert re.search(rf"{name}.*: not used by Watchmark, because ", page)
 
 
-@pytest.mark.parametrize("name", sorted(connections.services()))
+@pytest.mark.parametrize("name", sorted(catalog.services()))
 def test_every_service_says_what_it_is_for_and_what_to_get_where(home: Household, name: str) -> None:
-    one = connections.services()[name]
+    one = catalog.services()[name]
 
     page = home.browser().get(f"/connections/{name}").text
 
@@ -107,7 +107,7 @@ def test_every_service_says_what_it_is_for_and_what_to_get_where(home: Household
 def test_no_module_is_left_out() -> None:
     modules = {**trackers.modules(), **lookups.modules(), **servers.modules()}
 
-    assert connections.services().keys() == {*modules, "notifications"}
+    assert catalog.services().keys() == {*modules, "notifications"}
 
 
 def test_what_the_document_requires_is_given(home: Household) -> None:
@@ -116,7 +116,7 @@ def test_what_the_document_requires_is_given(home: Household) -> None:
         assert item.keys() == set(schemas["Connection"]["required"])
         for setting in item["settings"]:
             assert setting.keys() == set(schemas["ConnectionSetting"]["required"])
-        assert item["word"] == connections.STATES[item["state"]]
+        assert item["word"] == states.STATES[item["state"]]
 
 
 def test_a_member_sees_trackers_and_no_settings(home: Household) -> None:
@@ -350,10 +350,10 @@ def test_a_secret_is_never_shown_again_but_replaced_and_removed(home: Household)
 
 def test_a_short_secret_shows_no_part_of_itself(home: Household) -> None:
     home.do(lambda connection: settings_store.store_settings(connection, home.service.seal, {}))
-    shown = connections.setting(home.service, "TVDB_PIN", connections.services()["tvdb"].fields["TVDB_PIN"])
+    shown = states.setting(home.service, "TVDB_PIN", catalog.services()["tvdb"].fields["TVDB_PIN"])
     home.service.environ = {**home.service.environ, "TVDB_PIN": "4711"}
 
-    again = connections.setting(home.service, "TVDB_PIN", connections.services()["tvdb"].fields["TVDB_PIN"])
+    again = states.setting(home.service, "TVDB_PIN", catalog.services()["tvdb"].fields["TVDB_PIN"])
 
     assert (shown["set"], again["set"], again["ends"], again["value"]) == (False, True, None, None)
 

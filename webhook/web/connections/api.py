@@ -7,6 +7,7 @@ from typing import Any
 from webhook.people.scopes import Scope
 from webhook.web import actions, visible
 from webhook.web.connections import actions as connections
+from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.models import (
     Account,
     Connected,
@@ -33,28 +34,28 @@ BY_KEY = {"id": str}
 async def list_connections(call: Call[None, None]) -> object:
     """Every service and its state."""
     return list_of(
-        await call.read(lambda connection: connections.list_services(connection, call.service, call.visitor))
+        await call.read(lambda connection: states.list_services(connection, call.service, call.visitor))
     )
 
 
 async def get_connection(call: Call[None, None]) -> object:
     """One service and its state."""
-    one = connections.find_service(call.visitor, call.path("name"))
+    one = catalog.find_service(call.visitor, call.path("name"))
     return await call.read(
-        lambda connection: connections.describe_service(connection, call.service, call.visitor, one)
+        lambda connection: states.describe_service(connection, call.service, call.visitor, one)
     )
 
 
 async def test_connection(call: Call[TestRequest, None]) -> TestReport:
     """Ask the service whether it works; notifications send a test."""
-    one = connections.find_service(call.visitor, call.path("name"))
-    results: Any = await connections.test(call.service, call.visitor, one, call.body.account)
+    one = catalog.find_service(call.visitor, call.path("name"))
+    results: Any = await testing.test(call.service, call.visitor, one, call.body.account)
     return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
 
 
 async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
     """Set it up: the settings are tried, kept, and take effect within a second; the owner's to do."""
-    one = connections.find_service(call.visitor, call.path("name"))
+    one = catalog.find_service(call.visitor, call.path("name"))
     tried = await connections.save(call.service, one, call.body.settings, call.body.anyway)
     says = "It is switched off." if tried is None else tried.says
     works = None if tried is None else tried.works
@@ -97,9 +98,9 @@ async def get_account(call: Call[Any, None], wanted: int) -> object:
 async def connect_account(call: Call[SignInRequest, None]) -> Connected:
     """Sign in to a tracker. By a code or a page: show what `sign_in` has, and ask how it goes."""
     service, body = call.service, call.body
-    one = connections.find_service(call.visitor, body.tracker)
+    one = catalog.find_service(call.visitor, body.tracker)
     person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
-    if connections.sign_in_of(service, one) in ("password", "token"):
+    if states.sign_in_of(service, one) in ("password", "token"):
         done = await connections.sign_in(service, person_id, one, body.texts())
         return {"account": done["account"], "works": done["works"], "says": done["says"], "sign_in": None}
     made = await connections.begin_sign_in(service, person_id, one)

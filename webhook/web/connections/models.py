@@ -13,7 +13,9 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS
 from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.web.activity.models import TrackerName
-from webhook.web.connections.actions import MAX_SETTING_LENGTH, SERVICE_KINDS, STATES, services
+from webhook.web.connections.actions import MAX_SETTING_LENGTH
+from webhook.web.connections.catalog import SERVICE_KINDS, services
+from webhook.web.connections.states import STATES
 from webhook.web.http.models import (
     Body,
     Expect,

@@ -20,9 +20,12 @@ from webhook.settings import SettingsError
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.connections import actions as connections
-from webhook.web.connections.actions import NOT_USED, SERVICE_KINDS, ServiceInfo, Shown, UnverifiedSettings
+from webhook.web.connections import catalog, states, testing
+from webhook.web.connections.actions import UnverifiedSettings
+from webhook.web.connections.catalog import NOT_USED, SERVICE_KINDS, ServiceInfo
 from webhook.web.connections.form_errors import FormError
 from webhook.web.connections.models import MARKS, Rules
+from webhook.web.connections.states import Shown
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Endpoint, Makes, Page
@@ -85,7 +88,7 @@ class Connections(Page):
     async def every(self, request: Request, visitor: Visitor) -> Response:
         listed, unreadable = await self.database.read(
             lambda connection: (
-                connections.list_services(connection, self.service, visitor),
+                states.list_services(connection, self.service, visitor),
                 visitor.is_admin and settings_store.is_unreadable(connection, self.service.seal),
             )
         )
@@ -101,11 +104,11 @@ class Connections(Page):
 
     async def render_service(self, request: Request, visitor: Visitor, refused: FormError) -> Response:
         """The page of one connection, and what was wrong with what was just asked of it."""
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.kind == "tracker" else None
 
         def read(connection: Connection) -> dict[str, Any]:
-            shown = connections.describe_service(connection, self.service, visitor, one)
+            shown = states.describe_service(connection, self.service, visitor, one)
             return {
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
                 "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
@@ -170,13 +173,13 @@ class Connections(Page):
         return endpoint
 
     async def test(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         wanted = account_id_of(fields, "account") if "account" in fields else None
-        await connections.test(self.service, visitor, one, wanted)
+        await testing.test(self.service, visitor, one, wanted)
         return f"/connections#{one.name}" if "listed" in fields else page_of(request, one)
 
     async def settings(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         anyway = "pending" in fields
         wanted = self.open_form_seal(one, fields["pending"]) if anyway else self.changes_of(one, fields)
         try:
@@ -190,7 +193,7 @@ class Connections(Page):
         """What a form changes: a secret is left empty to stay as it is."""
         wanted: dict[str, str | None] = {}
         for key, info in one.fields.items():
-            shown = connections.setting(self.service, key, info)
+            shown = states.setting(self.service, key, info)
             given = fields.get(key, "").strip()
             if shown["fixed"] or key not in fields:
                 continue
@@ -210,28 +213,28 @@ class Connections(Page):
         return wanted
 
     async def sign_in(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         person_id, _ = await connections.resolve_person(self.service, visitor, fields.get("person"))
-        if connections.sign_in_of(self.service, one) in ("device", "web"):
+        if states.sign_in_of(self.service, one) in ("device", "web"):
             await connections.begin_sign_in(self.service, person_id, one)
             return page_of(request, one)
         await connections.sign_in(self.service, person_id, one, fields)
         return page_of(request, one, "connected")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         made = connections.find_sign_in(self.service, visitor, fields.get("sign_in", ""))
         self.service.sign_ins.cancel(made)
         return page_of(request, one)
 
     async def disconnect(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         await connections.disconnect(self.service, visitor, account_id_of(fields, "account"))
         return page_of(request, one, "disconnected")
 
     async def options(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """What one account is told, and its rules."""
-        one = connections.find_service(visitor, request.path_params["name"])
+        one = catalog.find_service(visitor, request.path_params["name"])
         wanted, rules = account_id_of(fields, "account"), validate(Rules, rules_of(fields)).to_json()
         tells = [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in fields]
 

@@ -1,0 +1,97 @@
+"""Every service that can be connected: trackers, lookups, media servers and notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from webhook import lookups, servers, trackers
+from webhook.maintenance import notifications
+from webhook.settings import Settings, variable
+from webhook.web.http.errors import Problem
+from webhook.web.visible import Visitor
+
+ServiceKind = Literal["tracker", "lookup", "server", "notices"]
+
+SERVICE_KINDS: Mapping[ServiceKind, str] = {
+    "tracker": "Trackers",
+    "lookup": "Lookups",
+    "server": "Media servers",
+    "notices": "Notifications",
+}
+NOTICES = "notifications"
+
+NOT_USED: Sequence[tuple[str, str]] = (
+    ("Imgur", "it hosted the images for emails to Plex users, which Watchmark doesn't send"),
+    ("Gracenote", "it filled in music tags, and Watchmark doesn't change files"),
+    ("Jackett", "it searches for torrents, and Watchmark doesn't download anything"),
+    ("Gmail and Google Contacts", "notifications are sent with Apprise, which can send email without them"),
+    ("YouTube", "it identified songs to download; media servers already identify what they play"),
+    ("Google Sheets", "the history is exported as CSV, JSON, iCalendar and other files"),
+    ("Google Play Music", "music was uploaded to it, and Watchmark doesn't upload music"),
+    ("Letterboxd", "it has no suitable API; use import and export files instead"),
+)
+"""Services of the founding documents that are no connections, and why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceInfo:
+    """A service as it can be connected. `fields` are its settings, by variable."""
+
+    name: str
+    kind: ServiceKind
+    label: str
+    purpose: str
+    steps: tuple[str, ...]
+    fields: Mapping[str, FieldInfo]
+
+
+@cache
+def services() -> Mapping[str, ServiceInfo]:
+    """All of them by name: trackers, lookups that are no tracker's, servers, and notifications."""
+    told = trackers.modules()
+    asked = {name: module for name, module in lookups.modules().items() if name not in told}
+    groups: list[tuple[ServiceKind, Mapping[str, Any]]] = [
+        ("tracker", told),
+        ("lookup", asked),
+        ("server", servers.modules()),
+    ]
+    found = {
+        name: ServiceInfo(
+            name=name,
+            kind=kind,
+            label=module.LABEL,
+            purpose=module.FOR,
+            steps=module.SETUP,
+            fields={variable(f"{name}_", field): info for field, info in fields_of(module.Settings)},
+        )
+        for kind, modules in groups
+        for name, module in modules.items()
+    }
+    urls = {"NOTIFY_URLS": Settings.model_fields["notify_urls"]}
+    found[NOTICES] = ServiceInfo(
+        name=NOTICES,
+        kind="notices",
+        label=notifications.LABEL,
+        purpose=notifications.FOR,
+        steps=notifications.SETUP,
+        fields=urls,
+    )
+    return found
+
+
+def fields_of(settings: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
+    return settings.model_fields.items()
+
+
+def find_service(visitor: Visitor, name: str) -> ServiceInfo:
+    """The service of that name; for a member only trackers are found, as the rest is the owner's."""
+    found = services().get(name)
+    if found is None or (not visitor.is_admin and found.kind != "tracker"):
+        raise Problem(404, f"There is no connection named {name[:50]}.")
+    return found

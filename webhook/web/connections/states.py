@@ -1,0 +1,210 @@
+"""The state of each connection and account, as pages and the API show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from sqlalchemy import Connection, delete, insert, select
+
+from webhook import clock, trackers
+from webhook.accounts.accounts import AccountCheck
+from webhook.clock import stamp
+from webhook.domain.outcome import Park, explain_limit, parked_sentence
+from webhook.queries.people import AccountJson
+from webhook.service import Service
+from webhook.settings import plain
+from webhook.storage.tables import note
+from webhook.transfer import catch_up
+from webhook.web import visible
+from webhook.web.connections import settings_actions
+from webhook.web.connections.catalog import ServiceInfo, services
+from webhook.web.visible import Visitor
+
+Shown = dict[str, Any]
+
+STATES: Mapping[str, str] = {
+    "working": "WORKING",
+    "not_set_up": "NOT SET UP",
+    "not_tested": "NOT TESTED YET",
+    "not_working": "NOT WORKING",
+    "signed_out": "NEEDS SIGN-IN",
+    "vip_required": "VIP REQUIRED",
+    "account_limit": "ACCOUNT LIMIT",
+    "limited": "PARTLY WORKING",
+    "account_locked": "LOCKED",
+    "app_deleted": "API APP GONE",
+    "service_closed": "CLOSED",
+}
+"""The states of a service or an account, in the words of a page."""
+
+NEEDS: Mapping[Park, str] = {
+    Park.SIGNED_OUT: "Sign in again below.",
+    Park.VIP_REQUIRED: "Renew the membership, then sign in again below.",
+    Park.ACCOUNT_LIMIT: "Free up space in the account or upgrade it, then test again.",
+    Park.ACCOUNT_LOCKED: "Contact the service's support, then sign in again below.",
+    Park.APP_DELETED: "Create a new API app at the service, save its keys below, and sign in again.",
+    Park.SERVICE_CLOSED: "Enter the address of a compatible server below, or disconnect the account.",
+}
+"""What a parked account needs, done on its page."""
+TAIL, LONG_ENOUGH = 4, 16
+"""Of a secret so many characters are shown at its end, where it has so many at least."""
+
+
+# --- shown
+
+
+def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[Shown]:
+    """Every connection that the visitor may see."""
+    whole = accounts_of(connection, visitor)
+    seen = [one for one in services().values() if visitor.is_admin or one.kind == "tracker"]
+    return [_describe(connection, service, visitor, one, whole) for one in seen]
+
+
+def describe_service(connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo) -> Shown:
+    return _describe(connection, service, visitor, one, accounts_of(connection, visitor))
+
+
+def _describe(
+    connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo, whole: Sequence[Shown]
+) -> Shown:
+    theirs = [entry for entry in whole if entry["tracker"] == one.name] if one.kind == "tracker" else []
+    tested = latest_result(connection, one) if one.kind != "tracker" else None
+    state = state_of(service, one, theirs, tested)
+    return {
+        "name": one.name,
+        "label": one.label,
+        "kind": one.kind,
+        "state": state,
+        "word": STATES[state],
+        "purpose": one.purpose,
+        "steps": list(one.steps),
+        "sign_in": sign_in_of(service, one),
+        "settings": [setting(service, key, info) for key, info in one.fields.items()]
+        if visitor.is_admin
+        else [],
+        "accounts": theirs,
+        "tested": tested,
+    }
+
+
+def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
+    """The visitor's accounts as the API gives them, each with its word and how its last test went."""
+    return [describe_account(connection, entry) for entry in visible.accounts(connection, visitor)]
+
+
+def describe_account(connection: Connection, entry: AccountJson) -> Shown:
+    tested = last_result(connection, f"account.{entry['id']}")
+    park = entry["state"] if entry["state"] in set(Park) else None
+    needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
+    failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
+    state = entry["state"] if park or not failing else "not_working"
+    state = "limited" if state == "working" and entry["limits"] else state
+    return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}
+
+
+def refusals(entry: AccountJson) -> str | None:
+    """What the service refuses of an account that works otherwise, and what to do; None where nothing is."""
+    label = trackers.label(entry["tracker"])
+    said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
+    return f"{'. '.join(filter(None, said))}, then test again. Everything else is sent." if said else None
+
+
+def state_of(service: Service, one: ServiceInfo, theirs: Sequence[Shown], tested: Shown | None) -> str:
+    """The state of a service; of several accounts the one that needs somebody speaks for all."""
+    if one.kind == "tracker":
+        if one.name not in service.trackers:
+            return "not_set_up"
+        troubled = [entry["shows"] for entry in theirs if entry["shows"] != "working"]
+        return str(troubled[0]) if troubled else "working" if theirs else "signed_out"
+    if not is_set_up(service, one):
+        return "not_set_up"
+    if tested is None:
+        return "not_tested"
+    return "working" if tested["works"] else "not_working"
+
+
+def is_set_up(service: Service, one: ServiceInfo) -> bool:
+    names = [key for key, info in one.fields.items() if info.is_required()] or list(one.fields)
+    return all(settings_actions.current(service, key) for key in names)
+
+
+def sign_in_of(service: Service, one: ServiceInfo) -> str | None:
+    """How a person signs in to a tracker that is set up: device, web, password, token or none."""
+    tracker = service.trackers.get(one.name) if one.kind == "tracker" else None
+    return None if tracker is None else tracker.sign_in
+
+
+def setting(service: Service, key: str, info: FieldInfo) -> Shown:
+    """A setting as it is shown: a secret never but for its end."""
+    value = settings_actions.current(service, key)
+    secret = info.annotation is SecretStr
+    return {
+        "variable": key,
+        "description": info.description,
+        "required": info.is_required(),
+        "secret": secret,
+        "default": None if secret or info.is_required() else plain(info.get_default()),
+        "set": bool(value),
+        "by": set_by(service, key, value),
+        "fixed": settings_actions.is_fixed(service, key),
+        "value": None if secret else value,
+        "ends": value[-TAIL:] if secret and len(value) >= LONG_ENOUGH else None,
+        "left_out": service.left_out.get(key),
+    }
+
+
+def set_by(service: Service, key: str, value: str) -> str | None:
+    """Who set it: `environment`, the variable that names a `file`, or the `browser`."""
+    if service.given.get(key):
+        return "environment"
+    if service.given.get(f"{key}_FILE"):
+        return "file"
+    return "browser" if value else None
+
+
+# --- what the last test came to
+
+
+def last_result(connection: Connection, name: str) -> Shown | None:
+    value = connection.execute(select(note.c.value).where(note.c.name == f"tested.{name}")).scalar()
+    return None if value is None else dict(value)
+
+
+def store_result(connection: Connection, name: str, works: bool, says: str) -> None:
+    forget_result(connection, name)
+    value = {"works": works, "says": says, "at": stamp(clock.now())}
+    connection.execute(insert(note), {"name": f"tested.{name}", "value": value})
+
+
+def forget_result(connection: Connection, name: str) -> None:
+    connection.execute(delete(note).where(note.c.name == f"tested.{name}"))
+
+
+def latest_result(connection: Connection, one: ServiceInfo) -> Shown | None:
+    """How the last test went, or for a server the last catch-up, whichever was later."""
+    tested = last_result(connection, one.name)
+    if one.kind != "server":
+        return tested
+    mark = catch_up.mark_of(connection, one.name)
+    if mark.ran_at is None or (tested is not None and tested["at"] >= (stamp(mark.ran_at) or "")):
+        return tested
+    says = mark.error or "The last catch-up succeeded."
+    return {"works": mark.error is None, "says": says, "at": stamp(mark.ran_at)}
+
+
+def verdict_sentence(verdict: AccountCheck) -> str:
+    """What a check of an account came to, and what is to be done."""
+    if verdict.works:
+        return f"Working as {verdict.name}."
+    said = sentence(verdict.reason or "Not working")
+    return (
+        f"{said} {NEEDS[verdict.park]}" if verdict.park else f"{said} Deliveries are kept; test again later."
+    )
+
+
+def sentence(text: str) -> str:
+    """The text as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
