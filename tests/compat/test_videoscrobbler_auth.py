@@ -130,7 +130,7 @@ def test_a_body_that_is_too_large_or_too_slow_is_told_so(at: Cinema, monkeypatch
     app = at.session()
 
     large = app.client.post("/api/1.0/?format=json", content=b"x" * 70_000)
-    monkeypatch.setattr("webhook.web.http.params.BODY_TIME", 0.1)
+    monkeypatch.setattr("webhook.web.http.params.BODY_TIMEOUT", 0.1)
     slow = app.client.post("/api/1.0/?format=json", content=slowly())
 
     assert (large.status_code, large.json()["error"], large.headers["connection"]) == (413, 6, "close")

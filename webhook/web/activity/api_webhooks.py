@@ -35,7 +35,7 @@ async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
     query = call.query
     return await call.read(
         lambda connection: visible.webhooks(
-            connection, call.visitor, limit=query.limit, after=query.after, wanted=query.wanted
+            connection, call.visitor, limit=query.limit, after=query.after, wanted=query.filter
         )
     )
 
@@ -72,7 +72,7 @@ async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
 
 async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
     """Interpret many again."""
-    wanted = call.query.wanted
+    wanted = call.query.filter
     if wanted == WebhookFilter():
         names = " or ".join(WebhookFields.model_fields)
         raise Problem(400, f"{names} must say which webhooks are meant.")
@@ -81,7 +81,7 @@ async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
     return {"replayed": replayed}
 
 
-async def get_redacted(call: Call[None, None]) -> object:
+async def get_report_copy(call: Call[None, None]) -> object:
     """What a webhook said, for a bug report: names, tokens and addresses are replaced."""
     wanted = call.id
     return await call.read(lambda connection: actions.copy_for_report(connection, call.visitor, wanted))
@@ -118,7 +118,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(
         "POST", "/webhooks/{id}/replay", replay, Scope.HISTORY_WRITE, query=ReplayQuery, reply=Replayed
     ),
-    Operation("GET", "/webhooks/{id}/redacted", get_redacted, Scope.READ, reply=RedactedWebhook),
+    Operation("GET", "/webhooks/{id}/redacted", get_report_copy, Scope.READ, reply=RedactedWebhook),
     Operation("GET", "/urls", list_urls, Scope.ADMIN, reply=Page[Url]),
     Operation("GET", "/templates/{source}", get_template, PUBLIC, reply=str, reply_media=("text/plain",)),
 )

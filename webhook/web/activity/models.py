@@ -178,7 +178,7 @@ class WebhookFields(Query):
     text: Annotated[Text | None, Field(description="Looked for in titles.")] = None
 
     @property
-    def wanted(self) -> WebhookFilter:
+    def filter(self) -> WebhookFilter:
         return WebhookFilter(
             state=self.state, source=self.source, person=self.person, tracker=self.tracker, text=self.text
         )
@@ -186,7 +186,7 @@ class WebhookFields(Query):
 
 def webhook_filter(given: Mapping[str, str]) -> WebhookFilter:
     """The webhooks that a form or an address means; raises Problem 400."""
-    return validate(WebhookFields, {name: value for name, value in given.items() if value}, 400).wanted
+    return validate(WebhookFields, {name: value for name, value in given.items() if value}, 400).filter
 
 
 class WebhookQuery(WebhookFields, Paging):

@@ -62,7 +62,7 @@ def document(address: str, operations: Sequence[Operation[Any, Any]]) -> Schema:
         "servers": [{"url": f"{address}/api/v1"}],
         "security": [{"token": []}, {"session": []}],
         "paths": paths,
-        "components": {"schemas": shapes.named(), "securitySchemes": SECURITY_SCHEMES},
+        "components": {"schemas": shapes.components(), "securitySchemes": SECURITY_SCHEMES},
     }
 
 
@@ -110,10 +110,10 @@ def query_params(operation: Operation[Any, Any], shapes: Shapes) -> Iterator[Sch
     for name, one in schema["properties"].items():
         about = {"description": one.pop("description")} if "description" in one else {}
         needed = {"required": True} if name in schema.get("required", ()) else {}
-        yield {"name": name, "in": "query", **about, **needed, "schema": without_null(one)}
+        yield {"name": name, "in": "query", **about, **needed, "schema": drop_null(one)}
 
 
-def without_null(schema: Schema) -> Schema:
+def drop_null(schema: Schema) -> Schema:
     """The schema of a value that can be left out, and is never null."""
     if schema.get("default") is False:
         schema = {**schema, "default": "false"}
@@ -175,7 +175,7 @@ class Shapes:
         found: Schema = inline_enums(schema, enums)
         return found
 
-    def named(self) -> dict[str, Schema]:
+    def components(self) -> dict[str, Schema]:
         """The shapes with names; what was added before refers to them from here on."""
         often = Counter(name for name, _ in self._added)
         for name, schema in self._added:

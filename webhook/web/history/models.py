@@ -35,7 +35,7 @@ from webhook.web.http.models import (
     parse_number,
     parse_time,
 )
-from webhook.web.http.params import PLACE
+from webhook.web.http.params import TIME_CURSOR
 
 MAX_TITLE = 500
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
@@ -87,7 +87,7 @@ class PlayDetail(Play):
 class PlaysQuery(PersonQuery, Limited):
     text: Text | None = Field(None, description="To be found in a title.")
     since: Moment | None = SINCE
-    after: Annotated[str | None, Field(pattern=f"^{PLACE.pattern}$"), CURSOR] = AFTER
+    after: Annotated[str | None, Field(pattern=f"^{TIME_CURSOR.pattern}$"), CURSOR] = AFTER
 
 
 class NewItem(Body):
@@ -155,7 +155,7 @@ class ItemChange(Body):
     show_ids: ItemIds = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def check_any(self) -> Self:
+    def require_change(self) -> Self:
         if not self.model_fields_set:
             raise ValueError(f"item must be {ITEM.text}.")
         return self
@@ -180,7 +180,7 @@ class PlayChange(Body):
             raise Problem(400, f"watched_at {error}.") from error
 
     @model_validator(mode="after")
-    def check_any(self) -> Self:
+    def require_change(self) -> Self:
         if not self.model_fields_set or (self.item is None and "item" in self.model_fields_set):
             raise ValueError("The body must hold watched_at, item or both, and nothing else.")
         return self

@@ -1,4 +1,4 @@
-"""The shell around the web: security headers on every answer, and every error in words."""
+"""Errors of the web as replies in words, and security headers on every reply."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Shell:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -76,7 +76,7 @@ class Shell:
             await send(message)
 
         try:
-            await self.app(scope, receive, dressed)
+            await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
         except Exception:  # the application has answered 500 by now
@@ -91,10 +91,10 @@ def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
     faults = Faults(page)
     handlers = {
         Problem: faults.problem,
-        HTTPException: faults.refused,
+        HTTPException: faults.http_error,
         Unavailable: faults.unavailable,
         people.PeopleError: faults.unknown,
-        ClientDisconnect: faults.gone,
+        ClientDisconnect: faults.handle_disconnect,
         Exception: faults.fault,
     }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ class Faults:
         request.state.see = error.see
         return await self.answer(request, error.status, error.detail, error.headers)
 
-    async def refused(self, request: Request, error: HTTPException) -> Response:
+    async def http_error(self, request: Request, error: HTTPException) -> Response:
         known = {404: "There is nothing at this address.", 405: "This address is not used with that method."}
         return await self.answer(
             request, error.status_code, known.get(error.status_code, error.detail), dict(error.headers or {})
@@ -126,7 +126,7 @@ class Faults:
         """Answers where somebody is renamed or removed meanwhile; the error names everybody, so its text is not shown."""
         return await self.answer(request, 404, "There is nobody of that name here any more.", {})
 
-    async def gone(self, request: Request, error: Exception) -> Response:
+    async def handle_disconnect(self, request: Request, error: Exception) -> Response:
         return Response(status_code=400)  # nobody reads it
 
     async def fault(self, request: Request, error: Exception) -> Response:

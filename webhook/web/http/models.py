@@ -25,7 +25,7 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import BIGGEST, clean, whole
+from webhook.web.http.params import MAX_ID, MAX_TEXT_LENGTH, clean, whole
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -132,16 +132,15 @@ def _parse_moment(value: object) -> object:
     return parse_time(value) if isinstance(value, str) else value
 
 
-MAX_TEXT = 200
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(check_text)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_LENGTH), AfterValidator(check_text)]
 Name = Annotated[str, Field(max_length=64), AfterValidator(check_text)]
 Texts = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(check_text)]],
-    Field(max_length=MAX_TEXT),
+    list[Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH), AfterValidator(check_text)]],
+    Field(max_length=MAX_TEXT_LENGTH),
     AfterValidator(lambda texts: list(dict.fromkeys(texts))),
-    Expect(f"a list of at most {MAX_TEXT} texts"),
+    Expect(f"a list of at most {MAX_TEXT_LENGTH} texts"),
 ]
-Id = Annotated[int, Field(ge=1, le=BIGGEST)]
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Count = Annotated[int, Field(ge=0)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 IdMap = dict[str, int | str]
@@ -231,7 +230,7 @@ def _find_field(model: type[BaseModel], location: tuple[int | str, ...]) -> _Pla
             break
         path.append(str(part))
         expect = next((one for one in field.metadata if isinstance(one, Expect)), None)
-        inner = _without_none(field.annotation)
+        inner = _unwrap_optional(field.annotation)
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             keys = location[len(path) :] if get_origin(inner) is dict else ()
             path += [str(key)[:MAX_NAME] for key in keys[:1]]
@@ -240,7 +239,7 @@ def _find_field(model: type[BaseModel], location: tuple[int | str, ...]) -> _Pla
     return _Place(path, model, expect)
 
 
-def _without_none(annotation: object) -> object:
+def _unwrap_optional(annotation: object) -> object:
     given = [one for one in get_args(annotation) if one is not NoneType]
     return given[0] if len(given) == 1 and len(get_args(annotation)) == 2 else annotation
 

@@ -1,11 +1,10 @@
-"""What a request asks: parameters and bodies, bounded and checked before anything is done with them."""
+"""Parameters and bodies of requests, bounded in size and time."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,20 +14,20 @@ from starlette.requests import Request
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.web.http.errors import Problem
 
-BODY = 64 * 1024
-BODY_TIME = 10.0
-PLACE = re.compile(r"-?[0-9]{1,15}-[0-9]{1,16}")
-BIGGEST = 2**63 - 1
-LONGEST = 200
+MAX_BODY_SIZE = 64 * 1024
+BODY_TIMEOUT = 10.0
+TIME_CURSOR = re.compile(r"-?[0-9]{1,15}-[0-9]{1,16}")
+MAX_ID = 2**63 - 1
+MAX_TEXT_LENGTH = 200
 
 
 class Params:
-    """Parameters by name. What is wrong with one is said in a sentence that names it."""
+    """The parameters of a page; each error is a sentence that names the parameter."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
 
-    def text(self, name: str, longest: int = LONGEST) -> str | None:
+    def text(self, name: str, longest: int = MAX_TEXT_LENGTH) -> str | None:
         value = self.given.get(name)
         if value is None or value == "":
             return None
@@ -61,30 +60,13 @@ class Params:
     def place(self) -> str | None:
         """The cursor of a list that goes by time."""
         value = self.text("after")
-        if value is not None and not PLACE.fullmatch(value):
+        if value is not None and not TIME_CURSOR.fullmatch(value):
             raise Problem(400, "after must be the cursor that an earlier page gave as next.")
         return value
 
-    def moment(self, name: str) -> datetime | None:
-        value = self.text(name)
-        if value is None:
-            return None
-        try:
-            # An unescaped + in an address arrives as a space.
-            moment = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
-        except ValueError as error:
-            raise Problem(400, f"{name} must be a time such as 2026-11-22T20:15:00Z.") from error
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def only(self, names: Collection[str]) -> None:
-        """Refuse every other parameter: a filter with a slip in its name must not mean everything."""
-        if others := [name for name in self.given if name not in names]:
-            known = ", ".join(names)
-            raise Problem(400, f"{others[0][:50]} is not a parameter here; there are {known}.")
-
-
-def clean(value: str, longest: int = LONGEST) -> bool:
-    """Whether both databases can keep it: no NUL, no half of a character, not too long."""
+def clean(value: str, longest: int = MAX_TEXT_LENGTH) -> bool:
+    """True for text that both databases can store: no NUL, no lone surrogate, not too long."""
     halved = any("\ud800" <= letter <= "\udfff" for letter in value)
     return len(value) <= longest and "\0" not in value and not halved
 
@@ -94,11 +76,11 @@ def whole(value: str) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) <= 19):
         return None
     number = int(value)
-    return number if 1 <= number <= BIGGEST else None
+    return number if 1 <= number <= MAX_ID else None
 
 
 def id_of(request: Request) -> int:
-    """The id in the path; what cannot be one is not found."""
+    """The id in the path; raises Problem 404 where it is no number."""
     number = whole(request.path_params["id"])
     if number is None:
         raise Problem(404, "There is nothing with this id.")
@@ -109,13 +91,15 @@ async def body(request: Request) -> bytes:
     """The body, of at most 64 KB and within ten seconds."""
     kept = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIME):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in request.stream():
                 kept += chunk
-                if len(kept) > BODY:
-                    raise Problem(413, f"The body is larger than {BODY // 1024} KB.", {"Connection": "close"})
+                if len(kept) > MAX_BODY_SIZE:
+                    raise Problem(
+                        413, f"The body is larger than {MAX_BODY_SIZE // 1024} KB.", {"Connection": "close"}
+                    )
     except TimeoutError as error:
-        raise Problem(408, f"The body did not arrive within {BODY_TIME:.0f} seconds.") from error
+        raise Problem(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} seconds.") from error
     return bytes(kept)
 
 

@@ -66,7 +66,7 @@ async def get_needs(call: Call[None, None]) -> object:
 # --- deliveries that no match was found for
 
 
-async def list_unmatched(call: Call[None, UnmatchedQuery]) -> object:
+async def list_open_matches(call: Call[None, UnmatchedQuery]) -> object:
     """What waits for a person's choice."""
     query = call.query
     name = await call.person_filter(query.person)
@@ -89,7 +89,7 @@ async def match_delivery(call: Call[Match, None]) -> Matched:
 # --- what imports brought without ids
 
 
-async def list_unresolved(call: Call[None, UnresolvedQuery]) -> object:
+async def list_open_imports(call: Call[None, UnresolvedQuery]) -> object:
     """What imports brought without an id and no lookup found."""
     query = call.query
     name = await call.person_filter(query.person)
@@ -165,12 +165,14 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/needs-you", get_needs, Scope.READ, reply=NeedsYou),
-    Operation("GET", "/unmatched", list_unmatched, Scope.READ, query=UnmatchedQuery, reply=Page[Unmatched]),
+    Operation(
+        "GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery, reply=Page[Unmatched]
+    ),
     Operation(
         "POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match, reply=Matched
     ),
     Operation(
-        "GET", "/unresolved", list_unresolved, Scope.READ, query=UnresolvedQuery, reply=TextPage[Unresolved]
+        "GET", "/unresolved", list_open_imports, Scope.READ, query=UnresolvedQuery, reply=TextPage[Unresolved]
     ),
     Operation(
         "POST",
