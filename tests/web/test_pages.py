@@ -411,7 +411,7 @@ def test_errors_are_pages_for_people(home: Household) -> None:
 def test_a_fault_of_ours_is_a_plain_page(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = home.browser()
 
-    monkeypatch.setattr("webhook.web.visible.find_playing", lambda *_: 1 / 0)
+    monkeypatch.setattr("webhook.web.visible.list_open_plays", lambda *_: 1 / 0)
     answer = browser.get("/")
 
     assert answer.status_code == 500

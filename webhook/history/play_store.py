@@ -163,10 +163,11 @@ def get_play(connection: Connection, play_id: int) -> Play | None:
 
 
 def play_from_row(row: PlayRow | Row[Any]) -> Play:
-    values = {name: getattr(row, name) for name in PLAY_FIELDS}
-    return Play(
-        **{**values, "state": State(row.state), "dated": Dated(row.dated), "item": item_from_json(row.item)}
-    )
+    # Each attribute of a mapped row costs microseconds, its dictionary none.
+    known = vars(row) if isinstance(row, PlayRow) else row._mapping
+    values = {name: known[name] for name in PLAY_FIELDS}
+    typed = {"state": State(known["state"]), "dated": Dated(known["dated"])}
+    return Play(**{**values, **typed, "item": item_from_json(known["item"])})
 
 
 # Built once: putting a statement together costs more than running it.
