@@ -114,7 +114,7 @@ VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("given", VALUES.values(), ids=VALUES)
 def test_a_secret_in_what_is_logged_beside_is_cut_out(given: dict[str, Any]) -> None:
-    said = logs.cleaned(None, "info", {"event": "It failed.", **given})
+    said = logs.clean_event(None, "info", {"event": "It failed.", **given})
 
     assert said["event"] == "It failed."
     assert HUSH not in json.dumps(said)

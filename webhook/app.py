@@ -226,7 +226,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         service.tasks = [
             begin(interpreter.run(service.stop, service.receiver.is_busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
-            begin(sweeping(service), name="sweeper"),
+            begin(sweep_regularly(service), name="sweeper"),
             *background_tasks(service),
         ]
     if service.database.sqlite:
@@ -314,7 +314,7 @@ async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
             await clock.awaken(asyncio.Event(), stop, 60)
 
 
-async def sweeping(service: Service) -> None:
+async def sweep_regularly(service: Service) -> None:
     """Now and then: close the plays of which no stop came, let go of what is too old to be told live."""
     while not service.stop.is_set():
         with contextlib.suppress(Unavailable):

@@ -23,7 +23,7 @@ from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE, decide
 
 MAX_ANSWER = 256 * 1024
-SHOWN = 500
+MAX_EXCERPT = 500
 
 Headers = Mapping[str, str]
 
@@ -54,9 +54,11 @@ async def call(
                     reason = f"{label} sent an answer over {most // 1024} KiB"
                     raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise Retry(f"{label} cannot be reached ({plain(error)})") from error
+        raise Retry(f"{label} cannot be reached ({describe_error(error)})") from error
     except httpx.HTTPError as error:
-        raise Retry(f"{label} broke off ({plain(error)})", after=UNSURE_PAUSE, unsure=True) from error
+        raise Retry(
+            f"{label} broke off ({describe_error(error)})", after=UNSURE_PAUSE, unsure=True
+        ) from error
     return httpx.Response(
         response.status_code, headers=clean(response.headers), content=bytes(body), request=response.request
     )
@@ -68,20 +70,20 @@ def clean(headers: httpx.Headers) -> httpx.Headers:
     return httpx.Headers([(name, value) for name, value in headers.items() if name not in dropped])
 
 
-def plain(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     return str(error).strip() or type(error).__name__
 
 
-def shown(response: httpx.Response) -> str:
+def excerpt(response: httpx.Response) -> str:
     """The answer cut to size, for the trace."""
-    return response.content[:SHOWN].decode("utf-8", "replace")
+    return response.content[:MAX_EXCERPT].decode("utf-8", "replace")
 
 
 def accept(label: str, response: httpx.Response) -> httpx.Response:
     """The response if it is a success; otherwise raises what its status asks for."""
     if response.is_success:
         return response
-    raise decide(label, response.status_code, response.headers, shown(response))
+    raise decide(label, response.status_code, response.headers, excerpt(response))
 
 
 def read(label: str, response: httpx.Response) -> Any:
@@ -90,7 +92,9 @@ def read(label: str, response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
         reason = f"{label} answered {response.status_code} with something that is no JSON"
-        raise Retry(reason, answer=shown(response), after=UNSURE_PAUSE, unsure=True, suspect=True) from error
+        raise Retry(
+            reason, answer=excerpt(response), after=UNSURE_PAUSE, unsure=True, suspect=True
+        ) from error
 
 
 # --- who calls, and what is kept of it
@@ -160,7 +164,7 @@ def recording(kept: Recorder) -> Iterator[Recorder]:
 
 
 @contextmanager
-def sending() -> Iterator[None]:
+def send_in_dry_run() -> Iterator[None]:
     """Calls made inside are sent in a dry run too: they tell nothing, such as the renewal of a sign-in."""
     kept = recorder.get()
     if kept is None or not kept.withhold:
@@ -181,7 +185,7 @@ class Recording(httpx.AsyncBaseTransport):
         if kept is None:
             return await self.pools[0].handle_async_request(request)
         pool = self.pools[kept.lane % len(self.pools)]
-        exchange = {"method": request.method, "url": address(request.url), "sent": bodied(request)}
+        exchange = {"method": request.method, "url": address(request.url), "sent": request_body(request)}
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
@@ -193,7 +197,7 @@ class Recording(httpx.AsyncBaseTransport):
         try:
             response = await pool.handle_async_request(request)
         except Exception as error:
-            exchange["error"] = plain(error)
+            exchange["error"] = describe_error(error)
             raise
         finally:
             exchange["took_ms"] = round((time.monotonic() - began) * 1000)
@@ -213,7 +217,7 @@ def address(url: httpx.URL) -> str:
     return str(url.copy_with(params=shown))
 
 
-def bodied(request: httpx.Request) -> Any:
+def request_body(request: httpx.Request) -> Any:
     """What was sent, without its secrets: JSON, or the fields of a form; of all else how much it was."""
     content = request.content
     if not content:

@@ -65,7 +65,7 @@ def clean_line(line: str, times: int) -> str:
     return line if found == decoded else "".join(one if one.isprintable() else quote(one) for one in found)
 
 
-def cleaned(logger: Any, method: str, event: EventDict) -> EventDict:
+def clean_event(logger: Any, method: str, event: EventDict) -> EventDict:
     return {name: hidden(name, value) for name, value in event.items()}
 
 
@@ -95,7 +95,7 @@ def configure(style: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        cleaned,
+        clean_event,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer()
@@ -114,7 +114,7 @@ def configure(style: str, level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, cleaned, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, clean_event, renderer],
         )
     )
     root = logging.getLogger()

@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection, select, update
 
 from webhook import clock
-from webhook.client import DryRunStop, sending
+from webhook.client import DryRunStop, send_in_dry_run
 from webhook.domain.event import Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.history.shelf import Shelf
@@ -91,7 +91,7 @@ class Credentials:
             if not hasattr(tracker, "refresh"):
                 raise Snooze(f"{tracker.label} no longer accepts the sign-in", park=Park.SIGNED_OUT)
             try:
-                with sending():
+                with send_in_dry_run():
                     fresh = await cast(Renews, tracker).refresh(stale_tokens)
             except Snooze:
                 # Another process (a command, another worker) may have renewed at the same moment.

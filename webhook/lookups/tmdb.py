@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.client import Recorder, accept, call, excerpt, read, recording
 from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Item, Kind
 from webhook.domain.outcome import Dead
@@ -197,7 +197,7 @@ class Tmdb(Lookup):
                 values.text(values.mapping(read(LABEL, response)).get("status_message"))
                 or "it gives no reason"
             )
-            raise Dead(f"{LABEL} does not accept TMDB_TOKEN ({said})", answer=shown(response))
+            raise Dead(f"{LABEL} does not accept TMDB_TOKEN ({said})", answer=excerpt(response))
         read(LABEL, accept(LABEL, response))
         return LABEL
 

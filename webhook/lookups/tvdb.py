@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock
-from webhook.client import Recorder, accept, call, read, recording, shown
+from webhook.client import Recorder, accept, call, excerpt, read, recording
 from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
 from webhook.domain.outcome import Dead, Retry, Undelivered
@@ -239,7 +239,7 @@ class Tvdb(Lookup):
     async def check(self) -> str:
         response = await self.post_login()
         if reason := login_error(response):
-            raise Dead(reason, answer=shown(response))
+            raise Dead(reason, answer=excerpt(response))
         read(LABEL, accept(LABEL, response))
         return LABEL
 

@@ -14,7 +14,7 @@ import orjson
 from pydantic import AfterValidator
 
 from webhook import settings
-from webhook.client import call, shown
+from webhook.client import call, excerpt
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.retry import decide
 
@@ -88,7 +88,7 @@ async def get_json(
     """The JSON that a server answers a GET with; raises Retry where none came, and Dead where it refuses."""
     response = await send(http, address, path, params, headers)
     if not response.is_success:
-        raise address.rejection(response.status_code, response.headers, shown(response))
+        raise address.rejection(response.status_code, response.headers, excerpt(response))
     return read_json(address, response)
 
 
@@ -110,7 +110,7 @@ def read_json(address: ServerAddress, response: httpx.Response) -> Any:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
         said = f"{address.label} answered {response.status_code} with something that is no JSON"
-        raise address.wrong_answer(said, shown(response)) from error
+        raise address.wrong_answer(said, excerpt(response)) from error
 
 
 def remember_item(known: MutableMapping[str, T], key: str, value: T) -> T:

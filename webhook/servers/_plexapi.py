@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from plexapi.server import PlexServer
 
-from webhook.client import SHOWN
+from webhook.client import MAX_EXCERPT
 from webhook.domain.outcome import Dead, Retry
 from webhook.servers._http import JsonRow, ServerAddress
 
@@ -76,7 +76,7 @@ class Pms(PlexServer):
         if response.status_code == 404 and any(path in url for path in PATHS_WITHOUT_ITEMS):
             raise Missing
         if response.status_code != 200:
-            raise self.address.rejection(response.status_code, response.headers, response.text[:SHOWN])
+            raise self.address.rejection(response.status_code, response.headers, response.text[:MAX_EXCERPT])
         return response
 
     def body(self, response: Any) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.client import shown
+from webhook.client import excerpt
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
 from webhook.domain.guids import Guid, parse_guid, parse_guids
@@ -128,19 +128,19 @@ class Tautulli:
             if answer.get("result") == "success":
                 return answer.get("data")
             raise self.failure(response, answer)
-        raise self.address.rejection(response.status_code, response.headers, shown(response))
+        raise self.address.rejection(response.status_code, response.headers, excerpt(response))
 
     def failure(self, response: httpx.Response, answer: JsonRow) -> Undelivered:
         """It answers every mistake with 400, a wrong key too, and says in words what it was."""
         said = values.text(answer.get("message"))
         if said is None:
-            return self.address.wrong_answer(f"{LABEL} answered with no answer of its API", shown(response))
+            return self.address.wrong_answer(f"{LABEL} answered with no answer of its API", excerpt(response))
         if "apikey" in said.lower() or "api not enabled" in said.lower():
             return Dead(
                 f"{LABEL} does not accept {self.address.key} ({said}). {self.address.mend}",
-                answer=shown(response),
+                answer=excerpt(response),
             )
-        return Dead(f"{LABEL} refuses what was asked: {said}", answer=shown(response))
+        return Dead(f"{LABEL} refuses what was asked: {said}", answer=excerpt(response))
 
 
 METADATA_FIELDS = ("guids", "grandparent_guids", "grandparent_guid", "duration", "library_name")

@@ -96,7 +96,7 @@ class Database:
 
     async def run(self, change: Callable[[Connection], R]) -> R:
         """Run the change in the next write transaction and return its result once it is committed."""
-        return await self.write(run_each, change)
+        return await self.write(run_changes, change)
 
     async def read(self, question: Callable[[Connection], R]) -> R:
         """What `question` gives, on a connection that cannot write."""
@@ -249,7 +249,7 @@ class Database:
             loop.call_soon_threadsafe(settle, answers)
 
 
-def run_each(connection: Connection, changes: list[Callable[[Connection], R]]) -> list[R]:
+def run_changes(connection: Connection, changes: list[Callable[[Connection], R]]) -> list[R]:
     return [change(connection) for change in changes]
 
 

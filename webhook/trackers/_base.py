@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.client import USER_AGENT, call, shown
+from webhook.client import USER_AGENT, call, excerpt
 from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered
 from webhook.domain.play import Dated
@@ -121,7 +121,7 @@ class BaseTracker:
 
     def refuse(self, response: httpx.Response) -> Undelivered:
         """The outcome of an answer that is no success."""
-        status, answer = response.status_code, shown(response)
+        status, answer = response.status_code, excerpt(response)
         if rule := self.statuses.get(status):
             return rule(f"{self.label} answered {status}: {word(status)}", answer)
         return decide(self.label, status, response.headers, answer)

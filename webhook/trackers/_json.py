@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.client import read, shown
+from webhook.client import excerpt, read
 from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE
 
@@ -79,4 +79,4 @@ def expect_rows(label: str, response: httpx.Response) -> list[JsonObject]:
 
 def unknown_shape(label: str, response: httpx.Response, *, unsure: bool) -> Retry:
     reason = f"{label} sent an answer of an unknown shape"
-    return Retry(reason, answer=shown(response), after=UNSURE_PAUSE, unsure=unsure, suspect=True)
+    return Retry(reason, answer=excerpt(response), after=UNSURE_PAUSE, unsure=unsure, suspect=True)

@@ -27,7 +27,7 @@ import httpx
 import orjson
 from pydantic import Field, SecretStr
 
-from webhook.client import USER_AGENT, call, read, shown
+from webhook.client import USER_AGENT, call, excerpt, read
 from webhook.domain.event import Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide, retry_after
@@ -281,9 +281,9 @@ def parse_answer(response: httpx.Response) -> JsonObject:
     if code := parse_error(response):
         raise decide_error(code, response)
     if response.status_code == 404:
-        raise Dead(WRONG_ADDRESS, answer=shown(response))
+        raise Dead(WRONG_ADDRESS, answer=excerpt(response))
     if not response.is_success:
-        raise decide(LABEL, response.status_code, response.headers, shown(response))
+        raise decide(LABEL, response.status_code, response.headers, excerpt(response))
     body = read(LABEL, response)
     if isinstance(body, dict):
         return body
@@ -296,7 +296,7 @@ def parse_error(response: httpx.Response) -> int | None:
 
 
 def decide_error(code: int, response: httpx.Response) -> Undelivered:
-    answer, after = shown(response), retry_after(response.headers)
+    answer, after = excerpt(response), retry_after(response.headers)
     reason = f"{LABEL} answered error {code}"
     if code in PARKING_ERRORS:
         park, words = PARKING_ERRORS[code]

@@ -32,7 +32,7 @@ from uuid import UUID
 import httpx
 from pydantic import Field
 
-from webhook.client import shown, version
+from webhook.client import excerpt, version
 from webhook.domain.event import Action, Ids, Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY_PAUSE, MAX_RETRY_AFTER, UNSURE_PAUSE, decide, retry_after
@@ -315,7 +315,7 @@ class ListenBrainz(MusicTracker):
             await asyncio.sleep(min(left + PAUSE_MARGIN, MAX_PAGE_PAUSE.total_seconds()))
 
     def refuse(self, response: httpx.Response) -> Undelivered:
-        status, answer = response.status_code, shown(response)
+        status, answer = response.status_code, excerpt(response)
         message = as_text(parse_object(response).get("error")) or "it does not say why"
         reason = f"{LABEL} answered {status}: {message}"
         if status in BAD_BODY:

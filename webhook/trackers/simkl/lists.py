@@ -10,7 +10,7 @@ import httpx
 import ijson  # type: ignore[import-untyped]
 import orjson
 
-from webhook.client import MAX_ANSWER, clean, plain
+from webhook.client import MAX_ANSWER, clean, describe_error
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE
@@ -127,9 +127,9 @@ async def stream_rows(
                 for row in parser.feed(piece):
                     yield row
     except UNREACHABLE as error:
-        raise Retry(f"{api.label} cannot be reached ({plain(error)})") from error
+        raise Retry(f"{api.label} cannot be reached ({describe_error(error)})") from error
     except httpx.HTTPError as error:
-        raise Retry(f"{api.label} broke off ({plain(error)})", after=UNSURE_PAUSE) from error
+        raise Retry(f"{api.label} broke off ({describe_error(error)})", after=UNSURE_PAUSE) from error
     parser.close()
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from webhook.client import read, shown
+from webhook.client import excerpt, read
 from webhook.domain.event import Ids
 from webhook.domain.outcome import Done
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child
@@ -62,7 +62,7 @@ def existing_mark(answer: JsonObject, *, ours: bool) -> Done:
 
 def parse_scrobble(wanted: str, body: JsonObject, response: httpx.Response) -> Done:
     """The outcome of an answer to a scrobble call; `wanted` is the action that it should name."""
-    action, note = action_of(LABEL, as_text(body.get("action")), wanted, shown(response))
+    action, note = action_of(LABEL, as_text(body.get("action")), wanted, excerpt(response))
     handle = id_text(body.get("id")) if action == "scrobble" else None
     return Done(answer=f"{action}: {describe(body)}", remote_id=handle, note=note)
 

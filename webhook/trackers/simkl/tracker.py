@@ -25,7 +25,7 @@ import httpx
 from pydantic import Field
 
 from webhook import clock
-from webhook.client import shown, version
+from webhook.client import excerpt, version
 from webhook.domain.event import Episode, Item, Kind
 from webhook.domain.items import keys, same_item
 from webhook.domain.outcome import Dead, Done, Snooze, Undelivered, Unmatched
@@ -154,7 +154,7 @@ class Simkl(PinSignIn, Scrobbler):
                 return parse_scrobble(wanted, answer, response)
             wrong.append(describe(answer))
             await self.take_back(answer, access)
-        raise no_match(LABEL, delivery.item, wrong, None if response is None else shown(response))
+        raise no_match(LABEL, delivery.item, wrong, None if response is None else excerpt(response))
 
     async def is_right(self, item: Item, answer: JsonObject) -> bool:
         """Whether what was just recorded is this item."""
@@ -287,7 +287,7 @@ class Simkl(PinSignIn, Scrobbler):
         taken: list[SimklMark] = []
         for mark in marks:
             mine = result if len(marks) > 1 else result.alone(mark.current)
-            mark.answer = shown(result.response)
+            mark.answer = excerpt(result.response)
             if mine.has(mark.current, unsure=mark.delivery.unsure):
                 taken.append(mark)
         try:
@@ -362,7 +362,7 @@ class Simkl(PinSignIn, Scrobbler):
             result = SyncResult.read(response)
             if result.some and not result.lost:
                 return Done(answer=f"rated {delivery.rating}")
-        raise no_match(LABEL, delivery.item, (), shown(response))
+        raise no_match(LABEL, delivery.item, (), excerpt(response))
 
     async def unrate(self, delivery: Delivery, access: Access) -> Done:
         require_ratable(delivery.item)
@@ -376,7 +376,7 @@ class Simkl(PinSignIn, Scrobbler):
                 return Done(answer="removed", remote_id=handle)
             if not lost_entries(body):
                 return Done(answer="it was gone already", remote_id=handle)
-        raise no_match(LABEL, item, (), shown(response))
+        raise no_match(LABEL, item, (), excerpt(response))
 
     # Calls
 
@@ -392,7 +392,7 @@ class Simkl(PinSignIn, Scrobbler):
         return {"client_id": self.client_id, "app-name": "watchmark", "app-version": version()}
 
     def refuse(self, response: httpx.Response) -> Undelivered:
-        status, answer = response.status_code, shown(response)
+        status, answer = response.status_code, excerpt(response)
         if status == 400 and parse_object(response).get("error") == "RATE_LIMIT":
             # The lock is this person's: it is no trouble of the service, and nobody else waits for it.
             return Snooze(

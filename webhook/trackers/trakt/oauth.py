@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from pydantic import SecretStr
 
-from webhook.client import USER_AGENT, accept, call, shown
+from webhook.client import USER_AGENT, accept, call, excerpt
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE, retry_after
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
@@ -112,8 +112,8 @@ class OAuth(BaseTracker):
 def refuse_renewal(response: httpx.Response) -> Snooze:
     """Why tokens were not renewed: the app is gone, or the sign-in is."""
     if parse_object(response).get("error") == "invalid_client":
-        return Snooze(APP_GONE, answer=shown(response), park=Park.APP_DELETED)
-    return Snooze(f"{LABEL} no longer accepts this sign-in", answer=shown(response), park=Park.SIGNED_OUT)
+        return Snooze(APP_GONE, answer=excerpt(response), park=Park.APP_DELETED)
+    return Snooze(f"{LABEL} no longer accepts this sign-in", answer=excerpt(response), park=Park.SIGNED_OUT)
 
 
 def parse_tokens(response: httpx.Response) -> Tokens:

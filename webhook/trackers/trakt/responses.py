@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from webhook.client import shown
+from webhook.client import excerpt
 from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.domain.outcome import Done
 from webhook.trackers import Delivery, WatchedItem
@@ -134,7 +134,7 @@ def count_misses(body: JsonObject) -> int:
 
 def parse_scrobble(wanted: str, item: Item, body: JsonObject, response: httpx.Response) -> Done:
     """The outcome of an answer to a scrobble call; `wanted` is the action that it should name."""
-    action, note = action_of(LABEL, as_text(body.get("action")), wanted, shown(response))
+    action, note = action_of(LABEL, as_text(body.get("action")), wanted, excerpt(response))
     theirs = parse_item(body)
     return Done(
         answer=f"{action}: {theirs}", remote_id=parse_handle(body), note=note or order_note(item, theirs)

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Literal
 import httpx
 from pydantic import Field, SecretStr
 
-from webhook.client import shown
+from webhook.client import excerpt
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
@@ -350,7 +350,7 @@ class Trakt(Api, Scrobbler):
         answer: str | None = None
         async for form in self.finder.forms(item, access, checked=True):
             response = self.accept(await self.ask(access, "POST", path, json=sync_entry(form, fields)))
-            body, answer = expect_object(LABEL, response, gives), shown(response)
+            body, answer = expect_object(LABEL, response, gives), excerpt(response)
             if total(body, gives):
                 return Done(answer=gives)
             if total(body, "existing") or total(body, "updated"):

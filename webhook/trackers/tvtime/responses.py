@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.client import accept, read, shown
+from webhook.client import accept, excerpt, read
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide
@@ -41,7 +41,7 @@ def parse_answer(response: httpx.Response) -> Any:
     """The JSON of an answer that does not say no, {} for an empty one; raises what any other asks for."""
     require_success(response)
     answer = read(LABEL, response) if response.content.strip() else {}
-    if no := find_refusal(as_mapping(answer), shown(response)):
+    if no := find_refusal(as_mapping(answer), excerpt(response)):
         raise no
     return answer
 
@@ -54,7 +54,7 @@ def require_success(response: httpx.Response) -> None:
     if is_page(response) and (response.is_success or status in (403, 404)):
         reason = f"TV Time answered {status} with a web page: something before it blocks the call"
         raise Retry(
-            reason, answer=shown(response), after=UNSURE_PAUSE, unsure=response.is_success, suspect=True
+            reason, answer=excerpt(response), after=UNSURE_PAUSE, unsure=response.is_success, suspect=True
         )
     if status == 403:
         raise refuse_403(response)
@@ -74,8 +74,8 @@ def is_page(response: httpx.Response) -> bool:
 def refuse_403(response: httpx.Response) -> Undelivered:
     if b"MissingAPIKey" in response.content:
         reason = "TV Time answered 403: the address leads around its /sidecar, which adds the API key"
-        return Dead(reason, answer=shown(response))
-    return Dead("TV Time answered 403: it refused the call", answer=shown(response))
+        return Dead(reason, answer=excerpt(response))
+    return Dead("TV Time answered 403: it refused the call", answer=excerpt(response))
 
 
 def find_refusal(answer: Mapping[str, Any], shown_answer: str) -> Undelivered | None:
