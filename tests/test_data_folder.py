@@ -252,7 +252,7 @@ def test_an_older_version_is_brought_up_to_date_by_the_start_alone(home: Path, t
 
 def made_by_older(folder: Path) -> None:
     opened = Database(f"sqlite:///{database(folder)}")
-    opened.do(lambda connection: command.upgrade(migrate.config(connection), "0001"))
+    opened.do(lambda connection: command.upgrade(migrate.alembic_config(connection), "0001"))
     opened.do(lambda connection: people.add_person(connection, "me", clock.now(), owner=True))
     opened.close()
 
@@ -272,7 +272,7 @@ def test_settings_made_in_the_browser_outlive_the_move_of_secrets(home: Path) ->
 
 
 def test_of_two_processes_the_second_is_told_of_the_first(home: Path) -> None:
-    with migrate.occupying(settings.load({"DATA_DIR": str(home)}).database):
+    with migrate.hold_lock(settings.load({"DATA_DIR": str(home)}).database):
         said = {words: run(*words) for words in COMMANDS}
 
     assert said["serve",][0] == said["rekey",][0] == 1

@@ -200,7 +200,7 @@ def test_after_a_rekey_the_service_has_its_sign_ins_settings_and_addresses(home:
 
     run("rekey")
     service = app.open_service({"DATA_DIR": str(home)})
-    kept = service.database.ask(lambda connection: settings_store.read_stored(connection, service.seal))
+    kept = service.database.ask(lambda connection: settings_store.load_settings(connection, service.seal))
     tokens = service.database.ask(
         lambda connection: connection.execute(select(account.c.tokens)).scalars().all()
     )
@@ -214,7 +214,7 @@ def test_after_a_rekey_the_service_has_its_sign_ins_settings_and_addresses(home:
 
 def test_no_key_is_changed_while_a_service_runs(home: Path) -> None:
     old = key_of(home)
-    with migrate.occupying(read(home).database):
+    with migrate.hold_lock(read(home).database):
         ended = run("rekey")
 
     assert ended.exit_code == 1
@@ -267,7 +267,7 @@ def started(folder: Path) -> str:
     seal = keys.load_seal(read(folder), database)
 
     assert all(seal.opens(secret.text) for secret in database.ask(sealed_secrets.find_secrets)), folder
-    assert database.ask(lambda connection: settings_store.read_stored(connection, seal)) == MADE
+    assert database.ask(lambda connection: settings_store.load_settings(connection, seal)) == MADE
     database.close()
     assert not (folder / "secret.key.old").exists()
     return key_of(folder)

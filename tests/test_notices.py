@@ -413,7 +413,7 @@ def test_a_notice_follows_no_redirect() -> None:
 
 
 def test_an_address_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifications, "SEND_TIME", 0.3)
+    monkeypatch.setattr(notifications, "SEND_TIMEOUT", 0.3)
     with post_office(slow=2) as server:
         began = time.monotonic()
         failed = send(address(server))

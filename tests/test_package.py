@@ -114,9 +114,9 @@ def test_a_token_from_before_scopes_opens_everything_and_never_ends(tmp_path: Pa
     made = "INSERT INTO token (kind, digest, sealed, created_at) VALUES ('api', 'of old', '', 0)"
 
     def upgrade(connection: Connection) -> Any:
-        command.upgrade(migrate.config(connection), "0005")
+        command.upgrade(migrate.alembic_config(connection), "0005")
         connection.exec_driver_sql(made)
-        command.upgrade(migrate.config(connection), "head")
+        command.upgrade(migrate.alembic_config(connection), "head")
         return connection.execute(select(token)).one()
 
     row = database.do(upgrade)

@@ -18,7 +18,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import Movie, item_to_json
 from webhook.domain.states import WebhookState
 from webhook.maintenance import pruner
-from webhook.maintenance.pruner import PruneBatch, Pruned, Pruner
+from webhook.maintenance.pruner import PruneBatch, PruneCounts, Pruner
 from webhook.people import people
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
@@ -69,8 +69,8 @@ class House:
         values = {"delivery_id": mine, "at": self.now - age, "outcome": "done"}
         self.database.do(lambda connection: connection.execute(insert(attempt).values(values)))
 
-    def prune(self) -> Pruned:
-        async def run() -> Pruned:
+    def prune(self) -> PruneCounts:
+        async def run() -> PruneCounts:
             return await Pruner(self.database, DAYS).prune(self.now)
 
         return asyncio.run(run())
@@ -94,7 +94,7 @@ def test_a_raw_body_goes_after_its_days_and_the_webhook_stays(house: House) -> N
 
     pruned = house.prune()
 
-    assert pruned == Pruned(bodies=1)
+    assert pruned == PruneCounts(bodies=1)
     assert house.whole() == [young]
     count = house.database.do(lambda connection: len(connection.execute(select(webhook.c.id)).all()))
     assert count == 2
@@ -104,7 +104,7 @@ def test_a_raw_body_goes_after_its_days_and_the_webhook_stays(house: House) -> N
 def test_what_was_not_understood_keeps_its_body_however_old_it_is(house: House, state: str) -> None:
     kept = house.webhook(OLD, state)
 
-    assert house.prune() == Pruned()
+    assert house.prune() == PruneCounts()
     assert house.whole() == [kept]
 
 
@@ -138,8 +138,8 @@ def test_only_the_old_attempts_of_what_is_done_go(house: House) -> None:
 
 
 def test_much_goes_in_small_parts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruner, "WINDOW", 7)
-    monkeypatch.setattr(pruner, "BATCH", 3)
+    monkeypatch.setattr(pruner, "ID_WINDOW", 7)
+    monkeypatch.setattr(pruner, "PRUNE_BATCH_SIZE", 3)
     for _ in range(20):
         house.webhook(OLD)
 

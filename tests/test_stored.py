@@ -18,7 +18,7 @@ def keep(database: Database, **changes: str | None) -> None:
 
 
 def read(database: Database, seal: Seal = SEAL) -> dict[str, str]:
-    return database.ask(lambda connection: settings_store.read_stored(connection, seal))
+    return database.ask(lambda connection: settings_store.load_settings(connection, seal))
 
 
 def unreadable(database: Database, seal: Seal) -> bool:

@@ -75,7 +75,7 @@ def open_service(environ: Environ) -> Service:
     sealed = keys.load_seal(settings, database)
     sealed_secrets.park_unreadable(database, sealed)
     environ, left_out = settings_store.usable_settings(
-        given, database.ask(lambda connection: settings_store.read_stored(connection, sealed))
+        given, database.ask(lambda connection: settings_store.load_settings(connection, sealed))
     )
     for name, why in left_out.items():
         log.warning(

@@ -66,7 +66,7 @@ def words(browser: httpx.Client, name: str) -> str:
 
 def kept(home: Household) -> dict[str, str]:
     return home.service.database.ask(
-        lambda connection: settings_store.read_stored(connection, home.service.seal)
+        lambda connection: settings_store.load_settings(connection, home.service.seal)
     )
 
 

@@ -34,7 +34,7 @@ def post(browser: Any, path: str, **fields: str) -> Any:
 
 def held(home: Household) -> dict[str, str]:
     found: dict[str, str] = home.do(
-        lambda connection: settings_store.read_stored(connection, home.service.seal)
+        lambda connection: settings_store.load_settings(connection, home.service.seal)
     )
     return found
 

@@ -78,7 +78,7 @@ def test_what_is_set_anew_takes_the_place_of_what_cannot_be_opened(home: Househo
 
     assert answer.headers["location"] == "/settings?said=saved"
     assert SETTINGS not in browser.get("/settings").text
-    assert home.do(lambda connection: settings_store.read_stored(connection, home.service.seal)) == {
+    assert home.do(lambda connection: settings_store.load_settings(connection, home.service.seal)) == {
         "RETENTION_DAYS": "30"
     }
 
@@ -92,4 +92,4 @@ def test_a_key_of_a_service_is_set_anew_on_its_own_page(home: Household) -> None
     answer = browser.post(f"{page}/settings", data={"form_token": token, **where})
 
     assert answer.headers["location"] == f"{page}?said=saved"
-    assert home.do(lambda connection: settings_store.read_stored(connection, home.service.seal)) == where
+    assert home.do(lambda connection: settings_store.load_settings(connection, home.service.seal)) == where

@@ -209,7 +209,7 @@ async def check_account(dependencies: Dependencies, account_id: int) -> AccountC
         return AccountCheck(works=False, reason=reason, park=park)
     except (Undelivered, SettingsError) as error:
         return AccountCheck(works=False, reason=str(error))
-    await dependencies.database.run(lambda connection: mark_working(connection, account_id, name))
+    await dependencies.database.run(lambda connection: record_check(connection, account_id, name))
     return AccountCheck(works=True, name=name)
 
 
@@ -236,7 +236,7 @@ def park_account(connection: Connection, row: AccountRow, park: Park, reason: st
         parking.park(connection, row.id, park, reason, clock.now())
 
 
-def mark_working(connection: Connection, account_id: int, name: str) -> None:
+def record_check(connection: Connection, account_id: int, name: str) -> None:
     here = account.c.id == account_id
     connection.execute(update(account).where(here).values(name=name))
     waits = select(delivery.c.id).where(parking.is_stuck(), delivery.c.state == DeliveryState.PARKED)

@@ -31,25 +31,25 @@ ENVIRONMENT_ONLY = frozenset(
 """What only the environment can say: it is needed before the database can be read, or guards it."""
 
 
-def read_stored(connection: Connection, seal: Seal) -> dict[str, str]:
+def load_settings(connection: Connection, seal: Seal) -> dict[str, str]:
     """What was set in the browser, by variable; nothing where it was sealed with another key."""
-    sealed = find_sealed(connection)
+    sealed = settings_text(connection)
     return dict(seal.open(sealed)) if sealed and seal.opens(sealed) else {}
 
 
 def is_unreadable(connection: Connection, seal: Seal) -> bool:
     """Whether something was set that cannot be opened. What is set next takes its place."""
-    sealed = find_sealed(connection)
+    sealed = settings_text(connection)
     return bool(sealed) and not seal.opens(sealed or "")
 
 
-def find_sealed(connection: Connection) -> str | None:
+def settings_text(connection: Connection) -> str | None:
     return connection.execute(select(note.c.sealed).where(note.c.name == SETTINGS_NOTE)).scalar()
 
 
 def store_settings(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
     """Keep these variables; None or nothing lets one go."""
-    held = {name: value for name, value in {**read_stored(connection, seal), **changes}.items() if value}
+    held = {name: value for name, value in {**load_settings(connection, seal), **changes}.items() if value}
     connection.execute(delete(note).where(note.c.name == SETTINGS_NOTE))
     connection.execute(insert(note), {"name": SETTINGS_NOTE, "sealed": seal.seal(held)})
 

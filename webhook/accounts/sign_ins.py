@@ -56,7 +56,7 @@ class SignIn:
     def under_way(self) -> bool:
         return self.state in UNDER_WAY
 
-    def left(self, now: datetime) -> int:
+    def remaining_seconds(self, now: datetime) -> int:
         """Seconds until the code expires."""
         return max(0, int((self.ends_at - now).total_seconds()))
 
@@ -80,7 +80,7 @@ class SignIns:
         tracker = accounts.get_tracker(self.dependencies, name)
         if tracker.sign_in not in ("device", "web"):
             raise AccountError(f"{tracker.label} is not signed in to by a code or a page.")
-        if waiting := self.waiting(person_id, name):
+        if waiting := self.find_waiting(person_id, name):
             return waiting
         self.forget()
         if sum(one.under_way for one in self.held.values()) >= MAX_WAITING:
@@ -88,7 +88,7 @@ class SignIns:
         device = cast(Device, tracker)
         code = await device.begin()
         # Somebody may have pressed the button twice; the code that nobody sees just expires.
-        return self.waiting(person_id, name) or self.waited_for(person_id, tracker, code)
+        return self.find_waiting(person_id, name) or self.waited_for(person_id, tracker, code)
 
     def waited_for(self, person_id: int, tracker: Tracker, code: DeviceCode) -> SignIn:
         made = SignIn(
@@ -131,7 +131,7 @@ class SignIns:
         """Those at one tracker, newest last."""
         return [one for one in self.held.values() if one.tracker == name]
 
-    def waiting(self, person_id: int, name: str) -> SignIn | None:
+    def find_waiting(self, person_id: int, name: str) -> SignIn | None:
         found = (one for one in self.of(name) if one.person_id == person_id and one.under_way)
         return next(found, None)
 

@@ -112,7 +112,7 @@ def open_desk() -> Iterator[Desk]:
 def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
     sealed = keys.load_seal(settings, database)
     environ, _ = settings_store.usable_settings(
-        environ, database.ask(lambda connection: settings_store.read_stored(connection, sealed))
+        environ, database.ask(lambda connection: settings_store.load_settings(connection, sealed))
     )
     settings = environment.load(environ)
     return Desk(settings, environ, database, sealed, Credentials(database, sealed))

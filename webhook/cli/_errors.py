@@ -27,7 +27,7 @@ USER_ERRORS = (
     SettingsError,
     people.PeopleError,
     Unavailable,
-    migrate.Occupied,
+    migrate.AlreadyRunning,
     migrate.OtherVersion,
     SignInFailed,
     AccountError,

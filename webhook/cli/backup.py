@@ -95,7 +95,7 @@ def rekey_command(
     given = None if new_key_file is None else environment.from_file("--new-key-file", str(new_key_file))
     settings = environment.load(environment.environment())
     ensure_data_dir(settings)
-    with migrate.occupying(settings.database), close_after(database_of(settings)) as database:
+    with migrate.hold_lock(settings.database), close_after(database_of(settings)) as database:
         migrate.migrate(database)
         done = keys.rekey(settings, database, given, forget=forget)
     key = keys.key_name(settings)

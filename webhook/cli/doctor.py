@@ -139,7 +139,7 @@ def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Enviro
             if not database.ask(has_tables):
                 return environ, []
             sealed = keys.load_seal(settings, database)
-            known = database.ask(lambda connection: settings_store.read_stored(connection, sealed))
+            known = database.ask(lambda connection: settings_store.load_settings(connection, sealed))
     except (Unavailable, DatabaseError, SettingsError):
         return environ, []  # what is wrong with the database or the key is said of those
     usable, left_out = settings_store.usable_settings(environ, known)
@@ -187,7 +187,7 @@ def check_clock() -> Iterator[Finding]:
 
 def check_notifications(settings: Settings) -> Finding:
     try:
-        count = notifications.check(settings)
+        count = notifications.count_addresses(settings)
     except SettingsError as error:
         return problem_with("notices", str(error), "Test it: watchmark notify --test")
     if not count:

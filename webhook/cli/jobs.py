@@ -128,9 +128,9 @@ def is_served(url: str) -> bool:
     if not url.startswith("sqlite"):
         return True
     try:
-        with migrate.occupying(url):
+        with migrate.hold_lock(url):
             return False
-    except migrate.Occupied:
+    except migrate.AlreadyRunning:
         return True
 
 

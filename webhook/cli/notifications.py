@@ -21,10 +21,12 @@ def notify(
     """Show where notifications are sent. With --test, send one now; exits with 1 if one address fails."""
     with open_desk() as at:
         settings = at.settings
-    count = notifications.check(settings)
+    count = notifications.count_addresses(settings)
     if not count:
         raise Failed("NOTIFY_URLS is not set, so no notifications are sent.")
-    failed = asyncio.run(notifications.Notifier(settings).send(notifications.example())) if test else None
+    failed = (
+        asyncio.run(notifications.Notifier(settings).send(notifications.example_notice())) if test else None
+    )
     if failed is not None:
         raise Failed(f"The notification was not sent: {failed}.")
     where = count_of(count, "address")

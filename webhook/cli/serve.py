@@ -55,7 +55,7 @@ def serve(as_json: Json = False) -> None:
     """Run the service: receive webhooks and send plays to trackers."""
     environ, settings = load_settings()
     allow_connections()
-    with migrate.occupying(settings.database), bind_socket(settings) as door:
+    with migrate.hold_lock(settings.database), bind_socket(settings) as door:
         port = door.getsockname()[1]
         front = Front({**environ, "PORT": str(port)}, lambda: server.should_exit)
         with explain_bind_error(settings):
@@ -234,9 +234,9 @@ def work(as_json: Json = False) -> None:
     """Run a worker only: process and send what other machines receive."""
     environ, settings = load_settings()
     try:
-        with migrate.occupying(settings.database):
+        with migrate.hold_lock(settings.database):
             failed = uvloop.run(run_worker({**environ, "WORKER": "true"}, as_json))
-    except migrate.Occupied as error:
+    except migrate.AlreadyRunning as error:
         raise Failed(f"{error} Two processes can share the work on PostgreSQL: set DATABASE_URL.") from error
     if failed:
         raise typer.Exit(1)

@@ -30,9 +30,9 @@ from webhook.storage.db import Database
 from webhook.storage.tables import delivery
 from webhook.system.files import sync_folder
 
-HELD = "watchmark.db"
-ABOUT = "backup.json"
-BUSY = 30.0
+DATABASE_NAME = "watchmark.db"
+MANIFEST_NAME = "backup.json"
+BUSY_TIMEOUT = 30.0
 
 
 class BackupError(Exception):
@@ -40,8 +40,8 @@ class BackupError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
-    """What was put in place: when the backup was made, and where the database before it lies."""
+class RestoreResult:
+    """The time of the restored backup, and the file of the database before it."""
 
     made_at: str | None
     before: Path | None
@@ -51,17 +51,17 @@ class Restored:
 
 
 def backup(settings: Settings, target: Path) -> int:
-    """Writes the copy, whole or not at all; how many bytes it has. Raises BackupError."""
+    """Write the copy, whole or not at all, and return its size in bytes; raises BackupError."""
     live = database_file(settings, f"pg_dump --format=custom --file={shlex.quote(str(target))}")
     if not live.is_file():
         raise BackupError(f"There is no database at {live} yet, so there is nothing to back up.")
     refuse_to_spoil(target, live)
     try:
-        with workplace(target.absolute().parent) as folder:
-            copied(live, folder / HELD)
-            version = inspected(folder / HELD)
+        with temporary_folder(target.absolute().parent) as folder:
+            copy_database(live, folder / DATABASE_NAME)
+            version = inspect_database(folder / DATABASE_NAME)
             packed = folder / "packed"
-            pack(packed, folder / HELD, {"made_at": clock.stamp(clock.now()), "schema": version})
+            pack(packed, folder / DATABASE_NAME, {"made_at": clock.stamp(clock.now()), "schema": version})
             packed.replace(target)
         sync_folder(target.absolute().parent)
     except OSError as error:
@@ -90,12 +90,12 @@ def refuse_to_spoil(target: Path, live: Path) -> None:
 
 def is_backup(path: Path) -> bool:
     with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
-        return HELD in archive.namelist()
+        return DATABASE_NAME in archive.namelist()
     return False
 
 
 @contextmanager
-def workplace(parent: Path) -> Iterator[Path]:
+def temporary_folder(parent: Path) -> Iterator[Path]:
     """A folder of our own (mode 0700) on the disk where the result is to lie; gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix=".watchmark-", dir=parent))
     try:
@@ -104,40 +104,40 @@ def workplace(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def copied(live: Path, copy: Path) -> None:
-    """One moment of the live database, written by SQLite on a connection of its own."""
-    private(copy)
+def copy_database(live: Path, copy: Path) -> None:
+    """Copy one moment of the live database, by SQLite on a connection of its own."""
+    create_private(copy)
     try:
-        with closing(sqlite3.connect(live, timeout=BUSY, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(live, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
             connection.execute("PRAGMA wal_autocheckpoint=0")  # the service clears its log, nobody else
             connection.execute("VACUUM INTO ?", (str(copy),))
     except sqlite3.Error as error:
         raise BackupError(f"The database cannot be read: {error}. Run: watchmark doctor") from error
 
 
-def private(path: Path) -> None:
+def create_private(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
-    private(packed)
+    create_private(packed)
     with packed.open("wb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            archive.writestr(ABOUT, orjson.dumps(about))
-            archive.write(copy, HELD)
+            archive.writestr(MANIFEST_NAME, orjson.dumps(about))
+            archive.write(copy, DATABASE_NAME)
         file.flush()
         os.fsync(file.fileno())
 
 
-def newest(settings: Settings) -> Path | None:
+def newest_backup(settings: Settings) -> Path | None:
     """The newest backup in the data folder, where one lies there."""
     found = [path for path in settings.data_dir.glob("*.zip") if is_backup(path)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def restore_advice(settings: Settings) -> str:
-    """What to do where the database is damaged, with the newest backup as far as it is known."""
-    found = newest(settings)
+    """The advice for a damaged database, with the newest backup as far as it is known."""
+    found = newest_backup(settings)
     file = "FILE" if found is None else shlex.quote(str(found))
     return f"Stop Watchmark and restore the newest backup: watchmark restore {file}"
 
@@ -145,30 +145,30 @@ def restore_advice(settings: Settings) -> str:
 # --- restore
 
 
-def restore(settings: Settings, source: Path) -> Restored:
-    """Puts a backup in the database's place; the one before it is kept beside. The service must not run.
+def restore(settings: Settings, source: Path) -> RestoreResult:
+    """Put a backup in the database's place and keep the database before it; the service must not run.
 
     Everything is checked, and brought up to date, before anything is replaced. Raises BackupError, or
-    Occupied where a service runs.
+    AlreadyRunning where a service runs.
     """
     live = database_file(settings, f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
     live.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with migrate.occupying(settings.database), workplace(live.parent) as folder:
-        made_at = unpacked(source, folder / HELD)
-        known(inspected(folder / HELD), source)
-        modernised(folder / HELD)
-        before = kept_beside(live)
-        (folder / HELD).replace(live)
+    with migrate.hold_lock(settings.database), temporary_folder(live.parent) as folder:
+        made_at = unpack(source, folder / DATABASE_NAME)
+        require_known_version(inspect_database(folder / DATABASE_NAME), source)
+        upgrade_database(folder / DATABASE_NAME)
+        before = set_aside(live)
+        (folder / DATABASE_NAME).replace(live)
         sync_folder(live.parent)
-    return Restored(made_at=made_at, before=before)
+    return RestoreResult(made_at=made_at, before=before)
 
 
-def unpacked(source: Path, target: Path) -> str | None:
-    private(target)
+def unpack(source: Path, target: Path) -> str | None:
+    create_private(target)
     try:
         with zipfile.ZipFile(source) as archive:
-            made_at = orjson.loads(archive.read(ABOUT)).get("made_at")
-            with archive.open(HELD) as packed, target.open("wb") as file:
+            made_at = orjson.loads(archive.read(MANIFEST_NAME)).get("made_at")
+            with archive.open(DATABASE_NAME) as packed, target.open("wb") as file:
                 shutil.copyfileobj(packed, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -181,7 +181,7 @@ def unpacked(source: Path, target: Path) -> str | None:
     return None if made_at is None else str(made_at)
 
 
-def inspected(path: Path) -> str | None:
+def inspect_database(path: Path) -> str | None:
     """The version of a database's tables; raises BackupError where it is damaged or not one of ours."""
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -195,7 +195,7 @@ def inspected(path: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def known(version: str | None, source: Path) -> None:
+def require_known_version(version: str | None, source: Path) -> None:
     """Raises BackupError where a newer Watchmark made the tables."""
     if version not in migrate.revisions():
         raise BackupError(
@@ -204,8 +204,8 @@ def known(version: str | None, source: Path) -> None:
         )
 
 
-def modernised(path: Path) -> None:
-    """Brings the tables up to date. What was open then may have been told since: it is looked up first."""
+def upgrade_database(path: Path) -> None:
+    """Bring the tables up to date, and mark open deliveries unsure, as they may have been sent since."""
     database = Database(f"sqlite:///{path}")
     try:
         migrate.migrate(database)
@@ -213,26 +213,26 @@ def modernised(path: Path) -> None:
         database.do(lambda connection: connection.execute(unsure))
     finally:
         database.close()
-    with closing(sqlite3.connect(path, timeout=BUSY, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")  # all of it in the one file that is renamed
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def kept_beside(live: Path) -> Path | None:
-    """The database there is, kept under another name with all that its log holds; None where there is none."""
+def set_aside(live: Path) -> Path | None:
+    """Keep the present database under another name, with its log; None where there is none."""
     if not live.exists():
-        keep_log(live, free_name(live))
+        move_log(live, free_name(live))
         return None
-    with suppress(sqlite3.Error), closing(sqlite3.connect(live, timeout=BUSY)) as connection:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(live, timeout=BUSY_TIMEOUT)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = free_name(live)
-    keep_log(live, before)
+    move_log(live, before)
     os.link(live, before)  # so that at no moment there is no database
     return before
 
 
-def keep_log(live: Path, before: Path) -> None:
+def move_log(live: Path, before: Path) -> None:
     """A log that could not be cleared belongs to the old file and goes with it, before the new one comes."""
     log = live.with_name(live.name + "-wal")
     if log.exists():

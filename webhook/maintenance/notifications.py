@@ -1,8 +1,8 @@
-"""Notices: a person hears that they are needed, once, and once that all is well again.
+"""Notifications: one notice when a person is needed, and one when all is well again.
 
-What was announced last is kept in the table `note`, so that it holds across processes and restarts, and
-whoever parks an account (a delivery, a command, a page) need not know about notices. An announcement is
-written down before it is sent: one that gets lost on its way is in the log, and nobody hears it twice.
+The last notice of each thing is stored in the table `note`, so that it holds across processes and restarts, and
+the code that parks an account need not know about notices. A notice is stored before it is sent: one that is
+lost on its way is in the log, and no notice is sent twice.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
-from sqlalchemy import Connection, Row, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from webhook import clock, trackers
 from webhook.accounts.accounts import DISCONNECTED
@@ -25,12 +25,13 @@ from webhook.queries.deliveries import explain_park, limited_kinds
 from webhook.queries.senders import find_silent_servers
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import account, note, person
 
 log = structlog.get_logger()
 
-EVERY = 30.0
-SEND_TIME = 20.0
+CHECK_INTERVAL = 30.0
+SEND_TIMEOUT = 20.0
 """Seconds in which all addresses must have taken a notice."""
 
 LABEL = "Notifications"
@@ -41,21 +42,21 @@ SETUP: tuple[str, ...] = (
     "Enter the addresses below, one a line, and save. Then send yourself a test.",
 )
 
-ACCOUNT = "notice.account."
-LIMIT = "notice.limit."
-SERVER = "notice.server."
-ALONE = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL
+ACCOUNT_NOTE = "notice.account."
+LIMIT_NOTE = "notice.limit."
+SERVER_NOTE = "notice.server."
+ADVISORY_LOCK = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """What a person is told: never more than names and what is to be done."""
+    """A title and a text, which hold only names and what is to be done."""
 
     title: str
     body: str
 
 
-class Sends(Protocol):
+class Sender(Protocol):
     async def send(self, notice: Notice) -> str | None: ...
 
 
@@ -69,24 +70,24 @@ class Notifier:
         self.urls = settings.notify_urls.get_secret_value()
 
     async def send(self, notice: Notice) -> str | None:
-        """None once it is out, else why not. Nothing it does keeps anything else waiting."""
+        """Send a notice; return None, or the reason why it failed. Nothing else waits for it."""
         try:
-            async with asyncio.timeout(SEND_TIME):
-                return await aside(lambda: self.deliver(notice))
+            async with asyncio.timeout(SEND_TIMEOUT):
+                return await run_in_thread(lambda: self.deliver(notice))
         except TimeoutError:
-            return f"it took longer than {SEND_TIME:.0f} seconds"
+            return f"it took longer than {SEND_TIMEOUT:.0f} seconds"
         except SettingsError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - its words may hold an address, and addresses hold tokens
             return type(error).__name__
 
     def deliver(self, notice: Notice) -> str | None:
-        sent = opened(self.urls).notify(title=notice.title, body=notice.body)
+        sent = open_apprise(self.urls).notify(title=notice.title, body=notice.body)
         return None if sent else "at least one address in NOTIFY_URLS did not take it"
 
 
-async def aside(work: Callable[[], str | None]) -> str | None:
-    """The work in a thread of its own that keeps nobody from ending: an executor would be waited for."""
+async def run_in_thread(work: Callable[[], str | None]) -> str | None:
+    """Run the work in a daemon thread, for which the end of the process does not wait."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[str | None] = loop.create_future()
 
@@ -98,7 +99,7 @@ async def aside(work: Callable[[], str | None]) -> str | None:
         else:
             future.set_exception(error)
 
-    def worked() -> None:
+    def run_work() -> None:
         answer: str | None = None
         failed: Exception | None = None
         try:
@@ -108,11 +109,11 @@ async def aside(work: Callable[[], str | None]) -> str | None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answer, failed)
 
-    threading.Thread(target=worked, name="notifier", daemon=True).start()
+    threading.Thread(target=run_work, name="notifier", daemon=True).start()
     return await future
 
 
-def opened(urls: str) -> Any:
+def open_apprise(urls: str) -> Any:
     """Apprise with these addresses; raises SettingsError where one is none. Loaded late: it is heavy."""
     for chatty in ("apprise", "urllib3", "requests"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)  # they write addresses, and those hold tokens
@@ -132,9 +133,9 @@ def opened(urls: str) -> Any:
 
 
 class Watcher:
-    """Compares what is with what was last announced, and announces the difference."""
+    """Compares the present state with the last notices, and sends the difference."""
 
-    def __init__(self, database: Database, notifier: Sends, silence_days: int) -> None:
+    def __init__(self, database: Database, notifier: Sender, silence_days: int) -> None:
         self.database = database
         self.notifier = notifier
         self.days = silence_days
@@ -148,16 +149,16 @@ class Watcher:
                 log.warning("What is to be announced could not be looked up.", why=str(error))
             except Exception as error:  # a notice is never worth a delivery
                 log.error("A notice met a fault of ours; the work goes on.", exc_info=error)
-            await clock.awaken(asyncio.Event(), stop, EVERY)
+            await clock.awaken(asyncio.Event(), stop, CHECK_INTERVAL)
 
     async def look(self, now: datetime) -> int:
-        """Announces what is news; how many notices went out."""
-        if not await self.database.read(lambda connection: news(connection, now, self.days)):
+        """Send the notices that are due; return how many went out."""
+        if not await self.database.read(lambda connection: find_changes(connection, now, self.days)):
             return 0
-        found = await self.database.write(announced, (now, self.days))
-        return sum([await self.sent(notice) for notice in found])
+        found = await self.database.write(store_changes, (now, self.days))
+        return sum([await self.send(notice) for notice in found])
 
-    async def sent(self, notice: Notice) -> bool:
+    async def send(self, notice: Notice) -> bool:
         failed = await self.notifier.send(notice)
         if failed is None:
             log.info("A notice was sent.", notice=notice.title)
@@ -167,7 +168,7 @@ class Watcher:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class News:
+class NoticeChange:
     """One difference: the note's new value (None: it is forgotten), and what a person is told of it."""
 
     name: str
@@ -175,31 +176,31 @@ class News:
     notice: Notice | None
 
 
-def news(connection: Connection, now: datetime, days: int) -> list[News]:
-    """What has changed since it was last announced."""
+def find_changes(connection: Connection, now: datetime, days: int) -> list[NoticeChange]:
+    """The changes since the last notices."""
     noted = select(note.c.name, note.c.value).where(note.c.name.like("notice.%"))
     before = {row.name: row.value for row in connection.execute(noted)}
     return [
-        *of_accounts(connection, before),
-        *of_limits(connection, before),
-        *of_servers(connection, before, now, days),
+        *account_changes(connection, before),
+        *limit_changes(connection, before),
+        *server_changes(connection, before, now, days),
     ]
 
 
-def announced(connection: Connection, waiting: list[tuple[datetime, int]]) -> list[list[Notice]]:
-    """Writes down what is news now; of several processes only one gets to say it."""
+def store_changes(connection: Connection, waiting: list[tuple[datetime, int]]) -> list[list[Notice]]:
+    """Store the changes; of several processes only one gets the notices to send."""
     if connection.dialect.name != "sqlite":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({ALONE})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
     told = []
     for now, days in waiting:
-        found = news(connection, now, days)
+        found = find_changes(connection, now, days)
         for entry in found:
-            write_down(connection, entry)
+            store_change(connection, entry)
         told.append([entry.notice for entry in found if entry.notice is not None])
     return told
 
 
-def write_down(connection: Connection, entry: News) -> None:
+def store_change(connection: Connection, entry: NoticeChange) -> None:
     here = note.c.name == entry.name
     if entry.value is None:
         connection.execute(delete(note).where(here))
@@ -207,48 +208,66 @@ def write_down(connection: Connection, entry: News) -> None:
         connection.execute(insert(note), {"name": entry.name, "value": entry.value})
 
 
-def of_accounts(connection: Connection, before: Mapping[str, Any]) -> list[News]:
-    wanted = select(account, person.c.name.label("person")).join(person, account.c.person_id == person.c.id)
-    rows = {f"{ACCOUNT}{row.id}": row for row in connection.execute(wanted.order_by(account.c.id))}
+class NotifiedAccount(NamedTuple):
+    id: int
+    tracker: str
+    person: str
+    parked: str | None
+    parked_why: str | None
+
+
+def account_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+    wanted = (
+        select(
+            account.c.id,
+            account.c.tracker,
+            person.c.name.label("person"),
+            account.c.parked,
+            account.c.parked_why,
+        )
+        .join(person, account.c.person_id == person.c.id)
+        .order_by(account.c.id)
+    )
+    rows = {f"{ACCOUNT_NOTE}{row.id}": row for row in fetch_all(connection, wanted, NotifiedAccount)}
     found = []
     for name, row in rows.items():
         known = (before.get(name) or {}).get("parked")
         if row.parked == known:
             continue
         if row.parked is not None and row.parked_why == DISCONNECTED:  # by the person themselves
-            found += [News(name=name, value=None, notice=None)] if known else []
+            found += [NoticeChange(name=name, value=None, notice=None)] if known else []
         elif row.parked is not None:
-            found.append(News(name=name, value={"parked": row.parked}, notice=needs(row)))
+            found.append(NoticeChange(name=name, value={"parked": row.parked}, notice=parked_notice(row)))
         else:
-            found.append(News(name=name, value=None, notice=works(row)))
-    gone = [name for name in before if name.startswith(ACCOUNT) and name not in rows]
-    return found + [News(name=name, value=None, notice=None) for name in gone]
+            found.append(NoticeChange(name=name, value=None, notice=working_notice(row)))
+    gone = [name for name in before if name.startswith(ACCOUNT_NOTE) and name not in rows]
+    return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
 
 
-def of_limits(connection: Connection, before: Mapping[str, Any]) -> list[News]:
-    """What services began to refuse of accounts that work otherwise."""
+def limit_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+    """The limits that services have set on accounts that work otherwise."""
     refused = {
-        f"{LIMIT}{account_id}.{one['kind']}": one
+        f"{LIMIT_NOTE}{account_id}.{one['kind']}": one
         for account_id, kinds in limited_kinds(connection).items()
         for one in kinds
     }
     found = [
-        News(name=name, value={"reason": one["reason"]}, notice=refuses(one))
+        NoticeChange(name=name, value={"reason": one["reason"]}, notice=limit_notice(one))
         for name, one in refused.items()
         if name not in before
     ]
-    gone = [name for name in before if name.startswith(LIMIT) and name not in refused]
-    return found + [News(name=name, value=None, notice=None) for name in gone]
+    gone = [name for name in before if name.startswith(LIMIT_NOTE) and name not in refused]
+    return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
 
 
-def refuses(limit: Mapping[str, Any]) -> Notice:
+def limit_notice(limit: Mapping[str, Any]) -> Notice:
     return Notice(
         title=f"{trackers.label(limit['tracker'])} of {limit['person']} has reached a limit",
         body=f"{limit['explanation']} Nothing is lost.",
     )
 
 
-def needs(row: Row[Any]) -> Notice:
+def parked_notice(row: NotifiedAccount) -> Notice:
     mended = explain_park(row.parked, row.tracker, row.person, row.parked_why) or str(row.parked)
     return Notice(
         title=f"{trackers.label(row.tracker)} of {row.person} needs you",
@@ -256,23 +275,25 @@ def needs(row: Row[Any]) -> Notice:
     )
 
 
-def works(row: Row[Any]) -> Notice:
+def working_notice(row: NotifiedAccount) -> Notice:
     return Notice(
         title=f"{trackers.label(row.tracker)} of {row.person} works again",
         body="What waited is told now.",
     )
 
 
-def of_servers(connection: Connection, before: Mapping[str, Any], now: datetime, days: int) -> list[News]:
+def server_changes(
+    connection: Connection, before: Mapping[str, Any], now: datetime, days: int
+) -> list[NoticeChange]:
     quiet = {server_note(entry): entry for entry in find_silent_servers(connection, now, days)}
     found = [
-        News(name=name, value={"says": named(entry)}, notice=fell_silent(entry))
+        NoticeChange(name=name, value={"says": server_label(entry)}, notice=silence_notice(entry))
         for name, entry in quiet.items()
         if name not in before
     ]
-    back = [name for name in before if name.startswith(SERVER) and name not in quiet]
+    back = [name for name in before if name.startswith(SERVER_NOTE) and name not in quiet]
     return found + [
-        News(name=name, value=None, notice=sends_again(before[name]["says"]) if days else None)
+        NoticeChange(name=name, value=None, notice=resumed_notice(before[name]["says"]) if days else None)
         for name in back
     ]
 
@@ -280,31 +301,31 @@ def of_servers(connection: Connection, before: Mapping[str, Any], now: datetime,
 def server_note(entry: Mapping[str, Any]) -> str:
     """A name that fits: a server's own may be longer than a note's."""
     key = f"{entry['source']}\0{entry['server'] or ''}"
-    return SERVER + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return SERVER_NOTE + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def named(entry: Mapping[str, Any]) -> str:
+def server_label(entry: Mapping[str, Any]) -> str:
     server = entry["server_name"] or entry["server"]
     return f"{entry['source']} server {server}" if server else str(entry["source"])
 
 
-def fell_silent(entry: Mapping[str, Any]) -> Notice:
+def silence_notice(entry: Mapping[str, Any]) -> Notice:
     return Notice(
-        title=f"Silence from the {named(entry)}",
+        title=f"Silence from the {server_label(entry)}",
         body=f"{entry['says']} If somebody has watched since: see whether its webhook is still set up "
         "(watchmark urls), and whether the server reaches this one.",
     )
 
 
-def sends_again(server: str) -> Notice:
+def resumed_notice(server: str) -> Notice:
     return Notice(title=f"The {server} sends again", body="Its webhooks arrive.")
 
 
-def check(settings: Settings) -> int:
-    """How many addresses there are; raises SettingsError where one cannot be read."""
+def count_addresses(settings: Settings) -> int:
+    """The number of addresses; raises SettingsError where one cannot be read."""
     urls = settings.notify_urls.get_secret_value()
-    return len(opened(urls)) if urls else 0
+    return len(open_apprise(urls)) if urls else 0
 
 
-def example() -> Notice:
+def example_notice() -> Notice:
     return Notice(title="Watchmark can reach you", body="This is a test: notices arrive here.")

@@ -1,4 +1,4 @@
-"""The pruner: what is no longer needed goes, a little at a time; what is still to be told stays.
+"""The pruner: deletes what is no longer needed, a little at a time, and leaves what is still to be sent.
 
 Raw bodies go after RETENTION_DAYS, the webhook itself and its trace stay. A body that could still be
 read again to some purpose (nobody claimed it, it could not be read, its deliveries are not out) is kept.
@@ -22,20 +22,20 @@ from webhook.storage.tables import attempt, delivery, webhook
 
 log = structlog.get_logger()
 
-DAY = 86_400.0
-AGAIN = 60.0
+PRUNE_INTERVAL = 86_400.0
+RETRY_DELAY = 60.0
 """Seconds until the next try when the database could not be used."""
 
-WINDOW = 1000  # rows looked at in one question
-BATCH = 200  # rows changed in one commit
-PAUSE = 0.02  # between two batches, so that webhooks go first
+ID_WINDOW = 1000  # rows looked at in one question
+PRUNE_BATCH_SIZE = 200  # rows changed in one commit
+BATCH_PAUSE = 0.02  # between two batches, so that webhooks go first
 
-UNREAD = (WebhookState.RECEIVED, WebhookState.UNCLAIMED, WebhookState.QUARANTINED)
+UNINTERPRETED = (WebhookState.RECEIVED, WebhookState.UNCLAIMED, WebhookState.QUARANTINED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pruned:
-    """How many raw bodies and attempts went."""
+class PruneCounts:
+    """The numbers of deleted raw bodies and attempts."""
 
     bodies: int = 0
     attempts: int = 0
@@ -43,7 +43,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class PruneBatch:
-    """Rows to be let go, if they still may be."""
+    """Rows to delete, if that is still allowed when the batch runs."""
 
     ids: Sequence[int]
     before: datetime
@@ -57,25 +57,25 @@ class Pruner:
     async def run(self, stop: asyncio.Event) -> None:
         """At the start and once a day, until told to stop."""
         while not stop.is_set():
-            pause = DAY
+            pause = PRUNE_INTERVAL
             try:
                 pruned = await self.prune(clock.now(), stop)
-                if pruned != Pruned():
+                if pruned != PruneCounts():
                     log.info("What was older than RETENTION_DAYS went.", **fields(pruned))
             except Unavailable as error:
                 log.warning("Nothing could be pruned now; it is tried again.", why=str(error))
-                pause = AGAIN
+                pause = RETRY_DELAY
             await clock.awaken(asyncio.Event(), stop, pause)
 
-    async def prune(self, now: datetime, stop: asyncio.Event | None = None) -> Pruned:
-        """Everything there is to prune now, in small batches."""
+    async def prune(self, now: datetime, stop: asyncio.Event | None = None) -> PruneCounts:
+        """Prune everything that is old enough, in small batches."""
         before = now - self.keeps
         stop = stop or asyncio.Event()
-        bodies = await self.each(webhook.c.id, old_bodies(before), forget_bodies, before, stop)
-        attempts = await self.each(attempt.c.id, old_attempts(before), forget_attempts, before, stop)
-        return Pruned(bodies=bodies, attempts=attempts)
+        bodies = await self.prune_windows(webhook.c.id, old_bodies(before), forget_bodies, before, stop)
+        attempts = await self.prune_windows(attempt.c.id, old_attempts(before), forget_attempts, before, stop)
+        return PruneCounts(bodies=bodies, attempts=attempts)
 
-    async def each(
+    async def prune_windows(
         self,
         column: Any,
         wanted: ColumnElement[bool],
@@ -83,58 +83,58 @@ class Pruner:
         before: datetime,
         stop: asyncio.Event,
     ) -> int:
-        """Looks window by window beside the writer; only what is found takes its time."""
+        """Search window by window with the readers, and give only what is found to the writer."""
         gone, start = 0, 0
-        (last,) = await self.database.read(asking(select(func.max(column)))) or [0]
+        (last,) = await self.database.read(select_ids(select(func.max(column)))) or [0]
         while start < (last or 0) and not stop.is_set():
-            window = select(column).where(column > start, column <= start + WINDOW, wanted)
-            ids = await self.database.read(asking(window))
-            for at in range(0, len(ids), BATCH):
-                gone += await self.database.write(job, PruneBatch(ids[at : at + BATCH], before))
-                await asyncio.sleep(PAUSE)
-            start += WINDOW
+            window = select(column).where(column > start, column <= start + ID_WINDOW, wanted)
+            ids = await self.database.read(select_ids(window))
+            for at in range(0, len(ids), PRUNE_BATCH_SIZE):
+                gone += await self.database.write(job, PruneBatch(ids[at : at + PRUNE_BATCH_SIZE], before))
+                await asyncio.sleep(BATCH_PAUSE)
+            start += ID_WINDOW
         return gone
 
 
-def asking(wanted: Select[Any]) -> Callable[[Connection], list[Any]]:
+def select_ids(wanted: Select[Any]) -> Callable[[Connection], list[Any]]:
     return lambda connection: list(connection.execute(wanted).scalars())
 
 
-def fields(pruned: Pruned) -> dict[str, int]:
+def fields(pruned: PruneCounts) -> dict[str, int]:
     return {"bodies": pruned.bodies, "attempts": pruned.attempts}
 
 
 def old_bodies(before: datetime) -> ColumnElement[bool]:
-    """The webhooks of which the body may go: old, understood, and nothing of them is still to be told."""
+    """The webhooks whose body may go: old, interpreted, and without an open delivery."""
     open_ = exists().where(delivery.c.webhook_id == webhook.c.id, delivery.c.state.in_(OPEN_STATES))
     return (
         (webhook.c.received_at < before)
         & webhook.c.raw.is_not(None)
-        & webhook.c.state.not_in(UNREAD)
+        & webhook.c.state.not_in(UNINTERPRETED)
         & ~open_
     )
 
 
 def old_attempts(before: datetime) -> ColumnElement[bool]:
-    """The attempts of deliveries that are done; those of all others are still needed to say why."""
+    """The attempts of deliveries that are done; the others still explain why a delivery is not."""
     done = exists().where(delivery.c.id == attempt.c.delivery_id, delivery.c.state == DeliveryState.DONE)
     return (attempt.c.at < before) & done
 
 
 def forget_bodies(connection: Connection, waiting: list[PruneBatch]) -> list[int]:
-    """Asks again in the changing transaction: a replay may have come between."""
+    """Check again in the writing transaction, as a replay may have come between."""
     return [
         connection.execute(
-            update(webhook).where(webhook.c.id.in_(doomed.ids), old_bodies(doomed.before)).values(raw=None)
+            update(webhook).where(webhook.c.id.in_(batch.ids), old_bodies(batch.before)).values(raw=None)
         ).rowcount
-        for doomed in waiting
+        for batch in waiting
     ]
 
 
 def forget_attempts(connection: Connection, waiting: list[PruneBatch]) -> list[int]:
     return [
         connection.execute(
-            delete(attempt).where(attempt.c.id.in_(doomed.ids), old_attempts(doomed.before))
+            delete(attempt).where(attempt.c.id.in_(batch.ids), old_attempts(batch.before))
         ).rowcount
-        for doomed in waiting
+        for batch in waiting
     ]

@@ -306,7 +306,7 @@ def assign_identities(connection: Connection, ids: Collection[int], person_id: i
 def release_claims(connection: Connection, name: str, wanted: str) -> int:
     """Give up a claim and return how many identities it covered; their plays stay as they are."""
     claimer = find_person(connection, name)
-    claimed = and_(matches_wanted(connection, wanted), identity.c.person_id == claimer.id)
+    claimed = and_(matches_spelling(connection, wanted), identity.c.person_id == claimer.id)
     count = connection.execute(update(identity).where(claimed).values(person_id=None)).rowcount
     if not count:
         raise PeopleError(f"{name} does not claim {wanted}")
@@ -322,7 +322,7 @@ def ignore_user(connection: Connection, wanted: str, now: datetime) -> list[int]
 
 def unignore_user(connection: Connection, wanted: str) -> list[int]:
     """Take that back and return the identities' ids; what they play waits for a claim again."""
-    ignored = and_(matches_wanted(connection, wanted), identity.c.ignored.is_(True))
+    ignored = and_(matches_spelling(connection, wanted), identity.c.ignored.is_(True))
     ids = list(connection.execute(select(identity.c.id).where(ignored)).scalars())
     if not ids:
         raise PeopleError(f"{wanted} is not ignored")
@@ -391,7 +391,7 @@ def parse_identity(connection: Connection, wanted: str) -> tuple[str, str, str |
     return source, user, server
 
 
-def matches_wanted(connection: Connection, wanted: str) -> ColumnElement[bool]:
+def matches_spelling(connection: Connection, wanted: str) -> ColumnElement[bool]:
     """The identities that were seen of `source:user` or `source:user@server`."""
     source, user, server = parse_identity(connection, wanted)
     same_user = and_(identity.c.source == source, identity.c.user == fold_name(user))

@@ -86,7 +86,7 @@ def invite(
     connection.execute(insert(note).values(name=name, value=value))
 
 
-def find_invited(connection: Connection, secret: str, now: datetime) -> PersonRow | None:
+def find_invitee(connection: Connection, secret: str, now: datetime) -> PersonRow | None:
     """The person whose valid one-time link this is."""
     link = find_link(connection, secret, now)
     return None if link is None else link.person

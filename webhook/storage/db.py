@@ -28,13 +28,13 @@ from webhook.storage.commits import NOTIFY, Commits, Listener
 
 T = TypeVar("T")
 R = TypeVar("R")
-Job = Callable[[Connection, list[Any]], Sequence[Any]]
-"""Takes the items that wait for it together, gives one result for each."""
+WriteJob = Callable[[Connection, list[Any]], Sequence[Any]]
+"""A batched write: gets every queued item and returns one result per item."""
 
-BATCH = 256
-FULL = 4000
-BUSY_MS = 5000
-QUIET = 1.0
+MAX_BATCH = 256
+MAX_PENDING = 4000
+BUSY_TIMEOUT_MS = 5000
+IDLE_SECONDS = 1.0
 LOG_PAGES = 1000
 RECHECK_INTERVAL = 0.4
 
@@ -55,8 +55,8 @@ class Damaged(Unavailable):
 
 
 @dataclass(slots=True)
-class Waiting:
-    job: Job
+class PendingWrite:
+    job: WriteJob
     item: Any
     future: asyncio.Future[Any]
 
@@ -69,12 +69,12 @@ class Database:
         self.checkpoint = checkpoint
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.sqlite:
-            private(make_url(url).database)
+            create_private(make_url(url).database)
         self.engine = engine(url, synchronous=synchronous, checkpoint=checkpoint)
         self._reading = engine(url, read_only=True) if self.sqlite else self.engine
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._door = ThreadPoolExecutor(1, thread_name_prefix="door")
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._writing: Connection | None = None
         self._dirty = False
@@ -86,12 +86,12 @@ class Database:
     # --- from the event loop
 
     async def write(self, job: Callable[[Connection, list[T]], Sequence[R]], item: T) -> R:
-        """What `job` gives for this item, once it is committed. Raises Unavailable when it cannot be."""
-        if self._queue.qsize() > FULL:
+        """The result of `job` for this item once it is committed; raises Unavailable when it cannot be."""
+        if self._queue.qsize() > MAX_PENDING:
             raise Unavailable("the database is behind; too much waits to be written")
         self._start()
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._queue.put(Waiting(job, item, future))
+        self._queue.put(PendingWrite(job, item, future))
         return await future
 
     async def run(self, change: Callable[[Connection], R]) -> R:
@@ -99,7 +99,7 @@ class Database:
         return await self.write(run_changes, change)
 
     async def read(self, question: Callable[[Connection], R]) -> R:
-        """What `question` gives, on a connection that cannot write."""
+        """The result of `question`, on a connection that cannot write."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.ask, question)
 
     async def read_until(
@@ -125,7 +125,7 @@ class Database:
         await self.committed.wait(seen, min(seconds, RECHECK_INTERVAL))
 
     async def read_first(self, question: Callable[[Connection], R]) -> R:
-        """The same for the door of webhooks, which waits behind nobody's pages."""
+        """The same for incoming webhooks, which do not wait behind pages."""
         return await asyncio.get_running_loop().run_in_executor(self._door, self.ask, question)
 
     # --- from any thread
@@ -173,16 +173,16 @@ class Database:
                 self._checkpoint()
         self._let_go()
 
-    def _take(self) -> tuple[list[Waiting], bool]:
-        """Everything that waits, up to a batch; nothing after a quiet second. False: it is time to end."""
-        waiting: list[Waiting] = []
+    def _take(self) -> tuple[list[PendingWrite], bool]:
+        """The queued writes, up to a batch; none after an idle second. False when it is time to end."""
+        waiting: list[PendingWrite] = []
         try:
-            entry = self._queue.get(timeout=QUIET)
+            entry = self._queue.get(timeout=IDLE_SECONDS)
         except queue.Empty:
             return [], True
         while entry is not None:
             waiting.append(entry)
-            if len(waiting) >= BATCH:
+            if len(waiting) >= MAX_BATCH:
                 return waiting, True
             try:
                 entry = self._queue.get_nowait()
@@ -190,7 +190,7 @@ class Database:
                 return waiting, True
         return waiting, False
 
-    def _commit(self, waiting: list[Waiting]) -> None:
+    def _commit(self, waiting: list[PendingWrite]) -> None:
         """One transaction for all; when that fails, one for each, so that one cannot fail the others."""
         try:
             answers = self._transact(waiting)
@@ -202,7 +202,7 @@ class Database:
             return None
         return self._answer(list(zip(waiting, answers, strict=True)))
 
-    def _transact(self, waiting: list[Waiting]) -> list[Any]:
+    def _transact(self, waiting: list[PendingWrite]) -> list[Any]:
         answers: list[Any] = []
         connection = self._connection()
         try:
@@ -243,7 +243,7 @@ class Database:
             self._writing = None
 
     @staticmethod
-    def _answer(answers: list[tuple[Waiting, Any]]) -> None:
+    def _answer(answers: list[tuple[PendingWrite, Any]]) -> None:
         loop = answers[0][0].future.get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answers)
@@ -253,7 +253,7 @@ def run_changes(connection: Connection, changes: list[Callable[[Connection], R]]
     return [change(connection) for change in changes]
 
 
-def private(path: str | None) -> None:
+def create_private(path: str | None) -> None:
     """Makes the file so that only its owner can read it: it holds what people watch, and sign-ins."""
     if not path or path == ":memory:":
         return
@@ -281,7 +281,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def settle(answers: list[tuple[Waiting, Any]]) -> None:
+def settle(answers: list[tuple[PendingWrite, Any]]) -> None:
     for entry, answer in answers:
         if entry.future.done():
             continue
@@ -310,7 +310,7 @@ class unavailable:  # noqa: N801 - reads as a word: with unavailable(): …
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether SQLite found the file malformed. It says so by the plain base of its errors."""
+    """True when SQLite found the file malformed, which it reports by the plain base of its errors."""
     return type(error) is sqlite3.DatabaseError
 
 
@@ -319,12 +319,12 @@ def engine(
 ) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=6)
-    made = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     pragmas = [
         "journal_mode=WAL",
         f"synchronous={synchronous}",
         "foreign_keys=ON",
-        f"busy_timeout={BUSY_MS}",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_size_limit=67108864",
         "fullfsync=ON",
         "secure_delete=ON",

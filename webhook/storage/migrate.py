@@ -20,10 +20,10 @@ from webhook.system.permissions import nearest, remedy
 if TYPE_CHECKING:
     from alembic.config import Config
 
-ADVISORY = 7101
+MIGRATION_LOCK = 7101
 
 
-class Occupied(Exception):
+class AlreadyRunning(Exception):
     """Another process serves this database already; two would deliver everything twice as eagerly."""
 
 
@@ -36,18 +36,18 @@ def migrate(database: Database) -> None:
 
     def upgrade(connection: Connection) -> None:
         if not database.sqlite:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         refuse_newer(connection)
-        if current(connection) == newest():
+        if current_revision(connection) == newest_revision():
             return  # without Alembic, whose loading costs more than the rest of the start
         from alembic import command
 
-        command.upgrade(config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
 
     database.do(upgrade)
 
 
-def current(connection: Connection) -> str | None:
+def current_revision(connection: Connection) -> str | None:
     """The revision that the database is at, or None where there is no table yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -55,11 +55,11 @@ def current(connection: Connection) -> str | None:
 
 
 def refuse_newer(connection: Connection) -> None:
-    found = current(connection)
+    found = current_revision(connection)
     if found is not None and found not in revisions():
         raise OtherVersion(
             f"The database was made by a newer version of Watchmark (its tables are {found}; this version knows "
-            f"them up to {newest()}). Start that version or a newer one. To go back to this one, restore a backup "
+            f"them up to {newest_revision()}). Start that version or a newer one. To go back to this one, restore a backup "
             "that it has made: watchmark restore FILE"
         )
 
@@ -67,7 +67,7 @@ def refuse_newer(connection: Connection) -> None:
 def require_current(connection: Connection) -> None:
     """Raises OtherVersion where the tables have not the shape that this version works with."""
     refuse_newer(connection)
-    if current(connection) != newest():
+    if current_revision(connection) != newest_revision():
         raise OtherVersion(
             "The database was made by an older version of Watchmark. Start this one once, which brings it up to "
             "date: watchmark serve"
@@ -80,11 +80,11 @@ def revisions() -> list[str]:
     return sorted(path.name.split("_", 1)[0] for path in files)
 
 
-def newest() -> str:
+def newest_revision() -> str:
     return revisions()[-1]
 
 
-def config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
     from alembic.config import Config
 
     made = Config()
@@ -94,8 +94,8 @@ def config(connection: Connection) -> Config:
 
 
 @contextmanager
-def occupying(url: str) -> Iterator[None]:
-    """Holds the SQLite file for this process; raises Occupied where another one does."""
+def hold_lock(url: str) -> Iterator[None]:
+    """Holds the SQLite file for this process; raises AlreadyRunning where another one does."""
     path = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
         yield
@@ -114,7 +114,7 @@ def lock_file(path: Path) -> IO[str]:
         file.seek(0)
         other = file.read().strip() or "unknown"
         file.close()
-        raise Occupied(
+        raise AlreadyRunning(
             f"another Watchmark (process {other}) serves {path.with_suffix('.db')} already. "
             "Stop that one first, or give this one a DATA_DIR of its own."
         ) from error

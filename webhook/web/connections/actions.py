@@ -84,7 +84,7 @@ def store_settings_result(connection: Connection, one: ServiceInfo, tried: Check
 
 def merge_environment(connection: Connection, service: Service, wanted: Changes) -> Environ:
     """The whole environment as it would be with these settings."""
-    held = {**settings_store.read_stored(connection, service.seal), **wanted}
+    held = {**settings_store.load_settings(connection, service.seal), **wanted}
     return settings_store.overlay(service.given, {name: value for name, value in held.items() if value})
 
 
@@ -184,7 +184,7 @@ def describe_sign_in(connection: Connection, made: SignIn) -> Shown:
         "state": made.state,
         "user_code": (code.user_code or None) if made.under_way else None,
         "url": code.url if made.under_way else None,
-        "seconds_left": made.left(clock.now()) if made.under_way else 0,
+        "seconds_left": made.remaining_seconds(clock.now()) if made.under_way else 0,
         "says": made.says,
         "works": made.works,
         "account": made.account_id,

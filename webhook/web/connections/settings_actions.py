@@ -43,7 +43,7 @@ async def save_settings(service: Service, changes: Mapping[str, str | None]) -> 
     def store(connection: Connection) -> dict[str, str]:
         settings_store.store_settings(connection, service.seal, wanted)
         held, left_out = settings_store.usable_settings(
-            service.given, settings_store.read_stored(connection, service.seal)
+            service.given, settings_store.load_settings(connection, service.seal)
         )
         for name, why in left_out.items():
             if name in wanted or name not in service.left_out:

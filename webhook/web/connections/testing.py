@@ -91,7 +91,7 @@ class CheckResult:
 
 async def send_test_notification(service: Service) -> CheckResult:
     """A notice to every address, as a test."""
-    failed = await Notifier(environment.load(service.environ)).send(notifications.example())
+    failed = await Notifier(environment.load(service.environ)).send(notifications.example_notice())
     if failed is None:
         return CheckResult(works=True, says="Test sent. Check that it arrived.")
     return CheckResult(
@@ -145,7 +145,7 @@ def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], 
 def build_client(service: Service, one: ServiceInfo, environ: Environ) -> Any:
     """The service's client with these settings, used by nobody else; raises SettingsError."""
     if one.kind == "notices":
-        return notifications.check(environment.load(environ))
+        return notifications.count_addresses(environment.load(environ))
     modules = {"tracker": trackers.modules, "lookup": lookups.modules, "server": servers.modules}[one.kind]()
     made = settings_actions.build_optional_client(one.name, modules[one.name], environ, service.http)
     if made is None:

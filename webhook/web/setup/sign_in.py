@@ -102,7 +102,7 @@ class SignInPages(Page):
         """The one-time link: whoever it is for sets a password, the owner a name too, and is in."""
         secret = request.path_params["secret"]
         row = await self.database.read(
-            lambda connection: passwords.find_invited(connection, secret, clock.now())
+            lambda connection: passwords.find_invitee(connection, secret, clock.now())
         )
         if row is None:
             return self.render(request, "expired.html", {}, status=404)
