@@ -122,7 +122,7 @@ SEALS = {
     "accounts.sealed_secrets.renew_token": token.c.sealed,
     "accounts.keys.reseal_readable": "every column there is",
     "accounts.settings_store.store_settings": note.c.sealed,
-    "web.people.token_actions.make_token": token.c.sealed,
+    "web.people.actions.make_token": token.c.sealed,
     "web.connections.pages.Connections.settings": "a field of a form",
 }
 """Each place that seals something, and where that is kept. What is kept must be of the type Sealed."""

@@ -227,7 +227,7 @@ def test_ctrl_c_keeps_what_came_in_and_the_same_command_goes_on(home: Home) -> N
     again = home.json("import", "letterboxd", str(path))
 
     assert process.returncode == 1
-    assert "What came in is kept, and the same command goes on where it was." in said
+    assert "What was imported is kept; run the same command to continue." in said
     assert 0 < len(came) < 30_000
     assert again["job"] == 1
     assert again["counts"]["added"] == len(plays_counted(home)) == 30_000
@@ -394,7 +394,7 @@ def test_ctrl_c_stops_following_a_backfill_and_not_the_backfill(home: Home) -> N
         said, _ = process.communicate(timeout=30)
 
     assert process.returncode == 0
-    assert "Job 1 goes on by itself." in said
+    assert "Job 1 continues in the background." in said
     assert home.json("backfill", "tvtime", "--status")["job"]["state"] == "running"
 
 
@@ -507,7 +507,7 @@ def test_a_film_is_added_and_told_with_its_date(home: Home) -> None:
     assert done == {"play": row.id, "person": "me", "added": True, "told": ["tvtime"]}
     assert (row.item["title"], row.item["ids"], row.manual) == ("Salt Road", {"imdb": "tt0903747"}, True)
     assert row.watched_at == datetime(2024, 3, 1, 20, 15, tzinfo=UTC)
-    assert "It was added before" in again.stdout
+    assert "Already added" in again.stdout
 
 
 def test_an_episode_is_added_without_a_date(home: Home) -> None:
@@ -533,8 +533,8 @@ def test_an_episode_is_added_without_a_date(home: Home) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("Salt Road",), 2, "Say when it was"),
-        (("Salt Road", "--at", "2024-03-01", "--unknown-date"), 2, "Say when it was"),
+        (("Salt Road",), 2, "Enter the date with --at WHEN"),
+        (("Salt Road", "--at", "2024-03-01", "--unknown-date"), 2, "Enter the date with --at WHEN"),
         (("Salt Road", "--at", "2999-01-01"), 1, "That day lies in the future"),
         (("--unknown-date",), 1, "Say which film it was"),
         (("--show", "Tidewater", "--unknown-date"), 1, "A show as a whole is no viewing"),

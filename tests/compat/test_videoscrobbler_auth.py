@@ -232,7 +232,7 @@ def test_the_page_asks_who_is_not_signed_in_to_sign_in(at: Cinema) -> None:
     answer = visitor.post("/sign-in", data={"name": "me", "password": "correct horse", "next": onward})
     assert answer.headers["location"] == onward
     page = visitor.get(onward)
-    assert "Let Couch &lt;Player&gt; in?" in page.text
+    assert "Allow Couch &lt;Player&gt; access?" in page.text
     assert page.headers["x-frame-options"] == "DENY"
     assert "form-action 'self'" in page.headers["content-security-policy"]
 
@@ -243,7 +243,9 @@ def test_the_page_says_once_it_is_done(at: Cinema) -> None:
 
     allow(browser, app, token)
 
-    assert "Player is in" in browser.get("/api/auth", params={"api_key": app.key, "token": token}).text
+    assert (
+        "Player now has access" in browser.get("/api/auth", params={"api_key": app.key, "token": token}).text
+    )
 
 
 def test_the_page_says_who_will_see_what_is_told(at: Cinema) -> None:
