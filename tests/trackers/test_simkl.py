@@ -781,7 +781,7 @@ def test_a_code_that_simkl_no_longer_knows_ends_the_sign_in(
     ids=["503", "a page", "a reset", "429"],
 )
 def test_a_code_outlives_a_hiccup(server: Server, fake: FakeSimkl, fault: Any) -> None:
-    code = begin(server)
+    code = replace(begin(server), interval=timedelta(milliseconds=10))
     fake.faults.add("/oauth/pin", **fault)
 
     assert poll(server, code) is None

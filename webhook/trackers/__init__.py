@@ -1,8 +1,8 @@
-"""Trackers: who is told. One file is one tracker; its name is its settings' prefix.
+"""Trackers: the services that plays are sent to. One file is one tracker; its name is its settings' prefix.
 
 A tracker module has `LABEL`, `FOR` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
 (what the environment gives it), `build` (settings and an HTTP client to a tracker) and the class that `build`
-returns, which fulfils `Tracker`.
+returns, which fulfils `Tracker`; `_base.BaseTracker`, `_scrobbler.Scrobbler` and `_music.MusicTracker` have the defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SignIn = Literal["device", "password", "token", "web", "none"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """One thing to tell one account, as a tracker sees it.
+    """One thing to send to one account, as a tracker sees it.
 
     `progress` is percent (0-100), `at` is aware UTC: when it happened, as exactly as `dated` says. `mark`
     makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
@@ -83,7 +83,7 @@ class Access(Protocol):
         ...
 
     async def is_ours(self, remote_id: str) -> bool:
-        """Whether a delivery to this account made what the service knows by this handle."""
+        """True if a delivery to this account made what the service knows by this handle."""
         ...
 
 
@@ -107,7 +107,7 @@ class Tracker(Protocol):
     label: str
     sign_in: SignIn
     kinds: frozenset[Kind]
-    tells: frozenset[Action]  # what it can be told at all
+    tells: frozenset[Action]  # the actions it takes
     needs: Mapping[Kind, tuple[str, ...]]  # id namespaces of which the item must have one; empty: none
     writes_per_second: float  # per account; 0 is no pacing
     host: str
@@ -115,7 +115,7 @@ class Tracker(Protocol):
     undated: bool  # takes a viewing of which nobody knows the date
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
-        """Tell the account; raises Retry, Snooze, Unmatched or Dead."""
+        """Send it to the account; raises Retry, Snooze, Unmatched or Dead."""
         ...
 
     async def check(self, access: Access) -> str:
@@ -129,7 +129,7 @@ class Batches(Protocol):
     batch: int  # how many deliveries one call may carry
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Done | Undelivered]:
-        """Tell late marks together: what became of each, in their order; raises what concerns all of them."""
+        """Send late marks together: the outcome of each, in their order; raises what concerns all of them."""
         ...
 
 
@@ -161,7 +161,7 @@ class Renews(Protocol):
     """A tracker whose tokens age."""
 
     def stale(self, tokens: Tokens, now: datetime) -> bool:
-        """Whether the tokens should be renewed before the next call."""
+        """True if the tokens should be renewed before the next call."""
         ...
 
     async def refresh(self, tokens: Tokens) -> Tokens:
@@ -194,7 +194,7 @@ class TokenSignIn(Protocol):
 
 
 class Revokes(Protocol):
-    """A tracker that can be told that a sign-in is given up."""
+    """A tracker whose sign-ins can be given back."""
 
     async def revoke(self, tokens: Tokens) -> None: ...
 

@@ -82,7 +82,7 @@ class BaseTracker:
         return {"Content-Type": "application/json", "User-Agent": USER_AGENT, **self.authorize(tokens)}
 
     def identify_app(self) -> Mapping[str, str]:
-        """What every address says in its query."""
+        """The query parameters that every address has."""
         return {}
 
     async def call(

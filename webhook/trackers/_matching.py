@@ -18,12 +18,12 @@ class Match(StrEnum):
 
 
 def is_same_title(mine: str | None, theirs: str | None) -> bool | None:
-    """Whether two titles are the same; None where one is not known."""
+    """True if two titles are the same; None where one is not known."""
     return fold_title(mine) == fold_title(theirs) if mine and theirs else None
 
 
 def is_same_year(mine: int | None, theirs: int | None) -> bool | None:
-    """Whether two years are the same, but for one that a festival or a later release makes."""
+    """True if two years are the same, but for one that a festival or a later release makes."""
     return abs(mine - theirs) <= 1 if mine and theirs else None
 
 

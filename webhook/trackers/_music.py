@@ -52,7 +52,7 @@ class MusicTracker(BatchTracker):
 
     def track(self, delivery: Delivery) -> Track:
         if not isinstance(delivery.item, Track):
-            raise Dead(f"{self.label} is told of music, not of a {delivery.item.kind}")
+            raise Dead(f"{self.label} takes music, not a {delivery.item.kind}")
         return delivery.item
 
     def artist_and_title(self, delivery: Delivery) -> tuple[str, str]:

@@ -84,7 +84,7 @@ class Scrobbler(BatchTracker):
         raise NotImplementedError
 
     async def resume_point(self, item: Item, access: Access) -> float | None:
-        """How far the service remembers that this item was watched."""
+        """The progress at which the service remembers that this item was left."""
         raise NotImplementedError
 
     async def pause_progress(self, delivery: Delivery, access: Access) -> float:
@@ -110,7 +110,7 @@ class Scrobbler(BatchTracker):
     def require_single(self, item: Item) -> None:
         """Raises Dead unless it is one thing to watch: a show would mark every episode it has."""
         if not isinstance(item, Movie | Episode):
-            raise Dead(f"{self.label} is told of films and episodes being watched, not of a {item.kind}")
+            raise Dead(f"{self.label} takes films and episodes that are watched, not a {item.kind}")
 
     def require_rating(self, rating: int | None) -> int:
         if rating is None or not 1 <= rating <= 10:
@@ -151,7 +151,7 @@ class PendingMark(Generic[FormT]):
             self.outcome = decision
 
     async def next_form(self) -> bool:
-        """Whether there is another form to send; what keeps it from being sent is the outcome."""
+        """Move on to the next form; false where there is none, or a decision keeps it from being sent, which is the outcome."""
         try:
             self.form = await anext(self.forms)
         except StopAsyncIteration:

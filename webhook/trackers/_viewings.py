@@ -8,19 +8,19 @@ from webhook.domain.play import Dated
 from webhook.trackers import Delivery
 
 SAME_VIEWING = timedelta(minutes=15)
-"""How far from the time of a play one that is there already counts as the same."""
+"""The time around a play within which one that is there already counts as the same."""
 
 CLOCK_SLACK = timedelta(minutes=1)
-"""How far the service's clock and ours may lie apart."""
+"""The difference that is allowed between the service's clock and ours."""
 
 
 def is_since(at: datetime | None, since: datetime | None) -> bool:
-    """Whether a viewing is wanted that was asked for since a time; one without a date always is."""
+    """True if a viewing is wanted that was asked for since a time; one without a date always is."""
     return since is None or at is None or at >= since
 
 
 def play_start(delivery: Delivery) -> datetime:
-    """When the play began: as the sender said, else reckoned back from its mark by what was played until then."""
+    """The start of the play: as the sender said, else reckoned back from its mark by the time played until then."""
     if delivery.started_at is not None and delivery.started_at < delivery.at:
         return delivery.started_at
     part = 1.0 if delivery.progress is None else delivery.progress / 100
@@ -28,7 +28,7 @@ def play_start(delivery: Delivery) -> datetime:
 
 
 def earliest_mark(delivery: Delivery) -> datetime:
-    """How far back the same viewing can have been marked: later than it began, or it was another one."""
+    """The earliest time at which the same viewing can have been marked: later than it began, or it was another one."""
     if delivery.duration_ms:
         return delivery.at - min(SAME_VIEWING, timedelta(milliseconds=delivery.duration_ms) * 0.8)
     if delivery.started_at is not None and delivery.started_at < delivery.at:

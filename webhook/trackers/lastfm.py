@@ -49,7 +49,7 @@ SETUP: tuple[str, ...] = (
 MIN_LENGTH = timedelta(seconds=30)
 """A track must be longer than this to count (https://www.last.fm/api/scrobbling)."""
 
-TOO_SHORT = "not told: Last.fm takes no track of 30 seconds or less"
+TOO_SHORT = "not sent: Last.fm takes no track of 30 seconds or less"
 HISTORY_PAGE_SIZE = 100
 """Last.fm gives up to 200 on a page, but names in other scripts can make those larger than we read."""
 
@@ -130,7 +130,7 @@ class LastFM(MusicTracker):
         return Done(answer=f"now playing: {outcome.answer}")
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        """Scrobble up to fifty in one call; one that cannot be told is settled without it."""
+        """Scrobble up to fifty in one call; one that cannot be sent is settled without it."""
         outcomes = [self.decide_unsent(delivery) for delivery in deliveries]
         sendable = [delivery for delivery, known in zip(deliveries, outcomes, strict=True) if known is None]
         answers = iter(await self.scrobble(sendable, access) if sendable else ())

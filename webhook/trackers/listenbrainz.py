@@ -58,14 +58,14 @@ EARLIEST_LISTEN = datetime(2002, 10, 1, tzinfo=UTC)
 """Before it nobody scrobbled: a listen of an earlier date is refused."""
 
 MAX_CLOCK_LEAD = timedelta(hours=1)
-"""How far in the future a listen may begin, as clocks differ."""
+"""The most that a listen may begin in the future, as clocks differ."""
 
 PAUSE_MARGIN = 0.05
 MAX_PAGE_PAUSE = timedelta(minutes=1)
-"""How long the next page is waited for; where it takes longer, whoever asks is told so."""
+"""The longest wait for the next page; a longer one ends the reading with a Snooze."""
 
 GUARD_REST = timedelta(hours=1)
-"""How long to keep away where a guard in front of ListenBrainz turns us back."""
+"""The rest after a guard in front of ListenBrainz turned a call back."""
 
 WRONG_ADDRESS = "ListenBrainz has no such call at this address: check LISTENBRAINZ_API_URL"
 MAX_DURATION = timedelta(days=24)
@@ -116,7 +116,7 @@ class ListenBrainz(MusicTracker):
         return replace(await self.submit("single", [listen], access), remote_id=str(listen["listened_at"]))
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        """Import up to a thousand in one call; one that cannot be told is settled without it."""
+        """Import up to a thousand in one call; one that cannot be sent is settled without it."""
         drafts = [self.draft(delivery) for delivery in deliveries]
         listens = [draft for draft in drafts if isinstance(draft, dict)]
         answers = iter(await self.divide(listens, access) if listens else ())
@@ -147,7 +147,7 @@ class ListenBrainz(MusicTracker):
         """Deletes the one listen that we made. ListenBrainz finds it by its time and an id that it gave itself."""
         listened_at = as_int(delivery.remote_id)
         if listened_at is None:
-            raise Dead(f"Nothing of ours to undo: {LABEL} was not told of this play")
+            raise Dead(f"Nothing of ours to undo: {LABEL} never got this play")
         msid = await self.find_msid(listened_at, delivery, access)
         if msid is None:
             return Done(answer="it was gone already", remote_id=delivery.remote_id)
@@ -354,7 +354,7 @@ def parse_listen(row: JsonObject) -> WatchedItem:
 
 
 def parse_reset(response: httpx.Response) -> timedelta | None:
-    """How long until more calls are taken, where the answer says it."""
+    """The time until more calls are taken, where the answer says it."""
     value = response.headers.get("x-ratelimit-reset-in", "")
     return min(timedelta(seconds=int(value[:9])), MAX_RETRY_AFTER) if value.isdecimal() else None
 

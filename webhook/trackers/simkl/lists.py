@@ -39,7 +39,7 @@ class AccountLists:
         self.known: dict[str, tuple[float, list[WatchedItem]]] = {}
 
     async def read(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        """What is on the lists, or on those rows of them that were changed since a time."""
+        """The viewings on the lists, or on those rows of them that were changed since a time."""
         for name, extended in LIST_FORMS.items():
             params = {"extended": extended, "episode_watched_at": "yes"}
             if since is not None:
@@ -68,7 +68,7 @@ class AccountLists:
 
 
 def parse_row(row: JsonObject, *, by_season: bool) -> Iterator[WatchedItem]:
-    """What was watched of one row of the lists: a film, or episodes; `by_season`: of an anime."""
+    """The viewings in one row of the lists: of a film, or of episodes; `by_season`: of an anime."""
     show, movie = child(row, "show"), child(row, "movie")
     if film := movie or (show if row.get("anime_type") == "movie" else {}):
         at = as_time(row.get("last_watched_at"))

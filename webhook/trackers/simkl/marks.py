@@ -17,19 +17,19 @@ SimklMark = PendingMark[Entry]
 
 
 def is_by_own_id(mark: SimklMark) -> bool:
-    """Whether it is an episode that was named by its own id, though something says which one is meant."""
+    """True if it is an episode that was named by its own id, though more than that id is known of it."""
     item = mark.delivery.item
     return mark.current.group == "episodes" and isinstance(item, Episode) and is_comparable(item)
 
 
 def is_comparable(item: Episode) -> bool:
-    """Whether an episode has more than its own ids, by which another one would be told apart."""
+    """True if an episode has more than its own ids, by which another one would be told apart."""
     return bool(item.show or item.show_ids) or None not in (item.season, item.number)
 
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What an answer says was put where it was sent; what Simkl did not find it sends back (`lost`)."""
+    """The answer to a sync call: whether it took anything, and the entries that it did not find and sends back (`lost`)."""
 
     response: httpx.Response
     some: bool
@@ -42,7 +42,7 @@ class SyncResult:
         return cls(response, some, [Entry(group, echo) for group, echo in lost_entries(body)])
 
     def has_strays(self, sent: Sequence[Entry]) -> bool:
-        """Whether something is lost of which nobody can say what it was."""
+        """True if something is lost of which nobody can say what it was."""
         return any(not any(is_echo_of(entry, echo) for entry in sent) for echo in self.lost)
 
     def alone(self, sent: Entry) -> SyncResult:
@@ -50,12 +50,12 @@ class SyncResult:
         return replace(self, lost=[sent] if self.lost else [])
 
     def has(self, entry: Entry, *, unsure: bool) -> bool:
-        """Whether Simkl took it. A call of which it total nothing was heard only if it was a repeat."""
+        """True if Simkl took it. A call of which it counted nothing was taken only if it was a repeat."""
         return (self.some or unsure) and not any(is_echo_of(entry, echo) for echo in self.lost)
 
 
 def is_echo_of(sent: Entry, echo: Entry) -> bool:
-    """Whether something sent back is what was sent, or a part of it."""
+    """True if something sent back is what was sent, or a part of it."""
     if sent.group != echo.group or not is_same_named(sent.body, echo.body):
         return False
     return not places(echo.body) or places(sent.body) <= places(echo.body)

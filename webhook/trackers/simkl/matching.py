@@ -14,7 +14,7 @@ COMPARED_IDS = ("simkl", "imdb", "tmdb", "tvdb")
 
 
 def match_answer(item: Item, body: JsonObject) -> Match:
-    """What a scrobble's answer names, beside what was meant."""
+    """Compare the item that a scrobble's answer names with the one that was meant."""
     theirs = answer_item(body)
     ids = item.show_ids if isinstance(item, Episode) else item.ids
     agreed, differed = compare_ids(
@@ -28,7 +28,7 @@ def match_answer(item: Item, body: JsonObject) -> Match:
 
 
 def is_same(item: Item, body: JsonObject) -> bool:
-    """Whether a row is of this item: something says so, and nothing speaks against it."""
+    """True if a row is of this item: something says so, and nothing speaks against it."""
     theirs, episode = answer_item(body), isinstance(item, Episode)
     agreed, _ = compare_ids(
         item.show_ids if isinstance(item, Episode) else item.ids, child(theirs, "ids"), COMPARED_IDS
@@ -69,7 +69,7 @@ def match_list_item(item: Episode, listed: WatchedItem) -> Match:
 
 
 def is_elsewhere(item: Episode, theirs: tuple[int | None, int | None]) -> bool:
-    """Whether season or number contradict; inside an entry that is a season of an anime only its own count."""
+    """True if season or number contradict; inside an entry that is a season of an anime only its own count."""
     by_season = bool(
         usable_show_ids(item) or not any(name in ANIME_IDS for name in item.show_ids.by_namespace())
     )
@@ -78,7 +78,7 @@ def is_elsewhere(item: Episode, theirs: tuple[int | None, int | None]) -> bool:
 
 
 def compare_ids(ours: Ids, theirs: JsonObject, names: tuple[str, ...]) -> tuple[int, int]:
-    """How many ids that both know are the same, and how many are not. Simkl writes numbers as texts."""
+    """The count of ids that both know and that are the same, and of those that differ. Simkl writes numbers as texts."""
     mine = ours.by_namespace()
     common = [name for name in names if name in mine and id_text(theirs.get(name))]
     same = [str(mine[name]) == id_text(theirs[name]) for name in common]

@@ -95,7 +95,7 @@ def anime_ids(ids: Ids) -> JsonObject:
 
 
 def is_surest_by_date(item: Item) -> bool:
-    """Whether an episode's own id is all but its title: a scrobble cannot carry that id, the history can."""
+    """True if an episode's own id is all but its title: a scrobble cannot carry that id, the history can."""
     if not isinstance(item, Episode) or not usable_ids(Kind.EPISODE, item.ids):
         return False
     return all(is_by_title(show_entry(form, {})) for form in episode_forms(item))
@@ -129,7 +129,7 @@ def sync_entries(item: Item, fields: JsonObject) -> list[Entry]:
     elif isinstance(item, Movie):
         found = [Entry("movies", {**form["movie"], **fields}) for form in movie_forms(item)]
     else:
-        raise Dead(f"{LABEL} is not told of a {item.kind}")
+        raise Dead(f"{LABEL} takes no {item.kind}")
     if not found:
         no_form(item)
     return found
@@ -164,11 +164,11 @@ def entry_of_episode(ids: JsonObject, season: int | None, number: int | None) ->
 # Times
 
 NO_DATE = "1970-01-01T00:00:01Z"
-"""What Simkl takes for a viewing of which nobody knows the date."""
+"""The date of a viewing of which nobody knows the date."""
 
 
 def watched_at(delivery: Delivery) -> str:
-    """When it was watched, as Simkl is told it."""
+    """The date of a viewing, as Simkl takes it."""
     at = viewing_date(delivery)
     return NO_DATE if at is None else iso(at)
 

@@ -15,7 +15,7 @@ from webhook.trackers.simkl.payloads import ANIME_IDS, LABEL
 
 
 class ScrobbleAnswer(TypedDict, total=False):
-    """What `/scrobble/…` answers; beside it stands `movie`, or `show` or `anime` with `episode`.
+    """The answer of `/scrobble/…`; beside it stands `movie`, or `show` or `anime` with `episode`.
 
     https://api.simkl.org/api-reference/scrobble
     """
@@ -25,7 +25,7 @@ class ScrobbleAnswer(TypedDict, total=False):
 
 
 class SyncAnswer(TypedDict, total=False):
-    """What `/sync/…` answers: how much of each kind, and what was not found, echoed.
+    """The answer of `/sync/…`: a number for each kind, and echoes of the items that were not found.
 
     https://api.simkl.org/api-reference/sync
     """
@@ -92,7 +92,7 @@ def search_hits(response: httpx.Response) -> list[JsonObject]:
 
 
 def lost_entries(body: JsonObject) -> list[tuple[str, JsonObject]]:
-    """What was not found, with the list it stands in."""
+    """The entries that were not found, with the list in which each stands."""
     lists = child(body, "not_found").items()
     return [(group, echo) for group, echoes in lists for echo in as_rows(echoes)]
 

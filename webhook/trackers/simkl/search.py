@@ -48,12 +48,12 @@ class Finder:
         return item
 
     async def is_titled(self, item: Item, theirs: JsonObject) -> bool:
-        """Whether a film or a show is ours by title and year, where it must be by a title of the search."""
+        """True if a film or a show is ours by title and year, where it must be by a title of the search."""
         matched = match_title(item, theirs, anime=theirs.get("type") == "anime")
         return await self.is_known_as(item, theirs) if matched is Match.OPEN else matched is Match.RIGHT
 
     async def is_known_as(self, item: Item, theirs: JsonObject) -> bool:
-        """Whether the search finds what is theirs by our title too, in another language or spelling."""
+        """True if the search finds what is theirs by our title too, in another language or spelling."""
         title = item.show if isinstance(item, Episode) else item.title
         wanted = id_text(child(theirs, "ids").get("simkl"))
         if not title or wanted is None:

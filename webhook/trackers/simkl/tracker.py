@@ -87,10 +87,10 @@ FIRST_REST = timedelta(seconds=1)
 """The first rest on a 429: Simkl does not say how long to wait, and asks for 1, 2, 4 and so on up to 60 seconds."""
 
 CHANGED_WITHIN = timedelta(days=1)
-"""How far back it is looked for what a call has changed: clocks differ."""
+"""The time back from now within which a call's changes are looked for: clocks differ."""
 
 REFUSES_REWATCH = frozenset({400, 402, 403, 422, 426})
-"""How a call for a rewatch may be refused to who does not pay for it; the contract does not say."""
+"""The statuses by which a rewatch may be refused to who does not pay for it; the contract does not say."""
 
 
 class Settings(TrackerSettings):
@@ -157,7 +157,7 @@ class Simkl(PinSignIn, Scrobbler):
         raise no_match(LABEL, delivery.item, wrong, None if response is None else excerpt(response))
 
     async def is_right(self, item: Item, answer: JsonObject) -> bool:
-        """Whether what was just recorded is this item."""
+        """True if what was just recorded is this item."""
         matched = match_answer(item, answer)
         if matched is not Match.OPEN:
             return matched is Match.RIGHT
@@ -273,7 +273,7 @@ class Simkl(PinSignIn, Scrobbler):
         await self.send_round(marks[middle:], access, again=again)
 
     async def write(self, entries: Sequence[Entry], access: Access, *, again: bool) -> httpx.Response:
-        """The answer to the marks. Rewatches are for paying members: others are told as before, by a new date."""
+        """The answer to the marks. Rewatches are for paying members: for others it is sent as a plain mark, which sets a new date."""
         body = merge_entries(entries)
         if again:
             rewatch = {"allow_rewatch": "yes"}
@@ -388,7 +388,7 @@ class Simkl(PinSignIn, Scrobbler):
         return {"simkl-api-key": self.client_id, **signed}
 
     def identify_app(self) -> Mapping[str, str]:
-        """What Simkl wants to see on every address: which app, in which version."""
+        """The app and its version, which Simkl wants to see on every address."""
         return {"client_id": self.client_id, "app-name": "watchmark", "app-version": version()}
 
     def refuse(self, response: httpx.Response) -> Undelivered:
@@ -409,7 +409,7 @@ class Simkl(PinSignIn, Scrobbler):
 
 
 def shares_key(item: Item, theirs: Item) -> bool:
-    """Whether an item that the account holds is ours: something that both know is the same."""
+    """True if an item that the account holds is ours: something that both know is the same."""
     return bool(set(keys(item)) & set(keys(theirs))) and same_item(item, theirs)
 
 

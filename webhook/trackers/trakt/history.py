@@ -51,7 +51,7 @@ class History:
         return [row for row in rows if as_time(row.get("watched_at")) is None]
 
     async def is_of(self, item: Item, row: JsonObject, access: Access) -> bool:
-        """Whether a row is of this item: something says so, and nothing speaks against it."""
+        """True if a row is of this item: something says so, and nothing speaks against it."""
         theirs = parse_item(row)
         matched = match_item(item, theirs)
         if matched is Match.OPEN:
@@ -79,7 +79,7 @@ class History:
         return None
 
     async def is_stray(self, item: Item, row: JsonObject, access: Access) -> bool:
-        """Whether a form of this item led to a row of another, which no other delivery made."""
+        """True if a form of this item led to a row of another, which no other delivery made."""
         theirs, handle = parse_item(row), parse_handle(row)
         if handle is None or not is_related(item, theirs) or await self.finder.is_meant(item, theirs, access):
             return False
@@ -113,7 +113,7 @@ def days_around(deliveries: Iterable[Delivery]) -> dict[str, str]:
 
 
 def is_fitting(delivery: Delivery, row: JsonObject) -> bool:
-    """Whether the time of a row is one that this viewing can have there."""
+    """True if the time of a row is one that this viewing can have there."""
     at = as_time(row.get("watched_at"))
     if is_undated(delivery) or at is None:
         return is_undated(delivery) and at is None
@@ -123,7 +123,7 @@ def is_fitting(delivery: Delivery, row: JsonObject) -> bool:
 
 
 def is_sent_time(delivery: Delivery, row: JsonObject) -> bool:
-    """Whether a row has the very time with which this viewing is sent, or that of a scrobble of it."""
+    """True if a row has the very time with which this viewing is sent, or that of a scrobble of it."""
     at = as_time(row.get("watched_at"))
     if is_undated(delivery) or at is None:
         return is_undated(delivery) and at is None

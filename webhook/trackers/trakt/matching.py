@@ -64,7 +64,7 @@ def match_other_place(*, agreed: bool, of_show: bool, shown: bool | None, titled
 
 
 def is_related(item: Item, theirs: TraktItem) -> bool:
-    """Whether a form of this item can have led to theirs: by an own id, by its place in the show, or by title."""
+    """True if a form of this item can have led to theirs: by an own id, by its place in the show, or by title."""
     if trakt_ids(item.ids).agrees(theirs.ids):
         return True
     if isinstance(item, Episode):
@@ -88,7 +88,7 @@ def misleading_ids(item: Item, theirs: TraktItem) -> set[tuple[str, str, int | s
 
 
 def compare_ids(mine: Ids, theirs: Ids) -> tuple[int, int]:
-    """How many ids that both know are the same, and how many are not."""
+    """The count of ids that both know and that are the same, and of those that differ."""
     here, there = trakt_ids(mine).by_namespace(), theirs.by_namespace()
     same = [here[name] == there[name] for name in here.keys() & there.keys()]
     return same.count(True), same.count(False)

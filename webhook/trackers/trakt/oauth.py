@@ -84,7 +84,7 @@ class OAuth(BaseTracker):
         return None
 
     def stale(self, tokens: Tokens, now: datetime) -> bool:
-        """Whether less than a tenth of the tokens' life is left, or less than an hour."""
+        """True if less than a tenth of the tokens' life is left, or less than an hour."""
         life = timedelta(seconds=tokens.get("expires_in", TOKEN_LIFE.total_seconds()))
         ends = datetime.fromtimestamp(tokens.get("created_at", 0), UTC) + life
         return ends - now < max(life / 10, MIN_LIFE_LEFT)
@@ -110,7 +110,7 @@ class OAuth(BaseTracker):
 
 
 def refuse_renewal(response: httpx.Response) -> Snooze:
-    """Why tokens were not renewed: the app is gone, or the sign-in is."""
+    """The reason why tokens were not renewed: the app is gone, or the sign-in is."""
     if parse_object(response).get("error") == "invalid_client":
         return Snooze(APP_GONE, answer=excerpt(response), park=Park.APP_DELETED)
     return Snooze(f"{LABEL} no longer accepts this sign-in", answer=excerpt(response), park=Park.SIGNED_OUT)

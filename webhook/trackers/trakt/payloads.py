@@ -28,7 +28,7 @@ TRAKT_IDS = ("trakt", "tvdb", "tmdb", "imdb")
 """The ids Trakt and we both know; the first that Trakt knows decides."""
 
 NO_DATE = "unknown"
-"""What Trakt takes for a viewing of which nobody knows the date."""
+"""The date of a viewing of which nobody knows the date."""
 
 USABLE_IDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("trakt", "tmdb", "imdb"),  # a film's TVDB id means nothing to Trakt
@@ -151,7 +151,7 @@ def merge_entries(entries: Sequence[JsonObject]) -> JsonObject:
 
 
 def watched_at(delivery: Delivery) -> str:
-    """When it was watched, as Trakt is told it."""
+    """The date of a viewing, as Trakt takes it."""
     at = viewing_date(delivery)
     return NO_DATE if at is None else iso(at)
 

@@ -17,7 +17,7 @@ from webhook.trackers.trakt.payloads import LABEL, watched_at
 
 
 class ScrobbleAnswer(TypedDict, total=False):
-    """What `/scrobble/…` answers; beside it stands `movie`, or `show` and `episode`.
+    """The answer of `/scrobble/…`; beside it stands `movie`, or `show` and `episode`.
 
     https://docs.trakt.tv/reference/scrobble
     """
@@ -40,7 +40,7 @@ class HistoryRow(TypedDict, total=False):
 
 
 class SyncAnswer(TypedDict, total=False):
-    """What `/sync/…` answers: how much of each kind, and what was not found, echoed."""
+    """The answer of `/sync/…`: a number for each kind, and echoes of the items that were not found."""
 
     added: dict[str, int]
     deleted: dict[str, int]
@@ -125,7 +125,7 @@ def parse_handle(row: JsonObject) -> str | None:
 
 
 def count_misses(body: JsonObject) -> int:
-    """How much was not found; it may be echoed without anything that says which."""
+    """The number of items that were not found; they may be echoed without anything that says which."""
     return sum(len(echoes) for echoes in child(body, "not_found").values() if isinstance(echoes, list))
 
 
@@ -168,7 +168,7 @@ def order_note(item: Item, theirs: TraktItem) -> str | None:
 
 
 def is_same_place(item: Episode, theirs: TraktItem) -> bool | None:
-    """Whether season and number are the same; None where they cannot be compared."""
+    """True if season and number are the same; None where they cannot be compared."""
     mine, other = (item.season, item.number), (theirs.season, theirs.number)
     if item.numbering != "aired" or None in mine or None in other:
         return None

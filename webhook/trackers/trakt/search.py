@@ -20,11 +20,11 @@ from webhook.trackers.trakt.payloads import forms, no_name, place_in_show, title
 from webhook.trackers.trakt.responses import TraktItem, parse_item
 
 MAX_MISLEADING = 500
-"""How many ids that led to another item are held in memory."""
+"""The number of ids that led to another item that are held in memory."""
 
 MAX_HITS = "30"
 SPECIAL = re.compile(r'([-+&|!(){}\[\]^"~*?:/\\])')
-"""What means something to the search, and is a letter to us."""
+"""Characters that mean something to the search."""
 
 
 class Finder:
@@ -60,14 +60,14 @@ class Finder:
                 yield by_search
 
     async def is_meant(self, item: Item, theirs: TraktItem, access: Access) -> bool:
-        """Whether an item of an answer is this one, where its title alone differs by the titles of a search."""
+        """True if an item of an answer is this one, where its title alone differs by the titles of a search."""
         matched = match_item(item, theirs)
         if matched is Match.OPEN:
             return await self.is_titled(item, theirs, access)
         return matched is Match.RIGHT
 
     async def is_titled(self, item: Item, theirs: TraktItem, access: Access) -> bool:
-        """Whether Trakt knows what is theirs by our title too, in another language or another spelling."""
+        """True if Trakt knows what is theirs by our title too, in another language or another spelling."""
         if isinstance(item, Movie):
             kind, title, wanted = Kind.MOVIE, item.title, theirs.ids.trakt
         else:
@@ -78,7 +78,7 @@ class Finder:
         return any(child(child(hit, kind.value), "ids").get("trakt") == wanted for hit in hits)
 
     async def is_own_id_right(self, item: Item, access: Access) -> bool:
-        """Whether the item's own ids are those of this item; the first that Trakt knows decides, as in a call."""
+        """True if the item's own ids are those of this item; the first that Trakt knows decides, as in a call."""
         for namespace, value in usable_ids(item.kind, item.ids).items():
             hits = await self.search(f"/search/{namespace}/{value}", {"type": item.kind.value}, access)
             if hits:
@@ -143,5 +143,5 @@ class Finder:
 
 
 def is_by_own_ids(form: JsonObject) -> bool:
-    """Whether a form names an episode or a film by its own ids."""
+    """True if a form names an episode or a film by its own ids."""
     return "ids" in child(form, "episode") or "ids" in child(form, "movie")

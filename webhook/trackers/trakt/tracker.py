@@ -164,7 +164,7 @@ class Trakt(Api, Scrobbler):
         raise no_match(LABEL, delivery.item, wrong)
 
     async def is_right(self, item: Item, theirs: TraktItem, access: Access) -> bool:
-        """Whether what was just recorded is this item; an id that led to another is not sent again."""
+        """True if what was just recorded is this item; an id that led to another is not sent again."""
         try:
             right = await self.finder.is_meant(item, theirs, access)
         except Undelivered as decision:
@@ -295,7 +295,7 @@ class Trakt(Api, Scrobbler):
     async def settle(
         self, mark: PendingMark[JsonObject], new: Sequence[JsonObject], access: Access, *, alone: bool
     ) -> bool:
-        """Whether a new row shows what became of the mark; one of another item is taken back."""
+        """True if a new row shows what became of the mark; one of another item is taken back."""
         item = mark.delivery.item
         sent = [row for row in new if is_sent_time(mark.delivery, row)]
         for row in sent:

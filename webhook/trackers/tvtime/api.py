@@ -75,7 +75,7 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         long: bool = False,
     ) -> httpx.Response:
-        """What the server answers, whatever that is; `long`: a list that has no pages."""
+        """The server's answer, whatever its status; `long`: a list that has no pages."""
         sent = {"User-Agent": TVTIME_AGENT, "Accept": "application/json", **(headers or {})}
         if bearer is not None:
             sent["Authorization"] = f"Bearer {bearer}"
@@ -108,7 +108,7 @@ def user_id(tokens: Tokens) -> str:
 
 
 def claims(tokens: Tokens) -> Mapping[str, Any]:
-    """What the access token says of itself, unverified; nothing where it cannot be read."""
+    """The claims of the access token, unverified; nothing where it cannot be read."""
     middle = bearer_of(tokens).partition(".")[2].partition(".")[0]
     try:
         return as_mapping(orjson.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))))

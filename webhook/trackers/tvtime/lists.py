@@ -72,7 +72,7 @@ class LibraryReader:
         return as_mapping(await self.calls.call(access, "GET", path, fields="id,name,username"))
 
     async def episode(self, access: Access, tvdb: int) -> TVTimeRow:
-        """Whether, when and how often an episode was watched, as the server says it."""
+        """The server's record of an episode: whether, when and how often it was watched."""
         return as_mapping(
             await self.calls.call(access, "GET", f"{API}/episode/{tvdb}", fields=EPISODE_FIELDS)
         )

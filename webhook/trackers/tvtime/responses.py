@@ -62,7 +62,7 @@ def require_success(response: httpx.Response) -> None:
 
 
 def is_closed(response: httpx.Response) -> bool:
-    """Whether only the load balancer of the closed service is left."""
+    """True if only the load balancer of the closed service is left."""
     emptied = response.status_code == 404 and not response.content
     return emptied and "awselb" in response.headers.get("server", "")
 
@@ -79,7 +79,7 @@ def refuse_403(response: httpx.Response) -> Undelivered:
 
 
 def find_refusal(answer: Mapping[str, Any], shown_answer: str) -> Undelivered | None:
-    """What a no inside an answer with status 200 asks for."""
+    """The outcome of a refusal inside an answer with status 200; None where there is none."""
     message = str(answer.get("message") or "it gives no reason")
     if answer.get("result") == "KO":
         means = next((means for word, means in KO_OUTCOMES.items() if word in message.lower()), Dead)

@@ -113,7 +113,7 @@ class TVTime(PasswordSignIn):
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         if delivery.action not in self.tells or delivery.item.kind not in self.kinds:
-            raise Dead(f"TV Time cannot be told {delivery.action} of a {delivery.item.kind}")
+            raise Dead(f"TV Time has no call for {delivery.action} of a {delivery.item.kind}")
         if not self.url:
             return await send_to_library(delivery, access.library)
         return await super().send(delivery, access)
@@ -139,7 +139,7 @@ class TVTime(PasswordSignIn):
             parse_text(account.get("name")) or parse_text(account.get("username")) or user_id(access.tokens)
         )
 
-    # ---- what is told
+    # ---- marks
 
     async def _watch(self, delivery: Delivery, episode: Episode, access: Access) -> Done:
         tvdb = tvdb_of(episode)
@@ -164,7 +164,7 @@ class TVTime(PasswordSignIn):
         )
 
     async def _is_right(self, episode: Episode, answer: Mapping[str, Any], access: Access) -> bool:
-        """Whether the episode that was marked is the one that was meant: by its show, where its place differs."""
+        """True if the episode that was marked is the one that was meant: by its show, where its place differs."""
         show = as_mapping(answer.get("show"))
         mine, theirs = episode.show_ids.tvdb, parse_int(show.get("id"))
         named = is_same_title(episode.show, parse_text(show.get("name")))
@@ -177,7 +177,7 @@ class TVTime(PasswordSignIn):
         )
 
     async def _is_show_title(self, episode: Episode, show: int | None, access: Access) -> bool:
-        """Whether TV Time knows this show by our title too, in another language or spelling."""
+        """True if TV Time knows this show by our title too, in another language or spelling."""
         params = {"q": str(episode.show), "offset": "0", "limit": "20"}
         answer = await self.calls.call(access, "GET", SHOW_SEARCH, **params)
         return show is not None and any(
@@ -187,7 +187,7 @@ class TVTime(PasswordSignIn):
     async def _take_back(
         self, delivery: Delivery, tvdb: int, answer: Mapping[str, Any], began: datetime, access: Access
     ) -> str:
-        """What is said of a mark of another episode, which is taken back where it is this call's for sure.
+        """Take back a mark of another episode, where it is this call's for sure; a sentence about it.
 
         TV Time takes back all viewings of an episode or none, and says when it was marked: one that was
         there before, or that an earlier try may have made long ago, stays.
@@ -238,9 +238,9 @@ class TVTime(PasswordSignIn):
         raise Unmatched(reason, candidates=[as_candidate(film) for film in candidates.values()])
 
     async def _is_movie_title(self, movie: Movie, film: Movie, access: Access) -> bool:
-        """Whether a movie found by an id is the one that was meant: by more ids, its title, or a search for it."""
-        expect_field = movie.ids.by_namespace().items() & film.ids.by_namespace().items()
-        if len(expect_field) > 1 or is_same_title(movie.title, film.title) is not False:
+        """True if a movie found by an id is the one that was meant: by more ids, its title, or a search for it."""
+        common = movie.ids.by_namespace().items() & film.ids.by_namespace().items()
+        if len(common) > 1 or is_same_title(movie.title, film.title) is not False:
             return True
         answer = await self.calls.call(
             access, "GET", MOVIE_SEARCH, q=str(movie.title), offset="0", limit="20"
@@ -248,7 +248,7 @@ class TVTime(PasswordSignIn):
         return any(found.ids.tvtime == film.ids.tvtime for found in parse_movies(answer))
 
     async def _viewings(self, uuid: str, access: Access) -> int:
-        """How often TV Time has counted the movie."""
+        """The number of viewings of the movie that TV Time has counted."""
         async for rows in self.lists.pages(access, WATCHES, "movie"):
             counts = [parse_int(row.get("rewatch_count")) or 0 for row in rows if row.get("uuid") == uuid]
             if counts:
