@@ -45,7 +45,7 @@ OUTSIDE = {
 
 def layer(item: pytest.Item) -> str:
     """The layer of a test that is not marked with one."""
-    places = set(item.path.relative_to(TESTS).parts)
+    places = set(item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ())
     if places & END_TO_END:
         return "e2e"
     served = SERVED & set(getattr(item, "fixturenames", ()))

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -139,6 +139,7 @@ PARAMS = st.dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the table of all characters is made once
 @given(PARAMS, st.text(st.characters(exclude_categories=["Cs"])), st.randoms())
 def test_the_signature_depends_on_names_and_values_but_never_on_their_order(
     params: dict[str, str], secret: str, dice: Any

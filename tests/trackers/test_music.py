@@ -181,9 +181,7 @@ def test_listenbrainz_is_signed_in_to_by_a_token_on_stdin(home: Home) -> None:
     assert token not in home.account("listenbrainz").tokens
 
 
-@pytest.mark.parametrize(
-    ("stdin", "says"), [("nobody's\n", "does not know this token"), ("", "Nothing was given")]
-)
+@pytest.mark.parametrize(("stdin", "says"), [("nobody's\n", "does not know this token"), ("", "No input")])
 def test_a_token_that_is_nobody_s_or_none_is_said(home: Home, stdin: str, says: str) -> None:
     with Server(ListenBrainz()) as server:
         home.set(LISTENBRAINZ_API_URL=server.url)
