@@ -45,7 +45,7 @@ OUTSIDE = {
 
 def layer(item: pytest.Item) -> str:
     """The layer of a test that is not marked with one."""
-    places = set(item.path.relative_to(TESTS).parts if item.path.is_relative_to(TESTS) else ())
+    places = set(item.path.relative_to(TESTS).parts)
     if places & END_TO_END:
         return "e2e"
     served = SERVED & set(getattr(item, "fixturenames", ()))
@@ -58,7 +58,7 @@ def marked(item: pytest.Item) -> list[str]:
 
 
 def assign(item: pytest.Item) -> None:
-    if not marked(item):
+    if item.path.is_relative_to(TESTS) and not marked(item):
         item.add_marker(layer(item))
 
 
