@@ -143,7 +143,7 @@ def test_a_replay_of_its_webhook_does_not_bring_it_back(house: House) -> None:
     remove(house, row.id)
     house.delivered()
 
-    house.database.do(lambda connection: inbox.replay(connection, [made]))
+    house.database.do(lambda connection: inbox.requeue(connection, [made]))
     house.interpret()
     house.delivered()
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_taken_back_is_said_and_not_told_again(house: House) -> N
     (row,) = house.plays()
 
     done = redate(house, row.id, EVENING, able=CANNOT)
-    house.database.do(lambda connection: inbox.replay(connection, [made]))
+    house.database.do(lambda connection: inbox.requeue(connection, [made]))
     house.interpret()
     house.delivered()
 

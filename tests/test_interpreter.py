@@ -93,7 +93,7 @@ class House:
         return found
 
     def replay(self, *webhook_ids: int) -> None:
-        self.database.do(lambda connection: inbox.replay(connection, webhook_ids))
+        self.database.do(lambda connection: inbox.requeue(connection, webhook_ids))
         self.interpret()
 
     def plays(self) -> list[Any]:
@@ -542,7 +542,7 @@ def test_a_pruned_webhook_is_not_replayed(house: House) -> None:
     shown = house.post("plex", plex("media.scrobble"))
     house.database.do(lambda connection: connection.execute(update(webhook).values(raw=None)))
 
-    count = house.database.do(lambda connection: inbox.replay(connection, [shown["id"]]))
+    count = house.database.do(lambda connection: inbox.requeue(connection, [shown["id"]]))
 
     assert count == 0
     assert house.trace(shown["id"])["state"] == "interpreted"

@@ -151,7 +151,7 @@ def test_much_goes_in_small_parts(house: House, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_webhook_that_is_replayed_meanwhile_keeps_its_body(house: House) -> None:
     number = house.webhook(OLD)
-    house.database.do(lambda connection: inbox.replay(connection, [number]))
+    house.database.do(lambda connection: inbox.requeue(connection, [number]))
     doomed = PruneBatch([number], house.now - timedelta(days=DAYS))
 
     gone = house.database.do(lambda connection: pruner.forget_bodies(connection, [doomed]))

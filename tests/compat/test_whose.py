@@ -52,7 +52,7 @@ def renamed(home: Any, before: str, after: str) -> None:
 
 def replayed(home: Any) -> None:
     def again(connection: Connection) -> int:
-        return inbox.replay(connection, connection.execute(select(webhook.c.id)).scalars().all())
+        return inbox.requeue(connection, connection.execute(select(webhook.c.id)).scalars().all())
 
     assert home.do(again)
     interpreted(home)

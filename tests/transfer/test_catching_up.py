@@ -442,7 +442,7 @@ def test_an_event_found_is_kept_and_read_again_as_it_was(attic: Attic) -> None:
     (row,) = attic.webhooks()
     before = [dict(one._mapping) for one in attic.house.plays()]
 
-    attic.house.database.do(lambda connection: inbox.replay(connection, [row.id]))
+    attic.house.database.do(lambda connection: inbox.requeue(connection, [row.id]))
     attic.house.interpret()
 
     assert [dict(one._mapping) for one in attic.house.plays()] == before

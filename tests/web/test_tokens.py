@@ -76,9 +76,9 @@ def test_a_token_without_scopes_still_opens_everything(home: Household) -> None:
 
 
 def test_a_scope_of_a_later_version_opens_nothing() -> None:
-    assert scopes.read(["read", "telepathy"]) == frozenset({Scope.READ})
-    assert not scopes.permits(scopes.read(["telepathy"]), Scope.READ)
-    assert scopes.spell(scopes.names(scopes.read(["telepathy"]))) == "nothing"
+    assert scopes.parse_scopes(["read", "telepathy"]) == frozenset({Scope.READ})
+    assert not scopes.permits(scopes.parse_scopes(["telepathy"]), Scope.READ)
+    assert scopes.spell(scopes.names(scopes.parse_scopes(["telepathy"]))) == "nothing"
 
 
 def test_the_document_on_tokens_says_what_each_scope_is() -> None:

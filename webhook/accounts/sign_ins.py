@@ -80,7 +80,7 @@ class SignIns:
         tracker = accounts.get_tracker(self.dependencies, name)
         if tracker.sign_in not in ("device", "web"):
             raise AccountError(f"{tracker.label} is not signed in to by a code or a page.")
-        if waiting := self.find_waiting(person_id, name):
+        if waiting := self.pending_sign_in(person_id, name):
             return waiting
         self.forget()
         if sum(one.under_way for one in self.held.values()) >= MAX_WAITING:
@@ -88,9 +88,9 @@ class SignIns:
         device = cast(Device, tracker)
         code = await device.begin()
         # Somebody may have pressed the button twice; the code that nobody sees just expires.
-        return self.find_waiting(person_id, name) or self.waited_for(person_id, tracker, code)
+        return self.pending_sign_in(person_id, name) or self.watch_sign_in(person_id, tracker, code)
 
-    def waited_for(self, person_id: int, tracker: Tracker, code: DeviceCode) -> SignIn:
+    def watch_sign_in(self, person_id: int, tracker: Tracker, code: DeviceCode) -> SignIn:
         made = SignIn(
             id=secrets.token_urlsafe(12),
             person_id=person_id,
@@ -131,7 +131,7 @@ class SignIns:
         """Those at one tracker, newest last."""
         return [one for one in self.held.values() if one.tracker == name]
 
-    def find_waiting(self, person_id: int, name: str) -> SignIn | None:
+    def pending_sign_in(self, person_id: int, name: str) -> SignIn | None:
         found = (one for one in self.of(name) if one.person_id == person_id and one.under_way)
         return next(found, None)
 

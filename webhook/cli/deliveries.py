@@ -69,7 +69,7 @@ def replay(
         chosen = at.database.ask(lambda connection: replayable(connection, ids, state, source))
         left = at.database.ask(lambda connection: skipped_reasons(connection, webhook, ids, chosen))
         told = rehearse(at, chosen) if dry_run else []
-        count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.replay)
+        count = len(chosen) if dry_run else in_parts(at.database, chosen, inbox.requeue)
     would = "would be" if dry_run else "will be"
     shown = {"webhooks": count, "ids": chosen, "left_alone": left, "dry_run": dry_run}
     shown |= {"would": told} if dry_run else {}

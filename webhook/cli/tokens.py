@@ -15,7 +15,7 @@ from webhook.accounts.credentials import Seal
 from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
 from webhook.clock import stamp
 from webhook.people import tokens
-from webhook.people.scopes import Scope, names, read, spell
+from webhook.people.scopes import Scope, names, parse_scopes, spell
 from webhook.transfer import export
 
 token_app = typer.Typer(no_args_is_help=True, help="Manage tokens for webhooks, scripts and apps.")
@@ -146,7 +146,7 @@ def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
             "kind": row.kind,
             "name": row.name,
             "person": row.person,
-            "scopes": names(read(row.scopes)),
+            "scopes": names(parse_scopes(row.scopes)),
             "created_at": stamp(row.created_at),
             "expires_at": stamp(row.expires_at),
             "expired": tokens.has_expired(row.expires_at, now),

@@ -354,7 +354,7 @@ def replay_ticks(connection: Connection, show_key: str) -> int:
     """Let the ticks be read again that waited for the list of this show; how many that were."""
     events = type_coerce(webhook.c.events, Text)
     waiting = select(webhook.c.id).where(events.contains(f'"waits_for":"{show_key}"', autoescape=True))
-    return inbox.replay(connection, list(connection.execute(waiting).scalars()))
+    return inbox.requeue(connection, list(connection.execute(waiting).scalars()))
 
 
 def store_lists(connection: Connection, waiting: list[ShowList]) -> list[None]:

@@ -40,7 +40,7 @@ def exceeds(wanted: Collection[Scope], granted: Granted) -> bool:
     return not all(permits(granted, scope) for scope in wanted)
 
 
-def read(stored: Collection[str] | None) -> Granted:
+def parse_scopes(stored: Collection[str] | None) -> Granted:
     """The scopes of a stored token; one that this version does not know opens nothing."""
     return None if stored is None else frozenset(scope for scope in Scope if scope in stored)
 

@@ -119,7 +119,7 @@ def insert_values(made: int, received: ReceivedWebhook) -> tuple[object, ...]:
     )
 
 
-def replay(connection: Connection, ids: Collection[int]) -> int:
+def requeue(connection: Connection, ids: Collection[int]) -> int:
     """Queue these webhooks for interpretation again; return how many still have the body it needs."""
     again = (webhook.c.id.in_(ids), webhook.c.raw.is_not(None), webhook.c.state != WebhookState.RECEIVED)
     return connection.execute(

@@ -114,7 +114,7 @@ def find_job(connection: Connection, job_id: int) -> JobRow | None:
     return fetch_first(connection, select(job).where(job.c.id == job_id), JobRow)
 
 
-def find_running(connection: Connection, kind: JobKind, **same: Any) -> JobRow | None:
+def latest_job_in_progress(connection: Connection, kind: JobKind, **same: Any) -> JobRow | None:
     """The newest job of this kind that is still running, with the same values."""
     wanted = select(job).where(job.c.kind == kind.value, job.c.state == JobState.RUNNING.value)
     for name, value in same.items():

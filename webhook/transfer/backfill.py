@@ -288,7 +288,7 @@ def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> R
 def begin(connection: Connection, tracker: Tracker, account_id: int, now: datetime) -> int:
     """The job of a new backfill, or of the one that is under way; raises NoBackfill."""
     of = backfillable(connection, tracker, account_id)
-    running = jobs.find_running(connection, jobs.JobKind.BACKFILL, account_id=account_id)
+    running = jobs.latest_job_in_progress(connection, jobs.JobKind.BACKFILL, account_id=account_id)
     if running is not None:
         return int(running.id)
     return jobs.begin_job(

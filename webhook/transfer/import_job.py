@@ -389,7 +389,7 @@ def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
         row = jobs.find_job(connection, begin.job_id)
     elif feed.digest is not None:
         same = {"what": feed.kind, "person_id": person_id, "digest": feed.digest}
-        row = jobs.find_running(connection, jobs.JobKind.IMPORT, **same)
+        row = jobs.latest_job_in_progress(connection, jobs.JobKind.IMPORT, **same)
     if row is not None and feed.digest is None:
         return row.id, 0, replace(Counts(**row.counts), known=0, bad=0, left_out=0)
     if row is not None:
@@ -607,7 +607,7 @@ def taken(connection: Connection, waiting: list[Given]) -> list[int]:
 def one_taken(connection: Connection, given: Given) -> int:
     """The job of this, the one that is under way or was broken off in it where there is one."""
     same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
-    row = jobs.find_running(connection, jobs.JobKind.IMPORT, **same)
+    row = jobs.latest_job_in_progress(connection, jobs.JobKind.IMPORT, **same)
     if row is not None:
         return int(row.id)
     return jobs.begin_job(

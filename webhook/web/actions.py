@@ -48,13 +48,13 @@ def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
     row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
     if row[0]:
         raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
-    return inbox.replay(connection, [webhook_id])
+    return inbox.requeue(connection, [webhook_id])
 
 
 def replay_all(connection: Connection, visitor: Visitor, wanted: WebhookFilter) -> int:
     """Let all these be interpreted again; how many still have the body that needs."""
     ids = visible.matching_webhooks(connection, visitor, wanted)
-    return sum(inbox.replay(connection, chunk) for chunk in chunks(ids))
+    return sum(inbox.requeue(connection, chunk) for chunk in chunks(ids))
 
 
 def copy_for_report(connection: Connection, visitor: Visitor, webhook_id: int) -> RedactedWebhookJson:

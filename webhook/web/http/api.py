@@ -102,7 +102,7 @@ def read_tokens(connection: Connection) -> dict[str, TokenRow]:
 
 def read_holder(connection: Connection, token: TokenRow) -> Visitor | None:
     """The holder of a token, by their present name; None where they were removed."""
-    limits: dict[str, Any] = {"scopes": scopes.read(token.scopes), "expires_at": token.expires_at}
+    limits: dict[str, Any] = {"scopes": scopes.parse_scopes(token.scopes), "expires_at": token.expires_at}
     if token.person_id is None:
         return Visitor(is_admin=True, **limits)
     row = person_by_id(connection, token.person_id)

@@ -217,7 +217,7 @@ def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
         "kind": row.kind,
         "name": row.name,
         "person": row.person,
-        "scopes": scopes.names(scopes.read(row.scopes)),
+        "scopes": scopes.names(scopes.parse_scopes(row.scopes)),
         "created_at": stamp(row.created_at),
         "expires_at": stamp(row.expires_at),
         "expired": tokens.has_expired(row.expires_at, clock.now()),
