@@ -32,9 +32,15 @@ def hasty() -> None:
     """Pauses in milliseconds, a lease of little more than a second and a client that waits no longer."""
     timeout = float(os.environ.get("HASTY_TIMEOUT", "0.6"))
     gateway = timedelta(seconds=float(os.environ.get("HASTY_GATEWAY", "0.15")))
-    short = {"FIRST": PAUSE, "CAP": 10 * PAUSE, "GATEWAY": gateway, "BUSY": 2 * PAUSE}
+    short = {
+        "FIRST_PAUSE": PAUSE,
+        "MAX_PAUSE": 10 * PAUSE,
+        "UNSURE_PAUSE": gateway,
+        "BUSY_PAUSE": 2 * PAUSE,
+    }
     if "HASTY_LIVE" in os.environ:
         short["LIVE"] = timedelta(seconds=float(os.environ["HASTY_LIVE"]))
+    assert short.keys() <= vars(retry).keys()
     trackers.modules()
     for module in [entry for name, entry in sys.modules.items() if name.startswith("webhook")]:
         for name in short.keys() & vars(module).keys():
