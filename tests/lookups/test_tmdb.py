@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from tests.identity.world import Services, everything
 from webhook.client import Recorder, recording
 from webhook.domain.event import Episode, Ids, Kind, Movie
-from webhook.domain.outcome import Retry
 from webhook.lookups import ListedEpisode, Lookup, tmdb
 
 FILM = Movie(title="Harbour Lights", year=2016, ids=Ids(imdb="tt0005001"))
@@ -61,40 +60,6 @@ def test_an_episodes_own_id_gives_its_show_and_its_place() -> None:
     assert found.ids.tvdb == 7000203
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 401, "body": {"status_code": 7}},
-        {"status": 429, "body": {"status_code": 25}, "headers": {"retry-after": "7"}},
-        {"status": 429},
-        {"status": 500},
-        {"status": 503},
-        {"status": 200, "body": "<html>maintenance</html>"},
-    ],
-)
-def test_trouble_is_a_retry_of_the_delivery_and_not_of_its_account(fault: dict[str, Any]) -> None:
-    async def down(lookup: Lookup, services: Services) -> Any:
-        services.tmdb.faults.add("GET /3", times=-1, **fault)
-        return await lookup.find(FILM)
-
-    with pytest.raises(Retry) as caught:
-        at_tmdb(down)
-
-    assert not caught.value.lane
-    if "headers" in fault:
-        assert caught.value.after is not None
-        assert caught.value.after.total_seconds() == 7
-
-
-@pytest.mark.parametrize("body", [[], {}, {"movie_results": None}, {"movie_results": [{"id": "x"}, 7]}, 3])
-def test_an_answer_of_another_shape_is_nothing_known(body: Any) -> None:
-    async def odd(lookup: Lookup, services: Services) -> Any:
-        services.tmdb.faults.add("GET /3", status=200, body=body, times=-1)
-        return await lookup.find(FILM), await lookup.search(FILM)
-
-    assert at_tmdb(odd) == (None, [])
-
-
 def test_candidates_come_with_the_addresses_of_their_pictures_the_likeliest_first() -> None:
     found = at_tmdb(lambda lookup, services: lookup.search(Movie(title="Harbour Lights", year=1974)))
 
@@ -118,12 +83,3 @@ def test_a_show_lists_the_episodes_of_all_its_seasons(known: Ids) -> None:
 @pytest.mark.parametrize("known", [Ids(tmdb=1), Ids(imdb="tt9999999"), Ids()])
 def test_a_show_that_is_not_known_lists_nothing(known: Ids) -> None:
     assert at_tmdb(lambda lookup, services: lookup.episodes(known)) is None
-
-
-@pytest.mark.parametrize("body", [[], {}, {"seasons": None}, {"seasons": [{"season_number": "x"}, 7]}, 3])
-def test_a_show_of_another_shape_lists_nothing(body: Any) -> None:
-    async def odd(lookup: Lookup, services: Services) -> Any:
-        services.tmdb.faults.add("GET /3", status=200, body=body, times=-1)
-        return await lookup.episodes(Ids(tmdb=57000))
-
-    assert at_tmdb(odd) is None

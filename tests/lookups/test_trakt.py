@@ -3,11 +3,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from tests.identity.world import Services, everything
 from webhook.domain.event import Episode, Ids, Item, Movie
-from webhook.domain.outcome import Retry
 
 
 def at_trakt(item: Item, *, search: bool = False, **fault: Any) -> Any:
@@ -43,11 +40,3 @@ def test_an_episode_is_found_by_its_show_and_its_place() -> None:
     found, _ = at_trakt(item)
 
     assert found.ids.tvdb == 7000002
-
-
-@pytest.mark.parametrize("status", [401, 403, 420, 423, 426, 429, 500, 502, 503])
-def test_no_answer_of_a_lookup_parks_an_account(status: int) -> None:
-    with pytest.raises(Retry) as caught:
-        at_trakt(Movie(title="Harbour Lights", year=2016, ids=Ids(tmdb=55001)), status=status)
-
-    assert not caught.value.lane

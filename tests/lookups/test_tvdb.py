@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from tests.identity.world import Services, everything, series
 from webhook.client import Recorder, recording
 from webhook.domain.event import Episode, Ids, Movie
-from webhook.domain.outcome import Retry
 from webhook.lookups import ListedEpisode, tvdb
 
 FILM = Movie(title="Salt Road", year=1999, ids=Ids(tvdb=5040))
@@ -99,13 +98,6 @@ def test_many_at_once_sign_in_once() -> None:
     assert at_tvdb(together) == 1
 
 
-def test_a_key_that_is_not_accepted_is_named_and_parks_nobody() -> None:
-    with pytest.raises(Retry, match="TVDB_API_KEY") as caught:
-        at_tvdb(film, api_key="wrong")
-
-    assert not caught.value.lane
-
-
 def test_the_key_is_not_kept_in_the_trace() -> None:
     async def traced(lookup: tvdb.Tvdb, services: Services) -> list[Any]:
         with recording(Recorder()) as kept:
@@ -113,18 +105,6 @@ def test_the_key_is_not_kept_in_the_trace() -> None:
         return kept.exchanges
 
     assert "11111111" not in str(at_tvdb(traced))
-
-
-@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"status": 200, "body": "<html>"}])
-def test_trouble_is_a_retry_of_the_delivery_alone(fault: dict[str, Any]) -> None:
-    async def down(lookup: tvdb.Tvdb, services: Services) -> Any:
-        services.tvdb.faults.add("GET /v4", times=-1, **fault)
-        return await lookup.find(FILM)
-
-    with pytest.raises(Retry) as caught:
-        at_tvdb(down)
-
-    assert not caught.value.lane
 
 
 def test_an_absolute_number_is_found_in_the_absolute_order_and_told_as_aired() -> None:
