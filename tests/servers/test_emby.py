@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes._server import Server as Running
+from tests.fakes._inside import Inside as Running
 from tests.fakes.emby_server import EmbyServer
 from tests.servers._asked import AT, assert_met, payload, played, webhook
 from webhook.servers import Found, emby

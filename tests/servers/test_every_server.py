@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.fakes._inside import Inside
 from tests.fakes._server import Server as Running
 from tests.servers._adapters import ADAPTERS, Adapter
 from tests.servers._asked import AT, checked, first_played, played
 from webhook import servers, settings, sources
 from webhook.domain.event import Action, Movie
 from webhook.domain.outcome import Dead, Retry
+from webhook.servers import plex
 
 MANY = 250
 """Films for three pages."""
@@ -29,7 +31,9 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
 
 @pytest.fixture
 def running(adapter: Adapter) -> Iterator[Running]:
-    with Running(adapter.fake()) as server:
+    # plexapi calls by requests, which respx does not reach.
+    serve = Running if adapter.module is plex else Inside
+    with serve(adapter.fake()) as server:
         yield server
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes._server import Server as Running
+from tests.fakes._inside import Inside as Running
 from tests.fakes.tautulli_server import TautulliServer
 from tests.servers._asked import AT, assert_met, payload, played, webhook
 from webhook.domain.event import Episode, Ids, Movie, Track
