@@ -45,7 +45,7 @@ class House:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.interpreter = Interpreter(database, sources.read, AUDIENCES, 80.0, claim_first=True)
+        self.interpreter = Interpreter(database, sources.read_webhook, AUDIENCES, 80.0, claim_first=True)
         self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
         for name in AUDIENCES:
             self.account(self.me, name)
@@ -413,7 +413,7 @@ def test_a_fault_of_ours_quarantines_one_webhook_and_leaves_the_others(house: Ho
     def faulty(source: str, payload: Mapping[str, Any], at: datetime) -> Any:
         if payload["event"] == "media.boom":
             raise ZeroDivisionError("a fault of ours")
-        return sources.read(source, payload, at)
+        return sources.read_webhook(source, payload, at)
 
     house.interpreter.read = faulty
 

@@ -131,7 +131,7 @@ def open_service(environ: Environ) -> Service:
 def build_interpreter(database: Database, built: Mapping[str, Tracker], settings: Settings) -> Interpreter:
     return Interpreter(
         database,
-        sources.read,
+        sources.read_webhook,
         capabilities(built),
         settings.watched_mark,
         claim_first=settings.claim_first_user,

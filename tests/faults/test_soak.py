@@ -141,7 +141,7 @@ def fuzz_sources(count: int, seed: int) -> None:
 
 
 def read_and_kept(source: str, given: dict[str, Any]) -> None:
-    read = sources.read(source, given, AT)
+    read = sources.read_webhook(source, given, AT)
     if isinstance(read, Ignored):
         assert read.reason
         return

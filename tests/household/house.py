@@ -115,7 +115,7 @@ class Service:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         mark = float(Settings.model_fields["watched_mark"].default)
-        self.interpreter = Interpreter(Database.__new__(Database), sources.read, TRACKERS, mark)
+        self.interpreter = Interpreter(Database.__new__(Database), sources.read_webhook, TRACKERS, mark)
         self.addresses: dict[str | None, int] = dict(connection.execute(ADDRESSES).all())
         self.swept = EPOCH
 

@@ -51,7 +51,7 @@ def dated_on_arrival(source: str, payload: sources.Payload, received_at: datetim
     return read_without(at=received_at)(source, payload, received_at)
 
 
-READ = sources.read
+READ = sources.read_webhook
 
 
 def run_of(seed: int, viewings: int, noise: Noise = QUIET, **limits: Any) -> Run:

@@ -16,7 +16,7 @@ from webhook.domain import anime
 from webhook.domain.event import Item
 from webhook.domain.outcome import Unmatched
 from webhook.identity.resolver import Identity
-from webhook.sources import read
+from webhook.sources import read_webhook
 from webhook.storage.db import Database
 
 AT = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
@@ -78,7 +78,7 @@ async def tvdb_of(identity: Identity, item: Item) -> int | None:
 def test_a_hard_case_is_the_right_item_or_none(
     source: str, payload: dict[str, Any], expected: list[int | None], tmp_path: Path
 ) -> None:
-    events = read(source, payload, AT)
+    events = read_webhook(source, payload, AT)
     assert isinstance(events, list)
     prepare(tmp_path)
     database = Database(f"sqlite:///{tmp_path}/watchmark.db", synchronous="OFF")

@@ -18,7 +18,7 @@ from webhook.domain.event import Episode, Ids, Ignored, Item, Movie
 from webhook.domain.guids import clean_ids as read_ids
 from webhook.domain.outcome import Unmatched
 from webhook.identity.resolver import Identity
-from webhook.sources import modules, read
+from webhook.sources import modules, read_webhook
 from webhook.storage.db import Database
 
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"
@@ -92,7 +92,7 @@ def world_of(row: Row, item: Item) -> tuple[World, dict[str, Any]]:
 
 @pytest.mark.parametrize("row", rows())
 def test_a_captured_payload_is_the_right_item_or_none(row: Row, tmp_path: Path) -> None:
-    outcome = read(
+    outcome = read_webhook(
         row["source"], json.loads((PAYLOADS / row["file"]).read_text(encoding="utf-8")), RECEIVED_AT
     )
     assert isinstance(outcome, list)

@@ -16,7 +16,7 @@ import httpx
 from webhook.domain.event import Event
 from webhook.domain.items import keys, same_item
 from webhook.servers import Found, Server
-from webhook.sources import read
+from webhook.sources import read_webhook
 
 Answer = TypeVar("Answer")
 
@@ -32,7 +32,7 @@ def payload(name: str) -> dict[str, Any]:
 
 def webhook(name: str) -> Event:
     """The first event that the webhook of `<source>/<what happened>` means."""
-    told = read(name.partition("/")[0], payload(name), AT)
+    told = read_webhook(name.partition("/")[0], payload(name), AT)
     assert isinstance(told, list)
     return told[0]
 

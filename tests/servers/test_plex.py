@@ -16,7 +16,7 @@ from webhook.domain.event import Episode, Event, Ids, Movie, Track
 from webhook.domain.items import keys
 from webhook.domain.outcome import Dead
 from webhook.servers import Found, plex
-from webhook.sources import read
+from webhook.sources import read_webhook
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_record_of_a_friends_play_is_of_the_identity_that_the_webhook_names(
     scrobble = evening.plex("media.scrobble", user="Ben")
     scrobble["Account"]["id"] = 70011223
     scrobble["Server"] = {"title": "Attic", "uuid": running.fake.machine}
-    told = read("plex", scrobble, AT)
+    told = read_webhook("plex", scrobble, AT)
     assert isinstance(told, list)
     running.fake.accounts[70011223] = "Ben"
     running.fake.view(scrobble["Metadata"], AT, account=70011223)

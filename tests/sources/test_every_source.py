@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from webhook.domain.event import REASONS, Event, Ignored, Item, Unreadable, item_from_json, item_to_json
-from webhook.sources import modules, read
+from webhook.sources import modules, read_webhook
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 NOW = datetime(2023, 11, 14, 22, 13, 29, tzinfo=UTC)
@@ -70,7 +70,7 @@ def changed(payload: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[
 def outcome_of(source: str, payload: dict[str, Any]) -> list[Event] | Ignored:
     """What it means; what is unreadable in words counts as ignored here."""
     try:
-        return read(source, payload, NOW)
+        return read_webhook(source, payload, NOW)
     except Unreadable as error:
         return Ignored("unsupported_kind" if str(error) else "no words")
 
@@ -138,20 +138,20 @@ def test_keys_nobody_knows_change_nothing(path: Path) -> None:
         pytest.skip("is unreadable either way")
     more = payload | {"somethingNew": [1, {"a": None}], "Extras": DEEP}
 
-    assert read(path.parent.name, more, NOW) == read(path.parent.name, payload, NOW)
+    assert read_webhook(path.parent.name, more, NOW) == read_webhook(path.parent.name, payload, NOW)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_event_nobody_knows_is_ignored(name: str) -> None:
     payload = {EVENT_KEYS.get(name, "event"): "something.new"}
 
-    assert read(name, payload, NOW) == Ignored("unsupported_event")
+    assert read_webhook(name, payload, NOW) == Ignored("unsupported_event")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_object_is_unreadable_in_words(name: str) -> None:
     with pytest.raises(Unreadable, match=modules()[name].LABEL):
-        read(name, {}, NOW)
+        read_webhook(name, {}, NOW)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -220,7 +220,7 @@ def test_a_body_as_large_as_is_taken_is_read_in_a_moment(name: str, part: str) -
     def took() -> float:
         began = time.thread_time()
         with contextlib.suppress(Unreadable):
-            read(name, payload, NOW)
+            read_webhook(name, payload, NOW)
         return time.thread_time() - began
 
     assert min(took() for _ in range(3)) < 0.5

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from webhook.domain.event import Action, Event, Ids, Ignored
-from webhook.sources import modules, read
+from webhook.sources import modules, read_webhook
 
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"
 LISTED = ("tvdb", "tmdb", "imdb", "anidb")
@@ -69,7 +69,7 @@ def test_a_captured_payload_means_what_its_row_expects(row: Row) -> None:
     received_at = RECEIVED_AT if expected_at is None else expected_at + SLACK
     payload = json.loads((PAYLOADS / row["file"]).read_text(encoding="utf-8"))
 
-    outcome = read(row["source"], payload, received_at)
+    outcome = read_webhook(row["source"], payload, received_at)
 
     if row["outcome"] == "ignored":
         assert outcome == Ignored(row["reason"])

@@ -59,7 +59,9 @@ class Everywhere(House):
     def __init__(self, database: Database) -> None:
         self.database = database
         self.capabilities = capabilities(trackers.build(SET_UP, client.client()))
-        self.interpreter = Interpreter(database, sources.read, self.capabilities, 80.0, claim_first=True)
+        self.interpreter = Interpreter(
+            database, sources.read_webhook, self.capabilities, 80.0, claim_first=True
+        )
         self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
         for name, audience in self.capabilities.items():
             told = EVERYTHING & audience.can

@@ -41,7 +41,7 @@ def modules() -> Mapping[str, Source]:
     }
 
 
-def read(source_name: str, payload: Payload, received_at: datetime) -> list[Event] | Ignored:
+def read_webhook(source_name: str, payload: Payload, received_at: datetime) -> list[Event] | Ignored:
     """The events of a webhook of the source; raises Unreadable, and KeyError where there is no such source."""
     return modules()[source_name].parse(payload, received_at)
 

@@ -33,7 +33,7 @@ from webhook.sources._generic_fields import schema as schema
 from webhook.sources._shared import CLOCK_TOLERANCE
 
 
-class Given(TypedDict, total=False):
+class GivenFields(TypedDict, total=False):
     """The fields that were sent, each read as the schema has it."""
 
     action: Action
@@ -72,7 +72,7 @@ def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ig
                 f"This Generic webhook has no {name}. Expected is {PLAIN_FIELDS[name].expected}."
             )
     ids, show_ids = read_ids(payload, "ids"), read_ids(payload, "show_ids")
-    given = cast(Given, {**plain, "ids": ids, "show_ids": show_ids})
+    given = cast(GivenFields, {**plain, "ids": ids, "show_ids": show_ids})
     check_complete(given)
     return [_event(given, BUILDERS[given["kind"]](given), received_at)]
 
@@ -118,7 +118,7 @@ def read_ids(payload: Mapping[str, Any], name: str) -> Ids:
     return Ids.from_json(known)
 
 
-def check_complete(given: Given) -> None:
+def check_complete(given: GivenFields) -> None:
     """Raises Unreadable where a field is missing that the action or the kind needs."""
     action, kind = given["action"], given["kind"]
     if action in VIEWING_ACTIONS and kind not in PLAYED_KINDS:
@@ -135,7 +135,7 @@ def is_given(value: Any) -> bool:
     return bool(value) if isinstance(value, Ids) else value is not None
 
 
-def _event(given: Given, item: Item, received_at: datetime) -> Event:
+def _event(given: GivenFields, item: Item, received_at: datetime) -> Event:
     action, at = given["action"], given.get("at", received_at)
     if at - received_at > CLOCK_TOLERANCE:
         raise Unreadable(f"at is {at.isoformat()}. Expected is a time that is not yet to come.")
@@ -166,15 +166,15 @@ def _milliseconds(whole: int | None, seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds * 1000)
 
 
-def _movie(given: Given) -> Item:
+def _movie(given: GivenFields) -> Item:
     return Movie(title=given.get("title"), year=given.get("year"), ids=given["ids"])
 
 
-def _show(given: Given) -> Item:
+def _show(given: GivenFields) -> Item:
     return Show(title=given.get("title"), year=given.get("year"), ids=given["ids"])
 
 
-def _season(given: Given) -> Item:
+def _season(given: GivenFields) -> Item:
     return Season(
         title=given.get("title"),
         show=given.get("show"),
@@ -185,7 +185,7 @@ def _season(given: Given) -> Item:
     )
 
 
-def _episode(given: Given) -> Item:
+def _episode(given: GivenFields) -> Item:
     return Episode(
         title=given.get("title"),
         show=given.get("show"),
@@ -197,7 +197,7 @@ def _episode(given: Given) -> Item:
     )
 
 
-def _track(given: Given) -> Item:
+def _track(given: GivenFields) -> Item:
     return Track(
         title=given.get("title"),
         artist=given.get("artist"),
@@ -208,7 +208,7 @@ def _track(given: Given) -> Item:
     )
 
 
-BUILDERS: Mapping[Kind, Callable[[Given], Item]] = {
+BUILDERS: Mapping[Kind, Callable[[GivenFields], Item]] = {
     Kind.MOVIE: _movie,
     Kind.SHOW: _show,
     Kind.SEASON: _season,

@@ -107,7 +107,7 @@ DTO_KEYS: Mapping[str, str] = {
 
 
 def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
-    cleaned = clean(payload)
+    cleaned = _clean(payload)
     for key, reader in READERS.items():
         if key in cleaned:
             return reader(cleaned, received_at)
@@ -117,7 +117,7 @@ def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ig
     )
 
 
-def clean(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+def _clean(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """The payload without the escaping of the plugin or of a template in its texts."""
     typed = isinstance(payload.get("RunTimeTicks"), int)  # a template writes everything as text
     undo = strip_backslashes if typed else unescape

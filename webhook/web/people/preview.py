@@ -63,7 +63,7 @@ def meaning(row: Row[Any]) -> Event | None:
         payload = lenient_json.loads(row.raw, row.content_type)
         if event_origin(row.content_type):
             return event_from_json(payload)
-        read = sources.read(row.source, payload, row.received_at)
+        read = sources.read_webhook(row.source, payload, row.received_at)
     except (Unreadable, KeyError):
         return None
     return None if isinstance(read, Ignored) else read[0]
