@@ -42,7 +42,7 @@ ACCEPTED_STATES = frozenset({WebhookState.RECEIVED, WebhookState.INTERPRETED})
 class MarkRequest:
     """What one request marks.
 
-    `again` counts an item that is marked add_watches already once more. `follows`: a mark follows the show here.
+    `again` counts an item that is marked watched already once more. `follows`: a mark follows the show here.
     `besides` puts a delivery in the transaction that keeps the webhooks whose ids it gets; its id, or None.
     """
 

@@ -174,7 +174,7 @@ class Facts:
 def facts(
     connection: Connection, videos: Sequence[Video], people: Collection[int], about: int | None
 ) -> dict[int, Facts]:
-    """The facts of each video, by its id; `video_event` is the person who was asked video_event, `people` who counts."""
+    """The facts of each video, by its id; `about` is the person who was asked about, `people` those who count."""
     told = {one.id: Facts() for one in videos}
     items = {one.id: one.item for one in videos}
     everybody = {*people} | ({about} if about is not None else set())
