@@ -123,7 +123,7 @@ class Life:
                 watched_at=moment,
             )  # fmt: skip
             some.append(Viewing(play=seen, foreign_key=f"row {self.count}"))
-        merge.bring(connection, self.shelf.person_id, some, NOW)
+        merge.merge_entries(connection, self.shelf.person_id, some, NOW)
 
     def takes_back(self, connection: Connection) -> None:
         chosen = self.chosen(connection)

@@ -83,7 +83,7 @@ def viewing(title: str, at: datetime, **more: Any) -> Viewing:
 
 def bring(home: Home, *entries: Viewing | Kept, person_id: int = 1) -> None:
     home.run("people", "list")  # makes the database
-    home.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
+    home.do(lambda connection: merge.merge_entries(connection, person_id, entries, clock.now()))
 
 
 def plays(home: Home) -> list[Any]:

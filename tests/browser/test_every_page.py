@@ -80,7 +80,7 @@ def filled(connection: Connection, service: Any) -> None:
             duration_ms=3_000_000,
         )  # fmt: skip
         viewings.append(Viewing(play=watched))
-    merge.bring(connection, 1, viewings, now)
+    merge.merge_entries(connection, 1, viewings, now)
     library.follow_show(connection, 1, Show(title="Tidewater", ids=Ids(tvdb=77)), now)
     bob = people.add_person(connection, "bob", now)
     passwords.set_password(connection, bob, passwords.hash_password(PASSWORD))

@@ -35,7 +35,7 @@ from webhook.storage.db import Database
 from webhook.storage.tables import account, play
 from webhook.transfer import backfill, import_job
 from webhook.transfer.import_job import FileFeed
-from webhook.transfer.merge import bring
+from webhook.transfer.merge import merge_entries
 
 ROWS, ROWS_ON_POSTGRES = 20_000, 6_000
 PLAYS = 600
@@ -127,7 +127,7 @@ def filled(connection: Connection, service: Service) -> None:
     viewings = [
         seen(part(number), EVENING + number * HOUR, key=f"file:{number}") for number in range(1, PLAYS + 1)
     ]
-    bring(connection, of.person_id, viewings, clock.now(), 1)
+    merge_entries(connection, of.person_id, viewings, clock.now(), 1)
     backfill.begin(connection, service.trackers["trakt"], of.id, clock.now())
 
 

@@ -227,7 +227,7 @@ def test_an_account_whose_sign_in_is_gone_says_where_to_sign_in_again(house: Hou
 
 
 def offers(house: House) -> list[Offer]:
-    return house.database.ask(lambda connection: feeds(house.service).offered(connection, house.me))
+    return house.database.ask(lambda connection: feeds(house.service).offers(connection, house.me))
 
 
 def refusal(house: House, name: str) -> str:

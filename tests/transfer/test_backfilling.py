@@ -32,7 +32,7 @@ from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.tables import account, delivery, play
 from webhook.transfer import backfill as backfilling
 from webhook.transfer.backfill import NoBackfill
-from webhook.transfer.merge import bring
+from webhook.transfer.merge import merge_entries
 from webhook.transfer.records import Viewing
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class House:
     # --- what goes in
 
     def bring(self, *viewings: Viewing) -> None:
-        self.database.do(lambda connection: bring(connection, self.me, viewings, clock.now(), 1))
+        self.database.do(lambda connection: merge_entries(connection, self.me, viewings, clock.now(), 1))
 
     def post(self, payload: dict[str, Any], source: str = "plex", when: datetime | None = None) -> int:
         """A webhook, received and interpreted."""
@@ -296,7 +296,7 @@ def test_a_remake_of_the_same_title_is_not_what_it_holds(house: House) -> None:
     ticked = seen(part(1, ids=Ids()), EVENING + 90 * DAY, dated=Dated.TICKED)
     house.bring(ticked)
 
-    assert house.preview().counts.shown() == {"sent": 1, "held": 0, "told": 0, "kept_back": 0}
+    assert house.preview().counts.to_json() == {"sent": 1, "held": 0, "told": 0, "kept_back": 0}
 
 
 def test_a_ticked_play_is_any_viewing_that_it_holds(house: House) -> None:
@@ -422,8 +422,8 @@ def test_a_preview_sends_nothing_and_is_what_is_sent(house: House) -> None:
     assert (shown.holds, house.trakt.made("POST /"), house.deliveries()) == (1, [], [])
     done = house.backfill()
 
-    assert shown.counts.shown() == {"sent": 2, "held": 1, "told": 0, "kept_back": 1}
-    assert shown.counts.shown().items() <= done["counts"].items()
+    assert shown.counts.to_json() == {"sent": 2, "held": 1, "told": 0, "kept_back": 1}
+    assert shown.counts.to_json().items() <= done["counts"].items()
     assert [play["number"] for play in shown.plays] == [2, 3]
     assert (shown.first, shown.last) == (EVENING + 2 * DAY, EVENING + 3 * DAY)
     assert len(house.history) == 3

@@ -24,7 +24,7 @@ from webhook.people import people
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import play, play_key, unresolved
-from webhook.transfer.merge import Counts, Memory, bring, rehearse
+from webhook.transfer.merge import Counts, Memory, merge_entries, rehearse
 from webhook.transfer.records import Kept, Relation, Viewing
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -51,7 +51,7 @@ class Home:
 
     def bring(self, *entries: Viewing | Kept, whom: int | None = None) -> Counts:
         person_id = whom or self.me
-        return self.database.do(lambda connection: bring(connection, person_id, entries, NOW, 1))
+        return self.database.do(lambda connection: merge_entries(connection, person_id, entries, NOW, 1))
 
     def apply(self, event: Event, source: str = "plex") -> int | None:
         """What a webhook does to the history; the play."""

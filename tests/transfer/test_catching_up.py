@@ -297,7 +297,7 @@ def test_a_server_that_is_away_is_asked_again_for_the_same(attic: Attic) -> None
     (away,) = attic.catch_up()
     assert not away.works
     shown = attic.house.database.ask(
-        lambda connection: catching_up.described(connection, attic.house.service.servers)
+        lambda connection: catching_up.server_progress(connection, attic.house.service.servers)
     )
     assert "503" in shown[0]["error"]
     assert shown[0]["read_until"] is None

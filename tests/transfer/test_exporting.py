@@ -39,7 +39,7 @@ def viewing(item: Item, at: datetime, **more: Any) -> Viewing:
 
 
 def bring(database: Database, person_id: int, *entries: Viewing | Kept) -> None:
-    database.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
+    database.do(lambda connection: merge.merge_entries(connection, person_id, entries, clock.now()))
 
 
 def seen(database: Database, export: Export) -> list[tuple[Any, ...]]:
@@ -86,7 +86,7 @@ def test_plays_of_one_moment_come_once_each_over_the_edges_of_pages(
     for kind in ("watchmark", "csv"):
         export = Export(person_id=person_id, kind=kind)
         assert [one[0] for one in seen(database, export)] == [f"Film {number}" for number in range(1, 15)]
-    kept = [entry.item.title for entry in exporting.kept(database, export)]
+    kept = [entry.item.title for entry in exporting.library_entries(database, export)]
     assert len(kept) == 8
     assert {*kept} == {f"Film {number}" for number in range(1, 9)}
 
@@ -106,7 +106,7 @@ def test_a_span_begins_with_its_first_moment_and_ends_before_its_last(
     export = Export(person_id=person_id, kind="watchmark", since=days[1], until=days[3])
 
     assert [one[0] for one in seen(database, export)] == ["Film 2", "Film 3"]
-    assert [entry.item.title for entry in exporting.kept(database, export)] == ["Film 2", "Film 3"]
+    assert [entry.item.title for entry in exporting.library_entries(database, export)] == ["Film 2", "Film 3"]
 
 
 def test_only_the_own_format_holds_what_was_not_watched_to_its_end(

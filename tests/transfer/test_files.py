@@ -193,10 +193,10 @@ def test_of_files_with_one_name_the_outermost_counts_and_the_others_are_said(tmp
 
     with open_bundle(path) as bundle:
         read = [told(bundle.rows(name), "a") for name in ("a.csv", "deep/a.csv", "b.csv")]
-        said = [(bad.file, bad.why) for bad in bundle.doubled({"a.csv", "b.csv"})]
+        said = [(bad.file, bad.why) for bad in bundle.duplicate_files({"a.csv", "b.csv"})]
 
         assert (bundle.names, bundle.doubles) == (("a.csv", "b.csv"), ("deep/a.csv",))
-        assert list(bundle.doubled({"b.csv"})) == []
+        assert list(bundle.duplicate_files({"b.csv"})) == []
     assert read == [[(2, ("2",))], [(2, ("1",))], [(2, ("3",))]]
     assert said == [("deep/a.csv", "there are several files called a.csv; this one was not read")]
 

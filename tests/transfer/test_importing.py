@@ -97,7 +97,7 @@ def test_an_import_is_a_job_with_its_counts(home: Home) -> None:
     expected = Counts(added=4, known=2, library=1, bad=1, without_ids=1)
     made = newest(home)
     assert report.counts == expected
-    assert (made["id"], made["state"], made["counts"]) == (report.job_id, "done", expected.shown())
+    assert (made["id"], made["state"], made["counts"]) == (report.job_id, "done", expected.to_json())
     assert (made["kind"], made["what"], made["name"]) == ("import", "trakt", "history.json")
     assert {row.job_id for row in home.plays()} == {report.job_id}
     assert (report.first, report.last) == (EVENING, EVENING + 2 * HOUR)
@@ -113,7 +113,7 @@ def test_what_is_left_out_is_counted_and_named(home: Home) -> None:
 
     assert before.counts == after.counts == Counts(added=1, left_out=12)
     assert newest(home)["counts"]["left_out"] == 12
-    assert after.shown()["left_out"] == [
+    assert after.to_json()["left_out"] == [
         {"file": "lists-list-5-mine.json", "count": 12, "why": "It is a list of your own."}
     ]
 
@@ -143,7 +143,7 @@ def test_a_preview_writes_nothing_and_says_what_the_import_will(home: Home) -> N
     after = run(home, Listed(parts))
 
     assert before.counts == after.counts
-    assert before.shown()["counts"]["added"] == 4
+    assert before.to_json()["counts"]["added"] == 4
 
 
 def test_a_look_ends_before_its_memory_has_no_end(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +325,7 @@ def held(house: House) -> Report:
 
 def test_what_an_account_holds_without_a_date_is_ticked_and_there_once(home: Home) -> None:
     undated = WatchedItem(item=FILM, at=None)
-    viewings = [import_job.viewing_held(undated, "simkl") for _ in range(2)]
+    viewings = [import_job.viewing_from_item(undated, "simkl") for _ in range(2)]
 
     later: list[Viewing] = [
         replace(one, play=replace(one.play, watched_at=NOW + days * DAY, started_at=NOW + days * DAY))

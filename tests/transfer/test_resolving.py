@@ -74,7 +74,7 @@ def items(home: Home) -> list[dict[str, Any]]:
 
 def waiting(home: Home, person_id: int | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = home.database.ask(
-        lambda connection: lookup_queue.waiting(connection, person_id)
+        lambda connection: lookup_queue.list_open_choices(connection, person_id)
     )["items"]
     return found
 

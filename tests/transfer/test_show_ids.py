@@ -246,7 +246,7 @@ def test_a_question_that_nobody_can_answer_is_not_put_before_a_person(home: Plac
     home.learn(server=FakePlex(Retry("away")))
 
     assert home.question().state == "waiting"
-    assert home.database.ask(lookup_queue.waiting)["items"] == []
+    assert home.database.ask(lookup_queue.list_open_choices)["items"] == []
 
 
 def test_an_answer_that_was_broken_off_is_given_to_its_end(home: Place) -> None:
@@ -387,7 +387,7 @@ def test_an_id_that_contradicts_is_shown_and_nothing_is_written(home: Place) -> 
     home.learn()
 
     assert home.show_ids() == [Ids(plex=PLEX, tmdb=1), Ids(plex=PLEX)]
-    (shown,) = home.database.ask(lookup_queue.waiting)["items"]
+    (shown,) = home.database.ask(lookup_queue.list_open_choices)["items"]
     assert (shown["key"], shown["title"], shown["plays"]) == (KEY, "Lantern Street", 2)
     assert "TheTVDB id 7000" in shown["reason"]
     assert "TMDB id 1;" in shown["reason"]

@@ -48,7 +48,7 @@ def viewing(item: Movie | Episode, at: datetime, **more: object) -> Viewing:
 
 
 def seen(household: Household, *viewings: Viewing, person_id: int = 1) -> None:
-    household.do(lambda connection: merge.bring(connection, person_id, viewings, clock.now()))
+    household.do(lambda connection: merge.merge_entries(connection, person_id, viewings, clock.now()))
 
 
 def token(page: httpx.Response) -> str:

@@ -44,7 +44,7 @@ def watched(home: Household, items: list[Item], step: timedelta = timedelta(hour
         )
         for number, item in enumerate(items)
     ]  # fmt: skip
-    home.do(lambda connection: merge.bring(connection, ME, seen, now))
+    home.do(lambda connection: merge.merge_entries(connection, ME, seen, now))
 
 
 def followed(home: Household, number: int, episodes: int = 0) -> None:

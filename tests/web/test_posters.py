@@ -36,7 +36,7 @@ def home(opened: Open, tmdb: Server) -> Household:
 def plays(household: Household, item: Movie | Track, person_id: int = 1) -> None:
     now = clock.now()
     playing = Play(item=item, state=State.PLAYING, started_at=now, last_at=now, source="plex")
-    household.do(lambda connection: merge.bring(connection, person_id, [Viewing(play=playing)], now))
+    household.do(lambda connection: merge.merge_entries(connection, person_id, [Viewing(play=playing)], now))
 
 
 def asked(tmdb: Server) -> list[str]:

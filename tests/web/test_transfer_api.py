@@ -60,7 +60,7 @@ def viewing(title: str, at: datetime, item: Item | None = None) -> Viewing:
 
 
 def bring(home: Household, *entries: Viewing | Kept, person_id: int = 1) -> None:
-    home.do(lambda connection: merge.bring(connection, person_id, entries, clock.now()))
+    home.do(lambda connection: merge.merge_entries(connection, person_id, entries, clock.now()))
 
 
 def count(home: Household, table: Any = tables.play) -> int:

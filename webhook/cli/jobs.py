@@ -58,8 +58,8 @@ def backfill(
         row = at.database.ask(lambda connection: accounts.find_account(connection, owner.id, tracker))
         if dry_run:
             found = at.run(backfilling.preview(at.database, built, at.credentials, row.id))
-            shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.shown()}
-            say(as_json, shown, *preview_story(found.shown(), built.label, owner.name))
+            shown = {"tracker": tracker, "person": owner.name, "dry_run": True, **found.to_json()}
+            say(as_json, shown, *preview_story(found.to_json(), built.label, owner.name))
         elif cancel:
             cancel_backfill(at.database, row.id, tracker, as_json)
         elif status:
@@ -224,7 +224,7 @@ def counts_text(shown: Mapping[str, Any]) -> str:
     """What a job has done, in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.JobKind.IMPORT:
-        return merge.described(counts)
+        return merge.describe_counts(counts)
     words = {
         "sent": "queued",
         "held": "already there",

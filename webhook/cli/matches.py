@@ -45,7 +45,7 @@ def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any]
     """The deliveries, and the items of imported plays, that wait for a choice."""
     person_id = None if whose is None else people.find_person(connection, whose).id
     told = matches.list_unmatched_deliveries(connection, person_name=whose, limit=MAX_PAGE_SIZE)
-    imported = lookup_queue.waiting(connection, person_id, limit=MAX_PAGE_SIZE)
+    imported = lookup_queue.list_open_choices(connection, person_id, limit=MAX_PAGE_SIZE)
     return told["items"], imported["items"]
 
 

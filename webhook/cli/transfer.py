@@ -74,7 +74,7 @@ def import_command(
             raise Failed(f"{error}{hint(kind, file)}") from error
         once = file is None and kind in at.trackers
         looked_up = 0 if dry_run else at.database.ask(waiting_to_be_looked_up)
-    shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.shown()}
+    shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.to_json()}
     lines = [*report_story(report, kind, owner.name, dry_run)]
     lines += [f"{at.trackers[kind].label} was read one time."] if once else []
     say(as_json, shown | {"to_be_looked_up": looked_up}, *lines, *afterwards(report, looked_up, dry_run))
@@ -123,7 +123,7 @@ async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
         def progress(done: float | None, counts: Counts) -> None:
-            meter.show(done, merge.described(counts.shown()))
+            meter.show(done, merge.describe_counts(counts.to_json()))
 
         if dry_run:
             return await import_job.preview(at.database, owner.id, feed, progress)
@@ -150,7 +150,7 @@ def waiting_to_be_looked_up(connection: Any) -> int:
 
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would import" if dry_run else "imported"
-    yield f"{kind} {would} for {name}: {merge.described(report.counts.shown())}."
+    yield f"{kind} {would} for {name}: {merge.describe_counts(report.counts.to_json())}."
     if not report.whole:
         yield "The preview covers only the first part. The import reads everything."
     if report.cancelled:
@@ -271,11 +271,11 @@ def catch_up(
     """Fetch plays that no webhook reported. The service does this at start and every night."""
     with open_desk() as at:
         if not at.servers and server is None:
-            sets = "; or ".join(" and ".join(sources.needed(name)) for name in servers.modules())
+            sets = "; or ".join(" and ".join(sources.required_variables(name)) for name in servers.modules())
             raise Failed(f"No media server is set up for catch-up. Set {sets}.")
         chosen = at.servers if server is None else {server: sources.server_of(at.servers, server)}
         if status:
-            found = at.database.ask(lambda connection: catching_up.described(connection, chosen))
+            found = at.database.ask(lambda connection: catching_up.server_progress(connection, chosen))
             say(as_json, {"servers": found}, *(status_line(one) for one in found))
             return
         reports = at.run(run_catch_up(at.database, chosen))

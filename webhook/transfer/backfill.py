@@ -92,7 +92,7 @@ class Holding:
         }
 
 
-async def holding(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
+async def fetch_history(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
     """What the account holds at its service, read page by page; raises Undelivered."""
     found = Holding()
     access = await credentials.access(of.id, of.person_id, tracker)
@@ -126,7 +126,7 @@ class Span:
     top: int | None = None
 
 
-def watched(
+def find_watched_plays(
     connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
 ) -> list[Row[Any]]:
     """The next of the person's watched plays that the tracker takes, the oldest first."""
@@ -156,7 +156,7 @@ def newest(connection: Connection, person_id: int, above: int | None = None) -> 
     return connection.execute(wanted).scalar() or 0
 
 
-def told(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
+def find_sent_plays(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
     """Those of the plays whose mark the account was told of already, or is about to be."""
     wanted = select(delivery.c.play_id).where(
         delivery.c.account_id == account_id,
@@ -176,11 +176,11 @@ class Counts:
     told: int = 0
     kept_back: int = 0
 
-    def shown(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def lacking(
+def new_deliveries(
     connection: Connection,
     of: Row[Any],
     tracker: Tracker,
@@ -189,7 +189,7 @@ def lacking(
     counts: Counts,
 ) -> Iterator[tuple[Row[Any], Play, str | None]]:
     """Those of the plays that the account lacks, and why one is kept from it; the others are counted."""
-    known = told(connection, of.id, rows)
+    known = find_sent_plays(connection, of.id, rows)
     rules = AccountRules.from_json(of.rules)
     for row in rows:
         current = play_from_row(row)
@@ -231,9 +231,9 @@ class Preview:
     last: datetime | None = None
     plays: list[PlayJson] = field(default_factory=list)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            "counts": self.counts.shown(),
+            "counts": self.counts.to_json(),
             "holds": self.holds,
             "first": clock.stamp(self.first),
             "last": clock.stamp(self.last),
@@ -244,7 +244,7 @@ class Preview:
 async def preview(database: Database, tracker: Tracker, credentials: Credentials, account_id: int) -> Preview:
     """What a backfill would send; nothing is sent. Raises NoBackfill and Undelivered."""
     of = await database.read(lambda connection: backfillable(connection, tracker, account_id))
-    held = await holding(tracker, credentials, of)
+    held = await fetch_history(tracker, credentials, of)
     shown, after = Preview(holds=held.count), None
     while True:
         page = await database.read(lambda connection, after=after: look(connection, of, tracker, held, after))  # type: ignore[misc]
@@ -264,8 +264,8 @@ def look(
     connection: Connection, of: Row[Any], tracker: Tracker, held: Holding, after: Place | None
 ) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
     counts = Counts()
-    rows = watched(connection, tracker, of.person_id, after, Span())
-    found = lacking(connection, of, tracker, held, rows, counts)
+    rows = find_watched_plays(connection, tracker, of.person_id, after, Span())
+    found = new_deliveries(connection, of, tracker, held, rows, counts)
     missing = [(row, current) for row, current, kept_back in found if kept_back is None]
     return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
 
@@ -328,13 +328,13 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
         if not states.get(DeliveryState.WAITING) and not states.get(DeliveryState.PARKED):
-            jobs.record_progress(connection, row.id, cursor, {**counts.shown(), **states}, now)
+            jobs.record_progress(connection, row.id, cursor, {**counts.to_json(), **states}, now)
             jobs.finish_job(connection, row.id, now)
             return "ended"
     elif room > 0:
         cursor = fill(connection, feeding, row, counts, room)
     jobs.record_progress(
-        connection, row.id, cursor, {**counts.shown(), **outbox.count_by_state(connection, row.id)}, now
+        connection, row.id, cursor, {**counts.to_json(), **outbox.count_by_state(connection, row.id)}, now
     )
     return "full" if cursor.get("whole") or room <= 0 else "more"
 
@@ -344,27 +344,27 @@ def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, 
     of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
     cursor = row.cursor or {"top": newest(connection, of.person_id)}
     after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
-    rows = watched(connection, feeding.tracker, of.person_id, after, span)
+    rows = find_watched_plays(connection, feeding.tracker, of.person_id, after, span)
     action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
     last = rows[-1] if rows else None
-    found = lacking(connection, of, feeding.tracker, feeding.held, rows, counts)
+    found = new_deliveries(connection, of, feeding.tracker, feeding.held, rows, counts)
     for gone, (played, current, kept_back) in enumerate(found, 1):
         again = bool(feeding.held.of_item(current))
-        made = putting(connection, of, played, current, action, row.id, kept_back, again=again)
+        made = new_delivery(connection, of, played, current, action, row.id, kept_back, again=again)
         outbox.enqueue(connection, made, clock.now())
         if gone >= room:
             last = played
             break
     if last is not None:
         after = Place(last.watched_at, last.id)
-        return {**cursor, "after": after.to_json(), "counts": counts.shown()}
+        return {**cursor, "after": after.to_json(), "counts": counts.to_json()}
     more = newest(connection, of.person_id, above=span.top)
     if more:
-        return {"above": span.top, "top": more, "counts": counts.shown()}
-    return {**cursor, "counts": counts.shown(), "whole": True}
+        return {"above": span.top, "top": more, "counts": counts.to_json()}
+    return {**cursor, "counts": counts.to_json(), "whole": True}
 
 
-def putting(
+def new_delivery(
     connection: Connection,
     of: Row[Any],
     row: Row[Any],
@@ -438,14 +438,14 @@ class Backfills:
                 of = await self.database.read(
                     lambda connection: backfillable(connection, tracker, row.account_id)
                 )
-                self.held[row.id] = await holding(tracker, self.credentials, of)
+                self.held[row.id] = await fetch_history(tracker, self.credentials, of)
         except (Undelivered, NoBackfill, SettingsError) as error:
-            return await self.broken(row, error)
+            return await self.on_failure(row, error)
         state = await self.database.write(feed, Feeding(row.id, tracker, self.held[row.id]))
         self.told.set()
         return state
 
-    async def broken(self, row: Row[Any], error: Exception) -> str:
+    async def on_failure(self, row: Row[Any], error: Exception) -> str:
         """What cannot be read now is read later; what a person must mend ends a backfill that has not begun."""
         log.warning("A backfill could not read what the account holds.", job=row.id, why=str(error))
         after = error.after if isinstance(error, Retry | Snooze) else None

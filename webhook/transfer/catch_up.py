@@ -167,7 +167,7 @@ def name_of(server: str) -> str:
     return f"catch_up.{server}"
 
 
-def described(connection: Connection, servers: Mapping[str, Server]) -> list[dict[str, Any]]:
+def server_progress(connection: Connection, servers: Mapping[str, Server]) -> list[dict[str, Any]]:
     """Each server with how far it was read, as the API gives it."""
     shown = []
     for name, server in servers.items():

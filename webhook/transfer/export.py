@@ -67,7 +67,9 @@ class Export:
 def pieces(database: Database, export: Export) -> Iterator[bytes]:
     """The file, piece by piece."""
     zone = database.ask(lambda connection: zone_for(connection, export.person_id))
-    written: Iterator[bytes] = export.module.write(plays(database, export), kept(database, export), zone=zone)
+    written: Iterator[bytes] = export.module.write(
+        plays(database, export), library_entries(database, export), zone=zone
+    )
     yield from written
 
 
@@ -101,14 +103,14 @@ def plays(database: Database, export: Export) -> Iterator[Exported]:
 def page(
     connection: Connection, export: Export, after: Row[Any] | None
 ) -> tuple[Sequence[Row[Any]], list[Exported]]:
-    rows = chosen(connection, export, after)
+    rows = find_rows(connection, export, after)
     current = [play_from_row(row) for row in rows]
     if export.whole:
         found = zip(rows, current, strict=True)
         return rows, [Exported(play=one, foreign_key=row.foreign_key) for row, one in found]
     known = [keys(one.item) for one in current]
     every = sorted({key for some in known for key in some})
-    first = first_watched(connection, export.person_id, every)
+    first = find_first_watches(connection, export.person_id, every)
     rated = ratings(connection, export.person_id, every)
     return rows, [
         Exported(
@@ -121,7 +123,7 @@ def page(
     ]
 
 
-def chosen(connection: Connection, export: Export, after: Row[Any] | None) -> Sequence[Row[Any]]:
+def find_rows(connection: Connection, export: Export, after: Row[Any] | None) -> Sequence[Row[Any]]:
     """The next rows after the one before, by the time that this kind goes by."""
     at = play.c.started_at if export.whole else play.c.watched_at
     wanted = select(play).where(play.c.person_id == export.person_id, play.c.removed_at.is_(None))
@@ -157,7 +159,7 @@ RATED = select(entry.c.item_key, entry.c.value).where(
 )
 
 
-def first_watched(connection: Connection, person_id: int, known: Sequence[str]) -> dict[str, datetime]:
+def find_first_watches(connection: Connection, person_id: int, known: Sequence[str]) -> dict[str, datetime]:
     """When what has each of these keys was first watched."""
     found: dict[str, datetime] = {}
     for some in parts(known):
@@ -186,16 +188,16 @@ def parts(known: Sequence[str]) -> Iterator[Sequence[str]]:
 # --- the library
 
 
-def kept(database: Database, export: Export) -> Iterator[Kept]:
+def library_entries(database: Database, export: Export) -> Iterator[Kept]:
     """The person's followed shows, then the other library entries, each relation the oldest first."""
     for row in database.ask(lambda connection: library.list_follows(connection, export.person_id)):
         if within(export, row.followed_at):
-            yield followed(row)
+            yield follow_entry(row)
     for relation in sorted(library.RELATIONS):
         yield from kept_as(database, export, relation)
 
 
-def followed(row: FollowRow) -> Kept:
+def follow_entry(row: FollowRow) -> Kept:
     show = Show(title=row.show, ids=Ids.from_json(row.ids))
     return Kept(relation=Relation.FOLLOW, item=show, at=row.followed_at, state=row.state)
 

@@ -85,7 +85,7 @@ class Report:
                     at = play.watched_at or play.last_at
                     self.first = at if self.first is None else min(self.first, at)
                     self.last = at if self.last is None else max(self.last, at)
-                    if not merge.identified(play.item) and len(self.without_ids) < SHOWN:
+                    if not merge.has_ids(play.item) and len(self.without_ids) < SHOWN:
                         self.without_ids.append(item_to_json(play.item))
                 case Bad():
                     self.counts.bad += 1
@@ -103,11 +103,11 @@ class Report:
                 case Kept():
                     pass
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The report as the API and `--json` give it."""
         return {
             "job": self.job_id,
-            "counts": self.counts.shown(),
+            "counts": self.counts.to_json(),
             "first": clock.stamp(self.first),
             "last": clock.stamp(self.last),
             "without_ids": self.without_ids,
@@ -118,7 +118,7 @@ class Report:
         }
 
 
-def unchecked() -> None:
+def allow_any_size() -> None:
     """There is room enough."""
 
 
@@ -243,7 +243,7 @@ class AccountFeed:
     async def parts(self) -> AsyncIterator[list[Entry]]:
         part: list[Entry] = []
         async for held in cast(ListsHistory, self.tracker).history(self.access):
-            part.append(viewing_held(held, self.tracker.name))
+            part.append(viewing_from_item(held, self.tracker.name))
             if len(part) >= PART:
                 yield part
                 part = []
@@ -254,7 +254,7 @@ class AccountFeed:
         return None
 
 
-def viewing_held(held: WatchedItem, source: str) -> Viewing:
+def viewing_from_item(held: WatchedItem, source: str) -> Viewing:
     """A viewing without a date was seen at some time before now: it counts as ticked."""
     at, dated = (held.at, Dated.EXACT) if held.at is not None else (clock.now(), Dated.TICKED)
     watched = Play(
@@ -275,7 +275,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
     async for part in feed.parts():
         report.saw(part)
         seen += len(part)
-        found = await database.read(partial(rehearsed, person_id=person_id, part=part, memory=memory))
+        found = await database.read(partial(rehearse_part, person_id=person_id, part=part, memory=memory))
         report.counts = report.counts.plus(found)
         progress(feed.progress(), report.counts)
         if seen >= LOOKED_THROUGH:
@@ -284,7 +284,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
     return report
 
 
-def rehearsed(connection: Connection, person_id: int, part: list[Entry], memory: Memory) -> Counts:
+def rehearse_part(connection: Connection, person_id: int, part: list[Entry], memory: Memory) -> Counts:
     good = [entry for entry in part if isinstance(entry, Viewing | Kept)]
     return merge.rehearse(connection, person_id, good, memory)
 
@@ -296,7 +296,7 @@ async def run(
     *,
     job_id: int | None = None,
     progress: Progress = quiet,
-    check: Callable[[], None] = unchecked,
+    check: Callable[[], None] = allow_any_size,
 ) -> Report:
     """Import the feed into the person's history; what came before a failure is kept.
 
@@ -304,7 +304,7 @@ async def run(
     raises NoRoom.
     """
     report = Report()
-    running, skip, report.counts = await database.write(begun, Begin(person_id, feed, job_id))
+    running, skip, report.counts = await database.write(begin_imports, Begin(person_id, feed, job_id))
     report.job_id, done = running, 0
     try:
         async for part in feed.parts():
@@ -373,11 +373,11 @@ class Begin:
     job_id: int | None
 
 
-def begun(connection: Connection, waiting: list[Begin]) -> list[tuple[int, int, Counts]]:
-    return [one_begun(connection, begin) for begin in waiting]
+def begin_imports(connection: Connection, waiting: list[Begin]) -> list[tuple[int, int, Counts]]:
+    return [begin_import(connection, begin) for begin in waiting]
 
 
-def one_begun(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
+def begin_import(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
     """The job of this feed, how many entries of it are done, and what became of them.
 
     What is no file is begun again from its start, for its list may have changed: what this job brought in
@@ -419,10 +419,10 @@ def steps(connection: Connection, waiting: list[Step]) -> list[Counts | None]:
 def one_step(connection: Connection, step: Step) -> Counts | None:
     """What became of everything so far; None where the import was cancelled, and nothing is done."""
     now = clock.now()
-    if not jobs.record_progress(connection, step.job_id, step.done, step.before.shown(), now):
+    if not jobs.record_progress(connection, step.job_id, step.done, step.before.to_json(), now):
         return None
-    counts = step.before.plus(merge.bring(connection, step.person_id, step.entries, now, step.job_id))
-    jobs.record_progress(connection, step.job_id, step.done, counts.shown(), now)
+    counts = step.before.plus(merge.merge_entries(connection, step.person_id, step.entries, now, step.job_id))
+    jobs.record_progress(connection, step.job_id, step.done, counts.to_json(), now)
     return counts
 
 
@@ -486,7 +486,7 @@ class Imports:
         waiting = self.looked_at[person_id]
         waiting.append(folder)
         while len(waiting) > self.limits.per_person:
-            await asyncio.to_thread(removed, waiting.popleft())
+            await asyncio.to_thread(remove_path, waiting.popleft())
 
     async def take(self, given: Given) -> int:
         """Keep a file that was received, and begin its import; the job. Raises TooMany."""
@@ -495,7 +495,7 @@ class Imports:
         home = self.folder / home_of(given.kind, given.person_id, given.digest)
         async with self.tidying:
             await asyncio.to_thread(moved_in, given.path, home, given.name)
-            made = await self.database.write(taken, given)
+            made = await self.database.write(store_uploads, given)
         self.asked.set()
         return made
 
@@ -505,7 +505,7 @@ class Imports:
         async with self.tidying:
             await asyncio.to_thread(home.mkdir, 0o700, exist_ok=True)
             given = Given(kind=kind, person_id=person_id, path=home, name=name, digest=ASKED)
-            made = await self.database.write(taken, given)
+            made = await self.database.write(store_uploads, given)
         self.asked.set()
         return made
 
@@ -524,13 +524,13 @@ class Imports:
     async def clear(self) -> None:
         """Remove what was received in part, or belongs to an import that is over."""
         if self.folder.is_dir():
-            running = {home for _, home in await self.waiting()}
+            running = {home for _, home in await self.running_imports()}
             for left in set(self.folder.iterdir()) - running:
-                await asyncio.to_thread(removed, left)
+                await asyncio.to_thread(remove_path, left)
 
     async def once(self, stop: asyncio.Event | None = None) -> bool:
         """Work on the oldest import that has its place here; False where there is none."""
-        here = [(row, home) for row, home in await self.waiting() if home.is_dir()]
+        here = [(row, home) for row, home in await self.running_imports() if home.is_dir()]
         if not here:
             return False
         row, home = here[0]
@@ -545,8 +545,8 @@ class Imports:
             return False
         work.result()
         async with self.tidying:
-            if home not in {other for _, other in await self.waiting()}:
-                await asyncio.to_thread(removed, home)
+            if home not in {other for _, other in await self.running_imports()}:
+                await asyncio.to_thread(remove_path, home)
         return True
 
     async def work(self, row: Row[Any], home: Path) -> None:
@@ -571,7 +571,7 @@ class Imports:
         path = await asyncio.to_thread(only, home)
         return FileFeed(row.what, path, row.name, row.digest, self.limits)
 
-    async def waiting(self) -> list[tuple[Row[Any], Path]]:
+    async def running_imports(self) -> list[tuple[Row[Any], Path]]:
         """The running imports of the service, the oldest first, each with where its place would be."""
         rows = await self.database.read(of_the_service)
         return [(row, self.folder / home_of(row.what, row.person_id, row.digest)) for row in rows]
@@ -588,23 +588,23 @@ def only(home: Path) -> Path:
 
 
 def moved_in(path: Path, home: Path, name: str) -> None:
-    removed(home)
+    remove_path(home)
     home.mkdir(mode=0o700)
     path.replace(home / name)
 
 
-def removed(path: Path) -> None:
+def remove_path(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def taken(connection: Connection, waiting: list[Given]) -> list[int]:
-    return [one_taken(connection, given) for given in waiting]
+def store_uploads(connection: Connection, waiting: list[Given]) -> list[int]:
+    return [store_upload(connection, given) for given in waiting]
 
 
-def one_taken(connection: Connection, given: Given) -> int:
+def store_upload(connection: Connection, given: Given) -> int:
     """The job of this, the one that is under way or was broken off in it where there is one."""
     same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
     row = jobs.latest_job_in_progress(connection, jobs.JobKind.IMPORT, **same)

@@ -50,10 +50,10 @@ class Upload:
         self.size += size
         if self.size > self.uploads.limits.size:
             raise self.uploads.too_large()
-        self.uploads.check_room(max(size, self.left))
+        self.uploads.check_room(max(size, self.rest))
 
     @property
-    def left(self) -> int:
+    def rest(self) -> int:
         """What is still to come, as far as the sender said."""
         return max(self.expected - self.size, 0)
 
@@ -73,7 +73,7 @@ class Uploads:
         if expected is not None and expected > self.limits.size:
             raise self.too_large()
         upload = Upload(self, person_id, expected or 0)
-        self.check_room(upload.left + sum(one.left for one in self.under_way))
+        self.check_room(upload.rest + sum(one.rest for one in self.under_way))
         self.under_way.append(upload)
         try:
             yield upload

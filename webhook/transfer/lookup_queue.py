@@ -219,7 +219,7 @@ def candidate(connection: Connection, key: str, number: int) -> tuple[Ids, str |
 # --- what waits
 
 
-def waiting(
+def list_open_choices(
     connection: Connection, person_id: int | None = None, *, limit: int = 50, after: str | None = None
 ) -> dict[str, Any]:
     """What waits for a person's choice, of everybody's plays or of one's, as the API gives it."""
@@ -230,13 +230,13 @@ def waiting(
     for row in connection.execute(wanted).all():
         plays = [one for one in plays_of(connection, row.key) if person_id in (None, one.person_id)]
         if plays:
-            shown.append(described(row, len(plays)))
+            shown.append(unmatched_item(row, len(plays)))
         if len(shown) > limit:
             return {"items": shown[:limit], "next": shown[limit - 1]["key"]}
     return {"items": shown, "next": None}
 
 
-def described(row: Row[Any], plays: int) -> dict[str, Any]:
+def unmatched_item(row: Row[Any], plays: int) -> dict[str, Any]:
     item = row.item
     return {
         "key": row.key,

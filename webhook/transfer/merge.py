@@ -53,7 +53,7 @@ class Counts:
     def plus(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
-    def shown(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -94,7 +94,7 @@ class Part:
     completed: int = 0
 
 
-def bring(
+def merge_entries(
     connection: Connection,
     person_id: int,
     entries: Sequence[Viewing | Kept],
@@ -119,7 +119,7 @@ def rehearse(
     """What `bring` would come to after the parts before, which are in the memory; nothing is written."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
     part = sorted_out(connection, person_id, viewings, memory)
-    nameless = sum(1 for viewing, _ in part.new if not identified(viewing.play.item))
+    nameless = sum(1 for viewing, _ in part.new if not has_ids(viewing.play.item))
     kept = sum(
         would_keep(connection, person_id, entry, memory) for entry in entries if isinstance(entry, Kept)
     )
@@ -149,10 +149,10 @@ def sorted_out(
     connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory, span: Span = EVER
 ) -> Part:
     part = Part()
-    unlisted = not_listed(connection, person_id, viewings, memory)
+    unlisted = find_new(connection, person_id, viewings, memory)
     part.known = len(viewings) - len(unlisted)
     choices = matches.all_choices(connection)
-    named = [chosen(viewing, choices) for viewing in unlisted]
+    named = [apply_choice(viewing, choices) for viewing in unlisted]
     keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
     recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory, span)
     for viewing, known_by in keyed:
@@ -169,16 +169,16 @@ def sorted_out(
             for key in known_by:
                 memory.by_key[key].append(fresh)
         else:
-            told_again(part, same, viewing)
+            merge_repeat(part, same, viewing)
     for fresh in part.fresh:
         fresh.place = None
     return part
 
 
-def chosen(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
+def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
     """The viewing of what a person has said that an item without ids is."""
     item = viewing.play.item
-    if not choices or identified(item):
+    if not choices or has_ids(item):
         return viewing
     return replace(viewing, play=replace(viewing.play, item=matches.apply_choices(item, choices)))
 
@@ -195,7 +195,7 @@ def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known 
     return min(found, key=lambda one: history.distance(one.play, at), default=None)
 
 
-def told_again(part: Part, same: Known, viewing: Viewing) -> None:
+def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
     """What a viewing adds to a play that is known: the mark, or the date where it was only ticked."""
     told, marks = viewing.play, same.play.watched_at is None
     dates = same.play.dated is Dated.TICKED and told.dated is not Dated.TICKED
@@ -245,7 +245,7 @@ def listed_together(known: Known, viewing: Viewing) -> bool:
     return known.foreign_key is not None
 
 
-def not_listed(
+def find_new(
     connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory
 ) -> list[Viewing]:
     """The viewings whose row of the file is not in the history already."""
@@ -367,7 +367,7 @@ def many(
 # --- items without an id
 
 
-def identified(item: Item) -> bool:
+def has_ids(item: Item) -> bool:
     """Whether the item has an id by which a tracker or a lookup knows it."""
     if isinstance(item, Track):
         return True  # music is told by its names
@@ -376,7 +376,7 @@ def identified(item: Item) -> bool:
 
 def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
     """Put what came without an id on the list of what is looked up; how many plays that were."""
-    nameless = [item for item in items if not identified(item)]
+    nameless = [item for item in items if not has_ids(item)]
     asked = {key: item for item in nameless if (key := question(item)) is not None}
     for some in parts(sorted(asked)):
         have = set(connection.execute(select(unresolved.c.key).where(unresolved.c.key.in_(some))).scalars())
@@ -419,7 +419,7 @@ def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memo
     return news
 
 
-def described(counts: Mapping[str, int]) -> str:
+def describe_counts(counts: Mapping[str, int]) -> str:
     """The counts in words."""
     words = {
         "added": "plays added",

@@ -31,7 +31,7 @@ from webhook.identity.resolver import ID_LABELS, NO_LOOKUPS, Identity
 from webhook.servers import Server
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import note, person, play, play_key, unresolved
-from webhook.transfer.show_merge import KnownShow, complete_plays, contradictions, merge_kept, plays_of
+from webhook.transfer.show_merge import KnownShow, complete_plays, contradictions, merge_relations, plays_of
 
 log = structlog.get_logger()
 
@@ -158,7 +158,7 @@ class ShowIds:
 
     async def find(self, plex: str) -> Answer | None:
         """The show's ids, from whoever knows them; raises Retry where somebody who may know cannot say now."""
-        known = await self.database.read(partial(settled, plex=plex))
+        known = await self.database.read(partial(find_answer, plex=plex))
         if known is not None:
             return known
         sample = await self.database.read(partial(sample_of, plex=plex))
@@ -292,7 +292,7 @@ def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) 
 # --- what the history tells
 
 
-def settled(connection: Connection, plex: str) -> Answer | None:
+def find_answer(connection: Connection, plex: str) -> Answer | None:
     """What a person chose for the show, else what was learned before."""
     choice = matches.all_choices(connection).get(plex_show_key(plex))
     if choice is not None and (chosen := replace(choice.ids, plex=None)):
@@ -359,8 +359,8 @@ def remember_one(connection: Connection, key: str, show: KnownShow, via: str) ->
             show=show.plex, found=show.ids.by_namespace(), plays=other.by_namespace(), via=via,
         )  # fmt: skip
         reason = (
-            f"its episodes are of {described(show.ids)}, and {len(contradicting)} of its plays say "
-            f"{described(other)}; choose which it is"
+            f"its episodes are of {ids_in_words(show.ids)}, and {len(contradicting)} of its plays say "
+            f"{ids_in_words(other)}; choose which it is"
         )
         title = contradicting[0].item.get("show")
         values = {"state": "unmatched", "reason": reason, "candidates": candidates(title, show.ids, other)}
@@ -371,7 +371,7 @@ def remember_one(connection: Connection, key: str, show: KnownShow, via: str) ->
     return True
 
 
-def described(ids: Ids) -> str:
+def ids_in_words(ids: Ids) -> str:
     known = replace(ids, plex=None).by_namespace()
     return ", ".join(f"{ID_LABELS.get(name, f'{name} id')} {value}" for name, value in known.items())
 
@@ -383,10 +383,10 @@ def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:
 
 def complete(connection: Connection, waiting: list[tuple[KnownShow, int]]) -> list[int | None]:
     """Write the ids into some of the show's plays; after which to go on, None where that were all."""
-    return [complete_some(connection, show, after) for show, after in waiting]
+    return [complete_batch(connection, show, after) for show, after in waiting]
 
 
-def complete_some(connection: Connection, show: KnownShow, after: int) -> int | None:
+def complete_batch(connection: Connection, show: KnownShow, after: int) -> int | None:
     rows = plays_of(connection, show.plex, after, BATCH)
     complete_plays(connection, show, rows)
     return rows[-1].id if len(rows) == BATCH else None
@@ -394,7 +394,7 @@ def complete_some(connection: Connection, show: KnownShow, after: int) -> int | 
 
 def finish(connection: Connection, waiting: list[tuple[str, KnownShow]]) -> list[None]:
     for key, show in waiting:
-        merge_kept(connection, show)
+        merge_relations(connection, show)
         matches.release_deliveries(connection, {key}, clock.now())  # what no service knew by Plex's id alone
         connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return [None] * len(waiting)

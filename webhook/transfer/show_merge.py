@@ -81,7 +81,7 @@ def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[A
 # --- what a person keeps
 
 
-def merge_kept(connection: Connection, show: KnownShow) -> None:
+def merge_relations(connection: Connection, show: KnownShow) -> None:
     """Make one of what each person follows, has marked and keeps of the show."""
     for person_id in people_with(connection, show):
         titles = titles_of(connection, person_id, show)

@@ -83,10 +83,10 @@ class Feeds:
         if tracker.sign_in != "none" and not access.tokens:
             raise NoFeed(signed_out(tracker, row.person))
         if not hasattr(tracker, "history"):
-            raise NoFeed(says_nothing(tracker))
+            raise NoFeed(no_history_message(tracker))
         return AccountFeed(tracker, access)
 
-    def offered(self, connection: Connection, person_id: int) -> list[Offer]:
+    def offers(self, connection: Connection, person_id: int) -> list[Offer]:
         """Everything that the person could bring in from, the servers first."""
         of_servers = self.of_servers(connection, person_id)
         return [*of_servers, *self.of_accounts(connection, person_id)]
@@ -119,12 +119,14 @@ class Feeds:
 
     def offer(self, connection: Connection, person_id: int, name: str) -> Offer:
         """The one of that name, if the person can bring in from it now; raises NoFeed."""
-        found = next((one for one in self.offered(connection, person_id) if one.name == name), None)
+        found = next((one for one in self.offers(connection, person_id) if one.name == name), None)
         if found is not None and found.why_not is None:
             return found
-        raise NoFeed(found.why_not if found and found.why_not else self.missing(connection, person_id, name))
+        raise NoFeed(
+            found.why_not if found and found.why_not else self.explain_absence(connection, person_id, name)
+        )
 
-    def missing(self, connection: Connection, person_id: int, name: str) -> str:
+    def explain_absence(self, connection: Connection, person_id: int, name: str) -> str:
         """Why there is no offer of that name."""
         if name in servers.modules():
             return not_set_up(name)
@@ -136,7 +138,9 @@ class Feeds:
             return str(error)
         tracker = self.trackers[name]
         return (
-            f"{tracker.label} is kept here already." if tracker.sign_in == "none" else says_nothing(tracker)
+            f"{tracker.label} is kept here already."
+            if tracker.sign_in == "none"
+            else no_history_message(tracker)
         )
 
 
@@ -149,7 +153,7 @@ def signed_out(tracker: Tracker, name: str) -> str:
     return f"{name} is not signed in to {tracker.label} any more. Sign in again: {again}"
 
 
-def says_nothing(tracker: Tracker) -> str:
+def no_history_message(tracker: Tracker) -> str:
     return f"{tracker.label} cannot be asked what it holds. Import its export file, if it has one."
 
 
@@ -168,10 +172,10 @@ def not_set_up(name: str) -> str:
     if name not in known:
         return f"There is no server called {name}; there is {', '.join(known)}."
     label = known[name].LABEL
-    return f"{label} is not set up to be asked what was played. Set {' and '.join(needed(name))}."
+    return f"{label} is not set up to be asked what was played. Set {' and '.join(required_variables(name))}."
 
 
-def needed(name: str) -> list[str]:
+def required_variables(name: str) -> list[str]:
     """The variables that a server cannot do without."""
     fields = servers.modules()[name].Settings.model_fields.items()
     return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
@@ -189,11 +193,11 @@ def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Eve
     """Whether an event of this server is of a user that the person claims."""
     known: dict[tuple[str | None, str | None], bool] = {}
 
-    async def whose(event: Event) -> bool:
+    async def is_of_person(event: Event) -> bool:
         user = (event.user, event.server)
         if user not in known:
             found = await database.read(lambda connection: identities.find_claimer(connection, source, event))
             known[user] = found == person_id
         return known[user]
 
-    return whose
+    return is_of_person

@@ -39,7 +39,7 @@ class Table:
         return written.encode("utf-8", "replace")
 
 
-def gathered(pieces: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
+def join_pieces(pieces: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
     """The same bytes in pieces of about this size."""
     held = bytearray()
     for piece in pieces:
@@ -51,7 +51,7 @@ def gathered(pieces: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def listed(entries: Iterable[Any], indent: bytes = b"") -> Iterator[bytes]:
+def json_array(entries: Iterable[Any], indent: bytes = b"") -> Iterator[bytes]:
     """A JSON array, an entry a line."""
     separator = b"[\n"
     for entry in entries:
@@ -75,7 +75,7 @@ class Spool:
     ) -> None:
         self.file.close()
 
-    def put(self, group: int, value: Any) -> None:
+    def append(self, group: int, value: Any) -> None:
         place = self.file.seek(0, io.SEEK_END)
         self.file.write(orjson.dumps(value) + b"\n")
         self.groups.setdefault(group, array("Q")).append(place)
@@ -106,7 +106,7 @@ class Pipe(io.RawIOBase):
         return taken
 
 
-def zipped(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+def zip_stream(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
     """A zip of these files, streamed. All bear the same date, so that the same files make the same zip."""
     pipe = Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:

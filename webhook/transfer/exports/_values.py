@@ -21,7 +21,7 @@ class Exported:
     rating: float | None = None
 
 
-def watched(plays: Iterable[Exported], kinds: frozenset[Kind]) -> Iterator[tuple[Exported, datetime]]:
+def watched_plays(plays: Iterable[Exported], kinds: frozenset[Kind]) -> Iterator[tuple[Exported, datetime]]:
     """The plays of these kinds that are watched and stayed so, each with the time of its mark."""
     for entry in plays:
         at = entry.play.watched_at

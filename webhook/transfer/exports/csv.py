@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Track
-from webhook.transfer.exports._pieces import Cell, Table, gathered
-from webhook.transfer.exports._values import Exported, stamp, watched
+from webhook.transfer.exports._pieces import Cell, Table, join_pieces
+from webhook.transfer.exports._values import Exported, stamp, watched_plays
 from webhook.transfer.records import Kept
 
 LABEL = "Spreadsheet"
@@ -31,13 +31,13 @@ COLUMNS = (
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """One row for each watched play. `dated` says whether `watched_at` is exact, a day, or when it was ticked."""
-    return gathered(lines(plays))
+    return join_pieces(lines(plays))
 
 
 def lines(plays: Iterable[Exported]) -> Iterator[bytes]:
     table = Table(end="\r\n")
     yield BOM_UTF8 + table.line(COLUMNS)
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         yield table.line([*row(entry, at)])
 
 

@@ -17,8 +17,8 @@ import orjson
 
 from webhook.domain.event import Episode, Item, Kind, Movie, Track, item_to_json
 from webhook.domain.play import Dated, Play
-from webhook.transfer.exports._pieces import gathered
-from webhook.transfer.exports._values import Exported, day, stamp, watched
+from webhook.transfer.exports._pieces import join_pieces
+from webhook.transfer.exports._values import Exported, day, stamp, watched_plays
 from webhook.transfer.records import Kept
 
 LABEL = "Calendar"
@@ -36,12 +36,12 @@ CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """One entry for each watched play whose date is known."""
-    return gathered(folded(line) for line in lines(plays, zone))
+    return join_pieces(fold_line(line) for line in lines(plays, zone))
 
 
 def lines(plays: Iterable[Exported], zone: tzinfo) -> Iterator[str]:
     yield from ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Watchmark//History//EN", "CALSCALE:GREGORIAN")
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         if entry.play.dated is not Dated.TICKED:
             yield from event(entry, at, zone)
     yield "END:VCALENDAR"
@@ -51,10 +51,10 @@ def event(entry: Exported, at: datetime, zone: tzinfo) -> Iterator[str]:
     play = entry.play
     yield from ("BEGIN:VEVENT", f"UID:{uid(entry, at)}", f"DTSTAMP:{basic(at)}")
     yield from when(play, at, zone)
-    yield f"SUMMARY:{escaped(summary(play.item))}"
-    yield f"CATEGORIES:{escaped(play.item.kind.value)}"
+    yield f"SUMMARY:{escape_text(summary(play.item))}"
+    yield f"CATEGORIES:{escape_text(play.item.kind.value)}"
     if play.player:
-        yield f"LOCATION:{escaped(play.player)}"
+        yield f"LOCATION:{escape_text(play.player)}"
     yield from ("TRANSP:TRANSPARENT", "END:VEVENT")
 
 
@@ -83,7 +83,8 @@ def summary(item: Item) -> str:
             return f"{title or 'A film'} ({year})"
         case Episode():
             return (
-                " – ".join(part for part in (item.show, numbered(item), item.title) if part) or "An episode"
+                " – ".join(part for part in (item.show, episode_code(item), item.title) if part)
+                or "An episode"
             )
         case Track():
             return " – ".join(part for part in (item.artist, item.title) if part) or "A track"
@@ -91,18 +92,18 @@ def summary(item: Item) -> str:
             return item.title or "A film"
 
 
-def numbered(item: Episode) -> str | None:
+def episode_code(item: Episode) -> str | None:
     if item.season is None or item.number is None:
         return None
     return f"S{item.season:02}E{item.number:02}"
 
 
-def escaped(text: str) -> str:
+def escape_text(text: str) -> str:
     """A text as a value: what has a meaning escaped, control characters as blanks."""
     return CONTROLS.sub(" ", text.replace("\r\n", "\n")).translate(ESCAPED)
 
 
-def folded(line: str) -> bytes:
+def fold_line(line: str) -> bytes:
     """The line with its end, broken where it is too long, never inside a character."""
     whole = line.encode("utf-8", "replace")
     pieces = []

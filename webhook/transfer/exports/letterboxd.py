@@ -15,8 +15,8 @@ from datetime import UTC, datetime, tzinfo
 
 from webhook.domain.event import Kind, round_rating
 from webhook.domain.play import Dated
-from webhook.transfer.exports._pieces import Cell, Table, zipped
-from webhook.transfer.exports._values import Exported, day, known_by, watched
+from webhook.transfer.exports._pieces import Cell, Table, zip_stream
+from webhook.transfer.exports._values import Exported, day, known_by, watched_plays
 from webhook.transfer.records import Kept
 
 LABEL = "Letterboxd"
@@ -32,7 +32,7 @@ MOST_ROWS = 1_900
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """The films, oldest first, without those of which neither an id nor a title is known."""
-    return zipped(
+    return zip_stream(
         (f"letterboxd-{number:02}.csv", part) for number, part in enumerate(parts(plays, zone), start=1)
     )
 
@@ -54,7 +54,7 @@ def parts(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[bytes]]:
 
 def rows(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[Cell]]:
     written: set[tuple[str, str]] = set()
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         keys, date = known_by(entry.play.item), watched_date(entry, at, zone)
         if keys and not any((key, date) in written for key in keys):
             written.update((key, date) for key in keys)

@@ -19,7 +19,7 @@ from typing import Any
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, round_rating
 from webhook.domain.play import Dated
-from webhook.transfer.exports._pieces import Spool, listed, zipped
+from webhook.transfer.exports._pieces import Spool, json_array, zip_stream
 from webhook.transfer.exports._values import (
     Exported,
     Groups,
@@ -27,7 +27,7 @@ from webhook.transfer.exports._values import (
     numbers,
     show_known_by,
     stamp,
-    watched,
+    watched_plays,
 )
 from webhook.transfer.records import FOR_LATER, STOPPED, Kept, Relation
 
@@ -42,20 +42,20 @@ IDS = ("simkl", "slug", "imdb", "tmdb", "tvdb", "mal", "anidb")
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """One entry for each film and each show, with everything that is known of it."""
-    return zipped([("SimklBackup.json", backup(plays, library))])
+    return zip_stream([("SimklBackup.json", backup(plays, library))])
 
 
 def backup(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
     with Spool() as movies, Spool() as shows:
         titles = Groups()
-        for entry, at in watched(plays, KINDS):
+        for entry, at in watched_plays(plays, KINDS):
             put_play(entry, at, movies, shows, titles)
         for kept in library:
-            put_kept(kept, movies, shows, titles)
+            put_library_entry(kept, movies, shows, titles)
         yield b'{"movies":'
-        yield from listed(movie(movies.values(group)) for group in movies.groups)
+        yield from json_array(movie(movies.values(group)) for group in movies.groups)
         yield b',"shows":'
-        yield from listed(show(shows.values(group)) for group in shows.groups)
+        yield from json_array(show(shows.values(group)) for group in shows.groups)
         yield b',"anime":[]}\n'
 
 
@@ -67,17 +67,17 @@ def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles:
     item = entry.play.item
     if isinstance(item, Movie) and (keys := known_by(item)):
         rating = round_rating(entry.rating)
-        movies.put(titles.of(keys), {**titled(item), "watched": True, "at": date, "rating": rating})
+        movies.append(titles.of(keys), {**title_object(item), "watched": True, "at": date, "rating": rating})
     if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
         of = Show(title=item.show, ids=item.show_ids)
-        shows.put(titles.of(keys), {**titled(of), "watched": True, "at": date, "place": place})
+        shows.append(titles.of(keys), {**title_object(of), "watched": True, "at": date, "place": place})
 
 
-def put_kept(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
+def put_library_entry(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
     spool = {Kind.MOVIE: movies, Kind.SHOW: shows}.get(kept.item.kind)
     keys, said = known_by(kept.item), of_library(kept)
     if spool is not None and keys and said:
-        spool.put(titles.of(keys), {**titled(kept.item), **said})
+        spool.append(titles.of(keys), {**title_object(kept.item), **said})
 
 
 def of_library(kept: Kept) -> dict[str, Any]:
@@ -91,12 +91,12 @@ def of_library(kept: Kept) -> dict[str, Any]:
     return {}
 
 
-def titled(item: Item) -> dict[str, Any]:
+def title_object(item: Item) -> dict[str, Any]:
     year = item.year if isinstance(item, Movie | Show) else None
-    return {"title": item.title, "year": year, "ids": chosen(item.ids)}
+    return {"title": item.title, "year": year, "ids": simkl_ids(item.ids)}
 
 
-def chosen(ids: Ids) -> dict[str, Any]:
+def simkl_ids(ids: Ids) -> dict[str, Any]:
     known = ids.by_namespace()
     return {name: known[name] for name in IDS if name in known}
 
@@ -115,7 +115,7 @@ class Told:
 
     def add(self, line: dict[str, Any]) -> None:
         self.ids = {**line["ids"], **self.ids}
-        self.values |= known(
+        self.values |= without_nulls(
             {name: value for name, value in line.items() if name not in ("ids", "at", "place")}
         )
         at = line.get("at") or ""
@@ -125,7 +125,7 @@ class Told:
             self.dates[season, number] = max(at, self.dates.get((season, number), ""))
 
     def common(self) -> dict[str, Any]:
-        return known(
+        return without_nulls(
             {
                 "added_to_watchlist_at": self.values.get("added_at"),
                 "last_watched_at": self.last or None,
@@ -163,10 +163,11 @@ def show(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def seasons(dates: dict[tuple[int, int], str]) -> Iterator[dict[str, Any]]:
     for season, places in groupby(sorted(dates), key=itemgetter(0)):
         episodes = [
-            known({"number": number, "watched_at": dates[season, number] or None}) for _, number in places
+            without_nulls({"number": number, "watched_at": dates[season, number] or None})
+            for _, number in places
         ]
         yield {"number": season, "episodes": episodes}
 
 
-def known(values: dict[str, Any]) -> dict[str, Any]:
+def without_nulls(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}

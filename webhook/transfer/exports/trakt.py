@@ -26,8 +26,8 @@ from typing import Any
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
 from webhook.domain.play import Dated
-from webhook.transfer.exports._pieces import Spool, gathered, listed, zipped
-from webhook.transfer.exports._values import Exported, known_by, numbers, show_known_by, stamp, watched
+from webhook.transfer.exports._pieces import Spool, join_pieces, json_array, zip_stream
+from webhook.transfer.exports._values import Exported, known_by, numbers, show_known_by, stamp, watched_plays
 from webhook.transfer.records import ARCHIVED, FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
 
 LABEL = "Trakt"
@@ -58,26 +58,26 @@ RATINGS, WATCHLIST, FAVOURITES, COLLECTION, FOLLOWED, DROPPED = range(len(FILES)
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """Every watched film and episode, then the library."""
-    return zipped(files(plays, library))
+    return zip_stream(files(plays, library))
 
 
 def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[str, Iterator[bytes]]]:
     seen_shows: set[str] = set()
-    yield "watched/history-1.json", gathered(listed(history(plays, seen_shows)))
+    yield "watched/history-1.json", join_pieces(json_array(history(plays, seen_shows)))
     with Spool() as spool:
         for kept in library:
             for group, entry in of_library(kept, seen_shows):
-                spool.put(group, entry)
+                spool.append(group, entry)
         for group, name in enumerate(FILES):
             if group in spool.groups:
-                yield name, gathered(listed(spool.values(group)))
+                yield name, join_pieces(json_array(spool.values(group)))
 
 
 def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[str, Any]]:
     """The viewings; what their shows are known by is put into `seen_shows`."""
     moment: datetime | None = None
     before: Counter[tuple[str, ...]] = Counter()
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         item = entry.play.item
         if isinstance(item, Episode):
             seen_shows.update(show_known_by(item))
@@ -99,7 +99,7 @@ def viewing(entry: Exported, at: datetime) -> dict[str, Any]:
         **history_id(entry.foreign_key),
         "watched_at": "unknown" if play.dated is Dated.TICKED else stamp(at),
         "action": "watch" if play.manual else "scrobble",
-        **described(play.item),
+        **item_object(play.item),
     }
 
 
@@ -113,7 +113,7 @@ def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str
     """In which files the entry stands, and what it says there; none for what Trakt has no place for."""
     if kept.item.kind is Kind.TRACK:
         return
-    at, item = None if kept.at is None else stamp(kept.at), described(kept.item)
+    at, item = None if kept.at is None else stamp(kept.at), item_object(kept.item)
     rating = round_rating(kept.value)
     match kept.relation:
         case Relation.RATING if rating is not None:
@@ -125,10 +125,10 @@ def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str
         case Relation.COLLECTION:
             yield COLLECTION, {"collected_at": at, **item}
         case Relation.FOLLOW:
-            yield from followed(kept, at, item, seen_shows)
+            yield from follow_rows(kept, at, item, seen_shows)
 
 
-def followed(
+def follow_rows(
     kept: Kept, at: str | None, item: dict[str, Any], seen_shows: set[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if kept.state in (STOPPED, ARCHIVED):
@@ -148,35 +148,35 @@ def is_seen(show: Item, seen_shows: set[str]) -> bool:
     return not seen_shows.isdisjoint((*show_known_by(anywhere), *by_title))
 
 
-def described(item: Item) -> dict[str, Any]:
+def item_object(item: Item) -> dict[str, Any]:
     match item:
         case Movie():
-            return {"type": "movie", "movie": titled(item.title, item.year, item.ids, MOVIES)}
+            return {"type": "movie", "movie": title_object(item.title, item.year, item.ids, MOVIES)}
         case Show():
-            return {"type": "show", "show": titled(item.title, item.year, item.ids, TITLES)}
+            return {"type": "show", "show": title_object(item.title, item.year, item.ids, TITLES)}
         case Season():
-            season = {"number": item.season, "ids": chosen(item.ids, EPISODES)}
+            season = {"number": item.season, "ids": trakt_ids(item.ids, EPISODES)}
             return {
                 "type": "season",
                 "season": season,
-                "show": titled(item.show, None, item.show_ids, TITLES),
+                "show": title_object(item.show, None, item.show_ids, TITLES),
             }
         case Episode():
-            show = titled(item.show, None, item.show_ids, TITLES)
-            return {"type": "episode", "episode": numbered(item), "show": show}
+            show = title_object(item.show, None, item.show_ids, TITLES)
+            return {"type": "episode", "episode": episode_object(item), "show": show}
         case _:
             raise AssertionError(f"{item.kind} is not among KINDS")
 
 
-def titled(title: str | None, year: int | None, ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
-    return {"title": title, "year": year, "ids": chosen(ids, names)}
+def title_object(title: str | None, year: int | None, ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
+    return {"title": title, "year": year, "ids": trakt_ids(ids, names)}
 
 
-def numbered(item: Episode) -> dict[str, Any]:
+def episode_object(item: Episode) -> dict[str, Any]:
     season, number = numbers(item) or (None, None)
-    return {"season": season, "number": number, "title": item.title, "ids": chosen(item.ids, EPISODES)}
+    return {"season": season, "number": number, "title": item.title, "ids": trakt_ids(item.ids, EPISODES)}
 
 
-def chosen(ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
+def trakt_ids(ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
     known = ids.by_namespace()
     return {name: known[name] for name in names if name in known}

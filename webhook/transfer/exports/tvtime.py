@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 
 from webhook.domain.event import Episode, Item, Kind, Movie
-from webhook.transfer.exports._pieces import Cell, Spool, Table, gathered, zipped
-from webhook.transfer.exports._values import Exported, numbers, stamp, watched
+from webhook.transfer.exports._pieces import Cell, Spool, Table, join_pieces, zip_stream
+from webhook.transfer.exports._values import Exported, numbers, stamp, watched_plays
 from webhook.transfer.records import Kept, Relation
 
 LABEL = "TV Time"
@@ -35,24 +35,24 @@ MOVIES = (
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """The episodes, then the films; both oldest first."""
-    return zipped(files(plays, library))
+    return zip_stream(files(plays, library))
 
 
 def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[str, Iterator[bytes]]]:
     with Spool() as movies:
-        yield "tvtime-series-episodes.csv", gathered(episode_lines(plays, movies))
-        yield "tvtime-movies.csv", gathered(movie_lines(library, movies))
+        yield "tvtime-series-episodes.csv", join_pieces(episode_lines(plays, movies))
+        yield "tvtime-movies.csv", join_pieces(movie_lines(library, movies))
 
 
 def episode_lines(plays: Iterable[Exported], movies: Spool) -> Iterator[bytes]:
     """The lines of the episodes; the rows of the films that come between them are set aside."""
     table = Table(end="\r\n")
     yield table.line(EPISODES)
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         if isinstance(entry.play.item, Episode):
             yield table.line(episode(entry.play.item, at))
         else:
-            movies.put(0, movie(entry.play.item, at, at))
+            movies.append(0, movie(entry.play.item, at, at))
 
 
 def movie_lines(library: Iterable[Kept], movies: Spool) -> Iterator[bytes]:

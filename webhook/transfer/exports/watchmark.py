@@ -17,7 +17,7 @@ import orjson
 
 from webhook.domain.event import Item, Kind, item_to_json
 from webhook.domain.play import Play
-from webhook.transfer.exports._pieces import gathered
+from webhook.transfer.exports._pieces import join_pieces
 from webhook.transfer.exports._values import Exported, stamp
 from webhook.transfer.records import Kept
 
@@ -32,7 +32,7 @@ FORMAT = {"format": "watchmark", "version": 1}
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """The whole library, then every play, watched or not."""
-    return gathered(lines(plays, library))
+    return join_pieces(lines(plays, library))
 
 
 def lines(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
@@ -48,19 +48,19 @@ def line(value: Any) -> bytes:
 
 
 def kept_to_json(kept: Kept) -> dict[str, Any]:
-    return described({entry.name: getattr(kept, entry.name) for entry in fields(Kept)})
+    return json_object({entry.name: getattr(kept, entry.name) for entry in fields(Kept)})
 
 
 def play_to_json(play: Play, foreign_key: str | None) -> dict[str, Any]:
     values = {entry.name: getattr(play, entry.name) for entry in fields(Play)}
-    return described(values | {"foreign_key": foreign_key})
+    return json_object(values | {"foreign_key": foreign_key})
 
 
 UNHEARD = frozenset({"played_ms", "replayed_ms", "by_position"})
 """What is left out of a play where nothing was heard of it."""
 
 
-def described(values: dict[str, Any]) -> dict[str, Any]:
+def json_object(values: dict[str, Any]) -> dict[str, Any]:
     """The values that are known, as JSON has them."""
     known = {name: value for name, value in values.items() if value or name not in UNHEARD}
     return {name: plain(value) for name, value in known.items() if value is not None}

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, tzinfo
 
 from webhook.domain.event import Episode, Item, Kind, Movie, Show
 from webhook.domain.play import Dated
-from webhook.transfer.exports._pieces import Cell, Table, gathered
+from webhook.transfer.exports._pieces import Cell, Table, join_pieces
 from webhook.transfer.exports._values import (
     Exported,
     Groups,
@@ -26,7 +26,7 @@ from webhook.transfer.exports._values import (
     numbers,
     show_known_by,
     stamp,
-    watched,
+    watched_plays,
 )
 from webhook.transfer.records import FOR_LATER, Kept, Relation
 
@@ -46,7 +46,7 @@ Line = dict[str, Cell]
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """The plays, oldest first, then what is on the watchlist and was not watched."""
-    return gathered(lines(plays, library, zone))
+    return join_pieces(lines(plays, library, zone))
 
 
 def lines(plays: Iterable[Exported], library: Iterable[Kept], zone: tzinfo) -> Iterator[bytes]:
@@ -59,7 +59,7 @@ def lines(plays: Iterable[Exported], library: Iterable[Kept], zone: tzinfo) -> I
 def rows(plays: Iterable[Exported], library: Iterable[Kept], zone: tzinfo) -> Iterator[Line]:
     titles = Groups()
     begun: set[tuple[int, int | None]] = set()
-    for entry, at in watched(plays, KINDS):
+    for entry, at in watched_plays(plays, KINDS):
         end, item = end_date(entry, at, zone), entry.play.item
         if isinstance(item, Movie) and (keys := known_by(item)):
             begun.add((titles.of(keys), None))
@@ -69,13 +69,19 @@ def rows(plays: Iterable[Exported], library: Iterable[Kept], zone: tzinfo) -> It
             numbered: Line = {"season_number": place[0], "episode_number": place[1], "end_date": end}
             yield of_show(item, "episode") | numbered
     for kept in library:
-        if planned(kept) and (titles.of(known_by(kept.item)), None) not in begun:
-            yield {**titled(kept.item), "status": "Planning"}
+        if is_planned(kept) and (titles.of(known_by(kept.item)), None) not in begun:
+            yield {**title_columns(kept.item), "status": "Planning"}
 
 
 def film(entry: Exported, end: str | None) -> Line:
     score = entry.rating or None
-    return {**titled(entry.play.item), "score": score, "progress": 1, "status": "Completed", "end_date": end}
+    return {
+        **title_columns(entry.play.item),
+        "score": score,
+        "progress": 1,
+        "status": "Completed",
+        "end_date": end,
+    }
 
 
 def heads(item: Episode, season: int, show: int, begun: set[tuple[int, int | None]]) -> Iterator[Line]:
@@ -92,12 +98,12 @@ def of_show(item: Episode, media_type: str) -> Line:
     return {"media_id": item.show_ids.tmdb, "source": "tmdb", "media_type": media_type, "title": item.show}
 
 
-def titled(item: Item) -> Line:
+def title_columns(item: Item) -> Line:
     media_type = "movie" if isinstance(item, Movie) else "tv"
     return {"media_id": item.ids.tmdb, "source": "tmdb", "media_type": media_type, "title": item.title}
 
 
-def planned(kept: Kept) -> bool:
+def is_planned(kept: Kept) -> bool:
     later = kept.relation is Relation.WATCHLIST or kept.state == FOR_LATER
     return later and isinstance(kept.item, Movie | Show)
 

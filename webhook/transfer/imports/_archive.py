@@ -272,21 +272,21 @@ class Bundle:
         self.allowance = allowance or Allowance()
         self.plan(self.names)
 
-    def packed(self, name: str) -> int:
+    def packed_size(self, name: str) -> int:
         info = self.files[name]
         return self.path.stat().st_size if info is None else info.compress_size
 
     def plan(self, names: Sequence[str]) -> None:
         """Say which files will be read, each as often as it is named, so that `progress` ends at 1."""
         self.base = self.tally.count
-        self.planned = sum(self.packed(name) for name in names)
+        self.planned = sum(self.packed_size(name) for name in names)
 
     @property
     def progress(self) -> float:
         """How much is read, 0 to 1, by the bytes on disk."""
         return min((self.tally.count - self.base) / self.planned, 1.0) if self.planned > 0 else 1.0
 
-    def doubled(self, names: Collection[str]) -> Iterator[Bad]:
+    def duplicate_files(self, names: Collection[str]) -> Iterator[Bad]:
         """A word on each file that was left because one of these names came twice."""
         for path in self.doubles:
             name = PurePosixPath(path).name
@@ -416,7 +416,7 @@ def open_bundle(path: Path, allowance: Allowance | None = None) -> Iterator[Bund
             raise Unusable(f"{path} is empty.")
         if first.startswith(ZIP):
             with opened_zip(path, counted) as archive:
-                yield Bundle(path, tally, *listed(path, archive), archive, allowance)
+                yield Bundle(path, tally, *list_entries(path, archive), archive, allowance)
             return
     if not texty(first):
         raise Unusable(f"{path} is neither a zip nor a text file: it is no export that can be read.")
@@ -436,7 +436,7 @@ def opened_zip(path: Path, counted: Counted) -> zipfile.ZipFile:
         ) from error
 
 
-def listed(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo | None], list[str]]:
+def list_entries(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo | None], list[str]]:
     """The files that may be read, by name, and of those whose name is taken the paths."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
@@ -501,7 +501,7 @@ def moment(text: str, unit: timedelta | None = None) -> datetime:
     """
     text = text.strip()
     try:
-        found = EPOCH + float(text) * unit if unit is not None else written(text)
+        found = EPOCH + float(text) * unit if unit is not None else parse_moment(text)
     except (ValueError, OverflowError) as error:
         raise NoDate(f"“{text[:40]}” is no date") from error
     if found < EARLIEST:
@@ -511,7 +511,7 @@ def moment(text: str, unit: timedelta | None = None) -> datetime:
     return found
 
 
-def written(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     if not MOMENT.fullmatch(text):
         raise ValueError(text)
     found = datetime.fromisoformat(text.replace(" UTC", "Z").replace(" +", "+").replace(" -", "-"))

@@ -120,7 +120,7 @@ def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Itera
         except StopIteration:
             return
         except (csv.Error, TooLong) as error:
-            wrong = explained(error)
+            wrong = explain(error)
         else:
             if not values:
                 continue
@@ -148,9 +148,7 @@ def columns(lines: Lines, file: str) -> list[str]:
     except StopIteration:
         raise Unusable(f"{file} is empty: it has not even a header.") from None
     except (csv.Error, TooLong) as error:
-        raise Unusable(
-            f"{file} does not begin with a line of column names: {explained(error)[0]}."
-        ) from error
+        raise Unusable(f"{file} does not begin with a line of column names: {explain(error)[0]}.") from error
     if lines.undecodable is not None:
         raise Unusable(f"{file} is not UTF-8. Save it as “CSV UTF-8” and import it again.")
     return names
@@ -168,7 +166,7 @@ def places(names: Sequence[str], file: str, required: Collection[str]) -> dict[s
 NEW_EXPORT = "Look at the file in a text editor, or import a new export."
 
 
-def explained(error: csv.Error | TooLong) -> tuple[str, str]:
+def explain(error: csv.Error | TooLong) -> tuple[str, str]:
     if isinstance(error, TooLong):
         return "the row has more than 1 MiB, most likely because a quote was never closed", NEW_EXPORT
     if "unexpected end" in str(error):

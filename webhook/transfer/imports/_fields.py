@@ -33,7 +33,7 @@ class Wrong(ValueError):
         return Bad(file=file, line=line, why=f"{where}{self}", do=self.do)
 
 
-def each(steps: Iterable[Callable[[], Entry]], file: str, where: str) -> Iterator[Entry]:
+def run_steps(steps: Iterable[Callable[[], Entry]], file: str, where: str) -> Iterator[Entry]:
     """What each step gives; Bad for one that is Wrong, so that it costs no other."""
     for step in steps:
         try:
@@ -132,7 +132,7 @@ def noon(value: str | None, column: str) -> datetime:
     return found.replace(hour=0, minute=0, second=0, microsecond=0) + NOON
 
 
-def seen(
+def watched_play(
     item: Item,
     at: datetime | None,
     source: str,

@@ -16,10 +16,10 @@ from webhook.transfer.imports._tvtime_values import (
     Wrong,
     episode,
     false,
-    kept,
-    made,
-    named,
+    item_name,
     perhaps,
+    read_rows,
+    relation_entry,
     second,
     show,
     true,
@@ -49,11 +49,11 @@ def records(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     def make(row: Row) -> Iterator[Entry]:
         key = row.get("key") or ""
         if key.startswith(("watch-episode", "rewatch-episode")):
-            yield from tracked(row, given, marked_at(row) in together)
+            yield from read_tracks(row, given, marked_at(row) in together)
         elif key.startswith("user-series"):
-            yield from followed(row, given)
+            yield from read_follow(row, given)
 
-    yield from made(bundle, name, make, required=["key"])
+    yield from read_rows(bundle, name, make, required=["key"])
 
 
 def marked_at(row: Row) -> tuple[str, str] | None:
@@ -61,7 +61,7 @@ def marked_at(row: Row) -> tuple[str, str] | None:
     return second(row.get("s_id") or row.get("series_name"), row.get("created_at")) if watched else None
 
 
-def tracked(row: Row, given: Given, together: bool) -> Iterator[Entry]:
+def read_tracks(row: Row, given: Given, together: bool) -> Iterator[Entry]:
     item = episode(
         show(row.get("series_name"), tvdb(row.get("s_id"))),
         season=either(row, "s_no", "season_number"),
@@ -75,14 +75,14 @@ def tracked(row: Row, given: Given, together: bool) -> Iterator[Entry]:
         return
     given.note(item)
     if (row.get("key") or "").startswith("rewatch"):
-        given.fresh.add(again(item))
+        given.fresh.add(rewatch_key(item))
     ticked = together or row.get("bulk_type") in BULK
     yield viewing(item, at, ticked=ticked, seconds=whole(row.get("runtime")))
 
 
-def again(item: Item) -> tuple[str, str]:
+def rewatch_key(item: Item) -> tuple[str, str]:
     """By what a rewatch is known that an earlier file dates."""
-    return "again", named(item)
+    return "again", item_name(item)
 
 
 def either(row: Row, name: str, other: str) -> int | None:
@@ -96,7 +96,7 @@ def of_range(key: str | None) -> datetime | None:
     return moment(digits, SECOND) if digits.isascii() and digits.isdigit() else None
 
 
-def followed(row: Row, given: Given) -> Iterator[Entry]:
+def read_follow(row: Row, given: Given) -> Iterator[Entry]:
     item = show(row.get("series_name"), tvdb(row.get("s_id")))
     if not item.ids and item.title is None:
         raise Wrong("nothing says which show it is")
@@ -110,7 +110,7 @@ def followed(row: Row, given: Given) -> Iterator[Entry]:
 def followed_at(row: Row) -> datetime | None:
     since = row.get("followed_at")
     try:
-        return moment(since, MICROSECOND) if since else created(row)
+        return moment(since, MICROSECOND) if since else creation_date(row)
     except NoDate:
         return perhaps(row.get("created_at"))
 
@@ -129,12 +129,14 @@ def older_records(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
             yield from (
                 older_episode(row, given, older_marked_at(row) in together)
                 if is_episode(row)
-                else movie_watched(row, given)
+                else read_movie_watch(row, given)
             )
         elif kind == "towatch" and what != "episode":
-            wanted.extend(kept(given, Relation.WATCHLIST, movie(row), perhaps(row.get("created_at"))))
+            wanted.extend(
+                relation_entry(given, Relation.WATCHLIST, movie(row), perhaps(row.get("created_at")))
+            )
 
-    yield from made(bundle, name, make, required=["type"])
+    yield from read_rows(bundle, name, make, required=["type"])
     given.finish()
     yield from (entry for entry in wanted if not given.has(entry.item))
 
@@ -167,7 +169,7 @@ def older_episode(row: Row, given: Given, together: bool) -> Iterator[Entry]:
         yield viewing(item, watched_at(row), ticked=ticked, seconds=whole(row.get("runtime")))
 
 
-def movie_watched(row: Row, given: Given) -> Iterator[Entry]:
+def read_movie_watch(row: Row, given: Given) -> Iterator[Entry]:
     item = movie(row)
     at = watched_at(row)
     if not given.has(item):
@@ -178,7 +180,7 @@ def movie_watched(row: Row, given: Given) -> Iterator[Entry]:
 def watched_at(row: Row) -> datetime:
     """When it was watched, of the three columns the first that says a moment; raises NoDate, Wrong."""
     refused: NoDate | None = None
-    for read in (ranged, counted, created):
+    for read in (range_date, count_date, creation_date):
         try:
             found = read(row)
         except NoDate as error:
@@ -189,17 +191,17 @@ def watched_at(row: Row) -> datetime:
     raise refused or Wrong("it has no date")
 
 
-def ranged(row: Row) -> datetime | None:
+def range_date(row: Row) -> datetime | None:
     return of_range(row.get("watch_date_range_key"))
 
 
-def counted(row: Row) -> datetime | None:
+def count_date(row: Row) -> datetime | None:
     """The moment of `watch_date`, which some exports count and others write."""
     date = row.get("watch_date")
     return moment(date, SECOND) if date and "-" not in date else when(date)
 
 
-def created(row: Row) -> datetime | None:
+def creation_date(row: Row) -> datetime | None:
     return when(row.get("created_at"))
 
 
@@ -221,7 +223,7 @@ def from_slug(key: str | None) -> str | None:
 # --- the old layout: seen_episode.csv, rewatched_episode.csv
 
 
-def seen(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
+def read_views(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Watched episodes; the file names shows only by title, whose ids other files of the zip have."""
     together = twice(bundle, name, seen_at)
     shows = show_ids(bundle)
@@ -229,20 +231,20 @@ def seen(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     def make(row: Row) -> Iterator[Entry]:
         yield from seen_episode(row, given, shows, seen_at(row) in together)
 
-    yield from made(bundle, name, make, required=["created_at"])
+    yield from read_rows(bundle, name, make, required=["created_at"])
 
 
-def rewatched(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
+def read_rewatches(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Episodes seen again. A row has a count and one date: that one is a viewing, the others have no date."""
     shows = show_ids(bundle)
 
     def make(row: Row) -> Iterator[Entry]:
         item = old_episode(row, shows)
-        if again(item) not in given.known:
+        if rewatch_key(item) not in given.known:
             given.undated += max((whole(row.get("cpt")) or 1) - 1, 0)
-            yield from dated(item, row, ticked=False)
+            yield from dated_viewing(item, row, ticked=False)
 
-    yield from made(bundle, name, make, required=["created_at"])
+    yield from read_rows(bundle, name, make, required=["created_at"])
     yield from without_date(name, given)
 
 
@@ -254,10 +256,10 @@ def seen_episode(row: Row, given: Given, shows: Mapping[str, int], together: boo
     item = old_episode(row, shows)
     if not given.has(item):
         given.note(item)
-        yield from dated(item, row, ticked=together)
+        yield from dated_viewing(item, row, ticked=together)
 
 
-def dated(item: Item, row: Row, *, ticked: bool) -> Iterator[Entry]:
+def dated_viewing(item: Item, row: Row, *, ticked: bool) -> Iterator[Entry]:
     at = when(row.get("created_at"))
     if at is None:
         raise Wrong("it has no date")
@@ -305,17 +307,19 @@ def follows(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
         item = old_show(row)
         if not false(row.get("active")):
             state = ARCHIVED if true(row.get("archived")) else FOLLOWING
-            yield from kept(given, Relation.FOLLOW, item, perhaps(row.get("created_at")), state=state)
+            yield from relation_entry(
+                given, Relation.FOLLOW, item, perhaps(row.get("created_at")), state=state
+            )
 
-    yield from made(bundle, name, make, required=["tv_show_id"])
+    yield from read_rows(bundle, name, make, required=["tv_show_id"])
 
 
 def favourites(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     def make(row: Row) -> Iterator[Entry]:
         if true(row.get("is_favorited")):
-            yield from kept(given, Relation.LOVE, old_show(row))
+            yield from relation_entry(given, Relation.LOVE, old_show(row))
 
-    yield from made(bundle, name, make, required=["tv_show_id"])
+    yield from read_rows(bundle, name, make, required=["tv_show_id"])
 
 
 def old_show(row: Row) -> Item:
@@ -335,9 +339,11 @@ def show_ratings(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
         if title is None or stars is None or not 1 <= stars <= 5:
             raise Wrong("it has no title or no rating from 1 to 5")
         item = show(title, tvdb(row.get("tv_show_id")) or shows.get(title))
-        yield from kept(given, Relation.RATING, item, perhaps(row.get("created_at")), float(stars * 2))
+        yield from relation_entry(
+            given, Relation.RATING, item, perhaps(row.get("created_at")), float(stars * 2)
+        )
 
-    yield from made(bundle, name, make, required=["tv_show_name", "rating"])
+    yield from read_rows(bundle, name, make, required=["tv_show_name", "rating"])
 
 
 # --- ratings-*-votes.csv
@@ -350,12 +356,12 @@ def votes(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
         stars = STARS.get((row.get("vote_key") or "").rpartition("-")[2])
         if stars is None:
             raise Wrong("its vote is none of those that are known to be stars")
-        yield from kept(given, Relation.RATING, voted(row), value=float(stars * 2))
+        yield from relation_entry(given, Relation.RATING, voted_item(row), value=float(stars * 2))
 
-    yield from made(bundle, name, make, required=["vote_key"])
+    yield from read_rows(bundle, name, make, required=["vote_key"])
 
 
-def voted(row: Row) -> Item:
+def voted_item(row: Row) -> Item:
     number = tvdb(row.get("episode_id"))
     if number is None and (title := row.get("movie_name")) is not None:
         return Movie(title=title, ids=Ids(tvtime=row.get("uuid")))

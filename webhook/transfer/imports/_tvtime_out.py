@@ -17,9 +17,9 @@ from webhook.transfer.imports._tvtime_values import (
     episode,
     false,
     imdb,
-    kept,
-    made,
     perhaps,
+    read_rows,
+    relation_entry,
     second,
     show,
     true,
@@ -64,7 +64,7 @@ def rating(given: Given, item: Item, value: object) -> Iterator[Entry]:
     except ValueError as error:
         raise Wrong("its rating is no number") from error
     if 0 < found <= 10:
-        yield from kept(given, Relation.RATING, item, value=found)
+        yield from relation_entry(given, Relation.RATING, item, value=found)
 
 
 # --- JSON
@@ -96,18 +96,18 @@ def shows_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
         if series.title is None and not series.ids:
             yield wrong(name, number, "it has neither a title nor an id")
             continue
-        yield from show_kept(given, series, described)
+        yield from show_relations(given, series, described)
         for entry in episodes_json(given, series, described):
             yield wrong(name, number, entry) if isinstance(entry, Wrong | NoDate) else entry
     yield from without_date(name, given)
 
 
-def show_kept(given: Given, series: Show, described: Json) -> Iterator[Entry]:
+def show_relations(given: Given, series: Show, described: Json) -> Iterator[Entry]:
     at = perhaps(described.get("created_at"))
     if not false(described.get("is_followed")):
-        yield from kept(given, Relation.FOLLOW, series, at, state=state(described.get("status")))
+        yield from relation_entry(given, Relation.FOLLOW, series, at, state=state(described.get("status")))
     if true(described.get("is_favorite")):
-        yield from kept(given, Relation.LOVE, series)
+        yield from relation_entry(given, Relation.LOVE, series)
     try:
         yield from rating(given, series, described.get("rating"))
     except Wrong:
@@ -116,13 +116,13 @@ def show_kept(given: Given, series: Show, described: Json) -> Iterator[Entry]:
 
 def marks(described: Json) -> Iterator[tuple[Json, Json]]:
     """Season and episode of each watched episode of a show."""
-    for season in listed(described.get("seasons")):
-        for found in listed(season.get("episodes")):
+    for season in json_rows(described.get("seasons")):
+        for found in json_rows(season.get("episodes")):
             if true(found.get("is_watched")):
                 yield season, found
 
 
-def listed(value: object) -> list[Json]:
+def json_rows(value: object) -> list[Json]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
@@ -181,11 +181,11 @@ def movies_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 def movie_marks(given: Given, item: Movie, described: Json | Row) -> Iterator[Entry]:
     """What a row or an object says of a movie: watched, on the watchlist, a favourite, rated."""
     if true(described.get("is_favorite")):
-        yield from kept(given, Relation.LOVE, item)
+        yield from relation_entry(given, Relation.LOVE, item)
     yield from rating(given, item, described.get("rating"))
     if not true(described.get("is_watched")):
         if not given.has(item):
-            yield from kept(given, Relation.WATCHLIST, item, perhaps(described.get("created_at")))
+            yield from relation_entry(given, Relation.WATCHLIST, item, perhaps(described.get("created_at")))
         return
     if given.has(item):
         return
@@ -230,7 +230,7 @@ def favourites_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
                 case _:
                     yield wrong(name, number, "it says neither movie nor series")
                     continue
-            yield from kept(given, Relation.LOVE, item, at)
+            yield from relation_entry(given, Relation.LOVE, item, at)
 
 
 # --- CSV of TV Time Out
@@ -251,7 +251,7 @@ def episodes_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
         )
         yield from watched_row(given, series, row, episode_at(row) in together)
 
-    yield from made(bundle, name, make, required=["is_watched", "watched_at"])
+    yield from read_rows(bundle, name, make, required=["is_watched", "watched_at"])
     yield from without_date(name, given)
 
 
@@ -287,9 +287,9 @@ def series_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
             raise Wrong("it has neither a title nor an id")
         if not false(row.get("is_followed")):
             at = perhaps(row.get("created_at"))
-            yield from kept(given, Relation.FOLLOW, item, at, state=state(row.get("status")))
+            yield from relation_entry(given, Relation.FOLLOW, item, at, state=state(row.get("status")))
 
-    yield from made(bundle, name, make, required=["status"])
+    yield from read_rows(bundle, name, make, required=["status"])
 
 
 def movies_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
@@ -298,7 +298,7 @@ def movies_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     def make(row: Row) -> Iterator[Entry]:
         yield from movie_marks(given, movie_of(row), row)
 
-    yield from made(bundle, name, make, required=["is_watched", "watched_at"])
+    yield from read_rows(bundle, name, make, required=["is_watched", "watched_at"])
     yield from without_date(name, given)
 
 
@@ -325,12 +325,12 @@ def activity(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
                 yield from watched_row(given, series, row, activity_at(row) in together)
         elif row.get("type") == "show":
             series = show(title, tvdb(row.get("tvdb_id")), imdb(row.get("imdb_id")))
-            yield from kept(given, Relation.FOLLOW, series, state=state(row.get("status")))
+            yield from relation_entry(given, Relation.FOLLOW, series, state=state(row.get("status")))
             yield from rating(given, series, row.get("rating"))
         else:
             raise Wrong("it is neither movie, show nor episode")
 
-    yield from made(bundle, name, make, required=["type", "is_watched", "watched_at"])
+    yield from read_rows(bundle, name, make, required=["type", "is_watched", "watched_at"])
 
 
 def is_episode(row: Row) -> bool:

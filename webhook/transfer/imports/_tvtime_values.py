@@ -58,7 +58,7 @@ def false(value: object) -> bool:
     return value is False or (isinstance(value, str) and value.lower() in ("false", "0"))
 
 
-def titled(name: str | None) -> tuple[str | None, int | None]:
+def split_year(name: str | None) -> tuple[str | None, int | None]:
     """A show's title without the year that TV Time tells namesakes apart by, and that year."""
     name = words(name)
     split = YEAR.fullmatch(name) if name else None
@@ -83,7 +83,7 @@ def perhaps(value: object) -> datetime | None:
 
 
 def show(name: str | None, show_id: int | None, imdb_id: str | None = None, uuid: str | None = None) -> Show:
-    title, year = titled(name)
+    title, year = split_year(name)
     return Show(title=title, year=year, ids=Ids(tvdb=show_id, imdb=imdb_id, tvtime=uuid))
 
 
@@ -119,10 +119,10 @@ def viewing(item: Item, at: datetime, *, ticked: bool = False, seconds: int | No
         duration_ms=seconds * 1000 if seconds else None,
         dated=Dated.TICKED if ticked else Dated.EXACT,
     )
-    return Viewing(play=watched, foreign_key=f"tvtime:{named(item)}:{int(at.timestamp())}"[:200])
+    return Viewing(play=watched, foreign_key=f"tvtime:{item_name(item)}:{int(at.timestamp())}"[:200])
 
 
-def named(item: Item) -> str:
+def item_name(item: Item) -> str:
     """What TV Time's exports know an item by; the same in each of them as far as they say the same."""
     match item:
         case Episode(ids=Ids(tvdb=int(number))):
@@ -154,10 +154,10 @@ class Given:
     undated: int = 0
 
     def has(self, item: Item) -> bool:
-        return any(key in self.known for key in asked(item))
+        return any(key in self.known for key in keys_to_find(item))
 
     def note(self, item: Item) -> None:
-        self.fresh.update(told(item))
+        self.fresh.update(keys_to_note(item))
 
     def finish(self) -> None:
         """The file is read: what it gave is known to the next."""
@@ -168,32 +168,32 @@ class Given:
     def first(self, relation: Relation, item: Item) -> bool:
         """Whether this is the first word on this item."""
         ids = [("tvtime", item.ids.tvtime), ("tvdb", item.ids.tvdb), ("imdb", item.ids.imdb)]
-        own: list[Hashable] = [(item.kind, *pair) for pair in ids if pair[1]] or [named(item)]
+        own: list[Hashable] = [(item.kind, *pair) for pair in ids if pair[1]] or [item_name(item)]
         new = not any((relation, key) in self.kept for key in own)
         self.kept.update((relation, key) for key in own)
         return new
 
 
-def numbered(item: Episode, what: str = "numbered") -> list[Hashable]:
+def number_keys(item: Episode, what: str = "numbered") -> list[Hashable]:
     of = item.show_ids.tvdb or item.show
     return [] if None in (of, item.season, item.number) else [(what, of, item.season, item.number)]
 
 
-def asked(item: Item) -> list[Hashable]:
+def keys_to_find(item: Item) -> list[Hashable]:
     """By what an item may be known from an earlier file."""
     if not isinstance(item, Episode):
-        return told(item)
-    return [item.ids.tvdb, *numbered(item, "bare")] if item.ids.tvdb else numbered(item)
+        return keys_to_note(item)
+    return [item.ids.tvdb, *number_keys(item, "bare")] if item.ids.tvdb else number_keys(item)
 
 
-def told(item: Item) -> list[Hashable]:
+def keys_to_note(item: Item) -> list[Hashable]:
     """By what a later file may know an item."""
     if isinstance(item, Episode):
-        return [*numbered(item), *([item.ids.tvdb] if item.ids.tvdb else numbered(item, "bare"))]
-    return [named(item), *([f"{item.kind}:tvdb-{item.ids.tvdb}"] if item.ids.tvdb else [])]
+        return [*number_keys(item), *([item.ids.tvdb] if item.ids.tvdb else number_keys(item, "bare"))]
+    return [item_name(item), *([f"{item.kind}:tvdb-{item.ids.tvdb}"] if item.ids.tvdb else [])]
 
 
-def kept(
+def relation_entry(
     given: Given,
     relation: Relation,
     item: Item,
@@ -223,7 +223,7 @@ def without_date(name: str, given: Given) -> Iterator[Bad]:
 Make = Callable[[Row], Iterable[Entry]]
 
 
-def made(bundle: Bundle, name: str, make: Make, required: Collection[str] = ()) -> Iterator[Entry]:
+def read_rows(bundle: Bundle, name: str, make: Make, required: Collection[str] = ()) -> Iterator[Entry]:
     """What `make` makes of each row; a row that cannot be taken is Bad and costs no other."""
     for row in bundle.rows(name, required=required):
         if isinstance(row, Bad):

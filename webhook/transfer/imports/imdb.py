@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from webhook.domain.event import Episode, Ids, Item, Movie, Show
 from webhook.domain.play import Dated
 from webhook.transfer.imports._archive import Bundle, Row
-from webhook.transfer.imports._fields import Wrong, imdb, noon, number, rating, seen, year
+from webhook.transfer.imports._fields import Wrong, imdb, noon, number, rating, watched_play, year
 from webhook.transfer.records import Bad, Entry, Kept, Relation, Unusable, Viewing
 
 LABEL = "IMDb (films you rated count as watched)"
@@ -53,7 +53,7 @@ def of_ratings(row: Row) -> Iterator[Entry]:
         raise Wrong("it has no “Your Rating”")
     at = noon(row.get("Date Rated"), "Date Rated")
     if not isinstance(item, Show):
-        play = seen(item, at, "imdb", dated=Dated.TICKED, manual=True, duration_ms=duration(row))
+        play = watched_play(item, at, "imdb", dated=Dated.TICKED, manual=True, duration_ms=duration(row))
         yield Viewing(play=play, foreign_key=f"imdb:{item.ids.imdb}")
     yield Kept(relation=Relation.RATING, item=item, at=at, value=value)
 

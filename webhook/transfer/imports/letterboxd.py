@@ -16,7 +16,7 @@ from webhook.domain.event import Movie
 from webhook.domain.items import fold_title
 from webhook.domain.play import Dated
 from webhook.transfer.imports._archive import Bundle, Row
-from webhook.transfer.imports._fields import Wrong, noon, rating, seen, year
+from webhook.transfer.imports._fields import Wrong, noon, rating, watched_play, year
 from webhook.transfer.records import Bad, Entry, Kept, Relation, Unusable, Viewing
 
 LABEL = "Letterboxd"
@@ -36,7 +36,7 @@ Diary = set[tuple[str, int | None]]
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """Viewings of the diary, films outside it, ratings, the watchlist, likes."""
-    files = recognised(bundle)
+    files = find_files(bundle)
     bundle.plan(list(files.values()))
     diary: Diary = set()
     for part, name in files.items():
@@ -47,7 +47,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             )
 
 
-def recognised(bundle: Bundle) -> dict[str, str]:
+def find_files(bundle: Bundle) -> dict[str, str]:
     """The names of the files to read, in the order of REQUIRED; raises Unusable where there is none."""
     parts = {part: name for part in REQUIRED for name in bundle.names if stem(name) == part}
     if "films" in parts and not set(REQUIRED["films"]) <= set(bundle.columns(parts["films"])):
@@ -78,7 +78,7 @@ def film(row: Row) -> Movie:
     return Movie(title=title, year=year(row.get("Year")))
 
 
-def known(item: Movie) -> tuple[str, int | None]:
+def film_key(item: Movie) -> tuple[str, int | None]:
     return fold_title(item.title or ""), item.year
 
 
@@ -89,28 +89,28 @@ def key(part: str, row: Row, item: Movie, column: str) -> str:
 
 
 def of_diary(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
-    diary.add(known(item))
+    diary.add(film_key(item))
     at = noon(row.get(WATCHED), WATCHED)
-    play = seen(item, at, "letterboxd", dated=Dated.DAY, manual=True)
+    play = watched_play(item, at, "letterboxd", dated=Dated.DAY, manual=True)
     yield Viewing(play=play, foreign_key=key("diary", row, item, WATCHED))
     if rated:
         yield from of_ratings(row, item, diary, rated)
 
 
-def of_watched(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
-    if known(item) not in diary:
+def read_film(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
+    if film_key(item) not in diary:
         at = noon(row.get(DATE), DATE)
-        play = seen(item, at, "letterboxd", dated=Dated.TICKED, manual=True)
+        play = watched_play(item, at, "letterboxd", dated=Dated.TICKED, manual=True)
         yield Viewing(play=play, foreign_key=key("watched", row, item, DATE))
 
 
 def of_ratings(row: Row, item: Movie, diary: Diary, rated: bool) -> Iterator[Entry]:
     value = rating(row.get("Rating"), STARS)
     if value is not None:
-        yield kept(Relation.RATING, row, item, value)
+        yield library_entry(Relation.RATING, row, item, value)
 
 
-def kept(relation: Relation, row: Row, item: Movie, value: float | None = None) -> Kept:
+def library_entry(relation: Relation, row: Row, item: Movie, value: float | None = None) -> Kept:
     at = None if row.get(DATE) is None else noon(row.get(DATE), DATE)
     return Kept(relation=relation, item=item, at=at, value=value)
 
@@ -118,8 +118,8 @@ def kept(relation: Relation, row: Row, item: Movie, value: float | None = None) 
 Reader = Callable[[Row, Movie, Diary, bool], Iterator[Entry]]
 READERS: dict[str, Reader] = {
     "diary": of_diary,
-    "watched": of_watched,
+    "watched": read_film,
     "ratings": of_ratings,
-    "watchlist": lambda row, item, diary, rated: iter([kept(Relation.WATCHLIST, row, item)]),
-    "films": lambda row, item, diary, rated: iter([kept(Relation.LOVE, row, item)]),
+    "watchlist": lambda row, item, diary, rated: iter([library_entry(Relation.WATCHLIST, row, item)]),
+    "films": lambda row, item, diary, rated: iter([library_entry(Relation.LOVE, row, item)]),
 }

@@ -20,15 +20,15 @@ from webhook.domain.play import Dated
 from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import (
     Wrong,
-    each,
     ids_of,
     inner,
     mapping,
     number,
     rating,
-    seen,
+    run_steps,
     several,
     text,
+    watched_play,
     when,
     year,
 )
@@ -55,7 +55,7 @@ WITH_EPISODES = "Ask Simkl for a backup with episodes: GET /sync/all-items?exten
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """Films, then shows, then anime."""
-    name = chosen(bundle)
+    name = find_backup(bundle)
     bundle.plan([name] * len(LISTS))
     for part in LISTS:
         for count, value in enumerate(bundle.items(name, f"{part}.item"), start=1):
@@ -65,7 +65,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             yield from entries(value, part, name, f"{part}, entry {count}: ")
 
 
-def chosen(bundle: Bundle) -> str:
+def find_backup(bundle: Bundle) -> str:
     """The one file that is a backup; raises Unusable."""
     found = [name for name in bundle.names if name.lower().endswith(".json") and is_backup(bundle.head(name))]
     if len(found) != 1:
@@ -88,7 +88,7 @@ def entries(value: Any, part: str, name: str, where: str) -> Iterator[Entry]:
         entry = mapping(value)
         alone = part == "movies" or entry.get("anime_type") == "movie"
         steps = film(entry) if alone else series(entry, part == "anime")
-        yield from each(steps, name, where)
+        yield from run_steps(steps, name, where)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
@@ -96,16 +96,16 @@ def entries(value: Any, part: str, name: str, where: str) -> Iterator[Entry]:
 def film(entry: Mapping[str, Any]) -> Iterator[Step]:
     told = inner(entry, "movie") or inner(entry, "show")
     item = Movie(title=text(told.get("title")), year=year(told.get("year")), ids=ids_of(inner(told, "ids")))
-    named(item)
+    require_name(item)
     if entry.get("status") == "completed":
-        yield partial(viewing, lambda: item, entry, entry.get("last_watched_at"), f"movie:{known(item)}")
+        yield partial(viewing, lambda: item, entry, entry.get("last_watched_at"), f"movie:{item_key(item)}")
     yield from library(entry, item)
 
 
 def series(entry: Mapping[str, Any], anime: bool) -> Iterator[Step]:
     told = inner(entry, "show") or inner(entry, "anime")
     show = Show(title=text(told.get("title")), year=year(told.get("year")), ids=ids_of(inner(told, "ids")))
-    named(show)
+    require_name(show)
     yield from library(entry, show)
     yield from episodes(entry, show, anime)
 
@@ -120,12 +120,12 @@ def episodes(entry: Mapping[str, Any], show: Show, anime: bool) -> Iterator[Step
     for season in seasons:
         for told in several(mapping(season).get("episodes")):
             episode = told if isinstance(told, dict) else {}
-            key = f"show:{known(show)}:{season.get('number')}x{episode.get('number')}"
-            item = partial(numbered, show, season, episode, anime)
+            key = f"show:{item_key(show)}:{season.get('number')}x{episode.get('number')}"
+            item = partial(episode_of, show, season, episode, anime)
             yield partial(viewing, item, entry, episode.get("watched_at"), key)
 
 
-def numbered(show: Show, season: Mapping[str, Any], episode: Mapping[str, Any], anime: bool) -> Episode:
+def episode_of(show: Show, season: Mapping[str, Any], episode: Mapping[str, Any], anime: bool) -> Episode:
     """The episode, with TVDB's numbers where an anime's are known."""
     aired = inner(episode, "tvdb")
     place = (
@@ -145,26 +145,26 @@ def viewing(item: Callable[[], Item], entry: Mapping[str, Any], date: Any, key: 
     at = when(date)
     best = at or when(entry.get("last_watched_at")) or when(entry.get("added_to_watchlist_at"))
     dated = Dated.TICKED if at is None else Dated.EXACT
-    play = seen(item(), best, "simkl", dated=dated, manual=at is None)
+    play = watched_play(item(), best, "simkl", dated=dated, manual=at is None)
     return Viewing(play=play, foreign_key=f"simkl:{key}:{at.isoformat() if at else ''}"[:200])
 
 
 def library(entry: Mapping[str, Any], item: Movie | Show) -> Iterator[Step]:
     if entry.get("user_rating"):
-        yield partial(kept, entry, item, Relation.RATING, "user_rated_at")
+        yield partial(library_entry, entry, item, Relation.RATING, "user_rated_at")
     if entry.get("status") == "plantowatch":
-        yield partial(kept, entry, item, Relation.WATCHLIST, "added_to_watchlist_at")
+        yield partial(library_entry, entry, item, Relation.WATCHLIST, "added_to_watchlist_at")
     if isinstance(item, Show) and text(entry.get("status")) in STATES:
-        yield partial(kept, entry, item, Relation.FOLLOW, "added_to_watchlist_at")
+        yield partial(library_entry, entry, item, Relation.FOLLOW, "added_to_watchlist_at")
 
 
-def kept(entry: Mapping[str, Any], item: Item, relation: Relation, date: str) -> Kept:
+def library_entry(entry: Mapping[str, Any], item: Item, relation: Relation, date: str) -> Kept:
     value = rating(entry.get("user_rating")) if relation is Relation.RATING else None
     state = STATES.get(entry["status"]) if relation is Relation.FOLLOW else None
     return Kept(relation=relation, item=item, at=when(entry.get(date)), value=value, state=state)
 
 
-def known(item: Item) -> str:
+def item_key(item: Item) -> str:
     """What Simkl knows it by, else any id of it, else its title."""
     ids: Ids = item.ids
     return str(
@@ -172,6 +172,6 @@ def known(item: Item) -> str:
     )
 
 
-def named(item: Movie | Show) -> None:
+def require_name(item: Movie | Show) -> None:
     if not item.ids and item.title is None:
         raise Wrong(f"it is a {item.kind} without an id and without a title")

@@ -24,15 +24,15 @@ from webhook.domain.event import Episode, Item, Movie, Season, Show
 from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import (
     Wrong,
-    each,
     ids_of,
     inner,
     mapping,
     number,
     rating,
-    seen,
+    run_steps,
     several,
     text,
+    watched_play,
     when,
     year,
 )
@@ -78,7 +78,7 @@ NO_PLACE: Mapping[re.Pattern[str], str] = {
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """What the files say, history first."""
-    files = recognised(bundle)
+    files = find_files(bundle)
     others = without_place(bundle)
     bundle.plan([*files, *others])
     for name, relation in files.items():
@@ -88,19 +88,19 @@ def read(bundle: Bundle) -> Iterator[Entry]:
         yield from left_out(bundle, name, why)
 
 
-def recognised(bundle: Bundle) -> dict[str, Relation]:
+def find_files(bundle: Bundle) -> dict[str, Relation]:
     """The files to read, each with what it means to be listed there; raises Unusable where there is none."""
     if len(bundle.names) == 1 and without_place(bundle):
         return {}
     if len(bundle.names) == 1:
-        return {alone(bundle): meant(bundle.names[0])}
+        return {alone(bundle): relation_of(bundle.names[0])}
     history = pages(bundle, HISTORY) or pages(bundle, SUMMARY)
     others = [name for pattern in LISTED.values() for name in pages(bundle, pattern)]
     if not history and not others and not without_place(bundle):
         raise Unusable(
             f"{bundle.path} holds no file of a Trakt export, such as watched-history-1.json or ratings-movies.json."
         )
-    return {name: meant(name) for name in [*history, *others]}
+    return {name: relation_of(name) for name in [*history, *others]}
 
 
 def without_place(bundle: Bundle) -> dict[str, str]:
@@ -132,7 +132,7 @@ def alone(bundle: Bundle) -> str:
     return name
 
 
-def meant(name: str) -> Relation:
+def relation_of(name: str) -> Relation:
     found = (relation for relation, pattern in LISTED.items() if pattern.fullmatch(name))
     return next(found, Relation.WATCHLIST)
 
@@ -147,26 +147,26 @@ def entries(value: Any, name: str, count: int, relation: Relation) -> Iterator[E
     """What one entry of an array says; `relation` is what being listed in this file means."""
     where = f"entry {count}: "
     try:
-        yield from each(told(mapping(value), relation), name, where)
+        yield from run_steps(entry_steps(mapping(value), relation), name, where)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
 
-def told(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
+def entry_steps(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
     if "watched_at" in entry:
         yield partial(viewing, entry)
     elif "rating" in entry:
-        yield partial(kept, entry, Relation.RATING, "rated_at")
+        yield partial(library_entry, entry, Relation.RATING, "rated_at")
     elif "listed_at" in entry:
-        yield partial(kept, entry, relation, "listed_at")
+        yield partial(library_entry, entry, relation, "listed_at")
     elif "hidden_at" in entry:
-        yield partial(followed, entry, STOPPED, "hidden_at")
+        yield partial(follow_entry, entry, STOPPED, "hidden_at")
     elif "followed_at" in entry:
-        yield partial(followed, entry, FOLLOWING, "followed_at")
+        yield partial(follow_entry, entry, FOLLOWING, "followed_at")
     elif "collected_at" in entry:
-        yield partial(kept, entry, Relation.COLLECTION, "collected_at")
+        yield partial(library_entry, entry, Relation.COLLECTION, "collected_at")
     elif "last_collected_at" in entry:
-        yield partial(kept, entry, Relation.COLLECTION, "last_collected_at")
+        yield partial(library_entry, entry, Relation.COLLECTION, "last_collected_at")
     elif "last_watched_at" in entry:
         yield from summary(entry)
     else:
@@ -177,7 +177,7 @@ def viewing(entry: Mapping[str, Any]) -> Viewing:
     item, at = item_of(entry), when(entry["watched_at"])
     if not isinstance(item, Movie | Episode):
         raise Wrong(f"a {item.kind} is no play")
-    play = seen(item, at, "trakt", manual=entry.get("action") == "watch")
+    play = watched_play(item, at, "trakt", manual=entry.get("action") == "watch")
     history_id = number(entry.get("id"))
     key = str(history_id) if history_id else None if at else f"{item.kind}:{undated_key(item)}"
     return Viewing(play=play, foreign_key=key and f"trakt:{key}")
@@ -189,14 +189,14 @@ def undated_key(item: Item) -> str:
     return next((f"{name}:{value}" for name, value in known.items()), str(item.title))[:150]
 
 
-def kept(entry: Mapping[str, Any], relation: Relation, date: str) -> Kept:
+def library_entry(entry: Mapping[str, Any], relation: Relation, date: str) -> Kept:
     value = rating(entry["rating"]) if relation is Relation.RATING else None
     if relation is Relation.RATING and value is None:
         raise Wrong("it has no rating")
     return Kept(relation=relation, item=item_of(entry), at=when(entry.get(date)), value=value)
 
 
-def followed(entry: Mapping[str, Any], state: str, date: str) -> Kept:
+def follow_entry(entry: Mapping[str, Any], state: str, date: str) -> Kept:
     item = item_of(entry)
     if not isinstance(item, Show):
         raise Wrong(f"a {item.kind} cannot be dropped or followed")
@@ -236,7 +236,7 @@ def last_of_episode(episode: Any, season: Mapping[str, Any], entry: Mapping[str,
 def last(item: Item, entry: Mapping[str, Any], key: str) -> Viewing:
     at = when(entry.get("last_watched_at"))
     return Viewing(
-        play=seen(item, at, "trakt"), foreign_key=f"trakt:last:{key}:{at.isoformat() if at else ''}"
+        play=watched_play(item, at, "trakt"), foreign_key=f"trakt:last:{key}:{at.isoformat() if at else ''}"
     )
 
 
@@ -265,12 +265,12 @@ def movie_of(movie: Mapping[str, Any]) -> Movie:
     item = Movie(
         title=text(movie.get("title")), year=year(movie.get("year")), ids=ids_of(inner(movie, "ids"))
     )
-    return named(item)
+    return require_name(item)
 
 
 def show_of(show: Mapping[str, Any]) -> Show:
     item = Show(title=text(show.get("title")), year=year(show.get("year")), ids=ids_of(inner(show, "ids")))
-    return named(item)
+    return require_name(item)
 
 
 def season_of(season: Mapping[str, Any], show: Mapping[str, Any]) -> Season:
@@ -294,7 +294,7 @@ def episode_of(episode: Mapping[str, Any], show: Mapping[str, Any]) -> Episode:
     return item
 
 
-def named(item: T) -> T:
+def require_name(item: T) -> T:
     if not item.ids and item.title is None:
         raise Wrong(f"it is a {item.kind} without an id and without a title")
     return item

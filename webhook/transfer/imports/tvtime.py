@@ -80,15 +80,21 @@ PARTS = (
     ),
     part(
         r"seen_episode\.csv",
-        _tvtime_gdpr.seen,
+        _tvtime_gdpr.read_views,
         "episode_id tv_show_name",
         "cpt source watched_on_source_id",
         passes=2,
     ),
     # Parts of the old log: they hold some of the marks, and add those that the fuller files lack.
-    part(r"watched_on_episode\.csv", _tvtime_gdpr.seen, "episode_id watched_on_source_id", passes=2),
-    part(r"seen_episode_source\.csv", _tvtime_gdpr.seen, "episode_id tv_show_name source", "cpt", passes=2),
-    part(r"rewatched_episode\.csv", _tvtime_gdpr.rewatched, "episode_id cpt"),
+    part(r"watched_on_episode\.csv", _tvtime_gdpr.read_views, "episode_id watched_on_source_id", passes=2),
+    part(
+        r"seen_episode_source\.csv",
+        _tvtime_gdpr.read_views,
+        "episode_id tv_show_name source",
+        "cpt",
+        passes=2,
+    ),
+    part(r"rewatched_episode\.csv", _tvtime_gdpr.read_rewatches, "episode_id cpt"),
     part(r"followed_tv_show\.csv", _tvtime_gdpr.follows, "tv_show_id archived"),
     part(r"user_tv_show_data\.csv", _tvtime_gdpr.favourites, "tv_show_id is_favorited"),
     part(r"ratings-live-votes\.csv", _tvtime_gdpr.votes, "vote_key", by_name=True),
@@ -113,14 +119,14 @@ PARTS = (
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """The entries of an export, file by file in the order of PARTS; raises Unusable when it holds nothing of TV Time."""
-    found = recognised(bundle)
+    found = find_parts(bundle)
     if not found:
         raise Unusable(
             f"{bundle.path.name} is no export of TV Time that is known here: neither its own zip, nor files of TV Time Out "
             "or TV Time Liberator. Give the zip as it was downloaded, or one of its files."
         )
     bundle.plan([name for known, name in found for _ in range(known.passes)])
-    yield from bundle.doubled({name for _, name in found})
+    yield from bundle.duplicate_files({name for _, name in found})
     given = Given()
     refused: dict[str, Unusable] = {}
     for known, name in found:
@@ -135,7 +141,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
         yield Bad(file=name, line=None, why=str(reason), do="The other files of the export were read.")
 
 
-def recognised(bundle: Bundle) -> list[tuple[Part, str]]:
+def find_parts(bundle: Bundle) -> list[tuple[Part, str]]:
     """What is to be read: of a zip by the names, of a single file by what it holds."""
     if bundle.loose:
         return [(known, name) for name in bundle.names for known in alone(bundle, name)]
@@ -150,12 +156,12 @@ def alone(bundle: Bundle, name: str) -> Iterator[Part]:
     """The part that a single file is, if any: by its name where that is kept, else by what it holds."""
     there = frozenset(keys(bundle, name)) if is_json(bundle, name) else frozenset(bundle.columns(name))
     loose = [known for known in PARTS if not known.packed]
-    fits = [known for known in loose if known.json == is_json(bundle, name) and fitting(known, there)]
+    fits = [known for known in loose if known.json == is_json(bundle, name) and is_fit(known, there)]
     by_name = [known for known in fits if matches(known, name)]
     yield from (by_name or [known for known in fits if not known.by_name])[:1]
 
 
-def fitting(known: Part, there: frozenset[str]) -> bool:
+def is_fit(known: Part, there: frozenset[str]) -> bool:
     return known.has <= there and not known.lacks & there
 
 

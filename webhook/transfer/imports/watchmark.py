@@ -31,7 +31,7 @@ T = TypeVar("T", Play, Kept)
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """The library entries and plays, in the order they were written in."""
-    name = chosen(bundle)
+    name = find_file(bundle)
     bundle.plan([name])
     lines = bundle.lines(name)
     check(name, next(lines, None))
@@ -39,7 +39,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
         yield line if isinstance(line, Bad) else entry(name, *line)
 
 
-def chosen(bundle: Bundle) -> str:
+def find_file(bundle: Bundle) -> str:
     names = [name for name in bundle.names if name.lower().endswith(".jsonl")] or list(bundle.names)
     if len(names) != 1:
         raise Unusable(
@@ -65,7 +65,7 @@ def check(name: str, first: tuple[int, bytes] | Bad | None) -> None:
 
 def entry(name: str, line: int, written: bytes) -> Entry:
     try:
-        return taken(orjson.loads(written))
+        return entry_of(orjson.loads(written))
     except orjson.JSONDecodeError:
         why = "it is no whole line of JSON; most likely the file was cut off here"
     except ValidationError as error:
@@ -76,20 +76,20 @@ def entry(name: str, line: int, written: bytes) -> Entry:
     return Bad(file=name, line=line, why=why, do=RECOPY)
 
 
-def taken(value: Any) -> Viewing | Kept:
+def entry_of(value: Any) -> Viewing | Kept:
     match value:
         case {"play": {"item": dict(item), **known}}:
             foreign_key = known.pop("foreign_key", None)
             if foreign_key is not None and not isinstance(foreign_key, str):
                 raise ValueError("its foreign_key is no text")
-            return Viewing(play=built(PLAY, known, item), foreign_key=foreign_key, verbatim=True)
+            return Viewing(play=build(PLAY, known, item), foreign_key=foreign_key, verbatim=True)
         case {"kept": {"item": dict(item), **known}}:
-            return built(KEPT, known, item)
+            return build(KEPT, known, item)
         case _:
             raise ValueError("it is neither a play nor a library entry")
 
 
-def built(adapter: TypeAdapter[T], known: dict[Any, Any], item: dict[Any, Any]) -> T:
+def build(adapter: TypeAdapter[T], known: dict[Any, Any], item: dict[Any, Any]) -> T:
     """The value with its item; its times in UTC."""
     made = adapter.validate_python({**known, "item": item_of(item)})
     times: dict[str, Any] = {}

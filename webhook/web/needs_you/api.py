@@ -96,7 +96,7 @@ async def list_open_imports(call: Call[None, UnresolvedQuery]) -> object:
 
     def read(connection: Connection) -> dict[str, Any]:
         owner = None if name is None else people.find_person(connection, name).id
-        return lookup_queue.waiting(connection, owner, limit=query.limit, after=query.after)
+        return lookup_queue.list_open_choices(connection, owner, limit=query.limit, after=query.after)
 
     return await call.read(read)
 

@@ -230,7 +230,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
     counted = wanted.with_only_columns(
         unresolved, case((of_show, episodes + itself), else_=itself).label("plays")
     )
-    return [lookup_queue.described(row, row.plays) for row in connection.execute(counted).all()]
+    return [lookup_queue.unmatched_item(row, row.plays) for row in connection.execute(counted).all()]
 
 
 # --- one question of either kind

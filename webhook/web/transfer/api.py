@@ -136,7 +136,7 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
 async def preview_file(service: Service, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
     feed = FileFeed(kind, received.path, received.path.name, received.digest, service.imports.limits)
     report = await import_job.preview(service.database, owner.id, feed)
-    return {"kind": kind, "person": owner.name, "dry_run": True, **report.shown()}
+    return {"kind": kind, "person": owner.name, "dry_run": True, **report.to_json()}
 
 
 async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> object:
@@ -158,7 +158,7 @@ async def import_feed(call: Call[None, FeedFilter]) -> Response:
     owner = await call.owner_of(call.query.person)
     if call.query.dry_run:
         report = await preview_feed(call.service, owner.id, name)
-        return as_json({"kind": name, "person": owner.name, "dry_run": True, **report.shown()})
+        return as_json({"kind": name, "person": owner.name, "dry_run": True, **report.to_json()})
     require_worker(call, "import KIND")
     return as_json({"job": await read_job(call, await begin_feed(call.service, owner.id, name))}, 202)
 
@@ -208,7 +208,7 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
     except Undelivered as error:
         signed_out = isinstance(error, Snooze) and error.park is not None
         raise Problem(409 if signed_out else 502, f"{tracker.label} could not be asked: {error}") from error
-    return found.shown()
+    return found.to_json()
 
 
 # --- catch-up
@@ -217,7 +217,7 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
 async def list_catch_up(call: Call[None, None]) -> object:
     """How far each media server was read; the owner's to see."""
     servers = call.service.servers
-    return list_of(await call.read(lambda connection: catching_up.described(connection, servers)))
+    return list_of(await call.read(lambda connection: catching_up.server_progress(connection, servers)))
 
 
 async def start_catch_up(call: Call[None, None]) -> StartedCatchUp:

@@ -23,7 +23,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, imports
 from webhook.transfer import import_job as importing
-from webhook.transfer.import_job import FileFeed, Given, removed
+from webhook.transfer.import_job import FileFeed, Given, remove_path
 from webhook.transfer.limits import TooMany
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import feeds
@@ -97,7 +97,7 @@ class Transfer(Once):
         done, offers = await self.database.read(
             lambda connection: (
                 jobs.list_jobs(connection, kind=jobs.JobKind.IMPORT, person_id=owner.id, limit=JOBS_SHOWN),
-                feeds(self.service).offered(connection, owner.id),
+                feeds(self.service).offers(connection, owner.id),
             )
         )
         most = self.service.imports.limits.size >> 20
@@ -130,7 +130,7 @@ class Transfer(Once):
                 await received.remove()
                 raise
         await service.remember_look(visitor.person_id or 0, received.folder)
-        asyncio.get_running_loop().call_later(LOOKED_AT, removed, received.folder)
+        asyncio.get_running_loop().call_later(LOOKED_AT, remove_path, received.folder)
         await self.prepare(request, visitor)
         known = {"report": report, "words": BECAME, "label": imports.modules()[kind].LABEL}
         place = f"{received.folder.name}/{received.path.name}"
@@ -147,7 +147,7 @@ class Transfer(Once):
         except Unusable as error:
             said = importing.named_as(error, received.path, received.path.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
-        return found.shown()
+        return found.to_json()
 
     async def begin(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         owner = await self.of(visitor, fields)
@@ -178,7 +178,7 @@ class Transfer(Once):
         except PreviewTimeout as problem:
             late = {"name": problem.label, "late": problem.detail}
             return self.render(request, "import_look.html", {**known, **late}, visitor, problem.status)
-        known |= {"name": label(name), "report": report.shown(), "late": None}
+        known |= {"name": label(name), "report": report.to_json(), "late": None}
         return self.render(request, "import_look.html", known, visitor)
 
     async def begin_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
@@ -242,7 +242,7 @@ class Transfer(Once):
             why = f"{tracker.label} could not be reached: {error}. Nothing was sent."
             raise Problem(502, why) from error
         owner = await self.database.read(lambda connection: person_by_id(connection, row.person_id))
-        known = {"report": report.shown(), "words": BACKFILLED, "account": row.id, "label": tracker.label}
+        known = {"report": report.to_json(), "words": BACKFILLED, "account": row.id, "label": tracker.label}
         name = owner.name if owner else visitor.name
         return self.render(request, "backfill_look.html", {"owner": name, **known}, visitor)
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import ClientDisconnect, Request
 
 from webhook.network.asgi import let_in
-from webhook.transfer.import_job import removed
+from webhook.transfer.import_job import remove_path
 from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
 from webhook.web.http.errors import Problem
 
@@ -40,7 +40,7 @@ class Received:
     digest: str
 
     async def remove(self) -> None:
-        await asyncio.to_thread(removed, self.folder)
+        await asyncio.to_thread(remove_path, self.folder)
 
 
 @contextmanager
@@ -68,11 +68,11 @@ async def receive(request: Request, folder: Path, name: str | None, upload: Uplo
         path = own / (name or guess_name(first))
         await asyncio.to_thread((own / "file").replace, path)
     except OSError as error:
-        await asyncio.to_thread(removed, own)
+        await asyncio.to_thread(remove_path, own)
         why = f"The file can't be stored: {error.strerror}. Nothing was imported; free some space and send it again."
         raise Problem(507, why, CLOSE) from error
     except (Problem, ClientDisconnect, TooLarge, NoRoom, asyncio.CancelledError):
-        await asyncio.to_thread(removed, own)
+        await asyncio.to_thread(remove_path, own)
         raise
     return Received(folder=own, path=path, digest=digest)
 

@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from webhook.transfer.import_job import removed
+from webhook.transfer.import_job import remove_path
 from webhook.transfer.limits import Upload
 from webhook.web.http.errors import Problem
 from webhook.web.transfer.upload import CLOSE, NAME, Received, guess_name, pieces
@@ -102,16 +102,16 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
         path = own / (file_name(form.file_name) or guess_name(first))
         await asyncio.to_thread((own / "file").replace, path)
     except OSError as error:
-        await asyncio.to_thread(removed, own)
+        await asyncio.to_thread(remove_path, own)
         why = f"The file can't be stored: {error.strerror}. Nothing was imported; free some space and send it again."
         raise Problem(507, why, CLOSE) from error
     except FormParserError as error:
-        await asyncio.to_thread(removed, own)
+        await asyncio.to_thread(remove_path, own)
         raise Problem(
             400, "The form did not arrive completely. Nothing was imported; send it again.", CLOSE
         ) from error
     except BaseException:
-        await asyncio.to_thread(removed, own)
+        await asyncio.to_thread(remove_path, own)
         raise
     return form.fields, Received(folder=own, path=path, digest=digest)
 
