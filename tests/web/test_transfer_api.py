@@ -890,9 +890,9 @@ def test_what_the_document_requires_is_given(two: tuple[Household, httpx.Client,
 
     for path, schema in (
         ("jobs", "Job"),
-        ("library", "Kept"),
+        ("library", "LibraryEntry"),
         ("unresolved", "Unresolved"),
-        ("follows/next", "Next"),
+        ("follows/next", "NextEpisode"),
     ):
         for item in me.get(f"/api/v1/{path}").json()["items"]:
             assert item.keys() == set(schemas[schema]["required"])
