@@ -14,7 +14,7 @@ from webhook.people.scopes import Scope
 from webhook.web.actions import find_person
 from webhook.web.http.api import list_of, owner_only
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Body, Count, Id, OneOf, Page, PersonQuery, Text, Time
+from webhook.web.http.models import Body, Count, Id, OneOf, Page, PersonQuery, Removed, Text, Time
 from webhook.web.http.operations import Call, Operation
 from webhook.web.visible import Visitor
 
@@ -46,11 +46,6 @@ class AppRequest(Body):
 
 class AppChange(Body):
     suspended: bool
-
-
-class RemovedApp(TypedDict):
-    id: Id
-    removed: bool
 
 
 SeenBy = Annotated[
@@ -90,7 +85,7 @@ async def suspend_app(call: Call[AppChange, None]) -> object:
     return await actions.suspend_or_resume(call.service, call.visitor, call.id, call.body.suspended)
 
 
-async def remove_app(call: Call[None, None]) -> RemovedApp:
+async def remove_app(call: Call[None, None]) -> Removed:
     """Remove an app and end its sessions; what it told stays in the history."""
     wanted = call.id
     await actions.delete_app(call.service, call.visitor, wanted)
@@ -128,7 +123,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/apps", list_apps, Scope.ADMIN, reply=Page[App]),
     Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest, reply=NewApp),
     Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange, reply=App),
-    Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN, reply=RemovedApp),
+    Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN, reply=Removed),
     Operation("GET", "/privacy", get_privacy, Scope.READ, query=PersonQuery, reply=Privacy),
     Operation(
         "PUT", "/privacy", set_privacy, Scope.ADMIN, body=PrivacyChange, body_status=400, reply=Privacy

@@ -12,7 +12,6 @@ from webhook.web.connections.models import (
     Account,
     Connected,
     Connection,
-    RemovedAccount,
     Rules,
     SavedSettings,
     ServiceName,
@@ -24,7 +23,7 @@ from webhook.web.connections.models import (
     TestRequest,
 )
 from webhook.web.http.api import found_or, list_of
-from webhook.web.http.models import Page
+from webhook.web.http.models import Page, Removed
 from webhook.web.http.operations import Call, Operation
 
 BY_NAME = {"name": ServiceName}
@@ -108,7 +107,7 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
     return {"account": None, "works": None, "says": None, "sign_in": shown}
 
 
-async def disconnect_account(call: Call[None, None]) -> RemovedAccount:
+async def disconnect_account(call: Call[None, None]) -> Removed:
     """Give up a sign-in; one with deliveries stays, signed out (`removed` false)."""
     wanted = call.id
     return {"id": wanted, "removed": await connections.disconnect(call.service, call.visitor, wanted)}
@@ -154,7 +153,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ),
     Operation("GET", "/accounts", list_accounts, Scope.READ, reply=Page[Account]),
     Operation("POST", "/accounts/connect", connect_account, Scope.ADMIN, body=SignInRequest, reply=Connected),
-    Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN, reply=RemovedAccount),
+    Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN, reply=Removed),
     Operation("PUT", "/accounts/{id}/rules", set_rules, Scope.ADMIN, body=Rules, reply=Account),
     Operation("PUT", "/accounts/{id}/tells", set_tells, Scope.ADMIN, body=Tells, reply=Account),
     Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignIn),

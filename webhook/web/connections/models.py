@@ -205,8 +205,3 @@ class Tells(Body):
     tells: list[Annotated[str, OneOf(lambda: OPTIONAL_ACTIONS)]] = Field(
         description="Of what its tracker can be told: these on, the others off."
     )
-
-
-class RemovedAccount(TypedDict):
-    id: Id
-    removed: bool

@@ -129,24 +129,24 @@ def replies(operation: Operation[Any, Any], shapes: Shapes) -> dict[str, Schema]
     content = {media: {"schema": reply_schema(operation, media, shapes)} for media in operation.reply_media}
     found: dict[str, Schema] = {str(operation.status): {"description": about, "content": content}}
     if operation.dry_run_reply is not None:
-        content = {"application/json": {"schema": shapes.add(operation.dry_run_reply)}}
+        content = {"application/json": {"schema": shapes.refer(operation.dry_run_reply)}}
         found["200"] = {"description": "What it would come to", "content": content}
     return found
 
 
 def reply_schema(operation: Operation[Any, Any], media: str, shapes: Shapes) -> Schema:
     if operation.reply is not None:
-        return shapes.add(operation.reply)
+        return shapes.refer(operation.reply)
     return {} if media == "application/json" else BINARY
 
 
 def error_reply(shapes: Shapes) -> Schema:
-    schema = shapes.add(Problem)
+    schema = shapes.refer(Problem)
     return {"description": "Why not", "content": {"application/problem+json": {"schema": schema}}}
 
 
 class Shapes:
-    """The schemas of all models. One has a name where another refers to it, or several operations use it."""
+    """The schemas of all models. A reply has a name; a body has one where another model or operation uses it too."""
 
     def __init__(self) -> None:
         self._named: dict[str, Schema] = {}
@@ -160,6 +160,13 @@ class Shapes:
             schema.pop("description", None)
         elif name is not None:
             self._added.append((name, schema))
+        return schema
+
+    def refer(self, type_: Any) -> Schema:
+        """The schema of a reply, which has a name unless it is a page of something."""
+        schema = self.add(type_)
+        if get_origin(type_) is None and "properties" in schema:
+            self._name(type_.__name__, dict(schema))
         return schema
 
     def inline(self, type_: Any) -> Schema:

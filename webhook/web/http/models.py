@@ -66,6 +66,11 @@ class TextPage(TypedDict, Generic[T]):
     next: str | None
 
 
+class Removed(TypedDict):
+    id: int
+    removed: bool
+
+
 # --- types of fields
 
 

@@ -14,7 +14,7 @@ from webhook.people.scopes import Scope
 from webhook.web import actions, visible
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import found_or, list_of
-from webhook.web.http.models import Page
+from webhook.web.http.models import Page, Removed
 from webhook.web.http.operations import Call, Operation
 from webhook.web.people import actions as administration
 from webhook.web.people.models import (
@@ -34,7 +34,6 @@ from webhook.web.people.models import (
     PersonName,
     Preview,
     RemovedPerson,
-    RemovedRule,
     Unclaimed,
 )
 from webhook.web.people.preview import meanings, preview
@@ -160,7 +159,7 @@ async def add_household_rule(call: Call[HouseholdRequest, None]) -> object:
     return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
 
-async def remove_household_rule(call: Call[None, None]) -> RemovedRule:
+async def remove_household_rule(call: Call[None, None]) -> Removed:
     """Take a household rule back; its plays stay."""
     wanted = call.id
     await call.write(lambda connection: actions.remove_household_rule(connection, wanted))
@@ -263,6 +262,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=HouseholdRule,
     ),
     Operation(
-        "DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True, reply=RemovedRule
+        "DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True, reply=Removed
     ),
 )

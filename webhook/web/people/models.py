@@ -169,11 +169,6 @@ class HouseholdRule(TypedDict):
     people: list[str]
 
 
-class RemovedRule(TypedDict):
-    id: Id
-    removed: bool
-
-
 # --- tokens
 
 
