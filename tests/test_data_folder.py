@@ -364,7 +364,7 @@ def test_a_database_that_is_damaged_meanwhile_is_503_at_the_door_and_no_part_end
     async def evening() -> tuple[httpx.Response, dict[str, int], set[str]]:
         transport = httpx.ASGITransport(app.web_app(service), raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
-        async with app.running(service), client:
+        async with app.run_service(service), client:
             assert (await client.post(f"/webhooks/emby/{token}", json={})).status_code == 200
             checkpoint(home)
             spoil(database(home))
@@ -404,7 +404,7 @@ def looked_at(folder: Path) -> tuple[Service, httpx.Response]:
     async def look() -> httpx.Response:
         transport = httpx.ASGITransport(app.web_app(service))
         async with (
-            app.running(service),
+            app.run_service(service),
             httpx.AsyncClient(transport=transport, base_url="http://x") as client,
         ):
             await service.integrity.look(service.stop)

@@ -53,7 +53,7 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
 
     assert settings.load(environ) == Settings()
     for _, prefix, cls in settings_store.setting_groups():
-        assert settings.read(cls, prefix, environ) is not None
+        assert settings.read_settings(cls, prefix, environ) is not None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_trackers_value_may_come_from_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("from the file\n")
     environ = {"TRAKT_CLIENT_ID": "a", "TRAKT_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
 
-    given = settings.read(TRAKT, "trakt_", settings.environment(environ, ""))
+    given = settings.read_settings(TRAKT, "trakt_", settings.environment(environ, ""))
 
     assert given is not None
     assert given.client_secret.get_secret_value() == "from the file"
@@ -132,17 +132,19 @@ def test_a_file_of_another_programs_does_not_stop_the_start(name: str) -> None:
 
 
 def test_none_set_is_off() -> None:
-    assert settings.read(Service, "some_", {}) is None
+    assert settings.read_settings(Service, "some_", {}) is None
 
 
 def test_empty_is_as_good_as_none() -> None:
-    assert settings.read(Service, "some_", {"SOME_CLIENT_ID": "", "SOME_CLIENT_SECRET": " "}) is None
+    assert settings.read_settings(Service, "some_", {"SOME_CLIENT_ID": "", "SOME_CLIENT_SECRET": " "}) is None
 
 
 def test_all_set_is_on() -> None:
     environ = {"SOME_CLIENT_ID": "a", "SOME_CLIENT_SECRET": "b", "SOME_PER_SECOND": "0"}
 
-    assert settings.read(Service, "some_", environ) == Service(client_id="a", client_secret="b", per_second=0)
+    assert settings.read_settings(Service, "some_", environ) == Service(
+        client_id="a", client_secret="b", per_second=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_all_set_is_on() -> None:
 )
 def test_half_set_is_refused_with_the_missing_variable_named(given: str, missing: list[str]) -> None:
     with pytest.raises(SettingsError) as refused:
-        settings.read(Service, "some_", {given: "1"})
+        settings.read_settings(Service, "some_", {given: "1"})
 
     assert given in str(refused.value)
     assert all(name in str(refused.value) for name in missing)
@@ -163,11 +165,11 @@ def test_half_set_is_refused_with_the_missing_variable_named(given: str, missing
 
 def test_half_of_trakt_is_refused_too() -> None:
     with pytest.raises(SettingsError, match="TRAKT_CLIENT_ID is set but TRAKT_CLIENT_SECRET is missing"):
-        settings.read(TRAKT, "trakt_", {"TRAKT_CLIENT_ID": "a"})
+        settings.read_settings(TRAKT, "trakt_", {"TRAKT_CLIENT_ID": "a"})
 
 
 def test_a_service_that_needs_nothing_is_always_on() -> None:
-    assert settings.read(modules()["tvtime"].Settings, "tvtime_", {}) is not None
+    assert settings.read_settings(modules()["tvtime"].Settings, "tvtime_", {}) is not None
 
 
 # --- wrong values
@@ -196,7 +198,7 @@ def test_a_wrong_value_of_a_service_is_named_with_its_prefix() -> None:
     environ = {"TRAKT_CLIENT_ID": "a", "TRAKT_CLIENT_SECRET": "b", "TRAKT_PAUSE": "never"}
 
     with pytest.raises(SettingsError, match=r"^TRAKT_PAUSE: "):
-        settings.read(TRAKT, "trakt_", environ)
+        settings.read_settings(TRAKT, "trakt_", environ)
 
 
 ADDRESSES = [
@@ -230,7 +232,7 @@ def test_an_address_that_nobody_can_call_is_refused(
     }
 
     with pytest.raises(SettingsError, match=f"^{settings.variable(prefix, name)}: .*{says}"):
-        settings.read(cls, prefix, {**required, settings.variable(prefix, name): given})
+        settings.read_settings(cls, prefix, {**required, settings.variable(prefix, name): given})
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_an_address_that_can_be_called_is_taken_as_it_is(given: str) -> None:
 
 def test_a_refusal_does_not_repeat_a_secret() -> None:
     with pytest.raises(SettingsError) as refused:
-        settings.read(TRAKT, "trakt_", {"TRAKT_CLIENT_SECRET": "hush-hush"})
+        settings.read_settings(TRAKT, "trakt_", {"TRAKT_CLIENT_SECRET": "hush-hush"})
 
     assert "hush-hush" not in str(refused.value)
 

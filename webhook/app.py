@@ -142,7 +142,7 @@ def build_interpreter(database: Database, built: Mapping[str, Tracker], settings
 def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
     """The lookups that are set up, in the order in which they cost least."""
     return [
-        module.build(environment.read(module.Settings, f"{name}_", environ), http)
+        module.build(environment.read_settings(module.Settings, f"{name}_", environ), http)
         for name, module in lookup_modules(environ).items()
     ]
 
@@ -155,7 +155,8 @@ def lookup_modules(environ: Environ) -> dict[str, ModuleType]:
     return {
         name: module
         for name, module in lookups.modules().items()
-        if environment.read(trackers.modules().get(name, module).Settings, f"{name}_", environ) is not None
+        if environment.read_settings(trackers.modules().get(name, module).Settings, f"{name}_", environ)
+        is not None
     }
 
 
@@ -163,7 +164,7 @@ def lookup_settings(environ: Environ) -> dict[str, str]:
     """A digest of the settings of each lookup that is set up, by name."""
     found: dict[str, str] = {}
     for name, module in lookup_modules(environ).items():
-        given = environment.given(module.Settings, f"{name}_", environ)
+        given = environment.set_values(module.Settings, f"{name}_", environ)
         found[name] = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     return found
 
@@ -214,7 +215,7 @@ def first_start(connection: Connection, service: Service) -> None:
 
 
 @asynccontextmanager
-async def running(service: Service) -> AsyncIterator[Service]:
+async def run_service(service: Service) -> AsyncIterator[Service]:
     """The service at work: what waits is interpreted and delivered until the end, then drained."""
     if service.settings.worker:
         service.database.do(lambda connection: pick_up(connection, service))
@@ -347,7 +348,7 @@ def web_app(service: Service) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(service):
+        async with run_service(service):
             yield
 
     inner = [Mount(service.settings.root_path, routes=routes)] if service.settings.root_path else []

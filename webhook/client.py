@@ -86,7 +86,7 @@ def accept(label: str, response: httpx.Response) -> httpx.Response:
     raise decide(label, response.status_code, response.headers, excerpt(response))
 
 
-def read(label: str, response: httpx.Response) -> Any:
+def read_json(label: str, response: httpx.Response) -> Any:
     """The JSON of a success; raises Retry (unsure) where it is HTML, truncated or otherwise no JSON."""
     try:
         return orjson.loads(response.content)

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import structlog
 from structlog.typing import EventDict, Processor
 
-LONGEST = 64 * 1024
+MAX_LOGGED_TEXT = 64 * 1024
 """The letters of a line that are logged."""
 
 HIDDEN = "…"
@@ -51,7 +51,7 @@ ENCODED = 3
 
 def clean(text: str) -> str:
     """The text without the secrets that addresses, headers and bodies carry, also where they are percent-encoded."""
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    text = text if len(text) <= MAX_LOGGED_TEXT else f"{text[:MAX_LOGGED_TEXT]}…"
     return "\n".join(clean_line(line, ENCODED) for line in text.split("\n"))
 
 

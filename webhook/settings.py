@@ -55,7 +55,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that only this machine itself reaches."""
 
 
-def bracketed(host: str) -> str:
+def host_in_url(host: str) -> str:
     """The host as it stands in an address: an IPv6 number in brackets."""
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
@@ -138,12 +138,12 @@ class Settings(BaseModel):
 
     @field_validator("host")
     @classmethod
-    def bare(cls, host: str) -> str:
+    def strip_brackets(cls, host: str) -> str:
         return host.strip().removeprefix("[").removesuffix("]")
 
     @field_validator("root_path")
     @classmethod
-    def rooted(cls, path: str) -> str:
+    def require_slash(cls, path: str) -> str:
         path = path.strip().rstrip("/")
         if path and not path.startswith("/"):
             raise ValueError("must begin with a slash, e.g. /watchmark")
@@ -151,7 +151,7 @@ class Settings(BaseModel):
 
     @field_validator("trusted_proxies")
     @classmethod
-    def networks(cls, text: str) -> str:
+    def check_networks(cls, text: str) -> str:
         parse_networks(text)
         return text
 
@@ -170,7 +170,7 @@ class Settings(BaseModel):
     @property
     def address(self) -> str:
         """Where others reach this service, without a slash at the end."""
-        host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else bracketed(self.host)  # noqa: S104
+        host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else host_in_url(self.host)  # noqa: S104
         return (self.base_url or f"http://{host}:{self.port}{self.root_path}").rstrip("/")
 
 
@@ -189,7 +189,7 @@ def from_file(name: str, path: str) -> str:
         raise SettingsError(f"{name}={path} holds no text") from error
 
 
-def given(cls: type[BaseModel], prefix: str, environ: Environ) -> dict[str, str]:
+def set_values(cls: type[BaseModel], prefix: str, environ: Environ) -> dict[str, str]:
     """What the environment gives of these settings, by field; an empty value is as good as none."""
     found = {name: value_of(variable(prefix, name), environ) for name in cls.model_fields}
     return {name: value for name, value in found.items() if value}
@@ -207,13 +207,13 @@ def variable(prefix: str, field: str) -> str:
     return f"{prefix}{field}".upper()
 
 
-def read(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
+def read_settings(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
     """The settings of one service, or None when nothing is set that it cannot do without.
 
     Some set and some missing is refused, with the missing variable named, so that a typo does not
     silently switch a tracker off.
     """
-    values = given(cls, prefix, environ)
+    values = set_values(cls, prefix, environ)
     required = [name for name, field in cls.model_fields.items() if field.is_required()]
     if required and not values:
         return None
@@ -230,7 +230,7 @@ def read(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
 
 def load(environ: Environ) -> Settings:
     """The service's own settings; raises SettingsError."""
-    settings = read(Settings, "", environ)
+    settings = read_settings(Settings, "", environ)
     assert settings is not None  # none of its fields is required
     return settings
 

@@ -252,12 +252,12 @@ def test_half_of_the_settings_is_refused_and_a_slash_at_the_end_is_not(adapter: 
     url, key = f"{prefix}URL".upper(), f"{prefix}{adapter.field}".upper()
     cls = adapter.module.Settings
 
-    assert settings.read(cls, prefix, {}) is None
+    assert settings.read_settings(cls, prefix, {}) is None
     with pytest.raises(settings.SettingsError, match=f"{key} is missing"):
-        settings.read(cls, prefix, {url: "http://attic:1"})
+        settings.read_settings(cls, prefix, {url: "http://attic:1"})
     with pytest.raises(settings.SettingsError, match=f"{url}.*must begin with http"):
-        settings.read(cls, prefix, {url: "attic:1", key: "k"})
-    read = settings.read(cls, prefix, {url: "http://attic:1/", key: "k"})
+        settings.read_settings(cls, prefix, {url: "attic:1", key: "k"})
+    read = settings.read_settings(cls, prefix, {url: "http://attic:1/", key: "k"})
     assert read is not None
     assert read.url == "http://attic:1"
     assert "k" not in repr(getattr(read, adapter.field))

@@ -101,7 +101,7 @@ def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[s
 
 def find_fault(cls: type[BaseModel], prefix: str, environ: Environ) -> str | None:
     try:
-        settings.read(cls, prefix, environ)
+        settings.read_settings(cls, prefix, environ)
     except SettingsError as error:
         return str(error)
     return None

@@ -116,7 +116,7 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def enter(self) -> None:
-        await self.stack.enter_async_context(house.running(self.service))
+        await self.stack.enter_async_context(house.run_service(self.service))
         self.entered.set()
         self.settled.set()
 

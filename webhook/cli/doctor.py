@@ -154,7 +154,7 @@ def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Enviro
 def check_settings(environ: Environ) -> Iterator[Finding]:
     for name, module in trackers.modules().items():
         try:
-            given = environment.read(module.Settings, f"{name}_", environ)
+            given = environment.read_settings(module.Settings, f"{name}_", environ)
         except SettingsError as error:
             yield problem_with(name, str(error))
             continue
@@ -298,7 +298,7 @@ def check_service(settings: Settings, online: bool) -> Iterator[Finding]:
     if not online:
         return
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
-    url = f"http://{environment.bracketed(host)}:{settings.port}/healthz"
+    url = f"http://{environment.host_in_url(host)}:{settings.port}/healthz"
     try:
         alive = httpx.get(url, timeout=2).is_success
     except httpx.HTTPError:

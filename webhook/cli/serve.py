@@ -248,7 +248,7 @@ async def run_worker(environ: Environ, as_json: bool) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop.set)
     settle_heap()
-    async with house.running(service):
+    async with house.run_service(service):
         where = make_url(service.settings.database).render_as_string(hide_password=True)
         say(as_json, {"working": True, "database": where}, f"Watchmark worker running on {where}")
         await service.stop.wait()

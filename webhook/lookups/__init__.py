@@ -1,7 +1,7 @@
 """Lookups: services that know more ids of an item. One file is one service.
 
 A lookup module has `LABEL`, `COST` (the cheapest is asked first), `Settings` and `build`, and a class that
-derives from `Lookup`. One with a key of its own has `FOR` (its purpose) and `SETUP` (where to get the key, a
+derives from `Lookup`. One with a key of its own has `PURPOSE` (its purpose) and `SETUP` (where to get the key, a
 step each), and can `check` the key.
 """
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import httpx
 
-from webhook.client import Recorder, accept, call, read, recording
+from webhook.client import Recorder, accept, call, read_json, recording
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
 from webhook.lookups._catalogue import Candidate, FoundEpisode, ListedEpisode, id_pairs, without
@@ -170,7 +170,7 @@ class Lookup(ABC):
         try:
             with recording(Recorder()) if secret else nullcontext():
                 response = await call(self.http, self.label, "GET", path, headers=headers, params=params)
-            return read(self.label, accept(self.label, response))
+            return read_json(self.label, accept(self.label, response))
         except (Unmatched, Dead):
             return None
         except Undelivered as error:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook.client import Recorder, accept, call, excerpt, read, recording
+from webhook.client import Recorder, accept, call, excerpt, read_json, recording
 from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Item, Kind
 from webhook.domain.outcome import Dead
@@ -31,7 +31,7 @@ from webhook.lookups._matching import script
 from webhook.settings import Address
 
 LABEL = "TMDB"
-FOR = "Finds out which film or episode it is where the media server says too little, and brings posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
+PURPOSE = "Finds out which film or episode it is where the media server says too little, and brings posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
 SETUP: tuple[str, ...] = (
     "Sign in at https://www.themoviedb.org, or register; both are free.",
     "Open https://www.themoviedb.org/settings/api and ask for an API key, for use that is not commercial.",
@@ -194,11 +194,11 @@ class Tmdb(Lookup):
             )
         if response.status_code == 401:
             said = (
-                values.text(values.mapping(read(LABEL, response)).get("status_message"))
+                values.text(values.mapping(read_json(LABEL, response)).get("status_message"))
                 or "it gives no reason"
             )
             raise Dead(f"{LABEL} does not accept TMDB_TOKEN ({said})", answer=excerpt(response))
-        read(LABEL, accept(LABEL, response))
+        read_json(LABEL, accept(LABEL, response))
         return LABEL
 
     # ---

@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock
-from webhook.client import Recorder, accept, call, excerpt, read, recording
+from webhook.client import Recorder, accept, call, excerpt, read_json, recording
 from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
 from webhook.domain.outcome import Dead, Retry, Undelivered
@@ -33,7 +33,7 @@ from webhook.lookups._lookup import Lookup, retry_delivery
 from webhook.settings import Address
 
 LABEL = "TheTVDB"
-FOR = "Finds out which episode it is where only TheTVDB knows it, such as anime and absolute numbering. Most households do without."
+PURPOSE = "Finds out which episode it is where only TheTVDB knows it, such as anime and absolute numbering. Most households do without."
 SETUP: tuple[str, ...] = (
     "Sign in at https://www.thetvdb.com/login, or register.",
     "Open https://thetvdb.com/api-information and get a key of v4: a project's own, which is negotiated, or a user-supported one, for which each user needs the PIN of a subscription.",
@@ -225,7 +225,7 @@ class Tvdb(Lookup):
                 raise TokenRefused(token)
             if response.status_code in (400, 404, 422):
                 return None
-            return values.mapping(read(LABEL, accept(LABEL, response))).get("data")
+            return values.mapping(read_json(LABEL, accept(LABEL, response))).get("data")
         except Undelivered as error:
             raise retry_delivery(error) from error
 
@@ -240,7 +240,7 @@ class Tvdb(Lookup):
         response = await self.post_login()
         if reason := login_error(response):
             raise Dead(reason, answer=excerpt(response))
-        read(LABEL, accept(LABEL, response))
+        read_json(LABEL, accept(LABEL, response))
         return LABEL
 
     async def login(self) -> str:
@@ -248,7 +248,7 @@ class Tvdb(Lookup):
             response = await self.post_login()
             if reason := login_error(response):
                 raise Retry(reason, after=timedelta(hours=1), lane=False)
-            answer = values.mapping(read(LABEL, accept(LABEL, response)))
+            answer = values.mapping(read_json(LABEL, accept(LABEL, response)))
         except Undelivered as error:
             raise retry_delivery(error) from error
         token = values.text(values.mapping(answer.get("data")).get("token")) or values.text(
@@ -281,7 +281,7 @@ def login_error(response: httpx.Response) -> str | None:
     """The reason why the key is not accepted; None where it is."""
     if response.status_code not in (400, 401):
         return None
-    said = values.text(values.mapping(read(LABEL, response)).get("message")) or "it gives no reason"
+    said = values.text(values.mapping(read_json(LABEL, response)).get("message")) or "it gives no reason"
     return f"{LABEL} does not accept TVDB_API_KEY ({said})"
 
 

@@ -35,7 +35,9 @@ SEND_TIMEOUT = 20.0
 """Seconds in which all addresses must have taken a notice."""
 
 LABEL = "Notifications"
-FOR = "Tells you, once, when an account needs you or a server falls silent, and once when all is well again."
+PURPOSE = (
+    "Tells you, once, when an account needs you or a server falls silent, and once when all is well again."
+)
 SETUP: tuple[str, ...] = (
     "Choose where notices should arrive: a phone, a chat or a mailbox. Apprise knows more than a hundred services.",
     "Look up how its address is written: https://github.com/caronc/apprise/wiki",

@@ -20,7 +20,7 @@ MAX_WAIT = 10.0
 """Seconds that an attempt is made to wait; where it would be longer, it is told to come again."""
 
 KEYS = 10_000
-LONGEST = 200
+MAX_ACCOUNT_NAME = 200
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -94,7 +94,7 @@ class LoginThrottle:
         `known_as`: what the browser is known by, where the account has signed in with it before. It has a turn of
         its own then, however many others guess.
         """
-        keys = keys_of(address, account.casefold()[:LONGEST], known_as)
+        keys = keys_of(address, account.casefold()[:MAX_ACCOUNT_NAME], known_as)
         await asyncio.sleep(self.reserve(keys))
         attempt = Attempt()
         yield attempt

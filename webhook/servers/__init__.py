@@ -1,6 +1,6 @@
 """Media servers and their own records of plays: one file is one server; its name is its source's.
 
-A server module has `LABEL`, `FOR` (its purpose), `SETUP` (a step each), `Settings` and `build`, which makes a
+A server module has `LABEL`, `PURPOSE` (its purpose), `SETUP` (a step each), `Settings` and `build`, which makes a
 `Server` of its settings and an HTTP client.
 """
 
@@ -17,7 +17,7 @@ from typing import Protocol
 import httpx
 
 from webhook.domain.event import Event
-from webhook.settings import Environ, read
+from webhook.settings import Environ, read_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
     """The media servers that are set up to be asked, by name."""
     built: dict[str, Server] = {}
     for name, module in modules().items():
-        given = read(module.Settings, f"{name}_", environ)
+        given = read_settings(module.Settings, f"{name}_", environ)
         if given is not None:
             built[name] = module.build(given, http)
     return built

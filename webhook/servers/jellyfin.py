@@ -15,7 +15,7 @@ from webhook.servers._http import Address, ServerAddress
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Jellyfin"
-FOR = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
 SETUP: tuple[str, ...] = (
     "Find the address of your Jellyfin as this machine reaches it, such as http://192.168.1.10:8096",
     "In Jellyfin's dashboard under Advanced, API Keys, make a new key.",

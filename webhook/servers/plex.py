@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webhook.servers._plexapi import Pms
 
 LABEL = "Plex"
-FOR = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
 SETUP: tuple[str, ...] = (
     "Find the address of your Plex Media Server as this machine reaches it, such as http://192.168.1.10:32400",
     "Find the X-Plex-Token of the server's owner: https://support.plex.tv/articles/204059436",

@@ -24,7 +24,7 @@ from webhook.servers._http import Address, JsonRow, ServerAddress, read_json, re
 from webhook.sources._shared import is_findable
 
 LABEL = "Tautulli"
-FOR = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
 SETUP: tuple[str, ...] = (
     "Find the address of your Tautulli as this machine reaches it, with its HTTP root, such as http://192.168.1.10:8181",
     "In Tautulli's Settings under Web Interface, API: tick Enable API and copy the key.",

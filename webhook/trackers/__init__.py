@@ -1,6 +1,6 @@
 """Trackers: the services that plays are sent to. One file is one tracker; its name is its settings' prefix.
 
-A tracker module has `LABEL`, `FOR` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
+A tracker module has `LABEL`, `PURPOSE` (what it is for) and `SETUP` (what to get where, a step each), `Settings`
 (what the environment gives it), `build` (settings and an HTTP client to a tracker) and the class that `build`
 returns, which fulfils `Tracker`; `_base.BaseTracker`, `_scrobbler.Scrobbler` and `_music.MusicTracker` have the defaults.
 """
@@ -20,7 +20,7 @@ import httpx
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
-from webhook.settings import Environ, read
+from webhook.settings import Environ, read_settings
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "password", "token", "web", "none"]
@@ -215,7 +215,7 @@ def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:
     """The trackers that are set up, by name."""
     built: dict[str, Tracker] = {}
     for name, module in modules().items():
-        given = read(module.Settings, f"{name}_", environ)
+        given = read_settings(module.Settings, f"{name}_", environ)
         if given is not None:
             built[name] = module.build(given, http)
     return built

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.client import excerpt, read
+from webhook.client import excerpt, read_json
 from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE
 
@@ -63,7 +63,7 @@ def parse_object(response: httpx.Response) -> JsonObject:
 
 def expect_object(label: str, response: httpx.Response, *names: str) -> JsonObject:
     """The object in an answer, with these objects in it; raises Retry (unsure) on any other shape."""
-    body = read(label, response)
+    body = read_json(label, response)
     if isinstance(body, dict) and all(isinstance(body.get(name), dict) for name in names):
         return body
     raise unknown_shape(label, response, unsure=True)
@@ -71,7 +71,7 @@ def expect_object(label: str, response: httpx.Response, *names: str) -> JsonObje
 
 def expect_rows(label: str, response: httpx.Response) -> list[JsonObject]:
     """The list in an answer; raises Retry on any other shape."""
-    body = read(label, response)
+    body = read_json(label, response)
     if isinstance(body, list) and all(isinstance(row, dict) for row in body):
         return body
     raise unknown_shape(label, response, unsure=False)

@@ -27,7 +27,7 @@ import httpx
 import orjson
 from pydantic import Field, SecretStr
 
-from webhook.client import USER_AGENT, call, excerpt, read
+from webhook.client import USER_AGENT, call, excerpt, read_json
 from webhook.domain.event import Track
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide, retry_after
@@ -39,7 +39,7 @@ from webhook.trackers._music import MusicTracker, clean_name
 from webhook.trackers._viewings import is_since, play_start
 
 LABEL = "Last.fm"
-FOR = "Shows what you are listening to, scrobbles your music, and loves the tracks that you love."
+PURPOSE = "Shows what you are listening to, scrobbles your music, and loves the tracks that you love."
 SETUP: tuple[str, ...] = (
     "Sign in at Last.fm and open https://www.last.fm/api/account/create",
     "Fill in a name, a description and a homepage of your choice. Leave the callback URL empty.",
@@ -284,7 +284,7 @@ def parse_answer(response: httpx.Response) -> JsonObject:
         raise Dead(WRONG_ADDRESS, answer=excerpt(response))
     if not response.is_success:
         raise decide(LABEL, response.status_code, response.headers, excerpt(response))
-    body = read(LABEL, response)
+    body = read_json(LABEL, response)
     if isinstance(body, dict):
         return body
     raise unknown_shape(LABEL, response, unsure=True)

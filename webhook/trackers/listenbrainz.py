@@ -44,7 +44,7 @@ from webhook.trackers._music import MusicTracker, clean_name
 from webhook.trackers._viewings import play_start
 
 LABEL = "ListenBrainz"
-FOR = "Shows what you are listening to, and keeps your music as listens. Free and open."
+PURPOSE = "Shows what you are listening to, and keeps your music as listens. Free and open."
 SETUP: tuple[str, ...] = (
     "There is nothing to set up for the service: each person needs a token of their own.",
     "Sign in at ListenBrainz, open https://listenbrainz.org/settings/ and copy your user token.",

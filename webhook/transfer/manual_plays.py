@@ -25,9 +25,9 @@ from webhook.transfer.merge import SAME_ROW, ask_about, found_by
 SOURCE = "watchmark"
 """The source of what no other program reported."""
 
-KINDS: Mapping[str, type[Movie | Episode]] = {Kind.MOVIE: Movie, Kind.EPISODE: Episode}
+ITEM_TYPES: Mapping[str, type[Movie | Episode]] = {Kind.MOVIE: Movie, Kind.EPISODE: Episode}
 NAMED: Mapping[str, str] = {Kind.MOVIE: "a film", Kind.EPISODE: "an episode"}
-FIELDS: Mapping[str, tuple[str, ...]] = {
+FIELDS_OF_KIND: Mapping[str, tuple[str, ...]] = {
     Kind.MOVIE: ("title", "year", "ids"),
     Kind.EPISODE: ("title", "show", "season", "number", "year", "ids", "show_ids"),
 }
@@ -80,12 +80,12 @@ class Added:
 
 def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
     """The film or the episode that is meant; raises Invalid."""
-    if kind not in KINDS:
+    if kind not in ITEM_TYPES:
         raise Invalid(
             "kind", "A film or an episode can be added. A show or a season as a whole is no viewing."
         )
     for name in given:
-        if name not in FIELDS[kind]:
+        if name not in FIELDS_OF_KIND[kind]:
             raise Invalid(name, f"{name[:50]} is nothing that {NAMED[kind]} has.")
     known = {name: value for name, value in given.items() if value is not None}
     values: dict[str, Any] = {
@@ -95,7 +95,7 @@ def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
     values |= {name: read_ids(name, known[name]) for name in ("ids", "show_ids") if name in known}
     if "year" in known:
         values["year"] = read_year(known["year"], today)
-    item = KINDS[kind](**values)
+    item = ITEM_TYPES[kind](**values)
     if isinstance(item, Movie):
         check_film(item)
     else:

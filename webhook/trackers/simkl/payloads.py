@@ -148,7 +148,7 @@ def show_entry(form: JsonObject, fields: JsonObject) -> Entry:
     return Entry("shows", {**form["show"], "use_tvdb_anime_seasons": True, "seasons": [season]})
 
 
-def merge_entries(sync_entries: Sequence[Entry]) -> JsonObject:
+def merge_bodies(sync_entries: Sequence[Entry]) -> JsonObject:
     body: JsonObject = {}
     for entry in sync_entries:
         body.setdefault(entry.group, []).append(entry.body)

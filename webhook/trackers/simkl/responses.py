@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from webhook.client import excerpt, read
+from webhook.client import excerpt, read_json
 from webhook.domain.event import Ids
 from webhook.domain.outcome import Done
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child
@@ -88,7 +88,7 @@ def describe(body: JsonObject) -> str:
 
 def search_hits(response: httpx.Response) -> list[JsonObject]:
     """The rows of a search; `null` is none."""
-    return as_rows(read(LABEL, response))
+    return as_rows(read_json(LABEL, response))
 
 
 def lost_entries(body: JsonObject) -> list[tuple[str, JsonObject]]:

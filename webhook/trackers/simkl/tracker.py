@@ -54,7 +54,7 @@ from webhook.trackers.simkl.payloads import (
     entry_of_episode,
     is_surest_by_date,
     iso,
-    merge_entries,
+    merge_bodies,
     require_ratable,
     scrobble_forms,
     sync_entries,
@@ -74,7 +74,7 @@ from webhook.trackers.simkl.responses import (
 )
 from webhook.trackers.simkl.search import Finder
 
-FOR = "Shows what you are watching now, and keeps films, episodes and anime with the time you watched them. Free."
+PURPOSE = "Shows what you are watching now, and keeps films, episodes and anime with the time you watched them. Free."
 SETUP: tuple[str, ...] = (
     "Open https://simkl.com/settings/developer/ and make an app. It is free, and nobody has to approve it.",
     "Copy the app's client id into the field below, and save. There is no secret to copy.",
@@ -180,7 +180,7 @@ class Simkl(PinSignIn, Scrobbler):
             raise unsettled_retry(LABEL, decision) from decision
 
     async def remove(self, entry: Entry, access: Access) -> None:
-        self.accept(await self.ask(access, "POST", "/sync/history/remove", json=merge_entries([entry])))
+        self.accept(await self.ask(access, "POST", "/sync/history/remove", json=merge_bodies([entry])))
 
     # The watched mark
 
@@ -274,7 +274,7 @@ class Simkl(PinSignIn, Scrobbler):
 
     async def write(self, entries: Sequence[Entry], access: Access, *, again: bool) -> httpx.Response:
         """The answer to the marks. Rewatches are for paying members: for others it is sent as a plain mark, which sets a new date."""
-        body = merge_entries(entries)
+        body = merge_bodies(entries)
         if again:
             rewatch = {"allow_rewatch": "yes"}
             response = await self.ask(access, "POST", "/sync/history", json=body, params=rewatch)
@@ -357,7 +357,7 @@ class Simkl(PinSignIn, Scrobbler):
         require_ratable(delivery.item)
         fields = {"rating": self.require_rating(delivery.rating), "rated_at": iso(delivery.at)}
         for entry in sync_entries(await self.finder.drop_wrong_ids(delivery.item), fields):
-            body = merge_entries([entry])
+            body = merge_bodies([entry])
             response = self.accept(await self.ask(access, "POST", "/sync/ratings", json=body))
             result = SyncResult.read(response)
             if result.some and not result.lost:
@@ -370,7 +370,7 @@ class Simkl(PinSignIn, Scrobbler):
 
     async def take_out(self, path: str, item: Item, handle: str | None, access: Access) -> Done:
         for entry in sync_entries(item, {}):
-            response = self.accept(await self.ask(access, "POST", path, json=merge_entries([entry])))
+            response = self.accept(await self.ask(access, "POST", path, json=merge_bodies([entry])))
             body = expect_object(LABEL, response, "deleted")
             if total(body, "deleted"):
                 return Done(answer="removed", remote_id=handle)

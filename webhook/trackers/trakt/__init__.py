@@ -1,6 +1,6 @@
 """Trakt: https://docs.trakt.tv, sign-in at https://auth.trakt.tv."""
 
 from webhook.trackers.trakt.payloads import LABEL
-from webhook.trackers.trakt.tracker import FOR, SETUP, Settings, Trakt, build
+from webhook.trackers.trakt.tracker import PURPOSE, SETUP, Settings, Trakt, build
 
-__all__ = ["FOR", "LABEL", "SETUP", "Settings", "Trakt", "build"]
+__all__ = ["LABEL", "PURPOSE", "SETUP", "Settings", "Trakt", "build"]

@@ -138,7 +138,7 @@ def sync_entry(form: JsonObject, said: JsonObject) -> JsonObject:
     return {"shows": [{**show, **said}]}
 
 
-def merge_entries(entries: Sequence[JsonObject]) -> JsonObject:
+def merge_bodies(entries: Sequence[JsonObject]) -> JsonObject:
     """Many sync bodies as one."""
     groups: dict[str, list[JsonObject]] = {}
     for body in entries:

@@ -45,7 +45,7 @@ from webhook.trackers._viewings import earliest_mark, is_since, is_undated
 from webhook.trackers.trakt.api import MAX_PAGE_SIZE, Api
 from webhook.trackers.trakt.history import History, ids_of, is_fitting, is_sent_time, nearest
 from webhook.trackers.trakt.matching import is_related
-from webhook.trackers.trakt.payloads import LABEL, iso, merge_entries, midnight, sync_entry, watched_at
+from webhook.trackers.trakt.payloads import LABEL, iso, merge_bodies, midnight, sync_entry, watched_at
 from webhook.trackers.trakt.responses import (
     TraktItem,
     added_mark,
@@ -60,7 +60,7 @@ from webhook.trackers.trakt.search import Finder
 
 log = logging.getLogger(__name__)
 
-FOR = "Shows what you are watching now, and keeps films and episodes with the time you watched them."
+PURPOSE = "Shows what you are watching now, and keeps films and episodes with the time you watched them."
 SETUP: tuple[str, ...] = (
     "Since 30 July 2026 only VIP members can make an API app at Trakt, and the apps of free accounts were deleted. Without VIP: Simkl keeps the same, and is free.",
     "As a VIP member open https://app.trakt.tv/settings/apps/api and make a new app; any name will do.",
@@ -253,7 +253,7 @@ class Trakt(Api, Scrobbler):
         self, marks: Sequence[PendingMark[JsonObject]], seen: set[Any], access: Access
     ) -> set[Any]:
         """Send the marks in the forms they have come to; the ids of the history rows that were read after that."""
-        body = merge_entries(
+        body = merge_bodies(
             [sync_entry(mark.current, {"watched_at": watched_at(mark.delivery)}) for mark in marks]
         )
         try:

@@ -5,6 +5,6 @@ the calls here are those that its last clients made (https://github.com/Zggis/pl
 """
 
 from webhook.trackers.tvtime.responses import LABEL
-from webhook.trackers.tvtime.tracker import FOR, SETUP, Settings, TVTime, build
+from webhook.trackers.tvtime.tracker import PURPOSE, SETUP, Settings, TVTime, build
 
-__all__ = ["FOR", "LABEL", "SETUP", "Settings", "TVTime", "build"]
+__all__ = ["LABEL", "PURPOSE", "SETUP", "Settings", "TVTime", "build"]

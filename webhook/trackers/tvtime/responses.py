@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import orjson
 
-from webhook.client import accept, excerpt, read
+from webhook.client import accept, excerpt, read_json
 from webhook.domain.event import Episode, Ids, Movie
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide
@@ -40,7 +40,7 @@ CUT_OFF = "An earlier call was cut off; it may or may not be among these, so it 
 def parse_answer(response: httpx.Response) -> Any:
     """The JSON of an answer that does not say no, {} for an empty one; raises what any other asks for."""
     require_success(response)
-    answer = read(LABEL, response) if response.content.strip() else {}
+    answer = read_json(LABEL, response) if response.content.strip() else {}
     if no := find_refusal(as_mapping(answer), excerpt(response)):
         raise no
     return answer

@@ -49,7 +49,7 @@ from webhook.trackers.tvtime.responses import (
 )
 from webhook.trackers.tvtime.sign_in import PasswordSignIn
 
-FOR = "Gives every watched mark a home: a TV Time library of your own, built in here."
+PURPOSE = "Gives every watched mark a home: a TV Time library of your own, built in here."
 SETUP: tuple[str, ...] = (
     "TV Time itself closed on 15 July 2026. Nothing has to be set up: watched marks go into the library that is built in here.",
     "If you have an export file of TV Time, bring it in under History, Import, or with the command: watchmark import tvtime FILE",

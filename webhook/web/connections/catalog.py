@@ -66,7 +66,7 @@ def services() -> Mapping[str, ServiceInfo]:
             name=name,
             kind=kind,
             label=module.LABEL,
-            purpose=module.FOR,
+            purpose=module.PURPOSE,
             steps=module.SETUP,
             fields={variable(f"{name}_", field): info for field, info in fields_of(module.Settings)},
         )
@@ -78,7 +78,7 @@ def services() -> Mapping[str, ServiceInfo]:
         name=NOTICES,
         kind="notices",
         label=notifications.LABEL,
-        purpose=notifications.FOR,
+        purpose=notifications.PURPOSE,
         steps=notifications.SETUP,
         fields=urls,
     )

@@ -76,9 +76,9 @@ def build_optional_client(name: str, module: Any, environ: Environ, http: httpx.
     """The client of a tracker, a lookup or a server with these settings, or None; raises SettingsError."""
     # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
     whole = trackers.modules().get(name, module)
-    if environment.read(whole.Settings, f"{name}_", environ) is None:
+    if environment.read_settings(whole.Settings, f"{name}_", environ) is None:
         return None
     try:
-        return module.build(environment.read(module.Settings, f"{name}_", environ), http)
+        return module.build(environment.read_settings(module.Settings, f"{name}_", environ), http)
     except (httpx.InvalidURL, ValueError) as error:
         raise SettingsError(f"An address of {module.LABEL} is not valid: {error}") from error

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
-from webhook.transfer.manual_plays import KINDS
+from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
 from webhook.web.activity.models import Delivery, ItemFields
 from webhook.web.history.episodes import KEY
@@ -93,7 +93,7 @@ class PlaysQuery(PersonQuery, Limited):
 class NewItem(Body):
     """A film by its title or an id; an episode by its show, season and number or an id of its own. `show_ids` are its show's."""
 
-    kind: Annotated[Any, Field(json_schema_extra={"enum": [*KINDS]})] = None
+    kind: Annotated[Any, Field(json_schema_extra={"enum": [*ITEM_TYPES]})] = None
     title: Annotated[Any, Field(json_schema_extra={"type": ["string", "null"], "maxLength": MAX_TITLE})] = (
         None
     )

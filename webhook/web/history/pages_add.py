@@ -36,7 +36,7 @@ class AddPlay(Once):
     async def form(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         owner, names = await self.chosen_person(params, visitor)
-        typed = {"kind": params.choice("kind", manual_plays.KINDS) or Kind.MOVIE.value}
+        typed = {"kind": params.choice("kind", manual_plays.ITEM_TYPES) or Kind.MOVIE.value}
         return self.draw(request, visitor, owner, names, typed)
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:

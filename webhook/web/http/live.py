@@ -28,7 +28,7 @@ MIN_INTERVAL = 0.1
 BEAT = 15.0
 """Seconds after which something is said in any case, so that no proxy takes the stream for dead."""
 
-LONGEST = 600.0
+STREAM_TIMEOUT = 600.0
 MOST = 100
 MOST_OF_ONE = 10
 """Open pages of one person that are told; the sign-in of one is no way to take the places of all."""
@@ -68,7 +68,7 @@ class Live:
             begun = said = time.monotonic()
             seen = self.service.database.committed.count
             known = await self.current_state()
-            while time.monotonic() - begun < LONGEST and not self.service.leaving():
+            while time.monotonic() - begun < STREAM_TIMEOUT and not self.service.leaving():
                 await self.service.database.wait_for_commit(seen, RECHECK_INTERVAL)
                 await asyncio.sleep(MIN_INTERVAL)  # what is committed meanwhile is told with it
                 seen = self.service.database.committed.count

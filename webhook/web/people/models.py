@@ -24,10 +24,10 @@ from webhook.web.http.models import (
     check_text,
 )
 
-KINDS = ("webhook", "api", "app")
+TOKEN_KINDS = ("webhook", "api", "app")
 """The kinds of tokens that are made here: for media servers, for scripts, and app passwords for the TV Time API."""
 
-ALL_KINDS = (*KINDS, "videoscrobbler")
+ALL_KINDS = (*TOKEN_KINDS, "videoscrobbler")
 """The last is a session that somebody let an app begin."""
 
 MAX_TITLE = 100

@@ -19,7 +19,7 @@ from webhook.web.http.errors import Problem
 from webhook.web.transfer.upload import CLOSE, NAME, Received, guess_name, pieces
 
 FIELD = 4096
-FIELDS = 20
+MAX_FIELDS = 20
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Form:
         self.in_file = b"filename" in options
         if self.in_file:
             self.file_name = options[b"filename"].decode("utf-8", "replace")
-        elif len(self.fields) >= FIELDS:
+        elif len(self.fields) >= MAX_FIELDS:
             raise Problem(400, "The form has too many fields.", CLOSE)
 
     def data(self, data: bytes, start: int, end: int) -> None:
