@@ -192,7 +192,7 @@ def test_one_that_broke_off_halfway_says_what_is_kept(home: Household) -> None:
 def test_a_look_that_takes_too_long_is_ended_and_it_can_be_brought_in_without(
     home: Household, plex: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "LOOK", 0.2)
+    monkeypatch.setattr(transfer, "PREVIEW_TIMEOUT", 0.2)
     plex.fake.faults.add("GET /", times=-1, delay=0.6)
     browser = home.browser()
 
@@ -338,7 +338,7 @@ def test_a_server_in_trouble_and_a_slow_one_are_told_apart(
     plex.fake.faults.add("GET /", times=-1, status=401)
     refused = home.api().post("/api/v1/imports/from/plex?dry_run=true")
     plex.fake.faults.clear()
-    monkeypatch.setattr(transfer, "LOOK", 0.1)
+    monkeypatch.setattr(transfer, "PREVIEW_TIMEOUT", 0.1)
     plex.fake.faults.add("GET /", times=-1, delay=0.5)
     slow = home.api().post("/api/v1/imports/from/plex?dry_run=true")
 
