@@ -274,7 +274,7 @@ def exit_on_crash(task: asyncio.Task[Any]) -> None:
 
 
 def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
-    """What is done beside the work: what is old goes, long jobs go on, and a person is told when they are needed."""
+    """Start the background tasks: pruning, jobs, lookups, statistics, catch-up and notifications."""
     settings, database = service.settings, service.database
     chores: dict[str, Chore] = {
         "pruner": Pruner(database, settings.retention_days).run,

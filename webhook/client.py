@@ -135,7 +135,7 @@ POOLS = 16
 
 @dataclass(slots=True)
 class Recorder:
-    """What one delivery's calls were, for its trace; `pace` is awaited before each write of its `lane`.
+    """Records one delivery's calls for its trace; `pace` is awaited before each write of its `lane`.
 
     `withhold` keeps writes from being sent: the first one is recorded, and raises Withheld.
     """
@@ -218,7 +218,7 @@ def address(url: httpx.URL) -> str:
 
 
 def request_body(request: httpx.Request) -> Any:
-    """What was sent, without its secrets: JSON, or the fields of a form; of all else how much it was."""
+    """A request's body without its secrets: JSON or form fields, else its size in words; None if empty."""
     content = request.content
     if not content:
         return None

@@ -70,7 +70,7 @@ def clean_event(logger: Any, method: str, event: EventDict) -> EventDict:
 
 
 def hidden(name: object, value: Any) -> Any:
-    """What is logged by this name, without secrets, however deep they lie."""
+    """A logged value without its secrets, at any depth."""
     match value:
         case str() | bytes() if value and SECRET_NAME.fullmatch(str(name)):
             return HIDDEN

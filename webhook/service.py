@@ -35,7 +35,7 @@ from webhook.transfer.show_ids import ShowIds
 
 @dataclass(slots=True)
 class Service:
-    """What is open while Watchmark runs; the web, the commands and the tests are handed this."""
+    """The resources open while Watchmark runs, handed to the web, the commands and the tests."""
 
     settings: Settings
     environ: Environ

@@ -61,7 +61,7 @@ def host_in_url(host: str) -> str:
 
 
 class Settings(BaseModel):
-    """What the service itself is told; each tracker and lookup brings its own beside these."""
+    """Settings of the service itself; each tracker and lookup adds its own."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -169,7 +169,7 @@ class Settings(BaseModel):
 
     @property
     def address(self) -> str:
-        """Where others reach this service, without a slash at the end."""
+        """The address at which others reach this service, without a trailing slash."""
         host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else host_in_url(self.host)  # noqa: S104
         return (self.base_url or f"http://{host}:{self.port}{self.root_path}").rstrip("/")
 
@@ -190,7 +190,7 @@ def from_file(name: str, path: str) -> str:
 
 
 def set_values(cls: type[BaseModel], prefix: str, environ: Environ) -> dict[str, str]:
-    """What the environment gives of these settings, by field; an empty value is as good as none."""
+    """The values of these settings in the environment, by field; an empty value counts as none."""
     found = {name: value_of(variable(prefix, name), environ) for name in cls.model_fields}
     return {name: value for name, value in found.items() if value}
 

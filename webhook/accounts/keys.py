@@ -48,7 +48,7 @@ def key_file(settings: Settings) -> Path:
 
 
 def key_name(settings: Settings) -> str:
-    """Where the key is, for a person."""
+    """The key's location as shown to people: SECRET_KEY or the path of the key file."""
     return "SECRET_KEY" if settings.secret_key.get_secret_value() else str(key_file(settings))
 
 
@@ -57,7 +57,7 @@ def new_key() -> str:
 
 
 def weakness(key: str) -> str | None:
-    """Why this is no key, or None."""
+    """The reason why a key is too weak to use, or None."""
     if len(key) < MIN_LENGTH:
         return f"is {'too short' if key else 'empty'}: a key has at least {MIN_LENGTH} characters"
     if len(set(key)) < MIN_VARIETY:
@@ -66,7 +66,7 @@ def weakness(key: str) -> str | None:
 
 
 def read_key(path: Path) -> str | None:
-    """What a key file holds, or None where there is none. Raises SettingsError where it cannot be read."""
+    """The content of a key file, or None if there is none; raises SettingsError if it cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except FileNotFoundError:
@@ -171,7 +171,7 @@ def remove_old(path: Path) -> None:
 
 
 def remove_beside(path: Path) -> None:
-    """What killed writers left beside: whole or half keys under names of no use."""
+    """Delete the temporary key files that interrupted writes left next to the key file."""
     for left in path.parent.glob(f".{path.name}*-*"):
         left.unlink(missing_ok=True)
 
@@ -191,7 +191,7 @@ def put_back(path: Path) -> str:
 
 
 def hint(settings: Settings, stored: Sequence[Secret]) -> str:
-    """What was sealed with another key, and where that one lies if it is known."""
+    """A sentence on the secrets that this key cannot open: the file that holds the right key, else their number."""
     path = key_file(settings)
     if settings.secret_key.get_secret_value():
         beside = read_key(path)
@@ -203,7 +203,7 @@ def hint(settings: Settings, stored: Sequence[Secret]) -> str:
 
 
 def replace_weak(settings: Settings) -> str:
-    """What to do about a weak key; what it has sealed is carried over to a good one."""
+    """Instructions for replacing a weak key; its secrets are sealed again with the new one."""
     if settings.secret_key.get_secret_value():
         return (
             f"{MAKE_ONE} > new.key. Then: watchmark rekey --new-key-file new.key, and set SECRET_KEY to what "
@@ -217,12 +217,12 @@ def replace_weak(settings: Settings) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RekeyResult:
-    """What a change of the key came to: how many secrets are sealed, and those that were let go of."""
+    """Result of a change of key: the number of sealed secrets, and those that had to be replaced."""
 
     sealed: int
     renewed: Sequence[RenewedSecret] = ()
     changed: bool = True
-    """Whether the key is another one now."""
+    """True if the key was replaced."""
 
 
 def rekey(
@@ -259,7 +259,7 @@ def rekey(
 
 
 def rekey_setting(settings: Settings, database: Database, given: str | None, *, forget: bool) -> RekeyResult:
-    """Where the key is SECRET_KEY: its next value has to be given, as it is set by somebody else."""
+    """Reseal for a key in SECRET_KEY, whose next value must be given because the environment sets it."""
     present = settings.secret_key.get_secret_value()
     if given is None and not forget:
         raise SettingsError("SECRET_KEY is set, so say what the new one is: --new-key-file FILE")
@@ -298,7 +298,7 @@ def reseal_readable(connection: Connection, old: Seal | None, new: Seal | None) 
 
 
 def count_proven(connection: Connection, seal: Seal) -> int:
-    """How many secrets there are, each of which the key has just opened. Raises SettingsError."""
+    """Return the number of secrets after opening each with the key; raises SettingsError if one does not open."""
     found = find_secrets(connection)
     if count_readable(seal, found) < len(found):
         raise SettingsError("The new key does not open everything. The key files that were there are kept.")

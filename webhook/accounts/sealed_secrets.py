@@ -37,7 +37,7 @@ class Secret:
 
     @property
     def place(self) -> Any:
-        """What tells its row from the others of its table."""
+        """The condition that selects the secret's row by its primary key."""
         (key,) = self.column.table.primary_key
         return key == self.row._mapping[key]
 
@@ -117,7 +117,7 @@ TOKEN_MEND = (
 
 
 def is_address(row: Row[Any]) -> bool:
-    """Whether anybody wants to see it again: the address of a token that is let in."""
+    """True for a webhook token that is not revoked, whose address is still shown."""
     return bool(row.kind == "webhook" and row.revoked_at is None)
 
 

@@ -32,13 +32,13 @@ ENVIRONMENT_ONLY = frozenset(
 
 
 def load_settings(connection: Connection, seal: Seal) -> dict[str, str]:
-    """What was set in the browser, by variable; nothing where it was sealed with another key."""
+    """The settings made in the browser, by variable; empty if they were sealed with another key."""
     sealed = settings_text(connection)
     return dict(seal.open(sealed)) if sealed and seal.opens(sealed) else {}
 
 
 def is_unreadable(connection: Connection, seal: Seal) -> bool:
-    """Whether something was set that cannot be opened. What is set next takes its place."""
+    """True if stored settings exist that the key cannot open; the next change replaces them."""
     sealed = settings_text(connection)
     return bool(sealed) and not seal.opens(sealed or "")
 

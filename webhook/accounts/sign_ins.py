@@ -61,7 +61,7 @@ class SignIn:
         return max(0, int((self.ends_at - now).total_seconds()))
 
     def overtaken(self, since: datetime | None) -> bool:
-        """Whether what is known of the account since then is newer than how this ended."""
+        """True if the account changed at `since`, after this sign-in ended."""
         return self.ended_at is not None and since is not None and since > self.ended_at
 
     def end(self, state: SignInState, says: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What the commands share: what they have open, how they say it, and the options they have alike."""
+"""Shared parts of the commands: open resources, output and common options."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def advice() -> str:
 
 @dataclass(frozen=True)
 class Desk:
-    """What a command has open, some of it only once it is used; it is the `Parts` that accounts work with."""
+    """Resources of a command, some opened on first use; serves as the `Parts` that accounts work with."""
 
     settings: Settings
     environ: Environ
@@ -142,7 +142,7 @@ def prepare(settings: Settings, environ: Environ) -> None:
 
 
 def is_new(connection: Connection) -> bool:
-    """Whether nobody is in it yet."""
+    """True if the database has no tables or no people yet."""
     return not has_tables(connection) or not people.count_people(connection)
 
 

@@ -1,4 +1,4 @@
-"""What went wrong, in a sentence for the person at the terminal."""
+"""Errors as sentences for the person at the terminal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ USER_ERRORS = (
 
 
 def explain(error: Exception) -> str | None:
-    """What the person is told, or None where nobody reads on."""
+    """The message for the person, or None if the output's reader is gone."""
     if is_hushed(error):
         return None
     if isinstance(error, USER_ERRORS):
@@ -55,7 +55,7 @@ def explain(error: Exception) -> str | None:
 
 
 def is_hushed(error: Exception) -> bool:
-    """Whether nobody reads on, as with `watchmark … | head`."""
+    """True if the output's reader is gone, as with `watchmark … | head`."""
     return isinstance(error, OSError) and error.errno == errno.EPIPE
 
 

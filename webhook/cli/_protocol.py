@@ -247,7 +247,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.answering and self.part == ""
 
     def count_rest(self, size: int) -> None:
-        """Who goes on sending what nobody reads is hung up on."""
+        """Close the connection once a client has sent more than MAX_REST bytes of unread body."""
         self.rest += size
         if self.rest > MAX_REST:
             self.hang_up()

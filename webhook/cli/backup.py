@@ -118,7 +118,7 @@ def sealed_line(done: RekeyResult, settings: Settings, given: Path | None) -> st
 
 
 def describe_renewals(one: RenewedSecret, address: str) -> dict[str, Any]:
-    """What was let go of, with the addresses of a new webhook token."""
+    """A replaced secret as JSON, with the addresses of a new webhook token."""
     is_token = one.kind == "webhook token" and one.secret is not None
     urls = {name: sources.address(address, name, str(one.secret)) for name in sources.modules()}
     return {**asdict(one), "urls": urls if is_token else None}

@@ -79,7 +79,7 @@ def replay(
 
 
 def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
-    """What interpreting them again would come to; done for a moment, and taken back."""
+    """The result of interpreting webhooks again, in a transaction that is rolled back."""
     interpreter = house.build_interpreter(at.database, at.trackers, at.settings)
     return rehearse_webhooks(at.database, interpreter.interpret_row, ids)
 
@@ -170,7 +170,7 @@ def retriable(
 
 
 def check_selection(ids: Sequence[int] | None, everything: bool, **filters: str | None) -> None:
-    """Whether it is said which; by number and by filter at once is not understood."""
+    """Raise BadParameter unless IDs, filters or --all are given, and not IDs and filters together."""
     filtered = any(value is not None for value in filters.values())
     if ids and (filtered or everything):
         raise typer.BadParameter("Use either IDs or filters, not both.")

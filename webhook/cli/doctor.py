@@ -124,7 +124,7 @@ def examine(online: bool) -> Iterator[Finding]:
 
 
 def has_database(settings: Settings) -> bool:
-    """Whether there is a database to look into, or a log without it; one on PostgreSQL is taken to be there."""
+    """True if the SQLite file or its log exists; a PostgreSQL database is assumed to exist."""
     url = make_url(settings.database)
     path = Path(url.database or "")
     return url.get_backend_name() != "sqlite" or path.exists() or log_of(path).exists()
@@ -219,7 +219,7 @@ def check_contents(
 
 
 def check_key(settings: Settings, database: Database) -> Generator[Finding, None, bool]:
-    """What the key opens, and whether it is the right one."""
+    """Report the secrets that the key cannot open; returns False if there is no usable key."""
     try:
         seal = keys.load_seal(settings, database)
     except SettingsError as error:
@@ -249,7 +249,7 @@ def check_database(settings: Settings, database: Database) -> Iterator[Finding]:
 
 
 def has_wal_fix(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite is free of the WAL-reset bug: https://sqlite.org/wal.html#walresetbug"""
+    """True if this SQLite is free of the WAL-reset bug: https://sqlite.org/wal.html#walresetbug"""
     backports = ((3, 44, 6), (3, 50, 7))
     return version >= (3, 51, 3) or any(version[:2] == one[:2] and version >= one for one in backports)
 

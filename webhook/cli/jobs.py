@@ -124,7 +124,7 @@ def begin_backfill(at: Desk, built: Any, account_id: int, as_json: bool) -> None
 
 
 def is_served(url: str) -> bool:
-    """Whether a service runs on this database. On PostgreSQL nobody can tell, so it is taken for granted."""
+    """True if a service runs on this database; always assumed on PostgreSQL, which has no lock to test."""
     if not url.startswith("sqlite"):
         return True
     try:
@@ -155,7 +155,7 @@ def follow(database: Database, job_id: int, what: str, as_json: bool) -> None:
 
 
 def progress_of(counts: Mapping[str, int]) -> float | None:
-    """How much of what was put is told, 0 to 1."""
+    """The finished share of a backfill's deliveries, 0 to 1, or None if it has none."""
     put = counts.get("sent", 0)
     return counts.get("done", 0) / put if put else None
 
@@ -221,7 +221,7 @@ def job_story(shown: Mapping[str, Any]) -> str:
 
 
 def counts_text(shown: Mapping[str, Any]) -> str:
-    """What a job has done, in words."""
+    """A job's counts in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.JobKind.IMPORT:
         return merge.describe_counts(counts)

@@ -149,7 +149,7 @@ def run_server(server: uvicorn.Server, doors: list[socket.socket]) -> None:
 
 
 def has_crashed(tasks: Iterable[asyncio.Task[Any]]) -> bool:
-    """Whether a part died; then whoever watches over this process is to start it again."""
+    """True if a task ended with an error, so that the supervisor of this process should restart it."""
     return any(not task.done() or (not task.cancelled() and task.exception()) for task in tasks)
 
 
@@ -158,7 +158,7 @@ STARTED = "started"
 
 
 def note_start(connection: Connection) -> bool:
-    """Whether this is the first start."""
+    """Record the first start; returns True if this is it."""
     if connection.execute(select(note.c.name).where(note.c.name == STARTED)).first():
         return False
     connection.execute(insert(note), {"name": STARTED, "value": clock.stamp(clock.now())})
@@ -184,7 +184,7 @@ def announce(service: Service, link: str | None, as_json: bool, *, first: bool) 
 
 
 def remote_hint(settings: Settings) -> list[str]:
-    """What to do on another machine, where the address is one that only this machine understands."""
+    """Advice for connecting from another machine if the address is a loopback one."""
     if settings.base_url or urlsplit(settings.address).hostname not in LOOPBACK:
         return []
     if settings.host in LOOPBACK:

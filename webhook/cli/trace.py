@@ -77,7 +77,7 @@ def event_story(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def filter_text(stopped: str | None) -> str:
-    """What the person's filters did with it."""
+    """The result of the person's filters, in words."""
     if stopped is None:
         return "passed"
     return f"stopped: {REASONS.get(stopped, stopped.removeprefix('filter: '))}"

@@ -113,7 +113,7 @@ def format_hint(file: Path, kinds: Sequence[str]) -> str:
 
 
 def hint(kind: str, file: Path | None) -> str:
-    """What the file looks like instead, where something can read it."""
+    """A hint naming the other formats that the file looks like, or an empty text."""
     others = [] if file is None or not file.is_file() else [one for one in looks_like(file) if one != kind]
     return format_hint(file, others) if file is not None and others else ""
 

@@ -306,7 +306,7 @@ async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
 
 
 async def fake_state(fake: str, http: httpx.AsyncClient) -> JsonObject:
-    """What a fake has kept of us."""
+    """The state that a fake tracker holds for the first person."""
     state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
     found: JsonObject = state["users"][people.FIRST_PERSON]
     return found

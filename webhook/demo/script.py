@@ -63,7 +63,7 @@ class Request:
 
 
 def plex(event: str, offset: int | None = None, *, user: str = "anna", **about: Any) -> Request:
-    """What Plex sends: a form with the payload and a thumbnail."""
+    """A webhook of Plex: a form with the payload and a thumbnail."""
     metadata = {
         "librarySectionType": "movie",
         "librarySectionTitle": "Films",
@@ -93,7 +93,7 @@ def form(payload: bytes, answer: int = 200) -> Request:
 
 
 def jellyfin(kind: str, number: int, percent: float, **more: Any) -> Request:
-    """What Jellyfin's plugin sends: JSON that calls itself text."""
+    """A webhook of Jellyfin's plugin: JSON labelled as text."""
     episode = next(one for one in SHOW["episodes"] if one["number"] == number)
     payload = {
         "NotificationType": kind,

@@ -70,7 +70,7 @@ UNREADABLE = "The stored sign-in cannot be opened with the key that is here"
 
 
 def parked_sentence(park: Park, why: str | None) -> str:
-    """Why an account is parked: a sign-in that nobody can open any more is not the service's fault."""
+    """The sentence on why an account is parked, with its own wording for a sign-in that cannot be decrypted."""
     return f"{UNREADABLE}." if why == UNREADABLE else PARKED[park].sentence
 
 

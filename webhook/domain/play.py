@@ -63,7 +63,7 @@ class Play:
         return self.watched_at is not None and self.unwatched_at is None and self.estimated
 
     def position(self, at: datetime) -> int | None:
-        """Where it is at a time, in ms: the last position, moved on by the clock while it plays."""
+        """The position at a time, in ms: the last one known, plus the time passed while playing; None if unknown."""
         if self.position_ms is None or self.position_at is None:
             return None
         if self.state is not State.PLAYING or at <= self.position_at:

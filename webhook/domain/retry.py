@@ -1,4 +1,4 @@
-"""When to try again: one table from what a service said to what is to be done, and the pauses between."""
+"""Retry policy: a table from a service's answer to the decision, and the backoff between attempts."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def plan_delivery(
 
 
 def unlisted_stream(event: Event, change: Change | None) -> str | None:
-    """Why nobody need be asked about a stream that is known by its address alone."""
+    """The reason to ignore a stream that is known only by its address, or None for anything else."""
     server = change.play.server if change is not None else event.server
     return "a stream known by its address alone, which no service lists" if server == STREAMS else None
 

@@ -269,7 +269,7 @@ def undo_marks(
 
 
 def due_behind(mark: PlayMark, now: datetime) -> datetime:
-    """When that is due which is to be told after a mark: with it, where it has not gone out yet."""
+    """The due time of a delivery that follows a mark: the mark's own if it may still be going out, else now."""
     waits = mark.state == DeliveryState.WAITING and (mark.claimed or mark.unsure)
     return mark.due_at or now if waits else now
 

@@ -88,7 +88,7 @@ class Listing:
         return min((day for day in later if day is not None), default=None)
 
     def finish_time(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:
-        """When the last of what has aired until today was first seen; None where some of it was not."""
+        """The time the last aired episode was first watched; None if an aired one was not."""
         aired = self.aired_episodes(today)
         times = [seen.get((one.season, one.number)) for one in aired]
         known = [at for at in times if at is not None]
@@ -137,7 +137,7 @@ def first_viewings(
 
 
 def viewing_times(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
-    """When those of the plays were watched that count, and the ids of their shows as JSON."""
+    """The watch time and the show's ids (JSON) of each play that counts, by play."""
     # Whose they are is not asked: SQLite would go through all that this person has watched.
     wanted = select(play.c.id, play.c.watched_at, json_text(play.c.item, "show_ids")).where(
         play.c.id.in_(json_values(play_ids, BigInteger())),

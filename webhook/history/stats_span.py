@@ -152,7 +152,7 @@ def offsets(zone: ZoneInfo, first: datetime | None, last: datetime | None) -> li
 
 @lru_cache(maxsize=4096)
 def offset_changes(zone: ZoneInfo, year: int) -> tuple[OffsetSince, ...]:
-    """When in a year (UTC) the zone's offset changes, and what it is from then on."""
+    """The zone's offset changes in a year (UTC), each with the offset from then on."""
     begins = datetime(year, 1, 1, tzinfo=UTC)
     days = [begins + timedelta(days=number) for number in range(367)]
     ends = datetime(year + 1, 1, 1, tzinfo=UTC)

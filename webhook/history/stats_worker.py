@@ -48,7 +48,7 @@ class Due:
 
 @dataclass(slots=True)
 class Wait:
-    """When somebody's tallies are looked after next, and how long they had to wait this time."""
+    """The backoff of one person's tallies: the next time they are made, and the pause before it."""
 
     until: datetime
     lasts: timedelta
@@ -90,7 +90,7 @@ class StatsWorker:
         return made
 
     def put_off(self, person_id: int, due: list[Due], now: datetime) -> None:
-        """Whose tallies went since they were made waits longer each time."""
+        """Double the pause of a person whose tallies were invalidated again; forget it for one whose were not."""
         wait = self.waits.get(person_id)
         if not any(one.missing for one in due):
             self.waits.pop(person_id, None)

@@ -1,1 +1,1 @@
-"""What keeps an installation well: pruning, backups, checks for damage, notifications."""
+"""Maintenance of an installation: pruning, backups, integrity checks and notifications."""

@@ -58,7 +58,7 @@ def until_night(now: datetime) -> timedelta:
 def find_damage(
     database: Database, stop: Callable[[], bool] = lambda: False, seconds: float = CHECK_TIME
 ) -> str | None:
-    """What SQLite finds wrong with its file, or None. Raises TimeoutError where it is broken off."""
+    """The damage that SQLite's quick check finds, or None; raises TimeoutError if the check is stopped early."""
     if not database.sqlite:
         return None
     ends = time.monotonic() + seconds

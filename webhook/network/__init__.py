@@ -1,1 +1,1 @@
-"""Who is asking: proxies that are believed, senders that are let in, and guesses that are slowed."""
+"""Request origins: trusted proxies, allowed senders and throttled guesses."""

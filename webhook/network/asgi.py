@@ -1,4 +1,4 @@
-"""What the server and the application tell each other beside ASGI: who sent a request, and that its sender was let in."""
+"""Scope entries beside ASGI's own: a request's sender, and that the sender was authenticated."""
 
 from __future__ import annotations
 

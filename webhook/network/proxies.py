@@ -27,7 +27,7 @@ PREFIX = {4: 32, 6: 64}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who sent a request, and what was asked; None where no proxy says."""
+    """A request's sender address, scheme and host; None for those that no proxy reports."""
 
     address: str
     scheme: str | None = None
@@ -105,14 +105,14 @@ def normalize(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def is_private(address: str) -> bool:
-    """Whether it is an address of a home network or of containers."""
+    """True for a private address, as of home networks and containers."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_private
 
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """What is counted as one sender: an address of IPv4, and of IPv6 the network that one customer is given."""
+    """The network counted as one sender: a single IPv4 address, or the IPv6 prefix of one customer."""
     parsed = parse_address(address)
     if parsed is None:
         return address
@@ -123,7 +123,7 @@ def network_of(address: str) -> str:
 
 
 def forwarded_values(headers: Headers) -> Passed:
-    """What proxies passed on, oldest first: in X-Forwarded-For and the like, else in Forwarded (RFC 7239)."""
+    """The forwarded values, oldest first: from X-Forwarded-For and its kin, else from Forwarded (RFC 7239)."""
     usual: Passed = {"for": [], "proto": [], "host": []}
     standard: Passed = {"for": [], "proto": [], "host": []}
     for name, value in headers:

@@ -63,7 +63,7 @@ class Counter:
     last: float = -math.inf
 
     def next(self, pace: Pace, now: float) -> float:
-        """When the next attempt may be made."""
+        """The time from which the next attempt is allowed."""
         while self.failures and now - self.failures[0] > WINDOW:
             self.failures.popleft()
         delay = pace.delay(len(self.failures))

@@ -1,1 +1,1 @@
-"""What runs, in the order of the data: receiver, body, interpreter, dispatcher."""
+"""The pipeline, in the order of the data: receiver, body, interpreter, dispatcher."""

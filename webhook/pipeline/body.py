@@ -47,7 +47,7 @@ class Cut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a source wraps its JSON: the form fields that may hold it, or the form itself is it."""
+    """A source's form encoding: the fields that may hold the JSON, or the form itself as the payload."""
 
     fields: Collection[str]
     is_payload: bool = False
@@ -158,7 +158,7 @@ def as_text(value: bytes) -> str:
 
 
 def is_bare_json(value: bytes) -> bool:
-    """Whether JSON was put into the form without encoding it, so that its & and + are its own."""
+    """True for JSON sent as a form without URL encoding, whose & and + are literal."""
     if not value.startswith(b"{"):
         return False
     try:
@@ -273,7 +273,7 @@ class Scanner:
         self.found = found
 
     def next_delimiter(self) -> int | None:
-        """Where the next delimiter begins, which is at the start of a line."""
+        """The index of the next delimiter at the start of a line, or None."""
         at = self.buffer.find(self.delimiter, self.looked)
         while at > 0 and self.buffer[at - 1 : at] != b"\n":
             at = self.buffer.find(self.delimiter, at + 1)

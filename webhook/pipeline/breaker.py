@@ -27,7 +27,7 @@ class Breaker:
         return self.failures >= TRIPS
 
     def lanes(self) -> int:
-        """How many lanes may go there now."""
+        """The number of lanes that may send now: one probe at a time once an open breaker's pause is over."""
         if not self.is_open:
             return MAX_LANES
         return 0 if self.probing or time.monotonic() < self.open_until else 1

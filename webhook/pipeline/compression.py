@@ -41,7 +41,7 @@ async def inflate(chunks: AsyncIterator[bytes], encoding: bytes) -> AsyncIterato
 
 
 def inflater_for(begun: bytes, encoding: bytes) -> zlib._Decompress | None:
-    """What inflates a body that begins so, or None where it is not compressed, as far as can be seen yet."""
+    """The decompressor for a body with these first bytes, or None if it does not look compressed."""
     window = window_of(begun, encoding)
     if window is None:
         return None
@@ -52,7 +52,7 @@ def inflater_for(begun: bytes, encoding: bytes) -> zlib._Decompress | None:
 
 
 def window_of(begun: bytes, encoding: bytes) -> int | None:
-    """How zlib names the compression, which the first bytes tell; None where there is none."""
+    """The window bits by which zlib names the compression, from the first bytes; None if there is none."""
     if begun.startswith(MAGIC):
         return GZIP
     if encoding != b"deflate" or PLAIN.match(begun):

@@ -41,7 +41,7 @@ IDLE_INTERVAL = 1.0
 
 @dataclass(slots=True)
 class Health:
-    """What the dispatcher last did, for /readyz."""
+    """The dispatcher's last activity, for /readyz."""
 
     stepped_at: float = field(default_factory=time.monotonic)
     delivered: int = 0

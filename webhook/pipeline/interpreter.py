@@ -84,7 +84,7 @@ INTERPRETER_LOCK = 7104  # the advisory lock that lets one interpreter at a time
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a tracker can be sent, as far as the interpreter must know."""
+    """The kinds and actions that a tracker accepts, as the interpreter needs them."""
 
     kinds: frozenset[Any]
     can: frozenset[Action]
@@ -110,7 +110,7 @@ class Parsed:
 
 @dataclass(slots=True)
 class SharedReads:
-    """What the webhooks of one transaction read in common, read once."""
+    """Cache of the rows that the webhooks of one transaction share, each read once."""
 
     connection: Connection
     capabilities: Mapping[str, Capabilities]
@@ -378,7 +378,7 @@ class Interpreter:
         return [len(closed) + outbox.expire_live(connection, now)] * len(moments)
 
     def mend_clock(self, connection: Connection, now: datetime) -> None:
-        """Where the clock was set back, let nothing wait for the time that was to come."""
+        """After the clock is set back, bring due times forward by as much, so that nothing waits longer."""
         behind = leases.measure_set_back(connection, now)
         if behind > self.behind + CLOCK_TOLERANCE:
             log.warning(

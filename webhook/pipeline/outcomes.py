@@ -1,4 +1,4 @@
-"""What an outcome means: from a tracker's answer to the settlement of a delivery and its lane."""
+"""Outcomes of a delivery: from a tracker's answer to the settlement of the delivery and its lane."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def on_success(base: Settlement, done: Done) -> Settlement:
 
 
 def on_failure(base: Settlement, decision: Undelivered, row: DeliveryRow, lane: Lane) -> Settlement:
-    """What a decision means for the delivery and its lane."""
+    """The settlement that a decision means for the delivery and its lane."""
     base = replace(base, reason=decision.reason, answer=decision.answer or base.answer)
     match decision:
         case Retry():

@@ -36,7 +36,7 @@ class Context:
 
 
 def space_of(row: WebhookRow) -> str:
-    """Where the items of a server that is not named have their own keys: at the token, else at the source."""
+    """The key space for items of an unnamed server: the source and its token, else the source alone."""
     return row.source if row.token_id is None else f"{row.source}/{row.token_id}"
 
 

@@ -221,7 +221,7 @@ def content_type_of(headers: Mapping[bytes, bytes]) -> str:
 
 
 async def find_fault(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:
-    """Why the webhook cannot be read, for the person who set the sender up, or None."""
+    """The reason why a webhook cannot be read, for the person who set the sender up, or None."""
     if found.fault is not None:
         return found.fault
     try:
@@ -239,7 +239,7 @@ async def find_fault(found: Payload, content_type: str, headers: Mapping[bytes, 
 
 
 def explain_refusal(scope: Scope, refused: Refused) -> str:
-    """Why a request was refused, for the owner's eyes; the sender is not told whether a token is known."""
+    """The reason for a refusal, for the owner only; the sender does not learn whether a token exists."""
     if refused.status != 404:
         return refused.why
     if not token_of(scope):

@@ -41,7 +41,7 @@ RENEWAL_INTERVAL = LEASE / 4
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How many deliveries a lane takes at once: of fresh ones, and of late ones when nothing is fresh."""
+    """Batch sizes of a lane: for fresh deliveries, and for late ones when none is fresh."""
 
     fresh: int
     late: int
@@ -225,7 +225,7 @@ def wake_lanes(connection: Connection, account_ids: Collection[int], due: dateti
 
 
 def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
-    """When the next lane falls due, or None when nothing waits."""
+    """The due time of the next lane, or None if nothing waits."""
     mine = select(account.c.due_at, account.c.held_until).where(
         account.c.due_at.is_not(None), account.c.tracker.in_(list(trackers))
     )
@@ -280,7 +280,7 @@ LAST_RECORDED = (
 
 
 def measure_set_back(connection: Connection, now: datetime) -> timedelta:
-    """How far the clock lies behind what was last recorded by it; zero where it does not."""
+    """The time by which the clock lies behind the latest recorded one; zero if it does not."""
     times = [
         moment for wanted in LAST_RECORDED if (moment := connection.execute(wanted).scalar()) is not None
     ]

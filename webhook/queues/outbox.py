@@ -202,7 +202,7 @@ def expire_live(connection: Connection, now: datetime) -> int:
 
 
 def count_by_state(connection: Connection, job_id: int) -> dict[str, int]:
-    """How many of a job's deliveries there are in each state."""
+    """The number of a job's deliveries in each state."""
     wanted = select(delivery.c.state, func.count()).where(delivery.c.job_id == job_id)
     return {row[0]: row[1] for row in connection.execute(wanted.group_by(delivery.c.state))}
 

@@ -63,7 +63,7 @@ def is_stuck() -> ColumnElement[bool]:
 
 
 def find_limit(connection: Connection, account_id: int, kind: str) -> str | None:
-    """Why deliveries of this kind are parked though the account works; None where they are not."""
+    """The limit for which deliveries of this kind are parked while the account works, or None."""
     parked = and_(is_stuck(), delivery.c.state == DeliveryState.PARKED, delivery.c.account_id == account_id)
     wanted = select(delivery.c.reason).where(parked, is_kind(kind), delivery.c.reason.in_(LIMITS)).limit(1)
     return connection.execute(wanted).scalar()

@@ -20,7 +20,7 @@ from webhook.storage.types import Utc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """What became of one claimed delivery, and what follows for its lane.
+    """The result of one claimed delivery, and its consequences for the lane.
 
     `release` gives the lane back, `hold` not before that time; `park` stops the whole account, `limit` all
     deliveries of its kind. `aside`: `due_at` is later than it was, and what follows from it waits behind it.
@@ -58,7 +58,7 @@ FENCES = select(account.c.id, account.c.fence).where(
 
 
 def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
-    """Whether each was recorded: a settlement of a claim that has passed to another changes nothing."""
+    """Record settlements; returns False for each whose lease has passed to another worker, which changes nothing."""
     ids = list({settlement.account_id for settlement in waiting})
     fences = dict(connection.execute(FENCES, {"ids": ids}).all())
     valid = [fences.get(entry.account_id) == entry.fence for entry in waiting]

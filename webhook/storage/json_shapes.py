@@ -65,7 +65,7 @@ class EventJson(TypedDict, total=False):
 
 
 class FiltersJson(TypedDict, total=False):
-    """What a person lets through; `Filters.from_json` reads it."""
+    """A person's filters; `Filters.from_json` reads it."""
 
     libraries: list[str]
     not_libraries: list[str]
@@ -88,7 +88,7 @@ class RulesJson(TypedDict, total=False):
 
 
 class DetailsJson(TypedDict, total=False):
-    """What a delivery carries beside its item."""
+    """The details of a delivery beside its item."""
 
     progress: float | None
     estimated: bool

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def can_use(path: Path) -> bool:
-    """Whether this process may read and write a file, or a folder and what lies in it."""
+    """True if this process may read and write a file, or a folder and its content."""
     enter = os.X_OK if path.is_dir() else 0
     return os.access(path, os.R_OK | os.W_OK | enter)
 
 
 def remedy(path: Path) -> str:
-    """Who this process runs as, whose the path is, and what gives it to this process."""
+    """A sentence on the user of this process, the owner of the path, and the command that grants access."""
     user, group, about = os.geteuid(), os.getegid(), path.stat()
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         return "It lies on a disk that is mounted read-only. Mount it so that it can be written to."

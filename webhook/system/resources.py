@@ -1,4 +1,4 @@
-"""What is shipped beside the code: in a checkout it lies beside the package, in a wheel inside it."""
+"""Resource files shipped with the code: beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 

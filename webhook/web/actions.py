@@ -1,4 +1,4 @@
-"""What a visitor may change: replay, retry, claims, people, filters and rules; each in one transaction."""
+"""Changes that a visitor may make: replay, retry, claims, people, filters and rules; each in one transaction."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) 
 
 
 def claim(connection: Connection, name: str, wanted: str) -> int:
-    """How many identities the person claims by it."""
+    """Claim an identity for a person; returns the number of identities claimed."""
     try:
         return len(identities.claim_identities(connection, name, wanted, clock.now()))
     except people.PeopleError as error:

@@ -71,7 +71,7 @@ class Health:
         return JSONResponse(shown, 200 if reason is None else 503)
 
     def stuck(self) -> str | None:
-        """Which part does not do its work any more, or None."""
+        """A sentence on the task that has ended or the dispatcher that stalls, or None."""
         for task in self.service.tasks:
             if task.done() and not self.service.stop.is_set():
                 return f"The {task.get_name()} has ended."
@@ -87,7 +87,7 @@ class Health:
         return f"The database is damaged: {found}. {backup.restore_advice(self.service.settings)}."
 
     async def stuck_lane(self) -> str | None:
-        """Which account nobody goes on with though it is due, or None; receivers leave that to others."""
+        """A sentence on a due account that no worker takes up, or None; not checked where no worker runs."""
         if not self.service.settings.worker:
             return None
         try:
@@ -98,7 +98,7 @@ class Health:
             return f"Nothing can be read: {error}."
 
     async def unstorable(self) -> str | None:
-        """Why nothing can be stored, or None; really tried, at most every two seconds."""
+        """The reason why nothing can be stored, or None; tested by a write, at most every two seconds."""
         async with self.one:
             if time.monotonic() - self.stored_at > STORE_CHECK_INTERVAL:
                 self.trouble = await self.try_to_store()
@@ -178,7 +178,7 @@ class Metrics:
         return Response(content, media_type=CONTENT_TYPE_LATEST)
 
     def expiry_metric(self) -> Metric:
-        """When each sign-in ends that says when it does."""
+        """The gauge of seconds until each sign-in with a known expiry ends."""
         ends = []
         for tracker, name, made, sealed in self.counted["tokens"]:
             try:

@@ -1,4 +1,4 @@
-"""What a visitor may see: everything for the owner, their own for everybody else."""
+"""Queries limited to what a visitor may see: everything for the owner, their own for everybody else."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ SEARCH_LIMIT = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookFilter:
-    """Which webhooks: in this state, of this source, of this person, told to this tracker, with this in a title."""
+    """Filter of webhooks by state, source, person, tracker and text in a title."""
 
     state: str | None = None
     source: str | None = None
@@ -97,7 +97,7 @@ class WebhookFilter:
 
     @property
     def rare(self) -> bool:
-        """Whether one may have to look at many webhooks to find one."""
+        """True if finding one may mean scanning many webhooks."""
         return bool(self.person or self.tracker or self.text)
 
     def narrow(self, wanted: Select[Any]) -> Select[Any]:
@@ -132,16 +132,16 @@ def json_fragment(value: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """Who asks. `is_admin`: the owner, or an API token that is bound to nobody."""
+    """The person or token making a request; `is_admin` for the owner and for API tokens bound to nobody."""
 
     person_id: int | None = None
     name: str | None = None
     is_admin: bool = False
     session: str | None = None
     scopes: Granted = None
-    """What the API token opens by which they ask; a signed-in browser has everything of its person."""
+    """The scopes of the API token in use; a signed-in browser has all of its person's rights."""
     expires_at: datetime | None = None
-    """When that token ends."""
+    """The expiry of that token."""
 
     @property
     def restricted_to(self) -> str | None:
@@ -201,7 +201,7 @@ def theirs(visitor: Visitor) -> ColumnElement[bool]:
 
 
 def may_see(events: Sequence[EventJson], visitor: Visitor) -> bool:
-    """Whether it was not credited to others alone, before a claim passed to this visitor."""
+    """True unless every event was credited to somebody other than this visitor."""
     people = {event.get("person") for event in events}
     return not people or bool(people & {None, visitor.name})
 
@@ -283,7 +283,7 @@ def list_silent_servers(
 
 
 def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
-    """How many deliveries wait, for their turn or for a person, by state."""
+    """The number of deliveries that wait, for their turn or for a person, by state."""
     found: dict[str, int] = {}
     for waiting in (is_waiting(), parking.is_stuck()):
         wanted = select(delivery.c.state, func.count().label("number")).where(waiting)
@@ -311,7 +311,7 @@ def plays_of_webhook(connection: Connection, entry: WebhookJson) -> dict[int, Pl
 
 
 def readings(entry: WebhookJson) -> list[WebhookEventJson]:
-    """What a webhook said, each event once for however many people of the household it counts."""
+    """A webhook's events, each once however many people of the household it counts for."""
     seen: dict[str, WebhookEventJson] = {}
     for event in entry["events"]:
         said = {name: value for name, value in event.items() if name not in FOR_WHOM}
@@ -341,7 +341,7 @@ def viewers(entry: WebhookJson) -> list[ViewerJson]:
 
 
 def has_account(connection: Connection, visitor: Visitor) -> bool:
-    """Whether there is an account that can be told."""
+    """True if the visitor can see a tracker account."""
     wanted = select(account.c.id).limit(1)
     if not visitor.is_admin:
         wanted = wanted.where(account.c.person_id == visitor.person_id)
@@ -349,7 +349,7 @@ def has_account(connection: Connection, visitor: Visitor) -> bool:
 
 
 def last_webhook(connection: Connection, visitor: Visitor) -> str | None:
-    """When the last webhook came; for who sees only their own, when they last began to watch something."""
+    """The arrival of the last webhook; for visitors limited to their own data, the start of their last play."""
     if not visitor.is_admin:
         return last_play(connection, visitor)
     wanted = select(webhook.c.received_at).order_by(webhook.c.id.desc()).limit(1)
@@ -357,7 +357,7 @@ def last_webhook(connection: Connection, visitor: Visitor) -> str | None:
 
 
 def last_play(connection: Connection, visitor: Visitor) -> str | None:
-    """When the visitor, or for the owner anybody, last began to watch something."""
+    """The start of the last play of the visitor, or for the owner of anybody."""
     wanted = select(func.max(play.c.started_at)).where(play.c.removed_at.is_(None))
     if not visitor.is_admin:
         wanted = wanted.where(play.c.person_id == visitor.person_id)

@@ -82,7 +82,7 @@ async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
 
 
 async def get_report_copy(call: Call[None, None]) -> object:
-    """What a webhook said, for a bug report: names, tokens and addresses are replaced."""
+    """A webhook's content for a bug report, with names, tokens and addresses replaced."""
     wanted = call.id
     return await call.read(lambda connection: actions.copy_for_report(connection, call.visitor, wanted))
 
@@ -96,7 +96,7 @@ async def list_urls(call: Call[None, None]) -> object:
 
 
 async def get_template(call: Call[None, None]) -> Response:
-    """What is pasted into the sender."""
+    """The template to paste into the sender."""
     text = template_for(call.path("source"))
     if text is None:
         raise Problem(404, "There is no such source, or it needs no template.")

@@ -168,7 +168,7 @@ class Activity(Page):
 
 
 def report(connection: Connection, visitor: Visitor, webhook_id: int) -> str | None:
-    """What is copied for a bug report; None where there is nothing that could be, or it is too long for a page."""
+    """A webhook's bug report as JSON; None if there is none or it is too long for a page."""
     try:
         found = changes.copy_for_report(connection, visitor, webhook_id)
     except Problem:

@@ -66,7 +66,7 @@ async def save(
 
 
 async def try_new_settings(service: Service, one: ServiceInfo, environ: Environ) -> CheckResult | None:
-    """What the service says to settings that are not kept yet."""
+    """Check settings against the service before they are stored; None without any, raises Problem if one is invalid."""
     if not any(environment.value_of(key, environ) for key in one.fields):
         return None
     try:
@@ -76,7 +76,7 @@ async def try_new_settings(service: Service, one: ServiceInfo, environ: Environ)
 
 
 def store_settings_result(connection: Connection, one: ServiceInfo, tried: CheckResult | None) -> None:
-    """What the settings came to, where that says something of the service."""
+    """Store the check's result for a lookup or server, in place of the earlier one."""
     forget_result(connection, one.name)
     if tried is not None and one.kind in ("lookup", "server"):
         store_result(connection, one.name, tried.works, tried.says)

@@ -114,7 +114,7 @@ async def disconnect_account(call: Call[None, None]) -> Removed:
 
 
 async def get_sign_in(call: Call[None, None]) -> object:
-    """How a sign-in goes."""
+    """The state of a sign-in."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     return await call.read(lambda connection: connections.describe_sign_in(connection, made))
 

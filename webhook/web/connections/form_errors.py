@@ -47,7 +47,7 @@ class FormError:
         return named or {one["variable"] for one in settings if one["required"]} & open_ones
 
     def options(self, account: Shown) -> Shown:
-        """What an account is told and its rules, as its form shows them: as they are, or as they were typed."""
+        """An account's settings and rules as its form shows them: as typed after an error, else as stored."""
         if self.form == "account" and self.typed.get("account") == str(account["id"]):
             typed = self.typed
             return {
@@ -71,6 +71,6 @@ class FormError:
 
 
 def stored_value_error(setting: Shown) -> str | None:
-    """What is wrong with what was set earlier, and is therefore left out."""
+    """The sentence on a stored value that is invalid and therefore unused, or None."""
     why = setting["left_out"]
     return why and f"The saved value is not used because it is not valid. {why}"

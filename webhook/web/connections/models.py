@@ -40,7 +40,7 @@ MARKS = (1, 100)
 
 
 class Rules(FilterLists):
-    """What is not given is no rule. Rules hold at once. While `dry_run` is true, what the account would be told is shown and not sent; it is not sent afterwards either, unless it is retried."""
+    """An account's rules, which apply at once; an omitted field means no rule. While `dry_run` is true, deliveries are shown and not sent, not even afterwards, unless they are retried."""
 
     watched_mark: Annotated[
         float | None,

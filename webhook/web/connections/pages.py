@@ -190,7 +190,7 @@ class Connections(Page):
         return page_of(request, one, "saved")
 
     def changes_of(self, one: ServiceInfo, fields: Mapping[str, str]) -> dict[str, str | None]:
-        """What a form changes: a secret is left empty to stay as it is."""
+        """The settings that a form changes, by variable; an empty secret stays as it is, None removes a value."""
         wanted: dict[str, str | None] = {}
         for key, info in one.fields.items():
             shown = states.setting(self.service, key, info)
@@ -233,7 +233,7 @@ class Connections(Page):
         return page_of(request, one, "disconnected")
 
     async def options(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """What one account is told, and its rules."""
+        """Save one account's options and rules."""
         one = catalog.find_service(visitor, request.path_params["name"])
         wanted, rules = account_id_of(fields, "account"), validate(Rules, rules_of(fields)).to_json()
         tells = [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in fields]
@@ -284,7 +284,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def is_outdated(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
-    """Whether how it ended is not true any more: the account is gone, was parked or was tested since."""
+    """True if a sign-in's result no longer holds: the account is gone, or was parked or tested since."""
     if sign_in.account_id is None:
         return False
     account = next((entry for entry in accounts if entry["id"] == sign_in.account_id), None)

@@ -18,12 +18,12 @@ from webhook.web.http.errors import Problem
 
 
 def is_fixed(service: Service, name: str) -> bool:
-    """Whether only the environment can say it, or says it already; then a browser cannot."""
+    """True if only the environment may set it, or already does, so that the browser cannot."""
     return name in settings_store.ENVIRONMENT_ONLY or settings_store.is_set(service.given, name)
 
 
 def current(service: Service, name: str) -> str:
-    """What is set, by the environment or in the browser; nothing where the default counts."""
+    """The value set by the environment or in the browser; empty if the default applies."""
     try:
         return environment.value_of(name, service.environ)
     except SettingsError:  # the file that it is in has gone since the start

@@ -106,7 +106,7 @@ def describe_account(connection: Connection, entry: AccountJson) -> Shown:
 
 
 def refusals(entry: AccountJson) -> str | None:
-    """What the service refuses of an account that works otherwise, and what to do; None where nothing is."""
+    """A sentence on the deliveries that the service refuses of a working account, and the remedy; None if none are."""
     label = trackers.label(entry["tracker"])
     said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
     return f"{'. '.join(filter(None, said))}, then test again. Everything else is sent." if said else None
@@ -132,7 +132,7 @@ def is_set_up(service: Service, one: ServiceInfo) -> bool:
 
 
 def sign_in_of(service: Service, one: ServiceInfo) -> str | None:
-    """How a person signs in to a tracker that is set up: device, web, password, token or none."""
+    """The sign-in method of a configured tracker: device, web, password, token or none."""
     tracker = service.trackers.get(one.name) if one.kind == "tracker" else None
     return None if tracker is None else tracker.sign_in
 
@@ -157,7 +157,7 @@ def setting(service: Service, key: str, info: FieldInfo) -> Shown:
 
 
 def set_by(service: Service, key: str, value: str) -> str | None:
-    """Who set it: `environment`, the variable that names a `file`, or the `browser`."""
+    """The origin of a setting's value: `environment`, `file` (named by a variable), `browser`, or None."""
     if service.given.get(key):
         return "environment"
     if service.given.get(f"{key}_FILE"):
@@ -184,7 +184,7 @@ def forget_result(connection: Connection, name: str) -> None:
 
 
 def latest_result(connection: Connection, one: ServiceInfo) -> Shown | None:
-    """How the last test went, or for a server the last catch-up, whichever was later."""
+    """The result of the last test, or of a server's last catch-up if that was later."""
     tested = last_result(connection, one.name)
     if one.kind != "server":
         return tested
@@ -196,7 +196,7 @@ def latest_result(connection: Connection, one: ServiceInfo) -> Shown | None:
 
 
 def verdict_sentence(verdict: AccountCheck) -> str:
-    """What a check of an account came to, and what is to be done."""
+    """The result of an account's check, and the remedy if it does not work."""
     if verdict.works:
         return f"Working as {verdict.name}."
     said = sentence(verdict.reason or "Not working")

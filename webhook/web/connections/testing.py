@@ -82,7 +82,7 @@ async def test_accounts(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
-    """What a service said to its settings. `answered`: it did say something."""
+    """Result of checking a service's settings; `answered` is False if the service did not respond."""
 
     works: bool
     says: str
@@ -100,7 +100,7 @@ async def send_test_notification(service: Service) -> CheckResult:
 
 
 async def try_settings(service: Service, one: ServiceInfo, environ: Environ | None = None) -> CheckResult:
-    """What the service says to these settings, or to those it has. Raises SettingsError where they are wrong."""
+    """Check a service with these settings, or with its current ones; raises SettingsError if they are invalid."""
     work = probe(service, one, service.environ if environ is None else environ)
     try:
         async with asyncio.timeout(TEST_TIMEOUT):
@@ -117,7 +117,7 @@ async def try_settings(service: Service, one: ServiceInfo, environ: Environ | No
 
 
 def is_temporary(error: BaseException | None) -> bool:
-    """Whether it says nothing of the settings: nobody answered, or was too busy to."""
+    """True for an error that is no verdict on the settings: no response, or a busy service."""
     return isinstance(error, Retry) or (isinstance(error, Snooze) and error.park is None)
 
 

@@ -165,7 +165,7 @@ def shape_name(schema: Schema) -> str | None:
 
 
 def page_type(schema: Schema) -> Schema | None:
-    """What a page of a list holds; None where it is no page."""
+    """The schema of a list page's items; None if the schema is not a list page."""
     properties = schema.get("properties", {})
     return properties["items"].get("items") if properties.keys() == {"items", "next"} else None
 
@@ -182,7 +182,7 @@ def in_words(schema: Schema) -> str:
 
 
 def describe_field(description: str | None, schema: Schema) -> str:
-    """What is to be known besides the type: the sentence, the bounds, what counts by default."""
+    """A field's description beside its type: the sentence, the bounds and the default."""
     least, most = schema.get("minimum"), schema.get("maximum")
     bounds = f"{least} to {most}." if least is not None and most is not None and most < 2**53 else None
     longest = f"At most {schema['maxLength']} characters." if "maxLength" in schema else None

@@ -169,7 +169,7 @@ def author_of(visitor: Visitor) -> str:
 
 
 async def list_library(call: Call[None, LibraryQuery]) -> object:
-    """What is followed, rated, loved, owned or kept for later, newest first."""
+    """Items that are followed, rated, loved, owned or on the watchlist, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     limit, after = query.limit, query.after or 0
@@ -222,7 +222,7 @@ async def unfollow(call: Call[None, PersonQuery]) -> Unfollowed:
 
 
 async def get_numbers(call: Call[None, NumbersQuery]) -> object:
-    """What was watched in a year, or in all years."""
+    """Statistics of a year, or of all years."""
     owner = await call.owner_of(call.query.person)
 
     def count(connection: Connection) -> dict[str, Any]:
@@ -240,7 +240,7 @@ async def list_next_episodes(call: Call[None, PersonQuery]) -> object:
 
 
 async def get_calendar(call: Call[None, CalendarQuery]) -> Response:
-    """What the token's person watched, as a calendar to subscribe to; a year of it, if no more is asked."""
+    """The plays of the token's person as a calendar to subscribe to; the last year unless `since` is given."""
     visitor = call.visitor
     since = call.query.since or clock.now() - CALENDAR_REACH
     wanted = Export(person_id=visitor.person_id or 0, kind="ics", since=since)

@@ -20,7 +20,7 @@ KEY = re.compile(r"tvdb:[0-9]{1,12}|title:\S{1,250}")
 
 
 def parse_show_key(key: str) -> str:
-    """What a show is known by, as an address or a form gives it; raises Problem 404."""
+    """Parse a show's key from an address or a form; raises Problem 404."""
     if not KEY.fullmatch(key) or not clean(key, 300):
         raise Problem(404, "There is no such show.")
     kind, _, name = key.partition(":")

@@ -143,7 +143,7 @@ ItemIds = Annotated[dict[str, Any], AfterValidator(check_ids)]
 
 
 class ItemChange(Body):
-    """What is not given stays; ids are replaced as a whole. An episode's own ids go where its show or place is another and they are not given."""
+    """A correction of an item: omitted fields stay, ids are replaced as a whole. If an episode's show or number changes and no ids are given, its own ids are removed."""
 
     kind: Annotated[Kind, Field(strict=False)] = Kind.MOVIE
     title: Title = None
@@ -293,7 +293,7 @@ class Top(TypedDict):
 
 
 class Numbers(TypedDict):
-    """What was watched, counted in the person's own time zone; times in ms."""
+    """Statistics of plays in the person's own time zone; times in ms."""
 
     person: str
     year: Annotated[int | None, Field(description="Null for all years.")]

@@ -164,7 +164,7 @@ def parse_local_time(given: str, zone: tzinfo) -> datetime:
 
 
 def parse_item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says of an item, in words and numbers; raises Problem."""
+    """Parse a form's item fields; raises Problem if one is invalid or none is given."""
     about: dict[str, Any] = {name: fields[name].strip() for name in ("title", "show") if fields.get(name)}
     for name in ("season", "number", "year"):
         if value := fields.get(name, "").strip():

@@ -79,7 +79,7 @@ class AddPlay(Once):
 
 
 def new_play(fields: Mapping[str, str], owner: PersonRow, now: Any) -> NewPlay:
-    """What the form says; raises Invalid."""
+    """The play described by the form; raises Invalid."""
     zone = zone_of(owner.timezone)
     item = manual_plays.read_item(fields.get("kind", ""), item_fields(fields), now.astimezone(zone).date())
     at, dated = manual_plays.read_date(date_field(fields), zone, now)

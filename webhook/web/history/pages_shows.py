@@ -168,7 +168,7 @@ class SeasonPart:
 
     @property
     def has_episode_list(self) -> bool:
-        """Whether it is known how many episodes it has."""
+        """True if the number of its episodes is known."""
         return any(episode.listed for episode in self.episodes)
 
     @property
@@ -193,7 +193,7 @@ def in_parts(episodes: Iterable[Episode]) -> list[SeasonPart]:
 
 
 def open_parts(parts: Sequence[SeasonPart], wanted: int | None) -> set[int]:
-    """Which parts, from 1, the page shows the episodes of: all of a short show, else the one asked for or begun."""
+    """The numbers (from 1) of the parts shown open: all of a short show, else the requested or the started one."""
     if sum(len(part.episodes) for part in parts) <= EPISODES_PER_PART:
         return set(range(1, len(parts) + 1))
     if wanted is not None and wanted <= len(parts):

@@ -1,1 +1,1 @@
-"""What all of the web shares: pages, API, sessions, errors, parameters and templates."""
+"""Shared parts of the web: pages, API, sessions, errors, parameters and templates."""

@@ -48,7 +48,7 @@ def open_token(service: Service, sealed: str) -> str | None:
 
 
 def address_of(service: Service, request: Request) -> str:
-    """Where this service is reached: BASE_URL, or else as the visitor has just reached it."""
+    """The service's address: BASE_URL, or else the one of the request."""
     if service.settings.base_url:
         return service.settings.address
     host = request.headers.get("host")
@@ -58,7 +58,7 @@ def address_of(service: Service, request: Request) -> str:
 
 
 def template_for(source: str) -> str | None:
-    """What is pasted into the sender, or None where the source needs nothing pasted or is none."""
+    """The template to paste into the sender, or None if the source is unknown or needs none."""
     module = sources.modules().get(source)
     written = getattr(module, "template", None)
     return None if written is None else cast(Callable[[], str], written)()

@@ -127,7 +127,7 @@ def owner_only(visitor: Visitor) -> None:
 
 
 def found_or(found: T | None, otherwise: str) -> T:
-    """What was found; raises Problem 404 where that is nothing."""
+    """Return the found value; raises Problem 404 if it is None."""
     if found is None:
         raise Problem(404, otherwise)
     return found

@@ -1,4 +1,4 @@
-"""What came from each source last, for who has just pasted an address somewhere and waits."""
+"""The last webhook of each source, for people who wait for a new sender's first one."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def week(counts: Sequence[Sequence[int]]) -> list[list[Hour]]:
 
 
 def level(count: int, most: int) -> int:
-    """How dark, from 1 to LEVELS; 0 where nothing was."""
+    """The shade of a count, from 1 to LEVELS; 0 for none."""
     return 0 if not count else min(LEVELS, 1 + (LEVELS * (count - 1)) // max(most, 1))
 
 

@@ -61,7 +61,7 @@ class Live:
         )
 
     async def stream_news(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
-        """What is new, for as long as the session lasts: before anything is said it is looked at again."""
+        """Stream server-sent events until the session ends, which is checked again before each event."""
         self.listeners[person_id] += 1
         try:
             yield "retry: 1000\n\n"
@@ -84,7 +84,7 @@ class Live:
             self.listeners += Counter()  # forgets who listens no more
 
     async def current_state(self) -> object:
-        """What changes whenever a page might; looked at once for all who listen."""
+        """A value that changes whenever a page might, read once for all listeners."""
         database = self.service.database
         count = database.committed.count
         if count != self.looked_for or time.monotonic() - self.looked_at > RECHECK_INTERVAL / 2:

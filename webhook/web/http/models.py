@@ -76,7 +76,7 @@ class Removed(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What a field must be, for the sentence that refuses anything else."""
+    """Annotation with a field's expected value in words, for the error message."""
 
     text: str
 

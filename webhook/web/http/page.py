@@ -1,4 +1,4 @@
-"""What every page has in common: who sees it, how it is drawn, and how a form of ours changes something."""
+"""Base class of page groups: auth, CSRF-checked forms, rendering, redirects."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Page:
         return endpoint
 
     async def visitor_of_form(self, request: Request) -> Visitor | None:
-        """Who sent a form, if it was a page of ours."""
+        """The visitor who sent a form, or None; refuses forms of other sites."""
         refuse_other_sites(request, self.service.settings)
         return await self.sessions.visitor(request)
 
@@ -127,7 +127,7 @@ class Page:
             )
 
     async def prepare(self, request: Request, visitor: Visitor) -> None:
-        """What the frame of every page shows: how much needs this visitor, and in which zone times are."""
+        """Load the data of every page's frame: the number of things that need the visitor, and the time zone."""
         now, days = clock.now(), self.service.settings.silence_days
         request.state.needed, request.state.zone = await self.database.read(
             lambda connection: (
@@ -206,7 +206,7 @@ def local(path: str) -> str:
 
 
 def flash_message(request: Request) -> str | None:
-    """What the last change did, for the top of the page."""
+    """The message on the last change for the top of the page, or None."""
     word = request.query_params.get("said", "")
     what, _, number = word.partition("-")
     if what in COUNT_MESSAGES and number:
@@ -222,7 +222,7 @@ def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | 
 
 
 def from_outside(request: Request) -> bool:
-    """Whether a link on another site led here: browsers hold a strict cookie back from such a request."""
+    """True if a link on another site led here, since browsers withhold a strict cookie from such a request."""
     arrived = "arrived" in request.query_params
     return request.headers.get("sec-fetch-site") == "cross-site" and not arrived
 

@@ -46,7 +46,7 @@ DEVICE_DAYS = timedelta(days=400)
 
 
 def base(settings: Settings, request: Request) -> str:
-    """What every link begins with: ROOT_PATH, also where the proxy in front takes it away."""
+    """The prefix of every link: ROOT_PATH, even if the proxy in front strips it."""
     return (settings.root_path or request.scope.get("root_path", "")).rstrip("/")
 
 
@@ -69,7 +69,7 @@ class Passwords:
         self.nobody = ""
 
     async def right(self, row: PersonRow | None, password: str) -> bool:
-        """Whether it is the person's password; takes as long where there is no such person."""
+        """True if it is the person's password; takes equally long if there is no such person."""
         return await hash_in_thread(self.verify, row.password if row else None, password)
 
     def verify(self, hashed: str | None, password: str) -> bool:
@@ -110,7 +110,7 @@ class OwnPassword:
         self.passwords = passwords
 
     async def row(self, visitor: Visitor, name: str) -> PersonRow:
-        """Whose it is; raises Problem where it is another's, or is set elsewhere."""
+        """The visitor's own row; raises Problem for another person's password or one set by ADMIN_PASSWORD."""
         person_id = visitor.person_id or 0
         row = await self.service.database.read(lambda connection: person_by_id(connection, person_id))
         if row is None or row.name != name:
@@ -143,7 +143,7 @@ class Sessions:
         self.devices = URLSafeTimedSerializer(self.key, salt="watchmark device")
 
     async def visitor(self, request: Request) -> Visitor | None:
-        """Who has signed in with this browser, or None."""
+        """The visitor signed in with this browser, or None."""
         try:
             session = self.signer.loads(request.cookies.get(COOKIE, ""), max_age=int(DAYS.total_seconds()))
             person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
@@ -159,11 +159,11 @@ class Sessions:
         return self.mac(f"password {row.id} {row.password}")
 
     def form_token(self, visitor: Visitor) -> str:
-        """What every form of this session carries."""
+        """The CSRF token of this session's forms."""
         return self.mac(f"form {visitor.session}")
 
     def verify(self, text: str, given: str) -> bool:
-        """Whether this is the mac of the text; it takes as long whatever is wrong with it."""
+        """True if this is the text's MAC; compared in constant time."""
         return hmac.compare_digest(self.mac(text).encode(), given.encode("utf-8", "replace"))
 
     def is_form_token(self, visitor: Visitor, given: str) -> bool:
@@ -183,7 +183,7 @@ class Sessions:
             response.set_cookie(DEVICE, device, max_age=lasts, **self.bounds(request))
 
     async def known_as(self, request: Request, row: PersonRow | None) -> str | None:
-        """What this browser is known by, where the person has signed in with it."""
+        """The browser's identifier if the person has signed in with it, or None."""
         if row is None:
             return None
         visitor = await self.visitor(request)
@@ -203,7 +203,7 @@ class Sessions:
         response.delete_cookie(COOKIE, **self.bounds(request))
 
     def bounds(self, request: Request) -> dict[str, Any]:
-        """Where the cookie goes: to this path, to no script and no other site, over TLS if it came so."""
+        """The cookie's attributes: this path, HttpOnly, SameSite=Strict, and Secure over TLS."""
         settings = self.service.settings
         secure = request.scope["scheme"] == "https" or settings.base_url.startswith("https:")
         path = base(settings, request) or "/"
@@ -214,7 +214,7 @@ class Sessions:
 
 
 def same_site(request: Request, settings: Settings) -> bool | None:
-    """Whether a page of ours sent the request; None where the client, no browser then, does not say."""
+    """True if a page of this service sent the request; None if the client, then no browser, does not say."""
     fetch_site = request.headers.get("sec-fetch-site")
     if fetch_site is not None:
         return fetch_site in ("same-origin", "none")

@@ -92,7 +92,7 @@ def environment() -> Environment:
 
 
 def hindrance(delivery: Mapping[str, Any]) -> str:
-    """What a parked delivery waits for."""
+    """A sentence on what a parked delivery waits for."""
     reason = delivery["reason"] or "The account needs attention"
     kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
     if refused := explain_limit(reason, kind, label(delivery["tracker"])):
@@ -173,7 +173,7 @@ def labels() -> dict[str, str]:
 
 
 def reason_text(reason: str | None) -> str:
-    """Why something was ignored, in words."""
+    """The reason why something was ignored, in words."""
     return REASONS.get(reason or "", (reason or "").removeprefix("filter: "))
 
 
@@ -191,5 +191,5 @@ def span(ms: int | None) -> str:
 
 
 def request_text(value: Any) -> str:
-    """What was sent to a tracker, as text."""
+    """A tracker request's body as text."""
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -52,7 +52,7 @@ MAX_SEARCHES = asyncio.Semaphore(4)
 
 
 async def get_needs(call: Call[None, None]) -> object:
-    """What waits for a person: how much of each kind, and the newest of each."""
+    """Everything that waits for a person: the count of each kind, and the newest of each."""
     now, days = clock.now(), call.service.settings.silence_days
 
     def read(connection: Connection) -> dict[str, Any]:
@@ -67,7 +67,7 @@ async def get_needs(call: Call[None, None]) -> object:
 
 
 async def list_open_matches(call: Call[None, UnmatchedQuery]) -> object:
-    """What waits for a person's choice."""
+    """Unmatched items that wait for a person's choice."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -90,7 +90,7 @@ async def match_delivery(call: Call[Match, None]) -> Matched:
 
 
 async def list_open_imports(call: Call[None, UnresolvedQuery]) -> object:
-    """What imports brought without an id and no lookup found."""
+    """Imported items without an id that no lookup could find."""
     query = call.query
     name = await call.person_filter(query.person)
 

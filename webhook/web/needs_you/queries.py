@@ -1,4 +1,4 @@
-"""What needs a person: everything that waits for one, in one place, and how much it is."""
+"""Queries for everything that waits for a person, listed and counted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MAPPED = ":mapped"
 
 @dataclass(slots=True)
 class Needs:
-    """What waits for this visitor, by what it takes. `counts` says how much there is of what is not listed whole."""
+    """Everything that waits for this visitor, by kind; `counts` has the totals of the kinds listed only in part."""
 
     unclaimed: list[UnclaimedJson] = field(default_factory=list)
     unmatched: list[dict[str, Any]] = field(default_factory=list)
@@ -96,7 +96,7 @@ def account_of(entry: AccountJson) -> dict[str, Any]:
 
 
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
-    """How many things wait, for the navigation and the title of every page: counted, not read."""
+    """The number of things that wait, for the navigation and title of every page; counted without reading them."""
     parked = select(func.count()).where(account.c.parked.is_not(None))
     if not visitor.is_admin:
         parked = parked.where(account.c.person_id == visitor.person_id)
@@ -109,7 +109,7 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
 
 
 def count_by_kind(connection: Connection, visitor: Visitor) -> dict[str, int]:
-    """How many there are of each kind of which only some are listed."""
+    """The total of each kind that is listed only in part."""
     asked = {
         "unmatched": questions(visitor).subquery(),
         "unresolved": asked_imports(connection, visitor).subquery(),
@@ -152,7 +152,7 @@ def questions(visitor: Visitor) -> Select[int, int]:
 
 
 def asked_about() -> list[ColumnElement[Any]]:
-    """What makes two deliveries one question, as `matches.keys` has it: the show or the item, by ids and title."""
+    """The columns that group deliveries into one question, as in `matches.keys`: show or item, by ids and title."""
     item = type_coerce(delivery.c.item, Text)
     kind = json_text(item, "kind")
     of_show = kind.in_(("episode", "season"))
@@ -165,7 +165,7 @@ def asked_about() -> list[ColumnElement[Any]]:
 
 
 def list_questions(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
-    """What no match was found for, each with how many deliveries wait for the answer."""
+    """Items without a match, each with the number of deliveries that wait for the answer."""
     newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(MAX_LISTED)
     numbers = {row.id: row.number for row in connection.execute(newest)}
     wanted = select_deliveries().where(delivery.c.id.in_(numbers)).order_by(delivery.c.id.desc())
@@ -195,7 +195,7 @@ def asked_imports(connection: Connection, visitor: Visitor) -> Select[Any]:
 
 
 def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
-    """Whether a question is about a show; which keys of the visitor's plays then are meant, and which always.
+    """Conditions: a question is about a show; a visitor's play key is an episode of that show; it is the item itself.
 
     An episode without numbers is known, like a film without a year, by the key of the question alone.
     """
@@ -218,7 +218,7 @@ def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool]
 
 
 def imports(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
-    """The items of imported plays that wait for a choice, each with how many plays of the visitor's those are."""
+    """The items of imported plays that wait for a choice, each with the number of the visitor's plays."""
     waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(MAX_LISTED)
     return with_plays(connection, visitor, waiting)
 

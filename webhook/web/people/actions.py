@@ -1,4 +1,4 @@
-"""What may be done about people, tokens and settings: one function for a page's button and its API twin."""
+"""Actions on people, tokens and settings, shared by the pages and the API."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def zones() -> tuple[str, ...]:
 
 
 def goes_with(connection: Connection, person_id: int) -> dict[str, int]:
-    """How much goes with a person, by what it is."""
+    """The number of rows deleted along with a person, by kind."""
     mine = select(account.c.id).where(account.c.person_id == person_id)
     counted = {
         "plays": select(func.count()).where(play.c.person_id == person_id),
@@ -270,7 +270,7 @@ async def make_token(service: Service, visitor: Visitor, asked: TokenRequest, ad
 def holder_for(
     connection: Connection, asked: TokenRequest, visitor: Visitor, *, is_feed: bool
 ) -> PersonRow | None:
-    """Whose the token will be, or None for everybody's; raises Problem where it has to be somebody's."""
+    """The new token's person, or None for a shared one; raises Problem if its kind requires a person."""
     name = asked.person or visitor.restricted_to
     if name is None and is_feed:
         names = visible.names(connection)
@@ -285,7 +285,7 @@ def holder_for(
 
 
 def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None:
-    """What the token will open; raises Problem where that is more than the token opens that asks for it."""
+    """The new token's scopes; raises Problem if they exceed those of the requesting token."""
     if asked.kind != "api":
         return None
     wanted = frozenset(asked.scopes or ()) or visitor.scopes or frozenset({Scope.ADMIN})
@@ -296,7 +296,7 @@ def scopes_for(asked: TokenRequest, visitor: Visitor) -> frozenset[Scope] | None
 
 
 def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime | None:
-    """When the token will end; raises Problem where that is after the end of the token that asks for it."""
+    """The new token's expiry, or None; raises Problem if it is later than that of the requesting token."""
     wanted = None if asked.expires_in_days is None else now + timedelta(days=asked.expires_in_days)
     last = visitor.expires_at
     if last is None:
@@ -359,7 +359,7 @@ async def set_settings(service: Service, given: Mapping[str, str | int | float |
 
 
 def about(service: Service) -> dict[str, Any]:
-    """Where everything lies, for who looks after it."""
+    """The installation's locations and state, for its owner."""
     held = service.settings
     return {
         "data_dir": str(held.data_dir.absolute()),

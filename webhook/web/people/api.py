@@ -138,7 +138,7 @@ async def set_filters(call: Call[PersonFilters, None]) -> object:
 
 
 async def preview_filters(call: Call[PersonFilters, None]) -> object:
-    """Which of a person's last 100 webhooks these filters would stop; nothing is changed."""
+    """Preview the filters on a person's last 100 webhooks: those they would stop; nothing is changed."""
     name = call.path("name")
     filters = Filters.from_json(call.body.to_json())
     read = await call.read(

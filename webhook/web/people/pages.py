@@ -234,7 +234,7 @@ class People(Once):
     # --- removing
 
     async def removal(self, request: Request, visitor: Visitor) -> Response:
-        """What goes with a person, before it does; or the page of who is called like this page's address."""
+        """The confirmation page for removing a person, or the page of a person whose name ends in "/remove"."""
         name = request.path_params["name"]
         if await self.is_name(f"{name}/remove"):
             request.path_params["name"] = f"{name}/remove"
@@ -256,7 +256,7 @@ class People(Once):
         return self.render(request, "removal.html", {**known, "path": path_to(name)}, visitor)
 
     async def is_name(self, name: str) -> bool:
-        """Whether a person has such a name, from when a name could hold a slash."""
+        """True if a person has this name; names could once contain a slash."""
         return clean(name) and await self.database.read(
             lambda connection: person_by_name(connection, name) is not None
         )
@@ -270,7 +270,7 @@ class People(Once):
 
 
 def token_fields(fields: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says of a token, as the API takes it."""
+    """A form's token fields in the API's shape."""
     given: dict[str, Any] = {
         name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
     }
@@ -286,7 +286,7 @@ def path_to(name: str) -> str:
 
 
 def back_of(fields: Mapping[str, str]) -> str:
-    """Where a token's page leads back to: settings, or the person it was made for."""
+    """The path that a token's page returns to: settings or people."""
     return "/settings" if fields.get("back") == "/settings" else "/people"
 
 

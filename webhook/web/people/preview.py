@@ -26,7 +26,7 @@ Read = tuple[dict[str, Any], Event]
 
 
 def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
-    """How many webhooks were looked at, and those of them that these filters stop."""
+    """The number of webhooks examined, and those that these filters stop."""
     stopped = [
         {**shown, "why": in_words(why)} for shown, event in read if (why := stopped_by(filters, event))
     ]
@@ -56,7 +56,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
 
 
 def meaning(row: Row[Any]) -> Event | None:
-    """What its body means; None where that is nothing, cannot be read, or is pruned."""
+    """The event in a webhook's body; None if it has none, cannot be read, or is pruned."""
     if row.raw is None:
         return None
     try:

@@ -31,7 +31,7 @@ class Setup(Page):
         return self.render(request, "setup.html", known, visitor)
 
     async def sources(self, request: Request, visitor: Visitor) -> dict[str, Any]:
-        """What each source takes to be set up, and what came from it."""
+        """Template data for setting up each source: its addresses, last webhook and last refusal."""
         address = address_of(self.service, request)
         found, came = await self.database.read(
             lambda connection: (
@@ -62,7 +62,7 @@ def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 def turned_since(
     turned: Mapping[str, Rejection], came: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, str]]:
-    """What was refused at the door of each source after the last that was taken, as a page shows it."""
+    """Each source's last refusal, if it came after the last accepted webhook, as the page shows it."""
     last = {source: datetime.fromisoformat(arrival["at"]) for source, arrival in came.items()}
     return {
         source: {"at": stamp(one.at) or "", "peer": one.peer, "why": one.why}
@@ -77,5 +77,5 @@ def source_rank(source: str) -> int:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether the address means this machine alone, so that another one could not send to it."""
+    """True for a loopback address, to which no other machine can send."""
     return urlsplit(address).hostname in LOOPBACK

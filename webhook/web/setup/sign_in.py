@@ -72,7 +72,7 @@ class SignInPages(Page):
         return response
 
     async def verify(self, request: Request, name: str, password: str) -> PersonRow | None:
-        """Whose name and password these are; raises Problem where too many have been tried."""
+        """The person with this name and password, or None; raises Problem after too many attempts."""
         row = (
             await self.database.read(lambda connection: person_by_name(connection, name))
             if clean(name)
@@ -124,7 +124,7 @@ class SignInPages(Page):
         return response
 
     async def accept(self, row: PersonRow, secret: str, hashed: str, name: str) -> PersonRow | None:
-        """Who has the password now; None where the link was used in the meantime."""
+        """Set the invited person's password and return the person; None if the link was used in the meantime."""
         name = name.strip() if row.owner else ""
 
         def apply(connection: Connection) -> PersonRow | None:

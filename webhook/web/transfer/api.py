@@ -215,7 +215,7 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
 
 
 async def list_catch_up(call: Call[None, None]) -> object:
-    """How far each media server was read; the owner's to see."""
+    """The catch-up progress of each media server; visible to the owner only."""
     servers = call.service.servers
     return list_of(await call.read(lambda connection: catching_up.server_progress(connection, servers)))
 

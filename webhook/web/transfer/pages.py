@@ -111,7 +111,7 @@ class Transfer(Once):
         return self.render(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
 
     async def look(self, request: Request) -> Response:
-        """What an uploaded file would bring; it waits for a yes, and goes if none comes."""
+        """Preview the import of an uploaded file, which is deleted unless it is confirmed."""
         visitor = await self.visitor_of_form(request)
         if visitor is None:
             return self.to(request, "/sign-in")

@@ -78,7 +78,7 @@ async def receive(request: Request, folder: Path, name: str | None, upload: Uplo
 
 
 def refuse_early(request: Request) -> None:
-    """What can be told before anything is read."""
+    """Refuse an upload for reasons known before the body is read."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Problem(415, f"Send the file itself as the body, not a form: {CURL}", CLOSE)
 
