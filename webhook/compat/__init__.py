@@ -1,4 +1,4 @@
-"""The APIs of other services, as Watchmark speaks them itself: each over the person's own history and library."""
+"""The APIs of other services, served by Watchmark over each person's own history and library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webhook.compat.videoscrobbler import apps_api
 from webhook.service import Service
 
 OPERATIONS = apps_api.OPERATIONS
-"""What the JSON API has beside the operations of `webhook.web`."""
+"""The operations that compatible APIs add to the JSON API of `webhook.web`."""
 
 
 def compat_routes(service: Service) -> list[BaseRoute]:

@@ -1,8 +1,9 @@
-"""TV Time, served here: its REST API and the protocol of its app, over the person's own history and library.
+"""TV Time's APIs over a person's own history and library: the REST API and the protocol of the app.
 
-Both are after what the service and its clients did until July 2026: `GET /tvtime/shows` and its like after
-https://github.com/Kwbmm/scraped-tvtime-api, `/tvtime/sidecar` after https://github.com/Zggis/plex-tvtime.
-Whoever is signed in to the server of TVTIME_URL reads that server through the REST API.
+Both follow the service and its clients as of July 2026: `GET /tvtime/shows` and the rest of the REST API
+follow https://github.com/Kwbmm/scraped-tvtime-api, `/tvtime/sidecar` follows
+https://github.com/Zggis/plex-tvtime. A person who is signed in to the server of TVTIME_URL reads that server
+through the REST API.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who it is: a name with its password or an app password, the cookie and the tokens that stand for them."""
+"""Authentication of people: password or app password, the session cookie, and the app's tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from webhook.web.http.sessions import Passwords, Sessions, attempt, person_by_id
 COOKIE_USE = "tvtime session"
 COOKIE_LIFE = timedelta(days=30)
 ACCESS_LIFE = timedelta(days=60)
-"""How long the app's access token lived."""
+"""The life of the app's access token."""
 
 REFRESH_LIFE = timedelta(days=365)
 ISSUER = "http://www.tvtime.com"
@@ -36,7 +36,7 @@ JWT_HEADER = {"alg": "HS256", "typ": "JWT"}
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A person who has signed in. `proof` is what it holds by: the password's fingerprint, or an app token's id."""
+    """A signed-in person. `proof` ties a session to the password's fingerprint or the app token's id."""
 
     id: int
     name: str
@@ -44,11 +44,11 @@ class Guest:
 
 
 class WrongPassword(Exception):
-    """This name and password do not belong together."""
+    """The name and password do not match."""
 
 
 class TVTimeAuth:
-    """Lets people in, slowly where somebody guesses, and knows them again."""
+    """Signs people in, throttles guessing, and verifies cookies and tokens."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -58,7 +58,7 @@ class TVTimeAuth:
         self.key = token_key(service.seal.signing)
 
     async def sign_in(self, request: Request, name: str, password: str) -> Guest:
-        """Who this is; raises Wrong, and Problem 429 after too many tries."""
+        """The person of this name and password; raises WrongPassword, or Problem 429 after many tries."""
         async with attempt(self.service, client_address(request.scope), name.strip()) as tried:
             guest = await self.authenticate(name.strip(), password)
             tried.succeeded = True
@@ -83,7 +83,7 @@ class TVTimeAuth:
         return Guest(row.id, row.name, self.sessions.fingerprint(row))
 
     async def find_guest(self, person_id: Any, proof: Any) -> Guest | None:
-        """The person, where what they signed in with still holds."""
+        """The person, if the proof of their sign-in is still valid; None otherwise."""
         if type(person_id) is not int or not isinstance(proof, str):
             return None
         return await self.database.read(lambda connection: self.verify_proof(connection, person_id, proof))
@@ -98,7 +98,7 @@ class TVTimeAuth:
         fits = hmac.compare_digest(self.sessions.fingerprint(row).encode(), proof.encode())
         return Guest(row.id, row.name, proof) if fits else None
 
-    # --- the cookie: sealed, so that nobody can read it
+    # --- the cookie: encrypted, so that nobody else can read it
 
     def seal_cookie(self, guest: Guest) -> str:
         until = int((clock.now() + COOKIE_LIFE).timestamp())
@@ -115,10 +115,10 @@ class TVTimeAuth:
             return None
         return await self.find_guest(session["p"], session["by"])
 
-    # --- the tokens of the app: signed, and readable as the app's were
+    # --- the app's tokens: signed, and readable as the app's own were
 
     def anonymous_tokens(self) -> dict[str, str]:
-        """What the app asked for before its login. It opens nothing here."""
+        """The tokens that the app requested before its login; they give no access here."""
         number = 91_000_000 + secrets.randbelow(1_000_000)
         made = {name: self.issue(number, name, "", life) for name, life in TOKEN_LIVES.items()}
         return {"id": str(number), **made, "tvst_access_token": secrets.token_hex(16)}
@@ -133,7 +133,7 @@ class TVTimeAuth:
         return encode_token(self.key, {**about, **times, "jti": secrets.token_hex(8)})
 
     async def from_token(self, token: str, use: str, *, aged: bool = False) -> Guest | None:
-        """Whose token it is, if it holds; `aged`: even where its time is over."""
+        """The person whose token it is, or None; `aged` also accepts an expired one."""
         claims = decode_token(self.key, token)
         if claims.get("use") != use or (not aged and has_expired(claims, clock.now())):
             return None
@@ -144,7 +144,7 @@ TOKEN_LIVES: Mapping[str, timedelta] = {"jwt_token": ACCESS_LIFE, "jwt_refresh_t
 
 
 def token_key(signing: str) -> bytes:
-    """What tokens are signed with, so that nothing else that is signed here can pass for one."""
+    """The signing key of tokens, derived so that no other signature made here is valid as one."""
     return hashlib.sha256(f"tvtime tokens\0{signing}".encode()).digest()
 
 
@@ -164,7 +164,7 @@ def encode_token(key: bytes, claims: Mapping[str, Any]) -> str:
 
 
 def decode_token(key: bytes, token: str) -> Mapping[str, Any]:
-    """What a token of ours claims; nothing where it is not ours."""
+    """The claims of a token that was signed here; empty for any other."""
     told, _, mac = token.rpartition(".")
     right = encode_base64(hmac.digest(key, told.encode("utf-8", "replace"), "sha256"))
     if not hmac.compare_digest(right.encode(), mac.encode("utf-8", "replace")):

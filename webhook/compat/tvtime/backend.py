@@ -1,4 +1,4 @@
-"""The home of a person's shows: the library here, or a server that speaks the protocol of TV Time's app."""
+"""The backend of a person's shows: the library here, or a server that speaks the protocol of TV Time's app."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 PUT_FAILED = "PUT request failed!"
-"""What the original said of anything that could not be changed."""
+"""The original's message for anything that could not be changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FollowedShow:
-    """A show that is followed, by its TheTVDB id: how many of its regular episodes have aired and were watched.
+    """A followed show by its TheTVDB id, with its numbers of aired and watched regular episodes.
 
-    `seconds` is what all that was watched of it took; `via` says who listed its episodes, None where nobody has.
+    `seconds` is the total time watched; `via` names the origin of its episodes, None if nobody has listed
+    them.
     """
 
     tvdb: int
@@ -27,7 +28,7 @@ class FollowedShow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShowEpisode:
-    """An episode of a show, by its TheTVDB id where that is known; `aired` is a day, `2026-11-22`."""
+    """An episode of a show, by its TheTVDB id if known; `aired` is a day, `2026-11-22`."""
 
     tvdb: int | None
     season: int
@@ -39,19 +40,19 @@ class ShowEpisode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShowEpisodes:
-    """The episodes of a show in order, and who listed them."""
+    """The episodes of a show in order; `via` names their origin."""
 
     parts: Sequence[ShowEpisode]
     via: str
 
 
 class Backend(Protocol):
-    """One person's; each call raises Problem 502, in words for whoever asked, where it cannot be done."""
+    """One person's shows. Each call raises Problem 502, in words for the caller, if it fails."""
 
     async def shows(self) -> list[FollowedShow]: ...
 
     async def show(self, tvdb: int) -> ShowEpisodes:
-        """A show, followed or not, with nothing in it where it is not known."""
+        """A show, followed or not; without episodes if it is not known."""
         ...
 
     async def follow(self, tvdb: int) -> None: ...
@@ -59,7 +60,7 @@ class Backend(Protocol):
     async def unfollow(self, tvdb: int) -> None: ...
 
     async def mark(self, tvdb: int) -> None:
-        """Mark an episode watched; what is marked already stays as it is."""
+        """Mark an episode watched; one that is already marked stays as it is."""
         ...
 
     async def unmark(self, tvdb: int) -> None: ...

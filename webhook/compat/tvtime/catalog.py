@@ -1,4 +1,4 @@
-"""The catalogue: which shows, episodes and movies there are, from here and from the lookups that are set up."""
+"""The catalogue of shows, episodes and movies, from the history and the library, completed by lookups."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 LOOKUP_TIMEOUT = 3.0
-"""Seconds that lookups may take while somebody waits for an answer."""
+"""Seconds for a lookup to answer while a request waits."""
 
 MAX_REMEMBERED = 1000
-"""How many movies that a search found, and names of shows, are remembered."""
+"""How many show titles, and how many movies found by a search, are remembered."""
 
 UUID_SPACES = {"tvdb": 1, "imdb": 2, "tmdb": 3, "series": 4, "episode": 5}
 UUID_PREFIX = 0x7476 << 96  # "tv"; with the version and variant of RFC 9562, 5.8: a UUID of one's own making
@@ -50,7 +50,7 @@ class Catalogue:
     # --- shows
 
     async def series(self, person_id: int, tvdb: int) -> Series:
-        """A show; its episodes are asked for where nobody has listed them yet."""
+        """A show; its episodes are fetched from the lookups if nobody has listed them yet."""
         known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
         if not known.listed and await self.list_episodes(tvdb):
             known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
@@ -62,7 +62,7 @@ class Catalogue:
         return replace(known, title=title)
 
     async def title(self, tvdb: int) -> str | None:
-        """What a show is called; None where no lookup can say it now."""
+        """The title of a show; None if no lookup can answer now."""
         for lookup in self.lookups if tvdb not in self.titles else ():
             found = await self.ask_lookup(partial(lookup.shows, "tvdb", tvdb))
             if found and found[0].title:
@@ -71,7 +71,7 @@ class Catalogue:
         return self.titles.get(tvdb)
 
     async def list_episodes(self, tvdb: int) -> bool:
-        """Whether a lookup lists them; they are remembered then."""
+        """Store the show's episodes as the first lookup lists them; True if one did."""
         for lookup in self.lookups:
             episodes = await self.ask_lookup(partial(lookup.episodes, Ids(tvdb=tvdb)))
             if episodes:
@@ -81,7 +81,7 @@ class Catalogue:
         return False
 
     async def show(self, person_id: int, tvdb: int) -> Show | None:
-        """A show to follow; None where TheTVDB says that there is none."""
+        """A show to follow; None if TheTVDB says that it does not exist."""
         known = await self.database.read(lambda connection: shelf.read_show(connection, person_id, tvdb))
         ids = Ids(tvdb=tvdb)
         if known.title is not None:
@@ -97,7 +97,7 @@ class Catalogue:
     # --- episodes
 
     async def episode(self, person_id: int, tvdb: int) -> Episode | None:
-        """The episode with this TheTVDB id; None where TheTVDB says that there is none."""
+        """The episode with this TheTVDB id; None if TheTVDB says that it does not exist."""
         known = await self.database.read(
             lambda connection: shelf_episodes.find_episode(connection, person_id, tvdb)
         )
@@ -114,7 +114,7 @@ class Catalogue:
     # --- movies
 
     async def search(self, person_id: int, query: str, kinds: Sequence[str]) -> list[Movie | Show]:
-        """What a TheTVDB id, an IMDb id or a title finds, the person's own first."""
+        """The matches of a TheTVDB id, an IMDb id or a title, the person's own first."""
         ids = ids_of(query)
         found: list[Movie | Show] = []
         if "series" in kinds:
@@ -131,7 +131,7 @@ class Catalogue:
             for one in await self.candidates(Kind.MOVIE, query, ids)
         ]
         if not found and ids and not taken and not self.lookups:
-            found = [Movie(ids=ids)]  # nobody is there to say which one it is, or that there is none
+            found = [Movie(ids=ids)]  # no lookup to say which one it is, or that it does not exist
         return list(
             {uuid: self.remember_movie(film, uuid) for film in found if (uuid := uuid_of(film.ids))}.values()
         )
@@ -147,7 +147,7 @@ class Catalogue:
         return list({show.ids.tvdb: show for show in reversed(found) if show.ids.tvdb}.values())[::-1]
 
     async def candidates(self, kind: Kind, query: str, ids: Ids) -> list[Candidate]:
-        """What the first lookup that finds anything finds."""
+        """The candidates from the first lookup that finds any."""
         for lookup in self.lookups:
             found = await self.ask_lookup(partial(self.find_candidates, lookup, kind, query, ids))
             if found:
@@ -169,7 +169,7 @@ class Catalogue:
         return film
 
     async def movie(self, person_id: int, uuid: str) -> Movie | None:
-        """The movie of a uuid that was given here, or of TV Time's own where the history knows it."""
+        """The movie of a uuid that was issued here, or of TV Time's own if the history knows it."""
         ids = ids_in(uuid) or Ids(tvtime=uuid)
         mine = await self.database.read(lambda connection: shelf.find_movie(connection, person_id, ids))
         if mine is not None or uuid in self.met:
@@ -182,7 +182,7 @@ class Catalogue:
     # --- the lookups
 
     async def ask_lookup(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """What a lookup says; None where it cannot say it now."""
+        """The lookup's answer; None if it fails or takes too long."""
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT):
                 return await question()
@@ -210,7 +210,7 @@ def to_episode(part: FoundEpisode, tvdb: int) -> Episode:
 
 
 def ids_of(query: str) -> Ids:
-    """The ids that a query can be: a number is TheTVDB's."""
+    """The ids that a query may be: a number is one of TheTVDB."""
     text = query.strip().casefold()
     if IMDB_ID.fullmatch(text):
         return Ids(imdb=text)
@@ -223,11 +223,11 @@ def matches_query(item: Movie | Show, query: str, ids: Ids) -> bool:
     return bool(item.title) and fold_title(query) in fold_title(item.title or "")
 
 
-# --- the uuids of what has none of TV Time's own: they hold an id
+# --- uuids for items without one of TV Time's own: they encode an id
 
 
 def uuid_of(ids: Ids) -> str | None:
-    """A movie's uuid: TV Time's own where it is known, else one that holds an id. None where there is no id."""
+    """A movie's uuid: TV Time's own if known, else one that encodes another id; None without any id."""
     if ids.tvtime is not None:
         return ids.tvtime
     if ids.tvdb is not None:
@@ -244,7 +244,7 @@ def make_uuid(space: str, number: int) -> str:
 
 
 def decode_uuid(uuid: str) -> tuple[int, int] | None:
-    """The space and the number that a uuid of ours holds; None where it is another's."""
+    """The namespace and the number in a uuid that was made here; None for any other."""
     try:
         value = UUID(uuid).int
     except ValueError:
@@ -253,13 +253,13 @@ def decode_uuid(uuid: str) -> tuple[int, int] | None:
 
 
 def series_in(uuid: str) -> int | None:
-    """The TheTVDB id that a show's uuid of ours holds."""
+    """The TheTVDB id in a show's uuid that was made here; None for any other."""
     space, number = decode_uuid(uuid) or (None, None)
     return number if space == UUID_SPACES["series"] else None
 
 
 def ids_in(uuid: str) -> Ids | None:
-    """The id that a movie's uuid of ours holds; None where it is another's."""
+    """The id in a movie's uuid that was made here; None for any other."""
     held = decode_uuid(uuid)
     if held is None:
         return None

@@ -1,4 +1,4 @@
-"""Here: the shows of a person, over their own history and library."""
+"""The local backend: a person's shows from their own history and library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marks: what is marked here goes into the inbox as an event, and from there where every webhook goes."""
+"""Marks: an item marked here goes into the inbox as an event and on through the pipeline like a webhook."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ T = TypeVar("T")
 
 SOURCE, BY = "tvtime", "tvtime-api"
 INTERPRET_TIMEOUT = 3.0
-"""Seconds that an answer waits for what was marked to be interpreted."""
+"""Seconds that a response waits for the marks to be interpreted."""
 
 MARKS_PER_WRITE = 100
-"""How many items are kept in one transaction, so that nobody waits for another's long list."""
+"""How many items are written in one transaction, so that a long list does not hold up others."""
 
 Besides = Callable[[Connection, Sequence[int]], int | None]
 MAX_WEBHOOKS_PER_QUERY = 500
-"""How many webhooks are asked about at once."""
+"""How many webhooks one query asks for."""
 
 ACCEPTED_STATES = frozenset({WebhookState.RECEIVED, WebhookState.INTERPRETED})
 
 
 @dataclass(frozen=True, slots=True)
 class MarkRequest:
-    """What one request marks.
+    """The items that one request marks.
 
-    `again` counts an item that is marked watched already once more. `follows`: a mark follows the show here.
-    `besides` puts a delivery in the transaction that keeps the webhooks whose ids it gets; its id, or None.
+    `again` counts a rewatch of an item that is already marked. `follows` makes a mark follow the show here.
+    `besides` enqueues a delivery in the transaction that stores the webhooks: it gets their ids and returns
+    its own id, or None.
     """
 
     guest: Guest
@@ -57,9 +58,9 @@ class MarkRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredMarks:
-    """What a request came to: the ids of its webhooks and their states, none for what is marked already.
+    """The webhooks of a request and their states, without items that were already marked.
 
-    `delivery` is what was put besides.
+    `delivery` is the id that `besides` returned.
     """
 
     webhooks: Sequence[int] = ()
@@ -72,7 +73,7 @@ class StoredMarks:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it was not interpreted yet; what is to be told of it is not known then."""
+        """True while a webhook is not interpreted yet, so that its deliveries are not known."""
         return WebhookState.RECEIVED in self.states
 
 
@@ -82,7 +83,7 @@ class Marks:
         self.database = service.database
 
     async def add_watches(self, guest: Guest, items: Sequence[Item], *, again: bool = False) -> bool:
-        """Mark them watched now; whether they were taken. What is marked already stays as it is."""
+        """Mark them watched now; True if all were accepted. An item that is already marked stays as it is."""
         return (
             await self.submit(MarkRequest(guest, Action.WATCHED, tuple(items), clock.now(), again))
         ).is_accepted
@@ -91,7 +92,7 @@ class Marks:
         return (await self.submit(MarkRequest(guest, Action.UNWATCHED, (item,), clock.now()))).is_accepted
 
     async def submit(self, asked: MarkRequest) -> StoredMarks:
-        """Keep it, committed, and wait a little until it is in the history."""
+        """Store the marks and wait a little until they are in the history."""
         await self.await_earlier(asked.guest)
         parts = [
             await self.store(replace(asked, items=part)) for part in chunks(asked.items, MARKS_PER_WRITE)
@@ -101,7 +102,7 @@ class Marks:
         return StoredMarks(made, await self.await_states(made), put)
 
     async def store(self, asked: MarkRequest) -> StoredMarks:
-        """Keep it, committed, and let everybody know who has to go on with it."""
+        """Store the marks in one transaction and wake the interpreter and the dispatcher."""
         made = await self.database.write(store_marks, asked)
         if made.webhooks:
             self.service.interpreter.news.set()
@@ -110,7 +111,7 @@ class Marks:
         return made
 
     async def await_states(self, made: Sequence[int]) -> list[str]:
-        """The states of these webhooks, once they are interpreted, or after a while."""
+        """The states of these webhooks, once all are interpreted or the timeout is over."""
         if not made:
             return []
         return await self.database.read_until(
@@ -120,7 +121,7 @@ class Marks:
         )
 
     async def await_earlier(self, guest: Guest) -> None:
-        """Wait for what the guest marked before: whether an item is marked already depends on it."""
+        """Wait for the guest's earlier marks, which decide whether an item is already marked."""
         waiting = await self.database.read(lambda connection: pending_webhooks(connection, guest.id))
         if waiting:
             self.service.interpreter.news.set()
@@ -135,7 +136,7 @@ class Marks:
         await self.database.write(unfollow_shows, (guest.id, show_key(tvdb)))
 
     async def follows(self, guest: Guest, tvdb: int) -> bool:
-        """Whether the show is followed here."""
+        """True if the person follows the show here."""
         key = show_key(tvdb)
         found = await self.database.read(lambda connection: library.find_follow(connection, guest.id, key))
         return found is not None
@@ -157,14 +158,14 @@ def states_of(connection: Connection, made: Sequence[int]) -> list[str]:
 
 
 def pending_webhooks(connection: Connection, person_id: int) -> list[int]:
-    """The person's marks that wait to be interpreted."""
+    """The person's marks that are not interpreted yet."""
     whose = webhook.c.content_type.endswith(f"; for={person_id}")
     waiting = (webhook.c.state == WebhookState.RECEIVED, webhook.c.source == SOURCE, whose)
     return list(connection.execute(select(webhook.c.id).where(*waiting)).scalars())
 
 
 def store_marks(connection: Connection, waiting: list[MarkRequest]) -> list[StoredMarks]:
-    """What was kept of each; no webhooks of what is marked already."""
+    """Store each request; an item that is already marked gets no webhook."""
     return [store_mark(connection, asked) for asked in waiting]
 
 
@@ -184,7 +185,7 @@ def store_mark(connection: Connection, asked: MarkRequest) -> StoredMarks:
 
 
 def changed_items(connection: Connection, asked: MarkRequest) -> list[Item]:
-    """The items of which it changes something."""
+    """The items that the request changes."""
     if asked.action is not Action.WATCHED or asked.again:
         return list(asked.items)
     known = shelf.watch_summaries(connection, asked.guest.id, asked.items)
@@ -192,7 +193,7 @@ def changed_items(connection: Connection, asked: MarkRequest) -> list[Item]:
 
 
 def update_library(connection: Connection, asked: MarkRequest) -> None:
-    """What a mark does beside the history: it follows the show; taken back, it leaves no tick without a play."""
+    """Update the library after a mark: follow its show, or remove a tick that has no play any more."""
     if asked.action is Action.UNWATCHED:
         for item in asked.items:
             remove_tick(connection, asked.guest.id, item)

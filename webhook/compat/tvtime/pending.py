@@ -1,4 +1,4 @@
-"""What waits: the marks that an account at a server is still to be told, and what became of one."""
+"""Pending marks: those not yet sent to an account's server, and the outcome of a delivery."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from webhook.storage.tables import account, delivery
 from webhook.storage.types import to_ms
 
 DELIVERY_TIMEOUT = 5.0
-"""Seconds that an answer waits for what was marked to be told."""
+"""Seconds that a response waits for a mark to be sent."""
 
 UNSENT_STATES = (DeliveryState.WAITING, DeliveryState.PARKED)
 MARK_ACTIONS = (Action.WATCHED.value, Action.UNWATCHED.value)
@@ -27,7 +27,7 @@ MARK_ACTIONS = (Action.WATCHED.value, Action.UNWATCHED.value)
 
 @dataclass(frozen=True, slots=True)
 class PendingMark:
-    """A mark of an episode, set or taken back, that is still to be told."""
+    """A mark of an episode, set or taken back, that is not sent yet."""
 
     delivery_id: int
     episode: Episode
@@ -35,7 +35,7 @@ class PendingMark:
 
 
 class PendingMarks:
-    """The marks that an account is still to be told: of each episode the last word."""
+    """The marks that an account's server has not received yet; the latest one of each episode counts."""
 
     def __init__(self, marks: Iterable[PendingMark]) -> None:
         self.by_id: dict[int, PendingMark] = {}
@@ -53,7 +53,7 @@ class PendingMarks:
         return [mark for mark in every.values() if self.of(mark.episode) is mark]
 
     def of(self, episode: Episode) -> PendingMark | None:
-        """What is to be told of an episode: found by its own id, else by its show and numbers."""
+        """The pending mark of an episode, found by its own id, else by its show and numbers."""
         tvdb, place = episode.ids.tvdb, place_of(episode)
         found = [] if tvdb is None or tvdb not in self.by_id else [self.by_id[tvdb]]
         if place is not None and place in self.by_place:
@@ -92,7 +92,7 @@ def pending_marks(connection: Connection, account_id: int) -> PendingMarks:
 def find_delivery(
     connection: Connection, account_id: int, webhooks: Sequence[int], action: Action
 ) -> int | None:
-    """The delivery by which the account is told what these webhooks say; one that a rule skipped is none."""
+    """The account's delivery of this action from these webhooks, unless a rule skipped it."""
     wanted = select(delivery.c.id).where(
         delivery.c.account_id == account_id,
         delivery.c.webhook_id.in_(webhooks),
@@ -104,10 +104,10 @@ def find_delivery(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkDelivery:
-    """What an account is told because a person asked for just that, whatever it is told of otherwise.
+    """A delivery that a person asked for, whatever else the account is sent.
 
-    `undoes` is the play whose mark is taken back: what the interpreter has to tell of that is the same delivery.
-    `said` is what the server says itself, None where that is not known.
+    `undoes` is the play whose mark is taken back; the interpreter uses the same delivery key for it. `said`
+    is the server's own state, None if unknown.
     """
 
     account_id: int
@@ -120,12 +120,12 @@ class MarkDelivery:
 
 
 def enqueue_marks(connection: Connection, waiting: list[MarkDelivery]) -> list[int | None]:
-    """The ids of their deliveries."""
+    """Enqueue each mark; the ids of the deliveries."""
     return [enqueue_mark(connection, telling) for telling in waiting]
 
 
 def enqueue_mark(connection: Connection, telling: MarkDelivery) -> int | None:
-    """The delivery; one that says the same of the episode and still waits is it. None where nothing is to be told."""
+    """Enqueue a delivery, or return the equal pending one; None if the server already has that state."""
     mark = pending_marks(connection, telling.account_id).of(telling.episode)
     watched = telling.action is Action.WATCHED
     if mark is not None and mark.watched is watched:
@@ -151,7 +151,7 @@ def enqueue_mark(connection: Connection, telling: MarkDelivery) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What has become of a delivery; `tried`: the server was asked, or is not to be asked for a while."""
+    """The outcome of a delivery so far. `tried`: it was attempted, or its account is paused for a while."""
 
     state: str
     reason: str | None
@@ -159,7 +159,7 @@ class DeliveryOutcome:
 
 
 async def await_earlier(database: Database, delivery_id: int) -> DeliveryOutcome:
-    """The delivery once it was told, or tried, or after a while."""
+    """The outcome of a delivery, once it was attempted or the timeout is over."""
     return await database.read_until(
         lambda connection: read_outcome(connection, delivery_id),
         lambda now: now.state != DeliveryState.WAITING or now.tried,

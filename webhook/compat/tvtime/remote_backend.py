@@ -1,7 +1,7 @@
-"""There: the shows of a person whose account is at a server that speaks the protocol of TV Time's app.
+"""The remote backend: a person's shows at a server that speaks the protocol of TV Time's app.
 
-What is marked goes through the inbox and the outbox like everything else. What is read is what the server
-says, with what it is still to be told laid over it.
+Marks go through the inbox and the outbox like everything else. Reads give the server's answer, merged with
+the marks that it has not received yet.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from webhook.web.http.errors import Problem
 T = TypeVar("T")
 
 SERVER = "server"
-"""Where the episodes of a show come from that the server has listed."""
+"""The origin of episodes that the server has listed."""
 
 TRACKER = "tvtime"
 SERVER_TIMEOUT = 20.0
-"""Seconds that one request may ask the server, all its calls together."""
+"""Seconds that all calls of one request to the server may take together."""
 
 SIDE_CALL_TIMEOUT = 5.0
-"""Seconds for what need not be known to answer."""
+"""Seconds for a call whose answer is optional."""
 
 LATE = "TV Time's server was too slow: it had not answered whole when the time for it was over. Nothing was lost: what you mark is kept here. Try again later"
 SENT_LATE = (
@@ -59,7 +59,7 @@ NOT_SENT = "It is kept here and was not sent to the server"
 
 
 class Backends:
-    """Whose home is where: at the server for whoever is signed in there, else here."""
+    """Chooses a person's backend: remote if they are signed in to the server, else local."""
 
     def __init__(self, service: Service, catalogue: Catalogue, marks: Marks) -> None:
         self.service, self.catalogue, self.marks = service, catalogue, marks
@@ -78,7 +78,7 @@ class Backends:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who asks, with which account, at which server."""
+    """A person with their account and its tracker."""
 
     guest: Guest
     account: Row[Any]
@@ -98,8 +98,8 @@ class RemoteBackend:
     # --- shows
 
     async def shows(self) -> list[FollowedShow]:
-        """What is followed at the server, then what is followed here only."""
-        ahead = await self.ahead()  # read first: what is told meanwhile is in the server's answer, or in here
+        """The shows followed at the server, then those followed only here."""
+        ahead = await self.ahead()  # read first: a mark sent meanwhile is in the server's answer or in here
         progress, watches = await self.ask(self.progress)
         told = merge_progress(progress, watches, ahead)
         known = [show.tvdb for show in told]
@@ -115,7 +115,7 @@ class RemoteBackend:
         return await lists.shows(access), await lists.watches(access)
 
     async def shows_by_mark(self, ahead: PendingMarks, known: set[int]) -> list[shelf.Series]:
-        """The shows that the server will follow by a mark that it is still to be told."""
+        """The shows that the server will follow once it receives a pending mark."""
         shows = {mark.episode.show_ids.tvdb for mark in ahead.marks() if mark.watched}
         coming = sorted(show for show in shows if show is not None and show not in known)
 
@@ -146,14 +146,14 @@ class RemoteBackend:
     # --- following
 
     async def follow(self, tvdb: int) -> None:
-        """Follow it at the server where a call for that is set, else here."""
+        """Follow a show at the server if a call for that is configured, else here."""
         if self.tracker.follow_url:
             await self.ask(lambda access: self.tracker.follow(access, tvdb), refusing=True)
         else:
             await self.here.follow(tvdb)
 
     async def unfollow(self, tvdb: int) -> None:
-        """Unfollow it where it is followed; one that the server does not follow is left alone there."""
+        """Unfollow a show wherever it is followed; the server is called only if it follows the show."""
         mine, call = await self.here.marks.follows(self.guest, tvdb), bool(self.tracker.follow_url)
         theirs = await self.ask(lambda access: self.has(access, tvdb)) if mine or not call else True
         if theirs and not call:
@@ -163,7 +163,7 @@ class RemoteBackend:
         await self.here.unfollow(tvdb)
 
     async def has(self, access: Access, tvdb: int) -> bool:
-        """Whether the server follows a show."""
+        """True if the server follows the show."""
         return tvdb in [show.show for show in await self.tracker.lists.shows(access)]
 
     # --- marks
@@ -175,7 +175,7 @@ class RemoteBackend:
         await self.tell(Action.UNWATCHED, await self.here.episode(tvdb))
 
     async def tell(self, action: Action, episode: Episode) -> None:
-        """Keep it as a webhook, with what is to be told of it, and wait a little until the server was told."""
+        """Store the mark as a webhook with its delivery, and wait a little until it was sent."""
         asked = MarkRequest(self.guest, action, (episode,), clock.now(), follows=False)
         heard = await self.database.read(lambda connection: self.is_interpreted_anyway(connection, asked))
         said = None if heard else await self.server_state(episode)
@@ -200,7 +200,7 @@ class RemoteBackend:
             raise_for_outcome(await pending.await_earlier(self.database, told), self.guest.name)
 
     def is_interpreted_anyway(self, connection: Connection, asked: MarkRequest) -> bool:
-        """Whether the interpreter tells the server of it: what it interprets is told, whatever happens to this request."""
+        """True if the interpreter will deliver the mark to this account by itself."""
         watched = asked.action is Action.WATCHED
         return (
             watched and asked.action.value in self.at.account.tells and bool(changed_items(connection, asked))
@@ -209,7 +209,7 @@ class RemoteBackend:
     async def ensure_delivery(
         self, telling: MarkDelivery, asked: MarkRequest, kept: StoredMarks
     ) -> int | None:
-        """The delivery by which the server is told; None where it says the same already."""
+        """The delivery of this mark, enqueued if missing; None if the server already has that state."""
         found = await self.database.read(
             lambda connection: pending.find_delivery(
                 connection, telling.account_id, kept.webhooks, asked.action
@@ -226,19 +226,19 @@ class RemoteBackend:
         return made
 
     def is_filtered(self, connection: Connection, asked: MarkRequest) -> bool:
-        """Whether a filter of the person's or of the account's keeps it from the server."""
+        """True if a filter of the person or of the account keeps the event from the server."""
         wanted = select(person.c.filters).where(person.c.id == self.guest.id)
         mine = Filters.from_json(connection.execute(wanted).scalar())
         event = event_of(asked)
         return any(stopped_by(filters, event) is not None for filters in (mine, self.at.rules.filters))
 
     def check_filters(self, asked: MarkRequest) -> None:
-        """Raises where the account's own filters keep it from the server."""
+        """Raise Problem 502 if the account's own filters keep the mark from the server."""
         if stopped := stopped_by(self.at.rules.filters, event_of(asked)):
             raise Problem(502, f"{NOT_SENT}: this account's {stopped}. Change that under Connections")
 
     async def server_state(self, episode: Episode) -> bool | None:
-        """Whether the server has an episode marked watched; None where it cannot say now."""
+        """True if the server has the episode marked watched; None if it cannot say now."""
         assert episode.ids.tvdb is not None
         try:
             async with asyncio.timeout(SIDE_CALL_TIMEOUT):
@@ -249,13 +249,13 @@ class RemoteBackend:
         except (Undelivered, SettingsError, TimeoutError):
             return None
 
-    # --- the way there
+    # --- calls to the server
 
     async def access(self) -> Access:
         return await self.service.credentials.access(self.at.account.id, self.guest.id, self.tracker)
 
     async def ask(self, question: Callable[[Access], Awaitable[T]], *, refusing: bool = False) -> T:
-        """What the server answers. `refusing`: its no is what the original called a failed request."""
+        """The server's answer. `refusing`: a refusal is worded as the original worded a failed request."""
         pace = self.service.dispatcher.pace_of(self.at.account.id, self.tracker).wait
         kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
         try:
@@ -277,7 +277,7 @@ class RemoteBackend:
             raise Problem(502, str(error)) from error
 
     async def park_account(self, error: Undelivered) -> bool:
-        """Whether the account needs a person; it is parked then, as it is where a delivery finds out."""
+        """Check and park an account that a person must mend, as after a failed delivery; True if so."""
         if not isinstance(error, Snooze) or error.park is None:
             return False
         with suppress(accounts.AccountError, TimeoutError):
@@ -291,20 +291,20 @@ def event_of(asked: MarkRequest) -> Event:
 
 
 def find_undone_play(connection: Connection, asked: MarkRequest) -> int | None:
-    """The play in the history whose mark is taken back."""
+    """The watched play whose mark is taken back."""
     found = find_play(connection, asked.guest.id, event_of(asked))
     known = found.play if found else None
     live = known is not None and known.watched_at is not None and known.unwatched_at is None
     return found.id if found and live else None
 
 
-# --- what is laid over what the server says
+# --- pending marks over the server's answers
 
 
 def merge_progress(
     progress: Iterable[Progress], watches: Iterable[CountedWatch], ahead: PendingMarks
 ) -> list[FollowedShow]:
-    """The shows of the server, with the marks counted that it is still to be told."""
+    """The server's shows, with pending marks added to their counts."""
     seen: set[int | None] = set()
     seconds: dict[int | None, int] = {}
     shows: dict[int | None, int | None] = {}
@@ -328,7 +328,7 @@ def merge_progress(
 
 
 def with_marks(tvdb: int, parts: Sequence[ShowEpisode], ahead: PendingMarks) -> list[ShowEpisode]:
-    """The episodes of a show, marked as they will be once the server was told what it is still to be told."""
+    """The episodes of a show, marked as they will be once the pending marks are sent."""
     told: set[int] = set()
     found = []
     for one in parts:
@@ -346,7 +346,7 @@ def to_episode(show: int, one: ShowEpisode) -> Episode:
 
 
 def from_mark(show: int, mark: PendingMark) -> ShowEpisode | None:
-    """An episode that the server does not list; None where it is another show's, or its place is not known."""
+    """An episode that the server does not list; None if it is another show's or has no known place."""
     place = pending.place_of(mark.episode)
     if place is None or place[0] != show:
         return None
@@ -354,7 +354,7 @@ def from_mark(show: int, mark: PendingMark) -> ShowEpisode | None:
     return ShowEpisode(tvdb=tvdb, season=place[1], number=place[2], title=title, aired=None, watched=True)
 
 
-# --- why it cannot be done
+# --- failures
 
 UNFOLLOW = (
     "The server follows this show, and no call by which a show is unfollowed there is known. Unfollow it in the "
@@ -363,7 +363,7 @@ UNFOLLOW = (
 
 
 def raise_for_outcome(row: DeliveryOutcome, person: str) -> None:
-    """Raises where the server was not told and will not be by itself. What waits is kept, and tried again."""
+    """Raise Problem 502 if the delivery failed, is parked or was skipped; a waiting one is retried."""
     if row.state in (DeliveryState.UNMATCHED, DeliveryState.DEAD):
         raise Problem(502, PUT_FAILED)
     if row.state == DeliveryState.PARKED:
@@ -375,7 +375,7 @@ def raise_for_outcome(row: DeliveryOutcome, person: str) -> None:
 
 
 def error_text(error: Undelivered, person: str) -> str:
-    """What happened when the server was asked, and what to do."""
+    """The reason of a failed call and the next step for the person."""
     if isinstance(error, Snooze) and error.park is not None:
         return f"{error.reason}. {repair_hint(PARKED[error.park].mend, person)}"
     return f"{error.reason}. Nothing was lost: what you mark is kept here. Try again later"

@@ -1,4 +1,4 @@
-"""The REST API: shows and episodes followed and marked, as the original answered, by TheTVDB's ids.
+"""The REST API: shows and episodes to follow and mark by TheTVDB's ids, as in the original API.
 
 https://github.com/Kwbmm/scraped-tvtime-api
 """
@@ -31,7 +31,7 @@ from webhook.web.http.sessions import refuse_other_sites
 COOKIE = "session"
 BASE_PATH = "/tvtime"
 ORIGIN = "X-Watchmark-Episodes"
-"""The header that says who listed the episodes: a lookup, the person's own history, or the server of TVTIME_URL."""
+"""The header that names the origin of episodes: a lookup, the person's history, or the server of TVTIME_URL."""
 
 MAX_FORM_FIELDS = 50
 NO_FORM, NOT_IN = "Invalid POST data", "Not logged in"
@@ -49,7 +49,7 @@ Endpoint = Callable[[Request, Guest], Awaitable[Response]]
 
 
 class Number(Convertor[int]):
-    """An id in a path, short enough to be one."""
+    """A convertor for ids in paths, of at most 18 digits after leading zeros."""
 
     regex = "0*[1-9][0-9]{0,17}"
 
@@ -101,13 +101,13 @@ class Rest:
         return response
 
     def end_session(self, request: Request, response: Response) -> Response:
-        """A login that fails ends an earlier session too."""
+        """The response of a failed login, which also ends an earlier session."""
         if COOKIE in request.cookies:
             response.delete_cookie(COOKIE, **self.bounds(request))
         return response
 
     def bounds(self, request: Request) -> dict[str, Any]:
-        """Where the cookie goes: to this API, to no script and no other site, over TLS if it came so."""
+        """The cookie's attributes: this API's path, HttpOnly, SameSite, and Secure over TLS."""
         root = self.service.settings.root_path
         path = f"{root}{BASE_PATH}" if root else str(request.scope["root_path"])
         return {**self.door.sessions.bounds(request), "path": path}
@@ -149,11 +149,11 @@ class Rest:
         return ok_response()
 
 
-# --- what is asked
+# --- request bodies
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of a form, of either encoding; none where the body is something else."""
+    """The fields of a form in either encoding; none if the body is something else."""
     raw = await body(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
@@ -182,7 +182,7 @@ async def multipart(request: Request, raw: bytes) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-# --- what is answered
+# --- responses
 
 
 def show_json(one: FollowedShow) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def error_response(status: int, detail: str, headers: Mapping[str, str] | None =
     return json_response({"status": "KO", "reason": f"{status} - {detail.rstrip('.')}"}, headers, status)
 
 
-# --- what goes wrong
+# --- errors
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
@@ -255,7 +255,7 @@ async def on_fault(request: Request, error: Exception) -> Response:
 
 
 def application(routes: list[BaseRoute]) -> Shell:
-    """The routes as an application whose errors are worded as the original's."""
+    """The routes as an application whose errors are worded like the original's."""
     handlers = {
         Problem: on_problem,
         HTTPException: on_http_error,
@@ -268,5 +268,5 @@ def application(routes: list[BaseRoute]) -> Shell:
 
 
 async def without_last_slash(request: Request) -> Response:
-    """The address without its last slash."""
+    """A 404 for the base path without its final slash."""
     return error_response(404, "Page not found")

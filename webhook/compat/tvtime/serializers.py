@@ -1,4 +1,4 @@
-"""The answers: how the hosts behind TV Time's app worded what is on a person's shelf."""
+"""Serializers: a person's shelf in the JSON of the hosts behind TV Time's app."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webhook.domain.event import Episode, Movie, Show
 from webhook.lookups import ListedEpisode
 
 FOLLOW_STATES = {"for_later": "watch_later", "archived": "stopped", "stopped": "stopped"}
-"""How the app named a state of a followed show that does not follow from what was watched of it."""
+"""The app's names of states that a person sets, as opposed to those that follow from the watched episodes."""
 
 
 PROGRESS = {
@@ -28,7 +28,7 @@ PROGRESS = {
     "up_to_date": "up_to_date",
     "continuing": "watching",
 }
-"""How the app's list of shows named those states."""
+"""The names of those states in the app's list of shows."""
 
 
 def json_answer(answer: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -94,7 +94,7 @@ def season_json(show: Series, number: int) -> dict[str, Any]:
 
 
 def flat(show: Series, today: date) -> list[dict[str, Any]]:
-    """Every episode of a show in order, with no word of who has seen it."""
+    """Every episode of a show in order, without watched marks."""
     rows = [flat_episode(show, one, order, today) for order, one in enumerate(show.episodes, 1)]
     for row, following in pairwise(rows):
         row["next_episode"] = {"id": following["id"], "uuid": following["uuid"]}
@@ -140,7 +140,7 @@ def progress(show: Series, today: date) -> dict[str, Any]:
 
 
 def sort_keys(show: Series) -> list[dict[str, str]]:
-    """By what the app sorted shows: when the last episode was watched, in seconds since 1970."""
+    """The app's sort key of a show: when its last episode was watched, in seconds since 1970."""
     last = show.last_watch_at
     return [] if last is None else [{"id": "last_watched", "value": str(int(last.timestamp()))}]
 
@@ -181,7 +181,7 @@ def watched_episodes(
 
 
 def watch_dates(one: WatchSummary) -> dict[str, Any]:
-    """When it was watched: as TV Time kept it, the first time, how often after that, and its length in seconds."""
+    """The first and last watch dates, the number of rewatches, and the length in seconds if known."""
     dates = {"watched_at": iso(one.first), "created_at": iso(one.first), "updated_at": iso(one.last)}
     length = {} if one.runtime_ms is None else {"runtime": round(one.runtime_ms / 1000)}
     return {**dates, "rewatch_count": one.count - 1, **length}

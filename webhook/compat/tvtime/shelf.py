@@ -1,7 +1,7 @@
-"""The shelf: what a person follows and has watched, read from their history and their library.
+"""The shelf: the shows and movies that a person follows and has watched, from their history and library.
 
-Marked watched is an item whose last viewing was not taken back. A mark in the built-in library counts where
-the history knows nothing of the item.
+An item is marked watched unless its last viewing was taken back. A mark in the built-in library counts if
+the history does not know the item.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from webhook.storage.json_sql import json_rows
 from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
 
 HISTORY = "history"
-"""Where the episodes of a show come from that no lookup has listed."""
+"""The origin of a show's episodes if no lookup has listed them."""
 
 EPISODES_OF = "episode:of:tvdb:"
 EPISODE = "episode:tvdb:"
@@ -44,7 +44,7 @@ EPISODE = "episode:tvdb:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchSummary:
-    """The viewings of one item that count: how long they took together, and how long it is where that is known."""
+    """The counted viewings of one item: first and last date, number, total duration, and length if known."""
 
     first: datetime
     last: datetime
@@ -55,7 +55,7 @@ class WatchSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """A show by its TheTVDB id: its episodes, and what of them the person has seen."""
+    """A show by its TheTVDB id: its episodes and the person's viewings of them."""
 
     tvdb: int
     title: str | None = None
@@ -71,7 +71,7 @@ class Series:
         return [one for one in self.episodes if one.season > 0]
 
     def watchable(self, today: date) -> list[ListedEpisode]:
-        """The regular episodes that could have been seen: aired, seen, or known from the history."""
+        """The regular episodes that can have been watched: aired, watched, or known from the history."""
         return [
             one
             for one in self.regular
@@ -95,7 +95,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Viewing:
-    """A play of an item that was watched once, as far as it matters here."""
+    """A watched play of an item; `counts` is False if the mark was taken back."""
 
     item: Item
     watched_at: datetime
@@ -107,7 +107,7 @@ class Viewing:
 
 
 def viewings(connection: Connection, person_id: int, *which: ColumnElement[bool]) -> dict[int, Viewing]:
-    """The person's plays that were ever watched and not removed, by id, of those that the keys name."""
+    """The person's plays with matching keys that were ever watched and not removed, by id."""
     rows = connection.execute(
         select(play.c.id, play.c.item, play.c.watched_at, play.c.unwatched_at, play.c.duration_ms)
         .join(play_key, play_key.c.play_id == play.c.id)
@@ -130,12 +130,12 @@ def key_among(known: Iterable[str]) -> ColumnElement[bool]:
 
 
 def key_starts_with(start: str) -> ColumnElement[bool]:
-    """Whether a key begins so. `start` ends with a colon, and what follows a colon sorts before a semicolon."""
+    """Match keys with this prefix, which ends with a colon; a semicolon sorts directly after it."""
     return and_(play_key.c.key >= start, play_key.c.key < f"{start[:-1]};")
 
 
 def summarize(found: Iterable[Viewing]) -> WatchSummary | None:
-    """What viewings of one item come to; None where the last of them was taken back, or there is none."""
+    """The summary of one item's viewings; None if there is none or the last one was taken back."""
     every = sorted(found, key=lambda one: one.watched_at)
     if not every or not every[-1].counts:
         return None
@@ -150,14 +150,14 @@ def summarize(found: Iterable[Viewing]) -> WatchSummary | None:
 
 
 def watch_summary(connection: Connection, person_id: int, item: Item) -> WatchSummary | None:
-    """The person's viewings of an item; None where it is not marked watched."""
+    """The person's viewings of an item; None if it is not marked watched."""
     return watch_summaries(connection, person_id, [item])[0]
 
 
 def watch_summaries(
     connection: Connection, person_id: int, items: Sequence[Item]
 ) -> list[WatchSummary | None]:
-    """The person's viewings of each item, asked for at once."""
+    """The person's viewings of each item, in one query."""
     wanted = [keys(item) for item in items]
     by_key: dict[str, set[int]] = defaultdict(set)
     named = select(play_key.c.key, play_key.c.play_id).where(
@@ -176,7 +176,7 @@ def watch_summaries(
 
 
 def marks_by_key(connection: Connection, person_id: int, items: Iterable[Item]) -> dict[str, WatchSummary]:
-    """The marks of these items in the built-in library, where the history knows nothing of them, by their keys."""
+    """The built-in library's marks of these items by key, without those that the history knows."""
     own = [key for item in items if (key := shelf_keys(item)[0])]
     asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
     here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), not_in_history())
@@ -188,7 +188,7 @@ def mark_summary(row: Row[Any]) -> WatchSummary:
 
 
 def not_in_history() -> ColumnElement[bool]:
-    """Whether the history knows nothing of what is marked in the built-in library."""
+    """Match marks in the built-in library of items that the history does not know."""
     own = or_(
         play_key.c.key == tick.c.item_key, play_key.c.key == tick.c.kind.concat(":").concat(tick.c.item_key)
     )
@@ -201,9 +201,9 @@ def not_in_history() -> ColumnElement[bool]:
 def read_followed_shows(
     connection: Connection, person_id: int, besides: Collection[int] = ()
 ) -> list[Series]:
-    """The shows that the person follows, in the order in which that began, without those that are known already.
+    """The shows that the person follows, oldest follow first, without those in `besides`.
 
-    One without a TheTVDB id is left out.
+    A show without a TheTVDB id is left out.
     """
     rows = connection.execute(
         select(follow)
@@ -215,12 +215,12 @@ def read_followed_shows(
 
 
 def read_show(connection: Connection, person_id: int, tvdb: int) -> Series:
-    """A show, followed or not, with nothing in it where nothing is known of it."""
+    """A show, followed or not; empty if nothing is known of it."""
     return read_shows(connection, person_id, [tvdb], f"{EPISODES_OF}{tvdb}:")[0]
 
 
 def read_shows(connection: Connection, person_id: int, asked: Sequence[int], start: str) -> list[Series]:
-    """These shows; `start` is what the keys of their episodes begin with."""
+    """These shows with their viewings; `start` is the key prefix of their episodes."""
     bare = [bare_series(connection, person_id, tvdb) for tvdb in asked]
     wanted = {key: show.tvdb for show in bare for key in series_keys(show)}
     found = viewings(connection, person_id, key_starts_with(start))
@@ -237,7 +237,7 @@ def read_shows(connection: Connection, person_id: int, asked: Sequence[int], sta
 
 
 def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
-    """What is listed of a show, without what the person has seen of it."""
+    """A show with its listed episodes, without the person's viewings."""
     key = show_key(None, Ids(tvdb=tvdb))
     row = connection.execute(select(episode_list).where(episode_list.c.show_key == key)).first()
     followed = connection.execute(
@@ -256,7 +256,7 @@ def episode_place(one: ListedEpisode) -> Place:
 
 
 def series_keys(show: Series) -> Iterator[str]:
-    """What a play of each listed episode may be found by."""
+    """The keys by which plays of the show's listed episodes are found."""
     for one in show.episodes:
         yield from keys(episode_of(show, one))
 
@@ -269,7 +269,7 @@ def episode_of(show: Series, one: ListedEpisode) -> Episode:
 
 
 def show_of(item: Item, wanted: Mapping[str, int]) -> int | None:
-    """The TheTVDB id of the show that an episode is of."""
+    """The TheTVDB id of the show that an episode belongs to; None if it is none of the wanted ones."""
     assert isinstance(item, Episode)
     if item.show_ids.tvdb is not None:
         return item.show_ids.tvdb
@@ -282,7 +282,7 @@ def marked_episodes(connection: Connection, person_id: int) -> Sequence[Row[Any]
 
 
 def fill_series(show: Series, found: Sequence[Viewing], marks: Sequence[Row[Any]]) -> Series:
-    """The show with what the history knows of it: episodes that nobody lists, ids that the list lacks, viewings."""
+    """The show completed from the history: unlisted episodes, missing ids, viewings."""
     places = {number: episode_place(one) for one in show.episodes if (number := one.ids.tvdb)}
     known = {episode_place(one): one for one in show.episodes}
     by_place: dict[Place, list[Viewing]] = defaultdict(list)
@@ -304,7 +304,7 @@ def fill_series(show: Series, found: Sequence[Viewing], marks: Sequence[Row[Any]
 
 
 def find_place(item: Item, places: Mapping[int, Place]) -> Place | None:
-    """Where an episode stands: by its own id as listed, else by its numbers."""
+    """The place of an episode: as listed under its own id, else by its numbers; None without either."""
     assert isinstance(item, Episode)
     if item.ids.tvdb is not None and item.ids.tvdb in places:
         return places[item.ids.tvdb]
@@ -317,7 +317,7 @@ def merge_episode(known: ListedEpisode | None, item: Item, where: Place) -> List
 
 
 def favourites(connection: Connection, person_id: int) -> set[int]:
-    """The TheTVDB ids of the shows that the person loves."""
+    """The TheTVDB ids of the shows among the person's favourites."""
     mine = library.c.person_id == person_id, library.c.relation == LOVE, library.c.kind == Kind.SHOW.value
     rows = connection.execute(select(library.c.item).where(*mine))
     return {number for row in rows if (number := item_from_json(row.item).ids.tvdb) is not None}
@@ -358,7 +358,7 @@ def watched_episodes(connection: Connection, person_id: int) -> list[tuple[int, 
 
 
 def movies(connection: Connection, person_id: int) -> list[tuple[Movie, WatchSummary]]:
-    """Every movie marked watched, the first watched first; what is known of it from all its plays."""
+    """Every movie marked watched, the first watched first, with the facts of all its plays merged."""
     groups: list[list[Viewing]] = []
     by_key: dict[str, list[Viewing]] = {}
     found = viewings(connection, person_id, key_starts_with("movie:"))
@@ -395,7 +395,7 @@ def _film(item: Item) -> Movie:
 
 
 def wanted_movies(connection: Connection, person_id: int) -> list[tuple[Movie, datetime]]:
-    """The movies on the person's watchlist, since when."""
+    """The movies on the person's watchlist, each with the date when it was added."""
     mine = (
         library.c.person_id == person_id,
         library.c.relation == WATCHLIST,
@@ -406,7 +406,7 @@ def wanted_movies(connection: Connection, person_id: int) -> list[tuple[Movie, d
 
 
 def find_movie(connection: Connection, person_id: int, ids: Ids) -> Movie | None:
-    """The movie as the person's history has it, by any of these ids."""
+    """The movie from the person's history with any of these ids; None if there is none."""
     found = viewings(connection, person_id, key_among(keys(Movie(ids=ids))))
     same = [one for one in found.values() if not one.item.ids.contradicts(ids)]
     return merge_viewings(same) if same else None

@@ -1,4 +1,4 @@
-"""One episode by its TheTVDB id, with everything that history, lists and lookups know of it."""
+"""One episode by its TheTVDB id, with all facts from the history, the lists and the lookups."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from webhook.storage.tables import episode_list, follow, play, play_key, tick
 
 
 def find_episode(connection: Connection, person_id: int, tvdb: int) -> Episode:
-    """The episode with this TheTVDB id, with all that is known of it here; as the person's own history has it first."""
+    """The episode with this TheTVDB id, with all facts known here; the person's own history comes first."""
     bare = Episode(ids=Ids(tvdb=tvdb))
     found = [
         *from_history(connection, person_id, bare),
@@ -41,7 +41,7 @@ def find_episode(connection: Connection, person_id: int, tvdb: int) -> Episode:
 
 
 def name_show(connection: Connection, person_id: int, key: str, title: str | None) -> bool:
-    """Let a show that is followed without a name have this one; whether it did."""
+    """Name a followed show that has no title yet; True if it was named."""
     if not title:
         return False
     nameless = and_(follow.c.person_id == person_id, follow.c.show_key == key, follow.c.show.is_(None))
@@ -49,7 +49,7 @@ def name_show(connection: Connection, person_id: int, key: str, title: str | Non
 
 
 def complete(best: Episode, others: Iterable[Episode]) -> Episode:
-    """The episode with what others know of it beside its place."""
+    """The episode with missing titles and ids filled in from the others."""
     for one in others:
         if best.show_ids.contradicts(one.show_ids) or best.ids.contradicts(one.ids):
             continue
@@ -82,12 +82,12 @@ def from_lists(connection: Connection, tvdb: int) -> Iterator[Episode]:
 
 
 def may_hold(tvdb: int) -> ColumnElement[bool]:
-    """Whether the JSON of a list may hold this id; what it holds else is looked at when it is read."""
+    """Match lists whose JSON may contain this id; each match is verified when it is read."""
     return type_coerce(episode_list.c.episodes, Text).contains(f'"tvdb":{tvdb}')
 
 
 def recall(connection: Connection, bare: Episode) -> Episode:
-    """What lookups said of it earlier."""
+    """The episode completed by what lookups found earlier."""
     known = find_item_ids(connection, keys(bare))
     item = None if known is None else known.complete(bare)
     return item if isinstance(item, Episode) else bare

@@ -1,6 +1,6 @@
-"""The protocol of TV Time's app, served: one proxy, `/sidecar`, that stood in front of several hosts.
+"""The protocol of TV Time's app, served as one proxy address, `/sidecar`, in front of several hosts.
 
-Nothing is passed on: what the hosts answered is answered here, over the person's own history and library.
+Nothing is passed on: each host's response is made here, from the person's own history and library.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ T = TypeVar("T")
 ID_PATTERN, WORD = r"(0*[1-9]\d{0,17})", r"([^/]{1,100})"
 IS_ID = re.compile(ID_PATTERN, re.ASCII)
 SHOWS_RANGE = re.compile(r"\.offset\((\d{1,9})\)\.limit\((\d{1,9})\)", re.ASCII)
-"""Which of the shows are wanted, out of `shows.fields(…).offset(0).limit(500)`."""
+"""The page of shows requested by `shows.fields(…).offset(0).limit(500)`."""
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 DEFAULT_PAGE = 100
 A_WHILE = timedelta(days=30)
-"""After how long a show that was begun is one that was not watched for a while."""
+"""The time without a viewing after which a show in progress is "not watched for a while"."""
 
 UNKNOWN = {"result": "KO", "message": "Unknown episode"}
 NOT_TAKEN = {"result": "KO", "message": "The mark was not taken: look into the activity at Watchmark"}
@@ -49,7 +49,7 @@ NOT_TAKEN = {"result": "KO", "message": "The mark was not taken: look into the a
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to one of the hosts, out of the proxy's address: whose it is, its query, and what its path holds."""
+    """A call to one of the hosts, unwrapped from the proxy's address."""
 
     request: Request
     host: str
@@ -76,7 +76,7 @@ Endpoint = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that a host answered. `open`: to whoever asks, without a sign-in."""
+    """One operation of a host. `open`: no sign-in is needed."""
 
     method: str
     host: str
@@ -125,7 +125,7 @@ class Sidecar:
         ]
 
     async def sidecar(self, request: Request) -> Response:
-        """What the host would have answered whose address the query holds."""
+        """Answer for the host whose address is in the query."""
         call = unwrap(request)
         for way in self.operations:
             found = way.path.fullmatch(call.path)
@@ -139,12 +139,12 @@ class Sidecar:
         return failure("Not found", 404, "error")
 
     async def guest(self, call: Call, parts: Sequence[str]) -> Guest | None:
-        """Whose call it is; None where nobody has signed in, or it asks about somebody else."""
+        """The person who calls; None if nobody is signed in or the call is about somebody else."""
         guest = await self.door.from_token(bearer(call.request), "jwt_token")
         of_user = "/user/" in call.path
         return None if guest is None or (of_user and parts[0] != str(guest.id)) else guest
 
-    # --- who it is
+    # --- authentication
 
     async def mint(self, call: Call) -> Response:
         return json_answer(self.door.anonymous_tokens())
@@ -163,7 +163,10 @@ class Sidecar:
         return success({"id": guest.id, **self.door.issue_tokens(guest)})
 
     async def refresh(self, call: Call) -> Response:
-        """A new access token. The refresh token stays good: the clients read no other one from this answer."""
+        """Issue a new access token.
+
+        The refresh token stays valid: clients read no new one here.
+        """
         proof = call.request.headers.get("jwt_refresh_token", "")
         guest = await self.door.from_token(proof, "jwt_refresh_token")
         bearing = await self.door.from_token(bearer(call.request), "jwt_token", aged=True)
@@ -214,7 +217,7 @@ class Sidecar:
         return json_answer({"result": "OK", **serializers.episode_json(call.number(0), episode)})
 
     async def mark_until(self, call: Call) -> Response:
-        """Every regular episode of a show up to this one, which is among them."""
+        """Mark every regular episode of a show up to and including this one."""
         show = await self.catalogue.series(call.person.id, call.number(0))
         last = episode_by_id(show, call.number(1))
         if last is None:
@@ -246,7 +249,7 @@ class Sidecar:
         return success(serializers.flat(show, clock.now().date()))
 
     async def to_watch(self, call: Call) -> Response:
-        """The next episode of each show that is followed."""
+        """The next episode of each followed show."""
         now, wanted = clock.now(), call.query.get("filter", "")
         today = now.date()
         found: list[tuple[shelf.Series, ListedEpisode]] = []
@@ -318,14 +321,14 @@ class Sidecar:
 
 
 def progress_filter(show: shelf.Series, now: datetime) -> str:
-    """How far a show was begun, in the words of the list of what to watch."""
+    """The state of a show in the words of the to-watch list's filter."""
     if show.last_watch_at is None:
         return "not_started_yet"
     return "not_watched_for_a_while" if now - show.last_watch_at > A_WHILE else "continue_watching"
 
 
 def apply_filter(call: Call, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows that the call's filter names; all where it names none that the rows are told apart by."""
+    """The rows that match the call's filter; all rows if the filter is unknown."""
     wanted = call.query.get("filter", "")
     return [row for row in rows if wanted not in FILTERS or wanted in row["filter"]]
 
@@ -340,11 +343,11 @@ def paginate(call: Call, rows: Sequence[T], offset: str, limit: str) -> list[T]:
     return list(rows[start : start + call.whole(limit, size)])
 
 
-# --- out of the proxy's address
+# --- the address inside the query
 
 
 def unwrap(request: Request) -> Call:
-    """The call that `o` or `o_b64` holds; the other parameters are its own."""
+    """The call inside `o` or `o_b64`; other parameters of the query belong to it too."""
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
     given = dict(reversed(pairs))
     try:
@@ -358,7 +361,7 @@ def unwrap(request: Request) -> Call:
 
 
 def decode_target(text: str) -> str:
-    """Base64 of either alphabet, with its padding or without. A plus of the query has become a space."""
+    """Base64 of either alphabet, with or without padding. A plus in the query has become a space."""
     bare = text.replace(" ", "+").translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4)).decode()

@@ -15,7 +15,14 @@ from webhook.service import Service
 from webhook.web.http import errors
 from webhook.web.http.sessions import Sessions
 
-VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the desk itself answers 405, in its formats
+VERBS = [
+    "GET",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+]  # the endpoint answers 405 itself
 
 
 def videoscrobbler_routes(service: Service) -> list[BaseRoute]:

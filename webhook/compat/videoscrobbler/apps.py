@@ -1,4 +1,4 @@
-"""Apps, what they ask with, and who lets them in; and who sees whom. Inside a caller's transaction."""
+"""Apps, their sessions, and the privacy setting; inside a caller's transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from webhook.storage.db import fresh_ids
 from webhook.storage.tables import app, app_grant, app_session, person, privacy, token
 
 KIND = "videoscrobbler"
-"""The kind of a token that is a session key, and the source of what comes in with it."""
+"""The kind of a token that is a session key, and the source of webhooks sent with it."""
 
 TOKEN_LASTS = timedelta(hours=1)
 MAX_APP_NAME = 100
@@ -27,7 +27,7 @@ MAX_APP_NAME = 100
 EVERYONE, FRIENDS, NOBODY = "everyone", "friends", "nobody"
 SEEN_BY = (EVERYONE, FRIENDS, NOBODY)
 NOT_CHOSEN = NOBODY
-"""Who sees the viewing of a person who has never said who may."""
+"""The privacy setting of a person who has not chosen one."""
 
 
 # --- apps
@@ -43,7 +43,7 @@ class NewApp:
 
 
 def create_app(connection: Connection, seal: Seal, name: str, person_id: int | None, now: datetime) -> NewApp:
-    """An app with a key and a shared secret; one with a person is that person's alone. Raises PeopleError."""
+    """Create an app with a key and a secret, as one person's own or for all. Raises PeopleError."""
     name = name.strip()
     if not name or len(name) > MAX_APP_NAME or not name.isprintable():
         raise PeopleError(f"an app's name has 1 to {MAX_APP_NAME} characters")
@@ -59,14 +59,14 @@ def by_key(connection: Connection, key: str) -> Row[Any] | None:
 
 
 def suspend_app(connection: Connection, app_id: int, now: datetime | None) -> None:
-    """Suspend an app, or with None let it in again; raises PeopleError."""
+    """Suspend an app, or with None resume it; raises PeopleError."""
     changed = update(app).where(app.c.id == app_id).values(suspended_at=now)
     if not connection.execute(changed).rowcount:
         raise PeopleError(f"there is no app {app_id}")
 
 
 def remove_app(connection: Connection, app_id: int, now: datetime) -> None:
-    """Remove an app and end its sessions; what it reported stays. Raises PeopleError."""
+    """Remove an app and end its sessions; its plays stay. Raises PeopleError."""
     theirs = select(app_session.c.token_id).where(app_session.c.app_id == app_id)
     live = and_(token.c.id.in_(theirs), token.c.revoked_at.is_(None))
     connection.execute(update(token).where(live).values(revoked_at=now))
@@ -75,7 +75,7 @@ def remove_app(connection: Connection, app_id: int, now: datetime) -> None:
 
 
 def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
-    """The apps, or those that are this person's own, as the API gives them; never a secret."""
+    """All apps, or this person's own, as the API gives them, without secrets."""
     open_ones = (
         select(app_session.c.app_id, func.count().label("sessions"))
         .join(token, token.c.id == app_session.c.token_id)
@@ -106,17 +106,17 @@ def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) 
     ]
 
 
-# --- letting one in
+# --- authorization
 
 
 def find_grant(connection: Connection, asked_with: str) -> Row[Any] | None:
-    """Who let an app in by this token."""
+    """The grant that was given for this request token; None if there is none."""
     mine = app_grant.c.digest == tokens.digest(asked_with)
     return connection.execute(select(app_grant).where(mine)).first()
 
 
 def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, now: datetime) -> bool:
-    """Let an app in for a person; whether it is that person's grant. The first who does so keeps it."""
+    """Grant an app access for a person; True if the grant is theirs. A token's first grant stands."""
     old = now - 2 * TOKEN_LASTS  # by then the token itself has expired
     connection.execute(delete(app_grant).where(app_grant.c.granted_at < old))
     before = find_grant(connection, asked_with)
@@ -136,11 +136,11 @@ class Redeeming:
 
 
 class Spent(Exception):
-    """The token has given its session already."""
+    """The request token was already exchanged for a session."""
 
 
 def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
-    """The person's name and a new session key; None where nobody has let the app in yet. Raises Spent."""
+    """The person's name and a new session key for a token; None if not granted yet. Raises Spent."""
     row = find_grant(connection, one.asked_with)
     if row is None:
         return None
@@ -158,7 +158,7 @@ def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
 
 
 def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None:
-    """Whose session of this app it is: the token's id, and the person's row."""
+    """The person of this app's session, with the token's id; None if the key is not valid."""
     wanted = (
         select(person, token.c.id.label("token_id"))
         .join(token, token.c.person_id == person.c.id)
@@ -173,7 +173,7 @@ def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None
     return connection.execute(wanted).first()
 
 
-# --- who sees whom
+# --- privacy
 
 
 def seen_by(connection: Connection, person_id: int) -> str:
@@ -182,7 +182,7 @@ def seen_by(connection: Connection, person_id: int) -> str:
 
 
 def set_seen_by(connection: Connection, person_id: int, whom: str) -> None:
-    """Say who sees a person's viewing; raises PeopleError."""
+    """Set who may see a person's viewing; raises PeopleError."""
     if whom not in SEEN_BY:
         raise PeopleError(f"seen by is one of {', '.join(SEEN_BY)}")
     connection.execute(delete(privacy).where(privacy.c.person_id == person_id))
@@ -190,7 +190,7 @@ def set_seen_by(connection: Connection, person_id: int, whom: str) -> None:
 
 
 def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
-    """Whether the asker (None is anybody) sees what this person watches, loves and with whom."""
+    """True if the asker (None is anonymous) may see what this person watches and loves, and their friends."""
     if asker == whose:
         return True
     setting = seen_by(connection, whose)
@@ -200,7 +200,7 @@ def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
 
 
 def visible_people(connection: Connection, asker: int | None) -> list[int]:
-    """The people whom the asker may see, as `may_see` says of one: only their plays count in what is told."""
+    """The ids of the people whom the asker may see; only their plays count in public numbers."""
     is_friend = asker is not None and seen_by(connection, asker) != NOBODY
     shown = func.coalesce(privacy.c.seen_by, NOT_CHOSEN).in_(
         (EVERYONE, FRIENDS) if is_friend else (EVERYONE,)
@@ -216,7 +216,7 @@ def visible_people(connection: Connection, asker: int | None) -> list[int]:
 def friends(
     connection: Connection, person_id: int, skip: int, limit: int
 ) -> tuple[int, Collection[Row[Any]]]:
-    """How many friends a person has, and a page of them by name: who shares what they watch is friends with the others who do."""
+    """The number of a person's friends and a page of them by name; all who share are friends."""
     if seen_by(connection, person_id) == NOBODY:
         return 0, []
     return others_who_share(connection, person_id, skip, limit)
@@ -225,7 +225,7 @@ def friends(
 def others_who_share(
     connection: Connection, person_id: int, skip: int, limit: int
 ) -> tuple[int, Collection[Row[Any]]]:
-    """How many others have chosen that friends or everyone see what they watch, and a page of them by name."""
+    """The number of other people who share with friends or everyone, and a page of them by name."""
     sharing = select(privacy.c.person_id).where(privacy.c.seen_by != NOBODY)
     others = and_(person.c.id != person_id, person.c.id.in_(sharing))
     count = connection.execute(select(func.count()).select_from(person).where(others)).scalar_one()

@@ -1,4 +1,4 @@
-"""Managing apps and privacy, for the page and the JSON API: the owner manages every app, everybody else their own."""
+"""Actions on apps and privacy, for the page and the JSON API: an admin manages every app, others their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_apps(connection: Connection, seal: Seal, visitor: Visitor) -> list[AppJ
 
 
 def find_app(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) -> AppJson:
-    """The app; raises Problem for one that is not the visitor's to see."""
+    """The app; raises Problem if the visitor may not see it."""
     found = next((entry for entry in read_apps(connection, seal, visitor) if entry["id"] == app_id), None)
     if found is None:
         raise Problem(404, f"There is no app {app_id}.")
@@ -33,7 +33,7 @@ def find_app(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) 
 
 
 async def add_app(service: Service, visitor: Visitor, name: str, whose: str | None) -> AppJson:
-    """A new app with its secret, which is never shown again; a member's is their own. Raises Problem."""
+    """Create an app; the secret is returned only this once. A member's app is their own. Raises Problem."""
     if not visitor.is_admin and whose not in (None, visitor.name):
         raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
 
@@ -48,7 +48,7 @@ async def add_app(service: Service, visitor: Visitor, name: str, whose: str | No
 
 
 async def suspend_or_resume(service: Service, visitor: Visitor, app_id: int, suspended: bool) -> AppJson:
-    """Let an app in no more, or again; raises Problem."""
+    """Suspend or resume an app; raises Problem."""
 
     def apply(connection: Connection) -> AppJson:
         find_app(connection, service.seal, visitor, app_id)
@@ -69,7 +69,7 @@ async def delete_app(service: Service, visitor: Visitor, app_id: int) -> None:
 
 
 async def change_seen_by(database: Database, visitor: Visitor, name: str, whom: str) -> None:
-    """Say who sees what this person watches; raises Problem."""
+    """Set who may see what this person watches; raises Problem."""
     await write_change(
         database,
         lambda connection: apps.set_seen_by(connection, find_person(connection, visitor, name).id, whom),

@@ -22,9 +22,9 @@ from webhook.web.visible import Visitor
 class App(TypedDict):
     id: Id
     name: str
-    key: Annotated[str, Field(description="The API key, which the app sends with every call.")]
+    key: Annotated[str, Field(description="The API key that the app sends with every call.")]
     person: Annotated[str | None, Field(description="Who alone may let it in; null is everybody.")]
-    sessions: Annotated[Count, Field(description="How many are open.")]
+    sessions: Annotated[Count, Field(description="The number of open sessions.")]
     created_at: Time | None
     suspended_at: Time | None
     problem: Annotated[
@@ -33,7 +33,7 @@ class App(TypedDict):
 
 
 class NewApp(App):
-    secret: Annotated[str, Field(description="The shared secret. It is given this once.")]
+    secret: Annotated[str, Field(description="The shared secret, which is returned only this once.")]
 
 
 class AppRequest(Body):
@@ -69,36 +69,36 @@ class PrivacyChange(Body):
 
 
 async def list_apps(call: Call[None, None]) -> object:
-    """The apps that may ask for a session: one's own, for the owner all."""
+    """List the apps that may request a session: one's own, or all for an admin."""
     return list_of(
         await call.read(lambda connection: actions.read_apps(connection, call.service.seal, call.visitor))
     )
 
 
 async def add_app(call: Call[AppRequest, None]) -> object:
-    """Make an app: its key, and its shared secret, which is given this once."""
+    """Create an app with its key and its shared secret, which is returned only this once."""
     return await actions.add_app(call.service, call.visitor, call.body.name, call.body.person or None)
 
 
 async def suspend_app(call: Call[AppChange, None]) -> object:
-    """Suspend an app, or let it in again; its sessions rest, and go on."""
+    """Suspend or resume an app and its sessions."""
     return await actions.suspend_or_resume(call.service, call.visitor, call.id, call.body.suspended)
 
 
 async def remove_app(call: Call[None, None]) -> Removed:
-    """Remove an app and end its sessions; what it told stays in the history."""
+    """Remove an app and end its sessions; its plays stay in the history."""
     wanted = call.id
     await actions.delete_app(call.service, call.visitor, wanted)
     return {"id": wanted, "removed": True}
 
 
 async def get_privacy(call: Call[None, PersonQuery]) -> Privacy:
-    """Who sees through the VideoScrobbler API what a person watches."""
+    """Get who may see a person's viewing through the VideoScrobbler API."""
     return await read_privacy(call, privacy_owner(call.visitor, call.query.person))
 
 
 async def set_privacy(call: Call[PrivacyChange, None]) -> Privacy:
-    """Say who sees it."""
+    """Set who may see a person's viewing through the VideoScrobbler API."""
     name = privacy_owner(call.visitor, call.body.person or None)
     await actions.change_seen_by(call.service.database, call.visitor, name, call.body.seen_by)
     return await read_privacy(call, name)

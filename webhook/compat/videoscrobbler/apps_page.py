@@ -1,4 +1,4 @@
-"""The page of a person's apps: those that may be let in, those that were, and who sees what the person watches."""
+"""The page of a person's apps: available apps, open sessions, and the privacy setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from webhook.web.people import actions as administration
 from webhook.web.visible import Visitor
 
 MANY = 100
-"""How many of those who share are named."""
+"""How many of the people who share are listed by name."""
 
 
 class AppsPage(Once):
@@ -61,7 +61,7 @@ class AppsPage(Once):
         return self.render(request, "apps.html", {**await self.database.read(read_page), **known}, visitor)
 
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        """The new app with its secret, which is shown this once."""
+        """Create an app and show its secret this once."""
         name = request.path_params["name"]
         await self.database.read(lambda connection: changes.find_person(connection, visitor, name))
         whose = None if visitor.is_admin and "shared" in fields else name

@@ -1,4 +1,4 @@
-"""The page at /api/auth, where a person lets an app in."""
+"""The page at /api/auth, where a person authorizes an app."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class AuthorizePage(Page):
         ]
 
     def in_words(self, endpoint: Endpoint) -> Endpoint:
-        """An error as a page, for it is a person who looks at it."""
+        """Render errors as pages, since a person sees them."""
 
         async def inside(request: Request) -> Response:
             try:
@@ -76,7 +76,7 @@ class AuthorizePage(Page):
         return f"{PATH}?{urlencode({'api_key': app.key, 'token': token})}"
 
     async def requested_app(self, visitor: Visitor, params: Mapping[str, str]) -> tuple[Row[Any], str]:
-        """The app and its token, where this person may let it in; raises Problem."""
+        """The app and its token, if this person may authorize it; raises Problem."""
         key, token = params.get("api_key", ""), params.get("token", "")
         fine = clean(key) and clean(token, 1000)
         row = await self.database.read(lambda connection: apps.by_key(connection, key)) if fine else None

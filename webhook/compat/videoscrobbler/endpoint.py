@@ -1,4 +1,4 @@
-"""Calls: from a request to its method and back. Format, method, API key, signature, session, pace."""
+"""The API's endpoint: check a call's API key, signature, session and rate limit, and run its method."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_CALLERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person of a session, and the session's own number."""
+    """The person of a session, and the session's token id."""
 
     id: int
     name: str
@@ -45,17 +45,17 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that may be answered. Without a person it is an anonymous one, which sees public things only."""
+    """A verified call. Without a person it is anonymous and sees public data only."""
 
     method: str
     params: Mapping[str, str]
     app: Row[Any]
     person: Person | None
     silent: bool = False
-    """A HEAD request: the work is done, and nobody reads what came of it."""
+    """True for a HEAD request: the work is done, and the result is not read."""
 
     def text(self, name: str) -> str:
-        """A parameter that must be there; raises Fault."""
+        """A required parameter; raises Fault."""
         value = self.params.get(name, "")
         if not value:
             raise Fault(6, f"{name} is missing")
@@ -75,7 +75,7 @@ class Call:
         return value
 
     def signed_in(self) -> Person:
-        """Whose call it is; raises Fault where it is nobody's."""
+        """The person who calls; raises Fault for an anonymous call."""
         if self.person is None:
             raise Fault(4, "this session key is an anonymous one; let the person sign in at /api/auth")
         return self.person
@@ -86,14 +86,14 @@ Method = Callable[[Call], Awaitable[Mapping[str, Any]]]
 
 @dataclass(slots=True)
 class RateLimit:
-    """So many calls a minute, for each session, or for each address where there is none."""
+    """A limit of calls a minute, for each session or, for anonymous calls, each address."""
 
     most: int = CALLS
     window: float = MINUTE
     counts: dict[tuple[str, ...], tuple[float, int]] = field(default_factory=dict)
 
     def take(self, *key: str) -> None:
-        """Raises Fault 29 where it is too many."""
+        """Count a call; raises Fault 29 above the limit."""
         now = time.monotonic()
         began, count = self.counts.pop(key, (now, 0))
         if now - began > self.window:
@@ -107,7 +107,7 @@ class RateLimit:
 
 
 class ApiEndpoint:
-    """Answers what is asked at /api/1.0/."""
+    """Answers requests to /api/1.0/."""
 
     def __init__(
         self, service: Service, methods: Mapping[str, Method], pace: RateLimit | None = None
@@ -126,12 +126,14 @@ class ApiEndpoint:
             as_json = as_json or request.query_params.get("format") == "json"
             response = failure(fault, as_json=as_json)
         except Unavailable as error:
-            log.warning("A call of the VideoScrobbler API met no database.", why=str(error))
+            log.warning(
+                "A call of the VideoScrobbler API failed: the database is unavailable.", why=str(error)
+            )
             response = failure(Fault(11, Retry_After="30"), as_json=as_json)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
-            log.exception("A call of the VideoScrobbler API met a fault of ours.")
+            log.exception("A call of the VideoScrobbler API failed unexpectedly.")
             response = failure(Fault(8), as_json=as_json)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
@@ -164,7 +166,7 @@ class ApiEndpoint:
         raise Fault(3, f"there are {', '.join(self.methods)}")
 
     async def app(self, params: Mapping[str, str]) -> Row[Any]:
-        """The app that calls, by its key and its signature; raises Fault."""
+        """The calling app, by its key and its signature; raises Fault."""
         key = params.get("api_key", "")
         row = await self.service.database.read(lambda connection: apps.by_key(connection, key))
         if row is None:
@@ -180,7 +182,7 @@ class ApiEndpoint:
         return row
 
     async def person(self, app: Row[Any], params: Mapping[str, str]) -> Person | None:
-        """Whose session key it is, or None for the app's anonymous one; raises Fault."""
+        """The person of the session key, or None for the app's anonymous session; raises Fault."""
         key = params.get("sk", "")
         if not key:
             raise Fault(9, "sk is missing; auth.getSession gives one")
@@ -193,13 +195,13 @@ class ApiEndpoint:
 
 
 def anonymous(signing_key: str, app: Row[Any]) -> str:
-    """The session key of an app without a person: always the same, so that none has to be kept."""
+    """The session key of an app without a person: always the same, so that none has to be stored."""
     about = f"videoscrobbler anonymous {app.key}"
     return hmac.new(signing_key.encode(), about.encode(), hashlib.sha256).hexdigest()[:40]
 
 
 async def read_params(request: Request) -> dict[str, str]:
-    """The parameters of the address and of a form; raises Fault."""
+    """The parameters of the query and of a form; raises Fault."""
     pairs = pairs_of(request.scope["query_string"])
     if request.method == "POST":
         try:
@@ -224,7 +226,7 @@ def pairs_of(encoded: bytes) -> list[tuple[str, str]]:
 
 
 def wants_json(params: Mapping[str, str]) -> bool:
-    """Raises Fault for a format that there is none of."""
+    """True if JSON is requested; raises Fault for an unknown format."""
     wanted = params.get("format", "")
     if wanted not in ("", "json"):
         raise Fault(5, "there is json, and XML where none is asked for")

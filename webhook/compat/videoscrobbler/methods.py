@@ -26,7 +26,7 @@ from webhook.service import Service
 from webhook.storage.tables import person
 
 INTERPRET_TIMEOUT = 3.0
-"""Seconds that an answer waits for the interpreter; the scrobble itself is kept long before."""
+"""Seconds that a response waits for the interpreter; the scrobble itself is stored before."""
 
 MAX_POSITION = 7 * 24 * 3600  # seconds into a video; nothing is longer
 FRIENDS_PER_PAGE = 100
@@ -37,7 +37,7 @@ ALL = "all"
 
 
 class Tokens:
-    """What an app asks to be let in with: signed, so that none is kept until somebody agrees."""
+    """Request tokens of apps: signed, so that none is stored until a person agrees."""
 
     def __init__(self, signing_key: str) -> None:
         self.signer = URLSafeTimedSerializer(signing_key, salt="watchmark videoscrobbler")
@@ -46,7 +46,7 @@ class Tokens:
         return str(self.signer.dumps({"a": app_key, "n": secrets.token_urlsafe(12)}))
 
     def check(self, token: str, app_key: str) -> None:
-        """Raises Fault where it is not one of this app's, or older than an hour."""
+        """Raise Fault if the token is not this app's or is older than an hour."""
         try:
             asked = self.signer.loads(token, max_age=int(apps.TOKEN_LASTS.total_seconds()))
         except SignatureExpired as error:
@@ -150,13 +150,13 @@ class Methods:
         return {"id": video.id, **stored, "origin": origin, "continued": kept.continued}
 
     async def catch_up(self, whose: Person) -> None:
-        """Wait a little until all that this session sent before is interpreted."""
+        """Wait a little until every earlier webhook of this session is interpreted."""
         await self.database.read_until(
             lambda connection: scrobbles.waits(connection, whose.token_id), not_, INTERPRET_TIMEOUT
         )
 
     async def await_interpretation(self, call: Call, webhook_id: int) -> bool:
-        """Let it be interpreted; whether that was done soon. Nobody waits for it behind a HEAD."""
+        """Wait for the webhook to be interpreted, except for a HEAD; True if it was in time."""
         self.service.interpreter.news.set()
         if call.silent:
             return False
@@ -166,7 +166,7 @@ class Methods:
         )
 
     async def video(self, call: Call) -> Video:
-        """The video that `id` names, for a person with a local id from now on; raises Fault."""
+        """The video that `id` names, with a local id if a person asks; raises Fault."""
         wanted = call.text("id")
         if wanted.isascii() and wanted.isdigit():
             if len(wanted) > 18:
@@ -190,7 +190,7 @@ class Methods:
         return named
 
     async def described_by_lookups(self, remote: Remote) -> Remote:
-        """The remote id with its title, where somebody lists it; raises Fault where there is none of this id."""
+        """The remote id with its title if a lookup lists it; raises Fault if it does not exist."""
         if remote.type == remote_ids.URL:
             return remote
         known = await self.database.read(lambda connection: videos.find_earlier(connection, remote))
@@ -202,7 +202,7 @@ class Methods:
             raise Fault(7, str(error)) from error
 
     async def with_title(self, call: Call, video: Video) -> Video:
-        """A video that is known here, with its title where that was not to be had before."""
+        """A video that is known here, with its title looked up if it was missing."""
         written = None if video.item.title else video.remote_id
         if written is None or call.person is None:
             return video
@@ -213,19 +213,19 @@ class Methods:
         return named
 
     async def ensure_videos(self, wanted: Sequence[WantedVideo]) -> list[Video]:
-        """The video of each item, made where there is none; written only where something is new."""
+        """The video of each item, created if missing; written only if something is new."""
         found = await self.database.read(lambda connection: videos.find_videos(connection, wanted))
         if all(found):
             return [one for one in found if one is not None]
         try:
             return await self.database.write(videos.ensure, (wanted, clock.now()))
-        except IntegrityError:  # another process was quicker with one of them
+        except IntegrityError:  # another process was faster with one of them
             return await self.database.write(videos.ensure, (wanted, clock.now()))
 
     async def to_json(
         self, asker: Person | None, wanted: Sequence[Video], about: Row[Any] | None
     ) -> list[dict[str, Any]]:
-        """Videos as video.getInfo gives them, with what they are to one person, or to none."""
+        """Videos as video.getInfo gives them, with the state of one person's viewing if `about` is given."""
         asker_id = asker.id if asker else None
         about_id = about.id if about is not None else None
 
@@ -246,7 +246,7 @@ class Methods:
         return told
 
     async def users(self, asker: Person | None, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
-        """People as user.getInfo gives them; what is on now for those whom the asker may see."""
+        """People as user.getInfo gives them, with current videos for those whom the asker may see."""
         asker_id = asker.id if asker else None
 
         def look(connection: Connection) -> dict[int, list[WantedVideo]]:
@@ -299,7 +299,7 @@ class Methods:
         return {"user": row.name, "page": page, "count": count, "friends": told}
 
     async def visible_person(self, call: Call, param: str) -> Row[Any]:
-        """The person that a parameter names, whose lists the caller may see; raises Fault."""
+        """The person that a parameter names, if the caller may see their lists; raises Fault."""
         name, asker = call.text(param), call.person.id if call.person else None
 
         def look(connection: Connection) -> Row[Any]:
@@ -334,7 +334,7 @@ def one_video(video: Video, facts: Facts, top: int, about: Row[Any] | None) -> d
 
 
 def type_of(call: Call) -> str | None:
-    """The one type that is asked for, or None for all of them."""
+    """The requested type, or None for all types."""
     if call.params.get("type", "") in ("", ALL):
         return None
     return call.choice("type", remote_ids.TYPES)
@@ -349,7 +349,7 @@ def user(connection: Connection, name: str) -> Row[Any]:
 
 
 def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any] | None:
-    """The person of this name, where there is one whose data the asker may see."""
+    """The person of this name, if they exist and the asker may see their data; None otherwise."""
     row = connection.execute(select(person).where(person.c.name == name)).first()
     if row is None or not apps.may_see(connection, asker.id if asker else None, row.id):
         return None
@@ -357,7 +357,7 @@ def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any]
 
 
 def visible_video(connection: Connection, asker: Person | None, video_id: int) -> Video | None:
-    """The video of this local id, where there is one that the asker may know of."""
+    """The video of this local id, if it exists and the asker may see it; None otherwise."""
     one = videos.find_video(connection, video_id)
     if one is None:
         return None
@@ -367,14 +367,14 @@ def visible_video(connection: Connection, asker: Person | None, video_id: int) -
 
 
 def public(connection: Connection, wanted: WantedVideo) -> Video:
-    """The video for an anonymous session, which makes no local ids and learns none that is not public."""
+    """The video for an anonymous session, which creates no local ids and gets none that is not public."""
     (one,) = videos.find_videos(connection, [wanted])
     if one is not None and videos.is_shown(connection, one, apps.visible_people(connection, None), None):
         return one
     return videos.without_id(wanted)
 
 
-# --- what is written, for all that wait together
+# --- batched writes
 
 
 def redeem(connection: Connection, waiting: list[apps.Redeeming]) -> list[tuple[str, str] | None]:

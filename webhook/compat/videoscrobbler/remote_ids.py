@@ -1,4 +1,4 @@
-"""Remote ids: `tvdb:2345` is an episode, `tmdb:3456` a film, an address a stream that neither knows. Pure."""
+"""Remote ids: `tvdb:2345` is an episode, `tmdb:3456` a film, an address a stream. Pure."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 
 
 class Improper(Exception):
-    """It is no remote id; the message says why."""
+    """It is not a remote id; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote id, in its canonical form, and the item that it names."""
+    """A remote id in canonical form, and its item."""
 
     type: str
     item: Item
@@ -44,7 +44,7 @@ class Remote:
 
 
 def parse_remote_id(written: str) -> Remote:
-    """Raises Improper."""
+    """Parse a remote id; raises Improper."""
     space, _, number = written.partition(":")
     if space in ("tvdb", "tmdb"):
         if not ID_DIGITS.fullmatch(number):
@@ -58,7 +58,7 @@ def parse_remote_id(written: str) -> Remote:
 
 
 def remote_id_of(kind: str, item: Item) -> str | None:
-    """The remote id of an item, or None where it has none."""
+    """The remote id of an item, or None if it has none."""
     match kind, item:
         case "url", Movie(title=str(address)):
             return address
@@ -70,12 +70,12 @@ def remote_id_of(kind: str, item: Item) -> str | None:
 
 
 def video_keys(kind: str, item: Item) -> tuple[str, ...]:
-    """What a video is found by: what the plays of its item are known by."""
+    """The keys of a video, which are those of its item's plays."""
     return keys(item, *stream_place(kind, item))
 
 
 def stream_place(kind: str, item: Item) -> tuple[str | None, str | None]:
-    """A play's server and its item's key there: of a stream, its address."""
+    """The server and item key of a stream's plays, made from its address; None for other types."""
     if kind != URL or item.title is None:
         return None, None
     address = item.title
@@ -83,7 +83,7 @@ def stream_place(kind: str, item: Item) -> tuple[str | None, str | None]:
 
 
 def type_of(item: Item, known: tuple[str, ...]) -> str:
-    """The type of a play's item, by what the play is known by."""
+    """The type of a play's item, by the play's keys."""
     if any(key.startswith(f"movie@{STREAMS}:") for key in known):
         return URL
     return TV if isinstance(item, Episode) else FILM
@@ -93,7 +93,7 @@ def type_of(item: Item, known: tuple[str, ...]) -> str:
 
 
 def canonical(written: str) -> str:
-    """The address without what says nothing of the video; raises Improper."""
+    """The address in canonical form, without tracking parameters and fragment; raises Improper."""
     try:
         parts = urlsplit(written.strip())
         host, port = (parts.hostname or "").lower().rstrip("."), parts.port
@@ -119,7 +119,7 @@ def quote_path(path: str) -> str:
 
 
 def strip_trackers(query: str) -> str:
-    """The query without the parameters that only follow people around."""
+    """The query without tracking parameters."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     except ValueError as error:
@@ -128,7 +128,7 @@ def strip_trackers(query: str) -> str:
 
 
 def youtube(host: str, path: str, query: str) -> str | None:
-    """One address for every way of writing a video of YouTube's, or None where it is none."""
+    """The one address of a YouTube video however it is written, or None for other addresses."""
     found = None
     if host == "youtu.be":
         found = SHORT.fullmatch(path)

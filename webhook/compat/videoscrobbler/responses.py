@@ -1,4 +1,4 @@
-"""Answers as XML, or as JSON where that is asked for; and errors, by Last.fm's numbers.
+"""Responses as XML, or as JSON on request, and errors with Last.fm's numbers.
 
 Last.fm's own: https://www.last.fm/api/rest and https://www.last.fm/api/errorcodes
 """
@@ -30,7 +30,7 @@ ERRORS: Mapping[int, tuple[int, str]] = {
     26: (403, "Suspended API key - This app has been suspended"),
     29: (429, "Rate limit exceeded"),
 }
-"""What each number says, and the HTTP status it goes with."""
+"""The HTTP status and the message of each error number."""
 
 SINGULAR = {"videos": "video", "friends": "user"}
 INVALID_XML = re.compile(
@@ -39,7 +39,7 @@ INVALID_XML = re.compile(
 
 
 class Fault(Exception):
-    """The call cannot be answered: the number of an error, and what is wrong with this call."""
+    """A call that fails: the error number, and the detail of this call."""
 
     def __init__(
         self, code: int, detail: str | None = None, status: int | None = None, **headers: str

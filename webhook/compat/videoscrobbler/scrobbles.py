@@ -1,4 +1,4 @@
-"""Scrobbles: into the inbox and through the pipeline, as a webhook from a media server. Inside a transaction."""
+"""Scrobbles: stored in the inbox and interpreted like webhooks; inside a caller's transaction."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from webhook.storage.tables import person, webhook
 PLAYING, PAUSED, STOPPED, FINISHED = "playing", "paused", "stopped", "finished"
 ACTIONS_BY_STATE = {PLAYING: Action.START, PAUSED: Action.PAUSE, STOPPED: Action.STOP, FINISHED: Action.STOP}
 RESTING = "resting"
-"""How a paused play is called once it is stored."""
+"""The name of a paused play's state once it is stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scrobble:
-    """What an app says of a video. The position is in ms."""
+    """A scrobble that an app sends. The position is in ms."""
 
     token_id: int
     app_name: str
@@ -45,14 +45,14 @@ class Scrobble:
 
 @dataclass(frozen=True, slots=True)
 class StoredScrobble:
-    """The webhook that a scrobble became, and whether it goes on with a viewing that was begun."""
+    """The webhook of a scrobble; `continued` is True if it continues an earlier viewing."""
 
     webhook_id: int
     continued: bool
 
 
 def event_of(one: Scrobble) -> Event:
-    # A DVD, a file, a channel: the origin is where the video comes from, as a library is.
+    # The origin (a DVD, a file, a channel) is to a video what a library is to a media server.
     return videos.video_event(
         one.video,
         ACTIONS_BY_STATE[one.state],
@@ -76,13 +76,13 @@ def store_scrobble(connection: Connection, one: Scrobble) -> StoredScrobble:
     if before is not None:
         make_room(connection, one, event, *before)
     if one.state == FINISHED and is_open(connection, one):
-        event = replace(event, rewatch=True)  # the app says so itself, however long it took
+        event = replace(event, rewatch=True)  # the app itself reports the end, however long it took
     (webhook_id,) = submit(connection, event, one.person_id, one.token_id)
     return StoredScrobble(webhook_id, continued=before is not None and goes_on(before[1]))
 
 
 def is_open(connection: Connection, one: Scrobble) -> bool:
-    """Whether the latest play of the video is not finished yet."""
+    """True if the latest play of the video is not finished yet."""
     found = videos.latest(connection, one.person_id, one.video)
     return found is not None and found[1].watched_at is None
 
@@ -93,7 +93,7 @@ def submit(connection: Connection, event: Event, person_id: int, token_id: int) 
 
 
 def goes_on(before: Play) -> bool:
-    """Whether a scrobble after this play goes on with it: it was not finished, or was begun again since."""
+    """True if a scrobble after this play continues it: it was not finished, or was resumed since."""
     if before.unwatched_at is not None:
         return False
     if before.watched_at is None or before.state is not State.STOPPED:
@@ -102,7 +102,7 @@ def goes_on(before: Play) -> bool:
 
 
 def make_room(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:
-    """Make ready what the event will find where the last play, left as it is, would take it for its own."""
+    """Close or change the last play if the event must not be merged into it."""
     if from_elsewhere(before, one) or from_the_start(before, one):
         if lets_through(connection, one, event):
             begin_anew(connection, one, event, play_id, before)
@@ -111,13 +111,13 @@ def make_room(connection: Connection, one: Scrobble, event: Event, play_id: int,
 
 
 def from_elsewhere(before: Play, one: Scrobble) -> bool:
-    """Whether an open play is carried on from another origin, which makes it another play."""
+    """True if an open play continues from another origin, which makes it another play."""
     is_open = goes_on(before) and one.at - before.last_at <= MAX_REST
     return is_open and one.origin is not None and one.origin != before.library
 
 
 def from_the_start(before: Play, one: Scrobble) -> bool:
-    """Whether a finished stream is seen again: its first half. How long it is, the last finish says."""
+    """True if a finished stream starts again: the position is in the first half of its last length."""
     is_finished = before.watched_at is not None and before.unwatched_at is None and not goes_on(before)
     if one.video.type != URL or one.state not in (PLAYING, PAUSED) or not is_finished:
         return False
@@ -126,7 +126,7 @@ def from_the_start(before: Play, one: Scrobble) -> bool:
 
 
 def ends_too_soon(before: Play, one: Scrobble, event: Event) -> bool:
-    """Whether a play that was begun again is finished sooner than it can have been seen: it is over, uncounted."""
+    """True if a resumed play is finished too soon to have been watched; it then does not count."""
     if one.state != FINISHED or before.watched_at is None or before.unwatched_at is not None:
         return False
     return before.resumed_at is not None and not is_watched_again(
@@ -140,9 +140,9 @@ def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:
 
 
 def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:
-    """End the open play where it is, and open another, which the event will then find."""
+    """End the open play where it is, and start another for the event."""
     save_play(connection, one.person_id, replace(before, state=State.STOPPED), play_id)
-    # A start is told where nothing plays yet; anything else is told where something does.
+    # A start is interpreted where nothing plays yet; any other action where something does.
     state = State.STOPPED if event.action is Action.START else State.PLAYING
     fresh = Play(
         item=before.item,
@@ -163,7 +163,7 @@ def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int
 
 
 def waits(connection: Connection, token_id: int) -> bool:
-    """Whether something that came in with this session key is not interpreted yet."""
+    """True if a webhook of this session key is not interpreted yet."""
     mine = select(webhook.c.id).where(
         webhook.c.state == WebhookState.RECEIVED, webhook.c.token_id == token_id
     )
@@ -176,7 +176,7 @@ def is_read(connection: Connection, webhook_id: int) -> bool:
 
 
 def stored_state(after: Play | None, one: Scrobble) -> dict[str, Any]:
-    """What is stored after a scrobble; what was sent, as long as that is not so far."""
+    """The stored state and position after a scrobble; those that were sent if it is not interpreted yet."""
     if after is None or after.last_at < one.at:
         state = RESTING if one.state == PAUSED else one.state
         return {"position": seconds(one.position_ms), "state": state}

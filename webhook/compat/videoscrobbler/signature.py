@@ -16,6 +16,6 @@ def signature(params: Mapping[str, str], secret: str) -> str:
 
 
 def is_valid(params: Mapping[str, str], secret: str) -> bool:
-    """Whether the parameters carry the signature they should. Takes the same time whichever is wrong."""
+    """True if the parameters carry the right signature; compared in constant time."""
     given = params.get("api_sig", "").lower().encode("utf-8", "replace")
     return hmac.compare_digest(given, signature(params, secret).encode())

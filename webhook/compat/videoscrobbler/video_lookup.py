@@ -1,4 +1,4 @@
-"""Looking up a video by its id: its title from whoever lists it, or that there is none of this id."""
+"""Looking up a video by its id: its title from a lookup, or that the id does not exist."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from webhook.domain.outcome import Undelivered
 from webhook.lookups import Checks, Lookup, apply_match, id_pairs
 
 TIMEOUT = 3.0
-"""Seconds that an answer waits for the lookups; the video is taken without a title after that."""
+"""Seconds that a response waits for the lookups; after that the video has no title."""
 
 ANSWER_TTL = 3600.0
-"""Seconds for which an answer is believed; a service may list tomorrow what it does not list today."""
+"""Seconds that an answer is cached; a service may list tomorrow what it does not list today."""
 
 RETRY = 300.0
-"""Seconds until a lookup that could not be asked is asked again."""
+"""Seconds until a failed lookup is asked again."""
 
 MAX_ANSWERS = 2000
 
 
 class NoSuchVideo(Exception):
-    """The service whose id it is lists nothing under it; the message says which."""
+    """The id's own service does not list it; the message names the service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the lookups say of an id: the item, and the service that knows it not to exist."""
+    """The lookups' answer for an id: the item, or the service that denies that it exists."""
 
     item: Item
     denied_by: str | None
@@ -40,14 +40,14 @@ class Answer:
 
 
 class VideoLookup:
-    """Asks the lookups about remote ids, each once an hour."""
+    """Asks the lookups for remote ids and caches each answer for an hour."""
 
     def __init__(self, lookups: Sequence[Lookup]) -> None:
         self.lookups = lookups
         self.answers: OrderedDict[tuple[str, ...], Answer] = OrderedDict()
 
     async def describe(self, remote: Remote) -> Remote:
-        """The remote id with what is known of its item. Raises NoSuchVideo."""
+        """The remote id with the facts of its item; raises NoSuchVideo."""
         if not self.lookups or remote.item.title is not None:
             return remote
         answer = self.answers.get(remote.keys)
@@ -71,7 +71,7 @@ class VideoLookup:
             return Answer(item, None, time.monotonic() + RETRY)
 
     async def first_answer(self, item: Item) -> Answer:
-        """What the first lookup says that knows it; the one whose id it is comes first, and may deny it."""
+        """The answer of the first lookup that knows the id; the id's own service may deny it."""
         until = time.monotonic() + ANSWER_TTL
         denied_by: str | None = None
         for lookup in sorted(self.lookups, key=lambda lookup: lookup.name not in item.ids.by_namespace()):
@@ -79,14 +79,14 @@ class VideoLookup:
             if found is not None:
                 return Answer(found, None, until)
             if lookup.name in item.ids.by_namespace():
-                # An address that leads elsewhere answers 404 to everything.
+                # A wrong base address answers 404 to everything.
                 await cast(Checks, lookup).check()
                 denied_by = lookup.label
         return Answer(item, denied_by, until)
 
 
 async def find(lookup: Lookup, item: Item) -> Item | None:
-    """The film or the episode as this lookup has it; None where it knows none of its ids."""
+    """The film or episode as this lookup has it; None if it knows none of its ids."""
     if isinstance(item, Movie):
         for namespace, value in id_pairs(item.ids, lookup.film_ids):
             for film in await lookup.films(namespace, value):

@@ -1,4 +1,4 @@
-"""Videos: the local ids of items, and what the history says of them. Inside a caller's transaction."""
+"""Videos: the local ids of items, and their facts from the history; inside a caller's transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webhook.storage.db import fresh_ids
 from webhook.storage.tables import library as library_table
 from webhook.storage.tables import play, play_key, video, video_key
 
-KEYS_PER_QUERY = 400  # as many parameters as go into one statement
+KEYS_PER_QUERY = 400  # the number of parameters in one statement
 TOP_TTL = 30.0
 NO_ID = 0
 KINDS_BY_TYPE = {FILM: "movie", URL: "movie", TV: "episode"}
@@ -31,7 +31,7 @@ KINDS_BY_TYPE = {FILM: "movie", URL: "movie", TV: "episode"}
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An item with its local id. One that has none yet has its keys instead."""
+    """An item with its local id. One without a local id has its keys instead."""
 
     id: int
     type: str
@@ -54,7 +54,7 @@ def find_video(connection: Connection, video_id: int) -> Video | None:
 
 @dataclass(frozen=True, slots=True)
 class WantedVideo:
-    """An item to which a local id is wanted, and what it is known by."""
+    """An item that needs a local id, with its keys."""
 
     type: str
     item: Item
@@ -66,7 +66,7 @@ def wanted_video(remote: remote_ids.Remote) -> WantedVideo:
 
 
 def wanted_video_of(remote: remote_ids.Remote, person_id: int) -> WantedVideo:
-    """An item that a person names; a stream is from then on known as named by that person."""
+    """An item that a person names; a stream also gets a key of that person."""
     found = wanted_video(remote)
     if remote.type != URL:
         return found
@@ -78,12 +78,12 @@ def person_key(item: Item, person_id: int) -> str:
 
 
 def without_id(wanted: WantedVideo) -> Video:
-    """A video without a local id, for which none is made."""
+    """A video without a local id; none is created."""
     return Video(NO_ID, wanted.type, wanted.item, wanted.keys)
 
 
 def find_videos(connection: Connection, wanted: Sequence[WantedVideo]) -> list[Video | None]:
-    """The video of each; None where it has no local id yet, or lacks something that is known now."""
+    """The video of each item; None if it has no local id yet or lacks a fact that is known now."""
     keys = {key for one in wanted for key in one.keys}
     owners: dict[str, Video] = {}
     for part in chunks(keys):
@@ -94,7 +94,7 @@ def find_videos(connection: Connection, wanted: Sequence[WantedVideo]) -> list[V
 
 
 def find_earlier(connection: Connection, remote: remote_ids.Remote) -> remote_ids.Remote | None:
-    """The remote id with what is known of its item; None where nobody has named or played it."""
+    """The remote id with the known facts of its item; None if nobody has named or played it."""
     wanted = select(video).join(video_key, video.c.id == video_key.c.video_id)
     rows = connection.execute(wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id))
     known = (one.item for one in map(from_video_row, rows) if same_item(one.item, remote.item))
@@ -112,7 +112,7 @@ def complete_match(one: WantedVideo, owners: Mapping[str, Video]) -> Video | Non
 
 
 def best_match(one: WantedVideo, owners: Mapping[str, Video]) -> Video | None:
-    """Of the videos that share a key the one that may be this item, the oldest first."""
+    """The oldest video that shares a key with this item and may be it; None if there is none."""
     shared = {owners[key].id: owners[key] for key in one.keys if key in owners}
     oldest_first = [entry for _, entry in sorted(shared.items())]
     for entry in oldest_first:
@@ -125,7 +125,7 @@ def best_match(one: WantedVideo, owners: Mapping[str, Video]) -> Video | None:
 def ensure(
     connection: Connection, waiting: list[tuple[Sequence[WantedVideo], datetime]]
 ) -> list[list[Video]]:
-    """The video of each, made where there is none, and told what is known of it now."""
+    """The video of each item, created if missing and updated with new facts."""
     return [[ensure_one(connection, one, now) for one in wanted] for wanted, now in waiting]
 
 
@@ -153,12 +153,12 @@ def chunks(keys: Iterable[Any]) -> Iterable[list[Any]]:
     return (ordered[at : at + KEYS_PER_QUERY] for at in range(0, len(ordered), KEYS_PER_QUERY))
 
 
-# --- what the history says of them
+# --- facts from the history
 
 
 @dataclass(slots=True)
 class Facts:
-    """What is known of a video: by everybody who counts, and by the one person it was asked about."""
+    """The facts of a video: totals over the people who count, and one person's own."""
 
     plays: int = 0
     watching: set[int] = field(default_factory=set)
@@ -174,7 +174,7 @@ class Facts:
 def facts(
     connection: Connection, videos: Sequence[Video], people: Collection[int], about: int | None
 ) -> dict[int, Facts]:
-    """The facts of each video, by its id; `about` is the person who was asked about, `people` those who count."""
+    """The facts of each video by id: the totals over `people`, and the values of the person `about`."""
     told = {one.id: Facts() for one in videos}
     items = {one.id: one.item for one in videos}
     everybody = {*people} | ({about} if about is not None else set())
@@ -196,7 +196,7 @@ def facts(
 
 
 def keys_of_videos(connection: Connection, video_ids: Iterable[int]) -> dict[str, int]:
-    """The keys of videos, each with its video's id."""
+    """The keys of videos, each mapped to its video's id."""
     owners: dict[str, int] = {}
     for part in chunks(video_ids):
         rows = connection.execute(select(video_key).where(video_key.c.video_id.in_(part)))
@@ -205,7 +205,7 @@ def keys_of_videos(connection: Connection, video_ids: Iterable[int]) -> dict[str
 
 
 def plays_by_key(keys: Collection[str], people: Collection[int]) -> Any:
-    # By keys and not by a join with them: SQLite would look at all that a person has played.
+    # By keys, not by a join with them: for a join SQLite would scan all of a person's plays.
     return (
         select(play, play_key.c.key)
         .join(play_key, play_key.c.play_id == play.c.id)
@@ -230,10 +230,10 @@ def loves_by_key(keys: Collection[str], people: Collection[int]) -> Any:
 
 
 def is_shown(connection: Connection, one: Video, people: Collection[int], name: str | None) -> bool:
-    """Whether somebody who did not name it may know of it.
+    """True if the asker may know of the video.
 
-    The address of a stream may be a secret: it is shown to whoever named it (then `name` is one of its
-    keys), and to those who see somebody who played or loves it: one of these people.
+    The address of a stream may be a secret: it is visible to the person who named it (then `name` is one of
+    its keys), and to those who may see somebody who played or loves it, one of `people`.
     """
     if one.type != URL:
         return True
@@ -248,7 +248,7 @@ def is_shown(connection: Connection, one: Video, people: Collection[int], name: 
 
 
 def add_play(told: Facts, person_id: int, current: Play, *, counts: bool, about: int | None) -> None:
-    """Add one play, the older ones first."""
+    """Add one play to the totals; called with the older plays first."""
     is_watched = current.watched_at is not None and current.unwatched_at is None
     if counts:
         told.plays += is_watched
@@ -260,7 +260,7 @@ def add_play(told: Facts, person_id: int, current: Play, *, counts: bool, about:
 
 
 class Tops:
-    """How often the most played item of each type was played; counted anew every half a minute."""
+    """The play count of the most played item of each type, cached for half a minute."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, tuple[int, ...]], tuple[float, int]] = {}
@@ -287,7 +287,7 @@ def most_plays(connection: Connection, kind: str, people: Sequence[int]) -> int:
 
 
 def has_type(kind: str) -> ColumnElement[bool]:
-    """Whether a play is of this type: a stream's has its own server."""
+    """Match plays of this type: a stream's play has its own server."""
     if kind == URL:
         return play.c.server == STREAMS
     return or_(play.c.server.is_(None), play.c.server != STREAMS)
@@ -299,7 +299,7 @@ def has_type(kind: str) -> ColumnElement[bool]:
 def recent(
     connection: Connection, person_id: int, kind: str | None, count: int
 ) -> list[tuple[WantedVideo, datetime]]:
-    """The last viewings to the end, the newest first, each with its time."""
+    """The latest watched plays, the newest first, each with its time."""
     wanted = select(play).where(play.c.person_id == person_id, is_watched(), is_present())
     if kind is not None:
         wanted = wanted.where(play.c.kind == KINDS_BY_TYPE[kind], has_type(kind))
@@ -308,7 +308,7 @@ def recent(
 
 
 def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
-    """What a person has playing or paused."""
+    """The items that a person has playing or paused."""
     mine = select(play).where(
         play.c.person_id == person_id, play.c.state != State.STOPPED.value, is_present()
     )
@@ -316,7 +316,7 @@ def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
 
 
 def wanted_from_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[WantedVideo]:
-    """The items of plays, with all that the plays are known by."""
+    """The items of plays, with all keys of the plays."""
     known_by: dict[int, list[str]] = {row.id: [] for row in rows}
     for part in chunks(known_by):
         keys = select(play_key.c.play_id, play_key.c.key).where(play_key.c.play_id.in_(part))
@@ -330,7 +330,7 @@ def wanted_from_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[
 
 
 def loved_items(connection: Connection, person_id: int, kind: str | None) -> list[WantedVideo]:
-    """What a person loves, the newest first."""
+    """The videos that a person loves, the newest first."""
     rows = [
         row for row in library.list_entries(connection, person_id, LOVE) if row.kind in ("movie", "episode")
     ]
@@ -344,11 +344,11 @@ def loved_items(connection: Connection, person_id: int, kind: str | None) -> lis
     return found
 
 
-# --- one person's bookmark and love
+# --- one person's position and love
 
 
 def latest(connection: Connection, person_id: int, one: Video) -> tuple[int, Play] | None:
-    """The person's latest play of a video, with its id; None where it was removed by hand."""
+    """The person's latest play of a video, with its id; None if there is none or it was removed."""
     found = find_play(connection, person_id, video_event(one, Action.START, clock.now()))
     return None if found is None or found.play is None else (found.id, found.play)
 
@@ -364,7 +364,7 @@ def is_loved(connection: Connection, person_id: int, one: Video) -> bool:
 
 
 def love_stream(connection: Connection, person_id: int, one: Video, love: bool, at: datetime) -> None:
-    """Streams have no id that a tracker knows, so that nobody is told: it is written down at once."""
+    """Store or remove the love of a stream, which has no id that a tracker knows and is sent to none."""
     (key, *_) = remote_ids.video_keys(one.type, one.item)
     mine = and_(
         library_table.c.person_id == person_id,
