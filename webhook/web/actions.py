@@ -29,9 +29,9 @@ from webhook.web.http.params import clean
 from webhook.web.people.models import HouseholdRequest
 from webhook.web.visible import Visitor, WebhookFilter
 
-CHUNK_SIZE = 500  # how many ids go into one statement
+CHUNK_SIZE = 500  # IDs per statement
 MAX_IDENTITY_LENGTH = 400
-"""Characters of an identity, as it is compared."""
+"""Maximum characters of an identity in a comparison."""
 
 
 def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -42,7 +42,7 @@ def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
-    """Let one webhook be interpreted again; 1, or 0 where it waits for that already."""
+    """Queue one webhook for interpretation again; returns 1, or 0 if it is already waiting."""
     if not visible.visible_ids(connection, visitor, [webhook_id]):
         raise Problem(404, f"Webhook {webhook_id} was not found.")
     row = connection.execute(select(webhook.c.raw.is_(None)).where(webhook.c.id == webhook_id)).one()
@@ -52,13 +52,13 @@ def replay(connection: Connection, visitor: Visitor, webhook_id: int) -> int:
 
 
 def replay_all(connection: Connection, visitor: Visitor, wanted: WebhookFilter) -> int:
-    """Let all these be interpreted again; how many still have the body that needs."""
+    """Queue webhooks for interpretation again; returns how many still have the body that this needs."""
     ids = visible.matching_webhooks(connection, visitor, wanted)
     return sum(inbox.requeue(connection, chunk) for chunk in chunks(ids))
 
 
 def copy_for_report(connection: Connection, visitor: Visitor, webhook_id: int) -> RedactedWebhookJson:
-    """A webhook for a bug report: what it said, with names, tokens and addresses replaced."""
+    """A webhook for a bug report, with names, tokens and addresses replaced."""
     if not visible.visible_ids(connection, visitor, [webhook_id]):
         raise Problem(404, f"Webhook {webhook_id} was not found.")
     try:
@@ -71,7 +71,7 @@ def copy_for_report(connection: Connection, visitor: Visitor, webhook_id: int) -
 
 
 def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
-    """Try one delivery again; 1, or 0 where it is done, waits already, or was replaced."""
+    """Retry one delivery; returns 1, or 0 if it is done, already waiting or superseded."""
     if visible.one_delivery(connection, visitor, delivery_id) is None:
         raise Problem(404, f"Delivery {delivery_id} was not found.")
     return parking.revive(connection, [delivery_id], clock.now())
@@ -80,7 +80,7 @@ def retry(connection: Connection, visitor: Visitor, delivery_id: int) -> int:
 def retry_all(
     connection: Connection, visitor: Visitor, state: str | None, tracker: str | None, name: str | None
 ) -> int:
-    """Try all these again, by default all that are stuck; how many that were."""
+    """Retry deliveries, by default all that are stuck; returns how many were."""
     states = NEEDS_PERSON if state is None else {state} & set(REVIVABLE)
     whose = visitor.restricted_to or name
     ids = [found for one in states for found in find_delivery_ids(connection, one, tracker, whose)]
@@ -90,7 +90,7 @@ def retry_all(
 
 
 def dismiss(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> int:
-    """Take these off the list of what needs a person; how many were on it.
+    """Dismiss deliveries from the list of what needs a person; returns how many were on it.
 
     They stay as they are, dead or unmatched, with their trace, and a retry or a match still sends them.
     """
@@ -120,7 +120,7 @@ def match(
     choice: tuple[Ids, int | None, int],
     title: str | None = None,
 ) -> matches.Chosen:
-    """Say what the item of a delivery is, by ids or by the number of a candidate; raises Problem."""
+    """Match the item of a delivery by ids or by the number of a candidate; raises Problem."""
     if visible.one_delivery(connection, visitor, delivery_id) is None:
         raise Problem(404, f"Delivery {delivery_id} was not found.")
     ids, number, offset = choice
@@ -142,7 +142,7 @@ def match_import(
     choice: tuple[Ids, int | None, int],
     title: str | None = None,
 ) -> int:
-    """Say what an item of imported plays is; how many plays that is written into. Raises Problem."""
+    """Match an item of imported plays; returns the number of plays updated, raises Problem."""
     _require_import(connection, visitor, key)
     ids, number, offset = choice
     try:
@@ -154,14 +154,14 @@ def match_import(
 
 
 def dismiss_import(connection: Connection, visitor: Visitor, key: str) -> int:
-    """Leave the plays of an item without ids as they are, and ask no more; 1, or 0 where nothing was asked."""
+    """Dismiss the question about an imported item, whose plays stay without ids; returns 1, or 0 if there was none."""
     _require_import(connection, visitor, key)
     asked = update(unresolved).where(unresolved.c.key == key, unresolved.c.state == "unmatched")
     return connection.execute(asked.values(state="dismissed")).rowcount
 
 
 def _require_import(connection: Connection, visitor: Visitor, key: str) -> None:
-    """Raises Problem where the visitor has no plays that a question is about."""
+    """Raise Problem if none of the visitor's plays concern the question."""
     there = clean(key, 300) and any(
         visitor.is_admin or row.person_id == visitor.person_id
         for row in lookup_queue.plays_of(connection, key)
@@ -174,7 +174,7 @@ def _require_import(connection: Connection, visitor: Visitor, key: str) -> None:
 
 
 def dismiss_silence(connection: Connection, source: str, server: str | None) -> None:
-    """Take a server off the list of the silent until it is heard again; raises Problem."""
+    """Dismiss a silent server until it sends again; raises Problem."""
     known = clean(source) and clean(server or "")
     if not known or not store_dismissal(connection, source, server or ""):
         raise Problem(404, "This server has never sent a webhook.")
@@ -184,7 +184,7 @@ def dismiss_silence(connection: Connection, source: str, server: str | None) -> 
 
 
 def find_person(connection: Connection, visitor: Visitor, name: str) -> PersonRow:
-    """The person of that name; somebody else than the visitor's own is not found."""
+    """The person of that name; raises Problem for anybody but the visitor, unless the visitor is an admin."""
     if visitor.restricted_to not in (None, name) or not clean(name):
         raise Problem(404, "There is no person with that name, or you may not see them.")
     try:
@@ -199,7 +199,7 @@ def sentence_of(error: people.PeopleError) -> str:
 
 
 def add_person(connection: Connection, built: Mapping[str, Tracker], name: str) -> None:
-    """A new person, with an account at every tracker that needs no sign-in."""
+    """Add a person, with an account at every tracker that needs no sign-in."""
     now = clock.now()
     try:
         with connection.begin_nested():
@@ -220,7 +220,7 @@ def claim(connection: Connection, name: str, wanted: str) -> int:
 
 
 def require_assignable(connection: Connection, visitor: Visitor, identity_id: int) -> None:
-    """Raises Problem unless it is this visitor's to say whose an identity is."""
+    """Raise Problem unless this visitor may assign the identity."""
     asked = visitor.is_admin or any(
         one["id"] == identity_id for one in visible.open_identities(connection, visitor)
     )
@@ -229,13 +229,13 @@ def require_assignable(connection: Connection, visitor: Visitor, identity_id: in
 
 
 def claim_identity(connection: Connection, name: str, identity_id: int) -> int:
-    """Let a person claim an identity that was seen; how many webhooks waited for it."""
+    """Claim a seen identity for a person; returns the number of webhooks that waited for it."""
     person_id = people.find_person(connection, name).id
     return identities.assign_identities(connection, [_require_identity(connection, identity_id)], person_id)
 
 
 def ignore_identity(connection: Connection, identity_id: int, ignored: bool) -> int:
-    """Ignore an identity that was seen, or no longer; how many webhooks are looked at again."""
+    """Ignore a seen identity, or stop ignoring it; returns the number of webhooks interpreted again."""
     ids = [_require_identity(connection, identity_id)]
     try:
         return (
@@ -254,7 +254,7 @@ def _require_identity(connection: Connection, identity_id: int) -> int:
 
 
 def ignore(connection: Connection, wanted: str, ignored: bool) -> int:
-    """Ignore `source:user` or `source:user@server`, or no longer; how many identities that is."""
+    """Ignore `source:user` or `source:user@server`, or stop ignoring it; returns the number of identities."""
     try:
         if ignored:
             return len(identities.ignore_user(connection, wanted, clock.now()))
@@ -271,7 +271,7 @@ def release(connection: Connection, name: str, wanted: str) -> int:
 
 
 def require_source(wanted: str, sources: Collection[str]) -> str:
-    """The identity to claim or release; raises Problem where its source is none of these."""
+    """Parse the identity to claim or release; raises Problem for an unknown source."""
     if not clean(wanted.casefold(), MAX_IDENTITY_LENGTH):
         raise Problem(422, "identity must be text such as plex:Anna or plex:Anna@SERVER.")
     try:
@@ -291,7 +291,7 @@ def set_filters(connection: Connection, person_id: int, filters: Mapping[str, An
 
 
 def find_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
-    """The account of that id; somebody else's than the visitor's own is not found."""
+    """The account with this id; raises Problem if the visitor may not see it."""
     wanted = select(account).where(account.c.id == account_id)
     if not visitor.is_admin:
         wanted = wanted.where(account.c.person_id == visitor.person_id)
@@ -318,7 +318,7 @@ def set_tells(
     account_id: int,
     wanted: Collection[str],
 ) -> None:
-    """Switch on these of what the account need not be told, and switch off the others."""
+    """Enable these optional actions for an account, and disable the others."""
     row = find_account(connection, visitor, account_id)
     if row.tracker not in built:
         raise not_set_up(row.tracker)
@@ -334,7 +334,7 @@ def set_tells(
 
 
 def add_household_rule(connection: Connection, rule: HouseholdRequest) -> int:
-    """A new rule's id; raises Problem where it names nobody or would hold for everything."""
+    """Add a household rule and return its id; raises Problem if it names nobody or would match everything."""
     try:
         return household.add_rule(connection, rule.players, rule.libraries, rule.people, clock.now())
     except people.PeopleError as error:

@@ -25,4 +25,4 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *settings.OPERATIONS,
     *docs.OPERATIONS,
 )
-"""All but those of the APIs beside it, which `webhook.compat` adds."""
+"""All operations except those of the compatibility APIs, which `webhook.compat` adds."""

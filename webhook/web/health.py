@@ -1,4 +1,4 @@
-"""Health: whether the process lives, whether it can do its work, and its numbers."""
+"""Health endpoints: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ LEASE_OVER = timedelta(minutes=2)
 STORE_TIME = 5.0
 NOTE = "ready"
 REFUSAL_MEMORY = 30.0
-"""Seconds after a webhook that could not be stored in which a tiny write that fits proves nothing."""
+"""Seconds after a failed webhook write during which a tiny test write that fits proves nothing."""
 
 LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
-"""Seconds from when something was to be told until it was; a tracker may be away for days."""
+"""Histogram buckets, in seconds, of the time from a delivery's due time to its success; a tracker may be down for days."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -120,7 +120,7 @@ class Health:
 
 
 def stuck_lane(connection: Connection, trackers: list[str], now: datetime) -> str | None:
-    """An account of which the lease ran out a while ago, and that nobody has claimed since."""
+    """An account whose lease expired a while ago and that no worker has claimed since, or None."""
     long_ago = now - LEASE_OVER
     wanted = select(account.c.tracker, account.c.id, account.c.leased_until).where(
         account.c.tracker.in_(trackers),
@@ -144,7 +144,7 @@ def _touch_note(connection: Connection) -> None:
 
 
 class Metrics:
-    """Prometheus text, of a registry of its own."""
+    """Metrics in the Prometheus text format, from a registry of their own."""
 
     def __init__(self, service: Service, gate: ApiAuth) -> None:
         self.service = service
@@ -217,7 +217,7 @@ class Snapshot(Collector):
 
 
 def read_counts(connection: Connection) -> dict[str, list[Any]]:
-    """The numbers that only the database knows, each with its labels before it."""
+    """Metrics read from the database, each value preceded by its labels."""
     number = func.count()
     by_account = select(account.c.tracker, delivery.c.state, number).join(
         account, delivery.c.account_id == account.c.id
@@ -293,7 +293,7 @@ def gauge(name: str, text: str, labels: list[str], rows: Iterable[Any]) -> Metri
 
 
 def latency(rows: Iterable[Any]) -> Metric:
-    """From when something was to be told until the tracker had taken it."""
+    """The histogram of the time from a delivery's due time to its success."""
     family = HistogramMetricFamily(
         "watchmark_delivery_seconds", "From putting a delivery to its being done", labels=["tracker"]
     )
@@ -304,7 +304,7 @@ def latency(rows: Iterable[Any]) -> Metric:
 
 
 def seconds_to_expiry(tokens: Mapping[str, Any]) -> float | None:
-    """Seconds until the tokens end, where they say when they were made and how long they hold."""
+    """Seconds until the tokens expire, or None if their age or lifetime is unknown."""
     made, lasts = tokens.get("created_at"), tokens.get("expires_in")
     if not isinstance(made, int | float) or not isinstance(lasts, int | float):
         return None

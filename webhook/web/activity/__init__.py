@@ -1,1 +1,1 @@
-"""Activity: webhooks and deliveries, and what became of each."""
+"""Activity: webhooks and deliveries with their outcomes."""

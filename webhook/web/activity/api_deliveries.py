@@ -26,7 +26,7 @@ from webhook.web.needs_you import queries as needs
 
 
 async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
-    """The outbox, newest first."""
+    """Deliveries, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -42,14 +42,14 @@ async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
 
 
 async def get_delivery(call: Call[None, None]) -> Any:
-    """One delivery with its tries."""
+    """One delivery with its attempts."""
     wanted = call.id
     found = await call.read(lambda connection: visible.one_delivery(connection, call.visitor, wanted))
     return found_or(found, f"Delivery {wanted} was not found.")
 
 
 async def retry(call: Call[None, None]) -> Retried:
-    """Try it again."""
+    """Retry a delivery."""
     wanted = call.id
     retried = await call.write(lambda connection: actions.retry(connection, call.visitor, wanted))
     call.service.interpreter.told.set()
@@ -57,7 +57,7 @@ async def retry(call: Call[None, None]) -> Retried:
 
 
 async def retry_many(call: Call[None, RetryFilter]) -> RetriedCount:
-    """Try many again: by default all that are unmatched, parked or dead."""
+    """Retry many deliveries, by default all that are unmatched, parked or dead."""
     query = call.query
     name = await call.person_filter(query.person)
     retried = await call.write(
@@ -68,7 +68,7 @@ async def retry_many(call: Call[None, RetryFilter]) -> RetriedCount:
 
 
 async def dismiss(call: Call[Dismissal, None]) -> Dismissed:
-    """Take dead or unmatched deliveries off the list of what needs a person; they stay what they are."""
+    """Dismiss dead or unmatched deliveries from the list of what needs a person; their states stay."""
     ids = call.body.ids
 
     def change(connection: Connection) -> int:

@@ -31,7 +31,7 @@ from webhook.web.visible import WebhookFilter
 
 
 async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
-    """The inbox, newest first; of what is rare a page may hold few or none and still have a next one."""
+    """Webhooks, newest first; with a filter that few match, a page may hold few or none and still have a next one."""
     query = call.query
     return await call.read(
         lambda connection: visible.webhooks(
@@ -48,7 +48,7 @@ async def get_webhook(call: Call[None, Any]) -> Any:
 
 
 async def replay(call: Call[None, ReplayQuery]) -> Replayed:
-    """Interpret it again; with dry_run only say what would come of it (`would`)."""
+    """Interpret a webhook again; with `dry_run` only return the result (`would`)."""
     wanted = call.id
     if call.query.dry_run:
         return await rehearse(call, wanted)
@@ -58,7 +58,7 @@ async def replay(call: Call[None, ReplayQuery]) -> Replayed:
 
 
 async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
-    """The outcome of a replay; nothing is changed."""
+    """The result of a replay, without changing anything."""
     entry = await get_webhook(call)
     if entry["raw"] is None:
         raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
@@ -71,7 +71,7 @@ async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
 
 
 async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
-    """Interpret many again."""
+    """Interpret many webhooks again."""
     wanted = call.query.filter
     if wanted == WebhookFilter():
         names = " or ".join(WebhookFields.model_fields)
@@ -88,7 +88,7 @@ async def get_report_copy(call: Call[None, None]) -> object:
 
 
 async def list_urls(call: Call[None, None]) -> object:
-    """The webhook addresses to paste."""
+    """The webhook addresses to paste into senders."""
     here = address_of(call.service, call.request)
     return list_of(
         await call.read(lambda connection: addresses(connection, call.service, call.visitor, here))

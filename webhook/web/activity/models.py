@@ -1,4 +1,4 @@
-"""Models of webhooks and deliveries in the API: what they are asked by, and what is replied."""
+"""Models of webhooks and deliveries in the API: filters and replies."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class WebhookFields(Query):
 
 
 def webhook_filter(given: Mapping[str, str]) -> WebhookFilter:
-    """The webhooks that a form or an address means; raises Problem 400."""
+    """Parse a filter of webhooks from a form or an address; raises Problem 400."""
     return validate(WebhookFields, {name: value for name, value in given.items() if value}, 400).filter
 
 

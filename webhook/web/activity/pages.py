@@ -1,4 +1,4 @@
-"""Activity: every webhook with what became of it, and every delivery."""
+"""Pages of activity: every webhook with its outcome, and every delivery."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from webhook.web.http.params import Params, id_of
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, Visitor, source_names
 
 ROWS_PER_PAGE = 100
-"""How many webhooks or deliveries one page shows."""
+"""Webhooks or deliveries per page."""
 
 MAX_BODY_SHOWN = 30_000
-"""How many characters of a raw body a page shows; the API has all of it."""
+"""Maximum characters of a raw body on a page; the API has all of it."""
 
 
 class Activity(Page):
@@ -44,7 +44,7 @@ class Activity(Page):
         ]
 
     async def redirect_old_address(self, request: Request) -> Response:
-        """The address of this page before there were others beside it."""
+        """Redirect the page's former address."""
         query = f"?{request.url.query}" if request.url.query else ""
         return self.to(request, f"/activity{query}")
 

@@ -1,4 +1,4 @@
-"""Settings and sign-ins of connections: what pages and API change, checked before it is stored."""
+"""Actions on connections, shared by pages and API: settings, checked before they are stored, and sign-ins."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ MAX_SETTING_LENGTH = 4000
 
 
 class UnverifiedSettings(Problem):
-    """The service could not be asked whether it accepts the settings; they can be kept all the same."""
+    """The service could not be reached to check the settings; they can be saved all the same."""
 
 
 async def save(
     service: Service, one: ServiceInfo, given: Mapping[str, Any], anyway: bool
 ) -> CheckResult | None:
-    """Try the settings, then keep them, and open the service anew; None where that switches it off.
+    """Check and store a service's settings, then reload; returns None if they switch the service off.
 
-    Raises Problem where they are wrong or refused, UnverifiedSettings where nobody could say; then nothing was changed.
+    Raises Problem if they are invalid or refused, UnverifiedSettings if the check failed; nothing changes then.
     """
     wanted = check_settings(one, given)
     environ = await service.database.read(lambda connection: merge_environment(connection, service, wanted))
@@ -83,13 +83,13 @@ def store_settings_result(connection: Connection, one: ServiceInfo, tried: Check
 
 
 def merge_environment(connection: Connection, service: Service, wanted: Changes) -> Environ:
-    """The whole environment as it would be with these settings."""
+    """The whole environment with these settings applied."""
     held = {**settings_store.load_settings(connection, service.seal), **wanted}
     return settings_store.overlay(service.given, {name: value for name, value in held.items() if value})
 
 
 def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str | None]:
-    """The settings without the blanks around them; raises Problem for what is none of this service's."""
+    """The settings with surrounding blanks removed; raises Problem for one that this service does not have."""
     wanted: dict[str, str | None] = {}
     for key, value in given.items():
         if key not in one.fields:
@@ -107,7 +107,7 @@ def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str 
 
 
 async def resolve_person(service: Service, visitor: Visitor, name: str | None) -> tuple[int, str]:
-    """For whom a sign-in is, id and name: anybody for the owner, only oneself for others; raises Problem."""
+    """The id and name of the person a sign-in is for: anybody for an admin, else the visitor; raises Problem."""
     wanted = name or visitor.name
     if not wanted:
         raise Problem(422, "person is required: the person to sign in.")
@@ -120,7 +120,7 @@ async def resolve_person(service: Service, visitor: Visitor, name: str | None) -
 
 
 async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> SignIn:
-    """A sign-in by code or page, waited for from now on; raises Problem."""
+    """Begin a sign-in by code or web page and poll for its approval; raises Problem."""
     try:
         return await service.sign_ins.begin(person_id, one.name)
     except (AccountError, SignInFailed) as error:
@@ -128,7 +128,7 @@ async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> S
 
 
 async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> Shown:
-    """Sign in by name and password, or by a token, whichever the tracker takes; raises Problem."""
+    """Sign in by name and password, or by a token, as the tracker requires; raises Problem."""
     try:
         tracker = accounts.get_tracker(service, one.name)
         if tracker.sign_in == "password":
@@ -158,7 +158,7 @@ def _require(given: object, otherwise: str) -> None:
 
 
 async def disconnect(service: Service, visitor: Visitor, account_id: int) -> bool:
-    """Give up a sign-in; whether the account is gone with it. Raises Problem."""
+    """Disconnect an account; returns True if it was deleted, raises Problem."""
     row = await service.database.read(
         lambda connection: changes.find_account(connection, visitor, account_id)
     )
@@ -174,7 +174,7 @@ async def disconnect(service: Service, visitor: Visitor, account_id: int) -> boo
 
 
 def describe_sign_in(connection: Connection, made: SignIn) -> Shown:
-    """A sign-in under way, or how it ended, as the API gives it."""
+    """A pending or ended sign-in as the API returns it."""
     who = connection.execute(select(person.c.name).where(person.c.id == made.person_id)).scalar()
     code = made.code
     return {
@@ -196,7 +196,7 @@ def may_see(visitor: Visitor, made: SignIn) -> bool:
 
 
 def find_sign_in(service: Service, visitor: Visitor, wanted: str) -> SignIn:
-    """The sign-in of that id; somebody else's than the visitor's own is not found."""
+    """The sign-in with this id; raises Problem if the visitor may not see it."""
     made = service.sign_ins.get(wanted)
     if made is None or not may_see(visitor, made):
         raise Problem(404, "This sign-in has expired. Start again.")

@@ -1,4 +1,4 @@
-"""API of services and accounts: settings, tests, sign-ins, rules, and what an account is told."""
+"""API of services and accounts: settings, tests, sign-ins, rules and options."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ BY_KEY = {"id": str}
 
 
 async def list_connections(call: Call[None, None]) -> object:
-    """Every service and its state."""
+    """All services with their states."""
     return list_of(
         await call.read(lambda connection: states.list_services(connection, call.service, call.visitor))
     )
 
 
 async def get_connection(call: Call[None, None]) -> object:
-    """One service and its state."""
+    """One service with its state."""
     one = catalog.find_service(call.visitor, call.path("name"))
     return await call.read(
         lambda connection: states.describe_service(connection, call.service, call.visitor, one)
@@ -46,14 +46,14 @@ async def get_connection(call: Call[None, None]) -> object:
 
 
 async def test_connection(call: Call[TestRequest, None]) -> TestReport:
-    """Ask the service whether it works; notifications send a test."""
+    """Test a service; for notifications, send a test notification."""
     one = catalog.find_service(call.visitor, call.path("name"))
     results: Any = await testing.test(call.service, call.visitor, one, call.body.account)
     return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
 
 
 async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
-    """Set it up: the settings are tried, kept, and take effect within a second; the owner's to do."""
+    """Save a service's settings after checking them; they take effect within a second. Owner only."""
     one = catalog.find_service(call.visitor, call.path("name"))
     tried = await connections.save(call.service, one, call.body.settings, call.body.anyway)
     says = "It is switched off." if tried is None else tried.says
@@ -65,19 +65,19 @@ async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
 
 
 async def list_accounts(call: Call[None, None]) -> object:
-    """The accounts, and whether they work."""
+    """Accounts, with whether they work."""
     return list_of(await call.read(lambda connection: visible.accounts(connection, call.visitor)))
 
 
 async def set_rules(call: Call[Rules, None]) -> object:
-    """Set an account's own rules."""
+    """Set an account's rules."""
     wanted, rules = call.id, call.body.to_json()
     await call.write(lambda connection: actions.set_rules(connection, call.visitor, wanted, rules))
     return await get_account(call, wanted)
 
 
 async def set_tells(call: Call[Tells, None]) -> object:
-    """Say what of the optional an account is told."""
+    """Set which optional actions are sent to an account."""
     wanted, built = call.id, call.service.trackers
     await call.write(
         lambda connection: actions.set_tells(connection, built, call.visitor, wanted, call.body.tells)
@@ -95,7 +95,7 @@ async def get_account(call: Call[Any, None], wanted: int) -> object:
 
 
 async def connect_account(call: Call[SignInRequest, None]) -> Connected:
-    """Sign in to a tracker. By a code or a page: show what `sign_in` has, and ask how it goes."""
+    """Sign in to a tracker. For a sign-in by code or web page, show the contents of `sign_in` and poll its state."""
     service, body = call.service, call.body
     one = catalog.find_service(call.visitor, body.tracker)
     person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
@@ -108,7 +108,7 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
 
 
 async def disconnect_account(call: Call[None, None]) -> Removed:
-    """Give up a sign-in; one with deliveries stays, signed out (`removed` false)."""
+    """Disconnect an account; one with deliveries stays, signed out (`removed` is false)."""
     wanted = call.id
     return {"id": wanted, "removed": await connections.disconnect(call.service, call.visitor, wanted)}
 
@@ -120,7 +120,7 @@ async def get_sign_in(call: Call[None, None]) -> object:
 
 
 async def cancel_sign_in(call: Call[None, None]) -> object:
-    """Wait for it no longer."""
+    """Cancel a sign-in."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     call.service.sign_ins.cancel(made)
     return await call.read(lambda connection: connections.describe_sign_in(connection, made))

@@ -53,7 +53,7 @@ class ServiceInfo:
 
 @cache
 def services() -> Mapping[str, ServiceInfo]:
-    """All of them by name: trackers, lookups that are no tracker's, servers, and notifications."""
+    """All services by name: trackers, separate lookups, servers and notifications."""
     told = trackers.modules()
     asked = {name: module for name, module in lookups.modules().items() if name not in told}
     groups: list[tuple[ServiceKind, Mapping[str, Any]]] = [
@@ -90,7 +90,7 @@ def fields_of(settings: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
 
 
 def find_service(visitor: Visitor, name: str) -> ServiceInfo:
-    """The service of that name; for a member only trackers are found, as the rest is the owner's."""
+    """The service with this name; a member finds only trackers, since the rest belongs to the owner."""
     found = services().get(name)
     if found is None or (not visitor.is_admin and found.kind != "tracker"):
         raise Problem(404, f"There is no connection named {name[:50]}.")

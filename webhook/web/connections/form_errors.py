@@ -1,4 +1,4 @@
-"""A form that was refused: what was typed into it, and at which of its fields the reason belongs."""
+"""Errors of a form: the values typed into it, and the fields that the reason belongs to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormError:
-    """`form` is the last part of its address, `why` the sentence for the person; by default none was refused."""
+    """A form's error: `form` is the last part of its address, `why` the sentence for the person; empty by default."""
 
     form: str = ""
     typed: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class FormError:
     status: int = 200
 
     def settings(self, settings: Sequence[Shown]) -> list[Shown]:
-        """The settings as they were typed, but for secrets, with the reason at those that it is about."""
+        """The settings as typed, except secrets, with the reason at the fields that it concerns."""
         typed = self.typed if self.form == "settings" else {}
         about = self.about(settings) if self.form == "settings" else set()
         return [
@@ -39,7 +39,7 @@ class FormError:
         ]
 
     def about(self, settings: Sequence[Shown]) -> set[str]:
-        """The settings that the reason names; where it names none, the keys that were refused."""
+        """The settings that the reason names, else the required ones; none unless the status is 422."""
         if self.status != 422:
             return set()
         open_ones = {setting["variable"] for setting in settings if not setting["fixed"]}

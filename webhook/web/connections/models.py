@@ -1,4 +1,4 @@
-"""Models of services and accounts: what the API is asked, and what it replies."""
+"""Models of services and accounts in the API: requests and replies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ServiceName = Annotated[str, OneOf(services)]
 ServiceState = Annotated[str, OneOf(lambda: STATES)]
 StateWord = Annotated[str, OneOf(STATES.values)]
 MARKS = (1, 100)
-"""The percentages that a watched mark can be."""
+"""The range of a watched mark, in percent."""
 
 
 class Rules(FilterLists):

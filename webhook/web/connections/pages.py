@@ -1,4 +1,4 @@
-"""Connections: every service with its state, its settings, its test, and the sign-ins of people."""
+"""Pages of connections: every service with its state, settings, test and sign-ins."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TONES: Mapping[str, str] = {
     "not_working": "bad",
     "service_closed": "bad",
 }
-"""The colour of a state; what is not named here needs somebody. The word always stands in it."""
+"""The colour of a state, by default that of one that needs attention; the word is always shown too."""
 
 TELL_LABELS: Mapping[str, str] = {
     "unwatched": "when something is marked unwatched",
@@ -55,13 +55,13 @@ LIST_LABELS: Mapping[str, str] = {
     "not_players": "Never these players",
 }
 REDRAW_STATUSES = frozenset({409, 422})
-"""What was refused with one of these is said on the page that the form stood on."""
+"""Statuses whose error is shown on the page that the form was on."""
 
 DONE = "/wizard/done"
-"""Where the wizard goes on after its step that is a connection's page."""
+"""The wizard's next step after a step that is a connection's page."""
 
 PENDING_PREFIX = "connection "
-"""What marks settings that were entered and not kept yet, sealed in a form."""
+"""The prefix that marks sealed settings in a form which are not saved yet."""
 
 
 class Connections(Page):
@@ -103,7 +103,7 @@ class Connections(Page):
         return await self.render_service(request, visitor, FormError())
 
     async def render_service(self, request: Request, visitor: Visitor, refused: FormError) -> Response:
-        """The page of one connection, and what was wrong with what was just asked of it."""
+        """Render the page of one connection, with the error of the last form."""
         one = catalog.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.kind == "tracker" else None
 
@@ -137,7 +137,7 @@ class Connections(Page):
     def sign_ins(
         self, connection: Connection, visitor: Visitor, one: ServiceInfo, accounts: Sequence[Shown]
     ) -> list[Shown]:
-        """Those at this tracker that the visitor may see, each with its link as a QR code."""
+        """The sign-ins at this tracker that the visitor may see, each with its link as a QR code."""
         made = [
             sign_in
             for sign_in in self.service.sign_ins.of(one.name)
@@ -149,7 +149,7 @@ class Connections(Page):
     # --- changed
 
     def change_or_redraw(self, makes: Makes, *, owner: bool = False) -> Endpoint:
-        """As `change`; what is refused as it was entered is said on the page it was entered on."""
+        """Handle a form as `change` does, and show errors on the page of the form."""
 
         async def remember_fields(request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
             request.state.typed = fields
@@ -247,7 +247,7 @@ class Connections(Page):
 
 
 def page_of(request: Request, one: ServiceInfo, said: str = "") -> str:
-    """The page that a form stood on, saying what was done; in the wizard it stays a step of it."""
+    """Redirect to the page of the form with a message; within the wizard, to the same step."""
     asked = {**({"then": DONE} if in_wizard(request) else {}), **({"said": said} if said else {})}
     return f"/connections/{one.name}" + (f"?{urlencode(asked)}" if asked else "")
 
@@ -264,7 +264,7 @@ def account_id_of(fields: Mapping[str, str], name: str) -> int:
 
 
 def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """An account's rules as a form has them: a list has an entry on each line."""
+    """An account's rules from a form, in which a list has one entry per line."""
     lists: dict[str, Sequence[str]] = {name: split_lines(fields.get(name, "")) for name in LIST_LABELS}
     kinds = [kind.value for kind in Kind if f"kind_{kind.value}" in fields]
     mark = fields.get("watched_mark", "").strip()
@@ -295,12 +295,12 @@ def is_outdated(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
 
 
 def link(url: str | None) -> str | None:
-    """An address that a browser may be sent to: a service's answer is not trusted to be one."""
+    """The address if it is safe to link to; a service's answer is not trusted."""
     return url if url and url.startswith(("https://", "http://")) else None
 
 
 def qr(url: str | None) -> str | None:
-    """The address as a QR code: SVG of numbers and colours of our own, with nothing the page's policy refuses."""
+    """The address as a QR code: inline SVG that the content security policy allows."""
     import segno
 
     if url is None:

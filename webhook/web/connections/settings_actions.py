@@ -1,4 +1,4 @@
-"""Settings made in the browser: checked as at a start, kept sealed, and then the service opens anew."""
+"""Settings made in the browser: checked as at startup, stored sealed, and applied by a reload."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def current(service: Service, name: str) -> str:
     """The value set by the environment or in the browser; empty if the default applies."""
     try:
         return environment.value_of(name, service.environ)
-    except SettingsError:  # the file that it is in has gone since the start
+    except SettingsError:  # the settings' file was removed after the start
         return ""
 
 
 async def save_settings(service: Service, changes: Mapping[str, str | None]) -> None:
-    """Keep these settings, by variable, and open the service anew; None or nothing lets one go.
+    """Store these settings, by variable, and reload the service; None or an empty value removes one.
 
-    Raises Problem where one is wrong or the environment's; then nothing was changed.
+    Raises Problem if one is invalid or set by the environment; nothing changes then.
     """
     wanted = {name: (value or "").strip() or None for name, value in changes.items()}
     for name in wanted:
@@ -52,7 +52,7 @@ async def save_settings(service: Service, changes: Mapping[str, str | None]) -> 
         return held
 
     try:
-        # Takes effect here too, for the moment until the service has opened anew.
+        # Applies to this service too, until the reload.
         service.environ = await service.database.run(store)
     except SettingsError as error:
         raise Problem(422, f"{str(error).rstrip('.')}. Nothing was changed.") from error
@@ -61,7 +61,7 @@ async def save_settings(service: Service, changes: Mapping[str, str | None]) -> 
 
 
 def check_all_clients(environ: Environ, http: httpx.AsyncClient) -> None:
-    """Raises SettingsError where the service could not open with these settings."""
+    """Raise SettingsError if the service could not start with these settings."""
     anime_lists = environment.load(environ).anime_lists
     for modules in (trackers.modules(), lookups.modules(), servers.modules()):
         for name, module in modules.items():
@@ -73,8 +73,8 @@ def check_all_clients(environ: Environ, http: httpx.AsyncClient) -> None:
 
 
 def build_optional_client(name: str, module: Any, environ: Environ, http: httpx.AsyncClient) -> Any:
-    """The client of a tracker, a lookup or a server with these settings, or None; raises SettingsError."""
-    # A lookup at a tracker's service goes by that tracker's settings, and must not be half of them.
+    """The client of a tracker, lookup or server with these settings, or None; raises SettingsError."""
+    # A lookup at a tracker's service uses that tracker's settings, so they must be complete.
     whole = trackers.modules().get(name, module)
     if environment.read_settings(whole.Settings, f"{name}_", environ) is None:
         return None

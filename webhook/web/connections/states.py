@@ -38,7 +38,7 @@ STATES: Mapping[str, str] = {
     "app_deleted": "API APP GONE",
     "service_closed": "CLOSED",
 }
-"""The states of a service or an account, in the words of a page."""
+"""The states of a service or an account in words."""
 
 NEEDS: Mapping[Park, str] = {
     Park.SIGNED_OUT: "Sign in again below.",
@@ -48,16 +48,16 @@ NEEDS: Mapping[Park, str] = {
     Park.APP_DELETED: "Create a new API app at the service, save its keys below, and sign in again.",
     Park.SERVICE_CLOSED: "Enter the address of a compatible server below, or disconnect the account.",
 }
-"""What a parked account needs, done on its page."""
+"""The remedy for a parked account, done on its page."""
 TAIL, LONG_ENOUGH = 4, 16
-"""Of a secret so many characters are shown at its end, where it has so many at least."""
+"""The number of characters shown from the end of a secret, and the length it must have for that."""
 
 
 # --- shown
 
 
 def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[Shown]:
-    """Every connection that the visitor may see."""
+    """The connections that the visitor may see."""
     whole = accounts_of(connection, visitor)
     seen = [one for one in services().values() if visitor.is_admin or one.kind == "tracker"]
     return [_describe(connection, service, visitor, one, whole) for one in seen]
@@ -91,7 +91,7 @@ def _describe(
 
 
 def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
-    """The visitor's accounts as the API gives them, each with its word and how its last test went."""
+    """The visitor's accounts as the API returns them, each with its state and last test."""
     return [describe_account(connection, entry) for entry in visible.accounts(connection, visitor)]
 
 
@@ -113,7 +113,7 @@ def refusals(entry: AccountJson) -> str | None:
 
 
 def state_of(service: Service, one: ServiceInfo, theirs: Sequence[Shown], tested: Shown | None) -> str:
-    """The state of a service; of several accounts the one that needs somebody speaks for all."""
+    """The state of a service; among several accounts, the one that needs attention decides."""
     if one.kind == "tracker":
         if one.name not in service.trackers:
             return "not_set_up"
@@ -138,7 +138,7 @@ def sign_in_of(service: Service, one: ServiceInfo) -> str | None:
 
 
 def setting(service: Service, key: str, info: FieldInfo) -> Shown:
-    """A setting as it is shown: a secret never but for its end."""
+    """A setting as it is shown: of a secret only the end."""
     value = settings_actions.current(service, key)
     secret = info.annotation is SecretStr
     return {
@@ -206,5 +206,5 @@ def verdict_sentence(verdict: AccountCheck) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text as a sentence of its own."""
+    """The text as a sentence: capitalised, with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -1,4 +1,4 @@
-"""Tests of a connection: one cheap call that tells whether the service accepts its settings."""
+"""Tests of a connection: one cheap call that checks whether the service accepts its settings."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
 TEST_TIMEOUT = 30.0
-"""Seconds in which a service must have answered a test."""
+"""Seconds within which a service must answer a test."""
 
 
 # --- test now
 
 
 async def test(service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None) -> list[Shown]:
-    """Ask the service whether it works; what came of it, one for each account of a tracker."""
+    """Test a service; returns one result for each account of a tracker."""
     if one.kind == "tracker":
         return await test_accounts(service, visitor, one, account_id)
     if not is_set_up(service, one):
@@ -90,7 +90,7 @@ class CheckResult:
 
 
 async def send_test_notification(service: Service) -> CheckResult:
-    """A notice to every address, as a test."""
+    """Send a test notification to every address."""
     failed = await Notifier(environment.load(service.environ)).send(notifications.example_notice())
     if failed is None:
         return CheckResult(works=True, says="Test sent. Check that it arrived.")
@@ -122,14 +122,14 @@ def is_temporary(error: BaseException | None) -> bool:
 
 
 def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], Any]:
-    """The one cheap call that tries the settings; it gives what to say when it went well."""
+    """The cheap call that tests the settings; it returns the message on success."""
     built = build_client(service, one, environ)
 
     async def nothing_to_ask() -> str:
         return "The settings are valid."
 
     async def by_code() -> str:
-        await cast(Device, built).begin()  # nobody sees this code; it just expires
+        await cast(Device, built).begin()  # nobody uses this code; it expires
         return f"{one.label} accepted these settings."
 
     async def by_check() -> str:
@@ -143,7 +143,7 @@ def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], 
 
 
 def build_client(service: Service, one: ServiceInfo, environ: Environ) -> Any:
-    """The service's client with these settings, used by nobody else; raises SettingsError."""
+    """A separate client of the service with these settings; raises SettingsError."""
     if one.kind == "notices":
         return notifications.count_addresses(environment.load(environ))
     modules = {"tracker": trackers.modules, "lookup": lookups.modules, "server": servers.modules}[one.kind]()

@@ -45,7 +45,7 @@ class Problem(TypedDict):
 
 
 def document(address: str, operations: Sequence[Operation[Any, Any]]) -> Schema:
-    """The whole document, of a service at this address."""
+    """The OpenAPI document of a service at this address."""
     shapes = Shapes()
     paths: dict[str, dict[str, Schema]] = {}
     for operation in operations:
@@ -114,7 +114,7 @@ def query_params(operation: Operation[Any, Any], shapes: Shapes) -> Iterator[Sch
 
 
 def drop_null(schema: Schema) -> Schema:
-    """The schema of a value that can be left out, and is never null."""
+    """The schema without null, for a value that may be omitted but is never null."""
     if schema.get("default") is False:
         schema = {**schema, "default": "false"}
     if "enum" in schema:
@@ -146,24 +146,24 @@ def error_reply(shapes: Shapes) -> Schema:
 
 
 class Shapes:
-    """The schemas of all models. A reply has a name; a body has one where another model or operation uses it too."""
+    """The schemas of all models; replies are named, and so are bodies that something else uses too."""
 
     def __init__(self) -> None:
         self._named: dict[str, Schema] = {}
         self._added: list[tuple[str, Schema]] = []
 
     def add(self, type_: Any) -> Schema:
-        """The schema of a type; once all are added it may be a reference."""
+        """Register a type and return its schema, which may later become a reference."""
         schema = self.inline(type_)
         name = schema.pop("title", None)
-        if get_origin(type_) is not None:  # a page of something
+        if get_origin(type_) is not None:  # a generic page
             schema.pop("description", None)
         elif name is not None:
             self._added.append((name, schema))
         return schema
 
     def refer(self, type_: Any) -> Schema:
-        """The schema of a reply, which has a name unless it is a page of something."""
+        """The schema of a reply, named unless it is a generic page."""
         schema = self.add(type_)
         if get_origin(type_) is None and "properties" in schema:
             self._name(type_.__name__, dict(schema))
@@ -183,7 +183,7 @@ class Shapes:
         return found
 
     def components(self) -> dict[str, Schema]:
-        """The shapes with names; what was added before refers to them from here on."""
+        """The named schemas; the schemas added before refer to them from now on."""
         often = Counter(name for name, _ in self._added)
         for name, schema in self._added:
             if name in self._named or often[name] > 1:
@@ -198,7 +198,7 @@ class Shapes:
 
 
 class Generator(GenerateJsonSchema):
-    """JSON Schema as people write it: without titles of fields, and with null among the types."""
+    """JSON Schema in a readable form: without field titles, with null among the types."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The API's documentation at /api/docs, drawn from the OpenAPI document."""
+"""The API's documentation at /api/docs, rendered from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_WORD = re.compile(r"[^a-z0-9]+")
 FIELD = re.compile(r"{(\w+)}")
 SHAPE = "#/components/schemas/"
 DEEP = 2
-"""So deep a shape is told in one table."""
+"""Maximum depth of nested fields in one table."""
 
 GROUPS = {
     "Webhooks and deliveries": ("webhooks", "deliveries"),
@@ -49,7 +49,7 @@ GROUPS = {
     "Set-up": ("urls", "templates"),
     "The service": ("settings", "tokens", "backup", "openapi"),
 }
-"""The groups, by the first word of the path; what stands in none is a group of its own."""
+"""The groups with the first words of their paths; an operation with another word is a group of its own."""
 
 
 class Docs(Page):
@@ -76,7 +76,7 @@ class Docs(Page):
 
 
 def groups(told: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The operations in their groups."""
+    """The operations by group."""
     titles = {word: title for title, words in GROUPS.items() for word in words}
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
     for path, methods in told["paths"].items():
@@ -122,12 +122,12 @@ def operation(told: Mapping[str, Any], path: str, method: str, described: Schema
 
 
 def scope_of(described: Schema) -> str | None:
-    """The scope that a token needs for the operation; None where it answers anybody."""
+    """The scope that the operation requires of a token; None for a public one."""
     return next((scope for one in described["security"] for scopes in one.values() for scope in scopes), None)
 
 
 def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each media type with its type in words, and a table where the shape has no name of its own."""
+    """The media types, each with its type in words, and a table if the schema is unnamed."""
     return [
         {
             "media": media,
@@ -142,7 +142,7 @@ def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def describe_type(schema: Schema) -> dict[str, str | None]:
-    """A type in words, and the shape it names, to link to."""
+    """A type in words, and the named schema to link to."""
     name = shape_name(schema)
     if name is not None:
         return {"text": name, "shape": name}
@@ -193,7 +193,7 @@ def describe_field(description: str | None, schema: Schema) -> str:
 
 
 def shape(schema: Schema) -> dict[str, Any]:
-    """The fields of a named shape, and the shapes of which it has everything."""
+    """The fields of a named schema, and the schemas it extends."""
     parts: Sequence[Schema] = schema.get("allOf", [schema])
     return {
         "includes": [name for part in parts if (name := shape_name(part))],
@@ -202,7 +202,7 @@ def shape(schema: Schema) -> dict[str, Any]:
 
 
 def fields(schema: Schema, prefix: str = "", depth: int = 0) -> Iterator[dict[str, Any]]:
-    """The fields of an object, those of objects in it under dotted names."""
+    """The fields of an object; nested ones have dotted names."""
     for name, inner in schema.get("properties", {}).items():
         yield {
             "name": f"{prefix}{name}",
@@ -219,7 +219,7 @@ def fields(schema: Schema, prefix: str = "", depth: int = 0) -> Iterator[dict[st
 
 
 def curl(server: str, path: str, method: str, described: Schema, schemas: Mapping[str, Schema]) -> str:
-    """A line to paste into a shell; what is in capitals is to be filled in."""
+    """A curl command to paste into a shell, with placeholders in capitals."""
     query = [
         one["name"] for one in described.get("parameters", ()) if one["in"] == "query" and one.get("required")
     ]
@@ -246,7 +246,7 @@ def quote_shell(text: str) -> str:
 
 
 def sample(schema: Schema, schemas: Mapping[str, Schema], depth: int = 0) -> Any:
-    """A value of this shape: an example that is given, or a plain one."""
+    """An example value of this schema: its own example, or a plain one."""
     if "examples" in schema:
         return schema["examples"][0]
     if name := shape_name(schema):

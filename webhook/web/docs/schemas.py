@@ -1,4 +1,4 @@
-"""The published schemas: what a sender of our own making may send, for its author's editor and tests."""
+"""The published JSON schemas of the generic webhook, for editors and tests of sender authors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API of a person's history and library: plays and their edits, shows, numbers, and a calendar."""
+"""API of a person's history and library: plays, edits, shows, statistics and the calendar."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from webhook.web.http.operations import PREFIX, Call, Operation
 from webhook.web.visible import Visitor
 
 CALENDAR_REACH = timedelta(days=366)
-"""How far a calendar goes back where it is not said: programs fetch the whole of it every hour."""
+"""The default span of a calendar, which programs fetch whole every hour."""
 
 EditPlay = Callable[[Connection, int, edits.Tellers, str | None, Any], Mapping[str, Any]]
 BY_KEY = {"key": ShowKey}
@@ -60,7 +60,7 @@ BY_KEY = {"key": ShowKey}
 
 
 async def list_plays(call: Call[None, PlaysQuery]) -> object:
-    """The history, newest first."""
+    """Plays, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     return await call.read(
@@ -76,7 +76,7 @@ async def list_plays(call: Call[None, PlaysQuery]) -> object:
 
 
 async def add_play(call: Call[NewPlay, None]) -> AddedPlay:
-    """Add a play by hand: it is kept once, and told to the person's trackers with its date."""
+    """Add a play by hand; it is stored once and sent to the person's trackers with its date."""
     owner = await call.owner_of(call.body.person)
 
     def add(connection: Connection) -> manual_plays.Added:
@@ -95,7 +95,7 @@ async def add_play(call: Call[NewPlay, None]) -> AddedPlay:
 
 
 async def get_play(call: Call[None, None]) -> object:
-    """One play with what was told of it and its edits."""
+    """One play with its deliveries and edits."""
     return await read_play(call, call.id)
 
 
@@ -105,12 +105,12 @@ async def read_play(call: Call[Any, Any], wanted: int) -> Any:
 
 
 async def remove_play(call: Call[None, None]) -> Edited:
-    """Take it out of the history, and back at the trackers; no import brings it again."""
+    """Remove a play from the history and from the trackers; imports will not add it again."""
     return await edit_play(call, edits.remove_play)
 
 
 async def change_play(call: Call[PlayChange, None]) -> Edited:
-    """Say when it was watched, or what; trackers are told anew."""
+    """Change a play's date or item; trackers are updated."""
     at, about = call.body.moment, call.body.item
 
     def change(
@@ -129,7 +129,7 @@ async def change_play(call: Call[PlayChange, None]) -> Edited:
 
 
 async def merge_play(call: Call[MergeRequest, None]) -> Edited:
-    """Make it one with another play, which goes."""
+    """Merge another play into this one."""
     other = call.body.other
 
     def merge(
@@ -143,7 +143,7 @@ async def merge_play(call: Call[MergeRequest, None]) -> Edited:
 
 
 async def edit_play(call: Call[Any, None], change: EditPlay) -> Edited:
-    """Edit a play that the visitor may change; the outcome, and the play after it."""
+    """Edit a play that the visitor may change; returns the outcome and the play after it."""
     wanted, can = call.id, call.service.trackers
 
     def edit(connection: Connection) -> Mapping[str, Any]:
@@ -196,7 +196,7 @@ async def get_show(call: Call[None, PersonQuery]) -> object:
 
 
 async def follow(call: Call[None, PersonQuery]) -> object:
-    """Follow a show of the history, or one that a lookup has listed."""
+    """Follow a show from the history, or one that a lookup has listed."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
 
@@ -209,7 +209,7 @@ async def follow(call: Call[None, PersonQuery]) -> object:
 
 
 async def unfollow(call: Call[None, PersonQuery]) -> Unfollowed:
-    """Follow a show no longer."""
+    """Unfollow a show."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
     gone = await call.write(lambda connection: library.unfollow_show(connection, owner.id, key))
@@ -250,7 +250,7 @@ async def get_calendar(call: Call[None, CalendarQuery]) -> Response:
 
 
 def own_play(connection: Connection, visitor: Visitor, play_id: int) -> Row[Any] | None:
-    """A play that the visitor may see, removed ones included."""
+    """A play that the visitor may see, including a removed one."""
     wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
     wanted = wanted.where(play.c.id == play_id)
     if not visitor.is_admin:
@@ -259,7 +259,7 @@ def own_play(connection: Connection, visitor: Visitor, play_id: int) -> Row[Any]
 
 
 def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[str, Any] | None:
-    """A play with what trackers were told of it and what was changed by hand."""
+    """A play with its deliveries and its edits by hand."""
     row = own_play(connection, visitor, play_id)
     if row is None:
         return None
@@ -277,13 +277,13 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
 
 
 def join_edits(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The outcome of two edits in a row."""
+    """Combine the outcomes of two consecutive edits."""
     both = {name: [*one.get(name, ()), *other.get(name, ())] for name in ("undone", "told")}
     return {name: list(dict.fromkeys(values)) for name, values in both.items()}
 
 
 def new_play(given: NewPlay, zone: tzinfo, now: datetime) -> manual_plays.NewPlay:
-    """The play that a body adds; raises Invalid."""
+    """The play described by a request's body; raises Invalid."""
     item = given.item.model_dump(exclude_unset=True)
     kind = str(item.pop("kind", None) or "")
     moment, dated = manual_plays.read_date(given.watched_at, zone, now)

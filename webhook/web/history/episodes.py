@@ -1,4 +1,4 @@
-"""A show with its episodes, and whether it is followed: what its page and its API twin are made of."""
+"""A show with its episodes and follow state, shared by its page and the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_show_key(key: str) -> str:
 
 @dataclass(slots=True)
 class Episode:
-    """One episode of a show: what is known of it, whether a lookup lists it, and when it was watched."""
+    """One episode of a show: its data, whether a lookup lists it, and its viewings."""
 
     season: int
     number: int
@@ -40,7 +40,7 @@ class Episode:
 
 
 def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, Any] | None:
-    """A show with its episodes in order, specials last: those that a lookup lists, and those in the history."""
+    """A show with its listed and watched episodes in order, specials last."""
     listed = connection.execute(
         select(episode_list.c.episodes, episode_list.c.via).where(episode_list.c.show_key == key)
     ).first()
@@ -73,11 +73,11 @@ def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, An
 
 
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
-    """The person's watched plays of a show's episodes, by what they are found by."""
+    """The person's watched plays of a show's episodes, by play key."""
     kind, _, name = key.partition(":")
     prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{fold_title(name)}:"
     within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
-    if connection.dialect.name == "sqlite":  # so that it goes by the key's order
+    if connection.dialect.name == "sqlite":  # lets the query use the key's index
         within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
     wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
         play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
@@ -89,7 +89,7 @@ def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
 
 
 def follow_show(connection: Connection, person_id: int, key: str) -> None:
-    """Follow a show of the person's history, or one that a lookup has listed; raises Problem 404."""
+    """Follow a show from the person's history, or one that a lookup has listed; raises Problem 404."""
     known = whole_show(connection, person_id, key)
     listed = connection.execute(select(episode_list.c.show_key).where(episode_list.c.show_key == key)).first()
     if known is None and (listed is None or not key.startswith("tvdb:")):

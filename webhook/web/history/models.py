@@ -1,4 +1,4 @@
-"""Models of plays, the library and shows: what the API is asked, and what it replies."""
+"""Models of plays, the library and shows in the API: requests and replies."""
 
 from __future__ import annotations
 

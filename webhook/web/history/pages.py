@@ -1,4 +1,4 @@
-"""History: the plays of a person, searched; one play with what became of it, and what may be changed about it."""
+"""Pages of history: a person's plays with a search, and one play with its deliveries and edits."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from webhook.web.visible import Visitor
 ID_NAMES = ("tvdb", "tmdb", "imdb", "trakt")
 
 PLAYS_PER_PAGE = 100
-"""How many plays one page shows."""
+"""Plays per page."""
 
 SEARCHED_PLAYS = 20_000
-"""How many plays are looked through for a title before a page is shown; a cursor goes on from there."""
+"""Plays searched for a title per page; a cursor continues from there."""
 
 
 class History(Page):
@@ -110,7 +110,7 @@ class History(Page):
         return await self.apply_edit(request, visitor, merge_plays)
 
     async def apply_edit(self, request: Request, visitor: Visitor, change: Any) -> str:
-        """Make a change to a play that the visitor may change, and go back to it."""
+        """Edit a play that the visitor may change, and redirect to it."""
         wanted = id_of(request)
 
         def apply(connection: Connection) -> None:
@@ -133,7 +133,7 @@ class History(Page):
 
 
 def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[PlayJson]]]:
-    """The plays under the days on which they began, there where the person is."""
+    """Plays grouped by the day they began, in the person's time zone."""
     days: dict[str, list[PlayJson]] = {}
     for entry in plays:
         at = entry["watched_at"] or entry["started_at"] or ""
@@ -145,7 +145,7 @@ def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[Play
 def play_with_twins(
     connection: Connection, visitor: Visitor, wanted: int
 ) -> tuple[dict[str, Any], list[Any]] | None:
-    """A play, and the other plays of the same item that it might be one with."""
+    """A play, and the other plays of its item that it could be merged with."""
     shown = whole_play(connection, visitor, wanted)
     if shown is None:
         return None
@@ -155,7 +155,7 @@ def play_with_twins(
 
 
 def parse_local_time(given: str, zone: tzinfo) -> datetime:
-    """The time of a form's date field, there where the person is; raises Problem."""
+    """Parse a form's date field in the person's time zone; raises Problem."""
     try:
         moment = datetime.fromisoformat(given)
     except ValueError as error:

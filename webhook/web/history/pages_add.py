@@ -1,4 +1,4 @@
-"""Add a play: what a person watched and no media server reported, by hand."""
+"""The page that adds a play by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webhook.web.http.params import Params
 from webhook.web.visible import Visitor
 
 FIELDS_WITH_ERRORS = ("title", "show", "season", "number", "year", "ids", "show_ids", "watched_at", "rewatch")
-"""The fields beside which the form says what is wrong."""
+"""The fields that can show an error of their own."""
 
 
 class AddPlay(Once):
@@ -91,7 +91,7 @@ def item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     typed: dict[str, Any] = {name: fields[name] for name in ("title", "show") if fields.get(name, "").strip()}
     for name in ("season", "number", "year"):
         if value := fields.get(name, "").strip():
-            # What is no number stays as it was typed, and is refused with a sentence.
+            # A value that is not a number stays as typed and is refused later.
             typed[name] = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value
     for whole in ("ids", "show_ids"):
         ids = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
@@ -101,7 +101,7 @@ def item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def date_field(fields: Mapping[str, str]) -> str | None:
-    """The day, with its time where that was given; None where nobody knows. Raises Invalid."""
+    """The date, with its time if given; None if unknown. Raises Invalid."""
     if "unknown" in fields:
         return None
     day, time = fields.get("date", "").strip(), fields.get("time", "").strip()

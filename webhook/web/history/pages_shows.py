@@ -1,4 +1,4 @@
-"""A person's numbers, year by year, and their shows, season by season."""
+"""Pages of a person's statistics by year, and of shows by season."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from webhook.web.http.params import Params, whole
 from webhook.web.visible import Visitor
 
 RECENT = 500
-"""How many of the latest plays are looked at for the shows that are watched now."""
+"""The latest plays searched for recently watched shows."""
 
 LATELY = 50
-"""How many of those shows are named."""
+"""The maximum of recently watched shows listed."""
 
 FOLLOWED = 30
-"""How many followed shows one page says what comes next of."""
+"""Followed shows per page of next episodes."""
 
 EPISODES_PER_PART = 200
-"""How many episodes of a season stand together, and of a show on one page, where it has more."""
+"""Episodes per part of a season, and those shown open on one page."""
 
 EPISODE_PLACE = re.compile(r"([0-9]+)x([0-9]+)")
 
@@ -108,7 +108,7 @@ class Shows(Page):
         return self.render(request, "show.html", {**known, "opened": open_}, visitor)
 
     async def follow(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """Follow a show or no longer; one's own only."""
+        """Follow or unfollow a show of the visitor's own."""
         key, person_id = parse_show_key(fields.get("key", "")), visitor.person_id or 0
         unfollows = fields.get("does") == "unfollow"
         change = library.unfollow_show if unfollows else follow_show
@@ -117,7 +117,7 @@ class Shows(Page):
 
 
 def parse_year(params: Params) -> int | None:
-    """The year that is asked for: None where it is not said, 0 for all of them."""
+    """Parse the requested year: None if not given, 0 for all years."""
     value = params.text("year")
     if value is None:
         return None
@@ -136,7 +136,7 @@ def followed_by(connection: Connection, person_id: int) -> set[str]:
 
 
 def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str, Any]]:
-    """The shows among the person's latest plays, the latest first, by key."""
+    """The shows of the person's latest plays, latest first, by key."""
     mine = (play.c.person_id == person_id, play.c.removed_at.is_(None))
     wanted = select(play.c.kind, play.c.item, play.c.started_at).where(*mine)
     found: dict[str, dict[str, Any]] = {}
@@ -156,7 +156,7 @@ def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeasonPart:
-    """A season, or of a very long one some of its episodes; `whole` where it is all of it."""
+    """A season or, of a very long one, a part of its episodes; `whole` if it is all of it."""
 
     season: int
     episodes: Sequence[Episode]
@@ -177,7 +177,7 @@ class SeasonPart:
 
 
 def in_parts(episodes: Iterable[Episode]) -> list[SeasonPart]:
-    """The seasons, in the order of the episodes."""
+    """The seasons in parts, in the order of the episodes."""
     seasons: dict[int, list[Episode]] = {}
     for episode in episodes:
         seasons.setdefault(episode.season, []).append(episode)

@@ -1,4 +1,4 @@
-"""The addresses that are pasted into the senders, and what else setting one up takes."""
+"""The addresses to paste into senders, and the templates that go with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webhook.web.visible import Visitor
 
 
 def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:
-    """Each source with its address, for every valid webhook token that is the visitor's to know."""
+    """The webhook addresses of each source, for every valid token that the visitor may see."""
     rows = [
         row
         for row in tokens.valid_tokens(connection, "webhook", clock.now())
@@ -40,7 +40,7 @@ def addresses(connection: Connection, service: Service, visitor: Visitor, here: 
 
 
 def open_token(service: Service, sealed: str) -> str | None:
-    """The token, or None where it was sealed with a key that is gone."""
+    """The token's text, or None if it was sealed with a lost key."""
     try:
         return str(service.seal.open(sealed))
     except SettingsError:

@@ -27,7 +27,7 @@ from webhook.web.visible import Visitor
 T = TypeVar("T")
 
 TOKENS_MAX_AGE = 2.0
-"""Seconds for which the known tokens are believed, as the receiver of webhooks does."""
+"""Lifetime of the token cache in seconds, as in the webhook receiver."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="watchmark"'}
@@ -46,7 +46,7 @@ class ApiAuth:
         self.read_at = -TOKENS_MAX_AGE
 
     async def admit(self, request: Request, needed: Scope) -> Visitor:
-        """The caller; raises Problem 401, or 403 where the token lacks the scope or another site sent the request."""
+        """Admit a caller; raises Problem 401, or 403 if the token lacks the scope or another site sent the request."""
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             visitor = await self.bearer(secret.strip())
@@ -60,7 +60,7 @@ class ApiAuth:
         return visitor
 
     async def admit_by_query(self, request: Request, needed: Scope) -> Visitor:
-        """The caller with a token in the address, which has to be a person's own; raises Problem."""
+        """Admit a caller by the token in the address, which must belong to a person; raises Problem."""
         visitor = await self.bearer(request.query_params.get("token", ""))
         if visitor is None:
             raise Problem(401, "The address needs ?token=…, an API token of a person that is valid.")
@@ -76,7 +76,7 @@ class ApiAuth:
             raise Problem(403, "With a sign-in only our own pages may change things; use an API token.")
 
     async def bearer(self, secret: str) -> Visitor | None:
-        """The holder of the token; raises Problem where it has expired. Takes the same time for every wrong one."""
+        """The holder of the token; raises Problem if it has expired. Takes the same time for every wrong one."""
         digest = tokens.digest(secret)
         if digest not in self.known or time.monotonic() - self.read_at > TOKENS_MAX_AGE:
             self.known = await self.database.read(read_tokens)
@@ -96,12 +96,12 @@ class ApiAuth:
 
 
 def read_tokens(connection: Connection) -> dict[str, TokenRow]:
-    """The API tokens that nobody has revoked, by digest."""
+    """The API tokens that are not revoked, by digest."""
     return {row.digest: row for row in tokens.unrevoked_tokens(connection, "api")}
 
 
 def read_holder(connection: Connection, token: TokenRow) -> Visitor | None:
-    """The holder of a token, by their present name; None where they were removed."""
+    """The holder of a token, with their current name; None if they were removed."""
     limits: dict[str, Any] = {"scopes": scopes.parse_scopes(token.scopes), "expires_at": token.expires_at}
     if token.person_id is None:
         return Visitor(is_admin=True, **limits)
@@ -134,7 +134,7 @@ def found_or(found: T | None, otherwise: str) -> T:
 
 
 def list_of(items: Sequence[T]) -> dict[str, Any]:
-    """A list that is never long, in the shape of a page."""
+    """A short list in the shape of a page."""
     return {"items": items, "next": None}
 
 
@@ -145,7 +145,7 @@ def as_json(value: Any, status: int = 200) -> Response:
 async def stream_file(
     request: Request, pieces: AsyncIterator[bytes], wanted: Export, headers: Mapping[str, str]
 ) -> Response:
-    """The file while it is written. The first piece precedes the reply, so that an error is replied as one."""
+    """Stream a file while it is written; the first piece is made before the reply, so that an error can be reported."""
     media_type = wanted.module.MEDIA_TYPE
     if request.method == "HEAD":
         return Response(media_type=media_type, headers=dict(headers))

@@ -14,13 +14,13 @@ from webhook.web import visible
 from webhook.web.visible import Visitor
 
 LOOKED = 2000
-"""So many webhooks are looked through, the newest; one of an older source is known by its users."""
+"""The newest webhooks searched; an older source is recognised by its users."""
 
 
 def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, Any]]:
-    """The last webhook of each source that this visitor may see, told in short, by source.
+    """A summary of the last webhook of each source that this visitor may see, by source.
 
-    What was read from a server's own record, or told by a person, is none that arrived.
+    Records read from a server's history and plays added by hand do not count as arrivals.
     """
     sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
     newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
@@ -47,7 +47,7 @@ def in_short(entry: WebhookJson) -> dict[str, Any]:
 
 
 def before(connection: Connection) -> dict[str, dict[str, Any]]:
-    """The sources of which a user was seen once, with when; for those that were silent long."""
+    """The last time a user of each source was seen, for sources that have been silent long."""
     wanted = (
         select(identity.c.source, func.max(identity.c.last_seen).label("at"))
         .where(identity.c.last_seen.is_not(None))

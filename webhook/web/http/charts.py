@@ -1,4 +1,4 @@
-"""Charts: where the marks of a small drawing lie. Pure; the template draws them as SVG, with a table behind."""
+"""Charts: coordinates of small drawings. Pure; the template renders them as SVG, with a table behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MONTHS = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One of a row of bars; `said` is its value in words."""
+    """One bar of a chart; `said` is its value in words."""
 
     label: str
     value: int
@@ -34,7 +34,7 @@ WIDTH, HEIGHT = 480, 96
 def bars(
     labels: Sequence[str], values: Sequence[int], said: Callable[[int], str] = "{:,}".format
 ) -> list[Bar]:
-    """One bar for each value, as high as it is beside the greatest."""
+    """One bar for each value, its height relative to the largest."""
     most = max(values, default=0) or 1
     step = WIDTH / max(len(values), 1)
     return [
@@ -70,7 +70,7 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """Six months: narrow enough for a phone, where the halves of a year stand one under the other."""
+    """Half a year, narrow enough for a phone, where the halves are stacked."""
 
     days: list[Day]
     months: list[Month]
@@ -124,7 +124,7 @@ def level(count: int, most: int) -> int:
 
 
 def duration_text(ms: int) -> str:
-    """A time in words: 3 days 4 h, 12 h 5 min, 8 min."""
+    """A duration in words: 3 days 4 h, 12 h 5 min, 8 min."""
     minutes = ms // 60_000
     days_, hours = minutes // 1440, minutes // 60 % 24
     if days_:

@@ -42,18 +42,18 @@ LATER = {"Retry-After": "30"}
 
 
 def path_of(scope: Scope) -> str:
-    """The path within the application, without what it is mounted under."""
+    """The path within the application, without its mount prefix."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 class Problem(Exception):
-    """The request cannot be answered as asked; the detail is a sentence for whoever asked."""
+    """A request that is refused; the detail is a sentence for the caller."""
 
     def __init__(
         self, status: int, detail: str, headers: Mapping[str, str] | None = None, *, see: str | None = None
     ) -> None:
-        """`see`: the page on which a person mends it."""
+        """`see` is the page where a person can fix the problem."""
         super().__init__(detail)
         self.see = see
         self.status = status
@@ -62,7 +62,7 @@ class Problem(Exception):
 
 
 class Shell:
-    """Adds the headers, and lets no fault of ours end a connection without a word in the log."""
+    """Middleware that adds security headers and logs unhandled errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -79,7 +79,7 @@ class Shell:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return
-        except Exception:  # the application has answered 500 by now
+        except Exception:  # the application has already answered 500
             # Only the first part: what follows in /welcome/ is a secret.
             log.exception(
                 "A page or an API call met a fault of ours.", page=path_of(scope).strip("/").split("/")[0]
@@ -87,7 +87,7 @@ class Shell:
 
 
 def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
-    """The routes as an application in its shell; `page` draws an error for a person."""
+    """The routes as an application in its middleware; `page` renders an error for people."""
     faults = Faults(page)
     handlers = {
         Problem: faults.problem,
@@ -103,7 +103,7 @@ def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:
 
 
 class Faults:
-    """Every error as an answer: problem+json for machines, a page for people."""
+    """Exception handlers: problem+json for API callers, a page for people."""
 
     def __init__(self, page: ErrorPage) -> None:
         self.page = page
@@ -123,11 +123,11 @@ class Faults:
         return await self.answer(request, 503, why, LATER)
 
     async def unknown(self, request: Request, error: people.PeopleError) -> Response:
-        """Answers where somebody is renamed or removed meanwhile; the error names everybody, so its text is not shown."""
+        """Answer when a person was renamed or removed meanwhile; the error lists everybody, so its text is hidden."""
         return await self.answer(request, 404, "There is nobody of that name here any more.", {})
 
     async def handle_disconnect(self, request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # nobody reads it
+        return Response(status_code=400)  # the client is gone
 
     async def fault(self, request: Request, error: Exception) -> Response:
         why = "Something is wrong here, not with what you asked. It is in the log."

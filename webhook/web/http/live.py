@@ -1,4 +1,4 @@
-"""Live pages: a stream that says when there is something new, so that an open page can draw itself again.
+"""Live pages: a stream of server-sent events on which an open page reloads itself.
 
 It says no more than that: what a visitor may see, the page itself knows (Server-Sent Events,
 https://html.spec.whatwg.org/multipage/server-sent-events.html).
@@ -23,15 +23,15 @@ from webhook.web.http.errors import Problem
 from webhook.web.http.sessions import Sessions
 
 MIN_INTERVAL = 0.1
-"""Seconds between two looks at least, however much is committed."""
+"""Minimum seconds between two checks, however much is committed."""
 
 BEAT = 15.0
-"""Seconds after which something is said in any case, so that no proxy takes the stream for dead."""
+"""Seconds between heartbeats, so that no proxy closes the stream as idle."""
 
 STREAM_TIMEOUT = 600.0
 MOST = 100
 MOST_OF_ONE = 10
-"""Open pages of one person that are told; the sign-in of one is no way to take the places of all."""
+"""Maximum streams per person, so that one person cannot take up all connections."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -70,7 +70,7 @@ class Live:
             known = await self.current_state()
             while time.monotonic() - begun < STREAM_TIMEOUT and not self.service.leaving():
                 await self.service.database.wait_for_commit(seen, RECHECK_INTERVAL)
-                await asyncio.sleep(MIN_INTERVAL)  # what is committed meanwhile is told with it
+                await asyncio.sleep(MIN_INTERVAL)  # one event covers everything committed meanwhile
                 seen = self.service.database.committed.count
                 state = await self.current_state()
                 if state == known and time.monotonic() - said <= BEAT:
@@ -81,7 +81,7 @@ class Live:
                 known, said = state, time.monotonic()
         finally:
             self.listeners[person_id] -= 1
-            self.listeners += Counter()  # forgets who listens no more
+            self.listeners += Counter()  # drops people without listeners
 
     async def current_state(self) -> object:
         """A value that changes whenever a page might, read once for all listeners."""
@@ -97,6 +97,6 @@ NEWEST = [select(func.max(table.c.id)) for table in (webhook, delivery, attempt,
 
 
 def changes(connection: Connection) -> list[object]:
-    """The newest of what pages show, for what other processes write."""
+    """The latest ids of the tables that pages show, which reveal the writes of other processes."""
     newest: list[object] = [connection.execute(wanted).scalar() for wanted in NEWEST]
     return [*newest, connection.execute(select(func.max(job.c.changed_at))).scalar()]

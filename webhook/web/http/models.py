@@ -1,4 +1,4 @@
-"""Models of what a request says: base classes, the types of fields, and errors as one sentence."""
+"""Models of requests: base classes, field types, and validation errors as one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 MAX_NAME = 50
-"""Characters of an unknown field's name that an error repeats."""
+"""Maximum characters of an unknown field's name in an error."""
 
 
 class Body(BaseModel):
@@ -41,19 +41,19 @@ class Body(BaseModel):
 
 
 class Query(BaseModel):
-    """The parameters in the address of a request; others are left alone."""
+    """The query parameters of a request; unknown ones are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Filter(Query):
-    """The parameters of a change to many: an unknown one is refused, as it must not mean everything."""
+    """The query parameters of a bulk change; unknown ones are refused, as a misspelt filter must not match everything."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Page(TypedDict, Generic[T]):
-    """A page of a list, and the number that the next one comes after."""
+    """A page of a list, and the id that the next one comes after."""
 
     items: list[T]
     next: int | None
@@ -83,7 +83,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Bounds a text to names that are known only once plug-ins are loaded."""
+    """Restricts a text to names that are known only after plug-ins are loaded."""
 
     names: Callable[[], Collection[str]]
 
@@ -124,7 +124,7 @@ def _parse_flag(value: object) -> object:
 
 
 def parse_time(value: str) -> datetime:
-    """The moment that a text says; one without a time zone is in UTC. Raises ValueError."""
+    """Parse a time; one without a time zone is UTC. Raises ValueError."""
     try:
         # An unescaped + in an address arrives as a space.
         moment = datetime.fromisoformat(value.replace(" ", "+") if "T" in value else value)
@@ -177,7 +177,7 @@ class Paging(Limited):
 
 
 class FilterLists(Body):
-    """Lists of what a filter lets through; an empty one lets everything through."""
+    """Lists of the values that a filter accepts; an empty one accepts everything."""
 
     libraries: Texts = Field(default_factory=list)
     not_libraries: Texts = Field(default_factory=list)
@@ -195,7 +195,7 @@ class FilterLists(Body):
 
 
 def validate(model: type[M], given: Mapping[str, Any], status: int = 422) -> M:
-    """The model of what is given; raises Problem with a sentence that names the first wrong field."""
+    """Validate values as a model; raises Problem with a sentence that names the first invalid field."""
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -203,7 +203,7 @@ def validate(model: type[M], given: Mapping[str, Any], status: int = 422) -> M:
 
 
 def sentence(model: type[BaseModel], error: ValidationError) -> str:
-    """The first error as a sentence; an unknown field comes first, as it may be a missing one misspelt."""
+    """The first error as a sentence; unknown fields come first, as they may be a misspelt required one."""
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     place = _find_field(model, first["loc"])
@@ -219,7 +219,7 @@ def sentence(model: type[BaseModel], error: ValidationError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A field that an error is about: its path, the model that it is of, and what is expected there."""
+    """The field of an error: its path, its model and its expected value."""
 
     path: list[str]
     model: type[BaseModel]
@@ -259,7 +259,7 @@ def _describe(error: Mapping[str, Any], expect: Expect | None) -> str:
 
 
 def _own_text(error: Mapping[str, Any]) -> str | None:
-    """The text of an error that a validator here raised."""
+    """The text of an error raised by one of our own validators."""
     return str(error["ctx"]["error"]) if error["type"] == "value_error" else None
 
 

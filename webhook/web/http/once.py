@@ -1,4 +1,4 @@
-"""Forms whose answer is a page of its own: a secret that is shown this once, a preview, a file."""
+"""Forms answered by a page instead of a redirect: a one-time secret, a preview, a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answers = Callable[[Request, Visitor, Mapping[str, str]], Awaitable[Response]]
 
 class Once(Page):
     def answers(self, makes: Answers, *, owner: bool = False) -> Endpoint:
-        """As `change` guards it, but what it makes is the answer."""
+        """Guard a form as `change` does, and return the handler's response."""
 
         async def endpoint(request: Request) -> Response:
             visitor = await self.visitor_of_form(request)

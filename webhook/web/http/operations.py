@@ -1,4 +1,4 @@
-"""Operations of the JSON API: each is one typed value that routes, checks and documents it."""
+"""Operations of the JSON API: each is a typed value for routing, validation and documentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 PREFIX = "/api/v1"
 PUBLIC = None
-"""The operation answers anybody."""
+"""The scope of a public operation."""
 
 CONVERTER = re.compile(r":\w+}")
 CLOSE = {"Connection": "close"}
@@ -37,7 +37,7 @@ CLOSE = {"Connection": "close"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call(Generic[B, Q]):
-    """One request to an operation: who asks, and the checked body and parameters."""
+    """One request to an operation: the visitor, and the validated body and parameters."""
 
     service: Service
     auth: ApiAuth
@@ -62,7 +62,7 @@ class Call(Generic[B, Q]):
         return await self.service.database.run(change)
 
     async def person_filter(self, name: str | None) -> str | None:
-        """The person that a filter names: anybody for an admin, only oneself for others; raises Problem."""
+        """The person named by a filter: anybody for an admin, else only the visitor; raises Problem."""
         if self.visitor.restricted_to is not None:
             if name not in (None, self.visitor.restricted_to):
                 raise Problem(403, f"person: only {self.visitor.restricted_to} may be asked about here.")
@@ -72,7 +72,7 @@ class Call(Generic[B, Q]):
         return name
 
     async def owner_of(self, name: str | None) -> PersonRow:
-        """The one person that a request is about: who is named, else who asks, else the only one there is."""
+        """The person that a request concerns: the named one, else the visitor, else the only one there is."""
         wanted = await self.person_filter(name) or self.visitor.name
         names = await self.read(visible.names)
         if wanted is None and len(names) > 1:
@@ -82,28 +82,28 @@ class Call(Generic[B, Q]):
 
 @dataclass(frozen=True)
 class Operation(Generic[B, Q]):
-    """One method of one path: who may call it, what it takes, what it replies, and who handles it."""
+    """One method of one path, with its scope, input, reply and handler."""
 
     method: str
     path: str
-    """Below /api/v1, as Starlette writes paths."""
+    """The path below /api/v1, in Starlette's notation."""
     handler: Callable[[Call[B, Q]], Awaitable[object]]
-    """Its docstring is the summary in the document."""
+    """The handler, whose docstring is the summary in the document."""
     scope: Scope | None
     """The scope that a token needs; None answers anybody."""
     _: KW_ONLY
     owner_only: bool = False
     token_in_query: bool = False
-    """The token stands in the address, for programs that cannot send headers."""
+    """True if the token is part of the address, for programs that cannot send headers."""
     path_types: Mapping[str, object] = field(default_factory=dict)
     """The types of parameters in the path, for the document; an `id` is a number."""
     query: type[Q] | None = None
     body: type[B] | None = None
     body_optional: bool = False
     body_status: int = 422
-    """How a body that is not as it must be is answered."""
+    """The status of the reply to an invalid body."""
     body_as_query: bool = False
-    """The parameters may stand in the body too."""
+    """True if the parameters may also be in the body."""
     raw_body: str | None = None
     """A description of a body that is no JSON; the handler reads it."""
     reply: object = None
@@ -111,7 +111,7 @@ class Operation(Generic[B, Q]):
     reply_media: tuple[str, ...] = ("application/json",)
     status: int = 200
     dry_run_reply: object = None
-    """The type of the reply, with status 200, to a call that only asks what would come of it."""
+    """The type of the reply, with status 200, to a dry run."""
 
     @property
     def summary(self) -> str:
@@ -119,12 +119,12 @@ class Operation(Generic[B, Q]):
 
     @property
     def plain_path(self) -> str:
-        """The path with its parameters by name alone."""
+        """The path with its parameters' names only."""
         return CONVERTER.sub("}", self.path)
 
 
 class Api:
-    """Serves operations: admits who asks, checks what is said, and encodes the reply."""
+    """Serves operations: authenticates, validates the input and encodes the reply."""
 
     def __init__(self, service: Service, auth: ApiAuth, operations: Sequence[Operation[Any, Any]]) -> None:
         self.service = service
@@ -150,7 +150,7 @@ class Api:
                 return await self._answer(operation, request)
             except Problem as problem:
                 if operation.raw_body is not None:
-                    problem.headers |= CLOSE  # what is left of the body is not read
+                    problem.headers |= CLOSE  # the rest of the body is not read
                 raise
 
         return endpoint
@@ -180,7 +180,7 @@ class Api:
 
 
 async def _parse_query(operation: Operation[Any, Any], request: Request) -> Query | None:
-    """The parameters of the address, and of the body where they may stand there; raises Problem 400."""
+    """Parse the parameters of the address, and of the body if allowed there; raises Problem 400."""
     if operation.query is None:
         return None
     given = {name: value for name, value in request.query_params.items() if value != ""}

@@ -52,7 +52,7 @@ FLASH_MESSAGES = {
     "connected": "Connected.",
     "disconnected": "Disconnected. What was already sent stays there.",
 }
-"""What a page says after a change, by the word in its address."""
+"""Messages after a change, by the word in the page's address."""
 
 COUNT_MESSAGES = {
     "retried": "Retried: {}. Reload to see the result.",
@@ -61,11 +61,11 @@ COUNT_MESSAGES = {
     "matched": "Match saved. Deliveries sent now: {}.",
     "written": "Match saved. Imported plays updated: {}.",
 }
-"""The same, of many: `retried-3`."""
+"""Messages with a count, such as `retried-3`."""
 
 
 class Page:
-    """The ground under each group of pages: `page` and `change` guard, `drawn` draws, `to` goes on."""
+    """Base of page groups: `page` and `change` guard the handlers, `render` renders, `to` redirects."""
 
     def __init__(self, service: Service, sessions: Sessions) -> None:
         self.service = service
@@ -73,7 +73,7 @@ class Page:
         self.database = service.database
 
     def page(self, draws: Draws) -> Endpoint:
-        """A page for who has signed in; everybody else is asked to."""
+        """Guard a page for signed-in visitors; others are redirected to the sign-in."""
 
         async def endpoint(request: Request) -> Response:
             visitor = await self.sessions.visitor(request)
@@ -88,7 +88,7 @@ class Page:
         return endpoint
 
     def owners(self, draws: Draws) -> Endpoint:
-        """A page for the owner alone."""
+        """Guard a page for the owner only."""
 
         async def only(request: Request, visitor: Visitor) -> Response:
             if not visitor.is_admin:
@@ -98,7 +98,7 @@ class Page:
         return self.page(only)
 
     def change(self, makes: Makes, *, ends: bool = False, owner: bool = False) -> Endpoint:
-        """A form of ours: refused from other sites and without the session's token, then back to its page."""
+        """Guard a form: check its origin and CSRF token, run the change, then redirect back."""
 
         async def endpoint(request: Request) -> Response:
             visitor = await self.visitor_of_form(request)
@@ -137,7 +137,7 @@ class Page:
         )
 
     async def chosen_person(self, params: Params, visitor: Visitor) -> tuple[PersonRow, list[str]]:
-        """The person whose history is looked at, and who else may be chosen."""
+        """The person whose history is shown, and the people to choose from."""
         name = params.text("person")
         if visitor.restricted_to is not None and name not in (None, visitor.restricted_to):
             raise Problem(403, f"You can only see the history of {visitor.restricted_to} here.")
@@ -152,7 +152,7 @@ class Page:
         return await self.database.read(read)
 
     async def error(self, request: Request, status: int, detail: str) -> Response:
-        """An error as a page, with the navigation for who is in, where it can be known who that is."""
+        """Render an error page, with navigation if the visitor is known."""
         visitor = None
         with contextlib.suppress(Unavailable):
             visitor = await self.sessions.visitor(request) if status < 500 else None
@@ -165,7 +165,7 @@ class Page:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
 
     def back(self, request: Request, fields: Mapping[str, str], word: str) -> str:
-        """The page of ours that the form stood on, saying what was done."""
+        """Redirect to the page that the form was on, with a message."""
         prefix = base(self.service.settings, request)
         path = local(fields.get("back", "")).removeprefix(prefix) or "/"
         return f"{path}{'&' if '?' in path else '?'}said={word}"
@@ -193,14 +193,14 @@ class Page:
 
 
 def current_path(request: Request, prefix: str) -> str:
-    """The path and query of this page, without what it last said."""
+    """The path and query of this page, without its last message."""
     path = prefix + quote(path_of(request.scope))
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
 def local(path: str) -> str:
-    """The path where it is one of this server's own, else nothing."""
+    """The path if it belongs to this server, else an empty text."""
     fine = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
     return path if fine and path.isascii() and len(path) <= MAX_PATH_LENGTH else ""
 
@@ -215,7 +215,7 @@ def flash_message(request: Request) -> str | None:
 
 
 def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:
-    """The query of the next page of a list."""
+    """The query string of the next page of a list."""
     if listed["next"] is None:
         return None
     return urlencode({**{name: value for name, value in chosen.items() if value}, "after": listed["next"]})

@@ -58,7 +58,7 @@ class Params:
         return number
 
     def place(self) -> str | None:
-        """The cursor of a list that goes by time."""
+        """The cursor of a list that is ordered by time."""
         value = self.text("after")
         if value is not None and not TIME_CURSOR.fullmatch(value):
             raise Problem(400, "after must be the cursor that an earlier page gave as next.")
@@ -72,7 +72,7 @@ def clean(value: str, longest: int = MAX_TEXT_LENGTH) -> bool:
 
 
 def whole(value: str) -> int | None:
-    """A whole number that an id or a limit can be, or None."""
+    """A whole number valid as an id or a limit, or None."""
     if not (value.isascii() and value.isdigit() and len(value) <= 19):
         return None
     number = int(value)
@@ -104,7 +104,7 @@ async def body(request: Request) -> bytes:
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of a form of ours; of a field given twice the first."""
+    """The fields of a form; of a repeated field, the first value."""
     text = (await body(request)).decode("utf-8", "replace")
     try:
         fields = parse_qs(text, keep_blank_values=True, max_num_fields=50)

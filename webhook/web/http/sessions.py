@@ -1,4 +1,4 @@
-"""The sign-in: who a browser's visitor is, and what keeps others from passing for them."""
+"""Sessions and passwords: the browser's signed-in visitor, CSRF checks and throttled attempts."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ T = TypeVar("T")
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)
 ENDED = "ended:"
-"""What the notes of ended sessions are called by: this and the session, until when it would have lasted."""
+"""Name prefix of the notes on ended sessions; the value is the time the session would have expired."""
 
 DEVICE = "watchmark_device"
 DEVICE_DAYS = timedelta(days=400)
-"""How long a browser is known by the account that signed in with it."""
+"""Days for which a browser is recognised as one that the account signed in with."""
 
 
 def base(settings: Settings, request: Request) -> str:
@@ -54,8 +54,8 @@ def base(settings: Settings, request: Request) -> str:
 
 
 def step_back() -> None:
-    """Let this thread work when nothing else has to: hashing takes all there is, and webhooks must not wait for it."""
-    if sys.platform == "linux":  # elsewhere it is the whole process that steps back
+    """Lower this thread's priority, since hashing takes a whole core and webhooks must not wait for it."""
+    if sys.platform == "linux":  # elsewhere this would lower the whole process
         os.nice(10)
 
 
@@ -63,7 +63,7 @@ HASHING = ThreadPoolExecutor(2, thread_name_prefix="hashing", initializer=step_b
 
 
 class Passwords:
-    """Checks passwords beside the event loop, a few at a time: each takes 64 MB for a moment."""
+    """Hashes passwords off the event loop, a few at a time, since each takes 64 MB for a moment."""
 
     def __init__(self) -> None:
         self.nobody = ""
@@ -78,7 +78,7 @@ class Passwords:
         return passwords.verify_password(hashed or self.nobody, password) and hashed is not None
 
     async def hash_new(self, password: str) -> str:
-        """The password as it is kept; raises Problem where it is too short or too long."""
+        """Hash a new password; raises Problem if it is too short or too long."""
         try:
             passwords.validate_password(password)
         except passwords.InvalidPassword as error:
@@ -94,7 +94,7 @@ async def hash_in_thread(work: Callable[..., T], *given: Any) -> T:
 async def attempt(
     service: Service, address: str, account: str, known_as: str | None = None
 ) -> AsyncIterator[Attempt]:
-    """An attempt at a password, when it is its turn; raises Problem 429 where too many wait for theirs."""
+    """Wait for the turn of a password attempt; raises Problem 429 if too many are waiting."""
     try:
         async with service.login_throttle.attempt(address, account, known_as) as tried:
             yield tried
@@ -103,7 +103,7 @@ async def attempt(
 
 
 class OwnPassword:
-    """Changing one's own password: for who knows the one before, and slowly for who guesses it."""
+    """Changes of one's own password, which require the current one and are throttled."""
 
     def __init__(self, service: Service, passwords: Passwords) -> None:
         self.service = service
@@ -120,7 +120,7 @@ class OwnPassword:
         return row
 
     async def change(self, row: PersonRow, known: str, wanted: str) -> None:
-        """Set it, which ends every session of theirs; raises Problem."""
+        """Set the password, which ends all of the person's sessions; raises Problem."""
         async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
             if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.right(row, known):
                 raise Problem(422, "The current password is wrong. Your password was not changed.")
@@ -133,7 +133,7 @@ class OwnPassword:
 
 
 class Sessions:
-    """Signed cookies. A changed password ends them, as its fingerprint is part of them; a sign-out ends one."""
+    """Sessions in signed cookies, ended by a sign-out or by a changed password, whose fingerprint they contain."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -199,7 +199,7 @@ class Sessions:
             return None
 
     def end(self, request: Request, response: Response) -> None:
-        """Take the cookie out of the browser; `end_session` is what makes it worth nothing."""
+        """Delete the browser's cookie; `end_session` invalidates it."""
         response.delete_cookie(COOKIE, **self.bounds(request))
 
     def bounds(self, request: Request) -> dict[str, Any]:
@@ -243,18 +243,18 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 
 
 def signed_in(connection: Connection, person_id: int, session: str) -> PersonRow | None:
-    """The person of a session that was not ended by a sign-out."""
+    """The person of a session, unless a sign-out ended it."""
     ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
     return None if connection.execute(ended).first() else person_by_id(connection, person_id)
 
 
 def end_session(connection: Connection, session: str, now: datetime) -> None:
-    """End a session for good, whoever kept its cookie. Those that would be over by now are forgotten."""
+    """Invalidate a session even for copies of its cookie; notes on expired sessions are deleted."""
     notes = select(tables.note).where(tables.note.c.name.startswith(ENDED, autoescape=True))
     over = [row.name for row in connection.execute(notes) if datetime.fromisoformat(row.value) <= now]
     connection.execute(delete(tables.note).where(tables.note.c.name.in_(over)))
     ended = {"name": ENDED + session, "value": (now + DAYS).isoformat()}
-    with contextlib.suppress(IntegrityError), connection.begin_nested():  # two sign-outs at once
+    with contextlib.suppress(IntegrityError), connection.begin_nested():  # two concurrent sign-outs
         connection.execute(insert(tables.note), ended)
 
 

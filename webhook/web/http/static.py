@@ -12,7 +12,7 @@ from webhook.web.http.errors import Problem
 
 
 class Kept(StaticFiles):
-    """Static files, kept by the browser: their addresses change with what is in them."""
+    """Static files that the browser may cache, since their addresses change with their content."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)

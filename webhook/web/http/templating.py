@@ -1,4 +1,4 @@
-"""Drawing: templates, and how times, items and states are written for people."""
+"""Templates, and the formats of times, items and states for people."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TONES = {
     "quarantined": "bad",
     "dead": "bad",
 }
-"""The colour of a state; what is not named here is quiet. The word always stands beside the colour."""
+"""The colour of a state, neutral by default; the word is always shown beside it."""
 
 ACTION_WORDS = {
     "start": "started",
@@ -60,8 +60,8 @@ ACTION_WORDS = {
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
-        auto_reload=False,  # else each page asks the disk whether its templates have changed
-        autoescape=True,  # titles are whatever a file on somebody's disk is called
+        auto_reload=False,  # avoids a check for changed templates on each page
+        autoescape=True,  # titles are arbitrary file names
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -101,13 +101,13 @@ def hindrance(delivery: Mapping[str, Any]) -> str:
 
 
 def fingerprint() -> str:
-    """Changes with the static files, so that browsers may keep them."""
+    """A fingerprint of the static files, by which browsers may cache them."""
     files = sorted(path for path in STATIC.iterdir() if path.is_file())
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]
 
 
 ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
-"""The zone in which the page that is being drawn shows times."""
+"""The time zone of the page being rendered."""
 
 
 def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) -> str:
@@ -119,7 +119,7 @@ def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) ->
 
 
 def format_moment(stamped: str) -> str:
-    """A time of the API as it is shown, in the person's zone: 22 Nov 2026, 21:15:09 CET."""
+    """A time of the API in the person's zone: 22 Nov 2026, 21:15:09 CET."""
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
 
 
@@ -128,7 +128,7 @@ def day(stamped: str) -> str:
 
 
 def localtime(stamped: str) -> str:
-    """As a date field of a form wants it."""
+    """A time as the value of a form's date field."""
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -158,7 +158,7 @@ def head(entry: Mapping[str, Any]) -> str:
 
 
 def label(name: str) -> str:
-    """A tracker or a source as it calls itself."""
+    """The display name of a tracker or a source."""
     return labels().get(name, name)
 
 
@@ -182,7 +182,7 @@ def capitalize(text: str) -> str:
 
 
 def span(ms: int | None) -> str:
-    """A length as a player shows it: 1:02:03."""
+    """A duration as a player shows it: 1:02:03."""
     if ms is None:
         return "?"
     seconds = ms // 1000
