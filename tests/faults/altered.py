@@ -40,11 +40,12 @@ def hasty() -> None:
     }
     if "HASTY_LIVE" in os.environ:
         short["LIVE"] = timedelta(seconds=float(os.environ["HASTY_LIVE"]))
-    assert short.keys() <= vars(retry).keys()
+    long = {name: vars(retry)[name] for name in short}
     trackers.modules()
     for module in [entry for name, entry in sys.modules.items() if name.startswith("webhook")]:
-        for name in short.keys() & vars(module).keys():
-            setattr(module, name, short[name])
+        for name, value in short.items():
+            if vars(module).get(name) is long[name]:
+                setattr(module, name, value)
     leases.LEASE = LEASE
     leases.RENEWAL_INTERVAL = LEASE / 4
     lanes.LANE_TIME = timedelta(seconds=1)
