@@ -1,1 +1,1 @@
-"""Transfer: history in and out. Imports, exports, catch-up with the media servers, backfill of a tracker."""
+"""Transfer: imports, exports, catch-up with media servers, and backfill of trackers."""

@@ -1,8 +1,8 @@
-"""Backfill: a tracker's account is filled from the history with what it lacks, and only that.
+"""Backfill: send the plays of a person's history that a tracker's account lacks.
 
-What the account holds is read first. The rest goes into the outbox a little at a time, so that what is
-watched meanwhile is told first; the outbox sends it like everything else: in batches, within the
-tracker's limits, once. A kill loses nothing, and a cancelled backfill takes back what has not gone out.
+The account's history is read first. The missing plays go into the outbox a few at a time, so that new plays
+are sent before them; the outbox sends them like all deliveries: in batches, within the tracker's limits,
+once. A crash loses nothing, and cancelling a backfill withdraws the deliveries that are not sent yet.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from webhook.trackers import ListsHistory, Tracker, WatchedItem
 log = structlog.get_logger()
 
 AHEAD = 200
-"""How many of a backfill's deliveries wait in the outbox at once."""
+"""The most deliveries of one backfill that wait in the outbox at once."""
 
 PART = 500
 PAUSE = 1.0
@@ -49,12 +49,12 @@ SHOWN = 50
 
 
 class NoBackfill(Exception):
-    """It cannot be done with this account; the message is for the person."""
+    """The account cannot be backfilled; the message is for the person."""
 
 
 @dataclass(slots=True)
 class Holding:
-    """What an account holds, found by what its items are known by."""
+    """An account's history at the tracker, indexed by the keys of its items."""
 
     viewings: dict[str, list[WatchedItem]] = field(default_factory=lambda: defaultdict(list))
     count: int = 0
@@ -66,9 +66,9 @@ class Holding:
             self.viewings[key].append(held)
 
     def holds(self, current: Play) -> bool:
-        """Whether the account has this viewing, under whatever of its ids and with about its date.
+        """True if the account has this viewing, under any of its ids and at about its date.
 
-        A viewing there of which no date is known is any one of ours, and no more than one.
+        A viewing without a date in the account matches one play, whichever comes first.
         """
         at, there = current.watched_at or current.last_at, self.of_item(current)
         if current.dated is Dated.TICKED:
@@ -83,7 +83,7 @@ class Holding:
         return undated is not None
 
     def of_item(self, current: Play) -> dict[int, WatchedItem]:
-        """The viewings that the account has of this play's item."""
+        """The account's viewings of this play's item."""
         return {
             id(held): held
             for key in keys(current.item)
@@ -93,7 +93,7 @@ class Holding:
 
 
 async def fetch_history(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
-    """What the account holds at its service, read page by page; raises Undelivered."""
+    """Fetch the account's history from the tracker, page by page; raises Undelivered."""
     found = Holding()
     access = await credentials.access(of.id, of.person_id, tracker)
     if tracker.sign_in != "none" and not access.tokens:
@@ -105,7 +105,7 @@ async def fetch_history(tracker: Tracker, credentials: Credentials, of: Row[Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far the history was gone through: the time and the id of the last play."""
+    """The position of a backfill in the history: the time and the id of the last play."""
 
     watched_at: datetime
     play_id: int
@@ -120,7 +120,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The plays of one round, by their ids: what is imported meanwhile has a round of its own after it."""
+    """The range of play ids of one round; plays imported meanwhile get a round of their own."""
 
     above: int = 0
     top: int | None = None
@@ -129,7 +129,7 @@ class Span:
 def find_watched_plays(
     connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
 ) -> list[Row[Any]]:
-    """The next of the person's watched plays that the tracker takes, the oldest first."""
+    """The next of the person's watched plays of the tracker's kinds, oldest first."""
     wanted = select(play).where(
         play.c.person_id == person_id,
         play.c.watched_at.is_not(None),
@@ -149,7 +149,7 @@ def find_watched_plays(
 
 
 def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
-    """The person's last play, or the last one imported above that id; 0 where there is none."""
+    """The id of the person's newest play, or of the newest one imported above `above`; 0 if there is none."""
     wanted = select(func.max(play.c.id)).where(play.c.person_id == person_id)
     if above is not None:
         wanted = wanted.where(play.c.id > above, play.c.job_id.is_not(None))
@@ -157,7 +157,7 @@ def newest(connection: Connection, person_id: int, above: int | None = None) -> 
 
 
 def find_sent_plays(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
-    """Those of the plays whose mark the account was told of already, or is about to be."""
+    """The ids of these plays that were sent to the account or are waiting in the outbox."""
     wanted = select(delivery.c.play_id).where(
         delivery.c.account_id == account_id,
         delivery.c.mark.is_(True),
@@ -169,7 +169,7 @@ def find_sent_plays(connection: Connection, account_id: int, rows: list[Row[Any]
 
 @dataclass(slots=True)
 class Counts:
-    """What a backfill went through, by what becomes of it."""
+    """The numbers of plays of a backfill by outcome."""
 
     sent: int = 0
     held: int = 0
@@ -188,7 +188,7 @@ def new_deliveries(
     rows: list[Row[Any]],
     counts: Counts,
 ) -> Iterator[tuple[Row[Any], Play, str | None]]:
-    """Those of the plays that the account lacks, and why one is kept from it; the others are counted."""
+    """The plays that the account lacks, each with the reason if it is not sent; the others are counted."""
     known = find_sent_plays(connection, of.id, rows)
     rules = AccountRules.from_json(of.rules)
     for row in rows:
@@ -223,7 +223,7 @@ def event_of(current: Play) -> Event:
 
 @dataclass(slots=True)
 class Preview:
-    """What a backfill would send."""
+    """The plays that a backfill would send, and their counts."""
 
     counts: Counts = field(default_factory=Counts)
     holds: int = 0
@@ -242,7 +242,7 @@ class Preview:
 
 
 async def preview(database: Database, tracker: Tracker, credentials: Credentials, account_id: int) -> Preview:
-    """What a backfill would send; nothing is sent. Raises NoBackfill and Undelivered."""
+    """Preview a backfill without sending anything; raises NoBackfill and Undelivered."""
     of = await database.read(lambda connection: backfillable(connection, tracker, account_id))
     held = await fetch_history(tracker, credentials, of)
     shown, after = Preview(holds=held.count), None
@@ -271,7 +271,7 @@ def look(
 
 
 def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> Row[Any]:
-    """The account, if it can be filled; raises NoBackfill."""
+    """The account, if it can be backfilled; raises NoBackfill."""
     of = connection.execute(select(account).where(account.c.id == account_id)).first()
     if of is None:
         raise NoBackfill("there is no such account")
@@ -282,11 +282,11 @@ def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> R
     return of
 
 
-# --- at work
+# --- the job
 
 
 def begin(connection: Connection, tracker: Tracker, account_id: int, now: datetime) -> int:
-    """The job of a new backfill, or of the one that is under way; raises NoBackfill."""
+    """Begin a backfill, or return the id of the running one; raises NoBackfill."""
     of = backfillable(connection, tracker, account_id)
     running = jobs.latest_job_in_progress(connection, jobs.JobKind.BACKFILL, account_id=account_id)
     if running is not None:
@@ -298,14 +298,14 @@ def begin(connection: Connection, tracker: Tracker, account_id: int, now: dateti
 
 
 def cancel(connection: Connection, job_id: int, now: datetime) -> int:
-    """Stop a job; what a backfill had put and not sent is taken back, and how many that were."""
+    """Cancel a job and withdraw its unsent deliveries; returns how many."""
     jobs.finish_job(connection, job_id, now, jobs.JobState.CANCELLED)
     return outbox.withdraw(connection, job_id, now)
 
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """One step of a backfill: so many more deliveries of what the account lacks."""
+    """One step of a backfill: enqueue the next deliveries."""
 
     job_id: int
     tracker: Tracker
@@ -317,7 +317,7 @@ def feed(connection: Connection, waiting: list[Feeding]) -> list[str]:
 
 
 def feed_one(connection: Connection, feeding: Feeding) -> str:
-    """Put the next deliveries where there is room for them; the job's state after that."""
+    """Enqueue the next deliveries while there is room; returns "more", "full" or "ended"."""
     row = jobs.find_job(connection, feeding.job_id)
     now = clock.now()
     if row is None or row.state != jobs.JobState.RUNNING.value:
@@ -340,7 +340,7 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
 
 
 def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, room: int) -> dict[str, Any]:
-    """Put up to so many deliveries; how far the history was gone through."""
+    """Enqueue at most `room` deliveries; returns the job's new cursor."""
     of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
     cursor = row.cursor or {"top": newest(connection, of.person_id)}
     after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
@@ -375,7 +375,7 @@ def new_delivery(
     *,
     again: bool,
 ) -> NewDelivery:
-    """The delivery of a play's mark: with its date as it is known, however new, and behind what is live.
+    """The delivery of a play's mark, with its date as known and with lower priority than live plays.
 
     `again`: the account has another viewing of the item.
     """
@@ -395,7 +395,7 @@ def new_delivery(
 
 
 class Backfills:
-    """Carries on every backfill that is under way, in the service's own time."""
+    """Runs every backfill in progress in the background."""
 
     def __init__(
         self,
@@ -417,13 +417,13 @@ class Backfills:
             try:
                 busy = await self.once()
             except Unavailable as error:
-                log.warning("The database cannot be used now; backfills wait.", why=str(error))
+                log.warning("The database is unavailable; backfills wait.", why=str(error))
                 busy = False
             if not busy:
                 await clock.awaken(never, stop, PAUSE)
 
     async def once(self) -> bool:
-        """One step of each backfill; whether any has more to put at once."""
+        """Run one step of each backfill; True if any has more to enqueue at once."""
         rows = await self.database.read(under_way)
         self.held = {job_id: held for job_id, held in self.held.items() if job_id in {row.id for row in rows}}
         now = clock.now()
@@ -446,8 +446,8 @@ class Backfills:
         return state
 
     async def on_failure(self, row: Row[Any], error: Exception) -> str:
-        """What cannot be read now is read later; what a person must mend ends a backfill that has not begun."""
-        log.warning("A backfill could not read what the account holds.", job=row.id, why=str(error))
+        """Retry the backfill later, or end it: on a permanent error, or if a person must act before it began."""
+        log.warning("A backfill could not read the account's history.", job=row.id, why=str(error))
         after = error.after if isinstance(error, Retry | Snooze) else None
         self.rests[row.id] = clock.now() + (AGAIN if after is None else max(after, AGAIN))
         mendable = isinstance(error, Snooze) and error.park is not None and row.cursor is None

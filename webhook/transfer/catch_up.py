@@ -1,8 +1,8 @@
-"""Catch-up: what the webhooks missed, while this service was down or the server could not reach it.
+"""Catch-up: recover plays whose webhooks were missed while this service was down or unreachable.
 
-Each server is asked for its own record. What is in the history already is passed over; the rest goes
-into the inbox like every webhook, so that filters, people and trackers see no difference. How far a
-server was read is remembered in the same transaction as what was found.
+Each server is asked for its own history. Plays already in our history are skipped; the rest go into the
+inbox like webhooks, so filters, people and trackers treat them the same. The position up to which a server
+was read is stored in the same transaction as the plays found.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from webhook.storage.types import from_ms, to_ms
 log = structlog.get_logger()
 
 LOOK_BACK = timedelta(days=2)
-"""A server records late what was watched offline, so each time it is asked so far back again."""
+"""How far each run looks back before the last position: servers record offline plays late."""
 
 PART = 100
 NIGHT = time(3, 10)
@@ -39,7 +39,7 @@ NIGHT = time(3, 10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a catch-up with one server found."""
+    """The result of a catch-up with one server."""
 
     server: str
     missed: int = 0
@@ -53,7 +53,7 @@ class Report:
 
 @dataclass(slots=True)
 class Mark:
-    """How far a server was read. `seen` holds the keys of what was found inside the time looked back."""
+    """The position up to which a server was read. `seen` holds the keys found within LOOK_BACK before it."""
 
     until: datetime
     seen: dict[str, int]
@@ -66,14 +66,14 @@ class Mark:
 
 
 async def catch_up(database: Database, server: Server) -> Report:
-    """Ask one server; what it could not say is in the report, and is asked again the next time."""
+    """Catch up with one server; a failure is in the report, and the next run reads from the same position."""
     mark = await database.read(lambda connection: mark_of(connection, server.name))
     missed = known = 0
     latest = mark.until
     part: list[Found] = []
     try:
         async for found in server.plays(mark.since):
-            # A server whose clock is ahead must not keep what comes after from being asked for.
+            # The clock of a server may be ahead; later plays must still be asked for.
             latest = max(latest, min(found.event.at, clock.now()))
             if found.key not in mark.seen:
                 part.append(found)
@@ -84,7 +84,9 @@ async def catch_up(database: Database, server: Server) -> Report:
         stored = await database.write(store, ended)
     except Undelivered as error:
         log.warning(
-            "Catch-up could not ask the server; it is asked again.", server=server.name, why=str(error)
+            "Catch-up could not read the server's history; it will be retried.",
+            server=server.name,
+            why=str(error),
         )
         await database.write(store, Storing(server.name, part, error=str(error)))
         return Report(server=server.name, missed=missed, known=known, error=str(error))
@@ -95,7 +97,7 @@ async def catch_up(database: Database, server: Server) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class Storing:
-    """What was found, and, at the end, how far the server was read or why it could not be."""
+    """The plays to store, and, after the last ones, the new position or the error."""
 
     server: str
     found: Sequence[Found]
@@ -108,7 +110,7 @@ def store(connection: Connection, waiting: list[Storing]) -> list[int]:
 
 
 def store_one(connection: Connection, storing: Storing) -> int:
-    """Put what is missed into the inbox, and remember what was seen; how many were missed."""
+    """Put the missed plays into the inbox and update the position; returns how many were missed."""
     now = clock.now()
     mark = mark_of(connection, storing.server)
     fresh = [found for found in storing.found if found.key not in mark.seen]
@@ -129,7 +131,7 @@ def store_one(connection: Connection, storing: Storing) -> int:
 
 
 def known_already(connection: Connection, source: str, found: Found) -> bool:
-    """Whether the history of everybody whom it is of has this viewing, as watched or as removed."""
+    """True if the history of every viewer has this viewing, watched or removed."""
     claimer = identities.find_claimer(connection, source, found.event)
     if claimer is None:
         return False
@@ -138,11 +140,11 @@ def known_already(connection: Connection, source: str, found: Found) -> bool:
     return all(row is not None and row[2] for row in rows)
 
 
-# --- how far each server was read
+# --- the position of each server
 
 
 def mark_of(connection: Connection, server: str) -> Mark:
-    """What was not read yet begins where this service began: what was before is for an import."""
+    """The server's position; a new server's is when this service began: earlier plays are imported."""
     value = connection.execute(select(note.c.value).where(note.c.name == name_of(server))).scalar()
     if value is None:
         began = connection.execute(select(func.min(person.c.created_at))).scalar()
@@ -168,7 +170,7 @@ def name_of(server: str) -> str:
 
 
 def server_progress(connection: Connection, servers: Mapping[str, Server]) -> list[dict[str, Any]]:
-    """Each server with how far it was read, as the API gives it."""
+    """Each server with its position, as the API gives it."""
     shown = []
     for name, server in servers.items():
         mark = mark_of(connection, name)
@@ -193,11 +195,11 @@ def server_progress(connection: Connection, servers: Mapping[str, Server]) -> li
     return shown
 
 
-# --- at start, every night, and as often as is set
+# --- at start, every night, and at the interval that is set
 
 
 class CatchUp:
-    """Asks every server that is set up, in the service's own time."""
+    """Runs the catch-up with every configured server in the background."""
 
     def __init__(
         self, database: Database, servers: Mapping[str, Server], news: asyncio.Event, minutes: int
@@ -213,7 +215,7 @@ class CatchUp:
             try:
                 await self.once()
             except Unavailable as error:
-                log.warning("The database cannot be used now; catch-up is tried later.", why=str(error))
+                log.warning("The database is unavailable; catch-up is retried later.", why=str(error))
             await clock.awaken(self.asked, stop, self.rest(clock.now()).total_seconds())
 
     async def once(self) -> list[Report]:
@@ -223,7 +225,7 @@ class CatchUp:
         return reports
 
     def rest(self, now: datetime) -> timedelta:
-        """How long until the next time: the night, or sooner where that is set."""
+        """The time until the next run: the next night, or the set interval if that is sooner."""
         here = now.astimezone()
         tonight = datetime.combine(here.date(), NIGHT, here.tzinfo)
         night = tonight if tonight > here else tonight + timedelta(days=1)

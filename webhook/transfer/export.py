@@ -1,7 +1,7 @@
-"""Exports at work: one person's history, read page by page, through an export module into bytes.
+"""Exports: stream one person's history, page by page, through an export module as bytes.
 
-Neither the history nor the file is ever in memory as a whole. What is watched while an export runs may
-or may not be in it; what was there before is, once.
+Neither the history nor the file is ever in memory as a whole. A play added while an export runs may or may
+not be in it; every earlier play is in it once.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from webhook.transfer.records import Kept, Relation
 
 PAGE = 1000
 KEYS = 500
-"""How many keys are asked about in one statement."""
+"""The number of keys in one statement."""
 
 OWN = "watchmark"
-"""The one format that holds everything: also what was not watched to its end."""
+"""The one format that holds everything, including plays that were not watched to the end."""
 
 
 CALENDAR_FEED = "/api/v1/calendar.ics"
 
 
 def calendar_address(here: str, secret: str) -> str:
-    """The address of a person's calendar, as a calendar program subscribes to it."""
+    """The address of a person's calendar, for subscribing in a calendar program."""
     return f"{here}{CALENDAR_FEED}?token={secret}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """What is to be exported: whose history, as which kind, from `since` on and before `until`."""
+    """An export request: the person, the kind, and the range from `since` to before `until`."""
 
     person_id: int
     kind: str
@@ -60,12 +60,12 @@ class Export:
 
     @property
     def whole(self) -> bool:
-        """Whether plays that were not watched to their end belong in it."""
+        """True if unfinished plays are exported too."""
         return self.kind == OWN
 
 
 def pieces(database: Database, export: Export) -> Iterator[bytes]:
-    """The file, piece by piece."""
+    """The file's content in pieces."""
     zone = database.ask(lambda connection: zone_for(connection, export.person_id))
     written: Iterator[bytes] = export.module.write(
         plays(database, export), library_entries(database, export), zone=zone
@@ -74,14 +74,14 @@ def pieces(database: Database, export: Export) -> Iterator[bytes]:
 
 
 async def stream(database: Database, export: Export) -> AsyncIterator[bytes]:
-    """The same beside the event loop."""
+    """The file's content in pieces, read in a thread."""
     found = pieces(database, export)
     while (piece := await asyncio.to_thread(next, found, None)) is not None:
         yield piece
 
 
 def file_name(export: Export, name: str, day: datetime) -> str:
-    """What the file is called, in letters that every file system takes."""
+    """The file's name, with characters that every file system allows."""
     whose = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return f"watchmark-{whose}-{export.kind}-{day:%Y-%m-%d}.{export.module.SUFFIX}"
 
@@ -124,7 +124,7 @@ def page(
 
 
 def find_rows(connection: Connection, export: Export, after: Row[Any] | None) -> Sequence[Row[Any]]:
-    """The next rows after the one before, by the time that this kind goes by."""
+    """The next page of rows after `after`, in the order of time that this kind uses."""
     at = play.c.started_at if export.whole else play.c.watched_at
     wanted = select(play).where(play.c.person_id == export.person_id, play.c.removed_at.is_(None))
     if not export.whole:
@@ -160,7 +160,7 @@ RATED = select(entry.c.item_key, entry.c.value).where(
 
 
 def find_first_watches(connection: Connection, person_id: int, known: Sequence[str]) -> dict[str, datetime]:
-    """When what has each of these keys was first watched."""
+    """The time of the first watched play of each key."""
     found: dict[str, datetime] = {}
     for some in parts(known):
         rows = connection.execute(FIRST, {"person": person_id, "keys": some})
@@ -189,7 +189,7 @@ def parts(known: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def library_entries(database: Database, export: Export) -> Iterator[Kept]:
-    """The person's followed shows, then the other library entries, each relation the oldest first."""
+    """The person's followed shows, then the other library entries by relation, oldest first."""
     for row in database.ask(lambda connection: library.list_follows(connection, export.person_id)):
         if within(export, row.followed_at):
             yield follow_entry(row)

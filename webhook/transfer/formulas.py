@@ -1,7 +1,7 @@
-"""Formulas: a text that a spreadsheet would run is written with an apostrophe before it, which says "this is text".
+"""CSV formula guard: a text that a spreadsheet would run as a formula gets an apostrophe before it.
 
-Titles come from outside, so one may begin with = + - @, a tab or a line break. Every CSV export guards its texts,
-and every CSV import takes such an apostrophe off again, so that what was written is read back as it was.
+Titles come from outside and may begin with = + - @, a tab or a line break. Every CSV export guards its
+texts, and every CSV import removes such an apostrophe, so that a text is read back as it was written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\r", "\uff1d", "\uff0b", "\uff0d", 
 https://owasp.org/www-community/attacks/CSV_Injection"""
 
 BEFORE = " '"
-"""What may stand before a formula that is run all the same, or was guarded before."""
+"""Characters that may precede a formula that still runs, or one that is already guarded."""
 
 
 def guard(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Imports at work: what is brought in comes part by part, each part counted in the same transaction.
+"""Import jobs: entries are merged in parts, each counted in the transaction that stores it.
 
-A kill loses nothing: the same file goes on where it was, and even from its beginning nothing doubles.
+A crash loses nothing: the import of a file resumes where it was, and even a restart from the beginning
+duplicates nothing.
 """
 
 from __future__ import annotations
@@ -40,31 +41,31 @@ from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Unusable, Viewin
 log = structlog.get_logger()
 
 PART = 500
-"""Entries of one transaction: few enough that a webhook does not wait for them."""
+"""Entries in one transaction: few enough that webhooks do not wait for them."""
 
 PAUSE = 2.0
 FIRST = 20
-"""Entries of a file that are looked at to see whether a kind can read it."""
+"""The number of first entries read to check whether a kind can read the file."""
 
 SHOWN = 50
-"""Bad rows that are told one by one."""
+"""The most bad rows that are listed one by one."""
 
 LOOKED_THROUGH = 100_000
-"""Entries after which a look ends: what they would come to is kept in memory, so that none counts twice."""
+"""The entries after which a preview ends, since it keeps their keys in memory."""
 
 MOST_BAD = 100_000
-"""Bad rows after which a file is left: it is none of this kind."""
+"""The number of bad rows above which a file is refused as the wrong kind."""
 
 ASKED = "asked"
-"""What stands for a file's SHA-256 in the job of a server or an account that the service was told to ask."""
+"""The digest of a job that imports from a server or an account, in place of a file's SHA-256."""
 
 Progress = Callable[[float | None, Counts], None]
-"""Hears how far an import is, 0 to 1 or None where that is unknown, and what became of the entries so far."""
+"""Receives the progress of an import, 0 to 1 or None if unknown, and its counts so far."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What an import came to, or would come to."""
+    """The result of an import, or the expected result in a preview."""
 
     counts: Counts = field(default_factory=Counts)
     first: datetime | None = None
@@ -75,10 +76,10 @@ class Report:
     job_id: int | None = None
     cancelled: bool = False
     whole: bool = True
-    """Whether everything was looked through; a look ends after LOOKED_THROUGH entries."""
+    """False if the preview ended early, after LOOKED_THROUGH entries."""
 
     def saw(self, entries: list[Entry]) -> None:
-        """Note what a person wants to know beforehand: the range of dates, what is bad, what will not match."""
+        """Add entries to the report: the range of dates, bad rows, and items without ids. Raises Unusable."""
         for entry in entries:
             match entry:
                 case Viewing(play=play):
@@ -119,15 +120,15 @@ class Report:
 
 
 def allow_any_size() -> None:
-    """There is room enough."""
+    """Accept any size."""
 
 
 def quiet(done: float | None, counts: Counts) -> None:
-    """Nobody watches."""
+    """Ignore the progress."""
 
 
 class Feed(Protocol):
-    """Where entries come from: a file, a media server, a tracker's account."""
+    """A source of entries: a file, a media server, or a tracker's account."""
 
     @property
     def kind(self) -> str: ...
@@ -137,21 +138,21 @@ class Feed(Protocol):
 
     @property
     def digest(self) -> str | None:
-        """What tells a file from another, so that a broken-off import goes on in it; None where nothing does."""
+        """The SHA-256 of a file, by which an interrupted import is resumed; None for other sources."""
         ...
 
     def parts(self) -> AsyncIterator[list[Entry]]:
-        """The entries, in the same order each time; raises Unusable, Retry, Dead."""
+        """The entries in parts, in the same order each time; raises Unusable, Retry, Dead."""
         ...
 
     def progress(self) -> float | None:
-        """How far it is, 0 to 1, where that is known."""
+        """The progress, 0 to 1; None if unknown."""
         ...
 
 
 @dataclass(slots=True)
 class FileFeed:
-    """A person's export file, read beside the event loop."""
+    """A person's export file, read in a thread."""
 
     kind: str
     path: Path
@@ -162,7 +163,7 @@ class FileFeed:
 
     @classmethod
     async def of(cls, kind: str, path: Path, name: str | None = None) -> FileFeed:
-        """Raises Unusable."""
+        """The feed of this file; raises Unusable."""
         try:
             return cls(kind, path, (name or path.name)[:200], await asyncio.to_thread(digest_of, path))
         except OSError as error:
@@ -183,7 +184,7 @@ class FileFeed:
 
 @dataclass(slots=True)
 class ServerFeed:
-    """What a media server has recorded of the users that a person claims there, for an import."""
+    """The history of a media server, reduced to the users that a person claims."""
 
     server: Server
     whose: Callable[[Event], Awaitable[bool]]
@@ -198,7 +199,7 @@ class ServerFeed:
         return self.server.label
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
-        """A part for so many viewings of anybody's, so that one cancels in time where few are one's own."""
+        """A part for every PART viewings of all users, so that cancelling takes effect soon."""
         part: list[Entry] = []
         read = 0
         async for found in self.server.plays(None):
@@ -226,7 +227,7 @@ def viewing_of(found: Found, source: str) -> Viewing:
 
 @dataclass(slots=True)
 class AccountFeed:
-    """What a tracker's account holds, for an import that a person asked for: once, never continuously."""
+    """The history of a tracker's account, imported once on request."""
 
     tracker: Tracker
     access: Access
@@ -255,7 +256,7 @@ class AccountFeed:
 
 
 def viewing_from_item(held: WatchedItem, source: str) -> Viewing:
-    """A viewing without a date was seen at some time before now: it counts as ticked."""
+    """A viewing from a tracker's item; one without a date is ticked, at the time of the import."""
     at, dated = (held.at, Dated.EXACT) if held.at is not None else (clock.now(), Dated.TICKED)
     watched = Play(
         item=held.item,
@@ -270,7 +271,7 @@ def viewing_from_item(held: WatchedItem, source: str) -> Viewing:
 
 
 async def preview(database: Database, person_id: int, feed: Feed, progress: Progress = quiet) -> Report:
-    """What an import would come to; nothing is written. Raises what the feed raises."""
+    """Preview an import without writing anything; raises what the feed raises."""
     report, memory, seen = Report(), Memory(), 0
     async for part in feed.parts():
         report.saw(part)
@@ -298,10 +299,9 @@ async def run(
     progress: Progress = quiet,
     check: Callable[[], None] = allow_any_size,
 ) -> Report:
-    """Import the feed into the person's history; what came before a failure is kept.
+    """Import the feed into the person's history; parts before a failure are kept.
 
-    A job that was broken off in this same feed goes on where it was. `check` is asked before each part, and
-    raises NoRoom.
+    An interrupted job of the same feed is resumed. `check` runs before each part and may raise NoRoom.
     """
     report = Report()
     running, skip, report.counts = await database.write(begin_imports, Begin(person_id, feed, job_id))
@@ -333,25 +333,25 @@ def take(entries: Iterator[Entry]) -> list[Entry]:
 
 
 def named_as(error: Unusable, path: Path, name: str) -> Unusable:
-    """The same, with the name that the person knows the file by."""
+    """The same error with the name by which the person knows the file."""
     return Unusable(str(error).replace(str(path), name))
 
 
 def allowance(limits: Limits | None) -> Allowance | None:
-    """How much of a file may be read; what it unpacks to may be four times as large as the file."""
+    """The read limits of a file; its unpacked size may be four times that of the file."""
     if limits is None:
         return None
     return Allowance(rows=limits.rows, size=4 * limits.size, seconds=60 * limits.minutes)
 
 
 def first_entries(kind: str, path: Path, limits: Limits | None = None) -> list[Entry]:
-    """A look at the beginning of a file; raises Unusable."""
+    """The first entries of a file; raises Unusable."""
     with open_bundle(path, allowance(limits)) as bundle:
         return list(islice(imports.modules()[kind].read(bundle), FIRST))
 
 
 def reads(kind: str, path: Path) -> bool:
-    """Whether this kind finds something in the file that it can take, among its first entries."""
+    """True if this kind can read any of the file's first entries."""
     try:
         return any(isinstance(entry, Viewing | Kept) for entry in first_entries(kind, path))
     except Unusable:
@@ -378,10 +378,10 @@ def begin_imports(connection: Connection, waiting: list[Begin]) -> list[tuple[in
 
 
 def begin_import(connection: Connection, begin: Begin) -> tuple[int, int, Counts]:
-    """The job of this feed, how many entries of it are done, and what became of them.
+    """Begin or resume the feed's job: its id, the number of entries done, and the counts so far.
 
-    What is no file is begun again from its start, for its list may have changed: what this job brought in
-    stays counted, and is met again as known.
+    A feed other than a file restarts from its beginning, since its list may have changed: entries added
+    earlier stay counted, and are known when they come again.
     """
     feed, person_id = begin.feed, begin.person_id
     row = None
@@ -403,7 +403,7 @@ def begin_import(connection: Connection, begin: Begin) -> tuple[int, int, Counts
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One part of a file, and how far the import is after it."""
+    """One part of a feed, and the number of entries done after it."""
 
     person_id: int
     job_id: int
@@ -417,7 +417,7 @@ def steps(connection: Connection, waiting: list[Step]) -> list[Counts | None]:
 
 
 def one_step(connection: Connection, step: Step) -> Counts | None:
-    """What became of everything so far; None where the import was cancelled, and nothing is done."""
+    """Merge one part; returns the total counts, or None if the import was cancelled."""
     now = clock.now()
     if not jobs.record_progress(connection, step.job_id, step.done, step.before.to_json(), now):
         return None
@@ -439,17 +439,17 @@ def ends(connection: Connection, waiting: list[End]) -> list[None]:
     return [None] * len(waiting)
 
 
-# --- files that were given to the service, and what it was told to ask
+# --- uploaded files, and imports that a person requested
 
 Asks = Callable[[int, str], Awaitable[Feed]]
-"""The feed of a person from the server or the tracker of that name; raises Unusable and Undelivered."""
+"""Gives a person's feed from the server or tracker of that name; raises Unusable and Undelivered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """A file that was received whole: what it is, whose, and its SHA-256. `path` is where it lies until then.
+    """An import that was requested: an uploaded file with its SHA-256, or a source to be read.
 
-    What is asked has no file: `digest` is ASKED, and `path` its empty place.
+    `path` is the upload's current place. For a source, `digest` is ASKED and `path` an empty folder.
     """
 
     kind: str
@@ -460,10 +460,10 @@ class Given:
 
 
 class Imports:
-    """Imports what was given to the service, and what it was told to ask, one after another, in its own time.
+    """Runs the requested imports one after another in the background.
 
-    A file stays until its import is over, so after a kill the import goes on where it was. What is asked
-    has an empty folder in its place: only the process that has it works on it, and after a kill begins again.
+    A file is kept until its import is over, so that the import resumes after a crash. A source has an empty
+    folder in its place: only the process that has the folder works on it, and after a crash it restarts.
     """
 
     def __init__(self, database: Database, folder: Path, asks: Asks, limits: Limits | None = None) -> None:
@@ -477,19 +477,19 @@ class Imports:
         self.tidying = asyncio.Lock()
 
     def place(self) -> Path:
-        """The folder for what is being received, made if it is not there."""
+        """The folder for uploads, created if missing."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.folder
 
     async def remember_look(self, person_id: int, folder: Path) -> None:
-        """Keep a file that was looked at until a yes comes; of many of one person the oldest goes."""
+        """Keep a previewed file until it is confirmed; beyond the limit a person's oldest is removed."""
         waiting = self.looked_at[person_id]
         waiting.append(folder)
         while len(waiting) > self.limits.per_person:
             await asyncio.to_thread(remove_path, waiting.popleft())
 
     async def take(self, given: Given) -> int:
-        """Keep a file that was received, and begin its import; the job. Raises TooMany."""
+        """Keep an uploaded file and begin its import; returns the job's id. Raises TooMany."""
         waiting = await self.database.read(partial(files_of, person_id=given.person_id))
         self.uploads.check_number(len(waiting - {given.digest}))
         home = self.folder / home_of(given.kind, given.person_id, given.digest)
@@ -500,7 +500,7 @@ class Imports:
         return made
 
     async def ask(self, person_id: int, kind: str, name: str) -> int:
-        """Begin to bring in what a server or an account holds; the job, the one under way where there is one."""
+        """Begin an import from a server or an account, or return the id of the running one."""
         home = self.place() / home_of(kind, person_id, ASKED)
         async with self.tidying:
             await asyncio.to_thread(home.mkdir, 0o700, exist_ok=True)
@@ -516,20 +516,20 @@ class Imports:
             try:
                 busy = await self.once(stop)
             except Unavailable as error:
-                log.warning("The database cannot be used now; imports wait.", why=str(error))
+                log.warning("The database is unavailable; imports wait.", why=str(error))
                 busy = False
             if not busy:
                 await clock.awaken(self.asked, stop, PAUSE)
 
     async def clear(self) -> None:
-        """Remove what was received in part, or belongs to an import that is over."""
+        """Remove partial uploads and the files of finished imports."""
         if self.folder.is_dir():
             running = {home for _, home in await self.running_imports()}
             for left in set(self.folder.iterdir()) - running:
                 await asyncio.to_thread(remove_path, left)
 
     async def once(self, stop: asyncio.Event | None = None) -> bool:
-        """Work on the oldest import that has its place here; False where there is none."""
+        """Work on the oldest import whose files are here; False if there is none."""
         here = [(row, home) for row, home in await self.running_imports() if home.is_dir()]
         if not here:
             return False
@@ -555,13 +555,13 @@ class Imports:
             check = self.uploads.check_room
             await run(self.database, row.person_id, feed, job_id=row.id, check=check)
         except (Unusable, Undelivered, NoRoom) as error:
-            log.warning("An import ended early; what came in is kept.", job=row.id, why=str(error))
+            log.warning("An import failed; the entries that were added are kept.", job=row.id, why=str(error))
             await self.database.write(ends, End(row.id, jobs.JobState.FAILED, str(error)))
         except Unavailable:
             raise
         except Exception as error:
-            # What nobody foresaw must not end the service, and not begin again at every start.
-            log.exception("An import met a fault of ours; what came in is kept.", job=row.id)
+            # An unforeseen error must not end the service or restart the import at every start.
+            log.exception("An import failed unexpectedly; the entries that were added are kept.", job=row.id)
             why = f"a fault of ours ({type(error).__name__}), which is in the log; what came in is kept"
             await self.database.write(ends, End(row.id, jobs.JobState.FAILED, why))
 
@@ -572,13 +572,13 @@ class Imports:
         return FileFeed(row.what, path, row.name, row.digest, self.limits)
 
     async def running_imports(self) -> list[tuple[Row[Any], Path]]:
-        """The running imports of the service, the oldest first, each with where its place would be."""
+        """The service's running imports, oldest first, each with its folder."""
         rows = await self.database.read(of_the_service)
         return [(row, self.folder / home_of(row.what, row.person_id, row.digest)) for row in rows]
 
 
 def home_of(kind: str, person_id: int, digest: str) -> str:
-    """The place of an import: the same file of the same person has the same, so that it goes on there."""
+    """The folder name of an import: the same for the same file and person, so that it resumes."""
     return f"{kind}-{person_id}-{digest}"
 
 
@@ -605,7 +605,7 @@ def store_uploads(connection: Connection, waiting: list[Given]) -> list[int]:
 
 
 def store_upload(connection: Connection, given: Given) -> int:
-    """The job of this, the one that is under way or was broken off in it where there is one."""
+    """Begin the import's job, or return the id of the unfinished one with the same content."""
     same = {"what": given.kind, "person_id": given.person_id, "digest": given.digest}
     row = jobs.latest_job_in_progress(connection, jobs.JobKind.IMPORT, **same)
     if row is not None:
@@ -617,7 +617,7 @@ def store_upload(connection: Connection, given: Given) -> int:
 
 
 def files_of(connection: Connection, person_id: int) -> set[str]:
-    """The files of a person whose imports are not over."""
+    """The digests of a person's files whose imports are not over."""
     rows = of_the_service(connection)
     return {row.digest for row in rows if row.person_id == person_id and row.digest != ASKED}
 

@@ -1,4 +1,4 @@
-"""Limits of imports: what one file and one person may take, and the room on the disk that is left for webhooks."""
+"""Limits of imports: the size of a file, the files of a person, and the disk space reserved for webhooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ON_THE_MACHINE = "On the machine itself there is no limit: watchmark import KIND
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What the settings say: bytes and rows of a file, minutes, files of one person at a time, bytes left free."""
+    """The configured limits: bytes and rows of a file, minutes, files per person, reserved bytes of disk."""
 
     size: int = 1 << 30
     rows: int = 2_000_000
@@ -25,15 +25,15 @@ class Limits:
 
 
 class TooMany(Exception):
-    """So many files of one person are under way that no other is taken; the message is for the person."""
+    """The person has too many files in progress; the message is for them."""
 
 
 class TooLarge(Exception):
-    """The file is larger than is taken; the message is for the person."""
+    """The file is too large; the message is for the person."""
 
 
 class NoRoom(Exception):
-    """The disk has not the room that it takes beside the webhooks; the message is for the person."""
+    """The disk lacks space beside the reserve for webhooks; the message is for the person."""
 
 
 @dataclass(slots=True)
@@ -54,13 +54,13 @@ class Upload:
 
     @property
     def rest(self) -> int:
-        """What is still to come, as far as the sender said."""
+        """The remaining bytes, as announced by the sender."""
         return max(self.expected - self.size, 0)
 
 
 @dataclass(slots=True)
 class Uploads:
-    """The files that are being received, of everybody."""
+    """All files that are being received."""
 
     folder: Path
     limits: Limits
@@ -68,7 +68,7 @@ class Uploads:
 
     @contextmanager
     def receive(self, person_id: int, expected: int | None = None) -> Iterator[Upload]:
-        """Take another file of this person; raises TooMany, TooLarge and NoRoom before anything of it is read."""
+        """Begin an upload; raises TooMany, TooLarge and NoRoom before anything is read."""
         self.check_number(Counter(one.person_id for one in self.under_way)[person_id])
         if expected is not None and expected > self.limits.size:
             raise self.too_large()
@@ -81,7 +81,7 @@ class Uploads:
             self.under_way.remove(upload)
 
     def check_number(self, number: int) -> None:
-        """Raises TooMany where so many of one person are as many as may be."""
+        """Raise TooMany if the person already has the most files in progress."""
         if number >= self.limits.per_person:
             raise TooMany(
                 f"{number} of your files are under way, and more are not taken at a time (IMPORTS_PER_PERSON). "
@@ -89,7 +89,7 @@ class Uploads:
             )
 
     def check_room(self, size: int = 0) -> None:
-        """Raises NoRoom where this much would not leave the webhooks the room that is kept for them."""
+        """Raise NoRoom if `size` more bytes would leave less than the reserve for webhooks."""
         place = self.folder if self.folder.is_dir() else self.folder.parent
         free = shutil.disk_usage(place).free
         if free - size < self.limits.reserve:

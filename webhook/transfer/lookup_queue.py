@@ -1,7 +1,7 @@
-"""Resolving: items of imported plays that came without an id are looked up, a few at a time.
+"""Lookup queue: items of imported plays without an id are looked up, a few at a time.
 
-What a lookup finds is written into every play of the item; what it does not find waits for a person,
-with the candidates there are. Once a person has chosen, it is remembered for that item like any match.
+An answer is written into every play of the item; an item that no lookup knows waits for a person, with the
+candidates found. A person's choice is remembered for the item like any match.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OF_PLEX = "show:plex:"
 
 
 class Resolver:
-    """Looks up what imports brought without an id, in the service's own time."""
+    """Looks up imported items without an id, in the background."""
 
     def __init__(self, database: Database, identity: Identity) -> None:
         self.database = database
@@ -54,12 +54,12 @@ class Resolver:
             try:
                 busy = await self.once()
             except Unavailable as error:
-                log.warning("The database cannot be used now; looking up waits.", why=str(error))
+                log.warning("The database is unavailable; lookups wait.", why=str(error))
                 busy = 0
             await clock.awaken(never, stop, 0.01 if busy else PAUSE)
 
     async def once(self) -> int:
-        """Look up the next few; how many that were."""
+        """Look up the next few items; returns how many."""
         lookups = bool(self.identity.lookups)
         rows = await self.database.read(lambda connection: due(connection, clock.now(), lookups))
         for row in rows:
@@ -80,7 +80,7 @@ class Resolver:
 
 
 def due(connection: Connection, now: datetime, lookups: bool) -> list[Row[Any]]:
-    """What is to be looked up now; with lookups also what waits only because there were none."""
+    """The items due for a lookup now; with lookups, also those that had none to ask."""
     waiting = (unresolved.c.state == "waiting") & (unresolved.c.due_at <= now)
     alone = (unresolved.c.state == "unmatched") & (unresolved.c.reason == NO_LOOKUPS)
     wanted = select(unresolved).where(or_(waiting, alone) if lookups else waiting, unresolved.c.kind != KIND)
@@ -106,17 +106,17 @@ def put_off(connection: Connection, key: str, why: Undelivered, now: datetime) -
     connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
 
 
-# --- a lookup that is new
+# --- a new lookup
 
 
 KNOWN_LOOKUPS = "lookups"
-"""The name of the note of which lookups there were, each with a digest of its settings."""
+"""The name of the note that lists the known lookups, each with a digest of its settings."""
 
 
 def retry_unknown(connection: Connection, lookups: Mapping[str, str], now: datetime) -> int:
-    """Try again, once, what no lookup could tell, where one of these is new or set up anew; how much that is.
+    """Retry unmatched items and deliveries once after a lookup was added or changed; returns how many.
 
-    What a person has dismissed stays as it is.
+    Items that a person has dismissed stay as they are.
     """
     here = note.c.name == KNOWN_LOOKUPS
     before = connection.execute(select(note.c.value).where(here)).scalar()
@@ -136,11 +136,11 @@ def retry_unknown(connection: Connection, lookups: Mapping[str, str], now: datet
     return count + len(ids)
 
 
-# --- what is learned
+# --- results
 
 
 def learn(connection: Connection, key: str, found: Item) -> int:
-    """Write what was found into every play of the item; how many plays that were."""
+    """Write the ids found into every play of the item; returns how many plays."""
     rows = plays_of(connection, key)
     for row in rows:
         item = taught(item_from_json(row.item), found)
@@ -151,7 +151,7 @@ def learn(connection: Connection, key: str, found: Item) -> int:
 
 
 def taught(item: Item, found: Item) -> Item:
-    """The item with the ids that were found: of an episode its show's, its own only if it is that very one."""
+    """The item with the ids found: an episode gets its show's, and its own only if the episode is the same."""
     if isinstance(item, Episode) and isinstance(found, Episode):
         shown = replace(item, show_ids=item.show_ids.merge(found.show_ids))
         same = (item.season, item.number) == (found.season, found.number)
@@ -160,7 +160,7 @@ def taught(item: Item, found: Item) -> Item:
 
 
 def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
-    """Every play that a question is about: of a show all its episodes, with numbers or without."""
+    """Every play of a queued item; for a show, the plays of all its episodes."""
     if key.startswith(OF_PLEX):
         return list(show_merge.plays_of(connection, key.removeprefix(OF_PLEX)))
     kind, _, rest = key.partition(":title:")
@@ -170,7 +170,7 @@ def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
     if kind == "show":
         prefix = f"episode:title:{rest.removesuffix(':mapped')}:"
         of_show = play_key.c.key.startswith(prefix, autoescape=True)
-        # What follows begins with a figure, which every order has before a letter: so the index finds it.
+        # A figure follows the prefix, which sorts before a letter in every collation: the index is used.
         between = (play_key.c.key >= prefix, play_key.c.key <= f"{prefix}z")
         found.append(select(play_key.c.play_id).where(theirs, of_show, *between))
     return list(connection.execute(select(play).where(play.c.id.in_(union(*found))).order_by(play.c.id)))
@@ -185,7 +185,7 @@ def choose(
     title: str | None = None,
     season_offset: int = 0,
 ) -> int:
-    """What a person chose for an item without ids, remembered and written into its plays; how many those are.
+    """Store a person's choice for an item without ids and write it into the plays; returns how many.
 
     Raises NoMatch.
     """
@@ -208,7 +208,7 @@ def choose(
 
 
 def candidate(connection: Connection, key: str, number: int) -> tuple[Ids, str | None]:
-    """Ids and title of the candidate of this number, counted from one. Raises NoMatch."""
+    """The ids and title of a candidate by its number, counted from 1. Raises NoMatch."""
     row = connection.execute(select(unresolved.c.candidates).where(unresolved.c.key == key)).first()
     there = (row.candidates or []) if row else []
     if not 1 <= number <= len(there):
@@ -216,13 +216,13 @@ def candidate(connection: Connection, key: str, number: int) -> tuple[Ids, str |
     return Ids.from_json(there[number - 1].get("ids")), there[number - 1].get("title")
 
 
-# --- what waits
+# --- open choices
 
 
 def list_open_choices(
     connection: Connection, person_id: int | None = None, *, limit: int = 50, after: str | None = None
 ) -> dict[str, Any]:
-    """What waits for a person's choice, of everybody's plays or of one's, as the API gives it."""
+    """The items that wait for a choice, of all people or of one, as the API gives them."""
     wanted = select(unresolved).where(unresolved.c.state == "unmatched").order_by(unresolved.c.key)
     if after is not None:
         wanted = wanted.where(unresolved.c.key > after)
@@ -249,5 +249,5 @@ def unmatched_item(row: Row[Any], plays: int) -> dict[str, Any]:
 
 
 def question(item: Item) -> str | None:
-    """What is asked once for all plays of the item: of an episode, for its whole show."""
+    """The key of the lookup for an item's plays; an episode's is that of its show."""
     return next(iter(matches.match_keys(item)), None)

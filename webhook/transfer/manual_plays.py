@@ -1,4 +1,4 @@
-"""Plays added by hand: what a person says they watched, checked, kept once, and told to their trackers."""
+"""Plays added by hand: checked, stored once, and sent to the person's trackers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webhook.storage.tables import play
 from webhook.transfer.merge import SAME_ROW, ask_about, found_by
 
 SOURCE = "watchmark"
-"""The source of what no other program reported."""
+"""The source of a play that no other program reported."""
 
 ITEM_TYPES: Mapping[str, type[Movie | Episode]] = {Kind.MOVIE: Movie, Kind.EPISODE: Episode}
 NAMED: Mapping[str, str] = {Kind.MOVIE: "a film", Kind.EPISODE: "an episode"}
@@ -37,7 +37,7 @@ LARGEST = {"season": 9_999, "number": 99_999}
 FIRST_FILM = 1870
 FIRST_DAY = date(1900, 1, 1)
 SLACK = timedelta(minutes=1)
-"""By how much the clock of whoever says when may be ahead of ours."""
+"""How far the sender's clock may be ahead of ours."""
 
 NOON = time(12, tzinfo=UTC)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -45,7 +45,7 @@ UNSEEN = frozenset({"Cc", "Cs"})
 
 
 class Invalid(Exception):
-    """It cannot be added so; the message is a sentence to stand beside the field that it is about."""
+    """The play cannot be added; the message is a sentence to show beside the field."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -54,9 +54,9 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewPlay:
-    """A play to be added. `watched_at` is as exact as `dated` says: of an unknown date it is when it is added.
+    """A play to add. `watched_at` is as exact as `dated` says; for an unknown date it is now.
 
-    `rewatch`: another viewing than what the history has. `key` names this entry, so that it is added once.
+    `rewatch`: a viewing besides those in the history. `key` identifies this entry, so that it is added once.
     """
 
     item: Item
@@ -68,18 +68,18 @@ class NewPlay:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The play, whether it is new, and the trackers that are told of it."""
+    """The play, whether it is new, and the trackers that it is sent to."""
 
     play_id: int
     is_new: bool
     told: list[str]
 
 
-# --- what it is
+# --- the item
 
 
 def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
-    """The film or the episode that is meant; raises Invalid."""
+    """The film or the episode described; raises Invalid."""
     if kind not in ITEM_TYPES:
         raise Invalid(
             "kind", "A film or an episode can be added. A show or a season as a whole is no viewing."
@@ -149,11 +149,11 @@ def check_episode(item: Episode) -> None:
             )
 
 
-# --- when it was
+# --- the date
 
 
 def read_date(given: str | None, zone: tzinfo, now: datetime) -> tuple[datetime, Dated]:
-    """When it was watched and how exactly that is known; None is an unknown date. Raises Invalid."""
+    """The date watched and how exact it is; None is an unknown date. Raises Invalid."""
     if given is None:
         return now, Dated.TICKED
     said = given.strip()
@@ -177,7 +177,7 @@ TOO_EARLY = f"The day must be one from {FIRST_DAY.year} on. Where nobody knows i
 
 
 def read_day(day: date, zone: tzinfo, now: datetime) -> datetime:
-    """Noon of the day, UTC, where it is the same day nearly everywhere; never later than now."""
+    """Noon UTC of the day, which is the same day nearly everywhere; never later than now."""
     if day > now.astimezone(zone).date():
         raise Invalid("watched_at", "That day lies in the future.")
     if day < FIRST_DAY:
@@ -185,13 +185,13 @@ def read_day(day: date, zone: tzinfo, now: datetime) -> datetime:
     return min(datetime.combine(day, NOON), now)
 
 
-# --- kept and told
+# --- storing and sending
 
 
 def add(
     connection: Connection, person_id: int, new: NewPlay, can: edits.Recipients, by: str | None, now: datetime
 ) -> Added:
-    """Add a play to a person's history; the one that is there where this was added before. Raises Invalid."""
+    """Add a play to a person's history, or return the existing one of the same entry. Raises Invalid."""
     item = matches.apply_choices(new.item, matches.all_choices(connection))
     known_by = found_by(item)
     if (before := added_before(connection, person_id, new)) is not None:
@@ -221,7 +221,7 @@ def foreign_key(new: NewPlay) -> str | None:
 
 
 def added_before(connection: Connection, person_id: int, new: NewPlay) -> int | None:
-    """The play that this very entry became."""
+    """The play that this entry became earlier; None if it was not added yet."""
     if new.key is None:
         return None
     here = (play.c.person_id == person_id, play.c.foreign_key == foreign_key(new))
@@ -232,7 +232,7 @@ def added_before(connection: Connection, person_id: int, new: NewPlay) -> int | 
 def same_entry(
     connection: Connection, person_id: int, item: Item, known_by: tuple[str, ...], new: NewPlay
 ) -> int | None:
-    """The play that was added by hand with the same words; raises Invalid where another one is that viewing."""
+    """The play added by hand with the same data; raises Invalid if another play is that viewing."""
     rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
     viewed = [
         (row.id, play_from_row(row))

@@ -1,8 +1,8 @@
-"""Bringing viewings into the history: many at a time, none of them twice.
+"""Merging viewings into the history: many at a time, none of them twice.
 
-A viewing is known already when the history holds it under the file's own key, or holds the same item
-viewed at that time, whoever reported it. What is known is left as it is; a play that was left
-unfinished gets the mark that the file has for it, and one that was only ticked gets its date.
+A viewing is known if the history has its key in the file, or a play of the same item at that time from any
+source. A known play stays as it is, except that an unfinished one gets the file's mark and a ticked one gets
+its date.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from webhook.transfer.lookup_queue import question
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
 
 PART = 500
-"""How many keys are asked about in one statement."""
+"""The number of keys in one statement."""
 
 SAME_ROW = timedelta(seconds=1)
-"""Two rows of one service about one item lie further apart than this, or are one."""
+"""Rows of one service about one item that are closer than this are the same row."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the entries of a file."""
+    """The numbers of entries of a file by outcome."""
 
     added: int = 0
     known: int = 0
@@ -59,10 +59,10 @@ class Counts:
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """A play that a viewing may turn out to be.
+    """A play that a viewing may be identical with.
 
-    `id` is None while it is brought in by this file itself, `place` is where it then stands in its part.
-    A settled one is left as it is: it was removed, or is what a play was before a person changed it.
+    `id` is None while this file adds it, and `place` is then its index in the part. A settled one is not
+    changed: it was removed, or is a play's earlier version before a person's edit.
     """
 
     play: Play
@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of the history: of all that a preview has seen, else of one part."""
+    """The plays of the history loaded so far: in a preview for all parts, else for one."""
 
     by_key: dict[str, list[Known]] = field(default_factory=lambda: defaultdict(list))
     plays: dict[int, Known] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Memory:
 
 @dataclass(slots=True)
 class Part:
-    """What is found out about one part of a file: what is new, and which plays it makes watched or dates."""
+    """The plan for one part of a file: the new plays, and the plays that get a mark or a date."""
 
     new: list[tuple[Viewing, tuple[str, ...]]] = field(default_factory=list)
     fresh: list[Known] = field(default_factory=list)
@@ -101,7 +101,7 @@ def merge_entries(
     now: datetime,
     job_id: int | None = None,
 ) -> Counts:
-    """Bring a part of a file in; what became of it."""
+    """Merge a part of a file; returns its counts."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
     part = sorted_out(connection, person_id, viewings, Memory(), span_of(viewings))
     add(connection, person_id, part.new, job_id)
@@ -116,7 +116,7 @@ def merge_entries(
 def rehearse(
     connection: Connection, person_id: int, entries: Sequence[Viewing | Kept], memory: Memory
 ) -> Counts:
-    """What `bring` would come to after the parts before, which are in the memory; nothing is written."""
+    """The counts of `merge_entries` after the parts in the memory, without writing anything."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
     part = sorted_out(connection, person_id, viewings, memory)
     nameless = sum(1 for viewing, _ in part.new if not has_ids(viewing.play.item))
@@ -126,18 +126,18 @@ def rehearse(
     return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
 
 
-# --- what is known already
+# --- known plays
 
 
 Span = tuple[datetime, datetime]
-"""From when to when plays may lie that viewings turn out to be."""
+"""The range of time in which plays may be identical with the viewings."""
 
 EVER: Span = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 AROUND = timedelta(days=2)
 
 
 def span_of(viewings: Sequence[Viewing]) -> Span:
-    """The times around the viewings; what was only ticked may be any play from before."""
+    """The range around the viewings; a ticked one may be any earlier play."""
     times = [viewing.play.watched_at or viewing.play.last_at for viewing in viewings]
     if not times:
         return EVER
@@ -176,7 +176,7 @@ def sorted_out(
 
 
 def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Viewing:
-    """The viewing of what a person has said that an item without ids is."""
+    """The viewing with the item that a person chose for it."""
     item = viewing.play.item
     if not choices or has_ids(item):
         return viewing
@@ -184,19 +184,19 @@ def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Vie
 
 
 def found_by(item: Item) -> tuple[str, ...]:
-    """What a play is found by again; a film without a year and ids by its title alone."""
+    """The keys of a play; a film without year and ids has its title alone."""
     return keys(item) or matches.match_keys(item)
 
 
 def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known | None:
-    """Of the plays that may be the viewing the nearest in time."""
+    """The play nearest in time that may be the viewing; None if there is none."""
     at = viewing.play.watched_at or viewing.play.last_at
     found = [one for key in known_by for one in memory.by_key.get(key, ()) if is_it(one, viewing)]
     return min(found, key=lambda one: history.distance(one.play, at), default=None)
 
 
 def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
-    """What a viewing adds to a play that is known: the mark, or the date where it was only ticked."""
+    """Merge a viewing into a known play: add the mark, or the date if it was only ticked."""
     told, marks = viewing.play, same.play.watched_at is None
     dates = same.play.dated is Dated.TICKED and told.dated is not Dated.TICKED
     if same.settled or told.watched_at is None or not (marks or dates):
@@ -213,7 +213,7 @@ def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
 
 
 def marked_by(known: Play, told: Play) -> Play:
-    """The play with the mark and the date that it is told with."""
+    """The play with the viewing's mark and date."""
     of = known if known.watched_at is None else told
     return replace(
         known, state=State.STOPPED, started_at=of.started_at, last_at=of.last_at, watched_at=told.watched_at,
@@ -222,7 +222,7 @@ def marked_by(known: Play, told: Play) -> Play:
 
 
 def is_it(known: Known, viewing: Viewing) -> bool:
-    """Whether this play is the viewing. One service lists each viewing once, so its own rows differ in time."""
+    """True if this play is the viewing. One service lists a viewing once, so its rows differ in time."""
     told = viewing.play
     at = told.watched_at or told.last_at
     if viewing.verbatim or listed_together(known, viewing):
@@ -234,9 +234,9 @@ def is_it(known: Known, viewing: Viewing) -> bool:
 
 
 def listed_together(known: Known, viewing: Viewing) -> bool:
-    """Whether both are rows of one service's list.
+    """True if both are rows of the same service's list.
 
-    What its webhook reported has no key of the list, and what it keeps no date for has no time to differ in.
+    A play from its webhook has no key of the list, and an undated row has no time to compare.
     """
     if known.play.source != viewing.play.source:
         return False
@@ -248,7 +248,7 @@ def listed_together(known: Known, viewing: Viewing) -> bool:
 def find_new(
     connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory
 ) -> list[Viewing]:
-    """The viewings whose row of the file is not in the history already."""
+    """The viewings whose key in the file is not in the history yet."""
     wanted = {viewing.foreign_key for viewing in viewings if viewing.foreign_key is not None}
     if unasked := wanted - memory.foreign_keys:
         there = connection.execute(THERE, {"person": person_id, "values": in_json(unasked)})
@@ -257,7 +257,7 @@ def find_new(
 
 
 def recall(connection: Connection, person_id: int, known_by: set[str], memory: Memory, span: Span) -> None:
-    """Remember the plays that are known by one of these keys, also as they were before a person changed them."""
+    """Load the plays with any of these keys, also as they were before a person's edit."""
     unasked = known_by - memory.asked
     if not unasked:
         return
@@ -281,7 +281,7 @@ def recall(connection: Connection, person_id: int, known_by: set[str], memory: M
 
 
 def in_json(values: Iterable[str | int]) -> str:
-    """Many values as one parameter: a statement with a parameter for each costs more than running it."""
+    """Many values as one parameter: a parameter for each costs more than running the statement."""
     return orjson.dumps(list(values)).decode()
 
 
@@ -311,7 +311,7 @@ def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
     return (values[start : start + PART] for start in range(0, len(values), PART))
 
 
-# --- what is new
+# --- new plays
 
 
 COLUMNS = ("id", "person_id", "kind", *PLAY_FIELDS, "item", "foreign_key", "job_id")
@@ -334,7 +334,7 @@ def add(
 
 
 def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
-    """The play as both drivers take it, in the order of COLUMNS."""
+    """The play's row as both drivers take it, in the order of COLUMNS."""
     told = viewing.play
     values = list(FIELDS_OF(told))
     for place in TIMES:
@@ -354,7 +354,7 @@ WORDS = tuple(place for place, name in enumerate(PLAY_FIELDS) if name in ("state
 def many(
     connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """Insert by the driver itself: at a million rows SQLAlchemy's types cost more than the database."""
+    """Insert through the driver itself: for a million rows SQLAlchemy's types cost more than the database."""
     own = driver(connection)
     place = "?" if own is not None else "%s"
     statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([place] * len(columns))})"  # noqa: S608 - names of ours
@@ -368,14 +368,14 @@ def many(
 
 
 def has_ids(item: Item) -> bool:
-    """Whether the item has an id by which a tracker or a lookup knows it."""
+    """True if the item has an id that a tracker or a lookup knows."""
     if isinstance(item, Track):
-        return True  # music is told by its names
+        return True  # music is identified by its names
     return bool(item.ids) or (isinstance(item, Episode) and bool(item.show_ids))
 
 
 def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
-    """Put what came without an id on the list of what is looked up; how many plays that were."""
+    """Queue items without an id for a lookup; returns the number of plays."""
     nameless = [item for item in items if not has_ids(item)]
     asked = {key: item for item in nameless if (key := question(item)) is not None}
     for some in parts(sorted(asked)):
@@ -408,7 +408,7 @@ def keep(connection: Connection, person_id: int, entry: Kept, now: datetime) -> 
 
 
 def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memory) -> bool:
-    """Whether `keep` would be news after the entries before."""
+    """True if `keep` would change something after the entries before."""
     news, key = library.is_news(
         connection, person_id, entry.relation.value, entry.item, entry.at, entry.value, entry.state
     )
@@ -420,7 +420,7 @@ def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memo
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """The counts in words."""
+    """The counts as a sentence."""
     words = {
         "added": "plays added",
         "known": "known already",

@@ -1,4 +1,4 @@
-"""What a file of somebody's history holds, once it is read: viewings, library entries, bad rows, the rest. Pure."""
+"""The entries of a history file: viewings, library entries, bad rows, entries left out. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webhook.domain.play import Play
 
 
 class Relation(StrEnum):
-    """What a person has to do with an item beside watching it."""
+    """A relation of a person to an item other than watching it."""
 
     FOLLOW = "follow"
     WATCHLIST = "watchlist"
@@ -27,9 +27,9 @@ FOLLOWING, FOR_LATER, ARCHIVED, STOPPED = "following", "for_later", "archived", 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Viewing:
-    """One play in a file. `foreign_key` is what the file itself knows it by: the same row has the same.
+    """One play in a file. `foreign_key` is the row's key in the file, the same for the same row.
 
-    `verbatim` comes from our own export: a play of its own, unless that very play is there.
+    `verbatim` comes from our own export: it is a play of its own unless that very play exists.
     """
 
     play: Play
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bad:
-    """A row that cannot be taken: where it is, what is wrong with it and what to do."""
+    """A row that cannot be read: its place, the reason, and the remedy."""
 
     file: str
     line: int | None
@@ -60,7 +60,7 @@ class Bad:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """What a file holds and Watchmark has no place for: how many entries, and why."""
+    """Entries of a file that Watchmark has no place for: their number and the reason."""
 
     file: str
     count: int
@@ -71,13 +71,13 @@ Entry = Viewing | Kept | Bad | LeftOut
 
 
 LONGEST = 500
-"""The letters that a title or a name may have."""
+"""The most characters of a title or a name."""
 
 MAX_ID = 200
 
 
 def shorten(entry: Entry) -> Entry:
-    """The entry with its texts cut to what they may have, and without ids that nobody writes so long."""
+    """The entry with its texts cut to their maximum and without ids that are too long."""
     match entry:
         case Viewing(play=play) if (item := shorten_item(play.item)) is not play.item:
             return replace(entry, play=replace(play, item=item))
@@ -103,4 +103,4 @@ def known_ids(ids: Ids) -> Ids:
 
 
 class Unusable(Exception):
-    """The file cannot be read at all; the message says what is wrong with it and what to do."""
+    """The file cannot be read at all; the message gives the reason and the remedy."""

@@ -1,10 +1,10 @@
-"""The ids of shows that Plex names by its own id only: learned once a show, from the ids of its episodes.
+"""Ids of shows that Plex names only by its own id, found once a show from its episodes' ids.
 
-Plex's newer agents send an episode's ids and, of its show, nothing but `plex://show/…`. Whoever knows the episode
-knows the show: another play of that episode, a lookup, or the Plex Media Server itself. What is learned is
-remembered under Plex's id, written into the plays, and what was kept of the show under its title is merged
-with what is kept under its ids. All of it happens beside the deliveries; a question waits in the
-table `unresolved` until it is answered, and an answer that an id contradicts is shown instead of written.
+Plex's newer agents send an episode's ids but for its show only `plex://show/…`. Another play of that
+episode, a lookup, or the Plex Media Server knows the show. The ids found are stored under Plex's id and
+written into the plays, and library entries under the show's title are merged with those under its ids. This
+runs apart from the deliveries; a question waits in the table `unresolved` until it is answered, and an
+answer that contradicts a known id is shown to a person instead of written.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from webhook.transfer.show_merge import KnownShow, complete_plays, contradiction
 log = structlog.get_logger()
 
 KIND = "plex_show"
-"""The kind of these questions among those of imported items."""
+"""The kind of these questions in the lookup queue."""
 
 CURSOR = "plex shows looked for"
-"""The note that says up to which play shows were looked for."""
+"""The name of the note with the id of the last play scanned."""
 
 FEW = 5
 SCANNED = 500
 BATCH = 100  # plays that are written in one transaction
 STEP_BACK = 10_000
-"""How many plays are looked at again each hour: on PostgreSQL an older one may be committed later."""
+"""The number of plays scanned again each hour: on PostgreSQL an earlier id may be committed later."""
 
 SAMPLES = 20
 ASKED = 5
-"""How many of a show's episodes the lookups are asked about."""
+"""The most episodes of a show that the lookups are asked about."""
 
 PAUSE = 2.0
 FIRST = timedelta(minutes=1)
@@ -57,20 +57,20 @@ LONGEST = timedelta(days=1)
 NOBODY = "nobody who was asked knows the show by its episodes"
 NEEDED = ("tvdb",)
 REMEMBERED = ""
-"""The `via` of what was learned before."""
+"""The `via` of ids that were stored earlier."""
 
 
 class KnowsShows(Protocol):
-    """A media server that can say by which ids others know a show of its own."""
+    """A media server that knows the ids of its shows at other services."""
 
     async def show_ids(self, plex: str, shows: Sequence[str], episodes: Sequence[str]) -> Ids | None:
-        """The ids, None where it has no such show; raises Retry and Dead. `shows` and `episodes` are keys there."""
+        """The show's ids, or None if unknown; raises Retry and Dead. The server's keys are given."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What is known of a show before anybody is asked: some of its episodes, and what the history tells."""
+    """The local facts of a show: some of its episodes, and its ids from other plays."""
 
     title: str | None
     episodes: Sequence[Episode]
@@ -86,7 +86,7 @@ class Answer:
 
 
 class ShowIds:
-    """Learns the ids of shows, in its own time."""
+    """Finds the ids of shows in the background."""
 
     def __init__(
         self,
@@ -107,12 +107,12 @@ class ShowIds:
             try:
                 busy = bool(await self.scan()) | bool(await self.once())
             except Unavailable as error:
-                log.warning("The database cannot be used now; shows' ids wait.", why=str(error))
+                log.warning("The database is unavailable; the search for shows' ids waits.", why=str(error))
                 busy = False
             await clock.awaken(never, stop, 0.05 if busy else PAUSE)
 
     async def scan(self) -> int:
-        """Look for shows that are known by Plex's id only, among plays that are new; how many were looked at."""
+        """Scan new plays for shows with only Plex's id; returns how many plays."""
         back = 0
         if clock.now() >= self.step_back_at + timedelta(hours=1):
             back, self.step_back_at = STEP_BACK, clock.now()
@@ -121,7 +121,7 @@ class ShowIds:
         return await self.database.write(scan, back)
 
     async def once(self) -> int:
-        """Answer the next few questions; how many that were."""
+        """Answer the next few questions; returns how many."""
         able = bool(self.identity.lookups or self.server)
         rows = await self.database.read(partial(due, able=able))
         for row in rows:
@@ -144,7 +144,7 @@ class ShowIds:
         await self.write(row.key, KnownShow(ids=replace(found.ids, plex=plex)), found.via)
 
     async def write(self, key: str, show: KnownShow, via: str) -> None:
-        """Remember the show and write its ids wherever it is kept, a few plays at a time; the question goes last."""
+        """Store the show's ids, write them into plays and library in batches, and end the question."""
         if not await self.database.write(remember, (key, show, via)):
             return
         after: int | None = 0
@@ -152,12 +152,12 @@ class ShowIds:
             after = await self.database.write(complete, (show, after))
         await self.database.write(finish, (key, show))
         self.learned.set()
-        log.info("The ids of a show were learned.", show=show.plex, ids=show.ids.by_namespace(), via=via)
+        log.info("The ids of a show were found.", show=show.plex, ids=show.ids.by_namespace(), via=via)
 
-    # --- who knows it
+    # --- asking
 
     async def find(self, plex: str) -> Answer | None:
-        """The show's ids, from whoever knows them; raises Retry where somebody who may know cannot say now."""
+        """The show's ids from the first that knows them; raises Retry if one that may know them fails."""
         known = await self.database.read(partial(find_answer, plex=plex))
         if known is not None:
             return known
@@ -176,7 +176,7 @@ class ShowIds:
         return await self.complete(sample.title, found)
 
     async def by_lookups(self, plex: str, sample: Sample) -> Answer | None:
-        """What the first lookup says that knows one of the episodes by an id of its own."""
+        """The show's ids from the first lookup that knows one of the episodes by its own id."""
         trouble: Undelivered | None = None
         for lookup in self.identity.lookups:
             for episode in sample.episodes[:ASKED]:
@@ -199,7 +199,7 @@ class ShowIds:
         return Answer(ids=ids, via="server") if ids else None
 
     async def complete(self, title: str | None, found: Answer) -> Answer:
-        """The answer with the id by which shows are kept here, where a lookup knows it; raises Retry."""
+        """The answer with the id under which shows are kept here, if a lookup knows it; raises Retry."""
         if found.ids.tvdb is not None or not self.identity.lookups:
             return found
         asking = LookupRound(self.identity.lookups)
@@ -222,7 +222,7 @@ def cursor(connection: Connection) -> int:
 
 
 def scan(connection: Connection, waiting: list[int]) -> list[int]:
-    """Put a question for each show of new plays that has no other id than Plex's; how many plays were looked at."""
+    """Add a question for each show in new plays with only Plex's id; returns how many plays."""
     before = max(cursor(connection) - max(waiting), 0)
     new = select(play.c.id, play.c.kind, play.c.item).where(play.c.id > before)
     rows = connection.execute(new.order_by(play.c.id).limit(SCANNED)).all()
@@ -236,7 +236,7 @@ def scan(connection: Connection, waiting: list[int]) -> list[int]:
 
 
 def nameless_show(row: Any) -> Show | None:
-    """The show of a play, where of its ids only Plex's is known."""
+    """The show of a play that has only Plex's id; None for others."""
     if row.kind != "episode":
         return None
     item = item_from_json(row.item)
@@ -247,7 +247,7 @@ def nameless_show(row: Any) -> Show | None:
 
 
 def put_question(connection: Connection, plex: str, show: Show) -> None:
-    """Ask about the show, unless that was asked; what nobody knew may be known by a newer episode."""
+    """Add a question about the show, or repeat an unanswered one: a newer episode may be known."""
     now, key = clock.now(), plex_show_key(plex)
     row = connection.execute(select(unresolved).where(unresolved.c.key == key)).first()
     if row is None:
@@ -256,7 +256,7 @@ def put_question(connection: Connection, plex: str, show: Show) -> None:
             with connection.begin_nested():
                 connection.execute(insert(unresolved), {**values, "due_at": now, "created_at": now})
         except IntegrityError:
-            return  # another process asked just now
+            return  # another process added it just now
     elif row.state == "waiting" and row.reason == NOBODY:
         connection.execute(update(unresolved).where(unresolved.c.key == key).values(due_at=now))
 
@@ -268,7 +268,7 @@ def move_cursor(connection: Connection, last: int) -> None:
 
 
 def due(connection: Connection, able: bool) -> list[Row[Any]]:
-    """The questions to be answered now; with somebody to ask also those that wait because there was nobody."""
+    """The questions due now; with somebody to ask, also those that had nobody."""
     mine = and_(unresolved.c.kind == KIND, unresolved.c.state == "waiting")
     now = unresolved.c.due_at <= clock.now()
     alone = unresolved.c.reason == NO_LOOKUPS
@@ -277,7 +277,7 @@ def due(connection: Connection, able: bool) -> list[Row[Any]]:
 
 
 def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) -> list[None]:
-    """Ask again later: each time as long after as the question has waited, a day at most."""
+    """Ask again later: after as long as the question has waited, at most a day."""
     now = clock.now()
     for key, why in waiting:
         here = unresolved.c.key == key
@@ -289,11 +289,11 @@ def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) 
     return [None] * len(waiting)
 
 
-# --- what the history tells
+# --- from the history
 
 
 def find_answer(connection: Connection, plex: str) -> Answer | None:
-    """What a person chose for the show, else what was learned before."""
+    """The person's choice for the show, else the ids stored earlier; None without either."""
     choice = matches.all_choices(connection).get(plex_show_key(plex))
     if choice is not None and (chosen := replace(choice.ids, plex=None)):
         return Answer(ids=chosen, via="choice")
@@ -317,7 +317,7 @@ def sample_of(connection: Connection, plex: str) -> Sample:
 
 
 def server_keys(connection: Connection, play_ids: Sequence[int], kind: str) -> list[str]:
-    """The keys of this kind that plays are known by: after the server's name, before the episode's number."""
+    """The keys of this kind of the plays: the part between the server's name and the episode's number."""
     wanted = select(play_key.c.key).where(
         play_key.c.play_id.in_(play_ids), play_key.c.key.startswith(kind, autoescape=True)
     )
@@ -326,7 +326,7 @@ def server_keys(connection: Connection, play_ids: Sequence[int], kind: str) -> l
 
 
 def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episode]) -> Ids | None:
-    """The show's ids out of other plays of the very episodes, known by an own id; None where they disagree."""
+    """The show's ids from other plays of its episodes, matched by episode ids; None if they disagree."""
     wanted = {key for one in episodes for key in id_keys(one)}
     known = select(play_key.c.play_id).where(
         play_key.c.person_id.in_(select(person.c.id)), play_key.c.key.in_(sorted(wanted))
@@ -335,7 +335,7 @@ def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episod
     for row in connection.execute(select(play.c.item).where(play.c.id.in_(known))):
         other = item_from_json(row.item)
         if not isinstance(other, Episode) or other.show_ids.plex is not None:
-            continue  # one that has both may have got them by its title
+            continue  # a play with both may have got them by its title
         if any(one.ids.agrees(other.ids) and same_item(one, other) for one in episodes):
             if told.contradicts(other.show_ids):
                 return None
@@ -343,7 +343,7 @@ def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episod
     return told or None
 
 
-# --- what is learned
+# --- storing
 
 
 def remember(connection: Connection, waiting: list[tuple[str, KnownShow, str]]) -> list[bool]:
@@ -351,7 +351,7 @@ def remember(connection: Connection, waiting: list[tuple[str, KnownShow, str]]) 
 
 
 def remember_one(connection: Connection, key: str, show: KnownShow, via: str) -> bool:
-    """Remember the show's ids; False where plays of it know another show's, which is then shown to a person."""
+    """Store the show's ids; False if its plays contradict them, which is then shown to a person."""
     if contradicting := contradictions(plays_of(connection, show.plex), show):
         other = Ids.from_json(contradicting[0].item.get("show_ids"))
         log.warning(
@@ -382,7 +382,7 @@ def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:
 
 
 def complete(connection: Connection, waiting: list[tuple[KnownShow, int]]) -> list[int | None]:
-    """Write the ids into some of the show's plays; after which to go on, None where that were all."""
+    """Write the ids into a batch of the show's plays; returns its last id, or None after all."""
     return [complete_batch(connection, show, after) for show, after in waiting]
 
 
@@ -395,6 +395,6 @@ def complete_batch(connection: Connection, show: KnownShow, after: int) -> int |
 def finish(connection: Connection, waiting: list[tuple[str, KnownShow]]) -> list[None]:
     for key, show in waiting:
         merge_relations(connection, show)
-        matches.release_deliveries(connection, {key}, clock.now())  # what no service knew by Plex's id alone
+        matches.release_deliveries(connection, {key}, clock.now())  # unmatched by Plex's id alone
         connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return [None] * len(waiting)

@@ -1,7 +1,7 @@
-"""Merging a show that was kept under two keys: by Plex's own id and a title, and by the ids that services know.
+"""Merging a show kept under two keys: Plex's own id and a title, and the ids that services know.
 
-A play gets the ids of its show and its own stay as they are; what a person follows, has marked or rated of the
-show becomes one. Nothing is written where an id that is known says otherwise.
+A play gets its show's ids and keeps its own; a person's follows, marks and ratings of the show become one
+each. Nothing is written if a known id contradicts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OF_SHOW = ("episode", "season", "show")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownShow:
-    """A show of Plex's with all its ids, Plex's own among them."""
+    """A show of Plex with all its ids, including Plex's own."""
 
     ids: Ids
 
@@ -36,7 +36,7 @@ class KnownShow:
         return self.ids.plex
 
     def complete(self, item: Item) -> Item:
-        """The item with the show's ids, where it is of this show and none of its ids says otherwise."""
+        """The item with the show's ids, if it belongs to this show and no id contradicts it."""
         match item:
             case Episode() | Season() if item.show_ids.plex == self.plex:
                 known = item.show_ids
@@ -52,7 +52,7 @@ class KnownShow:
 def plays_of(
     connection: Connection, plex: str, after: int = 0, limit: int | None = None, *, latest: bool = False
 ) -> Sequence[Row[Any]]:
-    """The plays of a show by Plex's id of it, from after that play on; the latest first where asked so."""
+    """The plays of a show by Plex's id, after the play `after`; newest first if `latest`."""
     prefix = f"episode:of:plex:{plex}:"
     within = (
         play_key.c.person_id.in_(select(person.c.id)),  # the keys are sorted by person
@@ -66,7 +66,7 @@ def plays_of(
 
 
 def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[Any]]) -> int:
-    """Write the show's ids into these plays; how many had them not yet."""
+    """Write the show's ids into these plays; returns how many changed."""
     count = 0
     for row in rows:
         before = item_from_json(row.item)
@@ -78,11 +78,11 @@ def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[A
     return count
 
 
-# --- what a person keeps
+# --- library entries
 
 
 def merge_relations(connection: Connection, show: KnownShow) -> None:
-    """Make one of what each person follows, has marked and keeps of the show."""
+    """Merge what each person follows, has marked and keeps of the show."""
     for person_id in people_with(connection, show):
         titles = titles_of(connection, person_id, show)
         merge_follows(connection, person_id, show, titles)
@@ -91,7 +91,7 @@ def merge_relations(connection: Connection, show: KnownShow) -> None:
 
 
 def people_with(connection: Connection, show: KnownShow) -> list[int]:
-    """Whoever has played, follows or keeps something of the show."""
+    """The people who have played, follow or keep something of the show."""
     said = f'"plex":"{show.plex}"'
     found = {row.person_id for row in plays_of(connection, show.plex)}
     for table, column in ((follow, follow.c.ids), (entry, entry.c.item)):
@@ -101,7 +101,7 @@ def people_with(connection: Connection, show: KnownShow) -> list[int]:
 
 
 def titles_of(connection: Connection, person_id: int, show: KnownShow) -> set[str]:
-    """What the show is called in the person's plays, folded."""
+    """The folded titles of the show in the person's plays."""
     rows = plays_of(connection, show.plex)
     return {
         fold_title(row.item["show"]) for row in rows if row.person_id == person_id and row.item.get("show")
@@ -115,7 +115,7 @@ def merge_follows(connection: Connection, person_id: int, show: KnownShow, title
 
 
 def is_followed(connection: Connection, row: FollowRow, show: KnownShow, titles: Collection[str]) -> bool:
-    """Whether what the person follows is this show: by Plex's id, or by a title that is no other show's."""
+    """True if the followed show is this one: by Plex's id, or by a title that no other show has."""
     ids = Ids.from_json(row.ids)
     if ids:
         return ids.plex == show.plex and not ids.contradicts(show.ids)
@@ -124,7 +124,7 @@ def is_followed(connection: Connection, row: FollowRow, show: KnownShow, titles:
 
 
 def is_alone(connection: Connection, person_id: int, title: str, show: KnownShow) -> bool:
-    """Whether every play under that title may be of this show."""
+    """True if every play under that title may belong to this show."""
     prefix = f"episode:title:{title}:"
     named = (
         play_key.c.person_id == person_id,
@@ -139,7 +139,7 @@ def is_alone(connection: Connection, person_id: int, title: str, show: KnownShow
 
 
 def merge_follow(connection: Connection, row: FollowRow, show: KnownShow) -> None:
-    """Follow it under the key that the show has now; where it is followed there already, that one stays."""
+    """Move a follow to the show's new key; a follow that is already there is kept and merged."""
     ids = Ids.from_json(row.ids).merge(show.ids)
     key = show_key(row.show, ids) or row.show_key
     here = and_(follow.c.person_id == row.person_id, follow.c.show_key == row.show_key)
@@ -160,13 +160,13 @@ def merge_follow(connection: Connection, row: FollowRow, show: KnownShow) -> Non
 
 
 def forget_list(connection: Connection, key: str) -> None:
-    """Let go of a list of episodes of a show that nobody follows under this key any more."""
+    """Delete the list of episodes under a key that nobody follows any more."""
     followed = exists().where(follow.c.show_key == key)
     connection.execute(delete(episode_list).where(episode_list.c.show_key == key, ~followed))
 
 
 def move_ticks(connection: Connection, person_id: int, show: KnownShow, titles: Collection[str]) -> None:
-    """The marks of the built-in library, under the key that the show has now."""
+    """Move the built-in library's marks to the show's new key."""
     mine = and_(tick.c.person_id == person_id, tick.c.show_key.in_([f"title:{title}" for title in titles]))
     for row in connection.execute(select(tick).where(mine)).all():
         before = item_from_json(row.item)
@@ -178,7 +178,7 @@ def move_ticks(connection: Connection, person_id: int, show: KnownShow, titles: 
 
 
 def merge_entries(connection: Connection, person_id: int, show: KnownShow) -> None:
-    """Ratings, favourites and lists; of two of one item the later one stays."""
+    """Merge ratings, favourites and lists; of two entries of one item the later one stays."""
     mine = and_(entry.c.person_id == person_id, entry.c.kind.in_(OF_SHOW))
     said = type_coerce(entry.c.item, Text).contains(f'"plex":"{show.plex}"', autoescape=True)
     for row in fetch_all(connection, select(entry).where(mine, said), LibraryRow):
@@ -216,7 +216,7 @@ def may_be_one(one: Item, other: Item) -> bool:
 
 
 def contradictions(rows: Iterable[Row[Any]], show: KnownShow) -> list[Row[Any]]:
-    """The plays of the show that know an id of another one."""
+    """The show's plays that have another show's id."""
     return [
         row
         for row in rows

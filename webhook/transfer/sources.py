@@ -1,4 +1,4 @@
-"""What can be asked for an import: the media servers that are set up, and a person's accounts at trackers."""
+"""Sources of an import: the configured media servers, and a person's accounts at trackers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from webhook.transfer.records import Unusable
 
 
 class NoFeed(Unusable):
-    """It cannot be asked for what it holds; the message is for the person."""
+    """The source cannot give its history; the message is for the person."""
 
 
 class Parts(Protocol):
-    """What a running service and a command both have open."""
+    """The dependencies that a running service and a command both provide."""
 
     @property
     def database(self) -> Database: ...
@@ -45,9 +45,9 @@ class Parts(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """A server or an account that a person may bring in from. `known_as` is who they are there.
+    """A server or an account that a person may import from. `known_as` is their name there.
 
-    `why_not` says in a sentence what has to be done before.
+    `why_not` is a sentence with the step that is missing.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Feeds:
-    """The feeds of those that can be asked."""
+    """The feeds of all sources that can be read."""
 
     database: Database
     credentials: Credentials
@@ -67,7 +67,7 @@ class Feeds:
     servers: Mapping[str, Server]
 
     async def of(self, person_id: int, name: str) -> Feed:
-        """What the server or the tracker of that name holds of the person; raises NoFeed and Undelivered."""
+        """The person's feed from the server or tracker of that name; raises NoFeed and Undelivered."""
         if name in servers.modules():
             return ServerFeed(server_of(self.servers, name), claimed_by(self.database, name, person_id))
         if name not in self.trackers:
@@ -87,7 +87,7 @@ class Feeds:
         return AccountFeed(tracker, access)
 
     def offers(self, connection: Connection, person_id: int) -> list[Offer]:
-        """Everything that the person could bring in from, the servers first."""
+        """All sources of the person, the servers first."""
         of_servers = self.of_servers(connection, person_id)
         return [*of_servers, *self.of_accounts(connection, person_id)]
 
@@ -118,7 +118,7 @@ class Feeds:
             )
 
     def offer(self, connection: Connection, person_id: int, name: str) -> Offer:
-        """The one of that name, if the person can bring in from it now; raises NoFeed."""
+        """The source of that name, if the person can import from it now; raises NoFeed."""
         found = next((one for one in self.offers(connection, person_id) if one.name == name), None)
         if found is not None and found.why_not is None:
             return found
@@ -127,7 +127,7 @@ class Feeds:
         )
 
     def explain_absence(self, connection: Connection, person_id: int, name: str) -> str:
-        """Why there is no offer of that name."""
+        """The reason why there is no source of that name, as a sentence."""
         if name in servers.modules():
             return not_set_up(name)
         if name not in self.trackers:
@@ -161,7 +161,7 @@ def no_history_message(tracker: Tracker) -> str:
 
 
 def server_of(built: Mapping[str, Server], name: str) -> Server:
-    """Raises NoFeed where it is not set up."""
+    """The server of that name; raises NoFeed if it is not configured."""
     if name in built:
         return built[name]
     raise NoFeed(not_set_up(name))
@@ -176,13 +176,13 @@ def not_set_up(name: str) -> str:
 
 
 def required_variables(name: str) -> list[str]:
-    """The variables that a server cannot do without."""
+    """The required environment variables of a server."""
     fields = servers.modules()[name].Settings.model_fields.items()
     return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
 
 
 def users_at(connection: Connection, server: str, person_id: int) -> list[str]:
-    """The users of this server that the person claims; Tautulli's are those of the Plex it watches."""
+    """The server's users that the person claims; Tautulli's are those of its Plex."""
     sources = (server, "plex") if server == "tautulli" else (server,)
     mine = (identity.c.person_id == person_id, identity.c.source.in_(sources))
     wanted = select(identity.c.label).where(*mine).order_by(identity.c.label).distinct()
@@ -190,7 +190,7 @@ def users_at(connection: Connection, server: str, person_id: int) -> list[str]:
 
 
 def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Event], Awaitable[bool]]:
-    """Whether an event of this server is of a user that the person claims."""
+    """A check whether an event of this server belongs to a user that the person claims."""
     known: dict[tuple[str | None, str | None], bool] = {}
 
     async def is_of_person(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""How exports write: lines of CSV, pieces of a size, files set aside, a zip that is streamed. Pure."""
+"""Output of exports: CSV lines, pieces of a size, spooled JSON, and a streamed zip. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Cell = str | int | float | None
 
 
 class Table:
-    """Writes rows as lines of CSV, each as bytes of UTF-8, in which no text is a formula."""
+    """Writes rows as CSV lines in UTF-8, with formulas guarded."""
 
     def __init__(self, *, end: str = "\n", quote_all: bool = False) -> None:
         self.text = io.StringIO()
@@ -29,7 +29,7 @@ class Table:
         self.writer = csv.writer(self.text, lineterminator=end, quoting=quoting)
 
     def line(self, cells: Sequence[Cell]) -> bytes:
-        """One line; None is an empty cell. A carriage return in a text becomes a blank: readers differ on it."""
+        """One line; None is an empty cell. A carriage return becomes a space, since readers differ on it."""
         self.writer.writerow(
             [guard(cell.replace("\r", " ")) if isinstance(cell, str) else cell for cell in cells]
         )
@@ -61,7 +61,7 @@ def json_array(entries: Iterable[Any], indent: bytes = b"") -> Iterator[bytes]:
 
 
 class Spool:
-    """JSON values set aside in a temporary file by group. In memory each costs eight bytes."""
+    """JSON values spooled by group to a temporary file; each costs eight bytes of memory."""
 
     def __init__(self) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
@@ -81,14 +81,14 @@ class Spool:
         self.groups.setdefault(group, array("Q")).append(place)
 
     def values(self, group: int) -> Iterator[Any]:
-        """The values of a group, in the order they were put."""
+        """The values of a group, in the order in which they were added."""
         for place in self.groups[group]:
             self.file.seek(place)
             yield orjson.loads(self.file.readline())
 
 
 class Pipe(io.RawIOBase):
-    """What is written into it can be taken out, once and in order."""
+    """A byte stream whose written bytes can be taken out, once and in order."""
 
     def __init__(self) -> None:
         self.held = bytearray()
@@ -107,7 +107,7 @@ class Pipe(io.RawIOBase):
 
 
 def zip_stream(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """A zip of these files, streamed. All bear the same date, so that the same files make the same zip."""
+    """A streamed zip of these files, all with the same date, so that the same files make the same zip."""
     pipe = Pipe()
     with zipfile.ZipFile(pipe, "w") as archive:
         for name, content in files:

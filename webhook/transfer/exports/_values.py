@@ -1,4 +1,4 @@
-"""What an export is given, and what several exports ask of it. Pure."""
+"""Values that exports are given, and functions that several exports share. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webhook.domain.play import Dated, Play
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """One play of the history. `rewatch`: watched before, anywhere in it; `rating` is the person's own, 0-10."""
+    """A play to export. `rewatch`: the item was watched before; `rating` is the person's own, 0-10."""
 
     play: Play
     foreign_key: str | None = None
@@ -22,7 +22,7 @@ class Exported:
 
 
 def watched_plays(plays: Iterable[Exported], kinds: frozenset[Kind]) -> Iterator[tuple[Exported, datetime]]:
-    """The plays of these kinds that are watched and stayed so, each with the time of its mark."""
+    """The plays of these kinds that are marked watched, each with the time of its mark."""
     for entry in plays:
         at = entry.play.watched_at
         if at is not None and entry.play.unwatched_at is None and entry.play.item.kind in kinds:
@@ -35,26 +35,26 @@ def stamp(at: datetime) -> str:
 
 
 def day(at: datetime, dated: Dated, zone: tzinfo) -> date:
-    """The person's own day. Where only the day is known it stands at noon UTC and is that day everywhere."""
+    """The day in the person's time zone. A date without a time is stored as noon UTC and stays that day."""
     return at.astimezone(UTC if dated is Dated.DAY else zone).date()
 
 
 def numbers(item: Episode) -> tuple[int, int] | None:
-    """Season and number, where both are known in the common order. Others would name another episode."""
+    """Season and number in aired order; None if unknown or in another order."""
     if item.numbering != "aired" or item.season is None or item.number is None:
         return None
     return item.season, item.number
 
 
 class Groups:
-    """Numbers things by what they are known by: whatever shares a key has one number."""
+    """Numbers things by their keys: things that share a key have one number."""
 
     def __init__(self) -> None:
         self.known: dict[str, int] = {}
         self.count = 0
 
     def of(self, keys: Iterable[str]) -> int:
-        """The number of the thing with these keys, a new one where none of them was seen."""
+        """The number of the thing with these keys; a new one if none is known."""
         named = list(keys)
         found = next((self.known[key] for key in named if key in self.known), None)
         if found is None:
@@ -66,7 +66,7 @@ class Groups:
 
 
 def known_by(item: Item) -> tuple[str, ...]:
-    """What tells an item from others: its ids, else its title; empty where neither is known."""
+    """The keys that identify an item: its ids, else its title; empty without either."""
     return tuple(id_keys(item)) or by_title(item)
 
 
@@ -78,6 +78,6 @@ def by_title(item: Item) -> tuple[str, ...]:
 
 
 def show_known_by(item: Episode | Season) -> tuple[str, ...]:
-    """The same for an episode's show. Its title is a key only without ids: two shows may have one title."""
+    """The keys of an episode's show. The title is a key only without ids, since two shows may share one."""
     ids = tuple(f"show:{name}:{value}" for name, value in item.show_ids.by_namespace().items())
     return ids or (() if item.show is None else (f"show:title:{fold_title(item.show)}",))

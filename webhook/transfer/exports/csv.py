@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
-    """One row for each watched play. `dated` says whether `watched_at` is exact, a day, or when it was ticked."""
+    """One row for each watched play. `dated` tells if `watched_at` is exact, a day, or the time of a tick."""
     return join_pieces(lines(plays))
 
 
@@ -66,5 +66,5 @@ def of_item(item: Item) -> tuple[Cell, ...]:
 
 
 def minutes(duration_ms: int | None) -> str | None:
-    """A duration in minutes, to a tenth; empty where it is unknown."""
+    """A duration in minutes with one decimal; None if unknown."""
     return f"{duration_ms / 60_000:.1f}".removesuffix(".0") if duration_ms else None

@@ -28,7 +28,7 @@ MEDIA_TYPE = "text/calendar; charset=utf-8"
 KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
 
 OCTETS = 75
-"""The most that one line may have, without its end."""
+"""The most bytes of one line, without its end."""
 
 ESCAPED = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -77,7 +77,7 @@ def uid(entry: Exported, at: datetime) -> str:
 
 
 def summary(item: Item) -> str:
-    """What the entry is called: `Show – S03E09 – Title`, `Film (2010)` or `Artist – Title`."""
+    """The title of an entry: `Show – S03E09 – Title`, `Film (2010)` or `Artist – Title`."""
     match item:
         case Movie(title=title, year=int(year)):
             return f"{title or 'A film'} ({year})"
@@ -99,12 +99,12 @@ def episode_code(item: Episode) -> str | None:
 
 
 def escape_text(text: str) -> str:
-    """A text as a value: what has a meaning escaped, control characters as blanks."""
+    """A text as an iCalendar value: special characters escaped, control characters as spaces."""
     return CONTROLS.sub(" ", text.replace("\r\n", "\n")).translate(ESCAPED)
 
 
 def fold_line(line: str) -> bytes:
-    """The line with its end, broken where it is too long, never inside a character."""
+    """The line with its end, folded if too long, but never inside a character."""
     whole = line.encode("utf-8", "replace")
     pieces = []
     room = OCTETS

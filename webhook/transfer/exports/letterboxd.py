@@ -31,14 +31,14 @@ MOST_ROWS = 1_900
 
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
-    """The films, oldest first, without those of which neither an id nor a title is known."""
+    """The films, oldest first, except those without an id and a title."""
     return zip_stream(
         (f"letterboxd-{number:02}.csv", part) for number, part in enumerate(parts(plays, zone), start=1)
     )
 
 
 def parts(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[bytes]]:
-    """The lines of each file; at least one file, if only with a header."""
+    """The lines of each file; at least one file, even if it has only a header."""
     table = Table()
     header = table.line(COLUMNS)
     part, size = [header], len(header)
@@ -68,6 +68,6 @@ def row(entry: Exported, date: str) -> list[Cell]:
 
 
 def watched_date(entry: Exported, at: datetime, zone: tzinfo) -> str:
-    """The day it was watched, or nothing where that is not known."""
+    """The day watched, or an empty text if unknown."""
     dated = entry.play.dated
     return "" if dated is Dated.TICKED else day(at, dated, zone).isoformat()

@@ -41,7 +41,7 @@ IDS = ("simkl", "slug", "imdb", "tmdb", "tvdb", "mal", "anidb")
 
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
-    """One entry for each film and each show, with everything that is known of it."""
+    """One entry for each film and each show, with all its data."""
     return zip_stream([("SimklBackup.json", backup(plays, library))])
 
 
@@ -59,7 +59,7 @@ def backup(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes
         yield b',"anime":[]}\n'
 
 
-# --- what is set aside, by film and by show
+# --- lines spooled by film and by show
 
 
 def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles: Groups) -> None:
@@ -101,12 +101,12 @@ def simkl_ids(ids: Ids) -> dict[str, Any]:
     return {name: known[name] for name in IDS if name in known}
 
 
-# --- what is made of it
+# --- entries made from the lines
 
 
 @dataclass(slots=True)
 class Told:
-    """What the lines of one film or show say together: of each value the last, of each episode the latest date."""
+    """The merged lines of one film or show: the last of each value, the latest date of each episode."""
 
     values: dict[str, Any] = field(default_factory=dict)
     ids: dict[str, Any] = field(default_factory=dict)

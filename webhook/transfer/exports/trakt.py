@@ -74,7 +74,7 @@ def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[
 
 
 def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[str, Any]]:
-    """The viewings; what their shows are known by is put into `seen_shows`."""
+    """The viewings; the keys of their shows are added to `seen_shows`."""
     moment: datetime | None = None
     before: Counter[tuple[str, ...]] = Counter()
     for entry, at in watched_plays(plays, KINDS):
@@ -104,13 +104,13 @@ def viewing(entry: Exported, at: datetime) -> dict[str, Any]:
 
 
 def history_id(foreign_key: str | None) -> dict[str, int]:
-    """The id of a play that once came from Trakt's history, so that it is known again."""
+    """The id of a play that was imported from Trakt's history, so that Trakt recognises it."""
     number = (foreign_key or "").removeprefix(OWN_KEY)
     return {"id": int(number)} if foreign_key != number and number.isascii() and number.isdigit() else {}
 
 
 def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """In which files the entry stands, and what it says there; none for what Trakt has no place for."""
+    """The entry for each file that it belongs in; none if Trakt has no place for it."""
     if kept.item.kind is Kind.TRACK:
         return
     at, item = None if kept.at is None else stamp(kept.at), item_object(kept.item)
@@ -140,7 +140,7 @@ def follow_rows(
 
 
 def is_seen(show: Item, seen_shows: set[str]) -> bool:
-    """Whether an episode of the show is among the viewings."""
+    """True if an episode of the show is among the viewings."""
     if not isinstance(show, Show):
         return False
     anywhere = Episode(show=show.title, show_ids=show.ids)

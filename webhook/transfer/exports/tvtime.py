@@ -45,7 +45,7 @@ def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[
 
 
 def episode_lines(plays: Iterable[Exported], movies: Spool) -> Iterator[bytes]:
-    """The lines of the episodes; the rows of the films that come between them are set aside."""
+    """The lines of the episodes; the films' rows in between are spooled."""
     table = Table(end="\r\n")
     yield table.line(EPISODES)
     for entry, at in watched_plays(plays, KINDS):

@@ -57,11 +57,11 @@ def play_to_json(play: Play, foreign_key: str | None) -> dict[str, Any]:
 
 
 UNHEARD = frozenset({"played_ms", "replayed_ms", "by_position"})
-"""What is left out of a play where nothing was heard of it."""
+"""The fields of a play that are omitted at zero."""
 
 
 def json_object(values: dict[str, Any]) -> dict[str, Any]:
-    """The values that are known, as JSON has them."""
+    """The known values, as JSON."""
     known = {name: value for name, value in values.items() if value or name not in UNHEARD}
     return {name: plain(value) for name, value in known.items() if value is not None}
 

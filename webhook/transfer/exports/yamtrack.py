@@ -45,7 +45,7 @@ Line = dict[str, Cell]
 
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
-    """The plays, oldest first, then what is on the watchlist and was not watched."""
+    """The plays, oldest first, then the unwatched items of the watchlist."""
     return join_pieces(lines(plays, library, zone))
 
 
@@ -85,7 +85,7 @@ def film(entry: Exported, end: str | None) -> Line:
 
 
 def heads(item: Episode, season: int, show: int, begun: set[tuple[int, int | None]]) -> Iterator[Line]:
-    """The rows of the show and of the season, where they have not come yet."""
+    """The rows of the show and of the season, unless they were already written."""
     if (show, None) not in begun:
         begun.add((show, None))
         yield of_show(item, "tv") | {"status": "In progress"}

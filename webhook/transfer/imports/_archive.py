@@ -1,7 +1,7 @@
-"""A person's export file: one loose file, or a zip of several, read as a stream and never unpacked.
+"""A person's export file: a single file or a zip, streamed and never unpacked to disk.
 
-Nothing in it is trusted: sizes, counts and ratios are held to their limits while it is read, whatever
-its headers say, and a file is opened only when a kind asks for it by name.
+Nothing in it is trusted: sizes, counts and ratios are limited while reading, whatever its headers say, and a
+file is opened only if a kind asks for it by name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 SLASH = re.compile(r"[/\\]")
 
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-"""What exports are packed by. The zip module unpacks the other methods in pieces of any size."""
+"""The compression methods that are accepted. For others the zip module unpacks pieces of any size."""
 
 
 class Readable(Protocol):
@@ -51,15 +51,15 @@ class Readable(Protocol):
 
 
 class Damaged(Unusable):
-    """A file inside breaks off or does not have the check sum that it should have."""
+    """A file inside is truncated or has a wrong checksum."""
 
 
-# --- how much is read
+# --- limits
 
 
 @dataclass(slots=True)
 class Allowance:
-    """How much of an export may be read: rows and bytes of all its files together, and for how many seconds.
+    """The limits of an export: rows and bytes of all its files together, and seconds.
 
     A file that is read several times counts once.
     """
@@ -74,7 +74,7 @@ class Allowance:
     all_bytes: int = 0
 
     def count_row(self, name: str, number: int) -> None:
-        """Count the row of this number of a file; raises Unusable where that is one too many."""
+        """Count a row of a file; raises Unusable above the limit."""
         before = self.counts.get(name, 0)
         if number > before:
             self.counts[name] = number
@@ -85,7 +85,7 @@ class Allowance:
             )
 
     def count_bytes(self, name: str, size: int) -> None:
-        """Count the bytes that were read of a file; raises Unusable where they are too many, or it took too long."""
+        """Count the bytes read of a file; raises Unusable above the limits of bytes and time."""
         before = self.sizes.get(name, 0)
         if size > before:
             self.sizes[name] = size
@@ -102,19 +102,19 @@ class Allowance:
             )
 
 
-# --- what is read
+# --- files
 
 
 class Tally:
-    """How many bytes were read from disk."""
+    """The number of bytes read from disk."""
 
     count = 0
 
 
 class Counted(io.RawIOBase):
-    """The file on disk. It counts the bytes that are read, and refuses a huge piece at once.
+    """The file on disk, with its bytes counted and huge reads refused.
 
-    The zip module reads a zip's whole table of contents in one piece, as long as the zip says it is.
+    The zip module reads a zip's whole directory in one piece, whose length the zip itself gives.
     """
 
     def __init__(self, file: IO[bytes], tally: Tally) -> None:
@@ -149,7 +149,7 @@ class Counted(io.RawIOBase):
 
 
 class Member:
-    """One file, decompressed while it is read and held to the limits."""
+    """One file of the export, decompressed while it is read and held to the limits."""
 
     def __init__(self, name: str, opened: Readable, tally: Tally, allowance: Allowance) -> None:
         self.name = name
@@ -190,7 +190,7 @@ class Text:
         self.first = first.removeprefix(BOM_UTF8)
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes, of a number that suits; none at the end. (Asked for 0, as ijson does, it gives none.)"""
+        """The next bytes, of any number; none at the end, and none for a size of 0, as ijson asks."""
         if size == 0:
             return b""
         while True:
@@ -207,7 +207,7 @@ class Text:
 
 
 class Budget:
-    """A text that may be read only so far before `renew` is called again: what one JSON value may take."""
+    """A text with a limit of bytes between two calls of `renew`: the most that one JSON value may take."""
 
     def __init__(self, text: Text) -> None:
         self.text = text
@@ -225,9 +225,9 @@ class Budget:
 
 
 def plain(events: Iterator[tuple[str, Any]], budget: Budget, prefix: str) -> Iterator[tuple[str, Any]]:
-    """The events of a JSON text, numbers as int or float; raises Unusable where it is nested without end.
+    """The events of a JSON text, with int or float as numbers; raises Unusable if it is nested too deeply.
 
-    What ends no deeper than what is asked for renews the budget: beside it there may be anything.
+    A value outside the requested place renews the budget when it ends, so it may be of any size.
     """
     asked, depth = len(prefix.split(".")), 0
     for event, value in events:
@@ -248,9 +248,8 @@ def plain(events: Iterator[tuple[str, Any]], budget: Budget, prefix: str) -> Ite
 class Bundle:
     """The files of one export.
 
-    `names` are the names, without folders, of the files that may be read, in the order of the alphabet. Where
-    several have one name the one in the fewest folders has it; the paths of the others are `doubles`, and
-    may be read by that path.
+    `names` are the readable files' names without folders, in alphabetical order. Of several with one name,
+    the one in the fewest folders has it; the paths of the others are in `doubles` and can be read by path.
     """
 
     def __init__(
@@ -277,17 +276,17 @@ class Bundle:
         return self.path.stat().st_size if info is None else info.compress_size
 
     def plan(self, names: Sequence[str]) -> None:
-        """Say which files will be read, each as often as it is named, so that `progress` ends at 1."""
+        """Announce the files to be read, each as often as it is named, so that `progress` ends at 1."""
         self.base = self.tally.count
         self.planned = sum(self.packed_size(name) for name in names)
 
     @property
     def progress(self) -> float:
-        """How much is read, 0 to 1, by the bytes on disk."""
+        """The share of bytes read from disk, 0 to 1."""
         return min((self.tally.count - self.base) / self.planned, 1.0) if self.planned > 0 else 1.0
 
     def duplicate_files(self, names: Collection[str]) -> Iterator[Bad]:
-        """A word on each file that was left because one of these names came twice."""
+        """A Bad entry for each file that was skipped because its name came twice."""
         for path in self.doubles:
             name = PurePosixPath(path).name
             if name in names:
@@ -299,7 +298,7 @@ class Bundle:
                 )
 
     def head(self, name: str, size: int = 4096) -> bytes:
-        """The first bytes of a file, as UTF-8, to recognise it by; none where it is damaged."""
+        """The first bytes of a file as UTF-8, for recognising it; empty if it is damaged."""
         found = b""
         try:
             with self.text(name) as text:
@@ -310,7 +309,7 @@ class Bundle:
         return found[:size]
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """The column names of a CSV file, to recognise it by; none where it has no header."""
+        """The column names of a CSV file, for recognising it; empty without a header."""
         try:
             with self.text(name) as text:
                 return tuple(_csv.columns(_csv.Lines(_csv.split(text, _csv.LONGEST)), name))
@@ -318,7 +317,7 @@ class Bundle:
             return ()
 
     def rows(self, name: str, *, required: Collection[str] = ()) -> Iterator[Row | Bad]:
-        """The rows of a CSV file; raises Unusable where a required column is missing."""
+        """The rows of a CSV file; raises Unusable if a required column is missing."""
         line = 0
         try:
             with self.text(name) as text:
@@ -335,7 +334,7 @@ class Bundle:
             )
 
     def items(self, name: str, prefix: str = "item") -> Iterator[Any]:
-        """The values at a place in a JSON file, in ijson's words for places; Bad where it goes on unreadably."""
+        """The values at a place in a JSON file, in ijson's notation; Bad if the rest cannot be read."""
         try:
             with self.text(name) as text:
                 budget = Budget(text)
@@ -352,7 +351,7 @@ class Bundle:
             yield Bad(file=name, line=None, why=f"what follows cannot be read: {error}", do=DOWNLOAD)
 
     def lines(self, name: str) -> Iterator[tuple[int, bytes] | Bad]:
-        """The lines of a file that are not blank, with their number; Bad for one of more than 4 MiB."""
+        """The non-blank lines of a file with their numbers; Bad for one of more than 4 MiB."""
         number = 0
         try:
             with self.text(name) as text:
@@ -404,7 +403,7 @@ def brief(error: Exception) -> str:
 
 @contextmanager
 def open_bundle(path: Path, allowance: Allowance | None = None) -> Iterator[Bundle]:
-    """The export at this path, a zip or one file of it; raises Unusable, with a sentence, where it is neither."""
+    """Open an export, a zip or one of its files; raises Unusable for anything else."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -437,7 +436,7 @@ def opened_zip(path: Path, counted: Counted) -> zipfile.ZipFile:
 
 
 def list_entries(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo | None], list[str]]:
-    """The files that may be read, by name, and of those whose name is taken the paths."""
+    """The readable files by name, and the paths of those whose name is taken."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
         raise Unusable(f"{path} holds {len(entries)} files, more than any export: it was not read.")
@@ -461,7 +460,7 @@ def list_entries(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, zipfil
 
 
 def free(path: str, taken: Collection[str]) -> str:
-    """The path, with a number behind it where a zip holds it more than once."""
+    """The path, with a number appended if the zip holds it more than once."""
     found, number = path, 1
     while found in taken:
         number += 1
@@ -470,7 +469,7 @@ def free(path: str, taken: Collection[str]) -> str:
 
 
 def visible(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
-    """Folders and name of an entry that may be read; None for folders, hidden ones and other kinds of file."""
+    """Folders and name of a readable entry; None for folders, hidden files and other types."""
     parts = tuple(part for part in SLASH.split(info.filename) if part not in ("", "."))
     if info.is_dir() or not parts or not info.filename.isprintable():
         return None
@@ -483,7 +482,7 @@ def visible(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
 
 
 class NoDate(ValueError):
-    """A text that says no moment somebody can have watched something at; the message is for the person."""
+    """A text that is not a possible date of a viewing; the message is for the person."""
 
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?)?", re.ASCII)
@@ -493,11 +492,11 @@ SECOND, MILLISECOND, MICROSECOND = timedelta(seconds=1), timedelta(milliseconds=
 
 
 def moment(text: str, unit: timedelta | None = None) -> datetime:
-    """The moment that a text says, in UTC, which is taken for granted where it names no offset.
+    """Parse a date in UTC, which is assumed without an offset.
 
-    `unit` is given where the column counts since 1970 (SECOND, MILLISECOND, MICROSECOND). Raises NoDate
-    for anything else, for what lies before 1900 (services write the year 1 for "unknown"), and for what
-    lies more than a day in the future.
+    `unit` is for a column that counts since 1970 (SECOND, MILLISECOND, MICROSECOND). Raises NoDate for
+    anything else, for dates before 1900 (services write the year 1 for "unknown"), and for dates more than a
+    day in the future.
     """
     text = text.strip()
     try:

@@ -1,8 +1,7 @@
-"""Rows of a CSV file (RFC 4180), streamed: what is wrong with one row costs that row and no other.
+"""Rows of a CSV file (RFC 4180), streamed: an error in one row affects no other.
 
-A quote that nobody closes would swallow the rest of the file. It is given up at the first thing that
-cannot be (a stray quote, the wrong number of fields, too much text), and reading goes on with the line
-after the one that began it.
+An unclosed quote would swallow the rest of the file. Its row is abandoned at the first impossible thing (a
+stray quote, the wrong number of fields, too much text), and reading resumes on the line after its first.
 """
 
 from __future__ import annotations
@@ -16,37 +15,37 @@ from webhook.transfer.formulas import unguard
 from webhook.transfer.records import Bad, Unusable
 
 LONGEST = 1 << 20
-"""The bytes that one row, and so one field, may have."""
+"""The most bytes of one row, and so of one field."""
 
 GIVE_UP = 1_000_000
-"""How many lines are read again, because a row broke over several, before the file is left."""
+"""The lines that may be read again because of broken rows before the file is abandoned."""
 
-# The limit of the csv module (128 KiB) holds for the whole process; ours is held by `Lines`.
+# The csv module's limit (128 KiB) holds for the whole process; `Lines` enforces ours.
 csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a CSV file; `line` is where it begins, the header being 1."""
+    """One row of a CSV file; `line` is its first line, counted from 1 for the header."""
 
     line: int
     columns: Mapping[str, int]
     values: Sequence[str]
 
     def get(self, name: str) -> str | None:
-        """The field of this column without blanks around it; None where it is empty or there is no such column."""
+        """The field of this column, stripped; None if it is empty or the column is missing."""
         place = self.columns.get(name)
         return unguard(self.values[place].strip()).strip() or None if place is not None else None
 
 
 class TooLong(Exception):
-    """The row that is being read has more than LONGEST bytes."""
+    """The current row has more than LONGEST bytes."""
 
 
 class Lines:
-    """The lines of a file for the csv reader, with those of the row that is being read at hand.
+    """The lines of a file for the csv reader; those of the current row are kept.
 
-    `source` gives lines with their line end, and None for one that was too long to keep.
+    `source` yields lines with their line end, and None for one that was too long.
     """
 
     def __init__(self, source: Iterator[bytes | None]) -> None:
@@ -74,14 +73,14 @@ class Lines:
             return line.decode(errors="replace")
 
     def begin(self) -> int:
-        """Forget the row before; the line that the next one begins on."""
+        """Forget the previous row; returns the line on which the next one begins."""
         self.row.clear()
         self.size = 0
         self.undecodable = None
         return self.number + 1
 
     def rewind(self) -> int:
-        """Go back to the line after the one that began this row; how many lines that is."""
+        """Go back to the line after the first of this row; returns how many lines."""
         back = self.row[1:]
         self.again.extendleft(reversed(back))
         self.number -= len(back)
@@ -89,7 +88,7 @@ class Lines:
 
 
 def split(chunks: Iterable[bytes], longest: int) -> Iterator[bytes | None]:
-    """The lines of a text, each with its line end; None for one of more than `longest` bytes."""
+    """The lines of a text with their line ends; None for one of more than `longest` bytes."""
     rest, skipping = b"", False
     for chunk in chunks:
         if skipping and b"\n" not in chunk:
@@ -107,7 +106,7 @@ def split(chunks: Iterable[bytes], longest: int) -> Iterator[bytes | None]:
 
 
 def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Iterator[Row | Bad]:
-    """The rows of a CSV file in UTF-8; raises Unusable where the header cannot be read or lacks a column."""
+    """The rows of a CSV file in UTF-8; raises Unusable if the header is unreadable or lacks a column."""
     lines = Lines(split(chunks, LONGEST))
     names = columns(lines, file)
     known, width = places(names, file, required), len(names)
@@ -142,7 +141,7 @@ def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Itera
 
 
 def columns(lines: Lines, file: str) -> list[str]:
-    """The column names, in their order; raises Unusable."""
+    """The column names in order; raises Unusable."""
     try:
         names = [name.strip() for name in next(csv.reader(lines, strict=True))]
     except StopIteration:
@@ -155,7 +154,7 @@ def columns(lines: Lines, file: str) -> list[str]:
 
 
 def places(names: Sequence[str], file: str, required: Collection[str]) -> dict[str, int]:
-    """The place of each column, by name; of two with one name, the first's. Raises Unusable."""
+    """The index of each column by name, the first of two with the same name. Raises Unusable."""
     missing = sorted(set(required) - set(names))
     if missing:
         there = ", ".join(names)[:300] or "none"

@@ -1,4 +1,4 @@
-"""Fields of rows and of JSON as values: ids, numbers, ratings, days, and the plays made of them."""
+"""Values from fields of rows and of JSON: ids, numbers, ratings, days, and plays made of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
 
 
 class Wrong(ValueError):
-    """A row or an entry that cannot be taken; the message says why, `do` what to do."""
+    """A row or entry that cannot be imported; the message is the reason, `do` the remedy."""
 
     def __init__(self, why: str, do: str = FIX) -> None:
         super().__init__(why)
@@ -34,7 +34,7 @@ class Wrong(ValueError):
 
 
 def run_steps(steps: Iterable[Callable[[], Entry]], file: str, where: str) -> Iterator[Entry]:
-    """What each step gives; Bad for one that is Wrong, so that it costs no other."""
+    """The entry of each step; Bad for a step that raises Wrong, without affecting the others."""
     for step in steps:
         try:
             yield step()
@@ -50,23 +50,23 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def inner(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The JSON object of this name, an empty one where it is missing or none."""
+    """The JSON object of this name; empty if it is missing or something else."""
     found = entry.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def several(value: Any) -> list[Any]:
-    """The values of a JSON array; none where it is missing."""
+    """The values of a JSON array; empty if it is missing."""
     return value if isinstance(value, list) else []
 
 
 def text(value: Any) -> str | None:
-    """A text without blanks around it, of bounded length; None where there is none."""
+    """A stripped text of bounded length; None if it is empty."""
     return value.strip()[:LONGEST] or None if isinstance(value, str) else None
 
 
 def number(value: Any) -> int | None:
-    """A whole number from 0 on, as a number or a text; None for anything else."""
+    """A whole number from 0 up, given as a number or a text; None for anything else."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
         value = int(value) if len(value) < 20 else None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
@@ -75,7 +75,7 @@ def number(value: Any) -> int | None:
 
 
 def year(value: Any) -> int | None:
-    """The year; None where it is unknown. Raises Wrong for what is none."""
+    """The year; None if unknown. Raises Wrong for an invalid one."""
     if value is None or value in ("", 0, "0"):
         return None
     found = number(value)
@@ -85,19 +85,19 @@ def year(value: Any) -> int | None:
 
 
 def imdb(value: Any) -> str | None:
-    """The id in a text such as `tt0111161` or an address that holds it."""
+    """The id in a text such as `tt0111161` or in an address; None without one."""
     found = IMDB.search(value[:LONGEST]) if isinstance(value, str) else None
     return found.group() if found else None
 
 
 def ids_of(known: Mapping[str, Any]) -> Ids:
-    """The ids of a JSON object; values of 0, "" and the like are none."""
+    """The ids of a JSON object; 0, "" and the like count as missing."""
     numbers: dict[str, Any] = {name: number(known.get(name)) or None for name in NUMBERS}
     return Ids(**numbers, imdb=imdb(known.get("imdb")), slug=text(known.get("slug")))
 
 
 def rating(value: Any, times: float = 1) -> float | None:
-    """A rating times this much, 0-10; None where there is none (0 is none). Raises Wrong for what is none."""
+    """A rating multiplied by `times`, 0-10; None if missing or 0. Raises Wrong for an invalid one."""
     if value is None or value == "":
         return None
     try:
@@ -110,7 +110,7 @@ def rating(value: Any, times: float = 1) -> float | None:
 
 
 def when(value: Any) -> datetime | None:
-    """A moment; None where it is missing or stands for an unknown one. Raises Wrong for what is no date."""
+    """A date and time; None if missing or a placeholder for unknown. Raises Wrong for an invalid one."""
     if value is None or value in ("", "unknown"):
         return None
     try:
@@ -123,7 +123,7 @@ def when(value: Any) -> datetime | None:
 
 
 def noon(value: str | None, column: str) -> datetime:
-    """Noon of a day, UTC, where it is the same day nearly everywhere; raises Wrong where there is none."""
+    """Noon UTC of a day, which is the same day nearly everywhere; raises Wrong without a day."""
     if value is None:
         raise Wrong(f"it has no “{column}”")
     found = when(value)
@@ -141,7 +141,7 @@ def watched_play(
     manual: bool = False,
     duration_ms: int | None = None,
 ) -> Play:
-    """A play that was watched to its end. Without a date it is one that is ticked now."""
+    """A play watched to its end; without a date it is ticked now."""
     if at is None:
         at, dated, manual = clock.now(), Dated.TICKED, True
     return Play(

@@ -1,4 +1,4 @@
-"""TV Time's own export (the GDPR zip): what is read of each of its files. Columns are found by name; times are UTC.
+"""TV Time's own export (the GDPR zip): the readers of its files. Columns are found by name; times are UTC.
 
 Both layouts: `tracking-prod-records-v2.csv` since June 2024, `seen_episode.csv` before.
 """
@@ -33,7 +33,7 @@ from webhook.transfer.imports._tvtime_values import (
 from webhook.transfer.records import ARCHIVED, FOLLOWING, FOR_LATER, Bad, Entry, Kept, Relation
 
 STARS: Mapping[str, int] = {"1": 1, "27": 2, "28": 3, "29": 4, "3": 5}
-"""The stars that the id at the end of a vote's key stands for."""
+"""The stars by the id at the end of a vote's key."""
 
 SLUG = re.compile(r"(?:[a-z_]+-)?alpha-(.+)")
 BULK = frozenset({"season", "fill-previous"})
@@ -81,7 +81,7 @@ def read_tracks(row: Row, given: Given, together: bool) -> Iterator[Entry]:
 
 
 def rewatch_key(item: Item) -> tuple[str, str]:
-    """By what a rewatch is known that an earlier file dates."""
+    """The key of a rewatch that an earlier file dates."""
     return "again", item_name(item)
 
 
@@ -91,7 +91,7 @@ def either(row: Row, name: str, other: str) -> int | None:
 
 
 def of_range(key: str | None) -> datetime | None:
-    """The moment at the end of a range key, `watch-date-1649590015`."""
+    """The date at the end of a range key, `watch-date-1649590015`."""
     digits = (key or "").rpartition("-")[2]
     return moment(digits, SECOND) if digits.isascii() and digits.isdigit() else None
 
@@ -119,7 +119,7 @@ def followed_at(row: Row) -> datetime | None:
 
 
 def older_records(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Watched movies, movies to watch, and the episodes that the newer file lacks."""
+    """Watched movies, movies on the watchlist, and episodes that the newer file lacks."""
     together = twice(bundle, name, older_marked_at)
     wanted: list[Kept] = []
 
@@ -178,7 +178,7 @@ def read_movie_watch(row: Row, given: Given) -> Iterator[Entry]:
 
 
 def watched_at(row: Row) -> datetime:
-    """When it was watched, of the three columns the first that says a moment; raises NoDate, Wrong."""
+    """The date watched, from the first of three columns that has one; raises NoDate, Wrong."""
     refused: NoDate | None = None
     for read in (range_date, count_date, creation_date):
         try:
@@ -196,7 +196,7 @@ def range_date(row: Row) -> datetime | None:
 
 
 def count_date(row: Row) -> datetime | None:
-    """The moment of `watch_date`, which some exports count and others write."""
+    """The date in `watch_date`, which is a number in some exports and a text in others."""
     date = row.get("watch_date")
     return moment(date, SECOND) if date and "-" not in date else when(date)
 
@@ -206,7 +206,7 @@ def creation_date(row: Row) -> datetime | None:
 
 
 def movie(row: Row) -> Movie:
-    """A movie: TV Time's export has no id for it that others know, so title and year must do."""
+    """A movie by title and year: TV Time's export has no id of it that others know."""
     title = row.get("movie_name") or from_slug(row.get("alpha_range_key"))
     if title is None:
         raise Wrong("it has neither a title nor anything to make one of")
@@ -224,7 +224,7 @@ def from_slug(key: str | None) -> str | None:
 
 
 def read_views(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Watched episodes; the file names shows only by title, whose ids other files of the zip have."""
+    """Watched episodes; the file has only the shows' titles, whose ids are in other files of the zip."""
     together = twice(bundle, name, seen_at)
     shows = show_ids(bundle)
 
@@ -235,7 +235,7 @@ def read_views(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 
 def read_rewatches(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Episodes seen again. A row has a count and one date: that one is a viewing, the others have no date."""
+    """Rewatched episodes. A row has a count and one date: one rewatch is dated, the others are not."""
     shows = show_ids(bundle)
 
     def make(row: Row) -> Iterator[Entry]:
@@ -280,7 +280,7 @@ NAMING = ("followed_tv_show.csv", "user_tv_show_data.csv")
 
 
 def show_ids(bundle: Bundle) -> dict[str, int]:
-    """The show ids of those titles that mean one show only, from the files that have both."""
+    """The ids of shows by title, without ambiguous titles, from the files that have both."""
     found: dict[str, int] = {}
     shared: set[str] = set()
     for name in NAMING:
@@ -301,7 +301,7 @@ def show_ids(bundle: Bundle) -> dict[str, int]:
 
 
 def follows(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Followed shows of which no other file had a word."""
+    """Followed shows that no earlier file has."""
 
     def make(row: Row) -> Iterator[Entry]:
         item = old_show(row)
@@ -350,7 +350,7 @@ def show_ratings(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 
 def votes(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Stars of episodes and movies. The files of emotions look the same, so only the file's name tells."""
+    """Stars of episodes and movies. The files of emotions look the same, so the file's name decides."""
 
     def make(row: Row) -> Iterator[Entry]:
         stars = STARS.get((row.get("vote_key") or "").rpartition("-")[2])

@@ -1,6 +1,6 @@
-"""What the extensions TV Time Out (Refract) and TV Time Liberator saved: CSV and JSON of shows and movies.
+"""Readers of the extensions TV Time Out (Refract) and TV Time Liberator: CSV and JSON of shows and movies.
 
-Both write the same JSON. Their episodes carry a date of the first viewing and a count of rewatches.
+Both write the same JSON. Their episodes have the date of the first viewing and a number of rewatches.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def state(status: object) -> str:
 
 
 def rating(given: Given, item: Item, value: object) -> Iterator[Entry]:
-    """The rating where there is one, which both write on the scale 0-10."""
+    """The rating, if there is one; both extensions use the scale 0-10."""
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else words(value)
     try:
         found = float(text) if text else 0.0
@@ -127,7 +127,7 @@ def json_rows(value: object) -> list[Json]:
 
 
 def episodes_json(given: Given, series: Show, described: Json) -> Iterator[Entry | Wrong | NoDate]:
-    """The watched episodes of a show; what is wrong with one is given in its place."""
+    """The watched episodes of a show; an error in one is yielded in its place."""
     dates = [str(found.get("watched_at"))[:19] for _, found in marks(described)]
     for season, found in marks(described):
         try:
@@ -159,7 +159,7 @@ def episode_json(given: Given, series: Show, season: Json, found: Json, dates: l
 
 
 def movies_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Watched movies, and as the watchlist those that are not."""
+    """Watched movies, and the others as the watchlist."""
     for found in items(bundle, name):
         if isinstance(found, Bad):
             yield found
@@ -179,7 +179,7 @@ def movies_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 
 def movie_marks(given: Given, item: Movie, described: Json | Row) -> Iterator[Entry]:
-    """What a row or an object says of a movie: watched, on the watchlist, a favourite, rated."""
+    """The entries of one movie: its viewing, watchlist, favourite and rating."""
     if true(described.get("is_favorite")):
         yield from relation_entry(given, Relation.LOVE, item)
     yield from rating(given, item, described.get("rating"))
@@ -207,7 +207,7 @@ FAVOURITES = {
 
 
 def favourites_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Favourites, a list of both kinds or one list for each."""
+    """Favourites, as one list of both kinds or one list for each."""
     for place, kind in FAVOURITES.items():
         for number, described in enumerate(bundle.items(name, place), start=1):
             if isinstance(described, Bad):
@@ -237,7 +237,7 @@ def favourites_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 
 def episodes_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Watched episodes; the file lists those that are not as well."""
+    """Watched episodes; the file also lists unwatched ones."""
     together = twice(bundle, name, episode_at)
 
     def make(row: Row) -> Iterator[Entry]:
@@ -293,7 +293,7 @@ def series_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 
 def movies_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Watched movies, and as the watchlist those that are not."""
+    """Watched movies, and the others as the watchlist."""
 
     def make(row: Row) -> Iterator[Entry]:
         yield from movie_marks(given, movie_of(row), row)
@@ -311,7 +311,7 @@ def movie_of(row: Row) -> Movie:
 
 
 def activity(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    """Movies, shows and watched episodes, told apart by `type`. An older build calls its episodes `show` as well."""
+    """Movies, shows and watched episodes by `type`. An older build gives episodes the type `show` as well."""
     together = twice(bundle, name, activity_at)
     shows = show_rows(bundle, name)
 
@@ -342,7 +342,7 @@ def activity_at(row: Row) -> tuple[str, str] | None:
 
 
 def show_rows(bundle: Bundle, name: str) -> dict[str, Show]:
-    """The shows of those titles that mean one show only."""
+    """The shows by title, without ambiguous titles."""
     found: dict[str, Show | None] = {}
     for row in bundle.rows(name):
         if not isinstance(row, Bad) and row.get("type") == "show" and not is_episode(row):
@@ -352,7 +352,7 @@ def show_rows(bundle: Bundle, name: str) -> dict[str, Show]:
     return {title: series for title, series in found.items() if series is not None}
 
 
-# --- lists, which have no place here
+# --- lists, which are not imported
 
 OWN_LISTS = "They are lists of your own, and Watchmark keeps none beside the watchlist."
 

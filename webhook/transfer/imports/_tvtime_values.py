@@ -1,4 +1,4 @@
-"""What the readers of all TV Time exports share: how a mark becomes an entry, and what was given already."""
+"""Values that the readers of all TV Time exports share: entries of marks, and duplicates across files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LOOK = "Nothing of this row was taken; the rest of the file was."
 YEAR = re.compile(r"(.*\S)\s*\(((?:18|19|20)\d\d)\)")
 IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
 LONGEST = 500
-"""The letters of a title that are kept."""
+"""The most characters of a title that are kept."""
 
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class Wrong(ValueError):
-    """A row that cannot be taken; the message says why."""
+    """A row that cannot be imported; the message is the reason."""
 
 
 # --- single values
 
 
 def whole(value: object) -> int | None:
-    """A number of a CSV field or of JSON; None where it is none."""
+    """A number from a CSV field or from JSON; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value >= 0 else None
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else None
@@ -41,7 +41,7 @@ def tvdb(value: object) -> int | None:
 
 
 def imdb(value: object) -> str | None:
-    """An IMDb id; exports write -1 or nothing where there is none."""
+    """An IMDb id; exports write -1 or nothing if there is none."""
     return value if isinstance(value, str) and IMDB.fullmatch(value) else None
 
 
@@ -54,25 +54,25 @@ def true(value: object) -> bool:
 
 
 def false(value: object) -> bool:
-    """Whether it is said to be false: nothing said is not."""
+    """True if the value says false; a missing value does not."""
     return value is False or (isinstance(value, str) and value.lower() in ("false", "0"))
 
 
 def split_year(name: str | None) -> tuple[str | None, int | None]:
-    """A show's title without the year that TV Time tells namesakes apart by, and that year."""
+    """A show's title without the year that TV Time adds to namesakes, and that year."""
     name = words(name)
     split = YEAR.fullmatch(name) if name else None
     return (split[1], int(split[2])) if split else (name, None)
 
 
 def when(value: object) -> datetime | None:
-    """The moment, or None where none is given; raises NoDate where what is given is none."""
+    """The date, or None without one; raises NoDate for an invalid one."""
     text = words(value)
     return moment(text) if text else None
 
 
 def perhaps(value: object) -> datetime | None:
-    """The moment where one is given that can be."""
+    """The date; None if it is missing or invalid."""
     try:
         return when(value)
     except NoDate:
@@ -90,7 +90,7 @@ def show(name: str | None, show_id: int | None, imdb_id: str | None = None, uuid
 def episode(
     series: Show, *, season: int | None, number: int | None, ids: Ids | None = None, title: str | None = None
 ) -> Episode:
-    """An episode of the show; raises Wrong where nothing says which one it is."""
+    """An episode of the show; raises Wrong if it has neither ids nor numbers."""
     ids = ids or Ids()
     if not ids and (season is None or number is None):
         raise Wrong("it has neither an episode id nor season and number")
@@ -107,7 +107,7 @@ def episode(
 
 
 def viewing(item: Item, at: datetime, *, ticked: bool = False, seconds: int | None = None) -> Viewing:
-    """The mark of one viewing. Everything in TV Time was marked by hand; what came in bulk has no date of its own."""
+    """A viewing from a mark. Everything in TV Time was marked by hand; a bulk mark has no date of its own."""
     watched = Play(
         item=item,
         state=State.STOPPED,
@@ -123,7 +123,7 @@ def viewing(item: Item, at: datetime, *, ticked: bool = False, seconds: int | No
 
 
 def item_name(item: Item) -> str:
-    """What TV Time's exports know an item by; the same in each of them as far as they say the same."""
+    """The key of an item in TV Time's exports, the same in all that give the same data."""
     match item:
         case Episode(ids=Ids(tvdb=int(number))):
             return f"episode:{number}"
@@ -142,10 +142,10 @@ def item_name(item: Item) -> str:
 
 @dataclass(slots=True)
 class Given:
-    """What earlier files of the bundle gave already, so that the same mark in another layout is not given twice.
+    """The entries of earlier files of the bundle, so that the same mark in another layout is skipped.
 
-    A file is compared with the files before it, never with itself: two rows of one file are two viewings.
-    An episode is known by its id, and by show and numbers only where one of the two rows has no id.
+    A file is compared with the files before it, never with itself: two rows of one file are two viewings. An
+    episode matches by id, and by show and numbers only if one of the two rows has no id.
     """
 
     known: set[Hashable] = field(default_factory=set)
@@ -160,13 +160,13 @@ class Given:
         self.fresh.update(keys_to_note(item))
 
     def finish(self) -> None:
-        """The file is read: what it gave is known to the next."""
+        """End a file: its entries are known to the next one."""
         self.known |= self.fresh
         self.fresh.clear()
         self.undated = 0
 
     def first(self, relation: Relation, item: Item) -> bool:
-        """Whether this is the first word on this item."""
+        """True for the first entry of this relation for this item."""
         ids = [("tvtime", item.ids.tvtime), ("tvdb", item.ids.tvdb), ("imdb", item.ids.imdb)]
         own: list[Hashable] = [(item.kind, *pair) for pair in ids if pair[1]] or [item_name(item)]
         new = not any((relation, key) in self.kept for key in own)
@@ -180,14 +180,14 @@ def number_keys(item: Episode, what: str = "numbered") -> list[Hashable]:
 
 
 def keys_to_find(item: Item) -> list[Hashable]:
-    """By what an item may be known from an earlier file."""
+    """The keys by which an earlier file may know an item."""
     if not isinstance(item, Episode):
         return keys_to_note(item)
     return [item.ids.tvdb, *number_keys(item, "bare")] if item.ids.tvdb else number_keys(item)
 
 
 def keys_to_note(item: Item) -> list[Hashable]:
-    """By what a later file may know an item."""
+    """The keys by which a later file may know an item."""
     if isinstance(item, Episode):
         return [*number_keys(item), *([item.ids.tvdb] if item.ids.tvdb else number_keys(item, "bare"))]
     return [item_name(item), *([f"{item.kind}:tvdb-{item.ids.tvdb}"] if item.ids.tvdb else [])]
@@ -201,13 +201,13 @@ def relation_entry(
     value: float | None = None,
     state: str | None = None,
 ) -> Iterator[Kept]:
-    """The library entry, unless an earlier row or file had a word on it already."""
+    """The library entry, unless an earlier row or file already gave one."""
     if given.first(relation, item):
         yield Kept(relation=relation, item=item, at=at, value=value, state=state)
 
 
 def without_date(name: str, given: Given) -> Iterator[Bad]:
-    """A word on rewatches that a file only counts: without a date they are no plays."""
+    """A Bad entry about rewatches that a file only counts: without a date they are no plays."""
     if given.undated:
         yield Bad(
             file=name,
@@ -224,7 +224,7 @@ Make = Callable[[Row], Iterable[Entry]]
 
 
 def read_rows(bundle: Bundle, name: str, make: Make, required: Collection[str] = ()) -> Iterator[Entry]:
-    """What `make` makes of each row; a row that cannot be taken is Bad and costs no other."""
+    """The entries that `make` gives for each row; Bad for a row that cannot be imported."""
     for row in bundle.rows(name, required=required):
         if isinstance(row, Bad):
             yield row
@@ -249,5 +249,5 @@ def twice(
 
 
 def second(show_name: str | None, date: str | None) -> tuple[str, str] | None:
-    """Show and second, as `twice` compares them."""
+    """The show and the second that `twice` compares."""
     return (show_name, date[:19].replace("T", " ")) if show_name and date else None

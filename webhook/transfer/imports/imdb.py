@@ -28,7 +28,7 @@ MINUTE_MS = 60_000
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
-    """Ratings with the plays they tell of, and the watchlist."""
+    """Ratings with the plays that they imply, and the watchlist."""
     files = {name: bundle.columns(name) for name in bundle.names if name.lower().endswith(".csv")}
     files = {name: columns for name, columns in files.items() if "Const" in columns or len(files) == 1}
     if not files:
@@ -68,7 +68,7 @@ def of_list(row: Row) -> Iterator[Entry]:
 
 
 def item_of(row: Row) -> Item:
-    """What the row is about; raises Wrong where it is none that is tracked."""
+    """The item of a row; raises Wrong for types that are not tracked."""
     known = imdb(row.get("Const"))
     if known is None:
         raise Wrong(f"“{(row.get('Const') or '')[:20]}” in “Const” is no id of IMDb")

@@ -35,7 +35,7 @@ Diary = set[tuple[str, int | None]]
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
-    """Viewings of the diary, films outside it, ratings, the watchlist, likes."""
+    """Viewings from the diary, films outside it, ratings, the watchlist, likes."""
     files = find_files(bundle)
     bundle.plan(list(files.values()))
     diary: Diary = set()
@@ -48,10 +48,10 @@ def read(bundle: Bundle) -> Iterator[Entry]:
 
 
 def find_files(bundle: Bundle) -> dict[str, str]:
-    """The names of the files to read, in the order of REQUIRED; raises Unusable where there is none."""
+    """The names of the files to read, in the order of REQUIRED; raises Unusable if there is none."""
     parts = {part: name for part in REQUIRED for name in bundle.names if stem(name) == part}
     if "films" in parts and not set(REQUIRED["films"]) <= set(bundle.columns(parts["films"])):
-        del parts["films"]  # a list that somebody called “films”
+        del parts["films"]  # a list that the person named “films”
     if not parts:
         wanted = ", ".join(f"{part}.csv" for part in REQUIRED)
         raise Unusable(f"{bundle.path} holds none of {wanted}. Import the zip as Letterboxd gave it.")
@@ -59,12 +59,12 @@ def find_files(bundle: Bundle) -> dict[str, str]:
 
 
 def stem(name: str) -> str:
-    """`ratings` for `Ratings.csv` and for `ratings (1).csv`, as browsers call a second download."""
+    """`ratings` for `Ratings.csv` and for `ratings (1).csv`, a browser's name for a second download."""
     return name.lower().removesuffix(".csv").partition("(")[0].strip()
 
 
 def entries(part: str, row: Row, name: str, diary: Diary, rated: bool) -> Iterator[Entry]:
-    """What a row says. `diary` gathers the films of the diary; `rated`: take the ratings that stand there."""
+    """The entries of a row. `diary` collects the diary's films; `rated`: use this file's ratings."""
     try:
         yield from READERS[part](row, film(row), diary, rated)
     except Wrong as wrong:
@@ -83,7 +83,7 @@ def film_key(item: Movie) -> tuple[str, int | None]:
 
 
 def key(part: str, row: Row, item: Movie, column: str) -> str:
-    """What Letterboxd knows a row by: the address of the diary entry or of the film."""
+    """The key of a row at Letterboxd: the address of the diary entry or of the film."""
     address = row.get("Letterboxd URI") or f"{item.title}:{item.year}"
     return f"letterboxd:{part}:{address}:{row.get(column) or ''}"[:200]
 

@@ -83,7 +83,7 @@ def is_backup(head: bytes) -> bool:
 
 
 def entries(value: Any, part: str, name: str, where: str) -> Iterator[Entry]:
-    """What one entry of a list says: its plays, its rating, its place in the library."""
+    """The steps' results for one entry of a list: its plays, its rating, its library entry."""
     try:
         entry = mapping(value)
         alone = part == "movies" or entry.get("anime_type") == "movie"
@@ -111,7 +111,7 @@ def series(entry: Mapping[str, Any], anime: bool) -> Iterator[Step]:
 
 
 def episodes(entry: Mapping[str, Any], show: Show, anime: bool) -> Iterator[Step]:
-    """A play for each episode; raises Wrong where they are only counted."""
+    """A play for each episode; raises Wrong if they are only counted."""
     seasons, counted = several(entry.get("seasons")), number(entry.get("watched_episodes_count"))
     if counted and not seasons:
         raise Wrong(
@@ -126,7 +126,7 @@ def episodes(entry: Mapping[str, Any], show: Show, anime: bool) -> Iterator[Step
 
 
 def episode_of(show: Show, season: Mapping[str, Any], episode: Mapping[str, Any], anime: bool) -> Episode:
-    """The episode, with TVDB's numbers where an anime's are known."""
+    """The episode, with TVDB's numbers if an anime's are known."""
     aired = inner(episode, "tvdb")
     place = (
         (aired.get("season"), aired.get("episode"))
@@ -141,7 +141,7 @@ def episode_of(show: Show, season: Mapping[str, Any], episode: Mapping[str, Any]
 
 
 def viewing(item: Callable[[], Item], entry: Mapping[str, Any], date: Any, key: str) -> Viewing:
-    """A play at its own date; without one, ticked at the best that the entry has."""
+    """A play at its own date; without one it is ticked at the entry's best date."""
     at = when(date)
     best = at or when(entry.get("last_watched_at")) or when(entry.get("added_to_watchlist_at"))
     dated = Dated.TICKED if at is None else Dated.EXACT
@@ -165,7 +165,7 @@ def library_entry(entry: Mapping[str, Any], item: Item, relation: Relation, date
 
 
 def item_key(item: Item) -> str:
-    """What Simkl knows it by, else any id of it, else its title."""
+    """The key of an item at Simkl: Simkl's id, else any other id, else the title."""
     ids: Ids = item.ids
     return str(
         ids.simkl or next((f"{name}:{value}" for name, value in ids.by_namespace().items()), item.title)

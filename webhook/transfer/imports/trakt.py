@@ -77,7 +77,7 @@ NO_PLACE: Mapping[re.Pattern[str], str] = {
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
-    """What the files say, history first."""
+    """The entries of the files, history first."""
     files = find_files(bundle)
     others = without_place(bundle)
     bundle.plan([*files, *others])
@@ -89,7 +89,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
 
 
 def find_files(bundle: Bundle) -> dict[str, Relation]:
-    """The files to read, each with what it means to be listed there; raises Unusable where there is none."""
+    """The files to read, each with the relation that it lists; raises Unusable if there is none."""
     if len(bundle.names) == 1 and without_place(bundle):
         return {}
     if len(bundle.names) == 1:
@@ -104,7 +104,7 @@ def find_files(bundle: Bundle) -> dict[str, Relation]:
 
 
 def without_place(bundle: Bundle) -> dict[str, str]:
-    """The files of what Watchmark has no place for, each with why."""
+    """The files that Watchmark has no place for, each with the reason."""
     return {name: why for pattern, why in NO_PLACE.items() for name in pages(bundle, pattern)}
 
 
@@ -120,12 +120,12 @@ def left_out(bundle: Bundle, name: str, why: str) -> Iterator[Entry]:
 
 
 def pages(bundle: Bundle, pattern: re.Pattern[str]) -> list[str]:
-    """The files of this name, 9 before 10."""
+    """The files of this name, ordered by number."""
     return sorted((name for name in bundle.names if pattern.fullmatch(name)), key=page)
 
 
 def alone(bundle: Bundle) -> str:
-    """The one file, if it can be Trakt's; raises Unusable."""
+    """The only file, if it may be Trakt's; raises Unusable."""
     name = bundle.names[0]
     if not bundle.head(name).lstrip().startswith(b"["):
         raise Unusable(f"{name} is no list of Trakt's: it would be JSON and begin with “[”.")
@@ -144,7 +144,7 @@ def page(name: str) -> tuple[str, int]:
 
 
 def entries(value: Any, name: str, count: int, relation: Relation) -> Iterator[Entry]:
-    """What one entry of an array says; `relation` is what being listed in this file means."""
+    """The entries of one element of an array; `relation` is the meaning of being listed in this file."""
     where = f"entry {count}: "
     try:
         yield from run_steps(entry_steps(mapping(value), relation), name, where)
@@ -184,7 +184,7 @@ def viewing(entry: Mapping[str, Any]) -> Viewing:
 
 
 def undated_key(item: Item) -> str:
-    """What tells an undated play from others, so that it is not ticked again by the next import."""
+    """The key of an undated play, by which the next import recognises it."""
     known = item.ids.by_namespace()
     return next((f"{name}:{value}" for name, value in known.items()), str(item.title))[:150]
 
@@ -210,7 +210,7 @@ def follow_entry(entry: Mapping[str, Any], state: str, date: str) -> Kept:
 
 
 def summary(entry: Mapping[str, Any]) -> Iterator[Step]:
-    """The last play of a film, or of each episode of a show; raises Wrong for a show that does not say which."""
+    """The last play of a film, or of each episode of a show; raises Wrong for a show without episodes."""
     if "movie" in entry:
         yield partial(last_of_movie, entry)
         return
@@ -244,7 +244,7 @@ def last(item: Item, entry: Mapping[str, Any], key: str) -> Viewing:
 
 
 def item_of(entry: Mapping[str, Any]) -> Item:
-    """What an entry is about, by its `type` or by what it holds; raises Wrong."""
+    """The item of an entry, by its `type` or by its keys; raises Wrong."""
     show = inner(entry, "show")
     match entry.get("type") or next(
         (kind for kind in ("movie", "episode", "season", "show") if kind in entry), None

@@ -23,7 +23,7 @@ from webhook.transfer.records import Bad, Entry, Unusable
 
 LABEL = "TV Time"
 COPY = re.compile(r" ?\(\d+\)(?=\.\w+$)")
-"""What a browser adds to the name of a file that it has downloaded before."""
+"""The suffix that a browser adds to the name of a file that was downloaded before."""
 
 Reader = Callable[[Bundle, str, Given], Iterator[Entry]]
 
@@ -32,9 +32,9 @@ Reader = Callable[[Bundle, str, Given], Iterator[Entry]]
 class Part:
     """One kind of file of an export.
 
-    `called` is a pattern of its name, by which it is found in a zip. By itself a file is known by its columns (all of
-    `has`, none of `lacks`), or where it is JSON by the keys of its first object; `by_name` where nothing but
-    the name tells, `packed` where it is only ever read out of a zip. `passes`: how often it is read.
+    `called` is a pattern of its name in a zip. A single file is recognised by its columns (all of `has`,
+    none of `lacks`) or, for JSON, by the keys of its first object; `by_name` if only the name tells,
+    `packed` if it is read only from a zip. `passes`: how often it is read.
     """
 
     called: re.Pattern[str]
@@ -85,7 +85,7 @@ PARTS = (
         "cpt source watched_on_source_id",
         passes=2,
     ),
-    # Parts of the old log: they hold some of the marks, and add those that the fuller files lack.
+    # Parts of the old log: they hold some of the marks and add those that the fuller files lack.
     part(r"watched_on_episode\.csv", _tvtime_gdpr.read_views, "episode_id watched_on_source_id", passes=2),
     part(
         r"seen_episode_source\.csv",
@@ -118,7 +118,7 @@ PARTS = (
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
-    """The entries of an export, file by file in the order of PARTS; raises Unusable when it holds nothing of TV Time."""
+    """The entries of an export, file by file in the order of PARTS; raises Unusable if none is TV Time's."""
     found = find_parts(bundle)
     if not found:
         raise Unusable(
@@ -142,7 +142,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
 
 
 def find_parts(bundle: Bundle) -> list[tuple[Part, str]]:
-    """What is to be read: of a zip by the names, of a single file by what it holds."""
+    """The files to read with their kinds: of a zip by name, a single file by its content."""
     if bundle.loose:
         return [(known, name) for name in bundle.names for known in alone(bundle, name)]
     return [(known, name) for known in PARTS for name in reversed(bundle.names) if matches(known, name)]
@@ -153,7 +153,7 @@ def matches(known: Part, name: str) -> bool:
 
 
 def alone(bundle: Bundle, name: str) -> Iterator[Part]:
-    """The part that a single file is, if any: by its name where that is kept, else by what it holds."""
+    """The kind of a single file, if any: by its name if that is recognisable, else by its content."""
     there = frozenset(keys(bundle, name)) if is_json(bundle, name) else frozenset(bundle.columns(name))
     loose = [known for known in PARTS if not known.packed]
     fits = [known for known in loose if known.json == is_json(bundle, name) and is_fit(known, there)]

@@ -1,7 +1,7 @@
-"""Watchmark's own export (`webhook/transfer/exports/watchmark.py` says what stands in it).
+"""Watchmark's own format, as written by `webhook/transfer/exports/watchmark.py`.
 
-Everything is taken as it was, to the millisecond. A line that cannot be read, such as the last one of
-a copy that broke off, costs that line only.
+Everything is imported unchanged, to the millisecond. A line that cannot be read, such as the last one of a
+truncated copy, affects no other line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T", Play, Kept)
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
-    """The library entries and plays, in the order they were written in."""
+    """The library entries and plays, in the order in which they were written."""
     name = find_file(bundle)
     bundle.plan([name])
     lines = bundle.lines(name)
@@ -49,7 +49,7 @@ def find_file(bundle: Bundle) -> str:
 
 
 def check(name: str, first: tuple[int, bytes] | Bad | None) -> None:
-    """Raises Unusable unless the first line says that this is a format known here."""
+    """Raise Unusable unless the first line names a format and version known here."""
     try:
         said = orjson.loads(first[1]) if isinstance(first, tuple) else None
     except orjson.JSONDecodeError:
