@@ -85,7 +85,7 @@ KEPT = [
     "The status code is 404.",
     "https://tracker.example/@anna/list?a=b",
     "https://tracker.example:8443/a:b@c",
-    "A delivery was worked on.",
+    "A delivery was attempted.",
     "Token 3 is revoked.",
     "basic auth is not used",
     "position=00:12:07 of 00:45:00",

@@ -1,7 +1,7 @@
-"""Edits: what a person changes about their history by hand, undone and told anew at the trackers.
+"""Edits: a person's changes to their history, undone and sent again at the trackers.
 
-Only what we created is undone: the delivery of the mark names it. What has not gone out yet is taken
-back. Every edit is kept with what was there before.
+Only marks created by this service are undone, as recorded in their deliveries. Unsent ones are
+withdrawn. Every edit is stored with the fields before it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Teller(Protocol):
 
 
 Tellers = Mapping[str, Teller]
-"""The trackers that are set up, by name."""
+"""The configured trackers, by name."""
 
 
 class Recipient(Teller, Protocol):
@@ -86,17 +86,17 @@ class Recipient(Teller, Protocol):
 
 
 Recipients = Mapping[str, Recipient]
-"""The same, by name."""
+"""The recipients, by tracker name."""
 
 
 class NoEdit(Exception):
-    """It cannot be changed so; the message is for the person."""
+    """An edit that is not possible; the message is for the person."""
 
 
 def remove_play(
     connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
 ) -> EditResult:
-    """Take a play out of the history, and what we told of it back. It stays known, so that no import brings it again."""
+    """Remove a play and undo its marks at the trackers; it stays known, so that no import adds it again."""
     made, undone = remove_row(connection, get_row(connection, play_id), can, by, now)
     return {"edit": made, "undone": undone.at}
 
@@ -114,7 +114,7 @@ def remove_row(
 def redate_play(
     connection: Connection, play_id: int, at: datetime, can: Tellers, by: str | None, now: datetime
 ) -> EditResult:
-    """Set when it was watched; the trackers that were told are told anew."""
+    """Change a play's date, and send it again to the trackers that have it."""
     row = get_row(connection, play_id)
     if at > now + MAX_AHEAD:
         raise NoEdit("that date lies in the future")
@@ -133,7 +133,7 @@ def redate_play(
 def correct_play(
     connection: Connection, play_id: int, item: Item, can: Tellers, by: str | None, now: datetime
 ) -> EditResult:
-    """Set which item it was; the trackers that were told are told anew."""
+    """Change a play's item, and send it again to the trackers that have it."""
     row = get_row(connection, play_id)
     changed = {"item": item_to_json(item), "kind": item.kind.value}
     done = change_play(connection, row, changed, "corrected", can, by, now)
@@ -143,14 +143,14 @@ def correct_play(
 
 
 def ids_field(item: Item, named: Mapping[str, int | str]) -> dict[str, IdsJson]:
-    """Ids as they are said of an item: of an episode and of a season, the show's."""
+    """The item's id field: `show_ids` for an episode or a season, else `ids`."""
     if not named:
         return {}
     return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
 
 
 def correct_item(item: Item, given: Mapping[str, object]) -> Item:
-    """The item with what is given of it, as JSON has it; the rest stays. Raises NoEdit.
+    """The item with the given fields (as in its JSON) replaced; raises NoEdit.
 
     Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
     """
@@ -167,7 +167,7 @@ def correct_item(item: Item, given: Mapping[str, object]) -> Item:
 def merge_plays(
     connection: Connection, play_id: int, other_id: int, can: Tellers, by: str | None, now: datetime
 ) -> EditResult:
-    """Make two plays one: the other goes, with what was told of it; what it alone knew is kept."""
+    """Merge two plays: the other is removed with its marks, and what only it knew is kept."""
     if play_id == other_id:
         raise NoEdit("a play cannot be merged with itself")
     row, other = get_row(connection, play_id), get_row(connection, other_id)
@@ -224,7 +224,7 @@ class PlayMark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The trackers at which a play's mark is taken back, and when each that may be told anew is due."""
+    """The trackers at which a play's mark is undone, and the due times for sending it again."""
 
     at: list[str] = field(default_factory=list)
     due: dict[str, datetime] = field(default_factory=dict)
@@ -233,7 +233,7 @@ class Undone:
 def undo_marks(
     connection: Connection, row: PlayRow, edit_id: int, can: Tellers, now: datetime, *, leaves: bool
 ) -> Undone:
-    """Take the play's marks back. `leaves`: it is no play of that item any more."""
+    """Undo the play's marks. `leaves`: it is no longer a play of that item."""
     item = item_from_json(row.item)
     besides = leaves and has_other_viewing(connection, row.person_id, item, row.id)
     wanted = (
@@ -275,14 +275,14 @@ def due_behind(mark: PlayMark, now: datetime) -> datetime:
 
 
 def can_tell(teller: Teller | None, action: Action) -> bool:
-    """True if a tracker is set up, and can be told that."""
+    """True if a tracker is configured and supports the action."""
     return teller is not None and action in teller.tells
 
 
 def enqueue_undo(
     connection: Connection, row: PlayRow, mark: PlayMark, edit_id: int, kept: str | None, now: datetime
 ) -> None:
-    """Put the undoing of a mark, behind it where it has not gone out; `kept` is why its tracker is not told."""
+    """Enqueue the undoing of a mark, after it if it is unsent; `kept` is the reason not to send it."""
     find_undone = NewDelivery(
         account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
         item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
@@ -295,7 +295,7 @@ def enqueue_undo(
 def resend(
     connection: Connection, row: PlayRow, due: Mapping[str, datetime], can: Tellers, now: datetime
 ) -> list[str]:
-    """Tell those trackers of the play as it is now, after what was there is taken back."""
+    """Send the play as it is now to those trackers, after the undoing of its old mark."""
     current = play_from_row(row)
     if current.watched_at is None or current.unwatched_at is not None:
         return []
@@ -324,7 +324,7 @@ def resend(
 def send_new(
     connection: Connection, row: PlayRow, can: Recipients, now: datetime, *, rewatch: bool = False
 ) -> list[str]:
-    """Tell the person's accounts of a play that no webhook reported, with its date; the trackers that are told."""
+    """Send a play that no webhook reported to the person's accounts, with its date; returns the trackers."""
     current = play_from_row(row)
     at = current.watched_at or current.last_at
     event = Event(action=Action.WATCHED, item=current.item, at=at, manual=True)
@@ -370,7 +370,7 @@ def mark_key(play_id: int) -> str:
 
 
 def get_row(connection: Connection, play_id: int) -> PlayRow:
-    """The play's row; raises NoEdit where there is none."""
+    """The play's row; raises NoEdit if there is none."""
     wanted = select(play).where(play.c.id == play_id, play.c.removed_at.is_(None))
     row = fetch_first(connection, wanted, PlayRow)
     if row is None:

@@ -1,4 +1,4 @@
-"""The library: what a person follows, has rated, loves, has on the watchlist or owns; inside a caller's transaction."""
+"""The library: a person's followed, rated, loved, wanted and owned items; runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def store_entry(
     at: datetime,
     value: float | None = None,
 ) -> bool:
-    """True if that was news; what the library says since a later time stays. `value` is a rating, 0-10."""
+    """Store an entry; returns True if it was new. A newer entry stays. `value` is a rating, 0-10."""
     row = find_entry(connection, person_id, relation, item)
     if row is None:
         known = keys(item)
@@ -85,7 +85,7 @@ def is_news(
     value: float | None = None,
     state: str | None = None,
 ) -> tuple[bool, str]:
-    """True if an entry would be news, and what it is known by; nothing is written. Without a time it is of now."""
+    """True if an entry would be new, with its key; nothing is written, and no time means now."""
     if relation == FOLLOW:
         show = show_key_of(item)
         followed = None if show is None else find_follow(connection, person_id, show)
@@ -97,7 +97,7 @@ def is_news(
 
 
 def remove_entry(connection: Connection, person_id: int, relation: str, item: Item, at: datetime) -> bool:
-    """True if it was there to take out, since before that time."""
+    """Remove an entry that is not newer than the time; returns True if there was one."""
     row = find_entry(connection, person_id, relation, item)
     if row is None or row.at > at:
         return False
@@ -152,7 +152,7 @@ def show_key_of(item: Item) -> str | None:
 def follow_show(
     connection: Connection, person_id: int, show: Item, at: datetime, state: str = FOLLOWING
 ) -> bool:
-    """Follow a show, or say in which state it is followed; whether that was news."""
+    """Follow a show or change its follow state; returns True if that was new."""
     key = show_key_of(show)
     if key is None:
         return False

@@ -24,7 +24,7 @@ MAX_NEAREST = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundPlay:
-    """The person's latest play of an item: none with its id where it was removed by hand.
+    """The person's latest play of an item; a play removed by hand counts as none, with its id.
 
     `before` is their last watched play of it beside this one.
     """
@@ -81,18 +81,18 @@ def find_play(
             before = next((other for before, other in plays[place + 1 :] if is_counted(before)), None)
             return FoundPlay(id=row.id, play=current, before=before)
         if not is_another_viewing(current, event, Facts(mark=100.0), current.source):
-            return FoundPlay(id=row.id, play=None)  # what follows of it is of it
+            return FoundPlay(id=row.id, play=None)  # a removed play takes the events that follow it
     return None
 
 
 def possible_plays(plays: list[tuple[PlayRow, Play]], event: Event) -> list[tuple[PlayRow, Play]]:
     """Of a person's plays of one item, the newest first, those from the one that the event can be of."""
-    if event.action is Action.UNWATCHED:  # a viewing that was only begun has no mark to take back
+    if event.action is Action.UNWATCHED:  # an unfinished viewing has no mark to undo
         return [entry for entry in plays if entry[1].watched_at is not None]
     if event.action is Action.START:
         return plays
     begun = [place for place, (_, current) in enumerate(plays) if has_begun(current, event)]
-    return plays[begun[0] :] if begun else plays  # what comes late is of a viewing before the newest
+    return plays[begun[0] :] if begun else plays  # a late event belongs to a viewing before the newest
 
 
 def has_begun(current: Play, event: Event) -> bool:
@@ -138,7 +138,7 @@ def is_same_by_title(
 
 
 def server_prefix(key: str) -> str | None:
-    """The part of a key that says on which server an item or its show is called so; None where it says none."""
+    """The part of a key that names the server of the item or its show; None if it names none."""
     head, _, rest = key.partition(":")
     if "@" in head:
         return head
@@ -156,7 +156,7 @@ def find_plays(
 
 
 def get_play(connection: Connection, play_id: int) -> Play | None:
-    """The play; None where there is none, or it was removed."""
+    """The play; None if it does not exist or was removed."""
     here = (play.c.id == play_id, play.c.removed_at.is_(None))
     row = fetch_first(connection, select(play).where(*here), PlayRow)
     return play_from_row(row) if row else None
@@ -199,7 +199,7 @@ def store_keys(connection: Connection, person_id: int, play_id: int, known: Coll
 
 
 def merge_items(known: Item | None, told: Item) -> Item:
-    """The item as told, with what was known of it before and is not told now."""
+    """The item as reported, completed with what was known of it before."""
     if known is None or known.kind is not told.kind:
         return told
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Plays: what events and records of the past do to a person's history, inside a caller's transaction."""
+"""Plays: applies events and past records to a person's history, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def apply(
 
 
 def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) -> timedelta | None:
-    """The item's runtime, read only where it matters: no sender gave it, and it was watched before."""
+    """The item's runtime, read only if needed: no sender gave it, and it was watched before."""
     if found is None or found.play is None or event.duration_ms or found.play.duration_ms:
         return None
     if found.play.watched_at is None and found.before is None:
@@ -90,7 +90,7 @@ def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) 
 def is_dated_elsewhere(
     connection: Connection, person_id: int, event: Event, known_by: Collection[str]
 ) -> bool:
-    """True if a mark set by hand has a date of its own: another tool set it, and it is not of now.
+    """True if a mark set by hand carries its own past date, set by another tool.
 
     Where the date is that of a play which was left unfinished, the server only kept it: it was ticked now.
     """
@@ -106,7 +106,7 @@ def is_dated_elsewhere(
 def apply_record(
     connection: Connection, person_id: int, event: Event, source: str, known_by: Collection[str]
 ) -> Applied:
-    """Apply a record of the past: nothing where the play is known, its mark where that is missing."""
+    """Apply a past record: add the play, or only its mark if that is missing."""
     play_id, known, settled = find_record(connection, person_id, event) or (None, None, False)
     if settled or (known is not None and event.action is not Action.WATCHED):
         return Applied(play_id=play_id)
@@ -126,7 +126,7 @@ def apply_record(
 
 
 def find_record(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
-    """The play that a record of the past speaks of, and whether there is nothing to add to it, or None.
+    """The play that a past record describes, and True if the record adds nothing to it; or None.
 
     What a person removed is still known, and what they changed also as it was.
     """
@@ -146,7 +146,7 @@ def find_record(connection: Connection, person_id: int, event: Event) -> tuple[i
 
 
 def distance(known: Play, at: datetime) -> tuple[bool, timedelta, bool]:
-    """By how much a play lies beside a time, for the nearest of several; what was only ticked comes last."""
+    """The distance of a play from a time, for finding the nearest; plays that were only ticked come last."""
     latest = max(known.last_at, known.watched_at or known.last_at)
     outside = max(known.started_at - at, at - latest, timedelta(0))
     return known.dated is Dated.TICKED, outside, known.watched_at is None
@@ -196,7 +196,7 @@ SELECT_QUIET = select(play).where(IS_OPEN, play.c.last_at < bindparam("since", t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosedPlay:
-    """A play that ended without a word of its own, whose it is, and what that did."""
+    """A play that ended without a stop, with its person and the resulting change."""
 
     person_id: int
     play_id: int
@@ -206,7 +206,7 @@ class ClosedPlay:
 def close_others_on_player(
     connection: Connection, person_id: int, event: Event, mark: float, besides: Collection[int]
 ) -> list[ClosedPlay]:
-    """Close what else is open on the player that plays something now.
+    """Close the other open plays on a player that now plays something else.
 
     Of a server that is named, whoever played it; but several people may watch one item there, who go on.
     """
@@ -223,7 +223,7 @@ def close_others_on_player(
 
 
 def close_overdue(connection: Connection, now: datetime, mark: float) -> list[ClosedPlay]:
-    """Close the plays of which no stop came though they must be over."""
+    """Close the plays that must be over although no stop came."""
     rows = fetch_all(connection, SELECT_QUIET, PlayRow, {"since": now - timedelta(minutes=10)})
     return [close_play(connection, row, mark) for row in rows if is_over(play_from_row(row), now)]
 

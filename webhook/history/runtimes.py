@@ -43,7 +43,7 @@ def find_runtime(connection: Connection, event: Event) -> timedelta | None:
 
 
 def learn_runtime(connection: Connection, event: Event) -> None:
-    """Keep how long an episode runs, for the others of its show."""
+    """Store an episode's runtime, also for the other episodes of its show."""
     if event.duration_ms:
         keys = list(show_runtime_keys(event.item, event.server, event.show_key))[:1]
         store_runtime(connection, keys, event.duration_ms)
@@ -59,6 +59,6 @@ def store_runtime(connection: Connection, keys: list[str], ms: int) -> None:
 
 
 def store_first_runtime(connection: Connection, key: str, ms: int) -> None:
-    """Keep what a list says, unless it is known from what was played."""
+    """Store a listed runtime, unless one was learned from plays."""
     if connection.execute(SELECT_RUNTIMES, {"keys": [key]}).first() is None:
         connection.execute(insert(runtime), {"key": key, "ms": ms})

@@ -1,4 +1,4 @@
-"""Seasons and shows that are ticked as a whole: the episodes that they stand for.
+"""Seasons and shows ticked as a whole, and the episodes they stand for.
 
 Jellyfin also reports each episode by itself, Emby only the whole. A show's episodes are known where a lookup has
 listed them; one that nobody has listed yet is asked about, and the tick is read again then.
@@ -23,7 +23,7 @@ from webhook.storage.tables import WebhookRow, episode_list, follow, play, play_
 TICKS = frozenset({Action.WATCHED, Action.UNWATCHED})
 WHOLES = frozenset({Kind.SEASON, Kind.SHOW})
 BY = "season"
-"""The mark of an episode's event that a season's tick stands for."""
+"""The marker of an episode's event that stems from a season's tick."""
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,9 +36,9 @@ def is_whole(event: Event) -> bool:
 def keep_episodes(
     connection: Connection, person_id: int, event: Event, webhook: WebhookRow
 ) -> dict[str, Any]:
-    """Keep an event for each episode of a tick, so that it goes the way of every webhook; what is said of that.
+    """Store an event for each episode of a tick, processed like every webhook; returns the reason text.
 
-    Of a tick that was read before, nothing is kept again.
+    A tick that was read before stores nothing again.
     """
     before = next((entry for entry in webhook.events or [] if entry.get("episodes")), None)
     if before is not None:
@@ -57,7 +57,7 @@ def keep_episodes(
 
 
 def episodes_of(connection: Connection, person_id: int, event: Event) -> Sequence[Episode] | None:
-    """The episodes that a tick stands for; None where nobody has listed the show."""
+    """The episodes that a tick stands for; None if no lookup has listed the show."""
     listed = list_of(connection, person_id, event.item)
     if event.action is Action.UNWATCHED:
         return list(watched_episodes(connection, person_id, event.item))
@@ -126,7 +126,7 @@ def is_of_show(episode: Episode, ids: Ids) -> bool:
 
 
 def want_list(connection: Connection, item: Item) -> str | None:
-    """Ask for the list of a show that a lookup could know; its key, None where it has no id to ask by."""
+    """Request a show's episode list from the lookups; returns its key, or None if it has no id to ask by."""
     title, ids = of_show(item)
     key = show_key(title, ids)
     if key is None or ids.tvdb is None:

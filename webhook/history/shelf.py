@@ -1,4 +1,4 @@
-"""The shelf: a person's built-in TV Time library, what they follow and have marked watched."""
+"""The shelf: a person's built-in TV Time library of followed shows and watched marks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Mark(NamedTuple):
 
 
 class Shelf:
-    """One person's built-in TV Time library: what they follow and have marked watched."""
+    """One person's built-in TV Time library: followed shows and watched marks."""
 
     def __init__(self, database: Database, person_id: int) -> None:
         self.database = database

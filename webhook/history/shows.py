@@ -1,4 +1,4 @@
-"""Shows: which episodes they have, as a lookup lists them, and which of those a person has seen."""
+"""Shows: their episodes as lookups list them, and a person's viewings of those."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 log = structlog.get_logger()
 
 LIST_LIFETIME = timedelta(days=1)
-"""The age up to which a list is taken as it is."""
+"""The age up to which a list counts as current."""
 
 LOOKUP_RETRY = timedelta(hours=1)
 """The pause before a show is asked about again after every lookup failed."""
@@ -56,7 +56,7 @@ SHOWS_PER_ROUND = 20
 LOOKUP_PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
 ROUND_SECONDS = 3600.0
 TICK_POLL = 20.0
-"""Seconds until a list is asked for that somebody's tick waits for."""
+"""Seconds until a list is requested that a tick waits for."""
 
 REQUESTED = "wanted"
 """The `via` of a show whose list is asked for because it was ticked as a whole."""
@@ -70,7 +70,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """A show and the episodes that it has; None where no lookup has said."""
+    """A show and its episodes; None if no lookup has listed it."""
 
     key: str
     title: str | None = None
@@ -111,7 +111,7 @@ def counts_as_viewing(person_id: int) -> ColumnElement[bool]:
 def first_viewings(
     connection: Connection, person_id: int, listings: Sequence[Listing]
 ) -> dict[str, dict[Place, datetime]]:
-    """By show and place, when the person first saw each listed episode."""
+    """The time the person first watched each listed episode, by show and place."""
     wanted = {key: (show, place) for show in listings for key, place in episode_keys(show)}
     found: dict[str, dict[Place, datetime]] = {show.key: {} for show in listings}
     if not wanted:
@@ -257,7 +257,7 @@ class ShowList:
 
 
 class Episodes:
-    """Keeps the episode lists of followed shows: asks for each at most once a day, slowly."""
+    """Refreshes the episode lists of followed shows: each at most once a day, slowly."""
 
     def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = LOOKUP_PAUSE) -> None:
         self.database = database
@@ -267,12 +267,12 @@ class Episodes:
         self._later: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """A few shows now, every hour and where there is news of one, until told to stop."""
+        """Refresh a few shows every hour and on news of one, until stopped."""
         while not stop.is_set():
             try:
                 await self.refresh(clock.now(), stop)
             except Unavailable as error:
-                log.warning("No episode lists could be asked for now; it is tried again.", why=str(error))
+                log.warning("The episode lists could not be refreshed; this will be retried.", why=str(error))
             ends = time.monotonic() + ROUND_SECONDS
             heard = False
             while not (stop.is_set() or heard) and time.monotonic() < ends:
@@ -281,13 +281,13 @@ class Episodes:
                     await self.answer_ticks(clock.now(), stop)
 
     async def answer_ticks(self, now: datetime, stop: asyncio.Event | None = None) -> int:
-        """Ask for the lists that ticks of whole seasons wait for, and let those be read again; how many."""
+        """Fetch the lists that ticks of whole seasons wait for, and replay the ticks; returns their number."""
         wanted = await self.database.read(find_requested_lists)
         due = [show for show in wanted if self._later.get(show.key, now) <= now]
         return await self.ask_in_turn(due, now, stop or asyncio.Event())
 
     async def refresh(self, now: datetime, stop: asyncio.Event | None = None) -> int:
-        """Ask about a few of the shows whose list is missing or old; how many were answered."""
+        """Refresh a few missing or old lists; returns the number answered."""
         stop = stop or asyncio.Event()
         due = await self.database.read(partial(find_due_lists, before=now - LIST_LIFETIME))
         return await self.ask_in_turn(
@@ -305,13 +305,13 @@ class Episodes:
         return answered
 
     async def ask(self, show: Listing, now: datetime) -> bool:
-        """True if it is known now what the show has, if only that nobody lists it."""
+        """Fetch a show's list; returns True if it was answered, even if no lookup lists the show."""
         unsure = False
         for lookup in self.lookups:
             try:
                 episodes = await lookup.episodes(show.ids)
             except Undelivered as error:
-                log.info("A show's episodes could not be asked for.", show=show.title, why=error.reason)
+                log.info("A show's episodes could not be fetched.", show=show.title, why=error.reason)
                 unsure = True
                 continue
             if episodes:
@@ -351,7 +351,7 @@ def find_requested_lists(connection: Connection) -> list[Listing]:
 
 
 def replay_ticks(connection: Connection, show_key: str) -> int:
-    """Let the ticks be read again that waited for the list of this show; how many that were."""
+    """Requeue the ticks that waited for this show's list; returns their number."""
     events = type_coerce(webhook.c.events, Text)
     waiting = select(webhook.c.id).where(events.contains(f'"waits_for":"{show_key}"', autoescape=True))
     return inbox.requeue(connection, list(connection.execute(waiting).scalars()))
@@ -370,7 +370,7 @@ def store_lists(connection: Connection, waiting: list[ShowList]) -> list[None]:
 
 
 def store_list(connection: Connection, learnt: ShowList) -> None:
-    """The list in place of an older one; where nobody lists the show any more, the older one stays."""
+    """Store the list in place of an older one, which stays if no lookup lists the show any more."""
     here = episode_list.c.show_key == learnt.key
     if not learnt.episodes:
         row = connection.execute(select(episode_list.c.via, episode_list.c.episodes).where(here)).first()

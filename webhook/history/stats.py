@@ -1,4 +1,4 @@
-"""Numbers: what a person has watched in a year or ever, counted where the plays are.
+"""Statistics of a person's plays in a year or ever, computed in the database.
 
 A play counts once it was watched, and neither taken back nor removed. The days and hours are those of
 the person's own time zone: SQL adds to each time the offset that the zone had then. A play of which only
@@ -84,7 +84,7 @@ def tally_name(year: int | None, zone: ZoneInfo) -> str:
 def load_or_count(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo
 ) -> tuple[Counts, KeptEndings]:
-    """The counts of a year's plays and the stored endings of its shows."""
+    """The counts of a year's plays, and the stored endings of its shows."""
     span, there = Span.of(year, zone), stats_cache.find_tally(connection, person_id, tally_name(year, zone))
     if there is None:
         found = Counts.of(count_sums(connection, person_id, span, zone))
@@ -105,7 +105,7 @@ def load_or_count(
 
 
 def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> KeptEndings:
-    """The same of all years, which is right for each of them."""
+    """The endings stored with the tally of all years, valid for each year."""
     there = stats_cache.find_tally(connection, person_id, tally_name(None, zone))
     return KeptEndings() if there is None else endings_of_tally(connection, person_id, there, None)
 
@@ -149,6 +149,6 @@ def make_tally(
 
 
 def tally_end(year: int | None, zone: ZoneInfo, now: datetime) -> datetime:
-    """Up to when a tally that is made now can count: until the year is over for everybody, at most until now."""
+    """The end of a tally made now: the end of the year everywhere, at most now."""
     ends = Span.of(year, zone).ends
     return now if ends is None else min(now, ends)

@@ -1,4 +1,4 @@
-"""Tallies: what a person's plays before some time come to, kept so that they need not be counted again.
+"""Tallies: cached statistics of a person's plays before some time.
 
 A tally is right as long as it is there: triggers in the database (migrations/versions/0004_tallies.py)
 let go of it in the transaction in which a play that it counts changes, whoever changes it. So it is begun
@@ -22,7 +22,7 @@ PLAYS_LOCK = 7102
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """One that is there: of all plays before `until`; `size` is how many titles are kept with it."""
+    """A stored tally of all plays before `until`; `size` is the number of titles stored with it."""
 
     what: str
     token: str
@@ -33,7 +33,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenTally:
-    """One that is being counted."""
+    """A tally being counted."""
 
     person_id: int
     what: str
@@ -43,7 +43,7 @@ class OpenTally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedTally:
-    """A counted tally: `answer` as it is given, `titles` as later plays are added to them."""
+    """A counted tally: `answer` as returned, `titles` as later plays are added to them."""
 
     begun: OpenTally
     answer: Any
@@ -54,14 +54,14 @@ TALLY_COLUMNS = (tally.c.what, tally.c.token, tally.c.until, tally.c.made_at, ta
 
 
 def list_tallies(connection: Connection, person_id: int) -> dict[str, Tally]:
-    """The person's tallies, by what they are of."""
+    """The person's tallies, by name."""
     wanted = select(*TALLY_COLUMNS).where(tally.c.person_id == person_id, tally.c.size.is_not(None))
     rows = connection.execute(wanted.order_by(tally.c.made_at))
     return {row.what: Tally(**row._mapping) for row in rows}
 
 
 def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] | None:
-    """A tally and its answer, or None where it has to be counted."""
+    """A tally and its answer, or None if it must be counted."""
     here = (tally.c.person_id == person_id, tally.c.what == what, tally.c.size.is_not(None))
     wanted = select(*TALLY_COLUMNS, tally.c.answer).where(*here).order_by(tally.c.made_at.desc()).limit(1)
     row = connection.execute(wanted).first()
@@ -73,7 +73,7 @@ def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally
 
 
 def tally_titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | None:
-    """The titles of a tally, or None where it has gone since it was read."""
+    """The titles of a tally, or None if it was dropped since it was read."""
     here = (tally.c.person_id == person_id, tally.c.what == found.what, tally.c.token == found.token)
     return connection.execute(select(tally.c.titles).where(*here)).scalar()
 
@@ -84,7 +84,7 @@ def tally_titles(connection: Connection, person_id: int, found: Tally) -> list[A
 def begin_tally(
     connection: Connection, person_id: int, what: str, until: datetime, now: datetime
 ) -> OpenTally | None:
-    """An empty tally to be counted once this is committed; None while the person's plays are being changed."""
+    """Begin an empty tally, to be counted after the commit; None while the person's plays are changing."""
     there = connection.execute(select(person.c.id).where(person.c.id == person_id)).first()
     if there is None or not is_alone(connection, person_id):
         return None
@@ -97,7 +97,7 @@ def begin_tally(
 
 
 def store_tally(connection: Connection, counted: CountedTally) -> bool:
-    """Put what was counted where it was begun, in place of an older one; False where plays have changed since."""
+    """Store a counted tally in place of an older one; returns False if plays have changed since it began."""
     begun = counted.begun
     if not is_alone(connection, begun.person_id):
         return False

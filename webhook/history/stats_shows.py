@@ -1,4 +1,4 @@
-"""The shows, films and artists of statistics: what was watched most, and which shows were finished."""
+"""Shows, films and artists in statistics: the most watched, and finished shows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Group:
 
 
 def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
-    """One group of what is told in several ways: with other ids, or with a title alone."""
+    """Group titles of one item that were reported with different ids or by title only."""
     groups: list[Group] = []
     by_id: dict[tuple[str, int | str], Group] = {}
     by_title: dict[str, list[Group]] = {}
@@ -127,7 +127,7 @@ def top_groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 
 class SeenShow(NamedTuple):
-    """A show of which something was watched, and what its list of episodes may be kept under."""
+    """A show with plays, and the keys its episode list may be stored under."""
 
     title: str | None
     ids: IdsByName
@@ -150,7 +150,7 @@ class Ending:
     at: int | None
 
     def holds(self, show: SeenShow, digest: str, today: date, live: int) -> bool:
-        """True if it is still so after some more plays."""
+        """True if it still holds after some more plays."""
         if (self.digest, self.title, self.ids) != (digest, show.title, show.ids):
             return False
         aired = self.next is not None and self.next <= today.isoformat()

@@ -1,4 +1,4 @@
-"""The span of statistics: a year in a person's time zone, and the plays that lie in it."""
+"""The span of statistics: a year in a person's time zone, and its plays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BEFORE_1970 = date(1970, 1, 1).toordinal()
 
 
 def zone_of(name: str | None) -> ZoneInfo:
-    """The person's time zone; UTC where none is set, or none of that name is known here."""
+    """The person's time zone; UTC if none is set or it is unknown here."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -65,7 +65,7 @@ class Span:
 
     @property
     def ends(self) -> datetime | None:
-        """From when on no play is of it; None for all time."""
+        """The end of the span, exclusive; None for all time."""
         return max(self.local[1], self.utc[1]) if self.local and self.utc else None
 
     def holds(self, at: datetime) -> bool:
@@ -84,7 +84,7 @@ class Span:
 
 
 def in_span(span: Span, since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
-    """The plays of the span that were watched since then and before that."""
+    """The plays of the span watched in the given interval."""
     yield from span.conditions(play.c.watched_at, play.c.dated)
     if since is not None:
         yield play.c.watched_at >= since
@@ -130,7 +130,7 @@ def select_viewings(
 def first_and_last(connection: Connection, person_id: int) -> Sequence[datetime | None]:
     """The first and the last time at which the person watched anything."""
     mine = play.c.person_id == person_id
-    # Two questions: of each alone the index knows the answer.
+    # Two queries, since the index answers each alone.
     first, last = (select(end(play.c.watched_at)).where(mine) for end in (func.min, func.max))
     return connection.execute(select(first.scalar_subquery(), last.scalar_subquery())).one()
 
@@ -165,7 +165,7 @@ def offset_changes(zone: ZoneInfo, year: int) -> tuple[OffsetSince, ...]:
 
 
 def find_change(zone: ZoneInfo, before: datetime, after: datetime) -> OffsetSince:
-    """The second between two moments from which on the zone's offset is the later one."""
+    """The second between two times at which the zone's offset changes."""
     while after - before > timedelta(seconds=1):
         middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
         if offset_at(zone, middle) == offset_at(zone, before):
@@ -176,7 +176,7 @@ def find_change(zone: ZoneInfo, before: datetime, after: datetime) -> OffsetSinc
 
 
 def offset_at(zone: ZoneInfo, at: datetime) -> int:
-    """Milliseconds that the zone is ahead of UTC."""
+    """The zone's offset from UTC in milliseconds."""
     return (at.astimezone(zone).utcoffset() or timedelta()) // timedelta(milliseconds=1)
 
 

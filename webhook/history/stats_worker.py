@@ -1,4 +1,4 @@
-"""The tallier: counts what people have watched while nobody waits for it, so that their numbers are there at once."""
+"""The worker that counts tallies in the background, so that statistics are ready at once."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from webhook.storage.tables import person, play
 
 log = structlog.get_logger()
 
-LOOK_INTERVAL = 20.0  # seconds between two looks
+LOOK_INTERVAL = 20.0  # seconds between two rounds
 MAX_TALLY_WAIT = timedelta(minutes=10)
 """The longest wait of a person whose tallies are dropped again and again while old plays change."""
 
 IMPORT_SIZE = 1000
-"""So many new plays since the last look are an import: what is counted now would not be kept."""
+"""New plays since the last round that indicate an import, during which tallies would not last."""
 
 MAX_TALLY_AGE = timedelta(days=1)
-"""When a tally is made anew: shows have got new episodes, and zones other rules, by then."""
+"""The age at which a tally is renewed, as shows get new episodes and zones new rules."""
 
 MAX_LIVE_PLAYS = 50
 """The most plays since a tally was made that are added at each read before it is made anew."""
@@ -37,7 +37,7 @@ MANY_TITLES = 3000  # titles, from which on adding even one play takes its time
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
-    """A year of a person, or all years, that is to be counted up to some time."""
+    """A person's year, or all years, to be counted up to some time."""
 
     person_id: int
     zone_name: str | None
@@ -61,16 +61,16 @@ class StatsWorker:
     waits: dict[int, Wait] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """At the start and every few seconds, until told to stop."""
+        """Count due tallies at startup and every few seconds, until stopped."""
         while not stop.is_set():
             try:
                 await self.look(clock.now(), stop)
             except Unavailable as error:
-                log.warning("Nothing could be counted now; it is tried again.", why=str(error))
+                log.warning("Statistics could not be counted; this will be retried.", why=str(error))
             await clock.awaken(asyncio.Event(), stop, LOOK_INTERVAL)
 
     async def look(self, now: datetime, stop: asyncio.Event | None = None) -> int:
-        """Count what is due; how many tallies were made."""
+        """Count the due tallies; returns the number made."""
         stop = stop or asyncio.Event()
         newest, before = await self.database.read(newest_play_id), self.newest
         self.newest = newest
@@ -99,7 +99,7 @@ class StatsWorker:
         self.waits[person_id] = Wait(now + (lasts if wait is not None else timedelta(0)), lasts)
 
     async def make(self, due: Due, now: datetime) -> bool:
-        """True if a tally was made, and kept: plays may change while they are counted."""
+        """Make a tally; returns False if plays changed while it was counted."""
         begun = await self.database.write(begin_tallies, (due, now))
         if begun is None:
             return False

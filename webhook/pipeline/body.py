@@ -14,10 +14,10 @@ import orjson
 from python_multipart.multipart import parse_options_header
 
 SNIFFED = 64 * 1024
-"""Bytes that are read before it is decided how the JSON is wrapped."""
+"""Bytes read before the form of the body is detected."""
 
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
-"""The most that is read of one request, thumbnails included."""
+"""The maximum size of a request's body, including thumbnails."""
 
 MAX_PARTS = 16
 MAX_PART_HEAD = 8 * 1024
@@ -33,7 +33,7 @@ CUT_OFF = "The body ended in the middle of its JSON; it did not arrive whole."
 
 
 class Refused(Exception):
-    """The request is not taken. `status` is the answer; the message says why and what to do."""
+    """A refused request; `status` is the reply's, the message says why and what to do."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 
 class Cut(Exception):
-    """The body ends here although there should be more of it; the message says why."""
+    """The body ended early; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +55,23 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The JSON as it was sent, not yet parsed; or the body as far as it came, and why no JSON was found in it."""
+    """The raw JSON of a webhook; or the body as received, and the reason why no JSON was found in it."""
 
     raw: bytes
     fault: str | None = None
     cut: str | None = None
-    """Why the body ended before its end."""
+    """The reason why the body ended early, or None."""
 
 
 class Stream:
-    """A body as it comes in; `cut` says why it ended before its end."""
+    """A body being received; `cut` is the reason why it ended early."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self.chunks = chunks
         self.cut: str | None = None
 
     async def next(self) -> bytes:
-        """The next bytes; none where there are no more."""
+        """The next bytes; empty at the end."""
         try:
             return await anext(self.chunks, b"")
         except Cut as cut:
@@ -79,7 +79,7 @@ class Stream:
             return b""
 
     async def read(self, most: int) -> bytes:
-        """Everything, or just over this many bytes of it."""
+        """The whole body, or slightly more than this many bytes of it."""
         body = bytearray()
         while len(body) <= most and (chunk := await self.next()):
             body += chunk
@@ -89,7 +89,7 @@ class Stream:
 async def locate(
     chunks: AsyncIterator[bytes], content_type: bytes, length: int | None, form: Form, limit: int
 ) -> Payload:
-    """The JSON in a body; raises Refused where the body is empty or too large."""
+    """Find the JSON in a body; raises Refused if the body is empty or too large."""
     kind = content_type.split(b";", 1)[0].strip().lower()
     is_multipart = kind == b"multipart/form-data"
     if length is not None and length > limit and not is_multipart:
@@ -107,7 +107,7 @@ async def locate(
 
 
 def unwrap(body: bytes, kind: bytes, form: Form, cut: str | None) -> tuple[bytes, str | None]:
-    """The JSON, or the body as it came and why there is none in it."""
+    """The JSON of a body, or the body as received and the reason why there is none in it."""
     if not body.strip():
         return body, EMPTY
     if looks_like_json(body):
@@ -177,7 +177,7 @@ def missing_field(form: Form) -> str:
 
 
 async def locate_part(begun: bytes, stream: Stream, content_type: bytes, form: Form, limit: int) -> Payload:
-    """The JSON part of a body, which is read as it comes: the other parts are not held in memory."""
+    """Find the JSON part of a multipart body while it is received; other parts are not held in memory."""
     boundary = boundary_of(begun, content_type)
     kept = bytearray(begun[:limit])
     if boundary is None:
@@ -205,7 +205,7 @@ async def locate_part(begun: bytes, stream: Stream, content_type: bytes, form: F
 
 
 def boundary_of(begun: bytes, content_type: bytes) -> bytes | None:
-    """The boundary that the content type names, where the body has it; else the body's first line."""
+    """The multipart boundary named by the content type if the body uses it, else the body's first line."""
     named = BOUNDARY.search(content_type)
     if named is not None and b"--" + (named[1] or named[2]) in begun:
         return named[1] or named[2]
@@ -226,11 +226,11 @@ class Scanner:
         self.parts = 0
         self.in_head = False
         self.wanted = False
-        self.looked = 0  # so far into the buffer there is no delimiter
+        self.looked = 0  # the buffer has been searched up to here
         self.ended = False
 
     def is_complete(self) -> bool:
-        """True where what follows does not matter."""
+        """True once the rest of the body does not matter."""
         return self.found is not None or self.fault is not None or self.ended
 
     def feed(self, chunk: bytes) -> None:
@@ -241,7 +241,7 @@ class Scanner:
             pass
 
     def payload(self) -> bytes | None:
-        """The JSON; as far as it came where the body broke off in it."""
+        """The JSON part, or as much of it as arrived if the body ended early."""
         if self.is_complete() or not self.wanted:
             return self.found
         content, _, line = bytes(self.buffer).rpartition(b"\n")
@@ -249,7 +249,7 @@ class Scanner:
         return content if broken_delimiter else bytes(self.buffer)
 
     def read_part(self) -> bool:
-        """Go on to the head of the next part; False where more must come first."""
+        """Advance to the next part's head; returns False if more data is needed."""
         at = self.next_delimiter()
         if at is None:
             self.hold_back()
@@ -280,14 +280,14 @@ class Scanner:
         return at if at >= 0 else None
 
     def hold_back(self) -> None:
-        """Let go of what is not wanted, but for the beginning of what may be a delimiter."""
+        """Discard unneeded data, except what may be the beginning of a delimiter."""
         tail = len(self.delimiter) + 2
         if self.wanted and len(self.buffer) > self.limit + tail:
             raise too_large(self.limit)
         self.looked = max(len(self.buffer) - tail, self.looked)
         if not self.wanted and len(self.buffer) > tail:
             del self.buffer[:-tail]
-            self.looked = 1  # what is left does not begin with a line
+            self.looked = 1  # the rest does not start at a line
 
     def begin_part(self, at: int) -> None:
         del self.buffer[:at]
@@ -297,7 +297,7 @@ class Scanner:
             self.fault = f"The multipart body has more than {MAX_PARTS} parts."
 
     def read_head(self) -> bool:
-        """Go on to the part's content; False where more must come first."""
+        """Advance to the part's content; returns False if more data is needed."""
         found = HEAD_END.search(self.buffer)
         if found is None:
             if len(self.buffer) > MAX_PART_HEAD:

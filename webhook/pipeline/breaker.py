@@ -11,12 +11,12 @@ from webhook.domain.outcome import Done, Retry, Undelivered
 
 MAX_LANES = 64
 TRIPS = 5
-"""Failures of one host in a row after which only one lane at a time tries it."""
+"""Consecutive failures of a host after which only one lane at a time may try it."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens when a host fails again and again, whoever asks; then one lane probes it, now and then."""
+    """Opens after repeated failures of a host, counted over all accounts; then one lane probes it now and then."""
 
     failures: int = 0
     open_until: float = 0.0
@@ -33,7 +33,7 @@ class Breaker:
         return 0 if self.probing or time.monotonic() < self.open_until else 1
 
     def record(self, outcomes: Sequence[Done | Undelivered]) -> None:
-        """Count what a call came to; one that found the host in trouble got no answer, or that it cannot."""
+        """Record a call's result; it counts as a failure if the host did not answer or said that it cannot."""
         if any(isinstance(outcome, Retry) and outcome.lane for outcome in outcomes):
             self.record_failure()
         else:

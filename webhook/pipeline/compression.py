@@ -1,4 +1,4 @@
-"""Compressed bodies: inflated piece by piece, so that whoever reads them can stop at any size."""
+"""Compressed bodies: inflated piece by piece, so that the reader can stop at any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webhook.pipeline.body import Cut
 
 MAX_PIECE_BYTES = 64 * 1024
 MAX_HEAD = 4 * 1024
-"""Bytes of a compressed body by which it inflates to something, or is taken as it is."""
+"""Bytes within which a compressed body must inflate to something, or it is treated as uncompressed."""
 
 GZIP, ZLIB, RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 MAGIC = b"\x1f\x8b"
@@ -21,7 +21,7 @@ DAMAGED = "The compressed body is damaged or not whole."
 
 
 async def inflate(chunks: AsyncIterator[bytes], encoding: bytes) -> AsyncIterator[bytes]:
-    """The body without its compression. What is not compressed, whatever is said of it, stays as it is."""
+    """The decompressed body; one that is not compressed, whatever its header says, is passed through."""
     begun, inflater, cut = b"", None, None
     try:
         while inflater is None and len(begun) < MAX_HEAD and (chunk := await anext(chunks, b"")):
@@ -57,7 +57,7 @@ def window_of(begun: bytes, encoding: bytes) -> int | None:
         return GZIP
     if encoding != b"deflate" or PLAIN.match(begun):
         return None
-    # By that name some send zlib's format, as they should, and some what is inside it.
+    # `deflate` should mean zlib's format, but some senders use the raw one inside it.
     is_zlib = begun[0] & 15 == 8 and int.from_bytes(begun[:2]) % 31 == 0
     return ZLIB if is_zlib else RAW
 
@@ -76,7 +76,7 @@ async def inflate_rest(
         if piece:
             yield piece
             fruitless = b""
-        await asyncio.sleep(0)  # a small body may inflate to a large one, and others wait
+        await asyncio.sleep(0)  # a small body may inflate to a large one, so others get a turn
         chunk = inflater.unconsumed_tail or await anext(chunks, b"")
     if piece := inflater.flush():
         yield piece

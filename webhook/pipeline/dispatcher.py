@@ -1,4 +1,4 @@
-"""The dispatcher: claims the lanes that are due and lets each be worked on beside the others.
+"""The dispatcher: claims due lanes and works on them concurrently.
 
 One account's trouble never delays another's. Inside a lane deliveries go out one by one, in order, no
 faster than the tracker allows.
@@ -30,10 +30,10 @@ from webhook.trackers import Batches, Tracker
 log = structlog.get_logger()
 
 CLAIM_SIZE = 16
-"""Deliveries that a lane takes at once where its tracker sets no pace."""
+"""Batch size of a lane whose tracker sets no pace."""
 
 LANE_TIMEOUT = timedelta(minutes=15)
-"""After this a lane does not come back: its lease is left to run out, and another goes on."""
+"""The time after which a lane counts as hung: its lease expires, and another worker continues."""
 
 DRAIN_TIMEOUT = 15.0
 IDLE_INTERVAL = 1.0
@@ -65,13 +65,13 @@ class Dispatcher:
         self._paces: dict[int, Pace] = {}
         self._lanes: set[asyncio.Task[None]] = set()
         self._at_work: dict[tuple[int, int], float] = {}
-        """When work on each claim began, by its account and fence."""
+        """The time work on each claim began, by account and fence."""
         self._stopping = False
         self._freed = asyncio.Event()
         self._news = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
-        """Deliver until told to stop; then finish what is in hand."""
+        """Deliver until stopped, then finish the deliveries in progress."""
         self._news = news
         renewals = asyncio.create_task(self.renew_leases(), name="renewals")
         try:
@@ -87,7 +87,7 @@ class Dispatcher:
                 pause = 0.0 if claimed else await self.pause()
             except Unavailable as error:
                 log.warning(
-                    "The database cannot be used now; deliveries wait.",
+                    "The database is unavailable; deliveries wait.",
                     action="dispatch_unavailable",
                     why=str(error),
                 )
@@ -99,7 +99,7 @@ class Dispatcher:
             await asyncio.wait(self._lanes, timeout=DRAIN_TIMEOUT)
 
     async def renew_leases(self) -> None:
-        """Hold on to the lanes that are worked on, for as long as this process lives."""
+        """Renew the leases of the lanes in progress, for as long as this process lives."""
         while True:
             await asyncio.sleep(leases.RENEWAL_INTERVAL.total_seconds())
             until, now = clock.now() + leases.LEASE, time.monotonic()
@@ -114,13 +114,13 @@ class Dispatcher:
                 )
             except Unavailable as error:
                 log.warning(
-                    "Leases cannot be renewed now; another worker may go on.",
+                    "Leases could not be renewed; another worker may take over.",
                     action="renew_unavailable",
                     why=str(error),
                 )
 
     async def claim(self) -> int:
-        """Claim as many lanes as are free and set them going; how many that was."""
+        """Claim as many lanes as are free and start work on them; returns their number."""
         if len(self._lanes) >= MAX_LANES:
             self._freed.clear()
             await self._freed.wait()
@@ -132,7 +132,7 @@ class Dispatcher:
         return claimed
 
     def open_trackers(self) -> list[tuple[list[str], int]]:
-        """The trackers that may be sent to now, and by how many lanes: those in trouble by one at a time."""
+        """The trackers that may be sent to now, with their number of lanes: one for a tracker in trouble."""
         well = [name for name, tracker in self.trackers.items() if self.breakers[tracker.host].lanes() > 1]
         ill = [name for name, tracker in self.trackers.items() if self.breakers[tracker.host].lanes() == 1]
         return [*([(well, MAX_LANES)] if well else []), *(([name], 1) for name in ill)]
@@ -150,7 +150,7 @@ class Dispatcher:
         return len(claimed)
 
     async def work(self, lane: Lane) -> None:
-        """Work on a claimed lane, and hold its lease meanwhile."""
+        """Work on a claimed lane while its lease is renewed."""
         context = self.context_of(lane)
         self._at_work[lane.account_id, lane.fence] = time.monotonic()
         try:
@@ -174,24 +174,26 @@ class Dispatcher:
         )
 
     def pace_of(self, account_id: int, tracker: Tracker) -> Pace:
-        """The one pace of an account, for whoever writes to it."""
+        """The pace of an account, shared by all its writers."""
         return self._paces.setdefault(account_id, Pace(tracker.writes_per_second))
 
     def finish(self, task: asyncio.Task[None]) -> None:
-        """Let another lane begin; what waits behind in this one may be due at once."""
+        """Free the lane's slot and wake the dispatcher, since the lane may be due again at once."""
         self._lanes.discard(task)
         self._freed.set()
         self._news.set()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Unavailable):
             log.warning(
-                "The database cannot be used now; a lane broke off, and falls due again.",
+                "The database is unavailable; work on a lane stopped, and it will be claimed again.",
                 action="lane_unavailable",
                 why=str(error),
             )
         elif error is not None:
             log.error(
-                "A lane broke off; its lease lets it fall due again.", action="lane_fault", exc_info=error
+                "Work on a lane failed; it will be claimed again when its lease expires.",
+                action="lane_fault",
+                exc_info=error,
             )
 
     async def pause(self) -> float:

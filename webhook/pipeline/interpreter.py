@@ -68,16 +68,16 @@ ACCOUNTS = select(account).where(account.c.person_id == bindparam("person"))
 
 Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
-"""Webhooks that are interpreted in one transaction."""
+"""Webhooks interpreted in one transaction."""
 
 MAX_BUSY_WEBHOOKS = 2
 BACK_OFF = 0.02
-"""Seconds left to the receiver between interpretations while it is busy: a sender waits for its answer."""
+"""Seconds of pause between batches while the receiver is busy, since senders wait for its answer."""
 
 IDLE_INTERVAL = 1.0
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""A clock that lies further than this behind what it recorded was set back."""
+"""A clock further behind its latest record than this was set back."""
 
 INTERPRETER_LOCK = 7104  # the advisory lock that lets one interpreter at a time run on PostgreSQL
 
@@ -120,7 +120,7 @@ class SharedReads:
     _rules: list[HouseholdRule] | None = None
 
     def token_person(self, token_id: int | None) -> int | None:
-        """The person whose own token this is; None for a household's."""
+        """The person that a token belongs to; None for a household token."""
         if token_id not in self._token_people:
             found = self.connection.execute(TOKEN_PERSON, {"token": token_id}).scalar()
             self._token_people[token_id] = found
@@ -133,7 +133,7 @@ class SharedReads:
         return self._people[person_id]
 
     def targets(self, person_id: int) -> list[Target]:
-        """A person's accounts that can be sent anything."""
+        """A person's accounts that can receive deliveries."""
         if person_id not in self._targets:
             rows = fetch_all(self.connection, ACCOUNTS, AccountRow, {"person": person_id})
             self._targets[person_id] = [
@@ -156,7 +156,7 @@ class SharedReads:
 
 
 class Interpreter:
-    """Interprets what waits in the inbox, oldest first."""
+    """Interprets the webhooks in the inbox, oldest first."""
 
     def __init__(
         self,
@@ -175,11 +175,11 @@ class Interpreter:
         self.claim_first = claim_first
         self.collection_of = collection_of
         self.news = asyncio.Event()
-        self.behind = timedelta(0)  # how far the clock was set back, as far as that was mended
+        self.behind = timedelta(0)  # the part of the clock's set-back already corrected
         self.told = asyncio.Event()  # set when there may be something to deliver
 
     async def run(self, stop: asyncio.Event, is_busy: Callable[[], bool]) -> None:
-        """Interpret until told to stop. While requests are being answered, interpretation backs off."""
+        """Interpret until stopped; back off while requests are being answered."""
         while not stop.is_set():
             try:
                 busy = is_busy()
@@ -188,7 +188,7 @@ class Interpreter:
                 count = await self.interpret_next(MAX_BUSY_WEBHOOKS if busy else MAX_WEBHOOKS)
             except Unavailable as error:
                 log.warning(
-                    "The database cannot be used now; webhooks wait.",
+                    "The database is unavailable; webhooks wait.",
                     action="interpret_unavailable",
                     why=str(error),
                 )
@@ -200,16 +200,16 @@ class Interpreter:
             await clock.awaken(self.news, stop, IDLE_INTERVAL)
 
     async def interpret_next(self, most: int) -> int:
-        """Interpret up to so many of the webhooks that were received; how many that was."""
+        """Interpret a batch of received webhooks; returns their number."""
         parsed = await self.database.read_first(lambda connection: self.parse_next(connection, most))
         return await self.database.write(self.interpret_batches, parsed) if parsed else 0
 
     def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
-        """Parse and interpret up to so many webhooks; how many it was, for each that asked."""
+        """Parse and interpret webhooks; returns the number done for each request."""
         return self.interpret_batches(connection, [self.parse_next(connection, max(limits))]) * len(limits)
 
     def interpret_batches(self, connection: Connection, waiting: list[list[Parsed]]) -> list[int]:
-        """Interpret those that are still to be interpreted; how many they were, for each list."""
+        """Interpret the webhooks that are not interpreted yet; returns the number for each list."""
         if not lock_for_interpreter(connection):
             return [0] * len(waiting)
         return [self.interpret_together(connection, parsed) for parsed in waiting]
@@ -235,7 +235,7 @@ class Interpreter:
         return [self.parse(row) for row in fetch_all(connection, RECEIVED, WebhookRow, {"count": most})]
 
     def parse(self, row: WebhookRow) -> Parsed:
-        """The events of a webhook; a fault of ours quarantines it and leaves the others alone."""
+        """Parse a webhook's events; an unexpected error quarantines it and leaves the others alone."""
         try:
             events = self.parse_events(row)
         except Unreadable as error:
@@ -257,7 +257,7 @@ class Interpreter:
     # --- in the transaction
 
     def judge(self, parsed: Parsed, reads: SharedReads) -> Verdict:
-        """Let the events of one webhook do what they do, all or nothing."""
+        """Apply all events of a webhook, or none."""
         if isinstance(parsed.events, Verdict):
             return parsed.events
         try:
@@ -281,7 +281,7 @@ class Interpreter:
             entry = self.keep_episodes(row, read[0], owner.person_id, reads)
             return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
         events: list[dict[str, Any]] = []
-        # A household's rules hold for what comes by its own address, not for what one person's lets in.
+        # Household rules apply to webhooks of a household token, not to those of a person's token.
         rules = reads.household_rules() if bound is None else ()
         for person_id in viewers(read[0], owner.person_id, rules):
             viewer = reads.person(person_id)
@@ -326,7 +326,7 @@ class Interpreter:
     def apply_events(
         self, row: WebhookRow, viewer: PersonRow, read: list[Event], reads: SharedReads, now: datetime
     ) -> list[dict[str, Any]]:
-        """Let the events change one person's plays and put what is to be sent; what each event did."""
+        """Apply the events to one person's plays and enqueue deliveries; returns the result of each."""
         targets, space = reads.targets(viewer.id), space_of(row)
         context = Context(reads.connection, row.id, row.source, viewer.id, targets, now, space)
         touched: list[int] = []
@@ -346,7 +346,7 @@ class Interpreter:
     def apply_event(
         self, context: Context, event: Event, number: int, touched: Collection[int], reads: SharedReads
     ) -> int | None:
-        """Apply one event; the play it belongs to."""
+        """Apply one event and return the play it belongs to."""
         connection, person_id = context.connection, context.person_id
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
@@ -365,7 +365,7 @@ class Interpreter:
     # --- what happens without a webhook
 
     def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
-        """Close plays of which no stop came, give up live deliveries that are too old; how many."""
+        """Close plays without a stop, and expire live deliveries that are too old; returns the counts."""
         now = max(moments)
         self.mend_clock(connection, now)
         reads = SharedReads(connection, self.capabilities)
@@ -382,7 +382,7 @@ class Interpreter:
         behind = leases.measure_set_back(connection, now)
         if behind > self.behind + CLOCK_TOLERANCE:
             log.warning(
-                "The clock was set back; what waits is brought forward.",
+                "The clock was set back; due times are brought forward.",
                 action="clock_set_back",
                 by=str(behind),
             )
@@ -392,7 +392,7 @@ class Interpreter:
 
 
 def reapply_event(context: Context, event: Event, play_id: int, number: int) -> None:
-    """Leave what was interpreted before as it is; only what a changed rule lets through is added."""
+    """Keep an earlier interpretation, and add only what a changed rule now accepts."""
     current = get_play(context.connection, play_id)  # None where a person removed it
     if current is not None and current.watched_at is not None and current.watched_at == event.at:
         change = Change(play=current, finished=True)
@@ -401,7 +401,7 @@ def reapply_event(context: Context, event: Event, play_id: int, number: int) -> 
 
 def quarantine(row: WebhookRow, error: Exception) -> Verdict:
     log.error(
-        "A webhook could not be interpreted; it is kept.",
+        "A webhook could not be interpreted and is quarantined.",
         action="interpret_fault",
         webhook=row.id,
         exc_info=error,
@@ -410,7 +410,7 @@ def quarantine(row: WebhookRow, error: Exception) -> Verdict:
 
 
 def record(connection: Connection, rows: Sequence[WebhookRow], verdicts: Sequence[Verdict]) -> None:
-    """Write down the verdict of each webhook."""
+    """Store the verdict of each webhook."""
     now = clock.now()
     values = [
         {
@@ -436,7 +436,7 @@ def record(connection: Connection, rows: Sequence[WebhookRow], verdicts: Sequenc
 
 
 def lock_for_interpreter(connection: Connection) -> bool:
-    """True where this is the only interpreter now; on SQLite the write lock already says so."""
+    """True if this is the only interpreter now; on SQLite the write lock already ensures it."""
     if connection.dialect.name == "sqlite":
         return True
     return bool(

@@ -36,10 +36,10 @@ from webhook.trackers import Access, Batches, Delivery, Tracker
 log = structlog.get_logger()
 
 LANE_TIME = timedelta(minutes=1)
-"""How long a lane works on one claim, before it looks again at what is due first."""
+"""The time a lane works on one claim before it is claimed anew, so that fresh deliveries go first."""
 
 MAX_UNSETTLED = 4
-"""Sent deliveries of one lane whose settlements may wait for their commit while the next is sent."""
+"""Maximum uncommitted settlements of a lane while the next delivery is sent."""
 
 NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
 TOO_OLD = "it said what was on then; too old to be told"
@@ -47,7 +47,7 @@ TOO_OLD = "it said what was on then; too old to be told"
 
 @dataclass(kw_only=True, slots=True)
 class LaneContext:
-    """One claimed lane and what every step of the work on it needs."""
+    """One claimed lane with the data that every step of the work needs."""
 
     lane: Lane
     tracker: Tracker
@@ -58,9 +58,9 @@ class LaneContext:
     pace: Pace
     stopping: Callable[[], bool]
     access: AccountAccess | None = None
-    """Read once for what is claimed together."""
+    """Read once per claim."""
     uncommitted: list[asyncio.Task[bool]] = field(default_factory=list)
-    """Settlements that were handed to the database and are not committed yet."""
+    """Settlements queued for the database and not committed yet."""
     delivered: int = 0
 
     def recorder(self, *, withhold: bool = False) -> Recorder:
@@ -68,7 +68,7 @@ class LaneContext:
 
 
 async def work(context: LaneContext) -> None:
-    """Send what was claimed; a trouble of the whole lane ends it early."""
+    """Send the claimed deliveries; trouble with the whole lane ends the work early."""
     if carries_together(context):
         await send_together(context)
         return
@@ -98,7 +98,7 @@ def kind_of(row: DeliveryRow) -> str:
 
 
 async def record_settlement(context: LaneContext, settlement: Settlement) -> bool:
-    """Settle the delivery; False where the lane has passed to another worker.
+    """Settle the delivery; returns False if the lane has passed to another worker.
 
     A success in the middle of a lane does not wait for its commit: after a kill each delivery that is
     claimed is looked up at the tracker before it is sent again, whether it was sent or not.
@@ -111,7 +111,7 @@ async def record_settlement(context: LaneContext, settlement: Settlement) -> boo
 
 
 async def commit_settlements(context: LaneContext, most: int = 0) -> bool:
-    """Wait until no more than so many settlements are uncommitted; False where one came too late."""
+    """Wait until at most this many settlements are uncommitted; returns False if one lost its lease."""
     while len(context.uncommitted) > most:
         if not await context.uncommitted.pop(0):
             return False
@@ -119,7 +119,7 @@ async def commit_settlements(context: LaneContext, most: int = 0) -> bool:
 
 
 async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
-    """One delivery's settlement. Nothing escapes: what is not understood is tried again."""
+    """Send one delivery and return its settlement; an unexpected error becomes a retry."""
     now = clock.now()
     base = open_settlement(context.lane, row, now)
     if row.action in outbox.LIVE_ACTIONS and not row.mark and now - row.happened_at > retry.LIVE:
@@ -144,7 +144,7 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
     settlement = settlement_of(context.lane, row, outcome, clock.now())
     settlement = replace(settlement, took_ms=took_ms, exchanges=calls.exchanges)
     log.info(
-        "A delivery was worked on.",
+        "A delivery was attempted.",
         action="deliver",
         state=settlement.state.value,
         delivery=row.id,
@@ -157,7 +157,7 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
 
 
 async def send(context: LaneContext, row: DeliveryRow, calls: Recorder, now: datetime) -> Done | Undelivered:
-    """The outcome of sending it; a fault of ours is one that is tried again."""
+    """Send a delivery and return its outcome; an unexpected error becomes a retry."""
     try:
         with recording(calls):
             access = await open_access(context)
@@ -171,13 +171,15 @@ async def send(context: LaneContext, row: DeliveryRow, calls: Recorder, now: dat
         raise
     except Exception as error:
         log.exception(
-            "A delivery met a fault of ours; it is tried again.", action="delivery_fault", delivery=row.id
+            "A delivery failed with an unexpected error and will be retried.",
+            action="delivery_fault",
+            delivery=row.id,
         )
         return retry_after_fault(error)
 
 
 async def load_remote_id(context: LaneContext, row: DeliveryRow, now: datetime) -> Delivery:
-    """The delivery; one that undoes another with the id which that one has got since it was put."""
+    """The delivery; an undoing gets the remote id that its mark has received since."""
     delivery = delivery_of(row, now)
     undoes = (row.details or {}).get("undoes")
     if delivery.remote_id is not None or undoes is None:
@@ -211,14 +213,14 @@ async def identify(context: LaneContext, delivery: Delivery) -> Delivery | Undel
 async def add_candidates(
     context: LaneContext, row: DeliveryRow, outcome: Done | Undelivered
 ) -> Done | Undelivered:
-    """An outcome without a match gets candidates for the person to choose from; others stay."""
+    """Add candidates to an outcome without a match; others stay as they are."""
     if not isinstance(outcome, Unmatched):
         return outcome
     return await context.identity.with_candidates(item_from_json(row.item), outcome)
 
 
 def delivery_of(row: DeliveryRow, now: datetime) -> Delivery:
-    """A row as the tracker sees it."""
+    """A row as a tracker's delivery."""
     details = row.details or {}
     started_at = details.get("started_at")
     return Delivery(
@@ -242,7 +244,7 @@ def delivery_of(row: DeliveryRow, now: datetime) -> Delivery:
 
 
 def is_late(row: DeliveryRow, now: datetime) -> bool:
-    """True where it goes out with its date, not as what happens now: it is old, was recorded, or is not exact."""
+    """True for a delivery sent with its date instead of as happening now: it is old, was recorded, or is inexact."""
     details = row.details or {}
     exact = (details.get("dated") or Dated.EXACT) == Dated.EXACT
     return bool(details.get("late")) or not exact or now - row.happened_at > retry.LIVE
@@ -256,7 +258,7 @@ def retry_after_fault(error: Exception) -> Retry:
 
 
 def carries_together(context: LaneContext) -> bool:
-    """True where the lane's deliveries are late marks that one call may carry."""
+    """True if the lane's deliveries are late marks that one call may carry."""
     rows = context.lane.rows
     return (
         hasattr(context.tracker, "send_many")
@@ -291,7 +293,7 @@ async def send_together(context: LaneContext) -> None:
 
 
 async def send_rows(context: LaneContext, calls: Recorder, now: datetime) -> list[Done | Undelivered]:
-    """The outcome of each; a decision about the whole call is the decision about each."""
+    """Send rows in one call and return the outcome of each; a decision about the call applies to all."""
     rows = context.lane.rows
     try:
         access = await open_access(context)
@@ -308,7 +310,7 @@ async def send_rows(context: LaneContext, calls: Recorder, now: datetime) -> lis
         raise
     except Exception as error:
         log.exception(
-            "Late deliveries met a fault of ours; they are tried again.",
+            "Late deliveries failed with an unexpected error and will be retried.",
             action="delivery_fault",
             tracker=context.tracker.name,
         )
@@ -318,9 +320,9 @@ async def send_rows(context: LaneContext, calls: Recorder, now: datetime) -> lis
 async def send_parts(
     tracker: Batches, deliveries: Sequence[Delivery], access: Access
 ) -> list[Done | Undelivered]:
-    """The outcome of each; a call that is refused for what is in it is sent again in halves.
+    """Send rows in one call and return the outcome of each; a call refused for its content is sent again in halves.
 
-    One bad item has a whole call refused: alone it comes to its own decision, and the others are sent.
+    One bad item makes the whole call fail; alone it gets its own decision, and the others are sent.
     """
     try:
         return await tracker.send_many(deliveries, access)

@@ -14,7 +14,7 @@ from webhook.storage.tables import DeliveryRow
 
 
 def open_settlement(lane: Lane, row: DeliveryRow, now: datetime) -> Settlement:
-    """The settlement of a delivery of which nothing is known yet: it waits as before."""
+    """The initial settlement of a delivery, which keeps it waiting."""
     return Settlement(
         delivery_id=row.id, account_id=lane.account_id, fence=lane.fence, now=now,
         state=DeliveryState.WAITING, attempts=row.attempts, due_at=row.due_at, answer=row.answer,
@@ -63,12 +63,12 @@ def on_failure(base: Settlement, decision: Undelivered, row: DeliveryRow, lane: 
 
 
 def on_end(base: Settlement, state: DeliveryState) -> Settlement:
-    """The delivery is not tried again by itself."""
+    """The settlement of a delivery in a final state, which is not retried by itself."""
     return replace(base, state=state, outcome=state.value, attempts=base.attempts + 1)
 
 
 def on_retry(base: Settlement, decision: Retry, row: DeliveryRow, lane: Lane) -> Settlement:
-    """Another try later, unless it has been tried for too long."""
+    """The settlement of a delivery to retry later, or dead if it has been tried for too long."""
     attempts = base.attempts + 1
     base = replace(base, unsure=base.unsure or decision.unsure)
     if base.now - row.created_at > retry.MAX_DELIVERY_AGE:

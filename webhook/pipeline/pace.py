@@ -6,12 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-SAFETY_FACTOR = 1.1  # what is sent a second apart need not arrive a second apart
+SAFETY_FACTOR = 1.1  # requests sent a second apart may arrive closer together
 
 
 @dataclass(slots=True)
 class Pace:
-    """No more writes a second than the tracker allows an account."""
+    """Limits writes to the rate that the tracker allows an account."""
 
     per_second: float
     free_at: float = 0.0

@@ -1,4 +1,4 @@
-"""From a change of a play to deliveries: what each account is sent of an event, and the event as it is kept."""
+"""Delivery planning: from a change of a play to deliveries, and an event's JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webhook.storage.types import to_ms
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One webhook being interpreted for one person: what every step of it needs."""
+    """The data needed to interpret one webhook for one person."""
 
     connection: Connection
     webhook_id: int | None
@@ -43,10 +43,10 @@ def space_of(row: WebhookRow) -> str:
 def plan_and_enqueue(
     context: Context, event: Event, change: Change | None, play_id: int | None, origin: str
 ) -> None:
-    """Put what each account is to be sent of an event, or of a play that ended by itself."""
+    """Enqueue the deliveries of an event, or of a play that ended by itself, for each account."""
     for planned in plan_deliveries(event, change, play_id, origin, context.targets):
         if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
-            continue  # it says what was on then; nobody needs to know any more
+            continue  # a live delivery that is too old to be of use
         skipped = planned.skipped
         undone: dict[str, Any] = {}
         if planned.action is Action.UNWATCHED and play_id is not None:
@@ -68,7 +68,7 @@ def plan_and_enqueue(
 
 
 def delivery_date(event: Event, change: Change | None) -> datetime:
-    """The date of a delivery: of a mark the one that the play has, which may be older than the event."""
+    """The date of a delivery: for a mark the play's date, which may be older than the event."""
     marked_at = change.play.watched_at if change is not None and change.finished else None
     return marked_at or event.at
 
@@ -111,7 +111,7 @@ def delivery_details(
 
 
 def closing_event(change: Change) -> Event:
-    """The stop that never came."""
+    """The stop event for a play that ended without one."""
     play = change.play
     at = play.watched_at if change.finished and play.watched_at is not None else play.last_at
     return Event(
@@ -121,7 +121,7 @@ def closing_event(change: Change) -> Event:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """An event as it is kept with its webhook and as the API gives it."""
+    """An event as it is stored with its webhook and returned by the API."""
     item = item_to_json(event.item)
     described = {
         "action": event.action.value,
@@ -162,7 +162,7 @@ SAME_FIELDS = (
 
 
 def find_earlier_play(before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]) -> int | None:
-    """The play that the same event came to when its webhook was interpreted before, or None."""
+    """The play that the same event belonged to when its webhook was interpreted before, or None."""
     known = (entry for entry in before if is_same_event(entry, meaning) and entry.get("play"))
     return next((int(entry["play"]) for entry in known), None)
 

@@ -1,4 +1,4 @@
-"""The receiver: the door for webhooks. Token, limits, inbox; then, and only then, 200.
+"""The receiver of webhooks: checks the token and limits, stores the webhook, and only then answers 200.
 
 A media server sends each webhook once and never repeats it, so nothing here depends on what a
 webhook means: with a known token whatever comes is kept, quarantined where it cannot be read.
@@ -33,13 +33,13 @@ from webhook.storage.db import Database, Unavailable
 log = structlog.get_logger()
 
 BODY_TIMEOUT = 10.0
-"""Seconds in which a whole body must have come."""
+"""Seconds within which the whole body must arrive."""
 
 TOKEN_CACHE_SECONDS = 2.0
-"""Seconds for which the known tokens are believed; one revoked by a command is refused after that."""
+"""Lifetime of the token cache in seconds, after which a token revoked by a command is refused."""
 
 MAX_INLINE_PARSE = 64 * 1024
-"""Bytes of JSON that are parsed beside the event loop."""
+"""Bytes of JSON above which it is parsed in a thread."""
 
 MAX_QUIET_REQUESTS = 4
 
@@ -50,7 +50,7 @@ PUT_SOURCES = frozenset({"tautulli"})  # its user chooses the method, and a temp
 
 @dataclass(slots=True)
 class TokenCache:
-    """Knows the webhook tokens; asks the database only for those it has not seen."""
+    """Cache of the webhook tokens; queries the database only for unknown ones."""
 
     database: Database
     known: dict[str, int] | None = None
@@ -58,7 +58,7 @@ class TokenCache:
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def admit(self, secret: str) -> int | None:
-        """The token's id, or None. Takes the same time whichever token is wrong."""
+        """The token's id, or None; takes the same time whichever token is wrong."""
         digest, now = tokens.digest(secret), time.monotonic()
         age = now - self.read_at
         if (
@@ -74,7 +74,7 @@ class TokenCache:
         return None
 
     async def reload(self, now: float) -> None:
-        """Read the tokens, once for all who wait for that."""
+        """Read the tokens, once for all concurrent callers."""
         async with self.reading:
             if self.known is not None and self.read_at >= now:
                 return
@@ -88,11 +88,11 @@ class TokenCache:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rejection:
-    """A request that was refused at the door, for whoever wonders why nothing comes; never its token."""
+    """A refused request, shown to people who miss webhooks; never contains the token."""
 
     at: datetime
     peer: str
-    """The address that it came from, as far as it is known."""
+    """The sender's address, if known."""
     why: str
 
 
@@ -106,7 +106,7 @@ class Receiver:
         self.limit = limit
         self.news: asyncio.Event | None = None
         self.in_flight = 0
-        self.refused_at: float | None = None  # when something could not be stored, last
+        self.refused_at: float | None = None  # time of the last failed write
         self.stored = 0
         self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
         self.took: Any = None  # a histogram's observe, when there is one
@@ -127,7 +127,7 @@ class Receiver:
         except Unavailable as error:
             self.refused_at = time.monotonic()
             log.error(
-                "A webhook could not be stored; the sender was told 503.",
+                "A webhook could not be stored; the sender got a 503.",
                 action="store_unavailable",
                 why=str(error),
             )
@@ -141,7 +141,7 @@ class Receiver:
                 self.took(time.monotonic() - began)
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
-        """The id of the webhook if one was kept, and why the request is refused if it is."""
+        """Receive a request; returns the id of the stored webhook or None, and the refusal or None."""
         try:
             source, token_id = await self.admit(scope)
             headers = dict(scope["headers"])
@@ -167,7 +167,7 @@ class Receiver:
         return webhook_id, Refused(400, f"{fault} {KEPT_NOTE}") if fault else None
 
     async def admit(self, scope: Scope) -> tuple[str, int]:
-        """The source and the token's id; an unknown one of either gets the same answer."""
+        """The source and the token's id; raises Refused, with the same answer whichever is unknown."""
         source = source_of(scope)
         token_id = await self.doorkeeper.admit(token_of(scope))
         if token_id is None or source not in self.forms:
@@ -178,7 +178,7 @@ class Receiver:
         return source, token_id
 
     def note(self, scope: Scope, refused: Refused) -> None:
-        """Keep why this was refused; of what comes for no source of ours nothing is kept."""
+        """Remember a refusal for its source; those of unknown sources are dropped."""
         source = source_of(scope)
         if source in self.forms:
             self.turned_away[source] = Rejection(
@@ -194,7 +194,7 @@ class Receiver:
 
 
 async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """A request's body as it comes in; raises Cut where it breaks off or takes too long."""
+    """A request's body in chunks; raises Cut if it ends early or takes too long."""
     ends = asyncio.get_running_loop().time() + BODY_TIMEOUT
     more = True
     while more:
@@ -215,7 +215,7 @@ def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def content_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The content type as it is kept; no sender can pass for what was made known here, in whosever name."""
+    """The content type to store; a sender cannot claim the one reserved for Watchmark's own events."""
     content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
     return "application/json" if content_type.strip().lower().startswith(EVENT_CONTENT_TYPE) else content_type
 

@@ -34,7 +34,7 @@ from webhook.storage.tables import AccountRow, DeliveryRow, account, attempt, de
 from webhook.storage.types import Utc
 
 LEASE = timedelta(seconds=10)
-"""How long a lane stays with a worker of which nothing is heard."""
+"""The time a lane stays with a worker that does not renew its lease."""
 
 RENEWAL_INTERVAL = LEASE / 4
 
@@ -70,7 +70,7 @@ class Lane:
     rows: Sequence[DeliveryRow]
 
 
-# Built once, here and below: putting a statement together costs more than running it.
+# Built once, here and below: building a statement costs more than executing it.
 FREE_ACCOUNTS = (
     select(account.c.id)
     .where(
@@ -116,7 +116,7 @@ def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
 
 
 def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -> Lane | None:
-    """The lane with the deliveries at its head; None, and released, where nothing is due."""
+    """The lane with the deliveries at its head; released, and None, if nothing is due."""
     batch = request.batch[row.tracker]
     heads = fetch_heads(connection, row.id, request.now, batch)
     if any(head.claimed for head in heads):
@@ -140,7 +140,7 @@ def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -
 
 
 def postpone_in_hand(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
-    """Put off the deliveries that a worker was sending when it was killed: they may have arrived.
+    """Postpone the deliveries that a killed worker was sending, which may have arrived.
 
     They are looked up before they are sent again, and not before the tracker has had the time to record them.
     """
@@ -167,12 +167,12 @@ def fetch_heads(connection: Connection, account_id: int, now: datetime, batch: B
 
 
 def find_undoings(rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
-    """The deliveries that undo a mark which had not gone out when they were put."""
+    """The undoings of marks that had not been sent when they were enqueued."""
     return [row for row in rows if row.details.get("undoes") and not row.details.get("remote_id")]
 
 
 def put_behind_marks(connection: Connection, rows: Sequence[DeliveryRow]) -> None:
-    """Let each undoing of a mark that is put off, and the later deliveries of its play, wait for the mark."""
+    """Make each undoing of a postponed mark, and the later deliveries of its play, wait for the mark."""
     for row in find_undoings(rows):
         mark = and_(delivery.c.id == row.details["undoes"], delivery.c.state == DeliveryState.WAITING)
         due = connection.execute(select(delivery.c.due_at).where(mark)).scalar()
@@ -203,7 +203,7 @@ RELEASE = (
 
 
 def release_lane(connection: Connection, account_id: int, hold: datetime | None = None) -> None:
-    """Give the lane back: it falls due again with the first delivery that waits in it."""
+    """Release the lane, which is due again with its first waiting delivery."""
     connection.execute(RELEASE, {"account": account_id, "hold": hold})
 
 
@@ -220,7 +220,7 @@ WAKE = (
 
 
 def wake_lanes(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
-    """Let the accounts' lanes fall due by then. A lane under lease finds out when it is released."""
+    """Make the accounts' lanes due by then; a leased lane learns of it on release."""
     connection.execute(WAKE, {"ids": list(account_ids), "due": due, "now": now})
 
 
@@ -238,7 +238,7 @@ def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renewal:
-    """A claim that its worker still works on, and until when it is to hold."""
+    """A claim still in progress, and the new end of its lease."""
 
     account_id: int
     fence: int
@@ -257,7 +257,7 @@ RENEW = (
 
 
 def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
-    """Extend each lease; one that has passed to another, or was given back, stays as it is."""
+    """Extend leases; one that has passed to another worker or was released stays as it is."""
     connection.execute(
         RENEW, [{"of": entry.account_id, "claim": entry.fence, "until": entry.until} for entry in waiting]
     )
@@ -265,7 +265,7 @@ def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
 
 
 def drop_leases(connection: Connection, now: datetime) -> None:
-    """At start, where only one process can be here (SQLite): lanes of a killed one are free at once."""
+    """Free the lanes of a killed process at startup on SQLite, where only one process can run."""
     postpone_in_hand(connection, true(), now)
     stale = account.c.leased_until.is_not(None)
     connection.execute(update(account).where(stale).values(leased_until=None, due_at=FIRST_DUE))
@@ -288,7 +288,7 @@ def measure_set_back(connection: Connection, now: datetime) -> timedelta:
 
 
 def bring_forward(connection: Connection, by: timedelta, now: datetime) -> None:
-    """After the clock was set back, let every wait be as long as it was meant to be."""
+    """Move due times back after the clock was set back, so that waits keep their length."""
     ms = by // timedelta(milliseconds=1)
     for column in (account.c.leased_until, account.c.held_until, account.c.due_at, delivery.c.due_at):
         sooner = func.max if connection.dialect.name == "sqlite" else func.greatest

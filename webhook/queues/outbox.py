@@ -1,4 +1,4 @@
-"""The outbox: what is to be sent, one row for each thing and account; it is put once, whoever asks again."""
+"""The outbox: one row per delivery, enqueued once per account and key."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from webhook.storage.tables import account, delivery
 from webhook.storage.types import Utc
 
 LIVE_ACTIONS = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
-"""What says what is on now; a stop that is a mark says more than that."""
+"""The live actions; a stop that is a watched mark is more than that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
-    """A delivery to be put. The same account and key are put once, however often it is asked.
+    """A delivery to enqueue; the same account and key are enqueued only once.
 
     It is due when it happened, so that a lane's deliveries go out in that order, unless `due` says else.
     """
@@ -45,11 +45,11 @@ class NewDelivery:
 
     @property
     def live(self) -> bool:
-        """True where it says what is on now: worth nothing once it is old."""
+        """True for a live delivery, which is useless once it is old."""
         return self.action.value in LIVE_ACTIONS and not self.mark
 
 
-# Built once, here and below: putting a statement together costs more than running it.
+# Built once, here and below: building a statement costs more than executing it.
 LOOK_UP = (
     select(account.c.parked, delivery)
     .select_from(
@@ -64,7 +64,7 @@ INSERT = insert(delivery)
 
 
 def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
-    """Put the delivery, unless it was put before; its id in either case."""
+    """Enqueue the delivery unless it already exists; returns its id in either case."""
     found = connection.execute(LOOK_UP, {"account": new.account_id, "wanted": new.key}).one()
     if found.id is not None:
         return renew_delivery(connection, found, new, now)
@@ -105,7 +105,7 @@ def first_state(new: NewDelivery, parked: str | None) -> DeliveryState:
 
 
 def renew_delivery(connection: Connection, row: Row[Any], new: NewDelivery, now: datetime) -> int:
-    """Try what was put before again where a filter, a rule or the item has changed; else leave it alone."""
+    """Requeue an existing delivery if a filter, a rule or the item has changed; else leave it alone."""
     was_skipped = row.state == DeliveryState.SKIPPED and not new.skipped
     better = row.state == DeliveryState.UNMATCHED and row.item != item_to_json(new.item)
     if was_skipped or better:
@@ -140,7 +140,7 @@ SUPERSEDE = (
 
 
 def supersede(connection: Connection, new: NewDelivery, delivery_id: int, now: datetime) -> None:
-    """Replace what was said before of the same play, and any older start, by what is on now."""
+    """Supersede earlier live deliveries of the same play, and any older start, by this one."""
     if not (new.live or new.mark) or new.play_id is None:
         return
     connection.execute(
@@ -164,13 +164,13 @@ def supersede_delivery(connection: Connection, delivery_id: int, why: str, now: 
 
 
 def release_key(connection: Connection, delivery_id: int, edit_id: int) -> None:
-    """Free the key of a mark that was taken back, so that the same may be put again."""
+    """Free the key of an undone mark, so that the same may be enqueued again."""
     was = delivery.c.key.concat(f":before-edit-{edit_id}")
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(key=was))
 
 
 def withdraw(connection: Connection, job_id: int, now: datetime) -> int:
-    """Take back what a job has put and nobody has claimed, so that another may put it; how many that were."""
+    """Withdraw a job's unclaimed deliveries, so that another job may enqueue them; returns their number."""
     mine = and_(
         delivery.c.job_id == job_id,
         delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.PARKED, DeliveryState.UNMATCHED)),
@@ -182,7 +182,7 @@ def withdraw(connection: Connection, job_id: int, now: datetime) -> int:
 
 
 def expire_live(connection: Connection, now: datetime) -> int:
-    """Give up deliveries that were worth sending only live and are too old; how many that were."""
+    """Expire live deliveries that are too old; returns their number."""
     old = and_(
         delivery.c.state.in_((DeliveryState.WAITING, DeliveryState.PARKED)), delivery.c.mark.is_(False)
     )
@@ -208,5 +208,5 @@ def count_by_state(connection: Connection, job_id: int) -> dict[str, int]:
 
 
 def find_remote_id(connection: Connection, delivery_id: int) -> str | None:
-    """The id that the service gave to what this delivery made there."""
+    """The service's id for the record that this delivery created, or None."""
     return connection.execute(select(delivery.c.remote_id).where(delivery.c.id == delivery_id)).scalar()

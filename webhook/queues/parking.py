@@ -1,4 +1,4 @@
-"""Deliveries that stopped: parked with their account or their kind, and tried again when a person says so."""
+"""Parked deliveries: stopped with their account or by their kind, and retried on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webhook.storage.types import Utc
 
 
 def park(connection: Connection, account_id: int, why: Park, reason: str, now: datetime) -> None:
-    """Stop the account until a person mends it; what waits in its lane waits without attempts."""
+    """Park the account until a person fixes it; its deliveries wait without attempts."""
     mine = delivery.c.account_id == account_id
     connection.execute(
         update(delivery)
@@ -35,7 +35,7 @@ def park(connection: Connection, account_id: int, why: Park, reason: str, now: d
 
 
 def kind_of(action: str, mark: bool) -> str:
-    """The kind of call that a delivery is, as far as limits go: `watched` or its action."""
+    """A delivery's kind with regard to limits: `watched` or its action."""
     return Action.WATCHED.value if mark else action
 
 
@@ -46,7 +46,7 @@ def is_kind(kind: str) -> ColumnElement[bool]:
 
 
 def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
-    """Park what the account's service refuses: this delivery and all of its kind that wait with it."""
+    """Park this delivery, whose kind the service refuses, and all waiting ones of that kind."""
     row = fetch_one(connection, select(delivery).where(delivery.c.id == delivery_id), DeliveryRow)
     alike = and_(
         delivery.c.account_id == row.account_id,
@@ -58,7 +58,7 @@ def park_kind(connection: Connection, delivery_id: int, why: Park) -> None:
 
 
 def is_stuck() -> ColumnElement[bool]:
-    """That a delivery needs a person, in the very words of the index of these, so that SQLite takes it."""
+    """The condition that a delivery needs a person, worded like the partial index so that SQLite uses it."""
     return delivery.c.state.in_(bindparam("stuck", NEEDS_PERSON, expanding=True, literal_execute=True))
 
 
@@ -70,7 +70,7 @@ def find_limit(connection: Connection, account_id: int, kind: str) -> str | None
 
 
 def unpark(connection: Connection, account_id: int, now: datetime) -> int:
-    """Let the account go on; how many deliveries waited."""
+    """Unpark the account; returns the number of deliveries that waited."""
     mine = and_(delivery.c.account_id == account_id, delivery.c.state == DeliveryState.PARKED)
     connection.execute(
         update(account)
@@ -85,9 +85,9 @@ def unpark(connection: Connection, account_id: int, now: datetime) -> int:
 
 
 def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
-    """Try these deliveries again, done and waiting ones left alone; how many that were.
+    """Retry deliveries, except done and waiting ones; returns how many were retried.
 
-    What was tried before is looked up at the tracker first. A parked one takes along what is parked with it.
+    Attempted ones are first looked up at the tracker. A parked one unparks those parked with it.
     """
     wanted = select(delivery).where(delivery.c.id.in_(ids), delivery.c.state.in_(REVIVABLE))
     rows = fetch_all(connection, wanted, DeliveryRow)
@@ -118,7 +118,7 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
 
 
 def unpark_with(connection: Connection, row: DeliveryRow, now: datetime) -> None:
-    """Let what is parked together with this delivery go on: its whole account, or its kind."""
+    """Unpark everything parked together with this delivery: its whole account, or its kind."""
     parked = connection.execute(select(account.c.parked).where(account.c.id == row.account_id)).scalar_one()
     if parked is not None or row.reason not in LIMITS:
         unpark(connection, row.account_id, now)

@@ -1,4 +1,4 @@
-"""Settlements: what became of claimed deliveries, and what follows for their lanes."""
+"""Settlements: results of claimed deliveries, and their consequences for lanes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ UNCLAIM = update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=Tr
 
 
 def update_lane(connection: Connection, entry: Settlement) -> None:
-    """Do to the account and its lane what follows from the settlement."""
+    """Update the account and its lane according to the settlement."""
     if entry.trouble:
         connection.execute(COUNT_FAILURE, {"account": entry.account_id})
     elif entry.clear and entry.release:
@@ -136,7 +136,7 @@ def update_lane(connection: Connection, entry: Settlement) -> None:
 
 
 def put_followers_behind(connection: Connection, delivery_id: int) -> None:
-    """Let what was put after a delivery that steps aside, of its play or its item, wait for it."""
+    """Make later deliveries of a postponed one's play or item wait for it."""
     row = fetch_one(connection, select(delivery).where(delivery.c.id == delivery_id), DeliveryRow)
     after = and_(
         delivery.c.account_id == row.account_id,

@@ -1,4 +1,4 @@
-"""Waiting for commits: whoever waits for something in the database looks again when something was written."""
+"""Waiting for commits: waiters check the database again after each write."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ log = structlog.get_logger()
 
 CHANNEL = "watchmark_commits"
 LISTEN_INTERVAL = 0.25
-"""Seconds between two looks of the listening thread whether it is to end, or to connect again."""
+"""Seconds between the listening thread's checks for its stop and its connection."""
 
 NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
 class Commits:
-    """Counts commits and wakes who waits for the next one. Safe to use from any thread and loop."""
+    """Counts commits and wakes the waiters; safe to use from any thread and loop."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -28,7 +28,7 @@ class Commits:
         self._waiters: set[asyncio.Future[None]] = set()
 
     def announce(self) -> None:
-        """Wake everybody: something was committed."""
+        """Count a commit and wake all waiters."""
         with self._lock:
             self.count += 1
             waiters, self._waiters = self._waiters, set()
@@ -37,7 +37,7 @@ class Commits:
                 waiter.get_loop().call_soon_threadsafe(_resolve, waiter)
 
     async def wait(self, seen: int, seconds: float) -> None:
-        """Wait for a commit after `count` was `seen`, at most so many seconds."""
+        """Wait for a commit after `count` was `seen`, for at most this many seconds."""
         with self._lock:
             if self.count != seen:
                 return
@@ -59,7 +59,7 @@ def _resolve(waiter: asyncio.Future[None]) -> None:
 
 
 class Listener:
-    """A thread that hears of the commits of other processes (PostgreSQL: LISTEN)."""
+    """A thread that receives the commit notifications of other processes (PostgreSQL: LISTEN)."""
 
     def __init__(self, engine: Engine, announce: Callable[[], None]) -> None:
         self._engine = engine
@@ -79,7 +79,9 @@ class Listener:
                     self._listen(connection.execution_options(isolation_level="AUTOCOMMIT"))
             except Exception as error:  # noqa: BLE001 - whatever it is, it listens again
                 log.warning(
-                    "Other processes' commits are not heard now.", action="listen_fault", why=str(error)
+                    "Commit notifications of other processes are unavailable.",
+                    action="listen_fault",
+                    why=str(error),
                 )
                 self._stop.wait(LISTEN_INTERVAL)
 

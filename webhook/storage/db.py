@@ -40,11 +40,11 @@ RECHECK_INTERVAL = 0.4
 
 
 class Unavailable(Exception):
-    """The database cannot take it now (full, locked, gone); the message says which."""
+    """The database is unavailable (full, locked, gone); the message says why."""
 
 
 class Damaged(Unavailable):
-    """The file holds what no database holds; `found` is what SQLite says of it."""
+    """The database file is damaged; `found` is SQLite's message."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
@@ -105,7 +105,7 @@ class Database:
     async def read_until(
         self, question: Callable[[Connection], R], holds: Callable[[R], bool], seconds: float
     ) -> R:
-        """The answer for which `holds`, asked again after each commit; after so many seconds the last one."""
+        """Ask again after each commit until the answer `holds`; after the timeout return the last answer."""
         ends = time.monotonic() + seconds
         while True:
             seen = self.committed.count
@@ -116,7 +116,7 @@ class Database:
             await self.wait_for_commit(seen, left)
 
     async def wait_for_commit(self, seen: int, seconds: float) -> None:
-        """Wait for a commit after `committed.count` was `seen`, at most so many seconds.
+        """Wait for a commit after `committed.count` was `seen`, for at most this many seconds.
 
         What a command writes beside the service on SQLite is not announced; it is found after a moment.
         """
@@ -125,7 +125,7 @@ class Database:
         await self.committed.wait(seen, min(seconds, RECHECK_INTERVAL))
 
     async def read_first(self, question: Callable[[Connection], R]) -> R:
-        """The same for incoming webhooks, which do not wait behind pages."""
+        """As `read`, for incoming webhooks, which do not queue behind pages."""
         return await asyncio.get_running_loop().run_in_executor(self._door, self.ask, question)
 
     # --- from any thread
@@ -144,7 +144,7 @@ class Database:
         return result
 
     def close(self) -> None:
-        """Finish what waits, then let go of everything."""
+        """Finish queued work, then close all connections."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -254,7 +254,7 @@ def run_changes(connection: Connection, changes: list[Callable[[Connection], R]]
 
 
 def create_private(path: str | None) -> None:
-    """Makes the file so that only its owner can read it: it holds what people watch, and sign-ins."""
+    """Create the file so that only its owner can read it, since it holds personal data and sign-ins."""
     if not path or path == ":memory:":
         return
     refuse_lone_log(Path(path))
@@ -265,7 +265,7 @@ def create_private(path: str | None) -> None:
 
 
 def refuse_lone_log(path: Path) -> None:
-    """A log without its database holds commits that SQLite would throw away with it."""
+    """Refuse a log without its database, whose commits SQLite would discard."""
     if size_of(log_of(path)) and not size_of(path):
         raise Unavailable(
             f"{path} is missing or empty, and its log {log_of(path)} is there. Put the database back beside its "
@@ -292,7 +292,7 @@ def settle(answers: list[tuple[PendingWrite, Any]]) -> None:
 
 
 class unavailable:  # noqa: N801 - reads as a word: with unavailable(): …
-    """Turns what the database driver raises when it cannot serve into Unavailable."""
+    """Translate the database driver's errors of unavailability into Unavailable."""
 
     def __enter__(self) -> None:
         return None

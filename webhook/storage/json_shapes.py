@@ -7,10 +7,10 @@ from typing import Any, Required
 from typing_extensions import TypedDict
 
 JsonObject = dict[str, Any]
-"""An object whose fields only its writer and its reader know."""
+"""An object whose fields are known only to its writer and reader."""
 
 IdsJson = dict[str, int | str]
-"""Ids by their namespace, as `Ids.known` gives them."""
+"""Ids by namespace, as `Ids.by_namespace` returns them."""
 
 
 class ItemJson(TypedDict, total=False):
@@ -31,7 +31,7 @@ class ItemJson(TypedDict, total=False):
 
 
 class EventJson(TypedDict, total=False):
-    """An event of a webhook as the interpreter read it, and whose play it became."""
+    """An event of a webhook as interpreted, and the person whose play it became."""
 
     action: str
     kind: str

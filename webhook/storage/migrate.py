@@ -1,4 +1,4 @@
-"""The schema: brought up to date at start, by one process at a time."""
+"""Schema migration at startup, by one process at a time."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MIGRATION_LOCK = 7101
 
 
 class AlreadyRunning(Exception):
-    """Another process serves this database already; two would deliver everything twice as eagerly."""
+    """Another process already serves this database; with two, every delivery could be sent twice."""
 
 
 class OtherVersion(Exception):
-    """The tables are of another version of Watchmark; the message says what to do."""
+    """The tables belong to another version of Watchmark; the message says what to do."""
 
 
 def migrate(database: Database) -> None:
-    """Bring the tables to this version's shape; on PostgreSQL whoever comes second waits. Raises OtherVersion."""
+    """Migrate the tables to this version; on PostgreSQL other processes wait meanwhile. Raises OtherVersion."""
 
     def upgrade(connection: Connection) -> None:
         if not database.sqlite:
@@ -48,7 +48,7 @@ def migrate(database: Database) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at, or None where there is no table yet."""
+    """The database's revision, or None if there are no tables yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -65,7 +65,7 @@ def refuse_newer(connection: Connection) -> None:
 
 
 def require_current(connection: Connection) -> None:
-    """Raises OtherVersion where the tables have not the shape that this version works with."""
+    """Raise OtherVersion unless the tables are at this version's revision."""
     refuse_newer(connection)
     if current_revision(connection) != newest_revision():
         raise OtherVersion(
@@ -75,7 +75,7 @@ def require_current(connection: Connection) -> None:
 
 
 def revisions() -> list[str]:
-    """Every revision there is, in order: the files of migrations/versions are named after theirs."""
+    """All revisions in order; the files in migrations/versions are named after them."""
     files = (resources.folder("migrations") / "versions").glob("[0-9]*.py")
     return sorted(path.name.split("_", 1)[0] for path in files)
 
@@ -95,7 +95,7 @@ def alembic_config(connection: Connection) -> Config:
 
 @contextmanager
 def hold_lock(url: str) -> Iterator[None]:
-    """Holds the SQLite file for this process; raises AlreadyRunning where another one does."""
+    """Hold the lock on the SQLite file; raises AlreadyRunning if another process holds it."""
     path = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
         yield
