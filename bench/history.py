@@ -34,7 +34,7 @@ from webhook.storage import migrate
 from webhook.storage.db import Database, driver
 from webhook.storage.tables import play
 from webhook.storage.types import to_ms
-from webhook.transfer import import_job, merge
+from webhook.transfer import import_feeds, import_job, merge
 from webhook.transfer.export import Export, pieces
 from webhook.transfer.records import Entry, Viewing
 
@@ -102,7 +102,7 @@ def add(connection: Connection, new: list[tuple[int, Viewing]]) -> None:
     for made_id, (owner, made) in enumerate(new, last + 1):
         rows.append(merge.row(made_id, owner, made, None))
         known_by += [(owner, made_id, key) for key in known[id(made)]]
-    merge.many(connection, "play", merge.COLUMNS, rows)
+    merge.many(connection, "play", merge.PLAY_COLUMNS, rows)
     merge.many(connection, "play_key", merge.KEY_COLUMNS, known_by)
 
 
@@ -175,7 +175,7 @@ class Bare:
     """The rows that an import has put, put once more by `executemany` alone: same order, same commits."""
 
     def __init__(self, source: Database, target: Database) -> None:
-        names, places = ", ".join(merge.COLUMNS), ", ".join("?" * len(merge.COLUMNS))
+        names, places = ", ".join(merge.PLAY_COLUMNS), ", ".join("?" * len(merge.PLAY_COLUMNS))
         self.plays = f"INSERT INTO play ({names}) VALUES ({places})"  # noqa: S608 - names of ours
         self.known = "INSERT INTO play_key (person_id, play_id, key) VALUES (?, ?, ?)"
         self.added = f"SELECT {names} FROM play WHERE id > ? ORDER BY id"  # noqa: S608
@@ -217,9 +217,9 @@ class Feed:
         self.besides = 0.0
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
-        for start in range(0, self.count, import_job.PART):
+        for start in range(0, self.count, import_feeds.BATCH_SIZE):
             began = time.perf_counter()
-            some = range(start, min(start + import_job.PART, self.count))
+            some = range(start, min(start + import_feeds.BATCH_SIZE, self.count))
             part: list[Entry] = [viewing(number, moment(number)) for number in some]
             self.besides += time.perf_counter() - began
             yield part

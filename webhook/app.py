@@ -48,7 +48,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import lookup_queue
 from webhook.transfer.backfill import Backfills
 from webhook.transfer.catch_up import CatchUp
-from webhook.transfer.import_job import Imports
+from webhook.transfer.import_queue import Imports
 from webhook.transfer.limits import Limits
 from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds

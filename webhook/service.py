@@ -28,7 +28,7 @@ from webhook.system.loop_lag import LoopLag
 from webhook.trackers import Tracker
 from webhook.transfer.backfill import Backfills
 from webhook.transfer.catch_up import CatchUp
-from webhook.transfer.import_job import Imports
+from webhook.transfer.import_queue import Imports
 from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds
 

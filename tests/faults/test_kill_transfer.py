@@ -34,7 +34,7 @@ from webhook.service import Service
 from webhook.storage.db import Database
 from webhook.storage.tables import account, play
 from webhook.transfer import backfill, import_job
-from webhook.transfer.import_job import FileFeed
+from webhook.transfer.import_feeds import FileFeed
 from webhook.transfer.merge import merge_entries
 
 ROWS, ROWS_ON_POSTGRES = 20_000, 6_000

@@ -26,8 +26,9 @@ from webhook.people import identities
 from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.tables import account, play
-from webhook.transfer import import_job
-from webhook.transfer.import_job import FileFeed, Imports
+from webhook.transfer import import_feeds, import_job
+from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_queue import Imports
 from webhook.transfer.sources import NoFeed, Offer, feeds
 
 LONG_AGO = datetime(2020, 1, 1, 20, tzinfo=UTC)
@@ -162,7 +163,7 @@ def test_one_that_breaks_off_says_why_and_keeps_what_came(
 
 
 def test_one_that_cannot_even_begin_ends_with_the_sentence(home: Home, tmp_path: Path) -> None:
-    async def refuses(person_id: int, name: str) -> import_job.Feed:
+    async def refuses(person_id: int, name: str) -> import_feeds.Feed:
         raise NoFeed("me has no account at trakt.")
 
     async def asked() -> bool:

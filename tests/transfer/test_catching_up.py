@@ -338,7 +338,7 @@ class Record:
 def test_what_came_before_the_server_broke_off_is_kept_and_the_rest_comes_later(
     attic: Attic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catching_up, "PART", 3)
+    monkeypatch.setattr(catching_up, "BATCH_SIZE", 3)
     record = Record(10)
     record.breaks_after = 7
     house = attic.house
@@ -357,7 +357,7 @@ def test_what_came_before_the_server_broke_off_is_kept_and_the_rest_comes_later(
 def test_a_process_that_dies_in_the_middle_has_stored_what_it_passed(
     attic: Attic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catching_up, "PART", 3)
+    monkeypatch.setattr(catching_up, "BATCH_SIZE", 3)
     record = Record(10)
     record.breaks_after, record.break_by = 5, asyncio.CancelledError
     house = attic.house

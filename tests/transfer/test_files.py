@@ -18,17 +18,9 @@ from hypothesis import strategies as some
 from tests.transfer.exports_of_tvtime import locked, spoiled, zipped
 from webhook.clock import now
 from webhook.transfer.imports import _csv, modules
-from webhook.transfer.imports._archive import (
-    MAX_ENTRIES,
-    MICROSECOND,
-    MILLISECOND,
-    SECOND,
-    Allowance,
-    NoDate,
-    Row,
-    moment,
-    open_bundle,
-)
+from webhook.transfer.imports._archive import MAX_ENTRIES, MICROSECOND, MILLISECOND, SECOND, Row, open_bundle
+from webhook.transfer.imports._dates import NoDate, moment
+from webhook.transfer.imports._streams import Allowance
 from webhook.transfer.records import Bad, Unusable
 
 MEBIBYTE = 1 << 20

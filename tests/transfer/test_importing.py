@@ -24,8 +24,9 @@ from webhook.servers import Found
 from webhook.storage.db import Database
 from webhook.storage.tables import library
 from webhook.trackers import WatchedItem
-from webhook.transfer import import_job
-from webhook.transfer.import_job import AccountFeed, FileFeed, Report, ServerFeed
+from webhook.transfer import import_feeds, import_job
+from webhook.transfer.import_feeds import AccountFeed, FileFeed, ServerFeed
+from webhook.transfer.import_job import Report
 from webhook.transfer.merge import Counts
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
 
@@ -228,7 +229,7 @@ def test_what_cannot_be_read_on_keeps_what_came_and_says_so(home: Home, error: E
 def test_a_file_is_read_part_by_part_and_known_by_what_is_in_it(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_job, "PART", 2)
+    monkeypatch.setattr(import_feeds, "BATCH_SIZE", 2)
     entries = [
         {
             "id": 100 + number, "type": "movie", "action": "watch", "watched_at": f"2025-03-0{number}T20:00:00Z",
@@ -325,7 +326,7 @@ def held(house: House) -> Report:
 
 def test_what_an_account_holds_without_a_date_is_ticked_and_there_once(home: Home) -> None:
     undated = WatchedItem(item=FILM, at=None)
-    viewings = [import_job.viewing_from_item(undated, "simkl") for _ in range(2)]
+    viewings = [import_feeds.viewing_from_item(undated, "simkl") for _ in range(2)]
 
     later: list[Viewing] = [
         replace(one, play=replace(one.play, watched_at=NOW + days * DAY, started_at=NOW + days * DAY))

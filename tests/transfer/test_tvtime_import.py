@@ -27,7 +27,8 @@ from tests.transfer.exports_of_tvtime import (
 from webhook.domain.event import Episode, Movie
 from webhook.domain.play import State
 from webhook.transfer.imports import tvtime
-from webhook.transfer.imports._archive import Bundle, Text, open_bundle
+from webhook.transfer.imports._archive import Bundle, open_bundle
+from webhook.transfer.imports._streams import Text
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Unusable, Viewing
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "payloads" / "tvtime-exports"

@@ -29,9 +29,10 @@ from webhook.servers import Server
 from webhook.storage.db import Database
 from webhook.storage.tables import PersonRow, unresolved
 from webhook.transfer import catch_up as catching_up
-from webhook.transfer import export, exports, import_job, imports, merge, sources
+from webhook.transfer import export, exports, import_feeds, import_job, imports, merge, sources
 from webhook.transfer.export import Export
-from webhook.transfer.import_job import Feed, FileFeed, Report
+from webhook.transfer.import_feeds import Feed, FileFeed
+from webhook.transfer.import_job import Report
 from webhook.transfer.merge import Counts
 from webhook.transfer.records import Unusable
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
@@ -103,7 +104,7 @@ def check_kind(kind: str, file: Path | None) -> None:
 
 def looks_like(file: Path) -> list[str]:
     """The kinds that can read a first entry from the file."""
-    return [kind for kind in imports.modules() if import_job.reads(kind, file)]
+    return [kind for kind in imports.modules() if import_feeds.reads(kind, file)]
 
 
 def format_hint(file: Path, kinds: Sequence[str]) -> str:

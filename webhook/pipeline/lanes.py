@@ -85,7 +85,7 @@ async def send_singly(context: LaneContext) -> None:
         row = rows.pop(0)
         settlement = await deliver(context, row)
         if settlement.limit is not None:
-            rows = [other for other in rows if kind_of(other) != kind_of(row)]
+            rows = [other for other in rows if kind_of_row(other) != kind_of_row(row)]
         last = not rows or context.stopping() or time.monotonic() > ends
         if last or settlement.hold is not None or settlement.park is not None:
             settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])
@@ -93,7 +93,7 @@ async def send_singly(context: LaneContext) -> None:
             return
 
 
-def kind_of(row: DeliveryRow) -> str:
+def kind_of_row(row: DeliveryRow) -> str:
     return parking.kind_of(row.action, row.mark)
 
 

@@ -8,11 +8,10 @@ once. A crash loses nothing, and cancelling a backfill withdraws the deliveries 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row, and_, func, or_, select
@@ -20,13 +19,12 @@ from sqlalchemy import Connection, Row, and_, func, or_, select
 from webhook import clock
 from webhook.accounts.credentials import Credentials
 from webhook.domain.event import STREAMS, Action, Event
-from webhook.domain.items import keys, same_item
-from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered
+from webhook.domain.items import keys
+from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.play import Dated, Play
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopped_by
 from webhook.domain.states import OPEN_STATES, DeliveryState
-from webhook.domain.viewing import is_same_viewing
 from webhook.history.play_store import is_rewatch, play_from_row
 from webhook.queries.plays import PlayJson, play_json
 from webhook.queues import jobs, outbox
@@ -35,72 +33,22 @@ from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import JobRow, account, delivery, job, play
 from webhook.storage.types import from_ms, to_ms
-from webhook.trackers import ListsHistory, Tracker, WatchedItem
+from webhook.trackers import Tracker
+from webhook.transfer.account_history import Holding, fetch_history
 
 log = structlog.get_logger()
 
 AHEAD = 200
 """The most deliveries of one backfill that wait in the outbox at once."""
 
-PART = 500
-PAUSE = 1.0
+BATCH_SIZE = 500
+STEP_SECONDS = 1.0
 AGAIN = timedelta(seconds=30)
 SHOWN = 50
 
 
 class NoBackfill(Exception):
     """The account cannot be backfilled; the message is for the person."""
-
-
-@dataclass(slots=True)
-class Holding:
-    """An account's history at the tracker, indexed by the keys of its items."""
-
-    viewings: dict[str, list[WatchedItem]] = field(default_factory=lambda: defaultdict(list))
-    count: int = 0
-    undated: set[int] = field(default_factory=set)
-
-    def add(self, held: WatchedItem) -> None:
-        self.count += 1
-        for key in keys(held.item):
-            self.viewings[key].append(held)
-
-    def holds(self, current: Play) -> bool:
-        """True if the account has this viewing, under any of its ids and at about its date.
-
-        A viewing without a date in the account matches one play, whichever comes first.
-        """
-        at, there = current.watched_at or current.last_at, self.of_item(current)
-        if current.dated is Dated.TICKED:
-            return bool(there)
-        if any(held.at == at or is_same_viewing(current, held.at) for held in there.values() if held.at):
-            return True
-        undated = next(
-            (known for known, held in there.items() if held.at is None and known not in self.undated), None
-        )
-        if undated is not None:
-            self.undated.add(undated)
-        return undated is not None
-
-    def of_item(self, current: Play) -> dict[int, WatchedItem]:
-        """The account's viewings of this play's item."""
-        return {
-            id(held): held
-            for key in keys(current.item)
-            for held in self.viewings.get(key, ())
-            if same_item(current.item, held.item)
-        }
-
-
-async def fetch_history(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
-    """Fetch the account's history from the tracker, page by page; raises Undelivered."""
-    found = Holding()
-    access = await credentials.access(of.id, of.person_id, tracker)
-    if tracker.sign_in != "none" and not access.tokens:
-        raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
-    async for held in cast(ListsHistory, tracker).history(access):
-        found.add(held)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +93,7 @@ def find_watched_plays(
     if after is not None:
         later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
         wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
-    return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(PART)))
+    return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(BATCH_SIZE)))
 
 
 def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
@@ -420,7 +368,7 @@ class Backfills:
                 log.warning("The database is unavailable; backfills wait.", why=str(error))
                 busy = False
             if not busy:
-                await clock.awaken(never, stop, PAUSE)
+                await clock.awaken(never, stop, STEP_SECONDS)
 
     async def once(self) -> bool:
         """Run one step of each backfill; True if any has more to enqueue at once."""

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 LOOK_BACK = timedelta(days=2)
 """How far each run looks back before the last position: servers record offline plays late."""
 
-PART = 100
+BATCH_SIZE = 100
 NIGHT = time(3, 10)
 
 
@@ -77,7 +77,7 @@ async def catch_up(database: Database, server: Server) -> Report:
             latest = max(latest, min(found.event.at, clock.now()))
             if found.key not in mark.seen:
                 part.append(found)
-            if len(part) >= PART:
+            if len(part) >= BATCH_SIZE:
                 stored = await database.write(store, Storing(server.name, part))
                 missed, known, part = missed + stored, known + len(part) - stored, []
         ended = Storing(server.name, part, until=latest)

@@ -206,7 +206,7 @@ def kept_as(database: Database, export: Export, relation: str) -> Iterator[Kept]
     after: Row[Any] | None = None
     while True:
         rows = database.ask(
-            lambda connection, after=after: entries(connection, export.person_id, relation, after)  # type: ignore[misc]
+            lambda connection, after=after: list_entries(connection, export.person_id, relation, after)  # type: ignore[misc]
         )
         for row in rows:
             if within(export, row.at):
@@ -217,7 +217,7 @@ def kept_as(database: Database, export: Export, relation: str) -> Iterator[Kept]
         after = rows[-1]
 
 
-def entries(
+def list_entries(
     connection: Connection, person_id: int, relation: str, after: Row[Any] | None
 ) -> Sequence[Row[Any]]:
     wanted = select(entry).where(entry.c.person_id == person_id, entry.c.relation == relation)

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 NEEDS = ("tvdb", "tmdb", "imdb")
 FEW = 10
-PAUSE = 2.0
+POLL_SECONDS = 2.0
 AGAIN = timedelta(hours=1)
 CHUNK = 500  # how many ids go into one statement
 OF_PLEX = "show:plex:"
@@ -56,7 +56,7 @@ class Resolver:
             except Unavailable as error:
                 log.warning("The database is unavailable; lookups wait.", why=str(error))
                 busy = 0
-            await clock.awaken(never, stop, 0.01 if busy else PAUSE)
+            await clock.awaken(never, stop, 0.01 if busy else POLL_SECONDS)
 
     async def once(self) -> int:
         """Look up the next few items; returns how many."""

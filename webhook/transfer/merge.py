@@ -31,7 +31,7 @@ from webhook.storage.types import Utc, to_ms
 from webhook.transfer.lookup_queue import question
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
 
-PART = 500
+CHUNK_SIZE = 500
 """The number of keys in one statement."""
 
 SAME_ROW = timedelta(seconds=1)
@@ -308,13 +308,13 @@ THERE = select(play.c.foreign_key).where(
 
 
 def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + PART] for start in range(0, len(values), PART))
+    return (values[start : start + CHUNK_SIZE] for start in range(0, len(values), CHUNK_SIZE))
 
 
 # --- new plays
 
 
-COLUMNS = ("id", "person_id", "kind", *PLAY_FIELDS, "item", "foreign_key", "job_id")
+PLAY_COLUMNS = ("id", "person_id", "kind", *PLAY_FIELDS, "item", "foreign_key", "job_id")
 KEY_COLUMNS = ("person_id", "play_id", "key")
 
 
@@ -328,7 +328,7 @@ def add(
         return
     ids = fresh_ids(connection, play, len(new))
     rows = [row(made, person_id, viewing, job_id) for made, (viewing, _) in zip(ids, new, strict=True)]
-    many(connection, play.name, COLUMNS, rows)
+    many(connection, play.name, PLAY_COLUMNS, rows)
     known_by = [(person_id, made, key) for made, (_, known) in zip(ids, new, strict=True) for key in known]
     many(connection, play_key.name, KEY_COLUMNS, known_by)
 

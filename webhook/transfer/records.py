@@ -70,7 +70,7 @@ class LeftOut:
 Entry = Viewing | Kept | Bad | LeftOut
 
 
-LONGEST = 500
+MAX_TEXT = 500
 """The most characters of a title or a name."""
 
 MAX_ID = 200
@@ -90,8 +90,8 @@ def shorten_item(item: Item) -> Item:
     changed: dict[str, Any] = {}
     for one in fields(item):
         value = getattr(item, one.name)
-        if isinstance(value, str) and len(value) > LONGEST:
-            changed[one.name] = value[:LONGEST]
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            changed[one.name] = value[:MAX_TEXT]
         elif isinstance(value, Ids) and (short := known_ids(value)) != value:
             changed[one.name] = short
     return replace(item, **changed) if changed else item

@@ -51,9 +51,9 @@ SAMPLES = 20
 ASKED = 5
 """The most episodes of a show that the lookups are asked about."""
 
-PAUSE = 2.0
+POLL_SECONDS = 2.0
 FIRST = timedelta(minutes=1)
-LONGEST = timedelta(days=1)
+MAX_LOOKUP_PAUSE = timedelta(days=1)
 NOBODY = "nobody who was asked knows the show by its episodes"
 NEEDED = ("tvdb",)
 REMEMBERED = ""
@@ -109,7 +109,7 @@ class ShowIds:
             except Unavailable as error:
                 log.warning("The database is unavailable; the search for shows' ids waits.", why=str(error))
                 busy = False
-            await clock.awaken(never, stop, 0.05 if busy else PAUSE)
+            await clock.awaken(never, stop, 0.05 if busy else POLL_SECONDS)
 
     async def scan(self) -> int:
         """Scan new plays for shows with only Plex's id; returns how many plays."""
@@ -138,7 +138,7 @@ class ShowIds:
             return
         if found is None:
             able = bool(self.identity.lookups or self.server)
-            nobody = Retry(NOBODY if able else NO_LOOKUPS, after=LONGEST)
+            nobody = Retry(NOBODY if able else NO_LOOKUPS, after=MAX_LOOKUP_PAUSE)
             await self.database.write(put_off, (row.key, nobody))
             return
         await self.write(row.key, KnownShow(ids=replace(found.ids, plex=plex)), found.via)
@@ -282,7 +282,7 @@ def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) 
     for key, why in waiting:
         here = unresolved.c.key == key
         created = connection.execute(select(unresolved.c.created_at).where(here)).scalar()
-        pause = max(FIRST, min(now - (created or now), LONGEST))
+        pause = max(FIRST, min(now - (created or now), MAX_LOOKUP_PAUSE))
         said = why.after if isinstance(why, Retry | Snooze) else None
         values = {"reason": why.reason, "due_at": now + max(pause, said or FIRST)}
         connection.execute(update(unresolved).where(here).values(values))

@@ -19,7 +19,7 @@ from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database
 from webhook.storage.tables import account, identity, person
 from webhook.trackers import Tracker
-from webhook.transfer.import_job import AccountFeed, Feed, ServerFeed
+from webhook.transfer.import_feeds import AccountFeed, Feed, ServerFeed
 from webhook.transfer.records import Unusable
 
 

@@ -85,7 +85,7 @@ def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[st
             moment = at
             before.clear()
         key = (item.kind, *known_by(item), *place(item))
-        yield viewing(entry, at + before[key] * APART)
+        yield history_entry(entry, at + before[key] * APART)
         before[key] += 1
 
 
@@ -93,7 +93,7 @@ def place(item: Item) -> tuple[str, ...]:
     return (*show_known_by(item), f"{item.season}x{item.number}") if isinstance(item, Episode) else ()
 
 
-def viewing(entry: Exported, at: datetime) -> dict[str, Any]:
+def history_entry(entry: Exported, at: datetime) -> dict[str, Any]:
     play = entry.play
     return {
         **history_id(entry.foreign_key),

@@ -52,7 +52,7 @@ def episode_lines(plays: Iterable[Exported], movies: Spool) -> Iterator[bytes]:
         if isinstance(entry.play.item, Episode):
             yield table.line(episode(entry.play.item, at))
         else:
-            movies.append(0, movie(entry.play.item, at, at))
+            movies.append(0, movie_row(entry.play.item, at, at))
 
 
 def movie_lines(library: Iterable[Kept], movies: Spool) -> Iterator[bytes]:
@@ -63,7 +63,7 @@ def movie_lines(library: Iterable[Kept], movies: Spool) -> Iterator[bytes]:
             yield table.line(row)
     for kept in library:
         if kept.relation is Relation.WATCHLIST and isinstance(kept.item, Movie):
-            yield table.line(movie(kept.item, kept.at, None))
+            yield table.line(movie_row(kept.item, kept.at, None))
 
 
 def episode(item: Episode, at: datetime) -> list[Cell]:
@@ -82,7 +82,7 @@ def episode(item: Episode, at: datetime) -> list[Cell]:
     ]
 
 
-def movie(item: Item, created_at: datetime | None, watched_at: datetime | None) -> list[Cell]:
+def movie_row(item: Item, created_at: datetime | None, watched_at: datetime | None) -> list[Cell]:
     year = item.year if isinstance(item, Movie) else None
     created = None if created_at is None else stamp(created_at)
     seen = None if watched_at is None else stamp(watched_at)

@@ -32,10 +32,10 @@ FORMAT = {"format": "watchmark", "version": 1}
 
 def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = UTC) -> Iterator[bytes]:
     """The whole library, then every play, watched or not."""
-    return join_pieces(lines(plays, library))
+    return join_pieces(records(plays, library))
 
 
-def lines(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
+def records(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
     yield line(FORMAT)
     for kept in library:
         yield line({"kept": kept_to_json(kept)})

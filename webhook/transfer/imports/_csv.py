@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from webhook.transfer.formulas import unguard
 from webhook.transfer.records import Bad, Unusable
 
-LONGEST = 1 << 20
+MAX_ROW = 1 << 20
 """The most bytes of one row, and so of one field."""
 
 GIVE_UP = 1_000_000
 """The lines that may be read again because of broken rows before the file is abandoned."""
 
 # The csv module's limit (128 KiB) holds for the whole process; `Lines` enforces ours.
-csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Lines:
         line = self.again.popleft() if self.again else next(self.source)
         self.number += 1
         self.row.append(line)
-        if line is None or self.size + len(line) > LONGEST:
+        if line is None or self.size + len(line) > MAX_ROW:
             raise TooLong
         self.size += len(line)
         try:
@@ -107,7 +107,7 @@ def split(chunks: Iterable[bytes], longest: int) -> Iterator[bytes | None]:
 
 def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Iterator[Row | Bad]:
     """The rows of a CSV file in UTF-8; raises Unusable if the header is unreadable or lacks a column."""
-    lines = Lines(split(chunks, LONGEST))
+    lines = Lines(split(chunks, MAX_ROW))
     names = columns(lines, file)
     known, width = places(names, file, required), len(names)
     reader = csv.reader(lines, strict=True)

@@ -10,15 +10,14 @@ from typing import Any
 from webhook import clock
 from webhook.domain.event import Ids, Item
 from webhook.domain.play import Dated, Play, State
-from webhook.transfer.imports._archive import NoDate, moment
-from webhook.transfer.records import Bad, Entry
+from webhook.transfer.imports._dates import NoDate, moment
+from webhook.transfer.records import MAX_TEXT, Bad, Entry
 
 NOON = timedelta(hours=12)
 FIX = "Correct the row in the file, or add the play by hand (History, Add a play); the other rows are kept."
 
 NUMBERS = frozenset({"tvdb", "tmdb", "trakt", "simkl", "anidb", "mal"})
 LARGEST = 2**53
-LONGEST = 500
 IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
 
 
@@ -62,7 +61,7 @@ def several(value: Any) -> list[Any]:
 
 def text(value: Any) -> str | None:
     """A stripped text of bounded length; None if it is empty."""
-    return value.strip()[:LONGEST] or None if isinstance(value, str) else None
+    return value.strip()[:MAX_TEXT] or None if isinstance(value, str) else None
 
 
 def number(value: Any) -> int | None:
@@ -86,7 +85,7 @@ def year(value: Any) -> int | None:
 
 def imdb(value: Any) -> str | None:
     """The id in a text such as `tt0111161` or in an address; None without one."""
-    found = IMDB.search(value[:LONGEST]) if isinstance(value, str) else None
+    found = IMDB.search(value[:MAX_TEXT]) if isinstance(value, str) else None
     return found.group() if found else None
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from webhook.domain.event import Ids, Item, Movie
-from webhook.transfer.imports._archive import MICROSECOND, SECOND, Bundle, NoDate, Row, moment
+from webhook.transfer.imports._archive import MICROSECOND, SECOND, Bundle, Row
+from webhook.transfer.imports._dates import NoDate, moment
 from webhook.transfer.imports._tvtime_values import (
     Given,
     Wrong,

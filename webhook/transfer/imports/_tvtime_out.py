@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webhook.domain.event import Ids, Item, Movie, Show
-from webhook.transfer.imports._archive import Bundle, NoDate, Row
+from webhook.transfer.imports._archive import Bundle, Row
+from webhook.transfer.imports._dates import NoDate
 from webhook.transfer.imports._tvtime_values import (
     LOOK,
     Given,

@@ -9,14 +9,14 @@ from datetime import datetime
 
 from webhook.domain.event import Episode, Ids, Item, Movie, Show
 from webhook.domain.play import Dated, Play, State
-from webhook.transfer.imports._archive import Bundle, NoDate, Row, moment
-from webhook.transfer.records import Bad, Entry, Kept, Relation, Viewing
+from webhook.transfer.imports._archive import Bundle, Row
+from webhook.transfer.imports._dates import NoDate, moment
+from webhook.transfer.records import MAX_TEXT, Bad, Entry, Kept, Relation, Viewing
 
 SOURCE = "tvtime"
 LOOK = "Nothing of this row was taken; the rest of the file was."
 YEAR = re.compile(r"(.*\S)\s*\(((?:18|19|20)\d\d)\)")
 IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
-LONGEST = 500
 """The most characters of a title that are kept."""
 
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
@@ -46,7 +46,7 @@ def imdb(value: object) -> str | None:
 
 
 def words(value: object) -> str | None:
-    return value.strip()[:LONGEST] or None if isinstance(value, str) else None
+    return value.strip()[:MAX_TEXT] or None if isinstance(value, str) else None
 
 
 def true(value: object) -> bool:

@@ -37,10 +37,10 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     for name, columns in files.items():
         listed = "Created" in columns
         for row in bundle.rows(name, required=LIST if listed else RATINGS):
-            yield from [row] if isinstance(row, Bad) else entries(row, name, listed)
+            yield from [row] if isinstance(row, Bad) else row_entries(row, name, listed)
 
 
-def entries(row: Row, name: str, listed: bool) -> Iterator[Entry]:
+def row_entries(row: Row, name: str, listed: bool) -> Iterator[Entry]:
     try:
         yield from of_list(row) if listed else of_ratings(row)
     except Wrong as wrong:

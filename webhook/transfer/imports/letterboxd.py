@@ -43,7 +43,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
         required = REQUIRED[part]
         for row in bundle.rows(name, required=required):
             yield from (
-                [row] if isinstance(row, Bad) else entries(part, row, name, diary, "ratings" not in files)
+                [row] if isinstance(row, Bad) else row_entries(part, row, name, diary, "ratings" not in files)
             )
 
 
@@ -63,7 +63,7 @@ def stem(name: str) -> str:
     return name.lower().removesuffix(".csv").partition("(")[0].strip()
 
 
-def entries(part: str, row: Row, name: str, diary: Diary, rated: bool) -> Iterator[Entry]:
+def row_entries(part: str, row: Row, name: str, diary: Diary, rated: bool) -> Iterator[Entry]:
     """The entries of a row. `diary` collects the diary's films; `rated`: use this file's ratings."""
     try:
         yield from READERS[part](row, film(row), diary, rated)

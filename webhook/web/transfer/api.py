@@ -20,9 +20,11 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export as exporting
-from webhook.transfer import exports, import_job, imports, sources
+from webhook.transfer import exports, import_feeds, import_job, imports, sources
 from webhook.transfer.export import Export
-from webhook.transfer.import_job import FileFeed, Given, Report
+from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_job import Report
+from webhook.transfer.import_queue import Given
 from webhook.transfer.limits import Limits
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import Offer
@@ -127,7 +129,7 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
                 return as_json(await preview_file(call.service, received, kind, owner))
             return as_json({"job": await begin_file(call, received, kind, owner)}, 202)
         except Unusable as error:
-            said = import_job.named_as(error, received.path, received.path.name)
+            said = import_feeds.with_name(error, received.path, received.path.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
         finally:
             await received.remove()
@@ -140,7 +142,7 @@ async def preview_file(service: Service, received: Received, kind: str, owner: P
 
 
 async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> object:
-    await asyncio.to_thread(import_job.first_entries, kind, received.path, call.service.imports.limits)
+    await asyncio.to_thread(import_feeds.first_entries, kind, received.path, call.service.imports.limits)
     given = Given(
         kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
     )

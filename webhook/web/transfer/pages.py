@@ -21,9 +21,10 @@ from webhook.queues import jobs
 from webhook.storage.tables import PersonRow
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
-from webhook.transfer import exports, imports
+from webhook.transfer import exports, import_feeds, imports
 from webhook.transfer import import_job as importing
-from webhook.transfer.import_job import FileFeed, Given, remove_path
+from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_queue import Given, remove_path
 from webhook.transfer.limits import TooMany
 from webhook.transfer.records import Unusable
 from webhook.transfer.sources import feeds
@@ -145,7 +146,7 @@ class Transfer(Once):
         try:
             found = await importing.preview(self.database, owner.id, feed)
         except Unusable as error:
-            said = importing.named_as(error, received.path, received.path.name)
+            said = import_feeds.with_name(error, received.path, received.path.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
         return found.to_json()
 

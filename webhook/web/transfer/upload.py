@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import ClientDisconnect, Request
 
 from webhook.network.asgi import let_in
-from webhook.transfer.import_job import remove_path
+from webhook.transfer.import_queue import remove_path
 from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
 from webhook.web.http.errors import Problem
 

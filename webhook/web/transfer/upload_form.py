@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from webhook.transfer.import_job import remove_path
+from webhook.transfer.import_queue import remove_path
 from webhook.transfer.limits import Upload
 from webhook.web.http.errors import Problem
 from webhook.web.transfer.upload import CLOSE, NAME, Received, guess_name, pieces

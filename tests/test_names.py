@@ -1,0 +1,189 @@
+"""The language of the program: one meaning for each public name, and functions that say what they do or give.
+
+CONTRIBUTING, *Names*, has the rules in words.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import webhook
+
+PACKAGE = Path(webhook.__file__).parent
+MAX_MODULES = 3
+
+SHARED = {
+    "BUILDERS": "what a folder of plug-ins offers by name",
+    "DESCRIPTION": "an export's, for people",
+    "FIELDS": "a source's form fields that may hold the payload",
+    "FORM_IS_PAYLOAD": "a source's, whether a form's fields are the payload",
+    "KINDS": "the kinds of item that an export can hold",
+    "LABEL": "a plug-in's name, for people",
+    "MEDIA_TYPE": "an export's",
+    "OPERATIONS": "the operations of the API that a feature answers",
+    "PURPOSE": "a plug-in's, in a sentence",
+    "SETUP": "a plug-in's set-up text",
+    "SUFFIX": "of an export's file",
+    "Settings": "a plug-in's settings",
+    "T": "a type variable",
+    "app": "the group of commands of a file",
+    "build": "makes a plug-in of its settings",
+    "log": "the logger of a module",
+    "modules": "the plug-ins of a folder, by name",
+    "parse": "makes events of a source's payload",
+    "read": "makes entries of an import's file",
+    "write": "makes an export's file of entries",
+}
+"""Public names that any number of modules have, because a plug-in, or a library, asks for them by that name."""
+
+IRREGULAR = frozenset(
+    [
+        "told",
+        "kept",
+        "held",
+        "known",
+        "shown",
+        "seen",
+        "said",
+        "given",
+        "found",
+        "made",
+        "done",
+        "drawn",
+        "sent",
+        "begun",
+        "taken",
+        "left",
+        "gone",
+        "lost",
+        "bound",
+        "put",
+        "led",
+        "built",
+        "meant",
+        "spent",
+        "gotten",
+        "written",
+        "broken",
+        "spoken",
+        "chosen",
+        "thrown",
+        "here",
+        "there",
+        "then",
+        "again",
+        "apart",
+        "alike",
+        "who",
+        "whose",
+        "whom",
+        "what",
+        "whether",
+        "how",
+        "which",
+        "where",
+        "why",
+        "it",
+        "they",
+        "them",
+        "both",
+        "each",
+        "some",
+        "any",
+        "none",
+    ]
+)
+NOUNS = frozenset(
+    [
+        "feed",
+        "seed",
+        "speed",
+        "need",
+        "bed",
+        "heading",
+        "rating",
+        "setting",
+        "string",
+        "timing",
+        "mapping",
+        "padding",
+        "ending",
+        "reading",
+        "encoding",
+        "logging",
+        "paging",
+        "warning",
+        "meaning",
+        "spelling",
+        "marking",
+        "binding",
+        "listing",
+        "evening",
+        "recording",
+        "viewing",
+        "king",
+        "ring",
+        "thing",
+    ]
+)
+ASYNCIO = frozenset({"connection_made", "connection_lost", "data_received"})
+"""What a protocol of asyncio has to be able to do, by its names."""
+
+QUESTIONS = ("is_", "has_", "was_", "can_", "are_", "may_", "have_", "needs_")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in {"fakes", "migrations"}:
+            yield str(path.relative_to(PACKAGE)), ast.parse(path.read_text())
+
+
+def public_names(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+            case ast.Assign():
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("_")}
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.lineno
+
+
+def is_participle(name: str) -> bool:
+    """Whether a function's name is, or ends in, a participle, a pronoun or an adverb: "told", "plays_seen"."""
+    if name.startswith("__") or name.startswith(QUESTIONS) or name in ASYNCIO:
+        return False
+    last = name.strip("_").rsplit("_", 1)[-1]
+    return last in IRREGULAR or (last.endswith(("ed", "ing")) and last not in NOUNS)
+
+
+def crowded(found: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        name: places for name, places in found.items() if len(places) > MAX_MODULES and name not in SHARED
+    }
+
+
+def test_a_public_name_stands_in_few_modules() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, tree in modules():
+        for name in public_names(tree):
+            found[name].append(path)
+
+    assert crowded(found) == {}
+
+
+def test_a_function_is_a_verb_or_what_it_returns() -> None:
+    named = [f"{path}:{line} {name}" for path, tree in modules() for name, line in functions(tree)]
+
+    assert [place for place in named if is_participle(place.rsplit(" ", 1)[1])] == []
