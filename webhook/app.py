@@ -1,4 +1,4 @@
-"""The app: everything is put together here, and nowhere else."""
+"""The composition root: builds the service and the application."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ log = structlog.get_logger()
 SWEEP_INTERVAL = 30.0
 
 Chore = Callable[[asyncio.Event], Awaitable[None]]
-"""Work beside the work, until the event says that it is time to stop."""
+"""A background task that runs until the event is set."""
 
 
 def open_service(environ: Environ) -> Service:
-    """Everything opened but nothing running; raises SettingsError. The database's shape is brought up to date."""
+    """Open all resources without running anything, after migrating the database; raises SettingsError."""
     given = environ
     settings = environment.load(given)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def open_service(environ: Environ) -> Service:
     )
     for name, why in left_out.items():
         log.warning(
-            "A setting made in the browser cannot be used and is left out.",
+            "A setting made in the browser is invalid and is ignored.",
             action="setting_left_out",
             setting=name,
             why=why,
@@ -140,7 +140,7 @@ def build_interpreter(database: Database, built: Mapping[str, Tracker], settings
 
 
 def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
-    """The lookups that are set up, in the order in which they cost least."""
+    """The configured lookups, cheapest first."""
     return [
         module.build(environment.read_settings(module.Settings, f"{name}_", environ), http)
         for name, module in lookup_modules(environ).items()
@@ -148,9 +148,9 @@ def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]
 
 
 def lookup_modules(environ: Environ) -> dict[str, ModuleType]:
-    """The lookups of which the settings are there, by name.
+    """The modules of the configured lookups, by name.
 
-    One at a tracker's service goes by that tracker's settings, and must not be half of them.
+    One at a tracker's service uses that tracker's settings, which must be complete.
     """
     return {
         name: module
@@ -161,7 +161,7 @@ def lookup_modules(environ: Environ) -> dict[str, ModuleType]:
 
 
 def lookup_settings(environ: Environ) -> dict[str, str]:
-    """A digest of the settings of each lookup that is set up, by name."""
+    """A digest of each configured lookup's settings, by name."""
     found: dict[str, str] = {}
     for name, module in lookup_modules(environ).items():
         given = environment.set_values(module.Settings, f"{name}_", environ)
@@ -200,7 +200,7 @@ def capabilities(built: Mapping[str, Tracker]) -> dict[str, Capabilities]:
 
 
 def first_start(connection: Connection, service: Service) -> None:
-    """The first person, their library's account and a webhook token, where there are none yet."""
+    """Create the first person, their library's account and a webhook token if there are none yet."""
     now = clock.now()
     if not people.count_people(connection):
         people.add_person(connection, people.FIRST_PERSON, now, owner=True)
@@ -216,7 +216,7 @@ def first_start(connection: Connection, service: Service) -> None:
 
 @asynccontextmanager
 async def run_service(service: Service) -> AsyncIterator[Service]:
-    """The service at work: what waits is interpreted and delivered until the end, then drained."""
+    """Run the service: interpret and deliver until the end, then drain."""
     if service.settings.worker:
         service.database.do(lambda connection: pick_up(connection, service))
     interpreter, dispatcher = service.interpreter, service.dispatcher
@@ -247,20 +247,20 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
 
 
 def pick_up(connection: Connection, service: Service) -> None:
-    """At the start of the work: what was in hand goes on, and a lookup that is new is asked what none could tell."""
+    """Recover at startup: free interrupted deliveries, and retry lookups if a new one was configured."""
     now = clock.now()
-    if service.database.sqlite:  # nobody else can be here: see schema.occupying
+    if service.database.sqlite:  # no other process can run here: see migrate.hold_lock
         leases.drop_leases(connection, now)
     if again := lookup_queue.retry_unknown(connection, lookup_settings(service.environ), now):
         log.info(
-            "A lookup is new; what none could tell before is tried again.",
+            "A lookup is new; items without a result are looked up again.",
             action="lookup_retry",
             entries=again,
         )
 
 
 def exit_on_crash(task: asyncio.Task[Any]) -> None:
-    """A part that dies takes the process with it, so that it is started again instead of half alive."""
+    """End the process when a task dies, so that it is restarted as a whole."""
     if not task.cancelled() and (error := task.exception()):
         log.critical(
             f"The {task.get_name()} died; the service ends so that it can start again.",
@@ -297,7 +297,7 @@ def begin_chore(name: str, chore: Chore, stop: asyncio.Event) -> asyncio.Task[No
 
 
 async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
-    """A chore that fails is begun again; it must not take the work with it."""
+    """Run a background task, and restart it after a failure without affecting the others."""
     while not stop.is_set():
         try:
             await chore(stop)
@@ -316,7 +316,7 @@ async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
 
 
 async def sweep_regularly(service: Service) -> None:
-    """Now and then: close the plays of which no stop came, let go of what is too old to be told live."""
+    """Sweep regularly: close plays without a stop and expire live deliveries that are too old."""
     while not service.stop.is_set():
         with contextlib.suppress(Unavailable):
             if await service.database.write(service.interpreter.sweep, clock.now()):
@@ -325,7 +325,7 @@ async def sweep_regularly(service: Service) -> None:
 
 
 def api_operations() -> Sequence[Operation[Any, Any]]:
-    """The table of the whole JSON API."""
+    """The operations of the whole JSON API."""
     from webhook import compat
     from webhook.web import api
 
@@ -333,12 +333,18 @@ def api_operations() -> Sequence[Operation[Any, Any]]:
 
 
 def web_app(service: Service) -> Starlette:
-    """The ASGI application: the door for webhooks, the API and the pages."""
+    """The ASGI application: the webhook receiver, the API and the pages."""
     from webhook import compat
     from webhook.web import routes as web
 
     door = service.receiver
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # the door itself answers 405, after the token
+    methods = [
+        "GET",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+    ]  # the receiver itself answers 405, after checking the token
     routes = [
         Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
         Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
@@ -357,7 +363,7 @@ def web_app(service: Service) -> Starlette:
 
 
 class Door:
-    """Lets Starlette route to the receiver without making a Request of it."""
+    """Routes to the receiver without creating a Starlette Request."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver

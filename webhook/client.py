@@ -1,4 +1,4 @@
-"""Calls to services elsewhere: guarded, bounded, paced, and written down for the trace.
+"""Outgoing HTTP: bounded, paced and recorded for the trace.
 
 A tracker or a lookup only calls; who is calling, how fast that account may write and what is kept
 of it is set around the call with `recording`.
@@ -39,7 +39,7 @@ async def call(
     json: Any = None,
     most: int = MAX_ANSWER,
 ) -> httpx.Response:
-    """One call, its whole answer read, up to `most` bytes. Raises Retry where no whole answer came.
+    """Send a request and read its whole answer, up to `most` bytes; raises Retry if no whole answer came.
 
     Before the connection stands nothing was sent; after that a failure leaves open whether the
     call was recorded, and the Retry says so (`unsure`).
@@ -65,7 +65,7 @@ async def call(
 
 
 def clean(headers: httpx.Headers) -> httpx.Headers:
-    """The headers without what no longer holds for a body that was read and decoded."""
+    """The headers without those that no longer apply to a decoded body."""
     dropped = {"content-encoding", "content-length", "transfer-encoding"}
     return httpx.Headers([(name, value) for name, value in headers.items() if name not in dropped])
 
@@ -75,12 +75,12 @@ def describe_error(error: Exception) -> str:
 
 
 def excerpt(response: httpx.Response) -> str:
-    """The answer cut to size, for the trace."""
+    """The answer, shortened for the trace."""
     return response.content[:MAX_EXCERPT].decode("utf-8", "replace")
 
 
 def accept(label: str, response: httpx.Response) -> httpx.Response:
-    """The response if it is a success; otherwise raises what its status asks for."""
+    """Return the response if it is a success; otherwise raise the decision for its status."""
     if response.is_success:
         return response
     raise decide(label, response.status_code, response.headers, excerpt(response))
@@ -147,7 +147,7 @@ class Recorder:
 
 
 class DryRunStop(Exception):
-    """A dry run came to what it would have sent; the message says what that is."""
+    """A dry run reached its first write; the message says what it would have sent."""
 
 
 recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
@@ -155,7 +155,7 @@ recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 @contextmanager
 def recording(kept: Recorder) -> Iterator[Recorder]:
-    """Calls made inside are paced by and kept in this recorder."""
+    """Pace calls made inside by this recorder, and record them in it."""
     before = recorder.set(kept)
     try:
         yield kept
@@ -165,7 +165,7 @@ def recording(kept: Recorder) -> Iterator[Recorder]:
 
 @contextmanager
 def send_in_dry_run() -> Iterator[None]:
-    """Calls made inside are sent in a dry run too: they tell nothing, such as the renewal of a sign-in."""
+    """Send calls made inside even in a dry run, such as the renewal of a sign-in."""
     kept = recorder.get()
     if kept is None or not kept.withhold:
         yield
@@ -175,7 +175,7 @@ def send_in_dry_run() -> Iterator[None]:
 
 
 class Recording(httpx.AsyncBaseTransport):
-    """A transport that paces writes and keeps what was sent and what came back, secrets removed."""
+    """A transport that paces writes and records requests and answers without their secrets."""
 
     def __init__(self, pools: Sequence[httpx.AsyncBaseTransport]) -> None:
         self.pools = pools
@@ -210,7 +210,7 @@ class Recording(httpx.AsyncBaseTransport):
 
 
 def address(url: httpx.URL) -> str:
-    """The address without what is secret in its query."""
+    """The address without the secrets in its query."""
     if not any(name in SECRETS for name in url.params):
         return str(url)
     shown = {name: HIDDEN if name in SECRETS else value for name, value in url.params.items()}

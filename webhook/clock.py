@@ -17,7 +17,7 @@ def stamp(moment: datetime | None) -> str | None:
 
 
 async def awaken(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> bool:
-    """Sleep until there is news, or it is time to stop, or the time is up; whether there was news."""
+    """Sleep until the news event, the stop event or the timeout; returns True if there was news."""
     waits = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(stop.wait())]
     await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:

@@ -1,4 +1,4 @@
-"""Logging: a sentence for people with keys for machines; secrets are cut out of every line."""
+"""Logging: sentences with structured keys; secrets are removed from every line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 MAX_LOGGED_TEXT = 64 * 1024
-"""The letters of a line that are logged."""
+"""Maximum characters of a logged line."""
 
 HIDDEN = "…"
 
@@ -21,11 +21,11 @@ NAMED = (
     r"(?:[\w.-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|api[_-]?sig|credentials?)"
     r"|device[_-]?code|code|userkey|session[_-]?key|sk|pin)"
 )
-"""What a field is called that holds a secret."""
+"""Names of fields that hold secrets."""
 
 QUOTE = r"\\?[\"']"
 VALUE = r"[^\s&\"'<>,;})\]\\]+"
-"""Up to what ends it in an address, a form, JSON or a header."""
+"""The end of a secret in an address, a form, JSON or a header."""
 
 LINE = r"[^\r\n\"'\\]+"
 
@@ -43,10 +43,10 @@ SECRETS = tuple(
         r"(/(?:webhooks/\w+|welcome)/)[\w~.-]{8,}",
     )
 )
-"""Each a secret as it stands in addresses, forms, headers and JSON, with what comes before it as its group."""
+"""Patterns of secrets in addresses, forms, headers and JSON; the group is the text before the secret."""
 
 ENCODED = 3
-"""How many times what is percent-encoded is decoded to look for secrets: an address in an address in an address."""
+"""Maximum rounds of percent-decoding in the search for secrets."""
 
 
 def clean(text: str) -> str:
@@ -89,7 +89,7 @@ SECRET_NAME = re.compile(rf"{NAMED}|(?:proxy-)?authorization|(?:set-)?cookie", r
 
 
 def configure(style: str, level: str) -> None:
-    """Everything that logs, ours and the libraries', goes one way: to stderr, in one style."""
+    """Send all logs, including those of libraries, to stderr in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

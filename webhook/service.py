@@ -1,4 +1,4 @@
-"""The service: what is open while Watchmark runs. It is put together in app.py, and nowhere else."""
+"""The service: the resources open while Watchmark runs; app.py builds it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Service:
 
     settings: Settings
     environ: Environ
-    """The environment over what was set in the browser."""
+    """The environment, over the settings made in the browser."""
     given: Environ
-    """The environment alone: what it says cannot be changed in the browser."""
+    """The environment alone, whose settings cannot be changed in the browser."""
     left_out: Mapping[str, str]
-    """Settings made in the browser that cannot be used, each with why."""
+    """Invalid settings made in the browser, each with the reason."""
     database: Database
     seal: Seal
     http: httpx.AsyncClient
@@ -71,9 +71,9 @@ class Service:
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     started_at: datetime = field(default_factory=clock.now)
     reopen: Callable[[], None] | None = None
-    """Opens the service anew, with other settings, behind the same door; where that can be done."""
+    """Reloads the service with new settings behind the same socket; None if that is not possible."""
     leaving: Callable[[], bool] = field(default=lambda: False)
-    """Whether it is being closed, so that what streams comes to its end."""
+    """Returns True while the service is closing, so that streams end."""
 
     def __post_init__(self) -> None:
         self.sign_ins = SignIns(self)

@@ -28,7 +28,7 @@ from webhook.trackers import Device, DeviceCode, Password, Revokes, SignInFailed
 
 T = TypeVar("T")
 ShowCode = Callable[[DeviceCode], None]
-"""Shows the person the code to type in, and where."""
+"""Callback that shows the person the code and where to enter it."""
 
 POLL_SLOWDOWN = 5.0
 """Seconds by which polling slows down when it is asked to (RFC 8628, slow_down)."""
@@ -37,7 +37,7 @@ DISCONNECTED = "disconnected"
 
 
 class AccountError(Exception):
-    """It cannot be done with this account; the message is for the person."""
+    """An action that is not possible with this account; the message is for the person."""
 
 
 class Dependencies(Protocol):
@@ -90,7 +90,7 @@ class PersonAccount(NamedTuple):
 async def connect_device(
     dependencies: Dependencies, person_id: int, name: str, shown: ShowCode
 ) -> ConnectResult:
-    """Sign in by a code to type in or a page to agree on; `shown` gets it, then the person is waited for.
+    """Sign in by a code or a consent page: `shown` gets it, then the person's approval is polled for.
 
     Raises SignInFailed.
     """
@@ -135,7 +135,7 @@ async def wait_for_approval(device: Device, code: DeviceCode) -> Tokens:
         tokens = await device.poll(code)
         if tokens is not None:
             return tokens
-        if time.monotonic() - asked >= pause:  # it came back late: the tracker was asked for a slower pace
+        if time.monotonic() - asked >= pause:  # slow_down: poll less often
             pause += POLL_SLOWDOWN
     raise SignInFailed("the code has expired; start again")
 
@@ -164,7 +164,7 @@ def store_tokens(
 
 
 def add_account(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
-    # What is one's own library, and not a service, is unticked too when the server is.
+    # Unwatched is sent to the built-in library by default, as it belongs to the person.
     home = {Action.UNWATCHED} if tracker.sign_in == "none" else set()
     return insert_account(connection, person_id, tracker.name, (ALWAYS_ON | home) & tracker.tells, now)
 
@@ -251,7 +251,7 @@ def record_check(connection: Connection, account_id: int, name: str) -> None:
 
 
 async def disconnect(dependencies: Dependencies, account_id: int) -> bool:
-    """Give up the sign-in and return True if the account is gone; one with deliveries stays, parked."""
+    """Disconnect an account and return True if it is deleted; one with deliveries stays, parked."""
     row = await read_account(dependencies.database, account_id)
     await revoke_sign_in(dependencies, row)
     return await dependencies.database.run(

@@ -1,4 +1,4 @@
-"""Credentials: sealed at rest, and renewed once for all who wait."""
+"""Credentials: sealed at rest, and renewed once for concurrent callers."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
 
 
 class Unreadable(SettingsError):
-    """It was sealed with another key, or is damaged."""
+    """A sealed value that was sealed with another key or is damaged."""
 
 
 class Seal:
-    """Seals with a key that lies outside the database."""
+    """Encrypts secrets with a key that is stored outside the database."""
 
     def __init__(self, secret: str) -> None:
         key = hashlib.sha256(b"watchmark seal\0" + secret.encode()).digest()
@@ -41,7 +41,7 @@ class Seal:
         return self._fernet.encrypt(orjson.dumps(value)).decode()
 
     def open(self, sealed: str) -> Any:
-        """The sealed value; raises Unreadable when it was sealed with another key."""
+        """Decrypt a sealed value; raises Unreadable if it was sealed with another key."""
         try:
             return orjson.loads(self._fernet.decrypt(sealed.encode()))
         except InvalidToken as error:
@@ -64,7 +64,7 @@ class Credentials:
         self._locks: Mapping[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def access(self, account_id: int, person_id: int, tracker: Tracker) -> AccountAccess:
-        """Access to an account, its tokens renewed first where they are about to age out."""
+        """Access to an account, after renewing tokens that are about to expire."""
         tokens = await self.read_tokens(account_id)
         access = AccountAccess(self, account_id, tracker, tokens, Shelf(self.database, person_id))
         if tokens and stale(tracker, tokens):
@@ -99,7 +99,7 @@ class Credentials:
                 if stored == stale_tokens:
                     raise
                 return stored
-            # Saved before it is used: the old refresh token is dead already.
+            # Saved before use, since the old refresh token is no longer valid.
             await self.database.write(store_renewed_tokens, (account_id, self.seal.seal(dict(fresh))))
             return fresh
 
@@ -125,7 +125,7 @@ class AccountAccess:
         return self._library
 
     def dry(self) -> AccountAccess:
-        """The same, with a library that only says what it would do."""
+        """The same access for a dry run, with a library that raises DryRunStop on changes."""
         return AccountAccess(
             self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
         )

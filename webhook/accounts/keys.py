@@ -1,4 +1,4 @@
-"""Keys: where the one that seals everything lies, whether it is the right one, and how another takes its place.
+"""Keys: location, validation and replacement of the key that seals all secrets.
 
 A key in a file lies outside the database. `rekey` writes the new one beside it, seals everything anew in one
 transaction, and gives the new file the old one's place once it has opened every row that was committed. Whatever
@@ -32,10 +32,10 @@ from webhook.system.permissions import remedy
 log = structlog.get_logger()
 
 MIN_LENGTH = 32
-"""Characters that a key has at least; ours are 48 random bytes in 64 characters."""
+"""Minimum characters of a key; generated ones are 48 random bytes in 64 characters."""
 
 MIN_VARIETY = 8
-"""Different characters among them; fewer are no random ones."""
+"""Minimum number of different characters in a key; fewer are not random."""
 
 MAKE_ONE = "Make one at random: openssl rand -base64 48"
 
@@ -92,7 +92,7 @@ def write_key(path: Path, key: str, *, replace: bool = True) -> None:
 
 
 def load_seal(settings: Settings, database: Database) -> Seal:
-    """The seal of this installation; its key is made at the first start.
+    """The seal of this installation, whose key is generated at the first start.
 
     Raises SettingsError where the key is missing or weak, or opens nothing that is sealed.
     """
@@ -113,7 +113,7 @@ def load_seal(settings: Settings, database: Database) -> Seal:
 
 
 def load_file(path: Path, stored: Sequence[Secret]) -> str | None:
-    """The key of whichever file opens most of what is sealed, moved to its place; made where nothing is sealed."""
+    """The key of the file that opens most secrets, moved to its place; generated if nothing is sealed."""
     settle_files(path, stored)
     key = read_key(path)
     if key is None and not stored:
@@ -123,7 +123,7 @@ def load_file(path: Path, stored: Sequence[Secret]) -> str | None:
 
 
 def settle_files(path: Path, stored: Sequence[Secret]) -> None:
-    """End a change of the key that was broken off, one way or the other.
+    """Finish or undo an interrupted change of the key.
 
     A new key that opens nothing was broken off before its commit, or is being made just now: it is left alone.
     """
@@ -151,14 +151,14 @@ def old_file(path: Path) -> Path:
 
 
 def install(path: Path, fresh: Path) -> None:
-    """A key file in the key's place. The one before it is kept until the new one has opened everything."""
+    """Install a new key file; the old one is kept until the new one has opened everything."""
     before = read_key(path)
     if before is not None:
         write_key(old_file(path) if fresh != old_file(path) else fresh_file(path), before)
     try:
         fresh.replace(path)
         sync_folder(path.parent)
-    except FileNotFoundError:  # another process was quicker
+    except FileNotFoundError:  # another process was first
         return
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
@@ -228,9 +228,9 @@ class RekeyResult:
 def rekey(
     settings: Settings, database: Database, given: str | None = None, *, forget: bool = False
 ) -> RekeyResult:
-    """Seal everything with another key, `given` or a random one; all of it or nothing. Raises SettingsError.
+    """Reseal everything with another key, `given` or random, all or nothing; raises SettingsError.
 
-    With `forget` what cannot be opened is let go of and made anew; then a key that is a good one stays.
+    With `forget`, secrets that cannot be opened are dropped or replaced; a key that is strong enough stays.
     """
     if given is not None and (why := weakness(given)):
         raise SettingsError(f"The new key {why}. {MAKE_ONE}")
@@ -247,7 +247,7 @@ def rekey(
     write_key(fresh, secret)
     try:
         done = reseal(database, present, secret, forget=forget)
-    except SettingsError:  # it was rolled back; after any other error nobody knows, and both files stay
+    except SettingsError:  # rolled back; after any other error the outcome is unknown, so both files stay
         fresh.unlink(missing_ok=True)
         raise
     prove(database, secret)
@@ -287,7 +287,7 @@ def reseal(database: Database, present: str | None, wanted: str, *, forget: bool
 
 
 def reseal_readable(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret]:
-    """Seal with the new key, where there is one, what the old one opens; what it does not open."""
+    """Reseal everything that the old key opens with the new one; returns the secrets it does not open."""
     closed = []
     for secret in find_secrets(connection, lock=True):
         if old is None or not old.opens(secret.text):
@@ -306,7 +306,7 @@ def count_proven(connection: Connection, seal: Seal) -> int:
 
 
 def prove(database: Database, key: str) -> None:
-    """Open every row that is committed with this key; raises SettingsError, and then both key files stay."""
+    """Check that this key opens every committed row; raises SettingsError, and then both key files stay."""
     database.ask(lambda connection: count_proven(connection, Seal(key)))
 
 

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Secret:
-    """One sealed value and the row that it lies in."""
+    """One sealed value and its row."""
 
     column: Column[str]
     row: Row[Any]
@@ -46,7 +46,7 @@ class Secret:
 
 
 def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
-    """Everything that is sealed."""
+    """All sealed values."""
     found = []
     for column in sealed_columns():
         wanted = select(column.table).where(column.is_not(None), column != "")
@@ -57,7 +57,7 @@ def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnreadableSecret:
-    """A secret that cannot be opened: what it is, and what a person does about it."""
+    """A secret that cannot be opened: its description, and the remedy."""
 
     what: str
     do: str
@@ -65,7 +65,7 @@ class UnreadableSecret:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RenewedSecret(UnreadableSecret):
-    """A secret that was let go of. `secret` is what took its place, where something could."""
+    """A dropped secret; `secret` is its replacement, if there is one."""
 
     kind: Literal["sign-in", "webhook token", "app", "settings"]
     id: int | None = None
@@ -74,7 +74,7 @@ class RenewedSecret(UnreadableSecret):
 
 
 Renew = Callable[[Connection, Secret, Seal, datetime], RenewedSecret | None]
-"""Lets go of a secret; None where nobody will miss it."""
+"""Drops a secret; returns None if nobody needs to know."""
 
 
 def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
@@ -90,7 +90,7 @@ def describe_sign_in(connection: Connection, secret: Secret) -> UnreadableSecret
 
 
 def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret | None:
-    """The address with the old token is still let in, so that nothing is lost until the new one is pasted."""
+    """Replace a token; the old one stays valid, so that nothing is lost until the new address is pasted."""
     secret.store(connection, "")
     if not is_address(secret.row):
         return None
@@ -169,7 +169,7 @@ DESCRIBE_UNREADABLE: Mapping[Column[Any], Callable[[Connection, Secret], Unreada
     note.c.sealed: describe_settings,
     token.c.sealed: describe_token,
 }
-"""What a secret of each sealed column is called, and what its loss asks of a person."""
+"""The description of the secrets in each sealed column, and the remedy for their loss."""
 
 RENEW_SECRET: Mapping[Column[Any], Renew] = {
     account.c.tokens: renew_sign_in,
@@ -177,21 +177,21 @@ RENEW_SECRET: Mapping[Column[Any], Renew] = {
     note.c.sealed: renew_settings,
     token.c.sealed: renew_token,
 }
-"""How a secret of each sealed column is let go of."""
+"""The function that drops a secret of each sealed column."""
 
 
 # --- secrets that cannot be opened
 
 
 def find_unreadable(connection: Connection, seal: Seal) -> list[UnreadableSecret]:
-    """The secrets that this key does not open, as far as anybody will miss them."""
+    """The secrets that this key does not open and that somebody needs."""
     closed = [secret for secret in find_secrets(connection) if not seal.opens(secret.text)]
     found = [DESCRIBE_UNREADABLE[secret.column](connection, secret) for secret in closed]
     return [lost for lost in found if lost is not None]
 
 
 def park_unreadable_accounts(connection: Connection, seal: Seal, now: datetime) -> None:
-    """Park the accounts of which the sign-in cannot be opened, so that their pages ask for another."""
+    """Park the accounts whose sign-in cannot be opened, so that their pages ask for a new one."""
     for secret in find_secrets(connection):
         mine = secret.column is account.c.tokens and secret.row.parked is None
         if mine and not seal.opens(secret.text):
@@ -199,9 +199,9 @@ def park_unreadable_accounts(connection: Connection, seal: Seal, now: datetime) 
 
 
 def park_unreadable(database: Database, seal: Seal) -> None:
-    """No single secret keeps the service from starting: it is left out, and said in the log and on its page."""
+    """Log and ignore unreadable secrets, so that none of them keeps the service from starting."""
     lost = database.ask(lambda connection: find_unreadable(connection, seal))
     for one in lost:
-        log.warning("A secret cannot be opened with this key and is left out.", what=one.what, do=one.do)
+        log.warning("A secret cannot be opened with this key and is ignored.", what=one.what, do=one.do)
     if lost:
         database.do(lambda connection: park_unreadable_accounts(connection, seal, clock.now()))

@@ -1,4 +1,4 @@
-"""Settings made in the browser: sealed in the database, and below what the environment says."""
+"""Settings made in the browser: sealed in the database, overridden by the environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENVIRONMENT_ONLY = frozenset(
         "WORKER",
     }
 )
-"""What only the environment can say: it is needed before the database can be read, or guards it."""
+"""Settings of the environment only, which are needed before the database is read, or protect it."""
 
 
 def load_settings(connection: Connection, seal: Seal) -> dict[str, str]:
@@ -48,14 +48,14 @@ def settings_text(connection: Connection) -> str | None:
 
 
 def store_settings(connection: Connection, seal: Seal, changes: Mapping[str, str | None]) -> None:
-    """Keep these variables; None or nothing lets one go."""
+    """Store these variables; None or an empty value removes one."""
     held = {name: value for name, value in {**load_settings(connection, seal), **changes}.items() if value}
     connection.execute(delete(note).where(note.c.name == SETTINGS_NOTE))
     connection.execute(insert(note), {"name": SETTINGS_NOTE, "sealed": seal.seal(held)})
 
 
 def overlay(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:
-    """The environment, with what was set in the browser where it says nothing."""
+    """The environment, completed with the settings made in the browser."""
     return {**environ, **{name: value for name, value in stored.items() if not is_set(environ, name)}}
 
 
@@ -67,7 +67,7 @@ def is_set(environ: Environ, name: str) -> bool:
 
 
 def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
-    """Every setting there is: heading, prefix, fields."""
+    """All settings in groups: heading, prefix, fields."""
     found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
     for name, module in trackers.modules().items():
         found.append((module.LABEL, f"{name}_", module.Settings))
@@ -80,7 +80,7 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
 
 
 def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The environment over what was set in the browser and can be used; and why each other is left out.
+    """The environment over the valid settings made in the browser, and the reason for each invalid one.
 
     So that the service opens, and the page on which it can be mended with it. What the environment says wrong
     stays: the start says so.

@@ -1,6 +1,6 @@
-"""Sign-ins under way: begun on a page or by the API, and waited for in the background.
+"""Pending sign-ins, begun on a page or by the API and polled in the background.
 
-They are held in memory. One that a restart ends was not agreed to yet, and is simply begun anew.
+They are held in memory; a restart drops those not yet approved, which are begun again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = structlog.get_logger()
 SignInState = Literal["waiting", "agreed", "connected", "failed", "cancelled"]
 
 MAX_WAITING = 50
-"""How many may wait at once."""
+"""Maximum number of pending sign-ins."""
 
 ENDED_RETENTION = timedelta(minutes=15)
-"""How long it can be read afterwards how one ended."""
+"""The time for which an ended sign-in can still be read."""
 
 UNDER_WAY = frozenset({"waiting", "agreed"})
 CANCELLED = "It was cancelled."
@@ -38,7 +38,7 @@ FAULT = "Something is wrong here, not with what you did. It is in the log. Begin
 
 @dataclass(slots=True)
 class SignIn:
-    """One sign-in by a code to type in, or by a page to agree on (then `code.user_code` is empty)."""
+    """One sign-in by a code, or by a consent page (then `code.user_code` is empty)."""
 
     id: str
     person_id: int
@@ -69,14 +69,14 @@ class SignIn:
 
 
 class SignIns:
-    """Holds them: one for each person and tracker."""
+    """Registry of pending sign-ins: one for each person and tracker."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
         self.held: dict[str, SignIn] = {}
 
     async def begin(self, person_id: int, name: str) -> SignIn:
-        """A new sign-in, or the one that waits already. Raises AccountError or SignInFailed."""
+        """Begin a sign-in, or return the pending one; raises AccountError or SignInFailed."""
         tracker = accounts.get_tracker(self.dependencies, name)
         if tracker.sign_in not in ("device", "web"):
             raise AccountError(f"{tracker.label} is not signed in to by a code or a page.")
@@ -87,7 +87,7 @@ class SignIns:
             raise AccountError("Too many sign-ins are under way. Finish or cancel one, then begin again.")
         device = cast(Device, tracker)
         code = await device.begin()
-        # Somebody may have pressed the button twice; the code that nobody sees just expires.
+        # The button may have been pressed twice; the unseen code expires.
         return self.pending_sign_in(person_id, name) or self.watch_sign_in(person_id, tracker, code)
 
     def watch_sign_in(self, person_id: int, tracker: Tracker, code: DeviceCode) -> SignIn:
@@ -106,17 +106,17 @@ class SignIns:
         return made
 
     async def wait(self, made: SignIn, tracker: Tracker) -> None:
-        """Until the person has agreed, refused, or let the code expire; how it ended is kept."""
+        """Wait for the approval, the refusal or the code's expiry, and store the result."""
         try:
             tokens = await accounts.wait_for_approval(cast(Device, tracker), made.code)
-            made.state = "agreed"  # from here on it is not broken off: the tokens are given only once
+            made.state = "agreed"  # not cancelled from here on: the tokens are given only once
             done = await accounts.finish_sign_in(self.dependencies, made.person_id, tracker, tokens, None)
         except SignInFailed as error:
             made.end("failed", str(error))
         except (Undelivered, AccountError, SettingsError, Unavailable) as error:
             made.end("failed", f"The sign-in could not be kept: {error}. Begin again.")
-        except Exception as error:  # what is pressed on a page must not end the service
-            log.error("A sign-in met a fault of ours.", tracker=made.tracker, exc_info=error)
+        except Exception as error:  # an error must not end the service
+            log.error("A sign-in failed with an unexpected error.", tracker=made.tracker, exc_info=error)
             made.end("failed", FAULT)
         else:
             made.account_id, made.works = done.account_id, done.verdict.works
@@ -128,7 +128,7 @@ class SignIns:
         return self.held.get(wanted)
 
     def of(self, name: str) -> list[SignIn]:
-        """Those at one tracker, newest last."""
+        """The sign-ins at one tracker, newest last."""
         return [one for one in self.held.values() if one.tracker == name]
 
     def pending_sign_in(self, person_id: int, name: str) -> SignIn | None:
@@ -138,7 +138,7 @@ class SignIns:
     # --- ended
 
     def cancel(self, made: SignIn) -> bool:
-        """Wait no longer; whether it was still waited for."""
+        """Cancel a sign-in; returns True if it was pending."""
         if made.state != "waiting" or made.task is None:
             return False
         made.task.cancel()
@@ -146,7 +146,7 @@ class SignIns:
         return True
 
     def forget(self) -> None:
-        """Let go of those that ended a while ago."""
+        """Drop the sign-ins that ended a while ago."""
         since = clock.now() - ENDED_RETENTION
         self.held = {
             known: one
@@ -155,7 +155,7 @@ class SignIns:
         }
 
     async def close(self) -> None:
-        """Wait for none of them any more, but for those whose tokens are being kept."""
+        """Cancel all pending sign-ins, except those whose tokens are being stored."""
         for made in self.held.values():
             self.cancel(made)
         tasks = [made.task for made in self.held.values() if made.task is not None]

@@ -62,11 +62,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 OWN_WAYS = (typer.TyperException, typer.Exit, typer.Abort)
-"""What the library of commands says by itself."""
+"""Messages of the command library."""
 
 
 class Commands(TyperGroup):
-    """Imports what is asked for, and says in a sentence what went wrong, ending with 1."""
+    """Lazy command group: imports commands on use, and prints errors as one sentence with exit code 1."""
 
     lists = False
 

@@ -59,7 +59,7 @@ Words = Annotated[list[str] | None, typer.Option()]
 
 
 class Failed(Exception):
-    """It could not be done; the message is for the person."""
+    """A failed command; the message is for the person."""
 
 
 def advice() -> str:
@@ -101,7 +101,7 @@ class Desk:
 
 @contextmanager
 def open_desk() -> Iterator[Desk]:
-    """The data of the service that these settings mean, whether it runs or not."""
+    """Open the service's data with these settings, whether it runs or not."""
     environ = environment.environment()
     settings = environment.load(environ)
     prepare(settings, environ)
@@ -127,7 +127,7 @@ def close_after(database: Database) -> Iterator[Database]:
 
 
 def prepare(settings: Settings, environ: Environ) -> None:
-    """A database that is new is made first, with its first person and token."""
+    """Create a new database with its first person and token, if there is none."""
     ensure_data_dir(settings)
     with close_after(database_of(settings)) as database:
         new = database.ask(is_new)
@@ -151,7 +151,7 @@ def has_tables(connection: Connection) -> bool:
 
 
 def ensure_data_dir(settings: Settings) -> None:
-    """The data folder, there and writable, and the database in it."""
+    """Ensure that the data folder exists and is writable, and so the database in it."""
     folder = settings.data_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -218,7 +218,7 @@ def read_input(*prompts: str) -> list[str]:
 
 
 def parse_moment(option: str, text: str, zone: tzinfo) -> datetime:
-    """A day or a time that was typed in; one without an offset is meant in this zone."""
+    """Parse a typed date or time; one without an offset is in this zone."""
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -236,7 +236,7 @@ def say(as_json: bool, value: Any, *lines: str) -> None:
 
 
 def strip_control_characters(text: str) -> str:
-    """Without what would steer the terminal: titles and names come from elsewhere."""
+    """Remove terminal control characters, since titles and names come from elsewhere."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
 
 

@@ -50,7 +50,7 @@ def explain(error: Exception) -> str | None:
         return None
     if isinstance(error, USER_ERRORS):
         return strip_control_characters(sentence(error))
-    log.debug("A command met a fault of ours.", exc_info=error)
+    log.debug("A command failed with an unexpected error.", exc_info=error)
     return strip_control_characters(fault(error))
 
 
@@ -60,7 +60,7 @@ def is_hushed(error: Exception) -> bool:
 
 
 def fault(error: Exception) -> str:
-    """A fault of ours, or what a damaged database leads to, without what only a developer can read."""
+    """The message for an unexpected error or a damaged database, without developer details."""
     return (
         f"an internal error occurred ({type(error).__name__}: {error}). Look for its cause: "
         "watchmark doctor. For a bug report, say the same again with LOG_LEVEL=debug"

@@ -1,4 +1,4 @@
-"""A bar on a terminal, and a line now and then elsewhere, for work that takes long."""
+"""A progress bar on a terminal, and occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERY = 10.0
 
 
 class Meter:
-    """Hears how far the work is, and shows it on standard error."""
+    """Shows the progress of work on standard error."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -40,7 +40,7 @@ class Meter:
         self.stack.close()
 
     def show(self, done: float | None, says: str) -> None:
-        """`done` is 0 to 1, or None where nobody knows."""
+        """Show the progress; `done` is 0 to 1, or None if unknown."""
         if self.bar is not None:
             total = None if done is None else 1.0
             self.bar.update(

@@ -1,4 +1,4 @@
-"""The HTTP protocol of `watchmark serve`: uvicorn's, with bounds on what strangers can make it hold and wait for."""
+"""The HTTP protocol of `watchmark serve`: uvicorn's, with limits for unauthenticated clients."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from webhook.network.asgi import LET_IN
 from webhook.network.proxies import TrustedProxies, network_of
 
 HEAD_TIMEOUT = 15.0
-"""Seconds in which the head of a request must have come; uvicorn itself would wait for ever."""
+"""Seconds within which a request's head must arrive; uvicorn itself would wait forever."""
 
 BODY_TIMEOUT = 30.0
-"""Seconds for the body. Whoever reads one allows less; this ends what nobody reads."""
+"""Seconds for the body; handlers allow less, so this applies to unread bodies."""
 
 LINGER = 2.0
-"""Seconds for what is left of a body that was answered already, so that the sender comes to read the answer."""
+"""Seconds for the rest of a body that was already answered, so that the sender reads the answer."""
 
 FLUSH_TIMEOUT = 30.0
-"""Seconds for a sender to take the end of an answer that is the last one."""
+"""Seconds for a client to read the end of the last answer."""
 
 MAX_HEAD = 64 * 1024
 MAX_PIECE = 4 * 1024
@@ -35,35 +35,35 @@ MAX_REST = 4 * 1024 * 1024
 MAX_PIPELINE = 8
 
 MAX_CONNECTIONS = 2000
-"""Connections in all; more are answered with 503."""
+"""Maximum number of connections; more are answered with 503."""
 
 MAX_STRANGERS = 1000
-"""Connections over which nobody was let in. The others are kept free for webhooks and people who signed in."""
+"""Maximum number of unauthenticated connections; the others are reserved for webhooks and signed-in people."""
 
 GRACE = 1.0
-"""Seconds in which whoever is to be let in is. While it can be helped, nobody gives way before."""
+"""Seconds a client has to authenticate before its connection is evicted, if another one can be."""
 
 MAX_OF_ADDRESS = 100
-"""The same, of one address."""
+"""Maximum number of unauthenticated connections per address."""
 
-# uvicorn writes a line for each request that is no HTTP: as many as a stranger wants.
+# uvicorn logs a line for each invalid request, which strangers could flood.
 LOG = logging.getLogger("webhook.http")
 LOG.setLevel(logging.ERROR)
 
 
 class Excess(Exception):
-    """There is more of a request's head than is taken; the parser is stopped by it."""
+    """The request's head is too large; raised to stop the parser."""
 
 
 class Places:
-    """The connections over which nobody was let in, in the order in which they give way to new ones."""
+    """The unauthenticated connections, in the order in which they are evicted for new ones."""
 
     def __init__(self) -> None:
         self.strangers: dict[BoundedProtocol, float] = {}
         self.addresses: dict[str, dict[BoundedProtocol, float]] = {}
 
     def enter(self, connection: BoundedProtocol, address: str, most: int) -> None:
-        """Give it a place; where there are too many of its address, or in all, an older one gives way."""
+        """Add a connection, and evict an older one if there are too many of its address or in all."""
         self.leave(connection)
         connection.address = address
         of_address = self.addresses.setdefault(address, {})
@@ -82,12 +82,12 @@ class Places:
             del self.addresses[connection.address]
 
     def find_dispensable(self) -> Mapping[BoundedProtocol, float]:
-        """Those of the address that has most, unless they have only just come and may yet show who they are."""
+        """The connections of the address with the most, unless all are young and may still authenticate."""
         of_address = max(self.addresses.values(), key=len)
         return of_address if time.monotonic() - next(iter(of_address.values())) > GRACE else self.strangers
 
     def evict(self, connections: Mapping[BoundedProtocol, float]) -> None:
-        """Hang up on the oldest, if possible on one that waits for its sender and not for its answer."""
+        """Close the oldest connection, preferably one that is not waiting for its answer."""
         until = time.monotonic() - GRACE
         idle = (
             one for one, since in connections.items() if since < until and not one.is_waiting_for_answer()
@@ -98,7 +98,7 @@ class Places:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses heads that are too large, hangs up on slow senders, and keeps strangers from taking all places."""
+    """Refuses oversized heads, closes slow connections, and limits unauthenticated clients."""
 
     def __init__(
         self, *args: Any, places: Places, proxies: Callable[[], TrustedProxies], **options: Any
@@ -136,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.watch()
 
     def take_place(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """As a stranger of the address that the request came from, as far as it is known."""
+        """Count the connection as unauthenticated, by the request's sender if known."""
         proxies = self.proxies()
         address = proxies.origin(self.peer(), headers).address
         # A trusted proxy's connections are of all who come through it, until a request says of whom.
@@ -147,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.client[0] if self.client else ""
 
     def let_in(self, number: int, body_timeout: float | None) -> None:
-        """The sender of this request is no stranger."""
+        """Count the connection as authenticated."""
         self.places.leave(self)
         if number == self.number and body_timeout is not None:
             self.body_timeout = body_timeout
@@ -157,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def close(self) -> None:
-        """After the last answer: at once, or when the sender has finished and so comes to read it."""
+        """Close after the last answer, at once or when the client has finished sending and can read it."""
         if self.part == "body":
             self.ending = True
             self.transport.write_eof()
@@ -165,7 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
-        self.hang_up()  # also on who has not taken the last answer
+        self.hang_up()  # also if the client has not read the last answer
 
     # --- what comes in
 
@@ -255,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # --- refusals
 
     def stop(self, status: HTTPStatus) -> NoReturn:
-        """Stop the parser, which has uvicorn answer as below."""
+        """Stop the parser, which makes uvicorn send the answer below."""
         self.refusal = status
         raise Excess
 
@@ -264,7 +264,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.send_400_response(status.phrase)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or more of it than is taken; then let the sender finish, so that it reads this."""
+        """Answer invalid or oversized HTTP, then let the client finish sending, so that it reads the answer."""
         self.refusal = self.refusal or HTTPStatus.BAD_REQUEST
         if self.answering:
             self.hang_up()  # this would get into the answer to an earlier request
@@ -279,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # --- time
 
     def watch(self) -> None:
-        """Time runs for each part of a request from its beginning, however much of it trickles in."""
+        """Start the timeout of the request's current part, which trickling data does not extend."""
         now = (self.number, self.part, self.body_timeout) if self.part else None
         if now == self.watched:
             return
@@ -302,7 +302,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class Lingering:
-    """The transport as an answer sees it: closed after the last one, but not in the face of who is still sending."""
+    """A transport that closes after the last answer, but not while the client is still sending."""
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self.transport = protocol.transport
@@ -310,5 +310,5 @@ class Lingering:
         self.close = protocol.close
 
     def write(self, data: bytes) -> None:
-        if not self.transport.is_closing():  # it may have been hung up on meanwhile
+        if not self.transport.is_closing():  # it may have been closed meanwhile
             self.transport.write(data)

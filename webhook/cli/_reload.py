@@ -1,7 +1,7 @@
-"""The front of `watchmark serve`: it stays where it is while the service behind it is opened anew.
+"""The front of `watchmark serve`: keeps the socket open while the service is reloaded.
 
-Whoever sends something meanwhile waits a moment and is answered by the next service, over the same
-connection: a media server sends a webhook only once, and must not meet a closed door.
+Requests that arrive meanwhile wait a moment and are answered by the new service, over the same
+connection: a media server sends a webhook only once, so the port must not be closed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from webhook.settings import Environ
 log = structlog.get_logger()
 
 WORK_ENDS = 20.0
-"""Seconds for what is being delivered to come to its end; webhooks are taken in all the while."""
+"""Seconds for deliveries in progress to finish; webhooks are received meanwhile."""
 
 EMPTY = 10.0
-"""Seconds for requests that are being answered; nobody else is let in while they last."""
+"""Seconds for requests in progress to finish; new ones wait meanwhile."""
 
 
 WEBHOOKS = "/webhooks/"
 AT_ONCE = 2
-"""Requests of pages and the API that begin before whatever else has come is looked at."""
+"""Requests of pages and the API that begin before other new ones are considered."""
 
 
 class Turnstile:
-    """Lets requests begin a few at a time, so that a webhook which comes with a thousand of them is not the last."""
+    """Starts requests a few at a time, so that a webhook among thousands of them is not last."""
 
     def __init__(self) -> None:
         self.waiting: deque[asyncio.Future[None]] = deque()
@@ -59,7 +59,7 @@ class Turnstile:
 
 
 class Front:
-    """The application that the server knows; `leaving` says whether the server is about to end."""
+    """The application that the server runs; `leaving` returns True when the server is about to end."""
 
     def __init__(self, environ: Environ, leaving: Callable[[], bool]) -> None:
         self.environ = environ
@@ -75,7 +75,7 @@ class Front:
         self.failed = False
 
     def open_service(self) -> tuple[Service, ASGIApp]:
-        """A service and its application. Raises SettingsError."""
+        """Open a service and its application; raises SettingsError."""
         service = house.open_service(self.environ)
         logs.configure(service.settings.log_format, service.settings.log_level)
         service.reopen = self.reopen
@@ -86,7 +86,7 @@ class Front:
         if scope["type"] == "lifespan":
             await self.live(receive, send)
             return
-        # A webhook is taken in as long as there is anybody; a page is drawn by who knows the new settings.
+        # Webhooks are received by any open service; pages are rendered by the one with the new settings.
         is_webhook = self.is_webhook(scope["path"])
         ready = self.entered if is_webhook else self.settled
         while not ready.is_set():
@@ -105,7 +105,7 @@ class Front:
         return path.removeprefix(self.service.settings.root_path).startswith(WEBHOOKS)
 
     async def live(self, receive: Receive, send: Send) -> None:
-        """From the server's start to its end."""
+        """The ASGI lifespan, from the server's start to its end."""
         await receive()
         await self.enter()
         await send({"type": "lifespan.startup.complete"})
@@ -128,7 +128,7 @@ class Front:
             self.changing = asyncio.create_task(self.change(), name="reopening")
 
     async def change(self) -> None:
-        """Close the service and open it with the settings that are kept now."""
+        """Close the service and open it with the current settings."""
         try:
             self.service.stop.set()
             if self.service.tasks:
@@ -149,7 +149,7 @@ class Front:
             self.changing = None
 
     async def empty(self) -> None:
-        """Wait until everybody inside was answered, but not for ever."""
+        """Wait until all requests in progress are answered, up to a timeout."""
         self.emptied.clear()
         if self.inside:
             try:

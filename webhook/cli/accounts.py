@@ -33,7 +33,7 @@ from webhook.storage.tables import PersonRow, account
 from webhook.trackers import DeviceCode, Tracker
 
 IDS_LISTED = 20
-"""How many numbers of deliveries are named."""
+"""Maximum number of delivery ids listed."""
 
 app = typer.Typer()
 accounts_app = typer.Typer(invoke_without_command=True)
@@ -61,7 +61,7 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
 def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
     def show_code(code: DeviceCode) -> None:
         seconds = int(code.expires_in.total_seconds())
-        user_code = code.user_code or None  # by web auth there is none: the address says it all
+        user_code = code.user_code or None  # a web sign-in has no code, only the address
         value = {"user_code": user_code, "verification_url": code.url, "expires_in": seconds}
         text = f"Open {code.url} and " + (f"enter {user_code}" if user_code else "approve access")
         lasts = f"Waiting for your approval; the {'code' if user_code else 'page'} is valid for {seconds // 60} minutes …"
@@ -177,7 +177,7 @@ def dry_run_hint(row: Mapping[str, Any]) -> str:
 
 
 def in_short(rules: Mapping[str, Any]) -> str:
-    """An account's rules as far as there are any."""
+    """An account's rules in short, if there are any."""
     said = ["DRY RUN"] if rules["dry_run"] else []
     said += [f"watched at {rules['watched_mark']:g} %"] if rules["watched_mark"] is not None else []
     return "; ".join(said + [rule_line(name, value) for name, value in lists_of(rules) if value])

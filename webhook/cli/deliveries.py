@@ -1,4 +1,4 @@
-"""The commands that do it again: replay, retry."""
+"""The commands replay and retry."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LEFT_ALONE = {
     "superseded": "it was replaced by a newer one",
     "received": "it is already waiting to be processed",
 }
-"""Why a delivery, or a webhook, in this state is not done again."""
+"""The reason why a delivery or webhook in this state is skipped."""
 
 
 app = typer.Typer()
@@ -98,7 +98,7 @@ def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
 def replayable(
     connection: Connection, ids: Sequence[int] | None, state: str | None, source: str | None
 ) -> list[int]:
-    """The webhooks meant that can be read again. Raises Failed for a number there is none of."""
+    """The selected webhooks that can be read again; raises Failed for an unknown number."""
     wanted = select(webhook.c.id, webhook.c.raw.is_not(None).label("whole"), webhook.c.state)
     if ids:
         there = {row.id: row for row in connection.execute(wanted.where(webhook.c.id.in_(ids)))}
@@ -149,7 +149,7 @@ def retriable(
     tracker: str | None,
     whose: str | None,
 ) -> list[int]:
-    """The deliveries meant that can be tried again. Raises where there is no such thing."""
+    """The selected deliveries that can be retried; raises Failed for an unknown number."""
     if whose is not None:
         people.find_person(connection, whose)
     if tracker is not None and tracker not in trackers.modules():
@@ -182,7 +182,7 @@ def check_selection(ids: Sequence[int] | None, everything: bool, **filters: str 
 def skipped_reasons(
     connection: Connection, table: Table, ids: Sequence[int] | None, chosen: Sequence[int]
 ) -> dict[str, str]:
-    """Those named that are not among the chosen, by number, and why."""
+    """The named ones that are not chosen, by number, with the reason."""
     others = set(ids or ()) - set(chosen)
     rows = connection.execute(select(table.c.id, table.c.state).where(table.c.id.in_(others)))
     return {str(row.id): LEFT_ALONE.get(row.state, f"it is {row.state}") for row in rows}
@@ -191,7 +191,7 @@ def skipped_reasons(
 def in_parts(
     database: Database, ids: Sequence[int], change: Callable[[Connection, Sequence[int]], int]
 ) -> int:
-    """The change made to so many at a time that a service beside it gets its turn; how many it was."""
+    """Apply a change in batches, so that a running service gets its turn; returns the total."""
     parts = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     hidden = len(parts) < 2 or not sys.stderr.isatty()
     shown = track(parts, console=Console(stderr=True), disable=hidden)

@@ -1,4 +1,4 @@
-"""The command that looks at everything: doctor."""
+"""The command doctor, which checks everything."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at: OK, a NOTE or a PROBLEM, and what to do about it."""
+    """One result of a check: OK, a NOTE or a PROBLEM, and the remedy."""
 
     level: Literal["OK", "NOTE", "PROBLEM"]
     about: str
@@ -94,7 +94,7 @@ def problems(found: Iterable[Finding]) -> int:
 
 
 def examine(online: bool) -> Iterator[Finding]:
-    """Every finding, from the ground up; what stands on something broken is not looked at."""
+    """All findings, from the basics up; checks that depend on a broken part are skipped."""
     try:
         environ: Environ = environment.environment()
         settings = environment.load(environ)
@@ -131,7 +131,7 @@ def has_database(settings: Settings) -> bool:
 
 
 def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Environ, list[Finding]]:
-    """The environment over the settings made in the browser, and what is wrong with those."""
+    """The environment over the settings made in the browser, and the problems of the latter."""
     if not has_database(settings):
         return environ, []
     try:
@@ -271,7 +271,7 @@ def check_webhooks(database: Database) -> Iterator[Finding]:
 
 
 def check_senders(settings: Settings, database: Database) -> Iterator[Finding]:
-    """Servers that fell silent, that say everything twice, or of which the clock is wrong."""
+    """Findings on servers that fell silent, report everything twice, or have a wrong clock."""
     now = clock.now()
     modules = sources.modules()
     for one in database.ask(lambda connection: find_silent_servers(connection, now, settings.silence_days)):
@@ -367,7 +367,7 @@ def count_unreadable(connection: Connection) -> int:
 
 
 TOKEN_WARNING = timedelta(days=7)
-"""So long before a token ends it is mentioned, and so long after."""
+"""The time before and after a token's expiry in which it is mentioned."""
 
 
 def check_tokens(database: Database) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ from webhook.transfer import manual_plays
 from webhook.transfer.records import Relation
 
 BY = "command"
-"""Who made an edit, where it was made on the machine itself."""
+"""The author of an edit made on the command line."""
 
 history_app = typer.Typer(no_args_is_help=True, help="List, add, edit and remove plays.")
 library_app = typer.Typer(no_args_is_help=True, help="Show followed, rated, loved, owned and saved items.")

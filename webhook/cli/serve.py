@@ -37,12 +37,12 @@ from webhook.storage.tables import note
 from webhook.system.loop_lag import settle_heap
 
 ACCEPTORS = 8
-"""How often the event loop looks at the one door: for each look it accepts a single connection a round (libuv 1.45
-and newer), so that a webhook would wait behind as many rounds as there are strangers before it.
+"""Registrations of the listening socket with the event loop: libuv 1.45 and newer accepts one connection per
+registration and round, so with a single one a webhook would wait a round for each client before it.
 """
 
 BACKLOG = 2048
-"""Connections that may wait to be taken."""
+"""The listen backlog: connections waiting to be accepted."""
 
 app = typer.Typer()
 
@@ -85,7 +85,7 @@ def load_settings() -> tuple[Environ, Settings]:
 
 @contextmanager
 def bind_socket(settings: Settings) -> Iterator[socket.socket]:
-    """The door, still closed: port 0 is known and a taken one is said, and nobody comes in before all is open."""
+    """Bind the socket without listening, so that the port is known or refused before the service is open."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,7 +125,7 @@ def bounds(application: ASGIApp, proxies: Callable[[], TrustedProxies]) -> uvico
 
 
 def allow_connections() -> None:
-    """Let the process open as many files as it takes connections, where it may: often they are 1024."""
+    """Raise the process's limit of open files to the number of connections, if allowed; often it is 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -133,7 +133,7 @@ def allow_connections() -> None:
 
 
 def run_server(server: uvicorn.Server, doors: list[socket.socket]) -> None:
-    """Until SIGTERM or SIGINT. uvicorn raises the signal again at its end; here that is no news any more."""
+    """Run the server until SIGTERM or SIGINT; the signal that uvicorn raises again at its end is ignored."""
 
     def stop(number: int, frame: object) -> None:
         server.should_exit = True
@@ -154,7 +154,7 @@ def has_crashed(tasks: Iterable[asyncio.Task[Any]]) -> bool:
 
 
 STARTED = "started"
-"""The note that this installation was started before."""
+"""The name of the note that this installation was started before."""
 
 
 def note_start(connection: Connection) -> bool:
@@ -166,7 +166,7 @@ def note_start(connection: Connection) -> bool:
 
 
 def announce(service: Service, link: str | None, as_json: bool, *, first: bool) -> None:
-    """Says where it is. What lets others in goes into a log once, and to a script that asks for it."""
+    """Announce the address; secrets are logged once, and printed for a script that asks."""
     address = service.settings.address
     found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
     shown = [f"Watchmark is at {address}"]
@@ -193,7 +193,7 @@ def remote_hint(settings: Settings) -> list[str]:
 
 
 class Announced(uvicorn.Server):
-    """A server that says so when it can be reached."""
+    """A server that announces when it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -243,7 +243,7 @@ def work(as_json: Json = False) -> None:
 
 
 async def run_worker(environ: Environ, as_json: bool) -> bool:
-    """Until SIGTERM or SIGINT; whether a part died."""
+    """Run a worker until SIGTERM or SIGINT; returns True if a task died."""
     service = house.open_service(environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop.set)

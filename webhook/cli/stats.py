@@ -1,4 +1,4 @@
-"""The command that counts: numbers."""
+"""The command numbers."""
 
 from __future__ import annotations
 

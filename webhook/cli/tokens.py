@@ -23,7 +23,7 @@ token_app = typer.Typer(no_args_is_help=True, help="Manage tokens for webhooks, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewToken:
-    """A token to make, as the options have it."""
+    """The options of a new token."""
 
     kind: str
     whose: str | None
@@ -73,7 +73,7 @@ def token_new(
 
 
 def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str) -> dict[str, Any]:
-    """Store the token; what is shown of it this once."""
+    """Store the token and return what is shown of it once."""
     row = person_or_only(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
     now = clock.now()
     expires_at = None if asked.days is None else now + timedelta(days=asked.days)
@@ -102,7 +102,7 @@ def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str)
 def refuse_what_does_not_fit(
     kind: str, whose: str | None, scope: list[Scope] | None, days: int | None
 ) -> None:
-    """Raises BadParameter."""
+    """Raise BadParameter for options that do not fit the kind of token."""
     if kind == "app" and whose is None:
         raise typer.BadParameter("An app password needs --person NAME.", param_hint="--person")
     if kind != "api" and scope:

@@ -1,4 +1,4 @@
-"""The command that says why: trace."""
+"""The command trace."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from webhook.transfer.records import Unusable
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
 
 ITEMS_LISTED = 20
-"""How many items without ids, and how many plays, are named one by one."""
+"""Maximum numbers of items without ids and of plays listed one by one."""
 
 FormatName = Annotated[
     str, typer.Argument(metavar="KIND", help="Format or service. Leave it out to list them all.")
@@ -82,7 +82,7 @@ def import_command(
 
 
 def check_kind(kind: str, file: Path | None) -> None:
-    """Raises BadParameter for what cannot be meant."""
+    """Raise BadParameter for options that do not fit the kind."""
     files, asked = imports.modules(), {**servers.modules(), **trackers.modules()}
     if file is not None and kind not in files:
         seems = looks_like(file)
@@ -103,7 +103,7 @@ def check_kind(kind: str, file: Path | None) -> None:
 
 
 def looks_like(file: Path) -> list[str]:
-    """The kinds that can read a first entry from the file."""
+    """The formats that can read a first entry from the file."""
     return [kind for kind in imports.modules() if import_feeds.reads(kind, file)]
 
 
@@ -235,7 +235,7 @@ def export_command(
 
 
 def write_export(database: Database, wanted: Export, out: Path) -> int:
-    """The export as a file, there when it is whole and not before; its size."""
+    """Write the export to a file, which appears only when complete; returns its size."""
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("wb") as file:

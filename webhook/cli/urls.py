@@ -1,4 +1,4 @@
-"""The command that says where webhooks go: urls."""
+"""The command urls."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def template_of(name: str) -> str:
 
 
 def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
-    """For each source its addresses, the one that is anybody's first, with the steps to set it up.
+    """The addresses of each source, the shared one first, with the setup steps.
 
-    Nothing where no token can be shown.
+    Empty if no token can be shown.
     """
     tokens = [row for row in at.database.ask(webhook_tokens) if at.seal.opens(row.sealed)]
     if not tokens:
@@ -75,7 +75,7 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
 
 
 def hidden_tokens(at: Desk) -> list[str]:
-    """A line for each token that is let in and cannot be shown any more."""
+    """A line for each valid token that can no longer be shown."""
     rows = [row for row in at.database.ask(webhook_tokens) if not at.seal.opens(row.sealed)]
     return [f"Webhook token {row.id}: {sealed_secrets.TOKEN_MEND.format(id=row.id)}" for row in rows]
 

@@ -41,21 +41,21 @@ Announce = Callable[[str], None]
 
 PASSWORD = "an evening at home"
 SCENE_PAUSE = 4.0
-"""Seconds between two scenes for who watches it."""
+"""Seconds between two scenes for viewers."""
 
 SETTLE_TIMEOUT = 30.0
-"""Seconds in which a scene must have come to its end."""
+"""Seconds within which a scene must end."""
 
 
 class NotAsScripted(Exception):
-    """The evening went another way; the message says where."""
+    """The evening differed from the script; the message says where."""
 
 
 # --- what runs
 
 
 def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
-    """Play the evening and, unless it is for `once`, stay. The exit code: 1 where it was not as scripted."""
+    """Play the evening and, unless `once`, keep running; returns exit code 1 if it differed from the script."""
     told = teller(as_json)
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
@@ -73,13 +73,13 @@ def run(*, port: int, fast: bool, once: bool, as_json: bool) -> int:
 
 
 def teller(as_json: bool) -> Announce:
-    """Says a sentence; on stderr where stdout is for a script."""
+    """Returns a function that prints sentences, on stderr if stdout is for a script."""
     return lambda sentence: print(sentence, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """Everything that runs: the service and the two fakes, and a way to the service's data."""
+    """The running processes: the service and two fakes, with access to the service's data."""
 
     trakt: str
     tvtime: str
@@ -113,7 +113,7 @@ def set_up(stack: ExitStack, folder: Path, port: int, *, paced: bool) -> Stage:
 
 
 def surroundings() -> dict[str, str]:
-    """The environment without any setting of ours, or file that might hold one: nothing real is touched."""
+    """The environment without Watchmark's settings and files, so that nothing real is touched."""
     ours = {
         environment.variable(prefix, field)
         for _, prefix, cls in settings_store.setting_groups()
@@ -138,7 +138,7 @@ def fake(name: str) -> list[str]:
 def process(
     command: list[str], environ: Mapping[str, str], folder: Path
 ) -> Iterator[tuple[JsonObject, subprocess.Popen[str]]]:
-    """A process and the JSON that its first line says; ended, and waited for, at the end.
+    """Run a process and yield the JSON of its first line; it is terminated at the end.
 
     In a session of its own, so that a Ctrl-C is answered in order: the service first.
     """
@@ -205,7 +205,7 @@ def announce(stage: Stage, told: Announce, as_json: bool) -> None:
 
 
 async def sign_in(stage: Stage, books: ServiceData, http: httpx.AsyncClient, told: Announce) -> None:
-    """Connect the first person to both trackers, by the ways in that the real ones have."""
+    """Connect the first person to both trackers, with the sign-in methods of the real ones."""
     ready = [
         (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST_PERSON, "interval": 1}),
         (f"{stage.trakt}/_control/catalogue", CATALOGUE),
@@ -246,7 +246,7 @@ async def play(
 
 
 async def send(stage: Stage, http: httpx.AsyncClient, request: Request) -> int:
-    """Send it as a media server does; the webhook's number."""
+    """Send a request as a media server does; returns the webhook's id."""
     url = stage.service["webhooks"][request.source]
     answer = await http.post(url, content=request.body, headers={"Content-Type": request.content_type})
     if answer.status_code != request.answer:
@@ -257,7 +257,7 @@ async def send(stage: Stage, http: httpx.AsyncClient, request: Request) -> int:
 
 
 async def wait_for_settlement(database: Database, webhook_id: int) -> None:
-    """Wait until a webhook is interpreted and nothing that it led to waits any more."""
+    """Wait until a webhook is interpreted and none of its deliveries waits."""
     ends = time.monotonic() + SETTLE_TIMEOUT
     while not await database.read(lambda connection: at_rest(connection, webhook_id)):
         if time.monotonic() > ends:
@@ -272,7 +272,7 @@ def at_rest(connection: Connection, webhook_id: int) -> bool:
 
 
 async def stay(stage: Stage) -> int:
-    """Until Ctrl-C, or until the service has ended."""
+    """Wait until Ctrl-C or the end of the service."""
     while stage.process.poll() is None:  # noqa: ASYNC110 - a process of its own has no event to wait for
         await asyncio.sleep(0.5)
     return 1

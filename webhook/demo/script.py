@@ -1,4 +1,4 @@
-"""The script of the evening: the scenes, and what the media servers send in each."""
+"""The script of the evening: the scenes and their webhooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 JsonObject = dict[str, Any]
 
 THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
-"""About what Plex sends along with every webhook."""
+"""A thumbnail of about the size that Plex sends with every webhook."""
 
 MATRIX: JsonObject = {
     "title": "The Matrix",
@@ -46,7 +46,7 @@ EXPECTED_SUMMARY: JsonObject = {
     "deliveries": {"done": 12},
     "trackers": {"trakt": {"watched": 3}, "tvtime": {"episodes": 2, "movies": 1}},
 }
-"""What the evening comes to when everything goes as it should."""
+"""The expected result of the evening."""
 
 
 # --- what the media servers send
@@ -54,7 +54,7 @@ EXPECTED_SUMMARY: JsonObject = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """A webhook as it goes over the wire; `answer` is the status it should be answered with."""
+    """A webhook request; `answer` is the expected status."""
 
     source: str
     content_type: str
@@ -120,7 +120,7 @@ def jellyfin(kind: str, number: int, percent: float, **more: Any) -> Request:
 
 
 def tautulli(action: str) -> Request:
-    """The same film, as Tautulli reports it from the same server."""
+    """A webhook of Tautulli: the same film from the same server."""
     payload = {
         "action": action,
         "media_type": "movie",
@@ -142,7 +142,7 @@ def tautulli(action: str) -> Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """A moment of the evening: what is said of it, what is sent, and what befalls Trakt before it."""
+    """A scene: its caption, its webhooks, and Trakt's failures before it."""
 
     says: str
     sends: Callable[[], Request]
@@ -154,7 +154,7 @@ def film_item(percent: float) -> int:
 
 
 def scenes(trouble: int) -> list[Scene]:
-    """The evening; Trakt answers 503 so many times."""
+    """The scenes of the evening, in which Trakt answers 503 this many times."""
     away = {"route": "POST /scrobble/stop", "status": 503, "times": trouble}
     return [
         Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),

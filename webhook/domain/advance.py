@@ -36,28 +36,28 @@ from webhook.domain.viewing import (
 )
 
 SEEK_TOLERANCE = 5.0
-"""Percentage points by which a position must differ from the estimate to be told as a seek."""
+"""Percentage points by which a position must differ from the estimate to count as a seek."""
 
 MAX_SILENCE = timedelta(hours=4)
-"""A playing play of unknown duration of which nothing was heard for so long is over."""
+"""The silence after which a playing play of unknown duration is over."""
 
 MAX_PAUSE = timedelta(hours=24)
-"""A paused play of which nothing was heard for so long is over."""
+"""The silence after which a paused play is over."""
 
 MIN_SEEN_PERCENT = 5.0
-"""A position below this percent is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
+"""The percent below which a position is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
 
 SHORT_VIDEO = timedelta(minutes=5)
 """Of a shorter video Jellyfin says "completed" wherever it is left (MinResumeDurationSeconds)."""
 
 
 def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Change | None:
-    """Apply the event to the play; None where there is nothing to do (undoing what never was)."""
+    """Apply the event to the play; None if nothing changes, such as undoing a mark that never was."""
     if event.action is Action.UNWATCHED:
         return take_back(play, event)
     if play is not None and not is_another_viewing(play, event, facts, source):
         if play.unwatched_at is not None:
-            return None  # it is of the viewing that was taken back
+            return None  # it belongs to the viewing that was undone
         return TRANSITIONS[event.action](with_duration(play, event), event, facts, False)
     opened = with_duration(open_play(play, event, source), event)
     change = TRANSITIONS[event.action](opened, event, facts, True)
@@ -113,7 +113,7 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=resume(play, now, event))
     if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
         begin = 0 if now.estimated else now.position_ms  # as at a first start
-        now = replace(now, started_at=event.at, position_ms=begin)  # it was only looked at until now
+        now = replace(now, started_at=event.at, position_ms=begin)  # it was only peeked at until now
     news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
@@ -207,7 +207,7 @@ def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
 def complete_viewing(
     play: Play, now: Play, event: Event, facts: Facts, *, anew: bool, by_position: bool = False
 ) -> Change:
-    """Watched, unless it already is: the twin of a report changes nothing. Nor does a peek."""
+    """Mark the play watched unless it already is; the twin of a report changes nothing, nor does a peek."""
     count = event.view_count if event.view_count is not None else now.view_count
     now = replace(now, view_count=count)
     if play.watched_at is not None:

@@ -178,10 +178,10 @@ class Event:
     completed: bool | None = None
     rating: float | None = None
     view_count: int | None = None  # how often this user has watched it, as the server counts
-    last_played_at: datetime | None = None  # the date that the server keeps with a mark set by hand
+    last_played_at: datetime | None = None  # the server's date of a mark set by hand
     manual: bool = False  # a mark set by hand, not a viewing
-    rewatch: bool = False  # the sender says that this is another viewing
-    recorded: bool = False  # read from a record of the past, not reported at the moment
+    rewatch: bool = False  # the sender reports another viewing
+    recorded: bool = False  # read from a past record, not reported live
     home_video: bool = False
 
     @property
@@ -206,7 +206,7 @@ def round_rating(rating: float | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A webhook that is understood and says nothing to act on. `reason` is a short code of REASONS."""
+    """A webhook that is understood but needs no action; `reason` is a short code of REASONS."""
 
     reason: str
 
@@ -235,7 +235,7 @@ REASONS: Mapping[str, str] = {
 
 
 class Unreadable(Exception):
-    """The payload is not of any shape this source knows; the webhook is quarantined with this word."""
+    """A payload of unknown shape; the webhook is quarantined with this reason."""
 
 
 def item_to_json(item: Item) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The outcome of telling an account something: a decision, not an error code.
+"""The outcome of a delivery: a decision, not an error code.
 
-`Done` is returned; what else is to be done is raised: `Retry` uses an attempt, `Snooze` does not,
+`Done` is returned; the other decisions are raised: `Retry` uses an attempt, `Snooze` does not,
 `Unmatched` waits for a match, `Skip` needs nobody, `Dead` needs a person.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Park(StrEnum):
-    """The needs of an account that is parked."""
+    """The reasons why an account is parked."""
 
     SIGNED_OUT = "signed_out"
     VIP_REQUIRED = "vip_required"
@@ -30,7 +30,7 @@ LIMITS = frozenset({Park.ACCOUNT_LIMIT, Park.VIP_REQUIRED})
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A need in a sentence, and the step that meets it."""
+    """The sentence on why an account is parked, and the remedy."""
 
     sentence: str
     mend: str
@@ -102,11 +102,11 @@ def explain_limit(park: str, kind: str, label: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """The account was told. `answer` is the service's word; `remote_id` is the handle for undo."""
+    """The delivery was sent. `answer` is the service's message; `remote_id` is the handle for undo."""
 
     answer: str
     remote_id: str | None = None
-    note: str | None = None  # what a person should look at, e.g. matched to a different item
+    note: str | None = None  # a warning for the person, e.g. matched to a different item
 
 
 class Undelivered(Exception):
@@ -119,7 +119,7 @@ class Undelivered(Exception):
 
 
 class Retry(Undelivered):
-    """Not now; uses an attempt.
+    """Retry later; uses an attempt.
 
     `unsure`: the call may have been recorded, so look before it is sent again.
     `lane`: the service or the account is in trouble, so everything behind waits too.
@@ -144,7 +144,7 @@ class Retry(Undelivered):
 
 
 class Snooze(Undelivered):
-    """Not now, and no attempt used: busy (`after`), or the account needs something (`park`).
+    """Retry later without using an attempt: busy (`after`), or the account needs something (`park`).
 
     `lengthens`: nobody says how long it is busy, so the rest doubles with each such answer in a row.
     `lane`: everything behind waits too; otherwise only this delivery does.
@@ -168,7 +168,7 @@ class Snooze(Undelivered):
 
 
 class Unmatched(Undelivered):
-    """The service does not know which item this is; waits for a person's choice."""
+    """The service does not know the item; waits for a person's choice."""
 
     def __init__(
         self, reason: str, *, answer: str | None = None, candidates: Sequence[Mapping[str, Any]] = ()
@@ -178,8 +178,8 @@ class Unmatched(Undelivered):
 
 
 class Skip(Undelivered):
-    """It is nothing for this service; nobody need do anything about it."""
+    """The service has no use for it; nothing needs to be done."""
 
 
 class Dead(Undelivered):
-    """It will not work however often it is tried; a person must look."""
+    """The delivery cannot succeed by retrying; a person must look."""

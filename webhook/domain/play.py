@@ -1,4 +1,4 @@
-"""The play: one person viewing one item once, as far as it is known."""
+"""The play: one person's viewing of one item."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Play:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts beside the play and the event.
+    """Context of an event beside the play.
 
     `mark` is the watched mark in percent, `before` the person's last watched play of the item, and
     `runtime` how long the item runs as far as that was learned elsewhere.

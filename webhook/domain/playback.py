@@ -1,4 +1,4 @@
-"""Playback: how far a play is at an event, and how much of it was played."""
+"""Playback: the position of a play at an event, and the time played."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def remaining_time(play: Play) -> timedelta:
 
 
 def move(play: Play, event: Event, state: State) -> Play:
-    """The play at the event's position, or at the estimated one where the event gives none."""
+    """The play moved to the event's position, or to the estimated one if the event has none."""
     position = event.position_ms
     if position is None and event.progress is not None and play.duration_ms:
         position = int(event.progress * play.duration_ms / 100)
@@ -111,7 +111,7 @@ def percent_of(event: Event, position: int | None, duration: int | None) -> floa
 
 
 def is_late(play: Play, event: Event) -> bool:
-    """True if it happened before what was heard last, as a webhook that is delayed or doubled on its way."""
+    """True if the event precedes the last one, as with a delayed or duplicated webhook."""
     return event.at < play.last_at
 
 

@@ -39,7 +39,7 @@ OBJECT_GROUPS: Mapping[str, str] = {
     "server": "server",
     "player": "player",
 }
-"""Objects that are somebody or something: their names and numbers are of this group."""
+"""Objects that stand for a person or thing, and the group of their names and numbers."""
 
 OBJECT_FIELDS: Mapping[str, str] = {
     **dict.fromkeys(("title", "name", "username"), ""),
@@ -58,18 +58,18 @@ KEPT_FIELDS = frozenset(
 """Fields that say what happened to which item: a player called Plex must not change `plex://…`."""
 
 MIN_WORD = 3
-"""A word shorter than this is not looked for elsewhere: it would be found in anything."""
+"""The least length of a word to search for elsewhere, since shorter ones occur in anything."""
 
 MAX_TEXT_LETTERS = 4096
-"""The letters of one text that are looked through, the rest of which is cut off: no report needs more."""
+"""Characters of a text that are searched; the rest is cut off."""
 
 MAX_LETTERS = 256 * 1024
-"""The letters of all texts together; what comes after is left out."""
+"""Maximum characters of all texts together; the rest is left out."""
 
 MAX_SEARCHED_WORDS = 200
 """The number of words to remove that are searched in texts; where there are more, texts are left out whole."""
 
-MAX_WORD = 200  # letters of a word that is looked for
+MAX_WORD = 200  # characters of a word to search for
 MAX_NESTING = 50
 LEFT_OUT = "…"
 
@@ -86,12 +86,12 @@ NOT_PLAIN = re.compile(r"[^a-z0-9]")
 
 
 def redact(payload: Any) -> Any:
-    """The payload with everything of that kind replaced; its shape and the kinds of its values stay."""
+    """The payload with all personal values replaced; its shape and the types of its values stay."""
     return Redaction(payload).done
 
 
 class Redaction:
-    """One payload: first it is learnt what is to go, then it goes wherever it stands."""
+    """Redaction of one payload: collects the values to remove, then replaces them everywhere."""
 
     def __init__(self, payload: Any) -> None:
         self.words: dict[str, str] = {}
@@ -168,7 +168,7 @@ class Redaction:
         return self.everywhere(value[:MAX_TEXT_LETTERS]) + (LEFT_OUT if len(value) > MAX_TEXT_LETTERS else "")
 
     def everywhere(self, value: str) -> str:
-        """A text with what is known to go, and what looks like it, replaced within."""
+        """A text with known personal values, and those that look like it, replaced."""
         value = SECRET.sub(r"\1token", value)
         value = EMAIL.sub(lambda found: self.word(found[0], "email"), value)
         value = ADDRESS.sub(lambda found: self.word(found[0], "address"), value)

@@ -1,4 +1,4 @@
-"""The rules: what is let through, for whom it counts, and what each account is told. Pure."""
+"""The rules: filters, household rules, and the actions sent to each account. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from webhook.domain.playback import is_reached
 
 LIVE_ACTIONS = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
-"""The actions that are on from the start; the others are off until they are switched on."""
+"""The actions enabled by default; the others must be switched on."""
 
 OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
 FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
-"""Taking back is told wherever the giving is."""
+"""Undo actions, each sent wherever its counterpart is."""
 
 
 LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
@@ -29,7 +29,7 @@ DRY_RUN = "dry run: shown, not sent"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters of a person. Empty lists let everything through."""
+    """The filters of a person; an empty list accepts everything."""
 
     libraries: tuple[str, ...] = ()
     not_libraries: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class HouseholdRule:
 
 
 def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> tuple[int, ...]:
-    """For whom a viewing counts: the people of the household rules that hold, else whoever claims it.
+    """The people a viewing counts for: those of the matching household rules, else its claimant.
 
     Only viewings: a rating, for one, is its giver's own.
     """
@@ -121,7 +121,7 @@ def viewers(event: Event, claimer: int, household: Iterable[HouseholdRule]) -> t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """An account, as far as deciding what it is told goes.
+    """An account with the properties that decide which actions it gets.
 
     `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
     `tells` what is switched on for the account, `rules` are its own.
@@ -136,7 +136,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedDelivery:
-    """One thing to tell one account. `skipped` names the rule that keeps it from being told."""
+    """One planned delivery to an account; `skipped` names the rule that stops it."""
 
     account_id: int
     action: Action
@@ -182,7 +182,7 @@ def account_rule(stopped: str | None) -> str | None:
 def plan_action(
     event: Event, change: Change | None, play_id: int | None, origin: str, target: Target
 ) -> tuple[Action, str, bool] | None:
-    """The action, its key and whether it makes the mark; None where this account hears nothing of it.
+    """The action, its key, and True if it makes the mark; None if this account gets nothing.
 
     The mark's key is the play: however often it is reported, an account is told once.
     """
@@ -191,7 +191,7 @@ def plan_action(
     if change is None:
         return None
     if makes_mark(event, change, target.rules.mark):
-        # Where watching is told live, the mark is the stop that ends it.
+        # Where playback is sent live, the mark is the stop that ends it.
         action = Action.STOP if Action.STOP in target.can else Action.WATCHED
         return action, f"watched:{play_id}", True
     if change.undone:
@@ -204,7 +204,7 @@ def plan_action(
 
 
 def makes_mark(event: Event, change: Change, own: float | None) -> bool:
-    """True if this makes the watched mark for an account. The server's own word does for every one;
+    """True if this makes the watched mark for an account. The server's own report does for every one;
     a position does from the account's own mark on, where it has one."""
     if own is None:
         return change.finished

@@ -25,13 +25,13 @@ class DeliveryState(StrEnum):
 
 
 NEEDS_PERSON = (DeliveryState.UNMATCHED, DeliveryState.PARKED, DeliveryState.DEAD)
-"""Deliveries that stay as they are until a person does something. There is an index of these."""
+"""States that need a person; a partial index covers them."""
 
 OPEN_STATES = (DeliveryState.WAITING, DeliveryState.PARKED, DeliveryState.UNMATCHED, DeliveryState.DEAD)
-"""Deliveries that may still be sent."""
+"""States of deliveries that may still be sent."""
 
 SETTLED = frozenset({DeliveryState.DONE, DeliveryState.SUPERSEDED, DeliveryState.EXPIRED})
-"""Deliveries of which nothing more comes."""
+"""Final states."""
 
 REVIVABLE = (*NEEDS_PERSON, DeliveryState.SKIPPED, DeliveryState.EXPIRED)
-"""Deliveries that a person can have tried again."""
+"""States that a person can retry."""

@@ -1,4 +1,4 @@
-"""Values read out of JSON that others wrote: bounded, cleaned, and None where there is nothing."""
+"""Values read from foreign JSON: bounded, cleaned, and None if missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The object, or an empty one where there is none."""
+    """The object, or an empty one if it is missing."""
     return value if isinstance(value, Mapping) else {}
 
 

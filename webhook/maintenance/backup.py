@@ -1,4 +1,4 @@
-"""Backups: a consistent copy while the service runs, and its way back.
+"""Backups: consistent copies made while the service runs, and their restore.
 
 The live file is never copied: SQLite itself writes the copy, out of one read transaction
 (https://www.sqlite.org/lang_vacuum.html#vacuuminto). The key that seals the sign-ins is not in it.
@@ -36,7 +36,7 @@ BUSY_TIMEOUT = 30.0
 
 
 class BackupError(Exception):
-    """It cannot be backed up or restored; the message is for the person."""
+    """A backup or restore that is not possible; the message is for the person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,7 @@ def database_file(settings: Settings, command: str) -> Path:
 
 
 def refuse_to_spoil(target: Path, live: Path) -> None:
-    """Only an older backup may be written over."""
+    """Raise BackupError unless the file to overwrite is an older backup."""
     if target.is_dir():
         raise BackupError(f"{target} is a folder. Name the file to write, e.g. {target}/watchmark.zip")
     if target.exists() and (target.resolve() == live.resolve() or not is_backup(target)):
@@ -96,7 +96,7 @@ def is_backup(path: Path) -> bool:
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A folder of our own (mode 0700) on the disk where the result is to lie; gone at the end."""
+    """A private temporary folder (mode 0700) on the disk of the result, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix=".watchmark-", dir=parent))
     try:
         yield folder
@@ -228,12 +228,12 @@ def set_aside(live: Path) -> Path | None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = free_name(live)
     move_log(live, before)
-    os.link(live, before)  # so that at no moment there is no database
+    os.link(live, before)  # so that there is a database at every moment
     return before
 
 
 def move_log(live: Path, before: Path) -> None:
-    """A log that could not be cleared belongs to the old file and goes with it, before the new one comes."""
+    """Move a log that could not be cleared along with its old database, before the new one is installed."""
     log = live.with_name(live.name + "-wal")
     if log.exists():
         log.replace(before.with_name(before.name + "-wal"))

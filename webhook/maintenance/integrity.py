@@ -1,4 +1,4 @@
-"""Integrity: whether the SQLite file is whole, looked at when the service starts and every night."""
+"""Integrity checks of the SQLite file, at startup and every night."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from webhook.storage.db import Damaged, Database, Unavailable, driver
 log = structlog.get_logger()
 
 NIGHT = day_time(3, 45)
-"""When it is looked at, in the time of this machine."""
+"""The time of the nightly check, in this machine's time zone."""
 
 CHECK_TIME = 600.0
-"""Seconds that one look may take; what it has not come to by then, the next one may."""
+"""Maximum seconds of one check, which is stopped then."""
 
 STEP = 10_000
-"""Instructions of SQLite between two looks at the clock."""
+"""SQLite instructions between two checks of the time."""
 
 
 class Integrity:
-    """Looks at the file beside the work, and remembers what was found."""
+    """Checks the file in the background, and remembers the damage found."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -42,7 +42,7 @@ class Integrity:
         try:
             found = await asyncio.to_thread(find_damage, self.database, stop.is_set)
         except (TimeoutError, Unavailable) as error:
-            log.warning("The database could not be looked through now.", why=str(error))
+            log.warning("The database could not be checked.", why=str(error))
             return
         if found is not None:
             log.critical("The database is damaged: restore the newest backup.", found=found)

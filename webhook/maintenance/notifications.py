@@ -1,4 +1,4 @@
-"""Notifications: one notice when a person is needed, and one when all is well again.
+"""Notifications: one when a person is needed, and one when the problem is solved.
 
 The last notice of each thing is stored in the table `note`, so that it holds across processes and restarts, and
 the code that parks an account need not know about notices. A notice is stored before it is sent: one that is
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 CHECK_INTERVAL = 30.0
 SEND_TIMEOUT = 20.0
-"""Seconds in which all addresses must have taken a notice."""
+"""Seconds within which a notice must be sent to all addresses."""
 
 LABEL = "Notifications"
 PURPOSE = (
@@ -52,7 +52,7 @@ ADVISORY_LOCK = 7103  # the advisory lock that lets one process at a time decide
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """A title and a text, which hold only names and what is to be done."""
+    """A notification's title and text, which hold only names and instructions."""
 
     title: str
     body: str
@@ -143,14 +143,16 @@ class Watcher:
         self.days = silence_days
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Now and every half minute, until told to stop."""
+        """Check now and every half minute, until stopped."""
         while not stop.is_set():
             try:
                 await self.look(clock.now())
             except Unavailable as error:
-                log.warning("What is to be announced could not be looked up.", why=str(error))
-            except Exception as error:  # a notice is never worth a delivery
-                log.error("A notice met a fault of ours; the work goes on.", exc_info=error)
+                log.warning("The notifications to send could not be read.", why=str(error))
+            except Exception as error:  # a notification must never stop deliveries
+                log.error(
+                    "A notification failed with an unexpected error; deliveries continue.", exc_info=error
+                )
             await clock.awaken(asyncio.Event(), stop, CHECK_INTERVAL)
 
     async def look(self, now: datetime) -> int:
@@ -171,7 +173,7 @@ class Watcher:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeChange:
-    """One difference: the note's new value (None: it is forgotten), and what a person is told of it."""
+    """One difference: the note's new value (None deletes it), and the notice to send."""
 
     name: str
     value: Mapping[str, Any] | None
@@ -236,7 +238,7 @@ def account_changes(connection: Connection, before: Mapping[str, Any]) -> list[N
         known = (before.get(name) or {}).get("parked")
         if row.parked == known:
             continue
-        if row.parked is not None and row.parked_why == DISCONNECTED:  # by the person themselves
+        if row.parked is not None and row.parked_why == DISCONNECTED:  # signed out by the person
             found += [NoticeChange(name=name, value=None, notice=None)] if known else []
         elif row.parked is not None:
             found.append(NoticeChange(name=name, value={"parked": row.parked}, notice=parked_notice(row)))
@@ -247,7 +249,7 @@ def account_changes(connection: Connection, before: Mapping[str, Any]) -> list[N
 
 
 def limit_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
-    """The limits that services have set on accounts that work otherwise."""
+    """The limits of services on accounts that otherwise work."""
     refused = {
         f"{LIMIT_NOTE}{account_id}.{one['kind']}": one
         for account_id, kinds in limited_kinds(connection).items()

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 PRUNE_INTERVAL = 86_400.0
 RETRY_DELAY = 60.0
-"""Seconds until the next try when the database could not be used."""
+"""Seconds until the next attempt after the database was unavailable."""
 
 ID_WINDOW = 1000  # rows looked at in one question
 PRUNE_BATCH_SIZE = 200  # rows changed in one commit
@@ -43,7 +43,7 @@ class PruneCounts:
 
 @dataclass(frozen=True, slots=True)
 class PruneBatch:
-    """Rows to delete, if that is still allowed when the batch runs."""
+    """Rows to delete, provided that they may still go when the batch runs."""
 
     ids: Sequence[int]
     before: datetime
@@ -55,15 +55,15 @@ class Pruner:
         self.keeps = timedelta(days=days)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """At the start and once a day, until told to stop."""
+        """Prune at startup and once a day, until stopped."""
         while not stop.is_set():
             pause = PRUNE_INTERVAL
             try:
                 pruned = await self.prune(clock.now(), stop)
                 if pruned != PruneCounts():
-                    log.info("What was older than RETENTION_DAYS went.", **fields(pruned))
+                    log.info("Data older than RETENTION_DAYS was deleted.", **fields(pruned))
             except Unavailable as error:
-                log.warning("Nothing could be pruned now; it is tried again.", why=str(error))
+                log.warning("Old data could not be deleted; this will be retried.", why=str(error))
                 pause = RETRY_DELAY
             await clock.awaken(asyncio.Event(), stop, pause)
 

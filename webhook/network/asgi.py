@@ -13,16 +13,16 @@ from webhook.network.proxies import Headers, TrustedProxies, is_private
 log = structlog.get_logger()
 
 LET_IN = "watchmark.let_in"
-"""The extension by which the application says that a sender was let in."""
+"""The scope extension by which the application marks a sender as authenticated."""
 
 MENTIONS = 3
-"""Proxies that are mentioned in the log, at most."""
+"""Maximum number of untrusted proxies mentioned in the log."""
 
 LetIn = Callable[[float | None], None]
 
 
 def let_in(scope: Scope, body_timeout: float | None = None) -> None:
-    """Say that the sender has shown who they are, so that no stranger takes the place of their connection.
+    """Mark the sender as authenticated, so that the connection is not evicted for a new one.
 
     `body_timeout`: the seconds that they have for their body, where that is longer than strangers have.
     """
@@ -32,13 +32,13 @@ def let_in(scope: Scope, body_timeout: float | None = None) -> None:
 
 
 def client_address(scope: Scope) -> str:
-    """The address of who sent the request, as far as it is known."""
+    """The request's sender address, if known."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 
 
 class ForwardedHeaders:
-    """Middleware that puts the sender, the scheme and the host in place that trusted proxies pass on."""
+    """Middleware that applies the sender, scheme and host forwarded by trusted proxies."""
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self.app = app
@@ -63,12 +63,12 @@ class ForwardedHeaders:
         return seen
 
     def mention(self, peer: str, headers: Headers) -> None:
-        """Say once of a proxy that it passes senders on and is not believed: all of them are one for us then."""
+        """Log once that an untrusted proxy forwards senders, who all count as one."""
         if peer in self.mentioned or len(self.mentioned) >= MENTIONS or not is_private(peer):
             return
         if any(name == b"x-forwarded-for" for name, _ in headers) and not self.proxies.includes(peer):
             self.mentioned.add(peer)
             log.warning(
-                "A proxy passes on who called, and is not believed: add its address to TRUSTED_PROXIES if it is yours.",
+                "A proxy that is not trusted forwards client addresses: add its address to TRUSTED_PROXIES if it is yours.",
                 address=peer,
             )

@@ -1,4 +1,4 @@
-"""Reverse proxies: who sent a request, and to which address, before the proxies that are trusted to say so."""
+"""Reverse proxies: the origin of a request behind the trusted ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Passed: TypeAlias = dict[str, list[str]]
 
 NOBODY = "none"
 MAX_HOPS = 16
-"""Proxies in a row, at most; what is listed before them is not looked at."""
+"""Maximum number of proxies in a row; earlier entries are ignored."""
 
 MAX_PAIRS = 8
 USUAL = {b"x-forwarded-for": "for", b"x-forwarded-proto": "proto", b"x-forwarded-host": "host"}
@@ -35,7 +35,7 @@ class Origin:
 
 
 class TrustedProxies:
-    """The proxies whose word on the sender of a request is taken."""
+    """The trusted proxies, whose forwarded headers are used."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self.networks = networks
@@ -46,7 +46,7 @@ class TrustedProxies:
         return parsed is not None and any(parsed in network for network in self.networks)
 
     def origin(self, peer: str, headers: Headers) -> Origin:
-        """The sender: of the addresses that were passed on, the last that is no trusted proxy's."""
+        """The origin: the last forwarded address that is not a trusted proxy's."""
         peer = normalize(peer)
         if not self.includes(peer):
             return Origin(peer)

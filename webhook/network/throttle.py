@@ -1,4 +1,4 @@
-"""The throttle of sign-ins: guessing passwords gets slower and slower, and nobody is locked out by another's guesses."""
+"""The throttle of sign-ins: slows down guessing without locking out the owner of an account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW = 900.0
 """Seconds for which a failure is remembered."""
 
 MAX_WAIT = 10.0
-"""Seconds that an attempt is made to wait; where it would be longer, it is told to come again."""
+"""Maximum seconds that an attempt waits; a longer wait is refused."""
 
 KEYS = 10_000
 MAX_ACCOUNT_NAME = 200
@@ -27,7 +27,7 @@ Key: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """So many failures are free; each attempt after them comes later than the one before, up to so many seconds."""
+    """A pace: a number of free failures, then growing delays up to a maximum in seconds."""
 
     free: int
     first: float
@@ -48,7 +48,7 @@ PACES: Mapping[str, Pace] = {
 
 
 class Throttled(Exception):
-    """Too many attempts wait already; `seconds` until another may be made."""
+    """Too many attempts are waiting; another may be made after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = math.ceil(seconds)
@@ -57,7 +57,7 @@ class Throttled(Exception):
 
 @dataclass(slots=True)
 class Counter:
-    """The failures of one key, and when its last attempt was or will be made."""
+    """The failures of one key, and the time of its last attempt, made or reserved."""
 
     failures: deque[float] = field(default_factory=deque)
     last: float = -math.inf
@@ -72,14 +72,14 @@ class Counter:
 
 @dataclass(slots=True)
 class Attempt:
-    """A sign-in that is tried: a failure unless it is said to have succeeded."""
+    """A sign-in attempt, which counts as a failure unless marked as succeeded."""
 
     succeeded: bool = False
 
 
 @dataclass(slots=True)
 class LoginThrottle:
-    """Spaces the attempts at signing in, for each address at each account, and less for each address and account."""
+    """Delays sign-in attempts per pair of address and account, and less per address and per account."""
 
     paces: Mapping[str, Pace] = field(default_factory=lambda: PACES)
     clock: Callable[[], float] = time.monotonic
@@ -89,7 +89,7 @@ class LoginThrottle:
     async def attempt(
         self, address: str, account: str, known_as: str | None = None
     ) -> AsyncIterator[Attempt]:
-        """Wait for one's turn, and count what comes of it; raises Throttled.
+        """Wait for the turn of an attempt, and count its result; raises Throttled.
 
         `known_as`: what the browser is known by, where the account has signed in with it before. It has a turn of
         its own then, however many others guess.
@@ -102,7 +102,7 @@ class LoginThrottle:
             self.forgive(keys)
 
     def reserve(self, keys: Iterable[Key]) -> float:
-        """The seconds to wait. The attempt is counted beforehand, so that many at once are no way around it."""
+        """Reserve an attempt and return the seconds to wait; counting it first covers concurrent attempts."""
         now = self.clock()
         counters = {key: self.counter(key) for key in keys}
         turn = max(counter.next(self.paces[key[0]], now) for key, counter in counters.items())
@@ -114,14 +114,14 @@ class LoginThrottle:
         return turn - now
 
     def counter(self, key: Key) -> Counter:
-        """The key's own, which is now the last to be forgotten."""
+        """The key's counter, moved to the end of the eviction order."""
         counter = self.counters[key] = self.counters.pop(key, Counter())
         while len(self.counters) > KEYS:
             self.counters.pop(next(iter(self.counters)))
         return counter
 
     def forgive(self, keys: Iterable[Key]) -> None:
-        """Forget the failures before a success; of what is shared with others only its own."""
+        """Forget the failures before a success; in shared counters only this attempt's own."""
         for key in keys:
             if key[0] in ("pair", "known"):
                 self.counters.pop(key, None)

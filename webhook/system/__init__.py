@@ -1,1 +1,1 @@
-"""The machine below: files, permissions, what is shipped beside the code, and the event loop."""
+"""The operating system: files, permissions, shipped resources and the event loop."""

@@ -1,4 +1,4 @@
-"""Files of our own: private, whole or not there at all, and on the disk for good."""
+"""Private files, written atomically and durably."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str, *, replace: bool = True) -> bool:
-    """Write the file beside its place and move it there; False where one is there that must stay. Mode 0600.
+    """Write a file atomically (mode 0600); returns False if one exists that must stay.
 
     It belongs to whoever owns the folder where root writes it, so that the service can read it afterwards.
     """
@@ -31,7 +31,7 @@ def write_private(path: Path, text: str, *, replace: bool = True) -> bool:
 
 
 def move_to_free(beside: Path, path: Path) -> bool:
-    """Move the file to a place where there is none yet; whether there was none."""
+    """Move the file unless the target exists; returns True if it was moved."""
     try:
         os.link(beside, path)
     except FileExistsError:
@@ -50,7 +50,7 @@ def give_to_owner(handle: int, folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """A new, renamed or removed file outlives a power cut once its folder is on the disk."""
+    """Sync a folder, so that new, renamed and removed files in it survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The lag of the event loop: how much later it comes back to a task than that asked for."""
+"""The lag of the event loop: the delay with which it resumes tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 INTERVAL = 0.05
 WINDOW = 60.0
-"""The seconds that the worst lag is shown for."""
+"""Seconds for which the worst lag is reported."""
 
 
 FULL_COLLECTION = 600.0
@@ -22,7 +22,7 @@ NEVER = 1_000_000
 
 
 def settle_heap() -> None:
-    """Keep full garbage collections, which hold up the loop, from what is there for good and from busy times.
+    """Keep full garbage collections away from permanent objects and busy times, as they block the loop.
 
     Python makes one whenever the heap has grown by a quarter, as while a file is looked through.
     """
@@ -43,7 +43,7 @@ async def collect_garbage(stop: asyncio.Event) -> None:
 
 @dataclass(slots=True)
 class LoopLag:
-    """Measures while it runs. `held_up` is the longest that this process itself held up its loop.
+    """Measures the lag; `held_up` is the longest that this process itself blocked its loop.
 
     A machine that has other things to do makes a loop late as well; what counts there is how much of the lag
     the process was at work.

@@ -1,4 +1,4 @@
-"""Permissions: why a file or a folder cannot be used by this process, and the command that mends it."""
+"""Permissions: reasons why this process cannot use a file or folder, and the remedies."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def remedy(path: Path) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """The path, or where there is none the closest folder above it."""
+    """The path, or the closest existing folder above it."""
     path = path.absolute()
     return next(one for one in (path, *path.parents) if one.exists())

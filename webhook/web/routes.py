@@ -53,7 +53,7 @@ PAGES = (
 
 
 def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[BaseRoute]:
-    """Every route but those that receive webhooks, with these operations. It answers every path, so it comes last."""
+    """All routes except those that receive webhooks, with these operations; matches every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
     gate, entrance = ApiAuth(service.database, sessions), SignInPages(service, sessions, passwords)

@@ -61,7 +61,7 @@ WEBHOOK_STATES = {
     "unclaimed": "not claimed",
     "quarantined": "unreadable",
 }
-"""The states of a webhook, as people read them."""
+"""The states of a webhook in words."""
 
 DELIVERY_STATES = {
     "waiting": "waiting",
@@ -73,16 +73,16 @@ DELIVERY_STATES = {
     "parked": "account needs attention",
     "dead": "failed",
 }
-"""The states of a delivery that a retry is for."""
+"""The states of a delivery that can be retried."""
 
 
 def source_names() -> list[str]:
-    """Every source that webhooks are of: the senders, and the APIs here."""
+    """All sources of webhooks: the senders, and the APIs here."""
     return [*sources.modules(), *BUILTIN_APIS]
 
 
 SEARCH_LIMIT = 10_000
-"""How many webhooks are looked through at once for a title, a person or a tracker; a cursor goes on from there."""
+"""Webhooks scanned per page for a title, person or tracker; a cursor continues from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ class WebhookFilter:
         return bool(self.person or self.tracker or self.text)
 
     def narrow(self, wanted: Select[Any]) -> Select[Any]:
-        """The webhooks that can be meant; `matches` says which of them are."""
+        """Narrow the webhooks to candidates for the filter; `matches` decides."""
         if self.state:
             wanted = wanted.where(webhook.c.state == self.state)
         if self.source:
@@ -126,7 +126,7 @@ class WebhookFilter:
 
 
 def json_fragment(value: str) -> str:
-    """A text as it stands in the stored JSON."""
+    """A text in the encoding of the stored JSON."""
     return orjson.dumps(value).decode()
 
 
@@ -145,7 +145,7 @@ class Visitor:
 
     @property
     def restricted_to(self) -> str | None:
-        """The one person whose data this visitor sees; None is everybody's."""
+        """The one person whose data this visitor may see; None for everybody's."""
         return None if self.is_admin else self.name or ""
 
 
@@ -157,7 +157,7 @@ def webhooks(
     after: int | None = None,
     wanted: WebhookFilter | None = None,
 ) -> Page[WebhookJson]:
-    """The webhooks, newest first. Of what is rare a page may hold few or none, and have a next one all the same."""
+    """The webhooks, newest first; with a filter that few match, a page may hold few or none and still have a next one."""
     wanted = wanted or WebhookFilter()
     rows, cursor = _find_webhooks(connection, visitor, wanted, limit, after)
     told = deliveries_by_webhook(connection, rows)
@@ -188,8 +188,8 @@ def _find_webhooks(
 
 
 def theirs(visitor: Visitor) -> ColumnElement[bool]:
-    """The webhooks that came for this person: of a user they claim, through a token of theirs, or
-    told to an account of theirs by a household rule."""
+    """The condition for webhooks of this person: of a user they claim, through their token, or delivered to
+    their account by a household rule."""
     claimed = select(identity.c.id).where(identity.c.person_id == visitor.person_id)
     bound = select(token.c.id).where(token.c.person_id == visitor.person_id)
     told = (
@@ -214,7 +214,7 @@ def own(entry: WebhookJson, visitor: Visitor) -> WebhookJson:
 
 
 def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> WebhookJson | None:
-    """One webhook with its whole trace; None where there is none that the visitor may see."""
+    """One webhook with its whole trace; None if the visitor may not see it."""
     if not visible_ids(connection, visitor, [webhook_id]):
         return None
     entry = find_webhook(connection, webhook_id)
@@ -225,7 +225,7 @@ def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> We
 
 
 def visible_ids(connection: Connection, visitor: Visitor, ids: Sequence[int]) -> list[int]:
-    """Those of the webhooks that there are and that this visitor may see."""
+    """Those of the webhooks that exist and that this visitor may see."""
     wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(ids))
     if visitor.is_admin:
         return [row.id for row in connection.execute(wanted)]
@@ -234,7 +234,7 @@ def visible_ids(connection: Connection, visitor: Visitor, ids: Sequence[int]) ->
 
 
 def matching_webhooks(connection: Connection, visitor: Visitor, wanted: WebhookFilter) -> list[int]:
-    """The ids of the webhooks that a filter means, for replaying many."""
+    """The ids of the webhooks that match a filter, for bulk replays."""
     if visitor.is_admin and not wanted.rare:
         return list(connection.execute(wanted.narrow(select(webhook.c.id))).scalars())
     among = wanted.narrow(select(webhook.c.id, webhook.c.events))
@@ -266,19 +266,19 @@ def accounts(connection: Connection, visitor: Visitor) -> list[AccountJson]:
 
 
 def open_identities(connection: Connection, visitor: Visitor) -> list[UnclaimedJson]:
-    """The identities nobody claims: for the owner all, for others what came by an address of their own."""
+    """The unclaimed identities: all for the owner, for others those that used the visitor's own addresses."""
     return list_unclaimed_identities(connection, None if visitor.is_admin else visitor.person_id or 0)
 
 
 def ignore_list(connection: Connection, visitor: Visitor) -> list[IdentityJson]:
-    """The identities that nobody tracks, because the owner said so."""
+    """The identities that the owner has ignored."""
     return list_ignored_identities(connection) if visitor.is_admin else []
 
 
 def list_silent_servers(
     connection: Connection, visitor: Visitor, now: datetime, days: int
 ) -> list[SilentServerJson]:
-    """The servers that fell silent; they are everybody's, so the owner's to look after."""
+    """The silent servers, which only the owner sees, as they are shared."""
     return find_silent_servers(connection, now, days) if visitor.is_admin else []
 
 
@@ -295,7 +295,7 @@ def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
 
 
 def plays_of_webhook(connection: Connection, entry: WebhookJson) -> dict[int, PlayJson]:
-    """The plays that a webhook touched, by id, each with the deliveries that other webhooks led to."""
+    """The plays that a webhook changed, by id, each with the deliveries of other webhooks."""
     ids = sorted({play_id for event in entry["events"] if (play_id := event.get("play"))})
     now = clock.now()
     rows = fetch_all(connection, select(play).where(play.c.id.in_(ids)), PlayRow)
@@ -331,7 +331,7 @@ FOR_WHOM = ("person", "how", "stopped", "play", "deliveries", "item")
 
 
 def viewers(entry: WebhookJson) -> list[ViewerJson]:
-    """For whom a webhook counts: each person with how that is known and, per event, what stopped it."""
+    """The people a webhook counts for, each with the reason and, per event, the filter that stopped it."""
     people: dict[str, ViewerJson] = {}
     for event in entry["events"]:
         if name := event.get("person"):
@@ -368,9 +368,9 @@ def last_play(connection: Connection, visitor: Visitor) -> str | None:
 
 
 def attach_deliveries(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -> None:
-    """Say of each play what each tracker was last told: of its watched mark, or of how it goes on.
+    """Attach to each play the last delivery per tracker: of its watched mark, or of its playback.
 
-    Sets `sent`, the last delivery per tracker, and `webhook`, the one whose trace tells of the play.
+    Sets `sent`, the last delivery per tracker, and `webhook`, the one whose trace shows the play.
     """
     by_id = {entry["id"]: entry for entry in plays}
     for entry in plays:
@@ -393,7 +393,7 @@ def attach_deliveries(connection: Connection, plays: Sequence[PlayJson], *, mark
 
 
 RECENT = 200
-"""How many webhooks are looked through for one of a play that no tracker was told of."""
+"""Webhooks searched for one that belongs to a play without deliveries."""
 
 
 def names(connection: Connection) -> list[str]:

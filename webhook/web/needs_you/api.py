@@ -1,4 +1,4 @@
-"""API of what needs a person: lists of it, matches, ignored users, dismissed servers, and a search by title."""
+"""API of everything that needs a person: lists, matches, ignored users, dismissed servers, and a search by title."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ from webhook.web.needs_you.models import (
 )
 
 SEARCH_TIMEOUT = 10.0
-"""Seconds that a search may take; a person waits for it."""
+"""Maximum seconds of a search, for which a person waits."""
 
 MAX_SEARCHES = asyncio.Semaphore(4)
-"""Searches at the same time; the lookups allow only so many calls."""
+"""Maximum number of concurrent searches, since lookups limit calls."""
 
 
 async def get_needs(call: Call[None, None]) -> object:
@@ -78,7 +78,7 @@ async def list_open_matches(call: Call[None, UnmatchedQuery]) -> object:
 
 
 async def match_delivery(call: Call[Match, None]) -> Matched:
-    """Say what it is, for an episode the whole show; what waited for it goes out."""
+    """Match an item, for an episode its whole show; waiting deliveries are sent."""
     wanted, choice = call.id, call.body.choice
     chosen = await call.write(lambda connection: actions.match(connection, call.visitor, wanted, choice))
     call.service.interpreter.told.set()
@@ -102,7 +102,7 @@ async def list_open_imports(call: Call[None, UnresolvedQuery]) -> object:
 
 
 async def match_import(call: Call[UnresolvedMatch, None]) -> MatchedImport:
-    """Say what it is, for an episode the whole show; it is written into all its plays."""
+    """Match an imported item, for an episode its whole show; all its plays are updated."""
     key, choice = call.body.key, call.body.choice
     plays = await call.write(lambda connection: actions.match_import(connection, call.visitor, key, choice))
     call.service.interpreter.told.set()
@@ -110,7 +110,7 @@ async def match_import(call: Call[UnresolvedMatch, None]) -> MatchedImport:
 
 
 async def dismiss_import(call: Call[UnresolvedKey, None]) -> DismissedImport:
-    """Leave an item of imported plays without ids, and ask no more."""
+    """Dismiss an imported item, whose plays stay without ids."""
     key = call.body.key
     count = await call.write(lambda connection: actions.dismiss_import(connection, call.visitor, key))
     return {"key": key, "dismissed": count}
@@ -120,7 +120,7 @@ async def dismiss_import(call: Call[UnresolvedKey, None]) -> DismissedImport:
 
 
 async def ignore_identity(call: Call[IdentityIgnore, None]) -> Ignored:
-    """Say that nobody tracks a user, or with `ignored` false take that back."""
+    """Ignore a user, or with `ignored` false stop ignoring them."""
     body = call.body
     wanted = actions.require_source(body.identity, sources.modules())
     count = await call.write(lambda connection: actions.ignore(connection, wanted, body.ignored))
@@ -137,20 +137,20 @@ async def list_silent(call: Call[None, None]) -> object:
 
 
 async def dismiss_silence(call: Call[Server, None]) -> DismissedServer:
-    """Take a server off the list of the silent, until it is heard again; the owner's to do."""
+    """Dismiss a silent server until it sends again. Owner only."""
     source, server = call.body.source, call.body.server
     await call.write(lambda connection: actions.dismiss_silence(connection, source, server))
     return {"source": source, "server": server, "dismissed": True}
 
 
 async def search(call: Call[None, SearchQuery]) -> object:
-    """Films or shows of a title, as the lookups know them."""
+    """Search the lookups for films or shows by title."""
     query = call.query
     return list_of(await search_titles(call.service, query.kind, query.title, query.year))
 
 
 async def search_titles(service: Service, kind: str, title: str, year: int | None) -> list[dict[str, Any]]:
-    """The candidates that the lookups know by this title, the likeliest first; raises Problem."""
+    """The lookups' candidates for this title, likeliest first; raises Problem."""
     identity = service.resolver.identity
     if not identity.lookups:
         raise Problem(409, f"It cannot be searched by title: {NO_LOOKUPS}.")

@@ -1,4 +1,4 @@
-"""Models of what needs a person: what the API is asked, and what it replies."""
+"""Models of everything that needs a person in the API: requests and replies."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from webhook.web.needs_you.models import Choice, Match, SearchForm
 from webhook.web.visible import Visitor
 
 NAMESPACES = {"tvdb": "TheTVDB", "tmdb": "TMDB", "imdb": "IMDb", "trakt": "Trakt"}
-"""The ids by which a person can say what something is."""
+"""The namespaces of the ids that a person can enter."""
 
 LIST = "/needs-you"
 QUESTION = 300  # characters
@@ -66,7 +66,7 @@ class NeedsYou(Page):
     # --- whose is it
 
     async def claim(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """Claim an identity for a person, who may be named right here, or ignore it."""
+        """Claim an identity for an existing or a new person, or ignore it."""
         wanted = number_field(fields, "identity")
         what = fields.get("do", "")
         new = "" if what == "me" else fields.get("new", "").strip()
@@ -145,7 +145,7 @@ class NeedsYou(Page):
         return f"{LIST}?said={said}"
 
     async def leave(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """Leave a question unanswered: its deliveries, or its imported plays, stay as they are."""
+        """Dismiss a question: its deliveries or imported plays stay as they are."""
         which = fields.get("of", "")
 
         def apply(connection: Connection) -> str:
@@ -164,7 +164,7 @@ class NeedsYou(Page):
         return self.back(request, fields, f"dismissed-{count}")
 
     async def retry_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """Try again what is listed as given up; what was dismissed is left alone."""
+        """Retry the dead deliveries that are listed, but not the dismissed ones."""
 
         def apply(connection: Connection) -> int:
             ids = needs.all_dead(connection, visitor)
@@ -196,7 +196,7 @@ def number_field(fields: Mapping[str, str], name: str) -> int:
 
 
 def parse_choice_fields(fields: Mapping[str, str]) -> Choice:
-    """The choice in a form: the number of a candidate, or ids; raises Problem."""
+    """Parse the choice in a form: the number of a candidate, or ids; raises Problem."""
     offset = fields.get("season_offset", "").strip() or "0"
     given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
     if fields.get("candidate", ""):

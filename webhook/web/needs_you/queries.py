@@ -43,7 +43,7 @@ from webhook.web.http.params import whole
 from webhook.web.visible import Visitor
 
 MAX_LISTED = 20
-"""How many of a kind are listed at once; the rest is counted, and comes up as these are done."""
+"""Maximum entries listed of a kind; the rest is counted, and listed as these are done."""
 
 SHOW = "show:title:"
 EPISODE = "episode:title:"
@@ -91,7 +91,7 @@ def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: in
 
 
 def account_of(entry: AccountJson) -> dict[str, Any]:
-    """The fields that say which account it is."""
+    """The fields that identify an account."""
     return {"id": entry["id"], "tracker": entry["tracker"], "person": entry["person"], "name": entry["name"]}
 
 
@@ -145,7 +145,7 @@ def all_dead(connection: Connection, visitor: Visitor) -> list[int]:
 
 
 def questions(visitor: Visitor) -> Select[int, int]:
-    """The newest delivery of each item that no match was found for: of a show's episodes one for all of them."""
+    """The newest delivery of each unmatched item, one for all episodes of a show."""
     waiting = delivery.c.id.in_(stuck(visitor, "unmatched"))
     wanted = select(func.max(delivery.c.id).label("id"), func.count().label("number"))
     return wanted.where(waiting).group_by(*asked_about())
@@ -204,7 +204,7 @@ def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool]
     title = func.replace(func.substr(key, len(SHOW) + 1), MAPPED, "", type_=Text)
     number = func.substr(key, len(PLEX_SHOW) + 1, type_=Text)
     within = case((of_plex, literal(PLEX_EPISODE) + number), else_=literal(EPISODE) + title)
-    begins, ends = (within + after for after in (":", ";"))  # what follows a colon
+    begins, ends = (within + after for after in (":", ";"))  # the character after a colon
     people = select(person.c.id)
     if not visitor.is_admin:
         people = people.where(person.c.id == visitor.person_id)
@@ -237,7 +237,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 
 
 def one(connection: Connection, visitor: Visitor, question: str) -> Mapping[str, Any] | None:
-    """A question by the number of a delivery or by the key of an import; None where it asks nothing any more."""
+    """The question of a delivery or of an imported item's key; None if it is settled."""
     if question.isdecimal():
         wanted = select_deliveries().where(
             delivery.c.id == whole(question), delivery.c.state == DeliveryState.UNMATCHED

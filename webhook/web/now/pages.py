@@ -1,4 +1,4 @@
-"""Now: what is playing, and the last plays with what each tracker knows."""
+"""The page Now: current plays, and the last plays with each tracker's state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webhook.web.now.posters import poster_lookup
 from webhook.web.visible import Visitor
 
 LAST = 12
-"""How many of the last plays are shown."""
+"""Number of last plays shown."""
 
 
 class Now(Page):
@@ -31,7 +31,7 @@ class Now(Page):
 
 def read_overview(connection: Connection, visitor: Visitor) -> dict[str, Any]:
     playing = visible.current_plays(connection, visitor)
-    for watched in (False, True):  # what is watched while it still plays has its mark told by then
+    for watched in (False, True):  # a play watched before it ends already has its mark sent
         visible.attach_deliveries(
             connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
         )

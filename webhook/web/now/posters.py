@@ -1,4 +1,4 @@
-"""Posters: fetched from TMDB by this service and kept, so that pages load nothing from elsewhere."""
+"""Posters: fetched from TMDB and stored by this service, so that pages load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from webhook.web.http.sessions import Sessions
 from webhook.web.visible import Visitor
 
 MAX_POSTERS = 500
-"""How many posters are kept; the oldest go first."""
+"""Maximum number of stored posters; the oldest are deleted first."""
 
 RETRY_MISSING_AFTER = 3600.0
-"""Seconds until a poster that was not found, or could not be asked for, is asked for again."""
+"""Seconds until a missing or failed poster is requested again."""
 
 CACHE_HEADERS = {"Cache-Control": "private, max-age=604800"}
 BLANK = (
@@ -51,7 +51,7 @@ class Posters(Page):
         return [Route("/posters/{id}", self.page(self.poster))]
 
     async def poster(self, request: Request, visitor: Visitor) -> Response:
-        """The poster of a play that the visitor may see; a grey one where there is none."""
+        """The poster of a play that the visitor may see; a grey one if there is none."""
         wanted = id_of(request)
         row = await self.database.read(lambda connection: own_play(connection, visitor, wanted))
         item = None if row is None else item_from_json(row.item)
@@ -84,7 +84,7 @@ class Posters(Page):
 
 
 def poster_lookup(service: Service) -> Draws | None:
-    """The lookup that has posters, where it is set up."""
+    """The lookup that has posters, if configured."""
     found = (lookup for lookup in service.identity.lookups if hasattr(lookup, "poster"))
     return cast("Draws | None", next(found, None))
 

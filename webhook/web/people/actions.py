@@ -45,7 +45,7 @@ from webhook.web.people.models import PersonChange, TokenRequest
 from webhook.web.visible import Visitor
 
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
-"""The settings that are made in the browser; a tracker's and a server's own stand under Connections."""
+"""The settings made on the settings page; those of trackers and servers are under Connections."""
 
 TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
     "scopes": {
@@ -56,12 +56,12 @@ TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
 }
-"""What the forms for a new token offer."""
+"""The choices of the forms for a new token."""
 
 MAX_NAME_LENGTH = 100
 BACKUP_CHUNK = 1 << 16
 RENAME_CHUNK = 1000
-"""Webhooks that are rewritten at a time."""
+"""Webhooks rewritten per transaction."""
 SERVICE_LINK = (
     "The owner's link comes with the start: it is in the log while the owner has no password. "
     "Or run: watchmark people password NAME"
@@ -79,10 +79,10 @@ def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str,
 
 
 async def change(service: Service, visitor: Visitor, name: str, given: PersonChange) -> dict[str, Any]:
-    """Give a person another name (the owner may) or time zone; the person then. Raises Problem."""
+    """Change a person's name (owner only) or time zone; returns the person, raises Problem."""
 
     def check(connection: Connection) -> int:
-        # On a connection that cannot write: only whether it may be done, and through how many webhooks it goes.
+        # read-only: checks permission and how many webhooks are affected
         row = changes.find_person(connection, visitor, name)
         if visitor.is_admin and changes_name(given, row.name):
             new_name(connection, given.name, row.id)
@@ -91,9 +91,7 @@ async def change(service: Service, visitor: Visitor, name: str, given: PersonCha
     newest = await service.database.read(check)
     if visitor.is_admin and changes_name(given, name):
         wanted = given.name.strip()
-        for first in range(
-            1, newest, RENAME_CHUNK
-        ):  # part by part, so that what arrives meanwhile need not wait
+        for first in range(1, newest, RENAME_CHUNK):  # in batches, so that new webhooks need not wait
             await service.database.run(_rename_step(name, wanted, first, first + RENAME_CHUNK - 1))
 
     def apply(connection: Connection) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def changes_name(given: PersonChange, name: str) -> bool:
 
 
 def change_person(connection: Connection, visitor: Visitor, name: str, given: PersonChange) -> str:
-    """As `change`, in one transaction; the name they have then."""
+    """As `change`, in one transaction; returns the new name."""
     row = changes.find_person(connection, visitor, name)
     if "timezone" in given.model_fields_set:
         zone = parse_time_zone(given.timezone)
@@ -126,7 +124,7 @@ def change_person(connection: Connection, visitor: Visitor, name: str, given: Pe
 
 
 def new_name(connection: Connection, wanted: str, person_id: int) -> str:
-    """The name, where this person can be given it; raises Problem."""
+    """Return the name if the person may be given it; raises Problem."""
     try:
         return people.validate_name(connection, wanted, person_id)
     except people.PeopleError as error:
@@ -144,13 +142,13 @@ def parse_time_zone(zone: str | None) -> str | None:
 
 @cache
 def known_zones() -> frozenset[str]:
-    """Looked for once: it goes through hundreds of files."""
+    """All time zones of this machine; cached, since listing them reads hundreds of files."""
     return frozenset(available_timezones())
 
 
 @cache
 def zones() -> tuple[str, ...]:
-    """The time zones to choose from: a place each, without the names that are kept for older times."""
+    """The time zones to choose from, by place, without names kept for older times."""
     old = ("Etc/", "SystemV/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/", "posix/", "right/")
     return tuple(sorted(zone for zone in known_zones() if "/" in zone and not zone.startswith(old)))
 
@@ -170,7 +168,7 @@ def goes_with(connection: Connection, person_id: int) -> dict[str, int]:
 
 
 def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, int]:
-    """Remove a person with all that is theirs, out of the household rules too; what went."""
+    """Remove a person with all their data, also from household rules; returns the counts."""
     row = changes.find_person(connection, visitor, name)
     gone = goes_with(connection, row.id)
     try:
@@ -188,7 +186,7 @@ def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[s
 
 
 async def invite(service: Service, visitor: Visitor, name: str, address: str) -> dict[str, Any]:
-    """A one-time link by which a person sets a password; earlier ones of theirs are not valid any more."""
+    """Create a one-time link by which a person sets a password; earlier ones become invalid."""
     secret = tokens.new_secret()
 
     def store(connection: Connection) -> None:
@@ -206,7 +204,7 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 
 
 def list_tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
-    """The tokens that nobody has revoked: the owner sees everybody's, others their own."""
+    """The tokens that are not revoked: the owner sees everybody's, others their own."""
     mine = None if visitor.is_admin else visitor.person_id or 0
     return [one_token(row, seal) for row in tokens.list_tokens(connection, mine)]
 
@@ -226,7 +224,7 @@ def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
 
 
 async def make_token(service: Service, visitor: Visitor, asked: TokenRequest, address: str) -> dict[str, Any]:
-    """A new token with its secret, and the addresses that it is pasted in. Raises Problem.
+    """Create a token; returns its secret and the addresses to paste, raises Problem.
 
     A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
     """
@@ -315,7 +313,7 @@ def expiry_for(asked: TokenRequest, visitor: Visitor, now: datetime) -> datetime
 
 
 def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> None:
-    """Let it in no more; one that is not the visitor's to see is not found."""
+    """Revoke a token; raises Problem if the visitor may not see it."""
     mine = None if visitor.is_admin else visitor.person_id or 0
     if token_id not in [row.id for row in tokens.list_tokens(connection, mine)]:
         raise Problem(404, f"There is no active token {token_id}.")
@@ -326,7 +324,7 @@ def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> Non
 
 
 def settings(service: Service) -> list[dict[str, Any]]:
-    """The settings that are made in the browser: what each is, what may be said, and who said it."""
+    """The settings made in the browser, each with its description, bounds, value and origin."""
     held = environment.load(service.environ)
     return [one_setting(service, held, name) for name in OFFERED]
 
@@ -348,7 +346,7 @@ def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
 
 
 async def set_settings(service: Service, given: Mapping[str, str | int | float | None]) -> None:
-    """Keep these; null lets one go. Raises Problem, and then nothing was changed."""
+    """Store these settings; null removes one. Raises Problem, and nothing changes then."""
     wanted: dict[str, str | None] = {}
     for name, value in given.items():
         text = None if value is None else str(value)
@@ -377,7 +375,7 @@ BUSY = asyncio.Lock()
 
 
 async def backed_up(service: Service) -> tuple[IO[bytes], int]:
-    """A backup as an open file that has no name any more, and its size. Raises Problem."""
+    """Make a backup; returns it as an open, already unlinked file and its size. Raises Problem."""
     if BUSY.locked():
         raise Problem(409, "A backup is already running. Try again when it is done.")
     async with BUSY:
@@ -388,7 +386,7 @@ async def backed_up(service: Service) -> tuple[IO[bytes], int]:
 
 
 def write_backup(held: Settings) -> tuple[IO[bytes], int]:
-    """The file goes when it is closed, however the download ends."""
+    """Write a backup to a file that is deleted on close, however the download ends."""
     path = Path(held.data_dir) / f".backup-{secrets.token_hex(8)}.zip"
     try:
         size = backup.backup(held, path)

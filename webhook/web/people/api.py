@@ -1,4 +1,4 @@
-"""API of people: the identities they claim, their filters, and for whom what plays counts."""
+"""API of people: identities, filters and household rules."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BY_NAME = {"name": PersonName}
 
 
 async def list_people(call: Call[None, None]) -> object:
-    """Everybody, with the identities they claim."""
+    """All people with their identities."""
     return list_of(await call.read(lambda connection: visible.people(connection, call.visitor)))
 
 
@@ -60,25 +60,25 @@ async def get_person(call: Call[None, None]) -> object:
 
 
 async def change_person(call: Call[PersonChange, None]) -> object:
-    """Give a person another name or time zone."""
+    """Change a person's name or time zone."""
     return await administration.change(call.service, call.visitor, call.path("name"), call.body)
 
 
 async def remove_person(call: Call[None, None]) -> RemovedPerson:
-    """Remove a person with all that is theirs: plays, accounts, deliveries, library, tokens."""
+    """Remove a person with all their data: plays, accounts, deliveries, library and tokens."""
     name = call.path("name")
     gone = await call.write(lambda connection: administration.remove_person(connection, call.visitor, name))
     return {"name": name, "removed": True, "gone": gone}
 
 
 async def invite(call: Call[None, None]) -> object:
-    """A one-time link by which a person sets a password; an earlier one is not valid any more."""
+    """Create a one-time link by which a person sets a password; an earlier one becomes invalid."""
     here = address_of(call.service, call.request)
     return await administration.invite(call.service, call.visitor, call.path("name"), here)
 
 
 async def change_password(call: Call[PasswordChange, None]) -> ChangedPassword:
-    """Set one's own password, by the one before; every sign-in of theirs ends."""
+    """Change one's own password, with the current one; all sessions of the person end."""
     name = call.path("name")
     own = call.auth.sessions.own_password
     await own.change(await own.row(call.visitor, name), call.body.known, call.body.password)
@@ -95,18 +95,18 @@ async def read_person(call: Call[Any, None], name: str) -> object:
 
 
 async def list_identities(call: Call[None, IdentitiesQuery]) -> object:
-    """The identities nobody claims; or, asked so, those that are ignored."""
+    """The unclaimed identities, or the ignored ones."""
     query = visible.ignore_list if call.query.ignored else visible.open_identities
     return list_of(await call.read(lambda connection: query(connection, call.visitor)))
 
 
 async def claim(call: Call[IdentityRequest, None]) -> object:
-    """Let a person claim an identity."""
+    """Claim an identity for a person."""
     return await change_identity(call, actions.claim)
 
 
 async def release(call: Call[IdentityRequest, None]) -> object:
-    """Give up a claim."""
+    """Release a claim."""
     return await change_identity(call, actions.release)
 
 
@@ -126,7 +126,7 @@ async def change_identity(
 
 
 async def set_filters(call: Call[PersonFilters, None]) -> object:
-    """Set what a person lets through."""
+    """Set a person's filters."""
     name, filters = call.path("name"), call.body.to_json()
 
     def change(connection: Connection) -> None:
@@ -148,19 +148,19 @@ async def preview_filters(call: Call[PersonFilters, None]) -> object:
 
 
 async def list_household(call: Call[None, None]) -> object:
-    """For whom what plays counts; the owner's to see."""
+    """The household rules. Owner only."""
     return list_of(await call.read(household.list_rules))
 
 
 async def add_household_rule(call: Call[HouseholdRequest, None]) -> object:
-    """Let what plays on players, of libraries, count for people."""
+    """Add a household rule: plays on these players or from these libraries count for these people."""
     made = await call.write(lambda connection: actions.add_household_rule(connection, call.body))
     rules = await call.read(household.list_rules)
     return found_or(next((rule for rule in rules if rule["id"] == made), None), "It is gone again.")
 
 
 async def remove_household_rule(call: Call[None, None]) -> Removed:
-    """Take a household rule back; its plays stay."""
+    """Remove a household rule; its plays stay."""
     wanted = call.id
     await call.write(lambda connection: actions.remove_household_rule(connection, wanted))
     return {"id": wanted, "removed": True}

@@ -1,4 +1,4 @@
-"""Models of people, their tokens, and the apps they let in: what the API is asked, and what it replies."""
+"""Models of people, tokens and apps in the API: requests and replies."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from webhook.web.http.models import (
 )
 
 TOKEN_KINDS = ("webhook", "api", "app")
-"""The kinds of tokens that are made here: for media servers, for scripts, and app passwords for the TV Time API."""
+"""The kinds of tokens created here: for media servers, scripts and, as app passwords, the TV Time API."""
 
 ALL_KINDS = (*TOKEN_KINDS, "videoscrobbler")
-"""The last is a session that somebody let an app begin."""
+"""All kinds of tokens; the last is the session of an app."""
 
 MAX_TITLE = 100
 Title = Annotated[
@@ -207,7 +207,7 @@ class NewToken(TokenFields):
 
 
 class TokenRequest(Body):
-    """A token that is asked for; `scopes` are an API token's alone."""
+    """A request for a token; only an API token has `scopes`."""
 
     kind: Annotated[
         Literal["webhook", "api", "app"],

@@ -1,4 +1,4 @@
-"""People: who is here, what they claim, how they sign in, what of their viewing counts, and their tokens."""
+"""Pages of people: their identities, sign-ins, filters and tokens."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class People(Once):
         status: int = 200,
         link: Mapping[str, Any] | None = None,
     ) -> Response:
-        """The page of the person in the path; `chosen` are filters to try, `link` an invitation to show."""
+        """Render the page of the person in the path; `chosen` are filters to preview, `link` an invitation to show."""
         name = request.path_params["name"]
 
         def read(connection: Connection) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class People(Once):
     # --- signing in
 
     async def password(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        """One's own password, for who knows the one before; this browser stays signed in."""
+        """Change one's own password, with the current one; this browser stays signed in."""
         own, name = self.sessions.own_password, request.path_params["name"]
         row = await own.row(visitor, name)
         try:
@@ -291,7 +291,7 @@ def back_of(fields: Mapping[str, str]) -> str:
 
 
 def zones_with(zone: str | None) -> list[str]:
-    """The zones to choose from, with the one that is set."""
+    """The zones to choose from, including the current one."""
     known = administration.zones()
     return [*known] if zone is None or zone in known else [zone, *known]
 
@@ -301,9 +301,9 @@ def unique_lines(text: str) -> list[str]:
 
 
 def filters_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The filters that a form says: a name on each line, and what is ticked. Raises Problem."""
+    """Parse a form's filters: a name per line, and the ticked kinds; raises Problem."""
     given: dict[str, Any] = {name: unique_lines(fields.get(name, "")) for name in TEXT_FIELDS}
     ticked = [kind.value for kind in KIND_LABELS if f"kind-{kind}" in fields]
-    # All of them is no filter, and none is none as well: nobody wants nothing.
+    # All kinds are no filter, and neither are none: nobody wants nothing.
     given["kinds"] = [] if len(ticked) == len(KIND_LABELS) else ticked
     return validate(PersonFilters, {**given, "home_videos": "home_videos" in fields}).to_json()

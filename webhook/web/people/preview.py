@@ -19,10 +19,10 @@ from webhook.web.visible import Visitor
 
 LAST = 100
 LOOKED = 5000
-"""So many webhooks, of everybody, are looked through for them."""
+"""The newest webhooks of everybody that are searched for the person's."""
 
 Read = tuple[dict[str, Any], Event]
-"""A webhook as it is listed, and what it means."""
+"""A webhook as listed, and its event."""
 
 
 def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
 
 
 def names_in(read: Sequence[Read]) -> dict[str, list[str]]:
-    """The libraries and players that those webhooks name, to choose from."""
+    """The libraries and players in those webhooks, to choose from."""
     events = [event for _, event in read]
     return {
         "libraries": sorted({event.library for event in events if event.library}),
@@ -43,7 +43,7 @@ def names_in(read: Sequence[Read]) -> dict[str, list[str]]:
 
 
 def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
-    """Of a person's last 100 webhooks those that say something about viewing, newest first."""
+    """The events of a person's last 100 webhooks, newest first."""
     visitor = Visitor(person_id=whose.id, name=whose.name)
     newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)
     theirs = select(webhook).where(webhook.c.id.in_(newest), visible.theirs(visitor))

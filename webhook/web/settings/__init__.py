@@ -1,1 +1,1 @@
-"""Settings that are made in the browser, backups, and the version."""
+"""Settings made in the browser, backups and the version."""

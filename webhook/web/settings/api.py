@@ -25,25 +25,25 @@ async def list_tokens(call: Call[None, None]) -> object:
 
 
 async def make_token(call: Call[TokenRequest, None]) -> object:
-    """Make a token; its secret is shown this once."""
+    """Create a token; its secret is shown only once."""
     address = address_of(call.service, call.request)
     return await actions.make_token(call.service, call.visitor, call.body, address)
 
 
 async def revoke_token(call: Call[None, None]) -> RevokedToken:
-    """Let a token in no more."""
+    """Revoke a token."""
     wanted = call.id
     await call.write(lambda connection: actions.revoke_token(connection, call.visitor, wanted))
     return {"id": wanted, "revoked": True}
 
 
 async def list_settings(call: Call[Any, None]) -> object:
-    """The settings that can be made here; the owner's to see."""
+    """The settings that can be changed here. Owner only."""
     return list_of(actions.settings(call.service))
 
 
 async def set_settings(call: Call[Body, None]) -> object:
-    """Make settings, null for the default; the service opens anew with them."""
+    """Change settings, null for the default; the service reloads with them."""
     await actions.set_settings(call.service, call.body.model_dump(exclude_unset=True))
     return await list_settings(call)
 

@@ -1,4 +1,4 @@
-"""Models of settings: what the API is asked, and what it replies."""
+"""Models of settings in the API: requests and replies."""
 
 from __future__ import annotations
 

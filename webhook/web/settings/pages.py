@@ -1,4 +1,4 @@
-"""Settings: what can be set in the browser, tokens, a backup, and where everything lies. The owner's."""
+"""The settings page, for the owner: settings, tokens, backup and locations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = {
     "RETENTION_DAYS": ("Keep webhooks for", "days"),
     "LOG_LEVEL": ("Log level", ""),
 }
-"""What each setting is called, and its unit."""
+"""Each setting's label and unit."""
 
 
 class Settings(Once):
@@ -41,7 +41,7 @@ class Settings(Once):
     async def render_settings(
         self, request: Request, visitor: Visitor, typed: Mapping[str, str], wrong: Problem | None = None
     ) -> Response:
-        """The page; after a refusal with what was typed, and the reason beside the fields that it names."""
+        """Render the page; after an error with the typed values and the reason beside its fields."""
         tokens, names, unreadable = await self.database.read(
             lambda connection: (
                 administration.list_tokens(connection, self.service.seal, visitor),
@@ -75,7 +75,7 @@ class Settings(Once):
     async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         usual = {one["name"]: plain_value(one["default"]) for one in administration.settings(self.service)}
         given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
-        # What is as usual is not made here, so that a later version's default counts.
+        # Default values are not stored, so that a later version's default counts.
         chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
         try:
             await administration.set_settings(self.service, chosen)
@@ -90,5 +90,5 @@ class Settings(Once):
 
 
 def plain_value(value: object) -> str:
-    """A setting's value as a person writes it: 80, not 80.0."""
+    """A setting's value in plain notation: 80, not 80.0."""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Set-up: the addresses to paste into each media server, step by step, and what came from it."""
+"""Setup pages: the addresses to paste into each media server, with its last webhook."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Setup(Page):
 
 
 def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each source once: with the address that is anybody's first, and those of the other tokens."""
+    """Each source once, with its shared address first, and those of the other tokens."""
     shown: dict[str, dict[str, Any]] = {}
     for entry in sorted(found, key=lambda entry: source_rank(entry["source"])):
         source = shown.setdefault(entry["source"], {**entry, "others": []})
@@ -72,7 +72,7 @@ def turned_since(
 
 
 def source_rank(source: str) -> int:
-    """The place of a source among those that are shown: the most used first, the others as they are found."""
+    """The sort rank of a source: the most used first, the others in their order."""
     return SOURCE_ORDER.index(source) if source in SOURCE_ORDER else len(SOURCE_ORDER)
 
 

@@ -1,4 +1,4 @@
-"""The entrance: signing in and out, the one-time link, and the pages for who is not in."""
+"""Pages for visitors who are not signed in: sign-in, sign-out and the one-time link."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class SignInPages(Page):
         return response
 
     async def welcome(self, request: Request) -> Response:
-        """The one-time link: whoever it is for sets a password, the owner a name too, and is in."""
+        """The one-time link, by which a person sets a password (the owner also a name) and is signed in."""
         secret = request.path_params["secret"]
         row = await self.database.read(
             lambda connection: passwords.find_invitee(connection, secret, clock.now())

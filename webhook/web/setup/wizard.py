@@ -1,4 +1,4 @@
-"""The wizard of the first start: password, source, tracker, done. Every step may be skipped and come back to."""
+"""The first-start wizard: password, source, tracker, done; every step can be skipped and revisited."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Wizard(Setup):
         return self.render(request, "wizard_tracker.html", known, visitor)
 
     async def zone(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        """The visitor's own time zone, which the browser knows."""
+        """Store the visitor's time zone, as reported by the browser."""
         given = {"timezone": fields.get("timezone", "")}
         await administration.change(self.service, visitor, visitor.name or "", validate(PersonChange, given))
         return self.back(request, fields, "saved")

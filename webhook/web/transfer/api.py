@@ -1,4 +1,4 @@
-"""API of history in and out: imports, exports, backfills, catch-up, and jobs."""
+"""API of transfers: imports, exports, backfills, catch-up and jobs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ from webhook.web.visible import Visitor
 T = TypeVar("T")
 
 PREVIEW_TIMEOUT = 45.0
-"""Seconds for a look at what a server or an account holds: less than a proxy waits for an answer."""
+"""Maximum seconds of a preview, below the timeouts of proxies."""
 
 CONNECTIONS = "/connections"
 
@@ -98,7 +98,7 @@ async def read_job(call: Call[Any, Any], wanted: int) -> Any:
 
 
 async def cancel_job(call: Call[None, None]) -> CancelledJob:
-    """Stop a job; what a backfill had put and not sent is taken back."""
+    """Cancel a job; a backfill's unsent deliveries are withdrawn."""
     wanted = call.id
 
     def cancel(connection: Connection) -> int:
@@ -115,7 +115,7 @@ async def cancel_job(call: Call[None, None]) -> CancelledJob:
 
 
 async def import_file(call: Call[None, UploadFilter]) -> Response:
-    """Import a file, in the service's own time."""
+    """Import a file in the background."""
     kind, query, transfers = call.path("kind"), call.query, call.service.imports
     if kind not in imports.modules():
         raise Problem(404, f"There is no kind {kind[:50]}; there is {', '.join(imports.modules())}.")
@@ -153,7 +153,7 @@ async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner:
 
 
 async def import_feed(call: Call[None, FeedFilter]) -> Response:
-    """Bring in what a media server or a tracker's account holds, in the service's own time."""
+    """Import the history of a media server or a tracker account in the background."""
     name = call.path("name")
     if name not in feed_names():
         raise Problem(404, f"Nothing called {name[:50]} can be asked; there is {', '.join(feed_names())}.")
@@ -184,7 +184,7 @@ async def export_history(call: Call[None, ExportQuery]) -> Response:
 
 
 async def backfill(call: Call[None, DryRunQuery]) -> Response:
-    """Fill an account from the history with what it lacks."""
+    """Send an account the plays from the history that it is missing."""
     wanted, service = call.id, call.service
     row = await call.read(lambda connection: actions.find_account(connection, call.visitor, wanted))
     tracker = service.trackers.get(row.tracker)
@@ -223,7 +223,7 @@ async def list_catch_up(call: Call[None, None]) -> object:
 
 
 async def start_catch_up(call: Call[None, None]) -> StartedCatchUp:
-    """Ask the media servers now what was missed."""
+    """Fetch plays that no webhook reported from the media servers now."""
     if not call.service.servers:
         raise Problem(409, "No media server is set up to be asked: set for example PLEX_URL and PLEX_TOKEN.")
     require_worker(call, "catch-up")
@@ -232,7 +232,7 @@ async def start_catch_up(call: Call[None, None]) -> StartedCatchUp:
 
 
 def require_worker(call: Call[Any, Any], command: str) -> None:
-    """Raises Problem where this process carries nothing out."""
+    """Raise Problem if this process runs no worker."""
     if not call.service.settings.worker:
         raise Problem(503, NO_WORKER + command)
 
@@ -259,13 +259,13 @@ async def preview_feed(service: Service, person_id: int, name: str) -> Report:
 
 
 async def begin_feed(service: Service, person_id: int, name: str) -> int:
-    """Begin an import of everything that this server or account holds; the id of the job. Raises Problem."""
+    """Begin an import from this server or account and return the job's id; raises Problem."""
     offer = await read_offer(service, person_id, name)
     return await service.imports.ask(person_id, name, offer.label)
 
 
 async def read_offer(service: Service, person_id: int, name: str) -> Offer:
-    """Raises Problem where the person cannot bring in from it."""
+    """Raise Problem if the person cannot import from it."""
     try:
         return await service.database.read(
             lambda connection: sources.feeds(service).offer(connection, person_id, name)
@@ -275,7 +275,7 @@ async def read_offer(service: Service, person_id: int, name: str) -> Offer:
 
 
 class PreviewTimeout(Problem):
-    """A preview that took too long; the import can be begun all the same."""
+    """A preview that took too long; the import can still be started."""
 
     def __init__(self, offer: Offer) -> None:
         why = f"{offer.label} did not tell everything it has within {PREVIEW_TIMEOUT:.0f} seconds. Nothing was imported."
@@ -284,13 +284,13 @@ class PreviewTimeout(Problem):
 
 
 def as_sentence(error: Exception) -> str:
-    """The text of an error, with a capital and an end."""
+    """The text of an error as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 async def refuse_impossible(work: Awaitable[T]) -> T:
-    """The result of the work; raises Problem where it cannot be done with this account."""
+    """Return the result of the work; raises Problem if it is not possible with this account."""
     try:
         return await work
     except backfilling.NoBackfill as error:

@@ -1,4 +1,4 @@
-"""Models of imports, exports, backfills and jobs: what the API is asked, and what it replies."""
+"""Models of imports, exports, backfills and jobs in the API: requests and replies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from webhook.web.http.models import (
 
 
 def feed_names() -> tuple[str, ...]:
-    """The media servers and trackers that an import can ask."""
+    """The media servers and trackers that an import can read."""
     return (*servers.modules(), *trackers.modules())
 
 

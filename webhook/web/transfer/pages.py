@@ -1,4 +1,4 @@
-"""History in and out: a file brought in after a look at it, exports, and the backfill of a tracker."""
+"""Pages of transfers: imports with a preview, exports and backfills."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from webhook.web.transfer.upload_form import receive_form
 from webhook.web.visible import Visitor
 
 LOOKED_AT = 3600.0
-"""Seconds for which a file that was looked at waits for a yes."""
+"""Seconds for which a previewed file waits for confirmation."""
 
 FOLDER = re.compile(r"receiving-[0-9a-f]{16}")
 JOBS_SHOWN = 20
@@ -189,7 +189,7 @@ class Transfer(Once):
         return self.of_owner("/history/import", visitor, owner, "begun")
 
     def require_worker(self) -> None:
-        """Raises Problem where this process imports nothing."""
+        """Raise Problem if this process runs no imports."""
         if not self.service.settings.worker:
             raise Problem(503, "This process only receives (WORKER=false). Import on the one that processes.")
 
@@ -207,7 +207,7 @@ class Transfer(Once):
         )
 
     async def subscribe(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        """A new address of the calendar, which is shown this once."""
+        """Create a calendar address, which is shown only once."""
         owner, here = await self.of(visitor, fields), address_of(self.service, request)
         given = {"kind": "api", "name": "calendar", "person": owner.name, "scopes": [Scope.CALENDAR]}
         made = await administration.make_token(self.service, visitor, validate(TokenRequest, given), here)
@@ -261,7 +261,7 @@ class Transfer(Once):
         return self.of_owner("/history/backfill", visitor, owner, "begun")
 
     async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[Row[Any], Tracker]:
-        """The account that a form means and its tracker; raises Problem."""
+        """The account selected in a form, and its tracker; raises Problem."""
         wanted = whole(fields.get("account", ""))
         if wanted is None:
             raise Problem(422, "Choose an account.")

@@ -1,4 +1,4 @@
-"""Files that are sent to the API: received piece by piece onto the disk, never whole into memory."""
+"""Uploads to the API: streamed to disk, never whole in memory."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from webhook.transfer.limits import NoRoom, TooLarge, TooMany, Upload, Uploads
 from webhook.web.http.errors import Problem
 
 UPLOAD_TIMEOUT = 3600.0
-"""Seconds for a whole file, for who was let in."""
+"""Maximum seconds of an authenticated upload."""
 
 STALL = 25.0
-"""Seconds without a byte after which the sender is given up."""
+"""Seconds without data after which an upload is aborted."""
 
 PIECE = 1 << 20
 NAME = 100
 CLOSE = {"Connection": "close"}
-"""What is left of the body is not read, so the connection is of no more use."""
+"""Headers that close the connection, since the rest of the body is not read."""
 
 CURL = "curl --data-binary @FILE -H 'Authorization: Bearer …'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A file, whole, in a folder of its own, with its SHA-256."""
+    """A completely received file in its own folder, with its SHA-256."""
 
     folder: Path
     path: Path
@@ -45,7 +45,7 @@ class Received:
 
 @contextmanager
 def accept_upload(request: Request, uploads: Uploads, person_id: int) -> Iterator[Upload]:
-    """Takes a file of this person. Raises Problem where it is one too many, too large, or there is no room for it."""
+    """Reserve an upload for this person; raises Problem if there are too many, it is too large, or space is short."""
     length = request.headers.get("content-length", "")
     try:
         with uploads.receive(person_id, int(length) if length.isdecimal() else None) as upload:
@@ -59,7 +59,7 @@ def accept_upload(request: Request, uploads: Uploads, person_id: int) -> Iterato
 
 
 async def receive(request: Request, folder: Path, name: str | None, upload: Upload) -> Received:
-    """Raises Problem where it is empty or no file, and where it cannot be kept; nothing is left then."""
+    """Receive an upload; raises Problem if it is empty, not a file or cannot be stored, and leaves nothing behind."""
     refuse_early(request)
     own = folder / f"receiving-{secrets.token_hex(8)}"
     try:
@@ -84,7 +84,7 @@ def refuse_early(request: Request) -> None:
 
 
 async def _store_body(request: Request, path: Path, upload: Upload) -> tuple[str, bytes]:
-    """Write the body there; its SHA-256 and its first bytes."""
+    """Write the body to a file; returns its SHA-256 and its first bytes."""
     digest, first = hashlib.sha256(), b""
     with await asyncio.to_thread(path.open, "xb") as file:
         async for piece in pieces(request):
@@ -98,7 +98,7 @@ async def _store_body(request: Request, path: Path, upload: Upload) -> tuple[str
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body of who was let in, in pieces of a size that is worth a write."""
+    """The body of an authenticated request, in pieces large enough to write."""
     let_in(request.scope, UPLOAD_TIMEOUT)
     held = bytearray()
     stream = request.stream()
@@ -118,14 +118,14 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 def guess_name(first: bytes) -> str:
-    """A name for a file that came without one, by how it begins: the kinds go by the ending."""
+    """A name for an unnamed file by its first bytes, since the formats are recognised by the extension."""
     if first.startswith(b"PK"):
         return "upload.zip"
     return "upload.json" if first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else "upload.csv"
 
 
 def parse_file_name(given: str | None) -> str | None:
-    """The file's own name, as the sender says it; raises Problem."""
+    """The file's name as given by the sender; raises Problem."""
     if given is None:
         return None
     name = PurePosixPath(given.replace("\\", "/")).name

@@ -1,4 +1,4 @@
-"""Files that are sent by a form: its fields are read, the file goes to the disk piece by piece."""
+"""Uploads by a form: fields are read into memory, the file is streamed to disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_FIELDS = 20
 
 @dataclass(slots=True)
 class Form:
-    """A form as it comes in: the small fields in memory, what belongs to the file in `waiting`."""
+    """A form being received: small fields in memory, the file's data in `waiting`."""
 
     fields: dict[str, str] = field(default_factory=dict)
     file_name: str | None = None
@@ -87,7 +87,7 @@ class Form:
 
 
 async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[dict[str, str], Received]:
-    """The fields and the one file of a form; raises Problem, and nothing is left then."""
+    """Receive the fields and the one file of a form; raises Problem and leaves nothing behind."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise Problem(415, "Choose a file first.", CLOSE)
@@ -119,7 +119,7 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
 async def _store_file(
     request: Request, form: Form, parser: MultipartParser, file: IO[bytes], upload: Upload
 ) -> tuple[str, bytes]:
-    """Write what belongs to the file; its SHA-256 and its first bytes."""
+    """Write the file's data; returns its SHA-256 and its first bytes."""
     digest, first = hashlib.sha256(), b""
     async for piece in pieces(request):
         await asyncio.to_thread(parser.write, piece)
@@ -134,6 +134,6 @@ async def _store_file(
 
 
 def file_name(given: str | None) -> str | None:
-    """The file's own name, where it can be one here."""
+    """The file's name, if it is valid here."""
     name = PurePosixPath((given or "").replace("\\", "/")).name
     return name if name and name != ".." and len(name.encode()) <= NAME and name.isprintable() else None
