@@ -1,1 +1,1 @@
-"""Which item a play is of: lookups asked and remembered, and the choices that people made."""
+"""Identity: find the item of a play by lookups, remember the results, and apply people's choices."""

@@ -22,7 +22,7 @@ MAX_SHOWS_PER_TITLE = 5
 
 
 class LookupRound:
-    """One question put to every lookup: what they said of it, and which of them was down."""
+    """One round of questions to every lookup: their answers, and which of them failed."""
 
     def __init__(self, lookups: Sequence[Lookup]) -> None:
         self.lookups = lookups
@@ -97,7 +97,7 @@ class LookupRound:
 
 
 def with_candidate_ids(item: Movie | Show, one: Candidate) -> Item | None:
-    """The item as what its title means. Ids that were sent must not all say something else."""
+    """The item with the candidate's ids; None if its own ids contradict them and none agrees."""
     if item.ids.contradicts(one.ids) and not common_ids(item.ids, one.ids):
         return None
     return replace(item, ids=one.ids.merge(item.ids))

@@ -1,4 +1,4 @@
-"""The unmatched inbox: what waits for a person's choice, and what was chosen, for ever."""
+"""The unmatched inbox: items that wait for a person's choice, and the choices, kept for ever."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Chosen:
     deliveries: tuple[int, ...]
 
 
-# --- keys: what a choice is kept under
+# --- keys of a choice
 
 
 def match_keys(item: Item) -> tuple[str, ...]:
-    """The keys of an item's match: of an episode, its show's. The title only where there is no id."""
+    """The keys of an item's match, for an episode its show's. The title is a key only without ids."""
     found = list(match_id_keys(item)) or list(match_title_keys(item))
     return tuple(dict.fromkeys(key[:300] for key in found))
 
@@ -134,7 +134,7 @@ def only_of(ids: Ids, names: Collection[str]) -> Ids:
     return Ids.from_json({name: value for name, value in ids.by_namespace().items() if name in names})
 
 
-# --- what waits
+# --- items that wait
 
 
 def list_unmatched_deliveries(
@@ -180,7 +180,7 @@ def choose(
     season_offset: int = 0,
     title: str | None = None,
 ) -> Chosen:
-    """Keep what a person chose for a delivery's item, or under a key, and let go out what waited for it."""
+    """Store a person's choice for a delivery's item or a key, and release the deliveries that waited for it."""
     if not only_of(ids, CHOOSABLE):
         raise NoMatch("Say what it is: an id of TheTVDB, TMDB, IMDb or Trakt.")
     if delivery_id is not None:

@@ -1,4 +1,4 @@
-"""Resolutions: what lookups found, stored for ever under all keys that an item is known by."""
+"""Resolutions: the results of lookups, stored for ever under all keys of an item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT_NAMESPACES = frozenset({"imdb", "slug", "plex", "musicbrainz", "tvtime"})
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """The ids and the place of an item that lookups add to what a webhook says."""
+    """The ids and the place of an item that lookups add to those from a webhook."""
 
     ids: Ids = field(default_factory=Ids)
     show_ids: Ids = field(default_factory=Ids)
@@ -78,7 +78,7 @@ def title_year_keys(item: Item) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """An item as it was asked about, as it was found, and the lookups that found it."""
+    """An item as requested and as found, with the lookups that found it."""
 
     asked: Item
     found: Item
@@ -127,7 +127,7 @@ def find_show_ids(connection: Connection, plex: str) -> Ids | None:
 
 
 def store_show_ids(connection: Connection, plex: str, ids: Ids, via: str, at: datetime) -> None:
-    """Remember them for ever, in place of what was known before."""
+    """Store them for ever, in place of those known before."""
     key = plex_show_key(plex)
     stale = list(connection.execute(select(item_key.c.item_id).where(item_key.c.key == key)).scalars())
     forget(connection, stale)
@@ -146,7 +146,7 @@ def forget(connection: Connection, item_ids: Sequence[int]) -> None:
 
 
 def store_resolutions(connection: Connection, waiting: list[Resolution]) -> list[int]:
-    """Remember for ever; what was known under the same keys, and is contradicted by it, is replaced."""
+    """Store for ever; entries under the same keys that it contradicts are replaced."""
     return [store_resolution(connection, resolution) for resolution in waiting]
 
 

@@ -55,7 +55,7 @@ class Identity:
         self._choices_until = -1.0
 
     async def resolve(self, item: Item, needs: Collection[str] = ()) -> Item:
-        """The item as it is known here, with one of the ids that are needed; raises Unmatched or Retry."""
+        """The item as stored here, with one of the needed ids; raises Unmatched or Retry."""
         item = await self.of_known_show(item)
         known = self.apply_known_places(item, await self.choices())
         try:
@@ -94,7 +94,7 @@ class Identity:
         return item if has_needed_id(item, needs) else await self.complete(item, needs)
 
     async def place_absolute(self, item: Episode, needs: Collection[str]) -> Item:
-        """An episode by its absolute number: its place as aired must be found before anybody is told."""
+        """Resolve an episode's absolute number to its aired place, which a delivery needs."""
         try:
             return await self.complete(item, needs or ("tvdb", "tmdb", "imdb"))
         except Unmatched:
@@ -103,7 +103,7 @@ class Identity:
             return item
 
     async def complete(self, item: Item, needs: Collection[str]) -> Item:
-        """The item with one of the ids that are needed; raises Unmatched when nobody knows, Retry when down."""
+        """The item with one of the needed ids; raises Unmatched if no lookup knows it, Retry if one is down."""
         if has_needed_id(item, needs):
             return item
         under = item_keys(item)
@@ -153,7 +153,7 @@ class Identity:
     def finish_question(self, about: tuple[str, ...], task: asyncio.Task[Item]) -> None:
         self._asking.pop(about, None)
         if not task.cancelled():
-            task.exception()  # whoever asked gets it; it is not lost where they were stopped meanwhile
+            task.exception()  # retrieved here too, in case the caller was cancelled meanwhile
 
     async def answer(self, item: Item, under: tuple[str, ...], needs: tuple[str, ...]) -> Item:
         stored = await self.database.read(lambda connection: find_item_ids(connection, under))
@@ -165,7 +165,7 @@ class Identity:
         return await self.ask(told or item, item, needs)
 
     async def ask(self, known: Item, item: Item, needs: tuple[str, ...]) -> Item:
-        """Ask each lookup, with what the ones before it found; then search by title."""
+        """Ask each lookup, with the ids found by those before it; then search by title."""
         asking = LookupRound(self.lookups)
         found, via = await asking.by_ids(known, needs)
         if found is None or not has_needed_id(found, needs):

@@ -28,7 +28,7 @@ from webhook.lookups._matching import wanted_title as wanted_title
 
 
 def modules() -> dict[str, ModuleType]:
-    """Every lookup module by its name, what costs least first."""
+    """Every lookup module by its name, the cheapest first."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
     found = {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
     return dict(sorted(found.items(), key=lambda entry: entry[1].COST))

@@ -1,4 +1,4 @@
-"""The base class of lookups: a service says what it knows, and what agrees with the item is decided here.
+"""The base class of lookups: a subclass fetches candidates, and this class picks those that match the item.
 
 Not a lookup: the leading underscore keeps it out of the scan.
 """
@@ -31,7 +31,7 @@ from webhook.lookups._matching import (
 
 
 class Lookup(ABC):
-    """Finds what else an item is known by; `find` and `search` raise Retry (of this delivery) when it is down."""
+    """Finds an item's other ids; `find` and `search` raise Retry (of this delivery) if the service is down."""
 
     name: ClassVar[str]
     label: ClassVar[str]
@@ -42,7 +42,7 @@ class Lookup(ABC):
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
 
-    # --- what the service says
+    # --- the service's candidates
 
     @abstractmethod
     async def films(self, namespace: str, value: int | str) -> Sequence[Candidate]: ...
@@ -73,10 +73,10 @@ class Lookup(ABC):
         """The films or shows of that title and of titles like it, of any year."""
         ...
 
-    # --- what of it agrees with the item
+    # --- matching candidates
 
     async def find(self, item: Item) -> Item | None:
-        """The item with what this service knows of it, or None; nothing that contradicts the item."""
+        """The item completed by this service's match, or None; a match never contradicts the item."""
         match item:
             case Movie():
                 return await self.find_film(item)

@@ -1,4 +1,4 @@
-"""Decides how well what a lookup found agrees with an item: ids, titles, years and places.
+"""Matching: decide how well a candidate agrees with an item by ids, titles, years and places.
 
 Not a lookup: the leading underscore keeps it out of the scan.
 """
@@ -111,7 +111,7 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def agrees(item: Movie | Show, found: Candidate) -> bool:
-    """True if what was found by an id can be the item: no other id differs, nor the year by more than one."""
+    """True if a candidate found by an id can be the item: no other id differs, and the year by at most one."""
     if item.ids.contradicts(found.ids):
         return False
     return None in (item.year, found.year) or abs((item.year or 0) - (found.year or 0)) <= 1

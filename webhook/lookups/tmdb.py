@@ -94,7 +94,7 @@ class Tmdb(Lookup):
         return [one for show in found if show.ids.tmdb for one in await self.shows("tmdb", show.ids.tmdb)]
 
     async def poster(self, item: Item) -> bytes | None:
-        """The picture of a film, or of an episode's show; None where there is none. Raises Retry and Dead."""
+        """The picture of a film or of an episode's show; None if there is none. Raises Retry and Dead."""
         ids, ask, known = (
             (item.show_ids, self.shows, self.show_ids)
             if isinstance(item, Episode)

@@ -166,7 +166,7 @@ class Tvdb(Lookup):
     # ---
 
     async def remote(self, group: str, value: int | str) -> list[int]:
-        """The TVDB ids of what another service's id names; ids of several services may collide."""
+        """The TVDB ids for another service's id; several, since ids of different services may collide."""
         found = values.objects(await self.get(f"/search/remoteid/{quote(str(value), safe='')}"))
         numbers = [values.whole(values.mapping(row.get(group)).get("id")) for row in found]
         return [number for number in numbers if number]

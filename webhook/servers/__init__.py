@@ -22,7 +22,7 @@ from webhook.settings import Environ, read_settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """One entry of a server's own record. `key` is what the server knows it by: the same entry has the same."""
+    """One entry of a server's history. `key` is its key there, the same whenever it is read."""
 
     event: Event
     key: str

@@ -114,7 +114,7 @@ def read_json(address: ServerAddress, response: httpx.Response) -> Any:
 
 
 def remember_item(known: MutableMapping[str, T], key: str, value: T) -> T:
-    """Keep a value, and drop the oldest where there are too many."""
+    """Store a value and drop the oldest above the limit."""
     known[key] = value
     while len(known) > MAX_REMEMBERED:
         del known[next(iter(known))]

@@ -23,10 +23,10 @@ from webhook.servers._http import JsonRow, ServerAddress, get_json
 from webhook.sources import _dto
 
 ITEMS_PER_CALL = 100
-"""Items that one call asks for: with an item of 1 to 2 KB a page stays below what one answer may hold."""
+"""Items per page: at 1 to 2 KB each, a page stays below the limit of a response."""
 
 PAGE_OVERLAP = 10
-"""Items that two pages share: what is played meanwhile moves to the end, and the others up by one."""
+"""Items by which pages overlap: an item played meanwhile moves to the end and shifts the others."""
 
 QUERY = {
     "Recursive": "true",
@@ -51,7 +51,7 @@ class ServerUser:
 
 
 class MediaBrowser:
-    """A Jellyfin or an Emby; what differs is the header, the path of a user's items and the fields to ask for."""
+    """A Jellyfin or Emby; they differ in the header, the path of a user's items and the requested fields."""
 
     name: ClassVar[str]
     label: ClassVar[str]

@@ -176,9 +176,9 @@ def entry_key(entry: JsonRow) -> str:
 
 
 def _read_item(row: JsonRow) -> Item | None:
-    """The item, read as the webhook's Metadata is; None for trailers, television and what has no name."""
+    """The item, parsed like the webhook's Metadata; None for trailers, live television and nameless items."""
     if row.get("type") == Kind.MOVIE and not values.year(row.get("year")):
-        # Of a film that was deleted the history keeps the date of its release, and not the year.
+        # For a deleted film the history keeps the release date, but not the year.
         row = {**row, "year": (row.get("originallyAvailableAt") or "")[:4]}
     item = _plexlike.read_item(cast(_plexlike.PlexMetadata, row)) if row.get("type") else None
     return item if isinstance(item, Movie | Episode | Track) else None

@@ -32,7 +32,7 @@ SETUP: tuple[str, ...] = (
     "Its notification agent is set up in Tautulli, with the address on the page Set-up.",
 )
 SITTINGS_PER_CALL = 100
-"""Sittings that one call asks for: with a row of 1.3 KB a page stays below what one answer may hold."""
+"""Sessions per page: at 1.3 KB each, a page stays below the limit of a response."""
 
 MAX_SITTING = timedelta(days=7)
 """The longest sitting: Tautulli looks for sittings by the local day on which they began."""

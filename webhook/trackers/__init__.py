@@ -59,7 +59,7 @@ class Library(Protocol):
     """The person's own TV Time library here, which always has a home for the watched mark."""
 
     async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
-        """Mark an episode (by its TVDB id) or a movie watched and follow the show; what was done, in words."""
+        """Mark an episode (by its TVDB id) or a movie watched and follow the show; returns a sentence."""
         ...
 
     async def unmark(self, item: Item) -> str: ...
@@ -112,7 +112,7 @@ class Tracker(Protocol):
     writes_per_second: float  # per account; 0 is no pacing
     host: str
     one_mark: bool  # keeps one mark of an item, however often it was watched
-    undated: bool  # takes a viewing of which nobody knows the date
+    undated: bool  # takes a viewing without a date
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         """Send it to the account; raises Retry, Snooze, Unmatched or Dead."""
@@ -147,7 +147,7 @@ class WatchedItem:
 
 
 class ListsHistory(Protocol):
-    """A tracker that can be asked what its account holds already: read before it is filled, or for an import."""
+    """A tracker that can list its account's history, for a backfill or an import."""
 
     def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every viewing that the account holds, page by page; raises as `send` does.

@@ -114,7 +114,7 @@ class BaseTracker:
         return await self.call(method, path, tokens=await access.renew(tokens), **more)
 
     def accept(self, response: httpx.Response) -> httpx.Response:
-        """The response if it is a success; otherwise raises what its status asks for."""
+        """The response if it is a success; otherwise raises the outcome for its status."""
         if response.is_success:
             return response
         raise self.refuse(response)
@@ -162,7 +162,7 @@ def die_of(reason: str) -> Rule:
 
 
 def unsettled_retry(label: str, decision: Undelivered) -> Retry:
-    """A call that was made, of which it could not be found out what it did: look before it is sent again."""
+    """A call whose effect is unknown: check the account before sending it again."""
     after = decision.after if isinstance(decision, Retry | Snooze) else None
     suspect = isinstance(decision, Retry) and decision.suspect
     reason = f"It was sent, and what {label} made of it cannot be read: {decision.reason}"
@@ -170,6 +170,6 @@ def unsettled_retry(label: str, decision: Undelivered) -> Retry:
 
 
 def require_date(delivery: Delivery, label: str) -> None:
-    """Raises Skip where nobody knows when it was: a scrobble has a time, and none is made up."""
+    """Raise Skip if the date is unknown: a scrobble needs a time, and none is invented."""
     if delivery.dated is Dated.TICKED:
         raise Skip(f"nobody knows when it was watched, and {label} keeps nothing without a date")

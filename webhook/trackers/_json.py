@@ -1,4 +1,4 @@
-"""The JSON of services: readers that give None, or nothing, where a value is not what it should be."""
+"""The JSON of services: readers that return None or an empty value for an unexpected type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATED_SINCE = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def child(body: JsonObject, name: str) -> JsonObject:
-    """The object under a name, {} where there is none."""
+    """The object under a name; {} if there is none."""
     value = body.get(name)
     return value if isinstance(value, dict) else {}
 
@@ -33,12 +33,12 @@ def as_text(value: Any) -> str | None:
 
 
 def as_int(value: Any) -> int | None:
-    """A number, which may be written as a text. Ids go beyond what a float holds."""
+    """A number, which may be given as a text. Ids can be too large for a float."""
     return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
 
 def as_time(value: Any) -> datetime | None:
-    """A time in ISO 8601, in UTC where it does not say; None where there is none."""
+    """A time in ISO 8601, taken as UTC without an offset; None if there is none."""
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):

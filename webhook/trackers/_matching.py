@@ -1,4 +1,4 @@
-"""Matching: what two descriptions of an item have in common, and a memory of what a search said."""
+"""Matching: compare two descriptions of an item, and cache the results of searches."""
 
 from __future__ import annotations
 

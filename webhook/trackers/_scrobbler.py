@@ -144,14 +144,14 @@ class PendingMark(Generic[FormT]):
     outcome: Outcome | None = None
 
     async def decide(self, work: Awaitable[Done | None]) -> None:
-        """Take over what this comes to, be it a decision."""
+        """Take the result of this work as the outcome, or the decision that it raises."""
         try:
             self.outcome = await work
         except Undelivered as decision:
             self.outcome = decision
 
     async def next_form(self) -> bool:
-        """Move on to the next form; false where there is none, or a decision keeps it from being sent, which is the outcome."""
+        """Move on to the next form; False if there is none, or if a decision ends the delivery."""
         try:
             self.form = await anext(self.forms)
         except StopAsyncIteration:

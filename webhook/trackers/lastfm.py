@@ -253,12 +253,12 @@ class LastFM(MusicTracker):
         return parse_answer(await self.post(method, {**fields, **key}))
 
     async def post(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
-        """A signed call. Reads go by POST as well: what is secret in them has no place in an address."""
+        """A signed call. Reads use POST as well, since their secrets must not be in a URL."""
         app = {"method": method, "api_key": self.settings.api_key}
         params = {name: value for name, value in {**fields, **app}.items() if value}
         params["api_sig"] = signature(params, self.settings.secret.get_secret_value())
         form = urlencode({**params, "format": "json"}).encode()
-        # A fragment is put in as it is, which makes the body a form.
+        # A JSON fragment is inserted unchanged, so the body is the form itself.
         body = orjson.Fragment(form)
         return await call(self.http, LABEL, "POST", self.settings.api_url, headers=FORM_HEADERS, json=body)
 

@@ -52,10 +52,10 @@ SETUP: tuple[str, ...] = (
     "You run a server of your own that speaks the same? Before anybody signs in, the owner enters its address under Settings below, or sets LISTENBRAINZ_API_URL in the environment or .env.",
 )
 LISTENS_PAGE_SIZE = 50
-"""ListenBrainz gives up to 1000 at once, but what players say of a listen can make those larger than we read."""
+"""ListenBrainz returns up to 1000 at once, but players' metadata can make such a page too large to read."""
 
 EARLIEST_LISTEN = datetime(2002, 10, 1, tzinfo=UTC)
-"""Before it nobody scrobbled: a listen of an earlier date is refused."""
+"""The date before which ListenBrainz refuses a listen."""
 
 MAX_CLOCK_LEAD = timedelta(hours=1)
 """The most that a listen may begin in the future, as clocks differ."""
@@ -78,7 +78,7 @@ NO_RECORDING = (
     "is the track's and will not do"
 )
 BAD_BODY = frozenset({400, 413, 422})
-"""Statuses that are about what was sent: among many listens a single one may be to blame."""
+"""Statuses that refuse the content: among many listens a single one may be the cause."""
 
 
 class Settings(TrackerSettings):
@@ -156,7 +156,7 @@ class ListenBrainz(MusicTracker):
         return Done(answer="to be deleted after the full hour", remote_id=delivery.remote_id)
 
     async def find_msid(self, listened_at: int, delivery: Delivery, access: Access) -> str | None:
-        """The id of the listen of this artist and title at this second; None where there is none any more."""
+        """The id of the listen of this artist and title at this second; None if it is gone."""
         wanted = [fold_name(name) for name in self.artist_and_title(delivery)]
         for row in await self.listens(access, await self.user_name(access), listened_at + 1):
             theirs = child(row, "track_metadata")
@@ -177,13 +177,13 @@ class ListenBrainz(MusicTracker):
         return Done(answer="loved" if score else "no longer loved")
 
     async def find_recording(self, delivery: Delivery, access: Access) -> str:
-        """The id of the recording of just this artist and title. Raises Unmatched where there is none."""
+        """The id of the recording with exactly this artist and title; raises Unmatched if there is none."""
         artist, title = self.artist_and_title(delivery)
         params = {"artist_name": artist, "recording_name": title}
         found = await self.ask_object(access.tokens, "GET", "/1/metadata/lookup/", params=params)
         theirs = (found.get("artist_credit_name"), found.get("recording_name"))
         mbid = parse_uuid(found.get("recording_mbid"))
-        # The lookup guesses: what it is not asked for by name is another recording.
+        # The lookup guesses: a result with other names is another recording.
         if mbid is None or [fold_name(name) for name in theirs] != [fold_name(artist), fold_name(title)]:
             raise Unmatched(NO_RECORDING)
         return mbid
@@ -275,7 +275,7 @@ class ListenBrainz(MusicTracker):
         return {"token": token, "name": name}
 
     async def validate(self, tokens: Tokens) -> str | None:
-        """The user's name; None where the token is nobody's."""
+        """The user's name; None if the token is invalid."""
         answer = await self.ask_object(tokens, "GET", "/1/validate-token")
         return str(answer.get("user_name") or "?") if answer.get("valid") is True else None
 

@@ -1,4 +1,4 @@
-"""Lists: what an account holds, in three lists that come in one answer each."""
+"""Lists: an account's history, in three lists of one response each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 
 
 class AccountLists:
-    """Reads what an account holds, and remembers all of it for a while."""
+    """Reads an account's history and caches it for a while."""
 
     def __init__(self, api: BaseTracker) -> None:
         self.api = api
@@ -62,7 +62,7 @@ class AccountLists:
         return found
 
     def remember(self, delivery: Delivery, access: Access) -> None:
-        """Add a mark of ours to what is known of the account."""
+        """Add our own mark to the cached history."""
         _, found = self.known.get(str(access.tokens.get("access_token", "")), (0.0, []))
         found.append(WatchedItem(item=delivery.item, at=None if is_undated(delivery) else delivery.at))
 

@@ -1,4 +1,4 @@
-"""Marks: dated viewings on their way into the history, and what an answer says of each."""
+"""Marks: dated viewings to be sent into the history, and the response to each."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ class SyncResult:
         return cls(response, some, [Entry(group, echo) for group, echo in lost_entries(body)])
 
     def has_strays(self, sent: Sequence[Entry]) -> bool:
-        """True if something is lost of which nobody can say what it was."""
+        """True if an entry was not found that cannot be identified."""
         return any(not any(is_echo_of(entry, echo) for entry in sent) for echo in self.lost)
 
     def alone(self, sent: Entry) -> SyncResult:
-        """The answer to one thing only: whatever is lost, it is that."""
+        """The result of a call with one entry: anything not found is that entry."""
         return replace(self, lost=[sent] if self.lost else [])
 
     def has(self, entry: Entry, *, unsure: bool) -> bool:
-        """True if Simkl took it. A call of which it counted nothing was taken only if it was a repeat."""
+        """True if Simkl took it. A call that changed nothing counts only if it was a repeat."""
         return (self.some or unsure) and not any(is_echo_of(entry, echo) for echo in self.lost)
 
 
 def is_echo_of(sent: Entry, echo: Entry) -> bool:
-    """True if something sent back is what was sent, or a part of it."""
+    """True if a returned entry equals the sent one or a part of it."""
     if sent.group != echo.group or not is_same_named(sent.body, echo.body):
         return False
     return not places(echo.body) or places(sent.body) <= places(echo.body)

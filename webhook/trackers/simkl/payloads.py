@@ -115,7 +115,7 @@ class Entry:
 
 
 def sync_entries(item: Item, fields: JsonObject) -> list[Entry]:
-    """The item in every way that a sync call can name it, and what is fields of it. Raises Unmatched if in none."""
+    """The item in every form that a sync call accepts, with these fields; raises Unmatched if there is none."""
     if isinstance(item, Show):
         found = [
             Entry("shows", {**title, **fields})
@@ -164,7 +164,7 @@ def entry_of_episode(ids: JsonObject, season: int | None, number: int | None) ->
 # Times
 
 NO_DATE = "1970-01-01T00:00:01Z"
-"""The date of a viewing of which nobody knows the date."""
+"""The date that stands for an unknown one."""
 
 
 def watched_at(delivery: Delivery) -> str:

@@ -1,4 +1,4 @@
-"""Responses: what Simkl's answers say, and the outcomes that they come to."""
+"""Responses of Simkl's API, and their outcomes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def search_hits(response: httpx.Response) -> list[JsonObject]:
 
 
 def lost_entries(body: JsonObject) -> list[tuple[str, JsonObject]]:
-    """The entries that were not found, with the list in which each stands."""
+    """The entries that were not found, each with its list."""
     lists = child(body, "not_found").items()
     return [(group, echo) for group, echoes in lists for echo in as_rows(echoes)]
 
@@ -103,7 +103,7 @@ def id_text(value: Any) -> str | None:
 
 
 def parse_ids(item: JsonObject) -> Ids:
-    """An answer's ids, whose numbers may be texts; what is no number there is a name, and none of ours."""
+    """A response's ids, whose numbers may be texts; a value that is not a number is a name and is dropped."""
     given = child(item, "ids")
     numbers = {name: as_int(given.get(name)) for name in ("simkl", "tvdb", "tmdb", *ANIME_IDS)}
     return Ids.from_json({**numbers, "imdb": as_text(given.get("imdb"))})

@@ -20,7 +20,7 @@ Search = Callable[[str, Mapping[str, str]], Awaitable[list[JsonObject]]]
 
 
 class Finder:
-    """Asks Simkl's search, and remembers what it kind_there."""
+    """Queries Simkl's search and caches the results."""
 
     def __init__(self, search: Search) -> None:
         self.search = search
@@ -53,7 +53,7 @@ class Finder:
         return await self.is_known_as(item, theirs) if matched is Match.OPEN else matched is Match.RIGHT
 
     async def is_known_as(self, item: Item, theirs: JsonObject) -> bool:
-        """True if the search finds what is theirs by our title too, in another language or spelling."""
+        """True if the search also finds Simkl's item by our title, in another language or spelling."""
         title = item.show if isinstance(item, Episode) else item.title
         wanted = id_text(child(theirs, "ids").get("simkl"))
         if not title or wanted is None:

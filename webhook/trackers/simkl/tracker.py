@@ -104,7 +104,7 @@ def build(settings: Settings, http: httpx.AsyncClient) -> Simkl:
 
 
 class Simkl(PinSignIn, Scrobbler):
-    """Scrobbles live; what is late goes into the history with its date, a hundred at a time."""
+    """Scrobbles live; late marks go into the history with their date, a hundred at a time."""
 
     name = "simkl"
     label = LABEL
@@ -157,7 +157,7 @@ class Simkl(PinSignIn, Scrobbler):
         raise no_match(LABEL, delivery.item, wrong, None if response is None else excerpt(response))
 
     async def is_right(self, item: Item, answer: JsonObject) -> bool:
-        """True if what was just recorded is this item."""
+        """True if the recorded item is this one."""
         matched = match_answer(item, answer)
         if matched is not Match.OPEN:
             return matched is Match.RIGHT
@@ -394,7 +394,7 @@ class Simkl(PinSignIn, Scrobbler):
     def refuse(self, response: httpx.Response) -> Undelivered:
         status, answer = response.status_code, excerpt(response)
         if status == 400 and parse_object(response).get("error") == "RATE_LIMIT":
-            # The lock is this person's: it is no trouble of the service, and nobody else waits for it.
+            # The lock is this person's only: the service is fine, and other people do not wait.
             return Snooze(
                 f"{LABEL} is still at another scrobble of this person", answer=answer, after=LOCK_PAUSE
             )

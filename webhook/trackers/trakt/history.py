@@ -42,7 +42,7 @@ class History:
         return list({row.get("id"): row for row in rows}.values())
 
     async def undated_rows(self, items: Sequence[Item], access: Access) -> list[JsonObject]:
-        """The viewings of these films and of these episodes' shows: no window finds what has no date."""
+        """The viewings of these films and of these episodes' shows, since undated ones are in no time window."""
         paths = ["/sync/history/movies"] if any(isinstance(item, Movie) for item in items) else []
         episodes = [item for item in items if isinstance(item, Episode)]
         shows = {await self.finder.show_of(item, access): None for item in episodes}

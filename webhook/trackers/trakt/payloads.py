@@ -28,7 +28,7 @@ TRAKT_IDS = ("trakt", "tvdb", "tmdb", "imdb")
 """The ids Trakt and we both know; the first that Trakt knows decides."""
 
 NO_DATE = "unknown"
-"""The date of a viewing of which nobody knows the date."""
+"""The date that stands for an unknown one."""
 
 USABLE_IDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.MOVIE: ("trakt", "tmdb", "imdb"),  # a film's TVDB id means nothing to Trakt

@@ -1,4 +1,4 @@
-"""Responses: what Trakt's answers say, and the outcomes that they come to."""
+"""Responses of Trakt's API, and their outcomes."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def parse_scrobble(wanted: str, item: Item, body: JsonObject, response: httpx.Re
 
 
 def existing_play(row: JsonObject, *, ours: bool = False) -> Done:
-    """A play that was there before. Only one of ours has a handle: nobody else's is ever taken back."""
+    """A play that existed before. Only our own has a handle, since no other is ever taken back."""
     at = row.get("watched_at")
     return Done(
         answer=f"already there, watched at {at}" if at else "already there",

@@ -67,7 +67,7 @@ class Finder:
         return matched is Match.RIGHT
 
     async def is_titled(self, item: Item, theirs: TraktItem, access: Access) -> bool:
-        """True if Trakt knows what is theirs by our title too, in another language or another spelling."""
+        """True if Trakt also knows its item by our title, in another language or spelling."""
         if isinstance(item, Movie):
             kind, title, wanted = Kind.MOVIE, item.title, theirs.ids.trakt
         else:

@@ -90,11 +90,11 @@ def build(settings: Settings, http: httpx.AsyncClient) -> Trakt:
 
 
 class PauseRefused(Exception):
-    """Trakt refuses the call for a pause itself, whatever item it is about."""
+    """Trakt refuses the call for a pause itself, for any item."""
 
 
 class Trakt(Api, Scrobbler):
-    """Scrobbles live; what is late goes into the history with its date.
+    """Scrobbles live; late marks go into the history with their date.
 
     The item that an answer names is compared with the one that was meant (`matching`): a mark of another item is
     taken back by its id, and the next form of the item is tried.
@@ -164,7 +164,7 @@ class Trakt(Api, Scrobbler):
         raise no_match(LABEL, delivery.item, wrong)
 
     async def is_right(self, item: Item, theirs: TraktItem, access: Access) -> bool:
-        """True if what was just recorded is this item; an id that led to another is not sent again."""
+        """True if the recorded item is this one; an id that led to another is not sent again."""
         try:
             right = await self.finder.is_meant(item, theirs, access)
         except Undelivered as decision:
@@ -220,7 +220,7 @@ class Trakt(Api, Scrobbler):
         raise self.postpone(delivery, earlier, as_time(answer.get("expires_at")), iso)
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        """Marks in one call, each under its own date, after one look at what is there already.
+        """Send marks in one call, each with its own date, after one look at the history.
 
         What Trakt did not find, or found another item for, is sent again in its next form, together.
         """

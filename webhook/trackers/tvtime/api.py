@@ -24,19 +24,19 @@ SERIES = "https://msapi.tvtime.com/v1/series"
 TRACKING = "https://msapi.tvtime.com/prod/v1/tracking"
 
 CLOSED_HOSTS = ("tvtime.com", "tozelabs.com")
-"""Where the service itself was: nobody answering there is no outage."""
+"""The original service's hosts, which are shut down: no response there is not an outage."""
 
 MAX_LIST = 8 * 1024 * 1024
 """The most that a list without pages may hold: a daily show has thousands of episodes."""
 
 
 TVTIME_AGENT = f"Watchmark/{version()}"
-"""The edge in front of TV Time turned away the User-Agents of HTTP libraries."""
+"""The User-Agent: TV Time's edge refused those of HTTP libraries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The way to a server; `url` is what stands before its `/sidecar`."""
+    """The client of a server; `url` is its address without `/sidecar`."""
 
     url: str
     http: httpx.AsyncClient
@@ -75,7 +75,7 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         long: bool = False,
     ) -> httpx.Response:
-        """The server's answer, whatever its status; `long`: a list that has no pages."""
+        """The server's response with any status; `long`: a list without pages."""
         sent = {"User-Agent": TVTIME_AGENT, "Accept": "application/json", **(headers or {})}
         if bearer is not None:
             sent["Authorization"] = f"Bearer {bearer}"

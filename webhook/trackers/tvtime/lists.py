@@ -1,4 +1,4 @@
-"""Lists: what an account at a server follows and has watched there, page by page."""
+"""Lists: the follows and the viewings of an account at a server, page by page."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ShowEpisode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedWatch:
-    """An episode that is marked watched there; `seconds` is what all its viewings took, 0 where that is unknown."""
+    """An episode marked watched there; `seconds` is the total time of its viewings, 0 if unknown."""
 
     episode: int | None
     show: int | None
@@ -133,7 +133,7 @@ class LibraryReader:
         """An answer that may be longer than those to a mark."""
         return parse_answer(await self.calls.response(access, "GET", path, siblings, long=True))
 
-    # ---- what was watched
+    # ---- viewings
 
     async def watches(self, access: Access) -> list[CountedWatch]:
         """Every episode marked watched; none where the server does not offer that list."""
@@ -202,7 +202,7 @@ def expect_list(answer: TVTimeRow, name: str, *, known_by: str) -> list[TVTimeRo
     return as_rows(rows)
 
 
-# ---- what a row means
+# ---- rows
 
 
 def parse_follow(row: TVTimeRow) -> FollowedShow | None:

@@ -1,4 +1,4 @@
-"""Responses: what the answers of a TV Time server say, and the outcomes that they come to.
+"""Responses of a TV Time server, and their outcomes.
 
 | answer | outcome |
 |---|---|
@@ -38,7 +38,7 @@ CUT_OFF = "An earlier call was cut off; it may or may not be among these, so it 
 
 
 def parse_answer(response: httpx.Response) -> Any:
-    """The JSON of an answer that does not say no, {} for an empty one; raises what any other asks for."""
+    """The JSON of a successful response, {} for an empty one; raises the outcome of any other."""
     require_success(response)
     answer = read_json(LABEL, response) if response.content.strip() else {}
     if no := find_refusal(as_mapping(answer), excerpt(response)):
@@ -47,7 +47,7 @@ def parse_answer(response: httpx.Response) -> Any:
 
 
 def require_success(response: httpx.Response) -> None:
-    """Raises what a status that is no success, or a page instead of an answer, asks for."""
+    """Raise the outcome of a failure status, or of a page in place of JSON."""
     status = response.status_code
     if is_closed(response):
         raise Snooze(CLOSED, park=Park.SERVICE_CLOSED)
@@ -79,7 +79,7 @@ def refuse_403(response: httpx.Response) -> Undelivered:
 
 
 def find_refusal(answer: Mapping[str, Any], shown_answer: str) -> Undelivered | None:
-    """The outcome of a refusal inside an answer with status 200; None where there is none."""
+    """The outcome of a refusal in a response with status 200; None if there is none."""
     message = str(answer.get("message") or "it gives no reason")
     if answer.get("result") == "KO":
         means = next((means for word, means in KO_OUTCOMES.items() if word in message.lower()), Dead)
@@ -119,7 +119,7 @@ def parse_text(value: Any) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-# ---- what an answer to a mark says
+# ---- responses to a mark
 
 
 def is_json(response: httpx.Response) -> bool:

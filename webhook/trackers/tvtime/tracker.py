@@ -103,7 +103,7 @@ class TVTime(PasswordSignIn):
     needs: Mapping[Kind, tuple[str, ...]] = {Kind.EPISODE: ("tvdb",)}
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
-        # The library is on our own disk: there is nobody to be polite to.
+        # The library is on our own disk, so no rate limit is needed.
         super().__init__(http, settings.url, settings.writes_per_second if settings.url else 0.0)
         self.url, self.follow_url = settings.url, settings.follow_url
         self.calls = Calls(settings.url, http)
@@ -255,7 +255,7 @@ class TVTime(PasswordSignIn):
                 return len(counts) + max(counts)
         return 0
 
-    # ---- what the account holds
+    # ---- the account's history
 
     async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """The episodes and movies marked watched, of each the one date that TV Time keeps.
@@ -266,14 +266,14 @@ class TVTime(PasswordSignIn):
             async for viewing in access.library.history(since):
                 yield viewing
             return
-        # Movies are read from what is followed: the list of what was watched has no ids of theirs.
+        # Movies are read from the follows: the list of viewings lacks their ids.
         for path, kind, meant in ((WATCHES, "episode", parse_watch), (FOLLOWS, "movie", parse_movie_follow)):
             async for rows in self.lists.pages(access, path, kind):
                 for viewing in filter(None, map(meant, rows)):
                     if is_since(viewing.at, since):
                         yield viewing
 
-    # ---- what is followed
+    # ---- follows
 
     async def follow(self, access: Access, show: int) -> None:
         """Follow a show at the server; raises as `send` does, Dead where no call for it is set."""
