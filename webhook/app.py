@@ -263,7 +263,7 @@ def exit_on_crash(task: asyncio.Task[Any]) -> None:
     """End the process when a task dies, so that it is restarted as a whole."""
     if not task.cancelled() and (error := task.exception()):
         log.critical(
-            f"The {task.get_name()} died; the service ends so that it can start again.",
+            f"The {task.get_name()} failed; the service exits so that it can be restarted.",
             action="crash",
             exc_info=error,
         )
@@ -303,14 +303,14 @@ async def supervise(name: str, chore: Chore, stop: asyncio.Event) -> None:
             await chore(stop)
         except Unavailable as error:
             log.warning(
-                f"The database cannot be used now; the {name} begins again in a minute.",
+                f"The database is unavailable; the {name} restarts in a minute.",
                 action="chore_unavailable",
                 why=str(error),
             )
             await clock.awaken(asyncio.Event(), stop, 60)
         except Exception:
             log.exception(
-                f"The {name} met a fault of ours; it is begun again in a minute.", action="chore_fault"
+                f"The {name} failed with an unexpected error; it restarts in a minute.", action="chore_fault"
             )
             await clock.awaken(asyncio.Event(), stop, 60)
 

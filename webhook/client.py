@@ -97,7 +97,7 @@ def read_json(label: str, response: httpx.Response) -> Any:
         ) from error
 
 
-# --- who calls, and what is kept of it
+# --- recording of calls
 
 
 def version() -> str:

@@ -74,7 +74,7 @@ class RenewedSecret(UnreadableSecret):
 
 
 Renew = Callable[[Connection, Secret, Seal, datetime], RenewedSecret | None]
-"""Drops a secret; returns None if nobody needs to know."""
+"""A function that drops a secret; returns None if nobody needs to know."""
 
 
 def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:

@@ -107,18 +107,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self.logger = LOG
         self.places = places
         self.proxies = proxies
-        self.address = ""  # that it is counted by
-        self.part = ""  # of a request that is under way: its head, its body, the rest of one, or none
+        self.address = ""  # the address it is counted by
+        self.part = ""  # part of the request in progress: head, body, rest or flush
         self.number = 0
         self.watched: tuple[int, str, float] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.body_timeout = BODY_TIMEOUT
-        self.unread = 0  # bytes since the last that led to something
+        self.unread = 0  # bytes since the last progress
         self.head_size = self.fields = self.rest = 0
-        self.passed_on = False  # whether a request says that it is another's
-        self.held_back = False  # whether the body waits until the application asks for it
+        self.passed_on = False  # a request named another client
+        self.held_back = False  # the body waits for the application
         self.answering = False
-        self.ending = False  # whether the last answer was given, and its sender may finish
+        self.ending = False  # the last answer was sent; the client may finish sending
         self.refusal: HTTPStatus | None = None
 
     # --- the connection
@@ -139,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count the connection as unauthenticated, by the request's sender if known."""
         proxies = self.proxies()
         address = proxies.origin(self.peer(), headers).address
-        # A trusted proxy's connections are of all who come through it, until a request says of whom.
+        # A trusted proxy's connections carry many clients, until a request names one.
         most = MAX_STRANGERS if proxies.includes(address) else MAX_OF_ADDRESS
         self.places.enter(self, network_of(address), most)
 
@@ -173,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.part = self.part or "head"
         at = 0
         while at < len(data) and self.refusal is None and not self.transport.is_closing():
-            # Where in a piece a head begins is not known, so while one is read they are small.
+            # The start of a head within a piece is unknown, so pieces are small while one is read.
             piece = data[at : at + (MAX_PIECE if self.part in ("", "head") else MAX_HEAD)]
             at += len(piece)
             self.unread += len(piece)
@@ -206,7 +206,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.fields > MAX_FIELDS or self.head_size + len(self.url) > MAX_HEAD:
             self.stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         self.passed_on = self.passed_on or name.lower() in (b"x-forwarded-for", b"forwarded")
-        if self.part == "head":  # what follows a body in chunks comes too late to be believed
+        if self.part == "head":  # trailers after a chunked body come too late to be trusted
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -240,7 +240,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.transport.is_closing():
             self.part = "flush"
         elif self.passed_on:
-            self.take_place(())  # the next request may be somebody else's
+            self.take_place(())  # the next request may be another client's
         self.watch()
 
     def is_waiting_for_answer(self) -> bool:
@@ -267,7 +267,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer invalid or oversized HTTP, then let the client finish sending, so that it reads the answer."""
         self.refusal = self.refusal or HTTPStatus.BAD_REQUEST
         if self.answering:
-            self.hang_up()  # this would get into the answer to an earlier request
+            self.hang_up()  # it would mix with the answer to an earlier request
             return
         status, body = self.refusal, f"{self.refusal.phrase}\n".encode()
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\n"

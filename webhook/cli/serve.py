@@ -243,7 +243,7 @@ def work(as_json: Json = False) -> None:
 
 
 async def run_worker(environ: Environ, as_json: bool) -> bool:
-    """Run a worker until SIGTERM or SIGINT; returns True if a task died."""
+    """Run a worker until SIGTERM or SIGINT; returns True if a task failed."""
     service = house.open_service(environ)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop.set)

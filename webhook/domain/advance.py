@@ -48,7 +48,7 @@ MIN_SEEN_PERCENT = 5.0
 """The percent below which a position is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
 
 SHORT_VIDEO = timedelta(minutes=5)
-"""Of a shorter video Jellyfin says "completed" wherever it is left (MinResumeDurationSeconds)."""
+"""The duration below which Jellyfin reports "completed" at any position (MinResumeDurationSeconds)."""
 
 
 def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Change | None:
@@ -65,7 +65,7 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
 
 
 def with_duration(play: Play, event: Event) -> Play:
-    """The play with the duration that the event sends; a position sent before it now has its percent."""
+    """The play with the event's duration; an earlier position then gets its percent."""
     duration = event.duration_ms or play.duration_ms
     percent = play.known_percent
     if percent is None and duration and play.position_ms is not None and not play.estimated:
@@ -74,14 +74,14 @@ def with_duration(play: Play, event: Event) -> Play:
 
 
 def leave(play: Play) -> Play:
-    """The play as it is left where another viewing of the item begins."""
+    """The play as it ends when another viewing of the item begins."""
     if play.watched_at is None:
         return play
     return replace(play, state=State.STOPPED, resumed_at=None, replayed_ms=0)
 
 
 def open_play(before: Play | None, event: Event, source: str) -> Play:
-    """A new play. A rewatch that was seen to start earlier starts then."""
+    """Open a new play; a rewatch whose start was seen earlier begins then."""
     starts = event.action in (Action.START, Action.RESUME, Action.PROGRESS)
     resumed = before is not None and before.resumed_at is not None and not starts
     assert before is not None or not resumed
@@ -119,7 +119,7 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def resume(play: Play, now: Play, event: Event) -> Play:
-    """The watched play, played on: what is played from here on may become another viewing."""
+    """Resume a watched play; the playback from here on may become another viewing."""
     goes_on = play.state is not State.STOPPED and event.action is not Action.START
     if goes_on or event.action is Action.PROGRESS:
         return now
@@ -160,13 +160,13 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def is_elsewhere(play: Play, event: Event) -> bool:
-    """True if the play goes on on another player than the one that stops: what is cast leaves its stop behind."""
+    """True if the play continues on a player other than the stopping one: casting leaves a stop behind."""
     apart = None not in (play.player_id, event.player_id) and play.player_id != event.player_id
     return apart and play.state is State.PLAYING
 
 
 def is_left_early(play: Play, now: Play, event: Event) -> bool:
-    """True if it cannot have been watched though its sender says so.
+    """True if it cannot have been watched, although its sender says so.
 
     By a position that was sent with it, or with its twin; else by the clock since the last one, where it played on.
     """
@@ -197,7 +197,7 @@ def scrobble(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 
 def is_ticked_again(play: Play, event: Event, facts: Facts) -> bool:
-    """True if a tick by hand is of what is watched already. Emby ticks also what was just played to its end."""
+    """True if a tick by hand marks an already watched play; Emby also ticks plays that just ended."""
     if play.watched_at is not None or facts.before is None:
         return play.watched_at is not None
     of_before = event.last_played_at is not None and event.at - event.last_played_at > TWIN_WINDOW
@@ -222,7 +222,7 @@ def complete_viewing(
 
 
 def measure(play: Play, now: Play, event: Event) -> int:
-    """The length of the viewing, as the measure for the next one; at least up to the position sent at its end.
+    """The length of the viewing, as a measure for the next one; at least up to the position at its end.
 
     Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
     much is needed of the next one as where nothing is known.
@@ -252,11 +252,11 @@ TRANSITIONS: Mapping[Action, Transition] = {
     Action.WATCHED: scrobble,
 }
 VIEWING_ACTIONS = frozenset({*TRANSITIONS, Action.UNWATCHED})
-"""The actions that are about viewing; the others (ratings, additions) are about the library."""
+"""The actions about viewing; the others concern the library."""
 
 
 def is_over(play: Play, now: datetime) -> bool:
-    """True if a play of which no stop came must be over: its runtime has passed, or it rested too long."""
+    """True if a play without a stop must be over: its runtime has passed, or it was silent too long."""
     if play.state is State.PAUSED:
         return now - play.last_at > MAX_PAUSE
     if not play.duration_ms or play.position_ms is None or play.position_at is None:
@@ -266,7 +266,7 @@ def is_over(play: Play, now: datetime) -> bool:
 
 
 def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:
-    """The play, ended where it was last known to be; only a position that was sent can make the mark.
+    """The play, ended at its last known position; only a reported position can make the mark.
 
     `repeated_at` is when the same track began again on the same player: it ran through.
     """

@@ -1,4 +1,4 @@
-"""Anime lists: what an episode of AniDB is at TheTVDB.
+"""Anime lists: the mapping of AniDB episodes to TheTVDB.
 
 The format: https://github.com/Anime-Lists/anime-lists
 """
@@ -22,7 +22,7 @@ WHOLE_PATTERN = re.compile(r"\s*-?\d{1,9}\s*")
 
 
 class Unusable(Exception):
-    """The list cannot be used; the message says why."""
+    """An unusable list; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anime:
-    """An anime of AniDB, and where it lies in a series of TheTVDB."""
+    """An AniDB anime and its place in a TheTVDB series."""
 
     tvdb: int | None
     season: int | None = None  # None with `absolute`: its numbers are absolute ones
@@ -77,7 +77,7 @@ Lists = Mapping[int, Anime]
 
 
 def map_episode(item: Episode, lists: Lists) -> Episode:
-    """The episode as TheTVDB counts it, where a list knows its anime; else as it is."""
+    """The episode in TheTVDB's numbering if a list knows its anime; else unchanged."""
     anidb = item.show_ids.anidb
     anime = lists.get(anidb) if anidb is not None else None
     if anime is None or anime.tvdb is None or item.season not in (0, 1, None) or item.number is None:
@@ -118,7 +118,7 @@ def list_content(path: Path) -> bytes:
 
 
 def read_list(raw: bytes) -> Lists:
-    """The list in an XML file. One with a document type or entities is refused: they can be made to explode."""
+    """Read a list from an XML file; one with a document type or entities is refused, as they can expand without bound."""
     reading = Reading()
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse_list

@@ -1,4 +1,4 @@
-"""Guids: what a media server writes to name an item, and the ids it holds.
+"""Guids: the identifiers that media servers give items, and the ids in them.
 
 Plex agents: https://support.plex.tv/articles/200241558-agents/
 HAMA: https://github.com/ZeroQI/Hama.bundle

@@ -111,7 +111,7 @@ def same_item(one: Item, other: Item) -> bool:
     if one.kind is not other.kind or is_elsewhere(one, other) or one.ids.contradicts(other.ids):
         return False
     if one.ids.agrees(other.ids):
-        return True  # a remake has its namesake's title and numbers; the own ids say which it is
+        return True  # a remake shares its namesake's title and numbers; the own ids tell them apart
     here, there = show_ids(one), show_ids(other)
     if here.contradicts(there):
         return False
@@ -136,7 +136,7 @@ def show_ids(item: Item) -> Ids:
 
 
 def years_contradict(one: Item, other: Item) -> bool:
-    """True if their years tell them apart. An episode's year may be its own or that of its show."""
+    """True if their years differ beyond doubt; an episode's year may be its own or its show's."""
     if one.year is None or other.year is None:
         return False
     if isinstance(one, Episode) and (one.season or 0) > 1:

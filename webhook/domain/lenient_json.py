@@ -1,4 +1,4 @@
-"""JSON as senders write it: parsed strictly, else with the repairs that leave no doubt about what was meant.
+"""Lenient JSON: parsed strictly, else with repairs that are unambiguous.
 
 A webhook is stored as it came and repaired each time it is parsed, so that a replay profits from a better repair.
 """
@@ -59,7 +59,7 @@ def loads(raw: bytes, content_type: str | None = None) -> dict[str, Any]:
 
 
 def readable_text(raw: bytes, content_type: str | None = None) -> str:
-    """A body as text for people; bytes that are none in its encoding are replaced."""
+    """A body as text for people, with undecodable bytes replaced."""
     body, encoding = detect_encoding(raw, content_type)
     return body.decode(encoding, "replace")
 
@@ -84,7 +84,7 @@ def hint(raw: bytes) -> str:
 
 
 def candidates(body: str) -> list[str]:
-    """The text, and what it was before a template escaped the quotes in it for HTML."""
+    """The text, and the text before a template escaped its quotes for HTML."""
     body = body.strip().rstrip("\0")
     if ESCAPED_WHOLE.match(body):
         return [html.unescape(body)]
@@ -96,7 +96,7 @@ def candidates(body: str) -> list[str]:
 
 
 def decode(raw: bytes, content_type: str | None) -> str:
-    """The body as text; raises Unreadable where its encoding is neither told nor plain to see."""
+    """The body as text; raises Unreadable if its encoding is neither declared nor evident."""
     body, encoding = detect_encoding(raw, content_type)
     try:
         # Some senders encode each half of a character outside the BMP by itself.
@@ -153,7 +153,7 @@ PARSER = json.JSONDecoder(
 
 
 def mend_characters(value: Any) -> Any:
-    """The value without halves of characters: two that belong together are joined, a lone one is dropped."""
+    """The value without lone surrogates: pairs are joined, single ones dropped."""
     if isinstance(value, str):
         return join_halves(value) if SURROGATE.search(value) else value
     if isinstance(value, list):

@@ -59,7 +59,7 @@ class Play:
 
     @property
     def unsaid(self) -> bool:
-        """True if it is watched though nobody said how far it is: then an estimate by the clock is no news."""
+        """True if it is watched without a reported position, so that a clock estimate adds nothing."""
         return self.watched_at is not None and self.unwatched_at is None and self.estimated
 
     def position(self, at: datetime) -> int | None:

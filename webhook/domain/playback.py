@@ -57,7 +57,7 @@ def playback(play: Play, event: Event) -> timedelta:
 
 
 def is_just_over(play: Play, event: Event) -> bool:
-    """True if it was started without a stop since, and may have run through by now: then a tick follows of itself."""
+    """True if it was started without a stop since and may have finished by now, so that a tick may follow automatically."""
     length = own_length(play, event)
     return not play.played_ms and length is not None and event.at - play.last_at <= length + END_GRACE
 
@@ -71,7 +71,7 @@ def played_in_silence(silence: timedelta, play: Play, event: Event) -> timedelta
 
 
 def remaining_time(play: Play) -> timedelta:
-    """The longest time it can go on from its last position."""
+    """The longest time it can continue from its last position."""
     position = play.position(play.last_at)
     if not play.duration_ms:
         return REWATCH_WINDOW

@@ -178,7 +178,7 @@ class Redaction:
         return self.known.sub(lambda found: self.words[found[0].casefold()], value)
 
     def host(self, found: re.Match[str]) -> str:
-        """The word for a host with a name; numbers are addresses, and what has no domain names nobody."""
+        """The replacement for a named host; IP addresses are handled elsewhere, and a name without a domain identifies nobody."""
         host = found[0].rstrip(".").casefold()
         named = "." in host and LETTER.search(host) is not None
         return (

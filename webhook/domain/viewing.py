@@ -1,4 +1,4 @@
-"""The viewing: whether an event or another record is of the same viewing as a play."""
+"""Viewings: comparison of events and records with a play's viewing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
 
 
 def is_anew_after_untick(play: Play, event: Event) -> bool:
-    """True if an event after the mark was taken back is of another viewing; what only ends is of the one before."""
+    """True if an event after an undone mark belongs to another viewing; one that only ends belongs to the old one."""
     silence = event.at - play.last_at
     if event.action in (Action.STOP, Action.PAUSE):
         length = own_length(play, event)
@@ -90,7 +90,7 @@ def is_started_over(play: Play, event: Event) -> bool:
 
 
 def is_in_first_half(play: Play, event: Event) -> bool | None:
-    """True if the event says that it stands in its first half; None where it says neither.
+    """True if the event's position is in the first half; None if unknown.
 
     Where nobody knows how long it runs, it runs at least as far as it was played before.
     """
@@ -139,13 +139,13 @@ def is_begun_again(play: Play, event: Event) -> bool:
     if event.action not in (Action.START, Action.RESUME) or play.state is not State.STOPPED:
         return False
     if play.by_position:
-        return False  # it was not seen to its end, which may be what follows
+        return False  # it was not watched to the end, which may follow now
     length = own_length(play, event)
     return event.at - play.watched_at > max(REWATCH_WINDOW, 2 * length if length else REWATCH_WINDOW)
 
 
 def is_watched_again(play: Play, event: Event, facts: Facts, source: str) -> bool:
-    """True if a second watched after the mark is a rewatch: it was played again, or could have been."""
+    """True if a second watched after the mark is a rewatch: it was or could have been played again."""
     if event.rewatch or event.manual:
         return event.rewatch
     if play.resumed_at is not None:
@@ -180,7 +180,7 @@ def is_same_end(play: Play, event: Event) -> bool:
 def is_played_enough(
     played: timedelta, before: Play, length: timedelta | None, learned: timedelta | None
 ) -> bool:
-    """True if so much playback is another viewing, beside the one before."""
+    """True if this much playback counts as another viewing besides the previous one."""
     kind = before.item.kind
     if length is not None:
         return played >= MIN_REPLAYED_PART * length

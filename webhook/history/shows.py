@@ -138,7 +138,7 @@ def first_viewings(
 
 def viewing_times(connection: Connection, play_ids: Iterable[int]) -> dict[int, tuple[datetime, str | None]]:
     """The watch time and the show's ids (JSON) of each play that counts, by play."""
-    # Whose they are is not asked: SQLite would go through all that this person has watched.
+    # The person is not a condition: SQLite would scan everything that this person has watched.
     wanted = select(play.c.id, play.c.watched_at, json_text(play.c.item, "show_ids")).where(
         play.c.id.in_(json_values(play_ids, BigInteger())),
         play.c.watched_at.is_not(None),

@@ -110,7 +110,7 @@ def store_tally(connection: Connection, counted: CountedTally) -> bool:
 
 
 def is_alone(connection: Connection, person_id: int) -> bool:
-    """True if nobody else is changing the person's plays; on SQLite the write lock already says so."""
+    """True if no other transaction is changing the person's plays; on SQLite the write lock ensures it."""
     if connection.dialect.name == "sqlite":
         return True
     return bool(

@@ -109,7 +109,7 @@ def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
 
 
 def parse_ids(stored: str | None) -> IdsByName:
-    """The ids in JSON, in the order in which they are named everywhere: what is looked at first decides."""
+    """Parse the ids from JSON, in one fixed order, since the first one decides."""
     if not stored or stored == "{}":
         return {}
     found: IdsByName = orjson.loads(stored)
@@ -157,7 +157,7 @@ class Ending:
         return not aired and (self.at is not None or self.left > live)
 
     def before(self, until: datetime, live: int) -> Ending:
-        """The same as the plays before some time have it; so many others may not have been looked at."""
+        """The ending with regard to the plays before some time only."""
         if self.at is not None and self.at < to_ms(until):
             return self
         return replace(self, left=max(self.left - live, 1), at=None)

@@ -72,7 +72,7 @@ class Sums:
         return (TitleCount(*of[1:], *counts) for of, counts in self.titles.items() if of[0] == kind)
 
     def to_json(self) -> dict[str, Any]:
-        """Without the titles."""
+        """The sums as JSON, without the titles."""
         return {
             "kinds": [[*kind, *counts] for kind, counts in self.kinds.items()],
             "days": [[day, *counts] for day, counts in self.days.items()],
@@ -103,7 +103,7 @@ def count_sums(
     """All sums in one statement, so that each play is looked up once; and the rewatches."""
     viewed = select_viewings(connection, person_id, span, zone, since, until)
     of, ticked, exact = viewed.c, Dated.TICKED.value, Dated.EXACT.value
-    hour_of_week = (of.day - literal(1, BigInteger)) % 7 * 24 + of.hour  # the first day of all was a Monday
+    hour_of_week = (of.day - literal(1, BigInteger)) % 7 * 24 + of.hour  # day 1 was a Monday
     wanted = union_all(
         select_sums(viewed, "kind", {"kind": of.kind, "dated": of.dated}),
         select_sums(viewed, "day", {"place": of.day}).where(of.dated != ticked),
@@ -186,7 +186,7 @@ def count_rewatches(
     if span.local is None and since is None:
         return count_all_rewatches(connection, person_id, until)
     known, same, before = play_key.alias("known"), play_key.alias("same"), play.alias("before")
-    # Nothing is said of whose these are: SQLite would go through all that is the person's.
+    # The person is not a condition here: SQLite would scan everything that this person has watched.
     earlier = (
         select(before.c.id)
         .select_from(known)
@@ -213,7 +213,7 @@ def count_rewatches(
 
 
 def count_all_rewatches(connection: Connection, person_id: int, until: datetime | None) -> int:
-    """The same of all years: there it costs less to go once through all keys that several plays have."""
+    """The same for all years, where one pass over the keys shared by several plays costs less."""
     mine = (play_key.c.person_id == person_id, play_key.c.key.not_like("track%"))
     again = select(play_key.c.key).where(*mine).group_by(play_key.c.key).having(func.count() > 1)
     turn_of = func.row_number().over(partition_by=play_key.c.key, order_by=(play.c.watched_at, play.c.id))
@@ -230,7 +230,7 @@ def count_all_rewatches(connection: Connection, person_id: int, until: datetime 
 
 
 class TitleCount(NamedTuple):
-    """Plays that are told of in the same words."""
+    """Plays with the same kind, title, ids and year."""
 
     title: str | None
     ids: str | None

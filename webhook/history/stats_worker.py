@@ -30,7 +30,7 @@ MAX_TALLY_AGE = timedelta(days=1)
 """The age at which a tally is renewed, as shows get new episodes and zones new rules."""
 
 MAX_LIVE_PLAYS = 50
-"""The most plays since a tally was made that are added at each read before it is made anew."""
+"""Maximum plays since a tally was made, added at each read, before it is renewed."""
 
 MANY_TITLES = 3000  # titles, from which on adding even one play takes its time
 

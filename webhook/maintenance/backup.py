@@ -109,7 +109,7 @@ def copy_database(live: Path, copy: Path) -> None:
     create_private(copy)
     try:
         with closing(sqlite3.connect(live, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
-            connection.execute("PRAGMA wal_autocheckpoint=0")  # the service clears its log, nobody else
+            connection.execute("PRAGMA wal_autocheckpoint=0")  # only the service checkpoints its log
             connection.execute("VACUUM INTO ?", (str(copy),))
     except sqlite3.Error as error:
         raise BackupError(f"The database cannot be read: {error}. Run: watchmark doctor") from error
@@ -220,7 +220,7 @@ def upgrade_database(path: Path) -> None:
 
 
 def set_aside(live: Path) -> Path | None:
-    """Keep the present database under another name, with its log; None where there is none."""
+    """Move the present database and its log to another name; returns None if there is none."""
     if not live.exists():
         move_log(live, free_name(live))
         return None
@@ -241,7 +241,7 @@ def move_log(live: Path, before: Path) -> None:
 
 
 def free_name(live: Path) -> Path:
-    """`.before-restore`; with a number where an earlier one is kept already."""
+    """The name with `.before-restore`, numbered if earlier ones exist."""
     wanted = live.with_name(f"{live.name}.before-restore")
     number = 2
     while wanted.exists():

@@ -26,9 +26,9 @@ PRUNE_INTERVAL = 86_400.0
 RETRY_DELAY = 60.0
 """Seconds until the next attempt after the database was unavailable."""
 
-ID_WINDOW = 1000  # rows looked at in one question
-PRUNE_BATCH_SIZE = 200  # rows changed in one commit
-BATCH_PAUSE = 0.02  # between two batches, so that webhooks go first
+ID_WINDOW = 1000  # rows scanned per query
+PRUNE_BATCH_SIZE = 200  # rows changed per commit
+BATCH_PAUSE = 0.02  # pause between two batches, so that webhooks go first
 
 UNINTERPRETED = (WebhookState.RECEIVED, WebhookState.UNCLAIMED, WebhookState.QUARANTINED)
 

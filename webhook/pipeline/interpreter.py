@@ -313,7 +313,7 @@ class Interpreter:
     def find_owner(
         self, connection: Connection, row: WebhookRow, event: Event, bound: int | None
     ) -> identities.Ownership | None:
-        """The owner of the event; None where no person did it, and it is for nobody's collection."""
+        """The owner of the event; None if no person acted and it belongs to nobody's collection."""
         if (person_id := event_person_id(row.content_type)) is not None:
             return identities.owner_of_sign_in(connection, row.source, event, person_id, row.received_at)
         if event.user is None and event.action is Action.ADD and bound is None:
@@ -358,7 +358,7 @@ class Interpreter:
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
             plan_and_enqueue(theirs, closing_event(over.change), over.change, over.play_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
-            return play_id  # the second episode of one file: only its mark is sent
+            return play_id  # second episode of one file: only its mark is sent
         plan_and_enqueue(context, event, change, play_id, f"{context.webhook_id}.{number}")
         return play_id
 

@@ -20,7 +20,7 @@ from webhook.storage.types import to_ms
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReceivedWebhook:
-    """A request to store; `raw` is its JSON as it came, without thumbnails."""
+    """A webhook to store; `raw` is its JSON as received, without thumbnails."""
 
     source: str
     token_id: int | None

@@ -191,7 +191,7 @@ class Database:
         return waiting, False
 
     def _commit(self, waiting: list[PendingWrite]) -> None:
-        """One transaction for all; when that fails, one for each, so that one cannot fail the others."""
+        """Commit all writes in one transaction; if that fails, one for each, so that one cannot fail the others."""
         try:
             answers = self._transact(waiting)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it, whatever it is
@@ -228,7 +228,7 @@ class Database:
         return self._writing
 
     def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database while nobody waits, so that a burst need not."""
+        """Checkpoint the write-ahead log while idle, so that bursts need not."""
         self._dirty = False
         if self.sqlite and self.checkpoint:
             with contextlib.suppress(Exception):

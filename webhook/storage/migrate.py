@@ -39,7 +39,7 @@ def migrate(database: Database) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         refuse_newer(connection)
         if current_revision(connection) == newest_revision():
-            return  # without Alembic, whose loading costs more than the rest of the start
+            return  # skips Alembic, whose import takes longer than the rest of the start
         from alembic import command
 
         command.upgrade(alembic_config(connection), "head")
@@ -118,7 +118,7 @@ def lock_file(path: Path) -> IO[str]:
             f"another Watchmark (process {other}) serves {path.with_suffix('.db')} already. "
             "Stop that one first, or give this one a DATA_DIR of its own."
         ) from error
-    with suppress(OSError):  # who holds it is said as far as the disk has room for it
+    with suppress(OSError):  # the holder is noted if the disk has room
         file.truncate(0)
         os.write(file.fileno(), str(os.getpid()).encode())
     return file

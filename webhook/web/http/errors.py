@@ -82,7 +82,8 @@ class Shell:
         except Exception:  # the application has already answered 500
             # Only the first part: what follows in /welcome/ is a secret.
             log.exception(
-                "A page or an API call met a fault of ours.", page=path_of(scope).strip("/").split("/")[0]
+                "A page or an API call failed with an unexpected error.",
+                page=path_of(scope).strip("/").split("/")[0],
             )
 
 
