@@ -30,7 +30,7 @@ class SettingsError(Exception):
 
 
 def address(given: str) -> str:
-    """The address as it is given, where it can be called over HTTP; raises ValueError with what is wrong."""
+    """Validate an HTTP address and return it unchanged; raises ValueError with the reason."""
     if not given.lower().startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://, e.g. http://192.168.1.10:8096")
     if not given.isprintable() or " " in given:

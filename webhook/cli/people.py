@@ -95,7 +95,7 @@ def known_source(identity: str) -> None:
 
 
 def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], int, bool]:
-    """The identities, how many webhooks waited for them, and whether the user was ever seen."""
+    """The claimed identities, the number of webhooks that waited for them, and True if the user was ever seen."""
     before = waiting_for_a_claim(connection)
     ids = identities.claim_identities(connection, name, identity, clock.now())
     known = identity_table.c

@@ -64,7 +64,7 @@ class Ids:
         return {name: value for name in ID_NAMES if (value := getattr(self, name)) is not None}
 
     def merge(self, other: Ids) -> Ids:
-        """These ids, and of `other` what is not known here."""
+        """These ids, completed from `other`."""
         return Ids(**{**other.by_namespace(), **self.by_namespace()})  # type: ignore[arg-type]
 
     def contradicts(self, other: Ids) -> bool:

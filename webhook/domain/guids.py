@@ -50,7 +50,7 @@ class Guid:
     numbering: str = "aired"
 
     def merge(self, other: Guid) -> Guid:
-        """This guid, and of `other` what is not known here."""
+        """This guid, completed from `other`."""
         numbers = self if self.season is not None else other
         return Guid(
             form=self.form,

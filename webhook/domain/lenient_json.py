@@ -48,7 +48,7 @@ LONGEST_INTEGER = 19
 
 
 def loads(raw: bytes, content_type: str | None = None) -> dict[str, Any]:
-    """The JSON object in a webhook's body; raises Unreadable with what is wrong with it."""
+    """Parse the JSON object in a webhook's body; raises Unreadable with the reason."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -25,7 +25,7 @@ class Park(StrEnum):
 
 
 LIMITS = frozenset({Park.ACCOUNT_LIMIT, Park.VIP_REQUIRED})
-"""Refusals of one kind of call: only deliveries of that kind are parked, and the account goes on."""
+"""Limits: refusals of one kind of call, which park deliveries of that kind only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ KEPT_IN: Mapping[str, str] = {
     "pause": "resume points",
     "stop": "resume points",
 }
-"""Where a service keeps what a kind of delivery sends, in words that follow "its"."""
+"""The place in a service that a kind of delivery is sent to, in words that follow "its"."""
 
 
 def explain_limit(park: str, kind: str, label: str) -> str | None:

@@ -26,7 +26,7 @@ BUSY_PAUSE = timedelta(minutes=5)
 MIN_PAUSE = timedelta(minutes=1)
 
 UNSURE_PAUSE = timedelta(seconds=60)
-"""The least wait after an answer that leaves open whether the call was recorded."""
+"""The minimum wait after a call that may or may not have been recorded."""
 
 MAX_RETRY_AFTER = timedelta(days=1)
 """No Retry-After is believed beyond this."""
@@ -57,7 +57,7 @@ PARKS_BY_STATUS: Mapping[int, Park] = {
 }
 RETRY_STATUSES = frozenset({408, 425})
 UNSURE_STATUSES = frozenset({500, 502, 504, 520, 521, 522, 524})
-"""Answers that leave open whether the call was recorded before something in between failed."""
+"""Statuses of an intermediary, after which the call may or may not have been recorded."""
 
 
 def decide(
@@ -104,7 +104,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> time
 
 
 def lengthen(first: timedelta, failures: int, jitter: random.Random | None = None) -> timedelta:
-    """The rest after so many busy answers in a row: doubled with each, up to a minute, and a little more."""
+    """The pause after consecutive busy answers: doubled with each, up to a minute, plus jitter."""
     rest: timedelta = min(first * 2 ** min(failures, 16), MIN_PAUSE)
     # Jitter needs no cryptography.
     return rest * (jitter or random).uniform(1.0, 1.25)

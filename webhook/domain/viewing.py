@@ -25,7 +25,7 @@ MAX_REST = timedelta(days=14)
 """The longest rest after which an unfinished viewing is carried on as the same play."""
 
 DAY_SLACK = timedelta(hours=18)
-"""The distance from noon (UTC) of a viewing of which another record knows only the day."""
+"""The distance from noon (UTC) of a viewing whose record has only the day."""
 
 MIN_REPLAYED_PART = 0.45
 """The part of the runtime that must have been played for another viewing: nearly half of it."""

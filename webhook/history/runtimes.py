@@ -1,4 +1,4 @@
-"""Runtimes of items, learned from what was played, for events without a duration."""
+"""Runtimes of items, learned from plays, for events without a duration."""
 
 from __future__ import annotations
 

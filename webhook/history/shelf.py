@@ -110,7 +110,7 @@ def unmark_item(connection: Connection, person_id: int, item: Item) -> str:
 
 
 def shelf_keys(item: Item) -> tuple[str, str | None]:
-    """The library's key of an item and of its show: TheTVDB ids, as TV Time counted, else what is known."""
+    """The library's keys of an item and of its show: TheTVDB ids as in TV Time, else any known id."""
     if isinstance(item, Episode):
         show = item.show_ids.tvdb
         title = "".join(letter for letter in (item.show or "").casefold() if letter.isalnum())

@@ -209,7 +209,7 @@ def next_episode_json(show: Listing, seen: Mapping[Place, datetime], today: date
 def list_followed_shows(
     connection: Connection, person_id: int, limit: int | None = None, after: int = 0
 ) -> list[Listing]:
-    """The shows that the person follows now, with what is listed of them."""
+    """The shows that the person follows now, with their listings."""
     rows = connection.execute(
         select(follow, episode_list.c.episodes)
         .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
@@ -231,7 +231,7 @@ def read_episodes(episodes: Iterable[Mapping[str, Any]] | None) -> list[ListedEp
 
 
 def stored_lists(connection: Connection, show_keys: Iterable[str]) -> dict[str, str]:
-    """The episodes of those of these shows of which any are listed, as they are stored."""
+    """The stored episode lists of these shows, for those that have one."""
     text = type_coerce(episode_list.c.episodes, Text).label("episodes")
     wanted = select(episode_list.c.show_key, text).where(
         episode_list.c.show_key.in_(json_values(sorted(show_keys)))

@@ -166,7 +166,7 @@ class Ending:
 def find_endings(
     connection: Connection, person_id: int, found: Counts, kept: KeptEndings, today: date
 ) -> dict[int, Ending]:
-    """Of each show of which it is known what it has, how far it is seen; by its place among those found.
+    """The progress in each listed show, by its index among the shows found.
 
     What was kept with a tally is taken where so many plays since cannot have changed it.
     """

@@ -72,7 +72,7 @@ class Span:
         return self.local is None or self.local[0] <= at < self.local[1]
 
     def conditions(self, at: Any, dated: Any) -> Iterator[ColumnElement[bool]]:
-        """A play of which only the day is known lies at noon UTC of it, wherever that is in the zone."""
+        """The conditions for a play in the span; one dated by day counts at noon UTC of that day in any zone."""
         if self.local is None or self.utc is None:
             return
         (begins, ends), (opens, closes) = self.local, self.utc
@@ -84,7 +84,7 @@ class Span:
 
 
 def in_span(span: Span, since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
-    """The plays of the span watched in the given interval."""
+    """The conditions for plays of the span watched in the given interval."""
     yield from span.conditions(play.c.watched_at, play.c.dated)
     if since is not None:
         yield play.c.watched_at >= since
@@ -100,7 +100,7 @@ def select_viewings(
     since: datetime | None,
     until: datetime | None,
 ) -> CTE:
-    """The plays that count: their day (as `date.toordinal` has it) and hour there, and what they are plays of.
+    """The plays that count, with their local day (as in `date.toordinal`), hour and title.
 
     The title and the ids of an episode are its show's, the title of a track is its artist.
     """

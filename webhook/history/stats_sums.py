@@ -160,7 +160,7 @@ def sum_by(days: Mapping[date, int], size: int, place: Callable[[date], int]) ->
 
 
 def streaks(days: Iterable[date], today: date) -> dict[str, dict[str, Any]]:
-    """The longest run of days, and the one that goes on: it has reached yesterday or today."""
+    """The longest streak of days, and the current one, which has reached yesterday or today."""
     runs: list[list[date]] = []
     for day in days:
         if runs and day - runs[-1][-1] == timedelta(days=1):

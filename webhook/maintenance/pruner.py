@@ -1,4 +1,4 @@
-"""The pruner: deletes what is no longer needed, a little at a time, and leaves what is still to be sent.
+"""The pruner: deletes old data in small batches, but nothing that is still to be sent.
 
 Raw bodies go after RETENTION_DAYS, the webhook itself and its trace stay. A body that could still be
 read again to some purpose (nobody claimed it, it could not be read, its deliveries are not out) is kept.
@@ -83,7 +83,7 @@ class Pruner:
         before: datetime,
         stop: asyncio.Event,
     ) -> int:
-        """Search window by window with the readers, and give only what is found to the writer."""
+        """Search window by window with the readers, and pass only matches to the writer."""
         gone, start = 0, 0
         (last,) = await self.database.read(select_ids(select(func.max(column)))) or [0]
         while start < (last or 0) and not stop.is_set():

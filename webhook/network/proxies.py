@@ -73,7 +73,7 @@ def trusted_proxies(setting: str) -> TrustedProxies:
 
 
 def parse_networks(text: str) -> list[Network]:
-    """The networks in a setting; raises ValueError with what is wrong."""
+    """Parse the networks in a setting; raises ValueError with the reason."""
     words = text.replace(",", " ").split()
     if [word.lower() for word in words] == [NOBODY]:
         return []

@@ -76,7 +76,7 @@ def delivery_date(event: Event, change: Change | None) -> datetime:
 def find_undone(
     context: Context, planned: PlannedDelivery, play_id: int
 ) -> tuple[str | None, dict[str, Any]]:
-    """The reason not to send an undoing (the mark has not gone out), or the id of what is to be undone."""
+    """The reason not to send an undoing (an unsent mark is superseded), or the details that name the mark to undo."""
     mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
     row = context.connection.execute(select(delivery).where(mark)).first()
     if row is not None and (row.state == DeliveryState.DONE or row.claimed or row.unsure):

@@ -1,4 +1,4 @@
-"""Jobs: long work that goes on where it was after a kill, such as an import, a backfill or a catch-up."""
+"""Jobs: long work that resumes after a kill, such as an import, a backfill or a catch-up."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def record_progress(
 
 
 def record_trouble(connection: Connection, job_id: int, error: str, now: datetime) -> None:
-    """Record what holds up a running job; it goes on by itself."""
+    """Record the trouble of a running job, which continues by itself."""
     connection.execute(update(job).where(job.c.id == job_id).values(error=error, changed_at=now))
 
 
