@@ -1,4 +1,4 @@
-"""What an account of a tracker holds already, so that nothing is sent to it twice."""
+"""The history of a tracker's account, by which a backfill skips plays that are there already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where imports come from: a file, a media server, an account of a tracker; each gives its entries in parts."""
+"""Feeds of imports: a file, a media server, or a tracker's account, each giving its entries in parts."""
 
 from __future__ import annotations
 

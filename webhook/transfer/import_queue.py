@@ -1,4 +1,4 @@
-"""The imports that the service was given or told to ask for: files that were received, one after another."""
+"""Import queue: runs uploaded files and requested sources one after another."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def choose(
         item = matches.apply_choice(item_from_json(one.item), choice)
         connection.execute(update(play).where(play.c.id == one.id).values(item=item_to_json(item)))
         store_keys(connection, one.person_id, one.id, keys(item))
-    if row.kind == KIND:  # what else is kept of the show is merged, by whoever learns its ids
+    if row.kind == KIND:  # the search for shows' ids merges its library entries
         values = {"state": "waiting", "reason": None, "candidates": None, "due_at": now}
         connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
     else:

@@ -268,7 +268,7 @@ def move_cursor(connection: Connection, last: int) -> None:
 
 
 def due(connection: Connection, able: bool) -> list[Row[Any]]:
-    """The questions due now; with somebody to ask, also those that had nobody."""
+    """The questions due now; if `able`, also those that no lookup or server could be asked."""
     mine = and_(unresolved.c.kind == KIND, unresolved.c.state == "waiting")
     now = unresolved.c.due_at <= clock.now()
     alone = unresolved.c.reason == NO_LOOKUPS

@@ -104,7 +104,7 @@ def find_delivery(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkDelivery:
-    """A delivery that a person asked for, whatever else the account is sent.
+    """A delivery that a person requested, also of an action that the account is not sent otherwise.
 
     `undoes` is the play whose mark is taken back; the interpreter uses the same delivery key for it. `said`
     is the server's own state, None if unknown.

@@ -1,4 +1,4 @@
-"""Actions on apps and privacy, for the page and the JSON API: an admin manages every app, others their own."""
+"""Actions on apps and privacy, for the page and the JSON API: the owner manages every app, others their own."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class PrivacyChange(Body):
 
 
 async def list_apps(call: Call[None, None]) -> object:
-    """List the apps that may request a session: one's own, or all for an admin."""
+    """List the apps that may request a session: one's own, or all for the owner."""
     return list_of(
         await call.read(lambda connection: actions.read_apps(connection, call.service.seal, call.visitor))
     )

@@ -198,7 +198,7 @@ class Methods:
             return await self.lookup.describe(known or remote)
         except NoSuchVideo as error:
             if known is not None:
-                return known  # whatever the service says today
+                return known  # a known video stays valid even if the service drops it
             raise Fault(7, str(error)) from error
 
     async def with_title(self, call: Call, video: Video) -> Video:

@@ -1,4 +1,4 @@
-"""A calendar of what was watched (iCalendar, RFC 5545): https://www.rfc-editor.org/rfc/rfc5545.
+"""A calendar of watched plays (iCalendar, RFC 5545): https://www.rfc-editor.org/rfc/rfc5545.
 
 An entry begins when the watched mark was made and is as long as the item; where only the day is known it is
 an all-day entry. A play that only says when it was ticked is left out: it has no place in a
