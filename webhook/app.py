@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from webhook import client, clock, lookups, servers, sources, trackers
 from webhook import settings as environment
@@ -53,6 +53,8 @@ from webhook.transfer.limits import Limits
 from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.sources import Feeds
+from webhook.web import health
+from webhook.web.late import LateApp
 
 if TYPE_CHECKING:
     from webhook.web.http.operations import Operation
@@ -333,10 +335,7 @@ def api_operations() -> Sequence[Operation[Any, Any]]:
 
 
 def web_app(service: Service) -> Starlette:
-    """The ASGI application: the webhook receiver, the API and the pages."""
-    from webhook import compat
-    from webhook.web import routes as web
-
+    """The ASGI application: the webhook receiver and the health checks, and the API and the pages once asked for."""
     door = service.receiver
     methods = [
         "GET",
@@ -348,8 +347,8 @@ def web_app(service: Service) -> Starlette:
     routes = [
         Route("/webhooks/{source}/{token}", endpoint=Door(door), methods=methods),
         Route("/webhooks/{source}", endpoint=Door(door), methods=methods),
-        *compat.compat_routes(service),
-        *web.routes(service, api_operations()),
+        *health.routes(service),
+        Mount("", LateApp(lambda: late_routes(service))),
     ]
 
     @asynccontextmanager
@@ -360,6 +359,14 @@ def web_app(service: Service) -> Starlette:
     inner = [Mount(service.settings.root_path, routes=routes)] if service.settings.root_path else []
     forwarded = Middleware(ForwardedHeaders, proxies=service.settings.proxies)
     return Starlette(routes=[*inner, *routes], lifespan=lifespan, middleware=[forwarded])
+
+
+def late_routes(service: Service) -> list[BaseRoute]:
+    """The routes of the API and the pages; their modules are loaded here."""
+    from webhook import compat
+    from webhook.web import routes as web
+
+    return [*compat.compat_routes(service), *web.routes(service, api_operations())]
 
 
 class Door:

@@ -7,10 +7,11 @@ of it is set around the call with `recording`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Any
@@ -175,16 +176,26 @@ def send_in_dry_run() -> Iterator[None]:
 
 
 class Recording(httpx.AsyncBaseTransport):
-    """A transport that paces writes and records requests and answers without their secrets."""
+    """A transport that paces writes and records requests and answers without their secrets.
 
-    def __init__(self, pools: Sequence[httpx.AsyncBaseTransport]) -> None:
-        self.pools = pools
+    Each lane uses one of its pools; a pool, and TLS with it, is made at the first call.
+    """
+
+    def __init__(self, make_pool: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self.make_pool = make_pool
+        self.pools: dict[int, httpx.AsyncBaseTransport] = {}
+
+    def pool_of(self, lane: int) -> httpx.AsyncBaseTransport:
+        number = lane % POOLS
+        if number not in self.pools:
+            self.pools[number] = self.make_pool()
+        return self.pools[number]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         kept = recorder.get()
         if kept is None:
-            return await self.pools[0].handle_async_request(request)
-        pool = self.pools[kept.lane % len(self.pools)]
+            return await self.pool_of(0).handle_async_request(request)
+        pool = self.pool_of(kept.lane)
         exchange = {"method": request.method, "url": address(request.url), "sent": request_body(request)}
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
@@ -205,7 +216,7 @@ class Recording(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        for pool in self.pools:
+        for pool in self.pools.values():
             await pool.aclose()
 
 
@@ -241,10 +252,9 @@ def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
     """The client that every tracker and lookup calls with: bounded in time, following no redirects."""
     # A pool's cost a call grows with its connections, so lanes are spread over several small ones.
     limits = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30)
-    context = httpx.create_ssl_context()
-    transport = Recording([httpx.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)])
+    context = cache(httpx.create_ssl_context)
     return httpx.AsyncClient(
-        transport=transport,
+        transport=Recording(lambda: httpx.AsyncHTTPTransport(verify=context(), limits=limits)),
         timeout=httpx.Timeout(timeout, connect=connect),
         follow_redirects=False,
         headers={"User-Agent": USER_AGENT},

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
@@ -25,6 +26,7 @@ from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import account, attempt, delivery, note, person, webhook
 from webhook.storage.types import to_ms
+from webhook.web.http import errors
 from webhook.web.http.errors import Problem
 
 if TYPE_CHECKING:
@@ -45,13 +47,16 @@ LATENCIES = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400, 604800)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-def routes(service: Service, gate: ApiAuth) -> list[BaseRoute]:
-    health, metrics = Health(service), Metrics(service, gate)
-    return [
+def routes(service: Service) -> list[BaseRoute]:
+    """The health checks and the metrics, as an application of their own: they are asked without any page."""
+    health, metrics = Health(service), Metrics(service)
+    inside: list[BaseRoute] = [
         Route("/healthz", health.lives),
         Route("/readyz", health.ready),
         Route("/metrics", metrics.text),
     ]
+    application = errors.web(inside, errors.problem_page)
+    return [Route(path, application) for path in ("/healthz", "/readyz", "/metrics")]
 
 
 class Health:
@@ -146,9 +151,8 @@ def _touch_note(connection: Connection) -> None:
 class Metrics:
     """Metrics in the Prometheus text format, from a registry of their own."""
 
-    def __init__(self, service: Service, gate: ApiAuth) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self.gate = gate
         self.registry = CollectorRegistry()
         self.one = asyncio.Lock()
         self.read_at = 0.0
@@ -160,6 +164,13 @@ class Metrics:
             registry=self.registry,
         )
         service.receiver.took = took.observe
+
+    @cached_property
+    def gate(self) -> ApiAuth:
+        from webhook.web.http.api import ApiAuth
+        from webhook.web.http.sessions import Sessions
+
+        return ApiAuth(self.service.database, Sessions(self.service))
 
     async def text(self, request: Request) -> Response:
         if not self.service.settings.metrics_public:

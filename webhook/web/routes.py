@@ -1,4 +1,4 @@
-"""Every route of the web but the webhooks' own: health, the JSON API and the pages, each by its feature."""
+"""Every route of the web but those of webhooks and health: the JSON API and the pages, each by its feature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from webhook.service import Service
-from webhook.web import health
 from webhook.web.activity.pages import Activity
 from webhook.web.connections.pages import Connections
 from webhook.web.docs import schemas
@@ -53,12 +52,11 @@ PAGES = (
 
 
 def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[BaseRoute]:
-    """All routes except those that receive webhooks, with these operations; matches every path, so it comes last."""
+    """All routes except those of webhooks and health, with these operations; matches every path, so it comes last."""
     passwords = Passwords()
     sessions = Sessions(service)
     gate, entrance = ApiAuth(service.database, sessions), SignInPages(service, sessions, passwords)
     inside = [
-        *health.routes(service, gate),
         *schemas.routes(),
         *Api(service, gate, operations).routes(),
         *Live(service, sessions).routes(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Index, MetaData, Table, event, text
+from sqlalchemy import Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
 from webhook.storage.types import Id
@@ -36,20 +36,8 @@ def id_field() -> Any:
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """An index of only the rows that `where` holds for.
+    """An index of only the rows that `where` holds for; the migrations say it to PostgreSQL themselves.
 
-    The argument `postgresql_where` would load all of SQLAlchemy's PostgreSQL dialects, 4 MiB that SQLite never
-    needs; `info` keeps it until a table is made on PostgreSQL.
+    The argument `postgresql_where` would load all of SQLAlchemy's PostgreSQL dialects, which SQLite never needs.
     """
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), info={"where": text(where)})
-
-
-@event.listens_for(metadata, "before_create")
-def add_conditions(target: MetaData, connection: Connection, **_: Any) -> None:
-    """Give the partial indexes their conditions where PostgreSQL is about to make them."""
-    if connection.dialect.name != "postgresql":
-        return
-    for table in target.tables.values():
-        for index in table.indexes:
-            if "where" in index.info:
-                index.dialect_options["postgresql"]["where"] = index.info["where"]
+    return Index(name, *columns, unique=unique, sqlite_where=text(where))

@@ -149,3 +149,8 @@ def problem(status: int, detail: str) -> Response:
     """An error as application/problem+json (RFC 9457)."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Response(orjson.dumps(body), status, media_type="application/problem+json")
+
+
+async def problem_page(request: Request, status: int, detail: str) -> Response:
+    """The error for an application that has no pages."""
+    return problem(status, detail)
