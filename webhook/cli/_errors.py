@@ -8,7 +8,13 @@ import structlog
 from sqlalchemy.exc import DatabaseError
 
 from webhook.accounts.accounts import AccountError
-from webhook.cli._common import Failed, advice, strip_control_characters
+from webhook.cli._common import (
+    Failed,
+    strip_control_characters,
+)
+from webhook.cli._desk import (
+    advice,
+)
 from webhook.domain.outcome import Undelivered
 from webhook.history.edits import NoEdit
 from webhook.identity import matches

@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from webhook.cli._common import strip_control_characters
+from webhook.cli._common import (
+    strip_control_characters,
+)
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""

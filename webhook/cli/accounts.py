@@ -12,18 +12,20 @@ from sqlalchemy import Connection, Row, update
 from webhook.accounts import accounts as account_book
 from webhook.accounts.accounts import AccountCheck, ConnectResult, PersonAccount
 from webhook.cli._common import (
-    Desk,
     Failed,
     Json,
     Which,
     Whose,
     Words,
-    open_desk,
-    person_or_only,
     print_table,
     read_input,
     rule_line,
     say,
+)
+from webhook.cli._desk import (
+    Desk,
+    open_desk,
+    person_or_only,
 )
 from webhook.domain.event import Action, Kind
 from webhook.queries.deliveries import find_dry_run_ids

@@ -8,7 +8,16 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
+from webhook.cli._common import (
+    Json,
+    Whose,
+    print_table,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+    person_or_only,
+)
 from webhook.compat.videoscrobbler import apps
 from webhook.people import people
 

@@ -14,7 +14,16 @@ from webhook import sources
 from webhook.accounts import keys
 from webhook.accounts.keys import RekeyResult
 from webhook.accounts.sealed_secrets import RenewedSecret
-from webhook.cli._common import Json, close_after, count_of, database_of, ensure_data_dir, say
+from webhook.cli._common import (
+    Json,
+    count_of,
+    say,
+)
+from webhook.cli._desk import (
+    close_after,
+    database_of,
+    ensure_data_dir,
+)
 from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate

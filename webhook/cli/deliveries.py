@@ -16,7 +16,6 @@ from webhook import clock, trackers
 from webhook.accounts import accounts
 from webhook.accounts.accounts import AccountError
 from webhook.cli._common import (
-    Desk,
     DryRun,
     Everything,
     Failed,
@@ -24,8 +23,11 @@ from webhook.cli._common import (
     Numbers,
     Whose,
     count_of,
-    open_desk,
     say,
+)
+from webhook.cli._desk import (
+    Desk,
+    open_desk,
 )
 from webhook.cli.trace import item_text
 from webhook.domain.event import REASONS

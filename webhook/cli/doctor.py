@@ -23,13 +23,15 @@ from webhook.accounts import accounts, keys, sealed_secrets, settings_store
 from webhook.accounts.accounts import AccountCheck
 from webhook.cli._common import (
     Json,
-    close_after,
     count_of,
+    say,
+)
+from webhook.cli._desk import (
+    close_after,
     database_of,
     desk,
     ensure_data_dir,
     has_tables,
-    say,
 )
 from webhook.cli._errors import sentence
 from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint

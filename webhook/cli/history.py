@@ -14,11 +14,13 @@ from webhook.cli._common import (
     Json,
     Whose,
     count_of,
-    open_desk,
     parse_moment,
-    person_or_only,
     print_table,
     say,
+)
+from webhook.cli._desk import (
+    open_desk,
+    person_or_only,
 )
 from webhook.cli.transfer import item_line
 from webhook.domain import guids

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from webhook import clock
-from webhook.cli._common import Json, Words, open_desk, print_table, say
+from webhook.cli._common import (
+    Json,
+    Words,
+    print_table,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+)
 from webhook.people import household
 
 household_app = typer.Typer(

@@ -10,17 +10,19 @@ import typer
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.cli._common import (
-    Desk,
     DryRun,
     Failed,
     Json,
     Which,
     Whose,
     count_of,
-    open_desk,
-    person_or_only,
     print_table,
     say,
+)
+from webhook.cli._desk import (
+    Desk,
+    open_desk,
+    person_or_only,
 )
 from webhook.cli._progress import Meter
 from webhook.cli.transfer import ITEMS_LISTED, item_line

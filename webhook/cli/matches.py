@@ -10,7 +10,15 @@ import typer
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.cli._common import Json, Whose, count_of, open_desk, say
+from webhook.cli._common import (
+    Json,
+    Whose,
+    count_of,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+)
 from webhook.domain import guids
 from webhook.identity import matches
 from webhook.people import people

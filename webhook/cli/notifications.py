@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from webhook.cli._common import Failed, Json, count_of, open_desk, say
+from webhook.cli._common import (
+    Failed,
+    Json,
+    count_of,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+)
 from webhook.maintenance import notifications
 
 app = typer.Typer()

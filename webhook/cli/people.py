@@ -17,11 +17,13 @@ from webhook.cli._common import (
     Spelled,
     Words,
     count_of,
-    open_desk,
     print_table,
     read_input,
     rule_line,
     say,
+)
+from webhook.cli._desk import (
+    open_desk,
 )
 from webhook.domain import rules
 from webhook.domain.event import Kind

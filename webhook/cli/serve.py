@@ -23,10 +23,18 @@ from starlette.types import ASGIApp
 from webhook import app as house
 from webhook import clock, logs, sources
 from webhook import settings as environment
-from webhook.cli._common import Failed, Json, database_of, ensure_data_dir, say
+from webhook.cli._common import (
+    Failed,
+    Json,
+    say,
+)
+from webhook.cli._desk import (
+    database_of,
+    ensure_data_dir,
+)
 from webhook.cli._protocol import MAX_CONNECTIONS, BoundedProtocol, Places
 from webhook.cli._reload import Front
-from webhook.cli.urls import webhook_urls
+from webhook.cli._webhook_urls import webhook_urls
 from webhook.network.proxies import TrustedProxies
 from webhook.people import passwords, tokens
 from webhook.service import Service

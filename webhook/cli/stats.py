@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from webhook.cli._common import Json, Whose, count_of, open_desk, person_or_only, say
+from webhook.cli._common import (
+    Json,
+    Whose,
+    count_of,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+    person_or_only,
+)
 from webhook.history import stats
 from webhook.history.stats_span import zone_of
 

@@ -12,7 +12,16 @@ from sqlalchemy import Connection
 from webhook import clock, sources
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
-from webhook.cli._common import Json, Whose, open_desk, person_or_only, print_table, say
+from webhook.cli._common import (
+    Json,
+    Whose,
+    print_table,
+    say,
+)
+from webhook.cli._desk import (
+    open_desk,
+    person_or_only,
+)
 from webhook.clock import stamp
 from webhook.people import tokens
 from webhook.people.scopes import Scope, names, parse_scopes, spell

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from sqlalchemy import Connection
 
-from webhook.cli._common import Failed, Json, count_of, open_desk, say
+from webhook.cli._common import (
+    Failed,
+    Json,
+    count_of,
+    say,
+)
 from webhook.domain.event import REASONS
-from webhook.identity.origins import with_origins
-from webhook.queries.webhooks import NotRedacted, WebhookJson, find_webhook, redact_webhook
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from webhook.queries.webhooks import WebhookJson
 
 app = typer.Typer()
 
@@ -29,6 +36,8 @@ def trace_command(
     if redacted:
         report(number, as_json)
         return
+    from webhook.cli._desk import open_desk
+
     with open_desk() as at:
         found = at.database.ask(lambda connection: whole_trace(connection, number))
     if found is None:
@@ -37,6 +46,9 @@ def trace_command(
 
 
 def report(number: int, as_json: bool) -> None:
+    from webhook.cli._desk import open_desk
+    from webhook.queries.webhooks import NotRedacted, redact_webhook
+
     try:
         with open_desk() as at:
             found = at.database.ask(lambda connection: redact_webhook(connection, number))
@@ -46,6 +58,9 @@ def report(number: int, as_json: bool) -> None:
 
 
 def whole_trace(connection: Connection, number: int) -> WebhookJson | None:
+    from webhook.identity.origins import with_origins
+    from webhook.queries.webhooks import find_webhook
+
     found = find_webhook(connection, number)
     return None if found is None else with_origins(connection, found)
 

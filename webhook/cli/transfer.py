@@ -12,16 +12,18 @@ from sqlalchemy import func, select
 
 from webhook import servers, trackers
 from webhook.cli._common import (
-    Desk,
     DryRun,
     Failed,
     Json,
     Whose,
     count_of,
-    open_desk,
     parse_moment,
-    person_or_only,
     say,
+)
+from webhook.cli._desk import (
+    Desk,
+    open_desk,
+    person_or_only,
 )
 from webhook.cli._progress import Meter
 from webhook.history.stats_span import zone_for
