@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import httpx
 from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
@@ -35,6 +34,8 @@ def address(given: str) -> str:
         raise ValueError("must begin with http:// or https://, e.g. http://192.168.1.10:8096")
     if not given.isprintable() or " " in given:
         raise ValueError("must be one address, without blanks in it")
+    import httpx
+
     try:
         url = httpx.URL(given)
         host, port = url.host, url.port
