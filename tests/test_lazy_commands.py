@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -48,3 +49,16 @@ def test_a_command_loads_nothing_of_others(words: list[str], heavy: tuple[str, .
     ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
 
     assert ended.stderr.strip() == "[]"
+
+
+def test_a_service_loads_its_pages_when_one_is_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom webhook import app\n"
+        f"service = app.open_service({{'DATA_DIR': {str(tmp_path)!r}}})\nmade = app.web_app(service)\n"
+        "late = ('webhook.web.routes', 'webhook.compat', 'jinja2', 'apprise', 'plexapi', 'httpcore')\n"
+        "print([name for name in late if name in sys.modules])\n"
+        "print(len(made.routes[-1].routes) > 10, 'webhook.web.routes' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.splitlines() == ["[]", "True True"]

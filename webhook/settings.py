@@ -30,12 +30,12 @@ class SettingsError(Exception):
 
 def address(given: str) -> str:
     """Validate an HTTP address and return it unchanged; raises ValueError with the reason."""
+    import httpx  # late: the help of a command needs none
+
     if not given.lower().startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://, e.g. http://192.168.1.10:8096")
     if not given.isprintable() or " " in given:
         raise ValueError("must be one address, without blanks in it")
-    import httpx
-
     try:
         url = httpx.URL(given)
         host, port = url.host, url.port
