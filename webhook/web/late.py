@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable, Sequence
 
@@ -33,5 +32,4 @@ class LateApp:
             with self._lock:
                 if self._router is None:
                     self._router = Router(list(self._make_routes()))
-                    gc.freeze()  # it stays, so that full collections need not look through it
         return self._router
