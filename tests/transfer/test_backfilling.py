@@ -26,7 +26,7 @@ from webhook.accounts import accounts
 from webhook.domain.event import STREAMS, Episode, Ids, Movie, Track
 from webhook.domain.play import Dated
 from webhook.people import people
-from webhook.queries.deliveries import list_deliveries
+from webhook.queries.deliveries import DeliveryJson, list_deliveries
 from webhook.queues import inbox, jobs
 from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.tables import account, delivery, play
@@ -159,7 +159,7 @@ class House:
         found = self.database.ask(jobs.list_jobs)
         return next(one for one in found if one["id"] == job_id)
 
-    def deliveries(self, state: str | None = None) -> list[dict[str, Any]]:
+    def deliveries(self, state: str | None = None) -> list[DeliveryJson]:
         found = self.database.ask(
             lambda connection: list_deliveries(connection, tracker="trakt", state=state, limit=500)
         )

@@ -19,7 +19,7 @@ from webhook.domain.event import REASONS
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from webhook.queries.webhooks import WebhookJson
+    from webhook.queries.webhooks import WebhookTraceJson
 
 app = typer.Typer()
 
@@ -57,7 +57,7 @@ def report(number: int, as_json: bool) -> None:
     say(as_json, found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-def whole_trace(connection: Connection, number: int) -> WebhookJson | None:
+def whole_trace(connection: Connection, number: int) -> WebhookTraceJson | None:
     from webhook.identity.origins import with_origins
     from webhook.queries.webhooks import find_webhook
 

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, select
 from webhook.domain.event import Episode, Ids, Item, item_from_json
 from webhook.identity import matches
 from webhook.identity.resolutions import item_keys
-from webhook.queries.webhooks import OriginJson, WebhookJson
+from webhook.queries.webhooks import OriginJson, WebhookTraceJson
 from webhook.storage.tables import item_id, item_key
 
 
-def with_origins(connection: Connection, webhook: WebhookJson) -> WebhookJson:
+def with_origins(connection: Connection, webhook: WebhookTraceJson) -> WebhookTraceJson:
     """The trace with each event's ids, where they came from, and how sure they are."""
     for event in webhook["events"]:
         event["item"] = find_origins(connection, item_from_json(event)) if event["kind"] else []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Annotated, Any, NamedTuple
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
+from typing_extensions import TypedDict
 
 from webhook import trackers
 from webhook.clock import stamp
@@ -16,6 +18,7 @@ from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues.parking import is_stuck, kind_of
+from webhook.storage.json_fields import AS_STORED, ActionWord, DeliveryStateWord, Id, ItemFields, Time, one_of
 from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson, ItemJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AttemptRow, WebhookRow, account, attempt, delivery, person
@@ -49,55 +52,61 @@ class DeliveryDetail(NamedTuple):
 
 
 class AttemptJson(TypedDict):
-    at: str | None
+    """An attempt of a delivery, with its HTTP exchanges."""
+
+    at: Time | None
     took_ms: int | None
     outcome: str
     reason: str | None
-    exchanges: list[ExchangeJson]
+    exchanges: Annotated[list[ExchangeJson], AS_STORED]
 
 
-class DeliveryJson(TypedDict):
-    """A delivery as the API gives it; `id` is None for one that a rehearsal would create."""
+class DeliveryFields(ItemFields):
+    """The fields of a delivery except its id."""
 
-    id: int | None
     tracker: str
     person: str
-    action: str
+    action: ActionWord
     mark: bool
-    state: str
+    state: DeliveryStateWord
     attempts: int
     reason: str | None
     explanation: str | None
     answer: str | None
-    due_at: str | None
-    happened_at: str | None
-    settled_at: str | None
+    due_at: Time | None
+    happened_at: Time | None
+    settled_at: Time | None
     webhook: int | None
     play: int | None
-    title: str | None
-    show: str | None
-    season: int | None
-    number: int | None
-    kind: str
-    year: int | None
     artist: str | None
     album: str | None
     progress: float | None
     estimated: bool
     remote_id: str | None
-    candidates: list[CandidateJson] | None
-    tries: NotRequired[list[AttemptJson]]
+    candidates: Annotated[list[CandidateJson], AS_STORED] | None
+
+
+class DeliveryJson(DeliveryFields):
+    """A delivery as the API gives it."""
+
+    id: Id
+
+
+class DeliveryTraceJson(DeliveryJson):
+    """A delivery with its attempts, the oldest first."""
+
+    tries: list[AttemptJson]
 
 
 class LimitJson(TypedDict):
     """A kind of call that a service refuses of an account that works otherwise."""
 
-    kind: str
-    waits: int
-    reason: str
+    kind: Annotated[str, Field(description="`watched` for watched marks, else an action such as `add`.")]
+    reason: Annotated[str, one_of(sorted(LIMITS))]
     tracker: str
     person: str
     explanation: str
+    waits: int
 
 
 def deliveries_by_webhook(
@@ -114,9 +123,7 @@ def deliveries_by_webhook(
     )
     found: dict[int, list[DeliveryJson]] = {webhook_id: [] for webhook_id in ended}
     for row in fetch_deliveries(connection, select_deliveries().where(mine).order_by(delivery.c.id)):
-        shown = delivery_json(row)
-        if attempts:
-            shown["tries"] = attempts_of(connection, row.id)
+        shown = trace_delivery(connection, row) if attempts else delivery_json(row)
         for webhook_id, plays_ended in ended.items():
             if row.webhook_id == webhook_id or (row.mark and row.play_id in plays_ended):
                 found[webhook_id].append(shown)
@@ -317,11 +324,16 @@ def attempts_of(connection: Connection, delivery_id: int) -> list[AttemptJson]:
     ]
 
 
-def find_delivery(connection: Connection, delivery_id: int) -> DeliveryJson | None:
+def find_delivery(connection: Connection, delivery_id: int) -> DeliveryTraceJson | None:
     """The delivery with its attempts, or None."""
     wanted = select_deliveries().where(delivery.c.id == delivery_id)
     row = fetch_first(connection, wanted, DeliveryDetail)
-    return None if row is None else {**delivery_json(row), "tries": attempts_of(connection, delivery_id)}
+    return None if row is None else trace_delivery(connection, row)
+
+
+def trace_delivery(connection: Connection, row: DeliveryDetail) -> DeliveryTraceJson:
+    """A delivery with its attempts."""
+    return {**delivery_json(row), "tries": attempts_of(connection, row.id)}
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select
+from typing_extensions import TypedDict
 
 from webhook.storage.rows import R, fetch_all
 
@@ -19,6 +20,13 @@ class Page(TypedDict, Generic[T]):
 
     items: list[T]
     next: int | None
+
+
+class TextPage(TypedDict, Generic[T]):
+    """A page of a list that is not ordered by number; `next` is a text."""
+
+    items: list[T]
+    next: str | None
 
 
 def fetch_page(

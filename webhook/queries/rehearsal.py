@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, and_, func, or_, select
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.states import DeliveryState
-from webhook.queries.deliveries import DeliveryDetail, DeliveryJson, delivery_json, select_deliveries
+from webhook.queries.deliveries import DeliveryDetail, DeliveryFields, delivery_json, select_deliveries
 from webhook.storage.db import Database, unavailable
+from webhook.storage.json_fields import Id, WebhookStateWord
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import DeliveryRow, WebhookRow, delivery, webhook
 
@@ -32,13 +34,19 @@ Interpret = Callable[[Connection, Any], Outcome]
 """The interpreter's step: one webhook's row to its outcome, written through the connection."""
 
 
+class RehearsedDeliveryJson(DeliveryFields):
+    """A delivery of a rehearsal; `id` is None for one that would be created."""
+
+    id: int | None
+
+
 class RehearsalJson(TypedDict):
     """The outcome that a webhook would have, and the deliveries that would change."""
 
-    webhook: int
-    state: str
+    webhook: Id
+    state: WebhookStateWord
     reason: str | None
-    deliveries: list[DeliveryJson]
+    deliveries: list[RehearsedDeliveryJson]
 
 
 def rehearse_webhooks(

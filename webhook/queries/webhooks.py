@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict, cast
+from collections.abc import Sequence
+from typing import Any, NotRequired, cast
 
 from sqlalchemy import Connection, func, select
+from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.domain import lenient_json, redaction
@@ -13,7 +15,8 @@ from webhook.domain.states import WebhookState
 from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
 from webhook.queries.deliveries import DeliveryJson, deliveries_by_webhook
 from webhook.queues.inbox import CATCH_UP, event_origin
-from webhook.storage.json_shapes import EventJson
+from webhook.storage.json_fields import ActionWord, Id, KindWord, Time, WebhookStateWord
+from webhook.storage.json_shapes import EventJson, IdsJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import WebhookRow, webhook
 
@@ -30,45 +33,80 @@ class OriginJson(TypedDict):
     sure: float
 
 
-class WebhookEventJson(EventJson, total=False):
+class WebhookEventJson(TypedDict):
     """An event with the deliveries that it led to; in a trace also with the origins of its item's ids."""
 
+    action: ActionWord
+    kind: KindWord | None
+    title: str | None
+    show: str | None
+    season: int | None
+    number: int | None
+    year: int | None
+    artist: NotRequired[str | None]
+    album: NotRequired[str | None]
+    ids: IdsJson
+    show_ids: IdsJson
+    position_ms: int | None
+    duration_ms: int | None
+    progress: float | None
+    completed: bool | None
+    rating: float | None
+    at: Time | None
+    user: str | None
+    server: str | None
+    server_name: str | None
+    player: str | None
+    library: str | None
+    manual: bool
+    person: str | None
+    play: int | None
     deliveries: list[DeliveryJson]
-    item: list[OriginJson]
+    how: NotRequired[str | None]
+    stopped: NotRequired[str | None]
+    episodes: NotRequired[int | None]
+    waits_for: NotRequired[str | None]
+    item: NotRequired[list[OriginJson]]
 
 
 class WebhookJson(TypedDict):
-    """A webhook as the API gives it; `raw` only in a trace."""
+    """A webhook as the API gives it."""
 
-    id: int
+    id: Id
     source: str
-    state: str
+    state: WebhookStateWord
     reason: str | None
     explanation: str | None
-    received_at: str | None
-    interpreted_at: str | None
+    received_at: Time | None
+    interpreted_at: Time | None
     content_type: str | None
     repaired: bool
-    raw: NotRequired[str | None]
     events: list[WebhookEventJson]
+
+
+class WebhookTraceJson(WebhookJson):
+    """A webhook with its body as text."""
+
+    raw: str | None
 
 
 class RedactedWebhookJson(TypedDict):
     """A webhook for a bug report."""
 
-    webhook: int
+    webhook: Id
     source: str
     content_type: str | None
     payload: Any
 
 
-def find_webhook(connection: Connection, webhook_id: int) -> WebhookJson | None:
+def find_webhook(connection: Connection, webhook_id: int) -> WebhookTraceJson | None:
     """One webhook with its whole trace, or None."""
     row = fetch_first(connection, select(webhook).where(webhook.c.id == webhook_id), WebhookRow)
     if row is None:
         return None
     told = deliveries_by_webhook(connection, [row], attempts=True)
-    return webhook_json(row, told[webhook_id], raw=True)
+    raw = None if row.raw is None else lenient_json.readable_text(row.raw[:MAX_RAW_BYTES], row.content_type)
+    return {**webhook_json(row, told[webhook_id]), "raw": raw}
 
 
 class NotRedacted(Exception):
@@ -113,7 +151,7 @@ EMPTY_EVENT = cast(
 """The fields of an event that says nothing: older versions stored less of it."""
 
 
-def webhook_json(row: WebhookRow, deliveries: list[DeliveryJson], *, raw: bool) -> WebhookJson:
+def webhook_json(row: WebhookRow, deliveries: Sequence[DeliveryJson]) -> WebhookJson:
     """A webhook as the API gives it, each delivery at the event whose play it is of."""
     shown: WebhookJson = {
         "id": row.id,
@@ -127,11 +165,6 @@ def webhook_json(row: WebhookRow, deliveries: list[DeliveryJson], *, raw: bool) 
         "repaired": event_origin(row.content_type) == CATCH_UP,
         "events": [event_json(event) for event in row.events or []],
     }
-    if raw:
-        text = (
-            None if row.raw is None else lenient_json.readable_text(row.raw[:MAX_RAW_BYTES], row.content_type)
-        )
-        shown["raw"] = text
     events = shown["events"]
     for entry in deliveries:
         home = next((event for event in events if event.get("play") == entry["play"]), None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
+from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_fields import Id, Time, one_of
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import JobRow, job, person
 
@@ -50,18 +52,18 @@ class ListedJob(NamedTuple):
 class JobJson(TypedDict):
     """A job as the API gives it."""
 
-    id: int
-    kind: str
+    id: Id
+    kind: Annotated[str, one_of(JobKind)]
     what: str
     person: str | None
     account: int | None
     name: str | None
-    state: str
+    state: Annotated[str, one_of(JobState)]
     counts: dict[str, int]
     error: str | None
-    created_at: str | None
-    changed_at: str | None
-    finished_at: str | None
+    created_at: Time | None
+    changed_at: Time | None
+    finished_at: Time | None
 
 
 LISTED_JOBS = select(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Text, func, or_, select, type_coerce
@@ -17,7 +17,7 @@ from webhook.identity.origins import with_origins
 from webhook.people.identities import BUILTIN_APIS
 from webhook.people.scopes import Granted
 from webhook.queries.deliveries import (
-    DeliveryJson,
+    DeliveryTraceJson,
     deliveries_by_webhook,
     delivery_json,
     fetch_deliveries,
@@ -38,7 +38,13 @@ from webhook.queries.people import (
 )
 from webhook.queries.plays import PlayJson, list_open_plays, play_json
 from webhook.queries.senders import SilentServerJson, find_silent_servers
-from webhook.queries.webhooks import WebhookEventJson, WebhookJson, find_webhook, webhook_json
+from webhook.queries.webhooks import (
+    WebhookEventJson,
+    WebhookJson,
+    WebhookTraceJson,
+    find_webhook,
+    webhook_json,
+)
 from webhook.queues import parking
 from webhook.storage.json_shapes import EventJson
 from webhook.storage.rows import fetch_all
@@ -53,6 +59,8 @@ from webhook.storage.tables import (
     token,
     webhook,
 )
+
+W = TypeVar("W", bound=WebhookJson)
 
 WEBHOOK_STATES = {
     "received": "received",
@@ -161,7 +169,7 @@ def webhooks(
     wanted = wanted or WebhookFilter()
     rows, cursor = _find_webhooks(connection, visitor, wanted, limit, after)
     told = deliveries_by_webhook(connection, rows)
-    shown = [webhook_json(row, told.get(row.id, []), raw=False) for row in rows]
+    shown = [webhook_json(row, told.get(row.id, [])) for row in rows]
     if visitor.is_admin:
         return {"items": shown, "next": cursor}
     return {
@@ -200,20 +208,20 @@ def theirs(visitor: Visitor) -> ColumnElement[bool]:
     return or_(webhook.c.identity_id.in_(claimed), webhook.c.token_id.in_(bound), told.exists())
 
 
-def may_see(events: Sequence[EventJson], visitor: Visitor) -> bool:
+def may_see(events: Sequence[EventJson | WebhookEventJson], visitor: Visitor) -> bool:
     """True unless every event was credited to somebody other than this visitor."""
     people = {event.get("person") for event in events}
     return not people or bool(people & {None, visitor.name})
 
 
-def own(entry: WebhookJson, visitor: Visitor) -> WebhookJson:
+def own(entry: W, visitor: Visitor) -> W:
     entry["events"] = [event for event in entry["events"] if event.get("person") in (None, visitor.name)]
     for event in entry["events"]:
         event["deliveries"] = [told for told in event["deliveries"] if told["person"] == visitor.name]
     return entry
 
 
-def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> WebhookJson | None:
+def one_webhook(connection: Connection, visitor: Visitor, webhook_id: int) -> WebhookTraceJson | None:
     """One webhook with its whole trace; None if the visitor may not see it."""
     if not visible_ids(connection, visitor, [webhook_id]):
         return None
@@ -246,7 +254,7 @@ def matching_webhooks(connection: Connection, visitor: Visitor, wanted: WebhookF
     return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
-def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> DeliveryJson | None:
+def one_delivery(connection: Connection, visitor: Visitor, delivery_id: int) -> DeliveryTraceJson | None:
     entry = find_delivery(connection, delivery_id)
     if entry is None or visitor.restricted_to not in (None, entry["person"]):
         return None

@@ -11,10 +11,12 @@ from typing_extensions import TypedDict
 from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler import apps_actions as actions
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
+from webhook.storage.json_fields import Count, Id, Time
 from webhook.web.actions import find_person
 from webhook.web.http.api import list_of, owner_only
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Body, Count, Id, OneOf, Page, PersonQuery, Removed, Text, Time
+from webhook.web.http.models import Body, OneOf, PersonQuery, Removed, Text
 from webhook.web.http.operations import Call, Operation
 from webhook.web.visible import Visitor
 

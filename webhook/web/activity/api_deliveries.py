@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from webhook.people.scopes import Scope
 from webhook.queries import deliveries
+from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
+from webhook.queries.paging import Page
 from webhook.web import actions, visible
 from webhook.web.activity.models import (
-    Delivery,
     DeliveryQuery,
-    DeliveryTrace,
     Dismissal,
     Dismissed,
     Retried,
@@ -20,12 +20,11 @@ from webhook.web.activity.models import (
     RetryFilter,
 )
 from webhook.web.http.api import found_or
-from webhook.web.http.models import Page
 from webhook.web.http.operations import Call, Operation
 from webhook.web.needs_you import queries as needs
 
 
-async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
+async def list_deliveries(call: Call[None, DeliveryQuery]) -> Page[DeliveryJson]:
     """Deliveries, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
@@ -41,7 +40,7 @@ async def list_deliveries(call: Call[None, DeliveryQuery]) -> object:
     )
 
 
-async def get_delivery(call: Call[None, None]) -> Any:
+async def get_delivery(call: Call[None, None]) -> DeliveryTraceJson:
     """One delivery with its attempts."""
     wanted = call.id
     found = await call.read(lambda connection: visible.one_delivery(connection, call.visitor, wanted))
@@ -79,7 +78,9 @@ async def dismiss(call: Call[Dismissal, None]) -> Dismissed:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/deliveries", list_deliveries, Scope.READ, query=DeliveryQuery, reply=Page[Delivery]),
+    Operation(
+        "GET", "/deliveries", list_deliveries, Scope.READ, query=DeliveryQuery, reply=Page[DeliveryJson]
+    ),
     Operation(
         "POST",
         "/deliveries/retry",
@@ -90,6 +91,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=RetriedCount,
     ),
     Operation("POST", "/deliveries/dismiss", dismiss, Scope.HISTORY_WRITE, body=Dismissal, reply=Dismissed),
-    Operation("GET", "/deliveries/{id}", get_delivery, Scope.READ, reply=DeliveryTrace),
+    Operation("GET", "/deliveries/{id}", get_delivery, Scope.READ, reply=DeliveryTraceJson),
     Operation("POST", "/deliveries/{id}/retry", retry, Scope.HISTORY_WRITE, reply=Retried),
 )

@@ -8,29 +8,26 @@ from typing import Any
 from starlette.responses import PlainTextResponse, Response
 
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
 from webhook.queries.rehearsal import rehearse_webhooks
+from webhook.queries.webhooks import RedactedWebhookJson, WebhookJson, WebhookTraceJson
 from webhook.web import actions, visible
 from webhook.web.activity.models import (
-    RedactedWebhook,
     Replayed,
     ReplayedCount,
     ReplayFilter,
     ReplayQuery,
-    Url,
-    Webhook,
     WebhookFields,
     WebhookQuery,
-    WebhookTrace,
 )
-from webhook.web.http.addresses import address_of, addresses, template_for
+from webhook.web.http.addresses import Url, address_of, addresses, template_for
 from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Page
 from webhook.web.http.operations import PUBLIC, Call, Operation
 from webhook.web.visible import WebhookFilter
 
 
-async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
+async def list_webhooks(call: Call[None, WebhookQuery]) -> Page[WebhookJson]:
     """Webhooks, newest first; with a filter that few match, a page may hold few or none and still have a next one."""
     query = call.query
     return await call.read(
@@ -40,7 +37,7 @@ async def list_webhooks(call: Call[None, WebhookQuery]) -> object:
     )
 
 
-async def get_webhook(call: Call[None, Any]) -> Any:
+async def get_webhook(call: Call[None, Any]) -> WebhookTraceJson:
     """One webhook with its whole trace."""
     wanted = call.id
     found = await call.read(lambda connection: visible.one_webhook(connection, call.visitor, wanted))
@@ -64,7 +61,7 @@ async def rehearse(call: Call[None, ReplayQuery], wanted: int) -> Replayed:
         raise Problem(409, "Its raw body was pruned after RETENTION_DAYS, so it can't be replayed.")
     interpret, only = call.service.interpreter.interpret_row, call.visitor.restricted_to
     found = await asyncio.to_thread(rehearse_webhooks, call.service.database, interpret, [wanted])
-    would: Any = found[0] if found else None
+    would = found[0] if found else None
     if would is not None and only is not None:
         would["deliveries"] = [one for one in would["deliveries"] if one["person"] == only]
     return {"replayed": 0, "dry_run": True, "would": would, "webhook": entry}
@@ -81,13 +78,13 @@ async def replay_many(call: Call[None, ReplayFilter]) -> ReplayedCount:
     return {"replayed": replayed}
 
 
-async def get_report_copy(call: Call[None, None]) -> object:
+async def get_report_copy(call: Call[None, None]) -> RedactedWebhookJson:
     """A webhook's content for a bug report, with names, tokens and addresses replaced."""
     wanted = call.id
     return await call.read(lambda connection: actions.copy_for_report(connection, call.visitor, wanted))
 
 
-async def list_urls(call: Call[None, None]) -> object:
+async def list_urls(call: Call[None, None]) -> Page[Url]:
     """The webhook addresses to paste into senders."""
     here = address_of(call.service, call.request)
     return list_of(
@@ -104,7 +101,7 @@ async def get_template(call: Call[None, None]) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/webhooks", list_webhooks, Scope.READ, query=WebhookQuery, reply=Page[Webhook]),
+    Operation("GET", "/webhooks", list_webhooks, Scope.READ, query=WebhookQuery, reply=Page[WebhookJson]),
     Operation(
         "POST",
         "/webhooks/replay",
@@ -114,11 +111,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body_as_query=True,
         reply=ReplayedCount,
     ),
-    Operation("GET", "/webhooks/{id}", get_webhook, Scope.READ, reply=WebhookTrace),
+    Operation("GET", "/webhooks/{id}", get_webhook, Scope.READ, reply=WebhookTraceJson),
     Operation(
         "POST", "/webhooks/{id}/replay", replay, Scope.HISTORY_WRITE, query=ReplayQuery, reply=Replayed
     ),
-    Operation("GET", "/webhooks/{id}/redacted", get_report_copy, Scope.READ, reply=RedactedWebhook),
+    Operation("GET", "/webhooks/{id}/redacted", get_report_copy, Scope.READ, reply=RedactedWebhookJson),
     Operation("GET", "/urls", list_urls, Scope.ADMIN, reply=Page[Url]),
     Operation("GET", "/templates/{source}", get_template, PUBLIC, reply=str, reply_media=("text/plain",)),
 )

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, Self
+from typing import Annotated, Literal, NotRequired, Self
 
 from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from webhook import trackers
-from webhook.domain.event import Action, Kind
+from webhook.domain.event import Kind
+from webhook.queries.deliveries import DeliveryTraceJson
 from webhook.queries.paging import MAX_PAGE_SIZE
-from webhook.web.http.models import (
-    Body,
-    Filter,
-    Flag,
-    Id,
-    IdMap,
-    Name,
-    OneOf,
-    Paging,
-    Query,
-    Text,
-    Time,
-    validate,
-)
+from webhook.queries.rehearsal import RehearsalJson
+from webhook.queries.webhooks import WebhookTraceJson
+from webhook.storage.json_fields import Id
+from webhook.web.http.models import Body, Filter, Flag, IdMap, Name, OneOf, Paging, Query, Text, validate
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, WebhookFilter, source_names
 
 WebhookState = Annotated[str, OneOf(lambda: WEBHOOK_STATES)]
 DeliveryState = Annotated[str, OneOf(lambda: DELIVERY_STATES)]
 SourceName = Annotated[str, OneOf(source_names)]
 TrackerName = Annotated[str, OneOf(trackers.modules)]
-
-
-class ItemFields(TypedDict):
-    kind: Kind
-    title: str | None
-    show: str | None
-    season: int | None
-    number: int | None
-    year: int | None
 
 
 class Candidate(TypedDict):
@@ -50,40 +32,6 @@ class Candidate(TypedDict):
 
 
 # --- deliveries
-
-
-class Delivery(ItemFields):
-    id: Id
-    tracker: str
-    person: str
-    action: Action
-    mark: bool
-    state: DeliveryState
-    attempts: int
-    reason: str | None
-    explanation: str | None
-    answer: str | None
-    due_at: Time | None
-    happened_at: Time | None
-    settled_at: Time | None
-    webhook: int | None
-    play: int | None
-    progress: float | None
-    estimated: bool
-    remote_id: str | None
-    candidates: list[Any] | None
-
-
-class Try(TypedDict):
-    at: Time | None
-    took_ms: int | None
-    outcome: str
-    reason: str | None
-    exchanges: list[Any]
-
-
-class DeliveryTrace(Delivery):
-    tries: list[Try]
 
 
 class DeliveryQuery(Paging):
@@ -100,7 +48,7 @@ class RetryFilter(Filter):
 
 class Retried(TypedDict):
     retried: int
-    delivery: DeliveryTrace
+    delivery: DeliveryTraceJson
 
 
 class RetriedCount(TypedDict):
@@ -125,49 +73,6 @@ class Dismissed(TypedDict):
 
 
 # --- webhooks
-
-
-class Event(TypedDict):
-    action: Action
-    kind: Kind | None
-    title: str | None
-    show: str | None
-    season: int | None
-    number: int | None
-    year: int | None
-    ids: IdMap
-    show_ids: IdMap
-    position_ms: int | None
-    duration_ms: int | None
-    progress: float | None
-    completed: bool | None
-    rating: float | None
-    at: Time | None
-    user: str | None
-    server: str | None
-    player: str | None
-    library: str | None
-    person: str | None
-    play: int | None
-    deliveries: list[Delivery]
-    how: NotRequired[str | None]
-    stopped: NotRequired[str | None]
-
-
-class Webhook(TypedDict):
-    id: Id
-    source: str
-    state: WebhookState
-    reason: str | None
-    explanation: str | None
-    received_at: Time | None
-    interpreted_at: Time | None
-    content_type: str | None
-    events: list[Event]
-
-
-class WebhookTrace(Webhook):
-    raw: str | None
 
 
 class WebhookFields(Query):
@@ -201,36 +106,12 @@ class ReplayQuery(Query):
     dry_run: Flag = False
 
 
-class Rehearsal(TypedDict):
-    webhook: Id
-    state: WebhookState
-    reason: str | None
-    deliveries: list[dict[str, Any]]
-
-
 class Replayed(TypedDict):
     replayed: int
-    webhook: WebhookTrace
+    webhook: WebhookTraceJson
     dry_run: NotRequired[bool]
-    would: NotRequired[Rehearsal | None]
+    would: NotRequired[RehearsalJson | None]
 
 
 class ReplayedCount(TypedDict):
     replayed: int
-
-
-class RedactedWebhook(TypedDict):
-    webhook: Id
-    source: str
-    content_type: str | None
-    payload: Any
-
-
-class Url(TypedDict):
-    source: str
-    label: str
-    token: Id
-    token_name: str | None
-    url: str
-    steps: list[str]
-    template: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
 from webhook.web import actions, visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, states, testing
@@ -23,7 +24,7 @@ from webhook.web.connections.models import (
     TestRequest,
 )
 from webhook.web.http.api import found_or, list_of
-from webhook.web.http.models import Page, Removed
+from webhook.web.http.models import Removed
 from webhook.web.http.operations import Call, Operation
 
 BY_NAME = {"name": ServiceName}

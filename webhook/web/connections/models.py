@@ -12,19 +12,12 @@ from webhook.accounts.sign_ins import SignInState
 from webhook.domain.event import Action
 from webhook.domain.outcome import LIMITS
 from webhook.domain.rules import OPTIONAL_ACTIONS
+from webhook.storage.json_fields import Id, Time
 from webhook.web.activity.models import TrackerName
 from webhook.web.connections.actions import MAX_SETTING_LENGTH
 from webhook.web.connections.catalog import SERVICE_KINDS, services
 from webhook.web.connections.states import STATES
-from webhook.web.http.models import (
-    Body,
-    Expect,
-    FilterLists,
-    Id,
-    OneOf,
-    Time,
-    check_text,
-)
+from webhook.web.http.models import Body, Expect, FilterLists, OneOf, check_text
 
 GivenText = Annotated[
     str,

@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 from typing_extensions import TypedDict
 
 from webhook.people.scopes import DESCRIPTIONS
-from webhook.web.http.models import Id
+from webhook.storage.json_fields import Id
 from webhook.web.http.operations import PUBLIC, Operation
 
 Schema = dict[str, Any]
@@ -166,7 +166,7 @@ class Shapes:
         """The schema of a reply, named unless it is a generic page."""
         schema = self.add(type_)
         if get_origin(type_) is None and "properties" in schema:
-            self._name(type_.__name__, dict(schema))
+            self._name(type_.__name__.removesuffix("Json"), dict(schema))
         return schema
 
     def inline(self, type_: Any) -> Schema:
@@ -199,6 +199,9 @@ class Shapes:
 
 class Generator(GenerateJsonSchema):
     """JSON Schema in a readable form: without field titles, with null among the types."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).removesuffix("Json")
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

@@ -20,6 +20,7 @@ from webhook.people import people
 from webhook.people.scopes import Scope
 from webhook.queries import plays as play_queries
 from webhook.queries.deliveries import delivery_json, fetch_deliveries, select_deliveries
+from webhook.queries.paging import Page, TextPage
 from webhook.storage.tables import delivery, person, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
@@ -45,7 +46,7 @@ from webhook.web.history.models import (
 )
 from webhook.web.http.api import found_or, list_of, stream_file
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Page, PersonQuery, TextPage
+from webhook.web.http.models import PersonQuery
 from webhook.web.http.operations import PREFIX, Call, Operation
 from webhook.web.visible import Visitor
 

@@ -11,18 +11,17 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
+from webhook.queries.deliveries import DeliveryJson
+from webhook.storage.json_fields import Count, Id, ItemFields, Time
 from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
-from webhook.web.activity.models import Delivery, ItemFields
 from webhook.web.history.episodes import KEY
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import (
     AFTER,
     CURSOR,
     Body,
-    Count,
     Expect,
-    Id,
     IdMap,
     Limited,
     Moment,
@@ -30,7 +29,6 @@ from webhook.web.http.models import (
     PersonQuery,
     Query,
     Text,
-    Time,
     check_text,
     parse_number,
     parse_time,
@@ -80,7 +78,7 @@ class PlayDetail(Play):
     dated: Dated
     removed_at: Time | None
     job: int | None
-    deliveries: list[Delivery]
+    deliveries: list[DeliveryJson]
     edits: list[Edit]
 
 

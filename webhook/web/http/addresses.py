@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Connection
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from webhook import clock, sources
 from webhook.people import tokens
 from webhook.service import Service
 from webhook.settings import SettingsError
+from webhook.storage.json_fields import Id
 from webhook.web.http.sessions import base
 from webhook.web.visible import Visitor
 
 
-def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[dict[str, Any]]:
+class Url(TypedDict):
+    """A webhook address to paste into a sender."""
+
+    source: str
+    label: str
+    token: Id
+    token_name: str | None
+    url: str
+    steps: list[str]
+    template: str | None
+
+
+def addresses(connection: Connection, service: Service, visitor: Visitor, here: str) -> list[Url]:
     """The webhook addresses of each source, for every valid token that the visitor may see."""
     rows = [
         row

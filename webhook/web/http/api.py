@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -17,6 +17,7 @@ from webhook.clock import stamp
 from webhook.network.asgi import let_in
 from webhook.people import scopes, tokens
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
 from webhook.storage.db import Database
 from webhook.storage.tables import TokenRow
 from webhook.transfer.export import Export
@@ -133,7 +134,7 @@ def found_or(found: T | None, otherwise: str) -> T:
     return found
 
 
-def list_of(items: Sequence[T]) -> dict[str, Any]:
+def list_of(items: list[T]) -> Page[T]:
     """A short list in the shape of a page."""
     return {"items": items, "next": None}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import NoneType
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -24,11 +24,11 @@ from typing_extensions import TypedDict
 from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.storage.json_fields import Id
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import MAX_ID, MAX_TEXT_LENGTH, clean, whole
+from webhook.web.http.params import MAX_TEXT_LENGTH, clean, whole
 
 M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
 
 MAX_NAME = 50
 """Maximum characters of an unknown field's name in an error."""
@@ -50,20 +50,6 @@ class Filter(Query):
     """The query parameters of a bulk change; unknown ones are refused, as a misspelt filter must not match everything."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Page(TypedDict, Generic[T]):
-    """A page of a list, and the id that the next one comes after."""
-
-    items: list[T]
-    next: int | None
-
-
-class TextPage(TypedDict, Generic[T]):
-    """A page of a list that is not ordered by number, and the cursor of the next one."""
-
-    items: list[T]
-    next: str | None
 
 
 class Removed(TypedDict):
@@ -145,9 +131,6 @@ Texts = Annotated[
     AfterValidator(lambda texts: list(dict.fromkeys(texts))),
     Expect(f"a list of at most {MAX_TEXT_LENGTH} texts"),
 ]
-Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-Count = Annotated[int, Field(ge=0)]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 IdMap = dict[str, int | str]
 Flag = Annotated[bool, BeforeValidator(_parse_flag), WithJsonSchema({"enum": ["true", "false"]})]
 Moment = Annotated[

@@ -12,12 +12,12 @@ import orjson
 from starlette.requests import Request
 
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.storage.json_fields import MAX_ID
 from webhook.web.http.errors import Problem
 
 MAX_BODY_SIZE = 64 * 1024
 BODY_TIMEOUT = 10.0
 TIME_CURSOR = re.compile(r"-?[0-9]{1,15}-[0-9]{1,16}")
-MAX_ID = 2**63 - 1
 MAX_TEXT_LENGTH = 200
 
 

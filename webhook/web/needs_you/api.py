@@ -15,13 +15,13 @@ from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS
 from webhook.people import people
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page, TextPage
 from webhook.service import Service
 from webhook.transfer import lookup_queue
 from webhook.web import actions, visible
 from webhook.web.activity.models import Candidate
 from webhook.web.http.api import list_of
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Page, TextPage
 from webhook.web.http.operations import Call, Operation
 from webhook.web.needs_you import queries as needs
 from webhook.web.needs_you.models import (

@@ -9,11 +9,12 @@ from typing_extensions import TypedDict
 
 from webhook.domain import guids
 from webhook.domain.event import Ids
-from webhook.web.activity.models import Candidate, Delivery, DeliveryTrace, ItemFields
+from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
+from webhook.storage.json_fields import Count, ItemFields, Time
+from webhook.web.activity.models import Candidate
 from webhook.web.http.models import (
     AFTER,
     Body,
-    Count,
     Expect,
     IdMap,
     Limited,
@@ -21,7 +22,6 @@ from webhook.web.http.models import (
     PersonQuery,
     Query,
     Text,
-    Time,
     check_text,
     parse_number,
 )
@@ -51,7 +51,7 @@ class UnmatchedQuery(PersonQuery, Paging):
     pass
 
 
-class Unmatched(Delivery):
+class Unmatched(DeliveryJson):
     ids: IdMap
     show_ids: IdMap
     source: str | None
@@ -152,7 +152,7 @@ class UnresolvedKey(Body):
 class Matched(TypedDict):
     keys: list[str]
     deliveries: list[int]
-    delivery: DeliveryTrace
+    delivery: DeliveryTraceJson
 
 
 class MatchedImport(TypedDict):

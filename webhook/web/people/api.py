@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,10 +11,12 @@ from webhook import sources
 from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
+from webhook.queries.people import IdentityJson
 from webhook.web import actions, visible
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import found_or, list_of
-from webhook.web.http.models import Page, Removed
+from webhook.web.http.models import Removed
 from webhook.web.http.operations import Call, Operation
 from webhook.web.people import actions as administration
 from webhook.web.people.models import (
@@ -37,8 +39,10 @@ from webhook.web.people.models import (
     Unclaimed,
 )
 from webhook.web.people.preview import meanings, preview
+from webhook.web.visible import Visitor
 
 BY_NAME = {"name": PersonName}
+FindIdentities = Callable[[Connection, Visitor], Sequence[IdentityJson]]
 
 
 async def list_people(call: Call[None, None]) -> object:
@@ -94,10 +98,10 @@ async def read_person(call: Call[Any, None], name: str) -> object:
 # --- what counts for whom
 
 
-async def list_identities(call: Call[None, IdentitiesQuery]) -> object:
+async def list_identities(call: Call[None, IdentitiesQuery]) -> Page[IdentityJson]:
     """The unclaimed identities, or the ignored ones."""
-    query = visible.ignore_list if call.query.ignored else visible.open_identities
-    return list_of(await call.read(lambda connection: query(connection, call.visitor)))
+    query: FindIdentities = visible.ignore_list if call.query.ignored else visible.open_identities
+    return list_of([*await call.read(lambda connection: query(connection, call.visitor))])
 
 
 async def claim(call: Call[IdentityRequest, None]) -> object:

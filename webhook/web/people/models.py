@@ -9,20 +9,8 @@ from typing_extensions import TypedDict
 
 from webhook.people import passwords, tokens
 from webhook.people.scopes import Scope
-from webhook.web.activity.models import ItemFields
-from webhook.web.http.models import (
-    Body,
-    Count,
-    Expect,
-    FilterLists,
-    Flag,
-    Id,
-    OneOf,
-    Query,
-    Texts,
-    Time,
-    check_text,
-)
+from webhook.storage.json_fields import Count, Id, ItemFields, Time
+from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
 
 TOKEN_KINDS = ("webhook", "api", "app")
 """The kinds of tokens created here: for media servers, scripts and, as app passwords, the TV Time API."""

@@ -7,10 +7,11 @@ from typing import Any
 from starlette.responses import Response, StreamingResponse
 
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
 from webhook.service import Service
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import list_of
-from webhook.web.http.models import Body, Page
+from webhook.web.http.models import Body
 from webhook.web.http.operations import Call, Operation
 from webhook.web.people import actions
 from webhook.web.people.models import NewToken, RevokedToken, Token, TokenRequest

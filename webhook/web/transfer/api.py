@@ -13,7 +13,9 @@ from webhook import clock
 from webhook.domain.outcome import Snooze, Undelivered
 from webhook.people import people
 from webhook.people.scopes import Scope
+from webhook.queries.paging import Page
 from webhook.queues import jobs
+from webhook.queues.jobs import JobJson
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
 from webhook.trackers import Tracker
@@ -31,7 +33,6 @@ from webhook.transfer.sources import Offer
 from webhook.web import actions
 from webhook.web.http.api import as_json, found_or, list_of, stream_file
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Page
 from webhook.web.http.operations import Call, Operation
 from webhook.web.transfer.models import (
     BackfillReport,
@@ -44,7 +45,6 @@ from webhook.web.transfer.models import (
     FeedName,
     ImportKind,
     ImportReport,
-    Job,
     JobsQuery,
     NewJob,
     StartedCatchUp,
@@ -70,12 +70,12 @@ NO_WORKER = (
 # --- jobs
 
 
-async def list_jobs(call: Call[None, JobsQuery]) -> object:
+async def list_jobs(call: Call[None, JobsQuery]) -> Page[JobJson]:
     """Imports and backfills, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
 
-    def read(connection: Connection) -> dict[str, Any]:
+    def read(connection: Connection) -> Page[JobJson]:
         owner = None if name is None else people.find_person(connection, name).id
         chosen = None if query.kind is None else jobs.JobKind(query.kind)
         found = jobs.list_jobs(
@@ -87,12 +87,12 @@ async def list_jobs(call: Call[None, JobsQuery]) -> object:
     return await call.read(read)
 
 
-async def get_job(call: Call[None, None]) -> object:
+async def get_job(call: Call[None, None]) -> JobJson:
     """One job."""
     return await read_job(call, call.id)
 
 
-async def read_job(call: Call[Any, Any], wanted: int) -> Any:
+async def read_job(call: Call[Any, Any], wanted: int) -> JobJson:
     found = await call.read(lambda connection: own_job(connection, call.visitor, wanted))
     return found_or(found, f"There is no job {wanted}.")
 
@@ -141,7 +141,7 @@ async def preview_file(service: Service, received: Received, kind: str, owner: P
     return {"kind": kind, "person": owner.name, "dry_run": True, **report.to_json()}
 
 
-async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> object:
+async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> JobJson:
     await asyncio.to_thread(import_feeds.first_entries, kind, received.path, call.service.imports.limits)
     given = Given(
         kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
@@ -237,7 +237,7 @@ def require_worker(call: Call[Any, Any], command: str) -> None:
         raise Problem(503, NO_WORKER + command)
 
 
-def own_job(connection: Connection, visitor: Visitor, wanted: int) -> jobs.JobJson | None:
+def own_job(connection: Connection, visitor: Visitor, wanted: int) -> JobJson | None:
     return jobs.get_job(connection, wanted, None if visitor.is_admin else visitor.person_id)
 
 
@@ -311,8 +311,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=NewJob,
         dry_run_reply=ImportReport,
     ),
-    Operation("GET", "/jobs", list_jobs, Scope.READ, query=JobsQuery, reply=Page[Job]),
-    Operation("GET", "/jobs/{id}", get_job, Scope.READ, reply=Job),
+    Operation("GET", "/jobs", list_jobs, Scope.READ, query=JobsQuery, reply=Page[JobJson]),
+    Operation("GET", "/jobs/{id}", get_job, Scope.READ, reply=JobJson),
     Operation("POST", "/jobs/{id}/cancel", cancel_job, Scope.HISTORY_WRITE, reply=CancelledJob),
     Operation(
         "POST",

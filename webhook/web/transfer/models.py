@@ -9,21 +9,9 @@ from typing_extensions import TypedDict
 
 from webhook import servers, trackers
 from webhook.queues import jobs
+from webhook.storage.json_fields import Count, Id, Time
 from webhook.transfer import exports, imports
-from webhook.web.http.models import (
-    Count,
-    Filter,
-    Flag,
-    Id,
-    Moment,
-    Name,
-    OneOf,
-    Paging,
-    PersonQuery,
-    Query,
-    Text,
-    Time,
-)
+from webhook.web.http.models import Filter, Flag, Moment, Name, OneOf, Paging, PersonQuery, Query, Text
 
 
 def feed_names() -> tuple[str, ...]:
@@ -39,32 +27,17 @@ FeedName = Annotated[str, OneOf(feed_names)]
 # --- jobs
 
 
-class Job(TypedDict):
-    id: Id
-    kind: jobs.JobKind
-    what: str
-    person: str | None
-    account: int | None
-    name: str | None
-    state: jobs.JobState
-    counts: dict[str, int]
-    error: str | None
-    created_at: Time | None
-    changed_at: Time | None
-    finished_at: Time | None
-
-
 class JobsQuery(PersonQuery, Paging):
     kind: Annotated[str, OneOf(lambda: [*jobs.JobKind])] | None = None
 
 
 class NewJob(TypedDict):
-    job: Job
+    job: jobs.JobJson
 
 
 class CancelledJob(TypedDict):
     taken_back: Count
-    job: Job
+    job: jobs.JobJson
 
 
 # --- files and feeds to import
