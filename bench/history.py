@@ -102,8 +102,8 @@ def add(connection: Connection, new: list[tuple[int, Viewing]]) -> None:
     for made_id, (owner, made) in enumerate(new, last + 1):
         rows.append(merge.row(made_id, owner, made, None))
         known_by += [(owner, made_id, key) for key in known[id(made)]]
-    merge.many(connection, "play", merge.PLAY_COLUMNS, rows)
-    merge.many(connection, "play_key", merge.KEY_COLUMNS, known_by)
+    merge.insert_many(connection, "play", merge.PLAY_COLUMNS, rows)
+    merge.insert_many(connection, "play_key", merge.KEY_COLUMNS, known_by)
 
 
 def questions(database: Database) -> dict[str, Callable[[], Any]]:

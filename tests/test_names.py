@@ -39,100 +39,25 @@ SHARED = {
 }
 """Public names that any number of modules have, because a plug-in, or a library, asks for them by that name."""
 
-IRREGULAR = frozenset(
-    [
-        "told",
-        "kept",
-        "held",
-        "known",
-        "shown",
-        "seen",
-        "said",
-        "given",
-        "found",
-        "made",
-        "done",
-        "drawn",
-        "sent",
-        "begun",
-        "taken",
-        "left",
-        "gone",
-        "lost",
-        "bound",
-        "put",
-        "led",
-        "built",
-        "meant",
-        "spent",
-        "gotten",
-        "written",
-        "broken",
-        "spoken",
-        "chosen",
-        "thrown",
-        "here",
-        "there",
-        "then",
-        "again",
-        "apart",
-        "alike",
-        "who",
-        "whose",
-        "whom",
-        "what",
-        "whether",
-        "how",
-        "which",
-        "where",
-        "why",
-        "it",
-        "they",
-        "them",
-        "both",
-        "each",
-        "some",
-        "any",
-        "none",
-    ]
-)
-NOUNS = frozenset(
-    [
-        "feed",
-        "seed",
-        "speed",
-        "need",
-        "bed",
-        "heading",
-        "rating",
-        "setting",
-        "string",
-        "timing",
-        "mapping",
-        "padding",
-        "ending",
-        "reading",
-        "encoding",
-        "logging",
-        "paging",
-        "warning",
-        "meaning",
-        "spelling",
-        "marking",
-        "binding",
-        "listing",
-        "evening",
-        "recording",
-        "viewing",
-        "king",
-        "ring",
-        "thing",
-    ]
-)
-ASYNCIO = frozenset({"connection_made", "connection_lost", "data_received"})
-"""What a protocol of asyncio has to be able to do, by its names."""
+IRREGULAR = """
+told kept held known shown seen said given found made done drawn sent begun taken left gone lost bound put led built
+meant spent gotten written broken spoken chosen thrown here there then again apart alike
+who whose whom what whether how which where why it they them both each some any none
+"""
+ALONE = """
+saw taught only theirs right many else so as of by in to on off up out from with without within inside outside apart
+about around above below over under before again once twice alone together later
+"""
+"""Words that are no name by themselves; inside a name they may stand."""
 
+PARTICLES = "in out up as by of for with to from on off again before after under over beside"
+NOUNS = """
+feed seed speed need bed heading rating setting string timing mapping padding ending reading encoding logging paging
+warning meaning spelling marking binding listing evening recording viewing king ring thing bring
+"""
 QUESTIONS = ("is_", "has_", "was_", "can_", "are_", "may_", "have_", "needs_")
+GIVEN = frozenset({"connection_made", "connection_lost", "data_received", "restricted_to"})
+"""Names that others gave: asyncio's protocols, and a visitor's restriction to a person."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -161,11 +86,18 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def is_participle(name: str) -> bool:
-    """Whether a function's name is, or ends in, a participle, a pronoun or an adverb: "told", "plays_seen"."""
-    if name.startswith("__") or name.startswith(QUESTIONS) or name in ASYNCIO:
+    """Whether a function's name is, or ends in, a participle, a pronoun or an adverb: "told", "plays_seen", "kept_for"."""
+    if name.startswith(("__", *QUESTIONS)) or name.endswith("_at") or name in GIVEN:
         return False
-    last = name.strip("_").rsplit("_", 1)[-1]
-    return last in IRREGULAR or (last.endswith(("ed", "ing")) and last not in NOUNS)
+    first, *others = name.strip("_").replace("sign_in", "login").split("_")
+    if not others:
+        return first in ALONE.split() or is_participle_word(first)
+    phrasal = is_participle_word(first) and not set(PARTICLES.split()).isdisjoint(others)
+    return phrasal or is_participle_word(others[-1])
+
+
+def is_participle_word(word: str) -> bool:
+    return word in IRREGULAR.split() or (word.endswith(("ed", "ing")) and word not in NOUNS.split())
 
 
 def crowded(found: Mapping[str, list[str]]) -> dict[str, list[str]]:

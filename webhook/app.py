@@ -118,7 +118,7 @@ def open_service(environ: Environ) -> Service:
         imports=Imports(
             database,
             settings.data_dir / "imports",
-            Feeds(database, credentials, built, asked).of,
+            Feeds(database, credentials, built, asked).open_feed,
             limits(settings),
         ),
         resolver=Resolver(database, identity),

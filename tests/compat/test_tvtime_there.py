@@ -916,7 +916,7 @@ def test_the_last_word_of_an_episode_counts_whatever_it_is_known_by() -> None:
         ]
     )
 
-    found = [ahead.of(one) for one in (part(1, 101), part(2), part(3, 103), part(4, 104))]
+    found = [ahead.find(one) for one in (part(1, 101), part(2), part(3, 103), part(4, 104))]
 
     assert [one and one.delivery_id for one in found] == [3, 2, 4, None]
     assert sorted(one.delivery_id for one in ahead.marks()) == [2, 3, 4]
@@ -925,4 +925,4 @@ def test_the_last_word_of_an_episode_counts_whatever_it_is_known_by() -> None:
 def test_two_ids_at_one_place_are_two_episodes() -> None:
     ahead = PendingMarks([mark(1, part(1, 101))])
 
-    assert ahead.of(part(1, 999)) is None
+    assert ahead.find(part(1, 999)) is None

@@ -67,7 +67,7 @@ def written(path: Path, count: int) -> None:
 
 async def imported(url: str, person_id: int, path: Path) -> None:
     database = Database(url)
-    feed = await FileFeed.of("trakt", path)
+    feed = await FileFeed.open("trakt", path)
     await import_job.run(database, person_id, feed, progress=lambda done, counts: print(done, flush=True))  # noqa: T201
     database.close()
 

@@ -58,8 +58,8 @@ class Desk:
     def ask(self, person_id: int | None = None) -> int:
         return asyncio.run(self.imports.ask(person_id or self.home.me, "trakt", "Trakt"))
 
-    def once(self) -> bool:
-        return asyncio.run(self.imports.once())
+    def run_once(self) -> bool:
+        return asyncio.run(self.imports.run_once())
 
     def places(self) -> int:
         return len([*self.folder.iterdir()])
@@ -70,7 +70,7 @@ def test_what_is_asked_comes_in_as_a_job_and_leaves_no_place_behind(home: Home, 
 
     made = desk.ask()
     assert (newest(home)["state"], desk.places()) == ("running", 1)
-    assert [desk.once(), desk.once()] == [True, False]
+    assert [desk.run_once(), desk.run_once()] == [True, False]
 
     done = newest(home)
     assert (done["id"], done["state"], done["what"], done["name"]) == (made, "done", "trakt", "Trakt")
@@ -86,11 +86,11 @@ def test_a_second_click_finds_the_one_under_way_and_another_person_has_their_own
 
     first, second, other = desk.ask(), desk.ask(), desk.ask(home.other)
     assert (first == second, first == other) == (True, False)
-    assert [desk.once(), desk.once(), desk.once()] == [True, True, False]
+    assert [desk.run_once(), desk.run_once(), desk.run_once()] == [True, True, False]
     assert (len(home.plays()), len(home.plays(home.other))) == (4, 4)
 
     again = desk.ask()
-    assert desk.once()
+    assert desk.run_once()
     assert again != first
     assert newest(home)["counts"]["known"] == 4
 
@@ -102,12 +102,12 @@ def test_one_that_was_killed_begins_again_from_its_start(home: Home, tmp_path: P
     desk = Desk(home, tmp_path / "imports", first)
     desk.ask()
     with pytest.raises(asyncio.CancelledError):
-        desk.once()
+        desk.run_once()
     before = newest(home)
 
     other = Desk(home, tmp_path / "imports", grown)
     asyncio.run(other.imports.clear())
-    assert other.once()
+    assert other.run_once()
 
     after = newest(home)
     assert (before["state"], before["counts"]["added"]) == ("running", 4)
@@ -124,7 +124,7 @@ def test_one_of_a_command_or_of_another_process_is_left_alone(home: Home, tmp_pa
     Desk(home, tmp_path / "there").ask()
     here = Desk(home, tmp_path / "here", Listed(in_parts(4, 2)))
 
-    assert here.once() is False
+    assert here.run_once() is False
     assert here.asked == []
     assert len(home.database.ask(jobs.list_jobs)) == 2
 
@@ -140,7 +140,7 @@ def test_one_that_is_cancelled_keeps_what_came_and_lets_the_next_go_on(home: Hom
         )
 
     feed.before[2] = cancel
-    assert [desk.once(), desk.once()] == [True, False]
+    assert [desk.run_once(), desk.run_once()] == [True, False]
 
     assert (newest(home)["state"], len(home.plays()), feed.passed) == ("cancelled", 4, 3)
     assert desk.places() == 0
@@ -155,7 +155,7 @@ def test_one_that_breaks_off_says_why_and_keeps_what_came(
     desk = Desk(home, tmp_path / "imports", feed)
     desk.ask()
 
-    assert [desk.once(), desk.once()] == [True, False]
+    assert [desk.run_once(), desk.run_once()] == [True, False]
 
     assert (newest(home)["state"], newest(home)["error"]) == ("failed", str(error))
     assert len(home.plays()) == 2
@@ -169,7 +169,7 @@ def test_one_that_cannot_even_begin_ends_with_the_sentence(home: Home, tmp_path:
     async def asked() -> bool:
         imports = Imports(home.database, tmp_path / "imports", refuses)
         await imports.ask(home.me, "trakt", "Trakt")
-        return await imports.once()
+        return await imports.run_once()
 
     assert asyncio.run(asked())
     assert (newest(home)["state"], newest(home)["error"]) == ("failed", "me has no account at trakt.")
@@ -187,7 +187,7 @@ def house(url: str, tmp_path: Path) -> Iterator[House]:
 def asked(house: House) -> jobs.JobJson:
     """Bring in what the Trakt account holds; the job."""
     house.run(house.service.imports.ask(house.me, "trakt", "Trakt"))
-    house.run(house.service.imports.once())
+    house.run(house.service.imports.run_once())
     return house.database.ask(jobs.list_jobs)[0]
 
 
@@ -202,7 +202,7 @@ def test_after_the_export_file_of_an_account_the_account_has_nothing_new(
         "episode": {"season": 1, "number": 1, "title": "Part 1", "ids": {"tvdb": 100_001}}}]))  # fmt: skip
 
     async def filed() -> import_job.Report:
-        return await import_job.run(house.database, house.me, await FileFeed.of("trakt", path))
+        return await import_job.run(house.database, house.me, await FileFeed.open("trakt", path))
 
     assert house.run(filed()).counts.added == 1
     done = asked(house)

@@ -132,7 +132,7 @@ class House:
         )
 
     def step(self) -> bool:
-        return self.run(self.service.backfills.once())
+        return self.run(self.service.backfills.run_once())
 
     def work_off(self, job_id: int, steps: int = 30) -> jobs.JobJson:
         """Go on with the backfill until it is over; the job."""

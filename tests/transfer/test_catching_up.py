@@ -60,7 +60,7 @@ class Attic:
         self.server.view({**metadata, "librarySectionID": 2}, at, account=account, device=device)
 
     def catch_up(self) -> list[Report]:
-        reports = self.house.run(self.house.service.catch_up.once())
+        reports = self.house.run(self.house.service.catch_up.run_once())
         self.house.interpret()
         return reports
 
@@ -416,7 +416,7 @@ def test_a_jellyfin_is_asked_for_each_user(url: str, tmp_path: Path) -> None:
             server.fake.play("d1" * 16, "Nora", dto, ago(hours=5))
             server.fake.play("d2" * 16, "Ben", dto, ago(hours=4))
 
-            house.run(house.service.catch_up.once())
+            house.run(house.service.catch_up.run_once())
             house.interpret()
 
             (row,) = house.plays()

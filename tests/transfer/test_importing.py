@@ -241,20 +241,20 @@ def test_a_file_is_read_part_by_part_and_known_by_what_is_in_it(
     path.write_text(json.dumps(entries))
     heard: list[int] = []
 
-    feed = asyncio.run(FileFeed.of("trakt", path))
+    feed = asyncio.run(FileFeed.open("trakt", path))
     report = run(home, feed, progress=lambda done, counts: heard.append(counts.added))
     copy = tmp_path / "watched-history-2.json"
     copy.write_text(json.dumps(entries))
-    again = run(home, asyncio.run(FileFeed.of("trakt", copy)))
+    again = run(home, asyncio.run(FileFeed.open("trakt", copy)))
 
     assert heard == [2, 4, 5]
     assert (report.counts.added, again.counts.known) == (5, 5)
-    assert asyncio.run(FileFeed.of("trakt", copy)).digest == feed.digest
+    assert asyncio.run(FileFeed.open("trakt", copy)).digest == feed.digest
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="No such file"):
-        asyncio.run(FileFeed.of("trakt", tmp_path / "missing.json"))
+        asyncio.run(FileFeed.open("trakt", tmp_path / "missing.json"))
 
 
 # --- servers and accounts
@@ -349,7 +349,7 @@ def test_texts_without_end_are_cut_before_anybody_compares_them(home: Home, tmp_
     path.write_text(json.dumps([entry]))
 
     async def feed() -> FileFeed:
-        return await FileFeed.of("trakt", path)
+        return await FileFeed.open("trakt", path)
 
     run(home, asyncio.run(feed()))
 

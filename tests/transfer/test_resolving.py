@@ -52,7 +52,7 @@ def looked_up(home: Home, *names: str, lookups: bool = True, before: Callable[[S
         given = services.lookups(*names) if lookups else []
         resolver = Resolver(home.database, Identity(home.database, given, anime.read_list(ANIME_LIST)))
         try:
-            return sum([await resolver.once() for _ in range(times)])
+            return sum([await resolver.run_once() for _ in range(times)])
         finally:
             await services.http.aclose()
 

@@ -88,7 +88,7 @@ class Place(Home):
             try:
                 for _ in range(times):
                     await learner.scan()
-                    await learner.once()
+                    await learner.run_once()
                 return services.asked()
             finally:
                 await services.http.aclose()

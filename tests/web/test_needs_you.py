@@ -161,7 +161,7 @@ def test_what_is_counted_is_what_is_listed(home: Household, name: str) -> None:
     visitor = Visitor(person_id=person_id, name=name, is_admin=name == "me")
     browser = home.browser(name)
 
-    found = home.do(lambda connection: needs.of(connection, visitor, clock.now(), 3))
+    found = home.do(lambda connection: needs.find_needs(connection, visitor, clock.now(), 3))
 
     kinds = ("unclaimed", "unmatched", "unresolved", "parked", "limited", "dead", "silent")
     assert found.counts == {kind: len(getattr(found, kind)) for kind in kinds}

@@ -98,7 +98,7 @@ class SignIns:
             code=code,
             ends_at=clock.now() + code.expires_in,
         )
-        earlier = [one.id for one in self.of(tracker.name) if one.person_id == person_id]
+        earlier = [one.id for one in self.list_of_tracker(tracker.name) if one.person_id == person_id]
         for known in earlier:
             del self.held[known]
         self.held[made.id] = made
@@ -127,12 +127,12 @@ class SignIns:
     def get(self, wanted: str) -> SignIn | None:
         return self.held.get(wanted)
 
-    def of(self, name: str) -> list[SignIn]:
+    def list_of_tracker(self, name: str) -> list[SignIn]:
         """The sign-ins at one tracker, newest last."""
         return [one for one in self.held.values() if one.tracker == name]
 
     def pending_sign_in(self, person_id: int, name: str) -> SignIn | None:
-        found = (one for one in self.of(name) if one.person_id == person_id and one.under_way)
+        found = (one for one in self.list_of_tracker(name) if one.person_id == person_id and one.under_way)
         return next(found, None)
 
     # --- ended

@@ -111,7 +111,7 @@ def apps_privacy(
             row = person_or_only(connection, whose)
             if seen_by is not None:
                 apps.set_seen_by(connection, row.id, seen_by)
-            return row.name, apps.seen_by(connection, row.id)
+            return row.name, apps.audience_of(connection, row.id)
 
         name, now = at.database.do(apply)
     say(as_json, {"person": name, "seen_by": now}, f"What {name} watches is visible to {now}.")

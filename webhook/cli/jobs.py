@@ -74,7 +74,7 @@ def backfill(
 def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[str]:
     counts = found["counts"]
     yield f"{label} of {name} has {count_of(found['holds'], 'play')}."
-    yield f"{count_of(counts['sent'], 'play')} would be sent. Skipped: {left_out(counts)}."
+    yield f"{count_of(counts['sent'], 'play')} would be sent. Skipped: {describe_left_out(counts)}."
     if found["first"]:
         yield f"Watched between {found['first'][:10]} and {found['last'][:10]}:"
     yield from (f"  {play['watched_at']}  {item_line(play)}" for play in found["plays"][:ITEMS_LISTED])
@@ -83,7 +83,7 @@ def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[s
     yield "Dry run: nothing was sent."
 
 
-def left_out(counts: Mapping[str, int]) -> str:
+def describe_left_out(counts: Mapping[str, int]) -> str:
     return (
         f"{counts['held']:,} already there, {counts['told']:,} already sent, "
         f"{counts['kept_back']:,} by a rule"

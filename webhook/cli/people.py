@@ -98,15 +98,15 @@ def known_source(identity: str) -> None:
 
 def claim(connection: Connection, name: str, identity: str) -> tuple[list[int], int, bool]:
     """The claimed identities, the number of webhooks that waited for them, and True if the user was ever seen."""
-    before = waiting_for_a_claim(connection)
+    before = count_unclaimed_webhooks(connection)
     ids = identities.claim_identities(connection, name, identity, clock.now())
     known = identity_table.c
     wanted = select(known.id).where(known.id.in_(ids), known.last_seen.is_not(None))
     seen = connection.execute(wanted.limit(1)).first() is not None
-    return ids, before - waiting_for_a_claim(connection), seen
+    return ids, before - count_unclaimed_webhooks(connection), seen
 
 
-def waiting_for_a_claim(connection: Connection) -> int:
+def count_unclaimed_webhooks(connection: Connection) -> int:
     wanted = select(func.count()).select_from(webhook).where(webhook.c.state == WebhookState.UNCLAIMED)
     return connection.execute(wanted).scalar_one()
 

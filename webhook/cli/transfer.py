@@ -76,7 +76,7 @@ def import_command(
         except Unusable as error:
             raise Failed(f"{error}{hint(kind, file)}") from error
         once = file is None and kind in at.trackers
-        looked_up = 0 if dry_run else at.database.ask(waiting_to_be_looked_up)
+        looked_up = 0 if dry_run else at.database.ask(count_unresolved_items)
     shown = {"kind": kind, "person": owner.name, "dry_run": dry_run, **report.to_json()}
     lines = [*report_story(report, kind, owner.name, dry_run)]
     lines += [f"{at.trackers[kind].label} was read one time."] if once else []
@@ -135,8 +135,8 @@ async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry
 
 async def feed_of(at: Desk, owner: PersonRow, kind: str, file: Path | None) -> Feed:
     if file is not None:
-        return await FileFeed.of(kind, file)
-    return await sources.feeds(at).of(owner.id, kind)
+        return await FileFeed.open(kind, file)
+    return await sources.feeds(at).open_feed(owner.id, kind)
 
 
 def report_interruption(dry_run: bool) -> str:
@@ -145,7 +145,7 @@ def report_interruption(dry_run: bool) -> str:
     return "stopped. What was imported is kept; run the same command to continue."
 
 
-def waiting_to_be_looked_up(connection: Any) -> int:
+def count_unresolved_items(connection: Any) -> int:
     imported = (unresolved.c.state == "waiting", unresolved.c.kind != PLEX_SHOW)
     wanted = select(func.count()).select_from(unresolved).where(*imported)
     return int(connection.execute(wanted).scalar_one())

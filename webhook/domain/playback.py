@@ -46,14 +46,14 @@ def playback(play: Play, event: Event) -> timedelta:
     silence = max(event.at - play.last_at, timedelta(0))
     lost_stop = event.action is Action.START and silence > remaining_time(play)
     if play.state is State.PLAYING and not lost_stop:
-        return heard + played_in_silence(silence, play, event)
+        return heard + playback_in_silence(silence, play, event)
     if event.position_ms is not None and play.position_ms is not None and not play.estimated:
         moved = timedelta(milliseconds=max(event.position_ms - play.position_ms, 0))
         return heard + min(silence, moved)
     plays = event.action in (Action.WATCHED, Action.PROGRESS) or event.completed
     if event.manual:
         plays = is_just_over(play, event)
-    return heard + played_in_silence(silence, play, event) if plays else heard
+    return heard + playback_in_silence(silence, play, event) if plays else heard
 
 
 def is_just_over(play: Play, event: Event) -> bool:
@@ -62,7 +62,7 @@ def is_just_over(play: Play, event: Event) -> bool:
     return not play.played_ms and length is not None and event.at - play.last_at <= length + END_GRACE
 
 
-def played_in_silence(silence: timedelta, play: Play, event: Event) -> timedelta:
+def playback_in_silence(silence: timedelta, play: Play, event: Event) -> timedelta:
     """The part of a silence that may have been playback: at most what was left, or the whole runtime."""
     length = own_length(play, event)
     if play.position_ms is not None and not play.estimated and play.duration_ms:

@@ -45,7 +45,7 @@ class Filters:
         return cls(**chosen, home_videos=bool(given.get("home_videos")))
 
 
-def stopped_by(filters: Filters, event: Event) -> str | None:
+def stopping_filter(filters: Filters, event: Event) -> str | None:
     """The filter that stops the event, in words, or None."""
     if event.home_video and not filters.home_videos:
         return "home_video"
@@ -165,7 +165,9 @@ def plan_delivery(
         return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
     off = None if switch in target.tells else f"{switch} is switched off for this account"
-    kept_back = off or unlisted_stream(event, change) or account_rule(stopped_by(target.rules.filters, event))
+    kept_back = (
+        off or unlisted_stream(event, change) or account_rule(stopping_filter(target.rules.filters, event))
+    )
     return PlannedDelivery(account_id=target.id, action=action, key=key, mark=mark, skipped=kept_back)
 
 

@@ -96,7 +96,7 @@ def aired_episodes(item: Item, listed: Sequence[dict[str, Any]], day: date) -> I
     season = item.season if isinstance(item, Season) else None
     for one in shows.read_episodes(listed) or ():
         meant = one.season == season if season is not None else one.season > 0
-        if meant and one.aired_by(day):
+        if meant and one.is_aired_by(day):
             yield Episode(
                 show=title, show_ids=ids, season=one.season, number=one.number, title=one.title, ids=one.ids
             )

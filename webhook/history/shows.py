@@ -79,12 +79,12 @@ class Listing:
 
     def aired_episodes(self, today: date) -> list[ListedEpisode]:
         """The episodes aired until today in their order, without the specials."""
-        shown = [one for one in self.episodes or () if one.season > 0 and one.aired_by(today)]
+        shown = [one for one in self.episodes or () if one.season > 0 and one.is_aired_by(today)]
         return sorted(shown, key=lambda one: (one.season, one.number))
 
     def next_day(self, today: date) -> str | None:
         """The day on which the next regular episode airs."""
-        later = (one.aired for one in self.episodes or () if one.season > 0 and not one.aired_by(today))
+        later = (one.aired for one in self.episodes or () if one.season > 0 and not one.is_aired_by(today))
         return min((day for day in later if day is not None), default=None)
 
     def finish_time(self, seen: Mapping[Place, datetime], today: date) -> datetime | None:

@@ -50,7 +50,7 @@ def year_stats(
     where it is known of none what it has. `without_duration` plays add nothing to the time.
     """
     now = now or clock.now()
-    span = Span.of(year, zone)
+    span = Span.of_year(year, zone)
     found, kept = load_or_count(connection, person_id, year, zone)
     ends = find_endings(connection, person_id, found, kept, now.date())
     days = {date.fromordinal(place): counts for place, counts in sorted(found.sums.days.items())}
@@ -85,9 +85,12 @@ def load_or_count(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo
 ) -> tuple[Counts, KeptEndings]:
     """The counts of a year's plays, and the stored endings of its shows."""
-    span, there = Span.of(year, zone), stats_cache.find_tally(connection, person_id, tally_name(year, zone))
+    span, there = (
+        Span.of_year(year, zone),
+        stats_cache.find_tally(connection, person_id, tally_name(year, zone)),
+    )
     if there is None:
-        found = Counts.of(count_sums(connection, person_id, span, zone))
+        found = Counts.from_sums(count_sums(connection, person_id, span, zone))
         return found, KeptEndings() if year is None else load_endings(connection, person_id, zone)
     tally, answer = there
     found = Counts.from_json(answer)
@@ -96,12 +99,12 @@ def load_or_count(
         return found, kept
     before = stats_cache.tally_titles(connection, person_id, tally)
     if before is None:  # a play that it counted has just changed
-        return Counts.of(count_sums(connection, person_id, span, zone)), KeptEndings()
+        return Counts.from_sums(count_sums(connection, person_id, span, zone)), KeptEndings()
     found.sums.titles = {
         (kind, title, ids, year): [plays, time] for kind, title, ids, year, plays, time in before
     }
     found.sums.add(count_sums(connection, person_id, span, zone, since=tally.until))
-    return Counts.of(found.sums), kept
+    return Counts.from_sums(found.sums), kept
 
 
 def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> KeptEndings:
@@ -138,17 +141,17 @@ def make_tally(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo, until: datetime, now: datetime
 ) -> tuple[dict[str, Any], list[Any]]:
     """The tally of the plays before some time: the answer as JSON, and the titles that later ones are added to."""
-    counts = count_sums(connection, person_id, Span.of(year, zone), zone, until=until)
+    counts = count_sums(connection, person_id, Span.of_year(year, zone), zone, until=until)
     found, kept = (
-        Counts.of(counts),
+        Counts.from_sums(counts),
         KeptEndings() if year is None else load_endings(connection, person_id, zone),
     )
     ends = find_endings(connection, person_id, found, kept, now.date()).values()
-    answer = {**found.to_json(), "ends": [astuple(end.before(until, kept.live)) for end in ends]}
+    answer = {**found.to_json(), "ends": [astuple(end.limit_to(until, kept.live)) for end in ends]}
     return answer, [[*of, *counted] for of, counted in counts.titles.items()]
 
 
 def tally_end(year: int | None, zone: ZoneInfo, now: datetime) -> datetime:
     """The end of a tally made now: the end of the year everywhere, at most now."""
-    ends = Span.of(year, zone).ends
+    ends = Span.of_year(year, zone).ends
     return now if ends is None else min(now, ends)

@@ -41,7 +41,7 @@ class Counts:
     top: Mapping[str, Any]
 
     @classmethod
-    def of(cls, counts: Sums) -> Counts:
+    def from_sums(cls, counts: Sums) -> Counts:
         seen, films, artists = (
             group_titles(counts.of_kind(kind)) for kind in (Kind.EPISODE, Kind.MOVIE, Kind.TRACK)
         )
@@ -156,7 +156,7 @@ class Ending:
         aired = self.next is not None and self.next <= today.isoformat()
         return not aired and (self.at is not None or self.left > live)
 
-    def before(self, until: datetime, live: int) -> Ending:
+    def limit_to(self, until: datetime, live: int) -> Ending:
         """The ending with regard to the plays before some time only."""
         if self.at is not None and self.at < to_ms(until):
             return self

@@ -56,7 +56,7 @@ class Span:
     utc: tuple[datetime, datetime] | None = None
 
     @classmethod
-    def of(cls, year: int | None, zone: ZoneInfo) -> Span:
+    def of_year(cls, year: int | None, zone: ZoneInfo) -> Span:
         if year is None:
             return cls()
         local = (datetime(year, 1, 1, tzinfo=zone), datetime(year + 1, 1, 1, tzinfo=zone))

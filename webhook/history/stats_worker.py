@@ -84,12 +84,12 @@ class StatsWorker:
             due = await self.database.read(
                 partial(due_tallies, person_id=person_id, zone_name=zone_name, now=now)
             )
-            self.put_off(person_id, due, now)
+            self.postpone(person_id, due, now)
             for one in due:
                 made += not stop.is_set() and await self.make(one, now)
         return made
 
-    def put_off(self, person_id: int, due: list[Due], now: datetime) -> None:
+    def postpone(self, person_id: int, due: list[Due], now: datetime) -> None:
         """Double the pause of a person whose tallies were invalidated again; forget it for one whose were not."""
         wait = self.waits.get(person_id)
         if not any(one.missing for one in due):
@@ -124,7 +124,7 @@ def due_tallies(connection: Connection, person_id: int, zone_name: str | None, n
     found = []
     for year in (None, *years) if years else ():
         tally, until = kept.get(stats.tally_name(year, zone)), stats.tally_end(year, zone, now)
-        if tally is None or is_outdated(connection, person_id, Span.of(year, zone), tally, until, now):
+        if tally is None or is_outdated(connection, person_id, Span.of_year(year, zone), tally, until, now):
             one = Due(person_id=person_id, zone_name=zone_name, year=year, until=until, missing=tally is None)
             found.append(one)
     return found

@@ -14,7 +14,7 @@ from webhook.lookups import (
     common_ids,
     has_title,
     split_title_suffix,
-    without,
+    subtract_ids,
 )
 
 MAX_SHOWS_PER_TITLE = 5
@@ -107,7 +107,7 @@ def ids_with_show(item: Episode, show: Candidate) -> tuple[Ids, Ids] | None:
     """The item's own ids and its show's, if this is its show; an own id that is the show's is none."""
     if item.show_ids.contradicts(show.ids):
         return None
-    return without(item.ids, show.ids), item.show_ids.merge(show.ids)
+    return subtract_ids(item.ids, show.ids), item.show_ids.merge(show.ids)
 
 
 def has_needed_id(item: Item, needs: Collection[str]) -> bool:

@@ -24,7 +24,7 @@ from webhook.identity.resolutions import (
     plex_show_key,
     store_resolutions,
 )
-from webhook.lookups import Candidate, Lookup, common_ids, rank, wanted_title, without
+from webhook.lookups import Candidate, Lookup, common_ids, rank, subtract_ids, wanted_title
 from webhook.storage.db import Database, Unavailable
 
 MAX_RECENT_ITEMS = 20_000
@@ -114,7 +114,7 @@ class Identity:
             raise Unmatched(
                 f"{name_needs(needs)} is needed, and nothing in the webhook says which item this is"
             )
-        return await self.together(item, under, tuple(needs))
+        return await self.ask_once(item, under, tuple(needs))
 
     async def with_candidates(self, item: Item, error: Unmatched) -> Unmatched:
         """The tracker's error with candidates for the person to choose from."""
@@ -140,7 +140,7 @@ class Identity:
 
     # --- asked once
 
-    async def together(self, item: Item, under: tuple[str, ...], needs: tuple[str, ...]) -> Item:
+    async def ask_once(self, item: Item, under: tuple[str, ...], needs: tuple[str, ...]) -> Item:
         """Questions about one item at the same time are one question."""
         about = (*under, repr(item) if not under else "", *needs)
         task = self._asking.get(about)
@@ -233,7 +233,7 @@ class Identity:
 def without_show_ids(item: Episode) -> Episode:
     """The episode without ids of its own that are its show's: some senders write those in both places."""
     ambiguous = common_ids(item.ids, item.show_ids)
-    return replace(item, ids=without(item.ids, item.show_ids)) if ambiguous else item
+    return replace(item, ids=subtract_ids(item.ids, item.show_ids)) if ambiguous else item
 
 
 def with_found_ids(item: Item, found: Item) -> Item:

@@ -16,7 +16,7 @@ from webhook.lookups._catalogue import FoundEpisode as FoundEpisode
 from webhook.lookups._catalogue import ListedEpisode as ListedEpisode
 from webhook.lookups._catalogue import common_ids as common_ids
 from webhook.lookups._catalogue import id_pairs as id_pairs
-from webhook.lookups._catalogue import without as without
+from webhook.lookups._catalogue import subtract_ids as subtract_ids
 from webhook.lookups._lookup import Checks as Checks
 from webhook.lookups._lookup import Lookup as Lookup
 from webhook.lookups._matching import apply_match as apply_match

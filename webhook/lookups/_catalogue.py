@@ -60,7 +60,7 @@ class ListedEpisode:
     ids: Ids = field(default_factory=Ids)
     minutes: int | None = None
 
-    def aired_by(self, day: date) -> bool:
+    def is_aired_by(self, day: date) -> bool:
         return self.aired is not None and self.aired <= day.isoformat()
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def read_ids(ids: Any) -> Ids:
     return Ids.from_json({**numbers, **texts})
 
 
-def without(ids: Ids, others: Ids) -> Ids:
+def subtract_ids(ids: Ids, others: Ids) -> Ids:
     """These ids but for those that are the others'."""
     theirs = others.by_namespace()
     return Ids.from_json(

@@ -16,7 +16,7 @@ import httpx
 from webhook.client import Recorder, accept, call, read_json, recording
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered, Unmatched
-from webhook.lookups._catalogue import Candidate, FoundEpisode, ListedEpisode, id_pairs, without
+from webhook.lookups._catalogue import Candidate, FoundEpisode, ListedEpisode, id_pairs, subtract_ids
 from webhook.lookups._matching import (
     agrees,
     apply_match,
@@ -137,7 +137,7 @@ class Lookup(ABC):
             for show in await self.shows(name, value):
                 if not item.show or not has_title(item.show, show):
                     continue
-                own = without(item.ids, show.ids)
+                own = subtract_ids(item.ids, show.ids)
                 asked = replace(item, ids=own, show_ids=show.ids)
                 part = await self.find_by_place(asked, show)
                 if part is not None and fits_episode(asked, part) and is_near_year(item.year, part):

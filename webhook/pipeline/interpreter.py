@@ -20,7 +20,7 @@ from webhook import clock
 from webhook.domain import lenient_json
 from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.play import Change
-from webhook.domain.rules import AccountRules, Filters, HouseholdRule, Target, stopped_by, viewers
+from webhook.domain.rules import AccountRules, Filters, HouseholdRule, Target, stopping_filter, viewers
 from webhook.domain.states import WebhookState
 from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play
@@ -287,7 +287,7 @@ class Interpreter:
             viewer = reads.person(person_id)
             if viewer is None:
                 continue  # removed since the rule was made
-            if stopped := stopped_by(Filters.from_json(viewer.filters), read[0]):
+            if stopped := stopping_filter(Filters.from_json(viewer.filters), read[0]):
                 entries = [{**event_json(event), "person": viewer.name, "stopped": stopped} for event in read]
             else:
                 mine = (

@@ -49,7 +49,7 @@ def number_field(
     return Field({"type": kinds, "pattern": f"^$|{pattern}", **bounds}, expected, take_number)
 
 
-def within(least: float, most: float, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def read_between(least: float, most: float, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def take(value: Any) -> Any:
         found = read(value)
         return found if found is not None and least <= found <= most else None
@@ -62,7 +62,7 @@ def count_field(digits: int, what: str) -> Field:
     return number_field(
         f"^[0-9]{{1,{digits}}}$",
         f"{what}, a whole number from 0 to {most}",
-        within(0, most, values.whole),
+        read_between(0, most, values.whole),
         whole=True,
         minimum=0,
         maximum=most,
@@ -73,7 +73,7 @@ def seconds_field(what: str) -> Field:
     return number_field(
         r"^[0-9]{1,6}(\.[0-9]{1,9})?$",
         f"{what} in seconds, a number from 0 and less than 1000000",
-        within(0, 999_999.999999999, values.decimal),
+        read_between(0, 999_999.999999999, values.decimal),
         minimum=0,
         exclusiveMaximum=1_000_000,
     )
@@ -151,7 +151,7 @@ PLAIN_FIELDS: Mapping[str, Field] = {
     "year": number_field(
         "^(18|19|20|21)[0-9]{2}$",
         "a year from 1800 to 2199",
-        within(1800, 2199, values.whole),
+        read_between(1800, 2199, values.whole),
         whole=True,
         minimum=1800,
         maximum=2199,
@@ -165,7 +165,7 @@ PLAIN_FIELDS: Mapping[str, Field] = {
     "progress": number_field(
         r"^(100(\.0{1,9})?|[0-9]{1,2}(\.[0-9]{1,9})?)$",
         "how far it is in percent, a number from 0 to 100",
-        within(0, 100, values.decimal),
+        read_between(0, 100, values.decimal),
         minimum=0,
         maximum=100,
     ),
@@ -173,7 +173,7 @@ PLAIN_FIELDS: Mapping[str, Field] = {
     "rating": number_field(
         r"^(10(\.0{1,9})?|[0-9](\.[0-9]{1,9})?)$",
         "a rating, a number from 0 to 10",
-        within(0, 10, values.decimal),
+        read_between(0, 10, values.decimal),
         minimum=0,
         maximum=10,
     ),

@@ -23,7 +23,7 @@ from webhook.domain.items import keys
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.play import Dated, Play
 from webhook.domain.retry import LIVE
-from webhook.domain.rules import AccountRules, stopped_by
+from webhook.domain.rules import AccountRules, stopping_filter
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history.play_store import is_rewatch, play_from_row
 from webhook.queries.plays import PlayJson, play_json
@@ -145,7 +145,7 @@ def new_deliveries(
             counts.told += 1
         elif held.holds(current):
             counts.held += 1
-        elif stopped_by(rules.filters, event_of(current)):
+        elif stopping_filter(rules.filters, event_of(current)):
             counts.kept_back += 1
         elif current.dated is Dated.TICKED and not tracker.undated:
             counts.kept_back += 1
@@ -363,14 +363,14 @@ class Backfills:
         never = asyncio.Event()
         while not stop.is_set():
             try:
-                busy = await self.once()
+                busy = await self.run_once()
             except Unavailable as error:
                 log.warning("The database is unavailable; backfills wait.", why=str(error))
                 busy = False
             if not busy:
                 await clock.awaken(never, stop, STEP_SECONDS)
 
-    async def once(self) -> bool:
+    async def run_once(self) -> bool:
         """Run one step of each backfill; True if any has more to enqueue at once."""
         rows = await self.database.read(under_way)
         self.held = {job_id: held for job_id, held in self.held.items() if job_id in {row.id for row in rows}}

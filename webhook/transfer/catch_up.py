@@ -213,12 +213,12 @@ class CatchUp:
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await self.once()
+                await self.run_once()
             except Unavailable as error:
                 log.warning("The database is unavailable; catch-up is retried later.", why=str(error))
             await clock.awaken(self.asked, stop, self.rest(clock.now()).total_seconds())
 
-    async def once(self) -> list[Report]:
+    async def run_once(self) -> list[Report]:
         reports = [await catch_up(self.database, server) for server in self.servers.values()]
         if any(report.missed for report in reports):
             self.news.set()

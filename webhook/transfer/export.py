@@ -116,7 +116,7 @@ def page(
         Exported(
             play=one,
             foreign_key=row.foreign_key,
-            rewatch=seen_before(one, some, first),
+            rewatch=has_earlier_play(one, some, first),
             rating=next((rated[key] for key in some if key in rated), None),
         )
         for row, one, some in zip(rows, current, known, strict=True)
@@ -168,7 +168,7 @@ def find_first_watches(connection: Connection, person_id: int, known: Sequence[s
     return found
 
 
-def seen_before(current: Play, known: Sequence[str], first: Mapping[str, datetime]) -> bool:
+def has_earlier_play(current: Play, known: Sequence[str], first: Mapping[str, datetime]) -> bool:
     at = current.watched_at or current.last_at
     return any(first[key] < at for key in known if key in first)
 
@@ -191,10 +191,10 @@ def parts(known: Sequence[str]) -> Iterator[Sequence[str]]:
 def library_entries(database: Database, export: Export) -> Iterator[Kept]:
     """The person's followed shows, then the other library entries by relation, oldest first."""
     for row in database.ask(lambda connection: library.list_follows(connection, export.person_id)):
-        if within(export, row.followed_at):
+        if is_in_span(export, row.followed_at):
             yield follow_entry(row)
     for relation in sorted(library.RELATIONS):
-        yield from kept_as(database, export, relation)
+        yield from entries_of_relation(database, export, relation)
 
 
 def follow_entry(row: FollowRow) -> Kept:
@@ -202,14 +202,14 @@ def follow_entry(row: FollowRow) -> Kept:
     return Kept(relation=Relation.FOLLOW, item=show, at=row.followed_at, state=row.state)
 
 
-def kept_as(database: Database, export: Export, relation: str) -> Iterator[Kept]:
+def entries_of_relation(database: Database, export: Export, relation: str) -> Iterator[Kept]:
     after: Row[Any] | None = None
     while True:
         rows = database.ask(
             lambda connection, after=after: list_entries(connection, export.person_id, relation, after)  # type: ignore[misc]
         )
         for row in rows:
-            if within(export, row.at):
+            if is_in_span(export, row.at):
                 item = item_from_json(row.item)
                 yield Kept(relation=Relation(relation), item=item, at=row.at, value=row.value)
         if len(rows) < PAGE:
@@ -227,6 +227,6 @@ def list_entries(
     return connection.execute(wanted.order_by(entry.c.at, entry.c.item_key).limit(PAGE)).all()
 
 
-def within(export: Export, at: datetime) -> bool:
+def is_in_span(export: Export, at: datetime) -> bool:
     early = export.since is not None and at < export.since
     return not early and (export.until is None or at < export.until)

@@ -64,7 +64,7 @@ class FileFeed:
     bundle: Bundle | None = None
 
     @classmethod
-    async def of(cls, kind: str, path: Path, name: str | None = None) -> FileFeed:
+    async def open(cls, kind: str, path: Path, name: str | None = None) -> FileFeed:
         """The feed of this file; raises Unusable."""
         try:
             return cls(kind, path, (name or path.name)[:200], await asyncio.to_thread(digest_of, path))

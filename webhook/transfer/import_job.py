@@ -59,7 +59,7 @@ class Report:
     whole: bool = True
     """False if the preview ended early, after LOOKED_THROUGH entries."""
 
-    def saw(self, entries: list[Entry]) -> None:
+    def add(self, entries: list[Entry]) -> None:
         """Add entries to the report: the range of dates, bad rows, and items without ids. Raises Unusable."""
         for entry in entries:
             match entry:
@@ -112,7 +112,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
     """Preview an import without writing anything; raises what the feed raises."""
     report, memory, seen = Report(), Memory(), 0
     async for part in feed.parts():
-        report.saw(part)
+        report.add(part)
         seen += len(part)
         found = await database.read(partial(rehearse_part, person_id=person_id, part=part, memory=memory))
         report.counts = report.counts.plus(found)
@@ -151,7 +151,7 @@ async def run(
             if part and not fresh:
                 continue
             await asyncio.to_thread(check)
-            report.saw(fresh)
+            report.add(fresh)
             good = [entry for entry in fresh if isinstance(entry, Viewing | Kept)]
             counts = await database.write(steps, Step(person_id, running, good, done, report.counts))
             if counts is None:

@@ -87,7 +87,7 @@ class Imports:
         self.uploads.check_number(len(waiting - {given.digest}))
         home = self.folder / home_of(given.kind, given.person_id, given.digest)
         async with self.tidying:
-            await asyncio.to_thread(moved_in, given.path, home, given.name)
+            await asyncio.to_thread(move_in, given.path, home, given.name)
             made = await self.database.write(store_uploads, given)
         self.asked.set()
         return made
@@ -107,7 +107,7 @@ class Imports:
             await self.clear()
         while not stop.is_set():
             try:
-                busy = await self.once(stop)
+                busy = await self.run_once(stop)
             except Unavailable as error:
                 log.warning("The database is unavailable; imports wait.", why=str(error))
                 busy = False
@@ -121,7 +121,7 @@ class Imports:
             for left in set(self.folder.iterdir()) - running:
                 await asyncio.to_thread(remove_path, left)
 
-    async def once(self, stop: asyncio.Event | None = None) -> bool:
+    async def run_once(self, stop: asyncio.Event | None = None) -> bool:
         """Work on the oldest import whose files are here; False if there is none."""
         here = [(row, home) for row, home in await self.running_imports() if home.is_dir()]
         if not here:
@@ -161,7 +161,7 @@ class Imports:
     async def feed(self, row: Row[Any], home: Path) -> Feed:
         if row.digest == ASKED:
             return await self.asks(row.person_id, row.what)
-        path = await asyncio.to_thread(only, home)
+        path = await asyncio.to_thread(only_file, home)
         return FileFeed(row.what, path, row.name, row.digest, self.limits)
 
     async def running_imports(self) -> list[tuple[Row[Any], Path]]:
@@ -175,12 +175,12 @@ def home_of(kind: str, person_id: int, digest: str) -> str:
     return f"{kind}-{person_id}-{digest}"
 
 
-def only(home: Path) -> Path:
+def only_file(home: Path) -> Path:
     (path,) = home.iterdir()
     return path
 
 
-def moved_in(path: Path, home: Path, name: str) -> None:
+def move_in(path: Path, home: Path, name: str) -> None:
     remove_path(home)
     home.mkdir(mode=0o700)
     path.replace(home / name)

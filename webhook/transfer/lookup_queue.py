@@ -52,22 +52,22 @@ class Resolver:
         never = asyncio.Event()
         while not stop.is_set():
             try:
-                busy = await self.once()
+                busy = await self.run_once()
             except Unavailable as error:
                 log.warning("The database is unavailable; lookups wait.", why=str(error))
                 busy = 0
             await clock.awaken(never, stop, 0.01 if busy else POLL_SECONDS)
 
-    async def once(self) -> int:
+    async def run_once(self) -> int:
         """Look up the next few items; returns how many."""
         lookups = bool(self.identity.lookups)
         rows = await self.database.read(lambda connection: due(connection, clock.now(), lookups))
         for row in rows:
-            outcome = await self.looked_up(row)
+            outcome = await self.look_up(row)
             await self.database.write(settle, (row.key, outcome))
         return len(rows)
 
-    async def looked_up(self, row: Row[Any]) -> Item | Undelivered:
+    async def look_up(self, row: Row[Any]) -> Item | Undelivered:
         item = item_from_json(row.item)
         if not self.identity.lookups:
             return Unmatched(NO_LOOKUPS)
@@ -90,13 +90,13 @@ def due(connection: Connection, now: datetime, lookups: bool) -> list[Row[Any]]:
 def settle(connection: Connection, waiting: list[tuple[str, Item | Undelivered]]) -> list[None]:
     for key, outcome in waiting:
         if isinstance(outcome, Undelivered):
-            put_off(connection, key, outcome, clock.now())
+            postpone(connection, key, outcome, clock.now())
         else:
             learn(connection, key, outcome)
     return [None] * len(waiting)
 
 
-def put_off(connection: Connection, key: str, why: Undelivered, now: datetime) -> None:
+def postpone(connection: Connection, key: str, why: Undelivered, now: datetime) -> None:
     values: dict[str, Any] = {"reason": why.reason}
     if isinstance(why, Retry | Snooze):
         values["due_at"] = now + max(why.after or AGAIN, AGAIN)
@@ -143,14 +143,14 @@ def learn(connection: Connection, key: str, found: Item) -> int:
     """Write the ids found into every play of the item; returns how many plays."""
     rows = plays_of(connection, key)
     for row in rows:
-        item = taught(item_from_json(row.item), found)
+        item = add_ids(item_from_json(row.item), found)
         connection.execute(update(play).where(play.c.id == row.id).values(item=item_to_json(item)))
         store_keys(connection, row.person_id, row.id, keys(item))
     connection.execute(delete(unresolved).where(unresolved.c.key == key))
     return len(rows)
 
 
-def taught(item: Item, found: Item) -> Item:
+def add_ids(item: Item, found: Item) -> Item:
     """The item with the ids found: an episode gets its show's, and its own only if the episode is the same."""
     if isinstance(item, Episode) and isinstance(found, Episode):
         shown = replace(item, show_ids=item.show_ids.merge(found.show_ids))

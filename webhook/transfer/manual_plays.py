@@ -20,7 +20,7 @@ from webhook.history import edits
 from webhook.history.play_store import SELECT_OF_ITEM, play_from_row, save_play, store_keys
 from webhook.identity import matches
 from webhook.storage.tables import play
-from webhook.transfer.merge import SAME_ROW, ask_about, found_by
+from webhook.transfer.merge import SAME_ROW, ask_about, search_keys
 
 SOURCE = "watchmark"
 """The source of a play that no other program reported."""
@@ -193,8 +193,8 @@ def add(
 ) -> Added:
     """Add a play to a person's history, or return the existing one of the same entry. Raises Invalid."""
     item = matches.apply_choices(new.item, matches.all_choices(connection))
-    known_by = found_by(item)
-    if (before := added_before(connection, person_id, new)) is not None:
+    known_by = search_keys(item)
+    if (before := find_added_play(connection, person_id, new)) is not None:
         return Added(before, False, [])
     if (twin := same_entry(connection, person_id, item, known_by, new)) is not None:
         return Added(twin, False, [])
@@ -220,7 +220,7 @@ def foreign_key(new: NewPlay) -> str | None:
     return None if new.key is None else f"{SOURCE}:{new.key}"[:200]
 
 
-def added_before(connection: Connection, person_id: int, new: NewPlay) -> int | None:
+def find_added_play(connection: Connection, person_id: int, new: NewPlay) -> int | None:
     """The play that this entry became earlier; None if it was not added yet."""
     if new.key is None:
         return None

@@ -103,11 +103,11 @@ def merge_entries(
 ) -> Counts:
     """Merge a part of a file; returns its counts."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
-    part = sorted_out(connection, person_id, viewings, Memory(), span_of(viewings))
+    part = sort_viewings(connection, person_id, viewings, Memory(), span_of(viewings))
     add(connection, person_id, part.new, job_id)
     for play_id, marked in part.marks.items():
         save_play(connection, person_id, marked, play_id)
-        store_keys(connection, person_id, play_id, found_by(marked.item))
+        store_keys(connection, person_id, play_id, search_keys(marked.item))
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
     kept = [keep(connection, person_id, entry, now) for entry in entries if isinstance(entry, Kept)]
     return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
@@ -118,7 +118,7 @@ def rehearse(
 ) -> Counts:
     """The counts of `merge_entries` after the parts in the memory, without writing anything."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
-    part = sorted_out(connection, person_id, viewings, memory)
+    part = sort_viewings(connection, person_id, viewings, memory)
     nameless = sum(1 for viewing, _ in part.new if not has_ids(viewing.play.item))
     kept = sum(
         would_keep(connection, person_id, entry, memory) for entry in entries if isinstance(entry, Kept)
@@ -145,7 +145,7 @@ def span_of(viewings: Sequence[Viewing]) -> Span:
     return (EVER[0] if ticked else min(times) - AROUND, max(times) + AROUND)
 
 
-def sorted_out(
+def sort_viewings(
     connection: Connection, person_id: int, viewings: Sequence[Viewing], memory: Memory, span: Span = EVER
 ) -> Part:
     part = Part()
@@ -153,7 +153,7 @@ def sorted_out(
     part.known = len(viewings) - len(unlisted)
     choices = matches.all_choices(connection)
     named = [apply_choice(viewing, choices) for viewing in unlisted]
-    keyed = [(viewing, found_by(viewing.play.item)) for viewing in named]
+    keyed = [(viewing, search_keys(viewing.play.item)) for viewing in named]
     recall(connection, person_id, {key for _, known_by in keyed for key in known_by}, memory, span)
     for viewing, known_by in keyed:
         if viewing.foreign_key in memory.foreign_keys:
@@ -183,7 +183,7 @@ def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Vie
     return replace(viewing, play=replace(viewing.play, item=matches.apply_choices(item, choices)))
 
 
-def found_by(item: Item) -> tuple[str, ...]:
+def search_keys(item: Item) -> tuple[str, ...]:
     """The keys of a play; a film without year and ids has its title alone."""
     return keys(item) or matches.match_keys(item)
 
@@ -202,7 +202,7 @@ def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
     if same.settled or told.watched_at is None or not (marks or dates):
         part.known += 1
         return
-    same.play = marked_by(same.play, told)
+    same.play = mark_play(same.play, told)
     part.completed += marks
     part.known += not marks
     if same.id is not None:
@@ -212,7 +212,7 @@ def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
         part.new[same.place] = (replace(first, play=same.play), known_by)
 
 
-def marked_by(known: Play, told: Play) -> Play:
+def mark_play(known: Play, told: Play) -> Play:
     """The play with the viewing's mark and date."""
     of = known if known.watched_at is None else told
     return replace(
@@ -276,7 +276,7 @@ def recall(connection: Connection, person_id: int, known_by: set[str], memory: M
                 memory.by_key[key].append(memory.plays[play_id])
     for play_id, before in history.plays_before_edits(connection, person_id):
         was = Known(before, None, play_id, settled=True)
-        for key in unasked.intersection(found_by(before.item)):
+        for key in unasked.intersection(search_keys(before.item)):
             memory.by_key[key].append(was)
 
 
@@ -328,9 +328,9 @@ def add(
         return
     ids = fresh_ids(connection, play, len(new))
     rows = [row(made, person_id, viewing, job_id) for made, (viewing, _) in zip(ids, new, strict=True)]
-    many(connection, play.name, PLAY_COLUMNS, rows)
+    insert_many(connection, play.name, PLAY_COLUMNS, rows)
     known_by = [(person_id, made, key) for made, (_, known) in zip(ids, new, strict=True) for key in known]
-    many(connection, play_key.name, KEY_COLUMNS, known_by)
+    insert_many(connection, play_key.name, KEY_COLUMNS, known_by)
 
 
 def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
@@ -351,7 +351,7 @@ TIMES = tuple(place for place, name in enumerate(PLAY_FIELDS) if isinstance(play
 WORDS = tuple(place for place, name in enumerate(PLAY_FIELDS) if name in ("state", "dated"))
 
 
-def many(
+def insert_many(
     connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
 ) -> None:
     """Insert through the driver itself: for a million rows SQLAlchemy's types cost more than the database."""

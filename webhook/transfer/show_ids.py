@@ -105,7 +105,7 @@ class ShowIds:
         never = asyncio.Event()
         while not stop.is_set():
             try:
-                busy = bool(await self.scan()) | bool(await self.once())
+                busy = bool(await self.scan()) | bool(await self.run_once())
             except Unavailable as error:
                 log.warning("The database is unavailable; the search for shows' ids waits.", why=str(error))
                 busy = False
@@ -120,7 +120,7 @@ class ShowIds:
             return 0
         return await self.database.write(scan, back)
 
-    async def once(self) -> int:
+    async def run_once(self) -> int:
         """Answer the next few questions; returns how many."""
         able = bool(self.identity.lookups or self.server)
         rows = await self.database.read(partial(due, able=able))
@@ -134,12 +134,12 @@ class ShowIds:
         try:
             found = await self.find(plex)
         except Undelivered as error:
-            await self.database.write(put_off, (row.key, error))
+            await self.database.write(postpone, (row.key, error))
             return
         if found is None:
             able = bool(self.identity.lookups or self.server)
             nobody = Retry(NOBODY if able else NO_LOOKUPS, after=MAX_LOOKUP_PAUSE)
-            await self.database.write(put_off, (row.key, nobody))
+            await self.database.write(postpone, (row.key, nobody))
             return
         await self.write(row.key, KnownShow(ids=replace(found.ids, plex=plex)), found.via)
 
@@ -276,7 +276,7 @@ def due(connection: Connection, able: bool) -> list[Row[Any]]:
     return list(connection.execute(wanted.order_by(unresolved.c.due_at).limit(FEW)))
 
 
-def put_off(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) -> list[None]:
+def postpone(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) -> list[None]:
     """Ask again later: after as long as the question has waited, at most a day."""
     now = clock.now()
     for key, why in waiting:
@@ -312,7 +312,7 @@ def sample_of(connection: Connection, plex: str) -> Sample:
         episodes=bare,
         shows=server_keys(connection, play_ids, "episode:of@"),
         keys=server_keys(connection, play_ids, "episode@"),
-        told=told_by_history(connection, plex, bare),
+        told=ids_from_history(connection, plex, bare),
     )
 
 
@@ -325,7 +325,7 @@ def server_keys(connection: Connection, play_ids: Sequence[int], kind: str) -> l
     return list(dict.fromkeys(parts[1] for parts in found if len(parts) == 3))
 
 
-def told_by_history(connection: Connection, plex: str, episodes: Sequence[Episode]) -> Ids | None:
+def ids_from_history(connection: Connection, plex: str, episodes: Sequence[Episode]) -> Ids | None:
     """The show's ids from other plays of its episodes, matched by episode ids; None if they disagree."""
     wanted = {key for one in episodes for key in id_keys(one)}
     known = select(play_key.c.play_id).where(

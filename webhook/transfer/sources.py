@@ -66,10 +66,10 @@ class Feeds:
     trackers: Mapping[str, Tracker]
     servers: Mapping[str, Server]
 
-    async def of(self, person_id: int, name: str) -> Feed:
+    async def open_feed(self, person_id: int, name: str) -> Feed:
         """The person's feed from the server or tracker of that name; raises NoFeed and Undelivered."""
         if name in servers.modules():
-            return ServerFeed(server_of(self.servers, name), claimed_by(self.database, name, person_id))
+            return ServerFeed(server_of(self.servers, name), claim_check(self.database, name, person_id))
         if name not in self.trackers:
             raise NoFeed(accounts.setup_hint(name))
         tracker = self.trackers[name]
@@ -81,7 +81,7 @@ class Feeds:
         except (accounts.AccountError, SettingsError) as error:
             raise NoFeed(str(error)) from error
         if tracker.sign_in != "none" and not access.tokens:
-            raise NoFeed(signed_out(tracker, row.person))
+            raise NoFeed(describe_lost_sign_in(tracker, row.person))
         if not hasattr(tracker, "history"):
             raise NoFeed(no_history_message(tracker))
         return AccountFeed(tracker, access)
@@ -112,7 +112,7 @@ class Feeds:
             if tracker is None or tracker.sign_in == "none" or not hasattr(tracker, "history"):
                 continue
             gone = row.tokens is None or row.parked == Park.SIGNED_OUT
-            why_not = signed_out(tracker, row.person) if gone else None
+            why_not = describe_lost_sign_in(tracker, row.person) if gone else None
             yield Offer(
                 name=row.tracker, label=tracker.label, server=False, known_as=row.name, why_not=why_not
             )
@@ -148,7 +148,7 @@ def feeds(parts: Parts) -> Feeds:
     return Feeds(parts.database, parts.credentials, parts.trackers, parts.servers)
 
 
-def signed_out(tracker: Tracker, name: str) -> str:
+def describe_lost_sign_in(tracker: Tracker, name: str) -> str:
     again = f"watchmark connect {tracker.name} --person {name}; or under Connections in the browser."
     return f"{name} is not signed in to {tracker.label} any more. Sign in again: {again}"
 
@@ -189,7 +189,7 @@ def users_at(connection: Connection, server: str, person_id: int) -> list[str]:
     return list(connection.execute(wanted).scalars())
 
 
-def claimed_by(database: Database, source: str, person_id: int) -> Callable[[Event], Awaitable[bool]]:
+def claim_check(database: Database, source: str, person_id: int) -> Callable[[Event], Awaitable[bool]]:
     """A check whether an event of this server belongs to a user that the person claims."""
     known: dict[tuple[str | None, str | None], bool] = {}
 

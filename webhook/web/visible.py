@@ -183,7 +183,7 @@ def _find_webhooks(
 ) -> tuple[list[WebhookRow], int | None]:
     among = wanted.narrow(select(webhook))
     if not visitor.is_admin:
-        among = among.where(theirs(visitor))
+        among = among.where(is_of_person(visitor))
     floor = 0
     if wanted.rare or not visitor.is_admin:
         newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
@@ -195,7 +195,7 @@ def _find_webhooks(
     return [row for row in rows if wanted.matches(row.events or [])], cursor
 
 
-def theirs(visitor: Visitor) -> ColumnElement[bool]:
+def is_of_person(visitor: Visitor) -> ColumnElement[bool]:
     """The condition for webhooks of this person: of a user they claim, through their token, or delivered to
     their account by a household rule."""
     claimed = select(identity.c.id).where(identity.c.person_id == visitor.person_id)
@@ -237,7 +237,7 @@ def visible_ids(connection: Connection, visitor: Visitor, ids: Sequence[int]) ->
     wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(ids))
     if visitor.is_admin:
         return [row.id for row in connection.execute(wanted)]
-    rows = connection.execute(wanted.where(theirs(visitor)))
+    rows = connection.execute(wanted.where(is_of_person(visitor)))
     return [row.id for row in rows if may_see(row.events or [], visitor)]
 
 
@@ -249,7 +249,9 @@ def matching_webhooks(connection: Connection, visitor: Visitor, wanted: WebhookF
     if visitor.is_admin:
         return [row.id for row in connection.execute(among) if wanted.matches(row.events or [])]
     rows = [
-        row for row in connection.execute(among.where(theirs(visitor))) if wanted.matches(row.events or [])
+        row
+        for row in connection.execute(among.where(is_of_person(visitor)))
+        if wanted.matches(row.events or [])
     ]
     return [row.id for row in rows if may_see(row.events or [], visitor)]
 

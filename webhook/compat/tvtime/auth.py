@@ -76,7 +76,7 @@ class TVTimeAuth:
             )
             if made is not None:
                 return Guest(row.id, row.name, f"app {made}")
-        if not await self.passwords.right(row, password) or row is None:
+        if not await self.passwords.is_right(row, password) or row is None:
             raise WrongPassword
         return Guest(row.id, row.name, self.sessions.fingerprint(row))
 

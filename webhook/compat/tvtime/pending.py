@@ -50,9 +50,9 @@ class PendingMarks:
 
     def marks(self) -> list[PendingMark]:
         every = {mark.delivery_id: mark for mark in (*self.by_id.values(), *self.by_place.values())}
-        return [mark for mark in every.values() if self.of(mark.episode) is mark]
+        return [mark for mark in every.values() if self.find(mark.episode) is mark]
 
-    def of(self, episode: Episode) -> PendingMark | None:
+    def find(self, episode: Episode) -> PendingMark | None:
         """The pending mark of an episode, found by its own id, else by its show and numbers."""
         tvdb, place = episode.ids.tvdb, place_of(episode)
         found = [] if tvdb is None or tvdb not in self.by_id else [self.by_id[tvdb]]
@@ -126,7 +126,7 @@ def enqueue_marks(connection: Connection, waiting: list[MarkDelivery]) -> list[i
 
 def enqueue_mark(connection: Connection, telling: MarkDelivery) -> int | None:
     """Enqueue a delivery, or return the equal pending one; None if the server already has that state."""
-    mark = pending_marks(connection, telling.account_id).of(telling.episode)
+    mark = pending_marks(connection, telling.account_id).find(telling.episode)
     watched = telling.action is Action.WATCHED
     if mark is not None and mark.watched is watched:
         return mark.delivery_id

@@ -27,7 +27,7 @@ from webhook.compat.tvtime.marks import MarkRequest, Marks, StoredMarks, changed
 from webhook.compat.tvtime.pending import DeliveryOutcome, MarkDelivery, PendingMark, PendingMarks
 from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.domain.outcome import PARKED, Park, Snooze, Undelivered, Unmatched
-from webhook.domain.rules import AccountRules, Filters, stopped_by
+from webhook.domain.rules import AccountRules, Filters, stopping_filter
 from webhook.domain.states import DeliveryState
 from webhook.history.play_store import find_play
 from webhook.service import Service
@@ -64,7 +64,7 @@ class Backends:
     def __init__(self, service: Service, catalogue: Catalogue, marks: Marks) -> None:
         self.service, self.catalogue, self.marks = service, catalogue, marks
 
-    async def of(self, guest: Guest) -> Backend:
+    async def open_backend(self, guest: Guest) -> Backend:
         here = LocalBackend(guest, self.catalogue, self.marks)
         tracker: Tracker | None = self.service.trackers.get(TRACKER)
         if not isinstance(tracker, TVTime) or not tracker.url:
@@ -230,11 +230,11 @@ class RemoteBackend:
         wanted = select(person.c.filters).where(person.c.id == self.guest.id)
         mine = Filters.from_json(connection.execute(wanted).scalar())
         event = event_of(asked)
-        return any(stopped_by(filters, event) is not None for filters in (mine, self.at.rules.filters))
+        return any(stopping_filter(filters, event) is not None for filters in (mine, self.at.rules.filters))
 
     def check_filters(self, asked: MarkRequest) -> None:
         """Raise Problem 502 if the account's own filters keep the mark from the server."""
-        if stopped := stopped_by(self.at.rules.filters, event_of(asked)):
+        if stopped := stopping_filter(self.at.rules.filters, event_of(asked)):
             raise Problem(502, f"{NOT_SENT}: this account's {stopped}. Change that under Connections")
 
     async def server_state(self, episode: Episode) -> bool | None:
@@ -332,7 +332,7 @@ def with_marks(tvdb: int, parts: Sequence[ShowEpisode], ahead: PendingMarks) -> 
     told: set[int] = set()
     found = []
     for one in parts:
-        mark = ahead.of(to_episode(tvdb, one))
+        mark = ahead.find(to_episode(tvdb, one))
         if mark is not None:
             told.add(mark.delivery_id)
         found.append(one if mark is None else replace(one, watched=mark.watched))

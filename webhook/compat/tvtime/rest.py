@@ -71,11 +71,13 @@ class Rest:
         return [
             Route("/", self.raise_404),
             Route("/login", self.login, methods=["POST"]),
-            Route("/shows", self.signed_in(self.shows)),
-            Route("/show/{id:tvtime}", self.signed_in(self.show)),
-            Route("/show/{id:tvtime}/follow", self.signed_in(self.follow), methods=["PUT", "DELETE"]),
+            Route("/shows", self.require_sign_in(self.shows)),
+            Route("/show/{id:tvtime}", self.require_sign_in(self.show)),
+            Route("/show/{id:tvtime}/follow", self.require_sign_in(self.follow), methods=["PUT", "DELETE"]),
             Route(
-                "/episode/{id:tvtime}/watched", self.signed_in(self.mark_or_unmark), methods=["PUT", "DELETE"]
+                "/episode/{id:tvtime}/watched",
+                self.require_sign_in(self.mark_or_unmark),
+                methods=["PUT", "DELETE"],
             ),
         ]
 
@@ -112,7 +114,7 @@ class Rest:
         path = f"{root}{BASE_PATH}" if root else str(request.scope["root_path"])
         return {**self.door.sessions.bounds(request), "path": path}
 
-    def signed_in(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def require_sign_in(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def call_endpoint(request: Request) -> Response:
             refuse_other_sites(request, self.service.settings)
             guest = await self.door.from_cookie(request.cookies.get(COOKIE, ""))
@@ -125,25 +127,25 @@ class Rest:
     # --- shows
 
     async def shows(self, request: Request, guest: Guest) -> Response:
-        home = await self.homes.of(guest)
+        home = await self.homes.open_backend(guest)
         followed = await home.shows()
         series = [show_json(one) for one in followed]
         return json_response({"count": len(series), "series": series}, origin(one.via for one in followed))
 
     async def show(self, request: Request, guest: Guest) -> Response:
-        home = await self.homes.of(guest)
+        home = await self.homes.open_backend(guest)
         found = await home.show(request.path_params["id"])
         seasons = [season_json(found.parts, number) for number in sorted({one.season for one in found.parts})]
         return json_response({"count": len(seasons), "seasons": seasons}, origin([found.via]))
 
     async def follow(self, request: Request, guest: Guest) -> Response:
-        home = await self.homes.of(guest)
+        home = await self.homes.open_backend(guest)
         change = home.unfollow if request.method == "DELETE" else home.follow
         await change(request.path_params["id"])
         return ok_response()
 
     async def mark_or_unmark(self, request: Request, guest: Guest) -> Response:
-        home = await self.homes.of(guest)
+        home = await self.homes.open_backend(guest)
         change = home.unmark if request.method == "DELETE" else home.mark
         await change(request.path_params["id"])
         return ok_response()

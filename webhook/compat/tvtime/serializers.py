@@ -115,7 +115,7 @@ def flat_episode(show: Series, one: ListedEpisode, order: int, today: date) -> d
         "imdb_id": one.ids.imdb,
         "air_date": one.aired,
         "runtime": minutes(show.watch_of(one)),
-        "is_aired": one.aired_by(today) or show.watch_of(one) is not None,
+        "is_aired": one.is_aired_by(today) or show.watch_of(one) is not None,
         "watch_order": order,
         "next_episode": None,
     }

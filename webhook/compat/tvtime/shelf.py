@@ -75,7 +75,7 @@ class Series:
         return [
             one
             for one in self.regular
-            if self.via == HISTORY or one.aired_by(today) or self.watch_of(one) is not None
+            if self.via == HISTORY or one.is_aired_by(today) or self.watch_of(one) is not None
         ]
 
     def watch_of(self, one: ListedEpisode) -> WatchSummary | None:

@@ -176,7 +176,7 @@ def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None
 # --- privacy
 
 
-def seen_by(connection: Connection, person_id: int) -> str:
+def audience_of(connection: Connection, person_id: int) -> str:
     row = connection.execute(select(privacy.c.seen_by).where(privacy.c.person_id == person_id)).scalar()
     return row or NOT_CHOSEN
 
@@ -193,15 +193,15 @@ def may_see(connection: Connection, asker: int | None, whose: int) -> bool:
     """True if the asker (None is anonymous) may see what this person watches and loves, and their friends."""
     if asker == whose:
         return True
-    setting = seen_by(connection, whose)
+    setting = audience_of(connection, whose)
     if setting == EVERYONE:
         return True
-    return setting == FRIENDS and asker is not None and seen_by(connection, asker) != NOBODY
+    return setting == FRIENDS and asker is not None and audience_of(connection, asker) != NOBODY
 
 
 def visible_people(connection: Connection, asker: int | None) -> list[int]:
     """The ids of the people whom the asker may see; only their plays count in public numbers."""
-    is_friend = asker is not None and seen_by(connection, asker) != NOBODY
+    is_friend = asker is not None and audience_of(connection, asker) != NOBODY
     shown = func.coalesce(privacy.c.seen_by, NOT_CHOSEN).in_(
         (EVERYONE, FRIENDS) if is_friend else (EVERYONE,)
     )
@@ -217,7 +217,7 @@ def friends(
     connection: Connection, person_id: int, skip: int, limit: int
 ) -> tuple[int, Collection[Row[Any]]]:
     """The number of a person's friends and a page of them by name; all who share are friends."""
-    if seen_by(connection, person_id) == NOBODY:
+    if audience_of(connection, person_id) == NOBODY:
         return 0, []
     return others_who_share(connection, person_id, skip, limit)
 

@@ -108,7 +108,7 @@ async def set_privacy(call: Call[PrivacyChange, None]) -> Privacy:
 
 async def read_privacy(call: Call[Any, Any], name: str) -> Privacy:
     def read(connection: Connection) -> str:
-        return apps.seen_by(connection, find_person(connection, call.visitor, name).id)
+        return apps.audience_of(connection, find_person(connection, call.visitor, name).id)
 
     return {"person": name, "seen_by": await call.read(read)}
 

@@ -51,7 +51,7 @@ class AppsPage(Once):
             return {
                 "apps": [one for one in read_apps(connection) if one["person"] in (None, row.name)],
                 "sessions": [token for token in tokens if token["kind"] == apps.KIND],
-                "seen_by": apps.seen_by(connection, row.id),
+                "seen_by": apps.audience_of(connection, row.id),
                 "sharing": [other.name for other in sharing],
                 "others": max(number - MANY, 0),
             }

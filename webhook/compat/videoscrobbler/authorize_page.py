@@ -39,20 +39,20 @@ class AuthorizePage(Page):
     def in_words(self, endpoint: Endpoint) -> Endpoint:
         """Render errors as pages, since a person sees them."""
 
-        async def inside(request: Request) -> Response:
+        async def call_endpoint(request: Request) -> Response:
             try:
                 return await endpoint(request)
             except Problem as problem:
                 return await self.error(request, problem.status, problem.detail)
 
-        return inside
+        return call_endpoint
 
     async def show_request(self, request: Request, visitor: Visitor) -> Response:
         app, token = await self.requested_app(visitor, request.query_params)
         row, seen_by = await self.database.read(
             lambda connection: (
                 apps.find_grant(connection, token),
-                apps.seen_by(connection, visitor.person_id or 0),
+                apps.audience_of(connection, visitor.person_id or 0),
             )
         )
         known = {

@@ -74,7 +74,7 @@ class Call:
             raise Fault(6, f"{name} is one of {', '.join(choices)}")
         return value
 
-    def signed_in(self) -> Person:
+    def require_person(self) -> Person:
         """The person who calls; raises Fault for an anonymous call."""
         if self.person is None:
             raise Fault(4, "this session key is an anonymous one; let the person sign in at /api/auth")

@@ -108,7 +108,7 @@ class Methods:
         return told
 
     async def love(self, call: Call) -> Mapping[str, Any]:
-        whose, video = call.signed_in(), await self.video(call)
+        whose, video = call.require_person(), await self.video(call)
         love = LOVES[call.choice("love", tuple(LOVES))]
         now = clock.now()
         if video.type == remote_ids.URL:
@@ -123,7 +123,7 @@ class Methods:
         return {"id": video.id, "love": is_loved}
 
     async def scrobble(self, call: Call) -> Mapping[str, Any]:
-        whose, video = call.signed_in(), await self.video(call)
+        whose, video = call.require_person(), await self.video(call)
         position = values.decimal(call.text("position"))
         if position is None or not 0 <= position <= MAX_POSITION:
             raise Fault(6, f"position is a number of seconds from 0 to {MAX_POSITION}")
@@ -181,15 +181,15 @@ class Methods:
             remote = remote_ids.parse_remote_id(wanted)
         except remote_ids.Improper as error:
             raise Fault(6, str(error)) from error
-        remote = await self.described_by_lookups(remote)
+        remote = await self.describe_by_lookups(remote)
         if call.person is None:
             return await self.database.read(
                 lambda connection: public(connection, videos.wanted_video(remote))
             )
-        (named,) = await self.ensure_videos([videos.wanted_video_of(remote, call.person.id)])
+        (named,) = await self.ensure_videos([videos.video_wanted_by(remote, call.person.id)])
         return named
 
-    async def described_by_lookups(self, remote: Remote) -> Remote:
+    async def describe_by_lookups(self, remote: Remote) -> Remote:
         """The remote id with its title if a lookup lists it; raises Fault if it does not exist."""
         if remote.type == remote_ids.URL:
             return remote
@@ -206,10 +206,10 @@ class Methods:
         written = None if video.item.title else video.remote_id
         if written is None or call.person is None:
             return video
-        remote = await self.described_by_lookups(remote_ids.parse_remote_id(written))
+        remote = await self.describe_by_lookups(remote_ids.parse_remote_id(written))
         if remote.item.title is None:
             return video
-        (named,) = await self.ensure_videos([videos.wanted_video_of(remote, call.person.id)])
+        (named,) = await self.ensure_videos([videos.video_wanted_by(remote, call.person.id)])
         return named
 
     async def ensure_videos(self, wanted: Sequence[WantedVideo]) -> list[Video]:
@@ -233,7 +233,7 @@ class Methods:
             people = apps.visible_people(connection, asker_id)
             found = videos.facts(connection, wanted, people, about_id)
             types = {one.type for one in wanted}
-            return found, {kind: self.tops.of(connection, kind, people) for kind in types}
+            return found, {kind: self.tops.top_plays(connection, kind, people) for kind in types}
 
         found, tops = await self.database.read(look)
         return [one_video(one, found[one.id], tops[one.type], about) for one in wanted]
@@ -288,7 +288,7 @@ class Methods:
         if call.params.get("username"):
             row = await self.visible_person(call, "username")
         else:
-            mine = call.signed_in().name
+            mine = call.require_person().name
             row = await self.database.read(lambda connection: user(connection, mine))
         count, rows = await self.database.read(
             lambda connection: apps.friends(

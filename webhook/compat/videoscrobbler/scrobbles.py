@@ -15,7 +15,7 @@ from webhook.compat.videoscrobbler.videos import Video
 from webhook.domain.event import Action, Event
 from webhook.domain.items import keys
 from webhook.domain.play import Facts, Play, State
-from webhook.domain.rules import Filters, stopped_by
+from webhook.domain.rules import Filters, stopping_filter
 from webhook.domain.states import WebhookState
 from webhook.domain.viewing import MAX_REST, is_watched_again
 from webhook.history.play_store import save_play, store_keys
@@ -136,7 +136,7 @@ def ends_too_soon(before: Play, one: Scrobble, event: Event) -> bool:
 
 def lets_through(connection: Connection, one: Scrobble, event: Event) -> bool:
     filters = connection.execute(select(person.c.filters).where(person.c.id == one.person_id)).scalar()
-    return stopped_by(Filters.from_json(filters), event) is None
+    return stopping_filter(Filters.from_json(filters), event) is None
 
 
 def begin_anew(connection: Connection, one: Scrobble, event: Event, play_id: int, before: Play) -> None:

@@ -65,7 +65,7 @@ def wanted_video(remote: remote_ids.Remote) -> WantedVideo:
     return WantedVideo(remote.type, remote.item, remote.keys)
 
 
-def wanted_video_of(remote: remote_ids.Remote, person_id: int) -> WantedVideo:
+def video_wanted_by(remote: remote_ids.Remote, person_id: int) -> WantedVideo:
     """An item that a person names; a stream also gets a key of that person."""
     found = wanted_video(remote)
     if remote.type != URL:
@@ -265,7 +265,7 @@ class Tops:
     def __init__(self) -> None:
         self.known: dict[tuple[str, tuple[int, ...]], tuple[float, int]] = {}
 
-    def of(self, connection: Connection, kind: str, people: Sequence[int]) -> int:
+    def top_plays(self, connection: Connection, kind: str, people: Sequence[int]) -> int:
         key = (kind, tuple(people))
         at, top = self.known.get(key, (0.0, 0))
         if not at or time.monotonic() - at > TOP_TTL:
@@ -304,7 +304,7 @@ def recent(
     if kind is not None:
         wanted = wanted.where(play.c.kind == KINDS_BY_TYPE[kind], has_type(kind))
     rows = connection.execute(wanted.order_by(play.c.watched_at.desc(), play.c.id.desc()).limit(count)).all()
-    return [(one, row.watched_at) for one, row in zip(wanted_from_plays(connection, rows), rows, strict=True)]
+    return [(one, row.watched_at) for one, row in zip(videos_of_plays(connection, rows), rows, strict=True)]
 
 
 def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
@@ -312,10 +312,10 @@ def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
     mine = select(play).where(
         play.c.person_id == person_id, play.c.state != State.STOPPED.value, is_present()
     )
-    return wanted_from_plays(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
+    return videos_of_plays(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
 
 
-def wanted_from_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[WantedVideo]:
+def videos_of_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[WantedVideo]:
     """The items of plays, with all keys of the plays."""
     known_by: dict[int, list[str]] = {row.id: [] for row in rows}
     for part in chunks(known_by):

@@ -45,7 +45,7 @@ class SyncResult:
         """True if an entry was not found that cannot be identified."""
         return any(not any(is_echo_of(entry, echo) for entry in sent) for echo in self.lost)
 
-    def alone(self, sent: Entry) -> SyncResult:
+    def narrow_to(self, sent: Entry) -> SyncResult:
         """The result of a call with one entry: anything not found is that entry."""
         return replace(self, lost=[sent] if self.lost else [])
 

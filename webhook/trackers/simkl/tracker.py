@@ -286,7 +286,7 @@ class Simkl(PinSignIn, Scrobbler):
         """Decide each mark; one by an episode's own id is looked up, since the answer does not say which it is."""
         taken: list[SimklMark] = []
         for mark in marks:
-            mine = result if len(marks) > 1 else result.alone(mark.current)
+            mine = result if len(marks) > 1 else result.narrow_to(mark.current)
             mark.answer = excerpt(result.response)
             if mine.has(mark.current, unsure=mark.delivery.unsure):
                 taken.append(mark)

@@ -53,7 +53,7 @@ class Groups:
         self.known: dict[str, int] = {}
         self.count = 0
 
-    def of(self, keys: Iterable[str]) -> int:
+    def number_of(self, keys: Iterable[str]) -> int:
         """The number of the thing with these keys; a new one if none is known."""
         named = list(keys)
         found = next((self.known[key] for key in named if key in self.known), None)
@@ -65,7 +65,7 @@ class Groups:
         return found
 
 
-def known_by(item: Item) -> tuple[str, ...]:
+def identifying_keys(item: Item) -> tuple[str, ...]:
     """The keys that identify an item: its ids, else its title; empty without either."""
     return tuple(id_keys(item)) or by_title(item)
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, tzinfo
 from webhook.domain.event import Kind, round_rating
 from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Cell, Table, zip_stream
-from webhook.transfer.exports._values import Exported, day, known_by, watched_plays
+from webhook.transfer.exports._values import Exported, day, identifying_keys, watched_plays
 from webhook.transfer.records import Kept
 
 LABEL = "Letterboxd"
@@ -55,7 +55,7 @@ def parts(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[bytes]]:
 def rows(plays: Iterable[Exported], zone: tzinfo) -> Iterator[list[Cell]]:
     written: set[tuple[str, str]] = set()
     for entry, at in watched_plays(plays, KINDS):
-        keys, date = known_by(entry.play.item), watched_date(entry, at, zone)
+        keys, date = identifying_keys(entry.play.item), watched_date(entry, at, zone)
         if keys and not any((key, date) in written for key in keys):
             written.update((key, date) for key in keys)
             yield row(entry, date)

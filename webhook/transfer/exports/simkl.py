@@ -23,7 +23,7 @@ from webhook.transfer.exports._pieces import Spool, json_array, zip_stream
 from webhook.transfer.exports._values import (
     Exported,
     Groups,
-    known_by,
+    identifying_keys,
     numbers,
     show_known_by,
     stamp,
@@ -65,19 +65,23 @@ def backup(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes
 def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles: Groups) -> None:
     date = None if entry.play.dated is Dated.TICKED else stamp(at)
     item = entry.play.item
-    if isinstance(item, Movie) and (keys := known_by(item)):
+    if isinstance(item, Movie) and (keys := identifying_keys(item)):
         rating = round_rating(entry.rating)
-        movies.append(titles.of(keys), {**title_object(item), "watched": True, "at": date, "rating": rating})
+        movies.append(
+            titles.number_of(keys), {**title_object(item), "watched": True, "at": date, "rating": rating}
+        )
     if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
         of = Show(title=item.show, ids=item.show_ids)
-        shows.append(titles.of(keys), {**title_object(of), "watched": True, "at": date, "place": place})
+        shows.append(
+            titles.number_of(keys), {**title_object(of), "watched": True, "at": date, "place": place}
+        )
 
 
 def put_library_entry(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
     spool = {Kind.MOVIE: movies, Kind.SHOW: shows}.get(kept.item.kind)
-    keys, said = known_by(kept.item), of_library(kept)
+    keys, said = identifying_keys(kept.item), of_library(kept)
     if spool is not None and keys and said:
-        spool.append(titles.of(keys), {**title_object(kept.item), **said})
+        spool.append(titles.number_of(keys), {**title_object(kept.item), **said})
 
 
 def of_library(kept: Kept) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class Told:
         return {**named, "ids": {name: self.ids[name] for name in IDS if name in self.ids}}
 
 
-def together(lines: Iterable[dict[str, Any]]) -> Told:
+def merge_lines(lines: Iterable[dict[str, Any]]) -> Told:
     told = Told()
     for line in lines:
         told.add(line)
@@ -147,13 +151,13 @@ def together(lines: Iterable[dict[str, Any]]) -> Told:
 
 
 def movie(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    told = together(lines)
+    told = merge_lines(lines)
     status = "completed" if "watched" in told.values else told.values.get("status", "plantowatch")
     return {**told.common(), "status": status, "movie": told.title()}
 
 
 def show(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    told = together(lines)
+    told = merge_lines(lines)
     status = told.values.get("status", "plantowatch")
     if status == "plantowatch" and "watched" in told.values:
         status = "watching"

@@ -27,7 +27,14 @@ from typing import Any
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
 from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Spool, join_pieces, json_array, zip_stream
-from webhook.transfer.exports._values import Exported, known_by, numbers, show_known_by, stamp, watched_plays
+from webhook.transfer.exports._values import (
+    Exported,
+    identifying_keys,
+    numbers,
+    show_known_by,
+    stamp,
+    watched_plays,
+)
 from webhook.transfer.records import ARCHIVED, FOLLOWING, FOR_LATER, STOPPED, Kept, Relation
 
 LABEL = "Trakt"
@@ -84,7 +91,7 @@ def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[st
         if at != moment:
             moment = at
             before.clear()
-        key = (item.kind, *known_by(item), *place(item))
+        key = (item.kind, *identifying_keys(item), *place(item))
         yield history_entry(entry, at + before[key] * APART)
         before[key] += 1
 

@@ -38,7 +38,7 @@ def write(plays: Iterable[Exported], library: Iterable[Kept], *, zone: tzinfo = 
 def records(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes]:
     yield line(FORMAT)
     for kept in library:
-        yield line({"kept": kept_to_json(kept)})
+        yield line({"kept": library_entry_to_json(kept)})
     for entry in plays:
         yield line({"play": play_to_json(entry.play, entry.foreign_key)})
 
@@ -47,7 +47,7 @@ def line(value: Any) -> bytes:
     return orjson.dumps(value) + b"\n"
 
 
-def kept_to_json(kept: Kept) -> dict[str, Any]:
+def library_entry_to_json(kept: Kept) -> dict[str, Any]:
     return json_object({entry.name: getattr(kept, entry.name) for entry in fields(Kept)})
 
 

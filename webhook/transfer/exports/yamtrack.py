@@ -22,7 +22,7 @@ from webhook.transfer.exports._values import (
     Exported,
     Groups,
     day,
-    known_by,
+    identifying_keys,
     numbers,
     show_known_by,
     stamp,
@@ -61,15 +61,15 @@ def rows(plays: Iterable[Exported], library: Iterable[Kept], zone: tzinfo) -> It
     begun: set[tuple[int, int | None]] = set()
     for entry, at in watched_plays(plays, KINDS):
         end, item = end_date(entry, at, zone), entry.play.item
-        if isinstance(item, Movie) and (keys := known_by(item)):
-            begun.add((titles.of(keys), None))
+        if isinstance(item, Movie) and (keys := identifying_keys(item)):
+            begun.add((titles.number_of(keys), None))
             yield film(entry, end)
         if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
-            yield from heads(item, place[0], titles.of(keys), begun)
+            yield from heads(item, place[0], titles.number_of(keys), begun)
             numbered: Line = {"season_number": place[0], "episode_number": place[1], "end_date": end}
             yield of_show(item, "episode") | numbered
     for kept in library:
-        if is_planned(kept) and (titles.of(known_by(kept.item)), None) not in begun:
+        if is_planned(kept) and (titles.number_of(identifying_keys(kept.item)), None) not in begun:
             yield {**title_columns(kept.item), "status": "Planning"}
 
 

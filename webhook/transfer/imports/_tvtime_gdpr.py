@@ -15,6 +15,7 @@ from webhook.transfer.imports._dates import NoDate, moment
 from webhook.transfer.imports._tvtime_values import (
     Given,
     Wrong,
+    duplicate_seconds,
     episode,
     false,
     item_name,
@@ -25,7 +26,6 @@ from webhook.transfer.imports._tvtime_values import (
     show,
     true,
     tvdb,
-    twice,
     viewing,
     when,
     whole,
@@ -45,7 +45,7 @@ BULK = frozenset({"season", "fill-previous"})
 
 def records(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Watched and rewatched episodes, and the state of each show."""
-    together = twice(bundle, name, marked_at)
+    together = duplicate_seconds(bundle, name, marked_at)
 
     def make(row: Row) -> Iterator[Entry]:
         key = row.get("key") or ""
@@ -121,7 +121,7 @@ def followed_at(row: Row) -> datetime | None:
 
 def older_records(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Watched movies, movies on the watchlist, and episodes that the newer file lacks."""
-    together = twice(bundle, name, older_marked_at)
+    together = duplicate_seconds(bundle, name, older_marked_at)
     wanted: list[Kept] = []
 
     def make(row: Row) -> Iterator[Entry]:
@@ -226,7 +226,7 @@ def from_slug(key: str | None) -> str | None:
 
 def read_views(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Watched episodes; the file has only the shows' titles, whose ids are in other files of the zip."""
-    together = twice(bundle, name, seen_at)
+    together = duplicate_seconds(bundle, name, seen_at)
     shows = show_ids(bundle)
 
     def make(row: Row) -> Iterator[Entry]:

@@ -15,6 +15,7 @@ from webhook.transfer.imports._tvtime_values import (
     LOOK,
     Given,
     Wrong,
+    duplicate_seconds,
     episode,
     false,
     imdb,
@@ -25,7 +26,6 @@ from webhook.transfer.imports._tvtime_values import (
     show,
     true,
     tvdb,
-    twice,
     viewing,
     when,
     whole,
@@ -239,7 +239,7 @@ def favourites_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
 
 def episodes_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Watched episodes; the file also lists unwatched ones."""
-    together = twice(bundle, name, episode_at)
+    together = duplicate_seconds(bundle, name, episode_at)
 
     def make(row: Row) -> Iterator[Entry]:
         if not true(row.get("is_watched")):
@@ -313,7 +313,7 @@ def movie_of(row: Row) -> Movie:
 
 def activity(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
     """Movies, shows and watched episodes by `type`. An older build gives episodes the type `show` as well."""
-    together = twice(bundle, name, activity_at)
+    together = duplicate_seconds(bundle, name, activity_at)
     shows = show_rows(bundle, name)
 
     def make(row: Row) -> Iterator[Entry]:
@@ -359,14 +359,14 @@ OWN_LISTS = "They are lists of your own, and Watchmark keeps none beside the wat
 
 
 def lists_csv(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    yield from left_out(name, bundle.rows(name))
+    yield from omit_rows(name, bundle.rows(name))
 
 
 def lists_json(bundle: Bundle, name: str, given: Given) -> Iterator[Entry]:
-    yield from left_out(name, bundle.items(name))
+    yield from omit_rows(name, bundle.items(name))
 
 
-def left_out(name: str, rows: Iterator[Any]) -> Iterator[Entry]:
+def omit_rows(name: str, rows: Iterator[Any]) -> Iterator[Entry]:
     count = 0
     for row in rows:
         if isinstance(row, Bad):

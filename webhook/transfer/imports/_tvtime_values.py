@@ -235,7 +235,7 @@ def read_rows(bundle: Bundle, name: str, make: Make, required: Collection[str] =
             yield Bad(file=name, line=row.line, why=str(wrong), do=LOOK)
 
 
-def twice(
+def duplicate_seconds(
     bundle: Bundle, name: str, of: Callable[[Row], tuple[str, str] | None]
 ) -> frozenset[tuple[str, str]]:
     """The pairs of show and second that several rows share: they were ticked together."""

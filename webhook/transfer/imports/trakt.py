@@ -85,7 +85,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
         for count, value in enumerate(bundle.items(name), start=1):
             yield from [value] if isinstance(value, Bad) else entries(value, name, count, relation)
     for name, why in others.items():
-        yield from left_out(bundle, name, why)
+        yield from omit_values(bundle, name, why)
 
 
 def find_files(bundle: Bundle) -> dict[str, Relation]:
@@ -93,7 +93,7 @@ def find_files(bundle: Bundle) -> dict[str, Relation]:
     if len(bundle.names) == 1 and without_place(bundle):
         return {}
     if len(bundle.names) == 1:
-        return {alone(bundle): relation_of(bundle.names[0])}
+        return {only_file(bundle): relation_of(bundle.names[0])}
     history = pages(bundle, HISTORY) or pages(bundle, SUMMARY)
     others = [name for pattern in LISTED.values() for name in pages(bundle, pattern)]
     if not history and not others and not without_place(bundle):
@@ -108,7 +108,7 @@ def without_place(bundle: Bundle) -> dict[str, str]:
     return {name: why for pattern, why in NO_PLACE.items() for name in pages(bundle, pattern)}
 
 
-def left_out(bundle: Bundle, name: str, why: str) -> Iterator[Entry]:
+def omit_values(bundle: Bundle, name: str, why: str) -> Iterator[Entry]:
     count = 0
     for value in bundle.items(name):
         if isinstance(value, Bad):
@@ -124,7 +124,7 @@ def pages(bundle: Bundle, pattern: re.Pattern[str]) -> list[str]:
     return sorted((name for name in bundle.names if pattern.fullmatch(name)), key=page)
 
 
-def alone(bundle: Bundle) -> str:
+def only_file(bundle: Bundle) -> str:
     """The only file, if it may be Trakt's; raises Unusable."""
     name = bundle.names[0]
     if not bundle.head(name).lstrip().startswith(b"["):

@@ -144,7 +144,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
 def find_parts(bundle: Bundle) -> list[tuple[Part, str]]:
     """The files to read with their kinds: of a zip by name, a single file by its content."""
     if bundle.loose:
-        return [(known, name) for name in bundle.names for known in alone(bundle, name)]
+        return [(known, name) for name in bundle.names for known in part_of_single_file(bundle, name)]
     return [(known, name) for known in PARTS for name in reversed(bundle.names) if matches(known, name)]
 
 
@@ -152,7 +152,7 @@ def matches(known: Part, name: str) -> bool:
     return known.called.fullmatch(COPY.sub("", name.lower())) is not None
 
 
-def alone(bundle: Bundle, name: str) -> Iterator[Part]:
+def part_of_single_file(bundle: Bundle, name: str) -> Iterator[Part]:
     """The kind of a single file, if any: by its name if that is recognisable, else by its content."""
     there = frozenset(keys(bundle, name)) if is_json(bundle, name) else frozenset(bundle.columns(name))
     loose = [known for known in PARTS if not known.packed]

@@ -46,7 +46,7 @@ class Activity(Page):
     async def redirect_old_address(self, request: Request) -> Response:
         """Redirect the page's former address."""
         query = f"?{request.url.query}" if request.url.query else ""
-        return self.to(request, f"/activity{query}")
+        return self.redirect_to(request, f"/activity{query}")
 
     async def webhooks(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)

@@ -165,7 +165,7 @@ async def disconnect(service: Service, visitor: Visitor, account_id: int) -> boo
     tracker = service.trackers.get(row.tracker)
     if tracker is not None and tracker.sign_in == "none":
         raise Problem(409, f"{tracker.label} is built in, so there is no account to disconnect.")
-    for waiting in service.sign_ins.of(row.tracker):
+    for waiting in service.sign_ins.list_of_tracker(row.tracker):
         if waiting.person_id == row.person_id:
             service.sign_ins.cancel(waiting)
     gone = await accounts.disconnect(service, account_id)

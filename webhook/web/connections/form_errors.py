@@ -27,7 +27,7 @@ class FormError:
     def settings(self, settings: Sequence[Shown]) -> list[Shown]:
         """The settings as typed, except secrets, with the reason at the fields that it concerns."""
         typed = self.typed if self.form == "settings" else {}
-        about = self.about(settings) if self.form == "settings" else set()
+        about = self.faulty_fields(settings) if self.form == "settings" else set()
         return [
             {
                 **setting,
@@ -38,7 +38,7 @@ class FormError:
             for setting in settings
         ]
 
-    def about(self, settings: Sequence[Shown]) -> set[str]:
+    def faulty_fields(self, settings: Sequence[Shown]) -> set[str]:
         """The settings that the reason names, else the required ones; none unless the status is 422."""
         if self.status != 422:
             return set()

@@ -140,7 +140,7 @@ class Connections(Page):
         """The sign-ins at this tracker that the visitor may see, each with its link as a QR code."""
         made = [
             sign_in
-            for sign_in in self.service.sign_ins.of(one.name)
+            for sign_in in self.service.sign_ins.list_of_tracker(one.name)
             if connections.may_see(visitor, sign_in) and not is_outdated(sign_in, accounts)
         ]
         shown = [connections.describe_sign_in(connection, sign_in) for sign_in in made]

@@ -125,7 +125,7 @@ def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], 
     """The cheap call that tests the settings; it returns the message on success."""
     built = build_client(service, one, environ)
 
-    async def nothing_to_ask() -> str:
+    async def accept_settings() -> str:
         return "The settings are valid."
 
     async def by_code() -> str:
@@ -139,7 +139,7 @@ def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], 
     if one.kind in ("lookup", "server"):
         return by_check
     by_device = one.kind == "tracker" and cast(Tracker, built).sign_in in ("device", "web")
-    return by_code if by_device else nothing_to_ask
+    return by_code if by_device else accept_settings
 
 
 def build_client(service: Service, one: ServiceInfo, environ: Environ) -> Any:

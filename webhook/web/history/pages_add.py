@@ -52,7 +52,9 @@ class AddPlay(Once):
         except Invalid as error:
             return self.draw(request, visitor, owner, names, fields, error)
         self.service.interpreter.told.set()
-        return self.to(request, f"/history/plays/{done.play_id}?said={'added' if done.is_new else 'known'}")
+        return self.redirect_to(
+            request, f"/history/plays/{done.play_id}?said={'added' if done.is_new else 'known'}"
+        )
 
     def draw(
         self,

@@ -86,7 +86,7 @@ class Shows(Page):
         def read(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
             return (
                 shows.next_episodes(connection, owner.id, limit=FOLLOWED + 1, after=after),
-                followed_by(connection, owner.id),
+                followed_shows(connection, owner.id),
                 watched_lately(connection, owner.id) if not after else {},
             )
 
@@ -128,7 +128,7 @@ def parse_year(params: Params) -> int | None:
     return int(value)
 
 
-def followed_by(connection: Connection, person_id: int) -> set[str]:
+def followed_shows(connection: Connection, person_id: int) -> set[str]:
     wanted = select(follow.c.show_key).where(
         follow.c.person_id == person_id, follow.c.state == library.FOLLOWING
     )

@@ -26,13 +26,13 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
     newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
     if not visitor.is_admin:
-        last = last.where(visible.theirs(visitor))
+        last = last.where(visible.is_of_person(visitor))
     found: dict[str, dict[str, Any]] = {}
     for webhook_id in connection.execute(last).scalars().all():
         entry = visible.one_webhook(connection, visitor, webhook_id)
         if entry is not None:
             found[entry["source"]] = in_short(entry)
-    return {**(before(connection) if visitor.is_admin else {}), **found}
+    return {**(last_arrivals(connection) if visitor.is_admin else {}), **found}
 
 
 def in_short(entry: WebhookJson) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def in_short(entry: WebhookJson) -> dict[str, Any]:
     }
 
 
-def before(connection: Connection) -> dict[str, dict[str, Any]]:
+def last_arrivals(connection: Connection) -> dict[str, dict[str, Any]]:
     """The last time a user of each source was seen, for sources that have been silent long."""
     wanted = (
         select(identity.c.source, func.max(identity.c.last_seen).label("at"))

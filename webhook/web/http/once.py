@@ -22,7 +22,7 @@ class Once(Page):
         async def endpoint(request: Request) -> Response:
             visitor = await self.visitor_of_form(request)
             if visitor is None:
-                return self.to(request, "/sign-in")
+                return self.redirect_to(request, "/sign-in")
             fields = await form(request)
             self.refuse_other_forms(visitor, fields)
             if owner and not visitor.is_admin:

@@ -83,19 +83,19 @@ class Page:
             path = current_path(request, base(self.service.settings, request))
             if from_outside(request):
                 return self.render(request, "outside.html", {"onward": onward_from_outside(path)})
-            return self.to(request, f"/sign-in?{urlencode({'next': path})}")
+            return self.redirect_to(request, f"/sign-in?{urlencode({'next': path})}")
 
         return endpoint
 
     def owners(self, draws: Draws) -> Endpoint:
         """Guard a page for the owner only."""
 
-        async def only(request: Request, visitor: Visitor) -> Response:
+        async def show_to_owner(request: Request, visitor: Visitor) -> Response:
             if not visitor.is_admin:
                 raise Problem(403, "Only the owner can see this page.")
             return await draws(request, visitor)
 
-        return self.page(only)
+        return self.page(show_to_owner)
 
     def change(self, makes: Makes, *, ends: bool = False, owner: bool = False) -> Endpoint:
         """Guard a form: check its origin and CSRF token, run the change, then redirect back."""
@@ -103,12 +103,12 @@ class Page:
         async def endpoint(request: Request) -> Response:
             visitor = await self.visitor_of_form(request)
             if visitor is None:
-                return self.to(request, "/sign-in")
+                return self.redirect_to(request, "/sign-in")
             fields = await form(request)
             self.refuse_other_forms(visitor, fields)
             if owner and not visitor.is_admin:
                 raise Problem(403, "Only the owner can do this.")
-            response = self.to(request, await makes(request, visitor, fields))
+            response = self.redirect_to(request, await makes(request, visitor, fields))
             if ends:
                 self.sessions.end(request, response)
             return response
@@ -161,7 +161,7 @@ class Page:
         known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
         return self.render(request, "error.html", known, visitor, status)
 
-    def to(self, request: Request, path: str) -> Response:
+    def redirect_to(self, request: Request, path: str) -> Response:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
 
     def back(self, request: Request, fields: Mapping[str, str], word: str) -> str:

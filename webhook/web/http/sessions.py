@@ -68,7 +68,7 @@ class Passwords:
     def __init__(self) -> None:
         self.nobody = ""
 
-    async def right(self, row: PersonRow | None, password: str) -> bool:
+    async def is_right(self, row: PersonRow | None, password: str) -> bool:
         """True if it is the person's password; takes equally long if there is no such person."""
         return await hash_in_thread(self.verify, row.password if row else None, password)
 
@@ -122,7 +122,7 @@ class OwnPassword:
     async def change(self, row: PersonRow, known: str, wanted: str) -> None:
         """Set the password, which ends all of the person's sessions; raises Problem."""
         async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
-            if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.right(row, known):
+            if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.is_right(row, known):
                 raise Problem(422, "The current password is wrong. Your password was not changed.")
             tried.succeeded = True
         hashed = await self.passwords.hash_new(wanted)
@@ -149,7 +149,9 @@ class Sessions:
             person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
         except (BadData, KeyError, TypeError):
             return None
-        row = await self.service.database.read(lambda connection: signed_in(connection, person_id, nonce))
+        row = await self.service.database.read(
+            lambda connection: person_of_session(connection, person_id, nonce)
+        )
         if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
             return None
         let_in(request.scope)
@@ -182,7 +184,7 @@ class Sessions:
             lasts = int(DEVICE_DAYS.total_seconds())
             response.set_cookie(DEVICE, device, max_age=lasts, **self.bounds(request))
 
-    async def known_as(self, request: Request, row: PersonRow | None) -> str | None:
+    async def browser_id(self, request: Request, row: PersonRow | None) -> str | None:
         """The browser's identifier if the person has signed in with it, or None."""
         if row is None:
             return None
@@ -242,7 +244,7 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 # --- rows
 
 
-def signed_in(connection: Connection, person_id: int, session: str) -> PersonRow | None:
+def person_of_session(connection: Connection, person_id: int, session: str) -> PersonRow | None:
     """The person of a session, unless a sign-out ended it."""
     ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
     return None if connection.execute(ended).first() else person_by_id(connection, person_id)

@@ -56,7 +56,7 @@ async def get_needs(call: Call[None, None]) -> object:
     now, days = clock.now(), call.service.settings.silence_days
 
     def read(connection: Connection) -> dict[str, Any]:
-        waits = needs.of(connection, call.visitor, now, days)
+        waits = needs.find_needs(connection, call.visitor, now, days)
         last = visible.last_play(connection, call.visitor)
         return {"count": waits.count, "last_play_at": last, **asdict(waits)}
 

@@ -53,7 +53,7 @@ class NeedsYou(Page):
         now, days = clock.now(), self.service.settings.silence_days
 
         def read(connection: Connection) -> dict[str, Any]:
-            waits = needs.of(connection, visitor, now, days)
+            waits = needs.find_needs(connection, visitor, now, days)
             return {
                 "needs": waits,
                 "names": visible.names(connection) if waits.unclaimed else [],

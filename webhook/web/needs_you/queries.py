@@ -70,7 +70,7 @@ class Needs:
         return sum(self.counts.values())
 
 
-def of(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
+def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
     unclaimed = visible.open_identities(connection, visitor)
     accounts = visible.accounts(connection, visitor)
     parked = [entry for entry in accounts if entry["state"] != "working"]
@@ -188,13 +188,13 @@ def siblings(connection: Connection, visitor: Visitor, delivery_id: int) -> list
 
 def asked_imports(connection: Connection, visitor: Visitor) -> Select[Any]:
     """The keys of the items of imported plays of the visitor's that wait for a choice."""
-    of_show, *kinds = about(connection, visitor)
+    of_show, *kinds = question_conditions(connection, visitor)
     episodes, itself = (select(play_key.c.play_id).where(mine).exists() for mine in kinds)
     asked = or_(and_(of_show, episodes), itself)
     return select(unresolved.c.key.label("key")).where(unresolved.c.state == "unmatched", asked)
 
 
-def about(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
+def question_conditions(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
     """Conditions: a question is about a show; a visitor's play key is an episode of that show; it is the item itself.
 
     An episode without numbers is known, like a film without a year, by the key of the question alone.
@@ -224,7 +224,7 @@ def imports(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
 
 
 def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) -> list[dict[str, Any]]:
-    of_show, *kinds = about(connection, visitor)
+    of_show, *kinds = question_conditions(connection, visitor)
     number = func.count(play_key.c.play_id.distinct())
     episodes, itself = (select(number).where(mine).correlate(unresolved).scalar_subquery() for mine in kinds)
     counted = wanted.with_only_columns(

@@ -55,14 +55,14 @@ class Posters(Page):
         wanted = id_of(request)
         row = await self.database.read(lambda connection: own_play(connection, visitor, wanted))
         item = None if row is None else item_from_json(row.item)
-        picture = await self.of(item) if isinstance(item, Movie | Episode) else None
+        picture = await self.find_poster(item) if isinstance(item, Movie | Episode) else None
         if picture is None:
             return Response(BLANK, media_type="image/svg+xml")
         return Response(
             picture, media_type=PICTURE_TYPES.get(picture[:2], "image/jpeg"), headers=CACHE_HEADERS
         )
 
-    async def of(self, item: Item) -> bytes | None:
+    async def find_poster(self, item: Item) -> bytes | None:
         lookup = poster_lookup(self.service)
         known_by = next(iter(matches.match_keys(item)), None)
         if lookup is None or known_by is None:

@@ -356,7 +356,7 @@ async def set_settings(service: Service, given: Mapping[str, str | int | float |
     await settings_actions.save_settings(service, wanted)
 
 
-def about(service: Service) -> dict[str, Any]:
+def describe_installation(service: Service) -> dict[str, Any]:
     """The installation's locations and state, for its owner."""
     held = service.settings
     return {
@@ -374,7 +374,7 @@ def about(service: Service) -> dict[str, Any]:
 BUSY = asyncio.Lock()
 
 
-async def backed_up(service: Service) -> tuple[IO[bytes], int]:
+async def make_backup(service: Service) -> tuple[IO[bytes], int]:
     """Make a backup; returns it as an open, already unlinked file and its size. Raises Problem."""
     if BUSY.locked():
         raise Problem(409, "A backup is already running. Try again when it is done.")

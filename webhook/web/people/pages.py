@@ -63,7 +63,7 @@ class People(Once):
 
     async def everybody(self, request: Request, visitor: Visitor) -> Response:
         if not visitor.is_admin:
-            return self.to(request, path_to(visitor.restricted_to or ""))
+            return self.redirect_to(request, path_to(visitor.restricted_to or ""))
 
         def read(connection: Connection) -> dict[str, Any]:
             everybody = visible.people(connection, visitor)
@@ -205,7 +205,7 @@ class People(Once):
             await own.change(row, fields.get("known", ""), fields.get("password", ""))
         except Problem as error:
             return await self.render_person(request, visitor, wrong=error.detail, status=error.status)
-        response = self.to(request, f"{path_to(name)}?said=saved")
+        response = self.redirect_to(request, f"{path_to(name)}?said=saved")
         again = await self.database.read(lambda connection: person_by_id(connection, row.id))
         if again is not None:
             self.sessions.begin(request, response, again)

@@ -11,7 +11,7 @@ from webhook import sources
 from webhook.clock import stamp
 from webhook.domain import lenient_json
 from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
-from webhook.domain.rules import Filters, stopped_by
+from webhook.domain.rules import Filters, stopping_filter
 from webhook.queues.inbox import event_origin
 from webhook.storage.tables import PersonRow, webhook
 from webhook.web import visible
@@ -28,7 +28,7 @@ Read = tuple[dict[str, Any], Event]
 def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
     """The number of webhooks examined, and those that these filters stop."""
     stopped = [
-        {**shown, "why": in_words(why)} for shown, event in read if (why := stopped_by(filters, event))
+        {**shown, "why": in_words(why)} for shown, event in read if (why := stopping_filter(filters, event))
     ]
     return {"looked_at": len(read), "stopped": stopped}
 
@@ -46,7 +46,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     """The events of a person's last 100 webhooks, newest first."""
     visitor = Visitor(person_id=whose.id, name=whose.name)
     newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)
-    theirs = select(webhook).where(webhook.c.id.in_(newest), visible.theirs(visitor))
+    theirs = select(webhook).where(webhook.c.id.in_(newest), visible.is_of_person(visitor))
     rows = connection.execute(theirs.order_by(webhook.c.id.desc()).limit(LAST))
     return [
         ({"webhook": row.id, "received_at": stamp(row.received_at), **event_summary(event)}, event)

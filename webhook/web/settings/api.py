@@ -56,7 +56,7 @@ async def get_backup(call: Call[None, None]) -> Response:
 
 async def download(service: Service) -> Response:
     """A backup, streamed as a file; raises Problem."""
-    file, size = await actions.backed_up(service)
+    file, size = await actions.make_backup(service)
     headers = {
         "Content-Length": str(size),
         "Content-Disposition": f'attachment; filename="{actions.backup_name()}"',

@@ -65,7 +65,7 @@ class Settings(Once):
             "tokens": tokens,
             "token_choices": administration.TOKEN_CHOICES,
             "names": names,
-            "about": administration.about(self.service),
+            "about": administration.describe_installation(self.service),
             "program": version(),
             "reopens": self.service.reopen is not None,
             "wrong": why,
@@ -83,7 +83,7 @@ class Settings(Once):
             if problem.status != 422:
                 raise
             return await self.render_settings(request, visitor, given, problem)
-        return self.to(request, "/settings?said=saved")
+        return self.redirect_to(request, "/settings?said=saved")
 
     async def backup(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         return await download(self.service)

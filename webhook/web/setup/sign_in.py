@@ -55,7 +55,7 @@ class SignInPages(Page):
         if request.method != "POST":
             onward = local(request.query_params.get("next", ""))
             if await self.sessions.visitor(request):
-                return self.to(request, "/")
+                return self.redirect_to(request, "/")
             return await self.render_form(request, onward)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
@@ -78,9 +78,9 @@ class SignInPages(Page):
             if clean(name)
             else None
         )
-        known_as = await self.sessions.known_as(request, row)
+        known_as = await self.sessions.browser_id(request, row)
         async with attempt(self.service, client_address(request.scope), name, known_as) as tried:
-            tried.succeeded = len(password) <= MAX_PASSWORD_LENGTH and await self.passwords.right(
+            tried.succeeded = len(password) <= MAX_PASSWORD_LENGTH and await self.passwords.is_right(
                 row, password
             )
         return row if tried.succeeded else None
@@ -119,7 +119,7 @@ class SignInPages(Page):
             return self.invitation(request, row, error.detail, error.status)
         if accepted is None:
             return self.render(request, "expired.html", {}, status=404)
-        response = self.to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
+        response = self.redirect_to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
         self.sessions.begin(request, response, accepted)
         return response
 

@@ -33,7 +33,7 @@ class Wizard(Setup):
         ]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
-        return self.to(request, "/wizard/source" if visitor.is_admin else "/wizard/tracker")
+        return self.redirect_to(request, "/wizard/source" if visitor.is_admin else "/wizard/tracker")
 
     async def choose(self, request: Request, visitor: Visitor) -> Response:
         known = {**await self.sources(request, visitor), "person": await self.person(visitor)}

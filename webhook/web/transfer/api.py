@@ -246,7 +246,7 @@ async def preview_feed(service: Service, person_id: int, name: str) -> Report:
     offer = await read_offer(service, person_id, name)
     try:
         async with asyncio.timeout(PREVIEW_TIMEOUT):
-            feed = await sources.feeds(service).of(person_id, name)
+            feed = await sources.feeds(service).open_feed(person_id, name)
             return await import_job.preview(service.database, person_id, feed)
     except TimeoutError as error:
         raise PreviewTimeout(offer) from error

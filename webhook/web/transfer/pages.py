@@ -115,7 +115,7 @@ class Transfer(Once):
         """Preview the import of an uploaded file, which is deleted unless it is confirmed."""
         visitor = await self.visitor_of_form(request)
         if visitor is None:
-            return self.to(request, "/sign-in")
+            return self.redirect_to(request, "/sign-in")
         self.require_worker()
         service = self.service.imports
         with accept_upload(request, service.uploads, visitor.person_id or 0) as upload:
@@ -125,7 +125,7 @@ class Transfer(Once):
                 kind = fields.get("kind", "")
                 if kind not in imports.modules():
                     raise Problem(422, "Choose the format of the file.")
-                owner = await self.of(visitor, fields)
+                owner = await self.owner_of_form(visitor, fields)
                 report = await self.report(received, kind, owner)
             except BaseException:
                 await received.remove()
@@ -151,7 +151,7 @@ class Transfer(Once):
         return found.to_json()
 
     async def begin(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        owner = await self.of(visitor, fields)
+        owner = await self.owner_of_form(visitor, fields)
         place, digest, kind = (fields.get(name, "") for name in ("place", "digest", "kind"))
         looked_at = f"import {visitor.person_id} {owner.id} {kind} {place} {digest}"
         folder, _, name = place.partition("/")
@@ -170,7 +170,7 @@ class Transfer(Once):
     # --- what a server or an account holds
 
     async def preview_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        name, owner = fields.get("name", ""), await self.of(visitor, fields)
+        name, owner = fields.get("name", ""), await self.owner_of_form(visitor, fields)
         self.require_worker()
         known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
         known |= {"fields": {"name": name}, "words": BECAME}
@@ -183,7 +183,7 @@ class Transfer(Once):
         return self.render(request, "import_look.html", known, visitor)
 
     async def begin_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        owner = await self.of(visitor, fields)
+        owner = await self.owner_of_form(visitor, fields)
         self.require_worker()
         await begin_feed(self.service, owner.id, fields.get("name", ""))
         return self.of_owner("/history/import", visitor, owner, "begun")
@@ -208,7 +208,7 @@ class Transfer(Once):
 
     async def subscribe(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         """Create a calendar address, which is shown only once."""
-        owner, here = await self.of(visitor, fields), address_of(self.service, request)
+        owner, here = await self.owner_of_form(visitor, fields), address_of(self.service, request)
         given = {"kind": "api", "name": "calendar", "person": owner.name, "scopes": [Scope.CALENDAR]}
         made = await administration.make_token(self.service, visitor, validate(TokenRequest, given), here)
         return self.render(request, "token.html", {"made": made, "back": "/history/export"}, visitor)
@@ -284,7 +284,7 @@ class Transfer(Once):
         await self.database.run(apply)
         return self.back(request, fields, "cancelled")
 
-    async def of(self, visitor: Visitor, fields: Mapping[str, str]) -> PersonRow:
+    async def owner_of_form(self, visitor: Visitor, fields: Mapping[str, str]) -> PersonRow:
         """The person that a form is about."""
         owner, _ = await self.chosen_person(Params({"person": fields.get("person") or visitor.name}), visitor)
         return owner
