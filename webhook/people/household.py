@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict
 
 from sqlalchemy import Connection, delete, insert, select
+from typing_extensions import TypedDict
 
 from webhook.domain.rules import HouseholdRule
 from webhook.people.identities import NamedPerson
 from webhook.people.people import PeopleError, find_person
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_fields import Id
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import HouseholdRow, household, person
 
 
-class ListedRule(TypedDict):
+class HouseholdRuleJson(TypedDict):
     """A rule as the API gives it, with people's names."""
 
-    id: int
+    id: Id
     players: list[str]
     libraries: list[str]
     people: list[str]
@@ -55,10 +56,10 @@ def add_rule(
     return rule_id
 
 
-def list_rules(connection: Connection) -> list[ListedRule]:
+def list_rules(connection: Connection) -> list[HouseholdRuleJson]:
     names: dict[int, str] = dict(fetch_all(connection, select(person.c.id, person.c.name), NamedPerson))
     return [
-        ListedRule(
+        HouseholdRuleJson(
             id=row.id,
             players=row.players,
             libraries=row.libraries,

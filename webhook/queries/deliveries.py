@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 from typing_extensions import TypedDict
 
@@ -18,7 +19,15 @@ from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues.parking import is_stuck, kind_of
-from webhook.storage.json_fields import AS_STORED, ActionWord, DeliveryStateWord, Id, ItemFields, Time, one_of
+from webhook.storage.json_fields import (
+    ANY_LIST,
+    ActionWord,
+    DeliveryStateWord,
+    Id,
+    ItemFields,
+    Time,
+    one_of,
+)
 from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson, ItemJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AttemptRow, WebhookRow, account, attempt, delivery, person
@@ -58,7 +67,7 @@ class AttemptJson(TypedDict):
     took_ms: int | None
     outcome: str
     reason: str | None
-    exchanges: Annotated[list[ExchangeJson], AS_STORED]
+    exchanges: Annotated[list[ExchangeJson], ANY_LIST]
 
 
 class DeliveryFields(ItemFields):
@@ -78,12 +87,12 @@ class DeliveryFields(ItemFields):
     settled_at: Time | None
     webhook: int | None
     play: int | None
-    artist: str | None
-    album: str | None
+    artist: SkipJsonSchema[str | None]
+    album: SkipJsonSchema[str | None]
     progress: float | None
     estimated: bool
     remote_id: str | None
-    candidates: Annotated[list[CandidateJson], AS_STORED] | None
+    candidates: Annotated[list[CandidateJson], ANY_LIST] | None
 
 
 class DeliveryJson(DeliveryFields):

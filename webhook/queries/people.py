@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypedDict, cast
+from typing import Annotated, NamedTuple, cast
 
+from pydantic import Field
 from sqlalchemy import Connection, func, select
+from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
 from webhook.domain.states import WebhookState
 from webhook.queries.deliveries import LimitJson, explain_park, is_waiting, limited_kinds
 from webhook.queues.parking import is_stuck
+from webhook.storage.json_fields import ANY_OBJECT, ActionWord, Id, Time
 from webhook.storage.json_shapes import EventJson, FiltersJson, RulesJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import (
@@ -30,12 +33,12 @@ from webhook.storage.tables import (
 class IdentityJson(TypedDict):
     """A user of a media server; `spelled` is how a command names them."""
 
-    id: int
+    id: Id
     source: str
     user: str
     server: str | None
     server_name: str | None
-    last_seen: str | None
+    last_seen: Time | None
     spelled: str
 
 
@@ -57,35 +60,50 @@ class UnclaimedJson(IdentityJson):
     """An identity nobody claims, the number of webhooks that wait for it, and the last of their events."""
 
     webhooks: int
-    last: LastEventJson | None
+    last: Annotated[
+        Annotated[LastEventJson, ANY_OBJECT] | None,
+        Field(description="What the last of them says: action, item and player."),
+    ]
 
 
 class PersonJson(TypedDict):
-    id: int
+    """A person with the identities they claim."""
+
+    id: Id
     name: str
     owner: bool
-    filters: FiltersJson
+    filters: Annotated[FiltersJson, ANY_OBJECT]
     identities: list[IdentityJson]
 
 
-class AccountJson(TypedDict):
-    """An account; `waits` counts its open deliveries by state."""
+class AccountFields(TypedDict):
+    """The fields of an account except its rules; `waits` counts its open deliveries by state."""
 
-    id: int
+    id: Id
     tracker: str
     person: str
     name: str | None
     state: str
     explanation: str | None
-    since: str | None
+    since: Time | None
     why: str | None
-    tells: list[str]
-    rules: RulesJson
+    tells: list[ActionWord]
     waits: dict[str, int]
-    limits: list[LimitJson]
+    limits: Annotated[
+        list[LimitJson],
+        Field(
+            description="What the service refuses while it takes everything else: deliveries of these kinds are parked."
+        ),
+    ]
     failures: int
-    held_until: str | None
-    last_done_at: str | None
+    held_until: Time | None
+    last_done_at: Time | None
+
+
+class AccountJson(AccountFields):
+    """An account as the API gives it."""
+
+    rules: RulesJson
 
 
 class WaitingWebhooks(NamedTuple):

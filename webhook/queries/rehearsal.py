@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from sqlalchemy import Connection, and_, func, or_, select
 from typing_extensions import TypedDict
@@ -13,7 +13,7 @@ from webhook import clock
 from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import DeliveryDetail, DeliveryFields, delivery_json, select_deliveries
 from webhook.storage.db import Database, unavailable
-from webhook.storage.json_fields import Id, WebhookStateWord
+from webhook.storage.json_fields import ANY_OBJECT, Id, WebhookStateWord
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import DeliveryRow, WebhookRow, delivery, webhook
 
@@ -46,7 +46,7 @@ class RehearsalJson(TypedDict):
     webhook: Id
     state: WebhookStateWord
     reason: str | None
-    deliveries: list[RehearsedDeliveryJson]
+    deliveries: list[Annotated[RehearsedDeliveryJson, ANY_OBJECT]]
 
 
 def rehearse_webhooks(

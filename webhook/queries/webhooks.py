@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NotRequired, cast
 
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection, func, select
 from typing_extensions import TypedDict
 
@@ -43,8 +44,8 @@ class WebhookEventJson(TypedDict):
     season: int | None
     number: int | None
     year: int | None
-    artist: NotRequired[str | None]
-    album: NotRequired[str | None]
+    artist: NotRequired[SkipJsonSchema[str | None]]
+    album: NotRequired[SkipJsonSchema[str | None]]
     ids: IdsJson
     show_ids: IdsJson
     position_ms: int | None
@@ -55,18 +56,18 @@ class WebhookEventJson(TypedDict):
     at: Time | None
     user: str | None
     server: str | None
-    server_name: str | None
+    server_name: SkipJsonSchema[str | None]
     player: str | None
     library: str | None
-    manual: bool
+    manual: SkipJsonSchema[bool]
     person: str | None
     play: int | None
     deliveries: list[DeliveryJson]
     how: NotRequired[str | None]
     stopped: NotRequired[str | None]
-    episodes: NotRequired[int | None]
-    waits_for: NotRequired[str | None]
-    item: NotRequired[list[OriginJson]]
+    episodes: NotRequired[SkipJsonSchema[int | None]]
+    waits_for: NotRequired[SkipJsonSchema[str | None]]
+    item: NotRequired[SkipJsonSchema[list[OriginJson]]]
 
 
 class WebhookJson(TypedDict):
@@ -80,7 +81,7 @@ class WebhookJson(TypedDict):
     received_at: Time | None
     interpreted_at: Time | None
     content_type: str | None
-    repaired: bool
+    repaired: SkipJsonSchema[bool]
     events: list[WebhookEventJson]
 
 

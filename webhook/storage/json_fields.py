@@ -19,8 +19,9 @@ def one_of(words: Iterable[str]) -> WithJsonSchema:
     return WithJsonSchema({"enum": [*words]})
 
 
-AS_STORED = WithJsonSchema({"type": "array", "items": {}})
-"""Documents a list whose objects earlier versions stored in other shapes."""
+ANY_LIST = WithJsonSchema({"type": "array", "items": {}})
+ANY_OBJECT = WithJsonSchema({"type": "object", "additionalProperties": True})
+"""Document what earlier versions stored in other shapes, or what needs no description field by field."""
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Count = Annotated[int, Field(ge=0)]

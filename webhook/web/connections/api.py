@@ -6,6 +6,7 @@ from typing import Any
 
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page
+from webhook.queries.people import AccountJson
 from webhook.web import actions, visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, states, testing
@@ -65,19 +66,19 @@ async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
 # --- accounts
 
 
-async def list_accounts(call: Call[None, None]) -> object:
+async def list_accounts(call: Call[None, None]) -> Page[AccountJson]:
     """Accounts, with whether they work."""
     return list_of(await call.read(lambda connection: visible.accounts(connection, call.visitor)))
 
 
-async def set_rules(call: Call[Rules, None]) -> object:
+async def set_rules(call: Call[Rules, None]) -> AccountJson:
     """Set an account's rules."""
     wanted, rules = call.id, call.body.to_json()
     await call.write(lambda connection: actions.set_rules(connection, call.visitor, wanted, rules))
     return await get_account(call, wanted)
 
 
-async def set_tells(call: Call[Tells, None]) -> object:
+async def set_tells(call: Call[Tells, None]) -> AccountJson:
     """Set which optional actions are sent to an account."""
     wanted, built = call.id, call.service.trackers
     await call.write(
@@ -86,7 +87,7 @@ async def set_tells(call: Call[Tells, None]) -> object:
     return await get_account(call, wanted)
 
 
-async def get_account(call: Call[Any, None], wanted: int) -> object:
+async def get_account(call: Call[Any, None], wanted: int) -> AccountJson:
     mine = await call.read(lambda connection: visible.accounts(connection, call.visitor))
     found = next((account for account in mine if account["id"] == wanted), None)
     return found_or(found, f"Account {wanted} was not found.")

@@ -9,9 +9,8 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhook.accounts.sign_ins import SignInState
-from webhook.domain.event import Action
-from webhook.domain.outcome import LIMITS
 from webhook.domain.rules import OPTIONAL_ACTIONS
+from webhook.queries.people import AccountFields
 from webhook.storage.json_fields import Id, Time
 from webhook.web.activity.models import TrackerName
 from webhook.web.connections.actions import MAX_SETTING_LENGTH
@@ -49,36 +48,8 @@ class Rules(FilterLists):
         return {"watched_mark": exact, "dry_run": self.dry_run, **self.lists()}
 
 
-class Limit(TypedDict):
-    kind: Annotated[str, Field(description="`watched` for watched marks, else an action such as `add`.")]
-    reason: Annotated[str, OneOf(lambda: sorted(LIMITS))]
-    tracker: str
-    person: str
-    explanation: str
-    waits: int
-
-
-class Account(TypedDict):
-    id: Id
-    tracker: str
-    person: str
-    name: str | None
-    state: str
-    explanation: str | None
-    since: Time | None
-    why: str | None
-    tells: list[Action]
+class Account(AccountFields):
     rules: Rules
-    waits: dict[str, int]
-    limits: Annotated[
-        list[Limit],
-        Field(
-            description="What the service refuses while it takes everything else: deliveries of these kinds are parked."
-        ),
-    ]
-    failures: int
-    held_until: Time | None
-    last_done_at: Time | None
 
 
 class Tested(TypedDict):

@@ -159,14 +159,14 @@ class Shapes:
         if get_origin(type_) is not None:  # a generic page
             schema.pop("description", None)
         elif name is not None:
-            self._added.append((name, schema))
+            self._added.append((plain_name(name), schema))
         return schema
 
     def refer(self, type_: Any) -> Schema:
         """The schema of a reply, named unless it is a generic page."""
         schema = self.add(type_)
         if get_origin(type_) is None and "properties" in schema:
-            self._name(type_.__name__.removesuffix("Json"), dict(schema))
+            self._name(plain_name(type_.__name__), dict(schema))
         return schema
 
     def inline(self, type_: Any) -> Schema:
@@ -197,14 +197,26 @@ class Shapes:
             raise ValueError(f"two shapes are called {name}")
 
 
+def plain_name(name: str) -> str:
+    """A type's name in the document, without the suffix that tells a query's type from a value."""
+    return name.removesuffix("Json")
+
+
 class Generator(GenerateJsonSchema):
     """JSON Schema in a readable form: without field titles, with null among the types."""
 
     def normalize_name(self, name: str) -> str:
-        return super().normalize_name(name).removesuffix("Json")
+        return plain_name(super().normalize_name(name))
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def typed_dict_schema(self, schema: Any) -> JsonSchemaValue:
+        """The docstring of a query's type is for developers, and no description."""
+        found = super().typed_dict_schema(schema)
+        if schema["cls"].__name__.endswith("Json"):
+            found.pop("description", None)
+        return found
 
     def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         return or_null(self.generate_inner(schema["schema"]))

@@ -41,7 +41,7 @@ from webhook.web import visible
 from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
-from webhook.web.people.models import PersonChange, TokenRequest
+from webhook.web.people.models import Invitation, PersonChange, PersonDetail, TokenRequest
 from webhook.web.visible import Visitor
 
 OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
@@ -71,14 +71,14 @@ SERVICE_LINK = (
 # --- people
 
 
-def one_person(connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
+def one_person(connection: Connection, visitor: Visitor, name: str) -> PersonDetail:
     """A person with identities, filters, time zone, and whether they can sign in; raises Problem 404."""
     row = changes.find_person(connection, visitor, name)
     shown = next(one for one in visible.people(connection, visitor) if one["id"] == row.id)
     return {**shown, "timezone": row.timezone, "has_password": row.password is not None}
 
 
-async def change(service: Service, visitor: Visitor, name: str, given: PersonChange) -> dict[str, Any]:
+async def change(service: Service, visitor: Visitor, name: str, given: PersonChange) -> PersonDetail:
     """Change a person's name (owner only) or time zone; returns the person, raises Problem."""
 
     def check(connection: Connection) -> int:
@@ -94,7 +94,7 @@ async def change(service: Service, visitor: Visitor, name: str, given: PersonCha
         for first in range(1, newest, RENAME_CHUNK):  # in batches, so that new webhooks need not wait
             await service.database.run(_rename_step(name, wanted, first, first + RENAME_CHUNK - 1))
 
-    def apply(connection: Connection) -> dict[str, Any]:
+    def apply(connection: Connection) -> PersonDetail:
         return one_person(connection, visitor, change_person(connection, visitor, name, given))
 
     return await service.database.run(apply)
@@ -185,7 +185,7 @@ def remove_person(connection: Connection, visitor: Visitor, name: str) -> dict[s
     return gone
 
 
-async def invite(service: Service, visitor: Visitor, name: str, address: str) -> dict[str, Any]:
+async def invite(service: Service, visitor: Visitor, name: str, address: str) -> Invitation:
     """Create a one-time link by which a person sets a password; earlier ones become invalid."""
     secret = tokens.new_secret()
 

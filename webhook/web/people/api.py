@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from webhook import sources
 from webhook.domain.rules import Filters
 from webhook.people import household
+from webhook.people.household import HouseholdRuleJson
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page
-from webhook.queries.people import IdentityJson
+from webhook.queries.people import IdentityJson, PersonJson, UnclaimedJson
 from webhook.web import actions, visible
 from webhook.web.http.addresses import address_of
 from webhook.web.http.api import found_or, list_of
@@ -22,21 +23,17 @@ from webhook.web.people import actions as administration
 from webhook.web.people.models import (
     ChangedPassword,
     HouseholdRequest,
-    HouseholdRule,
     IdentitiesQuery,
-    Identity,
     IdentityRequest,
     Invitation,
     NewPerson,
     PasswordChange,
-    Person,
     PersonChange,
     PersonDetail,
     PersonFilters,
     PersonName,
     Preview,
     RemovedPerson,
-    Unclaimed,
 )
 from webhook.web.people.preview import meanings, preview
 from webhook.web.visible import Visitor
@@ -45,25 +42,25 @@ BY_NAME = {"name": PersonName}
 FindIdentities = Callable[[Connection, Visitor], Sequence[IdentityJson]]
 
 
-async def list_people(call: Call[None, None]) -> object:
+async def list_people(call: Call[None, None]) -> Page[PersonJson]:
     """All people with their identities."""
     return list_of(await call.read(lambda connection: visible.people(connection, call.visitor)))
 
 
-async def add_person(call: Call[NewPerson, None]) -> object:
+async def add_person(call: Call[NewPerson, None]) -> PersonJson:
     """Add a person."""
     name = call.body.name
     await call.write(lambda connection: actions.add_person(connection, call.service.trackers, name))
     return await read_person(call, name.strip())
 
 
-async def get_person(call: Call[None, None]) -> object:
+async def get_person(call: Call[None, None]) -> PersonDetail:
     """One person."""
     name = call.path("name")
     return await call.read(lambda connection: administration.one_person(connection, call.visitor, name))
 
 
-async def change_person(call: Call[PersonChange, None]) -> object:
+async def change_person(call: Call[PersonChange, None]) -> PersonDetail:
     """Change a person's name or time zone."""
     return await administration.change(call.service, call.visitor, call.path("name"), call.body)
 
@@ -75,7 +72,7 @@ async def remove_person(call: Call[None, None]) -> RemovedPerson:
     return {"name": name, "removed": True, "gone": gone}
 
 
-async def invite(call: Call[None, None]) -> object:
+async def invite(call: Call[None, None]) -> Invitation:
     """Create a one-time link by which a person sets a password; an earlier one becomes invalid."""
     here = address_of(call.service, call.request)
     return await administration.invite(call.service, call.visitor, call.path("name"), here)
@@ -89,7 +86,7 @@ async def change_password(call: Call[PasswordChange, None]) -> ChangedPassword:
     return {"name": name, "changed": True}
 
 
-async def read_person(call: Call[Any, None], name: str) -> object:
+async def read_person(call: Call[Any, None], name: str) -> PersonJson:
     everybody = await call.read(lambda connection: visible.people(connection, call.visitor))
     found = next((person for person in everybody if person["name"] == name), None)
     return found_or(found, "There is nobody of that name.")
@@ -104,19 +101,19 @@ async def list_identities(call: Call[None, IdentitiesQuery]) -> Page[IdentityJso
     return list_of([*await call.read(lambda connection: query(connection, call.visitor))])
 
 
-async def claim(call: Call[IdentityRequest, None]) -> object:
+async def claim(call: Call[IdentityRequest, None]) -> PersonJson:
     """Claim an identity for a person."""
     return await change_identity(call, actions.claim)
 
 
-async def release(call: Call[IdentityRequest, None]) -> object:
+async def release(call: Call[IdentityRequest, None]) -> PersonJson:
     """Release a claim."""
     return await change_identity(call, actions.release)
 
 
 async def change_identity(
     call: Call[IdentityRequest, None], change: Callable[[Connection, str, str], int]
-) -> object:
+) -> PersonJson:
     name = call.path("name")
     wanted = actions.require_source(call.body.identity, sources.modules())
 
@@ -129,7 +126,7 @@ async def change_identity(
     return await read_person(call, name)
 
 
-async def set_filters(call: Call[PersonFilters, None]) -> object:
+async def set_filters(call: Call[PersonFilters, None]) -> PersonJson:
     """Set a person's filters."""
     name, filters = call.path("name"), call.body.to_json()
 
@@ -151,12 +148,12 @@ async def preview_filters(call: Call[PersonFilters, None]) -> object:
     return preview(read, filters)
 
 
-async def list_household(call: Call[None, None]) -> object:
+async def list_household(call: Call[None, None]) -> Page[HouseholdRuleJson]:
     """The household rules. Owner only."""
     return list_of(await call.read(household.list_rules))
 
 
-async def add_household_rule(call: Call[HouseholdRequest, None]) -> object:
+async def add_household_rule(call: Call[HouseholdRequest, None]) -> HouseholdRuleJson:
     """Add a household rule: plays on these players or from these libraries count for these people."""
     made = await call.write(lambda connection: actions.add_household_rule(connection, call.body))
     rules = await call.read(household.list_rules)
@@ -171,8 +168,8 @@ async def remove_household_rule(call: Call[None, None]) -> Removed:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/people", list_people, Scope.READ, reply=Page[Person]),
-    Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson, reply=Person),
+    Operation("GET", "/people", list_people, Scope.READ, reply=Page[PersonJson]),
+    Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson, reply=PersonJson),
     Operation(
         "POST",
         "/people/{name:path}/claim",
@@ -181,7 +178,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         owner_only=True,
         path_types=BY_NAME,
         body=IdentityRequest,
-        reply=Person,
+        reply=PersonJson,
     ),
     Operation(
         "POST",
@@ -190,7 +187,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.ADMIN,
         path_types=BY_NAME,
         body=IdentityRequest,
-        reply=Person,
+        reply=PersonJson,
     ),
     Operation(
         "PUT",
@@ -199,7 +196,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.ADMIN,
         path_types=BY_NAME,
         body=PersonFilters,
-        reply=Person,
+        reply=PersonJson,
     ),
     Operation(
         "POST",
@@ -253,9 +250,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         list_identities,
         Scope.READ,
         query=IdentitiesQuery,
-        reply=Page[Unclaimed | Identity],
+        reply=Page[UnclaimedJson | IdentityJson],
     ),
-    Operation("GET", "/household", list_household, Scope.ADMIN, owner_only=True, reply=Page[HouseholdRule]),
+    Operation(
+        "GET", "/household", list_household, Scope.ADMIN, owner_only=True, reply=Page[HouseholdRuleJson]
+    ),
     Operation(
         "POST",
         "/household",
@@ -263,7 +262,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.ADMIN,
         owner_only=True,
         body=HouseholdRequest,
-        reply=HouseholdRule,
+        reply=HouseholdRuleJson,
     ),
     Operation(
         "DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True, reply=Removed

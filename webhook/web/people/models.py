@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from webhook.people import passwords, tokens
 from webhook.people.scopes import Scope
+from webhook.queries.people import PersonJson
 from webhook.storage.json_fields import Count, Id, ItemFields, Time
 from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
 
@@ -40,33 +41,7 @@ Password = Annotated[
 # --- people
 
 
-class Identity(TypedDict):
-    id: Id
-    source: str
-    user: str
-    server: str | None
-    server_name: str | None
-    last_seen: Time | None
-    spelled: str
-
-
-class Unclaimed(Identity):
-    webhooks: int
-    last: Annotated[
-        dict[str, Any] | None,
-        Field(description="What the last of them says: action, item and player."),
-    ]
-
-
-class Person(TypedDict):
-    id: Id
-    name: str
-    owner: bool
-    filters: dict[str, Any]
-    identities: list[Identity]
-
-
-class PersonDetail(Person):
+class PersonDetail(PersonJson):
     timezone: Zone
     has_password: Annotated[bool, Field(description="Whether they can sign in.")]
 
@@ -148,13 +123,6 @@ class HouseholdRequest(Body):
     players: Texts = Field(default_factory=list)
     libraries: Texts = Field(default_factory=list)
     people: Texts = Field(default_factory=list)
-
-
-class HouseholdRule(TypedDict):
-    id: Id
-    players: list[str]
-    libraries: list[str]
-    people: list[str]
 
 
 # --- tokens

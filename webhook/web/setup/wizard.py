@@ -16,7 +16,7 @@ from webhook.web.http.arrivals import arrivals
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.people import actions as administration
-from webhook.web.people.models import PersonChange
+from webhook.web.people.models import PersonChange, PersonDetail
 from webhook.web.setup.pages import Setup
 from webhook.web.visible import Visitor
 
@@ -67,7 +67,7 @@ class Wizard(Setup):
         await administration.change(self.service, visitor, visitor.name or "", validate(PersonChange, given))
         return self.back(request, fields, "saved")
 
-    async def person(self, visitor: Visitor) -> dict[str, Any]:
+    async def person(self, visitor: Visitor) -> PersonDetail:
         return await self.database.read(
             lambda connection: administration.one_person(connection, visitor, visitor.name or "")
         )
