@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import Annotated, Any, NamedTuple, NotRequired, Protocol
 
+from pydantic import WithJsonSchema
 from sqlalchemy import Connection, delete, insert, select, update
+from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.domain.event import (
@@ -33,6 +35,7 @@ from webhook.history.play_store import has_other_viewing, is_rewatch, merge_item
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_fields import Id, Time
 from webhook.storage.json_shapes import DetailsJson, IdsJson, ItemJson, JsonObject
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AccountRow, EditRow, PlayRow, account, delivery, edit, play, play_key
@@ -48,12 +51,12 @@ STAYS = "it was watched at another time too, and one mark there stands for all o
 class EditJson(TypedDict):
     """An edit as the API gives it, with the play's fields before and after it."""
 
-    id: int
+    id: Id
     what: str
-    before: JsonObject | None
-    after: JsonObject | None
+    before: Annotated[JsonObject | None, WithJsonSchema({})]
+    after: Annotated[JsonObject | None, WithJsonSchema({})]
     by: str | None
-    at: str | None
+    at: Time | None
 
 
 class EditResult(TypedDict):

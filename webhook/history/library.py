@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, insert, select, update
 
 from webhook.clock import stamp
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_to_json
 from webhook.domain.items import fold_title, keys
+from webhook.storage.json_fields import ItemFields, Time, one_of
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import FollowRow, LibraryRow, follow, library, person
@@ -20,25 +22,19 @@ FOLLOW = "follow"
 FOLLOWING = "following"
 
 
-class LibraryEntryJson(TypedDict):
+class LibraryEntryJson(ItemFields):
     """An entry of the library as the API gives it; `value` is a rating, `state` is that of a followed show."""
 
     person: str
-    relation: str
+    relation: Annotated[str, one_of((FOLLOW, *RELATIONS))]
     key: str
-    kind: str
-    title: str | None
-    show: str | None
-    season: int | None
-    number: int | None
-    year: int | None
     artist: str | None
     album: str | None
     ids: IdsJson | None
     show_ids: IdsJson | None
-    at: str | None
-    value: float | None
-    state: str | None
+    at: Time | None
+    value: Annotated[float | None, Field(description="A rating, 0 to 10.")]
+    state: Annotated[str | None, Field(description="Of a followed show.")]
 
 
 SETTING_ACTIONS = {Action.RATE: RATING, Action.FAVOURITE: LOVE, Action.ADD: COLLECTION}

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, func, insert, select
+from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.people.identities import BUILTIN_APIS
+from webhook.storage.json_fields import Time
 from webhook.storage.json_shapes import EventJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import NoteRow, identity, note, webhook
@@ -33,7 +35,7 @@ class SilentServerJson(TypedDict):
     source: str
     server: str | None
     server_name: str | None
-    last_seen: str | None
+    last_seen: Time | None
     days: int
     says: str
 

@@ -14,6 +14,7 @@ from webhook import clock
 from webhook.clock import stamp
 from webhook.history import edits, library, shows
 from webhook.history import stats as numbers
+from webhook.history.library import LibraryEntryJson
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_of
 from webhook.people import people
@@ -29,7 +30,6 @@ from webhook.web.history.models import (
     AddedPlay,
     CalendarQuery,
     Edited,
-    LibraryEntry,
     LibraryQuery,
     MergeRequest,
     NewPlay,
@@ -169,13 +169,13 @@ def author_of(visitor: Visitor) -> str:
 # --- the library
 
 
-async def list_library(call: Call[None, LibraryQuery]) -> object:
+async def list_library(call: Call[None, LibraryQuery]) -> Page[LibraryEntryJson]:
     """Items that are followed, rated, loved, owned or on the watchlist, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
     limit, after = query.limit, query.after or 0
 
-    def read(connection: Connection) -> dict[str, Any]:
+    def read(connection: Connection) -> Page[LibraryEntryJson]:
         owner = None if name is None else people.find_person(connection, name).id
         found = library.list_library(connection, owner, query.relation)
         more = len(found) > after + limit
@@ -196,12 +196,12 @@ async def get_show(call: Call[None, PersonQuery]) -> object:
     return {"person": owner.name, **show, "episodes": [asdict(one) for one in show["episodes"]]}
 
 
-async def follow(call: Call[None, PersonQuery]) -> object:
+async def follow(call: Call[None, PersonQuery]) -> LibraryEntryJson:
     """Follow a show from the history, or one that a lookup has listed."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
 
-    def change(connection: Connection) -> Mapping[str, Any] | None:
+    def change(connection: Connection) -> LibraryEntryJson | None:
         follow_show(connection, owner.id, key)
         kept = library.list_library(connection, owner.id, library.FOLLOW)
         return next((entry for entry in kept if entry["key"] == key), None)
@@ -314,7 +314,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("PATCH", "/plays/{id}", change_play, Scope.HISTORY_WRITE, body=PlayChange, reply=Edited),
     Operation("DELETE", "/plays/{id}", remove_play, Scope.HISTORY_WRITE, reply=Edited),
     Operation("POST", "/plays/{id}/merge", merge_play, Scope.HISTORY_WRITE, body=MergeRequest, reply=Edited),
-    Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery, reply=Page[LibraryEntry]),
+    Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery, reply=Page[LibraryEntryJson]),
     Operation("GET", "/numbers", get_numbers, Scope.READ, query=NumbersQuery, reply=Numbers),
     Operation(
         "GET", "/follows/next", list_next_episodes, Scope.READ, query=PersonQuery, reply=Page[NextEpisode]
@@ -326,7 +326,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.HISTORY_WRITE,
         path_types=BY_KEY,
         query=PersonQuery,
-        reply=LibraryEntry,
+        reply=LibraryEntryJson,
     ),
     Operation(
         "DELETE",

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
+from webhook.history.edits import EditJson
 from webhook.queries.deliveries import DeliveryJson
 from webhook.storage.json_fields import Count, Id, ItemFields, Time
 from webhook.transfer.manual_plays import ITEM_TYPES
@@ -64,22 +65,13 @@ class Play(ItemFields):
     library: str | None
 
 
-class Edit(TypedDict):
-    id: Id
-    what: str
-    before: Any
-    after: Any
-    by: str | None
-    at: Time | None
-
-
 class PlayDetail(Play):
     show_ids: IdMap | None
     dated: Dated
     removed_at: Time | None
     job: int | None
     deliveries: list[DeliveryJson]
-    edits: list[Edit]
+    edits: list[EditJson]
 
 
 class PlaysQuery(PersonQuery, Limited):
@@ -200,19 +192,6 @@ class Edited(TypedDict):
 class LibraryQuery(PersonQuery, Limited):
     relation: Annotated[str, OneOf(lambda: [*Relation])] | None = None
     after: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(parse_number), CURSOR] = None
-
-
-class LibraryEntry(ItemFields):
-    person: str
-    relation: Relation
-    key: str
-    artist: str | None
-    album: str | None
-    ids: IdMap | None
-    show_ids: IdMap | None
-    at: Time | None
-    value: Annotated[float | None, Field(description="A rating, 0 to 10.")]
-    state: Annotated[str | None, Field(description="Of a followed show.")]
 
 
 class NextEpisode(TypedDict):

@@ -12,15 +12,17 @@ from webhook import clock, sources
 from webhook.domain.event import Kind, Movie, Show
 from webhook.domain.outcome import Undelivered
 from webhook.identity import matches
+from webhook.identity.matches import UnmatchedJson
 from webhook.identity.resolver import NO_LOOKUPS
 from webhook.people import people
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page, TextPage
+from webhook.queries.senders import SilentServerJson
 from webhook.service import Service
 from webhook.transfer import lookup_queue
 from webhook.web import actions, visible
 from webhook.web.activity.models import Candidate
-from webhook.web.http.api import list_of
+from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.operations import Call, Operation
 from webhook.web.needs_you import queries as needs
@@ -35,8 +37,6 @@ from webhook.web.needs_you.models import (
     NeedsYou,
     SearchQuery,
     Server,
-    Silent,
-    Unmatched,
     UnmatchedQuery,
     Unresolved,
     UnresolvedKey,
@@ -66,7 +66,7 @@ async def get_needs(call: Call[None, None]) -> object:
 # --- deliveries that no match was found for
 
 
-async def list_open_matches(call: Call[None, UnmatchedQuery]) -> object:
+async def list_open_matches(call: Call[None, UnmatchedQuery]) -> Page[UnmatchedJson]:
     """Unmatched items that wait for a person's choice."""
     query = call.query
     name = await call.person_filter(query.person)
@@ -82,8 +82,12 @@ async def match_delivery(call: Call[Match, None]) -> Matched:
     wanted, choice = call.id, call.body.choice
     chosen = await call.write(lambda connection: actions.match(connection, call.visitor, wanted, choice))
     call.service.interpreter.told.set()
-    shown: Any = await call.read(lambda connection: visible.one_delivery(connection, call.visitor, wanted))
-    return {"keys": list(chosen.keys), "deliveries": list(chosen.deliveries), "delivery": shown}
+    shown = await call.read(lambda connection: visible.one_delivery(connection, call.visitor, wanted))
+    return {
+        "keys": list(chosen.keys),
+        "deliveries": list(chosen.deliveries),
+        "delivery": found_or(shown, f"Delivery {wanted} was not found."),
+    }
 
 
 # --- what imports brought without ids
@@ -128,7 +132,7 @@ async def ignore_identity(call: Call[IdentityIgnore, None]) -> Ignored:
     return {"identity": wanted, "ignored": body.ignored, "identities": count}
 
 
-async def list_silent(call: Call[None, None]) -> object:
+async def list_silent(call: Call[None, None]) -> Page[SilentServerJson]:
     """The servers that fell silent."""
     now, days = clock.now(), call.service.settings.silence_days
     return list_of(
@@ -166,7 +170,7 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/needs-you", get_needs, Scope.READ, reply=NeedsYou),
     Operation(
-        "GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery, reply=Page[Unmatched]
+        "GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery, reply=Page[UnmatchedJson]
     ),
     Operation(
         "POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match, reply=Matched
@@ -199,7 +203,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body=IdentityIgnore,
         reply=Ignored,
     ),
-    Operation("GET", "/silent", list_silent, Scope.READ, reply=Page[Silent]),
+    Operation("GET", "/silent", list_silent, Scope.READ, reply=Page[SilentServerJson]),
     Operation(
         "POST",
         "/silent/dismiss",

@@ -9,14 +9,13 @@ from typing_extensions import TypedDict
 
 from webhook.domain import guids
 from webhook.domain.event import Ids
-from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
+from webhook.queries.deliveries import DeliveryTraceJson
 from webhook.storage.json_fields import Count, ItemFields, Time
 from webhook.web.activity.models import Candidate
 from webhook.web.http.models import (
     AFTER,
     Body,
     Expect,
-    IdMap,
     Limited,
     Paging,
     PersonQuery,
@@ -51,13 +50,6 @@ class UnmatchedQuery(PersonQuery, Paging):
     pass
 
 
-class Unmatched(DeliveryJson):
-    ids: IdMap
-    show_ids: IdMap
-    source: str | None
-    key: str | None
-
-
 class UnresolvedQuery(PersonQuery, Limited):
     after: Annotated[str, Field(max_length=MAX_KEY), AfterValidator(check_text)] | None = AFTER
 
@@ -68,15 +60,6 @@ class Unresolved(ItemFields):
     candidates: list[Candidate]
     plays: Count
     since: Time | None
-
-
-class Silent(TypedDict):
-    source: str
-    server: str | None
-    server_name: str | None
-    last_seen: Time | None
-    days: int
-    says: str
 
 
 class SearchForm(Query):
