@@ -111,7 +111,7 @@ def test_the_commands_list_and_match(home: Household, stuck: int, monkeypatch: p
 
     assert "1. Harbour Street (1994)  tvdb:70  https://p/a.jpg" in listed.stdout
     assert json.loads(chosen.stdout)["deliveries"] == [stuck]
-    assert "Nothing waits" in run(cli.app, ["unmatched"]).stdout
+    assert "Nothing to match" in run(cli.app, ["unmatched"]).stdout
 
 
 @pytest.mark.parametrize("words", [[], ["--tvdb", "1", "--candidate", "1"], ["--imdb", "70"]])
