@@ -208,7 +208,7 @@ def test_the_time_zone_of_the_browser_is_suggested(browser: Browser, home: Proce
 
 def test_the_api_pages_are_narrowed_by_words(me: Page, home: Process) -> None:
     me.goto(f"{home.url}/api/docs")
-    me.get_by_label("Filter").fill("deliveries retry")
+    me.get_by_role("searchbox", name="Filter").fill("deliveries retry")
 
     expect(me.locator("details.operation:visible")).to_have_count(2)
     expect(me.get_by_text("2 of")).to_be_visible()

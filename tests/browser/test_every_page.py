@@ -155,7 +155,7 @@ def test_so_is_a_page_that_says_no(owner: Page, full: Process, path: str) -> Non
 
 def token(page: Page, house: Process, kind: str) -> None:
     page.goto(house.url + "/settings")
-    page.get_by_label("For").select_option(kind)
+    page.locator("select[name=kind]").select_option(kind)
     page.get_by_label("Name").fill("a script")
     page.get_by_label("Person").select_option("bob")
     page.get_by_role("button", name="Create token").click()
@@ -246,7 +246,7 @@ AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     a_code_that_waits: (200, "and enter this code"),
     an_address_that_is_refused: (422, "is no address that can be called"),
     a_service_that_nobody_could_ask: (409, "Save anyway"),
-    a_watched_mark_that_is_none: (422, "The watched mark must be a percentage"),
+    a_watched_mark_that_is_none: (422, "This must be a percentage from 1 to 100"),
 }
 """What is done, the status of the page that it leads to, and what that says."""
 

@@ -188,6 +188,6 @@ def test_the_commands_make_and_end_apps(prepared: tuple[Process, App]) -> None:
     process.run("apps", "remove", "2")
     assert len(json.loads(process.run("apps", "list", "--json"))["apps"]) == 1
     assert json.loads(process.run("apps", "privacy", "--json")) == {"person": "me", "seen_by": "nobody"}
-    assert "is seen by friends" in process.run("apps", "privacy", "friends")
+    assert "is visible to friends" in process.run("apps", "privacy", "friends")
     with pytest.raises(AssertionError, match="seen by is one of"):
         process.run("apps", "privacy", "all")

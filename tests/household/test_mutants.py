@@ -76,9 +76,9 @@ RUNS: Mapping[str, Run] = {
 RULE_MODULES = (advance, playback, viewing, rules, play_store, plays)
 
 MUTANTS: Mapping[str, tuple[str, Mapping[tuple[Any, str], Any]]] = {
-    "the same viewCount is another viewing": ("sent again undated", {(sources, "read"): read_without(view_count=None)}),
-    "a higher viewCount is the same viewing": ("nothing but scrobbles", {(sources, "read"): read_without(view_count=None)}),
-    "what is sent again is dated when it arrives": ("sent again", {(sources, "read"): dated_on_arrival}),
+    "the same viewCount is another viewing": ("sent again undated", {(sources, "read_webhook"): read_without(view_count=None)}),
+    "a higher viewCount is the same viewing": ("nothing but scrobbles", {(sources, "read_webhook"): read_without(view_count=None)}),
+    "what is sent again is dated when it arrives": ("sent again", {(sources, "read_webhook"): dated_on_arrival}),
     "a look at the end counts": ("any", {(viewing, "is_peek"): answer(False)}),
     "however little is played counts": ("any", {(viewing, "is_played_enough"): answer(True)}),
     "nothing is watched twice": ("any", {(viewing, "is_another_viewing"): answer(False)}),

@@ -119,7 +119,7 @@ def test_what_names_nobody_is_asked_about_too(home: Household) -> None:
     browser = home.browser()
 
     page = browser.get("/needs-you").text
-    assert "<bdi>Somebody</bdi></b> watched <bdi>Quiet Harbour (2001)</bdi> on <bdi>Kodi</bdi>" in page
+    assert "<bdi>Someone</bdi></b> watched <bdi>Quiet Harbour (2001)</bdi> on <bdi>Kodi</bdi>" in page
     assert identities.UNNAMED_USER not in page
 
     claim(browser, "/needs-you", identity="1", do="me")
