@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, cast
-
-from sqlalchemy import Row
+from typing import cast
 
 from webhook.accounts.credentials import Credentials
 from webhook.domain.items import keys, same_item
 from webhook.domain.outcome import Park, Snooze
 from webhook.domain.play import Dated, Play
 from webhook.domain.viewing import is_same_viewing
+from webhook.storage.tables import AccountRow
 from webhook.trackers import ListsHistory, Tracker, WatchedItem
 
 
@@ -56,7 +55,7 @@ class Holding:
         }
 
 
-async def fetch_history(tracker: Tracker, credentials: Credentials, of: Row[Any]) -> Holding:
+async def fetch_history(tracker: Tracker, credentials: Credentials, of: AccountRow) -> Holding:
     """Fetch the account's history from the tracker, page by page; raises Undelivered."""
     found = Holding()
     access = await credentials.access(of.id, of.person_id, tracker)

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from webhook import clock
 from webhook.accounts.credentials import Credentials
@@ -31,7 +31,8 @@ from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import JobRow, account, delivery, job, play
+from webhook.storage.rows import fetch_all, fetch_first, fetch_one
+from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, delivery, job, play
 from webhook.storage.types import from_ms, to_ms
 from webhook.trackers import Tracker
 from webhook.transfer.account_history import Holding, fetch_history
@@ -62,6 +63,12 @@ class Place:
         return [to_ms(self.watched_at), self.play_id]
 
     @classmethod
+    def of(cls, row: PlayRow) -> Place:
+        """The place of a watched play."""
+        assert row.watched_at is not None
+        return cls(row.watched_at, row.id)
+
+    @classmethod
     def from_json(cls, given: Any) -> Place | None:
         return cls(from_ms(given[0]), given[1]) if given else None
 
@@ -76,7 +83,7 @@ class Span:
 
 def find_watched_plays(
     connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
-) -> list[Row[Any]]:
+) -> list[PlayRow]:
     """The next of the person's watched plays of the tracker's kinds, oldest first."""
     wanted = select(play).where(
         play.c.person_id == person_id,
@@ -93,7 +100,7 @@ def find_watched_plays(
     if after is not None:
         later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
         wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
-    return list(connection.execute(wanted.order_by(play.c.watched_at, play.c.id).limit(BATCH_SIZE)))
+    return fetch_all(connection, wanted.order_by(play.c.watched_at, play.c.id).limit(BATCH_SIZE), PlayRow)
 
 
 def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
@@ -104,7 +111,7 @@ def newest(connection: Connection, person_id: int, above: int | None = None) -> 
     return connection.execute(wanted).scalar() or 0
 
 
-def find_sent_plays(connection: Connection, account_id: int, rows: list[Row[Any]]) -> set[int]:
+def find_sent_plays(connection: Connection, account_id: int, rows: list[PlayRow]) -> set[int]:
     """The ids of these plays that were sent to the account or are waiting in the outbox."""
     wanted = select(delivery.c.play_id).where(
         delivery.c.account_id == account_id,
@@ -130,12 +137,12 @@ class Counts:
 
 def new_deliveries(
     connection: Connection,
-    of: Row[Any],
+    of: AccountRow,
     tracker: Tracker,
     held: Holding,
-    rows: list[Row[Any]],
+    rows: list[PlayRow],
     counts: Counts,
-) -> Iterator[tuple[Row[Any], Play, str | None]]:
+) -> Iterator[tuple[PlayRow, Play, str | None]]:
     """The plays that the account lacks, each with the reason if it is not sent; the others are counted."""
     known = find_sent_plays(connection, of.id, rows)
     rules = AccountRules.from_json(of.rules)
@@ -209,18 +216,18 @@ async def preview(database: Database, tracker: Tracker, credentials: Credentials
 
 
 def look(
-    connection: Connection, of: Row[Any], tracker: Tracker, held: Holding, after: Place | None
-) -> tuple[Counts, list[tuple[Row[Any], Play]], Place | None]:
+    connection: Connection, of: AccountRow, tracker: Tracker, held: Holding, after: Place | None
+) -> tuple[Counts, list[tuple[PlayRow, Play]], Place | None]:
     counts = Counts()
     rows = find_watched_plays(connection, tracker, of.person_id, after, Span())
     found = new_deliveries(connection, of, tracker, held, rows, counts)
     missing = [(row, current) for row, current, kept_back in found if kept_back is None]
-    return counts, missing, Place(rows[-1].watched_at, rows[-1].id) if rows else None
+    return counts, missing, Place.of(rows[-1]) if rows else None
 
 
-def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> Row[Any]:
+def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> AccountRow:
     """The account, if it can be backfilled; raises NoBackfill."""
-    of = connection.execute(select(account).where(account.c.id == account_id)).first()
+    of = fetch_first(connection, select(account).where(account.c.id == account_id), AccountRow)
     if of is None:
         raise NoBackfill("there is no such account")
     if not hasattr(tracker, "history"):
@@ -289,7 +296,7 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
 
 def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, room: int) -> dict[str, Any]:
     """Enqueue at most `room` deliveries; returns the job's new cursor."""
-    of = connection.execute(select(account).where(account.c.id == row.account_id)).one()
+    of = fetch_one(connection, select(account).where(account.c.id == row.account_id), AccountRow)
     cursor = row.cursor or {"top": newest(connection, of.person_id)}
     after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
     rows = find_watched_plays(connection, feeding.tracker, of.person_id, after, span)
@@ -304,7 +311,7 @@ def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, 
             last = played
             break
     if last is not None:
-        after = Place(last.watched_at, last.id)
+        after = Place.of(last)
         return {**cursor, "after": after.to_json(), "counts": counts.to_json()}
     more = newest(connection, of.person_id, above=span.top)
     if more:
@@ -314,8 +321,8 @@ def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, 
 
 def new_delivery(
     connection: Connection,
-    of: Row[Any],
-    row: Row[Any],
+    of: AccountRow,
+    row: PlayRow,
     current: Play,
     action: Action,
     job_id: int,
@@ -340,6 +347,15 @@ def new_delivery(
         account_id=of.id, action=action, key=f"watched:{row.id}", item=current.item, at=at, mark=True,
         due=min(at, clock.now() - LIVE), play_id=row.id, job_id=job_id, skipped=kept_back, details=details,
     )  # fmt: skip
+
+
+class RunningBackfill(NamedTuple):
+    """A backfill in progress, as its job stores it."""
+
+    id: int
+    what: str
+    account_id: int
+    cursor: Any
 
 
 class Backfills:
@@ -379,7 +395,7 @@ class Backfills:
         states = [await self.step(row) for row in due]
         return "more" in states
 
-    async def step(self, row: Row[Any]) -> str:
+    async def step(self, row: RunningBackfill) -> str:
         tracker = self.trackers[row.what]
         try:
             if row.id not in self.held:
@@ -393,7 +409,7 @@ class Backfills:
         self.told.set()
         return state
 
-    async def on_failure(self, row: Row[Any], error: Exception) -> str:
+    async def on_failure(self, row: RunningBackfill, error: Exception) -> str:
         """Retry the backfill later, or end it: on a permanent error, or if a person must act before it began."""
         log.warning("A backfill could not read the account's history.", job=row.id, why=str(error))
         after = error.after if isinstance(error, Retry | Snooze) else None
@@ -404,9 +420,10 @@ class Backfills:
         return "waits"
 
 
-def under_way(connection: Connection) -> list[Row[Any]]:
+def under_way(connection: Connection) -> list[RunningBackfill]:
     mine = (job.c.kind == jobs.JobKind.BACKFILL.value, job.c.state == jobs.JobState.RUNNING.value)
-    return list(connection.execute(select(job).where(*mine).order_by(job.c.id)))
+    wanted = select(job.c.id, job.c.what, job.c.account_id, job.c.cursor).where(*mine)
+    return fetch_all(connection, wanted.order_by(job.c.id), RunningBackfill)
 
 
 def note_trouble(connection: Connection, waiting: list[tuple[int, str, bool]]) -> list[None]:

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from webhook.domain.event import Ids, Show, item_from_json
 from webhook.domain.items import keys
@@ -22,7 +21,8 @@ from webhook.history import library
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.storage.db import Database
-from webhook.storage.tables import FollowRow, play, play_key
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import FollowRow, LibraryRow, PlayRow, play, play_key
 from webhook.storage.tables import library as entry
 from webhook.storage.types import Utc
 from webhook.transfer import exports
@@ -91,7 +91,7 @@ def file_name(export: Export, name: str, day: datetime) -> str:
 
 def plays(database: Database, export: Export) -> Iterator[Exported]:
     """The person's plays, the oldest first."""
-    after: Row[Any] | None = None
+    after: PlayRow | None = None
     while True:
         rows, shown = database.ask(lambda connection, after=after: page(connection, export, after))  # type: ignore[misc]
         yield from shown
@@ -101,8 +101,8 @@ def plays(database: Database, export: Export) -> Iterator[Exported]:
 
 
 def page(
-    connection: Connection, export: Export, after: Row[Any] | None
-) -> tuple[Sequence[Row[Any]], list[Exported]]:
+    connection: Connection, export: Export, after: PlayRow | None
+) -> tuple[list[PlayRow], list[Exported]]:
     rows = find_rows(connection, export, after)
     current = [play_from_row(row) for row in rows]
     if export.whole:
@@ -123,7 +123,7 @@ def page(
     ]
 
 
-def find_rows(connection: Connection, export: Export, after: Row[Any] | None) -> Sequence[Row[Any]]:
+def find_rows(connection: Connection, export: Export, after: PlayRow | None) -> list[PlayRow]:
     """The next page of rows after `after`, in the order of time that this kind uses."""
     at = play.c.started_at if export.whole else play.c.watched_at
     wanted = select(play).where(play.c.person_id == export.person_id, play.c.removed_at.is_(None))
@@ -137,7 +137,7 @@ def find_rows(connection: Connection, export: Export, after: Row[Any] | None) ->
     if after is not None:
         last = after.started_at if export.whole else after.watched_at
         wanted = wanted.where(at >= last, or_(at > last, play.c.id > after.id))
-    return connection.execute(wanted.order_by(at, play.c.id).limit(PAGE)).all()
+    return fetch_all(connection, wanted.order_by(at, play.c.id).limit(PAGE), PlayRow)
 
 
 FIRST = (
@@ -203,7 +203,7 @@ def follow_entry(row: FollowRow) -> Kept:
 
 
 def entries_of_relation(database: Database, export: Export, relation: str) -> Iterator[Kept]:
-    after: Row[Any] | None = None
+    after: LibraryRow | None = None
     while True:
         rows = database.ask(
             lambda connection, after=after: list_entries(connection, export.person_id, relation, after)  # type: ignore[misc]
@@ -218,13 +218,13 @@ def entries_of_relation(database: Database, export: Export, relation: str) -> It
 
 
 def list_entries(
-    connection: Connection, person_id: int, relation: str, after: Row[Any] | None
-) -> Sequence[Row[Any]]:
+    connection: Connection, person_id: int, relation: str, after: LibraryRow | None
+) -> list[LibraryRow]:
     wanted = select(entry).where(entry.c.person_id == person_id, entry.c.relation == relation)
     if after is not None:
         later = and_(entry.c.at == after.at, entry.c.item_key > after.item_key)
         wanted = wanted.where(or_(entry.c.at > after.at, later))
-    return connection.execute(wanted.order_by(entry.c.at, entry.c.item_key).limit(PAGE)).all()
+    return fetch_all(connection, wanted.order_by(entry.c.at, entry.c.item_key).limit(PAGE), LibraryRow)
 
 
 def is_in_span(export: Export, at: datetime) -> bool:

@@ -10,15 +10,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from webhook import clock
 from webhook.domain.outcome import Undelivered
 from webhook.queues import jobs
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import job
 from webhook.transfer.import_feeds import Feed, FileFeed
 from webhook.transfer.import_job import End, ends, run
@@ -48,6 +49,16 @@ class Given:
     kind: str
     person_id: int
     path: Path
+    name: str
+    digest: str
+
+
+class StoredImport(NamedTuple):
+    """An import in progress, as its job stores it."""
+
+    id: int
+    what: str
+    person_id: int
     name: str
     digest: str
 
@@ -142,7 +153,7 @@ class Imports:
                 await asyncio.to_thread(remove_path, home)
         return True
 
-    async def work(self, row: Row[Any], home: Path) -> None:
+    async def work(self, row: StoredImport, home: Path) -> None:
         try:
             feed = await self.feed(row, home)
             check = self.uploads.check_room
@@ -158,13 +169,13 @@ class Imports:
             why = f"a fault of ours ({type(error).__name__}), which is in the log; what came in is kept"
             await self.database.write(ends, End(row.id, jobs.JobState.FAILED, why))
 
-    async def feed(self, row: Row[Any], home: Path) -> Feed:
+    async def feed(self, row: StoredImport, home: Path) -> Feed:
         if row.digest == ASKED:
             return await self.asks(row.person_id, row.what)
         path = await asyncio.to_thread(only_file, home)
         return FileFeed(row.what, path, row.name, row.digest, self.limits)
 
-    async def running_imports(self) -> list[tuple[Row[Any], Path]]:
+    async def running_imports(self) -> list[tuple[StoredImport, Path]]:
         """The service's running imports, oldest first, each with its folder."""
         rows = await self.database.read(of_the_service)
         return [(row, self.folder / home_of(row.what, row.person_id, row.digest)) for row in rows]
@@ -215,7 +226,8 @@ def files_of(connection: Connection, person_id: int) -> set[str]:
     return {row.digest for row in rows if row.person_id == person_id and row.digest != ASKED}
 
 
-def of_the_service(connection: Connection) -> list[Row[Any]]:
+def of_the_service(connection: Connection) -> list[StoredImport]:
     mine = (job.c.kind == jobs.JobKind.IMPORT.value, job.c.state == jobs.JobState.RUNNING.value)
-    wanted = select(job).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
-    return list(connection.execute(wanted.order_by(job.c.id)))
+    columns = (job.c.id, job.c.what, job.c.person_id, job.c.name, job.c.digest)
+    wanted = select(*columns).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
+    return fetch_all(connection, wanted.order_by(job.c.id), StoredImport)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, delete, insert, or_, select, union, update
+from sqlalchemy import Connection, delete, insert, or_, select, union, update
 
 from webhook import clock
 from webhook.clock import stamp
@@ -27,7 +27,18 @@ from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS, Identity
 from webhook.queues import parking
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import delivery, episode_list, note, person, play, play_key, unresolved
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import (
+    PlayRow,
+    UnresolvedRow,
+    delivery,
+    episode_list,
+    note,
+    person,
+    play,
+    play_key,
+    unresolved,
+)
 from webhook.transfer import show_merge
 from webhook.transfer.show_ids import KIND
 
@@ -67,7 +78,7 @@ class Resolver:
             await self.database.write(settle, (row.key, outcome))
         return len(rows)
 
-    async def look_up(self, row: Row[Any]) -> Item | Undelivered:
+    async def look_up(self, row: UnresolvedRow) -> Item | Undelivered:
         item = item_from_json(row.item)
         if not self.identity.lookups:
             return Unmatched(NO_LOOKUPS)
@@ -79,12 +90,12 @@ class Resolver:
             return decision
 
 
-def due(connection: Connection, now: datetime, lookups: bool) -> list[Row[Any]]:
+def due(connection: Connection, now: datetime, lookups: bool) -> list[UnresolvedRow]:
     """The items due for a lookup now; with lookups, also those that had none to ask."""
     waiting = (unresolved.c.state == "waiting") & (unresolved.c.due_at <= now)
     alone = (unresolved.c.state == "unmatched") & (unresolved.c.reason == NO_LOOKUPS)
     wanted = select(unresolved).where(or_(waiting, alone) if lookups else waiting, unresolved.c.kind != KIND)
-    return list(connection.execute(wanted.order_by(unresolved.c.due_at).limit(FEW)))
+    return fetch_all(connection, wanted.order_by(unresolved.c.due_at).limit(FEW), UnresolvedRow)
 
 
 def settle(connection: Connection, waiting: list[tuple[str, Item | Undelivered]]) -> list[None]:
@@ -159,10 +170,10 @@ def add_ids(item: Item, found: Item) -> Item:
     return replace(item, ids=item.ids.merge(found.ids))
 
 
-def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
+def plays_of(connection: Connection, key: str) -> list[PlayRow]:
     """Every play of a queued item; for a show, the plays of all its episodes."""
     if key.startswith(OF_PLEX):
-        return list(show_merge.plays_of(connection, key.removeprefix(OF_PLEX)))
+        return show_merge.plays_of(connection, key.removeprefix(OF_PLEX))
     kind, _, rest = key.partition(":title:")
     # The keys are sorted by person.
     theirs = play_key.c.person_id.in_(select(person.c.id))
@@ -173,7 +184,8 @@ def plays_of(connection: Connection, key: str) -> list[Row[Any]]:
         # A figure follows the prefix, which sorts before a letter in every collation: the index is used.
         between = (play_key.c.key >= prefix, play_key.c.key <= f"{prefix}z")
         found.append(select(play_key.c.play_id).where(theirs, of_show, *between))
-    return list(connection.execute(select(play).where(play.c.id.in_(union(*found))).order_by(play.c.id)))
+    wanted = select(play).where(play.c.id.in_(union(*found))).order_by(play.c.id)
+    return fetch_all(connection, wanted, PlayRow)
 
 
 def choose(
@@ -189,7 +201,7 @@ def choose(
 
     Raises NoMatch.
     """
-    row = connection.execute(select(unresolved).where(unresolved.c.key == key)).first()
+    row = fetch_first(connection, select(unresolved).where(unresolved.c.key == key), UnresolvedRow)
     if row is None:
         raise matches.NoMatch(f"Nothing waits under {key}.")
     matches.choose(connection, now, ids, key=key, title=title, season_offset=season_offset)
@@ -227,7 +239,7 @@ def list_open_choices(
     if after is not None:
         wanted = wanted.where(unresolved.c.key > after)
     shown: list[dict[str, Any]] = []
-    for row in connection.execute(wanted).all():
+    for row in fetch_all(connection, wanted, UnresolvedRow):
         plays = [one for one in plays_of(connection, row.key) if person_id in (None, one.person_id)]
         if plays:
             shown.append(unmatched_item(row, len(plays)))
@@ -236,7 +248,7 @@ def list_open_choices(
     return {"items": shown, "next": None}
 
 
-def unmatched_item(row: Row[Any], plays: int) -> dict[str, Any]:
+def unmatched_item(row: UnresolvedRow, plays: int) -> dict[str, Any]:
     item = row.item
     return {
         "key": row.key,

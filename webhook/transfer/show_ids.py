@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 import structlog
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
@@ -30,7 +30,8 @@ from webhook.identity.resolutions import find_show_ids, plex_show_key, store_sho
 from webhook.identity.resolver import ID_LABELS, NO_LOOKUPS, Identity
 from webhook.servers import Server
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import note, person, play, play_key, unresolved
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import UnresolvedRow, note, person, play, play_key, unresolved
 from webhook.transfer.show_merge import KnownShow, complete_plays, contradictions, merge_relations, plays_of
 
 log = structlog.get_logger()
@@ -128,7 +129,7 @@ class ShowIds:
             await self.answer(row)
         return len(rows)
 
-    async def answer(self, row: Row[Any]) -> None:
+    async def answer(self, row: UnresolvedRow) -> None:
         plex = item_from_json(row.item).ids.plex
         assert plex is not None
         try:
@@ -267,13 +268,13 @@ def move_cursor(connection: Connection, last: int) -> None:
         connection.execute(insert(note), {"name": CURSOR, "value": last})
 
 
-def due(connection: Connection, able: bool) -> list[Row[Any]]:
+def due(connection: Connection, able: bool) -> list[UnresolvedRow]:
     """The questions due now; if `able`, also those that no lookup or server could be asked."""
     mine = and_(unresolved.c.kind == KIND, unresolved.c.state == "waiting")
     now = unresolved.c.due_at <= clock.now()
     alone = unresolved.c.reason == NO_LOOKUPS
     wanted = select(unresolved).where(mine, or_(now, alone) if able else now)
-    return list(connection.execute(wanted.order_by(unresolved.c.due_at).limit(FEW)))
+    return fetch_all(connection, wanted.order_by(unresolved.c.due_at).limit(FEW), UnresolvedRow)
 
 
 def postpone(connection: Connection, waiting: Sequence[tuple[str, Undelivered]]) -> list[None]:

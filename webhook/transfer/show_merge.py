@@ -6,11 +6,10 @@ each. Nothing is written if a known id contradicts it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sqlalchemy import Connection, Row, Text, and_, delete, exists, func, select, type_coerce, update
+from sqlalchemy import Connection, Text, and_, delete, exists, func, select, type_coerce, update
 
 from webhook.domain.event import Episode, Ids, Item, Season, Show, item_from_json, item_to_json
 from webhook.domain.items import fold_title, keys
@@ -18,7 +17,18 @@ from webhook.history import library
 from webhook.history.library import show_key
 from webhook.history.play_store import merge_items, store_keys
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import FollowRow, LibraryRow, episode_list, follow, person, play, play_key, tick
+from webhook.storage.tables import (
+    FollowRow,
+    LibraryRow,
+    PlayRow,
+    TickRow,
+    episode_list,
+    follow,
+    person,
+    play,
+    play_key,
+    tick,
+)
 from webhook.storage.tables import library as entry
 
 OF_SHOW = ("episode", "season", "show")
@@ -51,7 +61,7 @@ class KnownShow:
 
 def plays_of(
     connection: Connection, plex: str, after: int = 0, limit: int | None = None, *, latest: bool = False
-) -> Sequence[Row[Any]]:
+) -> list[PlayRow]:
     """The plays of a show by Plex's id, after the play `after`; newest first if `latest`."""
     prefix = f"episode:of:plex:{plex}:"
     within = (
@@ -62,10 +72,11 @@ def plays_of(
     )
     known = select(play_key.c.play_id).where(*within)
     wanted = select(play).where(play.c.id.in_(known), play.c.id > after)
-    return connection.execute(wanted.order_by(play.c.id.desc() if latest else play.c.id).limit(limit)).all()
+    wanted = wanted.order_by(play.c.id.desc() if latest else play.c.id).limit(limit)
+    return fetch_all(connection, wanted, PlayRow)
 
 
-def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[Row[Any]]) -> int:
+def complete_plays(connection: Connection, show: KnownShow, rows: Iterable[PlayRow]) -> int:
     """Write the show's ids into these plays; returns how many changed."""
     count = 0
     for row in rows:
@@ -104,7 +115,7 @@ def titles_of(connection: Connection, person_id: int, show: KnownShow) -> set[st
     """The folded titles of the show in the person's plays."""
     rows = plays_of(connection, show.plex)
     return {
-        fold_title(row.item["show"]) for row in rows if row.person_id == person_id and row.item.get("show")
+        fold_title(title) for row in rows if row.person_id == person_id and (title := row.item.get("show"))
     }
 
 
@@ -168,7 +179,7 @@ def forget_list(connection: Connection, key: str) -> None:
 def move_ticks(connection: Connection, person_id: int, show: KnownShow, titles: Collection[str]) -> None:
     """Move the built-in library's marks to the show's new key."""
     mine = and_(tick.c.person_id == person_id, tick.c.show_key.in_([f"title:{title}" for title in titles]))
-    for row in connection.execute(select(tick).where(mine)).all():
+    for row in fetch_all(connection, select(tick).where(mine), TickRow):
         before = item_from_json(row.item)
         after = show.complete(before)
         if after != before and isinstance(after, Episode):
@@ -215,7 +226,7 @@ def may_be_one(one: Item, other: Item) -> bool:
     return not here.contradicts(there)
 
 
-def contradictions(rows: Iterable[Row[Any]], show: KnownShow) -> list[Row[Any]]:
+def contradictions(rows: Iterable[PlayRow], show: KnownShow) -> list[PlayRow]:
     """The show's plays that have another show's id."""
     return [
         row

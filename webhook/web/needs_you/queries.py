@@ -36,7 +36,8 @@ from webhook.queries.people import AccountJson, UnclaimedJson
 from webhook.queries.senders import SilentServerJson
 from webhook.queues import parking
 from webhook.storage.json_sql import json_text
-from webhook.storage.tables import account, delivery, person, play_key, unresolved
+from webhook.storage.rows import fetch_with
+from webhook.storage.tables import UnresolvedRow, account, delivery, person, play_key, unresolved
 from webhook.transfer import lookup_queue
 from webhook.web import visible
 from webhook.web.http.params import whole
@@ -230,7 +231,8 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
     counted = wanted.with_only_columns(
         unresolved, case((of_show, episodes + itself), else_=itself).label("plays")
     )
-    return [lookup_queue.unmatched_item(row, row.plays) for row in connection.execute(counted).all()]
+    found = fetch_with(connection, counted, UnresolvedRow, int)
+    return [lookup_queue.unmatched_item(row, plays) for row, plays in found]
 
 
 # --- one question of either kind
