@@ -85,7 +85,10 @@ def test_no_secret_is_in_anything_the_service_writes(tmp_path: Path, style: str)
             welcome = process.ready["welcome"].rsplit("/", 1)[1]
             token = httpx.URL(process.ready["webhooks"]["plex"]).params["token"]
             everything_that_can_happen(process, trakt.fake, token)
-            eventually(lambda: "failed with an unexpected error and will be retried" in process.log(), "a delivery has crashed")
+            eventually(
+                lambda: "failed with an unexpected error and will be retried" in process.log(),
+                "a delivery has crashed",
+            )
             eventually(lambda: "A notice could not be sent" in process.log(), "a notice has failed")
             shown = json.dumps([process.api(path) for path in ("/webhooks", "/deliveries", "/accounts")])
             traces = [process.api(f"/deliveries/{one['id']}") for one in process.api("/deliveries")["items"]]

@@ -282,4 +282,5 @@ def test_no_page_and_no_other_door_lets_an_api_token_in(place: Place) -> None:
 
     for one in elsewhere:
         assert with_token[one].status_code == bare[one].status_code, one
-        assert bare[one].status_code < 500 or one[1] == "/readyz", one  # a service without its workers is not ready
+        # A service without its workers is not ready.
+        assert bare[one].status_code < 500 or one[1] == "/readyz", one

@@ -47,7 +47,7 @@ def test_each_is_said_on_its_page_with_what_to_do(home: Household) -> None:
 
 
 TOKEN = "It is still let in, but cannot be shown. Make another token, paste its address"
-SETTINGS = "Settings saved in the browser can’t be decrypted with the current key"
+SETTINGS = "Settings saved in the browser can\u2019t be decrypted with the current key"
 PAGES = {
     "/connections": SETTINGS,
     "/settings": SETTINGS,
