@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from webhook import clock
 from webhook.accounts import accounts
@@ -32,7 +32,8 @@ from webhook.domain.states import DeliveryState
 from webhook.history.play_store import find_play
 from webhook.service import Service
 from webhook.settings import SettingsError
-from webhook.storage.tables import account, person
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import AccountRow, account, person
 from webhook.trackers import Access, Tracker
 from webhook.trackers.tvtime import TVTime
 from webhook.trackers.tvtime.lists import CountedWatch
@@ -71,7 +72,7 @@ class Backends:
             return here
         mine = account.c.person_id == guest.id, account.c.tracker == TRACKER, account.c.tokens.is_not(None)
         row = await self.service.database.read(
-            lambda connection: connection.execute(select(account).where(*mine)).first()
+            lambda connection: fetch_first(connection, select(account).where(*mine), AccountRow)
         )
         return here if row is None else RemoteBackend(self.service, SignedIn(guest, row, tracker), here)
 
@@ -81,7 +82,7 @@ class SignedIn:
     """A person with their account and its tracker."""
 
     guest: Guest
-    account: Row[Any]
+    account: AccountRow
     tracker: TVTime
 
     @property

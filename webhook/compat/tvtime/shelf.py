@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     and_,
     case,
     exists,
@@ -33,7 +31,19 @@ from webhook.history.shelf import shelf_keys
 from webhook.history.shows import Place
 from webhook.lookups import ListedEpisode
 from webhook.storage.json_sql import json_rows
-from webhook.storage.tables import episode_list, follow, library, play, play_key, tick
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import (
+    EpisodeListRow,
+    FollowRow,
+    LibraryRow,
+    TickRow,
+    episode_list,
+    follow,
+    library,
+    play,
+    play_key,
+    tick,
+)
 
 HISTORY = "history"
 """The origin of a show's episodes if no lookup has listed them."""
@@ -180,10 +190,12 @@ def marks_by_key(connection: Connection, person_id: int, items: Iterable[Item]) 
     own = [key for item in items if (key := shelf_keys(item)[0])]
     asked = select(json_rows(orjson.dumps(own).decode()).table_valued("value").c.value)
     here = and_(tick.c.person_id == person_id, tick.c.item_key.in_(asked), not_in_history())
-    return {row.item_key: mark_summary(row) for row in connection.execute(select(tick).where(here))}
+    return {
+        row.item_key: mark_summary(row) for row in fetch_all(connection, select(tick).where(here), TickRow)
+    }
 
 
-def mark_summary(row: Row[Any]) -> WatchSummary:
+def mark_summary(row: TickRow) -> WatchSummary:
     return WatchSummary(first=row.watched_at, last=row.watched_at, count=1 + row.rewatches)
 
 
@@ -205,11 +217,8 @@ def read_followed_shows(
 
     A show without a TheTVDB id is left out.
     """
-    rows = connection.execute(
-        select(follow)
-        .where(follow.c.person_id == person_id)
-        .order_by(follow.c.followed_at, follow.c.show_key)
-    ).all()
+    mine = select(follow).where(follow.c.person_id == person_id)
+    rows = fetch_all(connection, mine.order_by(follow.c.followed_at, follow.c.show_key), FollowRow)
     asked = [number for row in rows if (number := Ids.from_json(row.ids).tvdb) and number not in besides]
     return read_shows(connection, person_id, asked, EPISODES_OF)
 
@@ -229,7 +238,7 @@ def read_shows(connection: Connection, person_id: int, asked: Sequence[int], sta
     for viewing in found.values():
         if (number := show_of(viewing.item, wanted)) is not None:
             by_show[number].append(viewing)
-    marks: dict[int, list[Row[Any]]] = defaultdict(list)
+    marks: dict[int, list[TickRow]] = defaultdict(list)
     for row in marked_episodes(connection, person_id):
         if (number := show_of(item_from_json(row.item), wanted)) is not None:
             marks[number].append(row)
@@ -239,10 +248,9 @@ def read_shows(connection: Connection, person_id: int, asked: Sequence[int], sta
 def bare_series(connection: Connection, person_id: int, tvdb: int) -> Series:
     """A show with its listed episodes, without the person's viewings."""
     key = show_key(None, Ids(tvdb=tvdb))
-    row = connection.execute(select(episode_list).where(episode_list.c.show_key == key)).first()
-    followed = connection.execute(
-        select(follow).where(follow.c.person_id == person_id, follow.c.show_key == key)
-    ).first()
+    row = fetch_first(connection, select(episode_list).where(episode_list.c.show_key == key), EpisodeListRow)
+    mine = select(follow).where(follow.c.person_id == person_id, follow.c.show_key == key)
+    followed = fetch_first(connection, mine, FollowRow)
     episodes = [ListedEpisode.from_json(one) for one in row.episodes] if row is not None else []
     made = Series(tvdb=tvdb, via=row.via if row is not None and episodes else HISTORY, listed=row is not None)
     made = replace(made, episodes=sorted(episodes, key=episode_place))
@@ -276,12 +284,13 @@ def show_of(item: Item, wanted: Mapping[str, int]) -> int | None:
     return next((wanted[key] for key in keys(item) if key in wanted), None)
 
 
-def marked_episodes(connection: Connection, person_id: int) -> Sequence[Row[Any]]:
+def marked_episodes(connection: Connection, person_id: int) -> list[TickRow]:
     mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.EPISODE.value, not_in_history())
-    return connection.execute(select(tick).where(mine).order_by(tick.c.watched_at, tick.c.item_key)).all()
+    oldest_first = select(tick).where(mine).order_by(tick.c.watched_at, tick.c.item_key)
+    return fetch_all(connection, oldest_first, TickRow)
 
 
-def fill_series(show: Series, found: Sequence[Viewing], marks: Sequence[Row[Any]]) -> Series:
+def fill_series(show: Series, found: Sequence[Viewing], marks: Sequence[TickRow]) -> Series:
     """The show completed from the history: unlisted episodes, missing ids, viewings."""
     places = {number: episode_place(one) for one in show.episodes if (number := one.ids.tvdb)}
     known = {episode_place(one): one for one in show.episodes}
@@ -377,7 +386,7 @@ def movies(connection: Connection, person_id: int) -> list[tuple[Movie, WatchSum
     mine = and_(tick.c.person_id == person_id, tick.c.kind == Kind.MOVIE.value, not_in_history())
     shown += [
         (_film(item_from_json(row.item)), mark_summary(row))
-        for row in connection.execute(select(tick).where(mine))
+        for row in fetch_all(connection, select(tick).where(mine), TickRow)
     ]
     return sorted(shown, key=lambda entry: (entry[1].first, str(entry[0].ids)))
 
@@ -401,8 +410,10 @@ def wanted_movies(connection: Connection, person_id: int) -> list[tuple[Movie, d
         library.c.relation == WATCHLIST,
         library.c.kind == Kind.MOVIE.value,
     )
-    rows = connection.execute(select(library).where(*mine).order_by(library.c.at, library.c.item_key))
-    return [(_film(item_from_json(row.item)), row.at) for row in rows]
+    oldest_first = select(library).where(*mine).order_by(library.c.at, library.c.item_key)
+    return [
+        (_film(item_from_json(row.item)), row.at) for row in fetch_all(connection, oldest_first, LibraryRow)
+    ]
 
 
 def find_movie(connection: Connection, person_id: int, ids: Ids) -> Movie | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
@@ -16,7 +15,8 @@ from webhook.clock import stamp
 from webhook.people import tokens
 from webhook.people.people import PeopleError
 from webhook.storage.db import fresh_ids
-from webhook.storage.tables import app, app_grant, app_session, person, privacy, token
+from webhook.storage.rows import fetch_all, fetch_first
+from webhook.storage.tables import AppGrantRow, AppRow, app, app_grant, app_session, person, privacy, token
 
 KIND = "videoscrobbler"
 """The kind of a token that is a session key, and the source of webhooks sent with it."""
@@ -54,8 +54,8 @@ def create_app(connection: Connection, seal: Seal, name: str, person_id: int | N
     return NewApp(made, key, secret)
 
 
-def by_key(connection: Connection, key: str) -> Row[Any] | None:
-    return connection.execute(select(app).where(app.c.key == key)).first()
+def by_key(connection: Connection, key: str) -> AppRow | None:
+    return fetch_first(connection, select(app).where(app.c.key == key), AppRow)
 
 
 def suspend_app(connection: Connection, app_id: int, now: datetime | None) -> None:
@@ -109,10 +109,10 @@ def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) 
 # --- authorization
 
 
-def find_grant(connection: Connection, asked_with: str) -> Row[Any] | None:
+def find_grant(connection: Connection, asked_with: str) -> AppGrantRow | None:
     """The grant that was given for this request token; None if there is none."""
     mine = app_grant.c.digest == tokens.digest(asked_with)
-    return connection.execute(select(app_grant).where(mine)).first()
+    return fetch_first(connection, select(app_grant).where(mine), AppGrantRow)
 
 
 def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, now: datetime) -> bool:
@@ -121,7 +121,7 @@ def grant(connection: Connection, asked_with: str, app_id: int, person_id: int, 
     connection.execute(delete(app_grant).where(app_grant.c.granted_at < old))
     before = find_grant(connection, asked_with)
     if before is not None:
-        return bool(before.person_id == person_id)
+        return before.person_id == person_id
     values = {"digest": tokens.digest(asked_with), "app_id": app_id, "person_id": person_id}
     connection.execute(insert(app_grant), {**values, "granted_at": now})
     return True
@@ -157,10 +157,18 @@ def redeem(connection: Connection, one: Redeeming) -> tuple[str, str] | None:
     return name, secret
 
 
-def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None:
-    """The person of this app's session, with the token's id; None if the key is not valid."""
+class Person(NamedTuple):
+    """The person of a session, and the session's token id."""
+
+    id: int
+    name: str
+    token_id: int
+
+
+def session(connection: Connection, app_id: int, secret: str) -> Person | None:
+    """The person of this app's session; None if the key is not valid."""
     wanted = (
-        select(person, token.c.id.label("token_id"))
+        select(person.c.id, person.c.name, token.c.id.label("token_id"))
         .join(token, token.c.person_id == person.c.id)
         .join(app_session, app_session.c.token_id == token.c.id)
         .where(
@@ -170,7 +178,25 @@ def session(connection: Connection, app_id: int, secret: str) -> Row[Any] | None
             app_session.c.app_id == app_id,
         )
     )
-    return connection.execute(wanted).first()
+    return fetch_first(connection, wanted, Person)
+
+
+# --- users
+
+
+class User(NamedTuple):
+    """A person as the API shows them."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+USERS = select(person.c.id, person.c.name, person.c.created_at)
+
+
+def find_user(connection: Connection, name: str) -> User | None:
+    return fetch_first(connection, USERS.where(person.c.name == name), User)
 
 
 # --- privacy
@@ -213,21 +239,17 @@ def visible_people(connection: Connection, asker: int | None) -> list[int]:
     return list(connection.execute(wanted.order_by(person.c.id)).scalars())
 
 
-def friends(
-    connection: Connection, person_id: int, skip: int, limit: int
-) -> tuple[int, Collection[Row[Any]]]:
+def friends(connection: Connection, person_id: int, skip: int, limit: int) -> tuple[int, list[User]]:
     """The number of a person's friends and a page of them by name; all who share are friends."""
     if audience_of(connection, person_id) == NOBODY:
         return 0, []
     return others_who_share(connection, person_id, skip, limit)
 
 
-def others_who_share(
-    connection: Connection, person_id: int, skip: int, limit: int
-) -> tuple[int, Collection[Row[Any]]]:
+def others_who_share(connection: Connection, person_id: int, skip: int, limit: int) -> tuple[int, list[User]]:
     """The number of other people who share with friends or everyone, and a page of them by name."""
     sharing = select(privacy.c.person_id).where(privacy.c.seen_by != NOBODY)
     others = and_(person.c.id != person_id, person.c.id.in_(sharing))
     count = connection.execute(select(func.count()).select_from(person).where(others)).scalar_one()
-    page = select(person).where(others).order_by(person.c.name, person.c.id).offset(skip).limit(limit)
-    return int(count), connection.execute(page).all()
+    page = USERS.where(others).order_by(person.c.name, person.c.id).offset(skip).limit(limit)
+    return int(count), fetch_all(connection, page, User)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -16,6 +15,7 @@ from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler.methods import Tokens
 from webhook.compat.videoscrobbler.responses import Fault
 from webhook.service import Service
+from webhook.storage.tables import AppRow
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Endpoint, Page
 from webhook.web.http.params import clean
@@ -75,7 +75,7 @@ class AuthorizePage(Page):
             raise Problem(409, "Somebody else has let this app in with this link. Start again in the app.")
         return f"{PATH}?{urlencode({'api_key': app.key, 'token': token})}"
 
-    async def requested_app(self, visitor: Visitor, params: Mapping[str, str]) -> tuple[Row[Any], str]:
+    async def requested_app(self, visitor: Visitor, params: Mapping[str, str]) -> tuple[AppRow, str]:
         """The app and its token, if this person may authorize it; raises Problem."""
         key, token = params.get("api_key", ""), params.get("token", "")
         fine = clean(key) and clean(token, 1000)

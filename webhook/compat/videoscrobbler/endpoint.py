@@ -11,17 +11,18 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
-from sqlalchemy import Row
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from webhook.compat.videoscrobbler import apps, signature
+from webhook.compat.videoscrobbler.apps import Person
 from webhook.compat.videoscrobbler.responses import Fault, failure, success
 from webhook.network.asgi import client_address
 from webhook.network.proxies import network_of
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
+from webhook.storage.tables import AppRow
 from webhook.web.http.errors import HEADERS, Problem
 from webhook.web.http.params import body, clean
 
@@ -35,21 +36,12 @@ MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """The person of a session, and the session's token id."""
-
-    id: int
-    name: str
-    token_id: int
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
     """A verified call. Without a person it is anonymous and sees public data only."""
 
     method: str
     params: Mapping[str, str]
-    app: Row[Any]
+    app: AppRow
     person: Person | None
     silent: bool = False
     """True for a HEAD request: the work is done, and the result is not read."""
@@ -165,7 +157,7 @@ class ApiEndpoint:
             raise Fault(2, f"there is no {package[:50]}")
         raise Fault(3, f"there are {', '.join(self.methods)}")
 
-    async def app(self, params: Mapping[str, str]) -> Row[Any]:
+    async def app(self, params: Mapping[str, str]) -> AppRow:
         """The calling app, by its key and its signature; raises Fault."""
         key = params.get("api_key", "")
         row = await self.service.database.read(lambda connection: apps.by_key(connection, key))
@@ -181,20 +173,20 @@ class ApiEndpoint:
             raise Fault(26)
         return row
 
-    async def person(self, app: Row[Any], params: Mapping[str, str]) -> Person | None:
+    async def person(self, app: AppRow, params: Mapping[str, str]) -> Person | None:
         """The person of the session key, or None for the app's anonymous session; raises Fault."""
         key = params.get("sk", "")
         if not key:
             raise Fault(9, "sk is missing; auth.getSession gives one")
         if hmac.compare_digest(key.encode(), anonymous(self.service.seal.signing, app).encode()):
             return None
-        row = await self.service.database.read(lambda connection: apps.session(connection, app.id, key))
-        if row is None:
+        found = await self.service.database.read(lambda connection: apps.session(connection, app.id, key))
+        if found is None:
             raise Fault(9)
-        return Person(row.id, row.name, row.token_id)
+        return found
 
 
-def anonymous(signing_key: str, app: Row[Any]) -> str:
+def anonymous(signing_key: str, app: AppRow) -> str:
     """The session key of an app without a person: always the same, so that none has to be stored."""
     about = f"videoscrobbler anonymous {app.key}"
     return hmac.new(signing_key.encode(), about.encode(), hashlib.sha256).hexdigest()[:40]

@@ -9,12 +9,13 @@ from operator import not_
 from typing import Any
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
 from webhook.compat.videoscrobbler import apps, remote_ids, scrobbles, videos
-from webhook.compat.videoscrobbler.endpoint import Call, Method, Person, anonymous
+from webhook.compat.videoscrobbler.apps import Person, User
+from webhook.compat.videoscrobbler.endpoint import Call, Method, anonymous
 from webhook.compat.videoscrobbler.remote_ids import Remote
 from webhook.compat.videoscrobbler.responses import Fault
 from webhook.compat.videoscrobbler.scrobbles import Scrobble
@@ -23,7 +24,6 @@ from webhook.compat.videoscrobbler.videos import NO_ID, Facts, Tops, Video, Want
 from webhook.domain import values
 from webhook.domain.event import Action, Event
 from webhook.service import Service
-from webhook.storage.tables import person
 
 INTERPRET_TIMEOUT = 3.0
 """Seconds that a response waits for the interpreter; the scrobble itself is stored before."""
@@ -223,7 +223,7 @@ class Methods:
             return await self.database.write(videos.ensure, (wanted, clock.now()))
 
     async def to_json(
-        self, asker: Person | None, wanted: Sequence[Video], about: Row[Any] | None
+        self, asker: Person | None, wanted: Sequence[Video], about: User | None
     ) -> list[dict[str, Any]]:
         """Videos as video.getInfo gives them, with the state of one person's viewing if `about` is given."""
         asker_id = asker.id if asker else None
@@ -245,7 +245,7 @@ class Methods:
         (told,) = await self.users(call.person, [row])
         return told
 
-    async def users(self, asker: Person | None, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    async def users(self, asker: Person | None, rows: Sequence[User]) -> list[dict[str, Any]]:
         """People as user.getInfo gives them, with current videos for those whom the asker may see."""
         asker_id = asker.id if asker else None
 
@@ -295,14 +295,14 @@ class Methods:
                 connection, row.id, (page - 1) * FRIENDS_PER_PAGE, FRIENDS_PER_PAGE
             )
         )
-        told = await self.users(call.person, list(rows))
+        told = await self.users(call.person, rows)
         return {"user": row.name, "page": page, "count": count, "friends": told}
 
-    async def visible_person(self, call: Call, param: str) -> Row[Any]:
+    async def visible_person(self, call: Call, param: str) -> User:
         """The person that a parameter names, if the caller may see their lists; raises Fault."""
         name, asker = call.text(param), call.person.id if call.person else None
 
-        def look(connection: Connection) -> Row[Any]:
+        def look(connection: Connection) -> User:
             row = user(connection, name)
             if not apps.may_see(connection, asker, row.id):
                 raise Fault(4, f"{row.name} does not show this to you")
@@ -311,7 +311,7 @@ class Methods:
         return await self.database.read(look)
 
 
-def one_video(video: Video, facts: Facts, top: int, about: Row[Any] | None) -> dict[str, Any]:
+def one_video(video: Video, facts: Facts, top: int, about: User | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "id": video.remote_id if video.id == NO_ID else video.id,
         "type": video.type,
@@ -340,17 +340,17 @@ def type_of(call: Call) -> str | None:
     return call.choice("type", remote_ids.TYPES)
 
 
-def user(connection: Connection, name: str) -> Row[Any]:
+def user(connection: Connection, name: str) -> User:
     """The person of this name; raises Fault."""
-    row = connection.execute(select(person).where(person.c.name == name)).first()
+    row = apps.find_user(connection, name)
     if row is None:
         raise Fault(7, "there is nobody of this name")
     return row
 
 
-def visible(connection: Connection, asker: Person | None, name: str) -> Row[Any] | None:
+def visible(connection: Connection, asker: Person | None, name: str) -> User | None:
     """The person of this name, if they exist and the asker may see their data; None otherwise."""
-    row = connection.execute(select(person).where(person.c.name == name)).first()
+    row = apps.find_user(connection, name)
     if row is None or not apps.may_see(connection, asker.id if asker else None, row.id):
         return None
     return row

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
 from webhook import clock
 from webhook.compat.videoscrobbler import remote_ids
@@ -20,8 +20,9 @@ from webhook.history import library
 from webhook.history.library import LOVE
 from webhook.history.play_store import find_play, merge_items, play_from_row
 from webhook.storage.db import fresh_ids
+from webhook.storage.rows import fetch_all, fetch_first, fetch_with
+from webhook.storage.tables import PlayRow, VideoRow, play, play_key, video, video_key
 from webhook.storage.tables import library as library_table
-from webhook.storage.tables import play, play_key, video, video_key
 
 KEYS_PER_QUERY = 400  # the number of parameters in one statement
 TOP_TTL = 30.0
@@ -43,12 +44,12 @@ class Video:
         return remote_ids.remote_id_of(self.type, self.item)
 
 
-def from_video_row(row: Row[Any]) -> Video:
+def from_video_row(row: VideoRow) -> Video:
     return Video(row.id, row.kind, item_from_json(row.item))
 
 
 def find_video(connection: Connection, video_id: int) -> Video | None:
-    row = connection.execute(select(video).where(video.c.id == video_id)).first()
+    row = fetch_first(connection, select(video).where(video.c.id == video_id), VideoRow)
     return None if row is None else from_video_row(row)
 
 
@@ -87,16 +88,22 @@ def find_videos(connection: Connection, wanted: Sequence[WantedVideo]) -> list[V
     keys = {key for one in wanted for key in one.keys}
     owners: dict[str, Video] = {}
     for part in chunks(keys):
-        rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
-        for row in connection.execute(rows.where(video_key.c.key.in_(part))):
-            owners[row.key] = from_video_row(row)
+        owners |= videos_by_key(connection, part)
     return [complete_match(one, owners) for one in wanted]
+
+
+def videos_by_key(connection: Connection, known: Collection[str]) -> dict[str, Video]:
+    """The videos that have these keys, by key."""
+    wanted = select(video, video_key.c.key).join(video_key, video.c.id == video_key.c.video_id)
+    rows = fetch_with(connection, wanted.where(video_key.c.key.in_(known)), VideoRow, str)
+    return {key: from_video_row(row) for row, key in rows}
 
 
 def find_earlier(connection: Connection, remote: remote_ids.Remote) -> remote_ids.Remote | None:
     """The remote id with the known facts of its item; None if nobody has named or played it."""
     wanted = select(video).join(video_key, video.c.id == video_key.c.video_id)
-    rows = connection.execute(wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id))
+    oldest_first = wanted.where(video_key.c.key.in_(remote.keys)).order_by(video.c.id)
+    rows = fetch_all(connection, oldest_first, VideoRow)
     known = (one.item for one in map(from_video_row, rows) if same_item(one.item, remote.item))
     if (item := next(known, None)) is not None:
         return replace(remote, item=merge_items(item, remote.item))
@@ -130,10 +137,7 @@ def ensure(
 
 
 def ensure_one(connection: Connection, one: WantedVideo, now: datetime) -> Video:
-    owners: dict[str, Video] = {}
-    rows = select(video_key.c.key, video).join(video, video.c.id == video_key.c.video_id)
-    for row in connection.execute(rows.where(video_key.c.key.in_(one.keys))):
-        owners[row.key] = from_video_row(row)
+    owners = videos_by_key(connection, one.keys)
     found = best_match(one, owners)
     if found is None:
         (made,) = fresh_ids(connection, video, 1)
@@ -181,9 +185,9 @@ def facts(
     owners = keys_of_videos(connection, told) | {key: one.id for one in videos for key in one.keys}
     found: dict[tuple[int, int], tuple[int, Play]] = {}
     for part in chunks(owners):
-        for row in connection.execute(plays_by_key(part, everybody)):
+        for row, key in fetch_with(connection, plays_by_key(part, everybody), PlayRow, str):
             current = play_from_row(row)
-            video_id = owners[row.key]
+            video_id = owners[key]
             if same_item(items[video_id], current.item):
                 found[video_id, row.id] = (row.person_id, current)
         if about is not None:
@@ -204,7 +208,7 @@ def keys_of_videos(connection: Connection, video_ids: Iterable[int]) -> dict[str
     return owners
 
 
-def plays_by_key(keys: Collection[str], people: Collection[int]) -> Any:
+def plays_by_key(keys: Collection[str], people: Collection[int]) -> Select[Any]:
     # By keys, not by a join with them: for a join SQLite would scan all of a person's plays.
     return (
         select(play, play_key.c.key)
@@ -221,7 +225,7 @@ def is_watched() -> ColumnElement[bool]:
     return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
 
 
-def loves_by_key(keys: Collection[str], people: Collection[int]) -> Any:
+def loves_by_key(keys: Collection[str], people: Collection[int]) -> Select[Any]:
     return select(library_table.c.item_key).where(
         library_table.c.person_id.in_(people),
         library_table.c.relation == LOVE,
@@ -303,8 +307,10 @@ def recent(
     wanted = select(play).where(play.c.person_id == person_id, is_watched(), is_present())
     if kind is not None:
         wanted = wanted.where(play.c.kind == KINDS_BY_TYPE[kind], has_type(kind))
-    rows = connection.execute(wanted.order_by(play.c.watched_at.desc(), play.c.id.desc()).limit(count)).all()
-    return [(one, row.watched_at) for one, row in zip(videos_of_plays(connection, rows), rows, strict=True)]
+    newest_first = wanted.order_by(play.c.watched_at.desc(), play.c.id.desc()).limit(count)
+    rows = fetch_all(connection, newest_first, PlayRow)
+    times = [row.watched_at for row in rows if row.watched_at is not None]
+    return list(zip(videos_of_plays(connection, rows), times, strict=True))
 
 
 def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
@@ -312,10 +318,10 @@ def playing_items(connection: Connection, person_id: int) -> list[WantedVideo]:
     mine = select(play).where(
         play.c.person_id == person_id, play.c.state != State.STOPPED.value, is_present()
     )
-    return videos_of_plays(connection, connection.execute(mine.order_by(play.c.last_at.desc())).all())
+    return videos_of_plays(connection, fetch_all(connection, mine.order_by(play.c.last_at.desc()), PlayRow))
 
 
-def videos_of_plays(connection: Connection, rows: Sequence[Row[Any]]) -> list[WantedVideo]:
+def videos_of_plays(connection: Connection, rows: Sequence[PlayRow]) -> list[WantedVideo]:
     """The items of plays, with all keys of the plays."""
     known_by: dict[int, list[str]] = {row.id: [] for row in rows}
     for part in chunks(known_by):
