@@ -6,7 +6,7 @@ https://github.com/Kwbmm/scraped-tvtime-api
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
 import orjson
@@ -187,7 +187,28 @@ async def multipart(request: Request, raw: bytes) -> dict[str, str]:
 # --- responses
 
 
-def show_json(one: FollowedShow) -> dict[str, Any]:
+class ShowAnswer(TypedDict):
+    id: int
+    name: str
+    progress: str
+    time: str
+
+
+class EpisodeAnswer(TypedDict):
+    id: str
+    number: str
+    name: str
+    air_date: str
+    watched: bool
+
+
+class SeasonAnswer(TypedDict):
+    name: str
+    number_of_episodes: str
+    episodes: list[EpisodeAnswer]
+
+
+def show_json(one: FollowedShow) -> ShowAnswer:
     minutes = one.seconds // 60
     return {
         "id": one.tvdb,
@@ -197,12 +218,12 @@ def show_json(one: FollowedShow) -> dict[str, Any]:
     }
 
 
-def season_json(parts: Iterable[ShowEpisode], number: int) -> dict[str, Any]:
+def season_json(parts: Iterable[ShowEpisode], number: int) -> SeasonAnswer:
     episodes = [episode_json(one) for one in parts if one.season == number]
     return {"name": f"Season {number}", "number_of_episodes": str(len(episodes)), "episodes": episodes}
 
 
-def episode_json(one: ShowEpisode) -> dict[str, Any]:
+def episode_json(one: ShowEpisode) -> EpisodeAnswer:
     return {
         "id": "" if one.tvdb is None else str(one.tvdb),
         "number": str(one.number),

@@ -13,6 +13,29 @@ from starlette.responses import Response
 
 from webhook.compat.tvtime import shelf, shelf_episodes
 from webhook.compat.tvtime.catalog import make_uuid, uuid_of
+from webhook.compat.tvtime.json_shapes import (
+    CountsJson,
+    DatesJson,
+    EpisodeJson,
+    EpisodeOfSeasonJson,
+    FlatEpisodeJson,
+    FollowedMovieJson,
+    FollowedSeriesJson,
+    MovieJson,
+    NamedJson,
+    ProgressJson,
+    ResultJson,
+    SeasonJson,
+    SeasonOfEpisodeJson,
+    ShowJson,
+    SortKeyJson,
+    SourceJson,
+    WatchDatesJson,
+    WatchedEpisodeJson,
+    WatchedFollowJson,
+    WatchedMovieJson,
+    WatchJson,
+)
 from webhook.compat.tvtime.shelf import Series, WatchSummary
 from webhook.domain.event import Episode, Movie, Show
 from webhook.lookups import ListedEpisode
@@ -55,29 +78,40 @@ def iso(at: datetime) -> str:
 # --- episodes and shows
 
 
-def episode_json(number: int | None, episode: Episode) -> dict[str, Any]:
+def episode_json(number: int | None, episode: Episode) -> EpisodeJson:
     show = episode.show_ids.tvdb
     placed = show is not None and episode.season is not None
-    season = {"id": f"{show}_S{episode.season}" if placed else None, "number": episode.season}
-    about = {"id": number, "number": episode.number, "name": episode.title}
-    return {**about, "season": season, "show": {"id": show, "name": episode.show}}
+    season: SeasonOfEpisodeJson = {
+        "id": f"{show}_S{episode.season}" if placed else None,
+        "number": episode.season,
+    }
+    return {
+        "id": number,
+        "number": episode.number,
+        "name": episode.title,
+        "season": season,
+        "show": {"id": show, "name": episode.show},
+    }
 
 
-def watch_json(one: WatchSummary | None) -> dict[str, Any]:
+def watch_json(one: WatchSummary | None) -> WatchJson:
     if one is None:
         return {"is_watched": False, "watched_date": None, "watched_count": 0}
     return {"is_watched": True, "watched_date": f"{one.first:%Y-%m-%d %H:%M:%S}", "watched_count": one.count}
 
 
-def show_json(show: Series) -> dict[str, Any]:
+def show_json(show: Series) -> ShowJson:
     numbers = sorted({one.season for one in show.episodes})
-    seasons = [season_json(show, number) for number in numbers]
-    about = {"id": show.tvdb, "name": show.title, "first_air_date": show.first_air_date}
-    return {**about, "seasons": seasons}
+    return {
+        "id": show.tvdb,
+        "name": show.title,
+        "first_air_date": show.first_air_date,
+        "seasons": [season_json(show, number) for number in numbers],
+    }
 
 
-def season_json(show: Series, number: int) -> dict[str, Any]:
-    episodes = [
+def season_json(show: Series, number: int) -> SeasonJson:
+    episodes: list[EpisodeOfSeasonJson] = [
         {
             "id": one.ids.tvdb,
             "number": one.number,
@@ -89,11 +123,15 @@ def season_json(show: Series, number: int) -> dict[str, Any]:
         if one.season == number
     ]
     count = sum(1 for one in episodes if one["is_watched"])
-    about = {"id": f"{show.tvdb}_S{number}", "number": number}
-    return {**about, "episode_watched_count": count, "episodes": episodes}
+    return {
+        "id": f"{show.tvdb}_S{number}",
+        "number": number,
+        "episode_watched_count": count,
+        "episodes": episodes,
+    }
 
 
-def flat(show: Series, today: date) -> list[dict[str, Any]]:
+def flat(show: Series, today: date) -> list[FlatEpisodeJson]:
     """Every episode of a show in order, without watched marks."""
     rows = [flat_episode(show, one, order, today) for order, one in enumerate(show.episodes, 1)]
     for row, following in pairwise(rows):
@@ -101,7 +139,7 @@ def flat(show: Series, today: date) -> list[dict[str, Any]]:
     return rows
 
 
-def flat_episode(show: Series, one: ListedEpisode, order: int, today: date) -> dict[str, Any]:
+def flat_episode(show: Series, one: ListedEpisode, order: int, today: date) -> FlatEpisodeJson:
     return {
         "id": one.ids.tvdb,
         "uuid": episode_uuid(one.ids.tvdb),
@@ -129,107 +167,157 @@ def episode_uuid(number: int | None) -> str | None:
     return None if number is None else make_uuid("episode", number)
 
 
-def progress(show: Series, today: date) -> dict[str, Any]:
-    watched, aired = show.watched_count(today), len(show.watchable(today))
-    counts = {"watched_episode_count": watched, "aired_episode_count": aired}
-    flags = {"is_followed": True, "is_up_to_date": watched == aired}
-    states = {"is_archived": show.state == "archived", "is_for_later": show.state == "for_later"}
-    about = {"id": show.tvdb, "name": show.title, **counts, **flags, **states}
-    values = [PROGRESS[state(show, about)]]
-    return {**about, "filters": [{"id": "progress", "values": values}], "sorting": sort_keys(show)}
+def progress(show: Series, today: date) -> ProgressJson:
+    counts = counts_json(show, today)
+    return {
+        "id": show.tvdb,
+        "name": show.title,
+        **counts,
+        "is_followed": True,
+        "is_up_to_date": is_up_to_date(counts),
+        "is_archived": show.state == "archived",
+        "is_for_later": show.state == "for_later",
+        "filters": [{"id": "progress", "values": [PROGRESS[state(show, counts)]]}],
+        "sorting": sort_keys(show),
+    }
 
 
-def sort_keys(show: Series) -> list[dict[str, str]]:
+def counts_json(show: Series, today: date) -> CountsJson:
+    return {
+        "watched_episode_count": show.watched_count(today),
+        "aired_episode_count": len(show.watchable(today)),
+    }
+
+
+def is_up_to_date(counts: CountsJson) -> bool:
+    return counts["watched_episode_count"] == counts["aired_episode_count"]
+
+
+def sort_keys(show: Series) -> list[SortKeyJson]:
     """The app's sort key of a show: when its last episode was watched, in seconds since 1970."""
     last = show.last_watch_at
     return [] if last is None else [{"id": "last_watched", "value": str(int(last.timestamp()))}]
 
 
-def follow_json(show: Series, today: date) -> dict[str, Any]:
-    counted = progress(show, today)
-    counts = {name: counted[name] for name in ("watched_episode_count", "aired_episode_count")}
+def follow_json(show: Series, today: date) -> FollowedSeriesJson:
+    counts = counts_json(show, today)
     assert show.followed_at is not None
-    dates = {"created_at": iso(show.followed_at), "updated_at": iso(show.followed_at)}
-    kind = {"type": "follow", "entity_type": "series", "filter": ["all", state(show, counted)]}
-    about = {"id": show.tvdb, "name": show.title}
-    return {"uuid": make_uuid("series", show.tvdb), **kind, **dates, "meta": about, "watch_status": counts}
+    about: NamedJson = {"id": show.tvdb, "name": show.title}
+    return {
+        "uuid": make_uuid("series", show.tvdb),
+        "type": "follow",
+        "entity_type": "series",
+        "filter": ["all", state(show, counts)],
+        **dates_json(show.followed_at),
+        "meta": about,
+        "watch_status": counts,
+    }
 
 
-def state(show: Series, counted: Mapping[str, Any]) -> str:
+def dates_json(at: datetime) -> DatesJson:
+    return {"created_at": iso(at), "updated_at": iso(at)}
+
+
+def state(show: Series, counts: CountsJson) -> str:
     if show.state in FOLLOW_STATES:
         return FOLLOW_STATES[show.state]
-    if not counted["watched_episode_count"]:
+    if not counts["watched_episode_count"]:
         return "not_started_yet"
-    return "up_to_date" if counted["is_up_to_date"] else "continuing"
+    return "up_to_date" if is_up_to_date(counts) else "continuing"
 
 
 def watched_episodes(
     connection: Connection, person_id: int, found: Sequence[tuple[int, WatchSummary]]
-) -> list[dict[str, Any]]:
-    rows = []
+) -> list[WatchedEpisodeJson]:
+    rows: list[WatchedEpisodeJson] = []
     for number, one in found:
         show = shelf_episodes.find_episode(connection, person_id, number).show_ids.tvdb
-        place = {
-            "episode_id": number,
-            "series_id": show,
-            "series_uuid": make_uuid("series", show) if show else None,
-        }
         rows.append(
-            {"uuid": make_uuid("episode", number), "entity_type": "episode", **place, **watch_dates(one)}
+            {
+                "uuid": make_uuid("episode", number),
+                "entity_type": "episode",
+                "episode_id": number,
+                "series_id": show,
+                "series_uuid": make_uuid("series", show) if show else None,
+                **watch_dates(one),
+            }
         )
     return rows
 
 
-def watch_dates(one: WatchSummary) -> dict[str, Any]:
+def watch_dates(one: WatchSummary) -> WatchDatesJson:
     """The first and last watch dates, the number of rewatches, and the length in seconds if known."""
-    dates = {"watched_at": iso(one.first), "created_at": iso(one.first), "updated_at": iso(one.last)}
-    length = {} if one.runtime_ms is None else {"runtime": round(one.runtime_ms / 1000)}
-    return {**dates, "rewatch_count": one.count - 1, **length}
+    dates: WatchDatesJson = {
+        "watched_at": iso(one.first),
+        "created_at": iso(one.first),
+        "updated_at": iso(one.last),
+        "rewatch_count": one.count - 1,
+    }
+    if one.runtime_ms is not None:
+        dates["runtime"] = round(one.runtime_ms / 1000)
+    return dates
 
 
 # --- movies
 
 
-def result(item: Movie | Show) -> dict[str, Any]:
+def result(item: Movie | Show) -> ResultJson:
     """A row of a search."""
-    uuid = make_uuid("series", item.ids.tvdb or 0) if isinstance(item, Show) else uuid_of(item.ids)
-    about = {"id": item.ids.tvdb, "uuid": uuid, "name": item.title, "imdb_id": item.ids.imdb}
-    return {**about, "type": "series" if isinstance(item, Show) else "movie"}
+    return {
+        "id": item.ids.tvdb,
+        "uuid": make_uuid("series", item.ids.tvdb or 0) if isinstance(item, Show) else uuid_of(item.ids),
+        "name": item.title,
+        "imdb_id": item.ids.imdb,
+        "type": "series" if isinstance(item, Show) else "movie",
+    }
 
 
-def meta(film: Movie, uuid: str) -> dict[str, Any]:
+def meta(film: Movie, uuid: str) -> MovieJson:
     known = {name: str(value) for name, value in film.ids.by_namespace().items() if name in ("tvdb", "tmdb")}
-    sources = [{"id": value, "source": name, "type": "external_source"} for name, value in known.items()]
-    released = None if film.year is None else f"{film.year}-01-01"
-    about = {"uuid": uuid, "type": "movie", "name": film.title, "imdb_id": film.ids.imdb}
-    return {**about, "first_release_date": released, "external_sources": sources}
+    sources: list[SourceJson] = [
+        {"id": value, "source": name, "type": "external_source"} for name, value in known.items()
+    ]
+    return {
+        "uuid": uuid,
+        "type": "movie",
+        "name": film.title,
+        "imdb_id": film.ids.imdb,
+        "first_release_date": None if film.year is None else f"{film.year}-01-01",
+        "external_sources": sources,
+    }
 
 
-def watched_movies(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+def watched_movies(connection: Connection, person_id: int) -> list[WatchedMovieJson]:
     found = [(uuid_of(film.ids), one) for film, one in shelf.movies(connection, person_id)]
     return [{"uuid": uuid, "entity_type": "movie", **watch_dates(one)} for uuid, one in found if uuid]
 
 
-def followed_movies(connection: Connection, person_id: int) -> list[dict[str, Any]]:
+def followed_movies(connection: Connection, person_id: int) -> list[FollowedMovieJson]:
     """The movies watched, then those on the watchlist."""
-    rows = []
+    rows: list[FollowedMovieJson] = []
     for film, one in shelf.movies(connection, person_id):
         if uuid := uuid_of(film.ids):
-            kind = {"type": "follow", "entity_type": "movie", "filter": ["all", "watched"]}
+            watched: WatchedFollowJson = {
+                "uuid": uuid,
+                "type": "follow",
+                "entity_type": "movie",
+                "filter": ["all", "watched"],
+                **watch_dates(one),
+                "extended": {"is_watched": True},
+                "meta": meta(film, uuid),
+            }
+            rows.append(watched)
+    for film, at in shelf.wanted_movies(connection, person_id):
+        if uuid := uuid_of(film.ids):
             rows.append(
                 {
                     "uuid": uuid,
-                    **kind,
-                    **watch_dates(one),
-                    "extended": {"is_watched": True},
+                    "type": "follow",
+                    "entity_type": "movie",
+                    "filter": ["all", "not_watched"],
+                    **dates_json(at),
+                    "extended": {"is_watched": False},
                     "meta": meta(film, uuid),
                 }
-            )
-    for film, at in shelf.wanted_movies(connection, person_id):
-        if uuid := uuid_of(film.ids):
-            kind = {"type": "follow", "entity_type": "movie", "filter": ["all", "not_watched"]}
-            dates = {"created_at": iso(at), "updated_at": iso(at)}
-            rows.append(
-                {"uuid": uuid, **kind, **dates, "extended": {"is_watched": False}, "meta": meta(film, uuid)}
             )
     return rows

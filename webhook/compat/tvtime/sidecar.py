@@ -11,9 +11,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -22,6 +23,7 @@ from webhook import clock
 from webhook.compat.tvtime import serializers, shelf, shelf_episodes
 from webhook.compat.tvtime.auth import Guest, TVTimeAuth, WrongPassword, bearer
 from webhook.compat.tvtime.catalog import Catalogue, episode_by_id, series_in
+from webhook.compat.tvtime.json_shapes import FollowJson, WatchedMovieJson
 from webhook.compat.tvtime.marks import Marks
 from webhook.compat.tvtime.serializers import failure, json_answer, success
 from webhook.lookups import ListedEpisode
@@ -175,7 +177,7 @@ class Sidecar:
         return json_answer({"id": str(guest.id), "jwt_token": self.door.issue_tokens(guest)["jwt_token"]})
 
     async def account(self, call: Call) -> Response:
-        about: dict[str, Any] = {
+        about = {
             "id": str(call.person.id),
             "name": call.person.name,
             "username": call.person.name,
@@ -227,7 +229,7 @@ class Sidecar:
         return json_answer({"result": "OK"} if taken else NOT_TAKEN)
 
     async def episode(self, call: Call) -> Response:
-        def read(connection: Any) -> shelf.WatchSummary | None:
+        def read(connection: Connection) -> shelf.WatchSummary | None:
             return shelf.watch_summary(
                 connection,
                 call.person.id,
@@ -294,7 +296,7 @@ class Sidecar:
 
     async def follows(self, call: Call) -> Response:
         kind = call.query.get("entity_type")
-        rows: list[dict[str, Any]] = []
+        rows: Sequence[FollowJson] = []
         if kind == "series":
             today = clock.now().date()
             rows = [serializers.follow_json(show, today) for show in await self.followed_shows(call)]
@@ -306,7 +308,7 @@ class Sidecar:
         return success({"user_id": call.person.id, "type": "list", "objects": objects})
 
     async def watches(self, call: Call) -> Response:
-        def read(connection: Any) -> list[dict[str, Any]]:
+        def read(connection: Connection) -> Sequence[WatchedMovieJson]:
             if call.query.get("entity_type") == "movie":
                 return paginate(
                     call, serializers.watched_movies(connection, call.person.id), "page_offset", "page_limit"
@@ -327,7 +329,7 @@ def progress_filter(show: shelf.Series, now: datetime) -> str:
     return "not_watched_for_a_while" if now - show.last_watch_at > A_WHILE else "continue_watching"
 
 
-def apply_filter(call: Call, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def apply_filter(call: Call, rows: Sequence[FollowJson]) -> list[FollowJson]:
     """The rows that match the call's filter; all rows if the filter is unknown."""
     wanted = call.query.get("filter", "")
     return [row for row in rows if wanted not in FILTERS or wanted in row["filter"]]
