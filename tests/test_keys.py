@@ -660,7 +660,7 @@ def test_one_secret_that_cannot_be_opened_stops_nothing_and_is_said(
     assert lost[0].what in commands[-1].output
 
 
-def store_all(connection: Connection, found: Sequence[sealed_secrets.Secret], text: str) -> None:
+def store_all(connection: Connection, found: Sequence[sealed_secrets.Secret[Any]], text: str) -> None:
     for secret in found:
         secret.store(connection, text)
 

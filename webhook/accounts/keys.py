@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -112,7 +113,7 @@ def load_seal(settings: Settings, database: Database) -> Seal:
     return seal
 
 
-def load_file(path: Path, stored: Sequence[Secret]) -> str | None:
+def load_file(path: Path, stored: Sequence[Secret[Any]]) -> str | None:
     """The key of the file that opens most secrets, moved to its place; generated if nothing is sealed."""
     settle_files(path, stored)
     key = read_key(path)
@@ -122,7 +123,7 @@ def load_file(path: Path, stored: Sequence[Secret]) -> str | None:
     return key
 
 
-def settle_files(path: Path, stored: Sequence[Secret]) -> None:
+def settle_files(path: Path, stored: Sequence[Secret[Any]]) -> None:
     """Finish or undo an interrupted change of the key.
 
     A new key that opens nothing was broken off before its commit, or is being made just now: it is left alone.
@@ -138,7 +139,7 @@ def settle_files(path: Path, stored: Sequence[Secret]) -> None:
         remove_old(path)
 
 
-def count_readable(seal: Seal, stored: Sequence[Secret]) -> int:
+def count_readable(seal: Seal, stored: Sequence[Secret[Any]]) -> int:
     return sum(seal.opens(secret.text) for secret in stored)
 
 
@@ -190,7 +191,7 @@ def put_back(path: Path) -> str:
     )
 
 
-def hint(settings: Settings, stored: Sequence[Secret]) -> str:
+def hint(settings: Settings, stored: Sequence[Secret[Any]]) -> str:
     """A sentence on the secrets that this key cannot open: the file that holds the right key, else their number."""
     path = key_file(settings)
     if settings.secret_key.get_secret_value():
@@ -286,7 +287,7 @@ def reseal(database: Database, present: str | None, wanted: str, *, forget: bool
     return database.do(change)
 
 
-def reseal_readable(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret]:
+def reseal_readable(connection: Connection, old: Seal | None, new: Seal | None) -> list[Secret[Any]]:
     """Reseal everything that the old key opens with the new one; returns the secrets it does not open."""
     closed = []
     for secret in find_secrets(connection, lock=True):
@@ -310,7 +311,7 @@ def prove(database: Database, key: str) -> None:
     database.ask(lambda connection: count_proven(connection, Seal(key)))
 
 
-def unreadable_message(connection: Connection, closed: Sequence[Secret]) -> str:
+def unreadable_message(connection: Connection, closed: Sequence[Secret[Any]]) -> str:
     named = [
         lost.what for secret in closed if (lost := DESCRIBE_UNREADABLE[secret.column](connection, secret))
     ]

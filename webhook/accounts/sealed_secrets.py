@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import structlog
-from sqlalchemy import Column, Connection, Row, delete, select, update
+from sqlalchemy import Column, Connection, delete, select, update
 
 from webhook import clock
 from webhook.accounts.credentials import Seal
@@ -19,39 +19,56 @@ from webhook.people import tokens
 from webhook.people.tokens import ListedToken
 from webhook.queues import parking
 from webhook.storage.db import Database
-from webhook.storage.tables import account, app, note, person, sealed_columns, token
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import (
+    AccountRow,
+    AppRow,
+    NoteRow,
+    TableRow,
+    TokenRow,
+    account,
+    app,
+    note,
+    person,
+    row_class_of,
+    sealed_columns,
+    token,
+)
 
 log = structlog.get_logger()
 
+R = TypeVar("R", bound=TableRow)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Secret:
+class Secret(Generic[R]):
     """One sealed value and its row."""
 
     column: Column[str]
-    row: Row[Any]
+    row: R
 
     @property
     def text(self) -> str:
-        return str(self.row._mapping[self.column])
+        return str(getattr(self.row, self.column.name))
 
     @property
     def place(self) -> Any:
         """The condition that selects the secret's row by its primary key."""
         (key,) = self.column.table.primary_key
-        return key == self.row._mapping[key]
+        return key == getattr(self.row, key.name)
 
     def store(self, connection: Connection, text: str | None) -> None:
         connection.execute(update(self.column.table).where(self.place).values({self.column: text}))
 
 
-def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret]:
+def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret[Any]]:
     """All sealed values."""
     found = []
     for column in sealed_columns():
         wanted = select(column.table).where(column.is_not(None), column != "")
         wanted = wanted.with_for_update() if lock else wanted
-        found += [Secret(column=column, row=row) for row in connection.execute(wanted).all()]
+        rows = fetch_all(connection, wanted, row_class_of(column.table))
+        found += [Secret(column=column, row=row) for row in rows]
     return found
 
 
@@ -73,23 +90,27 @@ class RenewedSecret(UnreadableSecret):
     secret: str | None = None
 
 
-Renew = Callable[[Connection, Secret, Seal, datetime], RenewedSecret | None]
+Renew = Callable[[Connection, Secret[Any], Seal, datetime], RenewedSecret | None]
 """A function that drops a secret; returns None if nobody needs to know."""
 
 
-def renew_sign_in(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+def renew_sign_in(
+    connection: Connection, secret: Secret[AccountRow], new: Seal, now: datetime
+) -> RenewedSecret:
     secret.store(connection, None)
     parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
     return RenewedSecret(kind="sign-in", **asdict(describe_sign_in(connection, secret)))
 
 
-def describe_sign_in(connection: Connection, secret: Secret) -> UnreadableSecret:
+def describe_sign_in(connection: Connection, secret: Secret[AccountRow]) -> UnreadableSecret:
     tracker, name = secret.row.tracker, name_of(connection, secret.row.person_id)
     command = f"watchmark connect {shlex.quote(tracker)} --person {shlex.quote(name)}"
     return UnreadableSecret(what=f"the sign-in of {name} at {tracker}", do=f"Sign in again: {command}")
 
 
-def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret | None:
+def renew_token(
+    connection: Connection, secret: Secret[TokenRow], new: Seal, now: datetime
+) -> RenewedSecret | None:
     """Replace a token; the old one stays valid, so that nothing is lost until the new address is pasted."""
     secret.store(connection, "")
     if not is_address(secret.row):
@@ -102,7 +123,7 @@ def renew_token(connection: Connection, secret: Secret, new: Seal, now: datetime
     return RenewedSecret(kind="webhook token", what=token_label(secret), do=do, id=made, secret=fresh)
 
 
-def describe_token(connection: Connection, secret: Secret) -> UnreadableSecret | None:
+def describe_token(connection: Connection, secret: Secret[TokenRow]) -> UnreadableSecret | None:
     if not is_address(secret.row):
         return None
     return UnreadableSecret(
@@ -116,9 +137,9 @@ TOKEN_MEND = (
 )
 
 
-def is_address(row: Row[Any]) -> bool:
+def is_address(row: TokenRow) -> bool:
     """True for a webhook token that is not revoked, whose address is still shown."""
-    return bool(row.kind == "webhook" and row.revoked_at is None)
+    return row.kind == "webhook" and row.revoked_at is None
 
 
 def token_problem(row: ListedToken, seal: Seal) -> str | None:
@@ -127,11 +148,11 @@ def token_problem(row: ListedToken, seal: Seal) -> str | None:
     return TOKEN_MEND.format(id=row.id) if unreadable else None
 
 
-def token_label(secret: Secret) -> str:
+def token_label(secret: Secret[TokenRow]) -> str:
     return f"webhook token {secret.row.id}" + (f" ({secret.row.name})" if secret.row.name else "")
 
 
-def renew_app(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+def renew_app(connection: Connection, secret: Secret[AppRow], new: Seal, now: datetime) -> RenewedSecret:
     fresh, row = secrets.token_hex(16), secret.row
     secret.store(connection, new.seal(fresh))
     do = "Put its new secret into the app."
@@ -140,19 +161,21 @@ def renew_app(connection: Connection, secret: Secret, new: Seal, now: datetime) 
     )
 
 
-def describe_app(connection: Connection, secret: Secret) -> UnreadableSecret:
+def describe_app(connection: Connection, secret: Secret[AppRow]) -> UnreadableSecret:
     return UnreadableSecret(what=f"the secret of the app {secret.row.name}", do=APP_MEND)
 
 
 APP_MEND = "It cannot be let in. Remove it, add it again, and put its new key and secret into the app."
 
 
-def renew_settings(connection: Connection, secret: Secret, new: Seal, now: datetime) -> RenewedSecret:
+def renew_settings(
+    connection: Connection, secret: Secret[NoteRow], new: Seal, now: datetime
+) -> RenewedSecret:
     connection.execute(delete(note).where(secret.place))
     return RenewedSecret(kind="settings", **asdict(describe_settings(connection, secret)))
 
 
-def describe_settings(connection: Connection, secret: Secret) -> UnreadableSecret:
+def describe_settings(connection: Connection, secret: Secret[NoteRow]) -> UnreadableSecret:
     return UnreadableSecret(what="what was set in the browser", do=SETTINGS_MEND)
 
 
@@ -163,7 +186,7 @@ def name_of(connection: Connection, person_id: int) -> str:
     return str(connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one())
 
 
-DESCRIBE_UNREADABLE: Mapping[Column[Any], Callable[[Connection, Secret], UnreadableSecret | None]] = {
+DESCRIBE_UNREADABLE: Mapping[Column[Any], Callable[[Connection, Secret[Any]], UnreadableSecret | None]] = {
     account.c.tokens: describe_sign_in,
     app.c.sealed: describe_app,
     note.c.sealed: describe_settings,

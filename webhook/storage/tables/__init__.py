@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Column
 from sqlalchemy.orm import configure_mappers
 
-from webhook.storage.tables.base import TableRow, metadata
+from webhook.storage.tables.base import TableRow, metadata, row_class_of
 from webhook.storage.tables.history import (
     EditRow,
     FollowRow,
@@ -134,6 +134,7 @@ __all__ = [
     "play",
     "play_key",
     "privacy",
+    "row_class_of",
     "runtime",
     "sealed_columns",
     "tally",

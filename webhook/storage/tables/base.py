@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Index, MetaData, Table, text
+from sqlalchemy import FromClause, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
 from webhook.storage.types import Id
@@ -29,6 +29,11 @@ class TableRow(SQLModel):
 def table_of(row_class: type[TableRow]) -> Table:
     """The table of a row class, for Core statements."""
     return metadata.tables[str(row_class.__tablename__)]
+
+
+def row_class_of(table: FromClause) -> type[TableRow]:
+    """The row class of a table."""
+    return next(one for one in TableRow.__subclasses__() if table_of(one) is table)
 
 
 def id_field() -> Any:
