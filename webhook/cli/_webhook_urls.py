@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from webhook import clock, sources
 from webhook.accounts import sealed_secrets
 from webhook.cli._desk import Desk
 from webhook.people import tokens
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import person, token
 
 if TYPE_CHECKING:
     from webhook.service import Service
+
+
+class WebhookToken(NamedTuple):
+    """A valid token of webhooks, and the name of its person, if it has one."""
+
+    id: int
+    name: str | None
+    person: str | None
+    sealed: str
+    expires_at: datetime | None
 
 
 def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
@@ -27,7 +39,7 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
     secret_of = {row.id: str(at.seal.open(row.sealed)) for row in tokens}
     found = {}
     for name, source in sources.modules().items():
-        listed = [
+        listed: list[dict[str, Any]] = [
             {
                 "token": row.id,
                 "name": row.name,
@@ -38,7 +50,7 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
         ]
         template = f"{address}/api/v1/templates/{name}" if hasattr(source, "template") else None
         found[name] = {"label": source.LABEL, "url": listed[0]["url"], "urls": listed, "template": template}
-        found[name]["setup"] = [step.replace("{url}", str(listed[0]["url"])) for step in source.SETUP]
+        found[name]["setup"] = [step.replace("{url}", listed[0]["url"]) for step in source.SETUP]
     return found
 
 
@@ -48,12 +60,13 @@ def hidden_tokens(at: Desk) -> list[str]:
     return [f"Webhook token {row.id}: {sealed_secrets.TOKEN_MEND.format(id=row.id)}" for row in rows]
 
 
-def webhook_tokens(connection: Connection) -> list[Row[Any]]:
+def webhook_tokens(connection: Connection) -> list[WebhookToken]:
     wanted = (
-        select(token, person.c.name.label("person"))
+        select(token.c.id, token.c.name, person.c.name.label("person"), token.c.sealed, token.c.expires_at)
         .join(person, token.c.person_id == person.c.id, isouter=True)
         .where(token.c.kind == "webhook", token.c.revoked_at.is_(None))
         .order_by(token.c.person_id.is_not(None), token.c.id)
     )
     now = clock.now()
-    return [row for row in connection.execute(wanted) if not tokens.has_expired(row.expires_at, now)]
+    rows = fetch_all(connection, wanted, WebhookToken)
+    return [row for row in rows if not tokens.has_expired(row.expires_at, now)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, update
 
 from webhook.accounts import accounts as account_book
 from webhook.accounts.accounts import AccountCheck, ConnectResult, PersonAccount
@@ -60,7 +60,7 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
         report_sign_in(at, built, owner, signing_in(at, built, owner, as_json), as_json)
 
 
-def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
+def by_device(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
     def show_code(code: DeviceCode) -> None:
         seconds = int(code.expires_in.total_seconds())
         user_code = code.user_code or None  # a web sign-in has no code, only the address
@@ -72,17 +72,17 @@ def by_device(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> Con
     return at.run(account_book.connect_device(at, owner.id, tracker.name, show_code))
 
 
-def by_password(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
+def by_password(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
     username, password = read_input(f"{tracker.label} user name: ", f"{tracker.label} password: ")
     return at.run(account_book.connect_password(at, owner.id, tracker.name, username, password))
 
 
-def by_token(at: Desk, tracker: Tracker, owner: Row[Any], as_json: bool) -> ConnectResult:
+def by_token(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
     (token,) = read_input(f"{tracker.label} token: ")
     return at.run(account_book.connect_token(at, owner.id, tracker.name, token))
 
 
-SigningIn = Callable[[Desk, Tracker, Any, bool], ConnectResult]
+SigningIn = Callable[[Desk, Tracker, PersonRow, bool], ConnectResult]
 SIGN_INS: Mapping[str, SigningIn] = {
     "device": by_device,
     "web": by_device,
