@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from webhook.domain.event import Action, Event, Item, item_from_json, item_to_json
 from webhook.domain.items import agree_beside_title, keys, play_keys, same_item, sure_keys
@@ -162,9 +162,8 @@ def get_play(connection: Connection, play_id: int) -> Play | None:
     return play_from_row(row) if row else None
 
 
-def play_from_row(row: PlayRow | Row[Any]) -> Play:
-    # Each attribute of a mapped row costs microseconds, its dictionary none.
-    known = vars(row) if isinstance(row, PlayRow) else row._mapping
+def play_from_row(row: PlayRow) -> Play:
+    known = vars(row)  # each attribute of a mapped row costs microseconds, its dictionary none
     values = {name: known[name] for name in PLAY_FIELDS}
     typed = {"state": State(known["state"]), "dated": Dated(known["dated"])}
     return Play(**{**values, **typed, "item": item_from_json(known["item"])})

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, select, type_coerce
 
 from webhook import clock
 from webhook.clock import stamp
@@ -168,7 +168,7 @@ def list_other_plays(connection: Connection, person_id: int, play_id: int, now: 
     return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
 
 
-def play_json(row: PlayRow | Row[Any], now: datetime) -> PlayJson:
+def play_json(row: PlayRow, now: datetime) -> PlayJson:
     """A play as the JSON API gives it."""
     current = play_from_row(row)
     item = item_to_json(current.item)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, select, update
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
@@ -16,6 +16,8 @@ from webhook.domain.states import DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_shapes import ItemJson
+from webhook.storage.rows import fetch_one
 from webhook.storage.tables import account, delivery
 from webhook.storage.types import Utc
 
@@ -49,9 +51,19 @@ class NewDelivery:
         return self.action.value in LIVE_ACTIONS and not self.mark
 
 
+class FoundDelivery(NamedTuple):
+    """An account's limit, and the delivery under a key; None in the fields of a delivery that does not exist."""
+
+    parked: str | None
+    id: int | None
+    state: str | None
+    item: ItemJson | None
+    job_id: int | None
+
+
 # Built once, here and below: building a statement costs more than executing it.
 LOOK_UP = (
-    select(account.c.parked, delivery)
+    select(account.c.parked, delivery.c.id, delivery.c.state, delivery.c.item, delivery.c.job_id)
     .select_from(
         account.outerjoin(
             delivery,
@@ -65,9 +77,9 @@ INSERT = insert(delivery)
 
 def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
     """Enqueue the delivery unless it already exists; returns its id in either case."""
-    found = connection.execute(LOOK_UP, {"account": new.account_id, "wanted": new.key}).one()
+    found = fetch_one(connection, LOOK_UP, FoundDelivery, {"account": new.account_id, "wanted": new.key})
     if found.id is not None:
-        return renew_delivery(connection, found, new, now)
+        return renew_delivery(connection, found.id, found, new, now)
     parked = found.parked
     (delivery_id,) = fresh_ids(connection, delivery, 1)
     due = new.due or min(new.at, now)
@@ -104,19 +116,21 @@ def first_state(new: NewDelivery, parked: str | None) -> DeliveryState:
     return DeliveryState.PARKED if parked else DeliveryState.WAITING
 
 
-def renew_delivery(connection: Connection, row: Row[Any], new: NewDelivery, now: datetime) -> int:
+def renew_delivery(
+    connection: Connection, delivery_id: int, found: FoundDelivery, new: NewDelivery, now: datetime
+) -> int:
     """Requeue an existing delivery if a filter, a rule or the item has changed; else leave it alone."""
-    was_skipped = row.state == DeliveryState.SKIPPED and not new.skipped
-    better = row.state == DeliveryState.UNMATCHED and row.item != item_to_json(new.item)
+    was_skipped = found.state == DeliveryState.SKIPPED and not new.skipped
+    better = found.state == DeliveryState.UNMATCHED and found.item != item_to_json(new.item)
     if was_skipped or better:
         values = {
             "item": item_to_json(new.item),
             "details": dict(new.details),
-            "job_id": new.job_id or row.job_id,
+            "job_id": new.job_id or found.job_id,
         }
-        connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
-        revive(connection, [row.id], now)
-    return int(row.id)
+        connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
+        revive(connection, [delivery_id], now)
+    return delivery_id
 
 
 SUPERSEDE = (

@@ -19,7 +19,8 @@ from webhook.domain.viewing import is_same_viewing
 from webhook.history import edits
 from webhook.history.play_store import SELECT_OF_ITEM, play_from_row, save_play, store_keys
 from webhook.identity import matches
-from webhook.storage.tables import play
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PlayRow, play
 from webhook.transfer.merge import SAME_ROW, ask_about, search_keys
 
 SOURCE = "watchmark"
@@ -233,7 +234,8 @@ def same_entry(
     connection: Connection, person_id: int, item: Item, known_by: tuple[str, ...], new: NewPlay
 ) -> int | None:
     """The play added by hand with the same data; raises Invalid if another play is that viewing."""
-    rows = connection.execute(SELECT_OF_ITEM, {"person": person_id, "keys": list(known_by)})
+    wanted = {"person": person_id, "keys": list(known_by)}
+    rows = fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
     viewed = [
         (row.id, play_from_row(row))
         for row in rows

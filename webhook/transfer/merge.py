@@ -26,7 +26,8 @@ from webhook.history.play_store import PLAY_FIELDS, merge_items, play_from_row, 
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
 from webhook.storage.json_sql import json_rows
-from webhook.storage.tables import play, play_key, unresolved
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PlayRow, play, play_key, unresolved
 from webhook.storage.types import Utc, to_ms
 from webhook.transfer.lookup_queue import question
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
@@ -267,7 +268,7 @@ def recall(connection: Connection, person_id: int, known_by: set[str], memory: M
         by_play[play_id].append(key)
     if missing := by_play.keys() - memory.plays.keys():
         wanted = {"values": in_json(missing), "since": span[0], "until": span[1]}
-        for one in connection.execute(PLAYS, wanted):
+        for one in fetch_all(connection, PLAYS, PlayRow, wanted):
             settled = one.removed_at is not None
             memory.plays[one.id] = Known(play_from_row(one), one.foreign_key, one.id, settled=settled)
     for play_id, shared in by_play.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webhook import clock
@@ -20,7 +20,17 @@ from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
 from webhook.queries.webhooks import NotRedacted, RedactedWebhookJson, redact_webhook
 from webhook.queues import inbox, parking
-from webhook.storage.tables import PersonRow, account, delivery, identity, person, unresolved, webhook
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import (
+    AccountRow,
+    PersonRow,
+    account,
+    delivery,
+    identity,
+    person,
+    unresolved,
+    webhook,
+)
 from webhook.trackers import Tracker
 from webhook.transfer import lookup_queue
 from webhook.web import visible
@@ -290,12 +300,12 @@ def set_filters(connection: Connection, person_id: int, filters: Mapping[str, An
 # --- accounts
 
 
-def find_account(connection: Connection, visitor: Visitor, account_id: int) -> Row[Any]:
+def find_account(connection: Connection, visitor: Visitor, account_id: int) -> AccountRow:
     """The account with this id; raises Problem if the visitor may not see it."""
     wanted = select(account).where(account.c.id == account_id)
     if not visitor.is_admin:
         wanted = wanted.where(account.c.person_id == visitor.person_id)
-    row = connection.execute(wanted).first()
+    row = fetch_first(connection, wanted, AccountRow)
     if row is None:
         raise Problem(404, f"Account {account_id} was not found.")
     return row

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from webhook import clock
@@ -22,7 +22,9 @@ from webhook.people.scopes import Scope
 from webhook.queries import plays as play_queries
 from webhook.queries.deliveries import delivery_json, fetch_deliveries, select_deliveries
 from webhook.queries.paging import Page, TextPage
-from webhook.storage.tables import delivery, person, play
+from webhook.queries.people import person_names
+from webhook.storage.rows import fetch_first
+from webhook.storage.tables import PlayRow, delivery, play
 from webhook.transfer import export, manual_plays
 from webhook.transfer.export import CALENDAR_FEED, Export
 from webhook.web.history.episodes import follow_show, parse_show_key, whole_show
@@ -250,13 +252,12 @@ async def get_calendar(call: Call[None, CalendarQuery]) -> Response:
     return await stream_file(call.request, export.stream(call.service.database, wanted), wanted, headers)
 
 
-def own_play(connection: Connection, visitor: Visitor, play_id: int) -> Row[Any] | None:
+def own_play(connection: Connection, visitor: Visitor, play_id: int) -> PlayRow | None:
     """A play that the visitor may see, including a removed one."""
-    wanted = select(play, person.c.name.label("person")).join(person, play.c.person_id == person.c.id)
-    wanted = wanted.where(play.c.id == play_id)
+    wanted = select(play).where(play.c.id == play_id)
     if not visitor.is_admin:
         wanted = wanted.where(play.c.person_id == visitor.person_id)
-    return connection.execute(wanted).first()
+    return fetch_first(connection, wanted, PlayRow)
 
 
 def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[str, Any] | None:
@@ -268,7 +269,7 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
         connection, select_deliveries().where(delivery.c.play_id == play_id).order_by(delivery.c.id)
     )
     return {
-        "person": row.person,
+        "person": person_names(connection)[row.person_id],
         **play_queries.play_json(row, clock.now()),
         "removed_at": stamp(row.removed_at),
         "job": row.job_id,

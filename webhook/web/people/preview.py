@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from webhook import sources
 from webhook.clock import stamp
@@ -13,7 +13,8 @@ from webhook.domain import lenient_json
 from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.rules import Filters, stopping_filter
 from webhook.queues.inbox import event_origin
-from webhook.storage.tables import PersonRow, webhook
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PersonRow, WebhookRow, webhook
 from webhook.web import visible
 from webhook.web.visible import Visitor
 
@@ -47,7 +48,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     visitor = Visitor(person_id=whose.id, name=whose.name)
     newest = select(webhook.c.id).order_by(webhook.c.id.desc()).limit(LOOKED)
     theirs = select(webhook).where(webhook.c.id.in_(newest), visible.is_of_person(visitor))
-    rows = connection.execute(theirs.order_by(webhook.c.id.desc()).limit(LAST))
+    rows = fetch_all(connection, theirs.order_by(webhook.c.id.desc()).limit(LAST), WebhookRow)
     return [
         ({"webhook": row.id, "received_at": stamp(row.received_at), **event_summary(event)}, event)
         for row in rows
@@ -55,7 +56,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     ]
 
 
-def meaning(row: Row[Any]) -> Event | None:
+def meaning(row: WebhookRow) -> Event | None:
     """The event in a webhook's body; None if it has none, cannot be read, or is pruned."""
     if row.raw is None:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -18,7 +18,7 @@ from webhook import clock
 from webhook.domain.outcome import Undelivered
 from webhook.people.scopes import Scope
 from webhook.queues import jobs
-from webhook.storage.tables import PersonRow
+from webhook.storage.tables import AccountRow, PersonRow
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, import_feeds, imports
@@ -260,7 +260,7 @@ class Transfer(Once):
         owner = await self.database.run(apply)
         return self.of_owner("/history/backfill", visitor, owner, "begun")
 
-    async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[Row[Any], Tracker]:
+    async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[AccountRow, Tracker]:
         """The account selected in a form, and its tracker; raises Problem."""
         wanted = whole(fields.get("account", ""))
         if wanted is None:
