@@ -48,3 +48,15 @@ def test_contributing_lists_every_folder() -> None:
     folders = {face.parent.name for face in (ROOT / "webhook").glob("*/__init__.py")}
 
     assert folders <= listed
+
+
+def test_a_row_is_typed_where_it_travels() -> None:
+    untyped = [str(path) for path in (ROOT / "webhook").rglob("*.py") if "Row[Any]" in path.read_text()]
+
+    assert untyped == []
+
+
+def test_no_file_is_longer_than_can_be_read_at_once() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "webhook").rglob("*.py")}
+
+    assert [str(path) for path, length in lengths.items() if length > 450] == []

@@ -238,7 +238,7 @@ def a_password_that_is_wrong(page: Page, house: Process) -> None:
 
 AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     an_api_token: (200, "Copy it now; it is shown only once."),
-    a_webhook_token: (200, "These addresses are keys"),
+    a_webhook_token: (200, "Treat these addresses like passwords"),
     an_app_password: (200, "An app made for TV Time signs in"),
     a_key_for_an_app: (200, "Copy the secret now; it is shown only once."),
     a_one_time_link: (200, "Sign-in link for bob"),
