@@ -28,6 +28,7 @@ SHARED = {
     "SETUP": "a plug-in's set-up text",
     "SUFFIX": "of an export's file",
     "Settings": "a plug-in's settings",
+    "R": "a type variable: what a function returns, or a row",
     "T": "a type variable",
     "app": "the group of commands of a file",
     "build": "makes a plug-in of its settings",

@@ -63,7 +63,7 @@ class Place:
         return [to_ms(self.watched_at), self.play_id]
 
     @classmethod
-    def of(cls, row: PlayRow) -> Place:
+    def of_row(cls, row: PlayRow) -> Place:
         """The place of a watched play."""
         assert row.watched_at is not None
         return cls(row.watched_at, row.id)
@@ -222,7 +222,7 @@ def look(
     rows = find_watched_plays(connection, tracker, of.person_id, after, Span())
     found = new_deliveries(connection, of, tracker, held, rows, counts)
     missing = [(row, current) for row, current, kept_back in found if kept_back is None]
-    return counts, missing, Place.of(rows[-1]) if rows else None
+    return counts, missing, Place.of_row(rows[-1]) if rows else None
 
 
 def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> AccountRow:
@@ -311,7 +311,7 @@ def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, 
             last = played
             break
     if last is not None:
-        after = Place.of(last)
+        after = Place.of_row(last)
         return {**cursor, "after": after.to_json(), "counts": counts.to_json()}
     more = newest(connection, of.person_id, above=span.top)
     if more:
