@@ -35,8 +35,11 @@ SEPARATOR = re.compile(r"[/.]")
 NO_WORD = re.compile(r"[^a-z0-9]+")
 FIELD = re.compile(r"{(\w+)}")
 SHAPE = "#/components/schemas/"
-DEEP = 2
+MAX_DEPTH = 2
 """Maximum depth of nested fields in one table."""
+
+MIN_SHARED = 5
+"""Minimum fields of a schema that another is described as an extension of; fewer are alike by chance."""
 
 GROUPS = {
     "Webhooks and deliveries": ("webhooks", "deliveries"),
@@ -63,62 +66,67 @@ class Docs(Page):
         return [Route("/api/docs", self.page(self.docs))]
 
     async def docs(self, request: Request, visitor: Visitor) -> Response:
-        told = document(address_of(self.service, request), self.operations)
-        schemas = told["components"]["schemas"]
+        described = document(address_of(self.service, request), self.operations)
+        schemas = described["components"]["schemas"]
         known = {
-            "program": told["info"]["version"],
-            "server": told["servers"][0]["url"],
-            "groups": groups(told),
+            "program": described["info"]["version"],
+            "server": described["servers"][0]["url"],
+            "groups": groups(described),
             "scopes": DESCRIPTIONS,
-            "shapes": {name: shape(schema) for name, schema in sorted(schemas.items())},
+            "shapes": {name: shape(name, schemas) for name in sorted(schemas)},
         }
         return self.render(request, "docs.html", known, visitor)
 
 
-def groups(told: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def groups(api: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The operations by group."""
     titles = {word: title for title, words in GROUPS.items() for word in words}
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
-    for path, methods in told["paths"].items():
+    for path, methods in api["paths"].items():
         word = SEPARATOR.split(path)[1]
         found.setdefault(titles.get(word, word.capitalize()), []).extend(
-            operation(told, path, method, described) for method, described in methods.items()
+            operation(api, path, method, described) for method, described in methods.items()
         )
     return {title: operations for title, operations in found.items() if operations}
 
 
-def operation(told: Mapping[str, Any], path: str, method: str, described: Schema) -> dict[str, Any]:
-    schemas = told["components"]["schemas"]
-    body = described.get("requestBody")
+def operation(api: Mapping[str, Any], path: str, method: str, described: Schema) -> dict[str, Any]:
+    body = described.get("requestBody", {})
     return {
         "method": method.upper(),
         "path": path,
         "anchor": NO_WORD.sub("-", f"{method}{path}".lower()).strip("-"),
-        "summary": described["summary"],
+        "summary": quote_names(described["summary"]),
         "open": described["security"] == [],
         "scope": scope_of(described),
-        "params": [
-            {
-                "name": one["name"],
-                "where": one["in"],
-                "required": bool(one.get("required")),
-                "type": describe_type(one["schema"]),
-                "description": describe_field(one.get("description"), one["schema"]),
-            }
-            for one in described.get("parameters", ())
-        ],
-        "body": None if body is None else contents(body["content"]),
-        "body_about": None if body is None else body.get("description"),
+        "in_path": params(described, "path"),
+        "in_query": params(described, "query"),
+        "body": contents(body.get("content", {}), is_input=True),
+        "body_about": body.get("description"),
         "answers": [
             {
-                "status": "otherwise" if status == "default" else status,
+                "status": status,
                 "description": answer["description"],
                 "contents": contents(answer.get("content", {})),
             }
             for status, answer in described["responses"].items()
+            if status != "default"
         ],
-        "curl": curl(told["servers"][0]["url"], path, method, described, schemas),
+        "curl": curl(api["servers"][0]["url"], path, method, described, api["components"]["schemas"]),
     }
+
+
+def params(described: Schema, place: str) -> list[dict[str, Any]]:
+    """The parameters in the query, or in the path, where it goes without saying that each is required."""
+    return [
+        row(
+            one["name"],
+            {"description": one.get("description"), **one["schema"]},
+            place == "query" and one.get("required", False),
+        )
+        for one in described["parameters"]
+        if one["in"] == place
+    ]
 
 
 def scope_of(described: Schema) -> str | None:
@@ -126,13 +134,15 @@ def scope_of(described: Schema) -> str | None:
     return next((scope for one in described["security"] for scopes in one.values() for scope in scopes), None)
 
 
-def contents(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def contents(content: Mapping[str, Any], *, is_input: bool = False) -> list[dict[str, Any]]:
     """The media types, each with its type in words, and a table if the schema is unnamed."""
     return [
         {
             "media": media,
             "type": describe_type(one["schema"]),
-            "rows": [] if describe_type(one["schema"])["shape"] else list(fields(one["schema"])),
+            "rows": []
+            if describe_type(one["schema"])["shape"]
+            else list(fields(one["schema"], is_input=is_input)),
         }
         for media, one in content.items()
     ]
@@ -181,38 +191,63 @@ def in_words(schema: Schema) -> str:
     return text
 
 
-def describe_field(description: str | None, schema: Schema) -> str:
+def describe_field(schema: Schema) -> str:
     """A field's description beside its type: the sentence, the bounds and the default."""
     least, most = schema.get("minimum"), schema.get("maximum")
     bounds = f"{least} to {most}." if least is not None and most is not None and most < 2**53 else None
     longest = f"At most {schema['maxLength']} characters." if "maxLength" in schema else None
     default = f"{schema['default']} by default." if "default" in schema else None
-    about = description or schema.get("description")
-    text = " ".join(part for part in (about, bounds, longest, default) if part)
+    parts = (schema.get("description"), bounds, longest, default)
+    return quote_names(" ".join(part for part in parts if part))
+
+
+def quote_names(text: str) -> str:
     return text.replace("`", "\N{QUOTATION MARK}")
 
 
-def shape(schema: Schema) -> dict[str, Any]:
-    """The fields of a named schema, and the schemas it extends."""
-    parts: Sequence[Schema] = schema.get("allOf", [schema])
+def shape(name: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    """The schema that a named one extends, and the fields that it adds."""
+    base = find_base(name, schemas)
+    shared = schemas[base]["properties"] if base else {}
+    own = {key: one for key, one in schemas[name].get("properties", {}).items() if key not in shared}
+    return {"base": base, "rows": list(fields({"properties": own}))}
+
+
+def find_base(name: str, schemas: Mapping[str, Schema]) -> str | None:
+    """The largest schema whose fields are all among those of this one; None if there is none."""
+    mine = schemas[name].get("properties", {}).items()
+    sizes = {
+        other: len(properties)
+        for other, schema in schemas.items()
+        if MIN_SHARED <= len(properties := schema.get("properties", {})) < len(mine)
+        and all(field in mine for field in properties.items())
+    }
+    return max(sizes, key=sizes.__getitem__, default=None)
+
+
+def row(name: str, schema: Schema, is_required: bool) -> dict[str, Any]:
+    """The row of a parameter or a field in a table."""
+    description = describe_field(schema)
     return {
-        "includes": [name for part in parts if (name := shape_name(part))],
-        "rows": [row for part in parts for row in fields(part)],
+        "name": name,
+        "type": describe_type(schema),
+        "description": f"Required. {description}".rstrip() if is_required else description,
     }
 
 
-def fields(schema: Schema, prefix: str = "", depth: int = 0) -> Iterator[dict[str, Any]]:
+def fields(
+    schema: Schema, prefix: str = "", depth: int = 0, *, is_input: bool = False
+) -> Iterator[dict[str, Any]]:
     """The fields of an object; nested ones have dotted names."""
+    required = schema.get("required", ()) if is_input else ()
     for name, inner in schema.get("properties", {}).items():
-        yield {
-            "name": f"{prefix}{name}",
-            "type": describe_type(inner),
-            "required": name in schema.get("required", ()),
-            "description": describe_field(None, inner),
-        }
-        if depth < DEEP:
-            yield from fields(inner, f"{prefix}{name}.", depth + 1)
-            yield from fields(inner.get("items") or {}, f"{prefix}{name}[].", depth + 1)
+        yield row(f"{prefix}{name}", inner, name in required)
+        if depth < MAX_DEPTH:
+            for nested, path in (
+                (inner, f"{prefix}{name}."),
+                (inner.get("items") or {}, f"{prefix}{name}[]."),
+            ):
+                yield from fields(nested, path, depth + 1, is_input=is_input)
 
 
 # --- an example
