@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from webhook.domain.event import Action, Episode, Ids
 from webhook.people import people
 from webhook.pipeline import dispatcher
 from webhook.pipeline.breaker import Breaker
+from webhook.pipeline.pace import Pace
 from webhook.queries.deliveries import limited_kinds
 from webhook.queues import leases, outbox, parking, settlements
 from webhook.queues.outbox import NewDelivery
@@ -287,6 +289,28 @@ def test_a_pace_of_one_a_second_is_kept(desk: Desk) -> None:
 
     assert desk.states() == ["done"] * 3
     assert {call.status for call in desk.fake.made("POST /scrobble")} == {201}
+
+
+async def two_writes(pace: Pace, took: float) -> float:
+    """Seconds between the answer to one write, which took so long, and the next one being sent."""
+    async with pace.slot():
+        await asyncio.sleep(took)
+    answered = time.monotonic()
+    async with pace.slot():
+        return time.monotonic() - answered
+
+
+@pytest.mark.parametrize("took", [0.0, 0.15])
+def test_a_slow_write_has_none_close_behind_it(took: float) -> None:
+    assert asyncio.run(two_writes(Pace(per_second=10), took)) >= 0.1 - 0.005
+
+
+def test_a_tracker_without_a_pace_is_not_waited_for() -> None:
+    pace = Pace(per_second=0)
+
+    asyncio.run(two_writes(pace, 0))
+
+    assert pace.free_at == 0
 
 
 def test_every_attempt_is_kept_with_what_was_sent_and_what_came_back(desk: Desk) -> None:

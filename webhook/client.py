@@ -7,8 +7,8 @@ of it is set around the call with `recording`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -136,13 +136,13 @@ POOLS = 16
 
 @dataclass(slots=True)
 class Recorder:
-    """Records one delivery's calls for its trace; `pace` is awaited before each write of its `lane`.
+    """Records one delivery's calls for its trace; each write of its `lane` is made inside `pace`.
 
-    `withhold` keeps writes from being sent: the first one is recorded, and raises Withheld.
+    `withhold` keeps writes from being sent: the first one is recorded, and raises DryRunStop.
     """
 
     withhold: bool = False
-    pace: Callable[[], Awaitable[None]] | None = None
+    pace: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     lane: int = 0
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
@@ -201,8 +201,15 @@ class Recording(httpx.AsyncBaseTransport):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
                 raise DryRunStop(f"would send {request.method} {address(request.url)}")
-            if kept.pace is not None:
-                await kept.pace()
+            async with kept.pace():
+                return await self.exchange(pool, request, exchange, kept)
+        return await self.exchange(pool, request, exchange, kept)
+
+    @staticmethod
+    async def exchange(
+        pool: httpx.AsyncBaseTransport, request: httpx.Request, exchange: dict[str, Any], kept: Recorder
+    ) -> httpx.Response:
+        """Send the request, and record what came of it."""
         kept.exchanges.append(exchange)
         began = time.monotonic()
         try:

@@ -257,7 +257,7 @@ class RemoteBackend:
 
     async def ask(self, question: Callable[[Access], Awaitable[T]], *, refusing: bool = False) -> T:
         """The server's answer. `refusing`: a refusal is worded as the original worded a failed request."""
-        pace = self.service.dispatcher.pace_of(self.at.account.id, self.tracker).wait
+        pace = self.service.dispatcher.pace_of(self.at.account.id, self.tracker).slot
         kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
         try:
             with recording(kept):
