@@ -10,6 +10,7 @@ import pytest
 
 from tests.web.conftest import Household, document
 from webhook import app
+from webhook.web.docs import openapi
 
 
 def test_every_operation_is_described_once_with_its_scope() -> None:
@@ -63,3 +64,15 @@ def test_the_numbers_are_as_described_to_the_last(home: Household) -> None:
     shape = {**api["components"]["schemas"]["Numbers"], "components": api["components"]}
     assert told.keys() == shape["properties"].keys()
     jsonschema.validate(told, shape)
+
+
+def test_the_document_is_written_once_however_often_it_is_asked_for(home: Household) -> None:
+    """It takes a third of a second to write, and anybody may ask for it."""
+    api = home.client()
+    first = api.get("/api/v1/openapi.json")
+    written = openapi.describe_api.cache_info().misses
+
+    again = [api.get("/api/v1/openapi.json", headers={"Host": host}) for host in ("a.test", "b.test")]
+
+    assert {answer.status_code for answer in (first, *again)} == {200}
+    assert openapi.describe_api.cache_info().misses == written

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from webhook.web.docs.openapi import document
+from webhook.web.docs.openapi import load_document
 from webhook.web.http.addresses import address_of
 from webhook.web.http.operations import PUBLIC, Call, Operation
 
 
 async def get_document(call: Call[None, None]) -> object:
     """This document."""
-    return document(address_of(call.service, call.request), call.operations)
+    return await load_document(address_of(call.service, call.request), call.operations)
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook.people.scopes import DESCRIPTIONS
 from webhook.service import Service
-from webhook.web.docs.openapi import document
+from webhook.web.docs.openapi import load_document
 from webhook.web.http.addresses import address_of
 from webhook.web.http.operations import Operation
 from webhook.web.http.page import Page
@@ -66,7 +66,7 @@ class Docs(Page):
         return [Route("/api/docs", self.page(self.docs))]
 
     async def docs(self, request: Request, visitor: Visitor) -> Response:
-        described = document(address_of(self.service, request), self.operations)
+        described = await load_document(address_of(self.service, request), self.operations)
         schemas = described["components"]["schemas"]
         known = {
             "program": described["info"]["version"],

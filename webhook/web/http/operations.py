@@ -80,7 +80,7 @@ class Call(Generic[B, Q]):
         return await self.read(lambda connection: people.find_person(connection, wanted or names[0]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation(Generic[B, Q]):
     """One method of one path, with its scope, input, reply and handler."""
 
