@@ -6,6 +6,7 @@ The routes are those of the app itself, so that a new one cannot be forgotten.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -278,9 +279,11 @@ def test_no_page_and_no_other_door_lets_an_api_token_in(place: Place) -> None:
         if not is_of_api(one[1]) and one[1] != "/sign-in"  # takes a password, and the time to check one
     ]
 
+    place.home.service.dispatcher.health.stepped_at = (
+        math.inf
+    )  # no dispatcher runs here, and /readyz would say so
+
     bare, with_token = (place.ask(place.callers[name], elsewhere) for name in ("nobody", "everything"))
 
     for one in elsewhere:
-        assert with_token[one].status_code == bare[one].status_code, one
-        # A service without its workers is not ready.
-        assert bare[one].status_code < 500 or one[1] == "/readyz", one
+        assert with_token[one].status_code == bare[one].status_code < 500, one
