@@ -65,12 +65,12 @@ class Shelf:
         learnt = shows.ShowList(key, "tvdb", episodes, NOW)
         self.database.do(lambda connection: shows.store_lists(connection, [learnt]))
 
-    def numbers(self, year: int | None = 2026, zone: ZoneInfo = UTC_ZONE) -> dict[str, Any]:
+    def numbers(self, year: int | None = 2026, zone: ZoneInfo = UTC_ZONE) -> numbers.StatsJson:
         return self.database.ask(
             lambda connection: numbers.year_stats(connection, self.person_id, year, zone, NOW)
         )
 
-    def next(self) -> list[dict[str, Any]]:
+    def next(self) -> list[Any]:
         today = NOW.date()
         return self.database.ask(lambda connection: shows.next_episodes(connection, self.person_id, today))
 

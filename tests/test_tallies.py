@@ -45,11 +45,11 @@ def there(shelf: Shelf) -> set[str]:
     return {what.split()[0] for what in kept}
 
 
-def told(connection: Connection, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
+def told(connection: Connection, person_id: int, now: datetime = NOW) -> list[stats.StatsJson]:
     return [stats.year_stats(connection, person_id, year, BERLIN, now) for year in YEARS]
 
 
-def told_without(database: Database, person_id: int, now: datetime = NOW) -> list[dict[str, Any]]:
+def told_without(database: Database, person_id: int, now: datetime = NOW) -> list[stats.StatsJson]:
     """The same where nothing is kept."""
     with database.engine.connect() as connection, connection.begin() as transaction:
         connection.execute(delete(tally))

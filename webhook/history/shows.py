@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import structlog
+from pydantic import Field
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.event import Episode, Ids
@@ -39,6 +41,8 @@ from webhook.history.library import FOLLOWING
 from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_fields import Count
+from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_rows, json_text
 from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 
@@ -173,6 +177,18 @@ def is_of(told_ids: str | None, show: Listing) -> bool:
 # --- what comes next
 
 
+class NextEpisodeJson(TypedDict):
+    """A followed show and the episode of it that comes next, as the API gives them."""
+
+    show_key: str
+    show: str | None
+    ids: IdsJson
+    known: Annotated[bool, Field(description="Whether a lookup has listed the show's episodes.")]
+    aired: Count
+    left: Count
+    episode: dict[str, Any] | None
+
+
 def next_episodes(
     connection: Connection,
     person_id: int,
@@ -180,7 +196,7 @@ def next_episodes(
     *,
     limit: int | None = None,
     after: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[NextEpisodeJson]:
     """For each show that the person follows, the first aired episode that they have not watched.
 
     `known` is false where no lookup has listed the show; `episode` is None there, and where all is seen.
@@ -192,7 +208,7 @@ def next_episodes(
     return [next_episode_json(show, seen[show.key], today) for show in followed]
 
 
-def next_episode_json(show: Listing, seen: Mapping[Place, datetime], today: date) -> dict[str, Any]:
+def next_episode_json(show: Listing, seen: Mapping[Place, datetime], today: date) -> NextEpisodeJson:
     aired = show.aired_episodes(today)
     left = [one for one in aired if (one.season, one.number) not in seen]
     return {

@@ -12,20 +12,41 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+from pydantic import Field
 from sqlalchemy import Connection, func, select
 
 from webhook import clock
 from webhook.history import stats_cache
 from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_cache import Tally
-from webhook.history.stats_shows import Counts, Ending, KeptEndings, find_endings
+from webhook.history.stats_shows import Counts, Ending, KeptEndings, TopJson, find_endings
 from webhook.history.stats_span import Span, in_span
-from webhook.history.stats_sums import count_sums, streaks, sum_by, totals
+from webhook.history.stats_sums import StreaksJson, TotalsJson, count_sums, streaks, sum_by, totals
+from webhook.storage.json_fields import Count
 from webhook.storage.tables import play
 from webhook.storage.types import from_ms
+
+
+class StatsJson(TotalsJson):
+    """The statistics of a year, or of all years; times in ms."""
+
+    year: Annotated[int | None, Field(description="Null for all years.")]
+    timezone: str
+    shows: Count
+    rewatches: Count
+    shows_unknown: Count
+    shows_finished: int | None
+    streaks: StreaksJson
+    hours: Annotated[list[Count], Field(description="Plays by hour, 0 to 23.")]
+    weekdays: Annotated[list[Count], Field(description="Plays by weekday, from Monday on.")]
+    weekday_hours: Annotated[list[list[Count]], Field(description="Plays by weekday, then by hour.")]
+    months: Annotated[list[Count], Field(description="Plays by month, from January on.")]
+    months_time_ms: Annotated[list[Count], Field(description="Time watched by month.")]
+    days: Annotated[dict[str, Count], Field(description="Plays by day.")]
+    top: TopJson
 
 
 def list_years(connection: Connection, person_id: int, zone: ZoneInfo) -> list[int]:
@@ -43,7 +64,7 @@ def list_years(connection: Connection, person_id: int, zone: ZoneInfo) -> list[i
 
 def year_stats(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo, now: datetime | None = None
-) -> dict[str, Any]:
+) -> StatsJson:
     """The person's numbers of a year in their zone, or of all years: counts, and times in ms.
 
     `shows_finished` are those of which everything aired so far is seen since some day of that time; None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhook.domain.event import ID_NAMES, Ids, Kind
 from webhook.domain.items import fold_title
@@ -18,10 +19,30 @@ from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place
 from webhook.history.stats_sums import Sums, TitleCount
+from webhook.storage.json_fields import Count
+from webhook.storage.json_shapes import IdsJson
 from webhook.storage.types import to_ms
 
 TOP_SIZE = 10
 """The number of shows, films and artists in a top list."""
+
+
+class TopEntryJson(TypedDict):
+    """A show, film or artist with its plays and their time."""
+
+    title: str | None
+    year: int | None
+    ids: IdsJson
+    plays: Count
+    time_ms: Count
+
+
+class TopJson(TypedDict):
+    """The most watched shows, films and artists."""
+
+    shows: list[TopEntryJson]
+    films: list[TopEntryJson]
+    artists: list[TopEntryJson]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +59,7 @@ class Counts:
 
     sums: Sums
     shows: Sequence[SeenShow]
-    top: Mapping[str, Any]
+    top: TopJson
 
     @classmethod
     def from_sums(cls, counts: Sums) -> Counts:
@@ -61,29 +82,31 @@ class Counts:
         return cls(sums=Sums.from_json(known["sums"]), shows=shows, top=known["top"])
 
 
-IdsByName = dict[str, int | str]
-"""Ids, by namespace."""
-
-
 @dataclass(slots=True)
 class Group:
     """The plays of one show, film or artist."""
 
     title: str | None
     year: int | None = None
-    ids: IdsByName = field(default_factory=dict)
+    ids: IdsJson = field(default_factory=dict)
     plays: int = 0
     time_ms: int = 0
 
-    def same(self, ids: IdsByName, year: int | None) -> bool:
+    def same(self, ids: IdsJson, year: int | None) -> bool:
         """True if another of the same title may be this one."""
         if any(self.ids.get(name, value) != value for name, value in ids.items()):
             return False
         return None in (year, self.year) or year == self.year
 
-    def to_json(self) -> dict[str, Any]:
-        named = {"title": self.title, "year": self.year, "ids": Ids.from_json(self.ids).by_namespace()}
-        return {**named, "plays": self.plays, "time_ms": self.time_ms}
+    def to_json(self) -> TopEntryJson:
+        ids = Ids.from_json(self.ids).by_namespace()
+        return {
+            "title": self.title,
+            "year": self.year,
+            "ids": ids,
+            "plays": self.plays,
+            "time_ms": self.time_ms,
+        }
 
 
 def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
@@ -108,11 +131,11 @@ def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
     return groups
 
 
-def parse_ids(stored: str | None) -> IdsByName:
+def parse_ids(stored: str | None) -> IdsJson:
     """Parse the ids from JSON, in one fixed order, since the first one decides."""
     if not stored or stored == "{}":
         return {}
-    found: IdsByName = orjson.loads(stored)
+    found: IdsJson = orjson.loads(stored)
     return {name: found[name] for name in ID_NAMES if found.get(name) is not None}
 
 
@@ -121,7 +144,7 @@ def by_detail(row: TitleCount) -> tuple[Any, ...]:
     return -(row.ids or "").count(":"), -row.plays, row.title or "", row.ids or "", str(row.year)
 
 
-def top_groups(groups: Iterable[Group]) -> list[dict[str, Any]]:
+def top_groups(groups: Iterable[Group]) -> list[TopEntryJson]:
     ordered = nsmallest(TOP_SIZE, groups, key=lambda one: (-one.plays, -one.time_ms, one.title or ""))
     return [one.to_json() for one in ordered]
 
@@ -130,7 +153,7 @@ class SeenShow(NamedTuple):
     """A show with plays, and the keys its episode list may be stored under."""
 
     title: str | None
-    ids: IdsByName
+    ids: IdsJson
     keys: Sequence[str]
 
 
@@ -144,7 +167,7 @@ class Ending:
     key: str
     digest: str
     title: str | None
-    ids: IdsByName
+    ids: IdsJson
     next: str | None
     left: int
     at: int | None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from pydantic import Field
 from sqlalchemy import (
     CTE,
     BigInteger,
@@ -26,17 +27,49 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.types import TypeEngine
+from typing_extensions import TypedDict
 
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
 from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_span import Span, in_span, select_viewings
+from webhook.storage.json_fields import Count
 from webhook.storage.tables import play, play_key
 
-KIND_COUNTS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
 SUM_COLUMNS: Mapping[str, TypeEngine[Any]] = {
     "kind": Text(), "dated": Text(), "place": BigInteger(), "title": Text(), "ids": Text(), "year": Text(),
 }  # fmt: skip
+
+
+Day = Annotated[str | None, Field(json_schema_extra={"format": "date"})]
+
+
+class TotalsJson(TypedDict):
+    """The plays, by kind and by how they are dated, and their time."""
+
+    plays: Count
+    time_ms: Count
+    without_duration: Count
+    films: Count
+    episodes: Count
+    tracks: Count
+    ticked: Count
+    day_only: Count
+
+
+class StreakJson(TypedDict):
+    """Consecutive days with plays."""
+
+    days: Count
+    first: Day
+    last: Day
+
+
+class StreaksJson(TypedDict):
+    """The longest streak, and the current one, which has reached yesterday or today."""
+
+    longest: StreakJson
+    current: StreakJson
 
 
 TitleKey = tuple[str, str | None, str | None, int | None]
@@ -136,19 +169,21 @@ def select_sums(viewed: CTE, what: str, by: Mapping[str, ColumnElement[Any]]) ->
     return select(literal_column(f"'{what}'").label("what"), *shape, *counts).group_by(*by.values())
 
 
-def totals(counts: Sums) -> dict[str, Any]:
-    """The plays, by kind and by how they are dated, and their time."""
+def totals(counts: Sums) -> TotalsJson:
     rows = [(kind, dated, plays, timed, time) for (kind, dated), (plays, timed, time) in counts.kinds.items()]
+
+    def count(word: str) -> int:
+        return sum(plays for kind, dated, plays, _, _ in rows if word in (kind, dated))
+
     return {
         "plays": sum(plays for _, _, plays, _, _ in rows),
         "time_ms": sum(time for *_, time in rows),
         "without_duration": sum(plays - timed for _, _, plays, timed, _ in rows),
-        **{
-            name: sum(plays for kind, _, plays, _, _ in rows if kind == of)
-            for of, name in KIND_COUNTS.items()
-        },
-        "ticked": sum(plays for _, dated, plays, _, _ in rows if dated == Dated.TICKED),
-        "day_only": sum(plays for _, dated, plays, _, _ in rows if dated == Dated.DAY),
+        "films": count(Kind.MOVIE),
+        "episodes": count(Kind.EPISODE),
+        "tracks": count(Kind.TRACK),
+        "ticked": count(Dated.TICKED),
+        "day_only": count(Dated.DAY),
     }
 
 
@@ -159,8 +194,7 @@ def sum_by(days: Mapping[date, int], size: int, place: Callable[[date], int]) ->
     return sums
 
 
-def streaks(days: Iterable[date], today: date) -> dict[str, dict[str, Any]]:
-    """The longest streak of days, and the current one, which has reached yesterday or today."""
+def streaks(days: Iterable[date], today: date) -> StreaksJson:
     runs: list[list[date]] = []
     for day in days:
         if runs and day - runs[-1][-1] == timedelta(days=1):
@@ -174,7 +208,7 @@ def streaks(days: Iterable[date], today: date) -> dict[str, dict[str, Any]]:
     }
 
 
-def run_json(run: Sequence[date]) -> dict[str, Any]:
+def run_json(run: Sequence[date]) -> StreakJson:
     first, last = (run[0].isoformat(), run[-1].isoformat()) if run else (None, None)
     return {"days": len(run), "first": first, "last": last}
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Annotated, Any, NamedTuple
 
 import orjson
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, select, type_coerce
 
 from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import item_to_json
-from webhook.domain.play import State
+from webhook.domain.play import Dated, State
 from webhook.history.edits import EditJson
 from webhook.history.play_store import MAX_NEAREST, SELECT_OF_ITEM, SELECT_OWN_KEYS, play_from_row
 from webhook.queries.deliveries import DeliveryJson
-from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
+from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
 from webhook.queries.people import person_names
+from webhook.storage.json_fields import Id, ItemFields, Time, one_of
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_text
 from webhook.storage.rows import fetch_all, fetch_first
@@ -25,47 +27,44 @@ from webhook.storage.tables import PlayRow, person, play
 from webhook.storage.types import from_ms, to_ms
 
 
-class PlayJson(TypedDict):
-    """A play as the API gives it; the last fields where a list or a page of a play adds them."""
+class PlayFields(ItemFields):
+    """The fields of a play except its person."""
 
-    id: int
-    kind: str
-    title: str | None
-    show: str | None
-    season: int | None
-    number: int | None
-    year: int | None
-    ids: IdsJson | None
+    id: Id
+    ids: IdsJson
     show_ids: IdsJson | None
-    artist: str | None
-    album: str | None
-    state: str
-    started_at: str | None
-    last_at: str | None
-    watched_at: str | None
-    unwatched_at: str | None
+    artist: SkipJsonSchema[str | None]
+    album: SkipJsonSchema[str | None]
+    state: Annotated[str, one_of(State)]
+    started_at: Time | None
+    last_at: Time | None
+    watched_at: Time | None
+    unwatched_at: Time | None
     position_ms: int | None
     duration_ms: int | None
     progress: float | None
     estimated: bool
     manual: bool
-    dated: str
+    dated: Annotated[str, one_of(Dated)]
     source: str
     server: str | None
     player: str | None
     library: str | None
-    person: NotRequired[str]
-    edits: NotRequired[list[EditJson]]
-    others: NotRequired[list[DeliveryJson]]
-    sent: NotRequired[dict[str, DeliveryJson]]
-    webhook: NotRequired[int | None]
 
 
-class PlayPage(TypedDict):
-    """A page of plays, the newest first, and the cursor of the next one."""
+class PlayJson(PlayFields):
+    """A play as the API gives it."""
 
-    items: list[PlayJson]
-    next: str | None
+    person: str
+
+
+class PlayDetailJson(PlayJson):
+    """A play with its deliveries and its edits by hand."""
+
+    removed_at: Time | None
+    job: int | None
+    deliveries: list[DeliveryJson]
+    edits: list[EditJson]
 
 
 class PlayCursor(NamedTuple):
@@ -87,7 +86,7 @@ def list_plays(
     since: datetime | None = None,
     text: str | None = None,
     at_once: int | None = None,
-) -> PlayPage:
+) -> TextPage[PlayJson]:
     """The plays that began last first, narrowed to those with `text` in a title.
 
     `at_once` bounds how many plays are searched for it: a page may hold few or none and still have a next one.
@@ -160,7 +159,7 @@ def list_open_plays(connection: Connection, person_id: int | None = None) -> lis
     return with_person(connection, fetch_all(connection, wanted, PlayRow))
 
 
-def list_other_plays(connection: Connection, person_id: int, play_id: int, now: datetime) -> list[PlayJson]:
+def list_other_plays(connection: Connection, person_id: int, play_id: int, now: datetime) -> list[PlayFields]:
     """The person's other plays of the same item, the newest first."""
     mine = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars().all()
     wanted = {"person": person_id, "keys": list(mine)}
@@ -168,8 +167,7 @@ def list_other_plays(connection: Connection, person_id: int, play_id: int, now: 
     return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
 
 
-def play_json(row: PlayRow, now: datetime) -> PlayJson:
-    """A play as the JSON API gives it."""
+def play_json(row: PlayRow, now: datetime) -> PlayFields:
     current = play_from_row(row)
     item = item_to_json(current.item)
     unsaid = current.unsaid
@@ -181,7 +179,7 @@ def play_json(row: PlayRow, now: datetime) -> PlayJson:
         "season": item.get("season"),
         "number": item.get("number"),
         "year": item.get("year"),
-        "ids": item.get("ids"),
+        "ids": item["ids"],
         "show_ids": item.get("show_ids"),
         "artist": item.get("artist"),
         "album": item.get("album"),

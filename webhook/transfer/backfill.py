@@ -26,7 +26,7 @@ from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopping_filter
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history.play_store import is_rewatch, play_from_row
-from webhook.queries.plays import PlayJson, play_json
+from webhook.queries.plays import PlayFields, play_json
 from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
@@ -184,7 +184,7 @@ class Preview:
     holds: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    plays: list[PlayJson] = field(default_factory=list)
+    plays: list[PlayFields] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {

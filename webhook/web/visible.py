@@ -13,10 +13,12 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, func, or_, selec
 from webhook import clock, sources
 from webhook.clock import stamp
 from webhook.history import edits
+from webhook.history.edits import EditJson
 from webhook.identity.origins import with_origins
 from webhook.people.identities import BUILTIN_APIS
 from webhook.people.scopes import Granted
 from webhook.queries.deliveries import (
+    DeliveryJson,
     DeliveryTraceJson,
     deliveries_by_webhook,
     delivery_json,
@@ -36,7 +38,7 @@ from webhook.queries.people import (
     list_people,
     list_unclaimed_identities,
 )
-from webhook.queries.plays import PlayJson, list_open_plays, play_json
+from webhook.queries.plays import PlayFields, PlayJson, list_open_plays, play_json
 from webhook.queries.senders import SilentServerJson, find_silent_servers
 from webhook.queries.webhooks import (
     WebhookEventJson,
@@ -304,12 +306,19 @@ def counts(connection: Connection, visitor: Visitor) -> dict[str, int]:
     return found
 
 
-def plays_of_webhook(connection: Connection, entry: WebhookJson) -> dict[int, PlayJson]:
+class PlayOfWebhook(PlayFields):
+    """A play that a webhook changed, with its edits by hand and the deliveries of other webhooks."""
+
+    edits: list[EditJson]
+    others: list[DeliveryJson]
+
+
+def plays_of_webhook(connection: Connection, entry: WebhookJson) -> dict[int, PlayOfWebhook]:
     """The plays that a webhook changed, by id, each with the deliveries of other webhooks."""
     ids = sorted({play_id for event in entry["events"] if (play_id := event.get("play"))})
     now = clock.now()
     rows = fetch_all(connection, select(play).where(play.c.id.in_(ids)), PlayRow)
-    found: dict[int, PlayJson] = {
+    found: dict[int, PlayOfWebhook] = {
         row.id: {**play_json(row, now), "others": [], "edits": edits.edits_of_play(connection, row.id)}
         for row in rows
     }
@@ -377,29 +386,34 @@ def last_play(connection: Connection, visitor: Visitor) -> str | None:
 # --- what each tracker knows of plays
 
 
-def attach_deliveries(connection: Connection, plays: Sequence[PlayJson], *, marks: bool) -> None:
-    """Attach to each play the last delivery per tracker: of its watched mark, or of its playback.
+class SentPlay(PlayJson):
+    """A play with its last delivery per tracker, and the webhook whose trace shows it."""
 
-    Sets `sent`, the last delivery per tracker, and `webhook`, the one whose trace shows the play.
-    """
-    by_id = {entry["id"]: entry for entry in plays}
-    for entry in plays:
-        entry["sent"], entry["webhook"] = {}, None
+    sent: dict[str, DeliveryJson]
+    webhook: int | None
+
+
+def with_deliveries(connection: Connection, plays: Sequence[PlayJson], *, playing: bool) -> list[SentPlay]:
+    """The plays, each with the last delivery per tracker: of its watched mark, or of one that goes on and is not
+    watched yet, of its playback."""
+    by_id: dict[int, SentPlay] = {entry["id"]: {**entry, "sent": {}, "webhook": None} for entry in plays}
     wanted = select_deliveries().where(delivery.c.play_id.in_(by_id)).order_by(delivery.c.id)
     for row in fetch_deliveries(connection, wanted):
         if row.play_id is None:
             continue
         entry = by_id[row.play_id]
         entry["webhook"] = row.webhook_id or entry["webhook"]
-        if row.mark == marks and row.action not in ("rate", "unwatched"):
+        is_mark = not playing or entry["watched_at"] is not None
+        if row.mark == is_mark and row.action not in ("rate", "unwatched"):
             entry["sent"][row.tracker] = delivery_json(row)
-    lost = {entry["id"] for entry in plays if entry["webhook"] is None}
+    lost = {play_id for play_id, entry in by_id.items() if entry["webhook"] is None}
     if lost:
         recent = select(webhook.c.id, webhook.c.events).where(webhook.c.events.is_not(None))
         for webhook_id, events in connection.execute(recent.order_by(webhook.c.id.desc()).limit(RECENT)):
             for event in events:
                 if event.get("play") in lost and by_id[event["play"]]["webhook"] is None:
                     by_id[event["play"]]["webhook"] = webhook_id
+    return list(by_id.values())
 
 
 RECENT = 200

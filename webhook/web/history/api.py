@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -14,8 +13,10 @@ from webhook import clock
 from webhook.clock import stamp
 from webhook.history import edits, library, shows
 from webhook.history import stats as numbers
+from webhook.history.edits import EditResult
 from webhook.history.library import LibraryEntryJson
 from webhook.history.play_store import play_from_row
+from webhook.history.shows import NextEpisodeJson
 from webhook.history.stats_span import zone_of
 from webhook.people import people
 from webhook.people.scopes import Scope
@@ -23,6 +24,7 @@ from webhook.queries import plays as play_queries
 from webhook.queries.deliveries import delivery_json, fetch_deliveries, select_deliveries
 from webhook.queries.paging import Page, TextPage
 from webhook.queries.people import person_names
+from webhook.queries.plays import PlayDetailJson, PlayJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PlayRow, delivery, play
 from webhook.transfer import export, manual_plays
@@ -35,12 +37,9 @@ from webhook.web.history.models import (
     LibraryQuery,
     MergeRequest,
     NewPlay,
-    NextEpisode,
     Numbers,
     NumbersQuery,
-    Play,
     PlayChange,
-    PlayDetail,
     PlaysQuery,
     Show,
     ShowKey,
@@ -55,14 +54,14 @@ from webhook.web.visible import Visitor
 CALENDAR_REACH = timedelta(days=366)
 """The default span of a calendar, which programs fetch whole every hour."""
 
-EditPlay = Callable[[Connection, int, edits.Tellers, str | None, Any], Mapping[str, Any]]
+EditPlay = Callable[[Connection, int, edits.Tellers, str | None, datetime], EditResult]
 BY_KEY = {"key": ShowKey}
 
 
 # --- plays
 
 
-async def list_plays(call: Call[None, PlaysQuery]) -> object:
+async def list_plays(call: Call[None, PlaysQuery]) -> TextPage[PlayJson]:
     """Plays, newest first."""
     query = call.query
     name = await call.person_filter(query.person)
@@ -97,12 +96,12 @@ async def add_play(call: Call[NewPlay, None]) -> AddedPlay:
     return {"added": done.is_new, "told": done.told, "play": await read_play(call, done.play_id)}
 
 
-async def get_play(call: Call[None, None]) -> object:
+async def get_play(call: Call[None, None]) -> PlayDetailJson:
     """One play with its deliveries and edits."""
     return await read_play(call, call.id)
 
 
-async def read_play(call: Call[Any, Any], wanted: int) -> Any:
+async def read_play(call: Call[Any, Any], wanted: int) -> PlayDetailJson:
     found = await call.read(lambda connection: whole_play(connection, call.visitor, wanted))
     return found_or(found, f"There is no play {wanted}.")
 
@@ -117,16 +116,16 @@ async def change_play(call: Call[PlayChange, None]) -> Edited:
     at, about = call.body.moment, call.body.item
 
     def change(
-        connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
-    ) -> Mapping[str, Any]:
-        done: Mapping[str, Any] = {}
+        connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: datetime
+    ) -> EditResult:
+        done: list[EditResult] = []
         if about is not None:
             known = play_from_row(edits.get_row(connection, play_id)).item
             item = edits.correct_item(known, about.model_dump(exclude_unset=True, mode="json"))
-            done = edits.correct_play(connection, play_id, item, can, by, now)
+            done.append(edits.correct_play(connection, play_id, item, can, by, now))
         if at is not None:
-            done = join_edits(done, edits.redate_play(connection, play_id, at, can, by, now))
-        return done
+            done.append(edits.redate_play(connection, play_id, at, can, by, now))
+        return join_edits(done)
 
     return await edit_play(call, change)
 
@@ -136,8 +135,8 @@ async def merge_play(call: Call[MergeRequest, None]) -> Edited:
     other = call.body.other
 
     def merge(
-        connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: Any
-    ) -> Mapping[str, Any]:
+        connection: Connection, play_id: int, can: edits.Tellers, by: str | None, now: datetime
+    ) -> EditResult:
         if own_play(connection, call.visitor, other) is None:
             raise Problem(422, f"There is no play {other}.")
         return edits.merge_plays(connection, play_id, other, can, by, now)
@@ -149,7 +148,7 @@ async def edit_play(call: Call[Any, None], change: EditPlay) -> Edited:
     """Edit a play that the visitor may change; returns the outcome and the play after it."""
     wanted, can = call.id, call.service.trackers
 
-    def edit(connection: Connection) -> Mapping[str, Any]:
+    def edit(connection: Connection) -> EditResult:
         row = own_play(connection, call.visitor, wanted)
         if row is None or row.removed_at is not None:
             raise Problem(404, f"There is no play {wanted}.")
@@ -160,8 +159,7 @@ async def edit_play(call: Call[Any, None], change: EditPlay) -> Edited:
 
     done = await call.write(edit)
     call.service.interpreter.told.set()
-    told = list(done.get("told", []))
-    return {"undone": done["undone"], "told": told, "play": await read_play(call, wanted)}
+    return {"undone": done["undone"], "told": done.get("told", []), "play": await read_play(call, wanted)}
 
 
 def author_of(visitor: Visitor) -> str:
@@ -189,13 +187,12 @@ async def list_library(call: Call[None, LibraryQuery]) -> Page[LibraryEntryJson]
 # --- shows
 
 
-async def get_show(call: Call[None, PersonQuery]) -> object:
+async def get_show(call: Call[None, PersonQuery]) -> Show:
     """A show with its episodes, and the plays of each; specials last."""
     key = parse_show_key(call.path("key"))
     owner = await call.owner_of(call.query.person)
     found = await call.read(lambda connection: whole_show(connection, owner.id, key))
-    show = found_or(found, "There is no such show in this history.")
-    return {"person": owner.name, **show, "episodes": [asdict(one) for one in show["episodes"]]}
+    return {"person": owner.name, **found_or(found, "There is no such show in this history.")}
 
 
 async def follow(call: Call[None, PersonQuery]) -> LibraryEntryJson:
@@ -224,19 +221,19 @@ async def unfollow(call: Call[None, PersonQuery]) -> Unfollowed:
 # --- numbers, the next episodes, a calendar
 
 
-async def get_numbers(call: Call[None, NumbersQuery]) -> object:
+async def get_numbers(call: Call[None, NumbersQuery]) -> Numbers:
     """Statistics of a year, or of all years."""
     owner = await call.owner_of(call.query.person)
 
-    def count(connection: Connection) -> dict[str, Any]:
+    def count(connection: Connection) -> Numbers:
         zone = zone_of(owner.timezone)
         found = numbers.year_stats(connection, owner.id, call.query.year, zone)
-        return {"person": owner.name, "years": numbers.list_years(connection, owner.id, zone), **found}
+        return {"person": owner.name, "years": [*numbers.list_years(connection, owner.id, zone)], **found}
 
     return await call.read(count)
 
 
-async def list_next_episodes(call: Call[None, PersonQuery]) -> object:
+async def list_next_episodes(call: Call[None, PersonQuery]) -> Page[NextEpisodeJson]:
     """The next unwatched episode of each followed show."""
     owner = await call.owner_of(call.query.person)
     return list_of(await call.read(lambda connection: shows.next_episodes(connection, owner.id)))
@@ -260,8 +257,7 @@ def own_play(connection: Connection, visitor: Visitor, play_id: int) -> PlayRow 
     return fetch_first(connection, wanted, PlayRow)
 
 
-def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[str, Any] | None:
-    """A play with its deliveries and its edits by hand."""
+def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> PlayDetailJson | None:
     row = own_play(connection, visitor, play_id)
     if row is None:
         return None
@@ -278,10 +274,11 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> dict[s
     }
 
 
-def join_edits(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Combine the outcomes of two consecutive edits."""
-    both = {name: [*one.get(name, ()), *other.get(name, ())] for name in ("undone", "told")}
-    return {name: list(dict.fromkeys(values)) for name, values in both.items()}
+def join_edits(done: Sequence[EditResult]) -> EditResult:
+    """Combine the outcomes of consecutive edits of a play, each tracker once."""
+    undone = dict.fromkeys(name for one in done for name in one["undone"])
+    told = dict.fromkeys(name for one in done for name in one.get("told", ()))
+    return {"edit": done[-1]["edit"], "undone": [*undone], "told": [*told]}
 
 
 def new_play(given: NewPlay, zone: tzinfo, now: datetime) -> manual_plays.NewPlay:
@@ -309,16 +306,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=str,
         reply_media=("text/calendar",),
     ),
-    Operation("GET", "/plays", list_plays, Scope.READ, query=PlaysQuery, reply=TextPage[Play]),
+    Operation("GET", "/plays", list_plays, Scope.READ, query=PlaysQuery, reply=TextPage[PlayJson]),
     Operation("POST", "/plays", add_play, Scope.HISTORY_WRITE, body=NewPlay, reply=AddedPlay),
-    Operation("GET", "/plays/{id}", get_play, Scope.READ, reply=PlayDetail),
+    Operation("GET", "/plays/{id}", get_play, Scope.READ, reply=PlayDetailJson),
     Operation("PATCH", "/plays/{id}", change_play, Scope.HISTORY_WRITE, body=PlayChange, reply=Edited),
     Operation("DELETE", "/plays/{id}", remove_play, Scope.HISTORY_WRITE, reply=Edited),
     Operation("POST", "/plays/{id}/merge", merge_play, Scope.HISTORY_WRITE, body=MergeRequest, reply=Edited),
     Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery, reply=Page[LibraryEntryJson]),
     Operation("GET", "/numbers", get_numbers, Scope.READ, query=NumbersQuery, reply=Numbers),
     Operation(
-        "GET", "/follows/next", list_next_episodes, Scope.READ, query=PersonQuery, reply=Page[NextEpisode]
+        "GET", "/follows/next", list_next_episodes, Scope.READ, query=PersonQuery, reply=Page[NextEpisodeJson]
     ),
     Operation(
         "PUT",
@@ -339,6 +336,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=Unfollowed,
     ),
     Operation(
-        "GET", "/shows/{key:path}", get_show, Scope.READ, path_types=BY_KEY, query=PersonQuery, reply=Show
+        "GET",
+        "/shows/{key:path}",
+        get_show,
+        Scope.READ,
+        path_types=BY_KEY,
+        query=PersonQuery,
+        reply=Show,
     ),
 )

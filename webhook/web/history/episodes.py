@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sqlalchemy import Connection, select
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.event import Ids, Show
 from webhook.domain.items import fold_title
 from webhook.history import library, shows
+from webhook.history.shows import Place
+from webhook.storage.json_fields import Count, Id, Time
 from webhook.storage.tables import episode_list, follow, play, play_key
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
@@ -27,19 +30,33 @@ def parse_show_key(key: str) -> str:
     return key if kind == "tvdb" else f"{kind}:{fold_title(name)}"
 
 
-@dataclass(slots=True)
-class Episode:
-    """One episode of a show: its data, whether a lookup lists it, and its viewings."""
-
-    season: int
-    number: int
-    title: str | None = None
-    aired: str | None = None
-    listed: bool = False
-    plays: list[dict[str, Any]] = field(default_factory=list)
+class ViewingJson(TypedDict):
+    id: Id
+    watched_at: Time | None
 
 
-def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, Any] | None:
+class EpisodeJson(TypedDict):
+    """An episode of a show with its viewings, the oldest first."""
+
+    season: Count
+    number: Count
+    title: str | None
+    aired: str | None
+    listed: Annotated[bool, Field(description="By a lookup; else it is known from the plays alone.")]
+    plays: list[ViewingJson]
+
+
+class ShowJson(TypedDict):
+    """A show as a person has watched it."""
+
+    key: str
+    title: str | None
+    state: Annotated[str | None, Field(description="Null where it is not followed.")]
+    via: Annotated[str | None, Field(description="The lookup that listed its episodes.")]
+    episodes: list[EpisodeJson]
+
+
+def whole_show(connection: Connection, person_id: int, key: str) -> ShowJson | None:
     """A show with its listed and watched episodes in order, specials last."""
     listed = connection.execute(
         select(episode_list.c.episodes, episode_list.c.via).where(episode_list.c.show_key == key)
@@ -49,10 +66,11 @@ def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, An
     rows = plays_of(connection, person_id, key)
     if not rows and followed is None:
         return None
-    episodes: dict[tuple[int, int], Episode] = {}
+    episodes: dict[Place, EpisodeJson] = {}
     for one in listed.episodes if listed else ():
         place = (one["season"], one["number"])
-        episodes[place] = Episode(*place, one.get("title"), one.get("aired"), listed=True)
+        known = unseen_episode(place, one.get("title"))
+        episodes[place] = {**known, "aired": one.get("aired"), "listed": True}
     title = followed.show if followed else None
     for row in rows:
         item = row.item
@@ -60,16 +78,21 @@ def whole_show(connection: Connection, person_id: int, key: str) -> dict[str, An
         if item.get("season") is None or item.get("number") is None:
             continue
         place = (item["season"], item["number"])
-        episode = episodes.setdefault(place, Episode(*place))
-        episode.title = episode.title or item.get("title")
-        episode.plays.append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
+        episode = episodes.setdefault(place, unseen_episode(place, item.get("title")))
+        episode["title"] = episode["title"] or item.get("title")
+        episode["plays"].append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
     return {
         "key": key,
         "title": title,
         "state": followed.state if followed else None,
         "via": listed.via if listed and listed.episodes else None,
-        "episodes": sorted(episodes.values(), key=lambda one: (one.season == 0, one.season, one.number)),
+        "episodes": [episodes[place] for place in sorted(episodes, key=lambda place: (place[0] == 0, place))],
     }
+
+
+def unseen_episode(place: Place, title: str | None) -> EpisodeJson:
+    season, number = place
+    return {"season": season, "number": number, "title": title, "aired": None, "listed": False, "plays": []}
 
 
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict
 
 from webhook.domain import guids
 from webhook.domain.event import Kind
-from webhook.domain.play import Dated
-from webhook.history.edits import EditJson
-from webhook.queries.deliveries import DeliveryJson
-from webhook.storage.json_fields import Count, Id, ItemFields, Time
+from webhook.history.stats import StatsJson
+from webhook.queries.plays import PlayDetailJson
+from webhook.storage.json_fields import Id
 from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
-from webhook.web.history.episodes import KEY
+from webhook.web.history.episodes import KEY, ShowJson
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import (
     AFTER,
     CURSOR,
     Body,
     Expect,
-    IdMap,
     Limited,
     Moment,
     OneOf,
@@ -40,38 +38,8 @@ MAX_TITLE = 500
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
 ShowKey = Annotated[str, Field(json_schema_extra={"pattern": KEY.pattern, "examples": ["tvdb:121361"]})]
 PlayKey = Annotated[str, Field(max_length=100), AfterValidator(check_text)]
-Day = Annotated[str | None, Field(json_schema_extra={"format": "date"})]
 SINCE = Field(None, description="From this time on.")
 ITEM = Expect("an object with some of kind, title, show, season, number, year, ids, show_ids")
-
-
-class Play(ItemFields):
-    id: Id
-    person: str
-    ids: IdMap
-    state: Literal["playing", "paused", "stopped"]
-    started_at: Time | None
-    last_at: Time | None
-    watched_at: Time | None
-    unwatched_at: Time | None
-    position_ms: int | None
-    duration_ms: int | None
-    progress: float | None
-    estimated: bool
-    manual: bool
-    source: str
-    server: str | None
-    player: str | None
-    library: str | None
-
-
-class PlayDetail(Play):
-    show_ids: IdMap | None
-    dated: Dated
-    removed_at: Time | None
-    job: int | None
-    deliveries: list[DeliveryJson]
-    edits: list[EditJson]
 
 
 class PlaysQuery(PersonQuery, Limited):
@@ -112,7 +80,7 @@ class NewPlay(Body):
 class AddedPlay(TypedDict):
     added: bool
     told: list[str]
-    play: PlayDetail
+    play: PlayDetailJson
 
 
 def check_ids(value: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +151,7 @@ class MergeRequest(Body):
 class Edited(TypedDict):
     undone: list[str]
     told: list[str]
-    play: PlayDetail
+    play: PlayDetailJson
 
 
 # --- the library and shows
@@ -194,37 +162,8 @@ class LibraryQuery(PersonQuery, Limited):
     after: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(parse_number), CURSOR] = None
 
 
-class NextEpisode(TypedDict):
-    show_key: str
-    show: str | None
-    ids: IdMap
-    known: Annotated[bool, Field(description="Whether a lookup has listed the show's episodes.")]
-    aired: Count
-    left: Count
-    episode: dict[str, Any] | None
-
-
-class Viewing(TypedDict):
-    id: Id
-    watched_at: Time | None
-
-
-class Episode(TypedDict):
-    season: Count
-    number: Count
-    title: str | None
-    aired: str | None
-    listed: Annotated[bool, Field(description="By a lookup; else it is known from the plays alone.")]
-    plays: list[Viewing]
-
-
-class Show(TypedDict):
+class Show(ShowJson):
     person: str
-    key: str
-    title: str | None
-    state: Annotated[str | None, Field(description="Null where it is not followed.")]
-    via: Annotated[str | None, Field(description="The lookup that listed its episodes.")]
-    episodes: list[Episode]
 
 
 class Unfollowed(TypedDict):
@@ -244,58 +183,11 @@ class NumbersQuery(PersonQuery):
     ] = None
 
 
-class Streak(TypedDict):
-    days: Count
-    first: Day
-    last: Day
-
-
-class Streaks(TypedDict):
-    longest: Streak
-    current: Streak
-
-
-class TopEntry(TypedDict):
-    title: str | None
-    year: int | None
-    ids: IdMap
-    plays: Count
-    time_ms: Count
-
-
-class Top(TypedDict):
-    shows: list[TopEntry]
-    films: list[TopEntry]
-    artists: list[TopEntry]
-
-
-class Numbers(TypedDict):
+class Numbers(StatsJson):
     """Statistics of plays in the person's own time zone; times in ms."""
 
     person: str
-    year: Annotated[int | None, Field(description="Null for all years.")]
     years: list[int | None]
-    timezone: str
-    plays: Count
-    time_ms: Count
-    without_duration: Count
-    films: Count
-    episodes: Count
-    tracks: Count
-    ticked: Count
-    day_only: Count
-    shows: Count
-    rewatches: Count
-    shows_unknown: Count
-    shows_finished: int | None
-    streaks: Streaks
-    hours: Annotated[list[Count], Field(description="Plays by hour, 0 to 23.")]
-    weekdays: Annotated[list[Count], Field(description="Plays by weekday, from Monday on.")]
-    weekday_hours: Annotated[list[list[Count]], Field(description="Plays by weekday, then by hour.")]
-    months: Annotated[list[Count], Field(description="Plays by month, from January on.")]
-    months_time_ms: Annotated[list[Count], Field(description="Time watched by month.")]
-    days: Annotated[dict[str, Count], Field(description="Plays by day.")]
-    top: Top
 
 
 class CalendarQuery(Query):

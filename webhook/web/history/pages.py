@@ -16,7 +16,14 @@ from webhook.domain import guids
 from webhook.history import edits
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
-from webhook.queries.plays import PlayJson, list_other_plays, list_plays, parse_cursor
+from webhook.queries.plays import (
+    PlayDetailJson,
+    PlayFields,
+    PlayJson,
+    list_other_plays,
+    list_plays,
+    parse_cursor,
+)
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
@@ -144,7 +151,7 @@ def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[Play
 
 def play_with_twins(
     connection: Connection, visitor: Visitor, wanted: int
-) -> tuple[dict[str, Any], list[Any]] | None:
+) -> tuple[PlayDetailJson, list[PlayFields]] | None:
     """A play, and the other plays of its item that it could be merged with."""
     shown = whole_play(connection, visitor, wanted)
     if shown is None:

@@ -17,9 +17,11 @@ from webhook.domain.event import Ids
 from webhook.history import library, shows
 from webhook.history import stats as numbers
 from webhook.history.library import show_key
+from webhook.history.shows import NextEpisodeJson
+from webhook.history.stats import StatsJson
 from webhook.history.stats_span import zone_for
 from webhook.storage.tables import follow, play
-from webhook.web.history.episodes import Episode, follow_show, parse_show_key, whole_show
+from webhook.web.history.episodes import EpisodeJson, follow_show, parse_show_key, whole_show
 from webhook.web.http import charts
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page
@@ -57,7 +59,7 @@ class Shows(Page):
         owner, names = await self.chosen_person(params, visitor)
         wanted = parse_year(params)
 
-        def read(connection: Connection) -> tuple[list[int], int | None, dict[str, Any]]:
+        def read(connection: Connection) -> tuple[list[int], int | None, StatsJson]:
             zone = zone_for(connection, owner.id)
             years = numbers.list_years(connection, owner.id, zone)
             year = (
@@ -83,7 +85,7 @@ class Shows(Page):
         owner, names = await self.chosen_person(params, visitor)
         after = params.after() or 0
 
-        def read(connection: Connection) -> tuple[list[dict[str, Any]], set[str], dict[str, dict[str, Any]]]:
+        def read(connection: Connection) -> tuple[list[NextEpisodeJson], set[str], dict[str, dict[str, Any]]]:
             return (
                 shows.next_episodes(connection, owner.id, limit=FOLLOWED + 1, after=after),
                 followed_shows(connection, owner.id),
@@ -159,28 +161,28 @@ class SeasonPart:
     """A season or, of a very long one, a part of its episodes; `whole` if it is all of it."""
 
     season: int
-    episodes: Sequence[Episode]
+    episodes: Sequence[EpisodeJson]
     whole: bool
 
     @property
     def watched_count(self) -> int:
-        return sum(bool(episode.plays) for episode in self.episodes)
+        return sum(bool(episode["plays"]) for episode in self.episodes)
 
     @property
     def has_episode_list(self) -> bool:
         """True if the number of its episodes is known."""
-        return any(episode.listed for episode in self.episodes)
+        return any(episode["listed"] for episode in self.episodes)
 
     @property
     def is_started(self) -> bool:
         return 0 < self.watched_count < len(self.episodes)
 
 
-def in_parts(episodes: Iterable[Episode]) -> list[SeasonPart]:
+def in_parts(episodes: Iterable[EpisodeJson]) -> list[SeasonPart]:
     """The seasons in parts, in the order of the episodes."""
-    seasons: dict[int, list[Episode]] = {}
+    seasons: dict[int, list[EpisodeJson]] = {}
     for episode in episodes:
-        seasons.setdefault(episode.season, []).append(episode)
+        seasons.setdefault(episode["season"], []).append(episode)
     return [
         SeasonPart(
             season=season,

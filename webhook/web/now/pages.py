@@ -31,17 +31,12 @@ class Now(Page):
 
 def read_overview(connection: Connection, visitor: Visitor) -> dict[str, Any]:
     playing = visible.current_plays(connection, visitor)
-    for watched in (False, True):  # a play watched before it ends already has its mark sent
-        visible.attach_deliveries(
-            connection, [play for play in playing if bool(play["watched_at"]) is watched], marks=watched
-        )
     on = {play["id"] for play in playing}
     last = list_plays(connection, limit=LAST + len(on), person_name=visitor.restricted_to)["items"]
     last = [play for play in last if play["id"] not in on][:LAST]
-    visible.attach_deliveries(connection, last, marks=True)
     return {
-        "playing": playing,
-        "last": last,
+        "playing": visible.with_deliveries(connection, playing, playing=True),
+        "last": visible.with_deliveries(connection, last, playing=False),
         "heard_at": visible.last_webhook(connection, visitor),
         "several": len(visible.names(connection)) > 1,
         "connected": visible.has_account(connection, visitor),
