@@ -45,6 +45,10 @@ NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
 TOO_OLD = "it said what was on then; too old to be told"
 
 
+class LeaseLost(Exception):
+    """The lane has passed to another worker, which continues it."""
+
+
 @dataclass(kw_only=True, slots=True)
 class LaneContext:
     """One claimed lane with the data that every step of the work needs."""
@@ -69,13 +73,20 @@ class LaneContext:
 
 async def work(context: LaneContext) -> None:
     """Send the claimed deliveries; trouble with the whole lane ends the work early."""
-    if carries_together(context):
-        await send_together(context)
-        return
     try:
-        await send_singly(context)
+        if carries_together(context):
+            await send_together(context)
+        else:
+            await send_singly(context)
+    except LeaseLost:
+        log.warning(
+            "A lane's lease was lost; another worker continues it.",
+            action="lease_lost",
+            account=context.lane.account_id,
+            tracker=context.tracker.name,
+        )
     finally:
-        await asyncio.gather(*context.uncommitted, return_exceptions=True)
+        await finish_settlements(context)
 
 
 async def send_singly(context: LaneContext) -> None:
@@ -89,7 +100,8 @@ async def send_singly(context: LaneContext) -> None:
         last = not rows or context.stopping() or time.monotonic() > ends
         if last or settlement.hold is not None or settlement.park is not None:
             settlement = replace(settlement, release=True, unclaim=[other.id for other in rows])
-        if not await record_settlement(context, settlement) or settlement.release:
+        await record_settlement(context, settlement)
+        if settlement.release:
             return
 
 
@@ -97,25 +109,39 @@ def kind_of_row(row: DeliveryRow) -> str:
     return parking.kind_of(row.action, row.mark)
 
 
-async def record_settlement(context: LaneContext, settlement: Settlement) -> bool:
-    """Settle the delivery; returns False if the lane has passed to another worker.
+async def record_settlement(context: LaneContext, settlement: Settlement) -> None:
+    """Settle the delivery; raises LeaseLost if the lane has passed to another worker.
 
     A success in the middle of a lane does not wait for its commit: after a kill each delivery that is
-    claimed is looked up at the tracker before it is sent again, whether it was sent or not.
+    claimed is looked up at the tracker before it is sent again, whether it was sent or not. Beyond the
+    lease that was claimed it waits, since another worker may have looked already.
     """
     write = context.database.write(settlements.settle, settlement)
     context.uncommitted.append(asyncio.create_task(write))
     context.delivered += 1
     plain = settlement.state is DeliveryState.DONE and not settlement.release
-    return await commit_settlements(context, MAX_UNSETTLED if plain else 0)
+    leased = clock.now() < context.lane.leased_until
+    await commit_settlements(context, MAX_UNSETTLED if plain and leased else 0)
 
 
-async def commit_settlements(context: LaneContext, most: int = 0) -> bool:
-    """Wait until at most this many settlements are uncommitted; returns False if one lost its lease."""
-    while len(context.uncommitted) > most:
-        if not await context.uncommitted.pop(0):
-            return False
-    return True
+async def commit_settlements(context: LaneContext, most: int = 0) -> None:
+    """Wait until at most this many settlements are uncommitted; raises LeaseLost if one lost its lease."""
+    uncommitted = context.uncommitted
+    while len(uncommitted) > most or (uncommitted and uncommitted[0].done()):
+        if not await uncommitted.pop(0):
+            raise LeaseLost
+
+
+async def finish_settlements(context: LaneContext) -> None:
+    """Wait for the settlements that are still uncommitted after the work has ended early."""
+    for answer in await asyncio.gather(*context.uncommitted, return_exceptions=True):
+        if isinstance(answer, Exception) and not isinstance(answer, Unavailable):
+            log.error(
+                "A settlement could not be recorded; its delivery is looked up before it is sent again.",
+                action="settle_fault",
+                account=context.lane.account_id,
+                exc_info=answer,
+            )
 
 
 async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
@@ -167,7 +193,7 @@ async def send(context: LaneContext, row: DeliveryRow, calls: Recorder, now: dat
         return await add_candidates(context, row, decision)
     except SettingsError as error:
         return Dead(str(error))
-    except (Unavailable, DryRunStop):
+    except (Unavailable, DryRunStop, LeaseLost):
         raise
     except Exception as error:
         log.exception(

@@ -65,6 +65,7 @@ class Lane:
     person_id: int
     tracker: str
     fence: int
+    leased_until: datetime
     failures: int
     dry: bool
     rows: Sequence[DeliveryRow]
@@ -133,6 +134,7 @@ def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -
         person_id=row.person_id,
         tracker=row.tracker,
         fence=row.fence,
+        leased_until=request.now + request.lease,
         failures=row.failures,
         dry=bool((row.rules or {}).get("dry_run")),
         rows=heads,
