@@ -2,9 +2,10 @@
 
     python -m tests.faults.altered hasty acknowledge_first -- serve --json
 
-`hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY and HASTY_LIVE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
+`hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE and HASTY_LEASE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
-in a test. The others are mistakes, made on purpose, by which a test shows that it would find them.
+in a test. `hold_settlements` is a disk that does not come back. The others are mistakes, made on purpose, by which
+a test shows that it would find them.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from webhook import app, cli, trackers
 from webhook import client as remote
 from webhook.domain import retry
 from webhook.pipeline import lanes
-from webhook.queues import inbox, leases
+from webhook.queues import inbox, leases, settlements
 from webhook.storage import db
 
 PAUSE = timedelta(milliseconds=80)
-LEASE = timedelta(seconds=1.5)
+LEASE = 1.5
 
 
 def hasty() -> None:
@@ -46,8 +49,8 @@ def hasty() -> None:
         for name, value in short.items():
             if vars(module).get(name) is long[name]:
                 setattr(module, name, value)
-    leases.LEASE = LEASE
-    leases.RENEWAL_INTERVAL = LEASE / 4
+    leases.LEASE = timedelta(seconds=float(os.environ.get("HASTY_LEASE", LEASE)))
+    leases.RENEWAL_INTERVAL = leases.LEASE / 4
     lanes.LANE_TIME = timedelta(seconds=1)
     vars(app)["SWEEP_INTERVAL"] = 1.0
     client, backoff = remote.client, retry.backoff
@@ -57,6 +60,18 @@ def hasty() -> None:
 
     retry.backoff = paused
     vars(remote)["client"] = lambda: client(timeout, timeout)
+
+
+def hold_settlements() -> None:
+    """The writer stops for good between the first settlement and its commit."""
+    settle = settlements.settle
+
+    def hold(connection: Connection, waiting: list[settlements.Settlement]) -> list[bool]:
+        settle(connection, waiting)
+        threading.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    settlements.settle = hold
 
 
 def unsynced() -> None:
@@ -107,7 +122,8 @@ def blind() -> None:
 
 
 ALTERATIONS: dict[str, Callable[[], None]] = {
-    made.__name__: made for made in (hasty, unsynced, synced_now_and_then, acknowledge_first, blind)
+    made.__name__: made
+    for made in (hasty, hold_settlements, unsynced, synced_now_and_then, acknowledge_first, blind)
 }
 
 
