@@ -61,13 +61,20 @@ class House:
         self, source: str, payload: Mapping[str, Any], minutes: float = 0.0, token_id: int | None = None
     ) -> dict[str, Any]:
         """Receive and interpret a webhook; its trace."""
+        made = self.receive(source, payload, minutes, token_id)
+        self.interpret()
+        return self.trace(made)
+
+    def receive(
+        self, source: str, payload: Mapping[str, Any], minutes: float = 0.0, token_id: int | None = None
+    ) -> int:
+        """Store a webhook, which waits; its id."""
         at = NOW + timedelta(minutes=minutes)
         received = ReceivedWebhook(
             source=source, token_id=token_id, received_at=at, content_type=None, raw=orjson.dumps(payload)
         )
         (made,) = self.database.do(lambda connection: inbox.store_webhooks(connection, [received]))
-        self.interpret()
-        return self.trace(made)
+        return made
 
     def rules(self, tracker: str, **rules: Any) -> None:
         """Give my account at a tracker rules of its own."""
@@ -690,6 +697,48 @@ def test_a_rating_before_the_first_play_counts_once_somebody_has_played(house: H
     assert (rated["state"], played["state"]) == ("unclaimed", "interpreted")
     assert (shown["state"], shown["events"][0]["person"]) == ("interpreted", "me")
     assert [entry.value for entry in kept] == [7.5]
+
+
+def test_a_rating_read_together_with_the_first_play_counts_too(house: House) -> None:
+    rating = {**plex("media.rate", userRating=7.5), "rating": 7.5}
+    ids = [house.receive("plex", payload) for payload in (rating, plex("media.scrobble"))]
+
+    house.interpret()
+
+    kept = house.database.ask(
+        lambda connection: list(library.list_entries(connection, house.me, library.RATING))
+    )
+    assert [house.trace(made)["state"] for made in ids] == ["interpreted"] * 2
+    assert [entry.value for entry in kept] == [7.5]
+
+
+def test_a_webhook_that_was_interpreted_and_requeued_since_it_was_parsed_is_parsed_again(
+    house: House,
+) -> None:
+    """Its earlier parse does not know the play that it came to meanwhile."""
+    made = house.receive("plex", plex("media.scrobble"))
+    parsed = house.database.ask(lambda connection: house.interpreter.parse_next(connection, 16))
+    house.interpret()
+    house.database.do(lambda connection: inbox.requeue(connection, [made]))
+
+    stale = house.database.do(lambda connection: house.interpreter.interpret_batches(connection, [parsed]))
+    waiting = house.trace(made)["state"]
+    house.interpret()
+
+    assert (stale, waiting, house.trace(made)["state"]) == ([0], "received", "interpreted")
+    assert len(house.plays()) == 1
+
+
+def test_a_webhook_that_is_interpreted_since_it_was_parsed_is_left_alone(house: House) -> None:
+    made = house.receive("plex", plex("media.scrobble"))
+    parsed = house.database.ask(lambda connection: house.interpreter.parse_next(connection, 16))
+    house.interpret()
+    before = house.trace(made), house.deliveries()
+
+    stale = house.database.do(lambda connection: house.interpreter.interpret_batches(connection, [parsed]))
+
+    assert stale == [0]
+    assert (house.trace(made), house.deliveries()) == before
 
 
 def test_a_rating_is_its_givers_own(family: House) -> None:

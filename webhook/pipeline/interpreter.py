@@ -48,7 +48,7 @@ RECEIVED = (
     .order_by(webhook.c.id)
     .limit(bindparam("count"))
 )
-STILL_RECEIVED = select(webhook.c.id).where(
+STILL_RECEIVED = select(webhook.c.id, webhook.c.interpreted_at).where(
     webhook.c.id.in_(bindparam("ids", expanding=True)), webhook.c.state == WebhookState.RECEIVED.value
 )
 RECORD = (
@@ -216,17 +216,18 @@ class Interpreter:
 
     def interpret_together(self, connection: Connection, parsed: list[Parsed]) -> int:
         ids = [entry.row.id for entry in parsed]
-        received = set(connection.execute(STILL_RECEIVED, {"ids": ids}).scalars())
-        still = [entry for entry in parsed if entry.row.id in received]
+        received = {(row.id, row.interpreted_at) for row in connection.execute(STILL_RECEIVED, {"ids": ids})}
+        # One that was interpreted and requeued since it was parsed has other events now; it is parsed again.
+        still = [entry for entry in parsed if (entry.row.id, entry.row.interpreted_at) in received]
         reads = SharedReads(connection, self.capabilities)
-        verdicts = [self.judge(entry, reads) for entry in still]
-        record(connection, [entry.row for entry in still], verdicts)
+        for entry in still:  # each is recorded before the next, whose claim may requeue it
+            record(connection, entry.row, self.judge(entry, reads))
         return len(still)
 
     def interpret_row(self, connection: Connection, row: WebhookRow) -> Verdict:
         """Interpret one webhook, whatever its state."""
         verdict = self.judge(self.parse(row), SharedReads(connection, self.capabilities))
-        record(connection, [row], [verdict])
+        record(connection, row, verdict)
         return verdict
 
     # --- before the transaction
@@ -409,30 +410,24 @@ def quarantine(row: WebhookRow, error: Exception) -> Verdict:
     return Verdict(WebhookState.QUARANTINED, f"{type(error).__name__}: {error}"[:500])
 
 
-def record(connection: Connection, rows: Sequence[WebhookRow], verdicts: Sequence[Verdict]) -> None:
-    """Store the verdict of each webhook."""
-    now = clock.now()
-    values = [
-        {
-            "of": row.id,
-            "new_state": verdict.state.value,
-            "new_reason": verdict.reason,
-            "new_events": list(verdict.events),
-            "new_identity": verdict.identity_id,
-            "at": now,
-        }
-        for row, verdict in zip(rows, verdicts, strict=True)
-    ]
-    if values:
-        connection.execute(RECORD, values)
-    for row, verdict in zip(rows, verdicts, strict=True):
-        log.info(
-            "A webhook was interpreted.",
-            action="interpret",
-            webhook=row.id,
-            state=verdict.state.value,
-            reason=verdict.reason,
-        )
+def record(connection: Connection, row: WebhookRow, verdict: Verdict) -> None:
+    """Store the verdict of a webhook."""
+    values = {
+        "of": row.id,
+        "new_state": verdict.state.value,
+        "new_reason": verdict.reason,
+        "new_events": list(verdict.events),
+        "new_identity": verdict.identity_id,
+        "at": clock.now(),
+    }
+    connection.execute(RECORD, values)
+    log.info(
+        "A webhook was interpreted.",
+        action="interpret",
+        webhook=row.id,
+        state=verdict.state.value,
+        reason=verdict.reason,
+    )
 
 
 def lock_for_interpreter(connection: Connection) -> bool:
