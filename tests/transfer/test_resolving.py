@@ -28,7 +28,7 @@ from webhook.queues import outbox
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery, episode_list, unresolved
 from webhook.transfer import lookup_queue
-from webhook.transfer.lookup_queue import Resolver
+from webhook.transfer.lookup_queue import Resolver, UnresolvedJson
 
 LANTERN = Episode(show="Lantern Street", season=1, number=3, year=1994)
 FILM = Movie(title="Harbour Lights", year=2016)
@@ -72,11 +72,10 @@ def items(home: Home) -> list[dict[str, Any]]:
     return [row.item for row in home.plays()]
 
 
-def waiting(home: Home, person_id: int | None = None) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = home.database.ask(
-        lambda connection: lookup_queue.list_open_choices(connection, person_id)
-    )["items"]
-    return found
+def waiting(home: Home, person_id: int | None = None) -> list[UnresolvedJson]:
+    return home.database.ask(lambda connection: lookup_queue.list_open_choices(connection, person_id))[
+        "items"
+    ]
 
 
 def test_a_film_that_is_found_gets_its_ids(home: Home) -> None:

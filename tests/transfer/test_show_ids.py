@@ -389,6 +389,7 @@ def test_an_id_that_contradicts_is_shown_and_nothing_is_written(home: Place) -> 
     assert home.show_ids() == [Ids(plex=PLEX, tmdb=1), Ids(plex=PLEX)]
     (shown,) = home.database.ask(lookup_queue.list_open_choices)["items"]
     assert (shown["key"], shown["title"], shown["plays"]) == (KEY, "Lantern Street", 2)
+    assert shown["reason"] is not None
     assert "TheTVDB id 7000" in shown["reason"]
     assert "TMDB id 1;" in shown["reason"]
     assert [one["ids"].get("tvdb") for one in shown["candidates"]] == [7000, None]

@@ -23,6 +23,7 @@ from webhook.domain.rules import DRY_RUN
 from webhook.history import library, shows
 from webhook.history.play_store import save_play, store_keys
 from webhook.identity import matches
+from webhook.identity.resolver import candidate_json
 from webhook.lookups import Candidate, ListedEpisode
 from webhook.people import identities, passwords, people, tokens
 from webhook.people.scopes import Scope
@@ -274,8 +275,10 @@ class Rows:
         webhook_id, action = cycle([None, *self.webhook_ids]), cycle(Action)
         reasons = [None, "", "It said no", DRY_RUN, *(park.value for park in Park)]
         known = {"progress": 40.0, "estimated": True, "duration_ms": None, "started_at": 0, "rewatch": True}
-        found = Candidate(kind=Kind.SHOW, title="Harbour Street", year=2001, ids=IDS, via="tmdb").to_json()
-        unknown = Candidate(kind=Kind.MOVIE).to_json()
+        found = candidate_json(
+            Candidate(kind=Kind.SHOW, title="Harbour Street", year=2001, ids=IDS, via="tmdb")
+        )
+        unknown = candidate_json(Candidate(kind=Kind.MOVIE))
         candidates, details = cycle([None, [], [found, unknown]]), cycle([{}, known, {"rating": 7.5}])
         number, answers = count(), cycle([None, "would send GET https://x.example", "", "OK"])
         self.delivery_ids = []
@@ -343,7 +346,7 @@ class Rows:
                 self.add_once(
                     tables.match, key=f"{key}:chosen", kind=item.kind, ids=IDS.by_namespace(), chosen_at=NOW
                 )
-        found = Candidate(kind=Kind.SHOW, title=None, ids=Ids(tmdb=7)).to_json()
+        found = candidate_json(Candidate(kind=Kind.SHOW, title=None, ids=Ids(tmdb=7)))
         for number, item in enumerate(ALL_ITEMS):
             state = ("waiting", "unmatched", "unmatched", "dismissed")[number % 4]
             for key in matches.match_keys(replace(item, ids=Ids(), **SHOWLESS.get(item.kind, {})))[:1]:

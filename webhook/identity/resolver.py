@@ -26,6 +26,7 @@ from webhook.identity.resolutions import (
 )
 from webhook.lookups import Candidate, Lookup, common_ids, rank, subtract_ids, wanted_title
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_shapes import CandidateJson
 
 MAX_RECENT_ITEMS = 20_000
 """The number of items held in memory in front of the table."""
@@ -122,7 +123,7 @@ class Identity:
             return error
         with contextlib.suppress(Undelivered, TimeoutError):
             async with asyncio.timeout(CANDIDATES_TIMEOUT):
-                error.candidates = [one.to_json() for one in await self.candidates(item)]
+                error.candidates = [candidate_json(one) for one in await self.candidates(item)]
         return error
 
     async def candidates(self, item: Item) -> list[Candidate]:
@@ -178,7 +179,7 @@ class Identity:
             return found
         if asking.trouble is not None:
             raise asking.trouble
-        shown = [] if found is not None else [one.to_json() for one in rank(asking.candidates)]
+        shown = [] if found is not None else [candidate_json(one) for one in rank(asking.candidates)]
         raise Unmatched(self.unmatched_reason(item, needs), candidates=shown)
 
     def askable(self, item: Item) -> bool:
@@ -246,3 +247,16 @@ def with_found_ids(item: Item, found: Item) -> Item:
 
 def name_needs(needs: Collection[str]) -> str:
     return "the " + " or ".join(ID_LABELS.get(name, f"{name} id") for name in needs)
+
+
+def candidate_json(candidate: Candidate) -> CandidateJson:
+    """A candidate as deliveries store it and the API gives it."""
+    return {
+        "kind": candidate.kind.value,
+        "title": candidate.title,
+        "year": candidate.year,
+        "ids": candidate.ids.by_namespace(),
+        "picture": candidate.picture,
+        "score": round(candidate.score, 2),
+        "via": candidate.via,
+    }

@@ -28,15 +28,6 @@ class Candidate:
     score: float = 0.0
     via: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        about = {
-            "kind": self.kind.value,
-            "title": self.title,
-            "year": self.year,
-            "ids": self.ids.by_namespace(),
-        }
-        return {**about, "picture": self.picture, "score": round(self.score, 2), "via": self.via}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundEpisode:

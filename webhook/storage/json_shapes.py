@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Required
 
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
+
+from webhook.storage.json_fields import KindWord
 
 JsonObject = dict[str, Any]
 """An object whose fields are known only to its writer and reader."""
@@ -105,13 +108,13 @@ class DetailsJson(TypedDict, total=False):
 class CandidateJson(TypedDict):
     """A film or show that a lookup proposes for an item."""
 
-    kind: str
+    kind: KindWord
     title: str | None
     year: int | None
     ids: IdsJson
-    picture: str | None
-    score: float
-    via: str
+    picture: SkipJsonSchema[str | None]
+    score: SkipJsonSchema[float]
+    via: SkipJsonSchema[str]
 
 
 class ExchangeJson(TypedDict, total=False):

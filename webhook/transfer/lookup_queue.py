@@ -25,8 +25,11 @@ from webhook.history.play_store import store_keys
 from webhook.history.shows import NOWHERE
 from webhook.identity import matches
 from webhook.identity.resolver import NO_LOOKUPS, Identity
+from webhook.queries.paging import TextPage
 from webhook.queues import parking
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_fields import Count, ItemFields, Time
+from webhook.storage.json_shapes import CandidateJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import (
     PlayRow,
@@ -231,14 +234,24 @@ def candidate(connection: Connection, key: str, number: int) -> tuple[Ids, str |
 # --- open choices
 
 
+class UnresolvedJson(ItemFields):
+    """An imported item that waits for a choice, as the API gives it."""
+
+    key: str
+    reason: str | None
+    candidates: list[CandidateJson]
+    plays: Count
+    since: Time | None
+
+
 def list_open_choices(
     connection: Connection, person_id: int | None = None, *, limit: int = 50, after: str | None = None
-) -> dict[str, Any]:
+) -> TextPage[UnresolvedJson]:
     """The items that wait for a choice, of all people or of one, as the API gives them."""
     wanted = select(unresolved).where(unresolved.c.state == "unmatched").order_by(unresolved.c.key)
     if after is not None:
         wanted = wanted.where(unresolved.c.key > after)
-    shown: list[dict[str, Any]] = []
+    shown: list[UnresolvedJson] = []
     for row in fetch_all(connection, wanted, UnresolvedRow):
         plays = [one for one in plays_of(connection, row.key) if person_id in (None, one.person_id)]
         if plays:
@@ -248,11 +261,16 @@ def list_open_choices(
     return {"items": shown, "next": None}
 
 
-def unmatched_item(row: UnresolvedRow, plays: int) -> dict[str, Any]:
+def unmatched_item(row: UnresolvedRow, plays: int) -> UnresolvedJson:
     item = row.item
     return {
         "key": row.key,
-        **{name: item.get(name) for name in ("kind", "title", "show", "season", "number", "year")},
+        "kind": item["kind"],
+        "title": item.get("title"),
+        "show": item.get("show"),
+        "season": item.get("season"),
+        "number": item.get("number"),
+        "year": item.get("year"),
         "reason": row.reason,
         "candidates": row.candidates or [],
         "plays": plays,

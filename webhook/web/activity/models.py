@@ -9,26 +9,18 @@ from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from webhook import trackers
-from webhook.domain.event import Kind
 from webhook.queries.deliveries import DeliveryTraceJson
 from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.queries.rehearsal import RehearsalJson
 from webhook.queries.webhooks import WebhookTraceJson
 from webhook.storage.json_fields import Id
-from webhook.web.http.models import Body, Filter, Flag, IdMap, Name, OneOf, Paging, Query, Text, validate
+from webhook.web.http.models import Body, Filter, Flag, Name, OneOf, Paging, Query, Text, validate
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, WebhookFilter, source_names
 
 WebhookState = Annotated[str, OneOf(lambda: WEBHOOK_STATES)]
 DeliveryState = Annotated[str, OneOf(lambda: DELIVERY_STATES)]
 SourceName = Annotated[str, OneOf(source_names)]
 TrackerName = Annotated[str, OneOf(trackers.modules)]
-
-
-class Candidate(TypedDict):
-    kind: Kind
-    title: str | None
-    year: int | None
-    ids: IdMap
 
 
 # --- deliveries

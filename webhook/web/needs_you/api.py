@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,15 +12,16 @@ from webhook.domain.event import Kind, Movie, Show
 from webhook.domain.outcome import Undelivered
 from webhook.identity import matches
 from webhook.identity.matches import UnmatchedJson
-from webhook.identity.resolver import NO_LOOKUPS
+from webhook.identity.resolver import NO_LOOKUPS, candidate_json
 from webhook.people import people
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page, TextPage
 from webhook.queries.senders import SilentServerJson
 from webhook.service import Service
+from webhook.storage.json_shapes import CandidateJson
 from webhook.transfer import lookup_queue
+from webhook.transfer.lookup_queue import UnresolvedJson
 from webhook.web import actions, visible
-from webhook.web.activity.models import Candidate
 from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.operations import Call, Operation
@@ -38,7 +38,6 @@ from webhook.web.needs_you.models import (
     SearchQuery,
     Server,
     UnmatchedQuery,
-    Unresolved,
     UnresolvedKey,
     UnresolvedMatch,
     UnresolvedQuery,
@@ -51,14 +50,24 @@ MAX_SEARCHES = asyncio.Semaphore(4)
 """Maximum number of concurrent searches, since lookups limit calls."""
 
 
-async def get_needs(call: Call[None, None]) -> object:
+async def get_needs(call: Call[None, None]) -> NeedsYou:
     """Everything that waits for a person: the count of each kind, and the newest of each."""
     now, days = clock.now(), call.service.settings.silence_days
 
-    def read(connection: Connection) -> dict[str, Any]:
+    def read(connection: Connection) -> NeedsYou:
         waits = needs.find_needs(connection, call.visitor, now, days)
-        last = visible.last_play(connection, call.visitor)
-        return {"count": waits.count, "last_play_at": last, **asdict(waits)}
+        return {
+            "count": waits.count,
+            "counts": waits.counts,
+            "last_play_at": visible.last_play(connection, call.visitor),
+            "unclaimed": waits.unclaimed,
+            "unmatched": waits.unmatched,
+            "unresolved": waits.unresolved,
+            "parked": waits.parked,
+            "limited": waits.limited,
+            "dead": waits.dead,
+            "silent": waits.silent,
+        }
 
     return await call.read(read)
 
@@ -93,12 +102,12 @@ async def match_delivery(call: Call[Match, None]) -> Matched:
 # --- what imports brought without ids
 
 
-async def list_open_imports(call: Call[None, UnresolvedQuery]) -> object:
+async def list_open_imports(call: Call[None, UnresolvedQuery]) -> TextPage[UnresolvedJson]:
     """Imported items without an id that no lookup could find."""
     query = call.query
     name = await call.person_filter(query.person)
 
-    def read(connection: Connection) -> dict[str, Any]:
+    def read(connection: Connection) -> TextPage[UnresolvedJson]:
         owner = None if name is None else people.find_person(connection, name).id
         return lookup_queue.list_open_choices(connection, owner, limit=query.limit, after=query.after)
 
@@ -147,13 +156,13 @@ async def dismiss_silence(call: Call[Server, None]) -> DismissedServer:
     return {"source": source, "server": server, "dismissed": True}
 
 
-async def search(call: Call[None, SearchQuery]) -> object:
+async def search(call: Call[None, SearchQuery]) -> Page[CandidateJson]:
     """Search the lookups for films or shows by title."""
     query = call.query
     return list_of(await search_titles(call.service, query.kind, query.title, query.year))
 
 
-async def search_titles(service: Service, kind: str, title: str, year: int | None) -> list[dict[str, Any]]:
+async def search_titles(service: Service, kind: str, title: str, year: int | None) -> list[CandidateJson]:
     """The lookups' candidates for this title, likeliest first; raises Problem."""
     identity = service.resolver.identity
     if not identity.lookups:
@@ -161,7 +170,7 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
     item = Movie(title=title, year=year) if kind == Kind.MOVIE else Show(title=title, year=year)
     try:
         async with asyncio.timeout(SEARCH_TIMEOUT), MAX_SEARCHES:
-            return [one.to_json() for one in await identity.candidates(item)]
+            return [candidate_json(one) for one in await identity.candidates(item)]
     except (Undelivered, TimeoutError) as error:
         why = error.reason if isinstance(error, Undelivered) else "the lookups took too long to answer"
         raise Problem(503, f"The search did not come to an end: {why}. Try again in a moment.") from error
@@ -176,7 +185,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match, reply=Matched
     ),
     Operation(
-        "GET", "/unresolved", list_open_imports, Scope.READ, query=UnresolvedQuery, reply=TextPage[Unresolved]
+        "GET",
+        "/unresolved",
+        list_open_imports,
+        Scope.READ,
+        query=UnresolvedQuery,
+        reply=TextPage[UnresolvedJson],
     ),
     Operation(
         "POST",
@@ -213,5 +227,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         body=Server,
         reply=DismissedServer,
     ),
-    Operation("GET", "/search", search, Scope.READ, query=SearchQuery, reply=Page[Candidate]),
+    Operation("GET", "/search", search, Scope.READ, query=SearchQuery, reply=Page[CandidateJson]),
 )

@@ -9,9 +9,11 @@ from typing_extensions import TypedDict
 
 from webhook.domain import guids
 from webhook.domain.event import Ids
-from webhook.queries.deliveries import DeliveryTraceJson
-from webhook.storage.json_fields import Count, ItemFields, Time
-from webhook.web.activity.models import Candidate
+from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
+from webhook.queries.people import AccountJson, UnclaimedJson
+from webhook.queries.senders import SilentServerJson
+from webhook.storage.json_fields import ANY_OBJECT, Count, Time
+from webhook.transfer.lookup_queue import UnresolvedJson
 from webhook.web.http.models import (
     AFTER,
     Body,
@@ -24,6 +26,7 @@ from webhook.web.http.models import (
     check_text,
     parse_number,
 )
+from webhook.web.needs_you.queries import LimitedAccountJson, QuestionJson
 
 MAX_KEY = 300
 Choice = tuple[Ids, int | None, int]
@@ -37,13 +40,13 @@ class NeedsYou(TypedDict):
     count: int
     counts: dict[str, int]
     last_play_at: Time | None
-    unclaimed: list[dict[str, Any]]
-    unmatched: list[dict[str, Any]]
-    unresolved: list[dict[str, Any]]
-    parked: list[dict[str, Any]]
-    limited: list[dict[str, Any]]
-    dead: list[dict[str, Any]]
-    silent: list[dict[str, Any]]
+    unclaimed: list[Annotated[UnclaimedJson, ANY_OBJECT]]
+    unmatched: list[Annotated[QuestionJson, ANY_OBJECT]]
+    unresolved: list[Annotated[UnresolvedJson, ANY_OBJECT]]
+    parked: list[Annotated[AccountJson, ANY_OBJECT]]
+    limited: list[Annotated[LimitedAccountJson, ANY_OBJECT]]
+    dead: list[Annotated[DeliveryJson, ANY_OBJECT]]
+    silent: list[Annotated[SilentServerJson, ANY_OBJECT]]
 
 
 class UnmatchedQuery(PersonQuery, Paging):
@@ -52,14 +55,6 @@ class UnmatchedQuery(PersonQuery, Paging):
 
 class UnresolvedQuery(PersonQuery, Limited):
     after: Annotated[str, Field(max_length=MAX_KEY), AfterValidator(check_text)] | None = AFTER
-
-
-class Unresolved(ItemFields):
-    key: str
-    reason: str | None
-    candidates: list[Candidate]
-    plays: Count
-    since: Time | None
 
 
 class SearchForm(Query):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,8 +24,10 @@ from sqlalchemy import (
 
 from webhook.domain.states import DeliveryState
 from webhook.identity import matches
+from webhook.identity.matches import UnmatchedJson
 from webhook.queries.deliveries import (
     DeliveryJson,
+    LimitJson,
     delivery_json,
     fetch_deliveries,
     limited_kinds,
@@ -39,6 +40,7 @@ from webhook.storage.json_sql import json_text
 from webhook.storage.rows import fetch_with
 from webhook.storage.tables import UnresolvedRow, account, delivery, person, play_key, unresolved
 from webhook.transfer import lookup_queue
+from webhook.transfer.lookup_queue import UnresolvedJson
 from webhook.web import visible
 from webhook.web.http.params import whole
 from webhook.web.visible import Visitor
@@ -53,15 +55,28 @@ PLEX_EPISODE = "episode:of:plex:"
 MAPPED = ":mapped"
 
 
+class QuestionJson(UnmatchedJson):
+    """An item without a match, by its newest delivery, and the number of those that wait for the answer."""
+
+    deliveries: int
+
+
+class LimitedAccountJson(LimitJson):
+    """A kind of call that a service refuses of an account."""
+
+    id: int
+    name: str | None
+
+
 @dataclass(slots=True)
 class Needs:
     """Everything that waits for this visitor, by kind; `counts` has the totals of the kinds listed only in part."""
 
     unclaimed: list[UnclaimedJson] = field(default_factory=list)
-    unmatched: list[dict[str, Any]] = field(default_factory=list)
-    unresolved: list[dict[str, Any]] = field(default_factory=list)
+    unmatched: list[QuestionJson] = field(default_factory=list)
+    unresolved: list[UnresolvedJson] = field(default_factory=list)
     parked: list[AccountJson] = field(default_factory=list)
-    limited: list[dict[str, Any]] = field(default_factory=list)
+    limited: list[LimitedAccountJson] = field(default_factory=list)
     dead: list[DeliveryJson] = field(default_factory=list)
     silent: list[SilentServerJson] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -75,7 +90,9 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
     unclaimed = visible.open_identities(connection, visitor)
     accounts = visible.accounts(connection, visitor)
     parked = [entry for entry in accounts if entry["state"] != "working"]
-    limited = [{**account_of(entry), **limit} for entry in accounts for limit in entry["limits"]]
+    limited: list[LimitedAccountJson] = [
+        {"id": entry["id"], "name": entry["name"], **limit} for entry in accounts for limit in entry["limits"]
+    ]
     silent = visible.list_silent_servers(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
     whole["limited"] = len(limited)
@@ -89,11 +106,6 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
         silent=silent,
         counts={**whole, **count_by_kind(connection, visitor)},
     )
-
-
-def account_of(entry: AccountJson) -> dict[str, Any]:
-    """The fields that identify an account."""
-    return {"id": entry["id"], "tracker": entry["tracker"], "person": entry["person"], "name": entry["name"]}
 
 
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
@@ -165,7 +177,7 @@ def asked_about() -> list[ColumnElement[Any]]:
     return [case((of_show, "show"), else_=kind), title, ids, year, json_text(item, "numbering"), alone]
 
 
-def list_questions(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+def list_questions(connection: Connection, visitor: Visitor) -> list[QuestionJson]:
     """Items without a match, each with the number of deliveries that wait for the answer."""
     newest = questions(visitor).order_by(func.max(delivery.c.id).desc()).limit(MAX_LISTED)
     numbers = {row.id: row.number for row in connection.execute(newest)}
@@ -218,13 +230,13 @@ def question_conditions(connection: Connection, visitor: Visitor) -> tuple[Colum
     )
 
 
-def imports(connection: Connection, visitor: Visitor) -> list[dict[str, Any]]:
+def imports(connection: Connection, visitor: Visitor) -> list[UnresolvedJson]:
     """The items of imported plays that wait for a choice, each with the number of the visitor's plays."""
     waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(MAX_LISTED)
     return with_plays(connection, visitor, waiting)
 
 
-def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) -> list[dict[str, Any]]:
+def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) -> list[UnresolvedJson]:
     of_show, *kinds = question_conditions(connection, visitor)
     number = func.count(play_key.c.play_id.distinct())
     episodes, itself = (select(number).where(mine).correlate(unresolved).scalar_subquery() for mine in kinds)
@@ -238,7 +250,7 @@ def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) ->
 # --- one question of either kind
 
 
-def one(connection: Connection, visitor: Visitor, question: str) -> Mapping[str, Any] | None:
+def one(connection: Connection, visitor: Visitor, question: str) -> UnmatchedJson | UnresolvedJson | None:
     """The question of a delivery or of an imported item's key; None if it is settled."""
     if question.isdecimal():
         wanted = select_deliveries().where(
