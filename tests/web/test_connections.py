@@ -116,7 +116,7 @@ def test_what_the_document_requires_is_given(home: Household) -> None:
         assert item.keys() == set(schemas["Connection"]["required"])
         for setting in item["settings"]:
             assert setting.keys() == set(schemas["ConnectionSetting"]["required"])
-        assert item["word"] == states.STATES[item["state"]]
+        assert item["word"] == catalog.STATES[item["state"]]
 
 
 def test_a_member_sees_trackers_and_no_settings(home: Household) -> None:

@@ -63,7 +63,7 @@ def apps_list(as_json: Json = False) -> None:
         say(True, {"apps": rows})
         return
     columns = ("id", "name", "key", "person", "sessions", "created_at", "suspended_at")
-    print_table(columns, [[row[name] for name in columns] for row in rows], "No apps yet.")
+    print_table(columns, [[row.get(name) for name in columns] for row in rows], "No apps yet.")
     say(False, None, *(f"App {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 

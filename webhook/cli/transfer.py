@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -126,7 +127,7 @@ async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
         def progress(done: float | None, counts: Counts) -> None:
-            meter.show(done, merge.describe_counts(counts.to_json()))
+            meter.show(done, merge.describe_counts(asdict(counts)))
 
         if dry_run:
             return await import_job.preview(at.database, owner.id, feed, progress)
@@ -153,7 +154,7 @@ def count_unresolved_items(connection: Any) -> int:
 
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would import" if dry_run else "imported"
-    yield f"{kind} {would} for {name}: {merge.describe_counts(report.counts.to_json())}."
+    yield f"{kind} {would} for {name}: {merge.describe_counts(asdict(report.counts))}."
     if not report.whole:
         yield "The preview covers only the first part. The import reads everything."
     if report.cancelled:

@@ -23,7 +23,7 @@ from webhook.domain.play import Dated
 from webhook.settings import Environ, read_settings
 
 Tokens = Mapping[str, Any]
-SignIn = Literal["device", "password", "token", "web", "none"]
+SignIn = Literal["device", "web", "password", "token", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, and_, func, or_, select
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.accounts.credentials import Credentials
@@ -31,6 +32,7 @@ from webhook.queues import jobs, outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_fields import ANY_OBJECT, Count, Time
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, delivery, job, play
 from webhook.storage.types import from_ms, to_ms
@@ -122,17 +124,24 @@ def find_sent_plays(connection: Connection, account_id: int, rows: list[PlayRow]
     return set(connection.execute(wanted).scalars())
 
 
-@dataclass(slots=True)
-class Counts:
+class BackfillCountsJson(TypedDict):
     """The numbers of plays of a backfill by outcome."""
 
+    sent: Count
+    held: Count
+    told: Count
+    kept_back: Count
+
+
+@dataclass(slots=True)
+class Counts:
     sent: int = 0
     held: int = 0
     told: int = 0
     kept_back: int = 0
 
-    def to_json(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    def to_json(self) -> BackfillCountsJson:
+        return {"sent": self.sent, "held": self.held, "told": self.told, "kept_back": self.kept_back}
 
 
 def new_deliveries(
@@ -176,6 +185,16 @@ def event_of(current: Play) -> Event:
 # --- the dry run
 
 
+class PreviewJson(TypedDict):
+    """A backfill's preview as the API gives it, and its first plays."""
+
+    counts: BackfillCountsJson
+    holds: Count
+    first: Time | None
+    last: Time | None
+    plays: list[Annotated[PlayFields, ANY_OBJECT]]
+
+
 @dataclass(slots=True)
 class Preview:
     """The plays that a backfill would send, and their counts."""
@@ -186,7 +205,7 @@ class Preview:
     last: datetime | None = None
     plays: list[PlayFields] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> PreviewJson:
         return {
             "counts": self.counts.to_json(),
             "holds": self.holds,
@@ -283,13 +302,13 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
         if not states.get(DeliveryState.WAITING) and not states.get(DeliveryState.PARKED):
-            jobs.record_progress(connection, row.id, cursor, {**counts.to_json(), **states}, now)
+            jobs.record_progress(connection, row.id, cursor, {**asdict(counts), **states}, now)
             jobs.finish_job(connection, row.id, now)
             return "ended"
     elif room > 0:
         cursor = fill(connection, feeding, row, counts, room)
     jobs.record_progress(
-        connection, row.id, cursor, {**counts.to_json(), **outbox.count_by_state(connection, row.id)}, now
+        connection, row.id, cursor, {**asdict(counts), **outbox.count_by_state(connection, row.id)}, now
     )
     return "full" if cursor.get("whole") or room <= 0 else "more"
 

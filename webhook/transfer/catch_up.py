@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, delete, func, insert, select
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.clock import stamp
@@ -25,6 +25,7 @@ from webhook.people import household, identities
 from webhook.queues import inbox
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_fields import Count, Time
 from webhook.storage.tables import note, person, webhook
 from webhook.storage.types import from_ms, to_ms
 
@@ -169,9 +170,20 @@ def name_of(server: str) -> str:
     return f"catch_up.{server}"
 
 
-def server_progress(connection: Connection, servers: Mapping[str, Server]) -> list[dict[str, Any]]:
+class CatchUpJson(TypedDict):
+    """How far a server's history has been read, as the API gives it."""
+
+    server: str
+    label: str
+    read_until: Time | None
+    ran_at: Time | None
+    error: str | None
+    repaired: Count
+
+
+def server_progress(connection: Connection, servers: Mapping[str, Server]) -> list[CatchUpJson]:
     """Each server with its position, as the API gives it."""
-    shown = []
+    shown: list[CatchUpJson] = []
     for name, server in servers.items():
         mark = mark_of(connection, name)
         repaired = connection.execute(

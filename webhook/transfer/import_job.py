@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.event import item_to_json
 from webhook.domain.outcome import Undelivered
 from webhook.queues import jobs
 from webhook.storage.db import Database
+from webhook.storage.json_fields import Count, Time
 from webhook.transfer import merge
 from webhook.transfer.import_feeds import Feed
 from webhook.transfer.limits import NoRoom
-from webhook.transfer.merge import Counts, Memory
+from webhook.transfer.merge import Counts, ImportCountsJson, Memory
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Unusable, Viewing
 
 log = structlog.get_logger()
@@ -42,6 +44,37 @@ MOST_BAD = 100_000
 
 Progress = Callable[[float | None, Counts], None]
 """Receives the progress of an import, 0 to 1 or None if unknown, and its counts so far."""
+
+
+class BadEntryJson(TypedDict):
+    """A row of a file that cannot be read, and what to do about it."""
+
+    file: str
+    line: int | None
+    why: str
+    do: str
+
+
+class LeftOutJson(TypedDict):
+    """Entries of a file that are not imported."""
+
+    file: str
+    count: Count
+    why: str
+
+
+class ReportJson(TypedDict):
+    """The report as the API and `--json` give it, with the first of each kind of entry."""
+
+    job: int | None
+    counts: ImportCountsJson
+    first: Time | None
+    last: Time | None
+    without_ids: list[dict[str, Any]]
+    bad: list[BadEntryJson]
+    left_out: list[LeftOutJson]
+    cancelled: bool
+    whole: bool
 
 
 @dataclass(slots=True)
@@ -85,8 +118,7 @@ class Report:
                 case Kept():
                     pass
 
-    def to_json(self) -> dict[str, Any]:
-        """The report as the API and `--json` give it."""
+    def to_json(self) -> ReportJson:
         return {
             "job": self.job_id,
             "counts": self.counts.to_json(),
@@ -222,10 +254,10 @@ def steps(connection: Connection, waiting: list[Step]) -> list[Counts | None]:
 def one_step(connection: Connection, step: Step) -> Counts | None:
     """Merge one part; returns the total counts, or None if the import was cancelled."""
     now = clock.now()
-    if not jobs.record_progress(connection, step.job_id, step.done, step.before.to_json(), now):
+    if not jobs.record_progress(connection, step.job_id, step.done, asdict(step.before), now):
         return None
     counts = step.before.plus(merge.merge_entries(connection, step.person_id, step.entries, now, step.job_id))
-    jobs.record_progress(connection, step.job_id, step.done, counts.to_json(), now)
+    jobs.record_progress(connection, step.job_id, step.done, asdict(counts), now)
     return counts
 
 

@@ -15,6 +15,7 @@ from operator import attrgetter
 
 import orjson
 from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, insert, or_, select
+from typing_extensions import TypedDict
 
 from webhook.domain.event import Episode, Item, Track, item_to_json
 from webhook.domain.items import keys, same_item
@@ -25,6 +26,7 @@ from webhook.history import plays as history
 from webhook.history.play_store import PLAY_FIELDS, merge_items, play_from_row, save_play, store_keys
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
+from webhook.storage.json_fields import Count
 from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key, unresolved
@@ -39,10 +41,20 @@ SAME_ROW = timedelta(seconds=1)
 """Rows of one service about one item that are closer than this are the same row."""
 
 
-@dataclass(slots=True)
-class Counts:
+class ImportCountsJson(TypedDict):
     """The numbers of entries of a file by outcome."""
 
+    added: Count
+    known: Count
+    completed: Count
+    library: Count
+    bad: Count
+    without_ids: Count
+    left_out: Count
+
+
+@dataclass(slots=True)
+class Counts:
     added: int = 0
     known: int = 0
     completed: int = 0
@@ -54,8 +66,16 @@ class Counts:
     def plus(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
-    def to_json(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    def to_json(self) -> ImportCountsJson:
+        return {
+            "added": self.added,
+            "known": self.known,
+            "completed": self.completed,
+            "library": self.library,
+            "bad": self.bad,
+            "without_ids": self.without_ids,
+            "left_out": self.left_out,
+        }
 
 
 @dataclass(slots=True, eq=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
+from pydantic import Field
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from typing_extensions import TypedDict
 
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
@@ -15,6 +17,7 @@ from webhook.clock import stamp
 from webhook.people import tokens
 from webhook.people.people import PeopleError
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_fields import Count, Id, Time
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AppGrantRow, AppRow, app, app_grant, app_session, person, privacy, token
 
@@ -74,8 +77,23 @@ def remove_app(connection: Connection, app_id: int, now: datetime) -> None:
         raise PeopleError(f"there is no app {app_id}")
 
 
-def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) -> list[dict[str, Any]]:
-    """All apps, or this person's own, as the API gives them, without secrets."""
+class AppJson(TypedDict):
+    """An app as the API gives it, without its secret."""
+
+    id: Id
+    name: str
+    key: Annotated[str, Field(description="The API key that the app sends with every call.")]
+    person: Annotated[str | None, Field(description="Who alone may let it in; null is everybody.")]
+    sessions: Annotated[Count, Field(description="The number of open sessions.")]
+    created_at: Time | None
+    suspended_at: Time | None
+    problem: Annotated[
+        str | None, Field(description="What to do where its secret cannot be opened any more.")
+    ]
+
+
+def list_apps(connection: Connection, seal: Seal, person_id: int | None = None) -> list[AppJson]:
+    """All apps, or this person's own."""
     open_ones = (
         select(app_session.c.app_id, func.count().label("sessions"))
         .join(token, token.c.id == app_session.c.token_id)

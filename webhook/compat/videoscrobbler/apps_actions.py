@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, TypeVar
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from webhook import clock
 from webhook.accounts.credentials import Seal
 from webhook.compat.videoscrobbler import apps
+from webhook.compat.videoscrobbler.apps import AppJson
 from webhook.people import people
 from webhook.service import Service
 from webhook.storage.db import Database
@@ -17,7 +19,11 @@ from webhook.web.actions import find_person, sentence_of
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
-AppJson = dict[str, Any]
+T = TypeVar("T")
+
+
+class NewAppJson(AppJson):
+    secret: Annotated[str, Field(description="The shared secret, which is returned only this once.")]
 
 
 def read_apps(connection: Connection, seal: Seal, visitor: Visitor) -> list[AppJson]:
@@ -32,19 +38,19 @@ def find_app(connection: Connection, seal: Seal, visitor: Visitor, app_id: int) 
     return found
 
 
-async def add_app(service: Service, visitor: Visitor, name: str, whose: str | None) -> AppJson:
+async def add_app(service: Service, visitor: Visitor, name: str, whose: str | None) -> NewAppJson:
     """Create an app; the secret is returned only this once. A member's app is their own. Raises Problem."""
     if not visitor.is_admin and whose not in (None, visitor.name):
         raise Problem(403, "person: an app of your own can be made here, and nobody else's.")
 
-    def create(connection: Connection) -> AppJson:
+    def create(connection: Connection) -> NewAppJson:
         person_id = visitor.person_id if not visitor.is_admin else None
         if visitor.is_admin and whose is not None:
             person_id = people.find_person(connection, whose).id
         made = apps.create_app(connection, service.seal, name, person_id, clock.now())
         return {**find_app(connection, service.seal, visitor, made.id), "secret": made.secret}
 
-    return dict(await write_change(service.database, create))
+    return await write_change(service.database, create)
 
 
 async def suspend_or_resume(service: Service, visitor: Visitor, app_id: int, suspended: bool) -> AppJson:
@@ -55,7 +61,7 @@ async def suspend_or_resume(service: Service, visitor: Visitor, app_id: int, sus
         apps.suspend_app(connection, app_id, clock.now() if suspended else None)
         return find_app(connection, service.seal, visitor, app_id)
 
-    return dict(await write_change(service.database, apply))
+    return await write_change(service.database, apply)
 
 
 async def delete_app(service: Service, visitor: Visitor, app_id: int) -> None:
@@ -76,7 +82,7 @@ async def change_seen_by(database: Database, visitor: Visitor, name: str, whom: 
     )
 
 
-async def write_change(database: Database, change: Callable[[Connection], Any]) -> Any:
+async def write_change(database: Database, change: Callable[[Connection], T]) -> T:
     try:
         return await database.run(change)
     except people.PeopleError as error:

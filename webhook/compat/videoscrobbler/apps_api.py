@@ -10,32 +10,16 @@ from typing_extensions import TypedDict
 
 from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler import apps_actions as actions
+from webhook.compat.videoscrobbler.apps import AppJson
+from webhook.compat.videoscrobbler.apps_actions import NewAppJson
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page
-from webhook.storage.json_fields import Count, Id, Time
 from webhook.web.actions import find_person
 from webhook.web.http.api import list_of, owner_only
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import Body, OneOf, PersonQuery, Removed, Text
 from webhook.web.http.operations import Call, Operation
 from webhook.web.visible import Visitor
-
-
-class App(TypedDict):
-    id: Id
-    name: str
-    key: Annotated[str, Field(description="The API key that the app sends with every call.")]
-    person: Annotated[str | None, Field(description="Who alone may let it in; null is everybody.")]
-    sessions: Annotated[Count, Field(description="The number of open sessions.")]
-    created_at: Time | None
-    suspended_at: Time | None
-    problem: Annotated[
-        str | None, Field(description="What to do where its secret cannot be opened any more.")
-    ]
-
-
-class NewApp(App):
-    secret: Annotated[str, Field(description="The shared secret, which is returned only this once.")]
 
 
 class AppRequest(Body):
@@ -70,19 +54,19 @@ class PrivacyChange(Body):
     seen_by: SeenBy
 
 
-async def list_apps(call: Call[None, None]) -> object:
+async def list_apps(call: Call[None, None]) -> Page[AppJson]:
     """List the apps that may request a session: one's own, or all for the owner."""
     return list_of(
         await call.read(lambda connection: actions.read_apps(connection, call.service.seal, call.visitor))
     )
 
 
-async def add_app(call: Call[AppRequest, None]) -> object:
+async def add_app(call: Call[AppRequest, None]) -> NewAppJson:
     """Create an app with its key and its shared secret, which is returned only this once."""
     return await actions.add_app(call.service, call.visitor, call.body.name, call.body.person or None)
 
 
-async def suspend_app(call: Call[AppChange, None]) -> object:
+async def suspend_app(call: Call[AppChange, None]) -> AppJson:
     """Suspend or resume an app and its sessions."""
     return await actions.suspend_or_resume(call.service, call.visitor, call.id, call.body.suspended)
 
@@ -122,9 +106,9 @@ def privacy_owner(visitor: Visitor, name: str | None) -> str:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/apps", list_apps, Scope.ADMIN, reply=Page[App]),
-    Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest, reply=NewApp),
-    Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange, reply=App),
+    Operation("GET", "/apps", list_apps, Scope.ADMIN, reply=Page[AppJson]),
+    Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest, reply=NewAppJson),
+    Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange, reply=AppJson),
     Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN, reply=Removed),
     Operation("GET", "/privacy", get_privacy, Scope.READ, query=PersonQuery, reply=Privacy),
     Operation(

@@ -40,7 +40,7 @@ class AppsPage(Once):
     async def show_apps(self, request: Request, visitor: Visitor) -> Response:
         name = request.path_params["name"]
 
-        def read_apps(connection: Connection) -> list[apps_actions.AppJson]:
+        def read_apps(connection: Connection) -> list[apps.AppJson]:
             return apps_actions.read_apps(connection, self.service.seal, visitor)
 
         def read_page(connection: Connection) -> dict[str, Any]:

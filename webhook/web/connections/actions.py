@@ -19,8 +19,8 @@ from webhook.trackers import SignInFailed
 from webhook.web import actions as changes
 from webhook.web.connections import settings_actions
 from webhook.web.connections.catalog import ServiceInfo
+from webhook.web.connections.models import MAX_SETTING_LENGTH, SignedIn, SignInJson
 from webhook.web.connections.states import (
-    Shown,
     forget_result,
     sentence,
     store_result,
@@ -32,8 +32,6 @@ from webhook.web.http.params import clean
 from webhook.web.visible import Visitor
 
 Changes = Mapping[str, str | None]
-
-MAX_SETTING_LENGTH = 4000
 
 
 # --- settings
@@ -127,7 +125,7 @@ async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> S
         raise Problem(409, f"{sentence(str(error))} Nothing was changed.") from error
 
 
-async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> Shown:
+async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> SignedIn:
     """Sign in by name and password, or by a token, as the tracker requires; raises Problem."""
     try:
         tracker = accounts.get_tracker(service, one.name)
@@ -173,7 +171,7 @@ async def disconnect(service: Service, visitor: Visitor, account_id: int) -> boo
     return gone
 
 
-def describe_sign_in(connection: Connection, made: SignIn) -> Shown:
+def describe_sign_in(connection: Connection, made: SignIn) -> SignInJson:
     """A pending or ended sign-in as the API returns it."""
     who = connection.execute(select(person.c.name).where(person.c.id == made.person_id)).scalar()
     code = made.code

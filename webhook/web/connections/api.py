@@ -6,19 +6,18 @@ from typing import Any
 
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page
-from webhook.queries.people import AccountJson
 from webhook.web import actions, visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.models import (
     Account,
     Connected,
-    Connection,
     Rules,
     SavedSettings,
+    ConnectionJson,
     ServiceName,
     SettingsRequest,
-    SignIn,
+    SignInJson,
     SignInRequest,
     Tells,
     TestReport,
@@ -32,14 +31,14 @@ BY_NAME = {"name": ServiceName}
 BY_KEY = {"id": str}
 
 
-async def list_connections(call: Call[None, None]) -> object:
+async def list_connections(call: Call[None, None]) -> Page[ConnectionJson]:
     """All services with their states."""
     return list_of(
         await call.read(lambda connection: states.list_services(connection, call.service, call.visitor))
     )
 
 
-async def get_connection(call: Call[None, None]) -> object:
+async def get_connection(call: Call[None, None]) -> ConnectionJson:
     """One service with its state."""
     one = catalog.find_service(call.visitor, call.path("name"))
     return await call.read(
@@ -50,7 +49,7 @@ async def get_connection(call: Call[None, None]) -> object:
 async def test_connection(call: Call[TestRequest, None]) -> TestReport:
     """Test a service; for notifications, send a test notification."""
     one = catalog.find_service(call.visitor, call.path("name"))
-    results: Any = await testing.test(call.service, call.visitor, one, call.body.account)
+    results = await testing.test(call.service, call.visitor, one, call.body.account)
     return {"name": one.name, "works": all(result["works"] for result in results), "results": results}
 
 
@@ -66,19 +65,19 @@ async def save_settings(call: Call[SettingsRequest, None]) -> SavedSettings:
 # --- accounts
 
 
-async def list_accounts(call: Call[None, None]) -> Page[AccountJson]:
+async def list_accounts(call: Call[None, None]) -> Page[Account]:
     """Accounts, with whether they work."""
     return list_of(await call.read(lambda connection: visible.accounts(connection, call.visitor)))
 
 
-async def set_rules(call: Call[Rules, None]) -> AccountJson:
+async def set_rules(call: Call[Rules, None]) -> Account:
     """Set an account's rules."""
     wanted, rules = call.id, call.body.to_json()
     await call.write(lambda connection: actions.set_rules(connection, call.visitor, wanted, rules))
     return await get_account(call, wanted)
 
 
-async def set_tells(call: Call[Tells, None]) -> AccountJson:
+async def set_tells(call: Call[Tells, None]) -> Account:
     """Set which optional actions are sent to an account."""
     wanted, built = call.id, call.service.trackers
     await call.write(
@@ -87,7 +86,7 @@ async def set_tells(call: Call[Tells, None]) -> AccountJson:
     return await get_account(call, wanted)
 
 
-async def get_account(call: Call[Any, None], wanted: int) -> AccountJson:
+async def get_account(call: Call[Any, None], wanted: int) -> Account:
     mine = await call.read(lambda connection: visible.accounts(connection, call.visitor))
     found = next((account for account in mine if account["id"] == wanted), None)
     return found_or(found, f"Account {wanted} was not found.")
@@ -102,10 +101,9 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
     one = catalog.find_service(call.visitor, body.tracker)
     person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
     if states.sign_in_of(service, one) in ("password", "token"):
-        done = await connections.sign_in(service, person_id, one, body.texts())
-        return {"account": done["account"], "works": done["works"], "says": done["says"], "sign_in": None}
+        return {**await connections.sign_in(service, person_id, one, body.texts()), "sign_in": None}
     made = await connections.begin_sign_in(service, person_id, one)
-    shown: Any = await call.read(lambda connection: connections.describe_sign_in(connection, made))
+    shown = await call.read(lambda connection: connections.describe_sign_in(connection, made))
     return {"account": None, "works": None, "says": None, "sign_in": shown}
 
 
@@ -115,13 +113,13 @@ async def disconnect_account(call: Call[None, None]) -> Removed:
     return {"id": wanted, "removed": await connections.disconnect(call.service, call.visitor, wanted)}
 
 
-async def get_sign_in(call: Call[None, None]) -> object:
+async def get_sign_in(call: Call[None, None]) -> SignInJson:
     """The state of a sign-in."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     return await call.read(lambda connection: connections.describe_sign_in(connection, made))
 
 
-async def cancel_sign_in(call: Call[None, None]) -> object:
+async def cancel_sign_in(call: Call[None, None]) -> SignInJson:
     """Cancel a sign-in."""
     made = connections.find_sign_in(call.service, call.visitor, call.path("id"))
     call.service.sign_ins.cancel(made)
@@ -129,9 +127,9 @@ async def cancel_sign_in(call: Call[None, None]) -> object:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/connections", list_connections, Scope.ADMIN, reply=Page[Connection]),
+    Operation("GET", "/connections", list_connections, Scope.ADMIN, reply=Page[ConnectionJson]),
     Operation(
-        "GET", "/connections/{name}", get_connection, Scope.ADMIN, path_types=BY_NAME, reply=Connection
+        "GET", "/connections/{name}", get_connection, Scope.ADMIN, path_types=BY_NAME, reply=ConnectionJson
     ),
     Operation(
         "POST",
@@ -158,6 +156,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN, reply=Removed),
     Operation("PUT", "/accounts/{id}/rules", set_rules, Scope.ADMIN, body=Rules, reply=Account),
     Operation("PUT", "/accounts/{id}/tells", set_tells, Scope.ADMIN, body=Tells, reply=Account),
-    Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignIn),
-    Operation("DELETE", "/sign-ins/{id}", cancel_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignIn),
+    Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignInJson),
+    Operation("DELETE", "/sign-ins/{id}", cancel_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignInJson),
 )

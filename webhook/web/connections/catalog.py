@@ -26,6 +26,22 @@ SERVICE_KINDS: Mapping[ServiceKind, str] = {
 }
 NOTICES = "notifications"
 
+STATES: Mapping[str, str] = {
+    "working": "WORKING",
+    "not_set_up": "NOT SET UP",
+    "not_tested": "NOT TESTED YET",
+    "not_working": "NOT WORKING",
+    "signed_out": "NEEDS SIGN-IN",
+    "vip_required": "VIP REQUIRED",
+    "account_limit": "ACCOUNT LIMIT",
+    "limited": "PARTLY WORKING",
+    "account_locked": "LOCKED",
+    "app_deleted": "API APP GONE",
+    "service_closed": "CLOSED",
+}
+"""The states of a service or an account in words."""
+
+
 NOT_USED: Sequence[tuple[str, str]] = (
     ("Imgur", "it hosted the images for emails to Plex users, which Watchmark doesn't send"),
     ("Gracenote", "it filled in music tags, and Watchmark doesn't change files"),

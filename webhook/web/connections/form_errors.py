@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS, OPTIONAL_ACTIONS
+from webhook.web.connections.models import ConnectionAccount, ConnectionSetting
 
-Shown = dict[str, Any]
 TEXT_FILTERS = tuple(name for name in LISTS if name != "kinds")
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 
@@ -24,7 +24,7 @@ class FormError:
     why: str | None = None
     status: int = 200
 
-    def settings(self, settings: Sequence[Shown]) -> list[Shown]:
+    def settings(self, settings: Sequence[ConnectionSetting]) -> list[dict[str, Any]]:
         """The settings as typed, except secrets, with the reason at the fields that it concerns."""
         typed = self.typed if self.form == "settings" else {}
         about = self.faulty_fields(settings) if self.form == "settings" else set()
@@ -38,7 +38,7 @@ class FormError:
             for setting in settings
         ]
 
-    def faulty_fields(self, settings: Sequence[Shown]) -> set[str]:
+    def faulty_fields(self, settings: Sequence[ConnectionSetting]) -> set[str]:
         """The settings that the reason names, else the required ones; none unless the status is 422."""
         if self.status != 422:
             return set()
@@ -46,7 +46,7 @@ class FormError:
         named = open_ones & {*VARIABLE.findall(self.why or "")}
         return named or {one["variable"] for one in settings if one["required"]} & open_ones
 
-    def options(self, account: Shown) -> Shown:
+    def options(self, account: ConnectionAccount) -> dict[str, Any]:
         """An account's settings and rules as its form shows them: as typed after an error, else as stored."""
         if self.form == "account" and self.typed.get("account") == str(account["id"]):
             typed = self.typed
@@ -58,7 +58,7 @@ class FormError:
                 "dry_run": "dry_run" in typed,
                 "wrong": self.why,
             }
-        rules = account["rules"]
+        rules = cast(Mapping[str, Any], account["rules"])
         mark = rules["watched_mark"]
         return {
             "tells": account["tells"],
@@ -70,7 +70,7 @@ class FormError:
         }
 
 
-def stored_value_error(setting: Shown) -> str | None:
+def stored_value_error(setting: ConnectionSetting) -> str | None:
     """The sentence on a stored value that is invalid and therefore unused, or None."""
     why = setting["left_out"]
     return why and f"The saved value is not used because it is not valid. {why}"

@@ -12,11 +12,13 @@ from webhook.accounts.sign_ins import SignInState
 from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.queries.people import AccountFields
 from webhook.storage.json_fields import Id, Time
+from webhook.storage.json_shapes import RulesJson
+from webhook.trackers import SignIn as SignInMethod
 from webhook.web.activity.models import TrackerName
-from webhook.web.connections.actions import MAX_SETTING_LENGTH
-from webhook.web.connections.catalog import SERVICE_KINDS, services
-from webhook.web.connections.states import STATES
-from webhook.web.http.models import Body, Expect, FilterLists, OneOf, check_text
+from webhook.web.connections.catalog import STATES, ServiceKind, services
+from webhook.web.http.models import Body, DescribedBy, Expect, FilterLists, OneOf, check_text
+
+MAX_SETTING_LENGTH = 4000
 
 GivenText = Annotated[
     str,
@@ -49,7 +51,7 @@ class Rules(FilterLists):
 
 
 class Account(AccountFields):
-    rules: Rules
+    rules: Annotated[RulesJson, DescribedBy(Rules)]
 
 
 class Tested(TypedDict):
@@ -84,21 +86,21 @@ class ConnectionAccount(Account):
     tested: Tested | None
 
 
-class Connection(TypedDict):
+class ConnectionJson(TypedDict):
     name: str
     label: str
-    kind: Annotated[str, OneOf(lambda: SERVICE_KINDS)]
+    kind: ServiceKind
     state: ServiceState
     word: StateWord
     purpose: str
     steps: list[str]
-    sign_in: Literal["device", "web", "password", "token", "none"] | None
+    sign_in: SignInMethod | None
     settings: list[ConnectionSetting]
     accounts: list[ConnectionAccount]
     tested: Tested | None
 
 
-class SignIn(TypedDict):
+class SignInJson(TypedDict):
     id: str
     tracker: str
     person: str | None
@@ -158,11 +160,14 @@ class SignInRequest(Body):
         return self.model_dump(exclude_none=True)
 
 
-class Connected(TypedDict):
+class SignedIn(TypedDict):
     account: int | None
     works: bool | None
     says: str | None
-    sign_in: SignIn | None
+
+
+class Connected(SignedIn):
+    sign_in: SignInJson | None
 
 
 class Tells(Body):

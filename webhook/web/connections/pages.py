@@ -24,8 +24,7 @@ from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
 from webhook.web.connections.catalog import NOT_USED, SERVICE_KINDS, ServiceInfo
 from webhook.web.connections.form_errors import FormError
-from webhook.web.connections.models import MARKS, Rules
-from webhook.web.connections.states import Shown
+from webhook.web.connections.models import MARKS, ConnectionAccount, Rules
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Endpoint, Makes, Page
@@ -135,8 +134,12 @@ class Connections(Page):
         )
 
     def sign_ins(
-        self, connection: Connection, visitor: Visitor, one: ServiceInfo, accounts: Sequence[Shown]
-    ) -> list[Shown]:
+        self,
+        connection: Connection,
+        visitor: Visitor,
+        one: ServiceInfo,
+        accounts: Sequence[ConnectionAccount],
+    ) -> list[dict[str, Any]]:
         """The sign-ins at this tracker that the visitor may see, each with its link as a QR code."""
         made = [
             sign_in
@@ -283,14 +286,15 @@ def split_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def is_outdated(sign_in: SignIn, accounts: Sequence[Shown]) -> bool:
+def is_outdated(sign_in: SignIn, accounts: Sequence[ConnectionAccount]) -> bool:
     """True if a sign-in's result no longer holds: the account is gone, or was parked or tested since."""
     if sign_in.account_id is None:
         return False
     account = next((entry for entry in accounts if entry["id"] == sign_in.account_id), None)
     if account is None:
         return True
-    since = max(filter(None, (account["since"], (account["tested"] or {}).get("at"))), default=None)
+    tested_at = account["tested"]["at"] if account["tested"] else None
+    since = max(filter(None, (account["since"], tested_at)), default=None)
     return sign_in.overtaken(datetime.fromisoformat(since) if since else None)
 
 

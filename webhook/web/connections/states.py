@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -20,25 +20,9 @@ from webhook.storage.tables import note
 from webhook.transfer import catch_up
 from webhook.web import visible
 from webhook.web.connections import settings_actions
-from webhook.web.connections.catalog import ServiceInfo, services
+from webhook.web.connections.catalog import STATES, ServiceInfo, services
+from webhook.web.connections.models import ConnectionAccount, ConnectionSetting, ConnectionJson, Tested
 from webhook.web.visible import Visitor
-
-Shown = dict[str, Any]
-
-STATES: Mapping[str, str] = {
-    "working": "WORKING",
-    "not_set_up": "NOT SET UP",
-    "not_tested": "NOT TESTED YET",
-    "not_working": "NOT WORKING",
-    "signed_out": "NEEDS SIGN-IN",
-    "vip_required": "VIP REQUIRED",
-    "account_limit": "ACCOUNT LIMIT",
-    "limited": "PARTLY WORKING",
-    "account_locked": "LOCKED",
-    "app_deleted": "API APP GONE",
-    "service_closed": "CLOSED",
-}
-"""The states of a service or an account in words."""
 
 NEEDS: Mapping[Park, str] = {
     Park.SIGNED_OUT: "Sign in again below.",
@@ -56,20 +40,26 @@ TAIL, LONG_ENOUGH = 4, 16
 # --- shown
 
 
-def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[Shown]:
+def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[ConnectionJson]:
     """The connections that the visitor may see."""
     whole = accounts_of(connection, visitor)
     seen = [one for one in services().values() if visitor.is_admin or one.kind == "tracker"]
     return [_describe(connection, service, visitor, one, whole) for one in seen]
 
 
-def describe_service(connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo) -> Shown:
+def describe_service(
+    connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo
+) -> ConnectionJson:
     return _describe(connection, service, visitor, one, accounts_of(connection, visitor))
 
 
 def _describe(
-    connection: Connection, service: Service, visitor: Visitor, one: ServiceInfo, whole: Sequence[Shown]
-) -> Shown:
+    connection: Connection,
+    service: Service,
+    visitor: Visitor,
+    one: ServiceInfo,
+    whole: Sequence[ConnectionAccount],
+) -> ConnectionJson:
     theirs = [entry for entry in whole if entry["tracker"] == one.name] if one.kind == "tracker" else []
     tested = latest_result(connection, one) if one.kind != "tracker" else None
     state = state_of(service, one, theirs, tested)
@@ -90,16 +80,18 @@ def _describe(
     }
 
 
-def accounts_of(connection: Connection, visitor: Visitor) -> list[Shown]:
+def accounts_of(connection: Connection, visitor: Visitor) -> list[ConnectionAccount]:
     """The visitor's accounts as the API returns them, each with its state and last test."""
     return [describe_account(connection, entry) for entry in visible.accounts(connection, visitor)]
 
 
-def describe_account(connection: Connection, entry: AccountJson) -> Shown:
+def describe_account(connection: Connection, entry: AccountJson) -> ConnectionAccount:
     tested = last_result(connection, f"account.{entry['id']}")
     park = entry["state"] if entry["state"] in set(Park) else None
     needs = f"{parked_sentence(Park(park), entry['why'])} {NEEDS[Park(park)]}" if park else refusals(entry)
-    failing = tested is not None and not tested["works"] and (entry["last_done_at"] or "") < tested["at"]
+    failing = (
+        tested is not None and not tested["works"] and (entry["last_done_at"] or "") < (tested["at"] or "")
+    )
     state = entry["state"] if park or not failing else "not_working"
     state = "limited" if state == "working" and entry["limits"] else state
     return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}
@@ -112,13 +104,15 @@ def refusals(entry: AccountJson) -> str | None:
     return f"{'. '.join(filter(None, said))}, then test again. Everything else is sent." if said else None
 
 
-def state_of(service: Service, one: ServiceInfo, theirs: Sequence[Shown], tested: Shown | None) -> str:
+def state_of(
+    service: Service, one: ServiceInfo, theirs: Sequence[ConnectionAccount], tested: Tested | None
+) -> str:
     """The state of a service; among several accounts, the one that needs attention decides."""
     if one.kind == "tracker":
         if one.name not in service.trackers:
             return "not_set_up"
         troubled = [entry["shows"] for entry in theirs if entry["shows"] != "working"]
-        return str(troubled[0]) if troubled else "working" if theirs else "signed_out"
+        return troubled[0] if troubled else "working" if theirs else "signed_out"
     if not is_set_up(service, one):
         return "not_set_up"
     if tested is None:
@@ -131,13 +125,13 @@ def is_set_up(service: Service, one: ServiceInfo) -> bool:
     return all(settings_actions.current(service, key) for key in names)
 
 
-def sign_in_of(service: Service, one: ServiceInfo) -> str | None:
+def sign_in_of(service: Service, one: ServiceInfo) -> trackers.SignIn | None:
     """The sign-in method of a configured tracker: device, web, password, token or none."""
     tracker = service.trackers.get(one.name) if one.kind == "tracker" else None
     return None if tracker is None else tracker.sign_in
 
 
-def setting(service: Service, key: str, info: FieldInfo) -> Shown:
+def setting(service: Service, key: str, info: FieldInfo) -> ConnectionSetting:
     """A setting as it is shown: of a secret only the end."""
     value = settings_actions.current(service, key)
     secret = info.annotation is SecretStr
@@ -156,7 +150,7 @@ def setting(service: Service, key: str, info: FieldInfo) -> Shown:
     }
 
 
-def set_by(service: Service, key: str, value: str) -> str | None:
+def set_by(service: Service, key: str, value: str) -> Literal["environment", "file", "browser"] | None:
     """The origin of a setting's value: `environment`, `file` (named by a variable), `browser`, or None."""
     if service.given.get(key):
         return "environment"
@@ -168,14 +162,16 @@ def set_by(service: Service, key: str, value: str) -> str | None:
 # --- what the last test came to
 
 
-def last_result(connection: Connection, name: str) -> Shown | None:
-    value = connection.execute(select(note.c.value).where(note.c.name == f"tested.{name}")).scalar()
-    return None if value is None else dict(value)
+def last_result(connection: Connection, name: str) -> Tested | None:
+    found: Tested | None = connection.execute(
+        select(note.c.value).where(note.c.name == f"tested.{name}")
+    ).scalar()
+    return found
 
 
 def store_result(connection: Connection, name: str, works: bool, says: str) -> None:
     forget_result(connection, name)
-    value = {"works": works, "says": says, "at": stamp(clock.now())}
+    value: Tested = {"works": works, "says": says, "at": stamp(clock.now())}
     connection.execute(insert(note), {"name": f"tested.{name}", "value": value})
 
 
@@ -183,13 +179,13 @@ def forget_result(connection: Connection, name: str) -> None:
     connection.execute(delete(note).where(note.c.name == f"tested.{name}"))
 
 
-def latest_result(connection: Connection, one: ServiceInfo) -> Shown | None:
+def latest_result(connection: Connection, one: ServiceInfo) -> Tested | None:
     """The result of the last test, or of a server's last catch-up if that was later."""
     tested = last_result(connection, one.name)
     if one.kind != "server":
         return tested
     mark = catch_up.mark_of(connection, one.name)
-    if mark.ran_at is None or (tested is not None and tested["at"] >= (stamp(mark.ran_at) or "")):
+    if mark.ran_at is None or (tested is not None and (tested["at"] or "") >= (stamp(mark.ran_at) or "")):
         return tested
     says = mark.error or "The last catch-up succeeded."
     return {"works": mark.error is None, "says": says, "at": stamp(mark.ran_at)}

@@ -24,7 +24,8 @@ from webhook.trackers import Device, SignInFailed, Tracker
 from webhook.web import visible
 from webhook.web.connections import settings_actions
 from webhook.web.connections.catalog import ServiceInfo
-from webhook.web.connections.states import Shown, is_set_up, sentence, store_result, verdict_sentence
+from webhook.web.connections.models import TestResult
+from webhook.web.connections.states import is_set_up, sentence, store_result, verdict_sentence
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
@@ -35,7 +36,9 @@ TEST_TIMEOUT = 30.0
 # --- test now
 
 
-async def test(service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None) -> list[Shown]:
+async def test(
+    service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None
+) -> list[TestResult]:
     """Test a service; returns one result for each account of a tracker."""
     if one.kind == "tracker":
         return await test_accounts(service, visitor, one, account_id)
@@ -50,7 +53,7 @@ async def test(service: Service, visitor: Visitor, one: ServiceInfo, account_id:
 
 async def test_accounts(
     service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None
-) -> list[Shown]:
+) -> list[TestResult]:
     whole = await service.database.read(lambda connection: visible.accounts(connection, visitor))
     meant = [
         entry
@@ -62,7 +65,7 @@ async def test_accounts(
     if not meant:
         raise Problem(409, f"Nobody is signed in to {one.label} yet. Sign in first.")
     verdicts = await asyncio.gather(*(accounts.check_account(service, entry["id"]) for entry in meant))
-    results: list[Shown] = [
+    results: list[TestResult] = [
         {
             "account": entry["id"],
             "person": entry["person"],

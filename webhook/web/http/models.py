@@ -85,6 +85,16 @@ class OneOf:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedBy:
+    """Documents a JSON object of a reply by the model that checks it in requests."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return handler.generate_schema(self.model)
+
+
 def check_text(value: str) -> str:
     if not clean(value, len(value)):
         raise ValueError("must be text without unprintable characters")

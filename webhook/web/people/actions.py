@@ -1,28 +1,21 @@
-"""Actions on people, tokens and settings, shared by the pages and the API."""
+"""Actions on people and tokens, shared by the pages and the API."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from pathlib import Path
-from typing import IO, Any, Literal, get_args, get_origin
 from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from webhook import clock, sources
-from webhook import settings as environment
-from webhook.accounts import keys, sealed_secrets
+from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.maintenance import backup
 from webhook.people import passwords, people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
-from webhook.settings import Settings
 from webhook.storage.tables import (
     PersonRow,
     account,
@@ -38,14 +31,16 @@ from webhook.storage.tables import (
 from webhook.transfer import export
 from webhook.web import actions as changes
 from webhook.web import visible
-from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
-from webhook.web.http.params import clean
-from webhook.web.people.models import Invitation, PersonChange, PersonDetail, TokenRequest
+from webhook.web.people.models import (
+    Invitation,
+    NewToken,
+    PersonChange,
+    PersonDetail,
+    TokenJson,
+    TokenRequest,
+)
 from webhook.web.visible import Visitor
-
-OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
-"""The settings made on the settings page; those of trackers and servers are under Connections."""
 
 TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
     "scopes": {
@@ -59,7 +54,6 @@ TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
 """The choices of the forms for a new token."""
 
 MAX_NAME_LENGTH = 100
-BACKUP_CHUNK = 1 << 16
 RENAME_CHUNK = 1000
 """Webhooks rewritten per transaction."""
 SERVICE_LINK = (
@@ -203,13 +197,13 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
 # --- tokens
 
 
-def list_tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[dict[str, Any]]:
+def list_tokens(connection: Connection, seal: Seal, visitor: Visitor) -> list[TokenJson]:
     """The tokens that are not revoked: the owner sees everybody's, others their own."""
     mine = None if visitor.is_admin else visitor.person_id or 0
     return [one_token(row, seal) for row in tokens.list_tokens(connection, mine)]
 
 
-def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
+def one_token(row: tokens.ListedToken, seal: Seal) -> TokenJson:
     return {
         "id": row.id,
         "kind": row.kind,
@@ -223,7 +217,7 @@ def one_token(row: tokens.ListedToken, seal: Seal) -> dict[str, Any]:
     }
 
 
-async def make_token(service: Service, visitor: Visitor, asked: TokenRequest, address: str) -> dict[str, Any]:
+async def make_token(service: Service, visitor: Visitor, asked: TokenRequest, address: str) -> NewToken:
     """Create a token; returns its secret and the addresses to paste, raises Problem.
 
     A member's are their own; the owner's are everybody's or, where `person` says so, that person's.
@@ -318,88 +312,3 @@ def revoke_token(connection: Connection, visitor: Visitor, token_id: int) -> Non
     if token_id not in [row.id for row in tokens.list_tokens(connection, mine)]:
         raise Problem(404, f"There is no active token {token_id}.")
     tokens.revoke_token(connection, token_id, clock.now())
-
-
-# --- settings
-
-
-def settings(service: Service) -> list[dict[str, Any]]:
-    """The settings made in the browser, each with its description, bounds, value and origin."""
-    held = environment.load(service.environ)
-    return [one_setting(service, held, name) for name in OFFERED]
-
-
-def one_setting(service: Service, held: Settings, name: str) -> dict[str, Any]:
-    field = Settings.model_fields[name.lower()]
-    choices = [*get_args(field.annotation)] if get_origin(field.annotation) is Literal else None
-    fixed = settings_actions.is_fixed(service, name)
-    made = bool(settings_actions.current(service, name))
-    return {
-        "name": name,
-        "value": getattr(held, name.lower()),
-        "default": field.get_default(),
-        "description": field.description,
-        "choices": choices,
-        "fixed": fixed,
-        "set_by": "environment" if fixed else "browser" if made else None,
-    }
-
-
-async def set_settings(service: Service, given: Mapping[str, str | int | float | None]) -> None:
-    """Store these settings; null removes one. Raises Problem, and nothing changes then."""
-    wanted: dict[str, str | None] = {}
-    for name, value in given.items():
-        text = None if value is None else str(value)
-        if text is not None and not clean(text):
-            raise Problem(422, f"{name} must be shorter.")
-        wanted[name] = text
-    await settings_actions.save_settings(service, wanted)
-
-
-def describe_installation(service: Service) -> dict[str, Any]:
-    """The installation's locations and state, for its owner."""
-    held = service.settings
-    return {
-        "data_dir": str(held.data_dir.absolute()),
-        "database": "SQLite" if service.database.sqlite else "PostgreSQL",
-        "key": keys.key_name(held),
-        "started_at": stamp(service.started_at),
-        "worker": held.worker,
-    }
-
-
-# --- a backup
-
-
-BUSY = asyncio.Lock()
-
-
-async def make_backup(service: Service) -> tuple[IO[bytes], int]:
-    """Make a backup; returns it as an open, already unlinked file and its size. Raises Problem."""
-    if BUSY.locked():
-        raise Problem(409, "A backup is already running. Try again when it is done.")
-    async with BUSY:
-        try:
-            return await asyncio.to_thread(write_backup, service.settings)
-        except backup.BackupError as error:
-            raise Problem(409, str(error)) from error
-
-
-def write_backup(held: Settings) -> tuple[IO[bytes], int]:
-    """Write a backup to a file that is deleted on close, however the download ends."""
-    path = Path(held.data_dir) / f".backup-{secrets.token_hex(8)}.zip"
-    try:
-        size = backup.backup(held, path)
-        return path.open("rb"), size
-    finally:
-        path.unlink(missing_ok=True)
-
-
-async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
-    with file:
-        while piece := await asyncio.to_thread(file.read, BACKUP_CHUNK):
-            yield piece
-
-
-def backup_name() -> str:
-    return f"watchmark-{clock.now():%Y-%m-%d}.zip"

@@ -138,7 +138,7 @@ async def set_filters(call: Call[PersonFilters, None]) -> PersonJson:
     return await read_person(call, name)
 
 
-async def preview_filters(call: Call[PersonFilters, None]) -> object:
+async def preview_filters(call: Call[PersonFilters, None]) -> Preview:
     """Preview the filters on a person's last 100 webhooks: those they would stop; nothing is changed."""
     name = call.path("name")
     filters = Filters.from_json(call.body.to_json())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from webhook.people import passwords, tokens
 from webhook.people.scopes import Scope
 from webhook.queries.people import PersonJson
-from webhook.storage.json_fields import Count, Id, ItemFields, Time
+from webhook.storage.json_fields import Count, Id, ItemFields, Time, one_of
 from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
 
 TOKEN_KINDS = ("webhook", "api", "app")
@@ -90,11 +91,18 @@ class PersonFilters(FilterLists):
         return {**self.lists(), "home_videos": self.home_videos}
 
 
-class StoppedWebhook(ItemFields):
+class HeardJson(ItemFields):
+    """A webhook with what its event says."""
+
     webhook: Id
     received_at: Time | None
+    action: SkipJsonSchema[str]
+    artist: SkipJsonSchema[str | None]
     library: str | None
     player: str | None
+
+
+class StoppedWebhook(HeardJson):
     why: str
 
 
@@ -134,7 +142,7 @@ class TokenFields(TypedDict):
     name: str | None
     person: Annotated[str | None, Field(description="Whose what comes with it is; null is everybody's.")]
     scopes: Annotated[
-        list[Scope] | None,
+        list[Annotated[str, one_of(Scope)]] | None,
         Field(
             description="What an API token may do; null is everything, as it was for all before there were scopes."
         ),
@@ -142,7 +150,7 @@ class TokenFields(TypedDict):
     expires_at: Annotated[Time | None, Field(description="When it ends; null is never.")]
 
 
-class Token(TokenFields):
+class TokenJson(TokenFields):
     created_at: Time | None
     expired: Annotated[bool, Field(description="It has ended, and lets nobody in any more.")]
     problem: Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -16,19 +15,20 @@ from webhook.queues.inbox import event_origin
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PersonRow, WebhookRow, webhook
 from webhook.web import visible
+from webhook.web.people.models import HeardJson, Preview, StoppedWebhook
 from webhook.web.visible import Visitor
 
 LAST = 100
 LOOKED = 5000
 """The newest webhooks of everybody that are searched for the person's."""
 
-Read = tuple[dict[str, Any], Event]
+Read = tuple[HeardJson, Event]
 """A webhook as listed, and its event."""
 
 
-def preview(read: Sequence[Read], filters: Filters) -> dict[str, Any]:
+def preview(read: Sequence[Read], filters: Filters) -> Preview:
     """The number of webhooks examined, and those that these filters stop."""
-    stopped = [
+    stopped: list[StoppedWebhook] = [
         {**shown, "why": in_words(why)} for shown, event in read if (why := stopping_filter(filters, event))
     ]
     return {"looked_at": len(read), "stopped": stopped}
@@ -50,7 +50,7 @@ def meanings(connection: Connection, whose: PersonRow) -> list[Read]:
     theirs = select(webhook).where(webhook.c.id.in_(newest), visible.is_of_person(visitor))
     rows = fetch_all(connection, theirs.order_by(webhook.c.id.desc()).limit(LAST), WebhookRow)
     return [
-        ({"webhook": row.id, "received_at": stamp(row.received_at), **event_summary(event)}, event)
+        (summary(row, event), event)
         for row in rows
         if visible.may_see(row.events or [], visitor) and (event := meaning(row)) is not None
     ]
@@ -70,12 +70,18 @@ def meaning(row: WebhookRow) -> Event | None:
     return None if isinstance(read, Ignored) else read[0]
 
 
-def event_summary(event: Event) -> dict[str, Any]:
+def summary(row: WebhookRow, event: Event) -> HeardJson:
     item = event.item
     return {
+        "webhook": row.id,
+        "received_at": stamp(row.received_at),
         "action": event.action.value,
-        **{name: getattr(item, name, None) for name in ("title", "show", "season", "number", "year")},
         "kind": item.kind.value,
+        "title": item.title,
+        "show": getattr(item, "show", None),
+        "season": getattr(item, "season", None),
+        "number": getattr(item, "number", None),
+        "year": item.year,
         "artist": getattr(item, "artist", None),
         "library": event.library,
         "player": event.player,

@@ -13,37 +13,40 @@ from webhook.web.http.addresses import address_of
 from webhook.web.http.api import list_of
 from webhook.web.http.models import Body
 from webhook.web.http.operations import Call, Operation
-from webhook.web.people import actions
-from webhook.web.people.models import NewToken, RevokedToken, Token, TokenRequest
+from webhook.web.people import actions as people_actions
+from webhook.web.people.models import NewToken, RevokedToken, TokenJson, TokenRequest
+from webhook.web.settings import actions
 from webhook.web.settings.models import Setting, SettingValues
 
 
-async def list_tokens(call: Call[None, None]) -> object:
+async def list_tokens(call: Call[None, None]) -> Page[TokenJson]:
     """The valid tokens, without their secrets."""
     return list_of(
-        await call.read(lambda connection: actions.list_tokens(connection, call.service.seal, call.visitor))
+        await call.read(
+            lambda connection: people_actions.list_tokens(connection, call.service.seal, call.visitor)
+        )
     )
 
 
-async def make_token(call: Call[TokenRequest, None]) -> object:
+async def make_token(call: Call[TokenRequest, None]) -> NewToken:
     """Create a token; its secret is shown only once."""
     address = address_of(call.service, call.request)
-    return await actions.make_token(call.service, call.visitor, call.body, address)
+    return await people_actions.make_token(call.service, call.visitor, call.body, address)
 
 
 async def revoke_token(call: Call[None, None]) -> RevokedToken:
     """Revoke a token."""
     wanted = call.id
-    await call.write(lambda connection: actions.revoke_token(connection, call.visitor, wanted))
+    await call.write(lambda connection: people_actions.revoke_token(connection, call.visitor, wanted))
     return {"id": wanted, "revoked": True}
 
 
-async def list_settings(call: Call[Any, None]) -> object:
+async def list_settings(call: Call[Any, None]) -> Page[Setting]:
     """The settings that can be changed here. Owner only."""
-    return list_of(actions.settings(call.service))
+    return list_of(actions.list_settings(call.service))
 
 
-async def set_settings(call: Call[Body, None]) -> object:
+async def set_settings(call: Call[Body, None]) -> Page[Setting]:
     """Change settings, null for the default; the service reloads with them."""
     await actions.set_settings(call.service, call.body.model_dump(exclude_unset=True))
     return await list_settings(call)
@@ -65,7 +68,7 @@ async def download(service: Service) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/tokens", list_tokens, Scope.ADMIN, reply=Page[Token]),
+    Operation("GET", "/tokens", list_tokens, Scope.ADMIN, reply=Page[TokenJson]),
     Operation("POST", "/tokens", make_token, Scope.ADMIN, body=TokenRequest, reply=NewToken),
     Operation("DELETE", "/tokens/{id}", revoke_token, Scope.ADMIN, reply=RevokedToken),
     Operation("GET", "/settings", list_settings, Scope.ADMIN, owner_only=True, reply=Page[Setting]),

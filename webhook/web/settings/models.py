@@ -8,7 +8,9 @@ from pydantic import Field, create_model
 from typing_extensions import TypedDict
 
 from webhook.web.http.models import Body, Expect, OneOf
-from webhook.web.people.actions import OFFERED
+
+OFFERED = ("WATCHED_MARK", "CATCH_UP_MINUTES", "SILENCE_DAYS", "RETENTION_DAYS", "LOG_LEVEL")
+"""The settings made on the settings page; those of trackers and servers are under Connections."""
 
 Value = str | int | float | None
 

@@ -13,8 +13,10 @@ from webhook.web import visible
 from webhook.web.docs.openapi import version
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
-from webhook.web.people import actions as administration
+from webhook.web.people import actions as people_actions
+from webhook.web.settings import actions
 from webhook.web.settings.api import download
+from webhook.web.settings.models import OFFERED
 from webhook.web.visible import Visitor
 
 LABELS = {
@@ -44,7 +46,7 @@ class Settings(Once):
         """Render the page; after an error with the typed values and the reason beside its fields."""
         tokens, names, unreadable = await self.database.read(
             lambda connection: (
-                administration.list_tokens(connection, self.service.seal, visitor),
+                people_actions.list_tokens(connection, self.service.seal, visitor),
                 visible.names(connection),
                 settings_store.is_unreadable(connection, self.service.seal),
             )
@@ -58,14 +60,14 @@ class Settings(Once):
                     "usual": plain_value(one["default"]),
                     "wrong": why if one["name"] in (why or "") else None,
                 }
-                for one in administration.settings(self.service)
+                for one in actions.list_settings(self.service)
             ],
             "labels": LABELS,
             "unreadable": unreadable,
             "tokens": tokens,
-            "token_choices": administration.TOKEN_CHOICES,
+            "token_choices": people_actions.TOKEN_CHOICES,
             "names": names,
-            "about": administration.describe_installation(self.service),
+            "about": actions.describe_installation(self.service),
             "program": version(),
             "reopens": self.service.reopen is not None,
             "wrong": why,
@@ -73,12 +75,12 @@ class Settings(Once):
         return self.render(request, "settings.html", known, visitor, 200 if wrong is None else wrong.status)
 
     async def set(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        usual = {one["name"]: plain_value(one["default"]) for one in administration.settings(self.service)}
-        given = {name: fields[name].strip() for name in administration.OFFERED if name in fields}
+        usual = {one["name"]: plain_value(one["default"]) for one in actions.list_settings(self.service)}
+        given = {name: fields[name].strip() for name in OFFERED if name in fields}
         # Default values are not stored, so that a later version's default counts.
         chosen = {name: None if text in ("", usual[name]) else text for name, text in given.items()}
         try:
-            await administration.set_settings(self.service, chosen)
+            await actions.set_settings(self.service, chosen)
         except Problem as problem:
             if problem.status != 422:
                 raise

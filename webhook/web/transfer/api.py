@@ -23,6 +23,8 @@ from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export as exporting
 from webhook.transfer import exports, import_feeds, import_job, imports, sources
+from webhook.transfer.backfill import PreviewJson
+from webhook.transfer.catch_up import CatchUpJson
 from webhook.transfer.export import Export
 from webhook.transfer.import_feeds import FileFeed
 from webhook.transfer.import_job import Report
@@ -37,7 +39,6 @@ from webhook.web.http.operations import Call, Operation
 from webhook.web.transfer.models import (
     BackfillReport,
     CancelledJob,
-    CatchUp,
     DryRunQuery,
     ExportKind,
     ExportQuery,
@@ -127,7 +128,7 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
         try:
             if query.dry_run:
                 return as_json(await preview_file(call.service, received, kind, owner))
-            return as_json({"job": await begin_file(call, received, kind, owner)}, 202)
+            return as_json(NewJob(job=await begin_file(call, received, kind, owner)), 202)
         except Unusable as error:
             said = import_feeds.with_name(error, received.path, received.path.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
@@ -135,7 +136,7 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
             await received.remove()
 
 
-async def preview_file(service: Service, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
+async def preview_file(service: Service, received: Received, kind: str, owner: PersonRow) -> ImportReport:
     feed = FileFeed(kind, received.path, received.path.name, received.digest, service.imports.limits)
     report = await import_job.preview(service.database, owner.id, feed)
     return {"kind": kind, "person": owner.name, "dry_run": True, **report.to_json()}
@@ -160,9 +161,10 @@ async def import_feed(call: Call[None, FeedFilter]) -> Response:
     owner = await call.owner_of(call.query.person)
     if call.query.dry_run:
         report = await preview_feed(call.service, owner.id, name)
-        return as_json({"kind": name, "person": owner.name, "dry_run": True, **report.to_json()})
+        previewed: ImportReport = {"kind": name, "person": owner.name, "dry_run": True, **report.to_json()}
+        return as_json(previewed)
     require_worker(call, "import KIND")
-    return as_json({"job": await read_job(call, await begin_feed(call.service, owner.id, name))}, 202)
+    return as_json(NewJob(job=await read_job(call, await begin_feed(call.service, owner.id, name))), 202)
 
 
 # --- files to take away
@@ -191,18 +193,19 @@ async def backfill(call: Call[None, DryRunQuery]) -> Response:
     if tracker is None:
         raise actions.not_set_up(row.tracker)
     if call.query.dry_run:
-        report = await preview_backfill(service, tracker, wanted)
-        return as_json({"tracker": tracker.name, "account": wanted, "dry_run": True, **report})
+        found = await preview_backfill(service, tracker, wanted)
+        report: BackfillReport = {"tracker": tracker.name, "account": wanted, "dry_run": True, **found}
+        return as_json(report)
     require_worker(call, "backfill TRACKER")
 
     def begin(connection: Connection) -> int:
         return backfilling.begin(connection, tracker, wanted, clock.now())
 
     made = await refuse_impossible(service.database.run(begin))
-    return as_json({"job": await read_job(call, made)}, 202)
+    return as_json(NewJob(job=await read_job(call, made)), 202)
 
 
-async def preview_backfill(service: Service, tracker: Tracker, account_id: int) -> dict[str, Any]:
+async def preview_backfill(service: Service, tracker: Tracker, account_id: int) -> PreviewJson:
     try:
         found = await refuse_impossible(
             backfilling.preview(service.database, tracker, service.credentials, account_id)
@@ -216,7 +219,7 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
 # --- catch-up
 
 
-async def list_catch_up(call: Call[None, None]) -> object:
+async def list_catch_up(call: Call[None, None]) -> Page[CatchUpJson]:
     """The catch-up progress of each media server; visible to the owner only."""
     servers = call.service.servers
     return list_of(await call.read(lambda connection: catching_up.server_progress(connection, servers)))
@@ -346,7 +349,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=NewJob,
         dry_run_reply=BackfillReport,
     ),
-    Operation("GET", "/catch-up", list_catch_up, Scope.READ, owner_only=True, reply=Page[CatchUp]),
+    Operation("GET", "/catch-up", list_catch_up, Scope.READ, owner_only=True, reply=Page[CatchUpJson]),
     Operation(
         "POST",
         "/catch-up",

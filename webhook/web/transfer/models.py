@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from webhook import servers, trackers
 from webhook.queues import jobs
-from webhook.storage.json_fields import Count, Id, Time
+from webhook.storage.json_fields import Count, Id
 from webhook.transfer import exports, imports
+from webhook.transfer.backfill import PreviewJson
+from webhook.transfer.import_job import ReportJson
 from webhook.web.http.models import Filter, Flag, Moment, Name, OneOf, Paging, PersonQuery, Query, Text
 
 
@@ -55,42 +57,10 @@ class UploadFilter(FeedFilter):
     )
 
 
-class ImportCounts(TypedDict):
-    added: Count
-    known: Count
-    completed: Count
-    library: Count
-    bad: Count
-    without_ids: Count
-    left_out: Count
-
-
-class BadEntry(TypedDict):
-    file: str
-    line: int | None
-    why: str
-    do: str
-
-
-class LeftOut(TypedDict):
-    file: str
-    count: Count
-    why: str
-
-
-class ImportReport(TypedDict):
+class ImportReport(ReportJson):
     kind: str
     person: str
     dry_run: bool
-    job: int | None
-    counts: ImportCounts
-    first: Time | None
-    last: Time | None
-    without_ids: list[dict[str, Any]]
-    bad: list[BadEntry]
-    left_out: list[LeftOut]
-    cancelled: bool
-    whole: bool
 
 
 # --- exports, backfill, catch-up
@@ -105,31 +75,10 @@ class DryRunQuery(Query):
     dry_run: Flag = False
 
 
-class BackfillCounts(TypedDict):
-    sent: Count
-    held: Count
-    told: Count
-    kept_back: Count
-
-
-class BackfillReport(TypedDict):
+class BackfillReport(PreviewJson):
     tracker: str
     account: Id
     dry_run: bool
-    counts: BackfillCounts
-    holds: Count
-    first: Time | None
-    last: Time | None
-    plays: list[dict[str, Any]]
-
-
-class CatchUp(TypedDict):
-    server: str
-    label: str
-    read_until: Time | None
-    ran_at: Time | None
-    error: str | None
-    repaired: Count
 
 
 class StartedCatchUp(TypedDict):

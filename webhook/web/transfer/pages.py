@@ -24,6 +24,7 @@ from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, import_feeds, imports
 from webhook.transfer import import_job as importing
 from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_job import ReportJson
 from webhook.transfer.import_queue import Given, remove_path
 from webhook.transfer.limits import TooMany
 from webhook.transfer.records import Unusable
@@ -140,7 +141,7 @@ class Transfer(Once):
         of = {"owner": owner.name, "name": received.path.name, "to": "/history/import/begin", "late": None}
         return self.render(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
 
-    async def report(self, received: Received, kind: str, owner: PersonRow) -> dict[str, Any]:
+    async def report(self, received: Received, kind: str, owner: PersonRow) -> ReportJson:
         limits = self.service.imports.limits
         feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
         try:
