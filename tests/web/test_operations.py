@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 
 from webhook import app
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
+from webhook.web.http.operations import Operation
 
 VALUES: tuple[object, ...] = (
     None, "", "x" * 5000, "\ud800", "\0", "1", 0, -1, 1, 10**30, 1.5, float("nan"), True, [], [1], [""], {}, {"a": 1},
@@ -18,6 +21,13 @@ MODELS = {
     for model in (operation.body, operation.query)
     if model is not None
 }
+
+
+@pytest.mark.parametrize("operation", app.api_operations(), ids=lambda one: f"{one.method} {one.path}")
+def test_a_reply_in_json_has_a_type(operation: Operation[Any, Any]) -> None:
+    is_json = "application/json" in operation.reply_media
+
+    assert not is_json or operation.reply_type not in (None, object, Any)
 
 
 def refusal(model: type[BaseModel], given: dict[str, object]) -> str | None:

@@ -106,12 +106,10 @@ def privacy_owner(visitor: Visitor, name: str | None) -> str:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/apps", list_apps, Scope.ADMIN, reply=Page[AppJson]),
-    Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest, reply=NewAppJson),
-    Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange, reply=AppJson),
-    Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN, reply=Removed),
-    Operation("GET", "/privacy", get_privacy, Scope.READ, query=PersonQuery, reply=Privacy),
-    Operation(
-        "PUT", "/privacy", set_privacy, Scope.ADMIN, body=PrivacyChange, body_status=400, reply=Privacy
-    ),
+    Operation("GET", "/apps", list_apps, Scope.ADMIN),
+    Operation("POST", "/apps", add_app, Scope.ADMIN, body=AppRequest),
+    Operation("PUT", "/apps/{id}", suspend_app, Scope.ADMIN, body=AppChange),
+    Operation("DELETE", "/apps/{id}", remove_app, Scope.ADMIN),
+    Operation("GET", "/privacy", get_privacy, Scope.READ, query=PersonQuery),
+    Operation("PUT", "/privacy", set_privacy, Scope.ADMIN, body=PrivacyChange, body_status=400),
 )

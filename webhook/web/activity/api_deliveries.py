@@ -78,19 +78,11 @@ async def dismiss(call: Call[Dismissal, None]) -> Dismissed:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation("GET", "/deliveries", list_deliveries, Scope.READ, query=DeliveryQuery),
     Operation(
-        "GET", "/deliveries", list_deliveries, Scope.READ, query=DeliveryQuery, reply=Page[DeliveryJson]
+        "POST", "/deliveries/retry", retry_many, Scope.HISTORY_WRITE, query=RetryFilter, body_as_query=True
     ),
-    Operation(
-        "POST",
-        "/deliveries/retry",
-        retry_many,
-        Scope.HISTORY_WRITE,
-        query=RetryFilter,
-        body_as_query=True,
-        reply=RetriedCount,
-    ),
-    Operation("POST", "/deliveries/dismiss", dismiss, Scope.HISTORY_WRITE, body=Dismissal, reply=Dismissed),
-    Operation("GET", "/deliveries/{id}", get_delivery, Scope.READ, reply=DeliveryTraceJson),
-    Operation("POST", "/deliveries/{id}/retry", retry, Scope.HISTORY_WRITE, reply=Retried),
+    Operation("POST", "/deliveries/dismiss", dismiss, Scope.HISTORY_WRITE, body=Dismissal),
+    Operation("GET", "/deliveries/{id}", get_delivery, Scope.READ),
+    Operation("POST", "/deliveries/{id}/retry", retry, Scope.HISTORY_WRITE),
 )

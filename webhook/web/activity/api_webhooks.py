@@ -101,21 +101,13 @@ async def get_template(call: Call[None, None]) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/webhooks", list_webhooks, Scope.READ, query=WebhookQuery, reply=Page[WebhookJson]),
+    Operation("GET", "/webhooks", list_webhooks, Scope.READ, query=WebhookQuery),
     Operation(
-        "POST",
-        "/webhooks/replay",
-        replay_many,
-        Scope.HISTORY_WRITE,
-        query=ReplayFilter,
-        body_as_query=True,
-        reply=ReplayedCount,
+        "POST", "/webhooks/replay", replay_many, Scope.HISTORY_WRITE, query=ReplayFilter, body_as_query=True
     ),
-    Operation("GET", "/webhooks/{id}", get_webhook, Scope.READ, reply=WebhookTraceJson),
-    Operation(
-        "POST", "/webhooks/{id}/replay", replay, Scope.HISTORY_WRITE, query=ReplayQuery, reply=Replayed
-    ),
-    Operation("GET", "/webhooks/{id}/redacted", get_report_copy, Scope.READ, reply=RedactedWebhookJson),
-    Operation("GET", "/urls", list_urls, Scope.ADMIN, reply=Page[Url]),
+    Operation("GET", "/webhooks/{id}", get_webhook, Scope.READ),
+    Operation("POST", "/webhooks/{id}/replay", replay, Scope.HISTORY_WRITE, query=ReplayQuery),
+    Operation("GET", "/webhooks/{id}/redacted", get_report_copy, Scope.READ),
+    Operation("GET", "/urls", list_urls, Scope.ADMIN),
     Operation("GET", "/templates/{source}", get_template, PUBLIC, reply=str, reply_media=("text/plain",)),
 )

@@ -12,9 +12,9 @@ from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.models import (
     Account,
     Connected,
+    ConnectionJson,
     Rules,
     SavedSettings,
-    ConnectionJson,
     ServiceName,
     SettingsRequest,
     SignInJson,
@@ -127,10 +127,8 @@ async def cancel_sign_in(call: Call[None, None]) -> SignInJson:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/connections", list_connections, Scope.ADMIN, reply=Page[ConnectionJson]),
-    Operation(
-        "GET", "/connections/{name}", get_connection, Scope.ADMIN, path_types=BY_NAME, reply=ConnectionJson
-    ),
+    Operation("GET", "/connections", list_connections, Scope.ADMIN),
+    Operation("GET", "/connections/{name}", get_connection, Scope.ADMIN, path_types=BY_NAME),
     Operation(
         "POST",
         "/connections/{name}/test",
@@ -139,7 +137,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         path_types=BY_NAME,
         body=TestRequest,
         body_optional=True,
-        reply=TestReport,
     ),
     Operation(
         "PUT",
@@ -149,13 +146,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         owner_only=True,
         path_types=BY_NAME,
         body=SettingsRequest,
-        reply=SavedSettings,
     ),
-    Operation("GET", "/accounts", list_accounts, Scope.READ, reply=Page[Account]),
-    Operation("POST", "/accounts/connect", connect_account, Scope.ADMIN, body=SignInRequest, reply=Connected),
-    Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN, reply=Removed),
-    Operation("PUT", "/accounts/{id}/rules", set_rules, Scope.ADMIN, body=Rules, reply=Account),
-    Operation("PUT", "/accounts/{id}/tells", set_tells, Scope.ADMIN, body=Tells, reply=Account),
-    Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignInJson),
-    Operation("DELETE", "/sign-ins/{id}", cancel_sign_in, Scope.ADMIN, path_types=BY_KEY, reply=SignInJson),
+    Operation("GET", "/accounts", list_accounts, Scope.READ),
+    Operation("POST", "/accounts/connect", connect_account, Scope.ADMIN, body=SignInRequest),
+    Operation("DELETE", "/accounts/{id}", disconnect_account, Scope.ADMIN),
+    Operation("PUT", "/accounts/{id}/rules", set_rules, Scope.ADMIN, body=Rules),
+    Operation("PUT", "/accounts/{id}/tells", set_tells, Scope.ADMIN, body=Tells),
+    Operation("GET", "/sign-ins/{id}", get_sign_in, Scope.ADMIN, path_types=BY_KEY),
+    Operation("DELETE", "/sign-ins/{id}", cancel_sign_in, Scope.ADMIN, path_types=BY_KEY),
 )

@@ -21,7 +21,7 @@ from webhook.transfer import catch_up
 from webhook.web import visible
 from webhook.web.connections import settings_actions
 from webhook.web.connections.catalog import STATES, ServiceInfo, services
-from webhook.web.connections.models import ConnectionAccount, ConnectionSetting, ConnectionJson, Tested
+from webhook.web.connections.models import ConnectionAccount, ConnectionJson, ConnectionSetting, Tested
 from webhook.web.visible import Visitor
 
 NEEDS: Mapping[Park, str] = {

@@ -14,6 +14,4 @@ async def get_document(call: Call[None, None]) -> Schema:
     return await load_document(address_of(call.service, call.request), call.operations)
 
 
-OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/openapi.json", get_document, PUBLIC, reply=Schema),
-)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (Operation("GET", "/openapi.json", get_document, PUBLIC),)

@@ -147,8 +147,8 @@ def replies(operation: Operation[Any, Any], shapes: Shapes) -> dict[str, Schema]
 
 
 def reply_schema(operation: Operation[Any, Any], media: str, shapes: Shapes) -> Schema:
-    if operation.reply is not None:
-        return shapes.refer(operation.reply)
+    if operation.reply_type is not None:
+        return shapes.refer(operation.reply_type)
     return {} if media == "application/json" else BINARY
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -88,7 +88,7 @@ class Operation(Generic[B, Q]):
     path: str
     """The path below /api/v1, in Starlette's notation."""
     handler: Callable[[Call[B, Q]], Awaitable[object]]
-    """The handler, whose docstring is the summary in the document."""
+    """The handler; the document has its docstring as the summary, and the type it returns as the reply."""
     scope: Scope | None
     """The scope that a token needs; None answers anybody."""
     _: KW_ONLY
@@ -107,7 +107,7 @@ class Operation(Generic[B, Q]):
     raw_body: str | None = None
     """A description of a body that is no JSON; the handler reads it."""
     reply: object = None
-    """The type of the reply."""
+    """The type of the reply, if the handler's annotation does not tell it."""
     reply_media: tuple[str, ...] = ("application/json",)
     status: int = 200
     dry_run_reply: object = None
@@ -116,6 +116,12 @@ class Operation(Generic[B, Q]):
     @property
     def summary(self) -> str:
         return (self.handler.__doc__ or "").removesuffix(".")
+
+    @property
+    def reply_type(self) -> object:
+        """The type of the reply; None for a file."""
+        returned = get_type_hints(self.handler)["return"]
+        return self.reply if returned is Response else returned
 
     @property
     def plain_path(self) -> str:

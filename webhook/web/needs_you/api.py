@@ -177,55 +177,16 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/needs-you", get_needs, Scope.READ, reply=NeedsYou),
+    Operation("GET", "/needs-you", get_needs, Scope.READ),
+    Operation("GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery),
+    Operation("POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match),
+    Operation("GET", "/unresolved", list_open_imports, Scope.READ, query=UnresolvedQuery),
+    Operation("POST", "/unresolved/match", match_import, Scope.HISTORY_WRITE, body=UnresolvedMatch),
+    Operation("POST", "/unresolved/dismiss", dismiss_import, Scope.HISTORY_WRITE, body=UnresolvedKey),
     Operation(
-        "GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery, reply=Page[UnmatchedJson]
+        "POST", "/identities/ignore", ignore_identity, Scope.ADMIN, owner_only=True, body=IdentityIgnore
     ),
-    Operation(
-        "POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match, reply=Matched
-    ),
-    Operation(
-        "GET",
-        "/unresolved",
-        list_open_imports,
-        Scope.READ,
-        query=UnresolvedQuery,
-        reply=TextPage[UnresolvedJson],
-    ),
-    Operation(
-        "POST",
-        "/unresolved/match",
-        match_import,
-        Scope.HISTORY_WRITE,
-        body=UnresolvedMatch,
-        reply=MatchedImport,
-    ),
-    Operation(
-        "POST",
-        "/unresolved/dismiss",
-        dismiss_import,
-        Scope.HISTORY_WRITE,
-        body=UnresolvedKey,
-        reply=DismissedImport,
-    ),
-    Operation(
-        "POST",
-        "/identities/ignore",
-        ignore_identity,
-        Scope.ADMIN,
-        owner_only=True,
-        body=IdentityIgnore,
-        reply=Ignored,
-    ),
-    Operation("GET", "/silent", list_silent, Scope.READ, reply=Page[SilentServerJson]),
-    Operation(
-        "POST",
-        "/silent/dismiss",
-        dismiss_silence,
-        Scope.ADMIN,
-        owner_only=True,
-        body=Server,
-        reply=DismissedServer,
-    ),
-    Operation("GET", "/search", search, Scope.READ, query=SearchQuery, reply=Page[CandidateJson]),
+    Operation("GET", "/silent", list_silent, Scope.READ),
+    Operation("POST", "/silent/dismiss", dismiss_silence, Scope.ADMIN, owner_only=True, body=Server),
+    Operation("GET", "/search", search, Scope.READ, query=SearchQuery),
 )

@@ -95,7 +95,7 @@ async def read_person(call: Call[Any, None], name: str) -> PersonJson:
 # --- what counts for whom
 
 
-async def list_identities(call: Call[None, IdentitiesQuery]) -> Page[IdentityJson]:
+async def list_identities(call: Call[None, IdentitiesQuery]) -> Page[UnclaimedJson | IdentityJson]:
     """The unclaimed identities, or the ignored ones."""
     query: FindIdentities = visible.ignore_list if call.query.ignored else visible.open_identities
     return list_of([*await call.read(lambda connection: query(connection, call.visitor))])
@@ -168,8 +168,8 @@ async def remove_household_rule(call: Call[None, None]) -> Removed:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/people", list_people, Scope.READ, reply=Page[PersonJson]),
-    Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson, reply=PersonJson),
+    Operation("GET", "/people", list_people, Scope.READ),
+    Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson),
     Operation(
         "POST",
         "/people/{name:path}/claim",
@@ -178,25 +178,12 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         owner_only=True,
         path_types=BY_NAME,
         body=IdentityRequest,
-        reply=PersonJson,
     ),
     Operation(
-        "POST",
-        "/people/{name:path}/release",
-        release,
-        Scope.ADMIN,
-        path_types=BY_NAME,
-        body=IdentityRequest,
-        reply=PersonJson,
+        "POST", "/people/{name:path}/release", release, Scope.ADMIN, path_types=BY_NAME, body=IdentityRequest
     ),
     Operation(
-        "PUT",
-        "/people/{name:path}/filters",
-        set_filters,
-        Scope.ADMIN,
-        path_types=BY_NAME,
-        body=PersonFilters,
-        reply=PersonJson,
+        "PUT", "/people/{name:path}/filters", set_filters, Scope.ADMIN, path_types=BY_NAME, body=PersonFilters
     ),
     Operation(
         "POST",
@@ -205,17 +192,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.READ,
         path_types=BY_NAME,
         body=PersonFilters,
-        reply=Preview,
     ),
-    Operation(
-        "POST",
-        "/people/{name:path}/invite",
-        invite,
-        Scope.ADMIN,
-        owner_only=True,
-        path_types=BY_NAME,
-        reply=Invitation,
-    ),
+    Operation("POST", "/people/{name:path}/invite", invite, Scope.ADMIN, owner_only=True, path_types=BY_NAME),
     Operation(
         "PUT",
         "/people/{name:path}/password",
@@ -223,48 +201,16 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         Scope.ADMIN,
         path_types=BY_NAME,
         body=PasswordChange,
-        reply=ChangedPassword,
     ),
-    Operation("GET", "/people/{name:path}", get_person, Scope.READ, path_types=BY_NAME, reply=PersonDetail),
+    Operation("GET", "/people/{name:path}", get_person, Scope.READ, path_types=BY_NAME),
     Operation(
-        "PATCH",
-        "/people/{name:path}",
-        change_person,
-        Scope.ADMIN,
-        path_types=BY_NAME,
-        body=PersonChange,
-        reply=PersonDetail,
+        "PATCH", "/people/{name:path}", change_person, Scope.ADMIN, path_types=BY_NAME, body=PersonChange
     ),
     Operation(
-        "DELETE",
-        "/people/{name:path}",
-        remove_person,
-        Scope.ADMIN,
-        owner_only=True,
-        path_types=BY_NAME,
-        reply=RemovedPerson,
+        "DELETE", "/people/{name:path}", remove_person, Scope.ADMIN, owner_only=True, path_types=BY_NAME
     ),
-    Operation(
-        "GET",
-        "/identities",
-        list_identities,
-        Scope.READ,
-        query=IdentitiesQuery,
-        reply=Page[UnclaimedJson | IdentityJson],
-    ),
-    Operation(
-        "GET", "/household", list_household, Scope.ADMIN, owner_only=True, reply=Page[HouseholdRuleJson]
-    ),
-    Operation(
-        "POST",
-        "/household",
-        add_household_rule,
-        Scope.ADMIN,
-        owner_only=True,
-        body=HouseholdRequest,
-        reply=HouseholdRuleJson,
-    ),
-    Operation(
-        "DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True, reply=Removed
-    ),
+    Operation("GET", "/identities", list_identities, Scope.READ, query=IdentitiesQuery),
+    Operation("GET", "/household", list_household, Scope.ADMIN, owner_only=True),
+    Operation("POST", "/household", add_household_rule, Scope.ADMIN, owner_only=True, body=HouseholdRequest),
+    Operation("DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True),
 )

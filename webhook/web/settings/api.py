@@ -68,18 +68,10 @@ async def download(service: Service) -> Response:
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
-    Operation("GET", "/tokens", list_tokens, Scope.ADMIN, reply=Page[TokenJson]),
-    Operation("POST", "/tokens", make_token, Scope.ADMIN, body=TokenRequest, reply=NewToken),
-    Operation("DELETE", "/tokens/{id}", revoke_token, Scope.ADMIN, reply=RevokedToken),
-    Operation("GET", "/settings", list_settings, Scope.ADMIN, owner_only=True, reply=Page[Setting]),
-    Operation(
-        "PUT",
-        "/settings",
-        set_settings,
-        Scope.ADMIN,
-        owner_only=True,
-        body=SettingValues,
-        reply=Page[Setting],
-    ),
+    Operation("GET", "/tokens", list_tokens, Scope.ADMIN),
+    Operation("POST", "/tokens", make_token, Scope.ADMIN, body=TokenRequest),
+    Operation("DELETE", "/tokens/{id}", revoke_token, Scope.ADMIN),
+    Operation("GET", "/settings", list_settings, Scope.ADMIN, owner_only=True),
+    Operation("PUT", "/settings", set_settings, Scope.ADMIN, owner_only=True, body=SettingValues),
     Operation("GET", "/backup", get_backup, Scope.ADMIN, owner_only=True, reply_media=("application/zip",)),
 )
