@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from webhook.accounts.accounts import insert_account
 from webhook.domain import retry
@@ -326,6 +326,20 @@ def test_no_more_lanes_are_claimed_than_asked_for(database: Database) -> None:
     first, rest = claim(database, lanes=2), claim(database, lanes=8)
 
     assert (len(first), len(rest)) == (2, 3)
+
+
+def test_no_plan_of_postgresql_claims_more_lanes_than_asked_for(database: Database) -> None:
+    """A subquery that locks rows may be run again for each row that is joined to it."""
+    accounts = database.do(lambda connection: [account_of(connection, f"p{number}") for number in range(5)])
+    put(database, *(putting(account_id, "watched:1") for account_id in accounts))
+
+    def claim_row_by_row(connection: Connection) -> list[leases.Lane]:
+        if connection.dialect.name == "postgresql":
+            for plan in ("hashagg", "hashjoin", "mergejoin", "material", "sort"):
+                connection.execute(text(f"SET LOCAL enable_{plan} = off"))
+        return leases.claim_for(connection, ClaimRequest(now=NOW, lanes=2, batch=BATCH))
+
+    assert len(database.do(claim_row_by_row)) == 2
 
 
 def test_the_next_due_time_is_that_of_the_lane_that_is_free_first(database: Database, anna: int) -> None:

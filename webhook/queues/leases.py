@@ -82,10 +82,13 @@ FREE_ACCOUNTS = (
     .order_by(account.c.due_at)
     .limit(bindparam("lanes"))
     .with_for_update(skip_locked=True)
+    # PostgreSQL may run a subquery again for each row, and then it would lock and claim more than `lanes`.
+    .cte("free")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 CLAIM_ACCOUNTS = (
     update(account)
-    .where(account.c.id.in_(FREE_ACCOUNTS))
+    .where(account.c.id.in_(select(FREE_ACCOUNTS.c.id)))
     .values(
         due_at=bindparam("until", type_=Utc),
         leased_until=bindparam("until", type_=Utc),
