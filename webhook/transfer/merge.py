@@ -348,13 +348,15 @@ def add(
     if not new:
         return
     ids = fresh_ids(connection, play, len(new))
-    rows = [row(made, person_id, viewing, job_id) for made, (viewing, _) in zip(ids, new, strict=True)]
+    rows = [
+        play_values(made, person_id, viewing, job_id) for made, (viewing, _) in zip(ids, new, strict=True)
+    ]
     insert_many(connection, play.name, PLAY_COLUMNS, rows)
     known_by = [(person_id, made, key) for made, (_, known) in zip(ids, new, strict=True) for key in known]
     insert_many(connection, play_key.name, KEY_COLUMNS, known_by)
 
 
-def row(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
+def play_values(made: int, person_id: int, viewing: Viewing, job_id: int | None) -> tuple[object, ...]:
     """The play's row as both drivers take it, in the order of COLUMNS."""
     told = viewing.play
     values = list(FIELDS_OF(told))

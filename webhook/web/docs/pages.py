@@ -119,7 +119,7 @@ def operation(api: Mapping[str, Any], path: str, method: str, described: Schema)
 def params(described: Schema, place: str) -> list[dict[str, Any]]:
     """The parameters in the query, or in the path, where it goes without saying that each is required."""
     return [
-        row(
+        field_row(
             one["name"],
             {"description": one.get("description"), **one["schema"]},
             place == "query" and one.get("required", False),
@@ -225,7 +225,7 @@ def find_base(name: str, schemas: Mapping[str, Schema]) -> str | None:
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
-def row(name: str, schema: Schema, is_required: bool) -> dict[str, Any]:
+def field_row(name: str, schema: Schema, is_required: bool) -> dict[str, Any]:
     """The row of a parameter or a field in a table."""
     description = describe_field(schema)
     return {
@@ -241,7 +241,7 @@ def fields(
     """The fields of an object; nested ones have dotted names."""
     required = schema.get("required", ()) if is_input else ()
     for name, inner in schema.get("properties", {}).items():
-        yield row(f"{prefix}{name}", inner, name in required)
+        yield field_row(f"{prefix}{name}", inner, name in required)
         if depth < MAX_DEPTH:
             for nested, path in (
                 (inner, f"{prefix}{name}."),
