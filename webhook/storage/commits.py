@@ -16,6 +16,9 @@ CHANNEL = "watchmark_commits"
 LISTEN_INTERVAL = 0.25
 """Seconds between the listening thread's checks for its stop and its connection."""
 
+CLOSE_TIMEOUT = 2.0
+"""Seconds that closing waits for the listening thread, which may be connecting to a host that does not answer."""
+
 NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
@@ -70,7 +73,7 @@ class Listener:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -87,9 +90,10 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         connection.execute(text(f"LISTEN {CHANNEL}"))
-        connection.detach()  # no other use of it is to listen
         driver = connection.connection.driver_connection
         assert driver is not None
+        connection.detach()  # no other use of it is to listen
+        self._announce()  # nothing was received of the commits before
         while not self._stop.is_set():
             for _ in driver.notifies(timeout=LISTEN_INTERVAL, stop_after=1):
                 self._announce()
