@@ -112,7 +112,6 @@ def listening(page: Page, address: str) -> None:
     """Go to a page and wait until it is told what is new; a mark on it shows whether it stays."""
     with page.expect_response(lambda answer: answer.url.endswith("/live")):
         page.goto(address)
-    page.wait_for_timeout(300)  # the stream takes a first look at what there is
     page.evaluate("window.stayed = true")
 
 

@@ -41,7 +41,7 @@ class Live:
         self.service = service
         self.sessions = sessions
         self.listeners: Counter[int | None] = Counter()
-        self.state: object = None
+        self.reading: asyncio.Task[object] | None = None
         self.looked_at = 0.0
         self.looked_for = -1
 
@@ -56,18 +56,19 @@ class Live:
             raise Problem(
                 503, "Too many pages are open for live updates; reload this one to see what is new."
             )
-        return StreamingResponse(
-            self.stream_news(request, visitor.person_id), media_type="text/event-stream", headers=HEADERS
-        )
+        seen = self.service.database.committed.count
+        known = await self.current_state()  # before the answer begins: what is committed from then on is news
+        news = self.stream_news(request, visitor.person_id, seen, known)
+        return StreamingResponse(news, media_type="text/event-stream", headers=HEADERS)
 
-    async def stream_news(self, request: Request, person_id: int | None) -> AsyncIterator[str]:
+    async def stream_news(
+        self, request: Request, person_id: int | None, seen: int, known: object
+    ) -> AsyncIterator[str]:
         """Stream server-sent events until the session ends, which is checked again before each event."""
         self.listeners[person_id] += 1
         try:
             yield "retry: 1000\n\n"
             begun = said = time.monotonic()
-            seen = self.service.database.committed.count
-            known = await self.current_state()
             while time.monotonic() - begun < STREAM_TIMEOUT and not self.service.leaving():
                 await self.service.database.wait_for_commit(seen, RECHECK_INTERVAL)
                 await asyncio.sleep(MIN_INTERVAL)  # one event covers everything committed meanwhile
@@ -85,12 +86,15 @@ class Live:
 
     async def current_state(self) -> object:
         """A value that changes whenever a page might, read once for all listeners."""
-        database = self.service.database
-        count = database.committed.count
-        if count != self.looked_for or time.monotonic() - self.looked_at > RECHECK_INTERVAL / 2:
-            self.looked_for, self.looked_at = count, time.monotonic()
-            self.state = (count, await database.read(changes))
-        return self.state
+        count, now = self.service.database.committed.count, time.monotonic()
+        recent = count == self.looked_for and now - self.looked_at <= RECHECK_INTERVAL / 2
+        if self.reading is None or not recent:
+            self.looked_for, self.looked_at = count, now
+            self.reading = asyncio.create_task(self.read_state(count))
+        return await asyncio.shield(self.reading)  # a listener that leaves ends it for no other
+
+    async def read_state(self, count: int) -> object:
+        return count, await self.service.database.read(changes)
 
 
 NEWEST = [select(func.max(table.c.id)) for table in (webhook, delivery, attempt, play, job)]
