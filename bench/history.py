@@ -100,7 +100,7 @@ def add(connection: Connection, new: list[tuple[int, Viewing]]) -> None:
     rows, known_by = [], []
     known = {id(made): keys(made.play.item) for _, made in new}
     for made_id, (owner, made) in enumerate(new, last + 1):
-        rows.append(merge.row(made_id, owner, made, None))
+        rows.append(merge.play_values(made_id, owner, made, None))
         known_by += [(owner, made_id, key) for key in known[id(made)]]
     merge.insert_many(connection, "play", merge.PLAY_COLUMNS, rows)
     merge.insert_many(connection, "play_key", merge.KEY_COLUMNS, known_by)
