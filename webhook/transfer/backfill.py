@@ -14,18 +14,18 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, select
 from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.accounts.credentials import Credentials
-from webhook.domain.event import STREAMS, Action, Event
+from webhook.domain.event import Action, Event
 from webhook.domain.items import keys
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.play import Dated, Play
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopping_filter
-from webhook.domain.states import OPEN_STATES, DeliveryState
+from webhook.domain.states import DeliveryState
 from webhook.history.play_store import is_rewatch, play_from_row
 from webhook.queries.plays import PlayFields, play_json
 from webhook.queues import jobs, outbox
@@ -34,17 +34,17 @@ from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_fields import ANY_OBJECT, Count, Time
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
-from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, delivery, job, play
-from webhook.storage.types import from_ms, to_ms
+from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, job
+from webhook.storage.types import to_ms
 from webhook.trackers import Tracker
 from webhook.transfer.account_history import Holding, fetch_history
+from webhook.transfer.backfill_plays import Place, Span, find_sent_plays, find_watched_plays, newest
 
 log = structlog.get_logger()
 
 AHEAD = 200
 """The most deliveries of one backfill that wait in the outbox at once."""
 
-BATCH_SIZE = 500
 STEP_SECONDS = 1.0
 AGAIN = timedelta(seconds=30)
 SHOWN = 50
@@ -52,76 +52,6 @@ SHOWN = 50
 
 class NoBackfill(Exception):
     """The account cannot be backfilled; the message is for the person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The position of a backfill in the history: the time and the id of the last play."""
-
-    watched_at: datetime
-    play_id: int
-
-    def to_json(self) -> list[int]:
-        return [to_ms(self.watched_at), self.play_id]
-
-    @classmethod
-    def of_row(cls, row: PlayRow) -> Place:
-        """The place of a watched play."""
-        assert row.watched_at is not None
-        return cls(row.watched_at, row.id)
-
-    @classmethod
-    def from_json(cls, given: Any) -> Place | None:
-        return cls(from_ms(given[0]), given[1]) if given else None
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The range of play ids of one round; plays imported meanwhile get a round of their own."""
-
-    above: int = 0
-    top: int | None = None
-
-
-def find_watched_plays(
-    connection: Connection, tracker: Tracker, person_id: int, after: Place | None, span: Span
-) -> list[PlayRow]:
-    """The next of the person's watched plays of the tracker's kinds, oldest first."""
-    wanted = select(play).where(
-        play.c.person_id == person_id,
-        play.c.watched_at.is_not(None),
-        play.c.unwatched_at.is_(None),
-        play.c.removed_at.is_(None),
-        play.c.kind.in_([kind.value for kind in tracker.kinds]),
-        or_(play.c.server.is_(None), play.c.server != STREAMS),
-    )
-    if span.top is not None:
-        wanted = wanted.where(play.c.id <= span.top)
-    if span.above:
-        wanted = wanted.where(play.c.id > span.above, play.c.job_id.is_not(None))
-    if after is not None:
-        later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
-        wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
-    return fetch_all(connection, wanted.order_by(play.c.watched_at, play.c.id).limit(BATCH_SIZE), PlayRow)
-
-
-def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
-    """The id of the person's newest play, or of the newest one imported above `above`; 0 if there is none."""
-    wanted = select(func.max(play.c.id)).where(play.c.person_id == person_id)
-    if above is not None:
-        wanted = wanted.where(play.c.id > above, play.c.job_id.is_not(None))
-    return connection.execute(wanted).scalar() or 0
-
-
-def find_sent_plays(connection: Connection, account_id: int, rows: list[PlayRow]) -> set[int]:
-    """The ids of these plays that were sent to the account or are waiting in the outbox."""
-    wanted = select(delivery.c.play_id).where(
-        delivery.c.account_id == account_id,
-        delivery.c.mark.is_(True),
-        delivery.c.play_id.in_([row.id for row in rows]),
-        delivery.c.state.in_((DeliveryState.DONE, *OPEN_STATES)),
-    )
-    return set(connection.execute(wanted).scalars())
 
 
 class BackfillCountsJson(TypedDict):
