@@ -24,7 +24,8 @@ from webhook.people import people
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import play, play_key, unresolved
-from webhook.transfer.merge import Counts, Memory, merge_entries, rehearse
+from webhook.transfer.import_counts import Counts
+from webhook.transfer.merge import Memory, merge_entries, rehearse
 from webhook.transfer.records import Kept, Relation, Viewing
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

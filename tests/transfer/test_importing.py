@@ -25,9 +25,9 @@ from webhook.storage.db import Database
 from webhook.storage.tables import library
 from webhook.trackers import WatchedItem
 from webhook.transfer import import_feeds, import_job
+from webhook.transfer.import_counts import Counts
 from webhook.transfer.import_feeds import AccountFeed, FileFeed, ServerFeed
 from webhook.transfer.import_job import Report
-from webhook.transfer.merge import Counts
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
 
 RATING = Kept(relation=Relation.RATING, item=FILM, at=EVENING, value=8.0)

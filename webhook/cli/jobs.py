@@ -30,7 +30,7 @@ from webhook.queues import jobs
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.transfer import backfill as backfilling
-from webhook.transfer import merge
+from webhook.transfer import import_counts
 
 POLL_INTERVAL = 0.5
 
@@ -226,7 +226,7 @@ def counts_text(shown: Mapping[str, Any]) -> str:
     """A job's counts in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.JobKind.IMPORT:
-        return merge.describe_counts(counts)
+        return import_counts.describe_counts(counts)
     words = {
         "sent": "queued",
         "held": "already there",

@@ -32,11 +32,11 @@ from webhook.servers import Server
 from webhook.storage.db import Database
 from webhook.storage.tables import PersonRow, unresolved
 from webhook.transfer import catch_up as catching_up
-from webhook.transfer import export, exports, import_feeds, import_job, imports, merge, sources
+from webhook.transfer import export, exports, import_counts, import_feeds, import_job, imports, sources
 from webhook.transfer.export import Export
+from webhook.transfer.import_counts import Counts
 from webhook.transfer.import_feeds import Feed, FileFeed
 from webhook.transfer.import_job import Report
-from webhook.transfer.merge import Counts
 from webhook.transfer.records import Unusable
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
 
@@ -127,7 +127,7 @@ async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
         def progress(done: float | None, counts: Counts) -> None:
-            meter.show(done, merge.describe_counts(asdict(counts)))
+            meter.show(done, import_counts.describe_counts(asdict(counts)))
 
         if dry_run:
             return await import_job.preview(at.database, owner.id, feed, progress)
@@ -154,7 +154,7 @@ def count_unresolved_items(connection: Any) -> int:
 
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would import" if dry_run else "imported"
-    yield f"{kind} {would} for {name}: {merge.describe_counts(asdict(report.counts))}."
+    yield f"{kind} {would} for {name}: {import_counts.describe_counts(asdict(report.counts))}."
     if not report.whole:
         yield "The preview covers only the first part. The import reads everything."
     if report.cancelled:

@@ -24,9 +24,10 @@ from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.json_fields import Count, Time
 from webhook.transfer import merge
+from webhook.transfer.import_counts import Counts, ImportCountsJson
 from webhook.transfer.import_feeds import Feed
 from webhook.transfer.limits import NoRoom
-from webhook.transfer.merge import Counts, ImportCountsJson, Memory
+from webhook.transfer.merge import Memory
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Unusable, Viewing
 
 log = structlog.get_logger()

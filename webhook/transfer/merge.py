@@ -15,7 +15,6 @@ from operator import attrgetter
 
 import orjson
 from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, insert, or_, select
-from typing_extensions import TypedDict
 
 from webhook.domain.event import Episode, Item, Track, item_to_json
 from webhook.domain.items import keys, same_item
@@ -26,11 +25,11 @@ from webhook.history import plays as history
 from webhook.history.play_store import PLAY_FIELDS, merge_items, play_from_row, save_play, store_keys
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
-from webhook.storage.json_fields import Count
 from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key, unresolved
 from webhook.storage.types import Utc, to_ms
+from webhook.transfer.import_counts import Counts
 from webhook.transfer.lookup_queue import question
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
 
@@ -39,43 +38,6 @@ CHUNK_SIZE = 500
 
 SAME_ROW = timedelta(seconds=1)
 """Rows of one service about one item that are closer than this are the same row."""
-
-
-class ImportCountsJson(TypedDict):
-    """The numbers of entries of a file by outcome."""
-
-    added: Count
-    known: Count
-    completed: Count
-    library: Count
-    bad: Count
-    without_ids: Count
-    left_out: Count
-
-
-@dataclass(slots=True)
-class Counts:
-    added: int = 0
-    known: int = 0
-    completed: int = 0
-    library: int = 0
-    bad: int = 0
-    without_ids: int = 0
-    left_out: int = 0
-
-    def plus(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
-
-    def to_json(self) -> ImportCountsJson:
-        return {
-            "added": self.added,
-            "known": self.known,
-            "completed": self.completed,
-            "library": self.library,
-            "bad": self.bad,
-            "without_ids": self.without_ids,
-            "left_out": self.left_out,
-        }
 
 
 @dataclass(slots=True, eq=False)
@@ -440,19 +402,3 @@ def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memo
         return False
     memory.kept.add(one)
     return news
-
-
-def describe_counts(counts: Mapping[str, int]) -> str:
-    """The counts as a sentence."""
-    words = {
-        "added": "plays added",
-        "known": "known already",
-        "completed": "unfinished ones now watched",
-        "library": "library entries",
-        "without_ids": "without an id",
-        "bad": "rows that cannot be read",
-        "left_out": "entries left out",
-    }
-    return (
-        ", ".join(f"{counts[name]:,} {said}" for name, said in words.items() if counts.get(name)) or "nothing"
-    )
