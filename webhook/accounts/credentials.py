@@ -15,7 +15,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection, select, update
 
 from webhook import clock
-from webhook.client import DryRunStop, send_in_dry_run
 from webhook.domain.event import Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.history.shelf import Shelf
@@ -90,6 +89,8 @@ class Credentials:
                 return stored
             if not hasattr(tracker, "refresh"):
                 raise Snooze(f"{tracker.label} no longer accepts the sign-in", park=Park.SIGNED_OUT)
+            from webhook.client import send_in_dry_run
+
             try:
                 with send_in_dry_run():
                     fresh = await cast(Renews, tracker).refresh(stale_tokens)
@@ -148,9 +149,13 @@ class DryLibrary:
         self._library = library
 
     async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
+        from webhook.client import DryRunStop
+
         raise DryRunStop("would mark it watched in the built-in library")
 
     async def unmark(self, item: Item) -> str:
+        from webhook.client import DryRunStop
+
         raise DryRunStop("would unmark it in the built-in library")
 
     def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:

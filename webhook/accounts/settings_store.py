@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
-from webhook import lookups, servers, settings, trackers
+from webhook import settings
 from webhook.accounts.credentials import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.storage.tables import note
@@ -68,6 +68,8 @@ def is_set(environ: Environ, name: str) -> bool:
 
 def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     """All settings in groups: heading, prefix, fields."""
+    from webhook import lookups, servers, trackers
+
     found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
     for name, module in trackers.modules().items():
         found.append((module.LABEL, f"{name}_", module.Settings))
@@ -86,7 +88,7 @@ def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[s
     stays: the start says so.
     """
     held, left_out = dict(stored), {}
-    for _, prefix, cls in setting_groups():
+    for _, prefix, cls in setting_groups() if held else ():  # loading the plug-ins takes a tenth of a second
         while why := find_fault(cls, prefix, overlay(environ, held)):
             names = (variable(prefix, field) for field in cls.model_fields)
             mine = [name for name in names if name in held and not is_set(environ, name)]

@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Protocol
 
 from webhook.domain.event import Event
 from webhook.settings import Environ, read_settings
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

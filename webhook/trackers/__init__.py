@@ -13,14 +13,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
-from typing import Any, Literal, Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
 from webhook.settings import Environ, read_settings
+
+if TYPE_CHECKING:
+    import httpx
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "web", "password", "token", "none"]
