@@ -6,7 +6,9 @@ A file is a group of commands, and is imported when one of them is used.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -100,9 +102,24 @@ class Commands(TyperGroup):
             raise typer.Exit(1) from error
 
 
+@contextmanager
+def hidden_rich() -> Iterator[None]:
+    """Hide rich from structlog and httpx, which load it wherever it is installed: 5 MiB and 80 ms of each start."""
+    loaded: dict[str, Any] = sys.modules
+    absent = "rich" not in loaded
+    if absent:
+        loaded["rich"] = None
+    try:
+        yield
+    finally:
+        if absent:
+            del loaded["rich"]
+
+
 def load(name: str) -> Any:
     """The command or the group of that name."""
-    module = importlib.import_module(f"webhook.cli.{COMMANDS[name][0]}")
+    with hidden_rich():
+        module = importlib.import_module(f"webhook.cli.{COMMANDS[name][0]}")
     group: typer.Typer | None = getattr(module, f"{name}_app", None)
     if group is not None:
         return typer.main.get_group(group)
@@ -125,7 +142,8 @@ def main() -> None:
 @app.callback()
 def begin() -> None:
     """Record every play that Plex, Jellyfin or Emby reports, and send it to your trackers."""
-    from webhook import logs
+    with hidden_rich():
+        from webhook import logs
     from webhook import settings as environment
 
     debug = environment.environment().get("LOG_LEVEL", "").lower() == "debug"

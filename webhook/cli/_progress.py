@@ -6,14 +6,14 @@ import sys
 import time
 from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from webhook.cli._common import (
-    strip_control_characters,
-)
+from webhook.cli._common import strip_control_characters
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
@@ -30,6 +30,9 @@ class Meter:
 
     def __enter__(self) -> Meter:
         if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[says]}"))
             console = Console(stderr=True, markup=False, highlight=False)
             self.bar = self.stack.enter_context(Progress(*columns, TimeElapsedColumn(), console=console))

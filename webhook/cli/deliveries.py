@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import track
 from sqlalchemy import Connection, Table, select
 
 from webhook import app as house
@@ -194,6 +192,9 @@ def in_parts(
     database: Database, ids: Sequence[int], change: Callable[[Connection, Sequence[int]], int]
 ) -> int:
     """Apply a change in batches, so that a running service gets its turn; returns the total."""
+    from rich.console import Console
+    from rich.progress import track
+
     parts = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
     hidden = len(parts) < 2 or not sys.stderr.isatty()
     shown = track(parts, console=Console(stderr=True), disable=hidden)
