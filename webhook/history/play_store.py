@@ -15,6 +15,7 @@ from webhook.domain.play import Dated, Facts, Play, State
 from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, twin_window
 from webhook.domain.viewing import is_another_viewing
 from webhook.storage.db import fresh_ids
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import PlayRow, play, play_key
 
@@ -38,9 +39,11 @@ class FoundPlay:
 PLAYS_BY_KEYS = select(play_key.c.play_id).where(
     play_key.c.person_id == bindparam("person"), play_key.c.key.in_(bindparam("keys", expanding=True))
 )
-SELECT_OF_ITEM = (
+OF_ITEM = (
     select(play).where(play.c.id.in_(PLAYS_BY_KEYS)).order_by(play.c.started_at.desc(), play.c.id.desc())
 )
+SELECT_OF_ITEM = Prepared(OF_ITEM)
+SELECT_LATEST_OF_ITEM = Prepared(OF_ITEM.limit(MAX_NEAREST))
 IS_SURE = (
     exists()
     .where(
@@ -50,17 +53,19 @@ IS_SURE = (
     )
     .label("is_sure")
 )
-SELECT_CANDIDATES = (
+SELECT_CANDIDATES = Prepared(
     select(play, IS_SURE)
     .where(play.c.id.in_(PLAYS_BY_KEYS))
     .order_by(IS_SURE.desc(), play.c.started_at.desc(), play.c.id.desc())
     .limit(MAX_NEAREST)
 )
-SELECT_KEYS_OF = select(play_key.c.key).where(play_key.c.play_id == bindparam("play"))
-SELECT_OWN_KEYS = select(play_key.c.key).where(
-    play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
+SELECT_KEYS_OF = Prepared(select(play_key.c.key).where(play_key.c.play_id == bindparam("play")))
+SELECT_OWN_KEYS = Prepared(
+    select(play_key.c.key).where(
+        play_key.c.person_id == bindparam("person"), play_key.c.play_id == bindparam("play")
+    )
 )
-ADD_PLAY, ADD_KEYS = insert(play), insert(play_key)
+ADD_PLAY, ADD_KEYS = Prepared(insert(play)), Prepared(insert(play_key))
 
 
 def find_play(
@@ -120,9 +125,7 @@ def is_same_by_title(
     own = [key for key in known_by if "@" in key.partition(":")[0] or key.startswith("episode:of@")]
     spaces = {server_prefix(key) for key in own}
     there = [
-        key
-        for key in connection.execute(SELECT_KEYS_OF, {"play": play_id}).scalars()
-        if server_prefix(key) in spaces
+        key for key in SELECT_KEYS_OF.scalars(connection, {"play": play_id}) if server_prefix(key) in spaces
     ]
     if there:
         return False  # had one been the same, it would have been found by it
@@ -150,7 +153,7 @@ def find_plays(
 ) -> list[tuple[PlayRow, Play]]:
     """The person's latest plays of the item, the newest first, removed ones among them."""
     wanted = {"person": person_id, "keys": list(known_by)}
-    rows = fetch_all(connection, SELECT_OF_ITEM.limit(MAX_NEAREST), PlayRow, wanted)
+    rows = fetch_all(connection, SELECT_LATEST_OF_ITEM, PlayRow, wanted)
     found = [(row, play_from_row(row)) for row in rows]
     return [(row, current) for row, current in found if same_item(current.item, item)]
 
@@ -170,7 +173,7 @@ def play_from_row(row: PlayRow) -> Play:
 
 
 # Built once: putting a statement together costs more than running it.
-UPDATE_PLAY = (
+UPDATE_PLAY = Prepared(
     update(play)
     .where(play.c.id == bindparam("of_play"))
     .values({name: bindparam(name) for name in (*PLAY_FIELDS, "item")})
@@ -181,20 +184,20 @@ def save_play(connection: Connection, person_id: int, current: Play, play_id: in
     values = {name: getattr(current, name) for name in PLAY_FIELDS}
     values |= {"state": current.state.value, "dated": current.dated.value, "item": item_to_json(current.item)}
     if play_id is not None:
-        connection.execute(UPDATE_PLAY, {**values, "of_play": play_id})
+        UPDATE_PLAY.execute(connection, {**values, "of_play": play_id})
         return play_id
     (made,) = fresh_ids(connection, play, 1)
     values |= {"id": made, "person_id": person_id, "kind": current.item.kind.value}
-    connection.execute(ADD_PLAY, values)
+    ADD_PLAY.execute(connection, values)
     return made
 
 
 def store_keys(connection: Connection, person_id: int, play_id: int, known: Collection[str]) -> None:
-    have = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars()
+    have = SELECT_OWN_KEYS.scalars(connection, {"person": person_id, "play": play_id})
     missing = set(known) - set(have)
     if missing:
         rows = [{"person_id": person_id, "play_id": play_id, "key": key} for key in sorted(missing)]
-        connection.execute(ADD_KEYS, rows)
+        ADD_KEYS.execute_many(connection, rows)
 
 
 def merge_items(known: Item | None, told: Item) -> Item:

@@ -28,6 +28,7 @@ from webhook.history.play_store import (
     store_keys,
 )
 from webhook.storage.json_shapes import JsonObject
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_with
 from webhook.storage.tables import PlayRow, edit, play
 from webhook.storage.types import Utc
@@ -185,11 +186,13 @@ PLAYING_ACTIONS = frozenset({Action.START, Action.RESUME, Action.PROGRESS, Actio
 """The actions that say that a player plays something now."""
 
 IS_OPEN = play.c.state != literal_column("'stopped'")  # a literal, so that the index of open plays serves
-SELECT_OPEN_ON_PLAYER = select(play).where(
-    IS_OPEN,
-    func.coalesce(play.c.server, "") == bindparam("server"),
-    play.c.player_id == bindparam("player"),
-    play.c.last_at <= bindparam("until", type_=Utc),
+SELECT_OPEN_ON_PLAYER = Prepared(
+    select(play).where(
+        IS_OPEN,
+        func.coalesce(play.c.server, "") == bindparam("server"),
+        play.c.player_id == bindparam("player"),
+        play.c.last_at <= bindparam("until", type_=Utc),
+    )
 )
 SELECT_QUIET = select(play).where(IS_OPEN, play.c.last_at < bindparam("since", type_=Utc))
 
@@ -242,6 +245,6 @@ def close_play(
 
 def find_last_viewing(connection: Connection, person_id: int, current: Play, play_id: int) -> Play | None:
     """The person's last watched play of the item that this play is of, beside it."""
-    known_by = list(connection.execute(SELECT_KEYS_OF, {"play": play_id}).scalars())
+    known_by = SELECT_KEYS_OF.scalars(connection, {"play": play_id})
     found = find_plays(connection, person_id, current.item, known_by)
     return next((other for row, other in found if row.id != play_id and is_counted(row)), None)

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from webhook.domain.event import Episode, Event, Item
 from webhook.domain.items import fold_title, id_keys
+from webhook.storage.prepared import Prepared
 from webhook.storage.tables import runtime
 
 SAME_RUNTIME_PART = 0.1
 """Two runtimes of one thing that differ by less than this part are the same."""
 
-SELECT_RUNTIMES = select(runtime.c.key, runtime.c.ms).where(
-    runtime.c.key.in_(bindparam("keys", expanding=True))
+SELECT_RUNTIMES = Prepared(
+    select(runtime.c.key, runtime.c.ms).where(runtime.c.key.in_(bindparam("keys", expanding=True)))
 )
 
 
@@ -38,7 +39,7 @@ def show_runtime_keys(item: Item, server: str | None, show_key: str | None) -> I
 def find_runtime(connection: Connection, event: Event) -> timedelta | None:
     """The runtime of the event's item, else of the episodes of its show."""
     keys = runtime_keys(event.item, event.server, event.show_key)
-    known = {row.key: row.ms for row in connection.execute(SELECT_RUNTIMES, {"keys": keys})}
+    known = dict(SELECT_RUNTIMES.rows(connection, {"keys": keys}))
     return next((timedelta(milliseconds=known[key]) for key in keys if key in known), None)
 
 
@@ -50,7 +51,7 @@ def learn_runtime(connection: Connection, event: Event) -> None:
 
 
 def store_runtime(connection: Connection, keys: list[str], ms: int) -> None:
-    known = {row.key: row.ms for row in connection.execute(SELECT_RUNTIMES, {"keys": keys})}
+    known = dict(SELECT_RUNTIMES.rows(connection, {"keys": keys}))
     for key in keys:
         if key not in known:
             connection.execute(insert(runtime), {"key": key, "ms": ms})
@@ -60,5 +61,5 @@ def store_runtime(connection: Connection, keys: list[str], ms: int) -> None:
 
 def store_first_runtime(connection: Connection, key: str, ms: int) -> None:
     """Store a listed runtime, unless one was learned from plays."""
-    if connection.execute(SELECT_RUNTIMES, {"keys": [key]}).first() is None:
+    if not SELECT_RUNTIMES.rows(connection, {"keys": [key]}):
         connection.execute(insert(runtime), {"key": key, "ms": ms})

@@ -13,6 +13,7 @@ from webhook.people.identities import NamedPerson
 from webhook.people.people import PeopleError, find_person
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_fields import Id
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import HouseholdRow, household, person
 
@@ -26,8 +27,11 @@ class HouseholdRuleJson(TypedDict):
     people: list[str]
 
 
+SELECT_RULES = Prepared(select(household).order_by(household.c.id))
+
+
 def household_rows(connection: Connection) -> list[HouseholdRow]:
-    return fetch_all(connection, select(household).order_by(household.c.id), HouseholdRow)
+    return fetch_all(connection, SELECT_RULES, HouseholdRow)
 
 
 def rules(connection: Connection) -> list[HouseholdRule]:

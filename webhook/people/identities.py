@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, or_, 
 from webhook.domain.event import Action, Event
 from webhook.domain.states import WebhookState
 from webhook.people.people import CLAIMED_NOTE, PeopleError, find_person, fold_name, remember_claims
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import IdentityRow, identity, note, person, webhook
 
@@ -148,10 +149,12 @@ def has_claims(connection: Connection) -> bool:
 
 # --- identities
 
-IDENTITY_STATEMENT = select(identity).where(
-    identity.c.source == bindparam("of_source"),
-    identity.c.server == bindparam("of_server"),
-    identity.c.user == bindparam("of_user"),
+SELECT_IDENTITY = Prepared(
+    select(identity).where(
+        identity.c.source == bindparam("of_source"),
+        identity.c.server == bindparam("of_server"),
+        identity.c.user == bindparam("of_user"),
+    )
 )
 
 
@@ -183,7 +186,7 @@ def find_identity(connection: Connection, source: str, server: str | None, user:
         "of_server": (server or "")[:MAX_USER_LENGTH],
         "of_user": user[:MAX_USER_LENGTH],
     }
-    return fetch_first(connection, IDENTITY_STATEMENT, IdentityRow, wanted)
+    return fetch_first(connection, SELECT_IDENTITY, IdentityRow, wanted)
 
 
 def add_identity(connection: Connection, source: str, event: Event, label: str, now: datetime) -> IdentityRow:

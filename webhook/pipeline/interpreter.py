@@ -36,22 +36,25 @@ from webhook.pipeline.planning import (
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.prepared import Prepared, savepoint
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AccountRow, PersonRow, WebhookRow, account, person, token, webhook
 
 log = structlog.get_logger()
 
 # Built once: putting a statement together costs more than running it.
-RECEIVED = (
+RECEIVED = Prepared(
     select(webhook)
     .where(webhook.c.state == WebhookState.RECEIVED.value)
     .order_by(webhook.c.id)
     .limit(bindparam("count"))
 )
-STILL_RECEIVED = select(webhook.c.id, webhook.c.interpreted_at).where(
-    webhook.c.id.in_(bindparam("ids", expanding=True)), webhook.c.state == WebhookState.RECEIVED.value
+STILL_RECEIVED = Prepared(
+    select(webhook.c.id, webhook.c.interpreted_at).where(
+        webhook.c.id.in_(bindparam("ids", expanding=True)), webhook.c.state == WebhookState.RECEIVED.value
+    )
 )
-RECORD = (
+RECORD = Prepared(
     update(webhook)
     .where(webhook.c.id == bindparam("of"))
     .values(
@@ -62,9 +65,9 @@ RECORD = (
         interpreted_at=bindparam("at"),
     )
 )
-TOKEN_PERSON = select(token.c.person_id).where(token.c.id == bindparam("token"))
-PERSON = select(person).where(person.c.id == bindparam("person"))
-ACCOUNTS = select(account).where(account.c.person_id == bindparam("person"))
+TOKEN_PERSON = Prepared(select(token.c.person_id).where(token.c.id == bindparam("token")))
+PERSON = Prepared(select(person).where(person.c.id == bindparam("person")))
+ACCOUNTS = Prepared(select(account).where(account.c.person_id == bindparam("person")))
 
 Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
@@ -122,7 +125,7 @@ class SharedReads:
     def token_person(self, token_id: int | None) -> int | None:
         """The person that a token belongs to; None for a household token."""
         if token_id not in self._token_people:
-            found = self.connection.execute(TOKEN_PERSON, {"token": token_id}).scalar()
+            found = TOKEN_PERSON.scalar(self.connection, {"token": token_id})
             self._token_people[token_id] = found
         return self._token_people[token_id]
 
@@ -216,7 +219,7 @@ class Interpreter:
 
     def interpret_together(self, connection: Connection, parsed: list[Parsed]) -> int:
         ids = [entry.row.id for entry in parsed]
-        received = {(row.id, row.interpreted_at) for row in connection.execute(STILL_RECEIVED, {"ids": ids})}
+        received = set(map(tuple, STILL_RECEIVED.rows(connection, {"ids": ids})))
         # One that was interpreted and requeued since it was parsed has other events now; it is parsed again.
         still = [entry for entry in parsed if (entry.row.id, entry.row.interpreted_at) in received]
         reads = SharedReads(connection, self.capabilities)
@@ -262,7 +265,7 @@ class Interpreter:
         if isinstance(parsed.events, Verdict):
             return parsed.events
         try:
-            with reads.connection.begin_nested():
+            with savepoint(reads.connection):
                 return self.judge_events(parsed.row, parsed.events, reads, clock.now())
         except SQLAlchemyError:
             raise
@@ -420,7 +423,7 @@ def record(connection: Connection, row: WebhookRow, verdict: Verdict) -> None:
         "new_identity": verdict.identity_id,
         "at": clock.now(),
     }
-    connection.execute(RECORD, values)
+    RECORD.execute(connection, values)
     log.info(
         "A webhook was interpreted.",
         action="interpret",

@@ -15,7 +15,7 @@ from webhook.clock import stamp
 from webhook.domain.event import item_to_json
 from webhook.domain.play import Dated, State
 from webhook.history.edits import EditJson
-from webhook.history.play_store import MAX_NEAREST, SELECT_OF_ITEM, SELECT_OWN_KEYS, play_from_row
+from webhook.history.play_store import SELECT_LATEST_OF_ITEM, SELECT_OWN_KEYS, play_from_row
 from webhook.queries.deliveries import DeliveryJson
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
 from webhook.queries.people import person_names
@@ -161,9 +161,9 @@ def list_open_plays(connection: Connection, person_id: int | None = None) -> lis
 
 def list_other_plays(connection: Connection, person_id: int, play_id: int, now: datetime) -> list[PlayFields]:
     """The person's other plays of the same item, the newest first."""
-    mine = connection.execute(SELECT_OWN_KEYS, {"person": person_id, "play": play_id}).scalars().all()
+    mine = SELECT_OWN_KEYS.scalars(connection, {"person": person_id, "play": play_id})
     wanted = {"person": person_id, "keys": list(mine)}
-    rows = fetch_all(connection, SELECT_OF_ITEM.limit(MAX_NEAREST), PlayRow, wanted)
+    rows = fetch_all(connection, SELECT_LATEST_OF_ITEM, PlayRow, wanted)
     return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from webhook.domain import retry
 from webhook.domain.retry import LIVE
 from webhook.domain.states import DeliveryState
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import AccountRow, DeliveryRow, account, attempt, delivery, webhook
 from webhook.storage.types import Utc
@@ -86,7 +87,7 @@ FREE_ACCOUNTS = (
     .cte("free")
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
-CLAIM_ACCOUNTS = (
+CLAIM_ACCOUNTS = Prepared(
     update(account)
     .where(account.c.id.in_(select(FREE_ACCOUNTS.c.id)))
     .values(
@@ -96,7 +97,7 @@ CLAIM_ACCOUNTS = (
     )
     .returning(account)
 )
-CLAIM_DELIVERIES = (
+CLAIM_DELIVERIES = Prepared(
     update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=True)
 )
 
@@ -115,7 +116,7 @@ def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
     rows = fetch_all(connection, CLAIM_ACCOUNTS, AccountRow, wanted)
     lanes = [lane for row in rows if (lane := fetch_lane(connection, row, request))]
     if claimed := [row.id for lane in lanes for row in lane.rows]:
-        connection.execute(CLAIM_DELIVERIES, {"ids": claimed})
+        CLAIM_DELIVERIES.execute(connection, {"ids": claimed})
     return lanes
 
 
@@ -160,8 +161,10 @@ WAITING = (
     .order_by(delivery.c.due_at, delivery.c.id)
     .limit(bindparam("count"))
 )
-FRESH_HEADS = WAITING.where(delivery.c.due_at > bindparam("cutoff"), delivery.c.due_at <= bindparam("now"))
-LATE_HEADS = WAITING.where(delivery.c.due_at <= bindparam("cutoff"))
+FRESH_HEADS = Prepared(
+    WAITING.where(delivery.c.due_at > bindparam("cutoff"), delivery.c.due_at <= bindparam("now"))
+)
+LATE_HEADS = Prepared(WAITING.where(delivery.c.due_at <= bindparam("cutoff")))
 
 
 def fetch_heads(connection: Connection, account_id: int, now: datetime, batch: Batch) -> list[DeliveryRow]:
@@ -196,7 +199,7 @@ FIRST_DUE = (
     .where(delivery.c.account_id == account.c.id, delivery.c.state == DeliveryState.WAITING.value)
     .scalar_subquery()
 )
-RELEASE = (
+RELEASE = Prepared(
     update(account)
     .where(account.c.id == bindparam("account"))
     .values(
@@ -209,10 +212,10 @@ RELEASE = (
 
 def release_lane(connection: Connection, account_id: int, hold: datetime | None = None) -> None:
     """Release the lane, which is due again with its first waiting delivery."""
-    connection.execute(RELEASE, {"account": account_id, "hold": hold})
+    RELEASE.execute(connection, {"account": account_id, "hold": hold})
 
 
-WAKE = (
+WAKE = Prepared(
     update(account)
     .where(
         account.c.id.in_(bindparam("ids", expanding=True)),
@@ -226,7 +229,7 @@ WAKE = (
 
 def wake_lanes(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
     """Make the accounts' lanes due by then; a leased lane learns of it on release."""
-    connection.execute(WAKE, {"ids": list(account_ids), "due": due, "now": now})
+    WAKE.execute(connection, {"ids": list(account_ids), "due": due, "now": now})
 
 
 def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
@@ -250,7 +253,7 @@ class Renewal:
     until: datetime
 
 
-RENEW = (
+RENEW = Prepared(
     update(account)
     .where(
         account.c.id == bindparam("of"),
@@ -263,8 +266,9 @@ RENEW = (
 
 def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
     """Extend leases; one that has passed to another worker or was released stays as it is."""
-    connection.execute(
-        RENEW, [{"of": entry.account_id, "claim": entry.fence, "until": entry.until} for entry in waiting]
+    RENEW.execute_many(
+        connection,
+        [{"of": entry.account_id, "claim": entry.fence, "until": entry.until} for entry in waiting],
     )
     return [None] * len(waiting)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, select, text, update
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
@@ -17,6 +17,7 @@ from webhook.queues.leases import wake_lanes
 from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_shapes import ItemJson
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_one
 from webhook.storage.tables import account, delivery
 from webhook.storage.types import Utc
@@ -62,7 +63,7 @@ class FoundDelivery(NamedTuple):
 
 
 # Built once, here and below: building a statement costs more than executing it.
-LOOK_UP = (
+LOOK_UP = Prepared(
     select(account.c.parked, delivery.c.id, delivery.c.state, delivery.c.item, delivery.c.job_id)
     .select_from(
         account.outerjoin(
@@ -72,7 +73,7 @@ LOOK_UP = (
     )
     .where(account.c.id == bindparam("account"))
 )
-INSERT = insert(delivery)
+INSERT = Prepared(insert(delivery))
 
 
 def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
@@ -103,7 +104,7 @@ def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
         "due_at": due,
         "created_at": now,
     }
-    connection.execute(INSERT, values)
+    INSERT.execute(connection, values)
     if state is DeliveryState.WAITING:
         supersede(connection, new, delivery_id, now)
         wake_lanes(connection, [new.account_id], due, now)
@@ -133,14 +134,13 @@ def renew_delivery(
     return delivery_id
 
 
-SUPERSEDE = (
+SUPERSEDE = Prepared(
     update(delivery)
     .where(
         delivery.c.account_id == bindparam("account"),
-        delivery.c.state == DeliveryState.WAITING,
+        text("state = 'waiting' AND NOT mark"),  # as the index of live deliveries says it
         delivery.c.due_at > bindparam("since", type_=Utc),
         delivery.c.happened_at <= bindparam("at", type_=Utc),
-        delivery.c.mark.is_(False),
         delivery.c.claimed.is_(False),
         delivery.c.action.in_(LIVE_ACTIONS),
         delivery.c.id != bindparam("new"),
@@ -157,8 +157,8 @@ def supersede(connection: Connection, new: NewDelivery, delivery_id: int, now: d
     """Supersede earlier live deliveries of the same play, and any older start, by this one."""
     if not (new.live or new.mark) or new.play_id is None:
         return
-    connection.execute(
-        SUPERSEDE,
+    SUPERSEDE.execute(
+        connection,
         {
             "account": new.account_id,
             "since": now - LIVE,

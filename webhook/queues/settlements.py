@@ -13,6 +13,7 @@ from webhook.domain.outcome import Park
 from webhook.domain.states import SETTLED, DeliveryState
 from webhook.queues.leases import release_lane
 from webhook.queues.parking import park, park_kind
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_one
 from webhook.storage.tables import DeliveryRow, account, attempt, delivery
 from webhook.storage.types import Utc
@@ -52,15 +53,17 @@ class Settlement:
     unclaim: Sequence[int] = ()
 
 
-FENCES = select(account.c.id, account.c.fence).where(
-    account.c.id.in_(bindparam("ids", expanding=True)), account.c.leased_until.is_not(None)
+FENCES = Prepared(
+    select(account.c.id, account.c.fence).where(
+        account.c.id.in_(bindparam("ids", expanding=True)), account.c.leased_until.is_not(None)
+    )
 )
 
 
 def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
     """Record settlements; returns False for each whose lease has passed to another worker, which changes nothing."""
     ids = list({settlement.account_id for settlement in waiting})
-    fences = dict(connection.execute(FENCES, {"ids": ids}).all())
+    fences = dict(FENCES.rows(connection, {"ids": ids}))
     valid = [fences.get(entry.account_id) == entry.fence for entry in waiting]
     claimed = [entry for entry, good in zip(waiting, valid, strict=True) if good]
     record(connection, claimed)
@@ -70,7 +73,7 @@ def settle(connection: Connection, waiting: list[Settlement]) -> list[bool]:
 
 
 COPIED = ("reason", "attempts", "due_at", "unsure", "answer", "remote_id", "candidates")
-SETTLE = (
+SETTLE = Prepared(
     update(delivery)
     .where(delivery.c.id == bindparam("of"))
     .values(
@@ -80,7 +83,7 @@ SETTLE = (
         **{name: bindparam(name) for name in COPIED},
     )
 )
-RECORD_ATTEMPT = insert(attempt)
+RECORD_ATTEMPT = Prepared(insert(attempt))
 
 
 def record(connection: Connection, settled: Iterable[Settlement]) -> None:
@@ -106,29 +109,33 @@ def record(connection: Connection, settled: Iterable[Settlement]) -> None:
         if entry.outcome
     ]
     if rows:
-        connection.execute(SETTLE, rows)
+        SETTLE.execute_many(connection, rows)
     if attempts:
-        connection.execute(RECORD_ATTEMPT, attempts)
+        RECORD_ATTEMPT.execute_many(connection, attempts)
 
 
 MINE = account.c.id == bindparam("account")
-COUNT_FAILURE = update(account).where(MINE).values(failures=account.c.failures + 1)
-CLEAR_FAILURES = update(account).where(MINE).values(failures=0, last_done_at=bindparam("now", type_=Utc))
-UNCLAIM = update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=False)
+COUNT_FAILURE = Prepared(update(account).where(MINE).values(failures=account.c.failures + 1))
+CLEAR_FAILURES = Prepared(
+    update(account).where(MINE).values(failures=0, last_done_at=bindparam("now", type_=Utc))
+)
+UNCLAIM = Prepared(
+    update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=False)
+)
 
 
 def update_lane(connection: Connection, entry: Settlement) -> None:
     """Update the account and its lane according to the settlement."""
     if entry.trouble:
-        connection.execute(COUNT_FAILURE, {"account": entry.account_id})
+        COUNT_FAILURE.execute(connection, {"account": entry.account_id})
     elif entry.clear and entry.release:
-        connection.execute(CLEAR_FAILURES, {"account": entry.account_id, "now": entry.now})
+        CLEAR_FAILURES.execute(connection, {"account": entry.account_id, "now": entry.now})
     if entry.limit is not None:
         park_kind(connection, entry.delivery_id, entry.limit)
     if entry.aside:
         put_followers_behind(connection, entry.delivery_id)
     if entry.unclaim:
-        connection.execute(UNCLAIM, {"ids": list(entry.unclaim)})
+        UNCLAIM.execute(connection, {"ids": list(entry.unclaim)})
     if entry.park is not None:
         park(connection, entry.account_id, entry.park, entry.reason or "", entry.now)
     elif entry.release:

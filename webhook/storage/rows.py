@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import configure_mappers
 
+from webhook.storage.prepared import Prepared
 from webhook.storage.tables import TableRow
 
 R = TypeVar("R", bound="tuple[Any, ...] | TableRow")
@@ -16,17 +19,22 @@ Parameters = Mapping[str, Any] | None
 
 
 def fetch_all(
-    connection: Connection, statement: Executable, into: type[R], parameters: Parameters = None
+    connection: Connection, statement: Executable | Prepared, into: type[R], parameters: Parameters = None
 ) -> list[R]:
     """Every row, as `into`: a NamedTuple whose fields are the selected columns, or the class of the whole row."""
+    if isinstance(statement, Prepared):
+        make = maker_of(into, statement.columns(connection, parameters or {}))
+        return list(map(make, statement.rows(connection, parameters or {})))
     result = connection.execute(statement, parameters)
     return list(map(row_maker(into, result), result))
 
 
 def fetch_first(
-    connection: Connection, statement: Executable, into: type[R], parameters: Parameters = None
+    connection: Connection, statement: Executable | Prepared, into: type[R], parameters: Parameters = None
 ) -> R | None:
     """The first row, or None."""
+    if isinstance(statement, Prepared):
+        return next(iter(fetch_all(connection, statement, into, parameters)), None)
     result = connection.execute(statement, parameters)
     make = row_maker(into, result)
     row = result.first()
@@ -34,21 +42,29 @@ def fetch_first(
 
 
 def fetch_one(
-    connection: Connection, statement: Executable, into: type[R], parameters: Parameters = None
+    connection: Connection, statement: Executable | Prepared, into: type[R], parameters: Parameters = None
 ) -> R:
     """The only row; raises NoResultFound or MultipleResultsFound."""
+    if isinstance(statement, Prepared):
+        rows = fetch_all(connection, statement, into, parameters)
+        if len(rows) != 1:
+            raise MultipleResultsFound if rows else NoResultFound
+        return rows[0]
     result = connection.execute(statement, parameters)
     return row_maker(into, result)(result.one())
 
 
 def fetch_with(
     connection: Connection,
-    statement: Executable,
+    statement: Executable | Prepared,
     into: type[R],
     extra: type[E],
     parameters: Parameters = None,
 ) -> list[tuple[R, E]]:
     """Every row, as `into`, beside the one column that is selected after it."""
+    if isinstance(statement, Prepared):
+        make = maker_of(into, statement.columns(connection, parameters or {})[:-1])
+        return [(make(row[:-1]), row[-1]) for row in statement.rows(connection, parameters or {})]
     result = connection.execute(statement, parameters)
     make = maker_of(into, tuple(result.keys())[:-1])
     return [(make(row[:-1]), row[-1]) for row in result]
@@ -61,18 +77,23 @@ def row_maker(into: type[R], result: CursorResult[Any]) -> Callable[[Any], R]:
 
 def maker_of(into: type[R], columns: tuple[str, ...]) -> Callable[[Any], R]:
     wanted: Any = into
-    fields = tuple(wanted.model_fields) if issubclass(into, TableRow) else wanted._fields
+    return cached_maker(wanted, columns)
+
+
+@cache
+def cached_maker(into: Any, columns: tuple[str, ...]) -> Callable[[Any], Any]:
+    fields = tuple(into.model_fields) if issubclass(into, TableRow) else into._fields
     if fields != columns:
         raise TypeError(f"{into.__name__} has the fields {fields}, and the statement selects {columns}")
     if not issubclass(into, TableRow):
-        return wanted._make  # type: ignore[no-any-return]
+        return into._make  # type: ignore[no-any-return]
 
     configure_mappers()  # until then the attributes of a row cannot be read; afterwards it returns at once
 
-    def make(row: Any) -> R:
+    def make(row: Any) -> Any:
         # Validation would cost a hundred times as much, and what the tables hold is valid.
-        made = wanted.__new__(wanted)
+        made = into.__new__(into)
         object.__setattr__(made, "__dict__", dict(zip(columns, row, strict=True)))
-        return made  # type: ignore[no-any-return]
+        return made
 
     return make
