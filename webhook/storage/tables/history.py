@@ -22,6 +22,7 @@ class PlayRow(TableRow, table=True):
             "ix_play_foreign_key", "person_id", "foreign_key", where="foreign_key IS NOT NULL", unique=True
         ),
         partial_index("ix_play_open", "person_id", "last_at", where="state <> 'stopped'"),
+        partial_index("ix_play_player", "player_id", where="state <> 'stopped'"),
         Index("ix_play_person_started", "person_id", "started_at"),
         Index("ix_play_person_watched", "person_id", "watched_at"),
         Index("ix_play_started_at", "started_at"),

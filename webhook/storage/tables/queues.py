@@ -78,6 +78,7 @@ class DeliveryRow(TableRow, table=True):
     __table_args__ = (
         UniqueConstraint("account_id", "key"),
         partial_index("ix_delivery_job_id", "job_id", "state", where="job_id IS NOT NULL"),
+        partial_index("ix_delivery_live", "account_id", "due_at", where="state = 'waiting' AND NOT mark"),
         Index("ix_delivery_play_id", "play_id"),
         partial_index("ix_delivery_stuck", "state", "id", where="state IN ('unmatched', 'parked', 'dead')"),
         partial_index("ix_delivery_waiting", "account_id", "due_at", "id", where="state = 'waiting'"),
