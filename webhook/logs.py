@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -45,6 +46,9 @@ SECRETS = tuple(
 )
 """Patterns of secrets in addresses, forms, headers and JSON; the group is the text before the secret."""
 
+SUSPECT = re.compile(r"[=:,\\\"'/%]|(?:bearer|token|basic)\s", re.IGNORECASE)
+"""What a text with a secret has in it, plain or percent-encoded; most texts of a log do not."""
+
 ENCODED = 3
 """Maximum rounds of percent-decoding in the search for secrets."""
 
@@ -52,6 +56,8 @@ ENCODED = 3
 def clean(text: str) -> str:
     """The text without the secrets that addresses, headers and bodies carry, also where they are percent-encoded."""
     text = text if len(text) <= MAX_LOGGED_TEXT else f"{text[:MAX_LOGGED_TEXT]}…"
+    if SUSPECT.search(text) is None:
+        return text
     return "\n".join(clean_line(line, ENCODED) for line in text.split("\n"))
 
 
@@ -72,7 +78,7 @@ def clean_event(logger: Any, method: str, event: EventDict) -> EventDict:
 def hidden(name: object, value: Any) -> Any:
     """A logged value without its secrets, at any depth."""
     match value:
-        case str() | bytes() if value and SECRET_NAME.fullmatch(str(name)):
+        case str() | bytes() if value and is_secret_name(str(name)):
             return HIDDEN
         case str():
             return clean(value)
@@ -85,6 +91,11 @@ def hidden(name: object, value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=1024)
+def is_secret_name(name: str) -> bool:
+    return SECRET_NAME.fullmatch(name) is not None
+
+
 SECRET_NAME = re.compile(rf"{NAMED}|(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
 
 
@@ -92,10 +103,10 @@ def configure(style: str, level: str) -> None:
     """Send all logs, including those of libraries, to stderr in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         clean_event,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer()
@@ -114,7 +125,7 @@ def configure(style: str, level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, clean_event, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
