@@ -192,8 +192,11 @@ def save_play(connection: Connection, person_id: int, current: Play, play_id: in
     return made
 
 
-def store_keys(connection: Connection, person_id: int, play_id: int, known: Collection[str]) -> None:
-    have = SELECT_OWN_KEYS.scalars(connection, {"person": person_id, "play": play_id})
+def store_keys(
+    connection: Connection, person_id: int, play_id: int, known: Collection[str], *, is_new: bool = False
+) -> None:
+    """Store the keys by which the play is found; a new play has none yet."""
+    have = () if is_new else SELECT_OWN_KEYS.scalars(connection, {"person": person_id, "play": play_id})
     missing = set(known) - set(have)
     if missing:
         rows = [{"person_id": person_id, "play_id": play_id, "key": key} for key in sorted(missing)]

@@ -72,8 +72,9 @@ def apply(
         save_play(connection, person_id, change.left, found.id)
     known = play_before.item if play_before and not change.anew else None
     current = replace(change.play, item=merge_items(known, event.item))
-    play_id = save_play(connection, person_id, current, None if change.anew or found is None else found.id)
-    store_keys(connection, person_id, play_id, known_by)
+    is_new = change.anew or found is None
+    play_id = save_play(connection, person_id, current, None if is_new or found is None else found.id)
+    store_keys(connection, person_id, play_id, known_by, is_new=is_new)
     if event.duration_ms and (play_before is None or not play_before.duration_ms):
         runtimes.learn_runtime(connection, event)
     return Applied(play_id=play_id, change=replace(change, play=current))

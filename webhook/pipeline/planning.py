@@ -44,6 +44,7 @@ def plan_and_enqueue(
     context: Context, event: Event, change: Change | None, play_id: int | None, origin: str
 ) -> None:
     """Enqueue the deliveries of an event, or of a play that ended by itself, for each account."""
+    details = None
     for planned in plan_deliveries(event, change, play_id, origin, context.targets):
         if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
             continue  # a live delivery that is too old to be of use
@@ -52,6 +53,8 @@ def plan_and_enqueue(
         if planned.action is Action.UNWATCHED and play_id is not None:
             untold, undone = find_undone(context, planned, play_id)
             skipped = untold or skipped
+        if details is None:
+            details = delivery_details(context, event, change, play_id)
         putting = outbox.NewDelivery(
             account_id=planned.account_id,
             action=planned.action,
@@ -62,7 +65,7 @@ def plan_and_enqueue(
             webhook_id=context.webhook_id,
             play_id=play_id,
             skipped=skipped,
-            details={**delivery_details(context, event, change, play_id), **undone},
+            details={**details, **undone},
         )
         outbox.enqueue(context.connection, putting, context.now)
 
