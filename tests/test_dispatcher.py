@@ -418,13 +418,30 @@ def test_a_sign_in_that_ages_is_renewed_in_a_dry_run_too(desk: Desk) -> None:
     assert desk.fake.made("POST /oauth/token")
 
 
-def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> None:
-    def home(connection: Any) -> int:
-        made = people.add_person(connection, "ben", clock.now())
-        accounts.add_builtin_accounts(connection, desk.service.trackers, made, clock.now())
-        return int(connection.execute(select(account.c.id).where(account.c.person_id == made)).scalar_one())
+def test_marks_of_the_built_in_library_are_recorded_in_order_and_share_their_commits(desk: Desk) -> None:
+    mine = desk.database.do(lambda connection: builtin_account(connection, desk))
+    for number in (2, 1, *range(3, 11)):
+        desk.put(mine, number, clock.now(), action=Action.WATCHED)
+    before = desk.database.commits
 
-    ben = desk.database.do(home)
+    desk.run()
+
+    marks = sorted(desk.rows(attempt), key=lambda row: row.id)
+    assert desk.states() == ["done"] * 10
+    assert [row.delivery_id for row in marks] == sorted(row.delivery_id for row in marks)
+    assert len(desk.rows(tick)) == 10
+    assert desk.database.commits - before < 10
+
+
+def builtin_account(connection: Any, desk: Desk) -> int:
+    """A person's account at the built-in library."""
+    made = people.add_person(connection, "ben", clock.now())
+    accounts.add_builtin_accounts(connection, desk.service.trackers, made, clock.now())
+    return int(connection.execute(select(account.c.id).where(account.c.person_id == made)).scalar_one())
+
+
+def test_the_built_in_library_says_what_it_would_do_in_a_dry_run(desk: Desk) -> None:
+    ben = desk.database.do(lambda connection: builtin_account(connection, desk))
     dry(desk, ben)
     desk.put(ben, 1, clock.now(), action=Action.WATCHED)
 

@@ -25,7 +25,7 @@ from webhook.queues.leases import Batch, ClaimRequest, Lane
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, delivery
 
-NUMBERS = range(1, 9)
+NUMBERS = range(1, MAX_UNSETTLED + 5)
 PATIENCE = 20.0
 
 

@@ -23,7 +23,7 @@ from webhook import clock
 from webhook.pipeline.lanes import MAX_UNSETTLED
 from webhook.storage.tables import account
 
-NUMBERS = range(1, 9)
+NUMBERS = range(1, MAX_UNSETTLED + 5)
 PATIENT = {"HASTY_TIMEOUT": "60", "HASTY_LEASE": "60"}
 """Neither a lease nor a call ends by itself while the writer stands still."""
 

@@ -7,13 +7,14 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from webhook.domain.event import Episode, Item, Movie, item_from_json, item_to_json
 from webhook.domain.items import keys
 from webhook.storage.db import Database
 from webhook.storage.json_shapes import ItemJson
-from webhook.storage.rows import fetch_all
+from webhook.storage.prepared import Prepared
+from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import follow, tick
 from webhook.trackers import WatchedItem
 
@@ -66,19 +67,34 @@ def mark_items(connection: Connection, wanted: list[tuple[int, Item, datetime, b
     return [mark_item(connection, *entry) for entry in wanted]
 
 
+class MarkDates(NamedTuple):
+    """The date of a mark's last viewing, and the number of its rewatches."""
+
+    watched_at: datetime
+    rewatches: int
+
+
+IS_MARK = and_(tick.c.person_id == bindparam("person"), tick.c.item_key == bindparam("key"))
+IS_FOLLOW = and_(follow.c.person_id == bindparam("person"), follow.c.show_key == bindparam("key"))
+# Built once: building a statement costs more than executing it.
+SELECT_MARK = Prepared(select(tick.c.watched_at, tick.c.rewatches).where(IS_MARK))
+SELECT_FOLLOW = Prepared(select(follow.c.show_key).where(IS_FOLLOW))
+ADD_MARK, ADD_FOLLOW = Prepared(insert(tick)), Prepared(insert(follow))
+
+
 def mark_item(connection: Connection, person_id: int, item: Item, at: datetime, rewatch: bool) -> str:
     key, show_key = shelf_keys(item)
-    here = and_(tick.c.person_id == person_id, tick.c.item_key == key)
-    row = connection.execute(select(tick.c.watched_at, tick.c.rewatches).where(here)).first()
+    row = fetch_first(connection, SELECT_MARK, MarkDates, {"person": person_id, "key": key})
     if row is None:
-        values = {"person_id": person_id, "item_key": key, "show_key": show_key, "kind": item.kind.value}
-        connection.execute(
-            insert(tick), {**values, "item": item_to_json(item), "watched_at": at, "rewatches": 0}
-        )
+        values: dict[str, object] = {"person_id": person_id, "item_key": key, "show_key": show_key}
+        values |= {"kind": item.kind.value}
+        values |= {"item": item_to_json(item), "watched_at": at, "rewatches": 0}
+        ADD_MARK.execute(connection, values)
         followed = show_key is not None and follow_show_of(connection, person_id, item, show_key, at)
         return "marked watched in the built-in library" + (", show followed" if followed else "")
     # The time tells a second viewing from a delivery that is made again after a crash.
     if rewatch and at > row.watched_at:
+        here = and_(tick.c.person_id == person_id, tick.c.item_key == key)
         connection.execute(update(tick).where(here).values(watched_at=at, rewatches=row.rewatches + 1))
         return "marked as watched again in the built-in library"
     return "already marked watched in the built-in library"
@@ -86,8 +102,7 @@ def mark_item(connection: Connection, person_id: int, item: Item, at: datetime, 
 
 def follow_show_of(connection: Connection, person_id: int, item: Item, show_key: str, at: datetime) -> bool:
     assert isinstance(item, Episode)
-    here = and_(follow.c.person_id == person_id, follow.c.show_key == show_key)
-    if connection.execute(select(follow.c.show_key).where(here)).first():
+    if SELECT_FOLLOW.rows(connection, {"person": person_id, "key": show_key}):
         return False
     values = {
         "person_id": person_id,
@@ -95,7 +110,7 @@ def follow_show_of(connection: Connection, person_id: int, item: Item, show_key:
         "show": item.show,
         "ids": item.show_ids.by_namespace(),
     }
-    connection.execute(insert(follow), {**values, "followed_at": at})
+    ADD_FOLLOW.execute(connection, {**values, "followed_at": at})
     return True
 
 

@@ -114,6 +114,7 @@ class Tracker(Protocol):
     host: str
     one_mark: bool  # keeps one mark of an item, however often it was watched
     undated: bool  # takes a viewing without a date
+    local: bool  # keeps its records in our own database, where nothing is sent over the network
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         """Send it to the account; raises Retry, Snooze, Unmatched or Dead."""

@@ -49,6 +49,7 @@ class BaseTracker:
     needs: Mapping[Kind, tuple[str, ...]] = {}  # the service resolves ids and titles itself
     one_mark = False
     undated = False
+    local = False
     statuses: ClassVar[Mapping[int, Rule]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -106,6 +106,7 @@ class TVTime(PasswordSignIn):
         # The library is on our own disk, so no rate limit is needed.
         super().__init__(http, settings.url, settings.writes_per_second if settings.url else 0.0)
         self.url, self.follow_url = settings.url, settings.follow_url
+        self.local = not settings.url
         self.calls = Calls(settings.url, http)
         self.lists = LibraryReader(self.calls)
         self.host = self.calls.host
