@@ -64,18 +64,28 @@ class Credentials:
 
     async def access(self, account_id: int, person_id: int, tracker: Tracker) -> AccountAccess:
         """Access to an account, after renewing tokens that are about to expire."""
-        tokens = await self.read_tokens(account_id)
+        sealed = await self.read_sealed_tokens(account_id)
+        return await self.open_access(account_id, person_id, tracker, sealed)
+
+    async def open_access(
+        self, account_id: int, person_id: int, tracker: Tracker, sealed_tokens: str | None
+    ) -> AccountAccess:
+        """As `access`, with tokens that were just read."""
+        tokens = self.open_tokens(sealed_tokens)
         access = AccountAccess(self, account_id, tracker, tokens, Shelf(self.database, person_id))
         if tokens and stale(tracker, tokens):
             await access.renew(tokens)
         return access
 
     async def read_tokens(self, account_id: int) -> Tokens:
-        sealed = await self.database.read(
-            lambda connection: connection.execute(
-                select(account.c.tokens).where(account.c.id == account_id)
-            ).scalar_one_or_none()
-        )
+        return self.open_tokens(await self.read_sealed_tokens(account_id))
+
+    async def read_sealed_tokens(self, account_id: int) -> str | None:
+        wanted = select(account.c.tokens).where(account.c.id == account_id)
+        return await self.database.read(lambda connection: connection.execute(wanted).scalar_one_or_none())
+
+    def open_tokens(self, sealed: str | None) -> Tokens:
+        """The tokens; raises Snooze where they were sealed with another key."""
         try:
             return self.seal.open(sealed) if sealed else {}
         except Unreadable as error:

@@ -237,7 +237,9 @@ async def open_access(context: LaneContext) -> AccountAccess:
     if context.access is not None:
         return context.access
     lane, tracker = context.lane, context.tracker
-    access = await context.credentials.access(lane.account_id, lane.person_id, tracker)
+    access = await context.credentials.open_access(
+        lane.account_id, lane.person_id, tracker, lane.sealed_tokens
+    )
     if tracker.sign_in != "none" and not access.tokens:
         raise Snooze(f"{tracker.label} is not signed in to", park=Park.SIGNED_OUT)
     context.access = access.dry() if lane.dry else access

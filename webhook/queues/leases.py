@@ -69,6 +69,8 @@ class Lane:
     leased_until: datetime
     failures: int
     dry: bool
+    sealed_tokens: str | None
+    """The account's sign-in as it was when the lane was claimed."""
     rows: Sequence[DeliveryRow]
 
 
@@ -141,6 +143,7 @@ def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -
         leased_until=request.now + request.lease,
         failures=row.failures,
         dry=bool((row.rules or {}).get("dry_run")),
+        sealed_tokens=row.tokens,
         rows=heads,
     )
 
