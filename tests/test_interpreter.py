@@ -17,7 +17,8 @@ from webhook.domain.rules import ALWAYS_ON
 from webhook.history import edits, library
 from webhook.people import household, identities, people, tokens
 from webhook.pipeline import interpreter
-from webhook.pipeline.interpreter import Capabilities, Interpreter
+from webhook.pipeline.interpreter import Interpreter
+from webhook.pipeline.shared_reads import Capabilities
 from webhook.queries.deliveries import list_deliveries
 from webhook.queries.webhooks import find_webhook
 from webhook.queues import inbox, leases

@@ -34,10 +34,11 @@ from webhook.network.asgi import ForwardedHeaders
 from webhook.people import people, tokens
 from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import Dispatcher
-from webhook.pipeline.interpreter import Capabilities, Interpreter
+from webhook.pipeline.intake import Intake
+from webhook.pipeline.interpreter import Interpreter
 from webhook.pipeline.receiver import Receiver, TokenCache
+from webhook.pipeline.shared_reads import Capabilities
 from webhook.queues import leases
-from webhook.queues.inbox import Inbox
 from webhook.service import Service
 from webhook.settings import Environ, Settings
 from webhook.storage import migrate
@@ -91,9 +92,9 @@ def open_service(environ: Environ) -> Service:
     built = trackers.build(environ, http)
     credentials = Credentials(database, sealed)
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
-    inbox = Inbox(database)
     doorkeeper = TokenCache(database)
     interpreter = build_interpreter(database, built, settings)
+    dispatcher = Dispatcher(database, built, credentials, identity)
     asked = servers.build(environ, http)
     episodes = Episodes(database, identity.lookups)
     service = Service(
@@ -108,11 +109,12 @@ def open_service(environ: Environ) -> Service:
         servers=asked,
         credentials=credentials,
         identity=identity,
-        inbox=inbox,
         doorkeeper=doorkeeper,
-        receiver=Receiver(inbox, doorkeeper, forms(), settings.max_body_bytes),
+        receiver=Receiver(
+            Intake(database, interpreter, dispatcher), doorkeeper, forms(), settings.max_body_bytes
+        ),
         interpreter=interpreter,
-        dispatcher=Dispatcher(database, built, credentials, identity),
+        dispatcher=dispatcher,
         catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
         backfills=Backfills(database, built, credentials, interpreter.told),
         imports=Imports(
@@ -222,7 +224,6 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
     if service.settings.worker:
         service.database.do(lambda connection: pick_up(connection, service))
     interpreter, dispatcher = service.interpreter, service.dispatcher
-    service.receiver.news = interpreter.news
     lag = asyncio.gather(service.loop_lag.run(service.stop), collect_garbage(service.stop))
     if service.settings.worker:
         begin = asyncio.create_task

@@ -20,7 +20,6 @@ from webhook.network.throttle import LoginThrottle
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Interpreter
 from webhook.pipeline.receiver import Receiver, TokenCache
-from webhook.queues.inbox import Inbox
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
 from webhook.storage.db import Database
@@ -51,7 +50,6 @@ class Service:
     servers: Mapping[str, Server]
     credentials: Credentials
     identity: Identity
-    inbox: Inbox
     doorkeeper: TokenCache
     receiver: Receiver
     interpreter: Interpreter

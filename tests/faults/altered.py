@@ -4,7 +4,8 @@
 
 `hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE and HASTY_LEASE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
-in a test. `hold_settlements` is a disk that does not come back. The others are mistakes, made on purpose, by which
+in a test. `hold_settlements`, `hold_intake` and `hold_lanes` stand still at a point, for a kill that
+meets exactly that. The others are mistakes, made on purpose, by which
 a test shows that it would find them.
 """
 
@@ -23,7 +24,7 @@ from sqlalchemy import Connection
 from webhook import app, cli, trackers
 from webhook import client as remote
 from webhook.domain import retry
-from webhook.pipeline import lanes
+from webhook.pipeline import dispatcher, intake, lanes
 from webhook.queues import inbox, leases, settlements
 from webhook.storage import db
 
@@ -74,6 +75,23 @@ def hold_settlements() -> None:
     settlements.settle = hold
 
 
+def hold_lanes() -> None:
+    """Lanes that were claimed as a webhook was stored are not worked on."""
+    dispatcher.Dispatcher.start_soon = lambda self, claimed: None  # type: ignore[method-assign]
+
+
+def hold_intake() -> None:
+    """The writer stops for good between the interpretation of a webhook and the commit that stores it."""
+    take_in = intake.Intake.take_in
+
+    def hold(self: intake.Intake, connection: Connection, waiting: list[inbox.ReceivedWebhook]) -> list[int]:
+        take_in(self, connection, waiting)
+        threading.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    intake.Intake.take_in = hold  # type: ignore[method-assign]
+
+
 def unsynced() -> None:
     """SQLite leaves it to the system when a commit reaches the disk."""
     synchronous("OFF")
@@ -95,16 +113,16 @@ def synchronous(how: str) -> None:
 
 def acknowledge_first() -> None:
     """Answers 200 from memory and writes afterwards, as most receivers do."""
-    keep = inbox.Inbox.keep
+    keep = intake.Intake.keep
     behind: set[Any] = set()
 
-    async def later(self: inbox.Inbox, received: inbox.ReceivedWebhook) -> None:
+    async def later(self: intake.Intake, received: inbox.ReceivedWebhook) -> None:
         import asyncio
 
         await asyncio.sleep(0.05)
         await keep(self, received)
 
-    async def kept(self: inbox.Inbox, received: inbox.ReceivedWebhook) -> int:
+    async def kept(self: intake.Intake, received: inbox.ReceivedWebhook) -> int:
         import asyncio
 
         task = asyncio.create_task(later(self, received))
@@ -112,7 +130,7 @@ def acknowledge_first() -> None:
         task.add_done_callback(behind.discard)
         return 0
 
-    inbox.Inbox.keep = kept  # type: ignore[method-assign]
+    intake.Intake.keep = kept  # type: ignore[method-assign]
 
 
 def blind() -> None:
@@ -123,7 +141,16 @@ def blind() -> None:
 
 ALTERATIONS: dict[str, Callable[[], None]] = {
     made.__name__: made
-    for made in (hasty, hold_settlements, unsynced, synced_now_and_then, acknowledge_first, blind)
+    for made in (
+        hasty,
+        hold_settlements,
+        hold_lanes,
+        hold_intake,
+        unsynced,
+        synced_now_and_then,
+        acknowledge_first,
+        blind,
+    )
 }
 
 

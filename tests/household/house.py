@@ -25,7 +25,8 @@ from webhook.accounts.accounts import insert_account
 from webhook.domain.event import Action, Kind
 from webhook.domain.rules import ALWAYS_ON
 from webhook.people import household, identities, people
-from webhook.pipeline.interpreter import Capabilities, Interpreter
+from webhook.pipeline.interpreter import Interpreter
+from webhook.pipeline.shared_reads import Capabilities
 from webhook.queries.plays import PlayJson, list_plays
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
@@ -69,10 +69,11 @@ class Dispatcher:
         self._stopping = False
         self._freed = asyncio.Event()
         self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
         """Deliver until stopped, then finish the deliveries in progress."""
-        self._news = news
+        self._news, self._loop = news, asyncio.get_running_loop()
         renewals = asyncio.create_task(self.renew_leases(), name="renewals")
         try:
             await self.deliver(stop, news)
@@ -141,13 +142,39 @@ class Dispatcher:
         batch = {name: self._batches[name] for name in names}
         request = ClaimRequest(now=clock.now(), lanes=most, batch=batch, lease=leases.LEASE)
         claimed = await self.database.write(leases.claim_lanes, request)
+        self.start(claimed)
+        return len(claimed)
+
+    def start(self, claimed: Sequence[Lane]) -> None:
+        """Start work on claimed lanes."""
         for lane in claimed:
             breaker = self.breakers[self.trackers[lane.tracker].host]
             breaker.probing = breaker.is_open
             task = asyncio.create_task(self.work(lane), name=f"lane {lane.account_id}")
             self._lanes.add(task)
             task.add_done_callback(self.finish)
-        return len(claimed)
+
+    # --- from the writing thread
+
+    def claim_request(self) -> ClaimRequest | None:
+        """A request for the free lanes of the trackers that are well; None if no lane can be started now."""
+        free = MAX_LANES - len(self._lanes)
+        if self._loop is None or self._stopping or free <= 0:
+            return None
+        well = {
+            name: batch
+            for name, batch in self._batches.items()
+            if self.breakers[self.trackers[name].host].lanes() > 1
+        }
+        return ClaimRequest(now=clock.now(), lanes=free, batch=well, lease=leases.LEASE) if well else None
+
+    def start_soon(self, claimed: Sequence[Lane]) -> None:
+        """Start work on lanes that were claimed with what made them due; without any, look for due ones."""
+        assert self._loop is not None
+        if claimed:
+            self._loop.call_soon_threadsafe(self.start, claimed)
+        else:
+            self._loop.call_soon_threadsafe(self._news.set)
 
     async def work(self, lane: Lane) -> None:
         """Work on a claimed lane while its lease is renewed."""

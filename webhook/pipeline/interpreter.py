@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,11 +20,11 @@ from webhook import clock
 from webhook.domain import lenient_json
 from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_json
 from webhook.domain.play import Change
-from webhook.domain.rules import AccountRules, Filters, HouseholdRule, Target, stopping_filter, viewers
+from webhook.domain.rules import Filters, stopping_filter, viewers
 from webhook.domain.states import WebhookState
 from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play
-from webhook.people import household, identities
+from webhook.people import identities
 from webhook.pipeline.planning import (
     Context,
     closing_event,
@@ -33,12 +33,13 @@ from webhook.pipeline.planning import (
     plan_and_enqueue,
     space_of,
 )
+from webhook.pipeline.shared_reads import Capabilities, SharedReads
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.prepared import Prepared, savepoint
-from webhook.storage.rows import fetch_all, fetch_first
-from webhook.storage.tables import AccountRow, PersonRow, WebhookRow, account, person, token, webhook
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PersonRow, WebhookRow, webhook
 
 log = structlog.get_logger()
 
@@ -65,9 +66,6 @@ RECORD = Prepared(
         interpreted_at=bindparam("at"),
     )
 )
-TOKEN_PERSON = Prepared(select(token.c.person_id).where(token.c.id == bindparam("token")))
-PERSON = Prepared(select(person).where(person.c.id == bindparam("person")))
-ACCOUNTS = Prepared(select(account).where(account.c.person_id == bindparam("person")))
 
 Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
@@ -86,14 +84,6 @@ INTERPRETER_LOCK = 7104  # the advisory lock that lets one interpreter at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """The kinds and actions that a tracker accepts, as the interpreter needs them."""
-
-    kinds: frozenset[Any]
-    can: frozenset[Action]
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """The result of interpreting a webhook: its state, the reason, and its events."""
 
@@ -109,53 +99,6 @@ class Parsed:
 
     row: WebhookRow
     events: list[Event] | Verdict
-
-
-@dataclass(slots=True)
-class SharedReads:
-    """Cache of the rows that the webhooks of one transaction share, each read once."""
-
-    connection: Connection
-    capabilities: Mapping[str, Capabilities]
-    _people: dict[int, PersonRow | None] = field(default_factory=dict)
-    _targets: dict[int, list[Target]] = field(default_factory=dict)
-    _token_people: dict[int | None, int | None] = field(default_factory=dict)
-    _rules: list[HouseholdRule] | None = None
-
-    def token_person(self, token_id: int | None) -> int | None:
-        """The person that a token belongs to; None for a household token."""
-        if token_id not in self._token_people:
-            found = TOKEN_PERSON.scalar(self.connection, {"token": token_id})
-            self._token_people[token_id] = found
-        return self._token_people[token_id]
-
-    def person(self, person_id: int) -> PersonRow | None:
-        if person_id not in self._people:
-            found = fetch_first(self.connection, PERSON, PersonRow, {"person": person_id})
-            self._people[person_id] = found
-        return self._people[person_id]
-
-    def targets(self, person_id: int) -> list[Target]:
-        """A person's accounts that can receive deliveries."""
-        if person_id not in self._targets:
-            rows = fetch_all(self.connection, ACCOUNTS, AccountRow, {"person": person_id})
-            self._targets[person_id] = [
-                Target(
-                    id=row.id,
-                    kinds=self.capabilities[row.tracker].kinds,
-                    can=self.capabilities[row.tracker].can,
-                    tells=frozenset(map(Action, row.tells)),
-                    rules=AccountRules.from_json(row.rules),
-                )
-                for row in rows
-                if row.tracker in self.capabilities
-            ]
-        return self._targets[person_id]
-
-    def household_rules(self) -> list[HouseholdRule]:
-        if self._rules is None:
-            self._rules = household.rules(self.connection)
-        return self._rules
 
 
 class Interpreter:
@@ -180,9 +123,11 @@ class Interpreter:
         self.news = asyncio.Event()
         self.behind = timedelta(0)  # the part of the clock's set-back already corrected
         self.told = asyncio.Event()  # set when there may be something to deliver
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
 
     async def run(self, stop: asyncio.Event, is_busy: Callable[[], bool]) -> None:
         """Interpret until stopped; back off while requests are being answered."""
+        self._loop = asyncio.get_running_loop()
         while not stop.is_set():
             try:
                 busy = is_busy()
@@ -201,6 +146,16 @@ class Interpreter:
                 self.told.set()
                 continue
             await clock.awaken(self.news, stop, IDLE_INTERVAL)
+        self._loop = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._loop is not None
+
+    def wake(self) -> None:
+        """Wake the interpreter from any thread, where it runs."""
+        if (loop := self._loop) is not None:
+            loop.call_soon_threadsafe(self.news.set)
 
     async def interpret_next(self, most: int) -> int:
         """Interpret a batch of received webhooks; returns their number."""

@@ -104,7 +104,6 @@ class Receiver:
         self.doorkeeper = doorkeeper
         self.forms = forms
         self.limit = limit
-        self.news: asyncio.Event | None = None
         self.in_flight = 0
         self.refused_at: float | None = None  # time of the last failed write
         self.stored = 0
@@ -162,8 +161,6 @@ class Receiver:
         )
         webhook_id = await self.inbox.keep(received)
         self.stored += 1
-        if self.news is not None:
-            self.news.set()
         return webhook_id, Refused(400, f"{fault} {KEPT_NOTE}") if fault else None
 
     async def admit(self, scope: Scope) -> tuple[str, int]:

@@ -78,6 +78,7 @@ class Database:
         self._thread: threading.Thread | None = None
         self._writing: Connection | None = None
         self._dirty = False
+        self._actions: list[Callable[[], None]] = []
         self._listener: Listener | None = None
         self.committed = Commits()
         self.writes = 0
@@ -127,6 +128,12 @@ class Database:
     async def read_first(self, question: Callable[[Connection], R]) -> R:
         """As `read`, for incoming webhooks, which do not queue behind pages."""
         return await asyncio.get_running_loop().run_in_executor(self._door, self.ask, question)
+
+    # --- from a write job
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run the action on the writing thread once this transaction is committed; never if it is not."""
+        self._actions.append(action)
 
     # --- from any thread
 
@@ -204,6 +211,7 @@ class Database:
 
     def _transact(self, waiting: list[PendingWrite]) -> list[Any]:
         answers: list[Any] = []
+        self._actions.clear()
         connection = self._connection()
         try:
             with unavailable(), connection.begin():
@@ -217,6 +225,8 @@ class Database:
             raise
         self.commits += 1
         self.writes += len(waiting)
+        for action in self._actions:
+            action()
         self.committed.announce()
         return answers
 

@@ -1,0 +1,81 @@
+"""Intake: stores webhooks, and while few wait interprets them and claims what becomes due, all in one commit.
+
+A play then reaches its tracker after one commit instead of three. What is stored does not depend on the rest: where
+interpreting fails it is undone alone, and the interpreter takes the webhook up. Where more webhooks wait than
+`MAX_AT_ONCE`, or earlier ones are not interpreted yet, they are only stored, so that senders are answered first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from webhook.domain.states import WebhookState
+from webhook.pipeline.dispatcher import Dispatcher
+from webhook.pipeline.interpreter import Interpreter
+from webhook.queues import leases
+from webhook.queues.inbox import Inbox, ReceivedWebhook, store_webhooks
+from webhook.queues.leases import Lane
+from webhook.storage.db import Database
+from webhook.storage.prepared import Prepared, savepoint
+from webhook.storage.tables import webhook
+
+log = structlog.get_logger()
+
+MAX_AT_ONCE = 4
+"""Webhooks that are interpreted in the commit that stores them."""
+
+MAX_SIZE = 64 * 1024
+"""Bytes of a webhook that is parsed in a write transaction."""
+
+OLDEST_RECEIVED = Prepared(
+    select(func.min(webhook.c.id)).where(webhook.c.state == WebhookState.RECEIVED.value)
+)
+
+
+class Intake(Inbox):
+    """The inbox of a process that interprets and delivers as well."""
+
+    def __init__(self, database: Database, interpreter: Interpreter, dispatcher: Dispatcher) -> None:
+        super().__init__(database)
+        self.interpreter = interpreter
+        self.dispatcher = dispatcher
+
+    async def keep(self, received: ReceivedWebhook) -> int:
+        return await self.database.write(self.take_in, received)
+
+    def take_in(self, connection: Connection, waiting: list[ReceivedWebhook]) -> list[int]:
+        """Store the webhooks, and interpret them if nothing else is to be done first."""
+        ids = store_webhooks(connection, waiting)
+        few = len(waiting) <= MAX_AT_ONCE and all(len(one.raw) <= MAX_SIZE for one in waiting)
+        lanes = self.interpret_now(connection, ids) if few and self.interpreter.is_running else None
+        self.database.after_commit(partial(self.pass_on, lanes))
+        return ids
+
+    def interpret_now(self, connection: Connection, ids: list[int]) -> list[Lane] | None:
+        """Interpret these webhooks and claim the lanes that are due; None if they wait for the interpreter."""
+        oldest = OLDEST_RECEIVED.scalar(connection, {})
+        if oldest is None or oldest < ids[0]:
+            return None
+        try:
+            with savepoint(connection):
+                if not sum(self.interpreter.interpret(connection, [len(ids)])):
+                    return None
+                request = self.dispatcher.claim_request()
+                return leases.claim_for(connection, request) if request is not None else []
+        except Exception:
+            log.exception(
+                "A webhook could not be interpreted as it was stored; the interpreter tries again.",
+                action="intake_fault",
+                webhooks=ids,
+            )
+            return None
+
+    def pass_on(self, lanes: list[Lane] | None) -> None:
+        """Pass the work on to the event loop: claimed lanes, or else what the next process step finds."""
+        if lanes is None:
+            self.interpreter.wake()
+        else:
+            self.dispatcher.start_soon(lanes)
