@@ -57,7 +57,19 @@ feed seed speed need bed heading rating setting string timing mapping padding en
 warning meaning spelling marking binding listing evening recording viewing king ring thing bring
 """
 QUESTIONS = ("is_", "has_", "was_", "can_", "are_", "may_", "have_", "needs_")
-GIVEN = frozenset({"connection_made", "connection_lost", "data_received", "restricted_to"})
+GIVEN = frozenset(
+    {
+        *(
+            "connection_made",
+            "connection_lost",
+            "data_received",
+            "eof_received",
+            "pause_writing",
+            "resume_writing",
+        ),
+        "restricted_to",
+    }
+)
 """Names that others gave: asyncio's protocols, and a visitor's restriction to a person."""
 
 

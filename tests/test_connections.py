@@ -1,0 +1,252 @@
+"""Outgoing connections: what a call does on a real socket that breaks off, waits, lies idle or is secured."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+import uvloop
+
+from webhook import client
+from webhook.domain.outcome import Retry
+from webhook.network.connections import MAX_UNREAD, Stream
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nOK"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Peer:
+    """A server that answers each request with `answer`, then does what `after` says."""
+
+    answer: bytes = OK
+    after: Handler | None = None
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    port: int = 0
+
+    @asynccontextmanager
+    async def served(
+        self, host: str = "127.0.0.1", secured: ssl.SSLContext | None = None
+    ) -> AsyncIterator[Peer]:
+        server = await asyncio.start_server(self.serve, host, 0, ssl=secured)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(self.answer)
+                if self.after is not None:
+                    await self.after(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    return request.param
+
+
+async def get(http: httpx.AsyncClient, url: str, **more: Any) -> httpx.Response:
+    return await client.call(http, "Peer", "GET", url, **more)
+
+
+def test_calls_share_a_connection_and_no_cookies(run: Any) -> None:
+    async def calls() -> Peer:
+        async with Peer().served() as peer, client.client() as http:
+            for _ in range(3):
+                assert (await get(http, peer.url)).content == b"OK"
+        return peer
+
+    peer = run(calls())
+
+    assert peer.connections == 1
+    assert len(peer.requests) == 3
+    assert not [request for request in peer.requests if b"cookie" in request.lower()]
+
+
+def test_a_call_is_made_on_a_connection_of_ours(run: Any) -> None:
+    async def call() -> Any:
+        async with Peer().served() as peer, client.client() as http, http.stream("GET", peer.url) as response:
+            return response.extensions["network_stream"]
+
+    assert isinstance(run(call()), Stream)
+
+
+def test_a_connection_that_was_closed_while_idle_is_not_used_again(run: Any) -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    async def calls() -> Peer:
+        async with Peer(after=hang_up).served() as peer, client.client() as http:
+            for _ in range(3):
+                assert (await get(http, peer.url)).content == b"OK"
+                await asyncio.sleep(0.05)
+        return peer
+
+    assert run(calls()).connections == 3
+
+
+def test_what_came_while_idle_is_no_answer_to_the_next_call(run: Any) -> None:
+    async def time_out(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+    async def calls() -> list[int]:
+        async with Peer(after=time_out).served() as peer, client.client() as http:
+            first = await get(http, peer.url)
+            await asyncio.sleep(0.1)
+            return [first.status_code, (await get(http, peer.url)).status_code]
+
+    assert run(calls()) == [200, 200]
+
+
+def test_a_refused_connection_leaves_nothing_open(run: Any) -> None:
+    async def call() -> Any:
+        async with Peer().served() as peer:
+            pass
+        async with client.client() as http:
+            with pytest.raises(Retry) as caught:
+                await get(http, peer.url)
+        return caught.value
+
+    error = run(call())
+
+    assert error.reason == "Peer cannot be reached (All connection attempts failed)"
+    assert not error.unsure
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["none", "half"]
+)
+@pytest.mark.parametrize("breaks", [True, False], ids=["broken off", "silent"])
+def test_a_call_without_a_whole_answer_is_unsure(run: Any, answer: bytes, breaks: bool) -> None:
+    async def after(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if breaks:
+            writer.transport.abort()
+        await reader.read()
+
+    async def call() -> Any:
+        async with Peer(answer, after).served() as peer, client.client(timeout=0.3) as http:
+            with pytest.raises(Retry) as caught:
+                await get(http, peer.url)
+        return caught.value
+
+    error = run(call())
+
+    assert error.reason.startswith("Peer broke off (")
+    assert breaks == ("Timeout" not in error.reason)
+    assert error.unsure
+
+
+def test_a_host_is_reached_by_whichever_of_its_addresses_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(_: str, port: int, *args: Any, **more: Any) -> list[Any]:
+        return [
+            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+            for family, address in [(socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")]
+        ]
+
+    async def call() -> bytes:
+        async with Peer().served() as peer, client.client() as http:
+            monkeypatch.setattr(socket, "getaddrinfo", both)
+            return (await get(http, f"http://peer.example:{peer.port}/")).content
+
+    assert asyncio.run(call()) == b"OK"
+
+
+def test_an_answer_that_is_read_slowly_stops_the_sender_and_comes_whole(run: Any) -> None:
+    size = 64 * MAX_UNREAD
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+    async def call() -> tuple[int, int]:
+        read, most = 0, 0
+        async with (
+            Peer(answer).served() as peer,
+            client.client() as http,
+            http.stream("GET", peer.url) as response,
+        ):
+            async for piece in response.aiter_bytes():
+                read += len(piece)
+                await asyncio.sleep(0.001)
+                most = max(most, len(response.extensions["network_stream"].unread))
+        return read, most
+
+    read, most = run(call())
+
+    assert read == size
+    assert most < 4 * MAX_UNREAD
+
+
+def test_a_long_request_is_sent_whole(run: Any) -> None:
+    received: list[int] = []
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(len(await reader.readexactly(SIZE)))
+        writer.write(OK)
+
+    async def call() -> bytes:
+        async with Peer(b"", count).served() as peer, client.client() as http:
+            return (await client.call(http, "Peer", "POST", peer.url, json="x" * (SIZE - 2))).content
+
+    assert run(call()) == b"OK"
+    assert received == [SIZE]
+
+
+SIZE = 8 * 1024 * 1024
+
+
+def test_a_secured_peer_is_reached_if_its_certificate_is_trusted(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(secured)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+
+    async def calls() -> Peer:
+        async with Peer().served(secured=secured) as peer, client.client() as http:
+            for _ in range(3):
+                assert (await get(http, f"https://localhost:{peer.port}/")).content == b"OK"
+                await asyncio.sleep(0.05)
+        return peer
+
+    with pytest.raises(Retry) as caught:
+        run(calls())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    peer = run(calls())
+
+    assert "cannot be reached" in caught.value.reason
+    assert "CERTIFICATE_VERIFY_FAILED" in caught.value.reason
+    assert not caught.value.unsure
+    assert peer.connections == 1
+
+
+def test_a_name_and_password_in_an_address_are_sent(run: Any) -> None:
+    async def call() -> bytes:
+        async with Peer().served() as peer, client.client() as http:
+            await get(http, f"http://anna:hush@127.0.0.1:{peer.port}/")
+        return peer.requests[0]
+
+    assert b"Authorization: Basic YW5uYTpodXNo\r\n" in run(call())
