@@ -16,7 +16,6 @@ from webhook.domain.event import Action, Episode, Event, Ids, Kind, Movie
 from webhook.domain.rules import ALWAYS_ON
 from webhook.history import edits, library
 from webhook.people import household, identities, people, tokens
-from webhook.pipeline import interpreter
 from webhook.pipeline.interpreter import Interpreter
 from webhook.pipeline.shared_reads import Capabilities
 from webhook.queries.deliveries import list_deliveries
@@ -538,14 +537,6 @@ def test_live_news_that_is_already_old_is_not_put(house: House) -> None:
     assert house.deliveries("trakt") == [("stop", True)]
 
 
-def test_only_one_interpreter_runs_at_a_time(database: Database) -> None:
-    if database.sqlite:
-        return
-    with database.engine.begin() as one, database.engine.begin() as other:
-        assert interpreter.lock_for_interpreter(one)
-        assert not interpreter.lock_for_interpreter(other)
-
-
 def test_a_pruned_webhook_is_not_replayed(house: House) -> None:
     shown = house.post("plex", plex("media.scrobble"))
     house.database.do(lambda connection: connection.execute(update(webhook).values(raw=None)))
@@ -718,7 +709,7 @@ def test_a_webhook_that_was_interpreted_and_requeued_since_it_was_parsed_is_pars
 ) -> None:
     """Its earlier parse does not know the play that it came to meanwhile."""
     made = house.receive("plex", plex("media.scrobble"))
-    parsed = house.database.ask(lambda connection: house.interpreter.parse_next(connection, 16))
+    parsed = house.database.ask(lambda connection: house.interpreter.turns.read_window(connection, 16))
     house.interpret()
     house.database.do(lambda connection: inbox.requeue(connection, [made]))
 
@@ -732,7 +723,7 @@ def test_a_webhook_that_was_interpreted_and_requeued_since_it_was_parsed_is_pars
 
 def test_a_webhook_that_is_interpreted_since_it_was_parsed_is_left_alone(house: House) -> None:
     made = house.receive("plex", plex("media.scrobble"))
-    parsed = house.database.ask(lambda connection: house.interpreter.parse_next(connection, 16))
+    parsed = house.database.ask(lambda connection: house.interpreter.turns.read_window(connection, 16))
     house.interpret()
     before = house.trace(made), house.deliveries()
 

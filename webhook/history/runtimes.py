@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from webhook.domain.event import Episode, Event, Item
 from webhook.domain.items import fold_title, id_keys
+from webhook.storage.locks import try_locks
 from webhook.storage.prepared import Prepared
 from webhook.storage.tables import runtime
 
@@ -51,15 +52,30 @@ def learn_runtime(connection: Connection, event: Event) -> None:
 
 
 def store_runtime(connection: Connection, keys: list[str], ms: int) -> None:
-    known = dict(SELECT_RUNTIMES.rows(connection, {"keys": keys}))
     for key in keys:
-        if key not in known:
-            connection.execute(insert(runtime), {"key": key, "ms": ms})
-        elif abs(known[key] - ms) > SAME_RUNTIME_PART * ms:
+        known = find_ms(connection, key)
+        if known is None:
+            store_first_runtime(connection, key, ms)
+        elif abs(known - ms) > SAME_RUNTIME_PART * ms and lock_runtime(connection, key):
             connection.execute(update(runtime).where(runtime.c.key == key).values(ms=ms))
 
 
 def store_first_runtime(connection: Connection, key: str, ms: int) -> None:
     """Store a listed runtime, unless one was learned from plays."""
-    if not SELECT_RUNTIMES.rows(connection, {"keys": [key]}):
+    if find_ms(connection, key) is not None or not lock_runtime(connection, key):
+        return
+    if find_ms(connection, key) is None:  # nor was it stored by whoever had the lock before
         connection.execute(insert(runtime), {"key": key, "ms": ms})
+
+
+def find_ms(connection: Connection, key: str) -> int | None:
+    return next((ms for _, ms in SELECT_RUNTIMES.rows(connection, {"keys": [key]})), None)
+
+
+def lock_runtime(connection: Connection, key: str) -> bool:
+    """True if nobody else is storing this runtime, which many people share; the next viewing tells it again.
+
+    On PostgreSQL, interpreters that waited for each other here could deadlock.
+    """
+    lock = f"runtime:{key}"
+    return try_locks(connection, [lock])[lock]

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from webhook.domain.rules import HouseholdRule
 from webhook.people.identities import NamedPerson
+from webhook.people.ownership import lock_ownership
 from webhook.people.people import PeopleError, find_person
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_fields import Id
@@ -49,6 +50,7 @@ def add_rule(
     now: datetime,
 ) -> int:
     """Add a rule and return its id; raises PeopleError where it names nobody or would hold for everything."""
+    lock_ownership(connection)
     if not players and not libraries:
         raise PeopleError("a household rule needs a player or a library, or it would hold for everything")
     if not names:
@@ -74,5 +76,6 @@ def list_rules(connection: Connection) -> list[HouseholdRuleJson]:
 
 
 def remove_rule(connection: Connection, rule_id: int) -> None:
+    lock_ownership(connection)
     if not connection.execute(delete(household).where(household.c.id == rule_id)).rowcount:
         raise PeopleError(f"there is no household rule {rule_id}")

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, or_, 
 
 from webhook.domain.event import Action, Event
 from webhook.domain.states import WebhookState
+from webhook.people.ownership import lock_ownership
 from webhook.people.people import CLAIMED_NOTE, PeopleError, find_person, fold_name, remember_claims
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
@@ -269,6 +270,7 @@ def claim_own_name(connection: Connection, person_id: int, source: str, now: dat
     here = and_(identity.c.source == source, identity.c.server == "", identity.c.user == fold_name(user))
     row = fetch_first(connection, select(identity.c.id, identity.c.person_id).where(here), Claim)
     if row is None:
+        lock_ownership(connection)
         values = {"source": source, "server": "", "user": fold_name(user), "label": user, "first_seen": now}
         connection.execute(insert(identity), {**values, "person_id": person_id})
     elif row.person_id != person_id:
@@ -278,6 +280,7 @@ def claim_own_name(connection: Connection, person_id: int, source: str, now: dat
 
 def resolve_identities(connection: Connection, wanted: str, now: datetime) -> list[int]:
     """The ids of the identities that `source:user` (seen or not) or `source:user@server` names."""
+    lock_ownership(connection)
     source, user, server = parse_identity(connection, wanted)
     user_key = fold_name(user)
     if max(len(user), len(user_key)) > MAX_USER_LENGTH:
@@ -298,6 +301,7 @@ def resolve_identities(connection: Connection, wanted: str, now: datetime) -> li
 
 def assign_identities(connection: Connection, ids: Collection[int], person_id: int) -> int:
     """Let a person claim these identities; return how many webhooks waited for it."""
+    lock_ownership(connection)
     claimed = update(identity).where(identity.c.id.in_(ids))
     connection.execute(claimed.values(person_id=person_id, ignored=False))
     of_servers = select(identity.c.id).where(identity.c.id.in_(ids), identity.c.source.not_in(BUILTIN_APIS))
@@ -308,6 +312,7 @@ def assign_identities(connection: Connection, ids: Collection[int], person_id: i
 
 def release_claims(connection: Connection, name: str, wanted: str) -> int:
     """Give up a claim and return how many identities it covered; their plays stay as they are."""
+    lock_ownership(connection)
     claimer = find_person(connection, name)
     claimed = and_(matches_spelling(connection, wanted), identity.c.person_id == claimer.id)
     count = connection.execute(update(identity).where(claimed).values(person_id=None)).rowcount
@@ -335,6 +340,7 @@ def unignore_user(connection: Connection, wanted: str) -> list[int]:
 
 def ignore_identities(connection: Connection, ids: Collection[int]) -> int:
     """Ignore these identities and return how many webhooks waited; raises PeopleError where one is claimed."""
+    lock_ownership(connection)
     claimers = select(person.c.name).join(identity, identity.c.person_id == person.c.id)
     name = connection.execute(claimers.where(identity.c.id.in_(ids)).limit(1)).scalar()
     if name is not None:
@@ -345,6 +351,7 @@ def ignore_identities(connection: Connection, ids: Collection[int]) -> int:
 
 def unignore_identities(connection: Connection, ids: Collection[int]) -> int:
     """Stop ignoring these identities and return how many webhooks wait for a claim again."""
+    lock_ownership(connection)
     connection.execute(update(identity).where(identity.c.id.in_(ids)).values(ignored=False))
     return requeue_webhooks(connection, ids)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, Text, delete, func, insert, select, type_coerce, update
 
+from webhook.people.ownership import lock_ownership
 from webhook.storage.db import fresh_ids
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow, note, person, webhook
@@ -60,6 +61,7 @@ def fold_name(name: str) -> str:
 
 def rename(connection: Connection, row: PersonRow, name: str) -> None:
     """Rename a person, in stored webhooks too; raises PeopleError as `add_person` does."""
+    lock_ownership(connection)
     name = validate_name(connection, name, row.id)
     connection.execute(update(person).where(person.c.id == row.id).values(name=name))
     rename_in_webhooks(connection, row.name, name)

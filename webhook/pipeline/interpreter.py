@@ -7,13 +7,13 @@ where nothing has changed, and mends what a better parser, another filter or a n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from webhook import clock
@@ -25,6 +25,9 @@ from webhook.domain.states import WebhookState
 from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play
 from webhook.people import identities
+from webhook.people.ownership import lock_ownership
+from webhook.pipeline.conflicts import ConflictReader
+from webhook.pipeline.parsed import Parsed, Verdict
 from webhook.pipeline.planning import (
     Context,
     closing_event,
@@ -34,27 +37,16 @@ from webhook.pipeline.planning import (
     space_of,
 )
 from webhook.pipeline.shared_reads import Capabilities, SharedReads
+from webhook.pipeline.turns import Turns, Window
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.prepared import Prepared, savepoint
-from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PersonRow, WebhookRow, webhook
 
 log = structlog.get_logger()
 
 # Built once: putting a statement together costs more than running it.
-RECEIVED = Prepared(
-    select(webhook)
-    .where(webhook.c.state == WebhookState.RECEIVED.value)
-    .order_by(webhook.c.id)
-    .limit(bindparam("count"))
-)
-STILL_RECEIVED = Prepared(
-    select(webhook.c.id, webhook.c.interpreted_at).where(
-        webhook.c.id.in_(bindparam("ids", expanding=True)), webhook.c.state == WebhookState.RECEIVED.value
-    )
-)
 RECORD = Prepared(
     update(webhook)
     .where(webhook.c.id == bindparam("of"))
@@ -80,26 +72,6 @@ IDLE_INTERVAL = 1.0
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """A clock further behind its latest record than this was set back."""
 
-INTERPRETER_LOCK = 7104  # the advisory lock that lets one interpreter at a time run on PostgreSQL
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of interpreting a webhook: its state, the reason, and its events."""
-
-    state: WebhookState
-    reason: str | None = None
-    events: Sequence[Mapping[str, Any]] = ()
-    identity_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A webhook with its events, or with the verdict that needs none."""
-
-    row: WebhookRow
-    events: list[Event] | Verdict
-
 
 class Interpreter:
     """Interprets the webhooks in the inbox, oldest first."""
@@ -120,6 +92,7 @@ class Interpreter:
         self.mark = watched_mark
         self.claim_first = claim_first
         self.collection_of = collection_of
+        self.turns = Turns(self.parse)
         self.news = asyncio.Event()
         self.behind = timedelta(0)  # the part of the clock's set-back already corrected
         self.told = asyncio.Event()  # set when there may be something to deliver
@@ -144,8 +117,10 @@ class Interpreter:
                 await asyncio.sleep(IDLE_INTERVAL)
             if count:
                 self.told.set()
-                continue
-            await clock.awaken(self.news, stop, IDLE_INTERVAL)
+            elif count is None:
+                await asyncio.sleep(BACK_OFF)
+            else:
+                await clock.awaken(self.news, stop, IDLE_INTERVAL)
         self._loop = None
 
     @property
@@ -157,30 +132,31 @@ class Interpreter:
         if (loop := self._loop) is not None:
             loop.call_soon_threadsafe(self.news.set)
 
-    async def interpret_next(self, most: int) -> int:
-        """Interpret a batch of received webhooks; returns their number."""
-        parsed = await self.database.read_first(lambda connection: self.parse_next(connection, most))
-        return await self.database.write(self.interpret_batches, parsed) if parsed else 0
+    async def interpret_next(self, most: int) -> int | None:
+        """Interpret a batch of received webhooks; returns their number, None if others were first to take them."""
+        window = await self.database.read_first(lambda connection: self.turns.read_window(connection, most))
+        if not window.entries:
+            return 0
+        return await self.database.write(self.interpret_batches, window) or None
 
     def interpret(self, connection: Connection, limits: list[int]) -> list[int]:
         """Parse and interpret webhooks; returns the number done for each request."""
-        return self.interpret_batches(connection, [self.parse_next(connection, max(limits))]) * len(limits)
+        window = self.turns.read_window(connection, max(limits))
+        return self.interpret_batches(connection, [window]) * len(limits)
 
-    def interpret_batches(self, connection: Connection, waiting: list[list[Parsed]]) -> list[int]:
-        """Interpret the webhooks that are not interpreted yet; returns the number for each list."""
-        if not lock_for_interpreter(connection):
-            return [0] * len(waiting)
-        return [self.interpret_together(connection, parsed) for parsed in waiting]
+    def interpret_batches(self, connection: Connection, waiting: list[Window]) -> list[int]:
+        """Interpret the webhooks that are this interpreter's turn; returns the number for each window."""
+        return [self.interpret_window(connection, window) for window in waiting]
 
-    def interpret_together(self, connection: Connection, parsed: list[Parsed]) -> int:
-        ids = [entry.row.id for entry in parsed]
-        received = set(map(tuple, STILL_RECEIVED.rows(connection, {"ids": ids})))
-        # One that was interpreted and requeued since it was parsed has other events now; it is parsed again.
-        still = [entry for entry in parsed if (entry.row.id, entry.row.interpreted_at) in received]
+    def interpret_window(self, connection: Connection, window: Window) -> int:
+        reader = ConflictReader(connection, claim_first=self.claim_first, collection_of=self.collection_of)
+        return self.interpret_together(connection, self.turns.take(reader, window))
+
+    def interpret_together(self, connection: Connection, taken: list[Parsed]) -> int:
         reads = SharedReads(connection, self.capabilities)
-        for entry in still:  # each is recorded before the next, whose claim may requeue it
+        for entry in taken:  # each is recorded before the next, whose claim may requeue it
             record(connection, entry.row, self.judge(entry, reads))
-        return len(still)
+        return len(taken)
 
     def interpret_row(self, connection: Connection, row: WebhookRow) -> Verdict:
         """Interpret one webhook, whatever its state."""
@@ -189,9 +165,6 @@ class Interpreter:
         return verdict
 
     # --- before the transaction
-
-    def parse_next(self, connection: Connection, most: int) -> list[Parsed]:
-        return [self.parse(row) for row in fetch_all(connection, RECEIVED, WebhookRow, {"count": most})]
 
     def parse(self, row: WebhookRow) -> Parsed:
         """Parse a webhook's events; an unexpected error quarantines it and leaves the others alone."""
@@ -326,6 +299,7 @@ class Interpreter:
     def sweep(self, connection: Connection, moments: list[datetime]) -> list[int]:
         """Close plays without a stop, and expire live deliveries that are too old; returns the counts."""
         now = max(moments)
+        lock_ownership(connection)  # no interpreter changes the plays that end here
         self.mend_clock(connection, now)
         reads = SharedReads(connection, self.capabilities)
         closed = plays.close_overdue(connection, now, self.mark)
@@ -385,13 +359,4 @@ def record(connection: Connection, row: WebhookRow, verdict: Verdict) -> None:
         webhook=row.id,
         state=verdict.state.value,
         reason=verdict.reason,
-    )
-
-
-def lock_for_interpreter(connection: Connection) -> bool:
-    """True if this is the only interpreter now; on SQLite the write lock already ensures it."""
-    if connection.dialect.name == "sqlite":
-        return True
-    return bool(
-        connection.execute(select(func.pg_try_advisory_xact_lock(text(str(INTERPRETER_LOCK))))).scalar_one()
     )
