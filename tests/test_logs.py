@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 from urllib.parse import quote
@@ -220,3 +222,60 @@ def test_a_long_line_is_cleaned_in_time(worst: str) -> None:
 
 def test_an_address_of_httpx_is_cleaned_as_text() -> None:
     assert HUSH not in logs.clean(repr(httpx.Request("GET", f"https://a:{HUSH}@x.example/?token={HUSH}")))
+
+
+RECONFIGURED = """
+import logging, structlog
+from webhook import logs
+log = structlog.get_logger()
+for style, level in (("text", "warning"), ("json", "info"), ("json", "error"), ("text", "info")):
+    logs.configure(style, level)
+    for write in (log, logging.getLogger("library")):
+        write.info("quiet")
+        write.error("loud")
+"""
+
+
+@pytest.mark.integration
+def test_every_logger_follows_a_change_of_format_and_level() -> None:
+    lines = run(RECONFIGURED).stderr.splitlines()
+
+    kinds = ["json" if line.startswith("{") else "text" for line in lines]
+    assert kinds == ["text"] * 2 + ["json"] * 6 + ["text"] * 4
+    assert ["quiet" if "quiet" in line else "loud" for line in lines] == [
+        *("loud", "loud"),
+        *("quiet", "loud") * 2,
+        *("loud", "loud"),
+        *("quiet", "loud") * 2,
+    ]
+
+
+UNWRITABLE = """
+import os, sys, structlog
+from webhook import logs
+
+class Broken:
+    def __repr__(self):
+        raise ValueError
+
+logs.configure(sys.argv[1], "info")
+structlog.get_logger().info("It has a part that cannot be rendered.", part=Broken())
+sys.stderr = open("/dev/full", "w", buffering=1)
+logs.configure(sys.argv[1], "info")
+structlog.get_logger().info("The disk is full.")
+print("went on", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_line_that_cannot_be_written_stops_nobody(style: str) -> None:
+    ended = run(UNWRITABLE, style)
+
+    assert ended.stdout == "went on\n"
+    assert "It has a part that cannot be rendered." in ended.stderr
+
+
+def run(code: str, *given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)

@@ -6,8 +6,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote, unquote
 
 import structlog
@@ -99,6 +100,32 @@ def is_secret_name(name: str) -> bool:
 SECRET_NAME = re.compile(rf"{NAMED}|(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
 
 
+class Sink:
+    """Writes lines to a stream; one that cannot be written is lost, and whoever logged it goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self.stream.write(f"{line}\n")
+
+    debug = info = warning = error = critical = write
+
+
+def tolerate(renderer: Processor) -> Processor:
+    """The renderer, which names the line instead where a value in it cannot be rendered."""
+
+    def render(logger: Any, method: str, event: EventDict) -> Any:
+        line = {name: event.get(name) for name in ("timestamp", "level", "event")}
+        try:
+            return renderer(logger, method, event)
+        except Exception as error:  # noqa: BLE001 - whoever logs must not fail for it
+            return f"{line} could not be logged whole: {type(error).__name__}"
+
+    return render
+
+
 def configure(style: str, level: str) -> None:
     """Send all logs, including those of libraries, to stderr in one format."""
     shared: list[Processor] = [
@@ -108,24 +135,25 @@ def configure(style: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Processor = (
+    render = tolerate(
         structlog.processors.JSONRenderer()
         if style == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     )
+    sink = Sink(sys.stderr)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        logger_factory=lambda *_: sink,
+        cache_logger_on_first_use=False,  # a later call changes the format and the level of every logger
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     root = logging.getLogger()
