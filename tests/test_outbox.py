@@ -367,3 +367,38 @@ def test_a_play_row_can_be_deleted_without_losing_what_was_told(database: Databa
     database.do(lambda connection: connection.execute(play.delete()))
 
     assert states(database)[made] == "waiting"
+
+
+def test_a_lane_that_is_released_while_another_process_puts_something_there_is_woken(
+    database: Database, anna: int
+) -> None:
+    if database.sqlite:
+        return  # where one writes, nobody else does
+    put(database, putting(anna, "watched:1"))
+    (lane,) = claim(database)
+    with database.engine.begin() as other:
+        made = outbox.enqueue(other, putting(anna, "watched:2"), NOW)
+        settle(database, settlement(lane))
+    asleep = claim(database)
+
+    woken = database.do(lambda connection: leases.wake_forgotten(connection, [NOW]))
+
+    assert (asleep, woken) == ([], [1])
+    assert [row.id for lane in claim(database) for row in lane.rows] == [made]
+
+
+def test_what_another_process_is_superseding_is_not_claimed(database: Database, anna: int) -> None:
+    if database.sqlite:
+        return
+    playing = database.do(a_play)
+    live = {"action": Action.START, "mark": False, "play_id": playing}
+    (first,) = put(database, putting(anna, "start:1", **live))
+    with database.engine.begin() as other:
+        outbox.supersede_delivery(other, first, "replaced", NOW)
+        during = claim(database)
+
+    (second,) = put(database, putting(anna, "start:2", **live))
+
+    assert during == []
+    assert [row.id for lane in claim(database) for row in lane.rows] == [second]
+    assert states(database)[first] == "superseded"

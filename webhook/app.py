@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SWEEP_INTERVAL = 30.0
+WAKE_INTERVAL = 5.0
 
 Chore = Callable[[asyncio.Event], Awaitable[None]]
 """A background task that runs until the event is set."""
@@ -231,6 +232,7 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
             begin(interpreter.run(service.stop, service.receiver.is_busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweep_regularly(service), name="sweeper"),
+            *([] if service.database.sqlite else [begin(wake_regularly(service), name="waker")]),
             *background_tasks(service),
         ]
     if service.database.sqlite:
@@ -325,6 +327,15 @@ async def sweep_regularly(service: Service) -> None:
             if await service.database.write(service.interpreter.sweep, clock.now()):
                 service.interpreter.told.set()
         await clock.awaken(asyncio.Event(), service.stop, SWEEP_INTERVAL)
+
+
+async def wake_regularly(service: Service) -> None:
+    """Wake the lanes that several processes left asleep."""
+    while not service.stop.is_set():
+        with contextlib.suppress(Unavailable):
+            if await service.database.write(leases.wake_forgotten, clock.now()):
+                service.interpreter.told.set()
+        await clock.awaken(asyncio.Event(), service.stop, WAKE_INTERVAL)
 
 
 def api_operations() -> Sequence[Operation[Any, Any]]:

@@ -8,8 +8,9 @@ the fence: a settlement or a renewal of an earlier claim changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from sqlalchemy import (
     BigInteger,
@@ -99,8 +100,24 @@ CLAIM_ACCOUNTS = Prepared(
     )
     .returning(account)
 )
+FREE_DELIVERIES = (
+    select(delivery.c.id)
+    .where(
+        delivery.c.id.in_(bindparam("ids", expanding=True)),
+        delivery.c.state == DeliveryState.WAITING.value,
+    )
+    .with_for_update(skip_locked=True)  # an interpreter in another process may be superseding one
+    .cte("free_deliveries")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
 CLAIM_DELIVERIES = Prepared(
-    update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=True)
+    update(delivery)
+    .where(delivery.c.id.in_(select(FREE_DELIVERIES.c.id)))
+    .values(claimed=True)
+    .returning(delivery.c.id)
+)
+UNCLAIM_DELIVERIES = Prepared(
+    update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=False)
 )
 
 
@@ -117,9 +134,22 @@ def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
     }
     rows = fetch_all(connection, CLAIM_ACCOUNTS, AccountRow, wanted)
     lanes = [lane for row in rows if (lane := fetch_lane(connection, row, request))]
-    if claimed := [row.id for lane in lanes for row in lane.rows]:
-        CLAIM_DELIVERIES.execute(connection, {"ids": claimed})
-    return lanes
+    ids = [row.id for lane in lanes for row in lane.rows]
+    claimed = set(CLAIM_DELIVERIES.scalars(connection, {"ids": ids})) if ids else set()
+    return [kept for lane in lanes if (kept := cut_lane(connection, lane, claimed))]
+
+
+def cut_lane(connection: Connection, lane: Lane, claimed: Collection[int]) -> Lane | None:
+    """The lane up to the first delivery that could not be claimed; released, and None, if that is its head."""
+    kept = list(takewhile(lambda row: row.id in claimed, lane.rows))
+    if len(kept) == len(lane.rows):
+        return lane
+    if behind := [row.id for row in lane.rows[len(kept) :] if row.id in claimed]:
+        UNCLAIM_DELIVERIES.execute(connection, {"ids": behind})
+    if kept:
+        return replace(lane, rows=kept)
+    release_lane(connection, lane.account_id)
+    return None
 
 
 def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -> Lane | None:
@@ -233,6 +263,35 @@ WAKE = Prepared(
 def wake_lanes(connection: Connection, account_ids: Collection[int], due: datetime, now: datetime) -> None:
     """Make the accounts' lanes due by then; a leased lane learns of it on release."""
     WAKE.execute(connection, {"ids": list(account_ids), "due": due, "now": now})
+
+
+FIRST_WAITING = (
+    select(delivery.c.account_id, func.min(delivery.c.due_at).label("due"))
+    .where(delivery.c.state == DeliveryState.WAITING.value)
+    .group_by(delivery.c.account_id)
+    .subquery()
+)
+FORGOTTEN = Prepared(
+    select(account.c.id, FIRST_WAITING.c.due)
+    .join(FIRST_WAITING, FIRST_WAITING.c.account_id == account.c.id)
+    .where(
+        account.c.leased_until.is_(None),
+        account.c.parked.is_(None),
+        or_(account.c.due_at.is_(None), account.c.due_at > FIRST_WAITING.c.due),
+    )
+    .order_by(account.c.id)
+)
+
+
+def wake_forgotten(connection: Connection, moments: list[datetime]) -> list[int]:
+    """Wake the lanes that were released by one process while another enqueued for them; returns their number.
+
+    On PostgreSQL neither of the two sees what the other has not committed.
+    """
+    found = FORGOTTEN.rows(connection, {})
+    for account_id, due in found:
+        wake_lanes(connection, [account_id], due, max(moments))
+    return [len(found)] * len(moments)
 
 
 def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
