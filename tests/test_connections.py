@@ -199,6 +199,31 @@ def test_an_answer_that_is_read_slowly_stops_the_sender_and_comes_whole(run: Any
     assert most < 4 * MAX_UNREAD
 
 
+def test_a_short_request_is_sent_in_one_piece(run: Any) -> None:
+    pieces: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pieces.append(await reader.read(100_000))
+        writer.write(OK)
+        await reader.read()
+        writer.close()
+        hung_up.set()
+
+    hung_up = asyncio.Event()
+
+    async def call() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, client.client() as http:
+            await client.call(http, "Peer", "POST", url, json={"a": "x" * 1000})
+            await http.aclose()
+            await hung_up.wait()
+
+    run(call())
+
+    assert pieces[0].endswith(b'{"a":"%s"}' % (b"x" * 1000))
+
+
 def test_a_long_request_is_sent_whole(run: Any) -> None:
     received: list[int] = []
 

@@ -18,6 +18,9 @@ import httpcore
 MAX_UNREAD = 256 * 1024
 """The bytes received and not read yet above which a connection stops receiving."""
 
+MAX_UNSENT = 64 * 1024
+"""The bytes that wait for what comes after them: a request's head and its body go out as one."""
+
 ATTEMPT_DELAY = 0.25
 """Seconds that an address has before the next one is tried beside it (RFC 8305, "Happy Eyeballs")."""
 
@@ -28,13 +31,13 @@ SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple
 
 
 class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """A connection that receives as data comes in and is written to without a turn of the loop."""
+    """A connection that receives as data comes in, and sends what was written once an answer is read or much waits."""
 
     transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.unread = bytearray()
+        self.unread, self.unsent = bytearray(), bytearray()
         self.ended = self.paused = self.full = False
         self.error: Exception | None = None
         self.reader: asyncio.Future[None] | None = None
@@ -74,6 +77,7 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """The bytes that came, once there are any; b"" at the end."""
+        self.flush()
         if not self.unread and not self.ended:
             self.reader = self.loop.create_future()
             await in_time(self.reader, timeout, httpcore.ReadTimeout)
@@ -89,10 +93,18 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self.ended:
             raise httpcore.WriteError("the connection was closed") from self.error
-        self.transport.write(buffer)
+        self.unsent += buffer
+        if len(self.unsent) < MAX_UNSENT:
+            return
+        self.flush()
         if self.full:
             self.writer = self.loop.create_future()
             await in_time(self.writer, timeout, httpcore.WriteTimeout)
+
+    def flush(self) -> None:
+        if self.unsent and not self.ended:
+            self.transport.write(bytes(self.unsent))
+        self.unsent.clear()
 
     async def aclose(self) -> None:
         self.transport.abort()
