@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, ClassVar
 
 
@@ -57,11 +58,13 @@ class Ids:
     tvtime: str | None = None
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) is not None for name in ID_NAMES)
+        return any(value is not None for value in id_values(self))
 
     def by_namespace(self) -> dict[str, int | str]:
         """The ids that are known, by namespace."""
-        return {name: value for name in ID_NAMES if (value := getattr(self, name)) is not None}
+        return {
+            name: value for name, value in zip(ID_NAMES, id_values(self), strict=True) if value is not None
+        }
 
     def merge(self, other: Ids) -> Ids:
         """These ids, completed from `other`."""
@@ -83,6 +86,7 @@ class Ids:
 
 
 ID_NAMES = tuple(entry.name for entry in fields(Ids))
+id_values = attrgetter(*ID_NAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

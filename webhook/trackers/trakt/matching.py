@@ -32,7 +32,7 @@ def match_movie(item: Movie, theirs: TraktItem) -> Match:
 
 def match_episode(item: Episode, theirs: TraktItem) -> Match:
     """By its show and its place in it, by its title, and by ids of which more than one agrees."""
-    swapped = bool(item.ids.by_namespace().items() & trakt_ids(theirs.show_ids).by_namespace().items())
+    swapped = bool(item.ids.by_namespace().items() & trakt_ids(theirs.show_ids).items())
     agreed, differed = compare_ids(
         own_ids(item) if not swapped else drop_ids(item.ids, theirs.show_ids), theirs.ids
     )
@@ -65,7 +65,7 @@ def match_other_place(*, agreed: bool, of_show: bool, shown: bool | None, titled
 
 def is_related(item: Item, theirs: TraktItem) -> bool:
     """True if a form of this item can have led to theirs: by an own id, by its place in the show, or by title."""
-    if trakt_ids(item.ids).agrees(theirs.ids):
+    if compare_ids(item.ids, theirs.ids)[0]:
         return True
     if isinstance(item, Episode):
         same_show, other_show = compare_ids(item.show_ids, theirs.show_ids)
@@ -80,7 +80,7 @@ def is_related(item: Item, theirs: TraktItem) -> bool:
 
 def misleading_ids(item: Item, theirs: TraktItem) -> set[tuple[str, str, int | str]]:
     """The ids of this item that led to another."""
-    same = trakt_ids(item.ids).by_namespace().items() & theirs.ids.by_namespace().items()
+    same = trakt_ids(item.ids).items() & theirs.ids.by_namespace().items()
     return {(item.kind.value, name, value) for name, value in same}
 
 
@@ -89,14 +89,14 @@ def misleading_ids(item: Item, theirs: TraktItem) -> set[tuple[str, str, int | s
 
 def compare_ids(mine: Ids, theirs: Ids) -> tuple[int, int]:
     """The count of ids that both know and that are the same, and of those that differ."""
-    here, there = trakt_ids(mine).by_namespace(), theirs.by_namespace()
+    here, there = trakt_ids(mine), theirs.by_namespace()
     same = [here[name] == there[name] for name in here.keys() & there.keys()]
     return same.count(True), same.count(False)
 
 
-def trakt_ids(ids: Ids) -> Ids:
+def trakt_ids(ids: Ids) -> dict[str, int | str]:
     """Of our ids those that Trakt knows too; its slugs are its own."""
-    return Ids.from_json({name: value for name, value in ids.by_namespace().items() if name in TRAKT_IDS})
+    return {name: value for name, value in ids.by_namespace().items() if name in TRAKT_IDS}
 
 
 def drop_ids(ids: Ids, others: Ids) -> Ids:

@@ -132,10 +132,11 @@ def count_misses(body: JsonObject) -> int:
 # Outcomes
 
 
-def parse_scrobble(wanted: str, item: Item, body: JsonObject, response: httpx.Response) -> Done:
+def parse_scrobble(
+    wanted: str, item: Item, theirs: TraktItem, body: JsonObject, response: httpx.Response
+) -> Done:
     """The outcome of an answer to a scrobble call; `wanted` is the action that it should name."""
     action, note = action_of(LABEL, as_text(body.get("action")), wanted, excerpt(response))
-    theirs = parse_item(body)
     return Done(
         answer=f"{action}: {theirs}", remote_id=parse_handle(body), note=note or order_note(item, theirs)
     )

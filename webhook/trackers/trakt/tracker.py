@@ -156,7 +156,7 @@ class Trakt(Api, Scrobbler):
             answer = expect_object(LABEL, self.accept(response))
             theirs = parse_item(answer)
             if await self.is_right(delivery.item, theirs, access):
-                return parse_scrobble(wanted, delivery.item, answer, response)
+                return parse_scrobble(wanted, delivery.item, theirs, answer, response)
             wrong.append(theirs)
             await self.take_back(answer, access)
         if verb == "pause" and not wrong:
