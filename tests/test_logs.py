@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,6 +223,28 @@ def test_a_long_line_is_cleaned_in_time(worst: str) -> None:
 
 def test_an_address_of_httpx_is_cleaned_as_text() -> None:
     assert HUSH not in logs.clean(repr(httpx.Request("GET", f"https://a:{HUSH}@x.example/?token={HUSH}")))
+
+
+VALUE = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(max_size=12), st.lists(st.text(max_size=3), max_size=2)
+)
+
+
+@given(
+    st.sampled_from(["debug", "info", "warning", "error", "critical"]),
+    st.text(max_size=40),
+    st.dictionaries(st.sampled_from(["action", "webhook", "reason", "exception"]), VALUE),
+)
+@settings(deadline=None, derandomize=True)
+def test_a_line_without_colors_is_as_structlog_writes_it(
+    level: str, event: str, fields: dict[str, Any]
+) -> None:
+    line = {"event": event, **fields, "level": level, "timestamp": "2026-11-30T03:00:00.000000Z"}
+    if "exception" in line:
+        line["exception"] = f"Traceback {event}"
+    theirs = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+
+    assert logs.text_renderer(colors=False)(None, level, dict(line)) == theirs(None, level, dict(line))
 
 
 RECONFIGURED = """
