@@ -96,6 +96,9 @@ def open_service(environ: Environ) -> Service:
     doorkeeper = TokenCache(database)
     interpreter = build_interpreter(database, built, settings)
     dispatcher = Dispatcher(database, built, credentials, identity)
+    intake = Intake(database, interpreter, dispatcher)
+    receiver = Receiver(intake, doorkeeper, forms(), settings.max_body_bytes)
+    intake.is_busy = receiver.is_busy
     asked = servers.build(environ, http)
     episodes = Episodes(database, identity.lookups)
     service = Service(
@@ -111,9 +114,7 @@ def open_service(environ: Environ) -> Service:
         credentials=credentials,
         identity=identity,
         doorkeeper=doorkeeper,
-        receiver=Receiver(
-            Intake(database, interpreter, dispatcher), doorkeeper, forms(), settings.max_body_bytes
-        ),
+        receiver=receiver,
         interpreter=interpreter,
         dispatcher=dispatcher,
         catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),

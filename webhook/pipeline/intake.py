@@ -2,11 +2,13 @@
 
 A play then reaches its tracker after one commit instead of three. What is stored does not depend on the rest: where
 interpreting fails it is undone alone, and the interpreter takes the webhook up. Where more webhooks wait than
-`MAX_AT_ONCE`, or earlier ones are not interpreted yet, they are only stored, so that senders are answered first.
+`MAX_AT_ONCE`, many requests are being answered, or earlier webhooks are not interpreted yet, they are only stored, so
+that senders are answered first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -42,6 +44,8 @@ class Intake(Inbox):
         super().__init__(database)
         self.interpreter = interpreter
         self.dispatcher = dispatcher
+        self.is_busy: Callable[[], bool] = lambda: False
+        """True while so many requests are being answered that nothing else is done for one of them."""
 
     async def keep(self, received: ReceivedWebhook) -> int:
         return await self.database.write(self.take_in, received)
@@ -50,7 +54,8 @@ class Intake(Inbox):
         """Store the webhooks, and interpret them if nothing else is to be done first."""
         ids = store_webhooks(connection, waiting)
         few = len(waiting) <= MAX_AT_ONCE and all(len(one.raw) <= MAX_SIZE for one in waiting)
-        lanes = self.interpret_now(connection, ids) if few and self.interpreter.is_running else None
+        idle = self.interpreter.is_running and not self.is_busy()
+        lanes = self.interpret_now(connection, ids) if few and idle else None
         self.database.after_commit(partial(self.pass_on, lanes))
         return ids
 
