@@ -2,10 +2,11 @@
 
 import sys
 
-from bench import deliver, history, lanes, pages, product, receive, start
+from bench import deliver, flat, history, lanes, pages, product, receive, start
 
 ALL = {
     "product": product.main,
+    "flat": flat.main,
     "receive": receive.main,
     "deliver": deliver.main,
     "lanes": lanes.main,
