@@ -176,9 +176,9 @@ class Bare:
 
     def __init__(self, source: Database, target: Database) -> None:
         names, places = ", ".join(merge.PLAY_COLUMNS), ", ".join("?" * len(merge.PLAY_COLUMNS))
-        self.plays = f"INSERT INTO play ({names}) VALUES ({places})"  # noqa: S608 - names of ours
+        self.plays = f"INSERT INTO play ({names}) VALUES ({places})"
         self.known = "INSERT INTO play_key (person_id, play_id, key) VALUES (?, ?, ?)"
-        self.added = f"SELECT {names} FROM play WHERE id > ? ORDER BY id"  # noqa: S608
+        self.added = f"SELECT {names} FROM play WHERE id > ? ORDER BY id"
         self.keyed = "SELECT person_id, play_id, key FROM play_key WHERE play_id > ? ORDER BY play_id, rowid"
         self.open = [database.engine.connect() for database in (source, target)]
         self.reading, self.writing = map(own, self.open)
