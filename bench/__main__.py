@@ -15,5 +15,7 @@ ALL = {
     "pages": pages.main,
 }
 
+ONLY_BY_NAME = {"smoke": product.smoke}
+
 for name in sys.argv[1:] or ALL:
-    ALL[name]()
+    {**ALL, **ONLY_BY_NAME}[name]()

@@ -24,12 +24,17 @@ SERVER_CORE, LOADER_CORE = "0", "1"
 
 @contextlib.contextmanager
 def process(
-    *command: str, env: Mapping[str, str] | None = None, core: str = SERVER_CORE
+    *command: str, env: Mapping[str, str] | None = None, core: str = SERVER_CORE, logs: int | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A Python process on one core, and the first line it prints; ended when the block is left."""
+    """A Python process on one core, and the first line it prints; ended when the block is left.
+
+    `logs` is where its standard error goes, if not to ours.
+    """
     pinned = ["taskset", "-c", core, sys.executable, *command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
-    started = subprocess.Popen(pinned, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    started = subprocess.Popen(
+        pinned, stdout=subprocess.PIPE, stderr=logs, text=True, cwd=ROOT, env=environment
+    )
     try:
         assert started.stdout is not None
         line = started.stdout.readline()
@@ -47,8 +52,9 @@ def service(
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A real Watchmark process with a data directory of its own; what it printed when it was ready."""
     folder = tempfile.mkdtemp(prefix="bench")
-    env = {"DATA_DIR": folder, "PORT": "0", "LOG_LEVEL": "warning", "CLAIM_FIRST_USER": "true", **settings}
-    with process("-m", "webhook", "serve", "--json", env=env, core=core) as (started, line):
+    env = {"DATA_DIR": folder, "PORT": "0", "CLAIM_FIRST_USER": "true", **settings}
+    command = ("-m", "webhook", "serve", "--json")
+    with process(*command, env=env, core=core, logs=subprocess.DEVNULL) as (started, line):
         ready = json.loads(line)
         wait_for(ready["url"] + "/healthz")
         yield started, {**ready, "data": folder}
