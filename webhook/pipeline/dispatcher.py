@@ -146,8 +146,8 @@ class Dispatcher:
         return len(claimed)
 
     def start(self, claimed: Sequence[Lane]) -> None:
-        """Start work on claimed lanes."""
-        for lane in claimed:
+        """Start work on claimed lanes, first on those that wait for an answer from the network."""
+        for lane in sorted(claimed, key=lambda lane: self.trackers[lane.tracker].local):
             breaker = self.breakers[self.trackers[lane.tracker].host]
             breaker.probing = breaker.is_open
             task = asyncio.create_task(self.work(lane), name=f"lane {lane.account_id}")
