@@ -311,12 +311,10 @@ def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
 
 def make_pool(context: SSLContext) -> httpx.AsyncHTTPTransport:
     """A pool of connections. Its cost a call grows with them, so lanes are spread over several small ones."""
-    import httpcore  # late: a command that calls nobody needs no pool
-
-    from webhook.network.connections import Backend
+    from webhook.network.connections import Backend, Pool  # late: a command that calls nobody needs no pool
 
     transport = httpx.AsyncHTTPTransport(verify=context)
-    transport._pool = httpcore.AsyncConnectionPool(  # httpx has no setting for the backend
+    transport._pool = Pool(  # httpx has no setting for the backend
         ssl_context=context,
         max_connections=16,
         max_keepalive_connections=8,

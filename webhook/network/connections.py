@@ -150,6 +150,14 @@ class Backend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+class Pool(httpcore.AsyncConnectionPool):
+    """A pool of connections that opens no cancel scope where there is nothing to close."""
+
+    async def _close_connections(self, closing: list[httpcore.AsyncConnectionInterface]) -> None:
+        if closing:
+            await super()._close_connections(closing)
+
+
 async def connect(host: str, port: int) -> Stream:
     """The connection to the first of the host's addresses that takes one; IPv6 and IPv4 are tried in turn."""
     loop = asyncio.get_running_loop()
