@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deliver, flat, history, lanes, pages, product, receive, start
+from bench import deliver, flat, history, lanes, pages, product, receive, scale, start
 
 ALL = {
     "product": product.main,
@@ -13,6 +13,7 @@ ALL = {
     "start": start.main,
     "history": history.main,
     "pages": pages.main,
+    "scale": scale.main,
 }
 
 ONLY_BY_NAME = {"smoke": product.smoke}

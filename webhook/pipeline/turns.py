@@ -113,7 +113,7 @@ class Turns:
         if taken < window.most and window.whole:
             self.reach = min(2 * looked, MAX_WINDOW)
         elif taken == window.most:
-            self.reach = max(looked * 3 // 4, window.most)
+            self.reach = max(looked * 7 // 8, window.most)
 
 
 def recheck(connection: Connection, taken: Sequence[Entry], known: Sequence[Entry]) -> Iterator[Entry]:
