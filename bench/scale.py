@@ -29,6 +29,7 @@ from bench import payloads, simulation
 from bench.deliver import TOKENS, settings
 from bench.product import TICKS, cpu_seconds, noise
 from bench.servers import ROOT, process, service, table
+from bench.simulation import RAW
 from webhook import app, clock, logs
 from webhook.accounts import accounts
 from webhook.people import identities, people, tokens
@@ -103,7 +104,8 @@ class Town:
     def sizes(self) -> dict[str, int]:
         rows = self.ask("SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
                         " AND relnamespace = 'public'::regnamespace")  # fmt: skip
-        return dict(map(tuple, rows))
+        ((raw,),) = self.ask("SELECT coalesce(sum(pg_column_size(raw)), 0) FROM webhook")
+        return {**dict(map(tuple, rows)), RAW: int(raw)}
 
     def database_cpu(self) -> float:
         """CPU seconds of the whole server, of the connections that have ended too."""
@@ -179,7 +181,7 @@ def measure_workers(server: Any, tracker: str, count: int, *, deliver: bool) -> 
         own = sum(cpu_seconds(one.pid) for one in started) - own
         database = town.database_cpu() - database
     after = town.sizes()
-    before["webhook"] = 0
+    before |= {"webhook": 0, RAW: 0}
     town.close()
     return Run(
         per_second=done / seconds, own_cpu=own * 1000 / done, database_cpu=database * 1000 / done, waits=waits,
@@ -328,8 +330,10 @@ def main() -> None:
         scan = measure_scan(server, tracker)
         door, doors = in_turns(lambda count: measure_receivers(server, tracker, count))
         table(f"Receivers ({CONNECTIONS} connections each)", rows_of("receiver", door, doors))
-    heaviest = sorted(whole.grown.items(), key=lambda entry: -entry[1])[:6]
+    sizes = {name: size for name, size in whole.grown.items() if name != RAW}
+    heaviest = sorted(sizes.items(), key=lambda entry: -entry[1])[:6]
     table("Bytes for each webhook", [(name, f"{size:,.0f}", "") for name, size in heaviest])
+    print(f"  {RAW} in webhook: {whole.grown[RAW]:,.0f}")
     costs = simulation.Costs(
         receive=door.own_cpu, receive_database=door.database_cpu, work=whole.own_cpu,
         work_database=whole.database_cpu, scan=scan, tables=whole.grown,
