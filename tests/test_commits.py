@@ -13,11 +13,15 @@ from sqlalchemy import Connection, Engine, insert, select, text
 
 from tests.conftest import driver
 from tests.forked import FORKS
-from tests.prepared import prepare
+from tests.prepared import open_service, prepare
+from webhook import app, clock
+from webhook.pipeline import interpreter
+from webhook.queues import inbox
+from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage import commits, db
 from webhook.storage.commits import CHANNEL, Commits, Listener
 from webhook.storage.db import Database
-from webhook.storage.tables import note
+from webhook.storage.tables import note, webhook
 
 PATIENCE = 30.0
 NAMES = {"first", "second"}
@@ -241,6 +245,34 @@ def test_a_listening_connection_that_is_lost_is_opened_again(listening: Database
         return first, await waiter
 
     assert asyncio.run(story()) == ({"first"}, NAMES)
+
+
+def test_a_worker_interprets_at_once_what_another_process_received(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpreter, "IDLE_INTERVAL", 3600.0)
+    monkeypatch.setattr(app, "SWEEP_INTERVAL", 3600.0)
+    service = open_service({"DATA_DIR": str(tmp_path), "DATABASE_URL": postgres_url})
+    other = Database(driver(postgres_url))
+    states = select(webhook.c.state)
+
+    async def story() -> None:
+        async with app.run_service(service):
+            await come_true(lambda: bool(listeners(other)))
+            other.do(lambda connection: inbox.store_webhooks(connection, [RECEIVED]))
+            await come_true(
+                lambda: (
+                    other.ask(lambda connection: connection.execute(states).scalars().all()) != ["received"]
+                )
+            )
+
+    asyncio.run(story())
+    other.close()
+
+
+RECEIVED = ReceivedWebhook(
+    source="plex", token_id=None, received_at=clock.now(), content_type=None, raw=b"{}"
+)
 
 
 def test_the_end_waits_for_no_connection_that_is_never_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,9 @@ log = structlog.get_logger()
 
 SWEEP_INTERVAL = 30.0
 WAKE_INTERVAL = 5.0
+COMMIT_TIMEOUT = 1.0
+MIN_WAKE_INTERVAL = 0.05
+"""Seconds within which several commits of other processes wake the interpreter once."""
 
 Chore = Callable[[asyncio.Event], Awaitable[None]]
 """A background task that runs until the event is set."""
@@ -233,7 +236,7 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
             begin(interpreter.run(service.stop, service.receiver.is_busy), name="interpreter"),
             begin(dispatcher.run(service.stop, interpreter.told), name="dispatcher"),
             begin(sweep_regularly(service), name="sweeper"),
-            *([] if service.database.sqlite else [begin(wake_regularly(service), name="waker")]),
+            *([] if service.database.sqlite else wakers(service)),
             *background_tasks(service),
         ]
     if service.database.sqlite:
@@ -328,6 +331,25 @@ async def sweep_regularly(service: Service) -> None:
             if await service.database.write(service.interpreter.sweep, clock.now()):
                 service.interpreter.told.set()
         await clock.awaken(asyncio.Event(), service.stop, SWEEP_INTERVAL)
+
+
+def wakers(service: Service) -> list[asyncio.Task[Any]]:
+    """Start the tasks that wake this process for what others do."""
+    return [
+        asyncio.create_task(wake_regularly(service), name="lane waker"),
+        begin_chore("commit waker", lambda _: wake_on_commits(service), service.stop),
+    ]
+
+
+async def wake_on_commits(service: Service) -> None:
+    """Wake the interpreter when another process commits, which may have received a webhook."""
+    database = service.database
+    while not service.stop.is_set():
+        seen = database.committed.count
+        await database.wait_for_commit(seen, COMMIT_TIMEOUT)
+        if database.committed.count != seen:
+            service.interpreter.news.set()
+            await clock.awaken(asyncio.Event(), service.stop, MIN_WAKE_INTERVAL)
 
 
 async def wake_regularly(service: Service) -> None:
