@@ -70,7 +70,7 @@ def build_request(
     """The request with the client's headers and timeouts, which `http.build_request` makes at three times the cost."""
     named = {name.lower().encode() for name in headers}
     both = [*((name, value) for name, value in http.headers.raw if name.lower() not in named)]
-    both += [(name.encode(), value.encode()) for name, value in headers.items()]
+    both += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
     return httpx.Request(
         method,
         parse_url(url),
