@@ -29,7 +29,7 @@ from webhook.trackers import Batches, Tracker
 
 log = structlog.get_logger()
 
-CLAIM_SIZE = 16
+CLAIM_SIZE = 32
 """Batch size of a lane whose tracker sets no pace."""
 
 LANE_TIMEOUT = timedelta(minutes=15)
