@@ -63,7 +63,7 @@ Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
 """Webhooks interpreted in one transaction."""
 
-MAX_BUSY_WEBHOOKS = 4
+MAX_BUSY_WEBHOOKS = 6
 BACK_OFF = 0.02
 """Seconds of pause between batches while the receiver is busy, since senders wait for its answer."""
 
