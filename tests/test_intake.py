@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from typing import Any, cast
 import orjson
 import pytest
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
 
 from tests.evening import plex
 from tests.fakes._server import Server
@@ -182,6 +184,27 @@ def test_a_fault_of_interpreting_leaves_the_webhook_stored(
     assert home.sent() == 1
 
 
+def test_a_webhook_that_is_undone_with_its_interpretation_is_not_acknowledged(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk SQLite may undo the whole transaction by itself; what follows would commit nothing, and say so to nobody."""
+
+    def lose(connection: Connection, limits: list[int]) -> list[int]:
+        connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
+        raise OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(home.service.interpreter, "interpret", lose)
+
+    async def story() -> None:
+        home.service.interpreter._loop = home.loop
+        with pytest.raises(Unavailable, match="disk is full"):
+            await home.intake.keep(received(1))
+
+    home.loop.run_until_complete(story())
+
+    assert home.webhook_states() == []
+
+
 def test_nothing_is_passed_on_where_the_commit_fails(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     passed: list[Any] = []
     monkeypatch.setattr(home.intake, "pass_on", passed.append)
@@ -240,3 +263,21 @@ def test_actions_after_a_commit_belong_to_it_alone(database: Database) -> None:
     asyncio.run(story())
 
     assert done == ["committed"]
+
+
+def test_a_fault_after_a_commit_makes_nothing_of_it_undone(database: Database) -> None:
+    written: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("the loop is closed")
+
+    def change(connection: Connection) -> str:
+        written.append("once")
+        database.after_commit(fail)
+        return "written"
+
+    async def story() -> str:
+        return await database.run(change)
+
+    assert asyncio.run(story()) == "written"
+    assert written == ["once"]

@@ -21,7 +21,7 @@ from webhook.queues import leases
 from webhook.queues.inbox import Inbox, ReceivedWebhook, store_webhooks
 from webhook.queues.leases import Lane
 from webhook.storage.db import Database
-from webhook.storage.prepared import Prepared, savepoint
+from webhook.storage.prepared import Prepared, TransactionLost, savepoint
 from webhook.storage.tables import webhook
 
 log = structlog.get_logger()
@@ -70,6 +70,8 @@ class Intake(Inbox):
                     return None
                 request = self.dispatcher.claim_request()
                 return leases.claim_for(connection, request) if request is not None else []
+        except TransactionLost:
+            raise  # with it the webhook itself is gone, so that its sender must not be told that it is kept
         except Exception:
             log.exception(
                 "A webhook could not be interpreted as it was stored; the interpreter tries again.",

@@ -41,7 +41,7 @@ from webhook.pipeline.turns import Turns, Window
 from webhook.queues import leases, outbox
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.prepared import Prepared, savepoint
+from webhook.storage.prepared import Prepared, TransactionLost, savepoint
 from webhook.storage.tables import PersonRow, WebhookRow, webhook
 
 log = structlog.get_logger()
@@ -195,7 +195,7 @@ class Interpreter:
         try:
             with savepoint(reads.connection):
                 return self.judge_events(parsed.row, parsed.events, reads, clock.now())
-        except SQLAlchemyError:
+        except (SQLAlchemyError, TransactionLost):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and kept
             return quarantine(parsed.row, error)

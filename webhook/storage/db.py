@@ -21,10 +21,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 
 from webhook.storage.commits import NOTIFY, Commits, Listener
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -225,10 +228,17 @@ class Database:
             raise
         self.commits += 1
         self.writes += len(waiting)
-        for action in self._actions:
-            action()
+        self._act()
         self.committed.announce()
         return answers
+
+    def _act(self) -> None:
+        """Run what waits for the commit; a fault of it makes nothing of the commit undone."""
+        for action in self._actions:
+            try:
+                action()
+            except Exception:
+                log.exception("What was to follow a commit failed.", action="after_commit_fault")
 
     def _connection(self) -> Connection:
         """The writer's own connection, kept from one transaction to the next; a new one after a fault."""

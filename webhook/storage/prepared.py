@@ -18,6 +18,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.expression import Executable
 
+from webhook.storage.db import Unavailable
+
 Convert = Callable[[Any], Any]
 Parameters = Mapping[str, Any]
 Argument = tuple[str | None, int | None, Convert | None, Any]
@@ -192,15 +194,24 @@ def translate(error: Exception, connection: Connection, sql: str) -> Exception:
     return DBAPIError.instance(sql, None, error, base, dialect=connection.dialect)
 
 
+class TransactionLost(Unavailable):
+    """The part could not be undone alone: the database has undone the whole transaction, as SQLite may on a full disk."""
+
+
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
-    """A part of the transaction that is undone by itself when it fails; not nested in another."""
+    """A part of the transaction that is undone by itself when it fails; raises TransactionLost where it cannot be."""
     execute_sql(connection, "SAVEPOINT part")
     try:
         yield
-    except BaseException:
-        execute_sql(connection, "ROLLBACK TO SAVEPOINT part")
-        execute_sql(connection, "RELEASE SAVEPOINT part")
+    except TransactionLost:
+        raise
+    except BaseException as error:
+        try:
+            execute_sql(connection, "ROLLBACK TO SAVEPOINT part")
+            execute_sql(connection, "RELEASE SAVEPOINT part")
+        except Exception as lost:
+            raise TransactionLost(str(error)) from lost
         raise
     execute_sql(connection, "RELEASE SAVEPOINT part")
 
