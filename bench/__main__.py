@@ -2,10 +2,11 @@
 
 import sys
 
-from bench import deliver, flat, history, lanes, pages, product, receive, scale, start
+from bench import deliver, flat, history, lanes, pages, product, receive, scale, slow, start
 
 ALL = {
     "product": product.main,
+    "slow": slow.main,
     "flat": flat.main,
     "receive": receive.main,
     "deliver": deliver.main,

@@ -7,7 +7,6 @@ those of old webhooks are.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from bench import payloads
 from bench.deliver import settings, sign_in
-from bench.product import BURST, CORES, Subject, load, measure_burst, measure_one_by_one, ratio
+from bench.product import BURST, CORES, Subject, compare, load, measure_burst, measure_one_by_one, noise
 from bench.servers import process, service, table
 
 ROWS = 1_000_000
@@ -92,7 +91,7 @@ def copy(own: sqlite3.Connection, rows: int, name: str, other: dict[str, str], w
 
 
 def main() -> None:
-    print(f"\nload of the machine before: {os.getloadavg()[0]:.2f}")
+    print(f"\n{noise()}")
     with watchmark(0) as (empty, small), watchmark(ROWS) as (full, path):
         before = size(path)
         for _ in range(ROUNDS):
@@ -101,17 +100,10 @@ def main() -> None:
                 measure_burst(subject, 1)
         grown = (size(small)) / empty.next_number
         rows = [
-            (
-                name,
-                f"{full.figure(key):,.1f} · {empty.figure(key):,.1f} · {ratio(full, empty, key):.2f} ×",
-                limit,
-            )
-            for name, key, limit in (
-                ("POST to tracker, p50, ms", "one p50", LIMIT),
-                ("POST to tracker, p99, ms", "one p99", ""),
-                ("CPU a webhook, all the way, ms", "cpu ms", LIMIT),
-                (f"burst of {BURST:,}, delivered/s", "burst", "at least 0.77 ×"),
-            )
+            compare(full, empty, "POST to tracker, p50", "one p50", "ms", LIMIT),
+            compare(full, empty, "POST to tracker, p99", "one p99", "ms"),
+            compare(full, empty, "CPU a webhook, all the way", "cpu ms", "ms", LIMIT),
+            compare(full, empty, f"burst of {BURST:,}, delivered", "burst", "/s", "at least 0.77 ×"),
         ]
         table(f"With {ROWS:,} plays, webhooks and twice the deliveries · empty · ratio", rows)
         print(
