@@ -38,6 +38,7 @@ def let_in(browser: Browser, home: Process, *, scripts: bool = True) -> str:
     """The owner makes a link for bob; it is on the page this once."""
     with opened(browser, scripts=scripts) as page:
         sign_in(page, home)
+        page.get_by_role("link", name="Settings").click()
         page.get_by_role("link", name="People").click()
         page.get_by_role("link", name="bob").click()
         page.get_by_role("button", name="Create one-time link").click()
@@ -75,7 +76,7 @@ def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home
         come_in(page, let_in(browser, home))
         page.goto(f"{home.url}/")
         links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-        expect(links).to_have_text(["Now", "Activity", "Needs you", "History", "Connections", "Setup", "You"])
+        expect(links).to_have_text(["Now", "History", "Library", "Activity", "Settings"])
 
         for path in ("/", "/activity", "/deliveries", "/needs-you", "/history", "/connections", "/people"):
             page.goto(home.url + path)
@@ -91,7 +92,7 @@ def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home
 def test_a_member_sets_another_password(browser: Browser, home: Process) -> None:
     with opened(browser) as page:
         come_in(page, let_in(browser, home))
-        page.get_by_role("link", name="You", exact=True).click()
+        page.get_by_role("link", name="Settings").click()
         page.get_by_label("Current password").fill(PASSWORD)
         page.get_by_label("New password, at least").fill("another long password")
         page.get_by_label("Repeat the new password").fill("another long password")

@@ -19,6 +19,7 @@ from webhook.storage.db import Unavailable
 from webhook.storage.tables import PersonRow
 from webhook.web import visible
 from webhook.web.http.errors import Problem, path_of
+from webhook.web.http.navigation import navigation
 from webhook.web.http.params import Params, form, whole
 from webhook.web.http.sessions import Sessions, base, refuse_other_sites
 from webhook.web.http.templating import draw
@@ -186,6 +187,7 @@ class Page:
             "here": current_path(request, prefix),
             "said": flash_message(request),
             "needed": getattr(request.state, "needed", 0),
+            "nav": navigation(visitor, path_of(request.scope)) if visitor else None,
             "drawn_at": "" if request.method == "POST" else None,
         }
         zone = getattr(request.state, "zone", None)

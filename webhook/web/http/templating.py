@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from webhook import sources, trackers
+from webhook import clock, sources, trackers
 from webhook.domain.event import REASONS, Action
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.domain.rules import DRY_RUN
@@ -68,6 +68,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "moment": format_moment,
+        "nearby": format_nearby,
         "localtime": localtime,
         "spoken": charts.duration_text,
         "day": day,
@@ -106,6 +107,8 @@ def fingerprint() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]
 
 
+NAMED_DAYS = {0: "today", 1: "yesterday", -1: "tomorrow"}
+
 ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """The time zone of the page being rendered."""
 
@@ -121,6 +124,18 @@ def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) ->
 def format_moment(stamped: str) -> str:
     """A time of the API in the person's zone: 22 Nov 2026, 21:15:09 CET."""
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
+
+
+def format_nearby(stamped: str) -> str:
+    """A time as one would say it: today 15:25, yesterday 09:02, Thursday 21:10, 22 Nov 21:10, 3 Feb 2024."""
+    at = datetime.fromisoformat(stamped).astimezone(ZONE.get())
+    today = clock.now().astimezone(ZONE.get()).date()
+    days = (today - at.date()).days
+    if days in NAMED_DAYS:
+        return f"{NAMED_DAYS[days]} {at:%H:%M}"
+    if 0 < days < 7:
+        return f"{at:%A %H:%M}"
+    return f"{at:%-d %b %H:%M}" if at.year == today.year else f"{at:%-d %b %Y}"
 
 
 def day(stamped: str) -> str:
