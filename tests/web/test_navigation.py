@@ -42,7 +42,13 @@ def test_a_page_belongs_to_a_section_and_a_tab(path: str, section: str | None, t
 def test_a_member_is_offered_no_page_of_the_owner() -> None:
     found = navigation(MEMBER, "/people/bob")
 
-    assert [tab.label for tab in found.tabs] == ["Media servers", "Trackers and services", "You", "Apps", "API"]
+    assert [tab.label for tab in found.tabs] == [
+        "Media servers",
+        "Trackers and services",
+        "You",
+        "Apps",
+        "API",
+    ]
     assert [section.path for section in found.sections][-1] == "/people"
 
 

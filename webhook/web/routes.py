@@ -22,8 +22,7 @@ from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
 from webhook.web.http.operations import Api, Operation
 from webhook.web.http.sessions import Passwords, Sessions
-from webhook.web.http.static import Kept
-from webhook.web.http.templating import STATIC
+from webhook.web.http.static import static_routes
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
 from webhook.web.now.posters import Posters
@@ -63,7 +62,7 @@ def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[
         *page_routes(service, sessions),
         *Docs(service, sessions, operations).routes(),
         *entrance.routes(),
-        Mount("/static", Kept(directory=STATIC)),
+        *static_routes(),
     ]
     if root := service.settings.root_path.rstrip("/"):
         inside.append(Route(root, to_root(root)))

@@ -137,6 +137,8 @@
     form.hidden = false;
   });
 
+  navigator.serviceWorker?.register(`${root}/worker.js`).catch(() => {}); // it only says when the service is not reachable
+
   each("[data-live][id]", (part) => served.set(part, part.innerHTML));
   ready(document);
   readyBars(document);
