@@ -19,7 +19,7 @@ END_TO_END = {
     "test_videoscrobbler_fuzz.py", "test_wheel.py",
 }  # fmt: skip
 UNIT = {
-    "sources", "test_anime.py", "test_architecture.py", "test_body.py", "test_edits.py", "test_exports.py",
+    "sources", "test_anime.py", "test_architecture.py", "test_body.py", "test_covers.py", "test_edits.py", "test_exports.py",
     "test_files.py", "test_hard_payloads.py", "test_identity.py", "test_imdb_import.py", "test_interpreter.py",
     "test_layers.py", "test_lenient_json.py", "test_letterboxd_import.py", "test_logs.py", "test_loop_lag.py",
     "test_numbers.py", "test_patterns.py", "test_payloads.py", "test_play.py", "test_proxies.py", "test_redaction.py",

@@ -32,6 +32,8 @@ from webhook.maintenance.notifications import Notifier, Watcher
 from webhook.maintenance.pruner import Pruner
 from webhook.network.asgi import ForwardedHeaders
 from webhook.people import people, tokens
+from webhook.pictures.pictures import Pictures
+from webhook.pictures.store import PictureStore
 from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.intake import Intake
@@ -132,6 +134,11 @@ def open_service(environ: Environ) -> Service:
         show_ids=ShowIds(database, identity, asked, episodes.news),
         episodes=episodes,
         integrity=Integrity(database),
+        pictures=Pictures(
+            PictureStore(
+                settings.data_dir / "pictures", settings.pictures_max_bytes, settings.disk_reserve_bytes
+            )
+        ),
     )
     database.do(lambda connection: first_start(connection, service))
     return service
@@ -241,6 +248,7 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
         ]
     if service.database.sqlite:
         service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
+    service.tasks.append(begin_chore("pictures", service.pictures.run, service.stop))
     for task in service.tasks:
         task.add_done_callback(exit_on_crash)
     try:

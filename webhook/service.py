@@ -17,6 +17,7 @@ from webhook.history.shows import Episodes
 from webhook.identity.resolver import Identity
 from webhook.maintenance.integrity import Integrity
 from webhook.network.throttle import LoginThrottle
+from webhook.pictures.pictures import Pictures
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Interpreter
 from webhook.pipeline.receiver import Receiver, TokenCache
@@ -61,6 +62,7 @@ class Service:
     integrity: Integrity
     show_ids: ShowIds
     episodes: Episodes
+    pictures: Pictures
     login_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Shared by every way of signing in with a password."""
     sign_ins: SignIns = field(init=False)

@@ -125,6 +125,11 @@ class Settings(BaseModel):
         ge=0,
         description="Bytes that imports leave free on the disk of DATA_DIR for webhooks.",
     )
+    pictures_max_bytes: int = Field(
+        500 * 1024 * 1024,
+        ge=0,
+        description="Bytes of posters kept in DATA_DIR; those not shown for longest go first. 0: none.",
+    )
     anime_lists: str = Field(
         "",
         description="Path of an anime-list XML that maps AniDB episodes to TheTVDB; several: a:b.",

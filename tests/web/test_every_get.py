@@ -60,6 +60,7 @@ FEW = 100
 
 Open = Callable[..., "Home"]
 Values = Callable[[Rows], Iterable[object]]
+PICTURED = "show:tvdb:81189"
 
 
 def each(*values: object) -> Values:
@@ -72,7 +73,9 @@ SERVICES = each(*trackers.modules(), *lookups.modules(), *servers.modules(), "no
 PARAMETERS: Mapping[str, Values] = {
     "/trace/{id}": lambda rows: [*rows.webhook_ids, NOWHERE],
     "/history/plays/{id}": lambda rows: [*rows.play_ids, NOWHERE],
-    "/posters/{id}": lambda rows: [*rows.play_ids[:9], NOWHERE],
+    "/pictures/{key}/{shape}-{width}": each(
+        f"{PICTURED}/poster-64", f"{PICTURED}/poster-65", "show:tvdb:9/poster-64"
+    ),
     "/history/shows/{key}": KEYS,
     "/connections/{name}": SERVICES,
     "/people/{name}": NAMES,
@@ -187,7 +190,7 @@ def addresses(path: str, rows: Rows) -> list[str]:
     if "{" not in path:
         return [path]
     assert path in PARAMETERS, f"PARAMETERS does not say what stands in {path}"
-    return [re.sub(r"{\w+}", quote(str(value), safe=":"), path) for value in PARAMETERS[path](rows)]
+    return [re.sub(r"{.*}", quote(str(value), safe=":/"), path) for value in PARAMETERS[path](rows)]
 
 
 # --- pages
@@ -335,6 +338,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         service = open_service({"DATA_DIR": str(tmp_path), "WORKER": "false", **settings})
         services.append(service)
         service.leaving = lambda: True  # so that the stream at /live ends
+        assert service.pictures.store.save(PICTURED, "poster", 1, dict.fromkeys((64, 128, 360), b"picture"))
         rows = service.database.do(lambda connection: Rows(service, connection).fill())
         return Home(service, rows, app.web_app(service))
 

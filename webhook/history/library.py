@@ -9,9 +9,10 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, insert, select, update
 
 from webhook.clock import stamp
-from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_to_json
+from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_from_json, item_to_json
 from webhook.domain.items import fold_title, keys
-from webhook.storage.json_fields import ItemFields, Time, one_of
+from webhook.domain.pictures import picture_key
+from webhook.storage.json_fields import ItemFields, PictureKey, Time, one_of
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import FollowRow, LibraryRow, follow, library, person
@@ -32,6 +33,7 @@ class LibraryEntryJson(ItemFields):
     album: str | None
     ids: IdsJson | None
     show_ids: IdsJson | None
+    picture: PictureKey
     at: Time | None
     value: Annotated[float | None, Field(description="A rating, 0 to 10.")]
     state: Annotated[str | None, Field(description="Of a followed show.")]
@@ -233,6 +235,7 @@ def follow_json(row: FollowRow, person_name: str) -> LibraryEntryJson:
         "album": None,
         "ids": row.ids,
         "show_ids": None,
+        "picture": picture_key(Show(title=row.show, ids=Ids.from_json(row.ids))),
         "at": stamp(row.followed_at),
         "value": None,
         "state": row.state,
@@ -255,6 +258,7 @@ def entry_json(row: LibraryRow, person_name: str) -> LibraryEntryJson:
         "album": row.item.get("album"),
         "ids": row.item.get("ids"),
         "show_ids": row.item.get("show_ids"),
+        "picture": picture_key(item_from_json(row.item)),
         "at": stamp(row.at),
         "value": row.value,
         "state": None,

@@ -33,15 +33,16 @@ from sqlalchemy.types import TypeEngine
 from typing_extensions import TypedDict
 
 from webhook import clock
-from webhook.domain.event import Episode, Ids
+from webhook.domain.event import Episode, Ids, Show
 from webhook.domain.items import id_keys, keys
 from webhook.domain.outcome import Undelivered
+from webhook.domain.pictures import picture_key
 from webhook.history import runtimes
 from webhook.history.library import FOLLOWING
 from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.json_fields import Count
+from webhook.storage.json_fields import Count, PictureKey
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_rows, json_text
 from webhook.storage.tables import episode_list, follow, play, play_key, webhook
@@ -183,6 +184,7 @@ class NextEpisodeJson(TypedDict):
     show_key: str
     show: str | None
     ids: IdsJson
+    picture: PictureKey
     known: Annotated[bool, Field(description="Whether a lookup has listed the show's episodes.")]
     aired: Count
     left: Count
@@ -215,6 +217,7 @@ def next_episode_json(show: Listing, seen: Mapping[Place, datetime], today: date
         "show_key": show.key,
         "show": show.title,
         "ids": show.ids.by_namespace(),
+        "picture": picture_key(Show(title=show.title, ids=show.ids)),
         "known": bool(show.episodes),
         "aired": len(aired),
         "left": len(left),

@@ -22,7 +22,7 @@ from webhook import clock
 from webhook.history import stats_cache
 from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_cache import Tally
-from webhook.history.stats_shows import Counts, Ending, KeptEndings, TopJson, find_endings
+from webhook.history.stats_shows import Counts, Ending, KeptEndings, TopJson, find_endings, top_json
 from webhook.history.stats_span import Span, in_span
 from webhook.history.stats_sums import StreaksJson, TotalsJson, count_sums, streaks, sum_by, totals
 from webhook.storage.json_fields import Count
@@ -93,7 +93,7 @@ def year_stats(
         "months": sum_by(plays, 12, lambda day: day.month - 1),
         "months_time_ms": sum_by(times, 12, lambda day: day.month - 1),
         "days": {day.isoformat(): count for day, count in plays.items()},
-        "top": found.top,
+        "top": top_json(found.top),
     }
 
 

@@ -13,13 +13,14 @@ import orjson
 from sqlalchemy import Connection
 from typing_extensions import TypedDict
 
-from webhook.domain.event import ID_NAMES, Ids, Kind
+from webhook.domain.event import ID_NAMES, Ids, Kind, Movie, Show, Track
 from webhook.domain.items import fold_title
+from webhook.domain.pictures import picture_key
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place
 from webhook.history.stats_sums import Sums, TitleCount
-from webhook.storage.json_fields import Count
+from webhook.storage.json_fields import Count, PictureKey
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.types import to_ms
 
@@ -27,8 +28,8 @@ TOP_SIZE = 10
 """The number of shows, films and artists in a top list."""
 
 
-class TopEntryJson(TypedDict):
-    """A show, film or artist with its plays and their time."""
+class CountedTitle(TypedDict):
+    """A show, film or artist with its plays and their time, as a tally stores it."""
 
     title: str | None
     year: int | None
@@ -37,12 +38,46 @@ class TopEntryJson(TypedDict):
     time_ms: Count
 
 
+class TopEntryJson(CountedTitle):
+    """An entry of a top list, with its picture."""
+
+    picture: PictureKey
+
+
 class TopJson(TypedDict):
     """The most watched shows, films and artists."""
 
     shows: list[TopEntryJson]
     films: list[TopEntryJson]
     artists: list[TopEntryJson]
+
+
+class CountedTop(TypedDict):
+    """The top lists as a tally stores them."""
+
+    shows: list[CountedTitle]
+    films: list[CountedTitle]
+    artists: list[CountedTitle]
+
+
+def top_json(top: CountedTop) -> TopJson:
+    """The top lists as the API gives them."""
+    return {
+        "shows": [
+            {**one, "picture": picture_key(Show(title=one["title"], ids=Ids.from_json(one["ids"])))}
+            for one in top["shows"]
+        ],
+        "films": [
+            {
+                **one,
+                "picture": picture_key(
+                    Movie(title=one["title"], year=one["year"], ids=Ids.from_json(one["ids"]))
+                ),
+            }
+            for one in top["films"]
+        ],
+        "artists": [{**one, "picture": picture_key(Track(artist=one["title"]))} for one in top["artists"]],
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +94,7 @@ class Counts:
 
     sums: Sums
     shows: Sequence[SeenShow]
-    top: TopJson
+    top: CountedTop
 
     @classmethod
     def from_sums(cls, counts: Sums) -> Counts:
@@ -98,7 +133,7 @@ class Group:
             return False
         return None in (year, self.year) or year == self.year
 
-    def to_json(self) -> TopEntryJson:
+    def to_json(self) -> CountedTitle:
         ids = Ids.from_json(self.ids).by_namespace()
         return {
             "title": self.title,
@@ -144,7 +179,7 @@ def by_detail(row: TitleCount) -> tuple[Any, ...]:
     return -(row.ids or "").count(":"), -row.plays, row.title or "", row.ids or "", str(row.year)
 
 
-def top_groups(groups: Iterable[Group]) -> list[TopEntryJson]:
+def top_groups(groups: Iterable[Group]) -> list[CountedTitle]:
     ordered = nsmallest(TOP_SIZE, groups, key=lambda one: (-one.plays, -one.time_ms, one.title or ""))
     return [one.to_json() for one in ordered]
 

@@ -13,13 +13,14 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, selec
 from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import item_to_json
+from webhook.domain.pictures import picture_key
 from webhook.domain.play import Dated, State
 from webhook.history.edits import EditJson
 from webhook.history.play_store import SELECT_LATEST_OF_ITEM, SELECT_OWN_KEYS, play_from_row
 from webhook.queries.deliveries import DeliveryJson
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
 from webhook.queries.people import person_names
-from webhook.storage.json_fields import Id, ItemFields, Time, one_of
+from webhook.storage.json_fields import Id, ItemFields, PictureKey, Time, one_of
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_text
 from webhook.storage.rows import fetch_all, fetch_first
@@ -33,6 +34,7 @@ class PlayFields(ItemFields):
     id: Id
     ids: IdsJson
     show_ids: IdsJson | None
+    picture: PictureKey
     artist: SkipJsonSchema[str | None]
     album: SkipJsonSchema[str | None]
     state: Annotated[str, one_of(State)]
@@ -181,6 +183,7 @@ def play_json(row: PlayRow, now: datetime) -> PlayFields:
         "year": item.get("year"),
         "ids": item["ids"],
         "show_ids": item.get("show_ids"),
+        "picture": picture_key(current.item),
         "artist": item.get("artist"),
         "album": item.get("album"),
         "state": current.state.value,

@@ -30,6 +30,9 @@ ActionWord = Annotated[str, one_of(Action)]
 KindWord = Annotated[str, one_of(Kind)]
 WebhookStateWord = Annotated[str, one_of(WebhookState)]
 DeliveryStateWord = Annotated[str, one_of(DeliveryState)]
+PictureKey = Annotated[
+    str | None, Field(description="The key of its poster and backdrop; null where nothing names it.")
+]
 
 
 class ItemFields(TypedDict):

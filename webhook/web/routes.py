@@ -21,11 +21,11 @@ from webhook.web.http import errors
 from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
 from webhook.web.http.operations import Api, Operation
+from webhook.web.http.pictures import PictureFiles
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.http.static import static_routes
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
-from webhook.web.now.posters import Posters
 from webhook.web.people.pages import People
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.pages import Setup
@@ -35,7 +35,6 @@ from webhook.web.transfer.pages import Transfer
 
 PAGES = (
     Now,
-    Posters,
     Activity,
     NeedsYou,
     History,
@@ -59,6 +58,7 @@ def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[
         *schemas.routes(),
         *Api(service, gate, operations).routes(),
         *Live(service, sessions).routes(),
+        *PictureFiles(service, sessions).routes(),
         *page_routes(service, sessions),
         *Docs(service, sessions, operations).routes(),
         *entrance.routes(),

@@ -12,9 +12,10 @@ from typing_extensions import TypedDict
 from webhook import clock
 from webhook.domain.event import Ids, Show
 from webhook.domain.items import fold_title
+from webhook.domain.pictures import picture_key
 from webhook.history import library, shows
 from webhook.history.shows import Place
-from webhook.storage.json_fields import Count, Id, Time
+from webhook.storage.json_fields import Count, Id, PictureKey, Time
 from webhook.storage.tables import episode_list, follow, play, play_key
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
@@ -51,6 +52,7 @@ class ShowJson(TypedDict):
 
     key: str
     title: str | None
+    picture: PictureKey
     state: Annotated[str | None, Field(description="Null where it is not followed.")]
     via: Annotated[str | None, Field(description="The lookup that listed its episodes.")]
     episodes: list[EpisodeJson]
@@ -71,10 +73,10 @@ def whole_show(connection: Connection, person_id: int, key: str) -> ShowJson | N
         place = (one["season"], one["number"])
         known = unseen_episode(place, one.get("title"))
         episodes[place] = {**known, "aired": one.get("aired"), "listed": True}
-    title = followed.show if followed else None
+    title, ids = (followed.show, Ids.from_json(followed.ids)) if followed else (None, Ids())
     for row in rows:
         item = row.item
-        title = title or item.get("show")
+        title, ids = title or item.get("show"), ids.merge(Ids.from_json(item.get("show_ids")))
         if item.get("season") is None or item.get("number") is None:
             continue
         place = (item["season"], item["number"])
@@ -84,6 +86,7 @@ def whole_show(connection: Connection, person_id: int, key: str) -> ShowJson | N
     return {
         "key": key,
         "title": title,
+        "picture": picture_key(Show(title=title, ids=ids)),
         "state": followed.state if followed else None,
         "via": listed.via if listed and listed.episodes else None,
         "episodes": [episodes[place] for place in sorted(episodes, key=lambda place: (place[0] == 0, place))],

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.domain.event import Ids
+from webhook.domain.event import Ids, item_from_json
+from webhook.domain.pictures import picture_key
 from webhook.history import library, shows
 from webhook.history import stats as numbers
 from webhook.history.library import show_key
@@ -149,7 +150,14 @@ def watched_lately(connection: Connection, person_id: int) -> dict[str, dict[str
         )
         if key is not None:
             entry = found.setdefault(
-                key, {"show_key": key, "show": item.get("show"), "last": None, "plays": 0}
+                key,
+                {
+                    "show_key": key,
+                    "show": item.get("show"),
+                    "picture": picture_key(item_from_json(item)),
+                    "last": None,
+                    "plays": 0,
+                },
             )
             entry["last"] = entry["last"] or clock.stamp(row.started_at)
             entry["plays"] += 1

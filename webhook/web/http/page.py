@@ -186,6 +186,7 @@ class Page:
             "form_token": self.sessions.form_token(visitor) if visitor else "",
             "here": current_path(request, prefix),
             "said": flash_message(request),
+            "pictures": self.service.pictures,
             "needed": getattr(request.state, "needed", 0),
             "nav": navigation(visitor, path_of(request.scope)) if visitor else None,
             "drawn_at": "" if request.method == "POST" else None,

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from webhook import clock, sources, trackers
 from webhook.domain.event import REASONS, Action
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
+from webhook.domain.pictures import cover_hue, cover_letters
 from webhook.domain.rules import DRY_RUN
 from webhook.people import scopes
 from webhook.web.http import charts
@@ -87,6 +88,8 @@ def environment() -> Environment:
         "sentence": capitalize,
         "span": span,
         "scopes": scopes.spell,
+        "cover_letters": lambda entry: cover_letters(picture_title(entry)),
+        "cover_hue": lambda entry: cover_hue(picture_title(entry)),
     }
     made.globals["version"] = fingerprint()
     return made
@@ -161,6 +164,11 @@ def item_title(entry: Mapping[str, Any]) -> str:
         title = f"{artist} \N{EN DASH} {title}"
     named = title or f"untitled {entry.get('kind') or 'item'}"
     return f"{named} ({year})" if year else named
+
+
+def picture_title(entry: Mapping[str, Any]) -> str | None:
+    """The name of what an entry's picture shows: its show, its album, its artist, or itself."""
+    return entry.get("show") or entry.get("album") or entry.get("artist") or entry.get("title")
 
 
 def head(entry: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Now: what plays at this moment, with posters."""
+"""Now: what plays at this moment."""

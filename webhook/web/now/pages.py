@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 from webhook.queries.plays import list_plays
 from webhook.web import visible
 from webhook.web.http.page import Page
-from webhook.web.now.posters import poster_lookup
 from webhook.web.visible import Visitor
 
 LAST = 12
@@ -25,8 +24,7 @@ class Now(Page):
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
         known = await self.database.read(lambda connection: read_overview(connection, visitor))
-        posters = poster_lookup(self.service) is not None
-        return self.render(request, "now.html", {**known, "posters": posters}, visitor)
+        return self.render(request, "now.html", known, visitor)
 
 
 def read_overview(connection: Connection, visitor: Visitor) -> dict[str, Any]:

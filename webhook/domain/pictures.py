@@ -1,0 +1,95 @@
+"""The key of an item's picture, and the cover that stands in where there is none. Pure.
+
+All episodes of a show share its picture, all tracks of an album its cover. The strongest id decides, so that two shows
+of one name have two keys as soon as either's id is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from webhook.domain.event import Episode, Ids, Item, Movie, Season, Show, Track
+from webhook.domain.items import fold_title
+
+FILM_IDS = ("imdb", "tmdb", "trakt", "simkl", "plex", "tvdb", "mal", "anidb")
+SHOW_IDS = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "plex", "anidb", "mal")
+"""Namespaces by strength: first the ids that every sender knows, so that one item has one key whoever reports it."""
+
+MAX_TITLE_LENGTH = 120
+HUES = 12
+"""Colours of generated covers; each has a class in the style sheet."""
+
+PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+WORD = re.compile(r"[^\W_]+")
+
+
+def picture_key(item: Item) -> str | None:
+    """The key of the item's picture; None where nothing names it."""
+    return next(picture_keys(item), None)
+
+
+def picture_keys(item: Item) -> Iterator[str]:
+    """Every key under which the item's picture may be stored, the strongest first; a title only without ids."""
+    match item:
+        case Movie():
+            yield from film_keys(item)
+        case Show():
+            yield from show_keys_of(item.title, item.ids)
+        case Episode() | Season():
+            yield from show_keys_of(item.show, item.show_ids)
+        case Track():
+            yield from music_keys(item)
+
+
+def film_keys(item: Movie) -> Iterator[str]:
+    named = list(id_names(item.ids, FILM_IDS))
+    if not named and item.title:
+        named = [title_name(item.title) + (f":{item.year}" if item.year else "")]
+    yield from (f"movie:{name}" for name in named)
+
+
+def show_keys_of(title: str | None, ids: Ids) -> Iterator[str]:
+    """The keys of a show. Its year is none of them: an episode's may be its own."""
+    named = list(id_names(ids, SHOW_IDS)) or ([title_name(title)] if title else [])
+    yield from (f"show:{name}" for name in named)
+
+
+def music_keys(item: Track) -> Iterator[str]:
+    artist = item.album_artist or item.artist
+    if artist and item.album:
+        yield f"album:{title_name(artist)}:{title_name(item.album).removeprefix('title:')}"
+    elif artist:
+        yield f"artist:{title_name(artist)}"
+
+
+def id_names(ids: Ids, namespaces: tuple[str, ...]) -> Iterator[str]:
+    known = ids.by_namespace()
+    for name in namespaces:
+        value = str(known.get(name, ""))
+        if PLAIN_ID.fullmatch(value):
+            yield f"{name}:{value}"
+
+
+def title_name(title: str) -> str:
+    """A title as part of a key: folded, or a digest where that is long or has signs that an address has not."""
+    folded = fold_title(title)
+    if not folded.isalnum() or len(folded) > MAX_TITLE_LENGTH:
+        folded = hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return f"title:{folded}"
+
+
+# --- generated covers
+
+
+def cover_letters(name: str | None) -> str:
+    """The letters on a cover: the initials of the first two words."""
+    words = WORD.findall(name or "")
+    return "".join(word[0] for word in words[:2]).upper()[:2] or "·"
+
+
+def cover_hue(name: str | None) -> int:
+    """The number of a cover's colour, the same for one name everywhere."""
+    digest = hashlib.sha256(fold_title(name or "").encode("utf-8", "surrogatepass")).digest()
+    return digest[0] % HUES
