@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,11 @@ RECEIVED = ReceivedWebhook(
 )
 
 OTHERS = (
-    "webhook.web", "webhook.transfer", "webhook.trackers.trakt", "apprise", "plexapi", "uvicorn", "httpx", "rich",
+    "webhook.web", "webhook.transfer", "webhook.trackers.trakt", "webhook.lookups", "apprise", "plexapi", "uvicorn",
+    "httpx", "rich", "pygments", "starlette", "alembic", "mako", "argon2", "prometheus_client", "jinja2", "jwt", "ijson",
+    "http.server", "wsgiref", "multiprocessing", "logging.config", "xml",
 )  # fmt: skip
-HEAVY = ("sqlalchemy", *(name for name in OTHERS if name != "rich"))  # rich draws the help of a command
+HEAVY = ("sqlalchemy", *(name for name in OTHERS if name not in cli.DRAWING_PACKAGES))  # they draw the help
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -69,11 +72,37 @@ def test_a_command_loads_nothing_of_others(
     assert ended.stderr.strip() == "[]"
 
 
-def test_the_service_loads_no_drawing_of_terminals(tmp_path: Path) -> None:
-    code = "import sys\nfrom webhook import cli\ncli.load('serve')\nprint('rich' in sys.modules)"
+def test_the_service_loads_no_drawing_of_terminals() -> None:
+    code = "import sys\nfrom webhook import cli\ncli.load('serve')\nprint(*(name in sys.modules for name in cli.DRAWING_PACKAGES))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert ended.stdout.split() == ["False"]
+    assert ended.stdout.split() == ["False", "False"]
+
+
+def test_nothing_collects_garbage_while_a_command_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "probe.py").write_text(
+        "import gc\nimport typer\napp = typer.Typer()\ncollects = gc.isenabled()\n"
+        "app.command('probe')(lambda: None)\napp.command('other')(lambda: None)\n"
+    )
+    monkeypatch.setattr("webhook.cli.__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.setitem(cli.COMMANDS, "probe", ("probe", "Nothing."))
+
+    cli.load("probe")
+
+    assert (sys.modules.pop("webhook.cli.probe").collects, gc.isenabled()) == (False, True)
+
+
+def test_a_command_that_cannot_be_loaded_leaves_the_collector_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "broken", ("no_such_file", "Nothing."))
+
+    with pytest.raises(ModuleNotFoundError):
+        cli.load("broken")
+
+    assert gc.isenabled()
 
 
 def test_a_service_loads_its_pages_when_one_is_asked_for(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from webhook.cli import import_lean
 from webhook.cli._common import (
     Failed,
     Json,
@@ -36,7 +37,8 @@ def trace_command(
     if redacted:
         report(number, as_json)
         return
-    from webhook.cli._desk import open_desk
+    with import_lean():
+        from webhook.cli._desk import open_desk
 
     with open_desk() as at:
         found = at.database.ask(lambda connection: whole_trace(connection, number))
@@ -46,8 +48,9 @@ def trace_command(
 
 
 def report(number: int, as_json: bool) -> None:
-    from webhook.cli._desk import open_desk
-    from webhook.queries.webhooks import NotRedacted, redact_webhook
+    with import_lean():
+        from webhook.cli._desk import open_desk
+        from webhook.queries.webhooks import NotRedacted, redact_webhook
 
     try:
         with open_desk() as at:
@@ -58,8 +61,9 @@ def report(number: int, as_json: bool) -> None:
 
 
 def whole_trace(connection: Connection, number: int) -> WebhookTraceJson | None:
-    from webhook.identity.origins import with_origins
-    from webhook.queries.webhooks import find_webhook
+    with import_lean():
+        from webhook.identity.origins import with_origins
+        from webhook.queries.webhooks import find_webhook
 
     found = find_webhook(connection, number)
     return None if found is None else with_origins(connection, found)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from webhook import sources
+from webhook.cli import import_lean
 from webhook.cli._common import Failed, Json, say
 
 app = typer.Typer()
@@ -25,8 +26,9 @@ def urls(
         text = template_of(template)
         say(as_json, {"source": template, "template": text}, text)
         return
-    from webhook.cli._desk import open_desk
-    from webhook.cli._webhook_urls import hidden_tokens, webhook_urls
+    with import_lean():
+        from webhook.cli._desk import open_desk
+        from webhook.cli._webhook_urls import hidden_tokens, webhook_urls
 
     with open_desk() as at:
         found = webhook_urls(at, at.settings.address)
