@@ -2,7 +2,7 @@
 
     python -m tests.faults.altered hasty acknowledge_first -- serve --json
 
-`hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE and HASTY_LEASE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
+`hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE, HASTY_LEASE and HASTY_LANE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
 in a test. `hold_settlements`, `hold_intake` and `hold_lanes` stand still at a point, for a kill that
 meets exactly that. The others are mistakes, made on purpose, by which
@@ -52,7 +52,7 @@ def hasty() -> None:
                 setattr(module, name, value)
     leases.LEASE = timedelta(seconds=float(os.environ.get("HASTY_LEASE", LEASE)))
     leases.RENEWAL_INTERVAL = leases.LEASE / 4
-    lanes.LANE_TIME = timedelta(seconds=1)
+    lanes.LANE_TIME = timedelta(seconds=float(os.environ.get("HASTY_LANE", "1")))
     vars(app)["SWEEP_INTERVAL"] = 1.0
     client, backoff = remote.client, retry.backoff
 

@@ -1,4 +1,4 @@
-"""What the fault tests share: an altered service that starts quickly, and what is to be counted of it."""
+"""What the fault tests share: an altered service, one with an account at a fake Trakt, and what is counted of them."""
 
 # ruff: noqa: S311 - dice need no cryptography
 
@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from sqlalchemy import Connection, update
 
 from tests.evening import plex
+from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
+from tests.faults.disk import Disk
 from tests.forked import Forked
 from tests.running import ROOT, SOON, Process, eventually
+from webhook import clock
+from webhook.storage.tables import account
+
+PATIENT = {"HASTY_TIMEOUT": "60", "HASTY_LEASE": "60", "HASTY_LANE": "60"}
+"""No lease, call or lane ends by itself while the writer stands still, however slow the machine is."""
 
 APP = {"TRAKT_CLIENT_ID": "fake-client-id", "TRAKT_CLIENT_SECRET": "fake-client-secret"}
 
@@ -89,6 +97,66 @@ class Altered(Process):
 
     def drain(self, seconds: float) -> None:
         eventually(lambda: self.waiting() == 0, "everything is worked off", seconds)
+
+
+class Installation:
+    """A service with one person's account at a fake Trakt, which has no window that refuses a second scrobble.
+
+    On a `disk` a kill is a power cut.
+    """
+
+    def __init__(self, folder: Path, *, database: str = "", disk: Disk | None = None) -> None:
+        self.trakt = Trakt(window_minutes=0)
+        self.server = Server(self.trakt)
+        self.server.__enter__()
+        self.disk = disk
+        more = disk.settings if disk is not None else {}
+        if database:
+            more["DATABASE_URL"] = database
+        settings = at(self.server.url, **more)
+        self.process = Altered(folder if disk is None else disk.data, settings=settings).prepare()
+        self.process.connect("trakt", self.trakt.sign_in("anna"))
+
+    def start(self, *names: str, **settings: str) -> None:
+        """Start it to be killed."""
+        if self.disk is not None:
+            self.disk.sync()
+            self.process.preload = self.disk.shim
+        self.start_safely(*names, **settings)
+
+    def start_safely(self, *names: str, **settings: str) -> None:
+        """Start it where no write is lost."""
+        self.process.names = ("hasty", *names)
+        self.process.environ.update(settings)
+        self.process.start()
+
+    def kill(self) -> None:
+        self.process.kill()
+        if self.disk is not None:
+            self.disk.lose_unsynced()
+            self.process.preload = ""
+        self.process.prepared(lambda connection, _: expire_leases(connection))
+
+    def resume(self, *names: str) -> None:
+        """Start it again without the fault, and let it work off everything."""
+        self.start_safely(*names, HASTY_TIMEOUT="60", HASTY_LEASE="1.5")
+        self.process.drain(60)
+
+    def history(self) -> list[int]:
+        """The TheTVDB ids of the episodes in the history at Trakt, in the order in which they were recorded."""
+        return [row["episode"]["ids"]["tvdb"] for row in self.trakt.user("anna").history]
+
+    def close(self) -> None:
+        if self.process.process is not None:
+            self.process.kill()
+        self.process.http.close()
+        self.server.__exit__()
+
+
+def expire_leases(connection: Connection) -> None:
+    """As if the lease had run out: on PostgreSQL nobody else can know that its worker was killed."""
+    leased = account.c.leased_until.is_not(None)
+    connection.execute(update(account).where(leased).values(due_at=clock.now(), leased_until=clock.now()))
 
 
 def recorded(trakt: Trakt, user: str = "anna") -> Counter[int]:
