@@ -67,12 +67,26 @@ def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "real").exists()
 
 
+def test_its_link_signs_in_at_once_and_again_on_another_device(tmp_path: Path) -> None:
+    with staying(tmp_path, "--port", "0", "--json") as (_, said):
+        pages = []
+        for _ in range(2):
+            with httpx.Client(follow_redirects=True) as browser:
+                pages.append(browser.get(said["welcome"]))
+
+    for page in pages:
+        assert page.status_code == 200
+        assert page.url == said["url"] + "/"
+        assert "Paper Harbour" in page.text
+        assert "The Ninth Parish" in page.text
+
+
 def test_an_evening_that_goes_another_way_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(script.EXPECTED_SUMMARY, "plays", {"watched": 4})
 
-    code = evening.run(port=0, fast=True, once=True, as_json=False)
+    code = evening.run(port=0, as_json=False)
 
     assert code == 1
     assert "Not as scripted: plays should be {'watched': 4}" in capsys.readouterr().out

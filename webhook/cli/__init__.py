@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "work": ("serve", "Run a worker only: process and send what other machines receive."),
     "demo": (
         "serve",
-        "Try Watchmark with fake trackers and a scripted evening; no account needed.",
+        "Try Watchmark on an invented household with two years of history; no account needed.",
     ),
     "urls": ("urls", "Show the webhook addresses and setup steps for each media server."),
     "connect": ("accounts", "Sign in to a tracker."),

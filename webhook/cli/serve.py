@@ -269,14 +269,21 @@ async def run_worker(environ: Environ, as_json: bool) -> bool:
 @app.command()
 def demo(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 picks a free port.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="No pauses between the scenes.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="No pauses: what is playing goes on every few seconds.")
+    ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="Play the evening, print the result and exit.")
+        bool,
+        typer.Option(
+            "--once", help="Play a scripted evening in an empty Watchmark, print the result and exit."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Try Watchmark with fake trackers and a scripted evening; no account needed."""
-    from webhook.demo import evening
+    """Try Watchmark on an invented household with two years of history; no account needed."""
+    from webhook.demo import evening, showcase
 
     chosen = port if port is not None else (0 if once else 8484)
-    raise typer.Exit(evening.run(port=chosen, fast=fast, once=once, as_json=as_json))
+    if once:
+        raise typer.Exit(evening.run(port=chosen, as_json=as_json))
+    raise typer.Exit(showcase.show_household(port=chosen, fast=fast, as_json=as_json))

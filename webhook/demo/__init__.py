@@ -1,1 +1,1 @@
-"""The demo: a scripted evening of viewing on loopback, with fake trackers."""
+"""The demo: an invented household with two years of history, and a scripted evening; fake trackers on loopback."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-JsonObject = dict[str, Any]
+from webhook.demo.stage import JsonObject
 
 THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
 """A thumbnail of about the size that Plex sends with every webhook."""
@@ -153,9 +153,9 @@ def film_item(percent: float) -> int:
     return int(MATRIX["duration"] * percent / 100)
 
 
-def scenes(trouble: int) -> list[Scene]:
-    """The scenes of the evening, in which Trakt answers 503 this many times."""
-    away = {"route": "POST /scrobble/stop", "status": 503, "times": trouble}
+def scenes() -> list[Scene]:
+    """The scenes of the evening, in which Trakt answers 503 once."""
+    away = {"route": "POST /scrobble/stop", "status": 503, "times": 1}
     return [
         Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),
         Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", film_item(41))),

@@ -29,10 +29,11 @@ class InvalidPassword(Exception):
 
 
 class WelcomeLink(NamedTuple):
-    """A valid one-time link: the note that holds it, and the person it lets in."""
+    """A valid link: the note that holds it, the person it lets in, and whether it asks for a password first."""
 
     note: str
     person: PersonRow
+    asks_password: bool = True
 
 
 def validate_password(password: str) -> None:
@@ -74,22 +75,22 @@ def invite(
     now: datetime,
     lasts: timedelta = WELCOME_LASTS,
     person_id: int | None = None,
+    *,
+    asks_password: bool = True,
 ) -> None:
-    """Let /welcome/{secret} in the owner, or this person, once; their earlier links end."""
+    """Let /welcome/{secret} in the owner, or this person, once; their earlier links end.
+
+    A link of the demo does not ask for a new password, and lets in whenever it is opened.
+    """
     name = WELCOME if person_id is None else f"{WELCOME}:{person_id}"
     value = {
         "digest": tokens.digest(secret),
         "expires_at": (now + lasts).isoformat(),
         "person": person_id,
+        "asks_password": asks_password,
     }
     connection.execute(delete(note).where(note.c.name == name))
     connection.execute(insert(note).values(name=name, value=value))
-
-
-def find_invitee(connection: Connection, secret: str, now: datetime) -> PersonRow | None:
-    """The person whose valid one-time link this is."""
-    link = find_link(connection, secret, now)
-    return None if link is None else link.person
 
 
 def accept_invitation(
@@ -118,4 +119,4 @@ def find_link(connection: Connection, secret: str, now: datetime) -> WelcomeLink
         row = find_owner(connection)
     else:
         row = fetch_first(connection, select(person).where(person.c.id == wanted), PersonRow)
-    return None if row is None else WelcomeLink(found[0], row)
+    return None if row is None else WelcomeLink(found[0], row, found[1].get("asks_password", True))

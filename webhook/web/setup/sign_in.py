@@ -101,11 +101,16 @@ class SignInPages(Page):
     async def welcome(self, request: Request) -> Response:
         """The one-time link, by which a person sets a password (the owner also a name) and is signed in."""
         secret = request.path_params["secret"]
-        row = await self.database.read(
-            lambda connection: passwords.find_invitee(connection, secret, clock.now())
+        link = await self.database.read(
+            lambda connection: passwords.find_link(connection, secret, clock.now())
         )
-        if row is None:
+        if link is None:
             return self.render(request, "expired.html", {}, status=404)
+        row = link.person
+        if not link.asks_password:
+            response = self.redirect_to(request, "/")
+            self.sessions.begin(request, response, row)
+            return response
         if request.method != "POST":
             return self.invitation(request, row)
         refuse_other_sites(request, self.service.settings)
