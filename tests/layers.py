@@ -25,7 +25,7 @@ UNIT = {
     "test_numbers.py", "test_patterns.py", "test_payloads.py", "test_play.py", "test_proxies.py", "test_redaction.py",
     "test_remote.py", "test_runtimes.py", "test_seasons.py", "test_settings.py", "test_simkl_import.py", "test_simulator.py",
     "test_show_ids.py", "test_stored.py", "test_throttle.py", "test_trakt_import.py", "test_tvtime_import.py",
-    "test_viewings.py", "test_watchmark_import.py",
+    "test_up_next.py", "test_viewings.py", "test_watchmark_import.py",
 }  # fmt: skip
 INTEGRATION = {"test_generic_docs.py"}
 """Folders and files whose tests are of one layer; what is in none of them is an integration test."""

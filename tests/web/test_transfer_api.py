@@ -805,7 +805,7 @@ def test_members_see_only_their_own(two: tuple[Household, httpx.Client, httpx.Cl
         assert f"Film of {name}" in client.get("/api/v1/exports/csv").text
         assert f"Film of {other}" not in client.get("/api/v1/exports/csv").text
         assert client.get("/api/v1/numbers").json()["person"] == name
-        for path in ("exports/csv", "library", "jobs", "numbers", "follows/next", "unresolved"):
+        for path in ("exports/csv", "library", "jobs", "numbers", "follows/next", "up-next", "unresolved"):
             assert client.get(f"/api/v1/{path}?person={other}").status_code == 403
 
 

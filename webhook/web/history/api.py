@@ -21,10 +21,12 @@ from webhook.history.stats_span import zone_of
 from webhook.people import people
 from webhook.people.scopes import Scope
 from webhook.queries import plays as play_queries
+from webhook.queries import up_next
 from webhook.queries.deliveries import delivery_json, fetch_deliveries, select_deliveries
 from webhook.queries.paging import Page, TextPage
 from webhook.queries.people import person_names
 from webhook.queries.plays import PlayDetailJson, PlayJson
+from webhook.queries.up_next import UpNextJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PlayRow, delivery, play
 from webhook.transfer import export, manual_plays
@@ -239,6 +241,13 @@ async def list_next_episodes(call: Call[None, PersonQuery]) -> Page[NextEpisodeJ
     return list_of(await call.read(lambda connection: shows.next_episodes(connection, owner.id)))
 
 
+async def list_up_next(call: Call[None, PersonQuery]) -> Page[UpNextJson]:
+    """The next episode of each show that is followed or was watched lately: those to watch now first, then by day."""
+    owner = await call.owner_of(call.query.person)
+    today = clock.now().astimezone(zone_of(owner.timezone)).date()
+    return list_of(await call.read(lambda connection: up_next.list_up_next(connection, owner.id, today)))
+
+
 async def get_calendar(call: Call[None, CalendarQuery]) -> Response:
     """The plays of the token's person as a calendar to subscribe to; the last year unless `since` is given."""
     visitor = call.visitor
@@ -314,6 +323,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("POST", "/plays/{id}/merge", merge_play, Scope.HISTORY_WRITE, body=MergeRequest),
     Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery),
     Operation("GET", "/numbers", get_numbers, Scope.READ, query=NumbersQuery),
+    Operation("GET", "/up-next", list_up_next, Scope.READ, query=PersonQuery),
     Operation("GET", "/follows/next", list_next_episodes, Scope.READ, query=PersonQuery),
     Operation(
         "PUT", "/follows/{key:path}", follow, Scope.HISTORY_WRITE, path_types=BY_KEY, query=PersonQuery
