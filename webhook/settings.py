@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -51,6 +52,9 @@ def address(given: str) -> str:
 Address = Annotated[str, AfterValidator(address)]
 """A setting that is an address of HTTP."""
 
+
+SOMEWHERE = ("192.0.2.1", 9)
+"""An address that no machine has (https://www.rfc-editor.org/rfc/rfc5737)."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that only this machine itself reaches."""
@@ -178,6 +182,25 @@ class Settings(BaseModel):
         """The address at which others reach this service, without a trailing slash."""
         host = "localhost" if self.host in ("0.0.0.0", "::", "127.0.0.1") else host_in_url(self.host)  # noqa: S104
         return (self.base_url or f"http://{host}:{self.port}{self.root_path}").rstrip("/")
+
+    @property
+    def lan_address(self) -> str | None:
+        """The address at which other machines of the network probably reach this service, if they can at all."""
+        if self.base_url or self.host not in ("0.0.0.0", "::"):  # noqa: S104
+            return None
+        host = own_ip()
+        return host and f"http://{host}:{self.port}{self.root_path}".rstrip("/")
+
+
+def own_ip() -> str | None:
+    """This machine's IPv4 address on the way to others, or None without a network; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        try:
+            way.connect(SOMEWHERE)
+        except OSError:
+            return None
+        found = str(way.getsockname()[0])
+    return None if found.startswith(("127.", "0.")) else found
 
 
 def environment(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> dict[str, str]:

@@ -43,7 +43,8 @@ def test_trakt_is_signed_in_to_by_a_code_tested_and_disconnected(
 ) -> None:
     with opened(browser, scripts=scripts) as page:
         sign_in(page, home)
-        page.get_by_role("link", name="Connections").click()
+        page.get_by_role("link", name="Settings").click()
+        page.get_by_role("link", name="Connections").first.click()
         page.get_by_role("link", name="Sign in to Trakt").click()
         page.get_by_role("button", name="Get a code").click()
         size = page.locator(".code").evaluate("code => parseFloat(getComputedStyle(code).fontSize)")
@@ -54,7 +55,7 @@ def test_trakt_is_signed_in_to_by_a_code_tested_and_disconnected(
 
         comes(page, page.get_by_text("Connected as anna."), scripts=scripts)
         state = page.get_by_role("heading", level=1).locator(".badge")
-        expect(state).to_have_text("WORKING")
+        expect(state).to_have_text("Working")
         page.get_by_role("button", name="Test now: the account of me").click()
         expect(page.get_by_text("Working as anna.")).to_be_visible()
         page.get_by_role("button", name="Disconnect the account of me").click()
@@ -101,7 +102,7 @@ def test_a_wrong_key_is_refused_and_a_right_one_works_without_losing_a_webhook(
         page.get_by_role("button", name="Save", exact=True).click(no_wait_after=True)
         answers = [home.post("plex", plex("media.play", number)).status_code for number in range(1, 21)]
         expect(page.get_by_text("Saved.")).to_be_visible()
-        expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("WORKING")
+        expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("Working")
         page.get_by_role("button", name="Test now").click()
         expect(page.get_by_text("The key was accepted.")).to_be_visible()
 
@@ -112,4 +113,4 @@ def test_a_wrong_key_is_refused_and_a_right_one_works_without_losing_a_webhook(
         page.get_by_label("Remove", exact=True).check()
         field(page, "TMDB_API_URL").fill("")
         page.get_by_role("button", name="Save", exact=True).click()
-        expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("NOT SET UP")
+        expect(page.get_by_role("heading", level=1).locator(".badge")).to_have_text("Not set up")

@@ -125,11 +125,11 @@ def test_keys_set_in_the_browser_take_effect_at_once(tmp_path: Path) -> None:
         started(Process(tmp_path).prepare(owner)) as process,
         signed_in(process) as browser,
     ):
-        assert "NOT SET UP" in browser.get("/connections/trakt").text
+        assert "Not set up" in browser.get("/connections/trakt").text
 
         began = time.monotonic()
         assert posted(browser, "/connections/trakt/settings", **at(trakt.url)).status_code == 303
-        assert "NEEDS SIGN-IN" in browser.get("/connections/trakt").text
+        assert "Needs sign-in" in browser.get("/connections/trakt").text
         assert time.monotonic() - began < 10
 
         assert posted(browser, "/connections/trakt/sign-in", person="me").status_code == 303

@@ -25,7 +25,7 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 from tests.web.conftest import HOSTILE, Household, Open, form_token
-from webhook import lookups, servers, trackers
+from webhook import lookups, servers, sources, trackers
 from webhook.accounts import settings_store
 from webhook.clock import now
 from webhook.domain.outcome import Park
@@ -57,6 +57,10 @@ def read(browser: httpx.Client, path: str) -> str:
     return unescape(answer.text)
 
 
+def headings(browser: httpx.Client) -> list[str]:
+    return re.findall(r"<h2[^>]*>([^<]*)</h2>", read(browser, "/connections"))
+
+
 def words(browser: httpx.Client, name: str) -> str:
     """The state of a service as its page says it."""
     found = re.search(r'<h1>.*?<span class="badge \w+">([^<]+)</span>', read(browser, f"/connections/{name}"))
@@ -85,10 +89,33 @@ def test_every_service_is_listed_with_its_state_in_words(home: Household) -> Non
 
     for name in [*ALL, "tautulli", "notifications"]:
         assert f'href="/connections/{name}"' in page
-    for word in ("NOT SET UP", "NEEDS SIGN-IN", "WORKING"):
-        assert word in page
+    assert headings(home.browser()) == ["Webhooks", "Ready to connect", "Working"]
     for name in ("Imgur", "Gracenote", "Jackett", "Gmail", "YouTube", "Google Play Music"):
         assert re.search(rf"{name}.*: not used by Watchmark, because ", page)
+
+
+def test_what_needs_attention_comes_first_and_what_works_last(opened: Open, trakt: Server) -> None:
+    home = opened(**trakt_at(trakt.url))
+    connect(home, trakt)
+    browser = home.browser()
+    assert headings(browser) == ["Webhooks", "Ready to connect", "Working"]
+
+    trakt.fake.sessions.clear()
+    post(browser, "/connections/trakt/test", listed="1")
+
+    assert headings(browser)[:2] == ["Webhooks", "Needs attention"]
+    trouble = read(browser, "/connections").partition("Needs attention")[2].partition("Ready to connect")[0]
+    assert 'href="/connections/trakt"' in trouble
+
+
+def test_the_webhooks_of_each_server_stand_among_the_connections(home: Household) -> None:
+    browser = home.browser()
+    assert read(browser, "/connections").count("No webhook yet") == len(sources.modules())
+
+    home.hear()
+
+    page = read(browser, "/connections")
+    assert re.search(r'href="/setup#source-plex">Plex</a>\s*<p class="note">Last webhook ', page)
 
 
 @pytest.mark.parametrize("name", sorted(catalog.services()))
@@ -151,7 +178,7 @@ def test_a_key_is_tried_and_kept(home: Household) -> None:
 
     assert answer.headers["location"] == "/connections/tmdb?said=saved"
     assert kept(home) == {"TMDB_TOKEN": SECRET, "TMDB_API_URL": f"{tmdb.url}/3"}
-    assert words(browser, "tmdb") == "WORKING"
+    assert words(browser, "tmdb") == "Working"
     assert "The key was accepted." in read(browser, "/connections/tmdb")
 
 
@@ -303,7 +330,7 @@ def test_where_nobody_answers_it_is_kept_only_if_one_says_so(home: Household) ->
     again = post(browser, "/connections/tmdb/settings", pending=pending.group(1))
     assert again.status_code == 303
     assert kept(home)["TMDB_TOKEN"] == SECRET
-    assert words(browser, "tmdb") == "NOT WORKING"
+    assert words(browser, "tmdb") == "Not working"
 
 
 def test_what_is_pending_for_one_service_is_nothing_for_another(home: Household) -> None:
@@ -345,7 +372,7 @@ def test_a_secret_is_never_shown_again_but_replaced_and_removed(home: Household)
         fields = {"TMDB_TOKEN": "", "remove_TMDB_TOKEN": "on", "TMDB_API_URL": ""}
         assert post(browser, "/connections/tmdb/settings", **fields).status_code == 303
     assert kept(home) == {}
-    assert words(browser, "tmdb") == "NOT SET UP"
+    assert words(browser, "tmdb") == "Not set up"
 
 
 def test_a_short_secret_shows_no_part_of_itself(home: Household) -> None:
@@ -437,7 +464,7 @@ def trakt() -> Iterator[Server]:
 
 def test_a_code_is_shown_large_and_the_page_goes_on_by_itself(opened: Open, trakt: Server) -> None:
     browser = opened(**trakt_at(trakt.url)).browser()
-    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+    assert words(browser, "trakt") == "Needs sign-in"
 
     answer = post(browser, "/connections/trakt/sign-in", person="me")
     assert answer.headers["location"] == "/connections/trakt"
@@ -454,7 +481,7 @@ def test_a_code_is_shown_large_and_the_page_goes_on_by_itself(opened: Open, trak
     trakt.fake.approve("anna", code.group(1))
     eventually(lambda: "Connected as anna." in read(browser, "/connections/trakt"))
     after = read(browser, "/connections/trakt")
-    assert words(browser, "trakt") == "WORKING"
+    assert words(browser, "trakt") == "Working"
     assert 'data-again="3"' not in after
     assert code.group(1) not in after
 
@@ -629,7 +656,7 @@ def test_the_built_in_library_needs_no_sign_in(home: Household) -> None:
     answer = home.api().post("/api/v1/accounts/connect", json={"tracker": "tvtime", "person": "me"})
 
     assert answer.status_code == 409
-    assert words(browser, "tvtime") == "WORKING"
+    assert words(browser, "tvtime") == "Working"
     assert "/connections/tvtime/sign-in" not in browser.get("/connections/tvtime").text
     assert post(browser, "/connections/tvtime/disconnect", account="1").status_code == 409
 
@@ -658,9 +685,9 @@ def test_an_account_is_tested_and_the_answer_is_in_words(opened: Open, trakt: Se
     answer = post(browser, "/connections/trakt/test", account=str(wanted), listed="1")
     assert answer.headers["location"] == "/connections#trakt"
     page = read(browser, "/connections")
-    assert "NEEDS SIGN-IN" in page
+    assert "Needs sign-in" in page
     assert "Sign in again on its page." in page
-    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+    assert words(browser, "trakt") == "Needs sign-in"
 
 
 def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) -> None:
@@ -675,17 +702,17 @@ def test_an_outage_is_not_working_until_it_is_over(opened: Open, trakt: Server) 
 
     assert away["works"] is False
     assert "Deliveries are kept" in away["results"][0]["says"]
-    assert shown["word"] == "NOT WORKING"
+    assert shown["word"] == "Not working"
     assert back["works"] is True
-    assert api.get("/api/v1/connections/trakt").json()["word"] == "WORKING"
+    assert api.get("/api/v1/connections/trakt").json()["word"] == "Working"
 
 
 @pytest.mark.parametrize(
     ("park", "word", "needs"),
     [
-        (Park.VIP_REQUIRED, "VIP REQUIRED", "Renew the membership"),
-        (Park.SERVICE_CLOSED, "CLOSED", "Enter the address of a compatible server below"),
-        (Park.APP_DELETED, "API APP GONE", "Create a new API app"),
+        (Park.VIP_REQUIRED, "VIP required", "Renew the membership"),
+        (Park.SERVICE_CLOSED, "Closed", "Enter the address of a compatible server below"),
+        (Park.APP_DELETED, "API app gone", "Create a new API app"),
     ],
 )
 def test_what_an_account_needs_is_its_state(home: Household, park: Park, word: str, needs: str) -> None:
@@ -758,7 +785,7 @@ def test_a_notice_that_nobody_takes_is_said(opened: Open) -> None:
 
     assert answer["works"] is False
     assert "could not be sent" in answer["results"][0]["says"]
-    assert words(home.browser(), "notifications") == "NOT WORKING"
+    assert words(home.browser(), "notifications") == "Not working"
 
 
 # --- what an account is told
@@ -818,7 +845,7 @@ def test_a_disconnected_account_is_gone_or_waits(opened: Open, trakt: Server) ->
     home.hear("anna")
     given_up = home.api().delete(f"/api/v1/accounts/{second}").json()
     assert given_up == {"id": second, "removed": False}
-    assert words(browser, "trakt") == "NEEDS SIGN-IN"
+    assert words(browser, "trakt") == "Needs sign-in"
     assert len(trakt.fake.sessions) == 0
 
 

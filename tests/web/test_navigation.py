@@ -28,6 +28,7 @@ MEMBER = Visitor(person_id=2, name="bob", is_admin=False)
         ("/trace/9", "activity", None),
         ("/people/me/apps", "settings", "Apps"),
         ("/people/bob", "settings", "People"),
+        ("/setup", "settings", "Connections"),
         ("/wizard/source", "settings", None),
         ("/nothing", None, None),
     ],
@@ -43,8 +44,7 @@ def test_a_member_is_offered_no_page_of_the_owner() -> None:
     found = navigation(MEMBER, "/people/bob")
 
     assert [tab.label for tab in found.tabs] == [
-        "Media servers",
-        "Trackers and services",
+        "Connections",
         "You",
         "Apps",
         "API",

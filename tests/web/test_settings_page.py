@@ -261,3 +261,19 @@ def test_a_member_is_told_that_it_is_the_owners(home: Household) -> None:
 def test_who_has_not_signed_in_is_asked_to(home: Household) -> None:
     assert home.client().get("/settings").headers["location"] == "/sign-in?next=%2Fsettings"
     assert home.client().post("/settings/backup").headers["location"] == "/sign-in"
+
+
+# --- the colours of this browser
+
+
+def test_a_browser_keeps_the_colours_it_chose(home: Household) -> None:
+    browser = home.browser()
+    assert "data-theme" not in browser.get("/").text
+
+    answer = post(browser, "/theme", theme="dark", back="/history?text=x")
+
+    assert answer.headers["location"] == "/history?text=x&said=saved"
+    assert 'data-theme="dark"' in browser.get("/").text
+    assert "data-theme" not in home.browser().get("/").text
+    post(browser, "/theme", theme="neither", back="/")
+    assert "data-theme" not in browser.get("/").text

@@ -126,7 +126,7 @@ def test_localhost_is_warned_of_and_that_no_other_machine_is_listened_to(home: H
     page = home.browser().get("/setup").text
 
     assert "You opened Watchmark as localhost" in page
-    assert "set <code>HOST=0.0.0.0</code>" in page
+    assert "Set <code>HOST=0.0.0.0</code>" in page
 
 
 def test_who_listens_to_every_machine_is_not_told_to(opened: Open) -> None:

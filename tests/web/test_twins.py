@@ -73,6 +73,7 @@ ALONE = {
     "/sign-in": "a script has a token",
     "/sign-out": "a token is revoked",
     "/welcome/{secret}": "the link is for a browser",
+    "/theme": "the colours are a browser's",
 }
 """The forms without a twin, and why."""
 

@@ -153,8 +153,8 @@ def test_links_keep_to_the_sub_path(opened: Open) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({}, "set HOST=0.0.0.0 and restart"),
-        ({"HOST": "0.0.0.0"}, "replace localhost with this machine's name or address"),  # noqa: S104
+        ({}, "or forward the port: ssh -L 8484:localhost:8484"),
+        ({"HOST": "0.0.0.0"}, "From another machine, replace "),  # noqa: S104
         ({"HOST": "192.168.1.20"}, None),
         ({"BASE_URL": "https://watch.example"}, None),
     ],

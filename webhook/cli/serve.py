@@ -196,7 +196,12 @@ def remote_hint(settings: Settings) -> list[str]:
     if settings.base_url or urlsplit(settings.address).hostname not in LOOPBACK:
         return []
     if settings.host in LOOPBACK:
-        return ["  Only this machine can connect. To allow others, set HOST=0.0.0.0 and restart."]
+        return [
+            "  Only this machine can connect. To allow others, set HOST=0.0.0.0 and restart,",
+            f"  or forward the port: ssh -L {settings.port}:localhost:{settings.port} THIS-MACHINE",
+        ]
+    if at := settings.lan_address:
+        return [f"  From another machine, replace {settings.address} with {at}"]
     return ["  From another machine, replace localhost with this machine's name or address."]
 
 

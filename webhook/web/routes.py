@@ -27,6 +27,7 @@ from webhook.web.http.static import static_routes
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
 from webhook.web.people.pages import People
+from webhook.web.settings.appearance import Appearance
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.pages import Setup
 from webhook.web.setup.sign_in import SignInPages
@@ -46,6 +47,7 @@ PAGES = (
     Wizard,
     People,
     Settings,
+    Appearance,
 )
 
 

@@ -18,26 +18,27 @@ from webhook.web.visible import Visitor
 
 ServiceKind = Literal["tracker", "lookup", "server", "notices"]
 
-SERVICE_KINDS: Mapping[ServiceKind, str] = {
-    "tracker": "Trackers",
-    "lookup": "Lookups",
-    "server": "Media servers",
-    "notices": "Notifications",
-}
 NOTICES = "notifications"
 
+KIND_WORDS: Mapping[ServiceKind, str] = {
+    "tracker": "tracker",
+    "lookup": "lookup",
+    "server": "media server",
+    "notices": "notifications",
+}
+
 STATES: Mapping[str, str] = {
-    "working": "WORKING",
-    "not_set_up": "NOT SET UP",
-    "not_tested": "NOT TESTED YET",
-    "not_working": "NOT WORKING",
-    "signed_out": "NEEDS SIGN-IN",
-    "vip_required": "VIP REQUIRED",
-    "account_limit": "ACCOUNT LIMIT",
-    "limited": "PARTLY WORKING",
-    "account_locked": "LOCKED",
-    "app_deleted": "API APP GONE",
-    "service_closed": "CLOSED",
+    "working": "Working",
+    "not_set_up": "Not set up",
+    "not_tested": "Not tested yet",
+    "not_working": "Not working",
+    "signed_out": "Needs sign-in",
+    "vip_required": "VIP required",
+    "account_limit": "Account limit",
+    "limited": "Partly working",
+    "account_locked": "Locked",
+    "app_deleted": "API app gone",
+    "service_closed": "Closed",
 }
 """The states of a service or an account in words."""
 

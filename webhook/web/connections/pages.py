@@ -22,14 +22,15 @@ from webhook.web import visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
-from webhook.web.connections.catalog import NOT_USED, SERVICE_KINDS, ServiceInfo
+from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
 from webhook.web.connections.form_errors import FormError
-from webhook.web.connections.models import MARKS, ConnectionAccount, Rules
+from webhook.web.connections.models import MARKS, ConnectionAccount, ConnectionJson, Rules
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Endpoint, Makes, Page
 from webhook.web.http.params import whole
 from webhook.web.http.sessions import base
+from webhook.web.setup.pages import read_sources
 from webhook.web.visible import Visitor
 
 TONES: Mapping[str, str] = {
@@ -91,11 +92,14 @@ class Connections(Page):
                 visitor.is_admin and settings_store.is_unreadable(connection, self.service.seal),
             )
         )
-        groups = [
-            (label, [one for one in listed if one["kind"] == kind]) for kind, label in SERVICE_KINDS.items()
-        ]
-        filled = [group for group in groups if group[1]]
-        known = {"groups": filled, "not_used": NOT_USED, "tones": TONES, "unreadable": unreadable}
+        known = {
+            **await read_sources(self.service, request, visitor),
+            "groups": by_need(listed),
+            "kinds": KIND_WORDS,
+            "not_used": NOT_USED,
+            "tones": TONES,
+            "unreadable": unreadable,
+        }
         return self.render(request, "connections.html", known, visitor)
 
     async def one(self, request: Request, visitor: Visitor) -> Response:
@@ -247,6 +251,20 @@ class Connections(Page):
 
         await self.database.run(apply)
         return page_of(request, one, "saved")
+
+
+def by_need(listed: Sequence[ConnectionJson]) -> list[tuple[str, list[ConnectionJson]]]:
+    """The services under headings: what needs attention first, what works last."""
+    groups: dict[str, list[ConnectionJson]] = {"Needs attention": [], "Ready to connect": [], "Working": []}
+    for one in listed:
+        idle = one["state"] in ("not_set_up", "not_tested") or (
+            one["kind"] == "tracker" and not one["accounts"]
+        )
+        heading = (
+            "Working" if one["state"] == "working" else "Ready to connect" if idle else "Needs attention"
+        )
+        groups[heading].append(one)
+    return [(heading, found) for heading, found in groups.items() if found]
 
 
 def page_of(request: Request, one: ServiceInfo, said: str = "") -> str:

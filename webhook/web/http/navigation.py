@@ -11,11 +11,16 @@ from webhook.web.visible import Visitor
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A page within a section; `owner` where only the owner may open it."""
+    """A page within a section; `owner` where only the owner may open it; `within` are paths of it beside its own."""
 
     path: str
     label: str
     owner: bool = False
+    within: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.path, *self.within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,7 @@ def settings_tabs(visitor: Visitor) -> tuple[Tab, ...]:
     mine = quote(visitor.name or "", safe="")
     return (
         Tab("/settings", "General", owner=True),
-        Tab("/setup", "Media servers"),
-        Tab("/connections", "Trackers and services"),
+        Tab("/connections", "Connections", within=("/setup",)),
         Tab("/people", "People" if visitor.is_admin else "You"),
         Tab(f"/people/{mine}/apps", "Apps"),
         Tab("/api/docs", "API"),
@@ -88,12 +92,12 @@ def navigation(visitor: Visitor, path: str) -> Navigation:
     places = [
         (place, section)
         for section in shown
-        for place in (section.path, *section.within, *(tab.path for tab in section.tabs))
+        for place in (section.path, *section.within, *(place for tab in section.tabs for place in tab.places))
         if is_under(path, place)
     ]
     section = max(places, key=lambda pair: len(pair[0]))[1] if places else None
     tabs = [tab for tab in section.tabs if visitor.is_admin or not tab.owner] if section else []
-    open_tabs = [tab for tab in tabs if is_under(path, tab.path)]
+    open_tabs = [tab for tab in tabs if any(is_under(path, place) for place in tab.places)]
     return Navigation(shown, section, tabs, max(open_tabs, key=lambda tab: len(tab.path), default=None))
 
 

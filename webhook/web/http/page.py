@@ -32,6 +32,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 MAX_PATH_LENGTH = 1024
 
+THEME_COOKIE = "watchmark_theme"
+THEMES = ("light", "dark")
+"""What a browser may choose instead of its system's colours."""
+
 FLASH_MESSAGES = {
     "replayed": "The webhook is processed again.",
     "retried": "Retrying.",
@@ -187,12 +191,19 @@ class Page:
             "here": current_path(request, prefix),
             "said": flash_message(request),
             "pictures": self.service.pictures,
+            "theme": theme_of(request),
             "needed": getattr(request.state, "needed", 0),
             "nav": navigation(visitor, path_of(request.scope)) if visitor else None,
             "drawn_at": "" if request.method == "POST" else None,
         }
         zone = getattr(request.state, "zone", None)
         return HTMLResponse(draw(template, {**common, **known}, zone), status)
+
+
+def theme_of(request: Request) -> str | None:
+    """The theme that this browser chose, or None for its system's."""
+    chosen = request.cookies.get(THEME_COOKIE)
+    return chosen if chosen in THEMES else None
 
 
 def current_path(request: Request, prefix: str) -> str:

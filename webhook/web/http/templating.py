@@ -89,6 +89,7 @@ def environment() -> Environment:
         "span": span,
         "scopes": scopes.spell,
         "cover_letters": lambda entry: cover_letters(picture_title(entry)),
+        "hue": cover_hue,
         "cover_hue": lambda entry: cover_hue(picture_title(entry)),
     }
     made.globals["version"] = fingerprint()

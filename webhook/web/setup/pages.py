@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from webhook.clock import stamp
 from webhook.pipeline.receiver import Rejection
+from webhook.service import Service
 from webhook.settings import LOOPBACK
 from webhook.web.http.addresses import address_of, addresses
 from webhook.web.http.arrivals import arrivals
@@ -27,26 +28,25 @@ class Setup(Page):
         return [Route("/setup", self.page(self.setup))]
 
     async def setup(self, request: Request, visitor: Visitor) -> Response:
-        known = await self.sources(request, visitor)
+        known = await read_sources(self.service, request, visitor)
         return self.render(request, "setup.html", known, visitor)
 
-    async def sources(self, request: Request, visitor: Visitor) -> dict[str, Any]:
-        """Template data for setting up each source: its addresses, last webhook and last refusal."""
-        address = address_of(self.service, request)
-        found, came = await self.database.read(
-            lambda connection: (
-                addresses(connection, self.service, visitor, address),
-                arrivals(connection, visitor),
-            )
-        )
-        turned = self.service.receiver.turned_away if visitor.is_admin else {}
-        return {
-            "sources": by_source(found),
-            "came": came,
-            "turned": turned_since(turned, came),
-            "only_here": is_loopback(address),
-            "loopback": self.service.settings.host in LOOPBACK,
-        }
+
+async def read_sources(service: Service, request: Request, visitor: Visitor) -> dict[str, Any]:
+    """Template data for setting up each source: its addresses, last webhook and last refusal."""
+    address = address_of(service, request)
+    found, came = await service.database.read(
+        lambda connection: (addresses(connection, service, visitor, address), arrivals(connection, visitor))
+    )
+    turned = service.receiver.turned_away if visitor.is_admin else {}
+    return {
+        "sources": by_source(found),
+        "came": came,
+        "turned": turned_since(turned, came),
+        "only_here": is_loopback(address),
+        "loopback": service.settings.host in LOOPBACK,
+        "from_elsewhere": service.settings.lan_address,
+    }
 
 
 def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

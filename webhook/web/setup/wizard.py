@@ -17,7 +17,7 @@ from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.people import actions as administration
 from webhook.web.people.models import PersonChange, PersonDetail
-from webhook.web.setup.pages import Setup
+from webhook.web.setup.pages import Setup, read_sources
 from webhook.web.visible import Visitor
 
 
@@ -36,11 +36,11 @@ class Wizard(Setup):
         return self.redirect_to(request, "/wizard/source" if visitor.is_admin else "/wizard/tracker")
 
     async def choose(self, request: Request, visitor: Visitor) -> Response:
-        known = {**await self.sources(request, visitor), "person": await self.person(visitor)}
+        known = {**await read_sources(self.service, request, visitor), "person": await self.person(visitor)}
         return self.render(request, "wizard_source.html", known, visitor)
 
     async def source(self, request: Request, visitor: Visitor) -> Response:
-        known = await self.sources(request, visitor)
+        known = await read_sources(self.service, request, visitor)
         wanted = request.path_params["source"]
         if wanted not in known["sources"]:
             raise Problem(404, "There is no such source, or no webhook token for it. Create one in Settings.")
