@@ -106,6 +106,8 @@ def open_service(environ: Environ) -> Service:
     intake.is_busy = receiver.is_busy
     asked = servers.build(environ, http)
     episodes = Episodes(database, identity.lookups)
+    pictures = Pictures(database, picture_store(settings), asked, identity.lookups)
+    pictures.is_busy, receiver.offer_picture = receiver.is_busy, pictures.offer
     service = Service(
         settings=settings,
         environ=environ,
@@ -134,11 +136,7 @@ def open_service(environ: Environ) -> Service:
         show_ids=ShowIds(database, identity, asked, episodes.news),
         episodes=episodes,
         integrity=Integrity(database),
-        pictures=Pictures(
-            PictureStore(
-                settings.data_dir / "pictures", settings.pictures_max_bytes, settings.disk_reserve_bytes
-            )
-        ),
+        pictures=pictures,
     )
     database.do(lambda connection: first_start(connection, service))
     return service
@@ -203,9 +201,18 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def picture_store(settings: Settings) -> PictureStore:
+    return PictureStore(
+        settings.data_dir / "pictures", settings.pictures_max_bytes, settings.disk_reserve_bytes
+    )
+
+
 def forms() -> dict[str, Form]:
     modules = sources.modules()
-    return {name: Form(module.FIELDS, module.FORM_IS_PAYLOAD) for name, module in modules.items()}
+    return {
+        name: Form(module.FIELDS, module.FORM_IS_PAYLOAD, getattr(module, "PICTURE_FIELD", None))
+        for name, module in modules.items()
+    }
 
 
 def capabilities(built: Mapping[str, Tracker]) -> dict[str, Capabilities]:

@@ -46,6 +46,7 @@ class MediaBrowser(Fake):
         self.switches = Switches(**switches)
         self.users: dict[str, str] = {}
         self.played: dict[str, dict[str, Json]] = {}
+        self.pictures: dict[tuple[str, str], bytes] = {}  # by item and kind, Primary or Backdrop
 
     def state(self) -> Json:
         return {"users": self.users, "played": self.played}
@@ -67,6 +68,7 @@ class MediaBrowser(Fake):
             ("/System/Info", self.system),
             ("/Users", self.show_users),
             (self.path(), self.items),
+            ("/Items/{id}/Images/{kind}", self.picture),
         ]
         return [Route(path, self.door(handler)) for path, handler in table]
 
@@ -100,6 +102,10 @@ class MediaBrowser(Fake):
         start, limit = int(asked.get("startindex", 0)), min(int(asked["limit"]), self.switches.most)
         shown = [self.shown(item, asked) for item in found[start : start + limit]]
         return JSONResponse({"Items": shown, "TotalRecordCount": len(found), "StartIndex": start})
+
+    def picture(self, request: Request) -> Response:
+        found = self.pictures.get((request.path_params["id"], request.path_params["kind"]))
+        return Response(status_code=404) if found is None else Response(found, media_type="image/jpeg")
 
     def shown(self, item: Json, asked: Mapping[str, str]) -> Json:
         if self.switches.grouped and item["Type"] == "Movie" and asked.get("collapseboxsetitems") != "false":

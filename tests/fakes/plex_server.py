@@ -57,6 +57,7 @@ class PlexServer(Fake):
         self.libraries = {1: "Films", 2: "Series", 3: "Music"}
         self.items: dict[str, Json] = {}
         self.history: list[Json] = []
+        self.pictures: dict[str, bytes] = {}  # by the path that an item names
 
     def state(self) -> Json:
         return {"accounts": self.accounts, "items": self.items, "history": self.history}
@@ -90,6 +91,7 @@ class PlexServer(Fake):
             ("/devices", self.show_devices),
             ("/library/sections", self.show_libraries),
             ("/library/metadata/{keys}", self.metadata),
+            ("/library/metadata/{key}/{kind}/{stamp}", self.picture),
             ("/library/all", self.all),
             ("/status/sessions/history/all", self.show_history),
         ]
@@ -137,6 +139,10 @@ class PlexServer(Fake):
         if asked.get("includeGuids") != "1":
             left_out.add("Guid")
         return container(described(item, left_out) for item in found)
+
+    def picture(self, request: Request) -> Response:
+        found = self.pictures.get(request.url.path)
+        return page(404, "Not Found") if found is None else Response(found, media_type="image/jpeg")
 
     def all(self, request: Request) -> Response:
         """Every item of a type; by its main guid, whose other guids are not looked into."""

@@ -55,6 +55,7 @@ class Tmdb(Fake):
         super().__init__(clock=clock)
         self.switches = Switches(**switches)
         self.world = world or World()
+        self.pictures: dict[str, bytes] = {}
 
     def routes(self) -> list[BaseRoute]:
         table: list[tuple[str, Callable[[Request], Json]]] = [
@@ -199,7 +200,7 @@ class Tmdb(Fake):
         return {"images": {"secure_base_url": "https://image.tmdb.org/t/p/", "poster_sizes": ["w92", "w342"]}}
 
     async def picture(self, request: Request) -> Response:
-        return Response(JPEG, media_type="image/jpeg")
+        return Response(self.pictures.get(request.path_params["name"], JPEG), media_type="image/jpeg")
 
 
 def first(found: list[Any]) -> Any:
@@ -243,6 +244,7 @@ def film_row(film: Film) -> Json:
         "original_title": film.original or film.title,
         "release_date": f"{film.year}-06-01" if film.year else "",
         "poster_path": f"/film{film.ids['tmdb']}.jpg",
+        "backdrop_path": f"/behind-film{film.ids['tmdb']}.jpg",
         "popularity": 1.0,
     }
 
@@ -255,6 +257,7 @@ def series_row(one: Series) -> Json:
         "original_name": one.original or one.title,
         "first_air_date": f"{one.year}-01-20" if one.year else "",
         "poster_path": f"/show{one.ids['tmdb']}.jpg",
+        "backdrop_path": f"/behind-show{one.ids['tmdb']}.jpg",
         "popularity": 1.0,
     }
 

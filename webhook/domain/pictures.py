@@ -10,12 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from webhook.domain.event import Episode, Ids, Item, Movie, Season, Show, Track
+from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track
 from webhook.domain.items import fold_title
 
 FILM_IDS = ("imdb", "tmdb", "trakt", "simkl", "plex", "tvdb", "mal", "anidb")
 SHOW_IDS = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "plex", "anidb", "mal")
 """Namespaces by strength: first the ids that every sender knows, so that one item has one key whoever reports it."""
+
+TEXT_IDS = frozenset({"imdb", "plex"})
 
 MAX_TITLE_LENGTH = 120
 HUES = 12
@@ -78,6 +80,32 @@ def title_name(title: str) -> str:
     if not folded.isalnum() or len(folded) > MAX_TITLE_LENGTH:
         folded = hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()[:24]
     return f"title:{folded}"
+
+
+def item_of_key(key: str) -> Item | None:
+    """The film or show that a key with an id names; None where it holds a title."""
+    kind, _, name = key.partition(":")
+    namespace, _, value = name.partition(":")
+    if namespace not in (FILM_IDS if kind == Kind.MOVIE else SHOW_IDS):
+        return None
+    ids = Ids.from_json({namespace: int(value) if value.isdecimal() and namespace not in TEXT_IDS else value})
+    return Movie(ids=ids) if kind == Kind.MOVIE else Show(ids=ids)
+
+
+def play_prefix(key: str) -> str | None:
+    """What the keys of every play of a picture's item begin with; None where no play can be found so."""
+    kind, _, name = key.partition(":")
+    folded = name.removeprefix("title:").partition(":")[0]
+    match kind, name.startswith("title:"):
+        case Kind.MOVIE, _:
+            return key
+        case Kind.SHOW, False:
+            return f"episode:of:{name}:"
+        case Kind.SHOW, True:
+            return f"episode:title:{folded}:"
+        case (("album" | "artist"), True):
+            return f"track:title:{folded}:"
+    return None
 
 
 # --- generated covers

@@ -25,6 +25,7 @@ class Candidate:
     year: int | None = None
     ids: Ids = field(default_factory=Ids)
     picture: str | None = None
+    backdrop: str | None = None
     score: float = 0.0
     via: str = ""
 

@@ -5,6 +5,7 @@ This product uses the TMDB API but is not endorsed or certified by TMDB.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.client import Recorder, accept, call, excerpt, read_json, recording
 from webhook.domain import values
-from webhook.domain.event import Episode, Ids, Item, Kind
+from webhook.domain.event import Episode, Ids, Kind, Movie, Show
 from webhook.domain.outcome import Dead
 from webhook.lookups._catalogue import (
     Candidate,
@@ -38,9 +39,9 @@ SETUP: tuple[str, ...] = (
     "Copy the API read access token (long, begins with eyJ) or the API key into the field below, and save. It is tried before it is kept.",
 )
 COST = 2
-POSTER_WIDTH = "w342"
-PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
-"""The first bytes of a JPEG, a PNG and a WebP; nothing else is a poster."""
+POSTER_WIDTH, BACKDROP_WIDTH = "w342", "w780"
+MAX_PICTURE_BYTES = 2 * 1024 * 1024
+PICTURE_PATH = re.compile(r"/[\w.-]+")
 
 SOURCES = {"imdb": "imdb_id", "tvdb": "tvdb_id"}
 LANGUAGES = {"CJK": "zh-CN", "HIRAGANA": "ja-JP", "KATAKANA": "ja-JP", "HANGUL": "ko-KR", "CYRILLIC": "ru-RU"}
@@ -76,7 +77,7 @@ class Tmdb(Lookup):
         image_url: str = "https://image.tmdb.org/t/p",
     ) -> None:
         super().__init__(http)
-        self.pictures = f"{image_url.rstrip('/')}/{POSTER_WIDTH}"
+        self.image_url = image_url.rstrip("/")
         self.url = api_url.rstrip("/")
         self.bearer = token.count(".") == 2  # a v4 token is a JWT, a v3 key 32 hexadecimal digits
         self.headers = {"Authorization": f"Bearer {token}"} if self.bearer else {}
@@ -93,23 +94,20 @@ class Tmdb(Lookup):
         found = await self.find_external(Kind.SHOW, "tv_results", namespace, value)
         return [one for show in found if show.ids.tmdb for one in await self.shows("tmdb", show.ids.tmdb)]
 
-    async def poster(self, item: Item) -> bytes | None:
-        """The picture of a film or of an episode's show; None if there is none. Raises Retry and Dead."""
-        ids, ask, known = (
-            (item.show_ids, self.shows, self.show_ids)
-            if isinstance(item, Episode)
-            else (item.ids, self.films, self.film_ids)
-        )
-        for namespace in known:
-            value = ids.by_namespace().get(namespace)
-            for one in await ask(namespace, value) if value is not None else ():
-                if one.picture is not None:
-                    return await self.download_picture(one.picture)
-        return None
+    async def pictures(self, item: Movie | Show) -> Sequence[bytes]:
+        """The poster and the backdrop of a film or a show, not looked at; raises Retry and Dead."""
+        is_film = isinstance(item, Movie)
+        ask, known = (self.films, self.film_ids) if is_film else (self.shows, self.show_ids)
+        for namespace, value in id_pairs(item.ids, known):
+            for one in await ask(namespace, value):
+                addresses = [address for address in (one.picture, one.backdrop) if address is not None]
+                if addresses:
+                    return [await self.download_picture(address) for address in addresses]
+        return []
 
-    async def download_picture(self, address: str) -> bytes | None:
-        answer = accept(LABEL, await call(self.http, LABEL, "GET", address))
-        return answer.content if answer.content.startswith(PICTURE_SIGNATURES) else None
+    async def download_picture(self, address: str) -> bytes:
+        response = await call(self.http, LABEL, "GET", address, most=MAX_PICTURE_BYTES)
+        return accept(LABEL, response).content
 
     async def parts(self, namespace: str, value: int | str) -> Sequence[FoundEpisode]:
         found = values.mapping(await self.get(f"/find/{value}", {"external_source": SOURCES[namespace]}))
@@ -227,9 +225,14 @@ class Tmdb(Lookup):
             titles=distinct_texts(row.get(name), row.get(f"original_{name}")),
             year=year_of(row.get(date)),
             ids=row_ids(row),
-            picture=f"{self.pictures}{path}" if (path := values.text(row.get("poster_path"))) else None,
+            picture=self.picture_address(POSTER_WIDTH, row.get("poster_path")),
+            backdrop=self.picture_address(BACKDROP_WIDTH, row.get("backdrop_path")),
             via=self.name,
         )
+
+    def picture_address(self, width: str, path: Any) -> str | None:
+        named = PICTURE_PATH.fullmatch(values.text(path) or "")
+        return f"{self.image_url}/{width}{named[0]}" if named else None
 
     async def get(self, path: str, params: Mapping[str, str]) -> Any:
         """One call; one with the key in its address is not kept for the trace."""

@@ -131,6 +131,17 @@ class PictureStore:
             self.prune()
         return True
 
+    def copy(self, key: str, to: str, shape: str) -> bool:
+        """Store a picture under another key as well; returns True if there is one."""
+        stored = self.find(key, shape)
+        files = {width: self.read(key, shape, width) for width in WIDTHS[shape]} if stored else {}
+        found = {width: content for width, content in files.items() if content is not None}
+        return (
+            stored is not None
+            and len(found) == len(WIDTHS[shape])
+            and self.save(to, shape, stored.rank, found)
+        )
+
     def delete(self, name: PictureName, version: str) -> None:
         for width in WIDTHS[name.shape]:
             self.file(name, version, width).unlink(missing_ok=True)

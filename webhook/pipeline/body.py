@@ -19,6 +19,9 @@ SNIFFED = 64 * 1024
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
 """The maximum size of a request's body, including thumbnails."""
 
+MAX_PICTURE_SIZE = 256 * 1024
+"""The maximum size of a picture beside the JSON; a larger one is not held in memory."""
+
 MAX_PARTS = 16
 MAX_PART_HEAD = 8 * 1024
 MAX_FIELDS = 1000
@@ -47,10 +50,11 @@ class Cut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A source's form encoding: the fields that may hold the JSON, or the form itself as the payload."""
+    """A source's form encoding: the fields that may hold the JSON, or the form itself as the payload, and the picture's."""
 
     fields: Collection[str]
     is_payload: bool = False
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Payload:
     fault: str | None = None
     cut: str | None = None
     """The reason why the body ended early, or None."""
+    picture: bytes | None = None
+    """The picture that came with it, not looked at."""
 
 
 class Stream:
@@ -201,7 +207,8 @@ async def locate_part(begun: bytes, stream: Stream, content_type: bytes, form: F
     found = scanner.payload()
     if found is None or not found.strip():
         return Payload(bytes(kept), scanner.fault or missing_field(form), stream.cut)
-    return Payload(found.removeprefix(BOM), cut=None if scanner.found else stream.cut or CUT_OFF)
+    cut = None if scanner.found else stream.cut or CUT_OFF
+    return Payload(found.removeprefix(BOM), cut=cut, picture=scanner.picture)
 
 
 def boundary_of(begun: bytes, content_type: bytes) -> bytes | None:
@@ -214,7 +221,7 @@ def boundary_of(begun: bytes, content_type: bytes) -> bytes | None:
 
 
 class Scanner:
-    """Finds the part of a multipart body that holds the JSON, with line ends of either kind."""
+    """Finds the part of a multipart body that holds the JSON, with line ends of either kind, and a small picture beside it."""
 
     def __init__(self, boundary: bytes, form: Form, limit: int) -> None:
         self.delimiter = b"--" + boundary
@@ -222,22 +229,29 @@ class Scanner:
         self.limit = limit
         self.found: bytes | None = None
         self.fault: str | None = None
+        self.picture: bytes | None = None
         self.buffer = bytearray()
         self.parts = 0
         self.in_head = False
         self.wanted = False
+        self.in_picture = False
         self.looked = 0  # the buffer has been searched up to here
         self.ended = False
 
     def is_complete(self) -> bool:
-        """True once the rest of the body does not matter."""
+        """True once the rest of the body does not matter for the JSON."""
         return self.found is not None or self.fault is not None or self.ended
 
+    def needs_more(self) -> bool:
+        """True until the JSON is found, and the picture beside it."""
+        seeks_picture = self.form.picture is not None and self.picture is None
+        return not self.is_complete() or (seeks_picture and self.fault is None and not self.ended)
+
     def feed(self, chunk: bytes) -> None:
-        if self.is_complete():
+        if not self.needs_more():
             return
         self.buffer += chunk
-        while not self.is_complete() and (self.read_head() if self.in_head else self.read_part()):
+        while self.needs_more() and (self.read_head() if self.in_head else self.read_part()):
             pass
 
     def payload(self) -> bytes | None:
@@ -263,6 +277,8 @@ class Scanner:
             return False
         if self.wanted:
             self.take(bytes(self.buffer[:at]).removesuffix(b"\n").removesuffix(b"\r"))
+        elif self.in_picture:
+            self.picture = bytes(self.buffer[:at]).removesuffix(b"\n").removesuffix(b"\r")
         self.ended = closing
         self.begin_part(end + 1)
         return True
@@ -285,7 +301,8 @@ class Scanner:
         if self.wanted and len(self.buffer) > self.limit + tail:
             raise too_large(self.limit)
         self.looked = max(len(self.buffer) - tail, self.looked)
-        if not self.wanted and len(self.buffer) > tail:
+        self.in_picture = self.in_picture and len(self.buffer) <= MAX_PICTURE_SIZE + tail
+        if not self.wanted and not self.in_picture and len(self.buffer) > tail:
             del self.buffer[:-tail]
             self.looked = 1  # the rest does not start at a line
 
@@ -293,7 +310,8 @@ class Scanner:
         del self.buffer[:at]
         self.looked, self.in_head, self.wanted = 0, True, False
         self.parts += 1
-        if self.parts > MAX_PARTS and not self.is_complete():
+        self.in_picture = False
+        if self.parts > MAX_PARTS and self.needs_more():
             self.fault = f"The multipart body has more than {MAX_PARTS} parts."
 
     def read_head(self) -> bool:
@@ -303,7 +321,9 @@ class Scanner:
             if len(self.buffer) > MAX_PART_HEAD:
                 self.fault = f"A part of the multipart body has a head of more than {MAX_PART_HEAD} bytes."
             return False
-        self.wanted = name_of(bytes(self.buffer[: found.start()])) in self.form.fields
+        name = name_of(bytes(self.buffer[: found.start()]))
+        self.wanted = self.found is None and name in self.form.fields
+        self.in_picture = name is not None and name == self.form.picture
         del self.buffer[: found.end()]
         self.looked, self.in_head = 0, False
         return True

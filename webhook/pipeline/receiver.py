@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -103,11 +103,14 @@ class Receiver:
         self.inbox = inbox
         self.doorkeeper = doorkeeper
         self.forms = forms
+        self.forms_without_picture = {name: replace(form, picture=None) for name, form in forms.items()}
         self.limit = limit
         self.in_flight = 0
         self.refused_at: float | None = None  # time of the last failed write
         self.stored = 0
         self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
+        self.offer_picture: Callable[[str, bytes, bytes], None] | None = None
+        """Takes a source, a payload and the picture that came with it, without waiting."""
         self.took: Any = None  # a histogram's observe, when there is one
 
     def is_busy(self) -> bool:
@@ -161,6 +164,8 @@ class Receiver:
         )
         webhook_id = await self.inbox.keep(received)
         self.stored += 1
+        if found.picture is not None and fault is None and self.offer_picture is not None:
+            self.offer_picture(source, found.raw, found.picture)
         return webhook_id, Refused(400, f"{fault} {KEPT_NOTE}") if fault else None
 
     async def admit(self, scope: Scope) -> tuple[str, int]:
@@ -187,7 +192,9 @@ class Receiver:
         size = int(length) if length.isdigit() and len(length) < 20 else None
         chunks = compression.inflate(body_chunks(receive), encoding_of(headers))
         content_type = headers.get(b"content-type", b"")
-        return await locate(chunks, content_type, size, self.forms[source], self.limit)
+        wants_picture = self.offer_picture is not None and not self.is_busy()
+        forms = self.forms if wants_picture else self.forms_without_picture
+        return await locate(chunks, content_type, size, forms[source], self.limit)
 
 
 async def body_chunks(receive: Receive) -> AsyncIterator[bytes]:

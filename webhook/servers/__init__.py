@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from webhook.domain.event import Event
+from webhook.domain.event import Event, Item
 from webhook.settings import Environ, read_settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,31 @@ class Found:
 
     event: Event
     key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerItem:
+    """An item's place on a server: its own key there, and its show's where that is known."""
+
+    item: Item
+    item_key: str
+    show_key: str | None = None
+
+
+@runtime_checkable
+class HasPictures(Protocol):
+    """A server that gives the pictures of its items."""
+
+    async def server_id(self) -> str | None:
+        """The server's own id, as webhooks name it; raises Retry and Dead."""
+        ...
+
+    async def pictures(self, place: ServerItem) -> Sequence[bytes]:
+        """The poster and the backdrop of a film or a show, the cover of a track, as far as there are any.
+
+        They are not looked at here; raises Retry and Dead.
+        """
+        ...
 
 
 class Server(Protocol):

@@ -14,7 +14,7 @@ import orjson
 from pydantic import AfterValidator
 
 from webhook import settings
-from webhook.client import call, excerpt
+from webhook.client import MAX_ANSWER, call, excerpt
 from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.retry import decide
 
@@ -25,6 +25,7 @@ def without_slash(given: str) -> str:
 
 T = TypeVar("T")
 JsonRow = Mapping[str, Any]
+MAX_PICTURE_SIZE = 8 * 1024 * 1024
 MAX_REMEMBERED = 5000
 """Descriptions of items kept at a time; beyond that the oldest is asked for again."""
 
@@ -98,11 +99,29 @@ async def send(
     path: str,
     params: Mapping[str, str] | None,
     headers: Mapping[str, str] | None,
+    most: int = MAX_ANSWER,
 ) -> httpx.Response:
+    url = address.url + path
     try:
-        return await call(http, address.label, "GET", address.url + path, headers=headers, params=params)
+        return await call(http, address.label, "GET", url, headers=headers, params=params, most=most)
     except Retry as error:
         raise address.unreachable(error) from error
+
+
+async def get_picture(
+    http: httpx.AsyncClient,
+    address: ServerAddress,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> bytes | None:
+    """The bytes of a picture, not looked at; None where the server has none. Raises Retry and Dead."""
+    response = await send(http, address, path, params, headers, most=MAX_PICTURE_SIZE)
+    if response.status_code == 404:
+        return None
+    if not response.is_success:
+        raise address.rejection(response.status_code, response.headers, "")
+    return response.content
 
 
 def read_json(address: ServerAddress, response: httpx.Response) -> Any:

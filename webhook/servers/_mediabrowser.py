@@ -9,6 +9,7 @@ like a viewing. What was marked without a date is left out, for nobody knows whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,8 +19,8 @@ import httpx
 
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ignored, Item, Movie, Track
-from webhook.servers import Found
-from webhook.servers._http import JsonRow, ServerAddress, get_json
+from webhook.servers import Found, ServerItem
+from webhook.servers._http import JsonRow, ServerAddress, get_json, get_picture
 from webhook.sources import _dto
 
 ITEMS_PER_CALL = 100
@@ -27,6 +28,11 @@ ITEMS_PER_CALL = 100
 
 PAGE_OVERLAP = 10
 """Items by which pages overlap: an item played meanwhile moves to the end and shifts the others."""
+
+PICTURES = (("Primary", 720), ("Backdrop", 1280))
+"""The kinds of pictures that are asked for, and the width of each."""
+
+ITEM_ID = re.compile(r"[0-9A-Fa-f-]{1,40}")
 
 QUERY = {
     "Recursive": "true",
@@ -120,6 +126,21 @@ class MediaBrowser:
                 return
             before = frozenset(entry_key(row) for row in page)
             start += max(len(page) - PAGE_OVERLAP, 1)
+
+    async def server_id(self) -> str | None:
+        return values.hex_id((await self.system()).get("Id"))
+
+    async def pictures(self, place: ServerItem) -> list[bytes]:
+        is_part = isinstance(place.item, Episode)
+        key = place.show_key if is_part else place.item_key
+        if key is None or not ITEM_ID.fullmatch(key):
+            return []
+        found = [await self.picture(key, kind, width) for kind, width in PICTURES]
+        return [one for one in found if one is not None]
+
+    async def picture(self, key: str, kind: str, width: int) -> bytes | None:
+        path, params = f"/Items/{key}/Images/{kind}", {"maxWidth": str(width)}
+        return await get_picture(self.http, self.address, path, params, self.headers)
 
     async def system(self) -> JsonRow:
         found = values.mapping(await self.get("/System/Info"))

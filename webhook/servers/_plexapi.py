@@ -59,11 +59,14 @@ class Pms(PlexServer):
         except ParseError as error:
             raise self.wrong_answer("something that is no XML") from error
         except OSError as error:  # as every error of requests is one: no whole answer came
-            reason = f"{self.address.label} cannot be reached ({type(error).__name__})"
-            raise self.address.unreachable(Retry(reason)) from error
+            raise self.unreachable(error) from error
         if not isinstance(found, Element) or found.tag != "MediaContainer":
             raise self.wrong_answer("a page that is none of its own")
         return found
+
+    def unreachable(self, error: OSError) -> Retry:
+        reason = f"{self.address.label} cannot be reached ({type(error).__name__})"
+        return self.address.unreachable(Retry(reason))
 
     def wrong_answer(self, what: str) -> Dead:
         return self.address.wrong_answer(f"{self.address.label} answered with {what}", "")
@@ -92,6 +95,16 @@ class Pms(PlexServer):
                         Retry(f"{self.address.label} sent an answer over {MAX_ANSWER_BYTES >> 20} MiB")
                     )
         return bytes(body)
+
+    def picture(self, path: str) -> bytes | None:
+        """The bytes of a picture of this server; None where it has none."""
+        try:
+            response = self.get(self.url(path), self._headers(), timeout=CALL_TIMEOUT)
+        except Missing:
+            return None
+        except OSError as error:
+            raise self.unreachable(error) from error
+        return bytes(response.content)
 
     def names(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         """The names of the accounts, the players and the libraries, by the number each has here."""

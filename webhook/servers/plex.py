@@ -10,6 +10,7 @@ somebody who is no longer let in, is nobody's.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
 from webhook.domain.guids import parse_guids
-from webhook.servers import Found
+from webhook.domain.items import same_item
+from webhook.servers import Found, ServerItem
 from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
 from webhook.sources import _plexlike
 
@@ -37,6 +39,10 @@ SETUP: tuple[str, ...] = (
     "The webhooks themselves are set up in Plex, with the address on the page Set-up.",
 )
 ENTRIES_PER_CALL = 100
+PICTURES, EPISODE_PICTURES = ("thumb", "art"), ("grandparentThumb", "grandparentArt")
+PICTURE_PATH = re.compile(r"/library/metadata/[0-9]+/(?:thumb|art)/[0-9]+")
+"""A picture's address on its own server; no other place is asked for one."""
+
 MAX_KEYS = 20
 """Keys that are tried to find a show."""
 
@@ -137,10 +143,33 @@ class Plex:
             pms.close()
         return None if row is None else parse_guids(values.texts(row.get("Guid")), Kind.SHOW).ids
 
+    async def server_id(self) -> str | None:
+        pms = await self.connect()
+        pms.close()
+        return values.text(pms.machineIdentifier)
+
+    async def pictures(self, place: ServerItem) -> list[bytes]:
+        pms = await self.connect()
+        try:
+            return await asyncio.to_thread(read_pictures, pms, place)
+        finally:
+            pms.close()
+
     async def connect(self) -> Pms:
         from webhook.servers._plexapi import Pms
 
         return await asyncio.to_thread(Pms, self.address, self.token)
+
+
+def read_pictures(pms: Pms, place: ServerItem) -> list[bytes]:
+    """The pictures of an item, or of an episode's show, where what has its key here is still the item."""
+    row = pms.describe([place.item_key]).get(place.item_key, {})
+    item = _read_item(row)
+    if item is None or not same_item(item, place.item):
+        return []
+    names = EPISODE_PICTURES if isinstance(item, Episode) else PICTURES
+    paths = [path for name in names if PICTURE_PATH.fullmatch(path := row.get(name) or "")]
+    return [found for path in paths if (found := pms.picture(path)) is not None]
 
 
 def read_play(names: ServerNames, entry: JsonRow, metadata: JsonRow) -> Found | None:

@@ -32,6 +32,7 @@ def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ig
 LABEL = "Plex"
 FIELDS = ("payload",)
 FORM_IS_PAYLOAD = False
+PICTURE_FIELD = "thumb"
 SETUP = (
     "Webhooks need a Plex Pass on the account that owns the server.",
     "Open plex.tv, sign in as that account, then Settings, Account, Webhooks.",

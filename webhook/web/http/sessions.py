@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,6 +28,7 @@ from webhook.settings import Settings
 from webhook.storage import tables
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow
+from webhook.system.threads import step_back
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
@@ -51,12 +50,6 @@ def base(settings: Settings, request: Request) -> str:
 
 
 # --- passwords
-
-
-def step_back() -> None:
-    """Lower this thread's priority, since hashing takes a whole core and webhooks must not wait for it."""
-    if sys.platform == "linux":  # elsewhere this would lower the whole process
-        os.nice(10)
 
 
 HASHING = ThreadPoolExecutor(2, thread_name_prefix="hashing", initializer=step_back)
