@@ -51,7 +51,7 @@ class DemoShow:
         step = season * 7 + number * 3 + self.number
         if self.words:
             words = self.words.split()
-            return f"{words[step % len(words)]}{number}"
+            return f"{words[step % len(words)]} {number}"
         return (
             f"{FIRST_WORDS[step % len(FIRST_WORDS)]} {SECOND_WORDS[(step * 5 + season) % len(SECOND_WORDS)]}"
         )

@@ -30,7 +30,9 @@ Decide = Callable[[Lane, DeliveryRow], Done | Undelivered]
 def settle_all(connection: Connection, trackers: Mapping[str, Tracker], now: datetime) -> None:
     at, down = now.astimezone(UTC), outage_began(now).astimezone(UTC)
     settle_due(connection, "tvtime", at, lambda lane, row: keep_on_shelf(connection, lane, row))
-    settle_due(connection, "trakt", at, trakt_outcomes())
+    decide = trakt_outcomes()
+    settle_due(connection, "trakt", at - timedelta(days=1), decide)
+    settle_due(connection, "trakt", at, decide)
     settle_due(connection, "simkl", down - timedelta(minutes=1), lambda lane, row: Done(answer="scrobbled"))
     fail_since(connection, trackers["simkl"].label, down, at)
 
@@ -73,7 +75,7 @@ def trakt_outcomes() -> Decide:
     def decide(lane: Lane, row: DeliveryRow) -> Done | Undelivered:
         if row.item.get("title") == UNMATCHED_FILM.title:
             return Unmatched("Trakt does not know this movie", candidates=CANDIDATES)
-        if not refused:
+        if row.mark and not refused:
             refused.add(row.id)
             return retry.decide("Trakt", 422, {}, "watched_at is not a date")
         return Done(answer=f"scrobble: {row.item.get('title')}", remote_id=str(7_000_000 + row.id))

@@ -66,8 +66,8 @@ def populate(
     service.database.do(lambda connection: receive(connection, reports))
     service.database.do(lambda connection: service.interpreter.interpret(connection, [WEBHOOKS_TOGETHER]))
     service.database.do(backdate)
+    service.database.do(lambda connection: add_by_hand(connection, service, ids, now))
     service.database.do(lambda connection: past_deliveries.settle_all(connection, service.trackers, now))
-    service.database.do(lambda connection: add_by_hand(connection, ids, now))
     return Home(people=ids, viewings=len(sittings))
 
 
@@ -273,13 +273,14 @@ def backdate(connection: Connection) -> None:
 # --- by hand
 
 
-def add_by_hand(connection: Connection, ids: Mapping[str, int], now: datetime) -> None:
+def add_by_hand(connection: Connection, service: Service, ids: Mapping[str, int], now: datetime) -> None:
     """Add what was seen elsewhere: on an aeroplane, at a friend's, and once long ago."""
-    day = datetime.combine(now.date() - timedelta(days=16), time(12), tzinfo=UTC)
+    sent_to = {"trakt": service.trackers["trakt"]}
+    noon = datetime.combine(now.date(), time(12), tzinfo=UTC)
     for name, film, at, dated in (
-        (MIRA.name, FILMS_ELSEWHERE[0], day, Dated.DAY),
+        (MIRA.name, FILMS_ELSEWHERE[1], noon - timedelta(days=250), Dated.TICKED),
+        (MIRA.name, FILMS_ELSEWHERE[0], noon - timedelta(days=16), Dated.DAY),
         (THEO.name, UNWATCHED_FILMS[0], utc(now - timedelta(days=5, hours=3)), Dated.EXACT),
-        (MIRA.name, FILMS_ELSEWHERE[1], clock.now(), Dated.TICKED),
     ):
         new = NewPlay(item=film.item, watched_at=at, dated=dated)
-        manual_plays.add(connection, ids[name], new, {}, MIRA.name, clock.now())
+        manual_plays.add(connection, ids[name], new, sent_to, MIRA.name, at + timedelta(hours=2))
