@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
 
 from webhook import app as house
-from webhook import clock
 from webhook.demo import catalogue
 from webhook.demo.household import MIRA, TASTES, THEO, make_sittings, outage_began
 from webhook.demo.populate import Home, populate
@@ -48,7 +48,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
     }  # fmt: skip
     service = house.open_service(environ)
     tokens = {taste.name: {"access_token": "a", "refresh_token": "r"} for taste in (MIRA, THEO)}
-    opened = clock.now()
+    opened = datetime.now(ZoneInfo("Europe/Berlin"))
     yield Furnished(service, populate(service, opened, tokens, "an evening at home"), opened)
     asyncio.run(service.http.aclose())
     service.database.close()
@@ -102,7 +102,7 @@ def test_two_players_are_on(furnished: Furnished) -> None:
 
 def test_a_guest_a_film_and_a_refusal_need_the_owner(furnished: Furnished) -> None:
     needs = furnished.service.database.ask(
-        lambda connection: find_needs(connection, furnished.owner, furnished.opened, 3)
+        lambda connection: find_needs(connection, furnished.owner, furnished.opened.astimezone(UTC), 3)
     )
 
     assert [one["user"] for one in needs.unclaimed] == ["edda"]

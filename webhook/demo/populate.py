@@ -21,7 +21,7 @@ from webhook.history import shows as episode_lists
 from webhook.people import identities, passwords, people
 from webhook.queues import inbox, jobs
 from webhook.service import Service
-from webhook.storage.tables import delivery, token, webhook
+from webhook.storage.tables import delivery, person, token, webhook
 from webhook.transfer import manual_plays, merge
 from webhook.transfer.import_counts import Counts
 from webhook.transfer.manual_plays import NewPlay
@@ -51,11 +51,11 @@ class Home:
 def populate(
     service: Service, now: datetime, trakt_tokens: Mapping[str, Mapping[str, str]], password: str
 ) -> Home:
-    """Put the household into an empty data folder; `now` is in the household's time zone."""
+    """Put the household into an empty data folder; `now` is in its time zone, a ZoneInfo."""
     at = clock.now()
     hashed = passwords.hash_password(password)
     sittings = make_sittings(now)
-    ids = service.database.do(lambda connection: move_in(connection, service, hashed, at))
+    ids = service.database.do(lambda connection: move_in(connection, service, hashed, now))
     service.database.do(lambda connection: sign_in(connection, service, ids, trakt_tokens, at))
     recent = now - RECENT
     service.database.do(
@@ -74,7 +74,8 @@ def populate(
 # --- people
 
 
-def move_in(connection: Connection, service: Service, hashed: str, at: datetime) -> dict[str, int]:
+def move_in(connection: Connection, service: Service, hashed: str, now: datetime) -> dict[str, int]:
+    at = now.astimezone(UTC)
     owner = people.find_person(connection, people.FIRST_PERSON)
     people.rename(connection, owner, MIRA.name)
     passwords.set_password(connection, owner.id, hashed)
@@ -82,6 +83,7 @@ def move_in(connection: Connection, service: Service, hashed: str, at: datetime)
     for taste in (THEO, JUNO):
         ids[taste.name] = people.add_person(connection, taste.name, at)
         accounts.add_builtin_accounts(connection, service.trackers, ids[taste.name], at)
+    connection.execute(update(person).values(timezone=str(now.tzinfo)))
     for taste in TASTES:
         identities.claim_identities(connection, taste.name, f"{taste.source}:{taste.name.lower()}", at)
     return ids

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx
 import orjson
@@ -88,7 +90,7 @@ def open_house(stack: ExitStack, folder: Path, port: int) -> OpenHouse:
         "SIMKL_CLIENT_ID": "fake-client-id",
         "SIMKL_API_URL": fakes["simkl"],
     }
-    opened = datetime.now().astimezone()
+    opened = datetime.now(local_zone())
     secret = asyncio.run(fill(environ, fakes, opened))
     service, process = start_service(stack, environ, folder)
     link = f"{service['url']}/welcome/{secret}"
@@ -113,6 +115,17 @@ async def fill(environ: Mapping[str, str], fakes: Mapping[str, str], opened: dat
         await service.http.aclose()
         service.database.close()
     return secret
+
+
+def local_zone() -> ZoneInfo:
+    """The time zone of this machine, so that the household's evenings are in the evening."""
+    link = Path("/etc/localtime")
+    names = [os.environ.get("TZ", "").lstrip(":"), str(link.resolve()).rpartition("zoneinfo/")[2]]
+    hours = round((datetime.now().astimezone().utcoffset() or timedelta(0)) / timedelta(hours=1))
+    for name in filter(None, names):
+        with suppress(ZoneInfoNotFoundError, ValueError):
+            return ZoneInfo(name)
+    return ZoneInfo(f"Etc/GMT{-hours:+d}")
 
 
 async def prepare_fakes(http: httpx.AsyncClient, fakes: Mapping[str, str]) -> dict[str, Any]:
