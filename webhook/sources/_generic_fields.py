@@ -195,7 +195,7 @@ def schema() -> Schema:
     plain = {name: {"description": field.expected, **field.schema} for name, field in PLAIN_FIELDS.items()}
     ids = {name: {"description": field.expected, **field.schema} for name, field in ID_FIELDS.items()}
     nested = {
-        name: {"type": ["object", "null"], "description": what, "properties": ids}
+        name: {"type": ["object", "string", "null"], "maxLength": 0, "description": what, "properties": ids}
         for name, what in NESTED_FIELDS.items()
     }
     return {
