@@ -252,6 +252,7 @@ def test_it_seems_well():
 """
 
 
+@pytest.mark.e2e  # it runs pytest, which takes seconds of processor time
 def test_a_test_that_sends_a_wrong_call_fails(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     (tmp_path / "test_wrong.py").write_text(WRONG_CALL)
