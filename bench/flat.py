@@ -35,7 +35,7 @@ def watchmark(rows: int) -> Iterator[tuple[Subject, Path]]:
             subject.drain(4)
             time.sleep(1)
         path = Path(folder) / "watchmark.db"
-        multiply(path, rows)
+        multiply(path, rows, PRUNED)
         with service(core=CORES, DATA_DIR=folder, **settings(tracker)) as (started, ready):
             warm = Subject(ready["webhooks"]["plex"], tracker, started.pid, next_number=10)
             warm.forget()
@@ -48,15 +48,18 @@ def watchmark(rows: int) -> Iterator[tuple[Subject, Path]]:
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)"
 
 
-def multiply(path: Path, rows: int) -> None:
-    """Copy the first webhook with its play and deliveries so many times, each an hour earlier."""
+PRUNED = {"raw": "NULL", "events": "NULL"}
+
+
+def multiply(path: Path, rows: int, body: dict[str, str]) -> None:
+    """Copy the first webhook with its play, deliveries and attempts so many times, each an hour earlier."""
     if not rows:
         return
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as own:
         own.execute("PRAGMA synchronous=OFF")
         own.execute("BEGIN")
         older = {name: f"{name} - n.i * 3600000" for name in TIMES}
-        copy(own, rows, "webhook", {"id": f"{BASE} + n.i", "raw": "NULL", "events": "NULL", **older})
+        copy(own, rows, "webhook", {"id": f"{BASE} + n.i", **body, **older})
         item = "json_set(item, '$.number', n.i, '$.season', 7, '$.ids', json_object('tvdb', 9000000 + n.i))"
         copy(own, rows, "play", {"id": f"{BASE} + n.i", "item": item, **older})
         for prefix in ("episode:tvdb:", "episode:title:tidewater:7x"):
@@ -65,19 +68,23 @@ def multiply(path: Path, rows: int) -> None:
                 f"SELECT 1, '{prefix}' || n.i, {BASE} + n.i FROM n",
                 {"rows": rows},
             )
-        for place in ("1", "2"):
+        for place in (1, 2):
+            delivery_id = f"{BASE} + 2 * n.i + {place}"
             made = {
-                "id": f"{BASE} * {place} + n.i", "webhook_id": f"{BASE} + n.i", "play_id": f"{BASE} + n.i",
+                "id": delivery_id, "webhook_id": f"{BASE} + n.i", "play_id": f"{BASE} + n.i",
                 "key": f"'watched:' || ({BASE} + n.i)", "item": item, **older,
             }  # fmt: skip
             copy(own, rows, "delivery", made, f"account_id = {place}")
+            tried = {"id": delivery_id, "delivery_id": delivery_id, **older}
+            first = f"delivery_id IN (SELECT id FROM delivery WHERE account_id = {place} AND id < {BASE})"
+            copy(own, rows, "attempt", tried, first)
         own.execute("COMMIT")
 
 
-BASE = 10_000_000
+BASE = 1_000
 TIMES = (
     "received_at", "interpreted_at", "started_at", "last_at", "watched_at", "happened_at", "due_at", "created_at",
-    "settled_at",
+    "settled_at", "at",
 )  # fmt: skip
 
 
