@@ -12,6 +12,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy import select
 
 from tests.evening import film
 from tests.running import ROOT, Process, eventually, started
-from webhook import settings
+from webhook import clock, settings
 from webhook.app import open_service
 from webhook.maintenance import backup
 from webhook.maintenance.backup import BackupError
@@ -105,6 +106,34 @@ def extracted(archive: Path, folder: Path) -> Path:
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder)
     return folder
+
+
+def test_a_backup_is_flushed_as_it_grows_so_that_no_commit_waits_for_the_whole_of_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        ReceivedWebhook(
+            source="plex", token_id=None, received_at=clock.now(), content_type=None, raw=os.urandom(100_000)
+        )
+        for _ in range(160)
+    ]
+    do(home, lambda connection: inbox.store_webhooks(connection, rows))
+    flushed: dict[int, list[int]] = {}
+
+    def note(handle: int, flush: Callable[[int], None] = os.fsync) -> None:
+        found = os.fstat(handle)
+        flushed.setdefault(found.st_ino, [0]).append(found.st_size)
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    backup.backup(told(home), tmp_path / "copy.zip")
+
+    copied, packed = (sizes for sizes in flushed.values() if sizes[-1] > 8_000_000)
+    for sizes in (copied, packed):
+        assert max(later - earlier for earlier, later in pairwise(sizes)) < 8_000_000
+    assert ask(extracted(tmp_path / "copy.zip", tmp_path / "copy"), "SELECT count(*) FROM webhook") == [
+        (160,)
+    ]
 
 
 def test_a_backup_holds_no_key_and_only_its_owner_may_read_it(home: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The live file is never copied: SQLite itself writes the copy, out of one read tr
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -28,11 +29,13 @@ from webhook.settings import Settings
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery
-from webhook.system.files import sync_folder
+from webhook.system.files import SteadyFile, sync_folder
 
 DATABASE_NAME = "watchmark.db"
 MANIFEST_NAME = "backup.json"
 BUSY_TIMEOUT = 30.0
+PACE_STEPS = 100
+"""Steps of SQLite's virtual machine between two looks at how far the copy has grown."""
 
 
 class BackupError(Exception):
@@ -108,8 +111,12 @@ def copy_database(live: Path, copy: Path) -> None:
     """Copy one moment of the live database, by SQLite on a connection of its own."""
     create_private(copy)
     try:
-        with closing(sqlite3.connect(live, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+        with (
+            SteadyFile(copy, "r+b") as file,
+            closing(sqlite3.connect(live, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection,
+        ):
             connection.execute("PRAGMA wal_autocheckpoint=0")  # only the service checkpoints its log
+            connection.set_progress_handler(file.keep_pace, PACE_STEPS)
             connection.execute("VACUUM INTO ?", (str(copy),))
     except sqlite3.Error as error:
         raise BackupError(f"The database cannot be read: {error}. Run: watchmark doctor") from error
@@ -121,7 +128,7 @@ def create_private(path: Path) -> None:
 
 def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
     create_private(packed)
-    with packed.open("wb") as file:
+    with io.BufferedWriter(SteadyFile(packed, "wb")) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             archive.writestr(MANIFEST_NAME, orjson.dumps(about))
             archive.write(copy, DATABASE_NAME)

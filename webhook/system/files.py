@@ -1,10 +1,14 @@
-"""Private files, written atomically and durably."""
+"""Private files, written atomically and durably, and large ones at a pace that leaves the disk to others."""
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+import time
 from pathlib import Path
+
+from typing_extensions import Buffer
 
 
 def write_private(path: Path, text: str, *, replace: bool = True) -> bool:
@@ -56,3 +60,27 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+FLUSH_BYTES = 4 * 1024 * 1024
+
+
+class SteadyFile(io.FileIO):
+    """A large file that is flushed every few megabytes, since a commit of another process waits for what is not."""
+
+    flushed = 0
+
+    def write(self, data: Buffer, /) -> int:
+        written = super().write(data)
+        self.keep_pace()
+        return written
+
+    def keep_pace(self) -> None:
+        """Flush what has come since, and leave the disk to others for as long as that took."""
+        size = os.fstat(self.fileno()).st_size
+        if size - self.flushed < FLUSH_BYTES:
+            return
+        self.flushed = size
+        began = time.monotonic()
+        os.fsync(self.fileno())
+        time.sleep(time.monotonic() - began)
