@@ -21,7 +21,7 @@ from bench.flat import multiply
 from bench.product import CORES, Subject, compare, load, measure_door, noise
 from bench.servers import ROOT, process, service, table
 
-ROWS, ROUNDS = 300_000, 3
+ROWS, ROUNDS = 150_000, 3
 CONNECTIONS = (1, 16)
 LOAD_SECONDS = 4.0
 KEEP_ALL, KEEP_SOME = "36500", "90"
