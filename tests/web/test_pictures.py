@@ -23,6 +23,7 @@ from webhook import clock
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Track
 from webhook.history import plays
 from webhook.pictures import pictures
+from webhook.web.http import templating
 
 HARBOUR = Movie(title="Harbour", year=1999, ids=Ids(tmdb=41))
 KEY = "movie:tmdb:41"
@@ -93,6 +94,19 @@ def test_a_cover_of_music_is_square_and_its_letters_are_no_markup(opened: Open) 
     assert 'data-letters="B"' in home.browser().get("/").text
 
 
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ({"kind": "episode", "picture": None, "ids": {"tvdb": 1}}, None),
+        ({"kind": "episode", "show": "Harbour Street", "ids": {"tvdb": 1}, "show_ids": {"tvdb": 81189}}, "show:tvdb:81189"),
+        ({"kind": "movie", "title": "Harbour", "ids": {"tmdb": 41}, "score": 0.9}, KEY),
+        ({"kind": "movie", "title": "Harbour", "year": 1999}, None),
+    ],
+)  # fmt: skip
+def test_an_entry_without_a_key_has_the_picture_of_its_ids(entry: dict[str, Any], key: str | None) -> None:
+    assert templating.picture_of(entry) == key
+
+
 # --- from a webhook
 
 
@@ -139,6 +153,18 @@ def test_a_webhook_with_a_bad_picture_counts_and_shows_a_cover(opened: Open, thu
     assert home.browser().get("/").status_code == 200
     assert shown(home) is None
     assert not home.service.pictures.store.index
+
+
+def test_a_title_in_any_script_has_its_picture(opened: Open) -> None:
+    home = opened()
+
+    send(
+        home,
+        plex("anna", "進撃の巨人", "media.play", type="movie", year=2015, guid="local://1", Guid=[]),
+        picture(),
+    )
+
+    assert appears(home).status_code == 200
 
 
 def test_a_lie_about_the_type_changes_nothing(opened: Open) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import structlog
 
@@ -75,7 +76,9 @@ class PictureStore:
     def path(self, key: str, shape: str, width: int) -> str | None:
         """The address of a picture below the root of the pages; None if there is none."""
         stored = self.find(key, shape)
-        return None if stored is None else f"/pictures/{key}/{shape}-{width}?v={stored.version}"
+        return (
+            None if stored is None else f"/pictures/{quote(key, safe=':')}/{shape}-{width}?v={stored.version}"
+        )
 
     def read(self, key: str, shape: str, width: int) -> bytes | None:
         """A picture's bytes; None if there is none."""

@@ -14,9 +14,9 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webhook import clock, sources, trackers
-from webhook.domain.event import REASONS, Action
+from webhook.domain.event import REASONS, Action, item_from_json
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
-from webhook.domain.pictures import cover_hue, cover_letters
+from webhook.domain.pictures import cover_hue, cover_letters, picture_key
 from webhook.domain.rules import DRY_RUN
 from webhook.people import scopes
 from webhook.web.http import charts
@@ -88,6 +88,7 @@ def environment() -> Environment:
         "sentence": capitalize,
         "span": span,
         "scopes": scopes.spell,
+        "picture_of": picture_of,
         "cover_letters": lambda entry: cover_letters(picture_title(entry)),
         "hue": cover_hue,
         "cover_hue": lambda entry: cover_hue(picture_title(entry)),
@@ -165,6 +166,13 @@ def item_title(entry: Mapping[str, Any]) -> str:
         title = f"{artist} \N{EN DASH} {title}"
     named = title or f"untitled {entry.get('kind') or 'item'}"
     return f"{named} ({year})" if year else named
+
+
+def picture_of(entry: Mapping[str, Any]) -> str | None:
+    """The key of an entry's picture: its own, else that of the item which it describes with its ids."""
+    if "picture" in entry or not entry.get("ids"):
+        return entry.get("picture")
+    return picture_key(item_from_json(entry))
 
 
 def picture_title(entry: Mapping[str, Any]) -> str | None:
