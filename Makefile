@@ -38,8 +38,8 @@ check: setup
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/deptry .
 
-bench: setup
-	$(BIN)/python -m bench
+bench: setup  ## or some parts: make bench PARTS="product slow", see bench/README.md
+	$(BIN)/python -m bench $(PARTS)
 
 # Pins anew what pyproject.toml asks for. The tool for that is fetched into a folder that is thrown away.
 LOCK := uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \

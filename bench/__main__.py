@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import deliver, flat, history, lanes, pages, product, receive, scale, slow, start
+from bench import deliver, flat, history, lanes, pages, product, receive, scale, slow, start, upkeep
 
 ALL = {
     "product": product.main,
     "slow": slow.main,
     "flat": flat.main,
+    "upkeep": upkeep.main,
     "receive": receive.main,
     "deliver": deliver.main,
     "lanes": lanes.main,
