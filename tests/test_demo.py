@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -60,25 +61,44 @@ def test_the_evening_goes_as_scripted(tmp_path: Path) -> None:
     assert json.loads(ended.stdout) == script.EXPECTED_SUMMARY
 
 
-def test_the_demo_leaves_the_real_data_alone(tmp_path: Path) -> None:
-    with staying(tmp_path, "--fast", "--port", "0", "--json") as (_, said):
-        assert said["welcome"].startswith(said["url"])
+@pytest.fixture(scope="module")
+def stay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The folder in which a demo stays, and what it said."""
+    folder = tmp_path_factory.mktemp("demo")
+    with staying(folder, "--port", "0", "--json") as (_, said):
+        yield folder, said
 
-    assert not (tmp_path / "real").exists()
+
+def test_the_demo_leaves_the_real_data_alone(stay: tuple[Path, Mapping[str, Any]]) -> None:
+    folder, said = stay
+
+    assert said["welcome"].startswith(said["url"])
+    assert not (folder / "real").exists()
 
 
-def test_its_link_signs_in_at_once_and_again_on_another_device(tmp_path: Path) -> None:
-    with staying(tmp_path, "--port", "0", "--json") as (_, said):
-        pages = []
-        for _ in range(2):
-            with httpx.Client(follow_redirects=True) as browser:
-                pages.append(browser.get(said["welcome"]))
+def test_its_link_signs_in_at_once_and_again_on_another_device(stay: tuple[Path, Mapping[str, Any]]) -> None:
+    _, said = stay
 
-    for page in pages:
+    for _ in range(2):
+        with httpx.Client(follow_redirects=True, timeout=SOON) as browser:
+            page = browser.get(said["welcome"])
+
         assert page.status_code == 200
         assert page.url == said["url"] + "/"
         assert "Paper Harbour" in page.text
         assert "The Ninth Parish" in page.text
+
+
+def test_what_is_playing_has_a_poster(stay: tuple[Path, Mapping[str, Any]]) -> None:
+    _, said = stay
+
+    with httpx.Client(follow_redirects=True, timeout=SOON) as browser:
+        page = browser.get(said["welcome"])
+        found = re.search(r"/pictures/movie:[^ \"]*/poster-[^ \"]*", page.text)
+        assert found is not None
+        picture = browser.get(said["url"] + found[0])
+
+    assert picture.headers["Content-Type"] == "image/webp"
 
 
 def test_an_evening_that_goes_another_way_ends_with_1(
@@ -94,7 +114,7 @@ def test_an_evening_that_goes_another_way_ends_with_1(
 
 def test_a_demo_that_stays_can_be_looked_at_and_takes_its_fakes_along_when_it_ends(tmp_path: Path) -> None:
     with staying(tmp_path, "--fast", "--port", "0", "--json") as (process, said):
-        alive = httpx.get(f"{said['url']}/healthz")
+        alive = httpx.get(f"{said['url']}/healthz", timeout=SOON)
         process.send_signal(signal.SIGTERM)
         code = process.wait(SOON)
 

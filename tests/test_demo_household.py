@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import func, select
 
 from webhook import app as house
-from webhook.demo import catalogue
+from webhook.demo import catalogue, drawing, motifs, posters
 from webhook.demo.household import MIRA, TASTES, THEO, make_sittings, outage_began
 from webhook.demo.populate import Home, populate
 from webhook.demo.stage import surroundings
 from webhook.domain.event import Episode
+from webhook.domain.pictures import picture_key
 from webhook.history import shows, stats
 from webhook.history.stats_span import zone_of
 from webhook.service import Service
@@ -167,3 +168,44 @@ def test_each_person_has_numbers_of_all_their_years(furnished: Furnished) -> Non
 
     wanted = {furnished.opened.year - past for past in (0, 1, 2)}
     assert [set(found) for found in years] == [wanted] * 3
+
+
+# --- posters
+
+
+@pytest.mark.parametrize("title", ["Paper Harbour", "雨の図書室", catalogue.FILMS[-1].title])
+def test_a_poster_is_the_same_each_time_and_another_for_each_title(title: str) -> None:
+    poster, again, other = (
+        posters.draw_picture(name, (120, 180), for_children=False, with_title=True).tobytes()
+        for name in (title, title, title + "!")
+    )
+
+    assert poster == again
+    assert poster != other
+
+
+def test_every_motif_can_be_drawn() -> None:
+    for draw in {*motifs.MOTIFS, *motifs.WORDS, motifs.draw_clouds}:
+        scene = drawing.Scene((60, 90), drawing.PALETTES[0], "a title")
+        sky = scene.image.tobytes()
+
+        draw(scene)
+
+        assert scene.image.tobytes() != sky
+
+
+def test_all_but_a_few_titles_get_a_picture_of_their_own() -> None:
+    wanted = list(posters.list_commissions())
+    keys = [picture_key(one.item) for one in wanted]
+
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+    assert {one.title for one in wanted} > posters.UNDRAWN
+    assert {one.title for one in wanted} > {show.title for show in catalogue.SHOWS}
+
+
+def test_a_title_is_as_large_as_it_fits() -> None:
+    sizes = [drawing.fit_title(title)[1] for title in ("Low Sun", "The Salt Merchant's Son", "word " * 30)]
+
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[-1]

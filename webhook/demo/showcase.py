@@ -21,7 +21,7 @@ from webhook import client, clock, logs
 from webhook.demo import catalogue, live
 from webhook.demo.household import MIRA, THEO
 from webhook.demo.populate import populate
-from webhook.demo.stage import run_to_end, start_fakes, start_service, surroundings, teller
+from webhook.demo.stage import run_to_end, start_fakes, start_painter, start_service, surroundings, teller
 from webhook.people import passwords, tokens
 
 PASSWORD = "an evening at home"
@@ -75,8 +75,9 @@ class OpenHouse:
 
 
 def open_house(stack: ExitStack, folder: Path, port: int) -> OpenHouse:
-    """Start the fakes, fill the data folder, and start the service on it."""
+    """Start the fakes, fill the data folder while its posters are drawn, and start the service on it."""
     clean = surroundings()
+    drawing = start_painter(stack, clean, folder)
     fakes = start_fakes(stack, ("trakt", "simkl"), clean, folder)
     environ = {
         **clean,
@@ -92,6 +93,7 @@ def open_house(stack: ExitStack, folder: Path, port: int) -> OpenHouse:
     }
     opened = datetime.now(local_zone())
     secret = asyncio.run(fill(environ, fakes, opened))
+    drawing.wait()  # the service reads which pictures there are as it starts
     service, process = start_service(stack, environ, folder)
     link = f"{service['url']}/welcome/{secret}"
     return OpenHouse(service=service, link=link, fakes=fakes, process=process, opened=opened)

@@ -68,6 +68,12 @@ def start_fakes(
     return {name: str(first_line(one)["url"]) for name, one in zip(names, begun, strict=True)}
 
 
+def start_painter(stack: ExitStack, environ: Mapping[str, str], folder: Path) -> subprocess.Popen[str]:
+    """Start to draw the posters into the data folder."""
+    draw = [sys.executable, "-m", "webhook.demo.posters", str(folder / "pictures")]
+    return stack.enter_context(end_with(start(draw, environ, folder)))
+
+
 def start_service(
     stack: ExitStack, environ: Mapping[str, str], folder: Path
 ) -> tuple[JsonObject, subprocess.Popen[str]]:
