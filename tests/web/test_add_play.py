@@ -66,7 +66,7 @@ def test_an_episode_of_an_unknown_date_is_added_and_says_so(home: Household) -> 
     (row,) = plays(home)
     assert (row.item["show"], row.item["season"], row.item["number"]) == ("Tidewater", 1, 3)
     assert row.dated == "ticked"
-    assert "added then, watched earlier" in browser.get("/history").text
+    assert "date unknown" in browser.get("/history").text
     assert "(added then, watched earlier)" in browser.get(f"/history/plays/{row.id}").text
 
 

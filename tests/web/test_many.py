@@ -72,7 +72,7 @@ def walked(browser: httpx.Client, path: str, words: str) -> Iterator[str]:
         assert answer.status_code == 200
         assert len(answer.content) <= LARGEST
         yield answer.text
-        link = re.search(rf'<a href="([^"]+)">{words}[^<]*</a>', answer.text)
+        link = re.search(rf'<a(?: class="button")? href="([^"]+)">{words}[^<]*</a>', answer.text)
         if link is None:
             return
         path = unescape(link.group(1))

@@ -219,6 +219,16 @@ def count_rewatches(
     """The plays of films and episodes that the person had watched before, by any key that both are known by."""
     if span.local is None and since is None:
         return count_all_rewatches(connection, person_id, until)
+    wanted = select(func.count()).where(
+        counts_as_viewing(person_id),
+        *in_span(span, since, until),
+        was_watched_before(),
+    )
+    return connection.execute(wanted).scalar_one()
+
+
+def was_watched_before() -> ColumnElement[bool]:
+    """True for a play of a film or an episode that its person had watched before, by any key that both are known by."""
     known, same, before = play_key.alias("known"), play_key.alias("same"), play.alias("before")
     # The person is not a condition here: SQLite would scan everything that this person has watched.
     earlier = (
@@ -237,13 +247,7 @@ def count_rewatches(
             ),
         )
     )
-    wanted = select(func.count()).where(
-        counts_as_viewing(person_id),
-        play.c.kind != Kind.TRACK.value,
-        *in_span(span, since, until),
-        earlier.exists(),
-    )
-    return connection.execute(wanted).scalar_one()
+    return and_(play.c.kind != Kind.TRACK.value, earlier.exists())
 
 
 def count_all_rewatches(connection: Connection, person_id: int, until: datetime | None) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
 import orjson
@@ -15,8 +16,10 @@ from webhook.clock import stamp
 from webhook.domain.event import item_to_json
 from webhook.domain.pictures import picture_key
 from webhook.domain.play import Dated, State
+from webhook.domain.states import DeliveryState
 from webhook.history.edits import EditJson
 from webhook.history.play_store import SELECT_LATEST_OF_ITEM, SELECT_OWN_KEYS, play_from_row
+from webhook.history.stats_sums import was_watched_before
 from webhook.queries.deliveries import DeliveryJson
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
 from webhook.queries.people import person_names
@@ -24,7 +27,7 @@ from webhook.storage.json_fields import Id, ItemFields, PictureKey, Time, one_of
 from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_text
 from webhook.storage.rows import fetch_all, fetch_first
-from webhook.storage.tables import PlayRow, person, play
+from webhook.storage.tables import PlayRow, account, delivery, person, play
 from webhook.storage.types import from_ms, to_ms
 
 
@@ -77,6 +80,53 @@ class PlayCursor(NamedTuple):
 
 
 TITLE_FIELDS = ("title", "show", "artist", "album")
+RECENT_PLAYS = 2_000
+"""The latest plays whose libraries and kinds are offered as filters."""
+
+COSTLY_SEARCH = 2_000
+"""Plays searched per page where each is looked up in another table."""
+
+
+class Only(StrEnum):
+    """The exceptions that a list of plays can be narrowed to."""
+
+    NOT_SENT = "not-sent"
+    BY_HAND = "by-hand"
+    REWATCHED = "rewatched"
+
+
+def search_conditions(
+    text: str | None, kind: str | None, library: str | None, only: str | None
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions that no index answers."""
+    if kind:
+        yield play.c.kind == kind
+    if library:
+        yield play.c.library == library
+    if only == Only.BY_HAND:
+        yield play.c.manual.is_(True)
+    if text:
+        yield has_in_title(text)
+    if only == Only.NOT_SENT:
+        yield select(delivery.c.id).where(delivery.c.play_id == play.c.id, *is_unsent()).exists()
+    if only == Only.REWATCHED:
+        yield and_(counts_as_watched(), was_watched_before())
+
+
+def search_bound(only: str | None, at_once: int | None) -> int | None:
+    """The number of plays searched per page; None for all."""
+    if only in (Only.NOT_SENT, Only.REWATCHED):
+        return min(at_once or COSTLY_SEARCH, COSTLY_SEARCH)
+    return at_once
+
+
+def counts_as_watched() -> ColumnElement[bool]:
+    return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None))
+
+
+def is_unsent() -> tuple[ColumnElement[bool], ...]:
+    """True for the watched marks that have not reached their tracker: they wait, have failed, or were left out."""
+    return delivery.c.mark.is_(True), delivery.c.state.not_in([DeliveryState.DONE, DeliveryState.SUPERSEDED])
 
 
 def list_plays(
@@ -87,9 +137,12 @@ def list_plays(
     person_name: str | None = None,
     since: datetime | None = None,
     text: str | None = None,
+    kind: str | None = None,
+    library: str | None = None,
+    only: str | None = None,
     at_once: int | None = None,
 ) -> TextPage[PlayJson]:
-    """The plays that began last first, narrowed to those with `text` in a title.
+    """The plays that began last first, narrowed to those with `text` in a title, of a kind, a library or an exception.
 
     `at_once` bounds how many plays are searched for it: a page may hold few or none and still have a next one.
     """
@@ -104,12 +157,12 @@ def list_plays(
     wanted = wanted.where(*here, play.c.removed_at.is_(None))
     if since:
         wanted = wanted.where(play.c.last_at >= since)
-    floor = None
-    if text:
-        wanted = wanted.where(has_in_title(text))
-        if at_once is not None:
+    floor, conditions = None, list(search_conditions(text, kind, library, only))
+    if conditions:
+        wanted = wanted.where(*conditions)
+        if (bound := search_bound(only, at_once)) is not None:
             places = newest_first(select(play.c.started_at, play.c.id).where(*here))
-            floor = fetch_first(connection, places.offset(at_once).limit(1), PlayCursor)
+            floor = fetch_first(connection, places.offset(bound).limit(1), PlayCursor)
     if floor is not None:
         # Said twice: the first is what goes by the index.
         wanted = wanted.where(play.c.started_at >= floor.started_at)
@@ -167,6 +220,50 @@ def list_other_plays(connection: Connection, person_id: int, play_id: int, now: 
     wanted = {"person": person_id, "keys": list(mine)}
     rows = fetch_all(connection, SELECT_LATEST_OF_ITEM, PlayRow, wanted)
     return [play_json(row, now) for row in rows if row.id != play_id and row.removed_at is None]
+
+
+# --- exceptions and filters of a page
+
+
+class UnsentMark(NamedTuple):
+    """A watched mark that has not reached its tracker."""
+
+    play_id: int
+    tracker: str
+    state: str
+
+
+def unsent_marks(connection: Connection, ids: Sequence[int]) -> dict[int, list[UnsentMark]]:
+    """The unsent marks of these plays, by play."""
+    wanted = (
+        select(delivery.c.play_id, account.c.tracker, delivery.c.state)
+        .join(account, delivery.c.account_id == account.c.id)
+        .where(delivery.c.play_id.in_(ids), *is_unsent())
+    )
+    found: dict[int, list[UnsentMark]] = {}
+    for mark in fetch_all(connection, wanted.order_by(delivery.c.id), UnsentMark):
+        found.setdefault(mark.play_id, []).append(mark)
+    return found
+
+
+def rewatched_ids(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these plays that are not the first viewing of their item."""
+    wanted = select(play.c.id).where(play.c.id.in_(ids), counts_as_watched(), was_watched_before())
+    return set(connection.execute(wanted).scalars())
+
+
+class Offer(NamedTuple):
+    """A kind and a library that a person's latest plays have."""
+
+    kind: str
+    library: str | None
+
+
+def list_offers(connection: Connection, person_id: int) -> list[Offer]:
+    """The kinds and libraries of a person's latest plays."""
+    mine = select(play.c.kind, play.c.library).where(play.c.person_id == person_id)
+    latest = mine.order_by(play.c.started_at.desc()).limit(RECENT_PLAYS).subquery()
+    return fetch_all(connection, select(latest).distinct().order_by(latest.c.library), Offer)
 
 
 def play_json(row: PlayRow, now: datetime) -> PlayFields:

@@ -75,6 +75,9 @@ async def list_plays(call: Call[None, PlaysQuery]) -> TextPage[PlayJson]:
             person_name=name,
             since=query.since,
             text=query.text,
+            kind=query.kind,
+            library=query.library,
+            only=query.only,
         )
     )
 

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.history.stats import StatsJson
-from webhook.queries.plays import PlayDetailJson
+from webhook.queries.plays import Only, PlayDetailJson
 from webhook.storage.json_fields import Id
 from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
@@ -38,12 +38,19 @@ MAX_TITLE = 500
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
 ShowKey = Annotated[str, Field(json_schema_extra={"pattern": KEY.pattern, "examples": ["tvdb:121361"]})]
 PlayKey = Annotated[str, Field(max_length=100), AfterValidator(check_text)]
+PLAY_KINDS = (Kind.MOVIE, Kind.EPISODE, Kind.TRACK)
 SINCE = Field(None, description="From this time on.")
 ITEM = Expect("an object with some of kind, title, show, season, number, year, ids, show_ids")
 
 
 class PlaysQuery(PersonQuery, Limited):
     text: Text | None = Field(None, description="To be found in a title.")
+    kind: Annotated[str, OneOf(lambda: PLAY_KINDS)] | None = None
+    library: Text | None = Field(None, description="The library of the media server.")
+    only: Annotated[str, OneOf(lambda: [*Only])] | None = Field(
+        None,
+        description="Plays with a tracker that has not got them, by hand, or rewatched. A page may hold few or none and still have a `next`.",
+    )
     since: Moment | None = SINCE
     after: Annotated[str | None, Field(pattern=f"^{TIME_CURSOR.pattern}$"), CURSOR] = AFTER
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -16,15 +16,22 @@ from webhook.domain import guids
 from webhook.history import edits
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
+from webhook.queries.paging import TextPage
 from webhook.queries.plays import (
+    Offer,
     PlayDetailJson,
     PlayFields,
     PlayJson,
+    list_offers,
     list_other_plays,
     list_plays,
     parse_cursor,
+    rewatched_ids,
+    unsent_marks,
 )
 from webhook.web.history.api import own_play, whole_play
+from webhook.web.history.filters import Filters
+from webhook.web.history.rows import Entry, by_day, with_marks
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
@@ -53,24 +60,40 @@ class History(Page):
     async def plays(self, request: Request, visitor: Visitor) -> Response:
         params = Params(request.query_params)
         owner, names = await self.chosen_person(params, visitor)
-        text, limit, after = params.text("text"), min(params.limit(), PLAYS_PER_PAGE), params.place()
-        listed = await self.database.read(
-            lambda connection: list_plays(
+        filters = Filters.of_params(params, None if owner.name == visitor.name else owner.name)
+        limit, after = min(params.limit(), PLAYS_PER_PAGE), params.place()
+
+        def read(connection: Connection) -> tuple[TextPage[PlayJson], list[Entry], list[Offer]]:
+            listed = list_plays(
                 connection,
                 limit=limit,
                 after=after,
                 person_name=owner.name,
-                text=text,
+                text=filters.text,
+                kind=filters.kind,
+                library=filters.library,
+                only=filters.only,
                 at_once=SEARCHED_PLAYS,
             )
-        )
+            ids = [play["id"] for play in listed["items"]]
+            rewatches, unsent = rewatched_ids(connection, ids), unsent_marks(connection, ids)
+            entries = with_marks(listed["items"], rewatches, unsent)
+            return listed, entries, list_offers(connection, owner.id)
+
+        listed, entries, offers = await self.database.read(read)
+        zone = request.state.zone
         back_to = parse_cursor(listed["next"])[0] if listed["next"] else None
-        chosen = {"person": owner.name if visitor.is_admin else None, "text": text}
-        known: dict[str, Any] = {"plays": by_day(listed["items"], request.state.zone)}
-        about = {"owner": owner.name, "names": names, "text": text, "first": after is None}
-        known |= {"older": older(chosen, listed), "back_to": clock.stamp(back_to)}
-        known |= {"full": len(listed["items"]) >= limit}
-        return self.render(request, "history.html", {**known, **about}, visitor)
+        known = {
+            "owner": owner.name,
+            "filters": filters,
+            "chips": list(filters.chips(names, visitor.name, offers)),
+            "days": by_day(entries, zone, clock.now().astimezone(zone).date()),
+            "first": after is None,
+            "older": older(filters.fields(), listed),
+            "back_to": clock.stamp(back_to),
+            "full": len(entries) >= limit,
+        }
+        return self.render(request, "history.html", known, visitor)
 
     async def play(self, request: Request, visitor: Visitor) -> Response:
         wanted = id_of(request)
@@ -137,16 +160,6 @@ class History(Page):
 
     async def zone(self, visitor: Visitor) -> tzinfo:
         return await self.database.read(lambda connection: zone_for(connection, visitor.person_id or 0))
-
-
-def by_day(plays: Sequence[PlayJson], zone: tzinfo) -> list[tuple[str, list[PlayJson]]]:
-    """Plays grouped by the day they began, in the person's time zone."""
-    days: dict[str, list[PlayJson]] = {}
-    for entry in plays:
-        at = entry["watched_at"] or entry["started_at"] or ""
-        day = datetime.fromisoformat(at).astimezone(zone)
-        days.setdefault(day.strftime("%A, %-d %B %Y"), []).append(entry)
-    return list(days.items())
 
 
 def play_with_twins(

@@ -47,7 +47,6 @@ class Navigation:
 HISTORY_TABS = (
     Tab("/history", "Plays"),
     Tab("/history/numbers", "Numbers"),
-    Tab("/history/add", "Add a play"),
     Tab("/history/import", "Import"),
     Tab("/history/export", "Export"),
     Tab("/history/backfill", "Backfill"),

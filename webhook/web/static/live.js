@@ -3,7 +3,7 @@
   "use strict";
   const root = document.documentElement.dataset.base || "";
   // Where the page is drawn again: not at the address of a form that drew it; empty is nowhere.
-  const from = document.documentElement.dataset.from ?? location.href;
+  const from = () => document.documentElement.dataset.from ?? location.href;
   const each = (what, does, within = document) => within.querySelectorAll(what).forEach(does);
   const speak = (words) => {
     const place = document.getElementById("spoken");
@@ -90,8 +90,8 @@
     }
     drawing = true;
     try {
-      const answer = await fetch(from, { headers: { "X-Live": "1" } });
-      if (answer.redirected && new URL(answer.url).pathname !== new URL(from, location.href).pathname) {
+      const answer = await fetch(from(), { headers: { "X-Live": "1" } });
+      if (answer.redirected && new URL(answer.url).pathname !== new URL(from(), location.href).pathname) {
         location.href = answer.url; // a wizard went on, or the sign-in ended
         return;
       }
@@ -137,12 +137,48 @@
     form.hidden = false;
   });
 
+  // A search answers while one types: the same page is fetched, and what it found is put in place.
+  each("form[data-seeks]", (form) => {
+    let waiting = null;
+    let asked = 0;
+    const seek = async () => {
+      const number = ++asked;
+      const address = new URL(form.action);
+      address.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+      try {
+        const answer = await fetch(address);
+        if (!answer.ok || answer.redirected || number !== asked) return;
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (number !== asked) return;
+        history.replaceState(null, "", address);
+        each("[data-sought][id]", (part) => {
+          const other = document.importNode(fresh.getElementById(part.id), true);
+          part.replaceWith(other);
+          if (other.matches("[data-live]")) served.set(other, other.innerHTML);
+          if (other.dataset.found) speak(other.dataset.found);
+          ready(other);
+        });
+      } catch {
+        // What was found before stays; the form can still be sent.
+      }
+    };
+    form.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(seek, 250);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearTimeout(waiting);
+      seek();
+    });
+  });
+
   navigator.serviceWorker?.register(`${root}/worker.js`).catch(() => {}); // it only says when the service is not reachable
 
   each("[data-live][id]", (part) => served.set(part, part.innerHTML));
   ready(document);
   readyBars(document);
-  if (from && document.querySelector("[data-live]") && window.EventSource) {
+  if (from() && document.querySelector("[data-live]") && window.EventSource) {
     let stream = null;
     const listen = () => {
       if (stream || document.hidden) return;
@@ -171,5 +207,5 @@
     setInterval(() => document.hidden && draw(), 60000); // the title says how much waits
   }
   const pause = Number(document.querySelector("[data-again]")?.dataset.again);
-  if (from && pause) setInterval(() => document.querySelector("[data-again]") && draw(), pause * 1000);
+  if (from() && pause) setInterval(() => document.querySelector("[data-again]") && draw(), pause * 1000);
 })();
