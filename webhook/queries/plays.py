@@ -110,17 +110,17 @@ def search_conditions(
     if only == Only.NOT_SENT:
         yield select(delivery.c.id).where(delivery.c.play_id == play.c.id, *is_unsent()).exists()
     if only == Only.REWATCHED:
-        yield and_(counts_as_watched(), was_watched_before())
+        yield and_(is_viewing(), was_watched_before())
 
 
-def search_bound(only: str | None, at_once: int | None) -> int | None:
+def search_limit(only: str | None, at_once: int | None) -> int | None:
     """The number of plays searched per page; None for all."""
     if only in (Only.NOT_SENT, Only.REWATCHED):
         return min(at_once or COSTLY_SEARCH, COSTLY_SEARCH)
     return at_once
 
 
-def counts_as_watched() -> ColumnElement[bool]:
+def is_viewing() -> ColumnElement[bool]:
     return and_(play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None))
 
 
@@ -160,9 +160,9 @@ def list_plays(
     floor, conditions = None, list(search_conditions(text, kind, library, only))
     if conditions:
         wanted = wanted.where(*conditions)
-        if (bound := search_bound(only, at_once)) is not None:
+        if (most := search_limit(only, at_once)) is not None:
             places = newest_first(select(play.c.started_at, play.c.id).where(*here))
-            floor = fetch_first(connection, places.offset(bound).limit(1), PlayCursor)
+            floor = fetch_first(connection, places.offset(most).limit(1), PlayCursor)
     if floor is not None:
         # Said twice: the first is what goes by the index.
         wanted = wanted.where(play.c.started_at >= floor.started_at)
@@ -248,7 +248,7 @@ def unsent_marks(connection: Connection, ids: Sequence[int]) -> dict[int, list[U
 
 def rewatched_ids(connection: Connection, ids: Sequence[int]) -> set[int]:
     """Those of these plays that are not the first viewing of their item."""
-    wanted = select(play.c.id).where(play.c.id.in_(ids), counts_as_watched(), was_watched_before())
+    wanted = select(play.c.id).where(play.c.id.in_(ids), is_viewing(), was_watched_before())
     return set(connection.execute(wanted).scalars())
 
 

@@ -31,7 +31,7 @@ from webhook.queries.plays import (
 )
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.history.filters import Filters
-from webhook.web.history.rows import Entry, by_day, with_marks
+from webhook.web.history.rows import PlayEntry, by_day, with_marks
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
@@ -63,7 +63,7 @@ class History(Page):
         filters = Filters.of_params(params, None if owner.name == visitor.name else owner.name)
         limit, after = min(params.limit(), PLAYS_PER_PAGE), params.place()
 
-        def read(connection: Connection) -> tuple[TextPage[PlayJson], list[Entry], list[Offer]]:
+        def read(connection: Connection) -> tuple[TextPage[PlayJson], list[PlayEntry], list[Offer]]:
             listed = list_plays(
                 connection,
                 limit=limit,

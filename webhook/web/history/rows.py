@@ -32,7 +32,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlayEntry:
     """A play with its marks; a normal one has none."""
 
     play: PlayJson
@@ -43,7 +43,7 @@ class Entry:
 class Run:
     """Consecutive plays of one show, or of one artist, within a day; the newest first, often a single one."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PlayEntry]
 
     @property
     def newest(self) -> PlayJson:
@@ -93,11 +93,11 @@ class Day:
     runs: Sequence[Run]
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[PlayEntry]:
         return [entry for run in self.runs for entry in run.entries]
 
 
-def by_day(entries: Iterable[Entry], zone: tzinfo, today: date) -> list[Day]:
+def by_day(entries: Iterable[PlayEntry], zone: tzinfo, today: date) -> list[Day]:
     """Plays grouped by the day they began, in the person's time zone, and by their show."""
     return [
         Day(
@@ -114,7 +114,7 @@ def day_of_play(play: PlayJson, zone: tzinfo) -> date:
     return datetime.fromisoformat(at).astimezone(zone).date()
 
 
-def run_key(entry: Entry) -> tuple[str, object]:
+def run_key(entry: PlayEntry) -> tuple[str, object]:
     """What the plays of a run have in common; the number of the play where it stands alone."""
     play = entry.play
     if play["kind"] == Kind.EPISODE and play["show"]:
@@ -138,9 +138,9 @@ def day_name(day: date, today: date, weekday: str = "%A", month: str = "%B") -> 
 
 def with_marks(
     plays: Iterable[PlayJson], rewatches: set[int], unsent: Mapping[int, Sequence[UnsentMark]]
-) -> list[Entry]:
+) -> list[PlayEntry]:
     return [
-        Entry(
+        PlayEntry(
             play,
             [
                 *progress_marks(play),
