@@ -11,7 +11,7 @@ same either way.
 from __future__ import annotations
 
 from dataclasses import astuple
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,16 @@ from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_cache import Tally
 from webhook.history.stats_shows import Counts, Ending, KeptEndings, TopJson, find_endings, top_json
 from webhook.history.stats_span import Span, in_span
-from webhook.history.stats_sums import StreaksJson, TotalsJson, count_sums, streaks, sum_by, totals
+from webhook.history.stats_sums import (
+    MonthsByKindJson,
+    StreaksJson,
+    TotalsJson,
+    count_sums,
+    months_by_kind,
+    streaks,
+    sum_by,
+    totals,
+)
 from webhook.storage.json_fields import Count
 from webhook.storage.tables import play
 from webhook.storage.types import from_ms
@@ -45,6 +54,7 @@ class StatsJson(TotalsJson):
     weekday_hours: Annotated[list[list[Count]], Field(description="Plays by weekday, then by hour.")]
     months: Annotated[list[Count], Field(description="Plays by month, from January on.")]
     months_time_ms: Annotated[list[Count], Field(description="Time watched by month.")]
+    months_by_kind: MonthsByKindJson
     days: Annotated[dict[str, Count], Field(description="Plays by day.")]
     top: TopJson
 
@@ -74,8 +84,7 @@ def year_stats(
     span = Span.of_year(year, zone)
     found, kept = load_or_count(connection, person_id, year, zone)
     ends = find_endings(connection, person_id, found, kept, now.date())
-    days = {date.fromordinal(place): counts for place, counts in sorted(found.sums.days.items())}
-    plays, times = ({day: counts[which] for day, counts in days.items()} for which in (0, 1))
+    plays, times = found.sums.by_day(0), found.sums.by_day(1)
     week = [[found.sums.hours.get(day * 24 + hour, 0) for hour in range(24)] for day in range(7)]
     finished = sum(1 for end in ends.values() if end.at is not None and span.holds(from_ms(end.at)))
     return {
@@ -86,12 +95,13 @@ def year_stats(
         "rewatches": found.sums.rewatches,
         "shows_finished": finished if ends else None,
         "shows_unknown": len(found.shows) - len(ends),
-        "streaks": streaks(days, now.astimezone(zone).date()),
+        "streaks": streaks(plays, now.astimezone(zone).date()),
         "hours": [sum(day[hour] for day in week) for hour in range(24)],
         "weekdays": sum_by(plays, 7, lambda day: day.weekday()),
         "weekday_hours": week,
         "months": sum_by(plays, 12, lambda day: day.month - 1),
         "months_time_ms": sum_by(times, 12, lambda day: day.month - 1),
+        "months_by_kind": months_by_kind(found.sums),
         "days": {day.isoformat(): count for day, count in plays.items()},
         "top": top_json(found.top),
     }
@@ -122,7 +132,7 @@ def load_or_count(
     if before is None:  # a play that it counted has just changed
         return Counts.from_sums(count_sums(connection, person_id, span, zone)), KeptEndings()
     found.sums.titles = {
-        (kind, title, ids, year): [plays, time] for kind, title, ids, year, plays, time in before
+        (kind, title, ids, year): counts for kind, title, ids, year, *counts in before
     }
     found.sums.add(count_sums(connection, person_id, span, zone, since=tally.until))
     return Counts.from_sums(found.sums), kept

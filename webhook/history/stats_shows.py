@@ -126,6 +126,8 @@ class Group:
     ids: IdsJson = field(default_factory=dict)
     plays: int = 0
     time_ms: int = 0
+    last: int = 0
+    """The time of the last play (UTC ms)."""
 
     def same(self, ids: IdsJson, year: int | None) -> bool:
         """True if another of the same title may be this one."""
@@ -162,6 +164,7 @@ def group_titles(rows: Iterable[TitleCount]) -> list[Group]:
         group.ids = {**ids, **group.ids}
         group.plays += row.plays
         group.time_ms += row.time_ms
+        group.last = max(group.last, row.last)
         by_id |= dict.fromkeys(ids.items(), group)
     return groups
 

@@ -116,6 +116,7 @@ def select_viewings(
             play.c.kind,
             play.c.dated,
             play.c.duration_ms,
+            at.label("at"),
             (local // DAY_MS).label("day"),
             (local % DAY_MS // HOUR_MS).label("hour"),
             case((episode, json_text(item, "show")), (film, json_text(item, "title")), else_=json_text(item, "artist")).label("title"),

@@ -72,20 +72,31 @@ class StreaksJson(TypedDict):
     current: StreakJson
 
 
+class MonthsByKindJson(TypedDict):
+    """The time watched by month, from January on, of each kind; in ms."""
+
+    films: list[Count]
+    episodes: list[Count]
+    tracks: list[Count]
+
+
 TitleKey = tuple[str, str | None, str | None, int | None]
 """The group of a play: kind, title, ids as JSON and year; of an episode its show's."""
+
+DayKey = tuple[str, int]
+"""The kind of a play and its day."""
 
 
 @dataclass(slots=True)
 class Sums:
     """The sums: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
 
-    By kind that is how many there are, how many of known length, and their time in ms; by day and by title, how
-    many and their time; by hour of the week, which begins on Monday, how many.
+    By kind that is how many there are, how many of known length, and their time in ms; by kind and day, how many
+    and their time; by title also when the last one was (UTC ms); by hour of the week, which begins on Monday, how many.
     """
 
     kinds: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    days: dict[int, list[int]] = field(default_factory=dict)
+    days: dict[DayKey, list[int]] = field(default_factory=dict)
     hours: dict[int, int] = field(default_factory=dict)
     titles: dict[TitleKey, list[int]] = field(default_factory=dict)
     rewatches: int = 0
@@ -98,17 +109,26 @@ class Sums:
         for kind, counts in more.kinds.items():
             self.kinds[kind] = add_counts(self.kinds.get(kind), counts)
         for title, counts in more.titles.items():
-            self.titles[title] = add_counts(self.titles.get(title), counts)
+            self.titles[title] = add_title(self.titles.get(title), counts)
         self.rewatches += more.rewatches
 
     def of_kind(self, kind: Kind) -> Iterator[TitleCount]:
         return (TitleCount(*of[1:], *counts) for of, counts in self.titles.items() if of[0] == kind)
 
+    def by_day(self, which: int, kind: Kind | None = None) -> dict[date, int]:
+        """The plays (0) or their time (1) by day in their order, of one kind or of all."""
+        found: dict[date, int] = {}
+        for (of, day), counts in sorted(self.days.items(), key=lambda entry: entry[0][1]):
+            if kind in (None, of):
+                at = date.fromordinal(day)
+                found[at] = found.get(at, 0) + counts[which]
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """The sums as JSON, without the titles."""
         return {
             "kinds": [[*kind, *counts] for kind, counts in self.kinds.items()],
-            "days": [[day, *counts] for day, counts in self.days.items()],
+            "days": [[*of, *counts] for of, counts in self.days.items()],
             "hours": list(self.hours.items()),
             "rewatches": self.rewatches,
         }
@@ -116,12 +136,17 @@ class Sums:
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> Sums:
         kinds = {(kind, dated): counts for kind, dated, *counts in known["kinds"]}
-        days = {day: counts for day, *counts in known["days"]}
+        days = {(kind, day): counts for kind, day, *counts in known["days"]}
         return cls(kinds=kinds, days=days, hours=dict(known["hours"]), rewatches=known["rewatches"])
 
 
 def add_counts(known: Sequence[int] | None, more: Sequence[int]) -> list[int]:
     return [one + other for one, other in zip(known, more, strict=True)] if known else list(more)
+
+
+def add_title(known: Sequence[int] | None, more: Sequence[int]) -> list[int]:
+    """The sum of two counts of a title, with the later of their times."""
+    return [*add_counts(known and known[:2], more[:2]), max(known[2], more[2]) if known else more[2]]
 
 
 def count_sums(
@@ -139,32 +164,33 @@ def count_sums(
     hour_of_week = (of.day - literal(1, BigInteger)) % 7 * 24 + of.hour  # day 1 was a Monday
     wanted = union_all(
         select_sums(viewed, "kind", {"kind": of.kind, "dated": of.dated}),
-        select_sums(viewed, "day", {"place": of.day}).where(of.dated != ticked),
+        select_sums(viewed, "day", {"kind": of.kind, "place": of.day}).where(of.dated != ticked),
         select_sums(viewed, "hour", {"place": hour_of_week}).where(of.dated == exact),
         select_sums(viewed, "title", {"kind": of.kind, "title": of.title, "ids": of.ids, "year": of.year}),
     )
     found = Sums(rewatches=count_rewatches(connection, person_id, span, since, until))
-    for what_, kind, dated, place, title, ids, year, plays, timed, time in connection.execute(wanted):
+    for what_, kind, dated, place, title, ids, year, plays, timed, time, last in connection.execute(wanted):
         match what_:
             case "kind":
                 found.kinds[kind, dated] = [plays, timed, int(time or 0)]
             case "day":
-                found.days[place] = [plays, int(time or 0)]
+                found.days[kind, place] = [plays, int(time or 0)]
             case "hour":
                 found.hours[place] = plays
             case _:
                 of_title = (kind, title, ids, None if year is None else int(year))
-                found.titles[of_title] = add_counts(found.titles.get(of_title), (plays, int(time or 0)))
+                found.titles[of_title] = add_title(found.titles.get(of_title), (plays, int(time or 0), last))
     return found
 
 
 def select_sums(viewed: CTE, what: str, by: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
-    """The plays by these columns: how many, how many of known length, and their time."""
+    """The plays by these columns: how many, how many of known length, their time, and when the last one was."""
     shape = [by.get(name, cast(null(), type_)).label(name) for name, type_ in SUM_COLUMNS.items()]
     counts = [
         func.count().label("plays"),
         func.count(viewed.c.duration_ms).label("timed"),
         func.sum(viewed.c.duration_ms).label("time"),
+        func.max(viewed.c.at).label("last"),
     ]
     return select(literal_column(f"'{what}'").label("what"), *shape, *counts).group_by(*by.values())
 
@@ -185,6 +211,14 @@ def totals(counts: Sums) -> TotalsJson:
         "ticked": count(Dated.TICKED),
         "day_only": count(Dated.DAY),
     }
+
+
+def months_by_kind(counts: Sums) -> MonthsByKindJson:
+    films, episodes, tracks = (
+        sum_by(counts.by_day(1, kind), 12, lambda day: day.month - 1)
+        for kind in (Kind.MOVIE, Kind.EPISODE, Kind.TRACK)
+    )
+    return {"films": films, "episodes": episodes, "tracks": tracks}
 
 
 def sum_by(days: Mapping[date, int], size: int, place: Callable[[date], int]) -> list[int]:
@@ -275,3 +309,4 @@ class TitleCount(NamedTuple):
     year: int | None
     plays: int
     time_ms: int
+    last: int
