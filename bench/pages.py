@@ -45,7 +45,8 @@ PAGES = (
     "/deliveries?state=expired&person=ben", "/needs-you", "/history", "/history?limit=200", "/history?text=show",
     "/history?text=zzz", "/history?text=film 4711", "/history?kind=track", "/history?library=none", "/history?only=by-hand",
     "/history?only=not-sent", "/history?only=rewatched", "/history?view=grid&limit=100", "/history/numbers", "/history/numbers?year=all",
-    "/history/numbers?year={past}", "/history/shows", "/history/shows/tvdb:7", "/history/shows/title:show7",
+    "/history/numbers?year={past}", "/library", "/library/films", "/library/finished", "/library/up-to-date", "/library/loved",
+    "/library?text=show", "/library/shows/tvdb:7", "/library/shows/title:show7",
     "/history/import", "/history/export", "/history/backfill", "/connections", "/setup", "/people", "/settings",
     "/history/plays/{play}", "/trace/{webhook}",
 )  # fmt: skip

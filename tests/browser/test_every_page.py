@@ -47,15 +47,15 @@ SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), 
 EVERY = (
     "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
     "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
-    "/history", "/history/add", "/history/add?kind=episode", "/history?text=Film", "/history?view=grid", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/history/shows",
-    "/history/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
+    "/history", "/history/add", "/history/add?kind=episode", "/history?text=Film", "/history?view=grid", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/library",
+    "/library/films", "/library/up-to-date", "/library/watchlist", "/library/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
     "/people/me/apps", "/settings", "/wizard/source", *(f"/wizard/source/{name}" for name in sources.modules()), "/wizard/tracker",
     "/wizard/done", "/api/docs",
 )  # fmt: skip
 MEMBERS = (
-    "/", "/activity", "/deliveries", "/needs-you", "/history", "/history/add", "/history/numbers", "/history/shows", "/history/import",
+    "/", "/activity", "/deliveries", "/needs-you", "/history", "/history/add", "/history/numbers", "/library", "/history/import",
     "/history/export", "/history/backfill", "/connections", "/connections/trakt", "/connections/tvtime", "/setup",
     "/people/bob", "/people/bob/apps", "/wizard/tracker", "/wizard/done",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from tests.running import Process, eventually, started
 
 OWNERS = (
     "/settings", "/wizard/source", "/connections/tmdb", "/connections/plex", "/people/me", "/people/me/remove",
-    "/history?person=me", "/history/numbers?person=me", "/history/shows?person=me", "/history/export?person=me",
+    "/history?person=me", "/history/numbers?person=me", "/library?person=me", "/history/export?person=me",
     "/history/backfill?person=me", "/history/import?person=me", "/history/plays/1", "/trace/1",
 )  # fmt: skip
 

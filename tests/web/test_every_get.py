@@ -77,6 +77,7 @@ PARAMETERS: Mapping[str, Values] = {
         f"{PICTURED}/poster-64", f"{PICTURED}/poster-65", "show:tvdb:9/poster-64"
     ),
     "/history/shows/{key}": KEYS,
+    "/library/shows/{key}": KEYS,
     "/connections/{name}": SERVICES,
     "/people/{name}": NAMES,
     "/people/{name}/remove": NAMES,
@@ -104,7 +105,9 @@ QUERIES: Mapping[str, Callable[[Rows], Iterable[Mapping[str, object]]]] = {
     "/history": lambda rows: [{"text": text} for text in ("harbour", "%")],
     "/activity": lambda rows: [{"text": text} for text in ("harbour", "%")],
     "/history/numbers": lambda rows: [{"year": year} for year in ("all", 1999)],
-    "/history/shows": lambda rows: [{"after": after} for after in (1, 1000)],
+    "/library": lambda rows: [{"after": after} for after in (1, 1000)],
+    "/library/films": lambda rows: [{"text": text} for text in ("harbour", "%")],
+    "/library/shows/{key}": lambda rows: [{"unmark": one} for one in ("1x1", "0x0")],
     "/api/auth": lambda rows: [
         {"api_key": rows.app.key, "token": Tokens(rows.service.seal.signing).new(rows.app.key)}
     ],

@@ -178,29 +178,29 @@ def test_the_numbers_of_a_year_are_drawn_with_a_table_behind(household: Househol
 def test_a_show_has_its_seasons_ticked_and_is_followed(household: Household) -> None:
     seen(household, part(1), part(2), part(1, NOON + timedelta(days=30)), part(1, season=0))
     browser = household.browser()
-    assert "/history/shows/tvdb:77" in browser.get("/history/shows").text
+    assert "/library/shows/tvdb:77" in browser.get("/library").text
 
-    page = browser.get("/history/shows/tvdb:77")
+    page = browser.get("/library/shows/tvdb:77")
     assert "2 watched" in page.text
     assert " of 2 watched" not in page.text
     assert "Specials" in page.text
     assert "2 times" in page.text
 
     browser.post(
-        "/history/shows/follow",
-        data={"form_token": token(page), "key": "tvdb:77", "title": "Tidewater", "back": "/history/shows"},
+        "/library/shows/follow",
+        data={"form_token": token(page), "key": "tvdb:77", "title": "Tidewater", "back": "/library"},
     )
     assert [row.show for row in household.do(lambda connection: library.list_follows(connection, 1))] == [
         "Tidewater"
     ]
-    assert browser.get("/history/shows/tvdb:78").status_code == 404
+    assert browser.get("/library/shows/tvdb:78").status_code == 404
 
 
 def test_a_followed_show_that_was_never_watched_has_a_page_too(household: Household) -> None:
     show = Show(title="North", ids=Ids(tvdb=5))
     household.do(lambda connection: library.follow_show(connection, 1, show, NOON))
 
-    assert household.browser().get("/history/shows/tvdb:5").status_code == 200
+    assert household.browser().get("/library/shows/tvdb:5").status_code == 200
 
 
 # --- in and out

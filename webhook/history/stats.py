@@ -19,14 +19,27 @@ from pydantic import Field
 from sqlalchemy import Connection, func, select
 
 from webhook import clock
+from webhook.domain.event import Kind
 from webhook.history import stats_cache
 from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_cache import Tally
-from webhook.history.stats_shows import Counts, Ending, KeptEndings, TopJson, find_endings, top_json
+from webhook.history.stats_shows import (
+    Counts,
+    Ending,
+    Group,
+    KeptEndings,
+    SeenShow,
+    TopJson,
+    find_endings,
+    group_titles,
+    top_json,
+)
 from webhook.history.stats_span import Span, in_span
 from webhook.history.stats_sums import (
     MonthsByKindJson,
     StreaksJson,
+    Sums,
+    TitleKey,
     TotalsJson,
     count_sums,
     months_by_kind,
@@ -128,14 +141,41 @@ def load_or_count(
     kept = endings_of_tally(connection, person_id, there, span.ends)
     if not kept.live:
         return found, kept
-    before = stats_cache.tally_titles(connection, person_id, tally)
+    before = titles_of_tally(connection, person_id, tally)
     if before is None:  # a play that it counted has just changed
         return Counts.from_sums(count_sums(connection, person_id, span, zone)), KeptEndings()
-    found.sums.titles = {
-        (kind, title, ids, year): counts for kind, title, ids, year, *counts in before
-    }
+    found.sums.titles = before
     found.sums.add(count_sums(connection, person_id, span, zone, since=tally.until))
     return Counts.from_sums(found.sums), kept
+
+
+def titles_of_tally(connection: Connection, person_id: int, tally: Tally) -> dict[TitleKey, list[int]] | None:
+    before = stats_cache.tally_titles(connection, person_id, tally)
+    if before is None:
+        return None
+    return {(kind, title, ids, year): counts for kind, title, ids, year, *counts in before}
+
+
+def watched_shows(
+    connection: Connection, person_id: int, zone: ZoneInfo, now: datetime
+) -> list[tuple[SeenShow, Ending | None]]:
+    """Every show that the person has watched, each with their progress in it where its episodes are listed."""
+    found, kept = load_or_count(connection, person_id, None, zone)
+    ends = find_endings(connection, person_id, found, kept, now.date())
+    return [(show, ends.get(place)) for place, show in enumerate(found.shows)]
+
+
+def watched_films(connection: Connection, person_id: int, zone: ZoneInfo) -> list[Group]:
+    """Every film that the person has watched."""
+    span, there = Span(), stats_cache.find_tally(connection, person_id, tally_name(None, zone))
+    before = there and titles_of_tally(connection, person_id, there[0])
+    if there is None or before is None:
+        sums = count_sums(connection, person_id, span, zone)
+    else:
+        sums = Sums(titles=before)
+        if count_plays_between(connection, person_id, span, there[0].until):
+            sums.add(count_sums(connection, person_id, span, zone, since=there[0].until))
+    return group_titles(sums.of_kind(Kind.MOVIE))
 
 
 def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> KeptEndings:

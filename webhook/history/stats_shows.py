@@ -101,7 +101,10 @@ class Counts:
         seen, films, artists = (
             group_titles(counts.of_kind(kind)) for kind in (Kind.EPISODE, Kind.MOVIE, Kind.TRACK)
         )
-        shows = [SeenShow(title=one.title, ids=one.ids, keys=show_keys(one)) for one in seen]
+        shows = [
+            SeenShow(title=one.title, ids=one.ids, keys=show_keys(one), plays=one.plays, last=one.last)
+            for one in seen
+        ]
         return cls(
             sums=counts,
             shows=shows,
@@ -188,11 +191,13 @@ def top_groups(groups: Iterable[Group]) -> list[CountedTitle]:
 
 
 class SeenShow(NamedTuple):
-    """A show with plays, and the keys its episode list may be stored under."""
+    """A show with plays, the keys its episode list may be stored under, and when it was watched last (UTC ms)."""
 
     title: str | None
     ids: IdsJson
     keys: Sequence[str]
+    plays: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)

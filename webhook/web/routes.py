@@ -16,7 +16,8 @@ from webhook.web.docs import schemas
 from webhook.web.docs.pages import Docs
 from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
-from webhook.web.history.pages_shows import Shows
+from webhook.web.history.pages_library import Library
+from webhook.web.history.pages_numbers import Numbers
 from webhook.web.http import errors
 from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
@@ -40,7 +41,8 @@ PAGES = (
     NeedsYou,
     History,
     AddPlay,
-    Shows,
+    Library,
+    Numbers,
     Transfer,
     Connections,
     Setup,

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 from typing_extensions import TypedDict
 
 from webhook import clock
@@ -98,17 +98,32 @@ def unseen_episode(place: Place, title: str | None) -> EpisodeJson:
     return {"season": season, "number": number, "title": title, "aired": None, "listed": False, "plays": []}
 
 
+def has_page(connection: Connection, person_id: int, key: str) -> bool:
+    """True if the person watched or follows the show."""
+    watched = select(play_key.c.play_id).where(*is_key_of(connection, person_id, key)).limit(1)
+    return (
+        library.find_follow(connection, person_id, key) is not None
+        or connection.execute(watched).first() is not None
+    )
+
+
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
     """The person's watched plays of a show's episodes, by play key."""
+    within = is_key_of(connection, person_id, key)
+    wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
+        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
+    )
+    return list(connection.execute(wanted.order_by(play.c.watched_at)))
+
+
+def is_key_of(connection: Connection, person_id: int, key: str) -> list[ColumnElement[bool]]:
+    """The conditions for the keys of a show's episodes."""
     kind, _, name = key.partition(":")
     prefix = f"episode:of:tvdb:{name}:" if kind == "tvdb" else f"episode:title:{fold_title(name)}:"
     within = [play_key.c.person_id == person_id, play_key.c.key.startswith(prefix, autoescape=True)]
     if connection.dialect.name == "sqlite":  # lets the query use the key's index
         within += [play_key.c.key >= prefix, play_key.c.key < prefix[:-1] + ";"]
-    wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
-        play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
-    )
-    return list(connection.execute(wanted.order_by(play.c.watched_at)))
+    return within
 
 
 # --- following

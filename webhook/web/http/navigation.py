@@ -51,6 +51,14 @@ HISTORY_TABS = (
     Tab("/history/export", "Export"),
     Tab("/history/backfill", "Backfill"),
 )
+LIBRARY_TABS = (
+    Tab("/library", "Watching"),
+    Tab("/library/up-to-date", "Up to date"),
+    Tab("/library/finished", "Finished"),
+    Tab("/library/films", "Films"),
+    Tab("/library/watchlist", "Watchlist"),
+    Tab("/library/loved", "Loved"),
+)
 ACTIVITY_TABS = (
     Tab("/needs-you", "Needs you"),
     Tab("/activity", "Webhooks"),
@@ -73,7 +81,7 @@ def sections(visitor: Visitor) -> tuple[Section, ...]:
     return (
         Section("now", "Now", "/"),
         Section("history", "History", "/history", HISTORY_TABS),
-        Section("library", "Library", "/history/shows"),
+        Section("library", "Library", "/library", LIBRARY_TABS),
         Section("activity", "Activity", "/activity", ACTIVITY_TABS, within=("/trace",)),
         Section(
             "settings",

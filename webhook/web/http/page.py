@@ -47,6 +47,7 @@ FLASH_MESSAGES = {
     "released": "Unclaimed. Plays already processed stay as they are.",
     "matched": "Match saved. Waiting deliveries are sent now.",
     "saved": "Saved.",
+    "sure": "Please confirm below. Nothing has changed yet.",
     "removed": "Removed.",
     "added": "Added.",
     "known": "This play was already added.",
@@ -60,6 +61,8 @@ FLASH_MESSAGES = {
 """Messages after a change, by the word in the page's address."""
 
 COUNT_MESSAGES = {
+    "marked": "Marked as watched: {}.",
+    "unmarked": "Plays removed: {}.",
     "retried": "Retried: {}. Reload to see the result.",
     "replayed": "Replayed: {}.",
     "dismissed": "Dismissed: {}. They stay in Activity, where you can retry them.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,7 @@ def environment() -> Environment:
         "nearby": format_nearby,
         "localtime": localtime,
         "spoken": charts.duration_text,
+        "airs": airs,
         "day": day,
         "hour": hour,
         "titled": item_title,
@@ -114,6 +115,9 @@ def fingerprint() -> str:
 
 NAMED_DAYS = {0: "today", 1: "yesterday", -1: "tomorrow"}
 
+DAYS_COUNTED = 14
+"""The days until an episode airs that are counted; a later one is named by its date."""
+
 ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """The time zone of the page being rendered."""
 
@@ -141,6 +145,20 @@ def format_nearby(stamped: str) -> str:
     if 0 < days < 7:
         return f"{at:%A %H:%M}"
     return f"{at:%-d %b %H:%M}" if at.year == today.year else f"{at:%-d %b %Y}"
+
+
+def airs(day: str) -> str:
+    """The day on which an episode airs or aired: today, tomorrow, in 3 days, aired Thursday, aired 3 Oct."""
+    at, today = date.fromisoformat(day), clock.now().astimezone(ZONE.get()).date()
+    days = (at - today).days
+    if days in (0, 1):
+        return NAMED_DAYS[-days]
+    if 1 < days <= DAYS_COUNTED:
+        return f"in {days} days"
+    if -7 < days < 0:
+        return f"aired {at:%A}"
+    named = f"{at:%-d %b}" if at.year == today.year else f"{at:%-d %b %Y}"
+    return f"aired {named}" if days < 0 else named
 
 
 def day(stamped: str) -> str:
