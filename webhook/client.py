@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import orjson
@@ -39,6 +39,7 @@ async def call(
     headers: Headers | None = None,
     params: Mapping[str, str] | None = None,
     json: Any = None,
+    form: Mapping[str, str] | None = None,
     most: int = MAX_ANSWER,
 ) -> httpx.Response:
     """Send a request and read its whole answer, up to `most` bytes; raises Retry if no whole answer came.
@@ -46,7 +47,8 @@ async def call(
     Before the connection stands nothing was sent; after that a failure leaves open whether the
     call was recorded, and the Retry says so (`unsure`).
     """
-    request = build_request(http, method, url, headers or {}, params, json)
+    content = urlencode(form).encode() if form is not None else None if json is None else orjson.dumps(json)
+    request = build_request(http, method, url, headers or {}, params, content)
     try:
         response = await http.send(request, stream=True)
         try:
@@ -65,7 +67,12 @@ async def call(
 
 
 def build_request(
-    http: httpx.AsyncClient, method: str, url: str, headers: Headers, params: Headers | None, json: Any
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    headers: Headers,
+    params: Headers | None,
+    content: bytes | None,
 ) -> httpx.Request:
     """The request with the client's headers and timeouts, which `http.build_request` makes at three times the cost."""
     named = {name.lower().encode() for name in headers}
@@ -76,7 +83,7 @@ def build_request(
         parse_url(url),
         params=params,
         headers=both,
-        content=None if json is None else orjson.dumps(json),
+        content=content,
         extensions={"timeout": http.timeout.as_dict()},
     )
 

@@ -90,9 +90,9 @@ class Access(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceCode:
-    """A device sign-in under way: show `user_code` and `url`, poll every `interval`."""
+    """A device sign-in under way: show `user_code` (none if the address holds it) and `url`, poll every `interval`."""
 
-    user_code: str
+    user_code: str = ""
     url: str
     interval: timedelta
     expires_in: timedelta

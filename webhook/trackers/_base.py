@@ -1,25 +1,24 @@
-"""The base class of trackers: actions by a table, calls with a renewed sign-in, statuses to outcomes."""
+"""The base class of trackers: actions by a table, calls with a renewed sign-in, answers to outcomes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.client import USER_AGENT, call, excerpt
+from webhook.client import FORM, USER_AGENT, call, excerpt
 from webhook.domain.event import Action, Kind
-from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered
+from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered
 from webhook.domain.play import Dated
-from webhook.domain.retry import UNSURE_PAUSE, decide, word
+from webhook.domain.retry import UNSURE_PAUSE, decide, retry_after, word
 from webhook.trackers import Access, Delivery, SignIn, Tokens
+from webhook.trackers._json import JsonObject, expect_object
+from webhook.trackers._pacing import RateLimit
+from webhook.trackers._refusals import DEFAULT_RULES, BodyRefused, Refusal, Rule, refuse_body
 
 Outcome = Done | Undelivered
-Rule = Callable[[str, str], Undelivered]
-"""Makes the outcome of a status: of a reason and the answer, both for people."""
-
 
 WritesPerSecond = Annotated[
     float, Field(ge=0, description="Most writes a second per account; 0 is no pacing")
@@ -36,8 +35,9 @@ class BaseTracker:
     """Base class of trackers.
 
     A subclass names itself, says what it takes (`kinds`, `actions`: the method that sends each), how an answer that
-    is no success is decided where `domain.retry.decide` does not fit (`statuses`), and how a call is signed
-    (`authorize`). One with a method `refresh` has its sign-in renewed on a 401.
+    is no success is decided where `domain.retry.decide` does not fit (`statuses`; `errors`, by the code that
+    `error_code` finds in the answer), and how a call is signed (`authorize`). One with a method `refresh` has its
+    sign-in renewed on a 401; one with a `rate_limit` is not called where no call is taken.
     """
 
     name: str
@@ -51,12 +51,15 @@ class BaseTracker:
     undated = False
     local = False
     statuses: ClassVar[Mapping[int, Rule]] = {}
+    errors: ClassVar[Mapping[int, Rule]] = {}
+    rate_limit: RateLimit | None = None
 
     def __init_subclass__(cls) -> None:
         cls.tells = frozenset(getattr(cls, "actions", ()))
 
     def __init__(self, http: httpx.AsyncClient, url: str, writes_per_second: float = 0.0) -> None:
         self.http = http
+        self.url = url
         self.api = url.rstrip("/")
         self.host = httpx.URL(self.api).netloc.decode()
         self.writes_per_second = writes_per_second
@@ -89,22 +92,31 @@ class BaseTracker:
     async def call(
         self,
         method: str,
-        path: str,
+        path: str | None,
         *,
         tokens: Tokens | None = None,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        form: Mapping[str, str] | None = None,
+        patient: bool = False,
     ) -> httpx.Response:
-        """One call; raises Retry where no whole answer comes."""
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            **self.authorize(tokens or {}),
-        }
-        query = {**self.identify_app(), **(params or {})} or None
-        return await call(
-            self.http, self.label, method, self.api + path, headers=headers, params=query, json=json
+        """One call to a path, or to the one address (None); raises Retry where no whole answer comes.
+
+        Where no call is taken at the moment it raises Snooze, `patient` after a wait.
+        """
+        headers = self.headers(tokens or {})
+        account = str(headers)
+        if form is not None:
+            headers["Content-Type"] = FORM
+        if self.rate_limit:
+            await self.rate_limit.enter(account, patient=patient)
+        url, query = self.url if path is None else self.api + path, {**self.identify_app(), **(params or {})}
+        response = await call(
+            self.http, self.label, method, url, headers=headers, params=query or None, json=json, form=form
         )
+        if self.rate_limit:
+            self.rate_limit.note(account, response)
+        return response
 
     async def ask(self, access: Access, method: str, path: str, **more: Any) -> httpx.Response:
         """One call as the account; where its sign-in is not accepted and ages, once more with a renewed one."""
@@ -114,60 +126,112 @@ class BaseTracker:
             return response
         return await self.call(method, path, tokens=await access.renew(tokens), **more)
 
+    async def ask_object(self, access: Access, method: str, path: str, **more: Any) -> JsonObject:
+        """The object in the answer to a call as the account."""
+        return self.accept_object(await self.ask(access, method, path, **more))
+
     def accept(self, response: httpx.Response) -> httpx.Response:
-        """The response if it is a success; otherwise raises the outcome for its status."""
-        if response.is_success:
+        """The response if it is a success; otherwise raises the outcome of its status or error."""
+        if response.is_success and self.error_code(response) is None:
             return response
         raise self.refuse(response)
 
+    def accept_object(self, response: httpx.Response, *names: str) -> JsonObject:
+        """The object in an answer that is a success, with these objects in it."""
+        return expect_object(self.label, self.accept(response), *names)
+
+    def error_code(self, response: httpx.Response) -> int | None:
+        """The code of the error that the answer holds, whatever its status, for `errors`."""
+        return None
+
+    def error_words(self, response: httpx.Response) -> str:
+        """The meaning of an answer that is no success, in words that follow "Trakt answered 404:"."""
+        return word(response.status_code)
+
     def refuse(self, response: httpx.Response) -> Undelivered:
         """The outcome of an answer that is no success."""
-        status, answer = response.status_code, excerpt(response)
-        if rule := self.statuses.get(status):
-            return rule(f"{self.label} answered {status}: {word(status)}", answer)
-        return decide(self.label, status, response.headers, answer)
+        status, code = response.status_code, self.error_code(response)
+        if code is not None and (code in self.errors or status < 500):
+            verdict, words, rule = f"error {code}", "it refused the call", self.errors.get(code, refuse_body)
+        elif known := self.statuses.get(status) or DEFAULT_RULES.get(status):
+            verdict, words, rule = str(status), self.error_words(response), known
+        else:
+            return decide(self.label, status, response.headers, excerpt(response))
+        pause = self.rate_limit.pause(response) if self.rate_limit else None
+        return rule(
+            Refusal(
+                verdict=f"{self.label} answered {verdict}",
+                words=words,
+                answer=excerpt(response),
+                after=retry_after(response.headers) if pause is None else pause,
+            )
+        )
 
 
 class BatchTracker(BaseTracker):
-    """Base class of trackers that take many late marks in one call (`webhook.trackers.Batches`)."""
+    """Base class of trackers that take many late marks in one call (`webhook.trackers.Batches`).
+
+    A subclass has `payload` and `submit`, or a `send_many` of its own.
+    """
 
     batch: int
 
-    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
+    def payload(self, delivery: Delivery) -> JsonObject | Done:
+        """The part of the call that is this mark, or Done where it is not to be sent; raises as `send` does."""
         raise NotImplementedError
+
+    async def submit(self, payloads: Sequence[JsonObject], access: Access) -> list[Outcome]:
+        """Send these in one call: the outcome of each; raises what concerns all, BodyRefused where one is bad."""
+        raise NotImplementedError
+
+    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
+        """Send these in one call; one that cannot be sent is settled without it."""
+        drafts = [self.draft(delivery) for delivery in deliveries]
+        payloads = [draft for draft in drafts if isinstance(draft, dict)]
+        outcomes = iter(await self.divide(payloads, access) if payloads else ())
+        return [next(outcomes) if isinstance(draft, dict) else draft for draft in drafts]
+
+    def draft(self, delivery: Delivery) -> JsonObject | Outcome:
+        try:
+            return self.payload(delivery)
+        except Undelivered as decision:
+            return decision
+
+    async def divide(self, payloads: Sequence[JsonObject], access: Access) -> list[Outcome]:
+        """One bad payload has all refused with it: the halves are tried until it stands alone.
+
+        What breaks off the search is raised only where nothing was found out yet.
+        """
+        try:
+            outcomes = await self.submit(payloads, access)
+        except Dead as error:
+            if len(payloads) == 1 or not isinstance(error, BodyRefused):
+                return [error for _ in payloads]
+        else:
+            if len(outcomes) == len(payloads):
+                return outcomes
+            reason = f"{self.label} did not say what became of each"
+            raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
+        middle = len(payloads) // 2
+        outcomes = []
+        for half in (payloads[:middle], payloads[middle:]):
+            try:
+                outcomes += await self.divide(half, access)
+            except Undelivered as error:
+                outcomes += [error for _ in half]
+        return outcomes
 
     async def send_alone(self, delivery: Delivery, access: Access) -> Done:
         """Send one delivery by the call that takes many."""
         (outcome,) = await self.send_many([delivery], access)
-        if isinstance(outcome, Undelivered):
-            raise outcome
-        return outcome
+        return expect_done(outcome)
 
 
-# Rules for `statuses`
-
-
-def snooze_for(after: timedelta, reason: str | None = None) -> Rule:
-    return lambda said, answer: Snooze(reason or said, answer=answer, after=after)
-
-
-def park_as(park: Park) -> Rule:
-    return lambda said, answer: Snooze(said, answer=answer, park=park)
-
-
-def die_of(reason: str) -> Rule:
-    return lambda _, answer: Dead(reason, answer=answer)
-
-
-# Outcomes that several trackers have
-
-
-def unsettled_retry(label: str, decision: Undelivered) -> Retry:
-    """A call whose effect is unknown: check the account before sending it again."""
-    after = decision.after if isinstance(decision, Retry | Snooze) else None
-    suspect = isinstance(decision, Retry) and decision.suspect
-    reason = f"It was sent, and what {label} made of it cannot be read: {decision.reason}"
-    return Retry(reason, answer=decision.answer, after=after or UNSURE_PAUSE, unsure=True, suspect=suspect)
+def expect_done(outcome: Outcome) -> Done:
+    """The outcome if it is Done; otherwise raises it."""
+    if isinstance(outcome, Undelivered):
+        raise outcome
+    return outcome
 
 
 def require_date(delivery: Delivery, label: str) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import ClassVar
 
-from webhook.domain.event import Action, Kind, Track
+from webhook.domain.event import Action, Ids, Kind, Track
 from webhook.domain.outcome import Dead, Done, Undelivered, Unmatched
-from webhook.trackers import Access, Delivery
+from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import BatchTracker
+from webhook.trackers._viewings import is_since
+
+ViewingPages = AsyncIterator[list[WatchedItem]]
 
 
 class MusicTracker(BatchTracker):
     """Base class of trackers that show the track that plays, and keep those that were played.
 
     There is no stop: neither service has a call for it, so that what makes the mark is a WATCHED. A subclass has
-    `show_current`, `love`, `unlove`, `check` and `send_many`.
+    `show_current`, `payload`, `submit`, `set_loved`, `pages` and `check`.
     """
 
     kinds = frozenset({Kind.TRACK})
@@ -44,6 +48,28 @@ class MusicTracker(BatchTracker):
     async def mark(self, delivery: Delivery, access: Access) -> Done:
         return await self.send_alone(delivery, access)
 
+    async def love(self, delivery: Delivery, access: Access) -> Done:
+        await self.set_loved(delivery, access, loved=True)
+        return Done(answer="loved")
+
+    async def unlove(self, delivery: Delivery, access: Access) -> Done:
+        await self.set_loved(delivery, access, loved=False)
+        return Done(answer="no longer loved")
+
+    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+        raise NotImplementedError
+
+    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+        """The tracks that were played, the newest first."""
+        async for page in self.pages(await self.user_name(access), access, since):
+            for viewing in page:
+                if is_since(viewing.at, since):
+                    yield viewing
+
+    def pages(self, name: str, access: Access, since: datetime | None) -> ViewingPages:
+        """The user's tracks page by page, each once, of since a time at least."""
+        raise NotImplementedError
+
     async def check(self, access: Access) -> str:
         raise NotImplementedError
 
@@ -64,6 +90,26 @@ class MusicTracker(BatchTracker):
                 f"{self.label} knows a track by artist and title, and one of them is missing here"
             )
         return artist, title
+
+
+def parse_played(
+    seconds: int,
+    title: str | None,
+    artist: str | None,
+    album: str | None,
+    number: int | None = None,
+    ids: Ids | None = None,
+    remote_id: str | None = None,
+) -> WatchedItem:
+    """A track that was played at a time in seconds since 1970."""
+    item = Track(
+        title=clean_name(title) or None,
+        artist=clean_name(artist) or None,
+        album=clean_name(album) or None,
+        number=number,
+        ids=ids or Ids(),
+    )
+    return WatchedItem(item=item, at=datetime.fromtimestamp(seconds, UTC), remote_id=remote_id)
 
 
 def clean_name(name: str | None) -> str:

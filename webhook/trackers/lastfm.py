@@ -1,42 +1,30 @@
 """Last.fm: https://www.last.fm/api/scrobbling. Libre.fm, Maloja and others speak the same elsewhere.
 
 Every call is a signed form: `{"method": "track.scrobble", "artist[0]": …, "track[0]": …, "timestamp[0]": …, …}`. The
-status says nothing; an error comes as `{"error": CODE, "message": …}` (https://www.last.fm/api/errorcodes):
-
-| answer | outcome |
-|---|---|
-| 4, 9, 14, 15 | parked: the sign-in does not hold |
-| 10, 13, 26 | parked: the API key, or the secret |
-| 29 | snoozed for its Retry-After, else five minutes |
-| 8, 11, 16, 5xx | tried again |
-| other errors, 404 | dead |
-| `ignoredMessage` 5 | snoozed alone for a day: the limit of scrobbles |
-| `ignoredMessage` 1 to 4 | dead, with the reason |
+status says nothing; an error comes as `{"error": CODE, "message": …}` (https://www.last.fm/api/errorcodes), and a
+scrobble that does not count has an `ignoredMessage`: `ERRORS` and `IGNORED` have the outcomes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
-import orjson
 from pydantic import Field, SecretStr
 
-from webhook.client import USER_AGENT, call, excerpt, read_json
-from webhook.domain.event import Track
-from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered
-from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide, retry_after
+from webhook.domain.outcome import Dead, Done, Park
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
-from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, require_date
-from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object, unknown_shape
-from webhook.trackers._music import MusicTracker, clean_name
-from webhook.trackers._viewings import is_since, play_start
+from webhook.trackers import _refusals as refusals
+from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, expect_done, require_date
+from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
+from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, parse_played
+from webhook.trackers._pages import read_pages
+from webhook.trackers._sign_in import DeviceSignIn
+from webhook.trackers._viewings import play_start
 
 LABEL = "Last.fm"
 PURPOSE = "Shows what you are listening to, scrobbles your music, and loves the tracks that you love."
@@ -49,33 +37,34 @@ SETUP: tuple[str, ...] = (
 MIN_LENGTH = timedelta(seconds=30)
 """A track must be longer than this to count (https://www.last.fm/api/scrobbling)."""
 
-TOO_SHORT = "not sent: Last.fm takes no track of 30 seconds or less"
 HISTORY_PAGE_SIZE = 100
 """Last.fm gives up to 200 on a page, but names in other scripts can make those larger than we read."""
 
-LIMIT_REST = timedelta(days=1)
-DAILY_LIMIT = 5
-IGNORED_BECAUSE: Mapping[int, str] = {
-    1: "Last.fm does not take this artist: its filter ignores the name",
-    2: "Last.fm does not take this track: its filter ignores the title",
-    3: "Last.fm takes nothing that was played more than about two weeks ago",
-    4: "Last.fm takes this for a play in the future: check the clock of this machine and of the media server",
-    DAILY_LIMIT: "Last.fm takes no more scrobbles of this account today",
+IGNORED: Mapping[int, refusals.Rule] = {
+    1: refusals.die_of("Last.fm does not take this artist: its filter ignores the name"),
+    2: refusals.die_of("Last.fm does not take this track: its filter ignores the title"),
+    3: refusals.die_of("Last.fm takes nothing that was played more than about two weeks ago"),
+    4: refusals.die_of(
+        "Last.fm takes this for a play in the future: check the clock of this machine and of the media server"
+    ),
+    # The limit is that of scrobbles: what is loved, and what is playing, goes on.
+    5: refusals.snooze_for(
+        timedelta(days=1), "Last.fm takes no more scrobbles of this account today", lane=False
+    ),
 }
-NOT_AGREED, EXPIRED, BAD_TOKEN, FAILED, RATE_LIMIT = 14, 15, 4, 8, 29
-PARKING_ERRORS: Mapping[int, tuple[Park, str]] = {
-    4: (Park.SIGNED_OUT, "it does not accept the sign-in"),
-    9: (Park.SIGNED_OUT, "it no longer accepts the sign-in"),
-    10: (Park.APP_DELETED, "it does not know the API key: check LASTFM_API_KEY"),
-    13: (Park.APP_DELETED, "the signature is wrong: check LASTFM_SECRET"),
-    14: (Park.SIGNED_OUT, "the sign-in was never agreed to"),
-    15: (Park.SIGNED_OUT, "the sign-in has expired"),
-    26: (Park.APP_DELETED, "the API key is suspended"),
-}
-PASSING_ERRORS: Mapping[int, str] = {
-    FAILED: "it failed inside",
-    11: "it is closed for the moment",
-    16: "it is not available for the moment",
+NOT_AGREED, EXPIRED, BAD_TOKEN = 14, 15, 4
+ERRORS: Mapping[int, refusals.Rule] = {
+    BAD_TOKEN: refusals.park_as(Park.SIGNED_OUT, "it does not accept the sign-in"),
+    8: refusals.try_again("it failed inside", suspect=True),
+    9: refusals.park_as(Park.SIGNED_OUT, "it no longer accepts the sign-in"),
+    10: refusals.park_as(Park.APP_DELETED, "it does not know the API key: check LASTFM_API_KEY"),
+    11: refusals.try_again("it is closed for the moment"),
+    13: refusals.park_as(Park.APP_DELETED, "the signature is wrong: check LASTFM_SECRET"),
+    NOT_AGREED: refusals.park_as(Park.SIGNED_OUT, "the sign-in was never agreed to"),
+    EXPIRED: refusals.park_as(Park.SIGNED_OUT, "the sign-in has expired"),
+    16: refusals.try_again("it is not available for the moment"),
+    26: refusals.park_as(Park.APP_DELETED, "the API key is suspended"),
+    29: refusals.slow_down("it asks for a slower pace"),
 }
 SIGN_IN_ERRORS: Mapping[int, str] = {
     BAD_TOKEN: "Last.fm does not know this sign-in, or it was used already; start again",
@@ -83,7 +72,6 @@ SIGN_IN_ERRORS: Mapping[int, str] = {
 }
 WRONG_ADDRESS = "Last.fm's API is not at this address: check LASTFM_API_URL"
 POLL_INTERVAL, TOKEN_LIFE = timedelta(seconds=5), timedelta(minutes=60)
-FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": USER_AGENT}
 UNSIGNED = frozenset({"format", "callback", "api_sig"})
 
 
@@ -107,7 +95,7 @@ def build(settings: Settings, http: httpx.AsyncClient) -> LastFM:
     return LastFM(settings, http)
 
 
-class LastFM(MusicTracker):
+class LastFM(DeviceSignIn, MusicTracker):
     """Shows what is playing, scrobbles what was played; a scrobble that is sent twice counts once.
 
     What was scrobbled stays: Last.fm's API has no call that takes a scrobble back.
@@ -117,43 +105,30 @@ class LastFM(MusicTracker):
     label = LABEL
     sign_in: SignIn = "web"
     batch = 50
+    statuses = {404: refusals.die_of(WRONG_ADDRESS)}  # noqa: RUF012 - as in the base class
+    errors = ERRORS
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         super().__init__(http, settings.api_url, settings.writes_per_second)
         self.settings = settings
 
     async def show_current(self, delivery: Delivery, access: Access) -> Done:
-        body = await self.sign_and_post("track.updateNowPlaying", self.fields(delivery), access)
-        outcome = parse_outcome(child(body, "nowplaying"))
-        if isinstance(outcome, Undelivered):
-            raise outcome
-        return Done(answer=f"now playing: {outcome.answer}")
+        body = await self.post_as(access, "track.updateNowPlaying", self.fields(delivery))
+        return Done(answer=f"now playing: {expect_done(parse_outcome(child(body, 'nowplaying'))).answer}")
 
-    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        """Scrobble up to fifty in one call; one that cannot be sent is settled without it."""
-        outcomes = [self.decide_unsent(delivery) for delivery in deliveries]
-        sendable = [delivery for delivery, known in zip(deliveries, outcomes, strict=True) if known is None]
-        answers = iter(await self.scrobble(sendable, access) if sendable else ())
-        return [next(answers) if known is None else known for known in outcomes]
+    def payload(self, delivery: Delivery) -> JsonObject | Done:
+        fields = self.fields(delivery)
+        require_date(delivery, LABEL)
+        if delivery.duration_ms and timedelta(milliseconds=delivery.duration_ms) <= MIN_LENGTH:
+            return Done(answer="not sent: Last.fm takes no track of 30 seconds or less")
+        return {**fields, "timestamp": str(int(play_start(delivery).timestamp()))}
 
-    async def scrobble(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        fields = {
-            f"{name}[{index}]": value
-            for index, delivery in enumerate(deliveries)
-            for name, value in {
-                **self.fields(delivery),
-                "timestamp": unix_time(play_start(delivery)),
-            }.items()
-        }
-        return parse_outcomes(await self.sign_and_post("track.scrobble", fields, access), len(deliveries))
+    async def submit(self, payloads: Sequence[JsonObject], access: Access) -> list[Outcome]:
+        fields = {f"{name}[{n}]": value for n, track in enumerate(payloads) for name, value in track.items()}
+        return parse_outcomes(await self.post_as(access, "track.scrobble", fields))
 
-    async def love(self, delivery: Delivery, access: Access) -> Done:
-        await self.sign_and_post("track.love", self.names(delivery), access)
-        return Done(answer="loved")
-
-    async def unlove(self, delivery: Delivery, access: Access) -> Done:
-        await self.sign_and_post("track.unlove", self.names(delivery), access)
-        return Done(answer="no longer loved")
+    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+        await self.post_as(access, "track.love" if loved else "track.unlove", self.names(delivery))
 
     def names(self, delivery: Delivery) -> dict[str, str]:
         artist, title = self.artist_and_title(delivery)
@@ -162,105 +137,72 @@ class LastFM(MusicTracker):
     def fields(self, delivery: Delivery) -> dict[str, str]:
         """The track as its calls take it. Our MusicBrainz id is a track's; theirs is a recording's."""
         item = self.track(delivery)
-        known = {
+        return {
+            **self.names(delivery),
             "album": clean_name(item.album),
             "albumArtist": clean_name(item.album_artist),
             "trackNumber": str(item.number or ""),
             "duration": str(round((delivery.duration_ms or 0) / 1000) or ""),
         }
-        return {**self.names(delivery), **{name: value for name, value in known.items() if value}}
-
-    def decide_unsent(self, delivery: Delivery) -> Outcome | None:
-        """The outcome of a mark that is not to be sent, or None."""
-        try:
-            self.names(delivery)
-            require_date(delivery, LABEL)
-        except Undelivered as decision:
-            return decision
-        if delivery.duration_ms and timedelta(milliseconds=delivery.duration_ms) <= MIN_LENGTH:
-            return Done(answer=TOO_SHORT)
-        return None
 
     # What the account holds
 
-    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        """The scrobbles, the newest first; what is playing now is none."""
-        fields = {"user": await self.user_name(access), "limit": str(HISTORY_PAGE_SIZE)}
-        if since is not None:
-            fields["from"] = unix_time(since - timedelta(seconds=1))
-        before: set[WatchedItem] = set()
-        for page in itertools.count(1):
-            body = await self.sign_and_post("user.getRecentTracks", {**fields, "page": str(page)}, access)
-            recent = child(body, "recenttracks")
-            if not recent:
-                raise Retry(f"{LABEL} sent an answer of an unknown shape", after=UNSURE_PAUSE)
-            viewings = [
-                viewing for row in one_or_more(recent.get("track")) if (viewing := parse_scrobble(row))
-            ]
-            # New scrobbles move the older ones on to the next page.
-            new = [viewing for viewing in viewings if viewing not in before]
-            for viewing in new:
-                if is_since(viewing.at, since):
-                    yield viewing
-            pages = as_int(child(recent, "@attr").get("totalPages")) or 0
-            if page >= pages if pages else not new:
-                return
-            before = set(viewings)
+    def pages(self, name: str, access: Access, since: datetime | None) -> ViewingPages:
+        after = "" if since is None else str(int(since.timestamp()) - 1)
+        fields = {"user": name, "limit": str(HISTORY_PAGE_SIZE), "from": after}
+
+        async def read(page: int) -> tuple[list[WatchedItem], int | None]:
+            numbered = {**fields, "page": str(page)}
+            body = await self.post_as(access, "user.getRecentTracks", numbered, "recenttracks")
+            recent = body["recenttracks"]
+            viewings = map(parse_scrobble, one_or_more(recent.get("track")))
+            return [*filter(None, viewings)], as_int(child(recent, "@attr").get("totalPages")) or None
+
+        return read_pages(read, lambda viewing: viewing)
 
     # The sign-in
 
     async def check(self, access: Access) -> str:
-        body = await self.sign_and_post("user.getInfo", {}, access)
+        body = await self.post_as(access, "user.getInfo", {})
         return str(child(body, "user").get("name") or access.tokens.get("name") or "?")
 
-    async def begin(self) -> DeviceCode:
+    async def request_code(self) -> DeviceCode:
         """A page to agree on. There is no code to type in: the page's address holds it."""
-        try:
-            token = parse_answer(await self.post("auth.getToken", {})).get("token")
-        except Undelivered as error:
-            raise SignInFailed(error.reason) from error
-        if not isinstance(token, str) or not token:
+        token = as_text(self.accept_object(await self.post("auth.getToken", {})).get("token"))
+        if token is None:
             raise SignInFailed(f"{LABEL} sent no token to sign in with")
-        query = {"api_key": self.settings.api_key, "token": token}
-        url = str(httpx.URL(self.settings.auth_url).copy_merge_params(query))
-        return DeviceCode(
-            user_code="", url=url, interval=POLL_INTERVAL, expires_in=TOKEN_LIFE, device_code=token
-        )
+        page = httpx.URL(self.settings.auth_url)
+        url = str(page.copy_merge_params({"api_key": self.settings.api_key, "token": token}))
+        return DeviceCode(url=url, interval=POLL_INTERVAL, expires_in=TOKEN_LIFE, device_code=token)
 
-    async def poll(self, code: DeviceCode) -> Tokens | None:
-        try:
-            response = await self.post("auth.getSession", {"token": code.device_code})
-            error_code = parse_error(response)
-            if error_code == NOT_AGREED:
-                return None
-            if reason := SIGN_IN_ERRORS.get(error_code or 0):
-                raise SignInFailed(reason)
-            session = child(parse_answer(response), "session")
-        except Retry:
-            return None  # the token outlives a hiccup
-        except Undelivered as error:
-            if isinstance(error, Snooze) and error.park is None:
-                return None
-            raise SignInFailed(error.reason) from error
+    async def request_tokens(self, code: DeviceCode) -> Tokens | None:
+        response = await self.post("auth.getSession", {"token": code.device_code})
+        if (error := self.error_code(response)) == NOT_AGREED:
+            return None
+        if reason := SIGN_IN_ERRORS.get(error or 0):
+            raise SignInFailed(reason)
+        session = child(self.accept_object(response), "session")
         if not session.get("key"):
             raise SignInFailed(f"{LABEL} sent no session key; start again")
         return {"sk": str(session["key"]), "name": str(session.get("name") or "")}
 
     # Calls
 
-    async def sign_and_post(self, method: str, fields: Mapping[str, str], access: Access) -> JsonObject:
-        key = {"sk": str(access.tokens.get("sk", ""))}
-        return parse_answer(await self.post(method, {**fields, **key}))
+    async def post_as(self, access: Access, method: str, fields: Mapping[str, str], *keys: str) -> JsonObject:
+        session = {"sk": str(access.tokens.get("sk", ""))}
+        return self.accept_object(await self.post(method, {**fields, **session}), *keys)
 
     async def post(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
         """A signed call. Reads use POST as well, since their secrets must not be in a URL."""
-        app = {"method": method, "api_key": self.settings.api_key}
-        params = {name: value for name, value in {**fields, **app}.items() if value}
+        given = {**fields, "method": method, "api_key": self.settings.api_key}
+        params = {name: value for name, value in given.items() if value}
         params["api_sig"] = signature(params, self.settings.secret.get_secret_value())
-        form = urlencode({**params, "format": "json"}).encode()
-        # A JSON fragment is inserted unchanged, so the body is the form itself.
-        body = orjson.Fragment(form)
-        return await call(self.http, LABEL, "POST", self.settings.api_url, headers=FORM_HEADERS, json=body)
+        return await self.call("POST", None, form={**params, "format": "json"})
+
+    def error_code(self, response: httpx.Response) -> int | None:
+        """The error in an answer, which decides whatever the status: Last.fm's statuses say nothing."""
+        error = parse_object(response).get("error")
+        return as_int(error.get("code") if isinstance(error, dict) else error) or None
 
 
 def signature(params: Mapping[str, str], secret: str) -> str:
@@ -269,92 +211,33 @@ def signature(params: Mapping[str, str], secret: str) -> str:
     return hashlib.md5((signed + secret).encode(), usedforsecurity=False).hexdigest()
 
 
-def unix_time(at: datetime) -> str:
-    return str(int(at.timestamp()))
-
-
-# Answers
-
-
-def parse_answer(response: httpx.Response) -> JsonObject:
-    """The answer's object. An error in it decides, whatever the status: Last.fm's statuses say nothing."""
-    if code := parse_error(response):
-        raise decide_error(code, response)
-    if response.status_code == 404:
-        raise Dead(WRONG_ADDRESS, answer=excerpt(response))
-    if not response.is_success:
-        raise decide(LABEL, response.status_code, response.headers, excerpt(response))
-    body = read_json(LABEL, response)
-    if isinstance(body, dict):
-        return body
-    raise unknown_shape(LABEL, response, unsure=True)
-
-
-def parse_error(response: httpx.Response) -> int | None:
-    error = parse_object(response).get("error")
-    return as_int(error.get("code") if isinstance(error, dict) else error) or None
-
-
-def decide_error(code: int, response: httpx.Response) -> Undelivered:
-    answer, after = excerpt(response), retry_after(response.headers)
-    reason = f"{LABEL} answered error {code}"
-    if code in PARKING_ERRORS:
-        park, words = PARKING_ERRORS[code]
-        return Snooze(f"{reason}: {words}", answer=answer, park=park)
-    if code == RATE_LIMIT:
-        pause = BUSY_PAUSE if after is None else after
-        return Snooze(f"{reason}: it asks for a slower pace", answer=answer, after=pause)
-    if code in PASSING_ERRORS:
-        return Retry(f"{reason}: {PASSING_ERRORS[code]}", answer=answer, after=after, suspect=code == FAILED)
-    if response.status_code >= 500:
-        return decide(LABEL, response.status_code, response.headers, answer)
-    return Dead(f"{reason}: it refused the call", answer=answer)
-
-
-def parse_outcomes(body: JsonObject, count: int) -> list[Outcome]:
-    """The outcome of each of so many scrobbles."""
+def parse_outcomes(body: JsonObject) -> list[Outcome]:
     scrobbles = child(body, "scrobbles")
-    found = one_or_more(scrobbles.get("scrobble"))
-    if len(found) != count:
-        reason = f"{LABEL} did not say what became of every scrobble"
-        raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
-    outcomes = [parse_outcome(row) for row in found]
-    counts = child(scrobbles, "@attr") or scrobbles
-    ignored = as_int(counts.get("ignored")) or 0
-    if ignored >= count and all(isinstance(outcome, Done) for outcome in outcomes):
-        return [Dead(f"{LABEL} ignored it without saying why") for _ in found]
+    outcomes = [parse_outcome(row) for row in one_or_more(scrobbles.get("scrobble"))]
+    ignored = as_int((child(scrobbles, "@attr") or scrobbles).get("ignored")) or 0
+    if ignored >= len(outcomes) and all(isinstance(outcome, Done) for outcome in outcomes):
+        return [Dead(f"{LABEL} ignored it without saying why") for _ in outcomes]
     return outcomes
 
 
 def parse_outcome(row: JsonObject) -> Outcome:
     """The outcome of one track, by its part of an answer."""
     message = child(row, "ignoredMessage")
-    code, answer = as_int(message.get("code")) or 0, element_text(message) or None
-    if code == DAILY_LIMIT:
-        # The limit is that of scrobbles: what is loved, and what is playing, goes on.
-        return Snooze(IGNORED_BECAUSE[code], answer=answer, after=LIMIT_REST, lane=False)
-    if code:
-        reason = IGNORED_BECAUSE.get(code, f"{LABEL} ignored it (code {code})")
-        return Dead(reason, answer=answer)
+    if code := as_int(message.get("code")):
+        rule = IGNORED.get(code, refusals.die_of(f"{LABEL} ignored it (code {code})"))
+        return rule(refusals.Refusal(answer=element_text(message) or None))
     theirs = f"{element_text(row.get('artist'))} – {element_text(row.get('track'))}"
     corrected = any(as_int(child(row, name).get("corrected")) for name in ("artist", "track"))
     return Done(answer=theirs, note=f"{LABEL} corrected it to {theirs}" if corrected else None)
 
 
 def parse_scrobble(row: JsonObject) -> WatchedItem | None:
-    """A played track; None for the one that is playing now, which has no date.
-
-    Its MusicBrainz id is the recording's, and ours are tracks' ids: it is left out.
-    """
+    """A played track without its MusicBrainz id, which is the recording's; None for the one that is playing now."""
     played_at = as_int(child(row, "date").get("uts"))
     if not played_at or child(row, "@attr").get("nowplaying") == "true":
         return None
-    item = Track(
-        title=element_text(row.get("name")) or None,
-        artist=element_text(row.get("artist")) or None,
-        album=element_text(row.get("album")) or None,
-    )
-    return WatchedItem(item=item, at=datetime.fromtimestamp(played_at, UTC))
+    title, artist, album = (element_text(row.get(name)) for name in ("name", "artist", "album"))
+    return parse_played(played_at, title, artist, album)
 
 
 def one_or_more(given: Any) -> list[JsonObject]:

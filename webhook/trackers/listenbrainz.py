@@ -7,23 +7,11 @@
 | `POST /1/feedback/recording-feedback` | `{"recording_mbid": …, "score": 1}` |
 
 LISTEN is `{"listened_at": …, "track_metadata": {"artist_name": …, "track_name": …, "additional_info": {…}}}`.
-
-| answer | outcome |
-|---|---|
-| 401 | parked: signed out |
-| 403 | snoozed for an hour: a guard in front of ListenBrainz |
-| 429 | snoozed for X-RateLimit-Reset-In, or Retry-After, else five minutes |
-| 400, 413, 422 | dead; of many listens each half is tried by itself |
-| 404, other 4xx | dead |
-| 5xx, 408, 425 | tried again |
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -32,15 +20,18 @@ from uuid import UUID
 import httpx
 from pydantic import Field
 
-from webhook.client import excerpt, version
-from webhook.domain.event import Action, Ids, Track
-from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import BUSY_PAUSE, MAX_RETRY_AFTER, UNSURE_PAUSE, decide, retry_after
+from webhook.client import version
+from webhook.domain.event import Action, Ids
+from webhook.domain.outcome import Dead, Done, Park, Retry, Unmatched
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.settings import Address
-from webhook.trackers import Access, Delivery, SignIn, SignInFailed, Tokens, WatchedItem
-from webhook.trackers._base import Outcome, TrackerSettings, require_date
-from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, expect_object, parse_object
-from webhook.trackers._music import MusicTracker, clean_name
+from webhook.trackers import Access, Delivery, Tokens, WatchedItem
+from webhook.trackers import _refusals as refusals
+from webhook.trackers._base import Outcome, TrackerSettings, expect_done, require_date
+from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
+from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, parse_played
+from webhook.trackers._pacing import RateLimit
+from webhook.trackers._sign_in import PastedToken
 from webhook.trackers._viewings import play_start
 
 LABEL = "ListenBrainz"
@@ -60,10 +51,6 @@ EARLIEST_LISTEN = datetime(2002, 10, 1, tzinfo=UTC)
 MAX_CLOCK_LEAD = timedelta(hours=1)
 """The most that a listen may begin in the future, as clocks differ."""
 
-PAUSE_MARGIN = 0.05
-MAX_PAGE_PAUSE = timedelta(minutes=1)
-"""The longest wait for the next page; a longer one ends the reading with a Snooze."""
-
 GUARD_REST = timedelta(hours=1)
 """The rest after a guard in front of ListenBrainz turned a call back."""
 
@@ -77,8 +64,6 @@ NO_RECORDING = (
     "ListenBrainz loves recordings, and knows none of this artist and title; the media server's MusicBrainz id "
     "is the track's and will not do"
 )
-BAD_BODY = frozenset({400, 413, 422})
-"""Statuses that refuse the content: among many listens a single one may be the cause."""
 
 
 class Settings(TrackerSettings):
@@ -91,7 +76,7 @@ def build(settings: Settings, http: httpx.AsyncClient) -> ListenBrainz:
     return ListenBrainz(settings, http)
 
 
-class ListenBrainz(MusicTracker):
+class ListenBrainz(PastedToken, MusicTracker):
     """Shows what is playing, keeps what was played; a listen that is sent twice counts once.
 
     It is not paced: each answer says how many more calls it takes.
@@ -99,49 +84,35 @@ class ListenBrainz(MusicTracker):
 
     name = "listenbrainz"
     label = LABEL
-    sign_in: SignIn = "token"
+    token_page = "https://listenbrainz.org/settings/"
     actions: ClassVar[Mapping[Action, str]] = {**MusicTracker.actions, Action.UNWATCHED: "unmark"}
     batch = 1000
+    statuses = {  # noqa: RUF012 - as in the base class
+        401: refusals.park_as(Park.SIGNED_OUT),
+        403: refusals.snooze_for(GUARD_REST),
+        404: refusals.die_of(WRONG_ADDRESS),
+    }
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         super().__init__(http, settings.api_url)
-        self._free_at: dict[str, float] = {}
+        self.rate_limit = RateLimit(LABEL, "x-ratelimit-remaining", "x-ratelimit-reset-in")
 
     async def show_current(self, delivery: Delivery, access: Access) -> Done:
-        await self.submit("playing_now", [{"track_metadata": self.metadata(delivery)}], access)
+        await self.submit([{"track_metadata": self.metadata(delivery)}], access, "playing_now")
         return Done(answer="playing now")
 
     async def mark(self, delivery: Delivery, access: Access) -> Done:
-        listen = self.listen(delivery)
-        return replace(await self.submit("single", [listen], access), remote_id=str(listen["listened_at"]))
+        return expect_done(*await self.submit([self.payload(delivery)], access, "single"))
 
-    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
-        """Import up to a thousand in one call; one that cannot be sent is settled without it."""
-        drafts = [self.draft(delivery) for delivery in deliveries]
-        listens = [draft for draft in drafts if isinstance(draft, dict)]
-        answers = iter(await self.divide(listens, access) if listens else ())
-        return [next(answers) if isinstance(draft, dict) else draft for draft in drafts]
-
-    async def divide(self, listens: Sequence[JsonObject], access: Access) -> list[Outcome]:
-        """One bad listen has all refused with it: the halves are tried until it stands alone.
-
-        What breaks off the search is raised only where nothing was found out yet.
-        """
-        try:
-            done = await self.submit("import", listens, access)
-        except Dead as error:
-            if len(listens) == 1 or not isinstance(error, BodyRefused):
-                return [error for _ in listens]
-        else:
-            return [replace(done, remote_id=str(listen["listened_at"])) for listen in listens]
-        middle = len(listens) // 2
-        outcomes: list[Outcome] = []
-        for half in (listens[:middle], listens[middle:]):
-            try:
-                outcomes += await self.divide(half, access)
-            except Undelivered as error:
-                outcomes += [error for _ in half]
-        return outcomes
+    async def submit(
+        self, payloads: Sequence[JsonObject], access: Access, kind: str = "import"
+    ) -> list[Outcome]:
+        body = {"listen_type": kind, "payload": list(payloads)}
+        answer = await self.ask_object(access, "POST", "/1/submit-listens", json=body)
+        if answer.get("status") != "ok":
+            reason = f"{LABEL} did not say that it took the listens"
+            raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
+        return [Done(answer="listened", remote_id=str(listen.get("listened_at"))) for listen in payloads]
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
         """Deletes the one listen that we made. ListenBrainz finds it by its time and an id that it gave itself."""
@@ -152,7 +123,7 @@ class ListenBrainz(MusicTracker):
         if msid is None:
             return Done(answer="it was gone already", remote_id=delivery.remote_id)
         body = {"listened_at": listened_at, "recording_msid": msid}
-        await self.ask_object(access.tokens, "POST", "/1/delete-listen", json=body)
+        await self.ask_object(access, "POST", "/1/delete-listen", json=body)
         return Done(answer="to be deleted after the full hour", remote_id=delivery.remote_id)
 
     async def find_msid(self, listened_at: int, delivery: Delivery, access: Access) -> str | None:
@@ -165,22 +136,15 @@ class ListenBrainz(MusicTracker):
                 return parse_uuid(row.get("recording_msid"))
         return None
 
-    async def love(self, delivery: Delivery, access: Access) -> Done:
-        return await self.rate(delivery, access, 1)
-
-    async def unlove(self, delivery: Delivery, access: Access) -> Done:
-        return await self.rate(delivery, access, 0)
-
-    async def rate(self, delivery: Delivery, access: Access, score: int) -> Done:
-        body = {"recording_mbid": await self.find_recording(delivery, access), "score": score}
-        await self.ask_object(access.tokens, "POST", "/1/feedback/recording-feedback", json=body)
-        return Done(answer="loved" if score else "no longer loved")
+    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+        body = {"recording_mbid": await self.find_recording(delivery, access), "score": int(loved)}
+        await self.ask_object(access, "POST", "/1/feedback/recording-feedback", json=body)
 
     async def find_recording(self, delivery: Delivery, access: Access) -> str:
         """The id of the recording with exactly this artist and title; raises Unmatched if there is none."""
         artist, title = self.artist_and_title(delivery)
         params = {"artist_name": artist, "recording_name": title}
-        found = await self.ask_object(access.tokens, "GET", "/1/metadata/lookup/", params=params)
+        found = await self.ask_object(access, "GET", "/1/metadata/lookup/", params=params)
         theirs = (found.get("artist_credit_name"), found.get("recording_name"))
         mbid = parse_uuid(found.get("recording_mbid"))
         # The lookup guesses: a result with other names is another recording.
@@ -190,13 +154,7 @@ class ListenBrainz(MusicTracker):
 
     # Payloads
 
-    def draft(self, delivery: Delivery) -> JsonObject | Undelivered:
-        try:
-            return self.listen(delivery)
-        except Undelivered as decision:
-            return decision
-
-    def listen(self, delivery: Delivery) -> JsonObject:
+    def payload(self, delivery: Delivery) -> JsonObject:
         """A listen by the rules of ListenBrainz, since one bad one would have a whole batch refused."""
         require_date(delivery, LABEL)
         at = play_start(delivery)
@@ -223,140 +181,51 @@ class ListenBrainz(MusicTracker):
 
     # What the account holds
 
-    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        """The listens, the newest first.
-
-        A page ends somewhere inside a second, so the next one begins with that second again.
-        """
-        name, until, before = await self.user_name(access), None, set[WatchedItem]()
+    async def pages(self, name: str, access: Access, since: datetime | None) -> ViewingPages:
+        """A page ends somewhere inside a second, so the next one begins with that second again."""
+        until, before = None, set[WatchedItem]()
         while True:
-            await self.wait_for_calls(access)
-            rows = await self.listens(access, name, until)
-            page = [(row["listened_at"], parse_listen(row)) for row in rows]
-            new = [(at, viewing) for at, viewing in page if viewing not in before]
-            for at, viewing in new:
-                if since is not None and at < since.timestamp():
-                    return
-                yield viewing
-            oldest = min((at for at, _ in page), default=None)
-            if oldest is None or (not new and until == oldest):
+            rows = await self.listens(access, name, until, patient=True)
+            page = [parse_listen(row) for row in rows]
+            new = [viewing for viewing in page if viewing not in before]
+            yield new
+            oldest = min((row["listened_at"] for row in rows), default=None)
+            if oldest is None or (not new and until == oldest) or (since and oldest < since.timestamp()):
                 return
             until = oldest + 1 if new else oldest
-            before = {viewing for _, viewing in page}
+            before = set(page)
 
-    async def listens(self, access: Access, name: str, until: int | None) -> list[JsonObject]:
+    async def listens(self, access: Access, name: str, until: int | None, **more: Any) -> list[JsonObject]:
         """A page of dated listens, the newest first, of before a second (`until`)."""
         params = {"count": str(LISTENS_PAGE_SIZE)} | ({} if until is None else {"max_ts": str(until)})
         path = f"/1/user/{quote(name, safe='')}/listens"
-        payload = child(await self.ask_object(access.tokens, "GET", path, params=params), "payload")
+        payload = child(await self.ask_object(access, "GET", path, params=params, **more), "payload")
         if not isinstance(payload.get("listens"), list):
             raise Retry(f"{LABEL} sent an answer of an unknown shape", after=UNSURE_PAUSE)
         return [row for row in as_rows(payload["listens"]) if isinstance(row.get("listened_at"), int)]
 
     # The sign-in
 
-    async def check(self, access: Access) -> str:
-        name = await self.validate(access.tokens)
-        if name is None:
-            raise Snooze(f"{LABEL} does not accept the token", park=Park.SIGNED_OUT)
-        return name
-
-    async def accept_token(self, token: str) -> Tokens:
-        """A sign-in from the token on the person's settings page. Raises SignInFailed."""
-        token = token.strip()
-        try:
-            name = await self.validate({"token": token})
-        except Undelivered as error:
-            raise SignInFailed(error.reason) from error
-        if name is None:
-            raise SignInFailed(
-                f"{LABEL} does not know this token; copy it from https://listenbrainz.org/settings/"
-            )
-        return {"token": token, "name": name}
-
     async def validate(self, tokens: Tokens) -> str | None:
         """The user's name; None if the token is invalid."""
-        answer = await self.ask_object(tokens, "GET", "/1/validate-token")
+        answer = self.accept_object(await self.call("GET", "/1/validate-token", tokens=tokens))
         return str(answer.get("user_name") or "?") if answer.get("valid") is True else None
-
-    # Calls
 
     def authorize(self, tokens: Tokens) -> Mapping[str, str]:
         return {"Authorization": f"Token {tokens.get('token', '')}"}
 
-    async def submit(self, kind: str, listens: Sequence[JsonObject], access: Access) -> Done:
-        body = {"listen_type": kind, "payload": list(listens)}
-        answer = await self.ask_object(access.tokens, "POST", "/1/submit-listens", json=body)
-        if answer.get("status") != "ok":
-            reason = f"{LABEL} did not say that it took the listens"
-            raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
-        return Done(answer="listened")
-
-    async def ask_object(self, tokens: Tokens, method: str, path: str, **more: Any) -> JsonObject:
-        """The answer's object; raises Snooze while the pace that ListenBrainz asked for holds the call back."""
-        token = str(tokens.get("token", ""))
-        left = self.seconds_until_free(token)
-        if left > 0:
-            raise Snooze(f"{LABEL} takes no more calls for {left:.0f} seconds", after=timedelta(seconds=left))
-        self._free_at.pop(token, None)
-        response = await self.call(method, path, tokens=tokens, **more)
-        pause = parse_reset(response)
-        if pause is not None and response.headers.get("x-ratelimit-remaining") == "0":
-            self._free_at[token] = time.monotonic() + pause.total_seconds()
-        return expect_object(LABEL, self.accept(response))
-
-    def seconds_until_free(self, token: str) -> float:
-        return self._free_at.get(token, 0.0) - time.monotonic()
-
-    async def wait_for_calls(self, access: Access) -> None:
-        """Sleep until more calls are taken: many pages are more than ListenBrainz takes at once."""
-        left = self.seconds_until_free(str(access.tokens.get("token", "")))
-        if left > 0:
-            await asyncio.sleep(min(left + PAUSE_MARGIN, MAX_PAGE_PAUSE.total_seconds()))
-
-    def refuse(self, response: httpx.Response) -> Undelivered:
-        status, answer = response.status_code, excerpt(response)
-        message = as_text(parse_object(response).get("error")) or "it does not say why"
-        reason = f"{LABEL} answered {status}: {message}"
-        if status in BAD_BODY:
-            return BodyRefused(reason, answer=answer)
-        match status:
-            case 401:
-                return Snooze(reason, answer=answer, park=Park.SIGNED_OUT)
-            case 403:
-                return Snooze(reason, answer=answer, after=GUARD_REST)
-            case 404:
-                return Dead(WRONG_ADDRESS, answer=answer)
-            case 429:
-                reset = parse_reset(response)
-                after = retry_after(response.headers) if reset is None else reset
-                return Snooze(reason, answer=answer, after=BUSY_PAUSE if after is None else after)
-        return decide(LABEL, status, response.headers, answer)
-
-
-class BodyRefused(Dead):
-    """A call refused for what is in it."""
+    def error_words(self, response: httpx.Response) -> str:
+        return as_text(parse_object(response).get("error")) or "it does not say why"
 
 
 def parse_listen(row: JsonObject) -> WatchedItem:
+    """A listen. The MusicBrainz id of the track on its release is as ours are; the recording's is another."""
     metadata = child(row, "track_metadata")
     details = child(metadata, "additional_info")
-    item = Track(
-        title=clean_name(metadata.get("track_name")) or None,
-        artist=clean_name(metadata.get("artist_name")) or None,
-        album=clean_name(metadata.get("release_name")) or None,
-        number=as_int(details.get("tracknumber")),
-        # The id of the track on its release, as ours are; the recording's is another.
-        ids=Ids(musicbrainz=parse_uuid(details.get("track_mbid"))),
-    )
-    at = datetime.fromtimestamp(row["listened_at"], UTC)
-    return WatchedItem(item=item, at=at, remote_id=str(row["listened_at"]))
-
-
-def parse_reset(response: httpx.Response) -> timedelta | None:
-    """The time until more calls are taken, where the answer says it."""
-    value = response.headers.get("x-ratelimit-reset-in", "")
-    return min(timedelta(seconds=int(value[:9])), MAX_RETRY_AFTER) if value.isdecimal() else None
+    at, number = row["listened_at"], as_int(details.get("tracknumber"))
+    title, artist, album = (metadata.get(name) for name in ("track_name", "artist_name", "release_name"))
+    ids = Ids(musicbrainz=parse_uuid(details.get("track_mbid")))
+    return parse_played(at, title, artist, album, number=number, ids=ids, remote_id=str(at))
 
 
 def fold_name(name: Any) -> str:

@@ -32,9 +32,10 @@ from webhook.domain.outcome import Dead, Done, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import retry_after, word
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
-from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, snooze_for, unsettled_retry
+from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond
 from webhook.trackers._json import JsonObject, as_time, child, expect_object, parse_object, total
 from webhook.trackers._matching import Match
+from webhook.trackers._refusals import snooze_for, unsettled_retry
 from webhook.trackers._scrobbler import (
     PendingMark,
     Scrobbler,

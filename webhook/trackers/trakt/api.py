@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
 
 from webhook.trackers import Access
 from webhook.trackers._json import JsonObject, as_int, expect_object, expect_rows, total
+from webhook.trackers._pages import read_pages
 from webhook.trackers.trakt.oauth import OAuth
 from webhook.trackers.trakt.payloads import LABEL
 
@@ -22,25 +21,18 @@ class Api(OAuth):
     ) -> list[JsonObject]:
         return [row async for rows in self.pages(path, params, access, limit) for row in rows]
 
-    async def pages(
+    def pages(
         self, path: str, params: Mapping[str, str], access: Access, limit: int
     ) -> AsyncIterator[list[JsonObject]]:
-        """Page after page, without the rows of the page before: new plays move the older ones on.
+        """Page after page; how many there are is in a header, and a short page means nothing."""
 
-        How many pages there are is in a header, a short page means nothing; without the header, one
-        that brings nothing new is the last.
-        """
-        before: set[Any] = set()
-        for page in itertools.count(1):
+        async def read(page: int) -> tuple[list[JsonObject], int | None]:
             query = {**params, "page": str(page), "limit": str(limit)}
             response = self.accept(await self.ask(access, "GET", path, params=query))
-            rows = expect_rows(LABEL, response)
-            if new := [row for row in rows if row.get("id") not in before]:
-                yield new
             count = response.headers.get("x-pagination-page-count")
-            if page >= (as_int(count) or 0) if count else not new:
-                return
-            before = {row.get("id") for row in rows}
+            return expect_rows(LABEL, response), (as_int(count) or 0) if count else None
+
+        return read_pages(read, lambda row: row.get("id"))
 
     async def search(self, path: str, params: Mapping[str, str], access: Access) -> list[JsonObject]:
         return expect_rows(LABEL, self.accept(await self.ask(access, "GET", path, params=params)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -10,16 +9,15 @@ import httpx
 from pydantic import SecretStr
 
 from webhook.client import USER_AGENT, accept, call, excerpt
-from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import UNSURE_PAUSE, retry_after
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Unmatched
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import DeviceCode, SignInFailed, Tokens
-from webhook.trackers._base import BaseTracker
 from webhook.trackers._json import as_int, as_text, expect_object, parse_object
+from webhook.trackers._sign_in import DeviceSignIn, read_device_code
 from webhook.trackers.trakt.payloads import LABEL
 
 TOKEN_LIFE = timedelta(days=7)
 MIN_LIFE_LEFT = timedelta(hours=1)
-MAX_POLL_PAUSE = timedelta(seconds=30)
 REDIRECT = "urn:ietf:wg:oauth:2.0:oob"
 RENEWAL_LOST = (
     "Trakt's answer to the renewal of the sign-in was lost, and the refresh token works only once: "
@@ -36,7 +34,7 @@ POLL_ENDS: Mapping[int, str] = {
 }
 
 
-class OAuth(BaseTracker):
+class OAuth(DeviceSignIn):
     """A sign-in by device code that ages: `webhook.trackers.Device`, `Renews` and `Revokes`."""
 
     auth: str
@@ -58,27 +56,19 @@ class OAuth(BaseTracker):
         url, body = self.auth + path, {**fields, **app}
         return await call(self.http, LABEL, "POST", url, headers=headers, json=body)
 
-    async def begin(self) -> DeviceCode:
-        try:
-            response = await self.call_oauth("/oauth/device/code")
-            if response.status_code in (400, 401, 403):
-                raise SignInFailed(APP_GONE)
-            return parse_device_code(response)
-        except Undelivered as error:
-            raise SignInFailed(error.reason) from error
+    async def request_code(self) -> DeviceCode:
+        response = await self.call_oauth("/oauth/device/code")
+        if response.status_code in (400, 401, 403):
+            raise SignInFailed(APP_GONE)
+        return read_device_code(LABEL, expect_object(LABEL, accept(LABEL, response)))
 
-    async def poll(self, code: DeviceCode) -> Tokens | None:
+    async def request_tokens(self, code: DeviceCode) -> Tokens | None:
         """As the protocol says; where Trakt asks for a slower pace, it returns that much later."""
-        try:
-            response = await self.call_oauth("/oauth/device/token", code=code.device_code)
-        except Retry:
-            return None  # the code outlives a hiccup
+        response = await self.call_oauth("/oauth/device/token", code=code.device_code)
         if response.is_success:
             return parse_first_tokens(response)
         if response.status_code == 429:
-            await asyncio.sleep(
-                min(retry_after(response.headers) or code.interval, MAX_POLL_PAUSE).total_seconds()
-            )
+            await self.wait_as_asked(response, code)
         if reason := POLL_ENDS.get(response.status_code):
             raise SignInFailed(reason)
         return None
@@ -132,19 +122,3 @@ def parse_first_tokens(response: httpx.Response) -> Tokens:
         return parse_tokens(response)
     except Retry as error:
         raise SignInFailed(f"{error.reason}; start again") from None
-
-
-def parse_device_code(response: httpx.Response) -> DeviceCode:
-    body = expect_object(LABEL, accept(LABEL, response))
-    code, user_code, url = (
-        as_text(body.get(name)) for name in ("device_code", "user_code", "verification_url")
-    )
-    if not (code and user_code and url):
-        raise SignInFailed(f"{LABEL} sent no code to sign in with")
-    return DeviceCode(
-        user_code=user_code,
-        url=url,
-        interval=timedelta(seconds=as_int(body.get("interval")) or 5),
-        expires_in=timedelta(seconds=as_int(body.get("expires_in")) or 600),
-        device_code=code,
-    )

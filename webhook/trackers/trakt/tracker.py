@@ -30,8 +30,9 @@ from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, WatchedItem
-from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, unsettled_retry
+from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond
 from webhook.trackers._json import JsonObject, as_int, as_time, child, expect_object, parse_object, total
+from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import (
     MIN_PROGRESS,
     PendingMark,

@@ -19,9 +19,10 @@ from webhook.domain.event import Action, Episode, Kind, Movie
 from webhook.domain.outcome import Dead, Done, Retry, Snooze, Unmatched
 from webhook.settings import address
 from webhook.trackers import Access, Delivery, Library, SignIn, WatchedItem
-from webhook.trackers._base import TrackerSettings, unsettled_retry
+from webhook.trackers._base import TrackerSettings
 from webhook.trackers._json import as_time
 from webhook.trackers._matching import is_same_title
+from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._viewings import CLOCK_SLACK, is_since
 from webhook.trackers.tvtime.api import API, MOVIE_SEARCH, SHOW_SEARCH, TRACKING, Calls, user_id
 from webhook.trackers.tvtime.lists import FOLLOWS, WATCHES, LibraryReader
