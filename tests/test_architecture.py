@@ -60,3 +60,22 @@ def test_no_file_is_longer_than_can_be_read_at_once() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "webhook").rglob("*.py")}
 
     assert [str(path) for path, length in lengths.items() if length > 450] == []
+
+
+MEND = (
+    "{path} has {length} lines. A tracker fits into {most}: if it needs more, let the base classes hold what it writes by "
+    "hand (webhook/trackers/_*.py); a tracker of several files is a folder."
+)
+
+
+def test_a_tracker_is_short_because_the_base_classes_hold_the_rest() -> None:
+    folder, most = ROOT / "webhook" / "trackers", 250
+    lengths = {path: len(path.read_text().splitlines()) for path in folder.rglob("*.py")}
+
+    long = [
+        MEND.format(path=path.relative_to(ROOT), length=length, most=most)
+        for path, length in lengths.items()
+        if length > most
+    ]
+    assert len(lengths) > 20
+    assert not long, "\n".join(long)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from webhook.trackers import Access
-from webhook.trackers._json import JsonObject, as_int, expect_object, expect_rows, total
+from webhook.trackers._json import JsonObject, as_int, expect_rows, total
 from webhook.trackers._pages import read_pages
 from webhook.trackers.trakt.oauth import OAuth
 from webhook.trackers.trakt.payloads import LABEL
@@ -40,4 +40,4 @@ class Api(OAuth):
     async def remove(self, play: int, access: Access) -> int:
         """Take one play out of the history by its id; returns how many that were."""
         response = await self.ask(access, "POST", "/sync/history/remove", json={"ids": [play]})
-        return total(expect_object(LABEL, self.accept(response), "deleted"), "deleted")
+        return total(self.accept_object(response, "deleted"), "deleted")
