@@ -224,10 +224,10 @@ class BatchTracker(BaseTracker):
     async def send_alone(self, delivery: Delivery, access: Access) -> Done:
         """Send one delivery by the call that takes many."""
         (outcome,) = await self.send_many([delivery], access)
-        return expect_done(outcome)
+        return unwrap(outcome)
 
 
-def expect_done(outcome: Outcome) -> Done:
+def unwrap(outcome: Outcome) -> Done:
     """The outcome if it is Done; otherwise raises it."""
     if isinstance(outcome, Undelivered):
         raise outcome

@@ -19,7 +19,7 @@ class MusicTracker(BatchTracker):
     """Base class of trackers that show the track that plays, and keep those that were played.
 
     There is no stop: neither service has a call for it, so that what makes the mark is a WATCHED. A subclass has
-    `show_current`, `payload`, `submit`, `set_loved`, `pages` and `check`.
+    `show_current`, `payload`, `submit`, `set_love`, `pages` and `check`.
     """
 
     kinds = frozenset({Kind.TRACK})
@@ -49,14 +49,14 @@ class MusicTracker(BatchTracker):
         return await self.send_alone(delivery, access)
 
     async def love(self, delivery: Delivery, access: Access) -> Done:
-        await self.set_loved(delivery, access, loved=True)
+        await self.set_love(delivery, access, loved=True)
         return Done(answer="loved")
 
     async def unlove(self, delivery: Delivery, access: Access) -> Done:
-        await self.set_loved(delivery, access, loved=False)
+        await self.set_love(delivery, access, loved=False)
         return Done(answer="no longer loved")
 
-    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+    async def set_love(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
         raise NotImplementedError
 
     async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
@@ -92,7 +92,7 @@ class MusicTracker(BatchTracker):
         return artist, title
 
 
-def parse_played(
+def track_viewing(
     seconds: int,
     title: str | None,
     artist: str | None,

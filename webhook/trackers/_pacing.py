@@ -29,15 +29,15 @@ class RateLimit:
     reset: str
     free_at: dict[str, float] = field(default_factory=dict)
 
-    def seconds_left(self, account: str) -> float:
+    def seconds_to_wait(self, account: str) -> float:
         return self.free_at.get(account, 0.0) - time.monotonic()
 
     async def enter(self, account: str, *, patient: bool) -> None:
         """Raise Snooze while no call is taken; `patient`: sleep up to a minute before that."""
-        left = self.seconds_left(account)
+        left = self.seconds_to_wait(account)
         if patient and left > 0:
             await asyncio.sleep(min(left + PAUSE_MARGIN, MAX_PAGE_PAUSE.total_seconds()))
-            left = self.seconds_left(account)
+            left = self.seconds_to_wait(account)
         if left > 0:
             reason = f"{self.label} takes no more calls for {left:.0f} seconds"
             raise Snooze(reason, after=timedelta(seconds=left))

@@ -54,7 +54,7 @@ def slow_down(words: str | None = None) -> Rule:
     )
 
 
-def try_again(words: str | None = None, *, suspect: bool = False) -> Rule:
+def retry(words: str | None = None, *, suspect: bool = False) -> Rule:
     return lambda refusal: Retry(
         refusal.reason(words), answer=refusal.answer, after=refusal.after, suspect=suspect
     )

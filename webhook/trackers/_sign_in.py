@@ -45,7 +45,7 @@ class DeviceSignIn(BaseTracker):
                     raise
                 return None
 
-    async def wait_as_asked(self, response: httpx.Response, code: DeviceCode) -> None:
+    async def wait_for_pace(self, response: httpx.Response, code: DeviceCode) -> None:
         """Sleep for as long as the service asks, within bounds, where it is polled too often."""
         pause = min(retry_after(response.headers) or code.interval, MAX_POLL_PAUSE)
         await asyncio.sleep(pause.total_seconds())

@@ -19,9 +19,9 @@ from webhook.domain.outcome import Dead, Done, Park
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers import _refusals as refusals
-from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, expect_done, require_date
+from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, require_date, unwrap
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
-from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, parse_played
+from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, track_viewing
 from webhook.trackers._pages import read_pages
 from webhook.trackers._sign_in import DeviceSignIn
 from webhook.trackers._viewings import play_start
@@ -55,14 +55,14 @@ IGNORED: Mapping[int, refusals.Rule] = {
 NOT_AGREED, EXPIRED, BAD_TOKEN = 14, 15, 4
 ERRORS: Mapping[int, refusals.Rule] = {
     BAD_TOKEN: refusals.park_as(Park.SIGNED_OUT, "it does not accept the sign-in"),
-    8: refusals.try_again("it failed inside", suspect=True),
+    8: refusals.retry("it failed inside", suspect=True),
     9: refusals.park_as(Park.SIGNED_OUT, "it no longer accepts the sign-in"),
     10: refusals.park_as(Park.APP_DELETED, "it does not know the API key: check LASTFM_API_KEY"),
-    11: refusals.try_again("it is closed for the moment"),
+    11: refusals.retry("it is closed for the moment"),
     13: refusals.park_as(Park.APP_DELETED, "the signature is wrong: check LASTFM_SECRET"),
     NOT_AGREED: refusals.park_as(Park.SIGNED_OUT, "the sign-in was never agreed to"),
     EXPIRED: refusals.park_as(Park.SIGNED_OUT, "the sign-in has expired"),
-    16: refusals.try_again("it is not available for the moment"),
+    16: refusals.retry("it is not available for the moment"),
     26: refusals.park_as(Park.APP_DELETED, "the API key is suspended"),
     29: refusals.slow_down("it asks for a slower pace"),
 }
@@ -105,7 +105,7 @@ class LastFM(DeviceSignIn, MusicTracker):
     label = LABEL
     sign_in: SignIn = "web"
     batch = 50
-    statuses = {404: refusals.die_of(WRONG_ADDRESS)}  # noqa: RUF012 - as in the base class
+    statuses = {404: refusals.die_of(WRONG_ADDRESS)}
     errors = ERRORS
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
@@ -114,7 +114,7 @@ class LastFM(DeviceSignIn, MusicTracker):
 
     async def show_current(self, delivery: Delivery, access: Access) -> Done:
         body = await self.post_as(access, "track.updateNowPlaying", self.fields(delivery))
-        return Done(answer=f"now playing: {expect_done(parse_outcome(child(body, 'nowplaying'))).answer}")
+        return Done(answer=f"now playing: {unwrap(parse_outcome(child(body, 'nowplaying'))).answer}")
 
     def payload(self, delivery: Delivery) -> JsonObject | Done:
         fields = self.fields(delivery)
@@ -127,7 +127,7 @@ class LastFM(DeviceSignIn, MusicTracker):
         fields = {f"{name}[{n}]": value for n, track in enumerate(payloads) for name, value in track.items()}
         return parse_outcomes(await self.post_as(access, "track.scrobble", fields))
 
-    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+    async def set_love(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
         await self.post_as(access, "track.love" if loved else "track.unlove", self.names(delivery))
 
     def names(self, delivery: Delivery) -> dict[str, str]:
@@ -237,7 +237,7 @@ def parse_scrobble(row: JsonObject) -> WatchedItem | None:
     if not played_at or child(row, "@attr").get("nowplaying") == "true":
         return None
     title, artist, album = (element_text(row.get(name)) for name in ("name", "artist", "album"))
-    return parse_played(played_at, title, artist, album)
+    return track_viewing(played_at, title, artist, album)
 
 
 def one_or_more(given: Any) -> list[JsonObject]:

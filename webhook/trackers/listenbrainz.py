@@ -27,9 +27,9 @@ from webhook.domain.retry import UNSURE_PAUSE
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers import _refusals as refusals
-from webhook.trackers._base import Outcome, TrackerSettings, expect_done, require_date
+from webhook.trackers._base import Outcome, TrackerSettings, require_date, unwrap
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
-from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, parse_played
+from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, track_viewing
 from webhook.trackers._pacing import RateLimit
 from webhook.trackers._sign_in import PastedToken
 from webhook.trackers._viewings import play_start
@@ -87,7 +87,7 @@ class ListenBrainz(PastedToken, MusicTracker):
     token_page = "https://listenbrainz.org/settings/"
     actions: ClassVar[Mapping[Action, str]] = {**MusicTracker.actions, Action.UNWATCHED: "unmark"}
     batch = 1000
-    statuses = {  # noqa: RUF012 - as in the base class
+    statuses = {
         401: refusals.park_as(Park.SIGNED_OUT),
         403: refusals.snooze_for(GUARD_REST),
         404: refusals.die_of(WRONG_ADDRESS),
@@ -102,7 +102,7 @@ class ListenBrainz(PastedToken, MusicTracker):
         return Done(answer="playing now")
 
     async def mark(self, delivery: Delivery, access: Access) -> Done:
-        return expect_done(*await self.submit([self.payload(delivery)], access, "single"))
+        return unwrap(*await self.submit([self.payload(delivery)], access, "single"))
 
     async def submit(
         self, payloads: Sequence[JsonObject], access: Access, kind: str = "import"
@@ -136,7 +136,7 @@ class ListenBrainz(PastedToken, MusicTracker):
                 return parse_uuid(row.get("recording_msid"))
         return None
 
-    async def set_loved(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
+    async def set_love(self, delivery: Delivery, access: Access, *, loved: bool) -> None:
         body = {"recording_mbid": await self.find_recording(delivery, access), "score": int(loved)}
         await self.ask_object(access, "POST", "/1/feedback/recording-feedback", json=body)
 
@@ -225,7 +225,7 @@ def parse_listen(row: JsonObject) -> WatchedItem:
     at, number = row["listened_at"], as_int(details.get("tracknumber"))
     title, artist, album = (metadata.get(name) for name in ("track_name", "artist_name", "release_name"))
     ids = Ids(musicbrainz=parse_uuid(details.get("track_mbid")))
-    return parse_played(at, title, artist, album, number=number, ids=ids, remote_id=str(at))
+    return track_viewing(at, title, artist, album, number=number, ids=ids, remote_id=str(at))
 
 
 def fold_name(name: Any) -> str:

@@ -33,7 +33,7 @@ class PinSignIn(DeviceSignIn):
             return {"access_token": token}
         message = (as_text(body.get("message")) or "").lower()
         if response.status_code == 429 or "slow" in message:
-            await self.wait_as_asked(response, code)
+            await self.wait_for_pace(response, code)
         elif response.status_code == 404 or (body.get("result") == "KO" and "pending" not in message):
             raise SignInFailed(f"{LABEL} no longer knows this code; start again")
         return None

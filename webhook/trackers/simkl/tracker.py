@@ -90,7 +90,7 @@ class Simkl(Sync):
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW})  # a show is only ever rated
     one_mark = True
     batch = 100
-    statuses = {412: snooze_for(timedelta(hours=1), APP_REFUSED)}  # noqa: RUF012 - as in the base class
+    statuses = {412: snooze_for(timedelta(hours=1), APP_REFUSED)}
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         super().__init__(http, settings.api_url, settings.writes_per_second)

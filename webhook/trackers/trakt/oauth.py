@@ -68,7 +68,7 @@ class OAuth(DeviceSignIn):
         if response.is_success:
             return parse_first_tokens(response)
         if response.status_code == 429:
-            await self.wait_as_asked(response, code)
+            await self.wait_for_pace(response, code)
         if reason := POLL_ENDS.get(response.status_code):
             raise SignInFailed(reason)
         return None
