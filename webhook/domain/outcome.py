@@ -182,4 +182,11 @@ class Skip(Undelivered):
 
 
 class Dead(Undelivered):
-    """The delivery cannot succeed by retrying; a person must look."""
+    """The delivery cannot succeed by retrying; a person must look.
+
+    `suspect`: its content was refused, so of many in one call a single one may be the cause.
+    """
+
+    def __init__(self, reason: str, *, answer: str | None = None, suspect: bool = False) -> None:
+        super().__init__(reason, answer=answer)
+        self.suspect = suspect

@@ -16,7 +16,7 @@ from webhook.domain.retry import UNSURE_PAUSE, decide, retry_after, word
 from webhook.trackers import Access, Delivery, SignIn, Tokens
 from webhook.trackers._json import JsonObject, expect_object
 from webhook.trackers._pacing import RateLimit
-from webhook.trackers._refusals import DEFAULT_RULES, BodyRefused, Refusal, Rule, refuse_body
+from webhook.trackers._refusals import DEFAULT_RULES, Refusal, Rule, refuse_content
 
 Outcome = Done | Undelivered
 
@@ -152,7 +152,11 @@ class BaseTracker:
         """The outcome of an answer that is no success."""
         status, code = response.status_code, self.error_code(response)
         if code is not None and (code in self.errors or status < 500):
-            verdict, words, rule = f"error {code}", "it refused the call", self.errors.get(code, refuse_body)
+            verdict, words, rule = (
+                f"error {code}",
+                "it refused the call",
+                self.errors.get(code, refuse_content),
+            )
         elif known := self.statuses.get(status) or DEFAULT_RULES.get(status):
             verdict, words, rule = str(status), self.error_words(response), known
         else:
@@ -181,7 +185,7 @@ class BatchTracker(BaseTracker):
         raise NotImplementedError
 
     async def submit(self, payloads: Sequence[JsonObject], access: Access) -> list[Outcome]:
-        """Send these in one call: the outcome of each; raises what concerns all, BodyRefused where one is bad."""
+        """Send these in one call: the outcome of each; raises what concerns all, a Dead that is `suspect` where one is bad."""
         raise NotImplementedError
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
@@ -205,7 +209,7 @@ class BatchTracker(BaseTracker):
         try:
             outcomes = await self.submit(payloads, access)
         except Dead as error:
-            if len(payloads) == 1 or not isinstance(error, BodyRefused):
+            if len(payloads) == 1 or not error.suspect:
                 return [error for _ in payloads]
         else:
             if len(outcomes) == len(payloads):

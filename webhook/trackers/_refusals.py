@@ -33,10 +33,6 @@ Rule = Callable[[Refusal], Undelivered]
 """Makes the outcome of a refusal."""
 
 
-class BodyRefused(Dead):
-    """A call refused for what is in it: of many in one call, a single one may be the cause."""
-
-
 def park_as(park: Park, words: str | None = None) -> Rule:
     return lambda refusal: Snooze(refusal.reason(words), answer=refusal.answer, park=park)
 
@@ -64,11 +60,11 @@ def die_of(reason: str | None = None) -> Rule:
     return lambda refusal: Dead(reason or refusal.reason(), answer=refusal.answer)
 
 
-def refuse_body(refusal: Refusal) -> BodyRefused:
-    return BodyRefused(refusal.reason(), answer=refusal.answer)
+def refuse_content(refusal: Refusal) -> Dead:
+    return Dead(refusal.reason(), answer=refusal.answer, suspect=True)
 
 
-DEFAULT_RULES: Mapping[int, Rule] = {**dict.fromkeys((400, 413, 422), refuse_body), 429: slow_down()}
+DEFAULT_RULES: Mapping[int, Rule] = {**dict.fromkeys((400, 413, 422), refuse_content), 429: slow_down()}
 """Statuses that refuse the content, and the pace."""
 
 
