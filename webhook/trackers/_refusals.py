@@ -50,7 +50,7 @@ def slow_down(words: str | None = None) -> Rule:
     )
 
 
-def retry(words: str | None = None, *, suspect: bool = False) -> Rule:
+def retry_later(words: str | None = None, *, suspect: bool = False) -> Rule:
     return lambda refusal: Retry(
         refusal.reason(words), answer=refusal.answer, after=refusal.after, suspect=suspect
     )

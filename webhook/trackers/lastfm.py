@@ -55,14 +55,14 @@ IGNORED: Mapping[int, refusals.Rule] = {
 NOT_AGREED, EXPIRED, BAD_TOKEN = 14, 15, 4
 ERRORS: Mapping[int, refusals.Rule] = {
     BAD_TOKEN: refusals.park_as(Park.SIGNED_OUT, "it does not accept the sign-in"),
-    8: refusals.retry("it failed inside", suspect=True),
+    8: refusals.retry_later("it failed inside", suspect=True),
     9: refusals.park_as(Park.SIGNED_OUT, "it no longer accepts the sign-in"),
     10: refusals.park_as(Park.APP_DELETED, "it does not know the API key: check LASTFM_API_KEY"),
-    11: refusals.retry("it is closed for the moment"),
+    11: refusals.retry_later("it is closed for the moment"),
     13: refusals.park_as(Park.APP_DELETED, "the signature is wrong: check LASTFM_SECRET"),
     NOT_AGREED: refusals.park_as(Park.SIGNED_OUT, "the sign-in was never agreed to"),
     EXPIRED: refusals.park_as(Park.SIGNED_OUT, "the sign-in has expired"),
-    16: refusals.retry("it is not available for the moment"),
+    16: refusals.retry_later("it is not available for the moment"),
     26: refusals.park_as(Park.APP_DELETED, "the API key is suspended"),
     29: refusals.slow_down("it asks for a slower pace"),
 }
