@@ -43,6 +43,14 @@ UNFOLD = """for (const one of document.querySelectorAll(
 )) one.open = true"""
 """Everything that is folded; of the API's operations and shapes, which are drawn alike, the first of each group."""
 
+CONTROLS = "button, select, summary, a.button, a.chip, .sections a, .tabs a, label.tick, input:not([type=hidden], [type=checkbox], [type=radio])"
+THUMB = 44
+TOO_SMALL = """([controls, thumb]) => [...document.querySelectorAll(controls)]
+  .filter((one) => one.getClientRects().length && !one.closest(".unseen"))
+  .filter((one) => one.getBoundingClientRect().height < thumb - 0.5)
+  .map((one) => one.outerHTML.slice(0, 120))"""
+"""What a thumb may miss on a phone; links within a text are as small as the text."""
+
 SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), "notifications"})
 EVERY = (
     "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
@@ -310,6 +318,7 @@ def judge(page: Page) -> None:
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     found += violations(page, SEEN)
     assert not {f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]}
+    assert not page.evaluate(TOO_SMALL, [CONTROLS, THUMB])
     for width in (PHONE["width"], NARROWEST):
         assert fits(page, width)
     page.evaluate("document.documentElement.style.fontSize = '200%'")
