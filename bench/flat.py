@@ -7,9 +7,7 @@ those of old webhooks are.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 from bench import payloads
 from bench.deliver import settings, sign_in
 from bench.product import BURST, CORES, Subject, compare, load, measure_burst, measure_one_by_one, noise
-from bench.servers import process, service, table
+from bench.servers import process, service, table, temporary_folder
 
 ROWS = 1_000_000
 ROUNDS = 3
@@ -26,8 +24,7 @@ LIMIT = "at most 1.3 ×"
 
 @contextlib.contextmanager
 def watchmark(rows: int) -> Iterator[tuple[Subject, Path]]:
-    folder = tempfile.mkdtemp(prefix="bench")
-    with process("-m", "bench.tracker", "0", core=CORES) as (_, tracker):
+    with temporary_folder() as folder, process("-m", "bench.tracker", "0", core=CORES) as (_, tracker):
         sign_in(folder, tracker, [payloads.user(0, 1)])
         with service(core=CORES, DATA_DIR=folder, **settings(tracker)) as (started, ready):
             subject = Subject(ready["webhooks"]["plex"], tracker, started.pid)
@@ -42,7 +39,6 @@ def watchmark(rows: int) -> Iterator[tuple[Subject, Path]]:
             load(warm, 4, 100, 1)
             warm.drain(100)
             yield warm, path
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)"

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ import httpx
 
 from bench import payloads
 from bench.deliver import settings, sign_in
-from bench.servers import ROOT, process, service, table
+from bench.servers import ROOT, process, service, table, temporary_folder
 
 ROUNDS = 3
 ONE_BY_ONE, BURST, LOAD_SECONDS = 200, 1000, 4.0
@@ -76,12 +74,10 @@ class Subject:
 @contextlib.contextmanager
 def watchmark(people: int, delay: int = 0) -> Iterator[Subject]:
     """The product, and a tracker that answers after so many milliseconds."""
-    folder = tempfile.mkdtemp(prefix="bench")
-    with process("-m", "bench.tracker", str(delay), core=CORES) as (_, tracker):
+    with temporary_folder() as folder, process("-m", "bench.tracker", str(delay), core=CORES) as (_, tracker):
         sign_in(folder, tracker, [payloads.user(number, people) for number in range(people)])
         with service(core=CORES, DATA_DIR=folder, **settings(tracker)) as (started, ready):
             yield Subject(ready["webhooks"]["plex"], tracker, started.pid)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

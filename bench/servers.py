@@ -51,14 +51,22 @@ def service(
     core: str = SERVER_CORE, **settings: str
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A real Watchmark process with a data directory of its own; what it printed when it was ready."""
-    folder = tempfile.mkdtemp(prefix="bench")
-    env = {"DATA_DIR": folder, "PORT": "0", "CLAIM_FIRST_USER": "true", **settings}
+    env = {"PORT": "0", "CLAIM_FIRST_USER": "true", **settings}
     command = ("-m", "webhook", "serve", "--json")
-    with process(*command, env=env, core=core, logs=subprocess.DEVNULL) as (started, line):
+    with (
+        temporary_folder() as folder,
+        process(*command, env={"DATA_DIR": folder, **env}, core=core, logs=subprocess.DEVNULL) as (
+            started,
+            line,
+        ),
+    ):
         ready = json.loads(line)
         wait_for(ready["url"] + "/healthz")
-        yield started, {**ready, "data": folder}
-    shutil.rmtree(folder, ignore_errors=True)
+        yield started, ready
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True)
 
 
 def wait_for(url: str, seconds: float = 20.0) -> None:

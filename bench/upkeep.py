@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from bench import payloads
 from bench.deliver import settings, sign_in
 from bench.flat import multiply
 from bench.product import CORES, Subject, compare, load, measure_door, noise
-from bench.servers import ROOT, process, service, table
+from bench.servers import ROOT, process, service, table, temporary_folder
 
 ROWS, ROUNDS = 100_000, 3
 CONNECTIONS = (1, 16)
@@ -112,8 +110,7 @@ def report(plain: Subject, beside: Subject, what: str) -> None:
 
 def main() -> None:
     print(f"\n{noise()}")
-    folder = tempfile.mkdtemp(prefix="bench")
-    with process("-m", "bench.tracker", "0", core=CORES) as (_, tracker):
+    with temporary_folder() as folder, process("-m", "bench.tracker", "0", core=CORES) as (_, tracker):
         town = Town(folder, tracker)
         town.fill()
         size = town.path.stat().st_size / 1e6
@@ -122,7 +119,6 @@ def main() -> None:
     plain, pruning, copying = town.subjects
     report(plain, pruning, f"the old is pruned ({pruning.figure('pruned'):,.0f} meanwhile)")
     report(plain, copying, f"a backup of {size:,.0f} MB is made")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
