@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two more than there are cores: much of a test's time is waiting for a process, a page or a clock.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
-.PHONY: setup run demo test test-fast soak check bench lock clean
+.PHONY: setup run demo screenshots test test-fast soak check bench lock clean
 
 setup: .venv/.runtime .venv/.dev  ## everything the other targets need, then stop
 
@@ -20,6 +20,9 @@ run: .venv/.runtime
 
 demo: .venv/.runtime
 	@exec $(BIN)/watchmark demo
+
+screenshots: setup
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 test: setup
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal

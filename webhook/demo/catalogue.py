@@ -220,7 +220,12 @@ ALBUMS = tuple(
         ),
         ("Ida Marlowe", "Kitchen Radio", 2021, "Kettle|Sunday Static|Crumbs|Long Wave|Two Sugars|Hum"),
         ("The Paper Foxes", "Folded", 2016, "Crease|Valley Fold|Mountain Fold|Crane|Unfold|Glue|Scissors"),
-        ("夜行電車", "終点", 2020, "改札|窓際|各駅停車|終電|始発"),
+        (
+            "Night Train Quartet",
+            "Terminus",
+            2020,
+            "Ticket Hall|Window Seat|Local Stops|Last Train|First Train",
+        ),
         ("Nadir Qasim", "Oud at Midnight", 2014, "Jasmine|Alley|Copper Moon|The Well|Return"),
         ("Low Tide Radio", "Transmissions", 2023, "Carrier|Noise Floor|Skywave|Sign-off|Test Card|Beacon"),
     )

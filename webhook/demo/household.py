@@ -27,7 +27,7 @@ OUTAGE = time(14, 50)
 """The time of day since which one tracker is down."""
 
 TRACK_MINUTES = 4
-COMFORT = 0.12
+COMFORT = 0.16
 """The part of all runs that are of a show that the person knows by heart."""
 
 
@@ -81,12 +81,13 @@ def shows_of(*titles: str) -> list[DemoShow]:
 MIRA = Taste(
     name="Mira",
     shows=shows_of(
-        "Glasshouse Lane", "Saltmere", "Kestrel & Daughters", "The Patient Telescope", "Die Vermesserin von Oberau",
-        "North of Ninebridge", "حارس المطر الأخير", "Bellweather", "Ember & Crumb", "The Last Ferry to Orrin",
+        "Glasshouse Lane", "Saltmere", "The Ninth Parish", "A Quiet Department", "The Patient Telescope",
+        "Die Vermesserin von Oberau", "North of Ninebridge", "حارس المطر الأخير", "Tin Roof Summer", "Bellweather",
+        "Orbital Post", "Ember & Crumb", "The Last Ferry to Orrin",
     ),
     films=FILMS[:56], source="plex", player="Living room TV", comfort=SHOW_BY_TITLE["Kestrel & Daughters"],
-    pauses={"Bellweather": 61, "Die Vermesserin von Oberau": 11, "The Patient Telescope": 13},
-    evenings=0.6, film_nights=0.18, binges=0.14,
+    pauses={"Bellweather": 61, "Die Vermesserin von Oberau": 11, "The Patient Telescope": 13, "Orbital Post": 22},
+    evenings=0.64, film_nights=0.18, binges=0.18,
 )  # fmt: skip
 THEO = Taste(
     name="Theo",
@@ -98,12 +99,13 @@ THEO = Taste(
         "The Ninth Parish", "Brasswork",
     ),
     films=FILMS[30:], source="jellyfin", player="Theo's tablet",
-    pauses={"The Ninth Parish": 37, "Skoddeheim": 12, "Orbital Post": 31}, evenings=0.42, film_nights=0.16, binges=0.1,
-    music=0.12,
+    pauses={"The Ninth Parish": 37, "Skoddeheim": 12, "Orbital Post": 31}, evenings=0.45, film_nights=0.18, binges=0.1,
+    music=0.13,
 )  # fmt: skip
 JUNO = Taste(
-    name="Juno", shows=CHILDRENS_SHOWS, films=CHILDRENS_FILMS, source="plex", player="Playroom TV",
-    comfort=CHILDRENS_SHOWS[0], evenings=0.26, film_nights=0.12, binges=0.5, is_child=True,
+    name="Juno", shows=[CHILDRENS_SHOWS[number] for number in (0, 4, 1, 3, 2)], films=CHILDRENS_FILMS,
+    source="plex", player="Playroom TV",
+    comfort=CHILDRENS_SHOWS[0], evenings=0.3, film_nights=0.12, binges=0.55, is_child=True,
 )  # fmt: skip
 TASTES = (MIRA, THEO, JUNO)
 
@@ -153,13 +155,17 @@ class Diary:
         return begins + timedelta(minutes=self.dice.randint(0, 45), seconds=self.dice.randint(0, 59))
 
     def watch(self, day: date, around: time, count: int) -> Iterator[Sitting]:
-        """A run of episodes of one show, one after the other."""
+        """A run of episodes of one show, one after the other; who falls asleep sees the rest another day."""
         at, run = self.moment(day, around), self.next_run(day)
         for episode in itertools.islice(run, count):
-            minutes = SHOW_BY_TITLE[str(episode.show)].minutes
-            share = 0.42 if self.dice.random() < 0.015 else 0.98
-            sitting = Sitting(person=self.taste.name, item=episode, began=at, minutes=minutes, share=share)
+            show, share = SHOW_BY_TITLE[str(episode.show)], 0.42 if self.dice.random() < 0.015 else 0.98
+            sitting = Sitting(
+                person=self.taste.name, item=episode, began=at, minutes=show.minutes, share=share
+            )
             yield sitting
+            if not sitting.is_watched:
+                self.bookmarks[show.title] -= 1
+                return
             at = sitting.end + timedelta(seconds=self.dice.randint(15, 200))
 
     def next_run(self, day: date) -> Iterator[Episode]:

@@ -10,7 +10,7 @@ import io
 import random
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -27,7 +27,7 @@ from webhook.demo.catalogue import (
 )
 from webhook.demo.drawing import CHILDRENS_PALETTES, PALETTES, Scene, Size
 from webhook.demo.motifs import draw_clouds, motif_of
-from webhook.domain.event import Item, Show
+from webhook.domain.event import Ids, Item, Show
 from webhook.domain.pictures import picture_key
 from webhook.pictures.store import BACKDROP, POSTER, WIDTHS, PictureStore
 
@@ -84,14 +84,21 @@ def list_commissions() -> Iterator[Commission]:
 
 def draw_all(store: PictureStore) -> None:
     for wanted in list_commissions():
-        key = picture_key(wanted.item)
-        if wanted.title in UNDRAWN or key is None:
+        if wanted.title in UNDRAWN:
             continue
         for shape, size in wanted.shapes.items():
             picture = draw_picture(
                 wanted.title, size, for_children=wanted.for_children, with_title=shape == POSTER
             )
-            store.save(key, shape, RANK, {width: encode(picture, width) for width in WIDTHS[shape]})
+            files = {width: encode(picture, width) for width in WIDTHS[shape]}
+            for key in keys_of(wanted.item):
+                store.save(key, shape, RANK, files)
+
+
+def keys_of(item: Item) -> set[str]:
+    """The keys of an item's picture: Jellyfin's webhooks name a show without its ids."""
+    known_as = {picture_key(item), picture_key(replace(item, ids=Ids())) if isinstance(item, Show) else None}
+    return {key for key in known_as if key is not None}
 
 
 def encode(picture: Image.Image, width: int) -> bytes:
