@@ -53,7 +53,7 @@ def test_a_film_is_added_at_the_time_that_it_is_there(home: Household) -> None:
     assert (row.item["title"], row.item["year"], row.manual, row.dated) == ("Salt Road", 1999, True, "exact")
     assert clock.stamp(row.watched_at) == "2024-03-01T11:15:00.000Z"
     assert answer.headers["location"] == f"/history/plays/{row.id}?said=added"
-    assert "Added." in page.text
+    assert "Added to your history." in page.text
     assert "Watchmark, by hand" in page.text
     assert "Salt Road" in browser.get("/history").text
 

@@ -26,6 +26,10 @@ FIELDS_WITH_ERRORS = ("title", "show", "season", "number", "year", "ids", "show_
 """The fields that can show an error of their own."""
 
 
+TODAY = "today"
+"""The date of a form with one button, which may have been drawn on an earlier day."""
+
+
 class AddPlay(Once):
     def routes(self) -> list[BaseRoute]:
         return [
@@ -52,9 +56,9 @@ class AddPlay(Once):
         except Invalid as error:
             return self.draw(request, visitor, owner, names, fields, error)
         self.service.interpreter.told.set()
-        return self.redirect_to(
-            request, f"/history/plays/{done.play_id}?said={'added' if done.is_new else 'known'}"
-        )
+        said = "added" if done.is_new else "known"
+        path = f"/history/plays/{done.play_id}?said={said}"
+        return self.redirect_to(request, self.back(request, fields, said) if "back" in fields else path)
 
     def draw(
         self,
@@ -83,8 +87,10 @@ class AddPlay(Once):
 def new_play(fields: Mapping[str, str], owner: PersonRow, now: Any) -> NewPlay:
     """The play described by the form; raises Invalid."""
     zone = zone_of(owner.timezone)
-    item = manual_plays.read_item(fields.get("kind", ""), item_fields(fields), now.astimezone(zone).date())
-    at, dated = manual_plays.read_date(date_field(fields), zone, now)
+    today = now.astimezone(zone).date()
+    item = manual_plays.read_item(fields.get("kind", ""), item_fields(fields), today)
+    given = today.isoformat() if fields.get("date") == TODAY else date_field(fields)
+    at, dated = manual_plays.read_date(given, zone, now)
     key = fields.get("key", "")[:100] or None
     return NewPlay(item=item, watched_at=at, dated=dated, rewatch="rewatch" in fields, key=key)
 

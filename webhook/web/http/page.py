@@ -49,7 +49,7 @@ FLASH_MESSAGES = {
     "saved": "Saved.",
     "sure": "Please confirm below. Nothing has changed yet.",
     "removed": "Removed.",
-    "added": "Added.",
+    "added": "Added to your history.",
     "known": "This play was already added.",
     "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
     "cancelled": "Cancelled. What was already sent stays.",

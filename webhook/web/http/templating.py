@@ -76,6 +76,11 @@ def environment() -> Environment:
         "day": day,
         "hour": hour,
         "titled": item_title,
+        "headline": headline,
+        "subline": subline,
+        "minutes": minutes,
+        "availability": availability,
+        "day_heading": format_day,
         "label": label,
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
         "why": reason_text,
@@ -113,10 +118,13 @@ def fingerprint() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]
 
 
-NAMED_DAYS = {0: "today", 1: "yesterday", -1: "tomorrow"}
-
 DAYS_COUNTED = 14
 """The days until an episode airs that are counted; a later one is named by its date."""
+
+DAYS_NEW = 30
+"""The days for which an episode counts as new, so that the day on which it aired is of interest."""
+
+NAMED_DAYS = {0: "today", 1: "yesterday", -1: "tomorrow"}
 
 ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """The time zone of the page being rendered."""
@@ -147,6 +155,17 @@ def format_nearby(stamped: str) -> str:
     return f"{at:%-d %b %H:%M}" if at.year == today.year else f"{at:%-d %b %Y}"
 
 
+def format_day(at: date) -> str:
+    """A day as a heading: Today, Yesterday, Thursday, 22 November, 3 February 2024."""
+    today = clock.now().astimezone(ZONE.get()).date()
+    days = (today - at).days
+    if days in NAMED_DAYS:
+        return NAMED_DAYS[days].capitalize()
+    if 0 < days < 7:
+        return f"{at:%A}"
+    return f"{at:%-d %B}" if at.year == today.year else f"{at:%-d %B %Y}"
+
+
 def airs(day: str) -> str:
     """The day on which an episode airs or aired: today, tomorrow, in 3 days, aired Thursday, aired 3 Oct."""
     at, today = date.fromisoformat(day), clock.now().astimezone(ZONE.get()).date()
@@ -156,9 +175,18 @@ def airs(day: str) -> str:
     if 1 < days <= DAYS_COUNTED:
         return f"in {days} days"
     if -7 < days < 0:
-        return f"aired {at:%A}"
+        return "aired yesterday" if days == -1 else f"aired {at:%A}"
     named = f"{at:%-d %b}" if at.year == today.year else f"{at:%-d %b %Y}"
     return f"aired {named}" if days < 0 else named
+
+
+def availability(entry: Mapping[str, Any]) -> str:
+    """When the next episode airs or aired, and how many are left: tomorrow, aired Thursday, 12 to watch."""
+    today = clock.now().astimezone(ZONE.get()).date()
+    rest = f"{entry['left']} to watch" if entry["left"] > 1 else ""
+    if rest and (today - date.fromisoformat(entry["aired"])).days > DAYS_NEW:
+        return rest
+    return " \N{MIDDLE DOT} ".join(part for part in (airs(entry["aired"]), rest) if part)
 
 
 def day(stamped: str) -> str:
@@ -191,6 +219,22 @@ def picture_of(entry: Mapping[str, Any]) -> str | None:
     if "picture" in entry or not entry.get("ids"):
         return entry.get("picture")
     return picture_key(item_from_json(entry))
+
+
+def headline(entry: Mapping[str, Any]) -> str:
+    """The name that stands largest: the show of an episode, a film with its year, a track."""
+    if entry.get("kind") in ("episode", "season") and entry.get("show"):
+        return str(entry["show"])
+    return item_title({**entry, "artist": None})
+
+
+def subline(entry: Mapping[str, Any]) -> str:
+    """The rest of an item's name: S2 E7 · Chikhai Bardo, or a track's artist and album."""
+    if entry.get("kind") in ("episode", "season") and entry.get("show"):
+        return " \N{MIDDLE DOT} ".join(
+            part for part in (head({**entry, "show": None}), entry.get("title")) if part
+        )
+    return " \N{MIDDLE DOT} ".join(part for part in (entry.get("artist"), entry.get("album")) if part)
 
 
 def picture_title(entry: Mapping[str, Any]) -> str | None:
@@ -238,6 +282,11 @@ def span(ms: int | None) -> str:
     seconds = ms // 1000
     minutes, hours = seconds // 60 % 60, seconds // 3600
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def minutes(ms: int | None) -> int:
+    """A position in whole minutes, as `live.js` moves it on."""
+    return (ms or 0) // 60_000
 
 
 def request_text(value: Any) -> str:

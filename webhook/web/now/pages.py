@@ -1,21 +1,19 @@
-"""The page Now: current plays, and the last plays with each tracker's state."""
+"""The page Now: what plays, what is up next, what was watched today, and what needs the person."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webhook.queries.plays import list_plays
-from webhook.web import visible
+from webhook import clock
+from webhook.web.history.pages import ID_NAMES
 from webhook.web.http.page import Page
+from webhook.web.now.overview import QUIET_STATES, read_overview
 from webhook.web.visible import Visitor
 
-LAST = 12
-"""Number of last plays shown."""
+MAX_CARDS = 3
+"""The cards of what needs the visitor; the rest is counted."""
 
 
 class Now(Page):
@@ -23,19 +21,19 @@ class Now(Page):
         return [Route("/", self.page(self.first))]
 
     async def first(self, request: Request, visitor: Visitor) -> Response:
-        known = await self.database.read(lambda connection: read_overview(connection, visitor))
+        zone, needed = request.state.zone, request.state.needed
+        days = self.service.settings.silence_days
+        found = await self.database.read(
+            lambda connection: read_overview(connection, visitor, zone, needed, days)
+        )
+        today = clock.now().astimezone(zone).date()
+        cards = found.needs[:MAX_CARDS]
+        known = {
+            "found": found,
+            "today": today.isoformat(),
+            "quiet": QUIET_STATES,
+            "cards": cards,
+            "ids": ID_NAMES,
+            "more": needed - sum(card.covers for card in cards),
+        }
         return self.render(request, "now.html", known, visitor)
-
-
-def read_overview(connection: Connection, visitor: Visitor) -> dict[str, Any]:
-    playing = visible.current_plays(connection, visitor)
-    on = {play["id"] for play in playing}
-    last = list_plays(connection, limit=LAST + len(on), person_name=visitor.restricted_to)["items"]
-    last = [play for play in last if play["id"] not in on][:LAST]
-    return {
-        "playing": visible.with_deliveries(connection, playing, playing=True),
-        "last": visible.with_deliveries(connection, last, playing=False),
-        "heard_at": visible.last_webhook(connection, visitor),
-        "several": len(visible.names(connection)) > 1,
-        "connected": visible.has_account(connection, visitor),
-    }

@@ -41,15 +41,8 @@
       const position = Math.min(Number(bar.dataset.position) + passed, Number(bar.dataset.duration));
       bar.value = (100 * position) / Number(bar.dataset.duration);
       const words = document.getElementById(bar.dataset.words);
-      if (words) words.textContent = span(position);
+      if (words) words.textContent = Math.floor(position / 60000);
     });
-  const span = (ms) => {
-    const seconds = Math.floor(ms / 1000);
-    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-    const [hours, minutes, rest] = parts;
-    const two = (number) => String(number).padStart(2, "0");
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-  };
   const readyBars = (within) => {
     each("progress[data-position]", (bar) => (bar.dataset.drawn = Date.now()), within);
     if (!ticking && document.querySelector("progress[data-position]")) ticking = setInterval(tick, 1000);
