@@ -29,7 +29,7 @@ def words(browser: httpx.Client, path: str = "/") -> str:
 
 
 def watch(home: Household, number: int, user: str = "anna", show: str = "Harbour Street") -> int:
-    known = {"index": number, "guid": f"plex://episode/{show}{number}", "Guid": []}
+    known: dict[str, Any] = {"index": number, "guid": f"plex://episode/{show}{number}", "Guid": []}
     made = home.hear(user, f"Part {number}", grandparentTitle=show, **known)
     home.settle("done")
     return made

@@ -18,6 +18,7 @@ from webhook.people import household, identities, people
 from webhook.queries.deliveries import find_delivery_ids
 from webhook.queries.people import rules_json
 from webhook.queries.senders import store_dismissal
+from webhook.queries.webhook_filter import WebhookFilter
 from webhook.queries.webhooks import NotRedacted, RedactedWebhookJson, redact_webhook
 from webhook.queues import inbox, parking
 from webhook.storage.rows import fetch_first
@@ -37,7 +38,7 @@ from webhook.web import visible
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
 from webhook.web.people.models import HouseholdRequest
-from webhook.web.visible import Visitor, WebhookFilter
+from webhook.web.visible import Visitor
 
 CHUNK_SIZE = 500  # IDs per statement
 MAX_IDENTITY_LENGTH = 400

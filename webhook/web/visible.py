@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, Text, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from webhook import clock, sources
 from webhook.clock import stamp
+from webhook.domain.states import WebhookState
 from webhook.history import edits
 from webhook.history.edits import EditJson
 from webhook.identity.origins import with_origins
@@ -40,6 +41,7 @@ from webhook.queries.people import (
 )
 from webhook.queries.plays import PlayFields, PlayJson, list_open_plays, play_json
 from webhook.queries.senders import SilentServerJson, find_silent_servers
+from webhook.queries.webhook_filter import WebhookFilter
 from webhook.queries.webhooks import (
     WebhookEventJson,
     WebhookJson,
@@ -91,53 +93,21 @@ def source_names() -> list[str]:
     return [*sources.modules(), *BUILTIN_APIS]
 
 
+COUNTED_IGNORED = 1_000
+"""The latest ignored webhooks whose reasons are counted."""
+
+MAX_REASONS = 8
+
+
+class ReasonCount(NamedTuple):
+    """A reason why webhooks were ignored, and the number of the latest ones that were."""
+
+    reason: str
+    number: int
+
+
 SEARCH_LIMIT = 10_000
 """Webhooks scanned per page for a title, person or tracker; a cursor continues from there."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WebhookFilter:
-    """Filter of webhooks by state, source, person, tracker and text in a title."""
-
-    state: str | None = None
-    source: str | None = None
-    person: str | None = None
-    tracker: str | None = None
-    text: str | None = None
-
-    @property
-    def rare(self) -> bool:
-        """True if finding one may mean scanning many webhooks."""
-        return bool(self.person or self.tracker or self.text)
-
-    def narrow(self, wanted: Select[Any]) -> Select[Any]:
-        """Narrow the webhooks to candidates for the filter; `matches` decides."""
-        if self.state:
-            wanted = wanted.where(webhook.c.state == self.state)
-        if self.source:
-            wanted = wanted.where(webhook.c.source == self.source)
-        told = type_coerce(webhook.c.events, Text)
-        if self.person:
-            wanted = wanted.where(told.contains(f'"person":{json_fragment(self.person)}', autoescape=True))
-        if self.text:
-            wanted = wanted.where(told.icontains(json_fragment(self.text)[1:-1], autoescape=True))
-        if self.tracker:
-            put = select(delivery.c.id).join(account, delivery.c.account_id == account.c.id)
-            put = put.where(delivery.c.webhook_id == webhook.c.id, account.c.tracker == self.tracker)
-            wanted = wanted.where(put.exists())
-        return wanted
-
-    def matches(self, events: Sequence[EventJson]) -> bool:
-        if self.person and not any(event.get("person") == self.person for event in events):
-            return False
-        text = (self.text or "").casefold()
-        titles = (str(event.get(name) or "") for event in events for name in ("title", "show", "artist"))
-        return not text or any(text in title.casefold() for title in titles)
-
-
-def json_fragment(value: str) -> str:
-    """A text in the encoding of the stored JSON."""
-    return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,6 +165,19 @@ def _find_webhooks(
     if cursor is None and floor > 1:
         cursor = floor
     return [row for row in rows if wanted.matches(row.events or [])], cursor
+
+
+def ignored_reasons(connection: Connection, visitor: Visitor) -> list[ReasonCount]:
+    """The reasons of the latest ignored webhooks, the most frequent first."""
+    latest = select(webhook.c.reason).where(webhook.c.state == WebhookState.IGNORED)
+    if not visitor.is_admin:
+        latest = latest.where(is_of_person(visitor))
+    among = latest.order_by(webhook.c.id.desc()).limit(COUNTED_IGNORED).subquery()
+    number = func.count().label("number")
+    wanted = select(among.c.reason, number).where(among.c.reason.is_not(None)).group_by(among.c.reason)
+    return fetch_all(
+        connection, wanted.order_by(number.desc(), among.c.reason).limit(MAX_REASONS), ReasonCount
+    )
 
 
 def is_of_person(visitor: Visitor) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from webhook.people.scopes import Scope
 from webhook.queries.paging import Page
 from webhook.queries.rehearsal import rehearse_webhooks
+from webhook.queries.webhook_filter import WebhookFilter
 from webhook.queries.webhooks import RedactedWebhookJson, WebhookJson, WebhookTraceJson
 from webhook.web import actions, visible
 from webhook.web.activity.models import (
@@ -24,7 +25,6 @@ from webhook.web.http.addresses import Url, address_of, addresses, template_for
 from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.operations import PUBLIC, Call, Operation
-from webhook.web.visible import WebhookFilter
 
 
 async def list_webhooks(call: Call[None, WebhookQuery]) -> Page[WebhookJson]:

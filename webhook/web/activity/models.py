@@ -12,13 +12,15 @@ from webhook import trackers
 from webhook.queries.deliveries import DeliveryTraceJson
 from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.queries.rehearsal import RehearsalJson
+from webhook.queries.webhook_filter import OUTCOMES, WebhookFilter
 from webhook.queries.webhooks import WebhookTraceJson
 from webhook.storage.json_fields import Id
 from webhook.web.http.models import Body, Filter, Flag, Name, OneOf, Paging, Query, Text, validate
-from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, WebhookFilter, source_names
+from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES, source_names
 
 WebhookState = Annotated[str, OneOf(lambda: WEBHOOK_STATES)]
 DeliveryState = Annotated[str, OneOf(lambda: DELIVERY_STATES)]
+Outcome = Annotated[str, OneOf(lambda: OUTCOMES)]
 SourceName = Annotated[str, OneOf(source_names)]
 TrackerName = Annotated[str, OneOf(trackers.modules)]
 
@@ -68,7 +70,12 @@ class Dismissed(TypedDict):
 
 
 class WebhookFields(Query):
+    outcome: Annotated[
+        Outcome | None,
+        Field(description="Whether it or a delivery of it waits, has failed or needs a person."),
+    ] = None
     state: WebhookState | None = None
+    reason: Annotated[Text | None, Field(description="Why it was ignored, as webhooks give it.")] = None
     source: SourceName | None = None
     person: Name | None = None
     tracker: TrackerName | None = None
@@ -77,7 +84,13 @@ class WebhookFields(Query):
     @property
     def filter(self) -> WebhookFilter:
         return WebhookFilter(
-            state=self.state, source=self.source, person=self.person, tracker=self.tracker, text=self.text
+            outcome=self.outcome,
+            state=self.state,
+            reason=self.reason,
+            source=self.source,
+            person=self.person,
+            tracker=self.tracker,
+            text=self.text,
         )
 
 

@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import trackers
-from webhook.domain.states import NEEDS_PERSON
+from webhook.domain.states import NEEDS_PERSON, WebhookState
 from webhook.queries.deliveries import list_deliveries
+from webhook.queries.webhook_filter import OUTCOMES, WebhookFilter
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.activity.models import webhook_filter
@@ -52,15 +53,20 @@ class Activity(Page):
         params = Params(request.query_params)
         wanted = webhook_filter(request.query_params)
         limit, after = min(params.limit(), ROWS_PER_PAGE), params.after()
-        listed, names = await self.database.read(
+        listed, names, reasons = await self.database.read(
             lambda connection: (
                 visible.webhooks(connection, visitor, limit=limit, after=after, wanted=wanted),
                 visible.names(connection) if visitor.is_admin else [],
+                visible.ignored_reasons(connection, visitor) if wanted.state == WebhookState.IGNORED else [],
             )
         )
         chosen = asdict(wanted)
         known = {
             "chosen": chosen,
+            "detailed": any(chosen[name] for name in ("text", "source", "person", "tracker"))
+            or wanted.state not in (None, WebhookState.IGNORED),
+            "outcomes": OUTCOMES,
+            "reasons": reasons,
             "states": WEBHOOK_STATES,
             "sources": source_names(),
             "trackers": trackers.modules(),
@@ -142,7 +148,7 @@ class Activity(Page):
 
     async def replay_all(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = webhook_filter(fields)
-        if wanted == visible.WebhookFilter():
+        if wanted == WebhookFilter():
             raise Problem(400, "First filter the webhooks by state, source, person, tracker or title.")
         count = await self.database.run(lambda connection: changes.replay_all(connection, visitor, wanted))
         self.service.interpreter.news.set()

@@ -57,6 +57,24 @@ ACTION_WORDS = {
 }
 
 
+BRIEF_REASONS = {
+    "trailer": "trailers",
+    "theme": "theme music",
+    "photo": "photos",
+    "live_tv": "live TV",
+    "no_ids": "no IDs",
+    "unsupported_event": "not about viewing",
+    "unsupported_kind": "other kinds",
+    "nobody_did_it": "by the server itself",
+    "duplicate_of_play": "duplicates",
+    "test": "test messages",
+    "home_video": "home videos",
+    "no_rating": "without a rating",
+    "not_completed": "not finished",
+}
+"""The reasons why webhooks are ignored, in words for a chip, where the code does not say it."""
+
+
 @cache
 def environment() -> Environment:
     made = Environment(
@@ -84,6 +102,7 @@ def environment() -> Environment:
         "label": label,
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
         "why": reason_text,
+        "brief": lambda reason: BRIEF_REASONS.get(reason, reason.removeprefix("filter: ").replace("_", " ")),
         "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
         "hindrance": hindrance,
         "refusal": lambda limit: explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])),
