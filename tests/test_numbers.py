@@ -468,6 +468,19 @@ def test_each_show_is_asked_about_once_a_day_whoever_follows_it(anna: Shelf) -> 
     assert sorted(tvdb.asked, key=str) == [7000, 7000, 7010, 7010]
 
 
+def test_a_show_that_was_watched_lately_is_asked_about_though_nobody_follows_it(anna: Shelf) -> None:
+    lately, long_ago = NOW - timedelta(days=2), NOW - timedelta(days=60)
+    anna.follow("Night Ferry", Ids(tvdb=7020), "stopped")
+    anna.seen(part(1, 1), lately)
+    anna.seen(part(1, 1, "Ghost House", Ids(tvdb=7010)), long_ago)
+    anna.seen(part(1, 1, "Night Ferry", Ids(tvdb=7020)), lately)
+    anna.seen(part(1, 1, "Known by title", Ids()), lately)
+    tvdb = Lists("tvdb", {7000: [aired(1, 1)], 7010: [aired(1, 1)], 7020: [aired(1, 1)]})
+
+    assert refreshed(anna, [tvdb], NOW, NOW + timedelta(hours=1)) == [1, 0]
+    assert kept(anna) == {"tvdb:7000": ("tvdb", 1)}
+
+
 def test_a_lookup_in_trouble_is_asked_again_an_hour_later_and_an_older_list_stays(anna: Shelf) -> None:
     anna.follow("Tidewater", TIDEWATER)
     anna.lists("tvdb:7000", aired(1, 1))

@@ -126,7 +126,7 @@ def post(browser: httpx.Client, path: str, **fields: Any) -> httpx.Response:
 
 
 def badge(browser: httpx.Client) -> int:
-    found = re.search(r'Needs you <span class="badge warn">(\d+)</span>', browser.get("/setup").text)
+    found = re.search(r", needs you: </span>(\d+)</b>", browser.get("/setup").text)
     return int(found.group(1)) if found else 0
 
 
@@ -534,7 +534,7 @@ def test_one_is_dismissed_stays_dead_and_can_be_tried_again(home: Household) -> 
     assert badge(browser) == 0
     entry = home.api().get(f"/api/v1/deliveries/{number}").json()
     assert (entry["state"], bool(entry["settled_at"])) == ("dead", True)
-    assert ">dismissed<" in page(browser, "/deliveries?state=dead")
+    assert "failed, dismissed" in page(browser, "/deliveries?state=dead")
     assert post(browser, "/needs-you/retry").headers["location"] == "/needs-you?said=retried-0"
     assert home.api().post(f"/api/v1/deliveries/{number}/retry").json()["retried"] == 1
 

@@ -33,12 +33,12 @@ from sqlalchemy.types import TypeEngine
 from typing_extensions import TypedDict
 
 from webhook import clock
-from webhook.domain.event import Episode, Ids, Show
+from webhook.domain.event import Episode, Ids, Kind, Show
 from webhook.domain.items import id_keys, keys
 from webhook.domain.outcome import Undelivered
 from webhook.domain.pictures import picture_key
 from webhook.history import runtimes
-from webhook.history.library import FOLLOWING
+from webhook.history.library import FOLLOWING, show_key
 from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
@@ -62,6 +62,14 @@ LOOKUP_PAUSE = 2.0  # seconds between two shows: lookups serve deliveries first
 ROUND_SECONDS = 3600.0
 TICK_POLL = 20.0
 """Seconds until a list is requested that a tick waits for."""
+
+WATCHED_WITHIN = timedelta(days=30)
+"""The time within which a show that nobody follows was watched, so that its list is asked for."""
+
+PLAYS_SEARCHED = 500
+"""The latest plays in which such shows are looked for."""
+
+NEVER_ASKED = datetime.min.replace(tzinfo=UTC)
 
 REQUESTED = "wanted"
 """The `via` of a show whose list is asked for because it was ticked as a whole."""
@@ -276,7 +284,7 @@ class ShowList:
 
 
 class Episodes:
-    """Refreshes the episode lists of followed shows: each at most once a day, slowly."""
+    """Refreshes the episode lists of shows that are followed or watched lately: each at most once a day, slowly."""
 
     def __init__(self, database: Database, lookups: Sequence[Lookup], pause: float = LOOKUP_PAUSE) -> None:
         self.database = database
@@ -344,21 +352,50 @@ class Episodes:
 
 
 def find_due_lists(connection: Connection, before: datetime) -> list[Listing]:
-    """The shows that anybody follows, whose list is missing or was asked for before: the longest ago first."""
-    rows = connection.execute(
-        select(follow.c.show_key, follow.c.show, follow.c.ids, episode_list.c.asked_at)
-        .outerjoin(episode_list, episode_list.c.show_key == follow.c.show_key)
-        .where(follow.c.state == FOLLOWING)
-    )
-    found: dict[str, tuple[datetime, Listing]] = {}
+    """The shows whose list is missing or was asked for before, the longest ago first.
+
+    These are the shows that anybody follows, and those watched lately that nobody has put aside.
+    """
+    rows = connection.execute(select(follow.c.show_key, follow.c.show, follow.c.ids, follow.c.state))
+    found: dict[str, Listing] = {}
+    put_aside: set[str] = set()
     for row in rows:
-        if row.asked_at is not None and row.asked_at > before:
+        if row.state != FOLLOWING:
+            put_aside.add(row.show_key)
             continue
-        known = found[row.show_key][1].ids if row.show_key in found else Ids()
+        known = found[row.show_key].ids if row.show_key in found else Ids()
         ids = Ids.from_json(row.ids).merge(known)
-        asked = row.asked_at or datetime.min.replace(tzinfo=UTC)
-        found[row.show_key] = (asked, Listing(key=row.show_key, title=row.show, ids=ids))
-    return [show for _, show in sorted(found.values(), key=lambda entry: (entry[0], entry[1].key))]
+        found[row.show_key] = Listing(key=row.show_key, title=row.show, ids=ids)
+    for show in shows_watched_since(connection, before - WATCHED_WITHIN):
+        if show.key not in put_aside:
+            found.setdefault(show.key, show)
+    asked = request_times(connection, found)
+    due = [show for show in found.values() if asked.get(show.key, NEVER_ASKED) <= before]
+    return sorted(due, key=lambda show: (asked.get(show.key, NEVER_ASKED), show.key))
+
+
+def shows_watched_since(connection: Connection, since: datetime) -> list[Listing]:
+    """The shows of the latest plays that have an id by which lookups list episodes."""
+    wanted = (
+        select(play.c.item)
+        .where(play.c.started_at >= since, play.c.kind == Kind.EPISODE, play.c.removed_at.is_(None))
+        .order_by(play.c.started_at.desc())
+        .limit(PLAYS_SEARCHED)
+    )
+    found: dict[str, Listing] = {}
+    for described in connection.execute(wanted).scalars():
+        title, ids = described.get("show"), Ids.from_json(described.get("show_ids"))
+        key = show_key(title, ids)
+        if key is not None and (ids.tvdb or ids.tmdb or ids.imdb):
+            found.setdefault(key, Listing(key=key, title=title, ids=ids))
+    return list(found.values())
+
+
+def request_times(connection: Connection, show_keys: Iterable[str]) -> dict[str, datetime]:
+    """The time each show's list was last asked for."""
+    wanted = select(episode_list.c.show_key, episode_list.c.asked_at)
+    rows = connection.execute(wanted.where(episode_list.c.show_key.in_(json_values(sorted(show_keys)))))
+    return {row.show_key: row.asked_at for row in rows}
 
 
 def find_requested_lists(connection: Connection) -> list[Listing]:
