@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from webhook.demo import evening, script
+from webhook.demo import evening, script, showcase
 
 ROOT = Path(__file__).parent.parent
 SOON = 60
@@ -123,6 +123,15 @@ def test_a_demo_that_stays_can_be_looked_at_and_takes_its_fakes_along_when_it_en
     for url in (said["url"], *said["fakes"].values()):
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
+
+
+def test_beside_a_running_watchmark_the_demo_takes_any_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server((showcase.LOOPBACK_HOST, 0)) as taken:
+        monkeypatch.setattr(showcase, "USUAL_PORT", taken.getsockname()[1])
+        beside = showcase.usual_port()
+
+    assert beside == 0
+    assert showcase.usual_port() == showcase.USUAL_PORT
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

@@ -273,7 +273,9 @@ async def run_worker(environ: Environ, as_json: bool) -> bool:
 
 @app.command()
 def demo(
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8484; 0 picks a free port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="8484 if it is free; 0 picks a free port.")
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="No pauses: what is playing goes on every few seconds.")
     ] = False,
@@ -288,7 +290,6 @@ def demo(
     """Try Watchmark on an invented household with two years of history; no account needed."""
     from webhook.demo import evening, showcase
 
-    chosen = port if port is not None else (0 if once else 8484)
     if once:
-        raise typer.Exit(evening.run(port=chosen, as_json=as_json))
-    raise typer.Exit(showcase.show_household(port=chosen, fast=fast, as_json=as_json))
+        raise typer.Exit(evening.run(port=port or 0, as_json=as_json))
+    raise typer.Exit(showcase.show_household(port=port, fast=fast, as_json=as_json))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -24,15 +25,17 @@ from webhook.demo.populate import populate
 from webhook.demo.stage import run_to_end, start_fakes, start_painter, start_service, surroundings, teller
 from webhook.people import passwords, tokens
 
+LOOPBACK_HOST, USUAL_PORT = "127.0.0.1", 8484
 PASSWORD = "an evening at home"
 SIMKL_FAULT = {"route": "/", "status": 503, "times": -1}
 
 
-def show_household(*, port: int, fast: bool, as_json: bool) -> int:
+def show_household(*, port: int | None, fast: bool, as_json: bool) -> int:
     """Open the household and keep it going until Ctrl-C; returns exit code 1 if that failed."""
+    chosen = usual_port() if port is None else port
 
     def perform(stack: ExitStack, folder: Path) -> int:
-        demo = open_house(stack, folder, port)
+        demo = open_house(stack, folder, chosen)
         demo.announce(as_json)
         return asyncio.run(demo.stay(fast=fast))
 
@@ -72,6 +75,15 @@ class OpenHouse:
                 await asyncio.sleep(0.5)
             playing.cancel()
         return 1
+
+
+def usual_port() -> int:
+    """The port of a Watchmark, or 0 for any where one is running already."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((LOOPBACK_HOST, USUAL_PORT))
+        return USUAL_PORT
+    return 0
 
 
 def open_house(stack: ExitStack, folder: Path, port: int) -> OpenHouse:
