@@ -175,6 +175,9 @@ CHILDRENS_FILMS = tuple(
 UNMATCHED_FILM = DemoFilm(301, "The Glass Orchard", 2021, 104, has_ids=False)
 """A film that its server sends without an id, so that a person has to say which one it is."""
 
+NAMESAKES = (DemoFilm(302, "The Glass Orchard", 1987, 112), DemoFilm(303, "The Glass Orchard", 2012, 96))
+"""The films of the same title that the tracker knows."""
+
 UNWATCHED_FILMS = tuple(
     DemoFilm(number, title, 2024 + number % 3, 92 + number % 40)
     for number, title in enumerate(
@@ -237,7 +240,7 @@ ALBUMS = tuple(
 
 def trakt_catalogue() -> dict[str, Any]:
     """The films and shows as the fake Trakt learns them."""
-    films = (*FILMS, *CHILDRENS_FILMS, *UNWATCHED_FILMS, *PLAYING_FILMS, *FILMS_ELSEWHERE)
+    films = (*FILMS, *CHILDRENS_FILMS, *UNWATCHED_FILMS, *PLAYING_FILMS, *FILMS_ELSEWHERE, *NAMESAKES)
     return {"movies": [film_json(film) for film in films], "shows": [show_json(show) for show in SHOWS]}
 
 

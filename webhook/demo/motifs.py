@@ -285,7 +285,7 @@ def draw_fruit(scene: Scene) -> None:
     scene.pen.rectangle((0, ground, scene.width, scene.height), p.middle)
     radius = scene.place(21, 26) * u
     y = ground - radius * 0.72
-    scene.pen.ellipse((x - radius * 0.3, ground + 2 * u, x + radius * 2.2, ground + 13 * u), p.near)
+    scene.pen.ellipse((x - radius * 0.9, ground - u, x + radius * 1.9, ground + 11 * u), p.near)
     for side in (-1, 1):
         scene.disc(x + side * radius * 0.28, y, radius * 0.86, p.light)
     scene.pen.polygon(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from webhook.demo.catalogue import UNMATCHED_FILM
+from webhook.demo.catalogue import NAMESAKES, UNMATCHED_FILM
 from webhook.demo.household import outage_began
 from webhook.domain import retry
 from webhook.domain.event import Kind, item_from_json
@@ -75,7 +75,7 @@ def trakt_outcomes() -> Decide:
     def decide(lane: Lane, row: DeliveryRow) -> Done | Undelivered:
         if row.item.get("title") == UNMATCHED_FILM.title:
             return Unmatched("Trakt does not know this movie", candidates=CANDIDATES)
-        if row.mark and not refused:
+        if row.mark and row.webhook_id is not None and not refused:
             refused.add(row.id)
             return retry.decide("Trakt", 422, {}, "watched_at is not a date")
         return Done(answer=f"scrobble: {row.item.get('title')}", remote_id=str(7_000_000 + row.id))
@@ -86,14 +86,14 @@ def trakt_outcomes() -> Decide:
 CANDIDATES: list[CandidateJson] = [
     {
         "kind": Kind.MOVIE.value,
-        "title": UNMATCHED_FILM.title,
-        "year": year,
-        "ids": {"tmdb": 99_000_700 + year, "imdb": f"tt9900{year}"},
+        "title": film.title,
+        "year": film.year,
+        "ids": film.item.ids.by_namespace(),
         "picture": None,
-        "score": score,
+        "score": 0.8,
         "via": "trakt",
     }
-    for year, score in ((2020, 0.83), (2022, 0.79))
+    for film in NAMESAKES
 ]
 
 
