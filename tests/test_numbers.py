@@ -125,6 +125,21 @@ def test_films_episodes_and_tracks_are_counted_with_their_time(anna: Shelf) -> N
     assert found["without_duration"] == 1
 
 
+def test_the_time_of_each_kind_is_known_by_month(anna: Shelf) -> None:
+    anna.seen(film("Salt Road"), at("2026-03-01T20:00"), duration_ms=5_400_000)
+    anna.seen(part(1, 1), at("2026-03-02T20:00"), duration_ms=2_400_000)
+    anna.seen(Track(title="Tide", artist="Ida"), at("2026-04-04T20:00"), duration_ms=200_000)
+
+    found = anna.numbers()
+
+    assert [some(found["months_by_kind"][kind]) for kind in ("films", "episodes", "tracks")] == [
+        {2: 5_400_000},
+        {2: 2_400_000},
+        {3: 200_000},
+    ]
+    assert some(found["months_time_ms"]) == {2: 7_800_000, 3: 200_000}
+
+
 def test_what_is_unfinished_taken_back_removed_or_anothers_does_not_count(anna: Shelf) -> None:
     bob = Shelf(anna.database, "bob")
     bob.seen(film("Salt Road"), at("2026-03-01T20:00"))

@@ -21,7 +21,6 @@ from webhook.domain.play import Dated
 from webhook.history import library
 from webhook.queues import jobs
 from webhook.storage.tables import job, play
-from webhook.web.http import charts
 
 
 def token(page: httpx.Response) -> str:
@@ -157,22 +156,6 @@ def test_a_member_sees_and_changes_only_their_own(household: Household) -> None:
         None,
         None,
     ]
-
-
-def test_the_numbers_of_a_year_are_drawn_with_a_table_behind(household: Household) -> None:
-    seen(household, film("Harbour"), part(1), part(2, NOON + timedelta(days=1)))
-    browser = household.browser()
-
-    page = browser.get("/history/numbers?year=2026").text
-
-    assert "<dd>3 h 0 min</dd>" in page
-    assert page.count("<table") >= 5
-    assert "1 Mar: 2" in page
-    assert "Time watched by month" in page
-    assert re.search(r"<title>Sunday, 20:00: [0-9]+</title>", page)
-    assert browser.get("/history/numbers?year=all").status_code == 200
-    assert browser.get("/history/numbers?year=1066").status_code == 400
-    assert "Nothing watched in 1999" in browser.get("/history/numbers?year=1999").text
 
 
 def test_a_show_has_its_seasons_ticked_and_is_followed(household: Household) -> None:
@@ -342,26 +325,3 @@ def test_a_ticked_play_says_so(household: Household) -> None:
 
     assert "date unknown" in browser.get("/history").text
     assert "marked then, watched earlier" in browser.get("/history/plays/1").text
-
-
-# --- charts
-
-
-def test_a_leap_year_has_all_its_days_and_each_its_square() -> None:
-    halves = charts.heat(2024, {"2024-02-29": 4, "2024-12-31": 1})
-
-    squares = [one for half in halves for one in half.days]
-    assert [len({(one.x, one.y) for one in half.days}) for half in halves] == [182, 184]
-    assert max(one.x for one in squares) + charts.CELL <= 376
-    assert [month.label for half in halves for month in half.months] == list(charts.MONTHS)
-    assert {one.day.isoformat(): one.level for one in squares if one.level} == {
-        "2024-02-29": 4,
-        "2024-12-31": 1,
-    }
-
-
-@pytest.mark.parametrize(
-    ("ms", "said"), [(0, "0 min"), (3_600_000, "1 h 0 min"), (90_000_000, "1 day 1 h"), (59_999, "0 min")]
-)
-def test_times_are_said_in_words(ms: int, said: str) -> None:
-    assert charts.duration_text(ms) == said

@@ -91,6 +91,7 @@ def environment() -> Environment:
         "localtime": localtime,
         "spoken": charts.duration_text,
         "airs": airs,
+        "shorten": shorten,
         "day": day,
         "hour": hour,
         "titled": item_title,
@@ -292,6 +293,11 @@ def reason_text(reason: str | None) -> str:
 
 def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def shorten(text: str, longest: int) -> str:
+    """A text of at most so many characters, for where nothing can wrap."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def span(ms: int | None) -> str:

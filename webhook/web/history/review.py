@@ -1,0 +1,108 @@
+"""A person's year in review: what stood out, and its drawing as one picture."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from webhook.history.stats import StatsJson
+from webhook.history.stats_shows import TopEntryJson
+from webhook.pictures.store import POSTER, WIDTHS, PictureStore
+from webhook.web.http import charts
+from webhook.web.http.charts import MONTHS, WEEKDAYS, Day, Month
+
+SHOWS_DRAWN = 5
+POSTER_WIDTH = WIDTHS[POSTER][-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """Something that stood out, and its name."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Review:
+    person: str
+    year: int
+    plays: int
+    figures: Sequence[Fact]
+    facts: Sequence[Fact]
+    shows: Sequence[TopEntryJson]
+    films: Sequence[TopEntryJson]
+    days: Sequence[Day]
+    """The days of the year in one row of weeks."""
+    months: Sequence[Month]
+
+
+def review_of(person: str, year: int, found: StatsJson) -> Review:
+    first, last = charts.heat(year, found["days"])
+    days = [replace(one, x=one.x - charts.GUTTER) for one in first.days]
+    days += [replace(one, x=one.x + charts.WEEKS_PER_HALF * charts.STEP) for one in last.days]
+    return Review(
+        person=person,
+        year=year,
+        plays=found["plays"],
+        figures=[
+            Fact(name="hours", value=f"{found['time_ms'] // charts.HOUR_MS:,}"),
+            Fact(name="episode" if found["episodes"] == 1 else "episodes", value=f"{found['episodes']:,}"),
+            Fact(name="film" if found["films"] == 1 else "films", value=f"{found['films']:,}"),
+            Fact(name="show" if found["shows"] == 1 else "shows", value=f"{found['shows']:,}"),
+        ],
+        facts=list_facts(found),
+        shows=found["top"]["shows"][:SHOWS_DRAWN],
+        films=found["top"]["films"][:SHOWS_DRAWN],
+        days=days,
+        months=[charts.month_of(one) for one in days if one.day.day == 1],
+    )
+
+
+def list_facts(found: StatsJson) -> list[Fact]:
+    """What stood out, as far as there is anything."""
+    facts = []
+    if any(found["months_time_ms"]):
+        month = found["months_time_ms"].index(max(found["months_time_ms"]))
+        spent = charts.duration_text(found["months_time_ms"][month])
+        facts.append(Fact(name="Busiest month", value=f"{MONTHS[month]}, {spent}"))
+    if found["days"]:
+        day, plays = max(found["days"].items(), key=lambda entry: entry[1])
+        facts.append(
+            Fact(
+                name="Busiest day", value=f"{date.fromisoformat(day):%-d %B}, {plays} {plural('play', plays)}"
+            )
+        )
+    if any(found["hours"]):
+        hour, weekday = found["hours"].index(max(found["hours"])), busiest(found["weekdays"])
+        facts.append(Fact(name="Favourite time", value=f"{weekday}s, around {hour}:00"))
+    if streak := found["streaks"]["longest"]["days"]:
+        facts.append(Fact(name="Longest streak", value=f"{streak} {plural('day', streak)}"))
+    if found["shows_finished"]:
+        facts.append(Fact(name="Shows finished", value=f"{found['shows_finished']}"))
+    if found["rewatches"]:
+        facts.append(
+            Fact(name="Rewatched", value=f"{found['rewatches']:,} {plural('time', found['rewatches'])}")
+        )
+    return facts
+
+
+def busiest(weekdays: Sequence[int]) -> str:
+    return WEEKDAYS[weekdays.index(max(weekdays))]
+
+
+def plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def embed_posters(store: PictureStore, entries: Sequence[TopEntryJson]) -> Mapping[str, str]:
+    """The posters as data within the drawing, by key."""
+    found = {}
+    for entry in entries:
+        key = entry["picture"]
+        content = store.read(key, POSTER, POSTER_WIDTH) if key else None
+        if key and content is not None:
+            found[key] = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+    return found
