@@ -82,11 +82,14 @@ MIRA = Taste(
     name="Mira",
     shows=shows_of(
         "Glasshouse Lane", "Saltmere", "The Ninth Parish", "A Quiet Department", "The Patient Telescope",
-        "Die Vermesserin von Oberau", "North of Ninebridge", "حارس المطر الأخير", "Tin Roof Summer", "Bellweather",
-        "Orbital Post", "Ember & Crumb", "The Last Ferry to Orrin",
+        "Die Vermesserin von Oberau", "North of Ninebridge", "حارس المطر الأخير", "Tin Roof Summer", "Skoddeheim",
+        "Bellweather", "Orbital Post", "Brasswork", "Ember & Crumb", "The Last Ferry to Orrin",
     ),
     films=FILMS[:56], source="plex", player="Living room TV", comfort=SHOW_BY_TITLE["Kestrel & Daughters"],
-    pauses={"Bellweather": 61, "Die Vermesserin von Oberau": 11, "The Patient Telescope": 13, "Orbital Post": 22},
+    pauses={
+        "Bellweather": 61, "Die Vermesserin von Oberau": 11, "The Patient Telescope": 13, "Orbital Post": 22,
+        "Tin Roof Summer": 5, "Skoddeheim": 9, "North of Ninebridge": 33, "Brasswork": 2,
+    },
     evenings=0.64, film_nights=0.18, binges=0.18,
 )  # fmt: skip
 THEO = Taste(

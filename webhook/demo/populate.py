@@ -217,7 +217,7 @@ def wishes(films: Iterable[Item], shows: Iterable[DemoShow]) -> list[Kept]:
 WISHES: Mapping[str, Sequence[Kept]] = {
     MIRA.name: wishes(
         [film.item for film in UNWATCHED_FILMS],
-        [SHOW_BY_TITLE["Brasswork"], SHOW_BY_TITLE["Nine Small Planets"]],
+        [SHOWS[11], SHOW_BY_TITLE["Nine Small Planets"]],
     ),
     THEO.name: wishes([UNWATCHED_FILMS[1].item], [SHOW_BY_TITLE["Bellweather"]]),
 }
