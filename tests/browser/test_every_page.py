@@ -55,7 +55,7 @@ SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), 
 EVERY = (
     "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
     "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
-    "/history", "/history/add", "/history/add?kind=episode", "/history?text=Film", "/history?view=grid", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/library",
+    "/history", "/history/add", "/history/add?kind=episode", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/library",
     "/library/films", "/library/up-to-date", "/library/watchlist", "/library/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",

@@ -7,47 +7,16 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from sqlalchemy import Connection, insert
 
 from tests.web.conftest import Household
-from tests.web.viewings import NOON, film, part, seen, viewing
+from tests.web.viewings import NOON, film, part, put_marks, seen, viewing
 from webhook.domain.event import Track
-from webhook.storage.tables import account, delivery
 
 
 def listed(home: Household, query: str = "") -> list[str]:
     """The names in the list of plays, folded runs and what they hold."""
     page = home.browser().get(f"/history{query}").text
     return re.findall(r"<bdi>([^<]+)</bdi>", page[page.index('id="plays"') :])
-
-
-def put_marks(connection: Connection, states: dict[int, str]) -> None:
-    """An account at Trakt, and a watched mark in a state for each play."""
-    mine = {
-        "id": 50,
-        "person_id": 1,
-        "tracker": "trakt",
-        "tells": ["watched"],
-        "rules": {},
-        "created_at": NOON,
-    }
-    connection.execute(insert(account), mine)
-    for play_id, state in states.items():
-        mark = {
-            "account_id": 50,
-            "play_id": play_id,
-            "key": f"watched:{play_id}",
-            "action": "watched",
-            "mark": True,
-        }
-        sent = {
-            "happened_at": NOON,
-            "item": {"kind": "movie"},
-            "details": {},
-            "state": state,
-            "created_at": NOON,
-        }
-        connection.execute(insert(delivery), {**mark, **sent})
 
 
 def test_a_run_of_one_show_on_a_day_is_one_row_that_opens(home: Household) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection, insert
+
 from tests.web.conftest import Household
 from webhook import clock
 from webhook.domain.event import Episode, Ids, Movie, Track
 from webhook.domain.play import Play, State
+from webhook.storage.tables import account, delivery
 from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 
@@ -36,3 +39,32 @@ def viewing(item: Movie | Episode | Track, at: datetime, **more: object) -> View
 
 def seen(household: Household, *viewings: Viewing, person_id: int = 1) -> None:
     household.do(lambda connection: merge.merge_entries(connection, person_id, viewings, clock.now()))
+
+
+def put_marks(connection: Connection, states: dict[int, str]) -> None:
+    """An account at Trakt, and a watched mark in a state for each play."""
+    mine = {
+        "id": 50,
+        "person_id": 1,
+        "tracker": "trakt",
+        "tells": ["watched"],
+        "rules": {},
+        "created_at": NOON,
+    }
+    connection.execute(insert(account), mine)
+    for play_id, state in states.items():
+        mark = {
+            "account_id": 50,
+            "play_id": play_id,
+            "key": f"watched:{play_id}",
+            "action": "watched",
+            "mark": True,
+        }
+        sent = {
+            "happened_at": NOON,
+            "item": {"kind": "movie"},
+            "details": {},
+            "state": state,
+            "created_at": NOON,
+        }
+        connection.execute(insert(delivery), {**mark, **sent})

@@ -18,6 +18,7 @@ from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
 from webhook.web.history.pages_library import Library
 from webhook.web.history.pages_numbers import Numbers
+from webhook.web.history.pages_select import Selection
 from webhook.web.http import errors
 from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
@@ -43,6 +44,7 @@ PAGES = (
     AddPlay,
     Library,
     Numbers,
+    Selection,
     Transfer,
     Connections,
     Setup,

@@ -83,6 +83,11 @@ class Filters:
         for library in dict.fromkeys([*shown, *([self.library] if self.library else [])]):
             yield self.toggle("library", library, f"in {library}")
 
+    @property
+    def selects(self) -> bool:
+        """True if plays are selected here; a grid has no room for that."""
+        return self.select is not None and self.view is None
+
     def toggle(self, name: str, value: str, words: str) -> Chip:
         chosen = getattr(self, name) == value
         return Chip(words, self.query(**{name: None if chosen else value}), chosen)

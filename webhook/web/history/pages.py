@@ -13,7 +13,9 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import clock
 from webhook.domain import guids
+from webhook.domain.event import Ids, Kind
 from webhook.history import edits
+from webhook.history.library import show_key
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.queries.paging import TextPage
@@ -29,15 +31,14 @@ from webhook.queries.plays import (
     rewatched_ids,
     unsent_marks,
 )
+from webhook.web.history.additions import ID_NAMES
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.history.filters import Filters
-from webhook.web.history.rows import PlayEntry, by_day, with_marks
+from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
 from webhook.web.visible import Visitor
-
-ID_NAMES = ("tvdb", "tmdb", "imdb", "trakt")
 
 PLAYS_PER_PAGE = 100
 """Plays per page."""
@@ -100,8 +101,19 @@ class History(Page):
         found = await self.database.read(lambda connection: play_with_twins(connection, visitor, wanted))
         if found is None:
             raise Problem(404, f"Play {wanted} was not found.")
-        shown, twins = found
-        known = {"play": shown, "others": twins, "ids": ID_NAMES, "zone": request.state.zone}
+        shown, twins, rewatches = found
+        traces = [told["webhook"] for told in shown["deliveries"] if told["webhook"]]
+        known = {
+            "play": shown,
+            "others": twins,
+            "ids": ID_NAMES,
+            "zone": request.state.zone,
+            "trace": traces[-1] if traces else None,
+            "show": show_key(shown["show"], Ids.from_json(shown["show_ids"]))
+            if shown["kind"] == Kind.EPISODE
+            else None,
+            "marks": list(origin_marks(shown, rewatches)),
+        }
         return self.render(request, "play.html", known, visitor)
 
     # --- changing
@@ -164,14 +176,15 @@ class History(Page):
 
 def play_with_twins(
     connection: Connection, visitor: Visitor, wanted: int
-) -> tuple[PlayDetailJson, list[PlayFields]] | None:
-    """A play, and the other plays of its item that it could be merged with."""
+) -> tuple[PlayDetailJson, list[PlayFields], set[int]] | None:
+    """A play, the other plays of its item that it could be merged with, and its id where it is a rewatch."""
     shown = whole_play(connection, visitor, wanted)
     if shown is None:
         return None
     row = own_play(connection, visitor, wanted)
     assert row is not None
-    return shown, list_other_plays(connection, row.person_id, wanted, clock.now())
+    twins = list_other_plays(connection, row.person_id, wanted, clock.now())
+    return shown, twins, rewatched_ids(connection, [wanted])
 
 
 def parse_local_time(given: str, zone: tzinfo) -> datetime:

@@ -49,7 +49,12 @@ FLASH_MESSAGES = {
     "saved": "Saved.",
     "sure": "Please confirm below. Nothing has changed yet.",
     "removed": "Removed.",
+<<<<<<< HEAD
     "added": "Added to your history.",
+=======
+    "added": "Added.",
+    "unselected": "Select a play first.",
+>>>>>>> c07f1b6 (Change several plays at once, add episodes by ticks or up to one, and draw a play's page anew)
     "known": "This play was already added.",
     "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
     "cancelled": "Cancelled. What was already sent stays.",
@@ -63,6 +68,10 @@ FLASH_MESSAGES = {
 COUNT_MESSAGES = {
     "marked": "Marked as watched: {}.",
     "unmarked": "Plays removed: {}.",
+    "added": "Added: {}.",
+    "gone": "Removed: {}.",
+    "moved": "Moved: {}.",
+    "resent": "Sending again: {}.",
     "retried": "Retried: {}. Reload to see the result.",
     "replayed": "Replayed: {}.",
     "dismissed": "Dismissed: {}. They stay in Activity, where you can retry them.",
@@ -70,6 +79,14 @@ COUNT_MESSAGES = {
     "written": "Match saved. Imported plays updated: {}.",
 }
 """Messages with a count, such as `retried-3`."""
+
+LEFT_MESSAGES = {
+    "added": "Already there: {}.",
+    "gone": "Not removed: {}. They were gone already.",
+    "moved": "Not moved: {}. Only watched plays can move, and not into the future.",
+    "resent": "Nothing to send: {}. They were sent, or wait already.",
+}
+"""Messages with the count of what a change left as it was, such as the 2 of `moved-3-2`."""
 
 
 class Page:
@@ -225,10 +242,15 @@ def local(path: str) -> str:
 def flash_message(request: Request) -> str | None:
     """The message on the last change for the top of the page, or None."""
     word = request.query_params.get("said", "")
-    what, _, number = word.partition("-")
-    if what in COUNT_MESSAGES and number:
-        return COUNT_MESSAGES[what].format(whole(number)) if whole(number) else FLASH_MESSAGES["nothing"]
-    return FLASH_MESSAGES.get(word)
+    what, *numbers = word.split("-")
+    if what not in COUNT_MESSAGES or not numbers:
+        return FLASH_MESSAGES.get(word)
+    messages = (COUNT_MESSAGES[what], LEFT_MESSAGES.get(what, ""))
+    counts = [whole(number) for number in numbers]
+    said = [
+        message.format(count) for message, count in zip(messages, counts, strict=False) if count and message
+    ]
+    return " ".join(said) or FLASH_MESSAGES["nothing"]
 
 
 def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from webhook.web.http.errors import Problem
 
 MAX_BODY_SIZE = 64 * 1024
 BODY_TIMEOUT = 10.0
+MAX_FORM_FIELDS = 300
 TIME_CURSOR = re.compile(r"-?[0-9]{1,15}-[0-9]{1,16}")
 MAX_TEXT_LENGTH = 200
 
@@ -107,7 +108,7 @@ async def form(request: Request) -> dict[str, str]:
     """The fields of a form; of a repeated field, the first value."""
     text = (await body(request)).decode("utf-8", "replace")
     try:
-        fields = parse_qs(text, keep_blank_values=True, max_num_fields=50)
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
         raise Problem(400, "The form has too many fields.") from error
     return {name: values[0] for name, values in fields.items()}

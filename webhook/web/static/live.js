@@ -121,6 +121,12 @@
     each("select[data-sends], input[data-sends]", (field) => (field.onchange = () => field.form.requestSubmit()), within);
   };
 
+  // The box of a day ticks all of its plays.
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("[data-ticks]")) return;
+    each("input[type=checkbox]", (box) => (box.checked = target.checked), target.closest("section"));
+  });
+
   // The browser's time zone is offered where none is chosen.
   each("form[data-zone]", (form) => {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
