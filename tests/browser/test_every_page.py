@@ -55,7 +55,8 @@ SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), 
 EVERY = (
     "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
     "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
-    "/history", "/history/add", "/history/add?kind=episode", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/library",
+    "/history", "/history/add", "/history/add?kind=episode", "/history/add?kind=episode&q=tide",
+    "/history/add?kind=episode&picked=1&show=Tidewater&show_ids.tvdb=77", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/library",
     "/library/films", "/library/up-to-date", "/library/watchlist", "/library/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
@@ -243,6 +244,12 @@ def a_password_that_is_wrong(page: Page, house: Process) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def plays_to_remove(page: Page, house: Process) -> None:
+    page.goto(house.url + "/history?select=1")
+    page.locator(".list input").first.check()
+    page.get_by_role("button", name="Remove").click()
+
+
 AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     an_api_token: (200, "Copy it now; it is shown only once."),
     a_webhook_token: (200, "Treat these addresses like passwords"),
@@ -251,6 +258,7 @@ AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     a_one_time_link: (200, "Sign-in link for bob"),
     a_file_that_was_looked_into: (200, "Nothing has been imported yet."),
     what_a_tracker_lacks: (200, "Nothing has been sent yet."),
+    plays_to_remove: (200, "Imports will not add them again."),
     a_code_that_waits: (200, "and enter this code"),
     an_address_that_is_refused: (422, "is no address that can be called"),
     a_service_that_nobody_could_ask: (409, "Save anyway"),

@@ -115,6 +115,45 @@ def test_a_tracker_is_filled_with_what_it_lacks(
     eventually(lambda: len(trakt.fake.state()["users"]["me"]["history"]) == 2, "Trakt has both")
 
 
+@SCRIPTS
+def test_a_title_is_found_while_one_types_or_by_the_button(
+    browser: Browser, house: Process, tmp_path: Path, scripts: bool
+) -> None:
+    house.run("import", "tvtime", str(export(tmp_path)))
+    with opened(browser, scripts=scripts) as page:
+        sign_in(page, house)
+        page.goto(house.url + "/history?kind=episode")
+        box = page.get_by_role("searchbox", name="Search titles")
+        for typed, found in (
+            ("trea", page.get_by_role("link", name="Treason S1 E5")),
+            ("sonx", page.get_by_text("No play has")),
+        ):
+            box.press("End")
+            box.press_sequentially(typed)
+            if not scripts:
+                page.get_by_role("button", name="Search").click()
+            expect(found).to_be_visible()
+        expect(box).to_have_value("treasonx")
+        assert page.url.endswith("/history?kind=episode&text=treasonx")
+
+
+@SCRIPTS
+def test_several_plays_are_ticked_and_removed(
+    browser: Browser, house: Process, tmp_path: Path, scripts: bool
+) -> None:
+    house.run("import", "tvtime", str(export(tmp_path)))
+    with opened(browser, scripts=scripts) as page:
+        sign_in(page, house)
+        page.goto(house.url + "/history")
+        page.get_by_role("link", name="Select", exact=True).click()
+        for number in (5, 6):
+            page.get_by_label(f"Treason S1 E{number}").check()
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_role("button", name="Remove 2 plays").click()
+        expect(page.get_by_text("Removed: 2.")).to_be_visible()
+        expect(page.get_by_text("No plays yet.")).to_be_visible()
+
+
 def test_a_play_is_given_another_time_and_removed(page: Page, house: Process, tmp_path: Path) -> None:
     house.run("import", "tvtime", str(export(tmp_path)))
     sign_in(page, house)
