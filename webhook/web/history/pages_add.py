@@ -119,7 +119,7 @@ class AddPlay(Once):
         if typed.get("kind") != Kind.EPISODE or not typed.get("picked"):
             return []
         return await list_episodes(
-            self.service, owner.id, typed.get("show") or None, ids_of(typed, "show_ids")
+            self.service, owner.id, typed.get("show") or None, named_ids(typed, "show_ids")
         )
 
     async def draw(
@@ -168,8 +168,8 @@ def picked_entry(typed: Mapping[str, str]) -> dict[str, Any]:
         "year": fields.get("year"),
     }
     if kind == Kind.EPISODE:
-        return {**entry, "picture": picture_key(Show(title=entry["show"], ids=ids_of(typed, "show_ids")))}
-    film = Movie(title=entry["title"], ids=ids_of(typed, "ids"))
+        return {**entry, "picture": picture_key(Show(title=entry["show"], ids=named_ids(typed, "show_ids")))}
+    film = Movie(title=entry["title"], ids=named_ids(typed, "ids"))
     return {**entry, "picture": picture_key(film)}
 
 
@@ -266,7 +266,7 @@ def item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     return typed
 
 
-def ids_of(fields: Mapping[str, str], whole: str) -> Ids:
+def named_ids(fields: Mapping[str, str], whole: str) -> Ids:
     """The ids in the form, as far as they are some."""
     return guids.clean_ids(**item_fields(fields).get(whole, {}))
 

@@ -74,7 +74,7 @@ class Selection(Once):
         return await self.edit_all(request, visitor, fields, "moved", move_one)
 
     async def send(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        return await self.edit_all(request, visitor, fields, "resent", send_again)
+        return await self.edit_all(request, visitor, fields, "resent", resend_marks)
 
     async def edit_all(
         self, request: Request, visitor: Visitor, fields: Mapping[str, str], word: str, change: EditOne
@@ -112,7 +112,7 @@ def edit_one(connection: Connection, row: PlayRow, change: EditOne) -> bool:
         return False
 
 
-def send_again(connection: Connection, row: PlayRow) -> bool:
+def resend_marks(connection: Connection, row: PlayRow) -> bool:
     """Retry a play's watched marks that have not reached their tracker; False if there is none.
 
     A mark that was left out before an edit is of the play as it was, and stays.
