@@ -219,15 +219,10 @@ def new_plays(
 
 def new_play(fields: Mapping[str, str], place: Mapping[str, Any], owner: PersonRow, now: datetime) -> NewPlay:
     zone = zone_of(owner.timezone)
-        if len(done) == 1 and done[0] is not None:
-            said = "added" if done[0].is_new else "known"
-            path = f"/history/plays/{done[0].play_id}?said={said}"
-            return self.redirect_to(request, self.back(request, fields, said) if "back" in fields else path)
-        count = sum(one is not None and one.is_new for one in done)
-        back = "/history" + ("" if owner.name == visitor.name else f"?{urlencode({'person': owner.name})}")
-        return self.redirect_to(
-            request, self.back(request, {"back": back}, f"added-{count}-{len(done) - count}")
-        )
+    today = now.astimezone(zone).date()
+    item = manual_plays.read_item(fields.get("kind", ""), {**item_fields(fields), **place}, today)
+    given = today.isoformat() if fields.get("date") == TODAY else date_field(fields)
+    at, dated = manual_plays.read_date(given, zone, now)
     key = fields.get("key", "")[:100] or None
     return NewPlay(item=item, watched_at=at, dated=dated, rewatch="rewatch" in fields, key=key)
 

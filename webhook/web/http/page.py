@@ -49,12 +49,8 @@ FLASH_MESSAGES = {
     "saved": "Saved.",
     "sure": "Please confirm below. Nothing has changed yet.",
     "removed": "Removed.",
-<<<<<<< HEAD
     "added": "Added to your history.",
-=======
-    "added": "Added.",
     "unselected": "Select a play first.",
->>>>>>> c07f1b6 (Change several plays at once, add episodes by ticks or up to one, and draw a play's page anew)
     "known": "This play was already added.",
     "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
     "cancelled": "Cancelled. What was already sent stays.",
