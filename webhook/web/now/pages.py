@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.web.history.pages import ID_NAMES
+from webhook.web.history.additions import ID_NAMES
 from webhook.web.http.page import Page
 from webhook.web.now.overview import QUIET_STATES, read_overview
 from webhook.web.visible import Visitor
