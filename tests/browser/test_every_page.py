@@ -21,7 +21,8 @@ from tests.running import Process, eventually, started
 from webhook import lookups, servers, sources, trackers
 from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Play, State
-from webhook.history import library
+from webhook.history import library, shows
+from webhook.lookups import ListedEpisode
 from webhook.people import identities, passwords, people
 from webhook.transfer import merge
 from webhook.transfer.records import Viewing
@@ -53,7 +54,7 @@ TOO_SMALL = """([controls, thumb]) => [...document.querySelectorAll(controls)]
 
 SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), "notifications"})
 EVERY = (
-    "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/trace/1", "/trace/2", "/deliveries",
+    "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/activity?outcome=needs_you", "/trace/1", "/trace/2", "/deliveries",
     "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
     "/history", "/history/add", "/history/add?kind=episode", "/history/add?kind=episode&q=tide",
     "/history/add?kind=episode&picked=1&show=Tidewater&show_ids.tvdb=77", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/history/numbers?with=me",
@@ -92,6 +93,11 @@ def filled(connection: Connection, service: Any) -> None:
         viewings.append(Viewing(play=watched))
     merge.merge_entries(connection, 1, viewings, now)
     library.follow_show(connection, 1, Show(title="Tidewater", ids=Ids(tvdb=77)), now)
+    aired = (now - timedelta(days=2)).date().isoformat()
+    listed = [
+        ListedEpisode(season=9, number=number, title=f"Part {number}", aired=aired) for number in (1, 2)
+    ]
+    shows.store_lists(connection, [shows.ShowList("tvdb:77", "tvdb", listed, now)])
     bob = people.add_person(connection, "bob", now)
     passwords.set_password(connection, bob, passwords.hash_password(PASSWORD))
     identities.claim_identities(connection, "me", "plex:anna", now)
